@@ -1,0 +1,65 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import List, Optional
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class QueueWarmupHook(Hook):
+    """Switches the contrast on when every queue of every bank is full, for good.
+
+    That is the paper's rule. A class that is never predicted rightly would keep the contrast off
+    for the whole run, so ``start_iter`` sets an iteration from which it starts all the same:
+    empty slots are masked, classes without an entry are left out until they have one. The fill
+    level is logged as ``queue_fill`` (mean over classes) and ``queue_fill_min``. The host reads
+    the queues every ``interval`` iterations and only until they are full.
+
+    Args:
+        start_iter (int, optional): Latest start of the contrast. Defaults to None: never before
+            all queues are full (paper).
+        interval (int): Iterations between two looks. Defaults to 10.
+
+    Raises:
+        ValueError: If ``interval`` is not positive.
+    """
+
+    def __init__(self, start_iter: Optional[int] = None, interval: int = 10) -> None:
+        if interval < 1:
+            raise ValueError(f'QueueWarmupHook.interval must be positive, got {interval}')
+        self.start_iter, self.interval = start_iter, interval
+
+    def before_train(self, runner: Runner) -> None:
+        """Take up the state of a resumed run."""
+        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.full = getattr(self.model, 'contrast', None) is None
+        if not self.full:
+            self.model.set_contrast(bool(self.model.contrast_on))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
+                         outputs=None) -> None:
+        """Look at the queues at the interval."""
+        if self.full or (runner.iter + 1) % self.interval:
+            return
+        fill = self.model.contrast.fill()
+        mean, least = torch.stack([fill.mean(), fill.min()]).tolist()
+        runner.message_hub.update_scalar('train/queue_fill', mean)
+        runner.message_hub.update_scalar('train/queue_fill_min', least)
+        self.full = least == 1
+        late = self.start_iter is not None and runner.iter + 1 >= self.start_iter
+        if not self.model.contrast_active and (self.full or late):
+            self.model.set_contrast(True)
+            runner.logger.info(f'contrast starts at iteration {runner.iter + 1}: ' +
+                               self._reason(fill, runner))
+
+    def _reason(self, fill: torch.Tensor, runner: Runner) -> str:
+        if self.full:
+            return 'all queues are full'
+        lacking: List[int] = (fill.min(dim=0).values < 1).nonzero().flatten().tolist()
+        classes = (runner.train_dataloader.dataset.metainfo or {}).get('classes') or lacking
+        names = ', '.join(f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}'
+                          for k in lacking)
+        return f'start_iter={self.start_iter} reached; not yet full: {names}'

@@ -1,0 +1,70 @@
+# Copyright (c) mmseg_ctt contributors.
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...functional import ema_decay, ema_update_
+from ...models.segmentors import SemiSegmentor
+
+
+@HOOKS.register_module()
+class TeacherEMAHook(Hook):
+    """Moves every teacher towards its student after each optimiser step.
+
+    Tied to the step of the optimiser itself, not to the iteration: with gradient accumulation it
+    runs once per update, and not at all when the AMP scaler skips one. All teachers together are
+    one call (plus one for integer buffers).
+
+    Args:
+        alpha (float): Weight of the old teacher, reached through ``min(1 - 1/(t + 1), alpha)``
+            at update ``t``. Defaults to 0.99 (released code).
+        buffers (bool): Whether batch-norm statistics follow the student too. The released code
+            leaves them to the teacher's own training-mode passes. Defaults to True.
+
+    Raises:
+        ValueError: If ``alpha`` lies outside [0, 1], the model has no teachers to move, teachers
+            would be left with batch statistics that nothing updates, or the optimiser holds
+            teacher parameters.
+    """
+
+    def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'TeacherEMAHook.alpha must be in [0, 1], got {alpha}')
+        self.alpha, self.buffers = alpha, buffers
+
+    def before_train(self, runner: Runner) -> None:
+        """Copy students to teachers unless the run is resumed; follow the optimiser's steps."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        optimizer = runner.optim_wrapper.optimizer
+        self._check(model, optimizer)
+        self.updates = int(model.ema_updates)
+        if self.updates == 0:
+            model.copy_students_to_teachers()
+        self.model, self.pairs = model, model.ema_pairs(self.buffers)
+        self.handle = optimizer.register_step_post_hook(self._update)
+
+    def after_train(self, runner: Runner) -> None:
+        """Let go of the optimiser."""
+        self.handle.remove()
+
+    def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        if not isinstance(model, SemiSegmentor):
+            raise ValueError('TeacherEMAHook in custom_hooks needs a semi-supervised model, got '
+                             f'{type(model).__name__}: remove the hook')
+        if not self.buffers and model.teacher_mode == 'eval':
+            raise ValueError('TeacherEMAHook.buffers=False needs model.teacher_mode="train": '
+                             'nothing would update the teachers\' batch-norm statistics')
+        taught = {id(parameter) for parameter in model.teachers.parameters()}
+        if any(id(p) in taught for group in optimizer.param_groups for p in group['params']):
+            raise ValueError('teachers must not be in the optimiser: set '
+                             'optim_wrapper.constructor="StudentOptimWrapperConstructor"')
+
+    @torch.no_grad()
+    def _update(self, *_) -> None:
+        ema_update_(*self.pairs['average'], ema_decay(self.updates, self.alpha))
+        if self.pairs['copy'][0]:
+            torch._foreach_copy_(*self.pairs['copy'])
+        self.updates += 1
+        self.model.ema_updates += 1

@@ -1,0 +1,77 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Sequence
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmseg.registry import LOOPS
+
+from ..datasets.permutation import mixed
+from ..datasets.sampler import LabeledUnlabeledSampler
+
+DRAWS = 'draws'  # key of the message hub, which is part of every checkpoint
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """mmengine's iteration loop, resumed by telling the sampler where to begin.
+
+    mmengine loads and transforms every past batch again before it goes on. Here the number of
+    draws is kept in the checkpoint and the sampler starts there. Random numbers on the device
+    (dropout, say) are seeded from (seed, iteration, rank).
+
+    Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
+
+    Raises:
+        ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, or ``batch_size``
+            is no multiple of its period.
+    """
+
+    def __init__(self, runner, dataloader, *args, **kwargs) -> None:
+        super().__init__(runner, dataloader, *args, **kwargs)
+        self.sampler = self.dataloader.sampler
+        if not isinstance(self.sampler, LabeledUnlabeledSampler):
+            raise ValueError('train_cfg.type="ResumableTrainLoop" needs train_dataloader.sampler.'
+                             f'type="LabeledUnlabeledSampler", got {type(self.sampler).__name__}')
+        batch, period = self.dataloader.batch_size, self.sampler.period
+        if batch % period:
+            raise ValueError(
+                f'train_dataloader.batch_size={batch} cannot be divided by sampler.ratio='
+                f'{self.sampler.ratio}: use a multiple of {period}')
+        self.draws_per_iter = batch * get_world_size()
+
+    def run(self) -> torch.nn.Module:
+        """Train from the current iteration to the last."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        self._find_place()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if self._validates():
+                self.runner.val_loop.run()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def run_iter(self, data_batch: Sequence[dict]) -> None:
+        """One iteration, its random numbers seeded and its draws counted."""
+        torch.manual_seed(mixed(self._iter, mixed(get_rank(), self.sampler.seed)) >> 1)
+        self.draws += self.draws_per_iter
+        self.runner.message_hub.update_info(DRAWS, self.draws)
+        super().run_iter(data_batch)
+
+    def _find_place(self) -> None:
+        """Begin behind the draws of the resumed run."""
+        stored = self.runner.message_hub.runtime_info.get(DRAWS)
+        known = self._iter > 0 and stored is not None
+        self.draws = stored if known else self._iter * self.draws_per_iter
+        if self.draws:
+            self.sampler.advance_to(self.draws)
+            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+
+    def _validates(self) -> bool:
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        return self.runner.val_loop is not None and self._iter >= self.val_begin and due

@@ -1,0 +1,120 @@
+# Copyright (c) mmseg_ctt contributors.
+"""One member, a plain mmseg segmentor: building it and reading logits and embedding from it."""
+import copy
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+import torch.nn as nn
+from mmengine.config import Config, ConfigDict
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor
+
+
+class PixelOutput(NamedTuple):
+    """What a member says about a batch.
+
+    Attributes:
+        logits (Tensor): ``(B, K, h, w)`` at the stride of the head.
+        embedding (Tensor): ``(B, D, h, w)``, what the classifier reads (dropout included).
+        features (list[Tensor]): Outputs of backbone and neck, for auxiliary heads.
+    """
+    logits: Tensor
+    embedding: Tensor
+    features: List[Tensor]
+
+    def rows(self, part: slice) -> 'PixelOutput':
+        """The same for some images of the batch."""
+        return PixelOutput(self.logits[part], self.embedding[part],
+                           [feature[part] for feature in self.features])
+
+
+def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
+    """Build a segmentor from the common config and the changes of one member.
+
+    Args:
+        segmentor (dict): Config of a plain mmseg segmentor.
+        override (dict, optional): Merged into it, e.g. another ``backbone.init_cfg``.
+
+    Raises:
+        ValueError: If the segmentor has no classifier that embeddings can be taken from, or has
+            a single (sigmoid) output channel.
+    """
+    cfg = ConfigDict(copy.deepcopy(dict(segmentor)))
+    if override:
+        cfg = Config._merge_a_into_b(ConfigDict(override), cfg)
+    cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
+    member = MODELS.build(cfg)
+    head = getattr(member, 'decode_head', None)
+    if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
+        raise ValueError(f'model.segmentor: {type(head).__name__} has no `conv_seg` classifier to '
+                         'take the pixel embedding from; use a head that derives from '
+                         'BaseDecodeHead and calls `cls_seg`')
+    if head.out_channels < 2:
+        raise ValueError('model.segmentor.decode_head.out_channels=1 (sigmoid) has no class '
+                         'probabilities to compare; set out_channels=num_classes=2')
+    return member
+
+
+def forward_member(member: nn.Module, image: Tensor) -> PixelOutput:
+    """Logits and embedding of normalised images ``(B, 3, H, W)``.
+
+    The embedding is the input of the head's last 1x1 convolution, the one point that all mmseg
+    heads share, unless the head has a method ``forward_with_embedding``. It is returned, not
+    left behind on the module.
+    """
+    features = list(member.extract_feat(image))
+    head = member.decode_head
+    if hasattr(head, 'forward_with_embedding'):
+        return PixelOutput(*head.forward_with_embedding(features), features)
+    seen: List[Tensor] = []
+    handle = head.conv_seg.register_forward_pre_hook(
+        lambda module, args: seen.append(args[0]))
+    try:
+        logits = head(features)
+    finally:
+        handle.remove()
+    if len(seen) != 1:
+        raise ValueError(f'model.segmentor: {type(head).__name__} called its '
+                         f'classifier {len(seen)} times; exactly one call gives an embedding')
+    return PixelOutput(logits, seen[0], features)
+
+
+def supervised_losses(member: nn.Module, output: PixelOutput,
+                      samples: SampleList) -> Dict[str, Tensor]:
+    """Losses of the decode head and the auxiliary heads, as the member's config defines them.
+
+    Args:
+        member (nn.Module): The segmentor.
+        output (PixelOutput): Its output for labelled images.
+        samples (list[SegDataSample]): Their labels ``gt_sem_seg`` ``(1, H, W)``.
+
+    Returns:
+        dict[str, Tensor]: Scalars, ``decode.loss_ce`` and the like.
+    """
+    losses = {'decode': _head_losses(member.decode_head, output.logits, samples)}
+    heads = getattr(member, 'auxiliary_head', None)
+    heads = heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []
+    for i, head in enumerate(heads):
+        losses[f'aux{i}'] = _head_losses(head, head(output.features), samples)
+    return {f'{part}.{key}': value for part, terms in losses.items()
+            for key, value in terms.items() if 'loss' in key}
+
+
+def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> Dict[str, Tensor]:
+    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+        return head.loss_by_feat(logits, samples)
+    # the stock method also computes the accuracy, at the price of two host synchronisations
+    label = torch.stack([sample.gt_sem_seg.data for sample in samples])  # (B, 1, H, W)
+    logits = resize(logits.float(), label.shape[2:], mode='bilinear',
+                    align_corners=head.align_corners)
+    weight = head.sampler.sample(logits, label) if head.sampler is not None else None
+    terms: Sequence = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) \
+        else [head.loss_decode]
+    losses: Dict[str, Tensor] = {}
+    for term in terms:
+        value = term(logits, label.squeeze(1), weight=weight, ignore_index=head.ignore_index)
+        losses[term.loss_name] = losses.get(term.loss_name, 0) + value
+    return losses

@@ -1,0 +1,124 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Optional
+
+import torch
+import torch.nn as nn
+from mmengine.dist import all_gather, get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..functional import select_per_class
+
+RANKINGS = ('confidence', 'random')
+
+
+@MODELS.register_module()
+class ClassMemoryBank(nn.Module):
+    """First-in-first-out queue of ``V`` features per class (CTT section on the memory bank).
+
+    A ring: writing moves a pointer and no other entry. All state is in buffers of fixed size,
+    saved with the model and equal on every rank, because every rank writes the same gathered
+    candidates.
+
+    Buffers:
+
+    - ``features`` ``(K, V, D)`` float32, zeros where nothing was written yet
+    - ``pointer`` ``(K,)`` int64, slot that is written next
+    - ``count`` ``(K,)`` int64, filled slots, at most ``V``
+
+    Args:
+        num_classes (int): ``K``.
+        size (int): ``V``, entries per class. Defaults to 128 (paper).
+        dim (int): ``D``, width of the embedding. Defaults to 256 (paper).
+        budget (int, optional): Entries that a class may gain per push, over all ranks. Defaults
+            to None: the number of labelled images in the global batch, which is what the
+            released rule gives for every published setting.
+        ranking (str): ``'confidence'`` keeps the most confident candidates, ``'random'`` any.
+            Defaults to 'confidence' (released code).
+
+    Raises:
+        ValueError: If a size is not positive, the budget exceeds ``size`` or the ranking is
+            unknown.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 size: int = 128,
+                 dim: int = 256,
+                 budget: Optional[int] = None,
+                 ranking: str = 'confidence') -> None:
+        super().__init__()
+        if min(num_classes, size, dim) < 1:
+            raise ValueError(f'bank: num_classes={num_classes}, size={size} and dim={dim} must '
+                             'be positive; contrast is switched off by its weights, not here')
+        if budget is not None and not 1 <= budget <= size:
+            raise ValueError(f'bank.budget must lie in [1, size={size}], got {budget}')
+        if ranking not in RANKINGS:
+            raise ValueError(f'bank.ranking must be one of {RANKINGS}, got {ranking!r}')
+        self.num_classes, self.size, self.dim = num_classes, size, dim
+        self.budget, self.ranking = budget, ranking
+        self.register_buffer('features', torch.zeros(num_classes, size, dim))
+        self.register_buffer('pointer', torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer('count', torch.zeros(num_classes, dtype=torch.long))
+
+    @property
+    def filled(self) -> Tensor:
+        """``(K, V)`` bool, True for slots that hold a feature."""
+        return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(1)
+
+    def in_order(self) -> Tensor:
+        """``(K, V, D)`` entries from the oldest to the newest, unwritten slots last."""
+        start = torch.where(self.count == self.size, self.pointer, 0)
+        slot = torch.arange(self.size, device=start.device) + start.unsqueeze(1)
+        slot = (slot % self.size).unsqueeze(2).expand_as(self.features)
+        return self.features.gather(1, slot)
+
+    @torch.no_grad()
+    def push(self, feature: Tensor, label: Tensor, confidence: Tensor, valid: Tensor,
+             num_images: int) -> None:
+        """Admit the best candidates of every class and forget the oldest entries.
+
+        Args:
+            feature (Tensor): ``(N, D)``, stored as given, in float32.
+            label (Tensor): ``(N,)`` int64 true classes; anything where ``valid`` is False.
+            confidence (Tensor): ``(N,)`` softmax maximum, the ranking key.
+            valid (Tensor): ``(N,)`` bool, candidates (rightly classified labelled pixels).
+            num_images (int): Labelled images the pixels come from, on this rank.
+
+        Raises:
+            ValueError: If the feature width is not ``dim``.
+        """
+        if feature.shape[1] != self.dim:
+            raise ValueError(f'the embedding is {feature.shape[1]} wide and the memory bank '
+                             f'{self.dim}: set bank.dim={feature.shape[1]}')
+        budget = self.budget or num_images * get_world_size()
+        budget = min(budget, self.size)
+        score = torch.rand_like(confidence) if self.ranking == 'random' else confidence
+        index, taken = select_per_class(label, score, valid, self.num_classes, budget)
+        entry = torch.cat([feature.float()[index], score.float()[index].unsqueeze(2)], dim=2)
+        entry, taken = self._merge_ranks(entry, taken, budget)
+        self._write(entry, taken)
+
+    def _merge_ranks(self, entry: Tensor, taken: Tensor, budget: int):
+        """Best ``budget`` of all ranks' candidates: ``(K, n, D)`` and which rows count."""
+        if get_world_size() > 1:
+            flagged = torch.cat([entry, taken.unsqueeze(2).to(entry)], dim=2)
+            flagged = torch.cat(all_gather(flagged), dim=1)
+            entry, taken = flagged[..., :-1], flagged[..., -1] > 0
+            columns = entry.shape[1]
+            label = torch.arange(self.num_classes, device=entry.device).repeat_interleave(columns)
+            index, chosen = select_per_class(label, entry[..., -1].flatten(), taken.flatten(),
+                                             self.num_classes, budget)
+            entry, taken = entry.flatten(0, 1)[index], chosen
+        return entry[..., :-1], taken
+
+    def _write(self, entry: Tensor, taken: Tensor) -> None:
+        """Write rows ``(K, n, D)`` behind the pointer; rows not taken rewrite what is there."""
+        offset = torch.arange(entry.shape[1], device=entry.device)
+        slot = (self.pointer.unsqueeze(1) + offset) % self.size
+        slot = slot.unsqueeze(2).expand_as(entry)
+        kept = torch.where(taken.unsqueeze(2), entry, self.features.gather(1, slot))
+        self.features.scatter_(1, slot, kept)
+        added = taken.sum(dim=1)
+        self.pointer.copy_((self.pointer + added) % self.size)
+        self.count.copy_((self.count + added).clamp(max=self.size))

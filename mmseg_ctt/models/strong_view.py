@@ -1,0 +1,136 @@
+# Copyright (c) mmseg_ctt contributors.
+import math
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn as nn
+from kornia.enhance import (adjust_brightness_accumulative, adjust_contrast_with_mean_subtraction,
+                            adjust_hue, adjust_saturation_with_gray_subtraction)
+from kornia.filters import gaussian_blur2d
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..functional import class_mix_mask, cut_mix_mask, mix
+from .noise import Draw, counter_noise
+
+MIXES = ('class', 'cut', None)
+NUM_SCALARS = 12  # columns of noise before the class keys
+
+
+class View(NamedTuple):
+    """Strongly augmented images ``(B, 3, H, W)`` and the mask ``(B, H, W)`` they were mixed by.
+
+    The mask is None where nothing was mixed.
+    """
+    image: Tensor
+    mask: Optional[Tensor]
+
+    def follow(self, target: Tensor) -> Tensor:
+        """Mix a label or confidence map ``(B, H, W)`` as the images were."""
+        return target if self.mask is None else mix(target, self.mask)
+
+
+@MODELS.register_module()
+class StrongView(nn.Module):
+    """The strong view of an unlabelled batch, made on the device of the batch.
+
+    Mixing with the batch neighbour, then colour jitter, then blur. Every random number belongs
+    to the sample (seed, draw number); jitter and blur are drawn per image (the released code
+    draws once per batch). Colours are changed on de-normalised images in [0, 1].
+
+    Args:
+        mix (str, optional): ``'class'`` (ClassMix), ``'cut'`` (CutMix) or None.
+            Defaults to 'class'.
+        jitter (float): Half range of brightness, contrast, saturation and hue factors
+            (hue in turns, at most 0.5). Defaults to 0.25 (released code).
+        jitter_prob (float): Share of images whose colours change. Defaults to 0.8.
+        blur_sigma (tuple[float, float]): Range of the Gaussian, pixels. Defaults to (0.15, 1.15).
+        blur_prob (float): Share of images that are blurred. Defaults to 0.5.
+
+    Raises:
+        ValueError: If ``mix`` is unknown or a probability lies outside [0, 1].
+    """
+
+    def __init__(self,
+                 mix: Optional[str] = 'class',
+                 jitter: float = 0.25,
+                 jitter_prob: float = 0.8,
+                 blur_sigma: Tuple[float, float] = (0.15, 1.15),
+                 blur_prob: float = 0.5) -> None:
+        super().__init__()
+        if mix not in MIXES:
+            raise ValueError(f'strong_view.mix must be one of {MIXES}, got {mix!r}')
+        for name, value in (('jitter_prob', jitter_prob), ('blur_prob', blur_prob)):
+            if not 0 <= value <= 1:
+                raise ValueError(f'strong_view.{name} must be in [0, 1], got {value}')
+        self.mix = mix
+        self.jitter, self.jitter_prob = jitter, jitter_prob
+        self.blur_sigma, self.blur_prob = blur_sigma, blur_prob
+
+    def forward(self,
+                image: Tensor,
+                label: Tensor,
+                draws: Sequence[Draw],
+                colour: nn.Module,
+                stream: int = 0,
+                num_classes: int = 255) -> View:
+        """Augment one batch.
+
+        Args:
+            image (Tensor): ``(B, 3, H, W)``, normalised.
+            label (Tensor): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            colour (nn.Module): The data preprocessor, for its mean, std and channel order.
+            stream (int): Tells several views of one image apart. Defaults to 0.
+            num_classes (int): ``K``. Defaults to 255.
+
+        Returns:
+            View: Images and the mask they were mixed by.
+        """
+        noise = counter_noise(draws, NUM_SCALARS + num_classes, stream)
+        noise = noise.to(image.device, non_blocking=True)
+        mask = self._mask(label, noise, num_classes)
+        if mask is not None:
+            image = mix(image, mask)
+        image = self._jitter(image, noise[:, 4:9], colour)
+        return View(self._blur(image, noise[:, 9:11]), mask)
+
+    def _mask(self, label: Tensor, noise: Tensor, num_classes: int) -> Optional[Tensor]:
+        if self.mix == 'class':
+            return class_mix_mask(label, keys=noise[:, NUM_SCALARS:], num_classes=num_classes)
+        if self.mix == 'cut':
+            return cut_mix_mask(label, noise=noise[:, :4])
+        return None
+
+    def _jitter(self, image: Tensor, noise: Tensor, colour: nn.Module) -> Tensor:
+        if self.jitter == 0 or self.jitter_prob == 0:
+            return image
+        mean, std = _statistics(colour, image)
+        rgb = getattr(colour, 'channel_conversion', True)
+        plain = (image * std + mean).div_(255).clamp_(0, 1)
+        plain = plain if rgb else plain.flip(1)
+        factor = (noise[:, :4] * 2 - 1) * self.jitter  # (B, 4)
+        brightness, contrast, saturation = (1 + factor[:, :3]).unbind(1)
+        plain = adjust_brightness_accumulative(plain, brightness)
+        plain = adjust_contrast_with_mean_subtraction(plain, contrast)
+        plain = adjust_saturation_with_gray_subtraction(plain, saturation)
+        plain = adjust_hue(plain, factor[:, 3] * 2 * math.pi)
+        plain = plain if rgb else plain.flip(1)
+        changed = (noise[:, 4] < self.jitter_prob).view(-1, 1, 1, 1)
+        return torch.where(changed, (plain * 255 - mean) / std, image)
+
+    def _blur(self, image: Tensor, noise: Tensor) -> Tensor:
+        if self.blur_prob == 0:
+            return image
+        low, high = self.blur_sigma
+        sigma = (low + (high - low) * noise[:, :1]).expand(-1, 2)
+        # three standard deviations hold all of the Gaussian; a wider kernel only costs time
+        side = 2 * math.ceil(3 * high) + 1
+        blurred = gaussian_blur2d(image, (side, side), sigma, border_type='replicate')
+        return torch.where((noise[:, 1] < self.blur_prob).view(-1, 1, 1, 1), blurred, image)
+
+
+def _statistics(colour: nn.Module, image: Tensor) -> Tuple[Tensor, Tensor]:
+    if not hasattr(colour, 'mean'):
+        return image.new_zeros(1), image.new_ones(1)
+    return colour.mean, colour.std
