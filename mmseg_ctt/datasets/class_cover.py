@@ -1,0 +1,109 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Few images that together show every class."""
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+# Bound on the exhaustive search, reached only with very many classes and very
+# few images; it keeps a hopeless request from running for hours.
+MAX_NODES = 200000
+
+
+def names_of(classes: Iterable[int],
+             class_names: Optional[Sequence[str]] = None) -> List[str]:
+    """Names of class ids, ``class 3`` where no names are known.
+
+    Args:
+        classes (Iterable[int]): Class ids.
+        class_names (Sequence[str], optional): One name per class.
+
+    Returns:
+        list[str]: One name per id.
+    """
+    if class_names is None:
+        return [f'class {k}' for k in classes]
+    return [class_names[k] for k in classes]
+
+
+def find_cover(presence: np.ndarray,
+               budget: int) -> Tuple[np.ndarray, List[int]]:
+    """Choose at most ``budget`` images that show all classes of the data.
+
+    Three ways are tried in turn, from the least to the most selective one:
+    rarest class first, most new classes first, and an exhaustive search.
+
+    Args:
+        presence (np.ndarray): bool ``(N, K)``, rows in random order.
+        budget (int): Largest number of images.
+
+    Returns:
+        tuple[np.ndarray, list[int]]: Row indices of the cover, and the classes
+        left out by the best try (empty when the cover is complete).
+    """
+    if presence.shape[1] == 0:
+        return np.zeros(0, dtype=np.int64), []
+    cover = _rarest_first(presence)
+    if len(cover) > budget:
+        cover = _most_new_first(presence)
+    if len(cover) > budget:
+        cover = _exhaustive(presence, budget) or cover
+    cover = np.array(cover[:budget], dtype=np.int64)
+    left_out = presence.any(0) & ~presence[cover].any(0)
+    return cover, [int(k) for k in np.flatnonzero(left_out)]
+
+
+def _rarest_first(presence: np.ndarray) -> List[int]:
+    cover: List[int] = []
+    seen = ~presence.any(0)
+    for k in np.argsort(presence.sum(0), kind='stable'):
+        if not seen[k]:
+            cover.append(int(np.argmax(presence[:, k])))
+            seen = seen | presence[cover[-1]]
+    return cover
+
+
+def _most_new_first(presence: np.ndarray) -> List[int]:
+    cover: List[int] = []
+    left = presence.any(0)
+    while left.any():
+        cover.append(int(np.argmax(presence[:, left].sum(1))))
+        left = left & ~presence[cover[-1]]
+    return cover
+
+
+def _exhaustive(presence: np.ndarray, budget: int) -> Optional[List[int]]:
+    """Branch on the images of the rarest class not yet shown."""
+    rows = _undominated(presence)
+    sets = [frozenset(np.flatnonzero(presence[row])) for row in rows]
+    widest = max((len(shown) for shown in sets), default=0)
+    by_class = {
+        int(k): [i for i, shown in enumerate(sets) if k in shown]
+        for k in np.flatnonzero(presence.any(0))
+    }
+    nodes = 0
+
+    def search(left: frozenset, room: int) -> Optional[List[int]]:
+        nonlocal nodes
+        nodes += 1
+        if not left:
+            return []
+        if nodes > MAX_NODES or room * widest < len(left):
+            return None
+        rarest = min(left, key=lambda k: (len(by_class[k]), k))
+        for i in by_class[rarest]:
+            found = search(left - sets[i], room - 1)
+            if found is not None:
+                return [int(rows[i])] + found
+        return None
+
+    return search(frozenset(by_class), budget)
+
+
+def _undominated(presence: np.ndarray) -> np.ndarray:
+    """Rows whose classes are not all shown by one other row."""
+    _, first = np.unique(presence, axis=0, return_index=True)
+    kept = np.sort(first)
+    part = presence[kept]
+    # Patterns are unique by now, so each is inside itself exactly once.
+    alone = [(part[:, row].all(1)).sum() == 1 for row in part]
+    return kept[np.array(alone, dtype=bool)]

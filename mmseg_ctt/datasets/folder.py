@@ -1,0 +1,143 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Any folder of images and masks as a data set."""
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .image_files import find_files
+from .split_files import read_list
+
+
+@DATASETS.register_module()
+class FolderSegDataset(BaseSegDataset):
+    """Images of mixed types, with or without masks, described by the config.
+
+    Images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff, in any case; all
+    below ``img_path`` are used, or those whose stems ``ann_file`` lists. The
+    mask of ``a/b.jpg`` is ``a/b.png``. Without ``seg_map_path`` in
+    ``data_prefix`` the data set has images only and no path to any label.
+    Samples are sorted by stem, or in the order of ``ann_file``.
+
+    Args:
+        data_root (str, optional): Root of the relative paths.
+        data_prefix (dict): ``img_path`` and, where there are masks,
+            ``seg_map_path``. Defaults to ``dict(img_path='')``.
+        metainfo (dict, optional): ``classes`` and optionally ``palette``; read
+            from ``data_root/meta.json`` where it names no classes. Without a
+            palette mmseg makes one, the same in every run.
+        seg_map_suffix (str): Defaults to ``'.png'``.
+        **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
+            used.
+
+    Raises:
+        FileNotFoundError: If a folder, ``ann_file``, or an image it lists does
+            not exist.
+        ValueError: If no classes are given, or two images have one stem.
+    """
+
+    def __init__(self,
+                 data_root: Optional[str] = None,
+                 data_prefix: Optional[Dict[str, Optional[str]]] = None,
+                 metainfo: Optional[Dict[str, Any]] = None,
+                 seg_map_suffix: str = '.png',
+                 **kwargs: Any) -> None:
+        prefix = dict(img_path='') if data_prefix is None else data_prefix
+        super().__init__(
+            data_root=data_root,
+            data_prefix={k: v for k, v in prefix.items() if v is not None},
+            metainfo=complete_metainfo(metainfo, data_root),
+            seg_map_suffix=seg_map_suffix,
+            **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Find the images and name their masks.
+
+        Returns:
+            list[dict]: One entry a sample; ``seg_map_path`` only where the
+            data set has masks.
+        """
+        img_dir = self.data_prefix['img_path']
+        images = find_files(img_dir)
+        stems = list(images)
+        if self.ann_file:
+            stems = read_list(self.ann_file)
+            absent = [stem for stem in stems if stem not in images]
+            if absent:
+                raise FileNotFoundError(
+                    f'{len(absent)} images listed in {self.ann_file} are not '
+                    f'in {img_dir}, such as {absent[0]}')
+        if not stems:
+            raise FileNotFoundError(f'no image was found in {img_dir}')
+        return [self._sample(stem, images[stem]) for stem in stems]
+
+    def _sample(self, stem: str, image: str) -> Dict[str, Any]:
+        sample = dict(
+            img_path=str(Path(self.data_prefix['img_path'], image)),
+            label_map=self.label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            seg_fields=[])
+        if 'seg_map_path' in self.data_prefix:
+            sample['seg_map_path'] = str(
+                Path(self.data_prefix['seg_map_path'],
+                     stem + self.seg_map_suffix))
+        return sample
+
+
+def complete_metainfo(metainfo: Optional[Dict[str, Any]],
+                      data_root: Optional[str]) -> Dict[str, Any]:
+    """Classes and palette from the config or from ``data_root/meta.json``.
+
+    Args:
+        metainfo (dict, optional): From the config; wins where it has classes.
+        data_root (str, optional): Root of the data set.
+
+    Returns:
+        dict: ``classes``, ``palette`` if known, and what else the config gave.
+
+    Raises:
+        ValueError: If neither source names the classes, or ``meta.json`` is
+            malformed.
+    """
+    metainfo = dict(metainfo or {})
+    if metainfo.get('classes'):
+        return metainfo
+    path = Path(data_root or '', 'meta.json')
+    if not path.is_file():
+        raise ValueError(
+            'FolderSegDataset needs class names: set metainfo=dict(classes='
+            "('road', ...)) in the config, or write {\"classes\": [...]} to "
+            f'{path}')
+    return {**read_meta(path), **metainfo}
+
+
+def read_meta(path: Path) -> Dict[str, Any]:
+    """Read classes and palette from a ``meta.json``.
+
+    Args:
+        path (Path): JSON file with ``classes`` (list of names) and optionally
+            ``palette`` (one RGB triple per class); other keys are not read.
+
+    Returns:
+        dict: ``classes`` and, where given, ``palette``.
+
+    Raises:
+        ValueError: If it is no JSON of this form.
+    """
+    try:
+        meta = json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is no valid JSON: {error}') from None
+    classes = meta.get('classes') if isinstance(meta, dict) else None
+    if not (isinstance(classes, list) and classes
+            and all(isinstance(name, str) for name in classes)):
+        raise ValueError(f'{path}: "classes" must be a list of class names')
+    palette = meta.get('palette')
+    if palette is None:
+        return dict(classes=classes)
+    if len(palette) != len(classes):
+        raise ValueError(f'{path}: "palette" has {len(palette)} colours for '
+                         f'{len(classes)} classes')
+    return dict(classes=classes, palette=palette)

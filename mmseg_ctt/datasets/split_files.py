@@ -1,0 +1,188 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Reading, writing and verifying the files of a split.
+
+A split is a folder with ``labeled.txt`` and ``unlabeled.txt`` (stems, one a
+line, as an mmsegmentation ``ann_file``) and a ``manifest.json`` that says how
+the lists came about and holds their checksums.
+"""
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+# Version of the drawing rule: raise it when a seed would give other lists.
+RULE_VERSION = '1.0'
+LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
+MANIFEST_NAME = 'manifest.json'
+
+PathLike = Union[str, Path]
+
+
+def read_list(path: PathLike) -> List[str]:
+    """Read a list of stems, one a line; blank lines are skipped.
+
+    Args:
+        path (str | Path): Text file in UTF-8.
+
+    Returns:
+        list[str]: The stems in the order of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text, or a stem occurs twice.
+    """
+    stems = [line.strip() for line in read_lines(path) if line.strip()]
+    check_unique(stems, path)
+    return stems
+
+
+def read_lines(path: PathLike) -> List[str]:
+    """Lines of a UTF-8 text file, with or without a byte order mark.
+
+    Args:
+        path (str | Path): Text file.
+
+    Returns:
+        list[str]: The lines without their ends.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no UTF-8 text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'the list {path} does not exist')
+    try:
+        return path.read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f'{path} is not a text file') from None
+
+
+def check_unique(stems: Sequence[str], where: PathLike) -> None:
+    """Refuse a list that names a stem twice.
+
+    Args:
+        stems (Sequence[str]): The stems.
+        where (str | Path): Where they come from, for the message.
+
+    Raises:
+        ValueError: If a stem occurs twice.
+    """
+    seen = set()
+    for stem in stems:
+        if stem in seen:
+            raise ValueError(f'{where} names {stem} twice')
+        seen.add(stem)
+
+
+def file_sha256(path: PathLike) -> str:
+    """Checksum of the bytes of a file.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: Hexadecimal sha256.
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def stems_sha256(stems: Sequence[str]) -> str:
+    """Checksum of a set of stems, whatever their order and line ends.
+
+    Args:
+        stems (Sequence[str]): The stems.
+
+    Returns:
+        str: Hexadecimal sha256.
+    """
+    return hashlib.sha256(_list_bytes(sorted(stems))).hexdigest()
+
+
+def _list_bytes(stems: Sequence[str]) -> bytes:
+    # Bytes, so that line ends and checksums agree on every system.
+    return ''.join(f'{stem}\n' for stem in stems).encode('utf-8')
+
+
+def write_split(folder: PathLike,
+                labeled: Sequence[str],
+                unlabeled: Sequence[str],
+                facts: Optional[Dict[str, Any]] = None,
+                overwrite: bool = False) -> Path:
+    """Write the two lists and their manifest.
+
+    Args:
+        folder (str | Path): Made where it does not exist.
+        labeled (Sequence[str]): Labelled stems.
+        unlabeled (Sequence[str]): Unlabelled stems.
+        facts (dict, optional): What else the manifest shall say, such as
+            seed, fraction, source and class presence.
+        overwrite (bool): Replace other lists that lie there. Defaults to
+            False.
+
+    Returns:
+        Path: The folder.
+
+    Raises:
+        ValueError: If a stem occurs twice, or other lists lie in the folder.
+    """
+    folder = Path(folder)
+    check_unique([*labeled, *unlabeled], f'the split for {folder}')
+    lists = {
+        name: _list_bytes(stems)
+        for name, stems in zip(LIST_NAMES, (labeled, unlabeled))
+    }
+    for name, content in lists.items():
+        path = folder / name
+        if not overwrite and path.is_file() and path.read_bytes() != content:
+            raise ValueError(f'{path} already holds another list; remove it, '
+                             'write elsewhere, or ask for overwriting')
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in lists.items():
+        (folder / name).write_bytes(content)
+    manifest = dict(
+        facts or {},
+        rule_version=RULE_VERSION,
+        num_labeled=len(labeled),
+        num_unlabeled=len(unlabeled),
+        stems_sha256=stems_sha256([*labeled, *unlabeled]),
+        files={name: file_sha256(folder / name) for name in LIST_NAMES})
+    text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
+    (folder / MANIFEST_NAME).write_bytes(text.encode('utf-8'))
+    return folder
+
+
+def verify_split(folder: PathLike) -> Dict[str, Any]:
+    """Check the lists of a folder against its manifest.
+
+    Args:
+        folder (str | Path): Folder written by :func:`write_split`.
+
+    Returns:
+        dict: The manifest.
+
+    Raises:
+        FileNotFoundError: If the manifest or a list is missing.
+        ValueError: If the manifest is no JSON of the right form, a list was
+            changed, or a stem is both labelled and unlabelled.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: no split to verify')
+    try:
+        manifest = json.loads(path.read_text(encoding='utf-8'))
+        expected = {name: manifest['files'][name] for name in LIST_NAMES}
+        content = manifest['stems_sha256']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a split manifest: {error!r}') from None
+    stems = []
+    for name in LIST_NAMES:
+        stems += read_list(folder / name)
+        if file_sha256(folder / name) != expected[name]:
+            raise ValueError(f'{folder / name} differs from its manifest: it '
+                             'was changed after it was written')
+    check_unique(stems, f'the split {folder}')
+    if stems_sha256(stems) != content:
+        raise ValueError(f'{path}: stems_sha256 does not fit the lists')
+    return manifest

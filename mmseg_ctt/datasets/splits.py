@@ -1,0 +1,262 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Drawing labelled and unlabelled parts of a data set."""
+import math
+from fractions import Fraction
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .class_cover import find_cover, names_of
+from .split_files import (
+    check_unique,
+    file_sha256,
+    read_list,
+    stems_sha256,
+    verify_split,
+    write_split,
+)
+
+__all__ = [
+    'check_unique', 'file_sha256', 'make_split', 'missing_classes',
+    'num_from_fraction', 'presence_counts', 'random_ranking', 'read_list',
+    'split_by_prefix', 'stems_sha256', 'verify_split', 'write_random_split',
+    'write_sequence_split', 'write_split'
+]
+
+
+def random_ranking(num_images: int, seed: int) -> np.ndarray:
+    """Random order of ``num_images`` indices, the same on every machine.
+
+    The raw 64-bit stream of PCG64 is sorted instead of calling
+    ``Generator.permutation``: numpy promises never to change the stream of a
+    bit generator, but may change how ``Generator`` methods use it.
+
+    Args:
+        num_images (int): Number of indices.
+        seed (int): Non-negative seed.
+
+    Returns:
+        np.ndarray: int64 permutation of shape ``(num_images,)``.
+
+    Raises:
+        ValueError: If the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f'the seed must not be negative, got {seed}')
+    keys = np.random.PCG64(seed).random_raw(num_images)
+    return np.argsort(keys, kind='stable').astype(np.int64)
+
+
+def make_split(presence: np.ndarray,
+               num_labeled: int,
+               seed: int,
+               class_names: Optional[Sequence[str]] = None
+               ) -> Tuple[np.ndarray, np.ndarray]:
+    """Draw a labelled part that shows every class of the data.
+
+    The images are put in one order per seed: first a cover of the classes
+    (rarest class first, each time the image that comes first at random), then
+    the rest at random. The labelled part is the head of this order, so with
+    one seed a smaller labelled part lies inside every larger one. Only if
+    ``num_labeled`` is too small for that cover is a tighter one searched for,
+    and the nesting given up.
+
+    Args:
+        presence (np.ndarray): bool ``(N, K)``, whether image n shows class k.
+            A class no image shows is not asked for.
+        num_labeled (int): Size of the labelled part, 1 to N.
+        seed (int): Non-negative seed.
+        class_names (Sequence[str], optional): K names for error messages.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Labelled and unlabelled indices, int64,
+        ascending, disjoint, together all of ``range(N)``.
+
+    Raises:
+        ValueError: If an argument is out of range, or if no ``num_labeled``
+            images show all classes (the message names those left out).
+    """
+    presence = np.asarray(presence)
+    if presence.ndim != 2:
+        raise ValueError('presence must be an (images, classes) array, got '
+                         f'shape {presence.shape}')
+    num_images = len(presence)
+    if not 1 <= num_labeled <= num_images:
+        raise ValueError(f'cannot label {num_labeled} of {num_images} images; '
+                         f'choose a number from 1 to {num_images}')
+    ranking = random_ranking(num_images, seed)
+    cover, missing = find_cover(presence.astype(bool)[ranking], num_labeled)
+    if missing:
+        raise ValueError(
+            f'no {num_labeled} images showing every class of the data were '
+            f'found; left out: {", ".join(names_of(missing, class_names))}. '
+            'Label more images')
+    rest = np.setdiff1d(np.arange(num_images), cover)
+    order = ranking[np.concatenate([cover, rest])]
+    return np.sort(order[:num_labeled]), np.sort(order[num_labeled:])
+
+
+def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]
+                    ) -> Tuple[np.ndarray, np.ndarray]:
+    """Label whole sequences: the stems that start with one of the prefixes.
+
+    Args:
+        stems (Sequence[str]): N stems.
+        prefixes (Sequence[str]): Prefixes of the labelled stems.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Labelled and unlabelled int64 indices.
+
+    Raises:
+        ValueError: If a prefix fits no stem, or all stems are labelled.
+    """
+    for prefix in prefixes:
+        if not any(stem.startswith(prefix) for stem in stems):
+            raise ValueError(f'no stem starts with {prefix!r}; stems look '
+                             f'like {", ".join(stems[:3])}')
+    chosen = np.array([s.startswith(tuple(prefixes)) for s in stems], bool)
+    if chosen.all():
+        raise ValueError(f'all {len(stems)} stems start with '
+                         f'{" or ".join(prefixes)}: nothing is unlabelled')
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+
+
+def num_from_fraction(fraction: str, num_images: int) -> int:
+    """Size of the labelled part for a fraction, rounded up.
+
+    Rounding up gives the sizes of the published lists: 662 of the 10582 VOC
+    images for 1/16, 372 of the 2975 Cityscapes images for 1/8.
+
+    Args:
+        fraction (str): ``'1/8'`` or ``'0.125'``, above 0 and at most 1.
+        num_images (int): Size of the whole training part.
+
+    Returns:
+        int: Number of labelled images.
+
+    Raises:
+        ValueError: If the text is no such fraction.
+    """
+    try:
+        value = Fraction(fraction)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1:
+        raise ValueError('the fraction must look like 1/8 or 0.125, above 0 '
+                         f'and at most 1, got {fraction!r}')
+    return math.ceil(value * num_images)
+
+
+def presence_counts(presence: np.ndarray, labeled_idx: np.ndarray,
+                    class_names: Optional[Sequence[str]] = None
+                    ) -> Dict[str, Dict[str, int]]:
+    """How many images show each class, for the manifest.
+
+    Args:
+        presence (np.ndarray): bool ``(N, K)``.
+        labeled_idx (np.ndarray): Indices of the labelled images.
+        class_names (Sequence[str], optional): K names; class numbers if None.
+
+    Returns:
+        dict: Class name to ``{'labeled': images, 'all': images}``.
+    """
+    labeled, whole = presence[labeled_idx].sum(0), presence.sum(0)
+    names = names_of(range(presence.shape[1]), class_names)
+    return {
+        name: dict(labeled=int(labeled[k]), all=int(whole[k]))
+        for k, name in enumerate(names)
+    }
+
+
+def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
+    """Classes the data show but the labelled part does not.
+
+    Args:
+        counts (dict): As from :func:`presence_counts`.
+
+    Returns:
+        list[str]: Their names.
+    """
+    return [name for name, n in counts.items() if n['all'] and not n['labeled']]
+
+
+def _write(folder: str, stems: Sequence[str], presence: np.ndarray,
+           parts: Tuple[np.ndarray, np.ndarray],
+           class_names: Optional[Sequence[str]], facts: Dict[str, Any],
+           overwrite: bool) -> Dict[str, Any]:
+    counts = presence_counts(presence, parts[0], class_names)
+    labeled, unlabeled = ([stems[i] for i in part] for part in parts)
+    facts = dict(facts, num_images=len(stems), class_images=counts)
+    write_split(folder, labeled, unlabeled, facts, overwrite)
+    return dict(
+        folder=str(folder),
+        num_labeled=len(labeled),
+        num_unlabeled=len(unlabeled),
+        missing=missing_classes(counts))
+
+
+def write_random_split(out: str,
+                       stems: Sequence[str],
+                       presence: np.ndarray,
+                       size: str,
+                       seed: int,
+                       class_names: Optional[Sequence[str]] = None,
+                       overwrite: bool = False) -> Dict[str, Any]:
+    """Draw one split and write it to ``out/<size>/seed<seed>``.
+
+    Args:
+        out (str): Folder of all splits, usually ``<data_root>/splits``.
+        stems (Sequence[str]): N stems.
+        presence (np.ndarray): bool ``(N, K)``; K = 0 where labels are unknown.
+        size (str): Fraction such as ``'1/8'``, or number of images such as
+            ``'50'``.
+        seed (int): Non-negative seed.
+        class_names (Sequence[str], optional): K names.
+        overwrite (bool): As in :func:`write_split`. Defaults to False.
+
+    Returns:
+        dict: ``folder``, ``num_labeled``, ``num_unlabeled`` and ``missing``
+        (classes without a labelled image, always empty here).
+
+    Raises:
+        ValueError: See :func:`make_split` and :func:`write_split`.
+    """
+    whole_number = size.isdigit()
+    num = int(size) if whole_number else num_from_fraction(size, len(stems))
+    parts = make_split(presence, num, seed, class_names)
+    facts = dict(kind='random', seed=seed,
+                 fraction=None if whole_number else size)
+    folder = f'{out}/{size.replace("/", "_")}/seed{seed}'
+    return _write(folder, stems, presence, parts, class_names, facts,
+                  overwrite)
+
+
+def write_sequence_split(out: str,
+                         stems: Sequence[str],
+                         presence: np.ndarray,
+                         prefixes: Sequence[str],
+                         class_names: Optional[Sequence[str]] = None,
+                         overwrite: bool = False) -> Dict[str, Any]:
+    """Label whole sequences and write the split to ``out/seq_<prefix>``.
+
+    Args:
+        out (str): Folder of all splits, usually ``<data_root>/splits``.
+        stems (Sequence[str]): N stems.
+        presence (np.ndarray): bool ``(N, K)``; K = 0 where labels are unknown.
+        prefixes (Sequence[str]): See :func:`split_by_prefix`; joined by ``-``
+            in the folder name.
+        class_names (Sequence[str], optional): K names.
+        overwrite (bool): As in :func:`write_split`. Defaults to False.
+
+    Returns:
+        dict: As from :func:`write_random_split`; here ``missing`` may name
+        classes.
+
+    Raises:
+        ValueError: See :func:`split_by_prefix` and :func:`write_split`.
+    """
+    parts = split_by_prefix(stems, prefixes)
+    name = '-'.join(prefixes).strip('_').replace('/', '_')
+    facts = dict(kind='sequence', prefixes=list(prefixes))
+    return _write(f'{out}/seq_{name}', stems, presence, parts, class_names,
+                  facts, overwrite)

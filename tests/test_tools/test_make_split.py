@@ -1,0 +1,166 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib.util
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_split.py'
+
+
+@pytest.fixture(scope='module')
+def main():
+    spec = importlib.util.spec_from_file_location('make_split_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *args: module.main([str(a) for a in args])
+
+
+@pytest.fixture
+def ann_dir(tmp_path):
+    folder = tmp_path / 'ann'
+    folder.mkdir()
+    for i in range(16):
+        ids = np.array([[0, i % 3, 255]], np.uint8)
+        Image.fromarray(ids).save(folder / f'{"ab"[i % 2]}_{i:02d}.png')
+    return folder
+
+
+def lines(path):
+    return path.read_text().split()
+
+
+def one_line_error(capsys):
+    message = capsys.readouterr().err
+    assert message.startswith('make_split: error: ')
+    assert message.count('\n') == 1
+    return message
+
+
+def test_make(main, ann_dir, tmp_path, capsys):
+    args = ('make', '--ann-dir', ann_dir, '--num-classes', 3, '--fraction',
+            '1/4', '2/16', '--seed', 0, 1, '--out', tmp_path / 'out')
+    assert main(*args) == 0
+    folders = sorted(p.parent.relative_to(tmp_path / 'out').as_posix()
+                     for p in tmp_path.rglob('manifest.json'))
+    assert folders == ['1_4/seed0', '1_4/seed1', '1_8/seed0', '1_8/seed1']
+    folder = tmp_path / 'out' / '1_4' / 'seed1'
+    labeled, rest = (lines(folder / f'{n}.txt')
+                     for n in ('labeled', 'unlabeled'))
+    assert len(labeled) == 4
+    assert sorted(labeled + rest) == sorted(p.stem for p in ann_dir.iterdir())
+    assert {int(stem[2:]) % 3 for stem in labeled} >= {1, 2}
+    first = (folder / 'manifest.json').read_bytes()
+    assert main(*args) == 0
+    assert (folder / 'manifest.json').read_bytes() == first
+    assert main('verify', tmp_path / 'out') == 0
+    assert capsys.readouterr().out.count(': ok, ') == 4
+
+
+def test_make_with_list_meta_and_number(main, ann_dir, tmp_path):
+    stems = sorted(p.stem for p in ann_dir.iterdir())[:6]
+    (tmp_path / 'l.txt').write_text('\n'.join(stems))
+    (tmp_path / 'meta.json').write_text('{"classes": ["x", "y", "z"]}')
+    assert main('make', '--ann-dir', ann_dir, '--meta', tmp_path / 'meta.json',
+                '--list', tmp_path / 'l.txt', '--num', 5, '--out',
+                tmp_path / 'out') == 0
+    folder = tmp_path / 'out' / '5' / 'seed0'
+    assert len(lines(folder / 'unlabeled.txt')) == 1
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    assert set(manifest['class_images']) == {'x', 'y', 'z'}
+
+
+def test_make_from_images_alone(main, ann_dir, tmp_path):
+    assert main('make', '--img-dir', ann_dir, '--num', 1, '--out',
+                tmp_path / 'out') == 0
+    assert len(lines(tmp_path / 'out/1/seed0/labeled.txt')) == 1
+
+
+def test_user_errors_are_one_line(main, ann_dir, tmp_path, capsys):
+    out = ('--out', tmp_path / 'out')
+    make = ('make', '--ann-dir', ann_dir, *out)
+    assert main(*make, '--num', 4) == 2
+    assert '--num-classes' in one_line_error(capsys)
+    assert main(*make, '--num', 4, '--num-classes', 2) == 2
+    assert '2 (1 pixels)' in one_line_error(capsys)
+    assert main(*make, '--num', 1, '--num-classes', 3) == 2
+    assert 'left out: class' in one_line_error(capsys)
+    assert main(*make, '--num', 99, '--num-classes', 3) == 2
+    assert '1 to 16' in one_line_error(capsys)
+    assert main('make', '--img-dir', tmp_path / 'none', '--num', 1, *out) == 2
+    assert 'does not exist' in one_line_error(capsys)
+    assert main('make', '--img-dir', ann_dir, '--suffix', '.gif', '--num', 1,
+                *out) == 2
+    assert 'no such file' in one_line_error(capsys)
+    assert not (tmp_path / 'out').exists()
+    for bad in ('9/8', 'x', '1/0', '1'):
+        with pytest.raises(SystemExit) as stop:
+            main(*make, '--fraction', bad)
+        assert stop.value.code == 2
+
+
+def test_lists_are_kept_unless_told(main, ann_dir, tmp_path, capsys):
+    make = ('make', '--img-dir', ann_dir, '--num', 4, '--out', tmp_path / 'o')
+    assert main(*make) == 0
+    path = tmp_path / 'o/4/seed0/labeled.txt'
+    path.write_text('mine\n')
+    assert main(*make) == 2
+    assert 'already holds' in one_line_error(capsys)
+    assert main('verify', tmp_path / 'o') == 2
+    assert 'differs' in one_line_error(capsys)
+    assert main(*make, '--overwrite') == 0
+    assert len(lines(path)) == 4
+
+
+def test_sequence(main, ann_dir, tmp_path, capsys):
+    args = ('sequence', '--img-dir', ann_dir, '--out', tmp_path / 'out')
+    assert main(*args, '--labeled-prefix', 'a') == 0
+    labeled = lines(tmp_path / 'out' / 'seq_a' / 'labeled.txt')
+    assert len(labeled) == 8 and all(s.startswith('a') for s in labeled)
+    assert main(*args, '--labeled-prefix', 'zz') == 2
+    assert "'zz'" in one_line_error(capsys)
+    (ann_dir / 'c_00.png').write_bytes((ann_dir / 'a_00.png').read_bytes())
+    assert main('sequence', '--ann-dir', ann_dir, '--num-classes', 3,
+                '--labeled-prefix', 'c', '--out', tmp_path / 'out') == 0
+    assert 'no labelled image shows class 1, class 2' in capsys.readouterr().out
+
+
+def test_import_lists(main, tmp_path, capsys):
+    (tmp_path / 'l.txt').write_text('JPEGImages/b.jpg Seg/b.png\n')
+    (tmp_path / 'u.txt').write_text('JPEGImages/a.jpg Seg/a.png\n'
+                                    'JPEGImages/b.jpg Seg/b.png\n')
+    args = ('import', '--format', 'unimatch', '--labeled', tmp_path / 'l.txt')
+    assert main(*args, '--unlabeled', tmp_path / 'u.txt', '--out',
+                tmp_path / 'out') == 0
+    assert '1 labelled stems were taken out' in capsys.readouterr().out
+    assert lines(tmp_path / 'out' / 'unlabeled.txt') == ['a']
+    manifest = json.loads((tmp_path / 'out' / 'manifest.json').read_text())
+    assert manifest['sources']['labeled']['name'] == 'l.txt'
+    assert main('verify', tmp_path / 'out') == 0
+    assert main(*args, '--out', tmp_path / 'o2') == 2
+    assert 'unlabelled list' in one_line_error(capsys)
+    assert main(*args, '--num', 1, '--out', tmp_path / 'o2') == 2
+    assert 'permutation only' in one_line_error(capsys)
+
+
+def test_import_permutation(main, tmp_path, capsys):
+    path = tmp_path / 'split_0.pkl'
+    path.write_bytes(pickle.dumps(np.array([1, 2, 0])))
+    (tmp_path / 'all.txt').write_text('a\nb\nc\n')
+    args = ('import', '--format', 'permutation', '--labeled', path, '--out',
+            tmp_path / 'out')
+    assert main(*args) == 2
+    assert '--all and --num' in one_line_error(capsys)
+    assert main(*args, '--all', tmp_path / 'all.txt', '--num', 2) == 0
+    assert lines(tmp_path / 'out' / 'labeled.txt') == ['b', 'c']
+    path.write_bytes(pickle.dumps(print))
+    assert main(*args, '--all', tmp_path / 'all.txt', '--num', 2) == 2
+    assert 'builtins.print' in one_line_error(capsys)
+
+
+def test_verify_without_a_split(main, tmp_path, capsys):
+    assert main('verify', tmp_path) == 2
+    assert 'manifest.json' in one_line_error(capsys)
