@@ -1,0 +1,152 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The few lines that let mmseg 1.2.2 run on a current PyTorch; importing the package applies them.
+
+* Without compiled mmcv ops (``mmcv-lite``) a placeholder stands in for ``mmcv._ext``: mmseg can be
+  imported, and only calling such an op raises. A full mmcv is left untouched.
+* Since torch 2.6 ``torch.load`` refuses what it does not know. The types that mmengine writes into
+  checkpoints are made known, one by one; a checkpoint with any other code in it stays refused.
+  Before 2.6 torch itself runs code found in a checkpoint, and a warning says so.
+* The forks ``onedl-mmengine`` and ``onedl-mmsegmentation`` need neither and get neither. Note that
+  ``onedl-mmengine`` 0.10.12 itself loads what torch refuses: give it only files you trust.
+"""
+import importlib
+import importlib.util
+import sys
+import warnings
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, distribution
+from types import ModuleType
+from typing import Any, Callable, List, Tuple
+
+_EXT = 'mmcv._ext'
+_LITE = "pip install 'mmcv-lite==2.1.0', or build the full mmcv 2.1.0 for its compiled ops"
+# Plain numbers, the only contents of the arrays and scalars that mmengine logs.
+_NUMBERS = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')
+
+
+class MissingOps(ModuleType):
+    """Stands in for ``mmcv._ext``: any op can be looked up, none can be called."""
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):  # Python's own look-ups must see a plain module
+            raise AttributeError(name)
+
+        def missing_op(*args, **kwargs) -> None:
+            raise RuntimeError(f'the op "{name}" is compiled code of the full mmcv, and the mmcv '
+                               'installed here has no compiled ops: build the full mmcv 2.1.0, or '
+                               'use a model without this op')
+
+        return missing_op
+
+
+def apply() -> None:
+    """Check the versions and do what this installation needs; a second call changes nothing.
+
+    Raises:
+        ImportError: If something is missing or too old or too new to work; says what to install.
+    """
+    _check_torch()
+    _check_mmengine()
+    if not _installed('onedl-mmsegmentation'):
+        _check_mmseg()
+        if importlib.util.find_spec(_EXT) is None:
+            _add_placeholder()
+    if not _installed('onedl-mmengine'):
+        _allow_checkpoint_types()
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _import(module: str, remedy: str) -> ModuleType:
+    """Import a module or say in one sentence what is missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:  # it is there, something that it needs is not
+            raise
+        raise ImportError(f'mmseg_ctt needs {module}: {remedy}') from None
+
+
+def _release(version: str) -> Tuple[int, ...]:
+    from packaging.version import Version
+    return Version(version).release
+
+
+def _check_torch() -> None:
+    torch = _import('torch', "pip install 'torch>=2.6'")
+    if _release(torch.__version__) < (2, 0):
+        raise ImportError(f"mmseg_ctt needs torch>=2.0, not {torch.__version__}: "
+                          "pip install 'torch>=2.6'")
+
+
+def _check_mmengine() -> None:
+    mmengine = _import('mmengine', "pip install 'mmengine==0.10.7'")
+    if _release(mmengine.__version__) < (0, 10, 4):
+        raise ImportError(f'mmseg_ctt needs mmengine>=0.10.4, not {mmengine.__version__}: '
+                          "pip install 'mmengine==0.10.7'")
+    if not _installed('onedl-mmengine'):
+        # mmengine finds inherited configs (`mmseg::...`) through pkg_resources
+        if importlib.util.find_spec('pkg_resources') is None:
+            raise ImportError('mmengine needs pkg_resources, which newer setuptools lack: '
+                              "pip install 'setuptools<81'")
+
+
+def _check_mmseg() -> None:
+    """The bounds of stock mmseg 1.2, told before its own bare assertion is reached."""
+    mmcv = _import('mmcv', _LITE)
+    if not (2, 0, 0) <= _release(mmcv.__version__) < (2, 2):
+        raise ImportError('mmsegmentation 1.2 works with mmcv>=2.0.0,<2.2.0 only, not '
+                          f'{mmcv.__version__}: {_LITE}')
+    for name in ('ftfy', 'regex'):
+        _import(name, f'pip install {name}')
+    mmseg = _import('mmseg', "pip install 'mmsegmentation==1.2.2'")
+    if _release(mmseg.__version__) < (1, 2):
+        raise ImportError(f'mmseg_ctt needs mmsegmentation>=1.2, not {mmseg.__version__}: '
+                          "pip install 'mmsegmentation==1.2.2'")
+
+
+def _add_placeholder() -> None:
+    module = MissingOps(_EXT)
+    # A spec without a loader: importable, yet mmengine's search for compiled ops finds none.
+    module.__spec__ = ModuleSpec(_EXT, None)
+    sys.modules[_EXT] = module
+    sys.modules['mmcv']._ext = module
+
+
+def _allow_checkpoint_types() -> None:
+    import torch
+    if _release(torch.__version__) < (2, 6):
+        warnings.warn(f'torch {torch.__version__} runs any code that a checkpoint contains: load '
+                      'only files you trust, or install torch>=2.6')
+        return
+    torch.serialization.add_safe_globals(_checkpoint_types())
+
+
+def _checkpoint_types() -> List[Any]:
+    """What mmengine's message hub and meta hold: numbers, arrays of numbers, log buffers."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+    both_names = [(function, f'numpy.{core}.multiarray.{name}')  # numpy 1 and numpy 2
+                  for core in ('core', '_core')
+                  for function, name in ((scalar, 'scalar'), (array, '_reconstruct'))]
+    dtypes = {type(np.dtype(name)) for name in _NUMBERS}
+    # `HistoryBuffer.mean` is pickled as getattr(HistoryBuffer, 'mean'). The real getattr would
+    # give a checkpoint access to everything.
+    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *both_names,
+            (_log_statistic, 'builtins.getattr')]
+
+
+def _log_statistic(owner: type, name: str) -> Callable:
+    from pickle import UnpicklingError
+
+    from mmengine.logging import HistoryBuffer
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise UnpicklingError(f'a checkpoint may not ask for the attribute "{name}" of {owner}')
+    return getattr(HistoryBuffer, name)

@@ -1,0 +1,38 @@
+# Copyright (c) mmseg_ctt contributors.
+# Sourced by dist_*.sh and slurm_*.sh, which work from any directory.
+TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+PYTHON="${PYTHON:-python}"
+
+usage() {
+    echo "usage: bash $(basename "$0") $1" >&2
+    exit 2
+}
+
+# launch_local SCRIPT GPUS ARGUMENTS...; environment: NNODES NODE_RANK MASTER_ADDR PORT
+launch_local() {
+    exec "$PYTHON" -m torch.distributed.run \
+        --nnodes="${NNODES:-1}" \
+        --node-rank="${NODE_RANK:-0}" \
+        --master-addr="${MASTER_ADDR:-127.0.0.1}" \
+        --master-port="${PORT:-29500}" \
+        --nproc-per-node="$2" \
+        "$TOOLS/$1" "${@:3}" --launcher pytorch
+}
+
+# launch_slurm SCRIPT PARTITION JOB ARGUMENTS...
+# environment: GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS (several, separated by blanks) PORT
+launch_slurm() {
+    if [ -n "${PORT:-}" ]; then
+        export MASTER_PORT="$PORT"
+    fi
+    # shellcheck disable=SC2086
+    exec srun --partition="$2" \
+        --job-name="$3" \
+        --gres="gpu:${GPUS_PER_NODE:-4}" \
+        --ntasks="${GPUS:-4}" \
+        --ntasks-per-node="${GPUS_PER_NODE:-4}" \
+        --cpus-per-task="${CPUS_PER_TASK:-5}" \
+        --kill-on-bad-exit=1 \
+        ${SRUN_ARGS:-} \
+        "$PYTHON" -u "$TOOLS/$1" "${@:4}" --launcher slurm
+}

@@ -1,0 +1,120 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Compare trained runs on one evaluation set: a table of every member's mIoU, and pictures.
+
+python tools/analysis_tools/compare_runs.py supervised=CONFIG:CHECKPOINT ctt=CONFIG:CHECKPOINT \
+    --out DIR [--eval-set val] [--images 5]
+
+Writes comparison.md, comparison.json and pictures.png into DIR.
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import check_file, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('runs', nargs='+', metavar='NAME=CONFIG:CHECKPOINT')
+    parser.add_argument('--out', required=True, help='folder for the results')
+    parser.add_argument('--eval-set', choices=('val', 'test'), default='val')
+    parser.add_argument('--images', type=int, default=5, help='pictures, evenly spread')
+    return parser.parse_args()
+
+
+def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    check_file(config, 'config')
+    check_file(checkpoint, 'checkpoint')
+    cfg = Config.fromfile(config)
+    cfg.work_dir = str(work_dir)
+    cfg.load_from = checkpoint
+    cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')
+    cfg.test_evaluator = cfg.get(f'{eval_set}_evaluator')
+    return Runner.from_cfg(cfg)
+
+
+def member_scores(metrics: dict) -> dict:
+    """mIoU by member; a plain model has one, called 'model'."""
+    scores = {key.split('/')[0]: value for key, value in metrics.items()
+              if key.endswith('/mIoU')}
+    return scores or {'model': metrics['mIoU']}
+
+
+def predicted_labels(runner, indices: list) -> list:
+    """Label maps ``(H, W)`` of some images, by the member that predicts."""
+    from mmengine.dataset import pseudo_collate
+    dataset = runner.test_dataloader.dataset
+    labels = []
+    for index in indices:
+        sample, = runner.model.test_step(pseudo_collate([dataset[index]]))
+        labels.append(sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype('int64'))
+    return labels
+
+
+def images_and_truths(dataset, indices: list) -> tuple:
+    import mmcv
+    images, truths = [], []
+    for index in indices:
+        truth = dataset[index]['data_samples'].gt_sem_seg.data.squeeze(0).numpy()
+        image = mmcv.imread(dataset.get_data_info(index)['img_path'], channel_order='rgb')
+        images.append(mmcv.imresize(image, truth.shape[::-1]))
+        truths.append(truth)
+    return images, truths
+
+
+def write_tables(out: Path, scores: dict, eval_set: str, images: int) -> None:
+    (out / 'comparison.json').write_text(json.dumps(scores, indent=2) + '\n')
+    lines = [f'mIoU on {images} images of the {eval_set} set', '', '| run | member | mIoU |',
+             '| --- | --- | --- |']
+    lines += [f'| {name} | {member} | {value:.2f} |' for name, members in scores.items()
+              for member, value in members.items()]
+    (out / 'comparison.md').write_text('\n'.join(lines) + '\n')
+
+
+def print_table(scores: dict, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    table = Table('run', 'member', title=title)
+    table.add_column('mIoU', justify='right')
+    for name, members in scores.items():
+        for member, value in members.items():
+            table.add_row(name, member, f'{value:.2f}')
+    Console().print(table)
+
+
+def main() -> None:
+    args = parse_args()
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.visualization import colorize, save_grid
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    scores, columns, indices = {}, {}, []
+    for entry in args.runs:
+        name, _, files = entry.partition('=')
+        config, _, checkpoint = files.partition(':')
+        if not checkpoint:
+            raise ValueError(f'{entry}: write NAME=CONFIG:CHECKPOINT')
+        runner = build_runner(config, checkpoint, args.eval_set, out / 'logs' / name)
+        scores[name] = member_scores(runner.test())
+        dataset = runner.test_dataloader.dataset
+        count = min(args.images, len(dataset))
+        indices = [i * len(dataset) // max(count, 1) for i in range(count)]
+        columns[name] = predicted_labels(runner, indices)
+    write_tables(out, scores, args.eval_set, len(dataset))
+    if indices:
+        images, truths = images_and_truths(dataset, indices)
+        classes, palette = dataset.metainfo['classes'], dataset.metainfo['palette']
+        rows = [[image, *(colorize(label, palette) for label in labels)]
+                for image, *labels in zip(images, truths, *columns.values())]
+        save_grid(out / 'pictures.png', rows, ['image', 'truth', *columns], classes, palette)
+    print_table(scores, f'{args.eval_set} set, {len(dataset)} images')
+    print(f'tables and pictures: {out}')
+
+
+if __name__ == '__main__':
+    run(main)
