@@ -1,8 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 from .hooks import QueueWarmupHook, TeacherEMAHook
 from .loops import ResumableTrainLoop
+from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 
 __all__ = [
-    'QueueWarmupHook', 'ResumableTrainLoop', 'StudentOptimWrapperConstructor', 'TeacherEMAHook'
+    'MemberTestLoop', 'MemberValLoop', 'QueueWarmupHook', 'ResumableTrainLoop',
+    'StudentOptimWrapperConstructor', 'TeacherEMAHook'
 ]

@@ -8,8 +8,12 @@ thin shells over them.
 from .contrast import high_level_contrast, low_level_contrast
 from .ema import ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix
-from .pseudo_label import (confident_fraction_cross_entropy, cross_entropy, downsample_nearest,
-                           pseudo_label)
+from .pseudo_label import (
+                           confident_fraction_cross_entropy,
+                           cross_entropy,
+                           downsample_nearest,
+                           pseudo_label,
+)
 from .selection import class_balanced_weight, select_per_class
 
 __all__ = [

@@ -150,9 +150,12 @@ def _chunk(unit: Tensor, positive: Optional[Tensor], label: Tensor, keys: Tensor
     else:
         hit = (unit * positive).sum(1, keepdim=True) / temperature  # (n, 1)
     if temperature >= SAFE_TEMPERATURE:
-        shift = unit.new_tensor(1 / temperature)
-    else:
-        shift = torch.maximum(score.flatten(1).amax(1), hit.amax(1)).view(-1, 1, 1)
+        shift = unit.new_full((1, 1, 1), 1 / temperature)
+    else:  # the largest negative; own entries may overflow, they are overwritten below
+        if bank_valid is not None:
+            score.masked_fill_(~bank_valid, -torch.inf)
+        shift = score.amax(2).scatter_(1, label.unsqueeze(1), -torch.inf).amax(1)
+        shift = shift.clamp_(min=-1 / temperature).view(-1, 1, 1)
     score = score.sub_(shift).exp_()
     hit = hit - shift.view(-1, 1)
     if bank_valid is not None:

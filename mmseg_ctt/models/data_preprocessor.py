@@ -38,9 +38,11 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         order = _labeled_first(data['data_samples'])
         data = {key: [data[key][i] for i in order] for key in ('inputs', 'data_samples')}
         split = sum(sample.metainfo['source'] == LABELED for sample in data['data_samples'])
-        if self.size is None and self.size_divisor is None:
+        size = self.size
+        if size is None and self.size_divisor is None:
             self.size = _common_size(data['inputs'])
         data = super().forward(data, training=True)
+        self.size = size  # the next batch may have another
         inputs, samples = data['inputs'], data['data_samples']
         return dict(
             inputs={LABELED: inputs[:split], UNLABELED: inputs[split:]},

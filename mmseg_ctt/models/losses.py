@@ -37,5 +37,5 @@ class PixelCrossEntropyLoss(nn.Module):
         """
         if weight is not None:
             raise ValueError('PixelCrossEntropyLoss takes no pixel weights: remove '
-                             'decode_head.sampler or use mmseg\'s CrossEntropyLoss')
+                             "decode_head.sampler or use mmseg's CrossEntropyLoss")
         return self.loss_weight * cross_entropy(logits, label, ignore_index)

@@ -4,8 +4,12 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-from kornia.enhance import (adjust_brightness_accumulative, adjust_contrast_with_mean_subtraction,
-                            adjust_hue, adjust_saturation_with_gray_subtraction)
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_hue,
+    adjust_saturation_with_gray_subtraction,
+)
 from kornia.filters import gaussian_blur2d
 from mmseg.registry import MODELS
 from torch import Tensor

@@ -55,7 +55,7 @@ class TeacherEMAHook(Hook):
                              f'{type(model).__name__}: remove the hook')
         if not self.buffers and model.teacher_mode == 'eval':
             raise ValueError('TeacherEMAHook.buffers=False needs model.teacher_mode="train": '
-                             'nothing would update the teachers\' batch-norm statistics')
+                             "nothing would update the teachers' batch-norm statistics")
         taught = {id(parameter) for parameter in model.teachers.parameters()}
         if any(id(p) in taught for group in optimizer.param_groups for p in group['params']):
             raise ValueError('teachers must not be in the optimiser: set '

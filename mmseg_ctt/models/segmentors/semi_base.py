@@ -175,22 +175,33 @@ class SemiSegmentor(BaseSegmentor):
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict by ``predict_on``; see :meth:`mmseg.models.EncoderDecoder.predict`."""
-        if data_samples is not None:
-            metas = [sample.metainfo for sample in data_samples]
-        else:
-            shape = inputs.shape[2:]
-            metas = [dict(ori_shape=shape, img_shape=shape, pad_shape=shape,
-                          padding_size=[0, 0, 0, 0])] * len(inputs)
-        return self.postprocess_result(self.inference(inputs, metas), data_samples)
+        logits = self.inference(inputs, _metas(inputs, data_samples))
+        return self.postprocess_result(logits, data_samples)
+
+    def predict_members(self, inputs: Tensor,
+                        data_samples: SampleList) -> Dict[str, SampleList]:
+        """Predictions of every member and the ensemble, each network run once.
+
+        Args:
+            inputs (Tensor): ``(B, 3, H, W)``, normalised.
+            data_samples (list[SegDataSample]): Their samples, left unchanged.
+
+        Returns:
+            dict[str, list[SegDataSample]]: By member name.
+        """
+        metas = _metas(inputs, data_samples)
+        logits = {name: self.member(name).inference(inputs, metas)
+                  for name in self.member_names[:-1]}
+        group = 'teacher' if self.teachers else 'student'
+        logits['ensemble'] = _mean_probability(
+            [one for name, one in logits.items() if name.startswith(group)])
+        return {name: self.postprocess_result(one, [sample.new() for sample in data_samples])
+                for name, one in logits.items()}
 
     def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
         """Logits ``(B, K, H, W)``; for the ensemble, the log of the mean probability."""
-        members = self.predicting_members()
-        logits = [member.inference(inputs, batch_img_metas) for member in members]
-        if len(logits) == 1:
-            return logits[0]
-        mean = torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0)
-        return mean.clamp(min=1e-12).log()
+        return _mean_probability([member.inference(inputs, batch_img_metas)
+                                  for member in self.predicting_members()])
 
     def extract_feat(self, inputs: Tensor) -> List[Tensor]:
         """Features of the (first) predicting member."""
@@ -202,6 +213,22 @@ class SemiSegmentor(BaseSegmentor):
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.predicting_members()[0]._forward(inputs, data_samples)
+
+
+def _metas(inputs: Tensor, data_samples: OptSampleList) -> List[dict]:
+    if data_samples is not None:
+        return [sample.metainfo for sample in data_samples]
+    shape = inputs.shape[2:]
+    return [dict(ori_shape=shape, img_shape=shape, pad_shape=shape,
+                 padding_size=[0, 0, 0, 0])] * len(inputs)
+
+
+def _mean_probability(logits: List[Tensor]) -> Tensor:
+    """Log of the mean softmax; a single member's logits as they are."""
+    if len(logits) == 1:
+        return logits[0]
+    mean = torch.stack([one.float().softmax(dim=1) for one in logits]).mean(dim=0)
+    return mean.clamp(min=1e-12).log()
 
 
 def _delegate(name: str) -> property:

@@ -1,0 +1,11 @@
+# Supervised baseline on Cityscapes with 372 labels, DeepLabV2 R101 of the CTT release; the decoder
+# learns ten times as fast. Published (CTT, table 1): 57.74 mIoU, at 512x1024.
+# mIoU, time and memory of this implementation: not measured.
+# python tools/train.py configs/supervised/supervised_deeplabv2_cityscapes_1-8.py
+_base_ = [
+    '../_base_/models/deeplabv2_r101-d8.py', '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
+]
+model = dict(decode_head=dict(num_classes=19), data_preprocessor=dict(size=(256, 512)))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.)}))
+train_dataloader = dict(batch_size=2, sampler=dict(ratio=(1, 0)))

@@ -1,0 +1,282 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Vehicles, pedestrians and bicyclists."""
+from typing import List, NamedTuple, Tuple
+
+import numpy as np
+
+from .canvas import Canvas
+from .ground import darken_below
+from .layout import BICYCLIST, CAR, PEDESTRIAN
+from .scene import Scene
+from .texture import Colour, jitter, pick
+
+SKINS: Tuple[Colour, ...] = ((.9, .72, .6), (.75, .55, .42), (.5, .34, .25),
+                             (.3, .2, .15))
+
+
+class Body(NamedTuple):
+    """Shape of a vehicle in metres.
+
+    ``cabin`` is where the glazed part stands on the body, as shares of the
+    length from the rear, at its foot and at its roof.
+    """
+    length: float
+    width: float
+    body: float
+    height: float
+    cabin: Tuple[float, float, float, float]
+
+
+BODIES = (
+    Body(4.4, 1.8, .9, 1.45, (.08, .72, .2, .58)),  # saloon
+    Body(3.9, 1.7, .95, 1.55, (.0, .72, .06, .55)),  # hatchback
+    Body(4.6, 1.9, 1.1, 1.8, (.0, .75, .04, .62)),  # off-road
+    Body(5.2, 2., 1.2, 2.3, (.0, .85, .0, .75)),  # van
+    Body(7., 2.4, 1.5, 3.2, (.0, .8, .0, .8)),  # lorry
+    Body(11., 2.5, 1.1, 3.1, (.0, 1., .0, 1.)),  # bus
+)
+BODY_CHANCE = (.3, .28, .2, .1, .07, .05)
+
+
+def paint_vehicle(scene: Scene, x: float, z: float, yaw: float) -> None:
+    """Paint a vehicle.
+
+    Args:
+        scene (Scene): The scene.
+        x (float): Metres to the right, of its middle.
+        z (float): Metres ahead, of its nearest part.
+        yaw (float): Radians; 0 drives away from the camera.
+    """
+    rng = scene.rng
+    body = BODIES[int(rng.choice(len(BODIES), p=BODY_CHANCE))]
+    colour = jitter(rng, scene.style('cars'), .06)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    half = abs(sin) * body.width / 2 + abs(cos) * body.length / 2
+    middle = np.array([x, z + half])
+
+    def world(along: float, across: float, up: float) -> Tuple[float, ...]:
+        """From shares of the body to metres."""
+        a, b = (along - .5) * body.length, (across - .5) * body.width
+        return (middle[0] + a * sin + b * cos, up,
+                max(middle[1] + a * cos - b * sin, .6))
+
+    darken_below(scene, x, z + half, (abs(cos) * body.width * .6 + abs(sin) *
+                                      body.length * .55, half * 1.05), .4)
+    _paint_shell(scene, world, body, colour, middle, (cos, sin))
+
+
+def _visible(middle: np.ndarray, normal: Tuple[float, float],
+             offset: float) -> bool:
+    """Whether the camera at the origin is in front of a face."""
+    point = middle + np.multiply(normal, offset)
+    return float(point @ np.asarray(normal)) < 0
+
+
+def _paint_shell(scene: Scene, world: object, body: Body, colour: np.ndarray,
+                 middle: np.ndarray, turn: Tuple[float, float]) -> None:
+    rng, canvas, (cos, sin) = scene.rng, scene.canvas, turn
+    glass = jitter(rng, (.12, .14, .17), .08)
+    if rng.random() < .4:
+        glass = jitter(rng, scene.drive.sky[1], .1) * .6
+    floor, depth = .25, float(middle[1])
+    sill_rear, sill_front, top_rear, top_front = body.cabin
+    lorry = body.height > 3.15
+
+    def face(points: List[Tuple[float, float, float]], tint: np.ndarray) -> None:
+        canvas.polygon(scene.camera.project([world(*p) for p in points]), tint,
+                       CAR, depth, grain=.04)
+
+    roof = [(top_rear, 0, body.height), (top_front, 0, body.height),
+            (top_front, 1, body.height), (top_rear, 1, body.height)]
+    if scene.camera.height > body.body:
+        face([(0, 0, body.body), (1, 0, body.body), (1, 1, body.body),
+              (0, 1, body.body)], colour * 1.15)
+    if scene.camera.height > body.height:
+        face(roof, colour * 1.2)
+    shell = colour if lorry else glass
+    for across, normal in ((0, (-cos, sin)), (1, (cos, -sin))):
+        if not _visible(middle, normal, body.width / 2):
+            continue
+        shade = rng.uniform(.65, 1)
+        face([(0, across, floor), (1, across, floor), (1, across, body.body),
+              (0, across, body.body)], colour * shade)
+        side = [(sill_rear, across, body.body), (top_rear, across, body.height),
+                (top_front, across, body.height), (sill_front, across, body.body)]
+        face(side, colour * shade)
+        face(_inset(side, .12, .16), shell * shade)
+        _paint_wheels(face, across, body, rng)
+    for end, normal in ((0, (-sin, -cos)), (1, (sin, cos))):
+        if not _visible(middle, normal, body.length / 2):
+            continue
+        _paint_end(scene, face, world, body, colour * rng.uniform(.75, 1), shell,
+                   end, depth)
+
+
+def _inset(quad: List[Tuple[float, float, float]], along: float, up: float
+           ) -> List[Tuple[float, float, float]]:
+    centre = np.mean(quad, 0)
+    keep = np.array([1 - along, 1 - along, 1 - up])
+    return [tuple(centre + (np.array(p) - centre) * keep) for p in quad]
+
+
+def _paint_wheels(face: object, across: int, body: Body,
+                  rng: np.random.Generator) -> None:
+    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    rim = jitter(rng, (.5, .5, .5), .2)
+    for along in (.18, .8):
+        for radius, tint in ((.34, np.full(3, .05)), (.18, rim)):
+            face([(along + radius / body.length * np.cos(a), across,
+                   .34 + radius * np.sin(a)) for a in angle], tint)
+
+
+def _paint_end(scene: Scene, face: object, world: object, body: Body,
+               colour: np.ndarray, shell: np.ndarray, end: int,
+               depth: float) -> None:
+    rng, night = scene.rng, scene.drive.night
+    floor = .25
+    sill, top = (body.cabin[1], body.cabin[3]) if end else (body.cabin[0], body.cabin[2])
+    face([(end, 0, floor), (end, 1, floor), (end, 1, body.body),
+          (end, 0, body.body)], colour)
+    window = [(sill, 0, body.body), (sill, 1, body.body), (top, 1, body.height),
+              (top, 0, body.height)]
+    face(window, colour * 1.05)
+    face(_inset(window, .15, .2), shell)
+    face([(end, .02, floor), (end, .98, floor), (end, .98, .5), (end, .02, .5)],
+         colour * rng.choice((.4, .9)))
+    lamp = np.array((1, .95, .8)) if end else np.array((.8, .08, .05))
+    plate = jitter(rng, (.85, .85, .8), .1)
+    face([(end, .38, .45), (end, .62, .45), (end, .62, .6), (end, .38, .6)], plate)
+    low = body.body * rng.uniform(.55, .75)
+    for left in (.04, .78):
+        corners = [(end, left, low), (end, left + .18, low),
+                   (end, left + .18, low + .16), (end, left, low + .16)]
+        points = scene.camera.project([world(*p) for p in corners])
+        glow = lamp * night * 1.5
+        scene.canvas.polygon(points, lamp, CAR, depth, glow=glow)
+
+
+class Figure(NamedTuple):
+    """A person being painted: where, how large, in what colours."""
+    canvas: Canvas
+    foot: np.ndarray
+    unit: float
+    depth: float
+    class_id: int
+    coat: np.ndarray
+    legs: np.ndarray
+    skin: np.ndarray
+
+    def at(self, across: float, up: float) -> np.ndarray:
+        """Pixel of a point given in heights of the person."""
+        return self.foot + self.unit * np.array([across, -up])
+
+    def limb(self, start: Tuple[float, float], end: Tuple[float, float],
+             width: float, colour: np.ndarray) -> None:
+        """Paint a limb between two points."""
+        self.canvas.line(self.at(*start), self.at(*end), self.unit * width,
+                         colour, self.class_id, self.depth)
+
+    def patch(self, points: List[Tuple[float, float]], colour: Colour) -> None:
+        """Paint a polygon."""
+        self.canvas.polygon([self.at(*p) for p in points], colour,
+                            self.class_id, self.depth, grain=.08)
+
+    def disc(self, across: float, up: float, radii: Tuple[float, float],
+             colour: Colour) -> None:
+        """Paint an ellipse."""
+        self.canvas.ellipse(self.at(across, up), np.multiply(radii, self.unit),
+                            colour, self.class_id, self.depth)
+
+
+def _figure(scene: Scene, x: float, z: float, class_id: int,
+            height: float) -> Figure:
+    foot, metre = scene.place(x, z)
+    rng = scene.rng
+    return Figure(scene.canvas, foot, metre * height, z, class_id,
+                  jitter(rng, scene.style('clothes'), .1),
+                  jitter(rng, scene.style('clothes'), .1) * .8,
+                  jitter(rng, pick(rng, SKINS), .05))
+
+
+def _paint_head(man: Figure, rng: np.random.Generator, across: float,
+                up: float) -> None:
+    hair = jitter(rng, pick(rng, ((.1, .08, .07), (.35, .22, .12), (.7, .6, .4),
+                                  (.55, .55, .55))), .05)
+    man.disc(across, up, (.055, .075), man.skin)
+    man.disc(across, up + .035, (.06, .05), hair)
+    if rng.random() < .25:
+        man.disc(across, up + .05, (.065, .045), man.coat * .8)
+
+
+def paint_pedestrian(scene: Scene, x: float, z: float) -> None:
+    """Paint a person on foot.
+
+    Args:
+        scene (Scene): The scene.
+        x (float): Metres to the right.
+        z (float): Metres ahead.
+    """
+    rng = scene.rng
+    height = rng.uniform(1.05, 1.35) if rng.random() < .15 else rng.normal(1.72, .08)
+    man = _figure(scene, x, z, PEDESTRIAN, height)
+    darken_below(scene, x, z, (.4, .3), .55)
+    stride, girth = rng.uniform(-.16, .16), rng.uniform(.85, 1.35)
+    for foot in (stride, -stride):
+        man.limb((0, .5), (foot, .02), .075 * girth, man.legs)
+        man.limb((foot, .02), (foot + .04, .01), .04, np.full(3, .1))
+    hip, chest = .085 * girth, .11 * girth
+    hem = .22 if rng.random() < .3 else .45  # a long coat or a skirt
+    man.patch([(-chest, .82), (chest, .82), (hip * 1.2, hem), (-hip * 1.2, hem)],
+              man.coat)
+    for out in (-1, 1):
+        hand = (out * chest + rng.uniform(-.12, .12), rng.uniform(.4, .6))
+        man.limb((out * chest, .8), hand, .05 * girth, man.coat * .9)
+    _paint_head(man, rng, rng.normal(0, .01), .92)
+    if rng.random() < .3:
+        bag = jitter(rng, scene.style('clothes'), .15)
+        side = rng.choice((-.14, .14))
+        man.patch([(side - .06, .62), (side + .06, .62), (side + .06, .42),
+                   (side - .06, .42)], bag)
+    if rng.random() < .6 * scene.drive.rain:
+        shade = jitter(rng, pick(rng, scene.drive.clothes), .2)
+        man.patch([(-.3, 1.0), (-.18, 1.12), (0, 1.17), (.18, 1.12), (.3, 1.)], shade)
+
+
+def paint_bicyclist(scene: Scene, x: float, z: float) -> None:
+    """Paint a person on a bicycle, from the side or along the street.
+
+    Args:
+        scene (Scene): The scene.
+        x (float): Metres to the right.
+        z (float): Metres ahead.
+    """
+    rng = scene.rng
+    man = _figure(scene, x, z, BICYCLIST, rng.normal(1.75, .06))
+    frame = jitter(rng, scene.style('cars'), .15)
+    darken_below(scene, x, z, (.5, .4), .55)
+    # How much of the length is seen: 0.15 along the street, 1 across it.
+    turn = rng.choice((.15, .3, 1.)) * rng.choice((-1, 1))
+    wheel, tyre = .19, np.full(3, .07)
+    for hub in (-.3 * turn, .3 * turn):
+        for angle in np.arange(0, 2 * np.pi, np.pi / 6):
+            rim = [(hub + abs(turn) * wheel * np.cos(a), wheel + wheel * np.sin(a))
+                   for a in (angle, angle + np.pi / 6)]
+            man.limb(rim[0], rim[1], .03, tyre)
+    seat, crank, bar = (-.12 * turn, .52), (-.02 * turn, .2), (.24 * turn, .56)
+    for start, end in (((-.3 * turn, wheel), seat), (seat, crank), (crank, bar),
+                       (bar, (.3 * turn, wheel)), (seat, bar),
+                       ((-.3 * turn, wheel), crank)):
+        man.limb(start, end, .025, frame)
+    lean = turn * rng.uniform(.05, .2)
+    neck = (seat[0] + lean, .98)
+    for foot in (.03, -.06):
+        knee = (seat[0] + .14 * turn + .03, .4)
+        man.limb(seat, knee, .08, man.legs)
+        man.limb(knee, (crank[0] + foot, .14 + abs(foot)), .06, man.legs)
+    wide = .06 + .05 * (1 - abs(turn))
+    man.patch([(neck[0] - wide, .97), (neck[0] + wide, .97),
+               (seat[0] + wide, .52), (seat[0] - wide, .52)], man.coat)
+    man.limb((neck[0], .92), bar, .05, man.coat * .85)
+    _paint_head(man, rng, neck[0] + .03 * turn, 1.06)
+    if rng.random() < .5:
+        man.disc(neck[0] + .03 * turn, 1.1, (.07, .05), jitter(rng, frame, .2))

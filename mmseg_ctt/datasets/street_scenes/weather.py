@@ -1,0 +1,109 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Light, weather and camera: from surfaces to a picture."""
+import cv2
+import numpy as np
+
+from .canvas import FAR
+from .layout import LANE, PAVEMENT, ROAD, SKY
+from .scene import Scene
+from .texture import fractal
+
+LUMA = np.float32((.299, .587, .114))
+
+
+def _lamp_light(scene: Scene) -> np.ndarray:
+    """Pools of lamp light and the own headlights, at night."""
+    rng, (height, width) = scene.rng, scene.canvas.shape
+    rows, cols = np.mgrid[:height, :width].astype(np.float32)
+    light = np.zeros((height, width, 3), np.float32)
+    lamp = np.float32((1., .72, .38)) if rng.random() < .6 else np.float32((.8, .9, 1.))
+    for _ in range(rng.integers(3, 7)):
+        place = (rng.uniform(0, width), scene.camera.horizon + rng.uniform(-.3, .4) * height)
+        size = width * rng.uniform(.08, .25)
+        far = ((cols - place[0]) / size) ** 2 + ((rows - place[1]) / size / .8) ** 2
+        light += np.exp(-far)[..., None] * lamp * rng.uniform(.3, .8)
+    beam = ((cols - scene.camera.centre) / (.4 * width)) ** 2 + \
+        ((rows - .8 * height) / (.3 * height)) ** 2
+    return light + .6 * np.exp(-beam)[..., None]
+
+
+def _wet_road(scene: Scene, picture: np.ndarray) -> np.ndarray:
+    """Blend the mirror image into wet ground."""
+    canvas = scene.canvas
+    rows = np.arange(canvas.shape[0])
+    mirror = np.clip(2 * int(scene.camera.horizon) + 4 - rows, 0, None)
+    mirrored = cv2.GaussianBlur(picture[mirror], (1, 31), 0)
+    ground = np.isin(canvas.label, (ROAD, LANE, PAVEMENT))
+    puddle = np.clip(.45 + .3 * fractal(scene.rng, *canvas.shape, 6, 3), 0, .8)
+    share = (scene.drive.rain * .7 * ground * puddle)[..., None]
+    return picture * (1 - share) + mirrored * share
+
+
+def _streaks(scene: Scene, picture: np.ndarray) -> np.ndarray:
+    """Falling rain or snow flakes."""
+    rng, shape = scene.rng, scene.canvas.shape
+    drops = (rng.random(shape) < .004).astype(np.float32)
+    if scene.drive.rain:
+        kernel = np.zeros((15, 15), np.float32)
+        cv2.line(kernel, (7 + int(rng.integers(-3, 4)), 0), (7, 14), 1 / 5)
+        drops = cv2.filter2D(drops, -1, kernel)
+    else:
+        drops = cv2.GaussianBlur(drops, (0, 0), rng.uniform(.8, 1.6)) * 4
+    strength = .35 * max(scene.drive.rain, scene.drive.snow) * rng.uniform(.3, 1)
+    return picture + (np.clip(drops, 0, 1) * strength)[..., None]
+
+
+def light_scene(scene: Scene) -> np.ndarray:
+    """Apply light, haze, rain, snow and night to the painted surfaces.
+
+    Args:
+        scene (Scene): The painted scene.
+
+    Returns:
+        np.ndarray: float32 ``(H, W, 3)``, RGB, about 0 to 1.
+    """
+    canvas, drive, rng = scene.canvas, scene.drive, scene.rng
+    light = np.float32(drive.light) * rng.uniform(.82, 1.15)
+    light = light * (1 + .1 * rng.standard_normal(3)).astype(np.float32)
+    if drive.night > .5:
+        field = light + _lamp_light(scene) * (canvas.label != SKY)[..., None]
+        picture = canvas.colour * field
+    else:
+        picture = canvas.colour * light
+    fog = drive.fog * rng.uniform(.5, 1.5)
+    clear = np.exp(-fog * canvas.depth)[..., None]
+    # The sky has its own colour; only dense fog hides it.
+    clear = np.where((canvas.depth >= FAR)[..., None], max(.3, 1 - 25 * fog), clear)
+    picture = picture * clear + (1 - clear) * np.float32(drive.haze)
+    if drive.rain:
+        picture = _wet_road(scene, picture)
+    if drive.night:
+        halo = cv2.GaussianBlur(canvas.glow, (0, 0), 7)
+        picture = picture + .8 * canvas.glow + 1.2 * halo
+    if drive.rain or drive.snow:
+        picture = _streaks(scene, picture)
+    return picture.astype(np.float32)
+
+
+def take_picture(scene: Scene, picture: np.ndarray) -> np.ndarray:
+    """Exposure, lens and sensor of the camera.
+
+    Args:
+        scene (Scene): The scene.
+        picture (np.ndarray): float32 ``(H, W, 3)``, RGB, about 0 to 1, at the
+            resolution of the finished picture.
+
+    Returns:
+        np.ndarray: uint8 ``(H, W, 3)``, RGB.
+    """
+    drive, rng = scene.drive, scene.rng
+    height, width = picture.shape[:2]
+    picture = cv2.GaussianBlur(picture, (0, 0), max(drive.blur * rng.uniform(.6, 1.5), .1))
+    grey = (picture @ LUMA)[..., None]
+    picture = grey + (picture - grey) * drive.saturation * rng.uniform(.8, 1.2)
+    picture = picture * rng.uniform(.85, 1.15)
+    rows, cols = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+    picture = picture * (1 - rng.uniform(0, .18) * (rows ** 2 + cols ** 2))[..., None]
+    picture = np.clip(picture, 0, 1) ** (drive.gamma * rng.uniform(.88, 1.12))
+    noise = rng.standard_normal((height, width, 3)) * drive.noise
+    return np.clip((picture + noise) * 255 + .5, 0, 255).astype(np.uint8)

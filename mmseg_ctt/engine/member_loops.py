@@ -1,0 +1,88 @@
+# Copyright (c) mmseg_ctt contributors.
+import copy
+import os.path as osp
+from typing import Dict, List, Sequence
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.model import is_model_wrapper
+from mmengine.runner import TestLoop, ValLoop, autocast
+from mmengine.structures import BaseDataElement
+from mmengine.utils import mkdir_or_exist
+from mmseg.registry import LOOPS
+
+from ..models.segmentors import SemiSegmentor
+
+
+class MemberLoopMixin:
+    """Evaluates every student, every teacher and the ensemble from one reading of the images.
+
+    Metrics come out as ``student0/mIoU``, ``teacher1/mIoU``, ``ensemble/mIoU`` and, for the
+    member named by ``test_cfg.predict_on``, as plain ``mIoU``; ``save_best`` takes any of them.
+    A model that is no :class:`SemiSegmentor` (a baseline, or a model wrapped for test-time
+    augmentation) is evaluated as mmengine does.
+    """
+    stage: str  # 'val' or 'test', the part of the hooks' names
+
+    def run(self) -> dict:
+        """Evaluate all members, or the plain model."""
+        model = self.runner.model
+        self.model = model.module if is_model_wrapper(model) else model
+        if not isinstance(self.model, SemiSegmentor):
+            return super().run()
+        self._call('before_{}')
+        self._call('before_{}_epoch')
+        self.runner.model.eval()
+        evaluators = {name: self._evaluator_of(name) for name in self.model.member_names}
+        for index, batch in enumerate(self.dataloader):
+            self._run_batch(index, batch, evaluators)
+        metrics = self._metrics(evaluators)
+        self._call('after_{}_epoch', metrics=metrics)
+        self._call('after_{}')
+        return metrics
+
+    @torch.no_grad()
+    def _run_batch(self, index: int, batch: dict, evaluators: Dict[str, Evaluator]) -> None:
+        self._call('before_{}_iter', batch_idx=index, data_batch=batch)
+        with autocast(enabled=self.fp16):
+            data = self.model.data_preprocessor(batch, False)
+            outputs = self.model.predict_members(data['inputs'], data['data_samples'])
+        for name, samples in outputs.items():
+            evaluators[name].process(data_samples=samples, data_batch=batch)
+        shown: Sequence[BaseDataElement] = outputs[self.model.predict_on]
+        self._call('after_{}_iter', batch_idx=index, data_batch=batch, outputs=shown)
+
+    def _evaluator_of(self, name: str) -> Evaluator:
+        """A copy of the evaluator; label images it writes go to a folder of the member."""
+        evaluator = copy.deepcopy(self.evaluator)
+        for metric in evaluator.metrics:
+            if getattr(metric, 'output_dir', None):
+                metric.output_dir = osp.join(metric.output_dir, name)
+                mkdir_or_exist(metric.output_dir)
+        return evaluator
+
+    def _metrics(self, evaluators: Dict[str, Evaluator]) -> dict:
+        size = len(self.dataloader.dataset)
+        metrics = {}
+        for name, evaluator in evaluators.items():
+            self.runner.logger.info(f'results of {name}')
+            metrics.update({f'{name}/{key}': value
+                            for key, value in evaluator.evaluate(size).items()})
+        prefix = f'{self.model.predict_on}/'
+        plain: List[str] = [key for key in metrics if key.startswith(prefix)]
+        return {**metrics, **{key[len(prefix):]: metrics[key] for key in plain}}
+
+    def _call(self, name: str, **kwargs) -> None:
+        self.runner.call_hook(name.format(self.stage), **kwargs)
+
+
+@LOOPS.register_module()
+class MemberValLoop(MemberLoopMixin, ValLoop):
+    """Validation of all members; arguments as :class:`mmengine.runner.ValLoop`."""
+    stage = 'val'
+
+
+@LOOPS.register_module()
+class MemberTestLoop(MemberLoopMixin, TestLoop):
+    """Test of all members; arguments as :class:`mmengine.runner.TestLoop`."""
+    stage = 'test'

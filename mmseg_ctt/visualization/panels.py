@@ -1,0 +1,52 @@
+# Copyright (c) mmseg_ctt contributors.
+from pathlib import Path
+from typing import Sequence, Union
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Patch
+
+
+def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Label map to colours; ids without a colour, such as 255, become black.
+
+    Args:
+        label (np.ndarray): ``(H, W)`` integer ids.
+        palette (Sequence[Sequence[int]]): RGB in 0-255 of each class.
+
+    Returns:
+        np.ndarray: ``(H, W, 3)`` uint8.
+    """
+    table = np.zeros((max(256, int(label.max()) + 1), 3), dtype=np.uint8)
+    table[:len(palette)] = palette
+    return table[label]
+
+
+def save_grid(path: Union[str, Path], rows: Sequence[Sequence[np.ndarray]],
+              titles: Sequence[str], classes: Sequence[str],
+              palette: Sequence[Sequence[int]]) -> None:
+    """Write pictures as a grid with titles above and the class colours below.
+
+    Args:
+        path (str | Path): PNG file to write.
+        rows (Sequence[Sequence[np.ndarray]]): RGB pictures ``(H, W, 3)`` uint8, one per title.
+        titles (Sequence[str]): Of the columns.
+        classes (Sequence[str]): Names for the legend.
+        palette (Sequence[Sequence[int]]): Their colours.
+    """
+    height, width = rows[0][0].shape[:2]
+    size = (3 * len(titles), 3 * len(rows) * height / width + 0.9)
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            axes[i, j].imshow(picture)
+            axes[i, j].axis('off')
+            if i == 0:
+                axes[i, j].set_title(titles[j], fontsize=10)
+    handles = [Patch(color=np.array(colour) / 255, label=name)
+               for name, colour in zip(classes, palette)]
+    figure.legend(handles=handles, loc='lower center', ncols=min(len(handles), 2 * len(titles)),
+                  fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.55 / size[1], 1, 1))
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
