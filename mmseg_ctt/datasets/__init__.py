@@ -3,11 +3,10 @@ from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import Draw, LabeledUnlabeledSampler
-
-# from .streets import StreetsDataset
+from .streets import StreetsDataset
 from .transforms import CheckSegMap
 
 __all__ = [
     'CamVidDataset', 'CheckSegMap', 'Draw', 'FolderSegDataset', 'LabeledUnlabeledDataset',
-    'LabeledUnlabeledSampler'
+    'LabeledUnlabeledSampler', 'StreetsDataset'
 ]

@@ -113,6 +113,7 @@ class LabeledUnlabeledDataset(Dataset):
     def _load(self, dataset: BaseDataset, index: int) -> dict:
         for step in range(len(dataset)):
             info = dataset.get_data_info((index + step) % len(dataset))
+            info['num_classes'] = len(self.metainfo['classes'])  # for CheckSegMap
             path = info['img_path']
             try:
                 return dataset.pipeline(info)

@@ -27,8 +27,9 @@ class CheckSegMap(BaseTransform):
 
     Args:
         num_classes (int, optional): Number of classes. If None, taken from
-            ``label_map`` in the results, which mmseg sets only where the
-            config chooses some of the classes. Defaults to None.
+            the results: ``num_classes``, which LabeledUnlabeledDataset sets,
+            or ``label_map``, which mmseg sets where the config chooses some
+            of the classes. Defaults to None.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
 
     Raises:
@@ -63,6 +64,8 @@ class CheckSegMap(BaseTransform):
     def _num_classes(self, results: Dict[str, Any]) -> int:
         if self.num_classes is not None:
             return self.num_classes
+        if 'num_classes' in results:
+            return results['num_classes']
         label_map = results.get('label_map')
         if not label_map:
             raise ValueError('CheckSegMap does not know the number of classes: '

@@ -3,6 +3,7 @@ from typing import Sequence
 
 import torch
 from mmengine.dist import get_rank, get_world_size
+from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import LOOPS
@@ -24,8 +25,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
 
     Raises:
-        ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, or ``batch_size``
-            is no multiple of its period.
+        ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
+            no multiple of its period, or model and data differ in the number of classes.
     """
 
     def __init__(self, runner, dataloader, *args, **kwargs) -> None:
@@ -34,12 +35,22 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if not isinstance(self.sampler, LabeledUnlabeledSampler):
             raise ValueError('train_cfg.type="ResumableTrainLoop" needs train_dataloader.sampler.'
                              f'type="LabeledUnlabeledSampler", got {type(self.sampler).__name__}')
+        self._check_classes()
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(
                 f'train_dataloader.batch_size={batch} cannot be divided by sampler.ratio='
                 f'{self.sampler.ratio}: use a multiple of {period}')
         self.draws_per_iter = batch * get_world_size()
+
+    def _check_classes(self) -> None:
+        model = self.runner.model
+        model = model.module if is_model_wrapper(model) else model
+        outputs = getattr(model, 'num_classes', None)
+        classes = len(self.dataloader.dataset.metainfo.get('classes') or ())
+        if outputs is not None and classes and outputs != classes:
+            raise ValueError(f'decode_head.num_classes={outputs}, but the data set has {classes} '
+                             'classes: make them equal')
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""

@@ -5,7 +5,6 @@
 _base_ = ['./semi.py']
 data_root = '{{$CITYSCAPES_ROOT:data/cityscapes}}'
 dataset_type = 'CityscapesDataset'
-num_classes = 19
 scale, crop_size = (1024, 512), (256, 512)  # (width, height), (height, width)
 
 geometry = [
@@ -16,7 +15,7 @@ geometry = [
 labeled_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='CheckSegMap', num_classes=num_classes), *geometry,
+    dict(type='CheckSegMap'), *geometry,
     dict(type='PackSegInputs')
 ]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), *geometry, dict(type='PackSegInputs')]

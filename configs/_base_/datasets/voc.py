@@ -5,7 +5,6 @@
 _base_ = ['./semi.py']
 data_root = '{{$VOC_ROOT:data/VOCdevkit/VOC2012}}'
 dataset_type = 'PascalVOCDataset'
-num_classes = 21
 crop_size = (321, 321)
 
 geometry = [
@@ -19,7 +18,7 @@ geometry = [
 labeled_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='CheckSegMap', num_classes=num_classes), *geometry,
+    dict(type='CheckSegMap'), *geometry,
     dict(type='PackSegInputs')
 ]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), *geometry, dict(type='PackSegInputs')]

@@ -139,15 +139,15 @@ class Canvas:
             grain (float): Strength of the surface grain. Defaults to 0.05.
             glow (Sequence[float]): Light given off. Defaults to none.
         """
-        shade = 1 + grain * self.grain[box][mask][:, None]
-        colour = np.asarray(colour, np.float32)
-        self.colour[box][mask] = (colour[mask] if colour.ndim == 3 else colour) * shade
-        glow = np.asarray(glow, np.float32)
-        self.glow[box][mask] = glow[mask] if glow.ndim == 3 else glow
-        depth = np.broadcast_to(np.asarray(depth, np.float32), mask.shape)
-        self.depth[box][mask] = depth[mask]
+        where = np.nonzero(mask)
+        shade = 1 + grain * self.grain[box][where][:, None]
+        for target, value in ((self.colour, colour), (self.glow, glow),
+                              (self.depth, depth)):
+            value = np.asarray(value, np.float32)
+            value = value[where] if value.shape[:2] == mask.shape else value
+            target[box][where] = value * shade if target is self.colour else value
         if class_id is not None:
-            self.label[box][mask] = class_id
+            self.label[box][where] = class_id
 
     def polygon(self, points: Sequence[Sequence[float]], colour: Colour,
                 class_id: Optional[int], depth: float, grain: float = 0.05,
@@ -254,7 +254,7 @@ class Canvas:
         across = np.arange(box[1].start, box[1].stop)
         # 1 / depth is linear over the columns of a plane
         near = np.interp(across, *_ascending(corners[:2, 0], distances))
-        depth = np.broadcast_to(1 / near, mask.shape)
+        depth = np.tile(1 / near, (len(mask), 1))
         lit = (0, 0, 0) if glow is None else bring(glow)
         self.paint(box, mask, colour, class_id, depth, 0.03, lit)
 

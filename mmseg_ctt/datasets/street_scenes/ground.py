@@ -5,7 +5,7 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from .canvas import FAR
+from .canvas import FAR, Box
 from .layout import BUILDING, LANE, PAVEMENT, ROAD, SKY, VEGETATION
 from .scene import Scene
 from .texture import fractal, jitter, pick
@@ -21,9 +21,11 @@ def paint_sky(scene: Scene) -> None:
         scene (Scene): The scene.
     """
     canvas, drive, rng = scene.canvas, scene.drive, scene.rng
-    height, width = canvas.shape
-    down = np.linspace(0, 1, height)[:, None] / (scene.camera.horizon / height)
-    down = np.clip(down, 0, 1)[..., None] ** rng.uniform(.7, 1.6)
+    width = canvas.shape[1]
+    # The rest will be ground, however the camera is rolled.
+    height = min(int(scene.camera.horizon + .1 * width), canvas.shape[0])
+    down = np.arange(height)[:, None, None] / scene.camera.horizon
+    down = np.minimum(down, 1) ** rng.uniform(.7, 1.6)
     top, low = (jitter(rng, colour, .05) for colour in drive.sky)
     sky = (1 - down) * top + down * low
     cover = rng.uniform(-.8, 1.2)
@@ -35,9 +37,8 @@ def paint_sky(scene: Scene) -> None:
         spot = (rng.uniform(0, width), rng.uniform(0, scene.camera.horizon))
         away = np.hypot(cols - spot[0], rows - spot[1]) / width
         sky = sky + np.exp(-away / .12)[..., None] * (.5, .45, .35)
-    canvas.colour[:] = np.broadcast_to(sky, (height, width, 3))
-    # The light of the day is in the sky's colour already: undo it later.
-    canvas.colour /= np.maximum(np.asarray(drive.light, np.float32), .05)
+    # The sky's colour has the light of the day in it, which will be applied.
+    canvas.colour[:height] = sky / np.asarray(drive.light, np.float32)
     canvas.label[:] = SKY
     canvas.depth[:] = FAR
 
@@ -70,8 +71,8 @@ def paint_skyline(scene: Scene) -> None:
 
 def _lookup(noise: np.ndarray, x: np.ndarray, z: np.ndarray,
             per_metre: float) -> np.ndarray:
-    return cv2.remap(noise, np.mod(x * per_metre, TILE),
-                     np.mod(z * per_metre, TILE), cv2.INTER_LINEAR,
+    return cv2.remap(noise, x * np.float32(per_metre),
+                     z * np.float32(per_metre), cv2.INTER_LINEAR,
                      borderMode=cv2.BORDER_WRAP)
 
 
@@ -80,11 +81,11 @@ def _tiles(kind: str, x: np.ndarray, z: np.ndarray, noise: np.ndarray
     if kind == 'plain':
         return np.zeros_like(x)
     size = {'slab': .8, 'brick': .35, 'cobble': .22}[kind]
-    cell = (np.mod(np.floor(x / size), TILE).astype(int),
-            np.mod(np.floor(z / size), TILE).astype(int))
-    joint = (np.mod(x / size, 1) < .12) | (np.mod(z / size, 1) < .12)
+    across, ahead = np.floor(x / size), np.floor(z / size)
+    stone = noise[across.astype(np.int32) % TILE, ahead.astype(np.int32) % TILE]
+    joint = (x / size - across < .12) | (z / size - ahead < .12)
     # Joints blur into each other far away.
-    return (.07 * noise[cell] - .25 * joint) * np.clip(12 * size / z, 0, 1)
+    return (.07 * stone - .25 * joint) * np.clip(12 * size / z, 0, 1)
 
 
 def paint_ground(scene: Scene) -> None:
@@ -95,16 +96,21 @@ def paint_ground(scene: Scene) -> None:
     """
     canvas, rng, street = scene.canvas, scene.rng, scene.street
     x, z = scene.camera.ground(*canvas.shape)
+    # Only the rows that show ground are worked on.
+    first = int(np.argmax((z < FAR * .98).any(1)))
+    box = (slice(first, canvas.shape[0]), slice(0, canvas.shape[1]))
+    x, z = x[box], z[box]
     below = z < FAR * .98
     noise = fractal(rng, TILE, TILE, 16, 4)
     rough = _lookup(noise, x, z, 12)
     patchy = _lookup(noise, x, z, 1.3)
-    everything = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
 
     def paint(mask: np.ndarray, colour: np.ndarray, texture: np.ndarray,
               class_id: int, grain: float) -> None:
-        shaded = colour * (1 + texture)[..., None]
-        canvas.paint(everything, mask & below, shaded, class_id, z, grain)
+        mask = mask & below
+        shaded = np.zeros((*mask.shape, 3), np.float32)
+        shaded[mask] = colour * (1 + texture[mask])[:, None]
+        canvas.paint(box, mask, shaded, class_id, z, grain)
 
     road = (x > street.kerb[0]) & (x < street.kerb[1])
     kind = pick(rng, ('plain', 'plain', 'plain', 'plain', 'cobble'))
@@ -114,9 +120,9 @@ def paint_ground(scene: Scene) -> None:
     paint(road, asphalt, texture + repair, ROAD, .06)
     for side in (0, 1):
         _paint_side(scene, side, x, z, noise, paint)
-    _paint_snow(scene, x, z, noise, road)
-    _paint_markings(scene, x, z, noise, paint)
-    _paint_sunlight(scene, x, z, noise, below)
+    _paint_snow(scene, box, x, z, noise, road)
+    _paint_markings(scene, box, x, z, noise, paint)
+    _paint_sunlight(scene, box, x, z, noise, below)
 
 
 def _paint_side(scene: Scene, side: int, x: np.ndarray, z: np.ndarray,
@@ -142,7 +148,7 @@ def _paint_side(scene: Scene, side: int, x: np.ndarray, z: np.ndarray,
         paint(strip & ~kerb, grass, mottled, VEGETATION, .15)
 
 
-def _paint_snow(scene: Scene, x: np.ndarray, z: np.ndarray,
+def _paint_snow(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
                 noise: np.ndarray, road: np.ndarray) -> None:
     snow = scene.drive.snow
     if not snow:
@@ -150,7 +156,7 @@ def _paint_snow(scene: Scene, x: np.ndarray, z: np.ndarray,
     deep = _lookup(noise, x, z, 1.1) + .5 * _lookup(noise, x, z, 7)
     bound = np.where(road, 2.2 - 2 * snow * scene.rng.random(), 1.2 - 2.2 * snow)
     cover = np.clip((deep - bound) * 2, 0, .9)[..., None] * (z < FAR * .98)[..., None]
-    colour = scene.canvas.colour
+    colour = scene.canvas.colour[box]
     colour *= 1 - cover
     colour += cover * np.float32((.86, .88, .92))
 
@@ -180,19 +186,19 @@ def _marking_mask(scene: Scene, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return mask & (z < 60)
 
 
-def _paint_markings(scene: Scene, x: np.ndarray, z: np.ndarray,
+def _paint_markings(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
                     noise: np.ndarray, paint: object) -> None:
     rng = scene.rng
     if rng.random() < .12:
         return
     mask = _marking_mask(scene, x, z)
-    mask &= scene.canvas.label == ROAD
+    mask &= scene.canvas.label[box] == ROAD
     worn = _lookup(noise, x, z, 5) > rng.uniform(.4, 2.5)
     paint(mask & ~worn, jitter(rng, scene.style('paint'), .06),
           .08 * _lookup(noise, x, z, 9), LANE, .05)
 
 
-def _paint_sunlight(scene: Scene, x: np.ndarray, z: np.ndarray,
+def _paint_sunlight(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
                     noise: np.ndarray, below: np.ndarray) -> None:
     """Shadows of houses (a wavy line) and of trees (blotches)."""
     sun, rng = scene.drive.sun, scene.rng
@@ -203,8 +209,9 @@ def _paint_sunlight(scene: Scene, x: np.ndarray, z: np.ndarray,
     shade = out * x < edge
     if rng.random() < .5:
         shade |= _lookup(noise, x, z, 1.6) > rng.uniform(.3, 1.5)
-    scene.canvas.colour[shade & below] *= 1 - .75 * sun
-    scene.canvas.colour[~shade & below] *= 1 + .2 * sun
+    colour = scene.canvas.colour[box]
+    colour[shade & below] *= 1 - .75 * sun
+    colour[~shade & below] *= 1 + .2 * sun
 
 
 def _wave(z: np.ndarray, period: float, rng: np.random.Generator) -> np.ndarray:

@@ -31,7 +31,7 @@ def _wet_road(scene: Scene, picture: np.ndarray) -> np.ndarray:
     """Blend the mirror image into wet ground."""
     canvas = scene.canvas
     rows = np.arange(canvas.shape[0])
-    mirror = np.clip(2 * int(scene.camera.horizon) + 4 - rows, 0, None)
+    mirror = np.clip(2 * int(scene.camera.horizon) + 4 - rows, 0, rows[-1])
     mirrored = cv2.GaussianBlur(picture[mirror], (1, 31), 0)
     ground = np.isin(canvas.label, (ROAD, LANE, PAVEMENT))
     puddle = np.clip(.45 + .3 * fractal(scene.rng, *canvas.shape, 6, 3), 0, .8)

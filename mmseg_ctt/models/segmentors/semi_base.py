@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
+from itertools import accumulate
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -167,9 +168,8 @@ class SemiSegmentor(BaseSegmentor):
             if not self.joint_forward:
                 return [forward_member(member, images) for images in batches]
             output = forward_member(member, torch.cat(batches))
-        ends = torch.tensor([len(images) for images in batches]).cumsum(0).tolist()
-        starts = [0, *ends[:-1]]
-        return [output.rows(slice(start, end)) for start, end in zip(starts, ends)]
+        ends = list(accumulate(map(len, batches)))
+        return [output.rows(slice(start, end)) for start, end in zip([0, *ends], ends)]
 
     # ---- mmseg's interface, answered by the predicting member
 
