@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Callable
@@ -20,6 +21,7 @@ def run(main: Callable[[], None]) -> None:
 
     Set the environment variable ``MMSEG_CTT_TRACEBACK=1`` to see the full traceback.
     """
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # mmengine uses it
     try:
         main()
     except USER_ERRORS as error:

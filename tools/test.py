@@ -21,7 +21,9 @@ def set_pictures(cfg, args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.get('default_hooks', {}):
         raise ValueError('--show and --show-dir need a hook in the config: '
                          'default_hooks.visualization=dict(type="SegVisualizationHook")')
-    cfg.default_hooks.visualization.update(draw=True, show=args.show, wait_time=args.wait_time)
+    hook = cfg.default_hooks.visualization
+    hook.update(draw=True, show=args.show, wait_time=args.wait_time)
+    hook.setdefault('interval', 1)  # mmseg's own default leaves out 49 pictures of 50
     if args.show_dir:
         cfg.visualizer.save_dir = args.show_dir
 

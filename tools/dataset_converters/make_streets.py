@@ -1,0 +1,121 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Generate the street scenes, a data set for trying things out offline.
+
+The files depend on the seed and the sizes only::
+
+    python tools/dataset_converters/make_streets.py --out data/streets
+
+A complete data set with the same settings is left as it is.
+"""
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+import numpy as np
+
+from mmseg_ctt.datasets.command_line import run_tool
+from mmseg_ctt.datasets.split_files import write_split
+from mmseg_ctt.datasets.splits import (
+    num_from_fraction,
+    write_random_split,
+    write_sequence_split,
+)
+from mmseg_ctt.datasets.street_scenes.drives import DRIVES
+from mmseg_ctt.datasets.street_scenes.generate import (
+    Settings,
+    generate,
+    is_complete,
+    prepare,
+    write_meta,
+)
+from mmseg_ctt.datasets.street_scenes.layout import CLASSES
+
+FRACTIONS = ('1/16', '1/8', '1/4')
+SEEDS = (0, 1, 2)
+# Fewer images cannot be relied on to show every class.
+MIN_LABELED = 8
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description='Generate street scenes.')
+    root = os.environ.get('STREETS_ROOT') or 'data/streets'
+    usual = Settings()
+    parser.add_argument('--out', type=Path, default=Path(root),
+                        help='default: $STREETS_ROOT, or data/streets')
+    parser.add_argument('--seed', type=int, default=usual.seed)
+    parser.add_argument('--train', type=int, default=usual.train,
+                        help='number of training images')
+    parser.add_argument('--val', type=int, default=usual.val,
+                        help='number of validation images')
+    parser.add_argument('--height', type=int, default=usual.height)
+    parser.add_argument('--width', type=int, default=usual.width)
+    parser.add_argument('--workers', type=int, default=2, help='processes')
+    parser.add_argument('--force', action='store_true',
+                        help='replace what lies in OUT')
+    return parser.parse_args(argv)
+
+
+def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
+    """Write random splits, one split per drive, and the list of all.
+
+    Random splits of less than ``MIN_LABELED`` labelled images are left out.
+
+    Args:
+        folder (Path): Folder of the splits.
+        stems (list[str]): N stems.
+        presence (np.ndarray): bool ``(N, K)``.
+    """
+    for fraction in FRACTIONS:
+        if num_from_fraction(fraction, len(stems)) < MIN_LABELED:
+            continue
+        for seed in SEEDS:
+            write_random_split(str(folder), stems, presence, fraction, seed, CLASSES)
+    for drive in DRIVES:
+        write_sequence_split(str(folder), stems, presence, [drive.name], CLASSES)
+    write_split(folder / 'all', stems, [], dict(kind='all'))
+
+
+def make(args: argparse.Namespace) -> None:
+    """Generate the data set unless it is there.
+
+    Args:
+        args (argparse.Namespace): Arguments of the tool.
+    """
+    settings = Settings(args.seed, args.train, args.val, args.height, args.width)
+    if not args.force and is_complete(args.out, settings):
+        print(f'{args.out}: complete already')
+        return
+    prepare(args.out, settings, args.force)
+    meta, stems, presence = generate(args.out, settings, args.workers)
+    write_splits(args.out / 'splits', stems, presence)
+    # Last, so that an interrupted run is seen as incomplete.
+    write_meta(args.out, meta)
+    print(f'{args.out}: {settings.train} training and {settings.val} '
+          'validation images')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
+
+    Returns:
+        int: Exit code.
+    """
+    args = parse_args(argv)
+    return run_tool('make_streets', lambda: make(args))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
