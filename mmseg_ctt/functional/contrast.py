@@ -119,14 +119,16 @@ class _BankContrast(torch.autograd.Function):
         loss = query.new_zeros(())
         for begin in range(0, query.shape[0], rows):
             part = slice(begin, begin + rows)
-            norm = query[part].norm(dim=1, keepdim=True).clamp_(min=1e-12)
-            unit = query[part] / norm
+            norm = query[part].norm(dim=1, keepdim=True)
+            # a zero feature has no direction: it stays zero and gets no gradient
+            scale = torch.where(norm > 1e-12, norm.reciprocal(), 0)
+            unit = query[part] * scale
             peer = None if positive is None else positive[part]
             value, slope = _chunk(unit, peer, label[part], keys, bank_valid, temperature)
             loss += (value * weight[part]).sum()
             if gradient is not None:
                 slope -= (slope * unit).sum(1, keepdim=True) * unit  # through the normalisation
-                gradient[part] = slope * (weight[part].unsqueeze(1) / norm)
+                gradient[part] = slope * (weight[part].unsqueeze(1) * scale)
         ctx.save_for_backward(gradient)
         return loss
 

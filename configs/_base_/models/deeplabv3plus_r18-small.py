@@ -1,5 +1,5 @@
-# DeepLabV3+ with a ResNet-18 of 32 base channels at output stride 16, for training from scratch on
-# a CPU at 128x192: nothing is downloaded.
+# DeepLabV3+ with the first three stages of a ResNet-18 of 32 base channels (output stride 16), for
+# training from scratch on a CPU at 128x192: nothing is downloaded.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -16,18 +16,17 @@ model = dict(
         depth=18,
         base_channels=32,
         stem_channels=32,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
+        num_stages=3,
+        out_indices=(0, 1, 2),
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
         norm_cfg=norm_cfg,
         norm_eval=False,
-        style='pytorch',
-        contract_dilation=True),
+        style='pytorch'),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead',
-        in_channels=256,
-        in_index=3,
+        in_channels=128,
+        in_index=2,
         channels=64,
         dilations=(1, 3, 6),
         c1_in_channels=32,
@@ -36,6 +35,6 @@ model = dict(
         num_classes=12,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+        loss_decode=dict(type='PixelCrossEntropyLoss')),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

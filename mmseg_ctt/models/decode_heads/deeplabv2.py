@@ -19,11 +19,12 @@ class DeepLabV2Head(BaseDecodeHead):
 
     Args:
         dilations (Sequence[int]): Of the classifiers. Defaults to (6, 12, 18, 24).
-        branches (int): Classifiers that are used. The popular re-implementations (AdvSemiSeg,
-            ClassMix, SemiSeg-Contrastive) return inside the summing loop and use 2.
-            Defaults to 4.
-        embedding_dim (int, optional): Width of the projection; None leaves it out (needed for
-            purely supervised training). Defaults to 256.
+        branches (int, optional): Classifiers that are used. The popular re-implementations
+            (AdvSemiSeg, ClassMix, SemiSeg-Contrastive) return inside the summing loop and use 2.
+            Defaults to None: all.
+        embedding_dim (int, optional): Width of the projection. None leaves it out, as purely
+            supervised training wants; the embedding is then the feature map itself.
+            Defaults to 256.
         kwargs: As :class:`BaseDecodeHead`, without ``channels``.
 
     Raises:
@@ -32,15 +33,16 @@ class DeepLabV2Head(BaseDecodeHead):
 
     def __init__(self,
                  dilations: Sequence[int] = (6, 12, 18, 24),
-                 branches: int = 4,
+                 branches: Optional[int] = None,
                  embedding_dim: Optional[int] = 256,
                  **kwargs) -> None:
         kwargs.setdefault('init_cfg', dict(type='Normal', std=0.01, layer='Conv2d'))
         kwargs.setdefault('channels', 1)  # unused: there is no layer before the classifiers
         super().__init__(**kwargs)
+        branches = len(dilations) if branches is None else branches
         if not 1 <= branches <= len(dilations):
             raise ValueError(f'decode_head.branches={branches} with {len(dilations)} dilations')
-        self.embedding_dim = embedding_dim
+        self.embedding_dim = embedding_dim or self.in_channels
         self.conv_seg = nn.ModuleList([
             nn.Conv2d(self.in_channels, self.out_channels, 3, padding=d, dilation=d)
             for d in dilations[:branches]
@@ -55,11 +57,9 @@ class DeepLabV2Head(BaseDecodeHead):
         return sum(classifier(x) for classifier in self.conv_seg)
 
     def forward_with_embedding(self, inputs: Tuple[Tensor]) -> Tuple[Tensor, Tensor]:
-        """Logits and the projected feature map ``(B, embedding_dim, h, w)``."""
-        if self.projection is None:
-            raise ValueError('decode_head.embedding_dim=None has no pixel embedding: set it to '
-                             'the width of the memory bank, e.g. 256')
-        return self(inputs), self.projection(self._transform_inputs(inputs))
+        """Logits and the (projected) feature map ``(B, embedding_dim, h, w)``."""
+        x = self._transform_inputs(inputs)
+        return self(inputs), x if self.projection is None else self.projection(x)
 
 
 @MODELS.register_module()

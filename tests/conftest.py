@@ -1,0 +1,40 @@
+# Copyright (c) mmseg_ctt contributors.
+import os
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the package need not be installed
+
+import mmseg_ctt  # noqa: E402, F401
+
+matplotlib.use('Agg')
+torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """Fixtures and real data that lie beside the repository and are not part of it."""
+    path = Path(os.environ.get('MMSEG_CTT_SHARED', ROOT.parent / 'shared'))
+    if not path.is_dir():
+        pytest.skip(f'{path} is not there: set MMSEG_CTT_SHARED to the folder of fixtures')
+    return path
+
+
+@pytest.fixture(autouse=True)
+def mmseg_scope():
+    """Registries look names up in mmseg, as they do in a run."""
+    from mmengine.registry import DefaultScope
+    from mmseg.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        yield

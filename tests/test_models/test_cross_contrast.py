@@ -1,0 +1,199 @@
+# Copyright (c) mmseg_ctt contributors.
+import pytest
+import torch
+import torch.nn.functional as F
+from reference import contrast as reference
+
+from mmseg_ctt.models import CrossContrast
+from mmseg_ctt.models.member import PixelOutput
+
+K, D, H, W = 4, 6, 3, 5
+IMAGES = 2
+
+
+def outputs(number, seed, size=(H, W)):
+    g = torch.Generator().manual_seed(seed)
+    return [PixelOutput(2 * torch.randn(IMAGES, K, *size, generator=g),
+                        torch.randn(IMAGES, D, *size, generator=g).requires_grad_(), [])
+            for _ in range(number)]
+
+
+def scene(pairs=2, seed=0, size=(H, W)):
+    """Labelled and unlabelled outputs, truth with ignored pixels, and targets."""
+    g = torch.Generator().manual_seed(seed + 50)
+    label = torch.randint(0, K, (IMAGES, *size), generator=g)
+    label[torch.rand(label.shape, generator=g) < 0.3] = 255
+    targets = [(torch.randint(0, K, (IMAGES, *size), generator=g),
+                torch.rand(IMAGES, *size, generator=g)) for _ in range(pairs)]
+    return outputs(pairs, seed), outputs(pairs, seed + 1), label, targets
+
+
+def build(pairs=2, size=3, full=True, **settings):
+    contrast = CrossContrast(pairs, K, D, dict(size=size), **settings)
+    for i, bank in enumerate(contrast.banks):
+        g = torch.Generator().manual_seed(90 + i)
+        bank.features.copy_(torch.randn(K, size, D, generator=g))
+        bank.count.copy_(torch.full((K, ), size) if full else torch.tensor([size, 1, 0, 2]))
+        bank.features.masked_fill_(~bank.filled.unsqueeze(2), 0)
+    return contrast
+
+
+def flat(tensor):
+    return tensor.permute(0, 2, 3, 1).reshape(-1, D)
+
+
+def by_loops(contrast, labeled, strong, label, targets):
+    """Eq 6-9 written out, with the settings of ``contrast``."""
+    terms = []
+    n = len(labeled)
+    sure = [o.logits.softmax(1).max(1) for o in strong]
+    for i in range(n):
+        target, confidence = targets[i]
+        asked = confidence if contrast.confidence == 'teacher' else sure[i].values
+        confident = asked >= contrast.threshold
+        bank = contrast.banks[i]
+        high = reference.high_level(
+            torch.cat([flat(labeled[i].embedding), flat(strong[i].embedding)]),
+            torch.cat([label.flatten(), target.flatten()]), bank.features,
+            contrast.temperature_high, torch.cat([(label != 255).flatten(), confident.flatten()]),
+            bank.filled)
+        j = (i + 1) % n
+        chosen = ~confident
+        if contrast.directional:
+            chosen &= sure[i].values < sure[j].values
+        if contrast.peer_threshold is not None:
+            chosen &= sure[j].values >= contrast.peer_threshold
+        both = [bank, contrast.banks[j]]
+        low = reference.low_level(
+            flat(strong[i].embedding), flat(strong[j].embedding), sure[j].indices.flatten(),
+            torch.cat([b.features for b in both], 1), contrast.temperature_low, chosen.flatten(),
+            torch.cat([b.filled for b in both], 1))
+        terms.append(dict(high=high, low=low, queries=int(chosen.sum())))
+    return terms
+
+
+@pytest.mark.parametrize('full', [True, False])
+@pytest.mark.parametrize('pairs', [2, 3])
+@pytest.mark.parametrize('settings', [
+    dict(), dict(confidence='student', threshold=0.6), dict(directional=False),
+    dict(peer_threshold=0.6), dict(temperature_high=0.5, temperature_low=0.2, threshold=0.3)])
+def test_terms_equal_the_formula(settings, pairs, full):
+    contrast = build(pairs, full=full, **settings)
+    given = scene(pairs)
+    got = contrast(*given)
+    want = by_loops(contrast, *given)
+    assert len(got) == pairs
+    for one, other in zip(got, want):
+        assert other['queries'] > 0 and other['high'] > 0 and other['low'] > 0
+        for key in ('high', 'low'):
+            torch.testing.assert_close(one[key].double(), other[key], rtol=1e-5, atol=0)
+
+
+def test_gradient_goes_to_the_own_student_only():
+    contrast = build()
+    labeled, strong, label, targets = scene()
+    terms = contrast(labeled, strong, label, targets)
+    leaves = [o.embedding for o in labeled + strong]
+    for i, term in enumerate(terms):
+        high = torch.autograd.grad(term['high'], leaves, retain_graph=True, allow_unused=True)
+        low = torch.autograd.grad(term['low'], leaves, retain_graph=True, allow_unused=True)
+        for leaf in range(4):
+            assert (high[leaf] is not None and high[leaf].abs().sum() > 0) == (leaf % 2 == i)
+            assert (low[leaf] is not None and low[leaf].abs().sum() > 0) == (leaf == 2 + i)
+    assert all(not b.features.requires_grad for b in contrast.banks)
+
+
+def test_a_single_pair_has_no_low_level_term():
+    contrast = build(1)
+    labeled, strong, label, targets = scene(1)
+    term, = contrast(labeled, strong, label, targets)
+    assert term['low'] == 0 and term['high'] > 0
+    term['low'].backward()
+    assert strong[0].embedding.grad.abs().sum() == 0
+
+
+def test_empty_banks_give_zeros_with_a_graph():
+    contrast = CrossContrast(2, K, D, dict(size=3))
+    labeled, strong, label, targets = scene()
+    terms = contrast(labeled, strong, label, targets)
+    assert all(value == 0 for term in terms for value in term.values())
+    sum(value for term in terms for value in term.values()).backward()
+    assert all(o.embedding.grad is not None for o in strong)
+
+
+def test_full_size_labels_are_brought_to_the_features():
+    contrast = build()
+    labeled, strong, label, targets = scene()
+
+    def enlarge(t):
+        return t.repeat_interleave(4, 1).repeat_interleave(4, 2)
+
+    got = contrast(labeled, strong, enlarge(label),
+                   [(enlarge(y), enlarge(c)) for y, c in targets])
+    want = contrast(labeled, strong, label, targets)
+    for one, other in zip(got, want):
+        assert one['high'] == other['high'] and one['low'] == other['low']
+
+
+@pytest.mark.parametrize('size', [(6, 10), (5, 9)])
+def test_pooling_is_that_of_the_outputs(size):
+    labeled, strong, _, _ = scene(size=size)
+    *_, label, targets = scene()
+    labeled, strong = outputs(2, 0, size), outputs(2, 1, size)
+
+    def pooled(output):
+        return PixelOutput(F.avg_pool2d(output.logits, 2, ceil_mode=True),
+                           F.avg_pool2d(output.embedding, 2, ceil_mode=True), [])
+
+    got = build(pool=2)(labeled, strong, label, targets)
+    want = build()([pooled(o) for o in labeled], [pooled(o) for o in strong], label, targets)
+    for one, other in zip(got, want):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize('threshold', [0.0, 0.6])
+def test_remember_admits_rightly_classified_pixels(threshold):
+    contrast = CrossContrast(2, K, D, dict(size=200, budget=200), bank_threshold=threshold)
+    given = outputs(2, 3)
+    label = scene()[2]
+    contrast.remember(given, label)
+    for bank, output in zip(contrast.banks, given):
+        confidence, guess = output.logits.softmax(1).max(1)
+        right = (guess == label) & (confidence >= threshold)
+        assert right.sum() > 0
+        for c in range(K):
+            want = flat(output.embedding)[(right & (label == c)).flatten()]
+            assert bank.count[c] == len(want)
+            assert torch.equal(bank.in_order()[c, :len(want)], want)
+    assert 0 < sum(b.count.sum() for b in contrast.banks) < 2 * (label != 255).sum()
+
+
+def test_remember_keeps_the_surest_of_a_small_budget():
+    contrast = CrossContrast(1, K, D, dict(size=4))  # budget: two images
+    given = outputs(1, 3)
+    label = given[0].logits.argmax(1)  # every pixel is right
+    contrast.remember(given, label)
+    confidence = given[0].logits.softmax(1).amax(1).flatten()
+    for c in range(K):
+        own = (label.flatten() == c).nonzero().flatten()
+        best = own[confidence[own].argsort(descending=True)[:2]]
+        assert contrast.banks[0].count[c] == 2
+        assert torch.equal(contrast.banks[0].in_order()[c, :2], flat(given[0].embedding)[best])
+
+
+def test_fill():
+    contrast = build(full=False)
+    want = torch.tensor([1, 1 / 3, 0, 2 / 3])
+    torch.testing.assert_close(contrast.fill(), torch.stack([want, want]))
+
+
+@pytest.mark.parametrize('settings,message', [
+    (dict(confidence='both'), "contrast.confidence must be one of .*'both'"),
+    (dict(temperature_high=0), 'temperatures must be positive'),
+    (dict(temperature_low=-1), 'temperatures must be positive'),
+    (dict(pool=0), 'pool at least 1'),
+    (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the embedding.*6 wide'),
+])
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        CrossContrast(**{**dict(num_pairs=2, num_classes=K, dim=D, bank=dict()), **settings})

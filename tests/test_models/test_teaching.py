@@ -1,0 +1,37 @@
+# Copyright (c) mmseg_ctt contributors.
+import pytest
+
+from mmseg_ctt.models import teaching_graph
+from mmseg_ctt.models.teaching import has_teachers
+
+
+@pytest.mark.parametrize('name,num_pairs,want', [
+    ('cross', 2, (('teacher1', ), ('teacher0', ))),
+    ('cross', 3, (('teacher1', 'teacher2'), ('teacher0', 'teacher2'), ('teacher0', 'teacher1'))),
+    ('self', 1, (('teacher0', ), )),
+    ('self', 2, (('teacher0', ), ('teacher1', ))),
+    ('mutual', 2, (('student1', ), ('student0', ))),
+    ('mutual', 3, (('student1', 'student2'), ('student0', 'student2'), ('student0', 'student1'))),
+    ('dual', 2, (('teacher0', 'teacher1'), ('teacher0', 'teacher1'))),
+    ('ensemble', 2, (('teacher0', ), ('teacher1', ))),
+])
+def test_graphs(name, num_pairs, want):
+    graph = teaching_graph(name, num_pairs)
+    assert graph == want
+    assert has_teachers(graph) == (name != 'mutual')
+
+
+@pytest.mark.parametrize('name', ['cross', 'mutual', 'dual', 'ensemble'])
+def test_graphs_that_need_two_pairs(name):
+    with pytest.raises(ValueError, match=f"teaching='{name}' needs num_pairs >= 2, got 1"):
+        teaching_graph(name, 1)
+
+
+def test_no_pair_at_all():
+    with pytest.raises(ValueError, match='needs num_pairs >= 1, got 0'):
+        teaching_graph('self', 0)
+
+
+def test_unknown_graph():
+    with pytest.raises(ValueError, match="must be one of .*'cross'.*got 'ring'"):
+        teaching_graph('ring', 2)

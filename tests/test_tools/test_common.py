@@ -1,0 +1,163 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+
+import pytest
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+
+
+@pytest.fixture
+def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module('_common')
+
+
+@pytest.fixture
+def train(common: ModuleType) -> ModuleType:
+    return importlib.import_module('train')
+
+
+class Broken:
+    """A data set that fails inside a worker."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> None:
+        raise ValueError(f'image {index}\nis damaged')
+
+
+def test_user_error_is_one_line_and_exit_code_2(common, capsys):
+    def main() -> None:
+        raise ValueError('a key\n  is wrong')
+
+    with pytest.raises(SystemExit) as exit_:
+        common.run(main)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == 'error: a key is wrong\n'
+
+
+def test_traceback_on_request(common, capsys, monkeypatch):
+    monkeypatch.setenv('MMSEG_CTT_TRACEBACK', '1')
+    with pytest.raises(SystemExit):
+        common.run(lambda: int('x'))
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_own_defects_keep_their_traceback(common):
+    with pytest.raises(KeyError):
+        common.run(lambda: {}['a'])
+
+
+def test_worker_error_without_its_traceback(common):
+    with pytest.raises(ValueError) as error:
+        next(iter(DataLoader(Broken(), num_workers=1)))
+    assert 'Traceback' in str(error.value)
+    assert common.one_line(error.value) == 'image 0 is damaged'
+
+
+def test_refused_checkpoint(common):
+    assert 'holds code' in common.one_line(UnpicklingError('long\nadvice'))
+
+
+def test_missing_config_from_another_directory(tmp_path: Path):
+    result = subprocess.run([sys.executable, str(TOOLS / 'train.py'), 'absent.py'], cwd=tmp_path,
+                            capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == 'error: the config absent.py does not exist'
+    assert 'Traceback' not in result.stderr
+
+
+def test_resume_from_latest_or_named_checkpoint(train, tmp_path: Path):
+    def resumed(value: str) -> tuple:
+        cfg = Config(dict(work_dir=str(tmp_path), load_from='weights.pth', resume=False))
+        train.set_resume(cfg, value)
+        return cfg.resume, cfg.load_from
+
+    assert resumed('auto') == (False, 'weights.pth')  # the first start of a job that is requeued
+    (tmp_path / 'last_checkpoint').write_text('iter_3.pth')
+    assert resumed('auto') == (True, 'iter_3.pth')
+    (tmp_path / 'iter_1.pth').touch()
+    assert resumed(str(tmp_path / 'iter_1.pth')) == (True, str(tmp_path / 'iter_1.pth'))
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        resumed('absent.pth')
+
+
+def launched(script: str, *arguments: str, **environment: str) -> list:
+    """What a shell script would run: ``echo`` stands in for Python and for srun."""
+    result = subprocess.run(['bash', str(TOOLS / script), *arguments], check=True, text=True,
+                            capture_output=True, cwd='/', env={**os.environ, **environment})
+    return result.stdout.split()
+
+
+def test_dist_scripts():
+    words = launched('dist_train.sh', 'c.py', '2', '--amp', PYTHON='echo', PORT='1234',
+                     NNODES='3', NODE_RANK='1', MASTER_ADDR='node0')
+    assert words == [
+        '-m', 'torch.distributed.run', '--nnodes=3', '--node-rank=1', '--master-addr=node0',
+        '--master-port=1234', '--nproc-per-node=2', str(TOOLS / 'train.py'), 'c.py', '--amp',
+        '--launcher', 'pytorch'
+    ]
+    words = launched('dist_test.sh', 'c.py', 'a.pth', '4', '--out', 'd', PYTHON='echo')
+    assert '--nproc-per-node=4' in words
+    assert words[-7:] == [str(TOOLS / 'test.py'), 'c.py', 'a.pth', '--out', 'd', '--launcher',
+                          'pytorch']
+
+
+@pytest.mark.parametrize('script, arguments', [('train', ['c.py']), ('test', ['c.py', 'a.pth'])])
+def test_slurm_scripts(tmp_path: Path, script: str, arguments: list):
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    words = launched(f'slurm_{script}.sh', 'gpu', 'job', *arguments, '--work-dir', 'w',
+                     PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='8', GPUS_PER_NODE='8',
+                     CPUS_PER_TASK='2', SRUN_ARGS='--quotatype=auto -A me', PYTHON='python')
+    assert words == [
+        '--partition=gpu', '--job-name=job', '--gres=gpu:8', '--ntasks=8', '--ntasks-per-node=8',
+        '--cpus-per-task=2', '--kill-on-bad-exit=1', '--quotatype=auto', '-A', 'me', 'python',
+        '-u', str(TOOLS / f'{script}.py'), *arguments, '--work-dir', 'w', '--launcher', 'slurm'
+    ]
+
+
+@pytest.fixture
+def test_tool(common: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.delitem(sys.modules, 'test', raising=False)  # Python has a package of this name
+    return importlib.import_module('test')
+
+
+def test_output_folder_goes_to_every_iou_metric(test_tool):
+    cfg = Config(dict(test_evaluator=[dict(type='IoUMetric'), dict(type='DumpResults')]))
+    test_tool.set_output(cfg, 'predictions')
+    assert cfg.test_evaluator[0].output_dir == 'predictions'
+    assert 'output_dir' not in cfg.test_evaluator[1]
+
+
+def test_tta_wraps_the_model(test_tool):
+    cfg = Config(dict(model=dict(type='A'), tta_model=dict(type='SegTTAModel'),
+                      test_dataloader=dict(dataset=dict(pipeline=[]))))
+    with pytest.raises(ValueError, match='tta_pipeline'):
+        test_tool.set_tta(cfg)
+    cfg.tta_pipeline = [dict(type='B')]
+    test_tool.set_tta(cfg)
+    assert cfg.model == dict(type='SegTTAModel', module=dict(type='A'))
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='B')]
+
+
+def test_amp_is_refused_where_it_cannot_work(train, monkeypatch):
+    cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match='needs a GPU'):
+        train.set_amp(cfg)
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    with pytest.raises(ValueError, match='ApexOptimWrapper'):
+        train.set_amp(cfg)
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    train.set_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')

@@ -1,0 +1,113 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A segmentor small enough to train in a test, and batches for it."""
+from typing import List, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+NUM_CLASSES = 4
+SIDE = 32
+
+
+@MODELS.register_module()
+class ToyBackbone(BaseModule):
+    """Two strided convolutions with batch norm; feature maps at stride 2 and 4."""
+
+    def __init__(self, width: int = 8, init_cfg=None) -> None:
+        super().__init__(init_cfg)
+        self.stem = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.body = nn.Conv2d(width, width, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor):
+        x = self.norm(self.stem(x)).relu()
+        return x, self.body(x).relu()
+
+
+def toy_segmentor(dropout: float = 0.0, num_classes: int = NUM_CLASSES, **changes) -> dict:
+    """Config of a plain segmentor with an embedding of 8 channels at stride 4."""
+    cfg = dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor', mean=[120., 110., 100.], std=[60., 50., 40.],
+            bgr_to_rgb=True, pad_val=0, seg_pad_val=255),
+        backbone=dict(type='ToyBackbone'),
+        decode_head=dict(
+            type='FCNHead', in_channels=8, in_index=1, channels=8, num_convs=1, kernel_size=1,
+            concat_input=False, dropout_ratio=dropout, num_classes=num_classes,
+            norm_cfg=dict(type='BN'), align_corners=False,
+            loss_decode=dict(type='PixelCrossEntropyLoss')),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'))
+    cfg.update(changes)
+    return cfg
+
+
+def sample(source: str, number: int, label: Tensor = None, side: int = SIDE) -> SegDataSample:
+    """A data sample as the pipelines make it."""
+    made = SegDataSample(metainfo=dict(
+        source=source, draw=(7, number), img_shape=(side, side), ori_shape=(side, side)))
+    if label is not None:
+        made.gt_sem_seg = PixelData(data=label)
+    return made
+
+
+def toy_batch(labeled: int = 2, unlabeled: int = 2, seed: int = 0, side: int = SIDE,
+              order: Sequence[int] = None) -> dict:
+    """A raw mixed batch: uint8 images, labels only where labelled."""
+    g = torch.Generator().manual_seed(seed)
+    inputs: List[Tensor] = []
+    samples: List[SegDataSample] = []
+    for i in range(labeled + unlabeled):
+        inputs.append(torch.randint(0, 256, (3, side, side), generator=g, dtype=torch.uint8))
+        label = torch.randint(0, NUM_CLASSES, (1, side // 8, side // 8), generator=g)
+        label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)
+        is_labeled = i < labeled
+        samples.append(sample('labeled' if is_labeled else 'unlabeled', i,
+                              label if is_labeled else None, side))
+    order = range(len(inputs)) if order is None else order
+    return dict(inputs=[inputs[i] for i in order], data_samples=[samples[i] for i in order])
+
+
+def toy_model(kind: str = 'CrossTeacherTraining', seed: int = 0, dropout: float = 0.0,
+              **settings) -> nn.Module:
+    """A semi-supervised model around the toy segmentor, initialised and in training mode."""
+    torch.manual_seed(seed)
+    settings.setdefault('segmentor', toy_segmentor(dropout))
+    model = MODELS.build(dict(type=kind, **settings))
+    model.init_weights()
+    return model.train()
+
+
+def losses_of(model: nn.Module, batch: dict) -> dict:
+    """Losses of one step, as mmengine calls it."""
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
+    """Random full banks, contrast on."""
+    g = torch.Generator().manual_seed(seed)
+    for bank in model.contrast.banks:
+        bank.features.copy_(torch.randn(bank.features.shape, generator=g))
+        bank.count.fill_(bank.size)
+    model.set_contrast(True)
+    return model
+
+
+def ready_model(**settings) -> nn.Module:
+    """A model with unequal teachers, small full banks and all terms on."""
+    model = toy_model(**{**dict(bank=dict(size=3)), **settings})
+    torch.manual_seed(11)
+    for teacher in model.teachers:
+        teacher.decode_head.conv_seg.weight.data.normal_(std=2)
+    return fill_banks(model) if model.contrast else model
+
+
+def total_of(losses: dict, model: nn.Module) -> Tensor:
+    """What the optimiser goes down."""
+    total, _ = model.parse_losses(losses)
+    return total
