@@ -3,6 +3,8 @@
 import os.path as osp
 from typing import List, Sequence
 
+import numpy as np
+
 from .label_check import check_mask
 
 SHOWN = 3  # examples named in a message
@@ -54,8 +56,11 @@ def check_overlap(labeled: Sequence[dict], unlabeled: Sequence[dict]) -> None:
                          f'{_examples(common)}: take them off the unlabelled list')
 
 
-def check_masks(infos: Sequence[dict], num_classes: int, limit: int, ignore_index: int) -> None:
+def check_masks(infos: Sequence[dict], num_classes: int, limit: int, ignore_index: int,
+                skip_unreadable: bool = False) -> None:
     """Ids and sizes of up to ``limit`` masks, evenly spread.
+
+    With ``skip_unreadable`` the size is not compared with an image that cannot be decoded.
 
     Raises:
         ValueError: Names the mask and what is wrong with it.
@@ -65,8 +70,20 @@ def check_masks(infos: Sequence[dict], num_classes: int, limit: int, ignore_inde
     step = max(1, -(-len(infos) // limit))
     for info in infos[::step]:
         ids = len(info.get('label_map') or ()) or num_classes  # files hold ids before mapping
-        check_mask(info['seg_map_path'], info['img_path'], ids, ignore_index,
+        image = info['img_path']
+        image = None if skip_unreadable and not decodes(image) else image
+        check_mask(info['seg_map_path'], image, ids, ignore_index,
                    bool(info.get('reduce_zero_label')))
+
+
+def decodes(path: str) -> bool:
+    """Whether a file can be read as an image."""
+    import cv2
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError:
+        return False
+    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None
 
 
 def _check_exist(kind: str, paths: List[str], key: str) -> None:

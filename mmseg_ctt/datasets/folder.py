@@ -70,7 +70,9 @@ class FolderSegDataset(BaseSegDataset):
                     f'{len(absent)} images listed in {self.ann_file} are not '
                     f'in {img_dir}, such as {absent[0]}')
         if not stems:
-            raise FileNotFoundError(f'no image was found in {img_dir}')
+            raise FileNotFoundError(
+                f'the list {self.ann_file} is empty' if self.ann_file else
+                f'no image was found in {img_dir}')
         return [self._sample(stem, images[stem]) for stem in stems]
 
     def _sample(self, stem: str, image: str) -> Dict[str, Any]:

@@ -2,15 +2,14 @@
 import copy
 import multiprocessing
 import os.path as osp
-from typing import List, Optional, Union
+from typing import Optional, Union
 
-import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .checks import check_files, check_list, check_masks, check_overlap
+from .checks import check_files, check_list, check_masks, check_overlap, decodes
 from .isolation import isolated_randomness
 from .sampler import Draw
 
@@ -63,7 +62,8 @@ class LabeledUnlabeledDataset(Dataset):
     def _check(self) -> None:
         infos = [self.labeled.get_data_info(i) for i in range(len(self.labeled))]
         check_files('labeled', infos, masks=True)
-        check_masks(infos, len(self.metainfo['classes']), self.scan_masks, self.ignore_index)
+        check_masks(infos, len(self.metainfo['classes']), self.scan_masks, self.ignore_index,
+                    self.skip_unreadable)
         if self.unlabeled is not None:
             others = [self.unlabeled.get_data_info(i) for i in range(len(self.unlabeled))]
             check_files('unlabeled', others, masks=False)
@@ -118,7 +118,7 @@ class LabeledUnlabeledDataset(Dataset):
             try:
                 return dataset.pipeline(info)
             except Exception as error:
-                if _decodes(path):
+                if decodes(path):
                     raise  # the image is fine: something else is wrong
                 if not self.skip_unreadable:
                     raise ValueError(
@@ -159,12 +159,3 @@ def _build(name: str, cfg: dict, split: Optional[str]) -> BaseDataset:
         where = cfg.get('ann_file') or dataset.data_prefix.get('img_path')
         raise ValueError(f'train_dataloader.dataset.{name} is empty: {where} gave no image')
     return dataset
-
-
-def _decodes(path: str) -> bool:
-    import cv2
-    try:
-        data: List[int] = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return False
-    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None

@@ -234,8 +234,12 @@ def test_preprocessor_comes_from_the_segmentor():
     model = toy_model()
     assert type(model.data_preprocessor).__name__ == 'SemiSegDataPreProcessor'
     assert model.data_preprocessor.mean.flatten().tolist() == [120., 110., 100.]
-    own = toy_model(data_preprocessor=dict(mean=[1., 2., 3.], std=[1., 1., 1.]))
-    assert own.data_preprocessor.mean.flatten().tolist() == [1., 2., 3.]
+    top_level = dict(mean=[1., 2., 3.], std=[1., 1., 1.], size_divisor=16)
+    both = toy_model(data_preprocessor=top_level).data_preprocessor
+    assert both.mean.flatten().tolist() == [120., 110., 100.] and both.size_divisor == 16
+    bare = toy_segmentor(data_preprocessor=None)
+    only = toy_model(segmentor=bare, data_preprocessor=top_level).data_preprocessor
+    assert only.mean.flatten().tolist() == [1., 2., 3.]
 
 
 def test_test_mode_takes_a_plain_batch():

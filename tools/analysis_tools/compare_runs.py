@@ -41,8 +41,8 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
 def member_scores(metrics: dict) -> dict:
     """mIoU by member; a plain model has one, called 'model'."""
     scores = {key.split('/')[0]: value for key, value in metrics.items()
-              if key.endswith('/mIoU')}
-    return scores or {'model': metrics['mIoU']}
+              if key.endswith('/mIoU')} or {'model': metrics['mIoU']}
+    return {name: round(float(value), 2) for name, value in scores.items()}  # from float32
 
 
 def predicted_labels(runner, indices: list) -> list:

@@ -39,7 +39,8 @@ class SemiSegmentor(BaseSegmentor):
             Defaults to True.
         channels_last (bool): Keep weights and activations in that memory format, which is faster
             on recent CPUs, and on GPUs with AMP. Defaults to False.
-        data_preprocessor (dict, optional): Defaults to None: from ``segmentor``.
+        data_preprocessor (dict, optional): Settings that ``segmentor.data_preprocessor`` leaves
+            open. Defaults to None.
         train_cfg (dict, optional): Unused; mmseg's ``init_model`` passes it.
         test_cfg (dict, optional): ``predict_on``: ``student0``, ``teacher0``, ... or
             ``ensemble`` (mean probability of the teachers, of the students where there are no
@@ -65,9 +66,10 @@ class SemiSegmentor(BaseSegmentor):
                  test_cfg: Optional[dict] = None,
                  pretrained: Optional[str] = None,
                  init_cfg: Optional[dict] = None) -> None:
-        if data_preprocessor is None:
-            data_preprocessor = segmentor.get('data_preprocessor') or {}
-        data_preprocessor = {**data_preprocessor, 'type': 'SemiSegDataPreProcessor'}
+        # mmengine passes a config's top-level `data_preprocessor` here; the model's own wins
+        data_preprocessor = {**(data_preprocessor or {}),
+                             **(segmentor.get('data_preprocessor') or {}),
+                             'type': 'SemiSegDataPreProcessor'}
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=None)
         if teacher_mode not in TEACHER_MODES:
             raise ValueError(f'model.teacher_mode must be one of {TEACHER_MODES}, got '

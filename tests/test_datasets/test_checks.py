@@ -1,0 +1,140 @@
+# Copyright (c) mmseg_ctt contributors.
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_data import write_image, write_mask
+
+from mmseg_ctt.datasets.checks import (
+    check_files,
+    check_list,
+    check_masks,
+    check_overlap,
+    decodes,
+)
+
+
+def infos(root, *stems, masks=True):
+    """Entries of a data set, their files written."""
+    made = []
+    for seed, stem in enumerate(stems):
+        write_image(root / f'{stem}.jpg', seed)
+        made.append(dict(img_path=str(root / f'{stem}.jpg')))
+        if masks:
+            write_mask(root / f'{stem}.png', seed)
+            made[-1]['seg_map_path'] = str(root / f'{stem}.png')
+    return made
+
+
+def test_list(tmp_path):
+    (tmp_path / 'a.txt').touch()
+    check_list('labeled', dict(data_root=str(tmp_path), ann_file='a.txt'))
+    check_list('labeled', dict(data_root='elsewhere', ann_file=str(tmp_path / 'a.txt')))
+    check_list('labeled', dict(data_root='elsewhere'))
+    with pytest.raises(FileNotFoundError, match=r'b.txt of train_dataloader.dataset.unlabeled'):
+        check_list('unlabeled', dict(data_root=str(tmp_path), ann_file='b.txt'))
+
+
+def test_files(tmp_path):
+    good = infos(tmp_path, *'abcdef')
+    check_files('labeled', good, masks=True)
+    check_files('unlabeled', infos(tmp_path, 'g', masks=False), masks=False)
+    for stem in 'bcef':
+        os.remove(tmp_path / f'{stem}.png')
+    with pytest.raises(FileNotFoundError) as error:
+        check_files('labeled', good, masks=True)
+    message = str(error.value)
+    assert all(f'{stem}.png' in message for stem in 'bce')  # three examples
+    assert 'f.png' not in message and '4 of 6 masks are missing' in message
+    os.remove(tmp_path / 'a.jpg')
+    with pytest.raises(FileNotFoundError, match='image .*a.jpg of train_dataloader.dataset.lab'):
+        check_files('labeled', good, masks=True)
+
+
+def test_remote_files_are_not_looked_for():
+    check_files('unlabeled', [dict(img_path='s3://bucket/a.jpg')], masks=False)
+
+
+def test_labelled_set_without_masks(tmp_path):
+    with pytest.raises(ValueError, match='set .*labeled.data_prefix.seg_map_path'):
+        check_files('labeled', infos(tmp_path, 'a', masks=False), masks=True)
+
+
+def test_overlap_by_the_real_path(tmp_path):
+    labeled = infos(tmp_path / 'img', 'a', 'b', masks=False)
+    other = infos(tmp_path / 'other', 'a', masks=False)
+    check_overlap(labeled, other)  # the same stem in another folder
+    (tmp_path / 'link').symlink_to(tmp_path / 'img')
+    aliases = [dict(img_path=str(tmp_path / 'link' / 'b.jpg')),
+               dict(img_path=str(tmp_path / 'other' / '..' / 'img' / 'a.jpg'))]
+    with pytest.raises(ValueError, match='^2 images are both labelled and unlabelled.*b.jpg'):
+        check_overlap(labeled, other + aliases)
+
+
+def spoil(info):
+    Image.fromarray(np.full((32, 48), 7, np.uint8)).save(info['seg_map_path'])
+
+
+def test_mask_ids(tmp_path):
+    made = infos(tmp_path, *'abcdef')
+    check_masks(made, 4, 64, 255)
+    spoil(made[3])
+    with pytest.raises(ValueError, match=r'd.png .*0..3.*: 7 \(1536 pixels\)'):
+        check_masks(made, 4, 64, 255)
+    check_masks(made, 8, 64, 255)
+    check_masks(made, 4, 0, 255)  # switched off
+    check_masks(made[3:4], 4, 64, 7)  # 7 ignored
+
+
+def test_scan_is_spread_over_the_whole_list(tmp_path):
+    for spoiled, found in ((0, True), (1, False), (2, True), (4, True), (5, False)):
+        made = infos(tmp_path, *'abcdef')
+        spoil(made[spoiled])
+        if found:
+            with pytest.raises(ValueError):
+                check_masks(made, 4, 3, 255)
+        else:
+            check_masks(made, 4, 3, 255)
+
+
+def test_ids_of_the_file_where_the_config_chooses_classes(tmp_path):
+    made = infos(tmp_path, 'a')
+    spoil(made[0])
+    made[0]['label_map'] = {k: k if k < 2 else 255 for k in range(8)}  # two of eight
+    check_masks(made, 2, 64, 255)
+
+
+def test_reduce_zero_label(tmp_path):
+    made = infos(tmp_path, 'a')
+    Image.fromarray(np.full((32, 48), 4, np.uint8)).save(made[0]['seg_map_path'])
+    with pytest.raises(ValueError):
+        check_masks(made, 4, 64, 255)
+    made[0]['reduce_zero_label'] = True
+    check_masks(made, 4, 64, 255)
+
+
+def test_mask_size(tmp_path):
+    made = infos(tmp_path, 'a')
+    write_mask(tmp_path / 'a.png', 0, size=(48, 32))
+    with pytest.raises(ValueError, match='a.png is 48 high and 32 wide, its image 32 high'):
+        check_masks(made, 4, 64, 255)
+
+
+def test_unreadable_image_can_be_passed_over_but_not_its_mask(tmp_path):
+    made = infos(tmp_path, 'a')
+    (tmp_path / 'a.jpg').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='a.jpg cannot be read'):
+        check_masks(made, 4, 64, 255)
+    check_masks(made, 4, 64, 255, skip_unreadable=True)
+    spoil(made[0])
+    with pytest.raises(ValueError, match='a.png'):
+        check_masks(made, 4, 64, 255, skip_unreadable=True)
+
+
+def test_decodes(tmp_path):
+    write_image(tmp_path / 'a.jpg', 0)
+    (tmp_path / 'b.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:60])
+    (tmp_path / 'c.jpg').touch()
+    assert [decodes(str(tmp_path / f'{stem}.jpg')) for stem in 'abcd'] == [
+        True, False, False, False]

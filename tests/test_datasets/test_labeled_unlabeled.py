@@ -1,0 +1,231 @@
+# Copyright (c) mmseg_ctt contributors.
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import DATASETS
+from PIL import Image
+from torch.utils.data import DataLoader
+from toy_data import (
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_pipeline,
+    toy_semi,
+    toy_set,
+    write_image,
+    write_lists,
+    write_mask,
+    write_toy_data,
+)
+
+from mmseg_ctt.datasets import Draw, LabeledUnlabeledSampler
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+def build(root, **changes):
+    return DATASETS.build({**toy_semi(root), **changes})
+
+
+def stem(sample):
+    return Path(sample['data_samples'].img_path).stem
+
+
+def content(sample):
+    """Everything a sample says, for comparison by byte."""
+    made = sample['data_samples']
+    label = made.gt_sem_seg.data.numpy().tobytes() if 'gt_sem_seg' in made else None
+    return sample['inputs'].numpy().tobytes(), label, made.source, made.draw, made.img_path
+
+
+def test_two_lists(root):
+    dataset = build(root)
+    assert (dataset.num_labeled, dataset.num_unlabeled, len(dataset)) == (3, 3, 6)
+    assert [stem(dataset[i]) for i in range(6)] == [*LABELED, *UNLABELED]
+    assert dataset.metainfo['classes'] == ('class0', 'class1', 'class2', 'class3')
+    for i in range(6):
+        sample = dataset[Draw(i, 10 + i, 7)]
+        assert sample['inputs'].dtype == torch.uint8 and sample['inputs'].shape == (3, 32, 32)
+        made = sample['data_samples']
+        assert made.draw == (7, 10 + i)
+        assert made.source == ('labeled' if i < 3 else 'unlabeled')
+        assert ('gt_sem_seg' in made) == (i < 3)
+
+
+def test_two_folders(tmp_path):
+    write_image(tmp_path / 'img' / 'a.jpg', 0)
+    write_mask(tmp_path / 'ann' / 'a.png', 0)
+    write_image(tmp_path / 'more' / 'b.jpg', 1)  # and no masks anywhere
+    unlabeled = toy_set(tmp_path, False)
+    unlabeled['data_prefix'] = dict(img_path='more')
+    dataset = build(tmp_path, unlabeled=unlabeled, split=None)
+    assert [stem(dataset[i]) for i in range(2)] == ['a', 'b']
+
+
+def test_labeled_only(root):
+    dataset = build(root, unlabeled=None)
+    assert (len(dataset), dataset.num_unlabeled) == (3, 0)
+
+
+def test_no_path_to_unlabelled_masks(root):
+    write_mask(root / 'ann' / 'u0.png', 9)  # even where one lies on disk
+    dataset = build(root, unlabeled={**toy_set(root, True), 'pipeline': toy_pipeline(False)})
+    assert all('seg_map_path' in dataset.labeled.get_data_info(i) for i in range(3))
+    for i in range(3):
+        assert 'seg_map_path' not in dataset.unlabeled.get_data_info(i)
+        assert 'seg_map_path' not in dataset[3 + i]['data_samples']
+    assert 'seg_map_path' not in dataset.unlabeled.data_prefix
+
+
+@pytest.mark.parametrize('step', ['LoadAnnotations', 'CheckSegMap'])
+def test_unlabelled_pipeline_must_not_load_labels(root, step):
+    pipeline = toy_pipeline(False)
+    pipeline.insert(1, dict(type=step))
+    with pytest.raises(ValueError, match=f'unlabeled.pipeline has {step}'):
+        build(root, unlabeled={**toy_set(root, False), 'pipeline': pipeline})
+
+
+def test_labels_belong_to_their_image(root):
+    labeled = {**toy_set(root, True, random=False)}
+    dataset = build(root, labeled=labeled)
+    for i, name in enumerate(LABELED):
+        label = dataset[i]['data_samples'].gt_sem_seg.data[0].numpy()
+        assert np.array_equal(label, np.array(Image.open(root / 'ann' / f'{name}.png')))
+
+
+@pytest.mark.parametrize('index', [1, 4])
+def test_sample_depends_on_the_draw_alone(root, index):
+    dataset = build(root)
+    first = content(dataset[Draw(index, 20, 5)])
+    for number in range(5):
+        dataset[Draw(number, number, 5)]
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    assert content(build(root)[Draw(index, 20, 5)]) == first
+    assert content(dataset[Draw(index, 20, 5)]) == first
+    for other in (Draw(index, 21, 5), Draw(index, 20, 6)):
+        assert content(dataset[other])[0] != first[0]
+
+
+def test_global_random_state_is_untouched(root):
+    dataset = build(root)
+    states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    for i in range(6):
+        dataset[Draw(i, i, 0)]
+    assert random.getstate() == states[0]
+    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_workers_give_the_same_bytes(root):
+    seen = []
+    for workers in (0, 2):
+        torch.manual_seed(workers)
+        dataset = build(root)
+        loader = DataLoader(dataset, 2, sampler=LabeledUnlabeledSampler(dataset, seed=4),
+                            num_workers=workers, collate_fn=pseudo_collate)
+        batches = iter(loader)
+        seen.append([content(dict(inputs=image, data_samples=sample))
+                     for batch in (next(batches) for _ in range(5))
+                     for image, sample in zip(batch['inputs'], batch['data_samples'])])
+        del batches
+    assert len(seen[0]) == 10
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize('index, name', [(1, 'l1'), (4, 'u1')])
+@pytest.mark.parametrize('damage', [b'', b'no image at all'])
+def test_unreadable_image(root, index, name, damage):
+    dataset = build(root)
+    (root / 'img' / f'{name}.jpg').write_bytes(damage)
+    with pytest.raises(ValueError, match=f'cannot decode image .*{name}.jpg.*skip_unreadable'):
+        dataset[index]
+
+
+@pytest.mark.parametrize('index, name, instead', [(1, 'l1', 'l2'), (5, 'u2', 'u0')])
+def test_skip_and_count_unreadable(root, index, name, instead):
+    (root / 'img' / f'{name}.jpg').write_bytes(b'no image at all')
+    dataset = build(root, skip_unreadable=True)
+    assert dataset.unreadable.value == 0
+    assert stem(dataset[index]) == instead
+    assert dataset[index]['data_samples'].source == ('labeled' if index < 3 else 'unlabeled')
+    assert dataset.unreadable.value == 2
+
+
+def test_skips_in_workers_are_counted(root):
+    (root / 'img' / 'u1.jpg').write_bytes(b'no image at all')
+    dataset = build(root, skip_unreadable=True)
+    loader = DataLoader(dataset, 1, sampler=[4, 4, 4, 4], num_workers=2,
+                        collate_fn=pseudo_collate)
+    assert [Path(batch['data_samples'][0].img_path).stem for batch in loader] == ['u2'] * 4
+    assert dataset.unreadable.value == 4
+
+
+def test_nothing_can_be_read(root):
+    dataset = build(root, skip_unreadable=True)
+    for name in UNLABELED:
+        (root / 'img' / f'{name}.jpg').write_bytes(b'no image at all')
+    with pytest.raises(ValueError, match='none of the 3 images'):
+        dataset[4]
+
+
+def test_errors_of_good_images_pass_through(root):
+    dataset = build(root, skip_unreadable=True)
+    (root / 'ann' / 'l1.png').unlink()
+    with pytest.raises(FileNotFoundError, match='l1.png'):
+        dataset[1]
+    assert dataset.unreadable.value == 0
+
+
+def test_masks_not_scanned_are_checked_when_loaded(root):
+    Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'l2.png')
+    dataset = build(root, scan_masks=1)
+    with pytest.raises(ValueError, match=r'l2.png.* 9 \(1536 pixels\)'):
+        dataset[2]
+
+
+def layout(kind, root):
+    """Files of two images in the layout of a stock data set; the second has no mask."""
+    if kind == 'PascalVOCDataset':
+        stems = ('2007_000032', '2007_000039')
+        image, mask = 'JPEGImages/{}.jpg', 'SegmentationClassAug/{}.png'
+    else:
+        stems = ('aachen/aachen_000000_000019', 'bremen/bremen_000001_000019')
+        image = 'leftImg8bit/train/{}_leftImg8bit.png'
+        mask = 'gtFine/train/{}_gtFine_labelTrainIds.png'
+    for seed, name in enumerate(stems):
+        write_image(root / image.format(name), seed)
+    write_mask(root / mask.format(stems[0]), 0)
+    write_lists(root / SPLIT, stems[:1], stems[1:])
+    return image.split('{')[0], mask.split('{')[0], stems
+
+
+@pytest.mark.parametrize('kind, classes, with_lists', [
+    ('PascalVOCDataset', 21, True),  # which takes lists only
+    ('CityscapesDataset', 19, True),
+    ('CityscapesDataset', 19, False),
+])
+def test_stock_data_sets(tmp_path, kind, classes, with_lists):
+    images, masks, stems = layout(kind, tmp_path)
+    labeled = dict(type=kind, data_root=str(tmp_path), pipeline=toy_pipeline(True),
+                   data_prefix=dict(img_path=images, seg_map_path=masks))
+    unlabeled = {**labeled, 'pipeline': toy_pipeline(False)}
+    if not with_lists:
+        shutil.move(tmp_path / images / 'bremen', tmp_path / 'more' / 'bremen')
+        unlabeled['data_prefix'] = dict(img_path='more')
+    dataset = build(tmp_path, labeled=labeled, unlabeled=unlabeled,
+                    split=SPLIT if with_lists else None)
+    assert len(dataset.metainfo['classes']) == classes
+    assert [stem(dataset[i]).split('_left')[0] for i in range(2)] == [
+        Path(name).name for name in stems]
+    assert dataset[0]['data_samples'].gt_sem_seg.data.shape == (1, 32, 32)
+    assert 'seg_map_path' not in dataset.unlabeled.get_data_info(0)

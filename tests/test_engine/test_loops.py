@@ -1,0 +1,155 @@
+# Copyright (c) mmseg_ctt contributors.
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from toy import toy_segmentor
+from toy_data import toy_config, toy_ctt, write_toy_data
+
+from mmseg_ctt.datasets import LabeledUnlabeledDataset
+
+
+class Interrupted(Exception):
+    """The job is killed."""
+
+
+class Recorder(Hook):
+    """Keeps the losses and draws of each iteration, and may end the run."""
+
+    def __init__(self, last=None, noise=None):
+        self.last, self.noise = last, noise
+        self.losses, self.draws, self.shown = {}, {}, {}
+
+    def before_train(self, runner):
+        if self.noise is not None:
+            torch.manual_seed(self.noise)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        number = runner.iter + 1
+        self.losses[number] = {key: float(value) for key, value in outputs.items()}
+        self.draws[number] = [sample.draw[1] for sample in data_batch['data_samples']]
+        self.shown[number] = [image.clone() for image in data_batch['inputs']]
+        if number == self.last:
+            raise Interrupted
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_toy_data(tmp_path / 'data')
+
+
+def build(root, work_dir, workers=0, resume=None, **changes):
+    changes.setdefault('train_cfg', dict(type='ResumableTrainLoop', max_iters=6,
+                                         val_interval=100))
+    cfg = toy_config(root, work_dir, resume=resume is not None, load_from=resume, **changes)
+    cfg.default_hooks.checkpoint.interval = 3
+    cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
+    return Runner.from_cfg(cfg)
+
+
+def train(runner, last=None, noise=None):
+    recorder = Recorder(last, noise)
+    runner.register_hook(recorder, priority='LOWEST')
+    if last is None:
+        runner.train()
+    else:
+        with pytest.raises(Interrupted):
+            runner.train()
+    workers = runner.train_loop.dataloader._iterator  # kept where workers are persistent
+    if workers is not None:
+        workers._shutdown_workers()  # the garbage collector takes five seconds for each
+    return recorder
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resumed_run_is_the_uninterrupted_run(root, tmp_path, workers):
+    whole = build(root, tmp_path / 'whole', workers)
+    expected = train(whole)
+    first = train(build(root, tmp_path / 'parts', workers), last=4)  # killed after the checkpoint
+    resumed = build(root, tmp_path / 'parts', workers, str(tmp_path / 'parts' / 'iter_3.pth'))
+    second = train(resumed, noise=99)
+
+    assert sorted(second.losses) == [4, 5, 6]
+    assert first.losses == {i: expected.losses[i] for i in (1, 2, 3, 4)}
+    assert second.losses == {i: expected.losses[i] for i in (4, 5, 6)}
+    assert {**first.draws, **second.draws} == expected.draws
+    for number, images in second.shown.items():
+        assert all(map(torch.equal, images, expected.shown[number]))
+    for i, name in ((i, name) for i in (3, 4) for name in ('ct', 'hc', 'lc')):
+        assert expected.losses[i][f'student0.loss_{name}'] > 0, name
+
+    states = whole.model.state_dict(), resumed.model.state_dict()
+    assert states[0].keys() == states[1].keys()
+    parts = {'students', 'teachers', 'contrast', 'contrast_on', 'ema_updates'}
+    assert {name.split('.')[0] for name in states[0]} >= parts
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert states[0]['contrast.banks.0.count'].sum() > 0 and bool(states[0]['contrast_on'])
+    momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (whole, resumed)]
+    assert all(torch.equal(momentum[0][i]['momentum_buffer'], momentum[1][i]['momentum_buffer'])
+               for i in momentum[0])
+    assert whole.optim_wrapper.get_lr() == resumed.optim_wrapper.get_lr()
+
+
+def test_past_batches_are_not_loaded(root, tmp_path, monkeypatch):
+    train(build(root, tmp_path), last=3)
+    loaded = []
+    load = LabeledUnlabeledDataset.__getitem__
+    monkeypatch.setattr(LabeledUnlabeledDataset, '__getitem__',
+                        lambda self, draw: loaded.append(draw.number) or load(self, draw))
+    runner = build(root, tmp_path, resume=str(tmp_path / 'iter_3.pth'))
+    recorder = train(runner)
+    assert loaded == list(range(12, 24))
+    assert recorder.draws == {4: [12, 13, 14, 15], 5: [16, 17, 18, 19], 6: [20, 21, 22, 23]}
+    assert runner.message_hub.get_info('draws') == 24
+
+
+def test_resume_with_another_batch_size(root, tmp_path):
+    train(build(root, tmp_path), last=3)
+    runner = build(root, tmp_path, resume=str(tmp_path / 'iter_3.pth'))
+    runner._train_dataloader['batch_size'] = 2
+    assert train(runner).draws == {4: [12, 13], 5: [14, 15], 6: [16, 17]}
+
+
+def test_random_numbers_of_an_iteration_depend_on_nothing_before_it(root, tmp_path):
+    """Dropout is the only random number of the step that the loop is responsible for."""
+    seen = []
+    for noise in (0, 5):
+        runner = build(root, tmp_path / str(noise))
+        seen.append(train(runner, last=2, noise=noise).losses)
+    assert seen[0] == seen[1]
+    other = build(root, tmp_path / 'seed', randomness=dict(seed=4))
+    assert train(other, last=2).losses != seen[0]
+
+
+def test_validation_at_the_interval_and_at_the_end(root, tmp_path):
+    runner = build(root, tmp_path, train_cfg=dict(
+        type='ResumableTrainLoop', max_iters=5, val_begin=3, val_interval=2))
+    when = []
+    runner.val_loop.run = lambda: when.append(runner.iter)
+    train(runner)
+    assert when == [4, 5]
+
+
+def test_wrong_sampler(root, tmp_path):
+    runner = build(root, tmp_path)
+    runner._train_dataloader['sampler'] = dict(type='InfiniteSampler')
+    with pytest.raises(ValueError, match='train_dataloader.sampler.*InfiniteSampler'):
+        runner.train()
+
+
+def test_batch_that_the_ratio_cannot_divide(root, tmp_path):
+    runner = build(root, tmp_path)
+    runner._train_dataloader['batch_size'] = 3
+    with pytest.raises(ValueError, match=r'batch_size=3 .*ratio=\(1, 1\).*multiple of 2'):
+        runner.train()
+
+
+@pytest.mark.parametrize('model', [
+    toy_ctt(), toy_segmentor()], ids=['semi-supervised', 'plain'])
+def test_class_counts_of_model_and_data(root, tmp_path, model):
+    part = model.get('segmentor', model)
+    part['decode_head']['num_classes'] = 5
+    changes = {} if 'segmentor' in model else dict(custom_hooks=[])
+    runner = build(root, tmp_path, model=model, **changes)
+    with pytest.raises(ValueError, match='num_classes=5.* 4 classes'):
+        runner.train()

@@ -1,0 +1,173 @@
+# Copyright (c) mmseg_ctt contributors.
+import logging
+import uuid
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmseg.registry import MODELS
+from toy import losses_of, toy_batch, toy_model, toy_segmentor
+
+from mmseg_ctt.engine import QueueWarmupHook
+
+CLASSES = ('road', 'sky', 'tree', 'car')
+
+
+def build(**settings):
+    return toy_model(bank=dict(size=4), **settings)
+
+
+def runner_of(model):
+    dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
+    return SimpleNamespace(
+        model=model, iter=0, message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+        logger=logging.getLogger('queues'), train_dataloader=SimpleNamespace(dataset=dataset))
+
+
+def fill(model, *counts):
+    for bank in model.contrast.banks:
+        bank.count.copy_(torch.tensor(counts))
+
+
+def run(hook, runner, iterations):
+    for _ in range(iterations):
+        hook.after_train_iter(runner, runner.iter)
+        runner.iter += 1
+
+
+def start(model, **settings):
+    hook, runner = QueueWarmupHook(**settings), runner_of(model)
+    hook.before_train(runner)
+    return hook, runner
+
+
+def state(model):
+    assert model.contrast_active == bool(model.contrast_on)
+    return model.contrast_active
+
+
+def test_starts_when_every_queue_is_full():
+    model = build()
+    hook, runner = start(model, interval=1)
+    assert not state(model)
+    for counts in ((0, 0, 0, 0), (4, 4, 4, 3)):
+        fill(model, *counts)
+        run(hook, runner, 2)
+        assert not state(model)
+    fill(model, 4, 4, 4, 4)
+    model.contrast.banks[1].count[2] = 3  # one queue of one pair
+    run(hook, runner, 1)
+    assert not state(model)
+    fill(model, 4, 4, 4, 4)
+    run(hook, runner, 1)
+    assert state(model)
+
+
+def test_looks_at_the_interval_only():
+    model = build()
+    hook, runner = start(model, interval=3)
+    fill(model, 4, 4, 4, 4)
+    run(hook, runner, 2)
+    assert not state(model)
+    run(hook, runner, 1)
+    assert state(model)
+
+
+def test_never_off_again():
+    model = build()
+    hook, runner = start(model, interval=1)
+    fill(model, 4, 4, 4, 4)
+    run(hook, runner, 1)
+    fill(model, 0, 0, 0, 0)
+    run(hook, runner, 3)
+    assert state(model)
+    other = build()
+    other.load_state_dict(model.state_dict())
+    hook, runner = start(other, interval=1)
+    run(hook, runner, 3)
+    assert state(other)
+
+
+def test_latest_start(caplog):
+    model = build()
+    hook, runner = start(model, interval=2, start_iter=5)
+    fill(model, 4, 1, 4, 0)
+    run(hook, runner, 5)  # looked at iterations 2 and 4
+    assert not state(model)
+    with caplog.at_level(logging.INFO):
+        run(hook, runner, 1)
+    assert state(model)
+    message, = [record.message for record in caplog.records]
+    assert 'iteration 6' in message and 'sky 25%, car 0%' in message
+    assert 'road' not in message and 'tree' not in message
+
+
+def test_reason_when_full(caplog):
+    model = build()
+    hook, runner = start(model, interval=1)
+    fill(model, 4, 4, 4, 4)
+    with caplog.at_level(logging.INFO):
+        run(hook, runner, 3)
+    message, = [record.message for record in caplog.records]
+    assert message == 'contrast starts at iteration 1: all queues are full'
+
+
+def test_resume_takes_up_the_state():
+    model = build()
+    model.set_contrast(True)
+    resumed = build(seed=1)
+    resumed.load_state_dict(model.state_dict())
+    assert not resumed.contrast_active  # the host does not know yet
+    start(resumed)
+    assert state(resumed)
+
+
+def test_fill_level_is_logged():
+    model = build()
+    hook, runner = start(model, interval=1)
+    fill(model, 4, 2, 2, 0)
+    run(hook, runner, 1)
+    scalar = runner.message_hub.get_scalar
+    assert scalar('train/queue_fill').current() == pytest.approx(0.5)
+    assert scalar('train/queue_fill_min').current() == 0
+    fill(model, 4, 4, 4, 2)
+    run(hook, runner, 1)
+    assert scalar('train/queue_fill').current() == pytest.approx(0.875)
+    assert scalar('train/queue_fill_min').current() == 0.5
+
+
+def test_full_queues_are_not_looked_at_again(monkeypatch):
+    model = build()
+    hook, runner = start(model, interval=1)
+    fill(model, 4, 4, 4, 4)
+    run(hook, runner, 1)
+    monkeypatch.setattr(type(model.contrast), 'fill', lambda self: pytest.fail('looked again'))
+    run(hook, runner, 3)
+
+
+def test_contrast_terms_follow_the_switch():
+    model = build()
+    hook, runner = start(model, interval=1)
+    fill(model, 4, 4, 4, 4)
+    for bank in model.contrast.banks:
+        bank.features.normal_()
+    before = losses_of(model, toy_batch())
+    fill(model, 4, 4, 4, 4)
+    run(hook, runner, 1)
+    after = losses_of(model, toy_batch())
+    assert before.keys() == after.keys()
+    assert before['student0.loss_hc'].item() == 0 and after['student0.loss_hc'].item() > 0
+
+
+@pytest.mark.parametrize('model', [
+    lambda: toy_model(loss_weights=dict(hc=0, lc=0)), lambda: MODELS.build(toy_segmentor())])
+def test_nothing_to_do_without_banks(model):
+    hook, runner = start(model(), interval=1, start_iter=1)
+    run(hook, runner, 3)
+    assert not runner.message_hub.log_scalars
+
+
+def test_bad_interval():
+    with pytest.raises(ValueError, match='QueueWarmupHook.interval'):
+        QueueWarmupHook(interval=0)

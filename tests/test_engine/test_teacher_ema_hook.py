@@ -1,0 +1,194 @@
+# Copyright (c) mmseg_ctt contributors.
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
+from toy import losses_of, toy_batch, toy_model, toy_segmentor
+
+from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
+
+
+def runner_of(model, accumulative_counts=1, all_parameters=False):
+    wrapper = StudentOptimWrapperConstructor(dict(
+        type='OptimWrapper', accumulative_counts=accumulative_counts,
+        optimizer=dict(type='SGD', lr=0.05)))(model)
+    if all_parameters:
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.05))
+    return SimpleNamespace(model=model, optim_wrapper=wrapper)
+
+
+def start(model, accumulative_counts=1, **settings):
+    runner = runner_of(model, accumulative_counts)
+    hook = TeacherEMAHook(**settings)
+    hook.before_train(runner)
+    return runner, hook
+
+
+def step(runner, seed=0):
+    loss, _ = runner.model.parse_losses(losses_of(runner.model, toy_batch(seed=seed)))
+    runner.optim_wrapper.update_params(loss)
+
+
+def copies(modules):
+    return [{name: value.clone() for name, value in module.state_dict().items()}
+            for module in modules]
+
+
+def same(left, right):
+    return all(torch.equal(a[name], b[name]) for a, b in zip(left, right) for name in a)
+
+
+def reference(teacher, student, update, alpha):
+    """The rule for one pair, one number at a time."""
+    decay = min(1 - 1 / (update + 1), alpha)
+    moved = {}
+    for name, old in teacher.items():
+        new = student[name]
+        if old.is_floating_point():
+            moved[name] = decay * old.double() + (1 - decay) * new.double()
+        else:
+            moved[name] = new.clone()
+    return moved
+
+
+@pytest.mark.parametrize('alpha', [0.6, 0.99])
+def test_follows_the_reference(alpha):
+    model = toy_model(teaching='cross')
+    runner, hook = start(model, alpha=alpha)
+    expected = copies(model.teachers)
+    for update in range(5):
+        before = copies(model.teachers)
+        step(runner, seed=update)
+        expected = [reference(t, s, update, alpha)
+                    for t, s in zip(expected, copies(model.students))]
+        assert not same(before, copies(model.teachers))
+    names = set(expected[0])
+    assert {'backbone.norm.running_mean', 'backbone.norm.num_batches_tracked'} < names
+    for teacher, wanted in zip(copies(model.teachers), expected):
+        for name in names:
+            assert teacher[name].dtype == model.students[0].state_dict()[name].dtype
+            assert torch.allclose(teacher[name].double(), wanted[name].double(), atol=1e-6), name
+        assert teacher['backbone.norm.num_batches_tracked'] == 5
+    assert int(model.ema_updates) == hook.updates == 5
+    assert not same(copies(model.teachers), copies(model.students))
+
+
+def test_parameters_alone():
+    model = toy_model(teacher_mode='train')
+    runner, _ = start(model, buffers=False)
+    step(runner)
+    for teacher, student in zip(model.teachers, model.students):
+        assert all(map(torch.equal, teacher.parameters(), student.parameters()))
+        # its own statistics, from its pass over the weak view and the labelled images
+        assert teacher.backbone.norm.num_batches_tracked == 1
+        assert not torch.equal(teacher.backbone.norm.running_mean,
+                               student.backbone.norm.running_mean)
+
+
+def test_first_update_copies_the_student():
+    model = toy_model()
+    runner, _ = start(model)
+    step(runner)
+    assert same(copies(model.teachers), copies(model.students))
+
+
+def test_start_copies_students():
+    model = toy_model()
+    with torch.no_grad():
+        for parameter in model.students.parameters():
+            parameter.add_(1)
+    assert not same(copies(model.teachers), copies(model.students))
+    start(model)
+    assert same(copies(model.teachers), copies(model.students))
+
+
+def test_one_update_per_optimiser_step():
+    model = toy_model()
+    runner, hook = start(model, accumulative_counts=2)
+    runner.optim_wrapper.initialize_count_status(model, 0, 6)
+    counts = []
+    for seed in range(6):
+        before = copies(model.teachers)
+        step(runner, seed)
+        counts.append(int(model.ema_updates))
+        assert same(before, copies(model.teachers)) == (seed % 2 == 0)
+    assert counts == [0, 1, 1, 2, 2, 3]
+
+
+def test_step_skipped_by_the_loss_scaler():
+    model = toy_model()
+    runner, _ = start(model)
+    optimizer = runner.optim_wrapper.optimizer
+    scaler = torch.amp.GradScaler('cpu', init_scale=2.0)
+    for overflow, updates in ((False, 1), (True, 1), (False, 2)):
+        before = copies(model.teachers)
+        loss, _ = model.parse_losses(losses_of(model, toy_batch(seed=updates)))
+        scaler.scale(loss).backward()
+        if overflow:
+            next(model.students.parameters()).grad.fill_(float('inf'))
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        assert int(model.ema_updates) == updates
+        assert same(before, copies(model.teachers)) == overflow
+
+
+def test_resumed_run_goes_on():
+    model = toy_model()
+    runner, hook = start(model, alpha=0.7)
+    for seed in range(3):
+        step(runner, seed)
+    optimizer = copy.deepcopy(runner.optim_wrapper.state_dict())
+    resumed = toy_model(seed=9)
+    resumed.load_state_dict(model.state_dict())
+    other, _ = start(resumed, alpha=0.7)
+    other.optim_wrapper.load_state_dict(optimizer)
+    assert same(copies(resumed.teachers), copies(model.teachers))  # not copied again
+    assert not same(copies(resumed.teachers), copies(resumed.students))
+    for each in (runner, other):
+        step(each, seed=7)
+    assert same(copies(resumed.teachers), copies(model.teachers))
+    assert int(resumed.ema_updates) == 4
+
+
+def test_let_go_after_training():
+    model = toy_model()
+    runner, hook = start(model)
+    step(runner)
+    hook.after_train(runner)
+    step(runner)
+    assert int(model.ema_updates) == 1
+
+
+def test_teachers_get_no_gradient():
+    model = toy_model()
+    runner, _ = start(model)
+    loss, _ = model.parse_losses(losses_of(model, toy_batch()))
+    loss.backward()
+    assert all(parameter.grad is None for parameter in model.teachers.parameters())
+    assert any(parameter.grad is not None for parameter in model.students.parameters())
+
+
+@pytest.mark.parametrize('alpha', [-0.1, 1.01])
+def test_alpha_out_of_range(alpha):
+    with pytest.raises(ValueError, match='TeacherEMAHook.alpha'):
+        TeacherEMAHook(alpha=alpha)
+
+
+def test_plain_model_is_refused():
+    model = MODELS.build(toy_segmentor())
+    with pytest.raises(ValueError, match='custom_hooks.*EncoderDecoder'):
+        TeacherEMAHook().before_train(runner_of(model))
+
+
+def test_statistics_that_nothing_would_update_are_refused():
+    with pytest.raises(ValueError, match='buffers=False.*teacher_mode="train"'):
+        TeacherEMAHook(buffers=False).before_train(runner_of(toy_model()))
+
+
+def test_teachers_in_the_optimiser_are_refused():
+    with pytest.raises(ValueError, match='StudentOptimWrapperConstructor'):
+        TeacherEMAHook().before_train(runner_of(toy_model(), all_parameters=True))

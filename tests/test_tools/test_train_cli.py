@@ -1,0 +1,219 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The command line on a tiny data set: what it makes, and what it says to bad input."""
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from toy_data import (
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_config,
+    write_image,
+    write_lists,
+    write_mask,
+    write_toy_data,
+)
+
+from mmseg_ctt.models import CrossTeacherTraining
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+DATASET = 'train_dataloader.dataset.'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+@pytest.fixture
+def config(tmp_path: Path, root: Path) -> Path:
+    path = tmp_path / 'toy.py'
+    toy_config(root, tmp_path / 'work').dump(path)
+    return path
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Call a script's ``main`` with arguments."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def call(script: str, *arguments: object) -> None:
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
+        importlib.import_module(script).main()
+
+    return call
+
+
+def no_list(root):
+    (root / SPLIT / 'unlabeled.txt').unlink()
+
+
+def no_image(root):
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'absent'))
+
+
+def no_mask(root):
+    (root / 'ann' / 'l1.png').unlink()
+
+
+def overlap(root):
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'l1'))
+
+
+def wrong_id(root):
+    Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'l2.png')
+
+
+def wrong_size(root):
+    write_mask(root / 'ann' / 'l2.png', 0, size=(32, 32))
+
+
+def damaged(stem):
+    return lambda root: (root / 'img' / f'{stem}.jpg').write_bytes(b'no image at all')
+
+
+def all_damaged(root):
+    for stem in UNLABELED:
+        damaged(stem)(root)
+
+
+def empty(name):
+    return lambda root: (root / SPLIT / f'{name}.txt').write_text('')
+
+
+def nothing(root):
+    pass
+
+
+OVERRIDES = 'model.student_overrides'
+BAD_INPUT = {
+    'missing split': (no_list, [], ['splits/toy/unlabeled.txt', 'does not exist']),
+    'missing split folder': (nothing, [f'{DATASET}split=splits/other'],
+                             ['splits/other/labeled.txt', 'make_split.py']),
+    'missing image': (no_image, [], ['absent', 'unlabeled.txt']),
+    'missing mask': (no_mask, [], ['ann/l1.png', f'{DATASET}labeled', 'does not exist']),
+    'same image in both lists': (overlap, [], ['img/l1.jpg', 'both labelled and unlabelled']),
+    'id outside the classes': (wrong_id, [], ['ann/l2.png', '0..3', '9 (1536 pixels)']),
+    'size of mask and image': (wrong_size, [], ['ann/l2.png', '32 high and 32 wide', '48 wide']),
+    'unreadable labelled image': (damaged('l1'), [], ['img/l1.jpg', 'cannot be read']),
+    'unreadable unlabelled image': (all_damaged, [],
+                                    ['img/u', 'cannot decode', f'{DATASET}skip_unreadable=True']),
+    'no readable image': (all_damaged, [f'{DATASET}skip_unreadable=True'],
+                          ['none of the 3 images', 'img/u']),
+    'empty labelled set': (empty('labeled'), [], ['labeled.txt', 'empty']),
+    'empty unlabelled set': (empty('unlabeled'), [], ['unlabeled.txt', 'empty']),
+    'no unlabelled set': (nothing, [f'{DATASET}unlabeled=None'],
+                          ['sampler.ratio=(1, 1)', f'{DATASET}unlabeled is empty']),
+    'batch and ratio': (nothing, ['train_dataloader.sampler.ratio=(1,2)'],
+                        ['train_dataloader.batch_size=4', '(1, 2)', 'multiple of 3']),
+    'unknown member': (nothing, ['model.test_cfg.predict_on=teacher7'],
+                       ['model.test_cfg.predict_on', 'teacher7', 'student0, student1, teacher0']),
+    'bank width': (nothing, ['model.bank.dim=9'],
+                   ['model.bank.dim=9', '8 wide', 'leave it out']),
+    'class counts': (nothing, [f'{OVERRIDES}.1.decode_head.num_classes=5'],
+                     ['[4, 5]', f'{OVERRIDES} must not change decode_head.num_classes']),
+}
+
+
+@pytest.mark.parametrize('name', BAD_INPUT)
+def test_bad_input_is_named_before_the_first_iteration(name, root, config, call, monkeypatch):
+    spoil, options, words = BAD_INPUT[name]
+    monkeypatch.setattr(CrossTeacherTraining, 'loss',
+                        lambda *_: pytest.fail('an iteration has begun'))
+    if name == 'class counts':  # the command line changes entries of a list, but adds none
+        text = config.read_text().replace("type='CrossTeacherTraining'",
+                                          "type='CrossTeacherTraining', "
+                                          'student_overrides=[dict(), dict(decode_head=dict())]')
+        config.write_text(text)
+    spoil(root)
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        call('train', config, *(['--cfg-options', *options] if options else []))
+    message = importlib.import_module('_common').one_line(error.value)
+    assert all(word in message for word in words), message
+    assert 'Traceback' not in message and len(message) < 500 + 3 * len(str(root))
+
+
+def test_good_input_reaches_the_first_iteration(config, call, monkeypatch):
+    """The test above would not notice if nothing ever did."""
+    class Begun(Exception):
+        pass
+
+    def begin(*_, **__):
+        raise Begun
+
+    monkeypatch.setattr(CrossTeacherTraining, 'loss', begin)
+    with pytest.raises(Begun):
+        call('train', config)
+
+
+@pytest.mark.parametrize('options, words', [
+    ([f'{DATASET}split=splits/other'], ['splits/other/labeled.txt']),
+    (['model.test_cfg.predict_on=teacher7'], ['predict_on', 'teacher7']),
+])
+def test_error_is_one_line_and_exit_code_2(config, options, words):
+    path = f'{Path(__file__).resolve().parents[1]}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    result = subprocess.run(
+        [sys.executable, str(TOOLS / 'train.py'), str(config), '--cfg-options', *options],
+        capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1 and result.stderr.endswith(lines[0] + '\n')
+    assert all(word in lines[0] for word in words)
+    assert 'Traceback' not in result.stdout + result.stderr
+
+
+def scalars(work):
+    """The last test or validation entry that mmengine logged."""
+    files = sorted(work.glob('*/*.json'))
+    return json.loads(files[-1].read_text().splitlines()[-1])
+
+
+def test_train_resume_and_test(tmp_path, config, call):
+    """Two iterations, two more after a resume, then every way of testing the result."""
+    work = tmp_path / 'run'
+    options = ['--work-dir', work, '--cfg-options', 'default_hooks.checkpoint.interval=2']
+    call('train', config, *options, 'optim_wrapper.optimizer.lr=0.01')
+    first = torch.load(work / 'iter_2.pth')
+    assert first['meta']['iter'] == 2
+    assert 'lr=0.01' in first['meta']['cfg']
+    call('train', config, '--resume', *options, 'train_cfg.max_iters=4')
+    checkpoint = work / 'iter_4.pth'
+    assert (work / 'last_checkpoint').read_text() == str(checkpoint)
+    state = torch.load(checkpoint)
+    assert int(state['state_dict']['ema_updates']) == 4
+    assert state['message_hub']['runtime_info']['draws'] == 16
+    assert int(first['state_dict']['ema_updates']) == 2
+
+    out = tmp_path / 'out'
+    call('test', config, checkpoint, '--work-dir', tmp_path / 'tested', '--out', out)
+    metrics = scalars(tmp_path / 'tested')
+    members = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
+    assert all(0 <= metrics[f'{member}/mIoU'] <= 100 for member in members)
+    for member in members:
+        labels = [np.array(Image.open(out / member / f'{stem}.png')) for stem in LABELED]
+        assert all(label.shape == (32, 48) and label.max() < 4 for label in labels)
+
+    call('test', config, checkpoint, '--work-dir', tmp_path / 'tta', '--tta', '--cfg-options',
+         'model.test_cfg.predict_on=ensemble', 'experiment_name=tta')
+    flipped = scalars(tmp_path / 'tta')
+    assert 0 <= flipped['mIoU'] <= 100 and 'ensemble/mIoU' not in flipped
+
+
+def test_skipped_image_is_counted_in_the_log(tmp_path, root, config, call):
+    write_image(root / 'img' / 'u3.jpg', 3)
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'u3'))
+    damaged('u1')(root)
+    call('train', config, '--work-dir', tmp_path / 'run', '--cfg-options',
+         f'{DATASET}skip_unreadable=True', 'train_cfg.max_iters=3')
+    log, = (tmp_path / 'run').glob('*/*.log')
+    lines = [line for line in log.read_text().splitlines() if 'skipped unreadable' in line]
+    assert len(lines) >= 1 and 'u1.jpg (1 skips' in lines[0]
