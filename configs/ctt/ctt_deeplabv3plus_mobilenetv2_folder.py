@@ -8,8 +8,12 @@ model = dict(
     _delete_=True,
     type='CrossTeacherTraining',
     segmentor=_base_.model,
+    teacher_mode='train',
     channels_last=True,
     bank=dict(size=64),
     contrast=dict(pool=4))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook'), dict(type='QueueWarmupHook', start_iter=500)]
+custom_hooks = [
+    dict(type='TeacherEMAHook', buffers=False),
+    dict(type='QueueWarmupHook', start_iter=500)
+]

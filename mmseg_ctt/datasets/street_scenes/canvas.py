@@ -6,10 +6,12 @@ from typing import Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from .texture import Colour, fractal
+from .texture import Colour
 
 # Metres after which everything counts as infinitely far.
 FAR = 400.0
+# Bits of a fraction of a pixel in corner coordinates.
+SHIFT = 4
 Box = Tuple[slice, slice]
 
 
@@ -80,18 +82,37 @@ class Canvas:
     Args:
         height (int): Rows.
         width (int): Columns.
-        rng (np.random.Generator): For the grain of all surfaces.
+
+    Attributes:
+        colour (np.ndarray): float32 ``(H, W, 3)``, surface colour.
+        glow (np.ndarray): float32 ``(H, W, 3)``, light given off.
+        label (np.ndarray): uint8 ``(H, W)``.
+        depth (np.ndarray): float32 ``(H, W)``, metres.
     """
 
-    def __init__(self, height: int, width: int,
-                 rng: np.random.Generator) -> None:
+    def __init__(self, height: int, width: int) -> None:
         self.shape = (height, width)
         self.colour = np.zeros((height, width, 3), np.float32)
         self.glow = np.zeros((height, width, 3), np.float32)
         self.label = np.zeros((height, width), np.uint8)
         self.depth = np.full((height, width), FAR, np.float32)
-        grain = 0.6 * fractal(rng, height, width, 24, 3)
-        self.grain = grain + 0.6 * rng.standard_normal(grain.shape).astype(np.float32)
+
+    def shrunk(self, factor: int) -> 'Canvas':
+        """The same at a lower resolution, colours averaged.
+
+        Args:
+            factor (int): Divides height and width.
+
+        Returns:
+            Canvas: A new one.
+        """
+        small = Canvas(self.shape[0] // factor, self.shape[1] // factor)
+        size = small.shape[::-1]
+        small.colour = cv2.resize(self.colour, size, interpolation=cv2.INTER_AREA)
+        small.glow = cv2.resize(self.glow, size, interpolation=cv2.INTER_AREA)
+        small.label = np.ascontiguousarray(self.label[::factor, ::factor])
+        small.depth = np.ascontiguousarray(self.depth[::factor, ::factor])
+        return small
 
     def box(self, points: np.ndarray) -> Optional[Box]:
         """Rows and columns that hold the points, cut to the canvas.
@@ -120,53 +141,48 @@ class Canvas:
         """
         mask = np.zeros((box[0].stop - box[0].start,
                          box[1].stop - box[1].start), np.uint8)
-        corners = points - (box[1].start, box[0].start)
-        corners = np.clip(corners, -20000, 20000)
-        cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
-        return mask.astype(bool)
+        corners = _fixed_point(points - (box[1].start, box[0].start))
+        cv2.fillPoly(mask, [corners], 1, shift=SHIFT)
+        return mask.view(bool)
 
     def paint(self, box: Box, mask: np.ndarray, colour: np.ndarray,
-              class_id: Optional[int], depth: np.ndarray,
-              grain: float = 0.05, glow: Colour = (0, 0, 0)) -> None:
-        """Paint the masked pixels of a box.
+              class_id: int, depth: np.ndarray,
+              glow: Optional[np.ndarray] = None) -> None:
+        """Paint the masked pixels of a box with a texture.
 
         Args:
-            box (tuple[slice, slice]): The box.
-            mask (np.ndarray): bool, size of the box.
-            colour (np.ndarray): ``(3,)`` or size of the box with 3 channels.
-            class_id (int, optional): Label; None leaves labels as they are.
-            depth (np.ndarray): Metres, a number or size of the box.
-            grain (float): Strength of the surface grain. Defaults to 0.05.
-            glow (Sequence[float]): Light given off. Defaults to none.
+            box (tuple[slice, slice]): The box, with the size of all arrays.
+            mask (np.ndarray): bool ``(h, w)``.
+            colour (np.ndarray): ``(h, w, 3)``.
+            class_id (int): Label.
+            depth (np.ndarray): Metres, a number or ``(h, w)``.
+            glow (np.ndarray, optional): Light given off, ``(h, w, 3)``.
         """
-        where = np.nonzero(mask)
-        shade = 1 + grain * self.grain[box][where][:, None]
-        for target, value in ((self.colour, colour), (self.glow, glow),
-                              (self.depth, depth)):
-            value = np.asarray(value, np.float32)
-            value = value[where] if value.shape[:2] == mask.shape else value
-            target[box][where] = value * shade if target is self.colour else value
-        if class_id is not None:
-            self.label[box][where] = class_id
+        cut = mask.view(np.uint8)
+        cv2.copyTo(np.asarray(colour, np.float32), cut, self.colour[box])
+        np.copyto(self.depth[box], depth, where=mask)
+        self.label[box][mask] = class_id
+        if glow is not None:
+            cv2.copyTo(glow, cut, self.glow[box])
 
     def polygon(self, points: Sequence[Sequence[float]], colour: Colour,
-                class_id: Optional[int], depth: float, grain: float = 0.05,
+                class_id: Optional[int], depth: float,
                 glow: Colour = (0, 0, 0)) -> None:
-        """Paint a polygon of one colour; see :meth:`paint`.
+        """Paint a polygon of one colour.
 
         Args:
             points (Sequence): Corners ``(N, 2)`` in pixels.
             colour (Sequence[float]): RGB.
-            class_id (int, optional): Label.
+            class_id (int, optional): Label; None leaves labels as they are.
             depth (float): Metres.
-            grain (float): Strength of the surface grain. Defaults to 0.05.
             glow (Sequence[float]): Light given off. Defaults to none.
         """
-        points = np.asarray(points, np.float64)
-        box = self.box(points)
-        if box is not None:
-            self.paint(box, self.inside(points, box), colour, class_id, depth,
-                       grain, glow)
+        corners = [_fixed_point(points)]
+        values = [(self.colour, colour), (self.glow, glow), (self.depth, [depth])]
+        if class_id is not None:
+            values.append((self.label, [class_id]))
+        for target, value in values:
+            cv2.fillPoly(target, corners, [float(v) for v in value], shift=SHIFT)
 
     def ellipse(self, centre: Sequence[float], radii: Sequence[float],
                 colour: Colour, class_id: Optional[int], depth: float,
@@ -255,8 +271,14 @@ class Canvas:
         # 1 / depth is linear over the columns of a plane
         near = np.interp(across, *_ascending(corners[:2, 0], distances))
         depth = np.tile(1 / near, (len(mask), 1))
-        lit = (0, 0, 0) if glow is None else bring(glow)
-        self.paint(box, mask, colour, class_id, depth, 0.03, lit)
+        self.paint(box, mask, colour, class_id, depth,
+                   None if glow is None else bring(glow))
+
+
+def _fixed_point(points: Sequence[Sequence[float]]) -> np.ndarray:
+    # Clipped, because OpenCV computes with 32 bits.
+    points = np.clip(np.asarray(points, np.float64), -20000, 20000)
+    return np.round(points * (1 << SHIFT)).astype(np.int32)
 
 
 def _ascending(cols: np.ndarray, distances: Tuple[float, float]

@@ -33,7 +33,10 @@ class Drive:
         fences (tuple): Kinds of fences.
         fence_colours (tuple): Colours of fences.
         cars (tuple): Colours of vehicles.
-        clothes (tuple): Colours of clothes.
+        clothes (tuple): Colours of pedestrians' clothes.
+        riders (tuple): Colours of bicyclists' clothes and bicycles.
+        poles (tuple): Colours of poles.
+        signs (tuple): Kinds of traffic signs, see ``furniture.SIGNS``.
         paint (tuple): Colours of lane markings.
         sun (float): Contrast of cast shadows, 0 to 1.
         fog (float): Fading a metre.
@@ -42,6 +45,8 @@ class Drive:
         snow (float): 0 to 1.
         bare (float): Share of trees without leaves.
         camera_height (float): Metres.
+        horizon (float): Row of the horizon, as a share of the height.
+        focal (float): Focal length, as a share of the width.
         bonnet (bool): The own car's bonnet is in the picture.
         noise (float): Standard deviation of the sensor noise.
         saturation (float): Of the picture.
@@ -65,6 +70,9 @@ class Drive:
     fence_colours: Colours
     cars: Colours
     clothes: Colours
+    riders: Colours
+    poles: Colours
+    signs: Tuple[str, ...]
     paint: Colours = (WHITE, )
     sun: float = 0.
     fog: float = 0.002
@@ -73,6 +81,8 @@ class Drive:
     snow: float = 0.
     bare: float = 0.05
     camera_height: float = 1.4
+    horizon: float = .46
+    focal: float = .9
     bonnet: bool = False
     noise: float = 0.015
     saturation: float = 1.
@@ -80,7 +90,7 @@ class Drive:
     blur: float = 0.3
     quality: int = 92
     people: float = 3.
-    cyclists: float = 1.2
+    cyclists: float = 1.6
 
 
 DRIVES: Tuple[Drive, ...] = (
@@ -91,9 +101,11 @@ DRIVES: Tuple[Drive, ...] = (
         ('brick', 'brick', 'plaster', 'stone'), (.33, .33, .34),
         ((.62, .58, .52), (.55, .42, .36), (.6, .6, .6)),
         ((.2, .38, .12), (.28, .45, .16), (.14, .3, .12)),
-        ('bars', 'picket', 'wall'), (BLACK, (.85, .85, .8), (.5, .28, .2)),
+        ('bars', 'picket', 'wall'), ((.88, .88, .84), BLACK),
         (WHITE, BLACK, (.7, .1, .1), (.15, .25, .5), (.5, .5, .52)),
-        (BLACK, (.2, .25, .45), (.75, .2, .2), (.8, .78, .7)),
+        ((.15, .25, .8), (.1, .4, .85)),
+        ((.95, .45, .05), (.9, .85, .1)),
+        ((.08, .22, .14), (.1, .1, .11)), ('ban', 'round', 'arrow'),
         sun=.55, bonnet=True),
     Drive(
         'd02', 'overcast, concrete town', ((.72, .74, .76), (.82, .83, .84)),
@@ -102,9 +114,13 @@ DRIVES: Tuple[Drive, ...] = (
         ('panel', 'panel', 'plaster', 'glass'), (.4, .4, .41),
         ((.47, .47, .47), (.55, .54, .53), (.4, .4, .41)),
         ((.18, .26, .14), (.24, .3, .18)), ('rail', 'mesh', 'wall'),
-        (*GREY, (.3, .4, .35)),
-        (*GREY, BLACK, WHITE, (.2, .25, .3)), (*GREY, BLACK, (.25, .28, .35)),
-        fog=.006, saturation=.75, camera_height=1.2, people=4.),
+        ((.2, .42, .34), ),
+        (*GREY, BLACK, WHITE, (.2, .25, .3)),
+        ((.8, .1, .12), (.6, .08, .3)),
+        ((.2, .8, .75), (.9, .9, .3)),
+        ((.85, .68, .12), (.3, .3, .32)), ('arrow', 'board', 'light'),
+        fog=.006, saturation=.75, camera_height=1.2, horizon=.5,
+        people=4.),
     Drive(
         'd03', 'dusk, southern town', ((.35, .25, .45), (.95, .55, .3)),
         (.85, .55, .42), (.8, .5, .38),
@@ -112,23 +128,27 @@ DRIVES: Tuple[Drive, ...] = (
         ('plaster', 'plaster', 'stone'), (.36, .32, .3),
         ((.66, .54, .42), (.55, .5, .46), (.7, .4, .3)),
         ((.3, .34, .1), (.4, .38, .15), (.2, .3, .16)),
-        ('wall', 'bars', 'plank'), ((.8, .65, .5), (.3, .2, .15), (.2, .35, .2)),
+        ('wall', 'bars', 'plank'), ((.28, .17, .12), (.2, .32, .2)),
         (WHITE, (.8, .6, .2), (.5, .1, .1), (.3, .35, .4), BLACK),
-        ((.8, .5, .2), (.85, .8, .7), (.3, .2, .3), (.5, .15, .15)),
+        ((.1, .5, .6), (.75, .85, .8)),
+        ((.85, .1, .55), (.6, .1, .75)),
+        ((.85, .82, .76), ), ('warning', 'stop', 'light'),
         paint=(WHITE, (.9, .8, .4)), sun=.35, gamma=1., night=.25,
-        camera_height=1.6, people=4.),
+        camera_height=1.6, horizon=.43, focal=.8, people=4.),
     Drive(
-        'd04', 'night, lamps', ((.02, .03, .07), (.1, .09, .1)),
-        (.26, .28, .4), (.06, .06, .09),
+        'd04', 'night, lamps', ((.03, .04, .1), (.14, .12, .15)),
+        (.36, .38, .5), (.06, .06, .09),
         ((.4, .4, .45), (.5, .42, .36), (.3, .3, .36), (.6, .55, .5)),
         ('glass', 'panel', 'plaster', 'brick'), (.3, .3, .32),
         ((.45, .43, .42), (.38, .38, .4)),
         ((.14, .25, .12), (.2, .3, .15)), ('bars', 'mesh', 'plank'),
-        (BLACK, (.4, .4, .42), (.3, .22, .16)),
+        ((.38, .27, .18), (.55, .5, .3)),
         (WHITE, BLACK, (.4, .4, .42), (.6, .15, .12), (.75, .65, .1)),
-        (BLACK, (.3, .3, .35), (.6, .6, .6), (.5, .2, .2)),
-        night=1., noise=.035, saturation=.85, blur=.5, quality=88,
-        bonnet=True),
+        ((.85, .8, .75), (.9, .45, .6)),
+        ((.3, .95, .3), (.95, .95, .2)),
+        ((.62, .63, .65), ), ('light', 'light', 'priority'),
+        night=1., noise=.03, saturation=.85, blur=.5, quality=88,
+        focal=1., bonnet=True),
     Drive(
         'd05', 'fog, suburb', ((.78, .79, .8), (.76, .77, .78)),
         (.8, .8, .8), (.77, .78, .79),
@@ -136,10 +156,13 @@ DRIVES: Tuple[Drive, ...] = (
         ('wood', 'plaster', 'wood', 'brick'), (.38, .38, .39),
         ((.58, .57, .56), (.48, .47, .46)),
         ((.22, .33, .2), (.3, .36, .22), (.35, .33, .2)),
-        ('picket', 'plank', 'plank'), (WHITE, (.45, .34, .25), (.35, .4, .3)),
+        ('picket', 'plank', 'plank'), (WHITE, (.42, .3, .2)),
         (WHITE, (.5, .55, .6), (.3, .1, .12), (.2, .3, .25)),
-        ((.75, .7, .2), (.3, .35, .4), (.6, .6, .62), (.2, .2, .22)),
-        fog=.028, saturation=.7, bare=.3, noise=.02, blur=.6, people=2.),
+        ((.85, .7, .05), (.75, .5, .05)),
+        ((.85, .15, .1), (.95, .4, .3)),
+        ((.32, .2, .1), (.22, .15, .1)), ('warning', 'ban', 'parking'),
+        fog=.014, saturation=.95, bare=.1, noise=.02, blur=.6,
+        horizon=.48, people=2.),
     Drive(
         'd06', 'rain, harbour town', ((.4, .43, .48), (.56, .58, .6)),
         (.78, .85, .92), (.5, .53, .57),
@@ -147,11 +170,13 @@ DRIVES: Tuple[Drive, ...] = (
         ('wood', 'brick', 'panel', 'glass'), (.22, .23, .25),
         ((.36, .36, .38), (.45, .38, .35), (.3, .31, .33)),
         ((.1, .28, .16), (.16, .34, .2)), ('rail', 'bars', 'mesh'),
-        ((.65, .67, .7), (.15, .3, .45), BLACK),
+        ((.75, .77, .8), (.12, .32, .55)),
         ((.15, .3, .5), WHITE, (.6, .12, .1), (.25, .28, .3), (.1, .35, .3)),
-        ((.8, .75, .15), (.15, .25, .5), BLACK, (.6, .15, .2), (.2, .45, .4)),
-        paint=(WHITE, (.85, .7, .15)), rain=1., fog=.01, gamma=.95,
-        camera_height=2.3, blur=.5),
+        ((.9, .8, .1), (.85, .45, .1)),
+        ((.75, .2, .7), (.9, .6, .85)),
+        ((.1, .16, .4), (.08, .08, .1)), ('yellow', 'stop', 'light'),
+        paint=(WHITE, (.85, .7, .15)), rain=1., fog=.007, gamma=.88,
+        camera_height=2.3, horizon=.38, blur=.5),
     Drive(
         'd07', 'low sun, autumn avenue', ((.5, .62, .8), (.95, .85, .65)),
         (1.15, .95, .7), (.9, .8, .65),
@@ -159,11 +184,13 @@ DRIVES: Tuple[Drive, ...] = (
         ('stone', 'stone', 'plaster', 'brick'), (.42, .39, .36),
         ((.6, .52, .42), (.68, .62, .52), (.5, .35, .25)),
         ((.7, .45, .1), (.6, .25, .08), (.55, .5, .15), (.35, .38, .14)),
-        ('bars', 'plank', 'mesh'), ((.2, .3, .2), (.55, .4, .22), BLACK),
+        ('bars', 'plank', 'mesh'), ((.12, .28, .2), BLACK),
         ((.6, .35, .1), WHITE, (.3, .32, .3), (.5, .08, .1), (.7, .68, .6)),
-        ((.6, .4, .2), (.3, .3, .2), (.7, .6, .45), (.25, .15, .2)),
+        ((.35, .2, .65), (.5, .4, .85)),
+        ((.05, .55, .6), (.1, .75, .7)),
+        ((.5, .52, .54), (.9, .87, .8)), ('priority', 'arrow', 'green'),
         paint=(WHITE, (.9, .75, .25)), sun=.65, gamma=.9, saturation=1.15,
-        camera_height=1.3, cyclists=2.),
+        camera_height=1.3, horizon=.52, cyclists=2.5),
     Drive(
         'd08', 'snow, northern town', ((.7, .76, .84), (.9, .92, .95)),
         (.92, .98, 1.06), (.86, .89, .93),
@@ -171,9 +198,11 @@ DRIVES: Tuple[Drive, ...] = (
         ('wood', 'wood', 'plaster', 'panel'), (.45, .46, .48),
         ((.75, .77, .8), (.6, .61, .63)),
         ((.12, .22, .16), (.2, .26, .2), (.3, .26, .22)),
-        ('plank', 'picket', 'rail'), ((.5, .2, .15), WHITE, (.45, .4, .36)),
+        ('plank', 'picket', 'rail'), ((.45, .16, .1), ),
         (WHITE, (.7, .72, .75), (.15, .3, .55), BLACK, (.65, .1, .1)),
-        (BLACK, (.7, .15, .15), (.2, .3, .55), (.85, .85, .85)),
-        snow=.8, fog=.006, gamma=.92, bare=.55, saturation=.9,
-        cyclists=.8),
+        ((.1, .45, .2), (.2, .6, .35)),
+        ((.85, .15, .5), (.2, .2, .75)),
+        ((.62, .1, .1), (.55, .25, .12)), ('yellow', 'parking', 'green'),
+        snow=.8, fog=.006, gamma=.92, horizon=.44, focal=1., bare=.25, saturation=.9,
+        cyclists=1.2),
 )

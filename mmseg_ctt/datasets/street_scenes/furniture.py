@@ -7,18 +7,17 @@ import numpy as np
 from .ground import darken_below
 from .layout import IGNORE_INDEX, POLE, SIGN
 from .scene import Scene
-from .texture import Colour, jitter, pick
+from .texture import jitter, pick
 
-METALS: Tuple[Colour, ...] = ((.45, .46, .47), (.2, .22, .22), (.62, .62, .6),
-                              (.15, .25, .18), (.42, .3, .2), (.75, .75, .72))
 RED, WHITE, BLUE = (.78, .08, .1), (.92, .92, .9), (.1, .25, .7)
-YELLOW, GREEN, BACK = (.92, .75, .1), (.05, .4, .2), (.5, .51, .52)
+YELLOW, GREEN, DARK = (.92, .75, .1), (.05, .4, .2), (.08, .08, .09)
 # Shape, colour of the edge, colour inside.
-SIGNS = (('disc', RED, WHITE), ('disc', RED, RED), ('disc', BLUE, BLUE),
-         ('triangle', RED, WHITE), ('triangle', RED, YELLOW),
-         ('diamond', WHITE, YELLOW), ('octagon', WHITE, RED),
-         ('board', WHITE, BLUE), ('board', WHITE, GREEN), ('board', BLUE, WHITE),
-         ('disc', BACK, BACK), ('triangle', BACK, BACK), ('board', YELLOW, BACK))
+SIGNS = dict(
+    ban=('disc', RED, WHITE), round=('disc', RED, RED), arrow=('disc', BLUE, BLUE),
+    warning=('triangle', RED, WHITE), yellow=('triangle', RED, YELLOW),
+    priority=('diamond', WHITE, YELLOW), stop=('octagon', WHITE, RED),
+    board=('board', WHITE, BLUE), green=('board', WHITE, GREEN),
+    parking=('board', BLUE, WHITE), light=('light', DARK, DARK))
 ANGLES = dict(disc=18, triangle=3, diamond=4, octagon=8)
 
 
@@ -28,8 +27,8 @@ def _post(scene: Scene, x: float, z: float, height: float, width: float,
     foot, metre = scene.place(x, z)
     top = foot - (scene.rng.normal(0, .01) * height * metre, height * metre)
     darken_below(scene, x, z, (.25, .2), .7)
-    # At least one pixel of the finished picture.
-    scene.canvas.line(foot, top, max(width * metre, 2.2), colour, POLE, z)
+    # At least two pixels of the finished picture.
+    scene.canvas.line(foot, top, max(width * metre, 3.5), colour, POLE, z)
     return top, metre
 
 
@@ -42,23 +41,23 @@ def paint_pole(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng, canvas = scene.rng, scene.canvas
-    colour = jitter(rng, pick(rng, METALS), .12)
+    colour = jitter(rng, scene.style('poles'))
     kind = pick(rng, ('lamp', 'lamp', 'utility', 'post', 'bollard'))
     if kind == 'bollard':
-        _post(scene, x, z, .95, .18, jitter(rng, pick(rng, (RED, *METALS)), .1))
+        _post(scene, x, z, 1., .3, colour)
     elif kind == 'post':
-        _post(scene, x, z, rng.uniform(2.5, 4), .12, colour)
+        _post(scene, x, z, rng.uniform(2.5, 4), .26, colour)
     elif kind == 'utility':
-        top, metre = _post(scene, x, z, rng.uniform(6, 9), .3, colour)
+        top, metre = _post(scene, x, z, rng.uniform(6, 9), .4, colour)
         beam = top + (0, .6 * metre)
         canvas.line(beam - (metre, 0), beam + (metre, 0), max(.14 * metre, 1.6),
                     colour, POLE, z)
     else:
-        top, metre = _post(scene, x, z, rng.uniform(4.5, 8), .18, colour)
+        top, metre = _post(scene, x, z, rng.uniform(4.5, 8), .3, colour)
         arm = np.array([-np.sign(x) * metre * rng.uniform(0, 1.6), -.2 * metre])
         canvas.line(top, top + arm, max(.1 * metre, 1.6), colour, POLE, z)
         glow = np.array((1.6, 1.2, .6)) * scene.drive.night
-        canvas.ellipse(top + arm, (.35 * metre, .16 * metre), colour * 1.2, POLE,
+        canvas.ellipse(top + arm, (.35 * metre, .16 * metre), colour * 1.1, POLE,
                        z, glow=glow)
 
 
@@ -71,18 +70,18 @@ def paint_sign(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng = scene.rng
-    metal = jitter(rng, pick(rng, METALS[:3]), .1)
-    top, metre = _post(scene, x, z, rng.uniform(2.3, 3.4), .1, metal)
-    if rng.random() < .3:
+    metal = jitter(rng, scene.style('poles'))
+    top, metre = _post(scene, x, z, rng.uniform(2.1, 2.7), .2, metal)
+    shape, edge, inner = SIGNS[scene.style('signs')]
+    if shape == 'light':
         _paint_lights(scene, top, metre, z)
         return
-    shape, edge, inner = pick(rng, SIGNS)
-    radius = metre * rng.uniform(.35, .6)
-    squeeze = rng.uniform(.55, 1)
+    radius = metre * rng.uniform(.42, .55)
+    squeeze = rng.uniform(.7, 1)
     for scale, colour in ((1, jitter(rng, edge, .06)), (.72, jitter(rng, inner, .06))):
         points = top + _outline(shape, rng) * (radius * scale * squeeze, radius * scale)
         scene.canvas.polygon(points, colour, SIGN, z)
-    if inner != BACK and rng.random() < .7:
+    if rng.random() < .7:
         ink = np.full(3, .08) if inner in (WHITE, YELLOW) else np.full(3, .92)
         bar = rng.uniform(-.4, .4, (2, 2)) * (radius * squeeze, radius)
         scene.canvas.line(top + bar[0], top + bar[1], radius * .18, ink, SIGN, z)
@@ -99,15 +98,15 @@ def _outline(shape: str, rng: np.random.Generator) -> np.ndarray:
 
 def _paint_lights(scene: Scene, top: np.ndarray, metre: float,
                   z: float) -> None:
-    half = np.array([.17, .5]) * metre
+    half = np.array([.22, .58]) * metre
     box = [top - half, top + half * (1, -1), top + half, top - half * (1, -1)]
-    case = jitter(scene.rng, pick(scene.rng, ((.08, .08, .09), (.5, .42, .1))), .05)
+    case = jitter(scene.rng, DARK)
     scene.canvas.polygon(box, case, SIGN, z)
     lit = int(scene.rng.integers(3))
     for row, colour in enumerate(((.9, .1, .08), (.95, .7, .1), (.1, .85, .4))):
         shown = np.array(colour) * (1 if row == lit else .25)
-        scene.canvas.ellipse(top + (0, (row - 1) * .32 * metre),
-                             (.12 * metre, .12 * metre), shown, SIGN, z,
+        scene.canvas.ellipse(top + (0, (row - 1) * .37 * metre),
+                             (.15 * metre, .15 * metre), shown, SIGN, z,
                              glow=shown * (row == lit) * .9)
 
 
@@ -125,4 +124,4 @@ def paint_clutter(scene: Scene, x: float, z: float) -> None:
     colour = jitter(rng, scene.style('cars'), .15)
     darken_below(scene, x, z, (.5, .4), .6)
     scene.canvas.polygon([foot - (half, 0), foot + (half, 0), foot + (half, -tall),
-                          foot - (half, tall)], colour, IGNORE_INDEX, z, grain=.08)
+                          foot - (half, tall)], colour, IGNORE_INDEX, z)

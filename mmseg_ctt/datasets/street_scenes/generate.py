@@ -7,6 +7,7 @@ number, so the files do not depend on the number of workers or their order.
 import hashlib
 import json
 import multiprocessing
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -18,7 +19,9 @@ from .drives import DRIVES
 from .layout import CLASSES, IGNORE_INDEX, IMG_SUFFIX, PALETTE, PARTS, SEG_MAP_SUFFIX
 from .render import render_scene
 
+NAME = 'streets'
 META_NAME = 'meta.json'
+FOLDERS = ('img_dir', 'ann_dir', 'splits')
 # Raise it when a seed would give other pictures.
 RENDERER_VERSION = 1
 CHUNK = 4
@@ -131,24 +134,85 @@ def _render_all(tasks: List[Task], workers: int) -> np.ndarray:
         return np.stack(pool.map(render_task, tasks, CHUNK))
 
 
+def read_meta(out: Path) -> Dict[str, Any]:
+    """Read what an earlier run wrote about the folder.
+
+    Args:
+        out (Path): Folder of the data set.
+
+    Returns:
+        dict: Content of ``meta.json``; empty if there is none.
+
+    Raises:
+        ValueError: If the folder holds files that this tool did not make.
+    """
+    path = out / META_NAME
+    try:
+        meta = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    except ValueError:
+        meta = {}
+    ours = isinstance(meta, dict) and meta.get('name') == NAME
+    if not ours and any((out / name).exists() for name in (*FOLDERS, META_NAME)):
+        raise ValueError(f'{out} holds other data; choose another --out')
+    return meta
+
+
 def is_complete(out: Path, settings: Settings) -> bool:
-    """Whether the folder holds the data set of these settings.
+    """Whether the folder holds the data set of these settings, unchanged.
 
     Args:
         out (Path): Folder of the data set.
         settings (Settings): Settings.
 
     Returns:
-        bool: True if ``meta.json`` has the settings and its checksum of the
-        files is met.
+        bool: True if so.
+
+    Raises:
+        ValueError: See :func:`read_meta`.
     """
-    try:
-        meta = json.loads((out / META_NAME).read_text(encoding='utf-8'))
-        made = (meta['settings'], meta['renderer_version'], meta['sha256'])
-        return made == (asdict(settings), RENDERER_VERSION,
-                        checksum(plan(str(out), settings)))
-    except (OSError, ValueError, KeyError, TypeError):
+    meta = read_meta(out)
+    if meta.get('settings') != asdict(settings) or \
+            meta.get('renderer_version') != RENDERER_VERSION:
         return False
+    try:
+        return meta.get('sha256') == checksum(plan(str(out), settings))
+    except FileNotFoundError:
+        return False
+
+
+def prepare(out: Path, settings: Settings, force: bool = False) -> None:
+    """Clear the folder and mark it as begun.
+
+    Args:
+        out (Path): Folder of the data set.
+        settings (Settings): Settings.
+        force (bool): Replace a data set of other settings. Defaults to False.
+
+    Raises:
+        ValueError: If the folder holds other data, or, unless forced, a data
+            set of other settings.
+    """
+    meta = read_meta(out)
+    if meta and meta.get('settings') != asdict(settings) and not force:
+        raise ValueError(f'{out} holds a data set of other settings; choose '
+                         'another --out, or replace it with --force')
+    for name in FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    for folder in FOLDERS[:2]:
+        for part in PARTS:
+            (out / folder / part).mkdir(parents=True)
+    write_meta(out, dict(name=NAME, settings=asdict(settings)))
+
+
+def write_meta(out: Path, meta: Dict[str, Any]) -> None:
+    """Write ``meta.json``.
+
+    Args:
+        out (Path): Folder of the data set.
+        meta (dict): Its content.
+    """
+    text = json.dumps(meta, indent=1) + '\n'
+    (out / META_NAME).write_text(text, encoding='utf-8')
 
 
 def checksum(tasks: List[Task]) -> str:
@@ -170,24 +234,18 @@ def checksum(tasks: List[Task]) -> str:
 
 def generate(out: Path, settings: Settings, workers: int = 2
              ) -> Tuple[Dict[str, Any], List[str], np.ndarray]:
-    """Render the whole data set.
-
-    ``meta.json`` is written last, so that an interrupted run is seen as
-    incomplete.
+    """Render all images and masks into a folder made by :func:`prepare`.
 
     Args:
-        out (Path): Folder, made where it does not exist.
+        out (Path): Folder of the data set.
         settings (Settings): Settings.
         workers (int): Processes; 1 renders in this one. Defaults to 2.
 
     Returns:
-        tuple[dict, list[str], np.ndarray]: Content of ``meta.json`` (not yet
-        written), N training stems, bool ``(N, K)`` which classes each shows.
+        tuple[dict, list[str], np.ndarray]: Content of ``meta.json``, to be
+        written last; N training stems; bool ``(N, K)`` which classes each
+        shows.
     """
-    (out / META_NAME).unlink(missing_ok=True)
-    for folder in ('img_dir', 'ann_dir'):
-        for part in PARTS:
-            (out / folder / part).mkdir(parents=True, exist_ok=True)
     tasks = plan(str(out), settings)
     pixels = _render_all(tasks, workers)
     train = np.array([task.part == 'train' for task in tasks])
@@ -209,7 +267,7 @@ def describe(settings: Settings, tasks: List[Task], pixels: np.ndarray
     """
     share = pixels.sum(0) / pixels.sum()
     return dict(
-        name='streets',
+        name=NAME,
         classes=list(CLASSES),
         palette=PALETTE,
         num_classes=len(CLASSES),

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Sky, skyline, road, pavements and lane markings."""
-from typing import Tuple
+from typing import Callable, Tuple
 
 import cv2
 import numpy as np
@@ -12,6 +12,8 @@ from .texture import fractal, jitter, pick
 
 # Side of the square of random numbers that world coordinates look up.
 TILE = 256
+# Paints a mask of the ground: mask, colour, texture, class id.
+Painter = Callable[[np.ndarray, np.ndarray, np.ndarray, int], None]
 
 
 def paint_sky(scene: Scene) -> None:
@@ -40,7 +42,6 @@ def paint_sky(scene: Scene) -> None:
     # The sky's colour has the light of the day in it, which will be applied.
     canvas.colour[:height] = sky / np.asarray(drive.light, np.float32)
     canvas.label[:] = SKY
-    canvas.depth[:] = FAR
 
 
 def paint_skyline(scene: Scene) -> None:
@@ -52,20 +53,20 @@ def paint_skyline(scene: Scene) -> None:
     canvas, rng = scene.canvas, scene.rng
     width = canvas.shape[1]
     base = scene.camera.horizon + 6
-    for depth in (220., 120.):
+    for depth in (160., ):
         col = -rng.uniform(0, 30)
         while col < width:
-            step = rng.uniform(.04, .16) * width
-            tall = scene.camera.focal / depth * rng.uniform(3, 22)
+            step = rng.uniform(.08, .25) * width
+            tall = scene.camera.focal / depth * rng.uniform(3, 14)
             if rng.random() < .35:
                 colour = jitter(rng, scene.style('leaves'))
                 canvas.ellipse((col + step / 2, base), (step * .7, tall * .7),
-                               colour, VEGETATION, depth, grain=.15)
+                               colour, VEGETATION, depth)
             elif rng.random() < .8:
                 colour = jitter(rng, scene.style('facades'))
                 corners = [(col, base), (col, base - tall),
                            (col + step, base - tall), (col + step, base)]
-                canvas.polygon(corners, colour, BUILDING, depth, grain=.08)
+                canvas.polygon(corners, colour, BUILDING, depth)
             col += step * rng.uniform(.6, 1.3)
 
 
@@ -106,18 +107,17 @@ def paint_ground(scene: Scene) -> None:
     patchy = _lookup(noise, x, z, 1.3)
 
     def paint(mask: np.ndarray, colour: np.ndarray, texture: np.ndarray,
-              class_id: int, grain: float) -> None:
+              class_id: int) -> None:
         mask = mask & below
-        shaded = np.zeros((*mask.shape, 3), np.float32)
-        shaded[mask] = colour * (1 + texture[mask])[:, None]
-        canvas.paint(box, mask, shaded, class_id, z, grain)
+        shaded = np.float32(colour) * (1 + texture.astype(np.float32))[..., None]
+        canvas.paint(box, mask, shaded, class_id, z)
 
     road = (x > street.kerb[0]) & (x < street.kerb[1])
     kind = pick(rng, ('plain', 'plain', 'plain', 'plain', 'cobble'))
     texture = _tiles(kind, x, z, noise) + .05 * rough + .08 * patchy
     repair = (_lookup(noise, x, z, .5) > 1.1) * rng.uniform(-.3, .2)
     asphalt = jitter(rng, scene.drive.asphalt, .1)
-    paint(road, asphalt, texture + repair, ROAD, .06)
+    paint(road, asphalt, texture + repair, ROAD)
     for side in (0, 1):
         _paint_side(scene, side, x, z, noise, paint)
     _paint_snow(scene, box, x, z, noise, road)
@@ -126,7 +126,7 @@ def paint_ground(scene: Scene) -> None:
 
 
 def _paint_side(scene: Scene, side: int, x: np.ndarray, z: np.ndarray,
-                noise: np.ndarray, paint: object) -> None:
+                noise: np.ndarray, paint: Painter) -> None:
     rng, street = scene.rng, scene.street
     out = 2 * side - 1
     kind = pick(rng, ('slab', 'slab', 'brick', 'cobble', 'plain'))
@@ -135,17 +135,17 @@ def _paint_side(scene: Scene, side: int, x: np.ndarray, z: np.ndarray,
         colour = jitter(rng, scene.drive.asphalt, .1)
     texture = _tiles(kind, x, z, noise) + .06 * _lookup(noise, x, z, 1.7)
     beyond = out * (x - street.kerb[side]) >= 0
-    paint(beyond, colour, texture, PAVEMENT, .06)
+    paint(beyond, colour, texture, PAVEMENT)
     kerb = beyond & (out * (x - street.kerb[side]) < .25)
-    paint(kerb, colour * rng.uniform(.7, 1.3), .3 * texture, PAVEMENT, .05)
+    paint(kerb, colour * rng.uniform(.7, 1.3), .3 * texture, PAVEMENT)
     yard = out * (x - street.fence_line(side)) >= 0
     grass = jitter(rng, scene.style('leaves')) * 1.1
     mottled = .2 * _lookup(noise, x, z, 6) + .15 * _lookup(noise, x, z, 2)
     if street.lawn[side]:
-        paint(yard, grass, mottled, VEGETATION, .15)
+        paint(yard, grass, mottled, VEGETATION)
     if rng.random() < .2:  # a strip of grass along the kerb
         strip = beyond & (out * (x - street.kerb[side]) < .35 * street.pavement[side])
-        paint(strip & ~kerb, grass, mottled, VEGETATION, .15)
+        paint(strip & ~kerb, grass, mottled, VEGETATION)
 
 
 def _paint_snow(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
@@ -165,7 +165,7 @@ def _marking_mask(scene: Scene, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     rng, street = scene.rng, scene.street
     left, right = street.kerb
     width = (right - left) / street.lanes
-    half = rng.uniform(.07, .13)
+    half = rng.uniform(.1, .16)
     dash, gap = rng.uniform(1.5, 4), rng.uniform(1.5, 5)
     phase = np.mod(z + rng.uniform(0, 9), dash + gap) < dash
     mask = np.zeros(x.shape, bool)
@@ -183,11 +183,11 @@ def _marking_mask(scene: Scene, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     if rng.random() < .3:
         stop = rng.uniform(5, 15)
         mask |= (z > stop) & (z < stop + .45) & (x > (left + right) / 2) & (x < right)
-    return mask & (z < 60)
+    return mask & (z < 35)
 
 
 def _paint_markings(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
-                    noise: np.ndarray, paint: object) -> None:
+                    noise: np.ndarray, paint: Painter) -> None:
     rng = scene.rng
     if rng.random() < .12:
         return
@@ -195,7 +195,7 @@ def _paint_markings(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,
     mask &= scene.canvas.label[box] == ROAD
     worn = _lookup(noise, x, z, 5) > rng.uniform(.4, 2.5)
     paint(mask & ~worn, jitter(rng, scene.style('paint'), .06),
-          .08 * _lookup(noise, x, z, 9), LANE, .05)
+          .08 * _lookup(noise, x, z, 9), LANE)
 
 
 def _paint_sunlight(scene: Scene, box: Box, x: np.ndarray, z: np.ndarray,

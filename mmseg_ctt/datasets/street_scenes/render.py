@@ -2,7 +2,6 @@
 """One street scene: what stands where, painted from far to near."""
 from typing import Callable, List, Tuple
 
-import cv2
 import numpy as np
 
 from .drives import Drive
@@ -42,14 +41,14 @@ def _plan_side(scene: Scene, side: int) -> List[Job]:
         for z in rng.uniform(4, 45, rng.integers(0, 5)):
             x = border + out * rng.uniform(.5, street.setback[side])
             jobs.append((YARDS, z, lambda x=x, z=z: paint_tree(scene, x, z)))
-    z = rng.uniform(2, 12)
-    while z < 55:
-        long = rng.uniform(4, 14)
+    z = rng.uniform(2, 6)
+    while z < 40:
+        long = rng.uniform(5, 16)
         draw = rng.random()
-        if draw < .42:
+        if draw < .55:
             jobs.append((FENCES, z, lambda z=z, e=z + long: paint_fence(
                 scene, border, z, e)))
-        elif draw < .52:
+        elif draw < .65:
             jobs.append((FENCES, z, lambda z=z, e=z + long: paint_hedge(
                 scene, border, z, e)))
         z += long
@@ -61,8 +60,8 @@ def _plan_vehicles(scene: Scene) -> List[Job]:
     spots = []
     for side, kerb in ((0, left + 1.1), (1, right - 1.1)):
         if rng.random() < .45:  # a row of parked cars
-            z = rng.uniform(5, 20)
-            while z < 60:
+            z = rng.uniform(4, 14)
+            while z < 45:
                 if rng.random() < .6:
                     spots.append((kerb, z, np.pi if side == 0 else 0.))
                 z += rng.uniform(6, 9)
@@ -70,7 +69,7 @@ def _plan_vehicles(scene: Scene) -> List[Job]:
     for _ in range(rng.integers(0, 4)):
         number = int(rng.integers(scene.street.lanes))
         away = number >= scene.street.lanes / 2
-        spots.append((left + (number + .5) * lane, rng.uniform(7, 50),
+        spots.append((left + (number + .5) * lane, rng.uniform(6, 26),
                       0. if away else np.pi))
     if rng.random() < .2:  # one that turns or crosses
         spots.append((rng.uniform(left, right), rng.uniform(9, 30),
@@ -84,16 +83,16 @@ def _plan_vehicles(scene: Scene) -> List[Job]:
 
 def _plan_people(scene: Scene) -> List[Job]:
     rng, street, drive, jobs = scene.rng, scene.street, scene.drive, []
-    for _ in range(rng.poisson(drive.people)):
-        side, z = int(rng.integers(2)), 5 + rng.gamma(2, 6)
+    for _ in range(rng.poisson(.7 * drive.people)):
+        side, z = int(rng.integers(2)), 4.2 + rng.gamma(1.5, 1.3)
         x = rng.uniform(*sorted((street.kerb[side], street.fence_line(side))))
         if rng.random() < .2:
             x = rng.uniform(*street.kerb)
         for shift in np.arange(1 + (rng.random() < .3)) * .7:
             jobs.append((STREET, z, lambda x=x + shift, z=z: paint_pedestrian(
                 scene, x, z)))
-    for _ in range(rng.poisson(drive.cyclists)):
-        side, z = int(rng.integers(2)), 5 + rng.gamma(2, 5)
+    for _ in range(rng.poisson(.6 * drive.cyclists)):
+        side, z = int(rng.integers(2)), 4.2 + rng.gamma(1.5, 1.2)
         x = street.kerb[side] * rng.uniform(.5, 1.15)
         jobs.append((STREET, z, lambda x=x, z=z: paint_bicyclist(scene, x, z)))
     return jobs
@@ -101,11 +100,11 @@ def _plan_people(scene: Scene) -> List[Job]:
 
 def _plan_furniture(scene: Scene) -> List[Job]:
     rng, street, jobs = scene.rng, scene.street, []
-    counts = ((paint_pole, rng.poisson(4)), (paint_sign, rng.poisson(1.9)),
+    counts = ((paint_pole, rng.poisson(2)), (paint_sign, rng.poisson(.9)),
               (paint_clutter, rng.poisson(.7)), (paint_tree, rng.poisson(1.5)))
     for painter, count in counts:
         for _ in range(count):
-            side, z = int(rng.integers(2)), 5 + rng.gamma(1.8, 7)
+            side, z = int(rng.integers(2)), 4.5 + rng.gamma(1.6, 1.8)
             share = rng.uniform(.1, .6) if painter is not paint_clutter else .9
             x = street.kerb[side] + (2 * side - 1) * street.pavement[side] * share
             jobs.append((STREET, z, lambda p=painter, x=x, z=z: p(scene, x, z)))
@@ -120,7 +119,7 @@ def _paint_bonnet(scene: Scene) -> None:
     arch = top + height * .12 * ((cols - middle) / width) ** 2 * 2
     points = [*zip(cols, arch), (1.1 * width, height + 9), (-.1 * width, height + 9)]
     colour = jitter(np.random.default_rng(7), (.2, .22, .28))
-    canvas.polygon(points, colour, IGNORE_INDEX, 1., grain=.02)
+    canvas.polygon(points, colour, IGNORE_INDEX, 1.)
 
 
 def render_scene(drive: Drive, rng: np.random.Generator, height: int,
@@ -147,6 +146,5 @@ def render_scene(drive: Drive, rng: np.random.Generator, height: int,
         job()
     if drive.bonnet:
         _paint_bonnet(scene)
-    lit = cv2.resize(light_scene(scene), (width, height), interpolation=cv2.INTER_AREA)
-    label = scene.canvas.label[::OVERSAMPLING, ::OVERSAMPLING]
-    return take_picture(scene, lit), np.ascontiguousarray(label)
+    scene = scene.shrunk(OVERSAMPLING)
+    return take_picture(scene, light_scene(scene)), scene.canvas.label

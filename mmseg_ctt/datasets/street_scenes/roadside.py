@@ -11,8 +11,10 @@ from .layout import BUILDING, FENCE, VEGETATION
 from .scene import Scene
 from .texture import fence, fractal, jitter, pick, wall
 
-FENCE_HEIGHT = dict(plank=(1.4, 2.2), bars=(1., 2.), mesh=(1.2, 2.6),
-                    picket=(.7, 1.2), rail=(.7, 1.), wall=(.7, 2.1))
+# Largest side of a facade's texture in pixels.
+MAX_TEXTURE = 180
+FENCE_HEIGHT = dict(plank=(1.5, 2.4), bars=(1.2, 2.2), mesh=(1.5, 2.6),
+                    picket=(.9, 1.4), rail=(.8, 1.1), wall=(.9, 2.1))
 
 
 def _sky_glass(rng: np.random.Generator, scene: Scene) -> np.ndarray:
@@ -32,7 +34,7 @@ def _windows(scene: Scene, face: np.ndarray, pixels: float, storeys: int
     tall, wide = rng.uniform(.35, .75), rng.uniform(.3, .8)
     glass, frame = _sky_glass(rng, scene), jitter(rng, (.75, .75, .72), .15)
     shop = rng.random() < .35
-    awning = jitter(rng, scene.style('clothes'), .15)
+    awning = jitter(rng, scene.style('facades'), .1)
     lit = scene.drive.night * rng.uniform(.1, .5)
     for storey in range(storeys):
         top = height - (storey + 1) * floor
@@ -68,21 +70,22 @@ def paint_facade(scene: Scene, x: float, near: float, far: float,
     rng, camera = scene.rng, scene.camera
     storeys = int(rng.integers(1, 8))
     high = storeys * rng.uniform(2.6, 3.8)
-    pixels = float(np.clip(camera.focal / np.sqrt(near * far), 3, 14))
+    # Seen from the street, the right wall runs from far to near rightwards.
+    left, right = (far, near) if side == 1 else (near, far)
+    corners = camera.project([(x, high, left), (x, high, right),
+                              (x, 0, right), (x, 0, left)])
+    if scene.canvas.box(corners) is None:
+        return
+    longest = max(high, far - near)
+    pixels = min(camera.focal / np.sqrt(near * far), 14, MAX_TEXTURE / longest)
     size = (max(int(high * pixels), 4), max(int((far - near) * pixels), 4))
     kind, colour = scene.style('walls'), scene.style('facades')
-    face = wall(rng, kind, colour, *size, pixels) * scene.shade(side)
+    face = wall(rng, kind, colour, *size, pixels) * np.float32(scene.shade(side))
     glow = None
     if rng.random() > .08:
         glow = _windows(scene, face, pixels, storeys)
     face[:max(int(pixels * .35), 1)] *= rng.uniform(.5, 1.3)
-    ends = (near, far) if side == 1 else (far, near)
-    # Seen from the street, the right wall runs from near to far leftwards.
-    left, right = (far, near) if side == 1 else (near, far)
-    corners = camera.project([(x, high, left), (x, high, right),
-                              (x, 0, right), (x, 0, left)])
-    scene.canvas.warp(face.astype(np.float32), corners, ends[::-1], BUILDING,
-                      glow=glow)
+    scene.canvas.warp(face, corners, (left, right), BUILDING, glow=glow)
     _paint_end_wall(scene, x, far, high, side, face.mean((0, 1)), near)
     if high < 11 and rng.random() < .6:
         _paint_roof(scene, x, (near, far), high, side)
@@ -95,7 +98,7 @@ def _paint_end_wall(scene: Scene, x: float, far: float, high: float, side: int,
     corners = scene.camera.project([(x, high, near), (x + out * 12, high, near),
                                     (x + out * 12, 0, near), (x, 0, near)])
     colour = colour * scene.rng.uniform(.7, 1.1)
-    scene.canvas.polygon(corners, colour, BUILDING, near, grain=.06)
+    scene.canvas.polygon(corners, colour, BUILDING, near)
 
 
 def _paint_roof(scene: Scene, x: float, span: Tuple[float, float],
@@ -109,8 +112,7 @@ def _paint_roof(scene: Scene, x: float, span: Tuple[float, float],
     near, far = span
     points = [(x, high, near), (x, high, far), (x + out * 4, top, far),
               (x + out * 4, top, near)]
-    scene.canvas.polygon(scene.camera.project(points), colour, BUILDING, near,
-                         grain=.12)
+    scene.canvas.polygon(scene.camera.project(points), colour, BUILDING, near)
 
 
 def paint_fence(scene: Scene, x: float, near: float, far: float) -> None:
@@ -173,16 +175,15 @@ def paint_tree(scene: Scene, x: float, z: float) -> None:
                      (metre * 1.2, metre * .7), leaf, z, 'round')
         return
     darken_below(scene, x, z, (1.2, .8), .75)
-    trunk = foot - (metre * rng.normal(0, .15), tall * .55)
-    canvas.line(foot, trunk, metre * rng.uniform(.15, .4), bark, VEGETATION, z,
-                grain=.15)
+    trunk = foot - (metre * rng.normal(0, .15), tall * .5)
+    canvas.line(foot, trunk, metre * rng.uniform(.12, .24), bark, VEGETATION, z)
     if rng.random() < scene.drive.bare:
         _paint_branches(canvas, rng, trunk, tall * .4, bark, z)
         return
     shape = pick(rng, ('round', 'round', 'round', 'cone', 'column'))
     wide = {'round': rng.uniform(.25, .45), 'cone': .25, 'column': .13}[shape]
-    _paint_crown(canvas, rng, foot - (0, tall * .65),
-                 (tall * wide, tall * .38), leaf, z, shape)
+    _paint_crown(canvas, rng, foot - (0, tall * .58),
+                 (tall * wide, tall * .42), leaf, z, shape)
     if scene.drive.snow and rng.random() < .5:
         _paint_crown(canvas, rng, foot - (0, tall * .8),
                      (tall * wide * .6, tall * .18), (.85, .87, .9), z, shape)
@@ -203,9 +204,9 @@ def _paint_crown(canvas: Canvas, rng: np.random.Generator, centre: np.ndarray,
     inside = (across / width) ** 2 + down ** 2 + .22 * ragged < 1
     if shape == 'cone':
         inside &= np.abs(down) < 1
-    clumps = fractal(rng, *rows.shape, 7, 4)
+    clumps = ragged[::-1, ::-1]
     shade = np.clip(1 + .32 * clumps - .25 * down, .15, 2)
-    canvas.paint(box, inside, leaf * shade[..., None], VEGETATION, depth, .15)
+    canvas.paint(box, inside, leaf * shade[..., None], VEGETATION, depth)
 
 
 def _paint_branches(canvas: Canvas, rng: np.random.Generator,
@@ -216,7 +217,7 @@ def _paint_branches(canvas: Canvas, rng: np.random.Generator,
         grown = []
         for start, angle, size in tips:
             end = start + size * np.array([np.cos(angle), np.sin(angle)])
-            canvas.line(start, end, max(size * .09, 1.6), bark, VEGETATION, depth)
+            canvas.line(start, end, max(size * .12, 2.5), bark, VEGETATION, depth)
             for turn in rng.uniform(.2, .7, 2) * (-1, 1):
                 grown.append((end, angle + turn, size * rng.uniform(.55, .8)))
         tips = grown

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The scene being painted: canvas, camera, street and drive in one."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Tuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from .drives import DRIVES, Drive
 from .texture import T, pick
 
 # How often a thing is drawn from the palette of another drive.
-FOREIGN = 0.12
+FOREIGN = 0.05
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,22 @@ class Scene:
         """
         return 1 + self.drive.sun * (0.25 if side == self.sunny else -0.45)
 
+    def shrunk(self, factor: int) -> 'Scene':
+        """The same scene at a lower resolution.
+
+        Args:
+            factor (int): Divides height and width.
+
+        Returns:
+            Scene: A new one.
+        """
+        camera = replace(
+            self.camera,
+            focal=self.camera.focal / factor,
+            centre=self.camera.centre / factor,
+            horizon=self.camera.horizon / factor)
+        return replace(self, canvas=self.canvas.shrunk(factor), camera=camera)
+
     def place(self, x: float, z: float) -> Tuple[np.ndarray, float]:
         """Where a point of the ground is seen, and how large a metre is.
 
@@ -124,12 +140,12 @@ def make_scene(drive: Drive, rng: np.random.Generator, height: int,
         Scene: With an empty canvas.
     """
     camera = Camera(
-        focal=width * rng.uniform(.75, 1.05),
-        centre=width * rng.uniform(.38, .62),
-        horizon=height * rng.uniform(.4, .54),
-        height=drive.camera_height * rng.uniform(.95, 1.1),
+        focal=width * drive.focal,
+        centre=width * rng.uniform(.44, .56),
+        horizon=height * (drive.horizon + rng.normal(0, .012)),
+        height=drive.camera_height,
         bend=rng.normal(0, .0022) * (rng.random() < .6),
-        roll=rng.normal(0, .012))
+        roll=rng.normal(0, .008))
     lanes = int(rng.integers(2, 5))
     lane_width = rng.uniform(2.8, 3.6)
     # The camera is in one of the lanes of the right half.
@@ -140,5 +156,5 @@ def make_scene(drive: Drive, rng: np.random.Generator, height: int,
         setback=tuple(np.where(rng.random(2) < .55, .05, rng.uniform(1.5, 7, 2))),
         lawn=tuple(rng.random(2) < .5),
         lanes=lanes)
-    return Scene(Canvas(height, width, rng), camera, street, drive, rng,
+    return Scene(Canvas(height, width), camera, street, drive, rng,
                  int(rng.integers(2)))

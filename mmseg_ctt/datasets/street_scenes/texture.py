@@ -23,13 +23,13 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 
 def jitter(rng: np.random.Generator, colour: Colour,
-           amount: float = 0.08) -> np.ndarray:
+           amount: float = 0.05) -> np.ndarray:
     """Vary a colour: mostly its brightness, a little its hue.
 
     Args:
         rng (np.random.Generator): Source of randomness.
         colour (Sequence[float]): RGB, 0 to 1.
-        amount (float): Standard deviation of the change. Defaults to 0.08.
+        amount (float): Standard deviation of the change. Defaults to 0.05.
 
     Returns:
         np.ndarray: float32 ``(3,)``, 0.02 to 1.
@@ -56,8 +56,8 @@ def fractal(rng: np.random.Generator, height: int, width: int,
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
-        grid = rng.standard_normal((cells << octave, cells << octave))
-        fine = cv2.resize(grid.astype(np.float32), (width, height),
+        grid = rng.standard_normal((cells << octave, cells << octave), np.float32)
+        fine = cv2.resize(grid, (width, height),
                           interpolation=cv2.INTER_CUBIC)
         total += fine / (1 << octave)
     return (total - total.mean()) / (total.std() + 1e-6)
@@ -107,7 +107,7 @@ def wall(rng: np.random.Generator, kind: str, colour: Colour, height: int,
     elif kind == 'wood':
         base = base * _stripes(height, width, max(int(pixels * 0.35), 2), 0)
     stain = 0.09 * fractal(rng, height, width, 3, 3)
-    stain += 0.05 * rng.standard_normal((height, width)).astype(np.float32)
+    stain += 0.05 * rng.standard_normal((height, width), np.float32)
     return np.ascontiguousarray(base * (1 + stain[..., None]))
 
 

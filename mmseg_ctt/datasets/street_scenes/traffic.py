@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Vehicles, pedestrians and bicyclists."""
-from typing import List, NamedTuple, Tuple
+from typing import Callable, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -12,6 +12,12 @@ from .texture import Colour, jitter, pick
 
 SKINS: Tuple[Colour, ...] = ((.9, .72, .6), (.75, .55, .42), (.5, .34, .25),
                              (.3, .2, .15))
+
+
+# Along, across and up: shares of the body's length and width, and metres.
+Point = Tuple[float, float, float]
+World = Callable[[float, float, float], Point]
+Face = Callable[[List[Point], np.ndarray], None]
 
 
 class Body(NamedTuple):
@@ -54,7 +60,7 @@ def paint_vehicle(scene: Scene, x: float, z: float, yaw: float) -> None:
     half = abs(sin) * body.width / 2 + abs(cos) * body.length / 2
     middle = np.array([x, z + half])
 
-    def world(along: float, across: float, up: float) -> Tuple[float, ...]:
+    def world(along: float, across: float, up: float) -> Point:
         """From shares of the body to metres."""
         a, b = (along - .5) * body.length, (across - .5) * body.width
         return (middle[0] + a * sin + b * cos, up,
@@ -72,7 +78,7 @@ def _visible(middle: np.ndarray, normal: Tuple[float, float],
     return float(point @ np.asarray(normal)) < 0
 
 
-def _paint_shell(scene: Scene, world: object, body: Body, colour: np.ndarray,
+def _paint_shell(scene: Scene, world: World, body: Body, colour: np.ndarray,
                  middle: np.ndarray, turn: Tuple[float, float]) -> None:
     rng, canvas, (cos, sin) = scene.rng, scene.canvas, turn
     glass = jitter(rng, (.12, .14, .17), .08)
@@ -82,9 +88,9 @@ def _paint_shell(scene: Scene, world: object, body: Body, colour: np.ndarray,
     sill_rear, sill_front, top_rear, top_front = body.cabin
     lorry = body.height > 3.15
 
-    def face(points: List[Tuple[float, float, float]], tint: np.ndarray) -> None:
+    def face(points: List[Point], tint: np.ndarray) -> None:
         canvas.polygon(scene.camera.project([world(*p) for p in points]), tint,
-                       CAR, depth, grain=.04)
+                       CAR, depth)
 
     roof = [(top_rear, 0, body.height), (top_front, 0, body.height),
             (top_front, 1, body.height), (top_rear, 1, body.height)]
@@ -112,14 +118,14 @@ def _paint_shell(scene: Scene, world: object, body: Body, colour: np.ndarray,
                    end, depth)
 
 
-def _inset(quad: List[Tuple[float, float, float]], along: float, up: float
-           ) -> List[Tuple[float, float, float]]:
+def _inset(quad: List[Point], along: float, up: float
+           ) -> List[Point]:
     centre = np.mean(quad, 0)
     keep = np.array([1 - along, 1 - along, 1 - up])
     return [tuple(centre + (np.array(p) - centre) * keep) for p in quad]
 
 
-def _paint_wheels(face: object, across: int, body: Body,
+def _paint_wheels(face: Face, across: int, body: Body,
                   rng: np.random.Generator) -> None:
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     rim = jitter(rng, (.5, .5, .5), .2)
@@ -129,7 +135,7 @@ def _paint_wheels(face: object, across: int, body: Body,
                    .34 + radius * np.sin(a)) for a in angle], tint)
 
 
-def _paint_end(scene: Scene, face: object, world: object, body: Body,
+def _paint_end(scene: Scene, face: Face, world: World, body: Body,
                colour: np.ndarray, shell: np.ndarray, end: int,
                depth: float) -> None:
     rng, night = scene.rng, scene.drive.night
@@ -179,7 +185,7 @@ class Figure(NamedTuple):
     def patch(self, points: List[Tuple[float, float]], colour: Colour) -> None:
         """Paint a polygon."""
         self.canvas.polygon([self.at(*p) for p in points], colour,
-                            self.class_id, self.depth, grain=.08)
+                            self.class_id, self.depth)
 
     def disc(self, across: float, up: float, radii: Tuple[float, float],
              colour: Colour) -> None:
@@ -189,12 +195,12 @@ class Figure(NamedTuple):
 
 
 def _figure(scene: Scene, x: float, z: float, class_id: int,
-            height: float) -> Figure:
+            clothes: str, height: float) -> Figure:
     foot, metre = scene.place(x, z)
     rng = scene.rng
     return Figure(scene.canvas, foot, metre * height, z, class_id,
-                  jitter(rng, scene.style('clothes'), .1),
-                  jitter(rng, scene.style('clothes'), .1) * .8,
+                  jitter(rng, scene.style(clothes)),
+                  jitter(rng, scene.style(clothes)) * .8,
                   jitter(rng, pick(rng, SKINS), .05))
 
 
@@ -218,7 +224,7 @@ def paint_pedestrian(scene: Scene, x: float, z: float) -> None:
     """
     rng = scene.rng
     height = rng.uniform(1.05, 1.35) if rng.random() < .15 else rng.normal(1.72, .08)
-    man = _figure(scene, x, z, PEDESTRIAN, height)
+    man = _figure(scene, x, z, PEDESTRIAN, 'clothes', height)
     darken_below(scene, x, z, (.4, .3), .55)
     stride, girth = rng.uniform(-.16, .16), rng.uniform(.85, 1.35)
     for foot in (stride, -stride):
@@ -233,7 +239,7 @@ def paint_pedestrian(scene: Scene, x: float, z: float) -> None:
         man.limb((out * chest, .8), hand, .05 * girth, man.coat * .9)
     _paint_head(man, rng, rng.normal(0, .01), .92)
     if rng.random() < .3:
-        bag = jitter(rng, scene.style('clothes'), .15)
+        bag = jitter(rng, scene.style('cars'), .1)
         side = rng.choice((-.14, .14))
         man.patch([(side - .06, .62), (side + .06, .62), (side + .06, .42),
                    (side - .06, .42)], bag)
@@ -251,22 +257,22 @@ def paint_bicyclist(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng = scene.rng
-    man = _figure(scene, x, z, BICYCLIST, rng.normal(1.75, .06))
-    frame = jitter(rng, scene.style('cars'), .15)
+    man = _figure(scene, x, z, BICYCLIST, 'riders', rng.normal(1.75, .06))
+    frame = jitter(rng, scene.style('riders'), .1)
     darken_below(scene, x, z, (.5, .4), .55)
-    # How much of the length is seen: 0.15 along the street, 1 across it.
-    turn = rng.choice((.15, .3, 1.)) * rng.choice((-1, 1))
+    # How much of the length is seen: 0.2 along the street, 1 across it.
+    turn = rng.choice((.2, .6, 1.)) * rng.choice((-1, 1))
     wheel, tyre = .19, np.full(3, .07)
     for hub in (-.3 * turn, .3 * turn):
         for angle in np.arange(0, 2 * np.pi, np.pi / 6):
             rim = [(hub + abs(turn) * wheel * np.cos(a), wheel + wheel * np.sin(a))
                    for a in (angle, angle + np.pi / 6)]
-            man.limb(rim[0], rim[1], .03, tyre)
+            man.limb(rim[0], rim[1], .045, tyre)
     seat, crank, bar = (-.12 * turn, .52), (-.02 * turn, .2), (.24 * turn, .56)
     for start, end in (((-.3 * turn, wheel), seat), (seat, crank), (crank, bar),
                        (bar, (.3 * turn, wheel)), (seat, bar),
                        ((-.3 * turn, wheel), crank)):
-        man.limb(start, end, .025, frame)
+        man.limb(start, end, .04, frame)
     lean = turn * rng.uniform(.05, .2)
     neck = (seat[0] + lean, .98)
     for foot in (.03, -.06):

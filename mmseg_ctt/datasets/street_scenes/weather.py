@@ -31,8 +31,8 @@ def _wet_road(scene: Scene, picture: np.ndarray) -> np.ndarray:
     """Blend the mirror image into wet ground."""
     canvas = scene.canvas
     rows = np.arange(canvas.shape[0])
-    mirror = np.clip(2 * int(scene.camera.horizon) + 4 - rows, 0, rows[-1])
-    mirrored = cv2.GaussianBlur(picture[mirror], (1, 31), 0)
+    mirror = np.clip(2 * int(scene.camera.horizon) + 2 - rows, 0, rows[-1])
+    mirrored = cv2.GaussianBlur(picture[mirror], (1, 15), 0)
     ground = np.isin(canvas.label, (ROAD, LANE, PAVEMENT))
     puddle = np.clip(.45 + .3 * fractal(scene.rng, *canvas.shape, 6, 3), 0, .8)
     share = (scene.drive.rain * .7 * ground * puddle)[..., None]
@@ -42,13 +42,13 @@ def _wet_road(scene: Scene, picture: np.ndarray) -> np.ndarray:
 def _streaks(scene: Scene, picture: np.ndarray) -> np.ndarray:
     """Falling rain or snow flakes."""
     rng, shape = scene.rng, scene.canvas.shape
-    drops = (rng.random(shape) < .004).astype(np.float32)
+    drops = (rng.random(shape) < .006).astype(np.float32)
     if scene.drive.rain:
-        kernel = np.zeros((15, 15), np.float32)
-        cv2.line(kernel, (7 + int(rng.integers(-3, 4)), 0), (7, 14), 1 / 5)
+        kernel = np.zeros((9, 9), np.float32)
+        cv2.line(kernel, (4 + int(rng.integers(-2, 3)), 0), (4, 8), 1 / 3)
         drops = cv2.filter2D(drops, -1, kernel)
     else:
-        drops = cv2.GaussianBlur(drops, (0, 0), rng.uniform(.8, 1.6)) * 4
+        drops = cv2.GaussianBlur(drops, (0, 0), rng.uniform(.5, .9)) * 2
     strength = .35 * max(scene.drive.rain, scene.drive.snow) * rng.uniform(.3, 1)
     return picture + (np.clip(drops, 0, 1) * strength)[..., None]
 
@@ -63,14 +63,17 @@ def light_scene(scene: Scene) -> np.ndarray:
         np.ndarray: float32 ``(H, W, 3)``, RGB, about 0 to 1.
     """
     canvas, drive, rng = scene.canvas, scene.drive, scene.rng
-    light = np.float32(drive.light) * rng.uniform(.82, 1.15)
-    light = light * (1 + .1 * rng.standard_normal(3)).astype(np.float32)
+    light = np.float32(drive.light) * rng.uniform(.9, 1.1)
+    light = light * (1 + .03 * rng.standard_normal(3)).astype(np.float32)
     if drive.night > .5:
         field = light + _lamp_light(scene) * (canvas.label != SKY)[..., None]
         picture = canvas.colour * field
     else:
         picture = canvas.colour * light
-    fog = drive.fog * rng.uniform(.5, 1.5)
+    # The roughness of all surfaces.
+    grain = fractal(rng, *canvas.shape, 24, 3) + rng.standard_normal(canvas.shape, np.float32)
+    picture = picture * (1 + .035 * grain * (canvas.label != SKY))[..., None]
+    fog = drive.fog * rng.uniform(.7, 1.3)
     clear = np.exp(-fog * canvas.depth)[..., None]
     # The sky has its own colour; only dense fog hides it.
     clear = np.where((canvas.depth >= FAR)[..., None], max(.3, 1 - 25 * fog), clear)
@@ -78,7 +81,7 @@ def light_scene(scene: Scene) -> np.ndarray:
     if drive.rain:
         picture = _wet_road(scene, picture)
     if drive.night:
-        halo = cv2.GaussianBlur(canvas.glow, (0, 0), 7)
+        halo = cv2.GaussianBlur(canvas.glow, (0, 0), 3.5)
         picture = picture + .8 * canvas.glow + 1.2 * halo
     if drive.rain or drive.snow:
         picture = _streaks(scene, picture)
@@ -90,8 +93,7 @@ def take_picture(scene: Scene, picture: np.ndarray) -> np.ndarray:
 
     Args:
         scene (Scene): The scene.
-        picture (np.ndarray): float32 ``(H, W, 3)``, RGB, about 0 to 1, at the
-            resolution of the finished picture.
+        picture (np.ndarray): float32 ``(H, W, 3)``, RGB, about 0 to 1.
 
     Returns:
         np.ndarray: uint8 ``(H, W, 3)``, RGB.
@@ -100,10 +102,10 @@ def take_picture(scene: Scene, picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     picture = cv2.GaussianBlur(picture, (0, 0), max(drive.blur * rng.uniform(.6, 1.5), .1))
     grey = (picture @ LUMA)[..., None]
-    picture = grey + (picture - grey) * drive.saturation * rng.uniform(.8, 1.2)
-    picture = picture * rng.uniform(.85, 1.15)
+    picture = grey + (picture - grey) * drive.saturation * rng.uniform(.9, 1.1)
+    picture = picture * rng.uniform(.93, 1.07)
     rows, cols = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
     picture = picture * (1 - rng.uniform(0, .18) * (rows ** 2 + cols ** 2))[..., None]
-    picture = np.clip(picture, 0, 1) ** (drive.gamma * rng.uniform(.88, 1.12))
-    noise = rng.standard_normal((height, width, 3)) * drive.noise
+    picture = np.clip(picture, 0, 1) ** (drive.gamma * rng.uniform(.95, 1.05))
+    noise = rng.standard_normal((height, width, 3), np.float32) * drive.noise
     return np.clip((picture + noise) * 255 + .5, 0, 255).astype(np.uint8)
