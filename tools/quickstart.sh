@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup_env.sh
 work="${WORK_DIR:-work_dirs/quickstart}"
 methods=(supervised ctt)
-config() { echo "configs/$1/$1_deeplabv3plus_streets_seq-d00.py"; }
+config() { echo "configs/$1/$1_deeplabv3plus_streets_1-8.py"; }
 
 python tools/dataset_converters/make_streets.py
 runs=()
