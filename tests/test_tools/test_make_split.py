@@ -164,3 +164,19 @@ def test_import_permutation(main, tmp_path, capsys):
 def test_verify_without_a_split(main, tmp_path, capsys):
     assert main('verify', tmp_path) == 2
     assert 'manifest.json' in one_line_error(capsys)
+
+
+def test_masks_labels_images_that_have_one(main, tmp_path):
+    for stem in 'abcdef':
+        for folder in ('images', *(['masks'] if stem in 'abcd' else [])):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.new('L', (4, 4)).save(tmp_path / folder / f'{stem}.png')
+    command = ['masks', '--img-dir', str(tmp_path / 'images'), '--ann-dir',
+               str(tmp_path / 'masks'), '--out', str(tmp_path / 'mine')]
+    assert main(*command, '--val', '1') == 0
+    lists = {name: (tmp_path / 'mine' / f'{name}.txt').read_text().split()
+             for name in ('labeled', 'unlabeled', 'val')}
+    assert lists['unlabeled'] == ['e', 'f']
+    assert len(lists['labeled']) == 3 and len(lists['val']) == 1
+    assert sorted(lists['labeled'] + lists['val']) == list('abcd')
+    assert main(*command, '--val', '4') == 2

@@ -13,6 +13,12 @@ Label whole sequences::
         --img-dir data/camvid/img_dir/train --labeled-prefix 0006R0 \
         --out data/camvid/splits
 
+Label the images that have a mask, and keep 20 of them for validation::
+
+    python tools/dataset_converters/make_split.py masks --val 20 \
+        --img-dir data/mine/images --ann-dir data/mine/masks \
+        --out data/mine/splits/mine
+
 Import a published list::
 
     python tools/dataset_converters/make_split.py import --format unimatch \
@@ -39,7 +45,7 @@ from mmseg_ctt.datasets.split_files import (
     write_split,
 )
 from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
-from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
+from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
 
 
 def proper_fraction(text: str) -> str:
@@ -86,6 +92,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     sequence.add_argument('--labeled-prefix', nargs='+', required=True,
                           help='beginning of the labelled stems')
     sequence.set_defaults(command=sequence_command)
+    masks = commands.add_parser('masks', help='label the images with a mask')
+    masks.add_argument('--img-dir', required=True)
+    masks.add_argument('--ann-dir', required=True)
+    masks.add_argument('--val', type=int, default=0,
+                       help='masks kept apart, drawn with seed 0: val.txt')
+    add_out(masks, 'folder of this one split')
+    masks.set_defaults(command=masks_command)
     add_import(commands.add_parser('import', help='read published lists'))
     verify = commands.add_parser('verify', help='check lists by manifest')
     verify.add_argument('dir', type=Path, help='a split, or a folder of them')
@@ -94,11 +107,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which images there are.
-
-    Args:
-        parser (argparse.ArgumentParser): Parser of a sub-command.
-    """
+    """Add the arguments that say which images there are."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--ann-dir', help='folder of the masks')
     source.add_argument('--img-dir', help='folder of the images, where there '
@@ -116,11 +125,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``import``.
-
-    Args:
-        parser (argparse.ArgumentParser): Parser of the sub-command.
-    """
+    """Add the arguments of ``import``."""
     parser.add_argument('--format', default='auto',
                         choices=[*FORMATS, 'permutation'])
     parser.add_argument('--labeled', required=True,
@@ -181,11 +186,7 @@ def read_source(args: argparse.Namespace
 
 
 def make_command(args: argparse.Namespace) -> None:
-    """Draw a split for every size and seed.
-
-    Args:
-        args (argparse.Namespace): Arguments of ``make``.
-    """
+    """Draw a split for every size and seed."""
     stems, presence, names = read_source(args)
     for size in args.fraction or map(str, args.num):
         for seed in args.seed:
@@ -194,22 +195,30 @@ def make_command(args: argparse.Namespace) -> None:
 
 
 def sequence_command(args: argparse.Namespace) -> None:
-    """Label the stems with the given prefixes.
-
-    Args:
-        args (argparse.Namespace): Arguments of ``sequence``.
-    """
+    """Label the stems with the given prefixes."""
     stems, presence, names = read_source(args)
     report(write_sequence_split(args.out, stems, presence,
                                 args.labeled_prefix, names, args.overwrite))
 
 
-def import_command(args: argparse.Namespace) -> None:
-    """Turn published lists into stems.
+def masks_command(args: argparse.Namespace) -> None:
+    """Label the images with a mask, leave the others without."""
+    images = find_files(args.img_dir)
+    masked = [stem for stem in find_files(args.ann_dir, ['.png']) if stem in images]
+    if args.val < 0 or len(masked) <= args.val:
+        raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in '
+                         f'{args.img_dir}: too few for --val {args.val}')
+    ranked = [masked[i] for i in random_ranking(len(masked), 0)]
+    labeled = sorted(ranked[args.val:])
+    unlabeled = sorted(set(images) - set(masked))
+    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite)
+    Path(args.out, 'val.txt').write_text(''.join(f'{stem}\n' for stem in sorted(ranked[:args.val])))
+    report(dict(folder=args.out, num_labeled=len(labeled),
+                num_unlabeled=len(unlabeled), missing=[]))
 
-    Args:
-        args (argparse.Namespace): Arguments of ``import``.
-    """
+
+def import_command(args: argparse.Namespace) -> None:
+    """Turn published lists into stems."""
     if args.format == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:
             raise ValueError('a permutation needs --all and --num, and takes '
@@ -240,11 +249,7 @@ def import_command(args: argparse.Namespace) -> None:
 
 
 def verify_command(args: argparse.Namespace) -> None:
-    """Check every split below a folder.
-
-    Args:
-        args (argparse.Namespace): Arguments of ``verify``.
-    """
+    """Check every split below a folder."""
     folders = [path.parent for path in sorted(args.dir.rglob(MANIFEST_NAME))]
     for folder in folders or [args.dir]:
         manifest = verify_split(folder)

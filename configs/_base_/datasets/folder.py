@@ -1,7 +1,7 @@
 # Your own images: FOLDER_ROOT (default data/folder) with images/, masks/ (PNG of class ids, 255 is
-# ignored), meta.json ({"classes": ["road", ...]}) and lists of stems: splits/mine/labeled.txt,
-# splits/mine/unlabeled.txt, splits/val.txt. Unlabelled images need no mask. For an unlabelled set in
-# a folder of its own set split=None and give each set its own data_prefix and ann_file.
+# ignored), meta.json ({"classes": ["road", ...]}) and lists of stems in splits/mine: labeled.txt,
+# unlabeled.txt, val.txt (make_split.py masks). Unlabelled images need no mask. For an unlabelled set
+# in a folder of its own set split=None and give each set its own data_prefix and ann_file.
 _base_ = ['./semi_192x256.py']
 data_root = '{{$FOLDER_ROOT:data/folder}}'
 masked = dict(
@@ -14,5 +14,5 @@ train_dataloader = dict(
         labeled=masked,
         unlabeled=dict(
             type='FolderSegDataset', data_root=data_root, data_prefix=dict(img_path='images'))))
-val_dataloader = dict(dataset=dict(ann_file='splits/val.txt', **masked))
-test_dataloader = dict(dataset=dict(ann_file='splits/val.txt', **masked))
+val_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))
+test_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))
