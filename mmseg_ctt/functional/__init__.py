@@ -14,10 +14,12 @@ from .pseudo_label import (
                            downsample_nearest,
                            pseudo_label,
 )
+from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class
 
 __all__ = [
     'class_balanced_weight', 'class_mix_mask', 'confident_fraction_cross_entropy', 'cross_entropy',
     'cut_mix_mask', 'downsample_nearest', 'ema_decay', 'ema_update_', 'high_level_contrast',
-    'low_level_contrast', 'mix', 'pseudo_label', 'select_per_class'
+    'low_level_contrast', 'mix', 'pixel_counts', 'pseudo_label', 'pseudo_label_scores',
+    'select_per_class'
 ]

@@ -1,0 +1,134 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What a result depends on: resolved config, lists of images, code and versions."""
+import hashlib
+import json
+import os.path as osp
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from .matrix import Cell
+
+# What mmengine's runner reads and a result depends on. Logging, pictures and the intervals of
+# checkpoints are left out, so that changing them makes no run out of date.
+HASHED = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
+          'test_evaluator', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
+          'param_scheduler', 'custom_hooks', 'auto_scale_lr', 'randomness', 'load_from')
+# Machine dependent. A sample's random numbers do not depend on the number of workers.
+MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+CODE = ('mmseg_ctt', 'configs', 'tools')
+WATCHING = ('PseudoLabelHook', )  # hooks that leave the training as it is
+SETS = ('labeled', 'unlabeled')
+DIGITS = 12
+
+
+def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None):
+    """The complete config of a cell.
+
+    Args:
+        cell (Cell): The run.
+        changes (dict, optional): Made after those of the cell. Defaults to None.
+
+    Returns:
+        mmengine.Config: Bases, options and seed merged.
+
+    Raises:
+        FileNotFoundError: If the config file does not exist.
+    """
+    from mmengine.config import Config
+    if not osp.isfile(cell.config):
+        raise FileNotFoundError(f'{cell}: the config {cell.config} does not exist; run from the '
+                                'root of the repository')
+    cfg = Config.fromfile(cell.config)
+    cfg.merge_from_dict({**cell.options, **(changes or {})})
+    return cfg
+
+
+def config_hash(cfg: Mapping[str, Any]) -> str:
+    """Checksum of all settings that a result depends on, equal on all machines.
+
+    Args:
+        cfg (Mapping): Resolved config.
+
+    Returns:
+        str: Twelve hexadecimal digits of a sha256.
+    """
+    plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
+    plain['custom_hooks'] = [hook for hook in plain.get('custom_hooks', [])
+                             if hook.get('type') not in WATCHING]
+    text = json.dumps(plain, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _portable(value: Any, key: str = '') -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _portable(item, name) for name, item in value.items()
+                if name not in MACHINE}
+    if isinstance(value, (list, tuple)):
+        return [_portable(item, key) for item in value]
+    if isinstance(value, str) and '://' not in value and (
+            key in ('checkpoint', 'load_from') or osp.isabs(value)):
+        return osp.basename(value)
+    return value
+
+
+def split_checksum(cfg: Mapping[str, Any]) -> str:
+    """Checksum of the names of the labelled and the unlabelled training images.
+
+    Args:
+        cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
+
+    Returns:
+        str: Twelve hexadecimal digits of a sha256.
+
+    Raises:
+        FileNotFoundError: If a list, an image or a mask is missing.
+        ValueError: If the data set is empty or the lists overlap.
+    """
+    from mmseg.registry import DATASETS
+    dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
+    for name in SETS:  # nothing is loaded
+        dataset[name] = dataset.get(name) and {**dataset[name], 'pipeline': []}
+    data = DATASETS.build(dataset)
+    digest = hashlib.sha256()
+    for name in SETS:
+        part = getattr(data, name)
+        digest.update(f'{name}\n'.encode())
+        if part is not None:
+            prefix = part.data_prefix['img_path'] or ''
+            paths = (part.get_data_info(i)['img_path'] for i in range(len(part)))
+            stems = sorted(osp.splitext(osp.relpath(path, prefix or '.'))[0] for path in paths)
+            digest.update(''.join(f'{stem}\n' for stem in stems).encode())
+    return digest.hexdigest()[:DIGITS]
+
+
+def git_commit(root: Path) -> str:
+    """Commit of a checkout, with ``-dirty`` if code or configs differ from it.
+
+    Args:
+        root (Path): Of the repository.
+
+    Returns:
+        str: Abbreviated hash, or ``unknown`` outside a checkout.
+    """
+    def git(*arguments: str) -> str:
+        return subprocess.run(['git', '-C', str(root), *arguments], capture_output=True,
+                              text=True, check=True).stdout.strip()
+
+    try:
+        commit = git('rev-parse', f'--short={DIGITS}', 'HEAD')
+        changed = git('status', '--porcelain', '--', *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return commit + ('-dirty' if changed else '')
+
+
+def versions() -> Dict[str, str]:
+    """Of the packages that results depend on most."""
+    import mmengine
+    import mmseg
+    import torch
+
+    import mmseg_ctt
+    modules = (torch, mmengine, mmseg, mmseg_ctt)
+    return {module.__name__: str(module.__version__) for module in modules}

@@ -1,0 +1,95 @@
+# Copyright (c) mmseg_ctt contributors.
+import subprocess
+
+import pytest
+from toy_data import LABELED, UNLABELED, toy_config, write_lists, write_toy_data
+
+from mmseg_ctt.experiments.fingerprint import (
+    config_hash,
+    git_commit,
+    resolve,
+    split_checksum,
+    versions,
+)
+from mmseg_ctt.experiments.matrix import Cell
+
+
+def hash_with(root, work_dir, **options):
+    cfg = toy_config(root, work_dir)
+    cfg.merge_from_dict(options)
+    return config_hash(cfg)
+
+
+def test_hash_is_the_same_on_all_machines(tmp_path):
+    init = {'model.segmentor.backbone.init_cfg': dict(checkpoint='/a/weights.pth')}
+    moved = {'model.segmentor.backbone.init_cfg': dict(checkpoint='data/weights.pth')}
+    reference = hash_with(tmp_path / 'a', tmp_path / 'w', **init)
+    assert reference == hash_with(
+        tmp_path / 'b', tmp_path / 'v', **moved, **{
+            'train_dataloader.num_workers': 3, 'val_dataloader.persistent_workers': True,
+            'default_hooks.logger.interval': 99, 'launcher': 'slurm'})
+    cfg = toy_config(tmp_path / 'a', tmp_path / 'w')
+    cfg.merge_from_dict(init)
+    cfg.custom_hooks.append(dict(type='PseudoLabelHook'))  # changes no figure
+    assert config_hash(cfg) == reference and len(reference) == 12
+
+
+@pytest.mark.parametrize('change', [
+    {'model.confident': 0.3}, {'randomness.seed': 4}, {'train_cfg.max_iters': 3},
+    {'train_dataloader.dataset.split': 'splits/other'}, {'custom_hooks.0.alpha': 0.5},
+    {'model.segmentor.backbone.init_cfg': dict(checkpoint='other.pth')},
+    {'optim_wrapper.optimizer.lr': 0.1}, {'train_dataloader.batch_size': 8}], ids=str)
+def test_hash_follows_what_a_result_depends_on(tmp_path, change):
+    assert hash_with(tmp_path, tmp_path) != hash_with(tmp_path, tmp_path, **change)
+
+
+def test_resolved_config(tmp_path):
+    path = tmp_path / 'toy.py'
+    toy_config(tmp_path, tmp_path).dump(path)
+    cell = Cell('ctt', 's', 7, str(path), {'randomness.seed': 7, 'model.num_pairs': 3})
+    cfg = resolve(cell, {'train_dataloader.num_workers': 5})
+    assert (cfg.randomness.seed, cfg.model.num_pairs) == (7, 3)
+    assert cfg.train_dataloader.num_workers == 5
+    with pytest.raises(FileNotFoundError, match='ctt s seed 0: the config absent.py'):
+        resolve(Cell('ctt', 's', 0, 'absent.py', {}))
+
+
+def test_checksum_of_the_lists(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path / 'a'), tmp_path)
+    first = split_checksum(cfg)
+    write_lists(tmp_path / 'a/splits/toy', LABELED[::-1], UNLABELED)
+    assert split_checksum(cfg) == first  # the order is no matter
+    moved = toy_config(write_toy_data(tmp_path / 'b'), tmp_path)
+    assert split_checksum(moved) == first
+    write_lists(tmp_path / 'a/splits/toy', LABELED, UNLABELED[:2])
+    assert split_checksum(cfg) != first
+    alone = toy_config(tmp_path / 'b', tmp_path)
+    alone.train_dataloader.dataset.unlabeled = None
+    assert split_checksum(alone) != first
+    (tmp_path / 'a/splits/toy/labeled.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='labeled.txt'):
+        split_checksum(cfg)
+
+
+def test_commit(tmp_path):
+    assert git_commit(tmp_path) == 'unknown'
+
+    def git(*arguments):
+        subprocess.run(['git', '-C', str(tmp_path), '-c', 'user.name=n', '-c', 'user.email=e',
+                        *arguments], check=True, capture_output=True)
+
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs' / 'a.py').write_text('a = 1')
+    git('init')
+    git('add', '.')
+    git('commit', '-m', 'one')
+    clean = git_commit(tmp_path)
+    assert len(clean) == 12
+    (tmp_path / 'results.csv').write_text('rows')
+    assert git_commit(tmp_path) == clean  # results are no change of the code
+    (tmp_path / 'configs' / 'b.py').write_text('b = 1')
+    assert git_commit(tmp_path) == f'{clean}-dirty'
+
+
+def test_versions():
+    assert list(versions()) == ['torch', 'mmengine', 'mmseg', 'mmseg_ctt']

@@ -1,0 +1,106 @@
+# Copyright (c) mmseg_ctt contributors.
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from mmseg_ctt.experiments.files import locked, write_whole
+from mmseg_ctt.experiments.processes import (
+    ChildFailed,
+    Slot,
+    Stopped,
+    in_slots,
+    run_logged,
+    stopped_by_signals,
+)
+
+
+def python(code):
+    return [sys.executable, '-c', code]
+
+
+def test_log_and_environment(tmp_path):
+    log, ticks = tmp_path / 'log', []
+    code = 'import os; print(*(os.environ[k] for k in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", '\
+        '"PYTHONPATH")), flush=True); raise SystemExit({})'
+    run_logged(python(code.format(0)), log, Slot(3, '5'), tmp_path, lambda: ticks.append(1))
+    assert log.read_text().startswith(f'3 5 {tmp_path}') and ticks
+    with pytest.raises(ChildFailed, match='exit status 7'):
+        run_logged(python(code.format(7)), log, Slot(4, '6'), tmp_path)
+    assert [line[:3] for line in log.read_text().splitlines()] == ['3 5', '4 6']
+    assert 'CUDA_VISIBLE_DEVICES' not in set(Slot(1).environment()) - set(os.environ)
+
+
+def test_stop_ends_the_child(tmp_path):
+    """Ctrl-C, SIGTERM and the like: the child and what it has started are gone."""
+    slot, log, lock = Slot(1), tmp_path / 'log', tmp_path / 'lock'
+    code = 'import os, time; print(os.getpid(), flush=True); os.fork(); time.sleep(100)'
+
+    def stop():
+        while not (log.is_file() and log.read_text().strip()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread, begin = threading.Thread(target=stop), time.monotonic()
+    with stopped_by_signals(slot.stop), locked(lock) as descriptor:
+        thread.start()
+        with pytest.raises(Stopped):
+            run_logged(python(code), log, slot, tmp_path, keep_open=[descriptor])
+    thread.join()
+    with locked(lock):  # waits for all that have inherited it
+        assert time.monotonic() - begin < 60
+    with pytest.raises(Stopped):  # nothing new begins
+        run_logged(python('print()'), log, slot, tmp_path)
+
+
+def test_lock_outlives_the_parent_with_its_child(tmp_path):
+    lock = tmp_path / 'lock'
+    with locked(lock) as descriptor:
+        assert descriptor is not None
+        with locked(lock, wait=False) as second:
+            assert second is None
+        child = os.posix_spawn(sys.executable, python('import time; time.sleep(100)'), os.environ,
+                               file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, 9)])
+    with locked(lock, wait=False) as second:
+        assert second is None
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with locked(lock, wait=False) as second:
+        assert second is not None
+
+
+def test_slots_take_turns():
+    slots = [Slot(1, '0'), Slot(1, '0'), Slot(1, '1')]
+    busy, most, done, lock = set(), [], [], threading.Lock()
+
+    def work(item, slot):
+        with lock:
+            assert id(slot) not in busy
+            busy.add(id(slot))
+            most.append(len(busy))
+        time.sleep(0.02)
+        with lock:
+            busy.remove(id(slot))
+            done.append(item)
+        if item == 4:
+            raise Stopped
+
+    in_slots(range(9), slots, work)
+    assert sorted(done) == list(range(9)) and max(most) <= 3
+
+
+def test_nothing_begins_after_a_stop():
+    slot = Slot(1)
+    slot.stop.set()
+    in_slots(range(3), [slot], lambda *_: pytest.fail('began'))
+
+
+def test_write_whole(tmp_path):
+    path = tmp_path / 'new' / 'file'
+    for text in ('one', 'two'):
+        write_whole(path, text)
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,237 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import yaml
+from toy import toy_segmentor
+from toy_data import CLASSES, CROP, toy_config, write_toy_data
+
+from mmseg_ctt.experiments import evaluate, runs
+from mmseg_ctt.experiments.processes import ChildFailed
+from mmseg_ctt.experiments.results import END, read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_matrix.py'
+MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A matrix of two methods, one split and one seed on toy data; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    root = write_toy_data(tmp_path / 'data')
+    toy_config(root, tmp_path / 'unused').dump('semi_toy.py')
+    plain = toy_segmentor()
+    plain['data_preprocessor']['size'] = CROP
+    toy_config(root, tmp_path / 'unused', model=plain, custom_hooks=[]).dump('plain_toy.py')
+    write_matrix()
+    return tmp_path
+
+
+def write_matrix(**changes):
+    content = dict(
+        out='results.csv', work_dir='runs', baseline='supervised', seeds=[0],
+        cfg_options={'default_hooks.checkpoint.interval': 1},
+        methods=dict(supervised=dict(config='plain_{split}.py', cfg_options={
+                         'train_dataloader.sampler.ratio': [1, 0]}),
+                     ctt=dict(config='semi_{split}.py')),
+        splits=dict(toy=None))
+    Path('matrix.yaml').write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Call the tool; what it would run as processes runs in this one, and is returned."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+    tool, train = importlib.import_module('run_matrix'), importlib.import_module('train')
+    started = []
+
+    def run_here(command, log, slot, root, tick=lambda: None, keep_open=()):
+        script = 'train' if command[1].endswith('train.py') else 'evaluate'
+        started.append(f'{script} {log.parent.parent.parent.name}')
+        arguments = command[2:] if script == 'train' else command[3:]
+        if script == 'train':  # mmengine keeps hubs by name, and all runs share this process
+            arguments = [*arguments, '--cfg-options', f'experiment_name={uuid.uuid4().hex}']
+        log.write_text('a line\nthe last line\n')
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, 'argv', [script, *arguments])
+            try:
+                (train if script == 'train' else evaluate).main()
+            except ValueError as error:
+                raise ChildFailed('exit status 2') from error
+        tick()
+
+    def call(*arguments):
+        started.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, 'run_logged', run_here)
+            patch.setattr(sys, 'argv', ['run_matrix.py', 'matrix.yaml', *map(str, arguments)])
+            try:
+                tool.main()
+            except SystemExit as end:
+                return end.code, list(started)
+        return 0, list(started)
+
+    return call
+
+
+def results():
+    return read_rows(Path('results.csv'))
+
+
+def test_matrix_of_two_cells(here, call, capsys):
+    """Runs once, writes one row a member, and again only what a change has made out of date."""
+    assert call() == (0, ['train supervised', 'evaluate supervised', 'train ctt', 'evaluate ctt'])
+    rows = results()
+    assert [(row['method'], row['member']) for row in rows] == [
+        ('supervised', 'model'), *(('ctt', member) for member in MEMBERS)]
+    assert list(rows[0]) == ['method', 'split', 'seed', 'member', 'eval_set', 'miou',
+                             *(f'iou_{name}' for name in CLASSES), *END]
+    for row in rows:
+        assert (row['split'], row['seed'], row['eval_set']) == ('toy', '0', 'val')
+        classes = [float(row[f'iou_{name}']) for name in CLASSES]
+        assert float(row['miou']) == pytest.approx(sum(classes) / len(classes), abs=0.011)
+        assert row['iterations'] == '2' and row['mmseg'] == '1.2.2' and float(row['seconds']) >= 0
+        assert row['device'] == 'cpu' or row['device']
+    assert len({row['config_hash'] for row in rows}) == 2
+    assert len({row['split_checksum'] for row in rows}) == 1
+
+    assert call() == (0, [])
+    assert call('--eval-sets', 'val', 'test') == (0, ['evaluate supervised', 'evaluate ctt'])
+    assert [row['eval_set'] for row in results()].count('test') == 6
+    assert call('--cfg-options', 'train_dataloader.num_workers=0',
+                'default_hooks.logger.interval=7') == (0, [])
+
+    old = {row['config_hash'] for row in rows if row['method'] == 'ctt'}
+    methods = yaml.safe_load(Path('matrix.yaml').read_text())['methods']
+    methods['ctt']['cfg_options'] = {'model.confident': 0.3}
+    write_matrix(methods=methods)
+    assert call() == (0, ['train ctt', 'evaluate ctt'])
+    new = [row for row in results() if row['method'] == 'ctt' and row['eval_set'] == 'val']
+    assert len(new) == len(MEMBERS) and not old & {row['config_hash'] for row in new}
+
+    capsys.readouterr()
+    assert call('--table') == (0, [])
+    text = capsys.readouterr().out
+    assert '| method | toy |' in text and f'{float(rows[0]["miou"]):.2f} (1)' in text
+    assert call('--table', 'table.md', '--classes', 'toy', '--member', 'ensemble')[0] == 0
+    assert 'class0' in Path('table.md').read_text()
+
+
+def test_failed_cell_is_reported_and_the_others_go_on(here, call, capsys):
+    methods = yaml.safe_load(Path('matrix.yaml').read_text())['methods']
+    methods['supervised']['cfg_options'] = {'train_dataloader.batch_size': 3}
+    write_matrix(methods=methods)
+    status, started = call()
+    assert status == 1 and started == ['train supervised', 'train ctt', 'evaluate ctt']
+    printed = capsys.readouterr().out
+    assert 'supervised toy seed 0: FAILED, exit status 2' in printed
+    assert 'the last line' in printed and 'ctt toy seed 0: done' in printed
+    assert {row['method'] for row in results()} == {'ctt'}
+    methods['supervised']['cfg_options'] = {'train_dataloader.sampler.ratio': [1, 0]}
+    write_matrix(methods=methods)
+    assert call() == (0, ['train supervised', 'evaluate supervised'])
+
+
+def test_missing_list_fails_before_training(here, call, capsys):
+    (here / 'data' / 'splits' / 'toy' / 'unlabeled.txt').unlink()
+    assert call('--only', 'method=ctt') == (1, [])
+    assert 'unlabeled.txt' in capsys.readouterr().out
+
+
+def test_dry_run_and_sbatch_lines(here, call, capsys):
+    assert call('--dry-run') == (0, []) and not Path('runs').exists()
+    assert capsys.readouterr().out.count(': new (') == 2
+    assert call('--only', 'method=supervised')[0] == 0
+    capsys.readouterr()
+    assert call('--dry-run') == (0, [])
+    assert 'supervised toy seed 0: done' in capsys.readouterr().out
+    assert call('--sbatch', 'long', '--threads', 3, '--eval-sets', 'val') == (0, [])
+    line, = capsys.readouterr().out.splitlines()  # what is done is not submitted
+    words = shlex.split(line)
+    assert words[0] == 'sbatch' and '--partition=long' in words and '--cpus-per-task=3' in words
+    inner, = (shlex.split(word[len('--wrap='):]) for word in words if word.startswith('--wrap='))
+    assert inner == ['python', 'tools/analysis_tools/run_matrix.py', 'matrix.yaml', '--only',
+                     'method=ctt,split=toy,seed=0', '--threads', '3', '--eval-sets', 'val']
+
+
+def test_rows_measured_elsewhere(here, call):
+    assert call('--only', 'method=supervised')[0] == 0
+    Path('results.csv').rename('elsewhere.csv')
+    assert call('--merge', 'elsewhere.csv') == (0, [])
+    assert results() == read_rows(Path('elsewhere.csv'))
+    assert call('--only', 'method=supervised') == (0, [])
+
+
+def alive(folder):
+    """Processes at work in a folder."""
+    found = subprocess.run(['pgrep', '-f', str(folder)], capture_output=True, text=True)
+    return found.stdout.split()
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+SLOW_HOOK = """
+import os, time
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module(force=True)
+class SlowHook(Hook):
+    def after_train_iter(self, runner, *args, **kwargs):
+        if os.environ.get('SLOW') and runner.iter > 2:
+            time.sleep(60)
+"""
+
+
+@pytest.fixture
+def slow(here, monkeypatch):
+    """The two cells, where ``SLOW`` in the environment makes a training stop at its fourth step."""
+    (here / 'slow_hook.py').write_text(SLOW_HOOK)
+    monkeypatch.syspath_prepend(str(here))
+    cfg = toy_config(here / 'data', here / 'unused')
+    cfg.custom_imports.imports.append('slow_hook')
+    cfg.custom_hooks.append(dict(type='SlowHook'))
+    cfg.dump('semi_toy.py')
+    write_matrix(cfg_options={'default_hooks.checkpoint.interval': 2, 'train_cfg.max_iters': 6})
+    return here
+
+
+def test_killed_and_resumed(slow, call, capsys):
+    """Real processes: the run goes on from its checkpoint, and nobody trains it twice."""
+    paths = os.pathsep.join([str(slow), str(ROOT / 'tests'), os.environ.get('PYTHONPATH', '')])
+    tool = subprocess.Popen(
+        [sys.executable, str(TOOL), 'matrix.yaml', '--only', 'method=ctt', '--threads', '1'],
+        env={**os.environ, 'PYTHONPATH': paths, 'SLOW': '1'}, stdout=subprocess.DEVNULL)
+    wait_for(lambda: any(Path('runs').glob('*/*/*/last_checkpoint')) or tool.poll() is not None)
+    tool.kill()
+    tool.wait()
+    folder, = Path('runs').resolve().glob('*/*/*')
+    assert alive(folder)  # the training does not know that nobody waits for it
+    assert call('--only', 'method=ctt') == (1, [])
+    assert 'ctt toy seed 0: running' in capsys.readouterr().out
+    for process in alive(folder):
+        os.kill(int(process), signal.SIGKILL)
+    wait_for(lambda: not alive(folder))
+    assert not Path('results.csv').exists()
+    assert call('--dry-run')[0] == 0
+    assert 'ctt toy seed 0: interrupted after iter_2' in capsys.readouterr().out
+    assert call() == (0, ['train supervised', 'evaluate supervised', 'train ctt', 'evaluate ctt'])
+    assert [row['iterations'] for row in results()] == ['6'] * 6
+    logs = ''.join(path.read_text() for path in folder.glob('2*/*.log'))
+    assert 'resumed epoch: 0, iter: 2' in logs
