@@ -1,9 +1,9 @@
 # CTT on Cityscapes with 372 labels, DeepLabV2 R101 of the CTT release.
 #
-# Follows the paper: queues of 128, confidence threshold 0.75, weights 1, 1, 0.1, 0.1, contrast once
-# all queues are full. As in the released code: temperatures 0.1 and 0.5, teachers in training mode
-# with their own batch-norm statistics, labelled and unlabelled images in passes of their own. The
-# release starts one student from COCO weights; give them here as
+# Follows the paper: queues of 128, confidence threshold 0.75, contrast once all queues are full. As
+# in the released code: loss weights 1, 1, 0.1, 0.1 (first upload), temperatures 0.1 and 0.5,
+# teachers in training mode with their own batch-norm statistics, labelled and unlabelled images in
+# passes of their own. The release starts one student from COCO weights; give them here as
 # model.student_overrides=[dict(backbone=dict(init_cfg=dict(checkpoint=...))), dict()]. Our own: one
 # strong view for both students.
 #

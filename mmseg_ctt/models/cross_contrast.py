@@ -12,6 +12,7 @@ from ..functional import downsample_nearest, high_level_contrast, low_level_cont
 from .member import PixelOutput
 
 CONFIDENCES = ('teacher', 'student')
+BANK_SCORES = ('probability', 'logit')
 Target = Tuple[Tensor, Tensor]  # label and confidence, (B, H, W) each
 
 
@@ -33,8 +34,11 @@ class CrossContrast(nn.Module):
             (Eq 9). Defaults to True.
         peer_threshold (float, optional): Confidence the peer must reach; the DeepLabV3+ script
             of the release asks for ``phi``. Defaults to None (paper).
-        bank_threshold (float): Confidence of a bank candidate. Defaults to 0 (paper); the
-            release compares 0.95 with raw logits, which hardly excludes a pixel.
+        bank_score (str): What bank candidates are ranked by and compared with
+            ``bank_threshold``: the ``'probability'`` of their class or its raw ``'logit'``
+            (released code). Defaults to 'probability'.
+        bank_threshold (float): Score of a bank candidate. Defaults to 0 (paper); the release
+            asks for 0.95 of a logit, which hardly excludes a pixel.
         pool (int): Average pooling of embeddings and logits before the contrast, for heads at
             stride 4. Defaults to 1, none.
 
@@ -53,12 +57,16 @@ class CrossContrast(nn.Module):
                  confidence: str = 'teacher',
                  directional: bool = True,
                  peer_threshold: Optional[float] = None,
+                 bank_score: str = 'probability',
                  bank_threshold: float = 0.0,
                  pool: int = 1) -> None:
         super().__init__()
         if confidence not in CONFIDENCES:
             raise ValueError(f'model.contrast.confidence must be one of {CONFIDENCES}, got '
                              f'{confidence!r}')
+        if bank_score not in BANK_SCORES:
+            raise ValueError(f'model.contrast.bank_score must be one of {BANK_SCORES}, got '
+                             f'{bank_score!r}')
         if min(temperature_high, temperature_low) <= 0 or pool < 1:
             raise ValueError('model.contrast: temperatures must be positive and pool at least 1')
         bank = {'type': 'ClassMemoryBank', 'dim': dim, **bank}
@@ -71,7 +79,8 @@ class CrossContrast(nn.Module):
         self.threshold = threshold
         self.temperature_high, self.temperature_low = temperature_high, temperature_low
         self.confidence, self.directional = confidence, directional
-        self.peer_threshold, self.bank_threshold = peer_threshold, bank_threshold
+        self.peer_threshold = peer_threshold
+        self.bank_score, self.bank_threshold = bank_score, bank_threshold
         self.pool = pool
 
     def forward(self, labeled: Sequence[PixelOutput], unlabeled: Sequence[PixelOutput],
@@ -119,7 +128,7 @@ class CrossContrast(nn.Module):
         """Eq 8-9: the other pixels, drawn to the feature of the surer peer student."""
         peer = (i + 1) % len(outputs)
         if peer == i:  # a single pair has no peer
-            return outputs[i].embedding.sum() * 0
+            return outputs[i].zero()
         label, confidence = own[peer]
         valid = uncertain
         if self.directional:
@@ -142,10 +151,12 @@ class CrossContrast(nn.Module):
         """
         for bank, output in zip(self.banks, outputs):
             output = self._pooled(output)
-            guess, confidence = pseudo_label(output.logits)
+            guess, score = pseudo_label(output.logits)
+            if self.bank_score == 'logit':
+                score = output.logits.float().amax(dim=1)
             truth = downsample_nearest(label, guess.shape[1:])
-            valid = (guess == truth) & (confidence >= self.bank_threshold)
-            bank.push(_rows(output.embedding), truth.flatten(), confidence.flatten(),
+            valid = (guess == truth) & (score >= self.bank_threshold)
+            bank.push(_rows(output.embedding), truth.flatten(), score.flatten(),
                       valid.flatten(), label.shape[0])
 
     def fill(self) -> Tensor:

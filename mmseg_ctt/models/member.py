@@ -30,6 +30,10 @@ class PixelOutput(NamedTuple):
         return PixelOutput(self.logits[part], self.embedding[part],
                            [feature[part] for feature in self.features])
 
+    def zero(self) -> Tensor:
+        """0 in float32 under any autocast, attached to the graph whatever the embedding holds."""
+        return self.embedding[:0].float().sum()
+
 
 def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
     """Build a segmentor from the common config and the changes of one member.

@@ -181,6 +181,23 @@ def test_remember_keeps_the_surest_of_a_small_budget():
         assert torch.equal(contrast.banks[0].in_order()[c, :2], flat(given[0].embedding)[best])
 
 
+@pytest.mark.parametrize('threshold', [0.0, 2.0])
+def test_candidates_scored_by_raw_logits(threshold):
+    """As in the released code."""
+    contrast = CrossContrast(1, K, D, dict(size=4, budget=1), bank_score='logit',
+                             bank_threshold=threshold)
+    given = outputs(1, 3)
+    label = given[0].logits.argmax(1)
+    contrast.remember(given, label)
+    top = given[0].logits.amax(1).flatten()
+    for c in range(K):
+        own = (label.flatten() == c) & (top >= threshold)
+        assert contrast.banks[0].count[c] == int(own.any())
+        if own.any():
+            best = top.masked_fill(~own, -torch.inf).argmax()
+            assert torch.equal(contrast.banks[0].in_order()[c, 0], flat(given[0].embedding)[best])
+
+
 def test_fill():
     contrast = build(full=False)
     want = torch.tensor([1, 1 / 3, 0, 2 / 3])
@@ -189,6 +206,7 @@ def test_fill():
 
 @pytest.mark.parametrize('settings,message', [
     (dict(confidence='both'), "contrast.confidence must be one of .*'both'"),
+    (dict(bank_score='rank'), "contrast.bank_score must be one of .*'rank'"),
     (dict(temperature_high=0), 'temperatures must be positive'),
     (dict(temperature_low=-1), 'temperatures must be positive'),
     (dict(pool=0), 'pool at least 1'),

@@ -24,9 +24,8 @@ class TeacherEMAHook(Hook):
             leaves them to the teacher's own training-mode passes. Defaults to True.
 
     Raises:
-        ValueError: If ``alpha`` lies outside [0, 1], the model has no teachers to move, teachers
-            would be left with batch statistics that nothing updates, or the optimiser holds
-            teacher parameters.
+        ValueError: If ``alpha`` lies outside [0, 1], teachers would be left with batch statistics
+            that nothing updates, or the optimiser holds teacher parameters.
     """
 
     def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:

@@ -160,8 +160,7 @@ class CrossTeacherTraining(SemiSegmentor):
         if self.contrast_active:
             terms = self.contrast(labeled, strong, label, targets)
         else:
-            zeros = [output.embedding.sum() * 0 for output in strong]
-            terms = [dict(high=zero, low=zero) for zero in zeros]
+            terms = [dict(high=output.zero(), low=output.zero()) for output in strong]
         losses = {}
         for i, term in enumerate(terms):
             losses[f'student{i}.loss_hc'] = term['high'] * self.weights['hc']

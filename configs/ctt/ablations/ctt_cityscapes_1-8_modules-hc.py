@@ -1,0 +1,5 @@
+# Modules: high-level contrast alone; published (CTT, table 4): 60.79 mIoU.
+# mIoU of this implementation: not measured.
+# python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_modules-hc.py
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(loss_weights=dict(ct=0, lc=0))

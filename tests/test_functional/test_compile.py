@@ -1,0 +1,184 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The functional core under ``torch.compile``: one graph each, the values of eager execution.
+
+``aot_eager`` captures and differentiates the graphs without a C++ compiler, in a moment. Inductor
+also generates their code; only what a step spends its time on is built by default, the rest with
+``-m slow``.
+"""
+import functools
+
+import pytest
+import torch
+
+from mmseg_ctt import functional
+from mmseg_ctt.functional import contrast
+
+N, K, V, D = 30, 4, 3, 6
+TOPICS = ('contrast', 'ema', 'mixing', 'pseudo_label', 'selection')  # files that a step calls
+CUDA = pytest.param('cuda', marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='this machine has no CUDA device'))
+
+
+def cases(device='cpu'):
+    """By name: the function of floating point tensors alone, those tensors, and whether it has a
+    gradient. Their values are exact in bfloat16."""
+    g = torch.Generator().manual_seed(0)
+
+    def normal(*shape, scale=1):
+        return (scale * torch.randn(shape, generator=g)).bfloat16().float().to(device)
+
+    def chance(*shape):
+        return (torch.rand(shape, generator=g) * 256).floor().div(256).to(device)
+
+    label = torch.randint(0, K, (N, ), generator=g).to(device)
+    maps = torch.randint(0, K, (2, 8, 8), generator=g).to(device)
+    valid, filled = chance(N) < 0.7, chance(K, V) < 0.8
+    label, maps = label.masked_fill(~valid, 255), maps.masked_fill(chance(2, 8, 8) < 0.1, 255)
+    score = torch.randperm(N, generator=g).div(32).to(device)  # no ties
+
+    def weight(of):
+        return functional.class_balanced_weight(label, of < 0.5, K)
+
+    def ema(old, new):
+        teacher = old.clone()
+        functional.ema_update_([teacher], [new], functional.ema_decay(3))
+        return teacher
+
+    return {
+        'high_level_contrast': (lambda q, bank: functional.high_level_contrast(
+            q, label, bank, 0.1, valid, filled), (normal(N, D), normal(K, V, D)), True),
+        'low_level_contrast': (lambda q, peer, bank: functional.low_level_contrast(
+            q, peer, label, bank, 0.5, valid, filled),
+            (normal(N, D), normal(N, D), normal(K, V, D)), True),
+        'cross_entropy': (lambda o: functional.cross_entropy(o, maps),
+                          (normal(2, K, 8, 8, scale=3), ), True),
+        'confident_fraction_cross_entropy': (
+            lambda o, c: functional.confident_fraction_cross_entropy(o, maps, c, 0.5),
+            (normal(2, K, 8, 8, scale=3), chance(2, 8, 8)), True),
+        'pseudo_label': (lambda o: functional.pseudo_label(o, (16, 16)),
+                         (normal(2, K, 8, 8, scale=3), ), False),
+        'class_balanced_weight': (weight, (chance(N).where(valid, torch.ones(()).to(device)), ),
+                                  False),
+        'select_per_class': (
+            lambda s: functional.select_per_class(label, s, valid, K, 4), (score, ), False),
+        'class_mix_mask': (lambda keys: functional.class_mix_mask(
+            maps, keys=keys, num_classes=K), (chance(2, K), ), False),
+        'cut_mix_mask': (
+            lambda noise: functional.cut_mix_mask(maps, noise=noise), (chance(2, 4), ), False),
+        'mix': (lambda image: functional.mix(image, maps < 2), (normal(2, 3, 8, 8), ), True),
+        'downsample_nearest': (
+            lambda c: functional.downsample_nearest(c, (4, 4)), (chance(2, 8, 8), ), False),
+        'ema_update_': (ema, (normal(5, 3), normal(5, 3)), False),
+    }
+
+
+NAMES = sorted(cases())
+CONTRASTS = ('high_level_contrast', 'low_level_contrast')
+
+
+def results(function, inputs, has_gradient):
+    """Values of a call and, where there is one, the gradient of their sum."""
+    leaves = [x.clone().requires_grad_(has_gradient) for x in inputs]
+    values = function(*leaves)
+    values = values if isinstance(values, tuple) else (values, )
+    if not has_gradient:
+        return values, []
+    sum(value.float().sum() for value in values).backward()
+    return [value.detach() for value in values], [leaf.grad for leaf in leaves]
+
+
+def compare(function, inputs, has_gradient, backend, **tolerance):
+    compiled = torch.compile(function, backend=backend, fullgraph=True)
+    got = results(compiled, inputs, has_gradient)
+    want = results(function, inputs, has_gradient)
+    if has_gradient:
+        assert want[1][0].abs().sum() > 0
+    torch.testing.assert_close(got, want, **tolerance)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@functools.lru_cache(maxsize=None)
+def obstacle(backend, device):
+    """Why the backend does not work here, or an empty string."""
+    try:
+        torch.compile(lambda x: x.exp() + 1, backend=backend)(torch.ones(2, device=device))
+    except (RuntimeError, ImportError) as error:
+        return f'{backend} does not work here: {str(error).strip().splitlines()[0]}'
+    return ''
+
+
+def need(backend, device='cpu'):
+    if obstacle(backend, device):
+        pytest.skip(obstacle(backend, device))
+
+
+def test_every_function_of_a_step_is_here():
+    public = {name for name in functional.__all__
+              if getattr(functional, name).__module__.split('.')[-1] in TOPICS}
+    assert set(NAMES) == public - {'ema_decay'}  # a Python number, goes into ema_update_ here
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('device', ['cpu', CUDA])
+def test_one_graph_equals_eager(name, device):
+    need('aot_eager', device)
+    compare(*cases(device)[name], 'aot_eager', rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', [
+    name if name in CONTRASTS else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
+@pytest.mark.parametrize('device', ['cpu', CUDA])
+def test_generated_code_equals_eager(name, device):
+    need('inductor', device)
+    compare(*cases(device)[name], 'inductor', rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', CONTRASTS)
+def test_several_chunks_are_one_graph(name, monkeypatch):
+    need('aot_eager')
+    monkeypatch.setattr(contrast, 'CHUNK_ELEMENTS', 7 * K * V)
+    compare(*cases()[name], 'aot_eager', rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', CONTRASTS)
+def test_under_autocast(name):
+    need('aot_eager')
+    function, inputs, has_gradient = cases()[name]
+    want = results(function, inputs, has_gradient)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        compiled = torch.compile(function, backend='aot_eager', fullgraph=True)
+        got = results(compiled, [x.bfloat16() for x in inputs], has_gradient)
+    assert got[0][0].dtype == torch.float32
+    torch.testing.assert_close(got[0], want[0])
+    torch.testing.assert_close(got[1][0].float(), want[1][0], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize('temperature', [0.01, 0.1])
+def test_another_number_of_pixels(temperature):
+    """A second length is compiled anew or taken as a variable, and right either way."""
+    need('aot_eager')
+    compiled = torch.compile(functional.high_level_contrast, backend='aot_eager', fullgraph=True)
+    g = torch.Generator().manual_seed(1)
+    bank = torch.randn(K, V, D, generator=g)
+    for n in (30, 17, 40, 17):
+        query = torch.randn(n, D, generator=g)
+        label, valid = torch.randint(0, K, (n, ), generator=g), torch.rand(n, generator=g) < 0.6
+        torch.testing.assert_close(
+            compiled(query, label, bank, temperature, valid),
+            functional.high_level_contrast(query, label, bank, temperature, valid))
+
+
+def test_nothing_selected():
+    need('aot_eager')
+    query = torch.ones(5, D, requires_grad=True)
+    nothing = torch.zeros(5, dtype=torch.bool)
+    compiled = torch.compile(functional.high_level_contrast, backend='aot_eager', fullgraph=True)
+    loss = compiled(query, torch.full((5, ), 255), torch.ones(K, V, D), 0.1, nothing)
+    loss.backward()
+    assert loss == 0 and query.grad.abs().sum() == 0
