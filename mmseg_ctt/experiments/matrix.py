@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The file of an experiment: methods x splits x seeds, read into a list of cells."""
+import ast
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -145,9 +146,21 @@ def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell
     sources = (content, entry, content['splits'][split] or {})
     options: Dict[str, Any] = {}
     for source in sources:
-        options.update(source.get('cfg_options') or {})
+        options.update({key: _option(value, path, key) for key, value in
+                        (source.get('cfg_options') or {}).items()})
     config = entry['config'].replace('{split}', split.replace('_', '-'))
     return Cell(method, split, int(seed), config, {**options, 'randomness.seed': int(seed)})
+
+
+def _option(value: Any, path: Path, key: str) -> Any:
+    """YAML has no tuples, which crop sizes must be: ``(128, 176)`` is read as on a command line."""
+    if not isinstance(value, str) or not value.startswith('('):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        raise ValueError(f'{path}: cfg_options.{key}: {value!r} is no tuple of numbers or quoted '
+                         'words') from None
 
 
 def _check_mapping(part: Any, path: Union[str, Path], where: str, known: Sequence[str]) -> None:

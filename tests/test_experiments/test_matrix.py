@@ -38,6 +38,14 @@ def test_cells(tmp_path):
     assert (matrix.out, matrix.work_dir) == ('docs/results.csv', 'work_dirs/toy')
 
 
+def test_tuples(tmp_path):
+    matrix = read(tmp_path, cfg_options={'size': '(128, 176)', 'words': 'a (b)'})
+    assert matrix.cells[0].options['size'] == (128, 176)
+    assert matrix.cells[0].options['words'] == 'a (b)'
+    with pytest.raises(ValueError, match='cfg_options.size: .* no tuple'):
+        read(tmp_path, cfg_options={'size': '(128, '})
+
+
 def test_selection(tmp_path):
     cells = read(tmp_path).cells
     assert select(cells, []) == cells
