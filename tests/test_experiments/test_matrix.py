@@ -86,8 +86,10 @@ def test_missing_and_broken_file(tmp_path):
 @pytest.mark.parametrize('path', sorted(MATRICES.glob('*.yaml')), ids=lambda path: path.stem)
 def test_matrices_of_the_repository(path, repo_root):
     matrix = read_matrix(path)
-    assert {'supervised', 'mean_teacher', 'mutual', 'dual', 'ensemble', 'ct', 'ct_hc', 'ct_lc',
-            'ctt'} <= {cell.method for cell in matrix.cells}
+    rows = {'supervised', 'mean_teacher', 'mutual', 'dual', 'ct', 'ctt'}
+    if not path.stem.endswith('small'):
+        rows |= {'ensemble', 'ct_hc', 'ct_lc'}
+    assert rows <= {cell.method for cell in matrix.cells}
     assert {cell.split for cell in matrix.cells if cell.method == 'supervised'} >= {'all'}
     assert all((repo_root / cell.config).is_file() for cell in matrix.cells)
     assert len({str(cell) for cell in matrix.cells}) == len(matrix.cells)
