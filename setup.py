@@ -55,6 +55,6 @@ setup(
     packages=find_packages(include=['mmseg_ctt', 'mmseg_ctt.*']),
     install_requires=read_requirements('requirements.txt'),
     extras_require={name: read_requirements(f'requirements/{name}.txt')
-                    for name in ('lite', 'tests')},
+                    for name in ('lite', 'onnx', 'tests')},
     cmdclass={'build_py': BuildPyWithMim},
     zip_safe=False)

@@ -126,6 +126,18 @@ class SemiSegmentor(BaseSegmentor):
             self.teachers.eval()
         return self
 
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
+        """A plain segmentor's weights (``load_from``) become those of every member."""
+        parts = tuple(f'{prefix}{name}.' for name, _ in self.students[0].named_children())
+        own = any(key.startswith(f'{prefix}students.') for key in state_dict)
+        plain = [] if own else [key for key in state_dict if key.startswith(parts)]
+        for key in plain:
+            value = state_dict.pop(key)
+            for group in ('students', 'teachers'):
+                for i in range(len(getattr(self, group))):
+                    state_dict[f'{prefix}{group}.{i}.{key[len(prefix):]}'] = value
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def init_weights(self) -> None:
         """Initialise each student by its own config and copy it to its teacher."""
         for student in self.students:

@@ -1,0 +1,145 @@
+# Copyright (c) mmseg_ctt contributors.
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from toy_data import LABELED, SPLIT, toy_config, toy_set, write_image, write_toy_data
+from toy_run import make_run, small_ctt, small_segmentor
+
+import mmseg_ctt.export.stock_types as types
+from mmseg_ctt.export import export_member, segmentor_config, stock_config
+from mmseg_ctt.export.export import stock_model
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+THIN = re.compile(r"^_base_ = \['\./", re.MULTILINE)  # differs from its neighbour in the split
+# Models and data of all other methods are those of these two.
+NAMES = sorted(str(path.relative_to(CONFIGS)) for method in ('supervised', 'ctt')
+               for path in (CONFIGS / method).glob('*.py') if not THIN.search(path.read_text()))
+META = dict(classes=('x', 'y', 'z'), palette=[[0, 0, 0], [9, 9, 9], [5, 5, 5]])
+
+
+def converted(cfg, meta=META):
+    notes = []
+    model, _ = stock_model(segmentor_config(cfg.model, 'student0', cfg.get('data_preprocessor')),
+                           {})
+    return stock_config(cfg, model, meta, notes), notes
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_model_and_data_set(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    head = cfg.model.get('segmentor', cfg.model).decode_head.type
+    if head in types.own_types():
+        with pytest.raises(ValueError, match=rf"model.decode_head.type='{head}' exists only in"):
+            converted(cfg)
+        return
+    plain, notes = converted(cfg)
+    assert not list(types.find_own(plain))
+    assert 'mmseg_ctt' not in plain.pretty_text
+    assert plain.model.type == 'EncoderDecoder'
+    assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline'} < set(plain)
+    for part in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        assert plain[part].dataset.data_prefix == sources(cfg)[part].data_prefix
+        assert plain[part].dataset.data_root == sources(cfg)[part].data_root
+    assert not [note for note in notes if 'img_suffix' not in note]
+    assert 'Pretrained' not in plain.pretty_text and 'checkpoint=' not in str(plain.model)
+
+
+def sources(cfg):
+    return dict(test_dataloader=cfg.test_dataloader.dataset,
+                val_dataloader=cfg.val_dataloader.dataset,
+                train_dataloader=cfg.train_dataloader.dataset.labeled)
+
+
+def test_training_part_trains(tmp_path):
+    """Supervised training on the labelled half, from the exported file alone."""
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt(),
+                     custom_imports=dict(imports=['mmseg_ctt']))
+    cfg.default_hooks.checkpoint.save_best = 'teacher0/mIoU'
+    plain, notes = converted(cfg, {})
+    assert not notes and 'custom_imports' not in plain
+    assert plain.default_hooks.checkpoint.save_best == 'mIoU'
+    assert plain.train_dataloader.batch_size == 2  # of 4, half without labels
+    assert plain.train_dataloader.dataset.ann_file == f'{SPLIT}/labeled.txt'
+    plain.dump(tmp_path / 'plain.py')
+    again = Config.fromfile(tmp_path / 'plain.py')
+    assert again.to_dict() == plain.to_dict()
+    again.update(work_dir=str(tmp_path / 'tuned'), experiment_name=uuid.uuid4().hex)
+    runner = Runner.from_cfg(again)
+    runner.train()
+    dataset = runner.train_dataloader.dataset
+    assert [Path(dataset.get_data_info(i)['img_path']).stem for i in range(len(dataset))] == list(
+        LABELED)
+    assert runner.iter == 2
+
+
+def test_preprocessor_can_pad():
+    """mmseg's benchmark.py and its training need a size or a divisor."""
+    model, _ = stock_model(small_segmentor(), {})
+    assert model['data_preprocessor']['size_divisor'] == 1
+    sized = small_segmentor()
+    sized['data_preprocessor']['size'] = (32, 32)
+    assert 'size_divisor' not in stock_model(sized, {})[0]['data_preprocessor']
+
+
+def test_loss_keeps_its_settings():
+    segmentor = small_segmentor()
+    segmentor['decode_head']['loss_decode'] = [
+        dict(type='PixelCrossEntropyLoss', loss_weight=0.4, loss_name='loss_a'),
+        dict(type='DiceLoss')]
+    model, _ = stock_model(segmentor, {})
+    assert model['decode_head']['loss_decode'] == [
+        dict(type='CrossEntropyLoss', loss_weight=0.4, loss_name='loss_a', use_sigmoid=False,
+             avg_non_ignore=True), dict(type='DiceLoss')]
+
+
+def test_other_imports_stay(tmp_path):
+    run = make_run(tmp_path, custom_imports=dict(imports=['mmseg_ctt', 'toy'],
+                                                 allow_failed_imports=False))
+    plain, _ = converted(run.cfg)
+    assert plain.custom_imports == dict(imports=['toy'], allow_failed_imports=False)
+
+
+def test_baseline_run_has_no_member(tmp_path):
+    run = make_run(tmp_path, model=small_segmentor(), custom_hooks=[])
+    export = export_member(run.cfg, dict(state_dict=run.state_dict))
+    assert export.member is None and 'member' not in export.checkpoint['meta']
+    assert export.checkpoint['state_dict'].keys() == run.state_dict.keys()
+
+
+def test_folder_of_mixed_images_is_noted(tmp_path):
+    root = write_toy_data(tmp_path)
+    write_image(root / 'img' / 'extra.png', 9)
+    cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
+    cfg.test_dataloader = dict(batch_size=1, num_workers=0, dataset=toy_set(root, True),
+                               sampler=dict(type='DefaultSampler', shuffle=False))
+    plain, notes = converted(cfg)
+    assert plain.test_dataloader.dataset.img_suffix == '.jpg'
+    assert len(notes) == 1 and 'test_dataloader' in notes[0]
+    assert '6 .jpg' in notes[0] and '1 .png' in notes[0]
+
+
+def test_chosen_classes_are_refused(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
+    cfg.test_dataloader.dataset = dict(type='StreetsDataset', data_root=str(tmp_path),
+                                       metainfo=dict(classes=('road', 'car')))
+    with pytest.raises(ValueError, match='test_dataloader.dataset.metainfo.classes'):
+        converted(cfg)
+
+
+def test_semi_supervised_set_is_no_test_set(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
+    cfg.test_dataloader.dataset = cfg.train_dataloader.dataset
+    with pytest.raises(ValueError, match='test_dataloader.dataset.type'):
+        converted(cfg)
+
+
+def test_foreign_part_of_training_is_left_out(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
+    cfg.train_dataloader.dataset.labeled.pipeline.append(dict(type='LabeledUnlabeledDataset'))
+    plain, notes = converted(cfg)
+    assert 'train_dataloader' not in plain and 'test_dataloader' in plain
+    assert len(notes) == 1 and 'without the training part' in notes[0]

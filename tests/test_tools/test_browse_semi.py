@@ -1,0 +1,112 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import MODELS
+from toy import toy_segmentor
+from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
+
+from mmseg_ctt.functional import cut_mix_mask, mix
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    tools = HERE.parents[1] / 'tools'
+    monkeypatch.syspath_prepend(str(tools))
+    monkeypatch.syspath_prepend(str(tools / 'misc'))
+    module = importlib.import_module('browse_semi')
+    drawn = {}
+    grid = importlib.import_module('mmseg_ctt.visualization').save_grid
+
+    def save_grid(path, rows, titles, classes, palette):
+        drawn.update(rows=rows, titles=titles)
+        grid(path, rows, titles, classes, palette)
+
+    monkeypatch.setattr('mmseg_ctt.visualization.save_grid', save_grid)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['browse_semi.py', *map(str, arguments)])
+        module.main()
+        return {title: np.stack(column) for title, column in zip(drawn['titles'],
+                                                                 zip(*drawn['rows']))}
+
+    module.call = call
+    return module
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    def write_config(**changes):
+        cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', **changes)
+        cfg.dump(tmp_path / 'toy.py')
+        return tmp_path / 'toy.py', cfg
+
+    return write_config
+
+
+def test_without_a_checkpoint(tmp_path, tool, write_config, capsys):
+    """Colours and blur off: the strong view is the weak one with boxes of its neighbour."""
+    config, cfg = write_config(model=toy_ctt(strong_view=dict(jitter=0, blur_prob=0)))
+    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 3)
+    assert (tmp_path / 'out' / 'browse.png').stat().st_size > 1000
+    assert list(columns) == ['labelled image', 'label', 'weak view', 'strong view']
+    assert all(column.shape == (3, *CROP, 3) and column.dtype == np.uint8
+               for column in columns.values())
+    assert 'CutMix is drawn' in capsys.readouterr().out
+    allowed = {tuple(colour) for colour in PALETTE} | {(0, 0, 0)}
+    assert set(map(tuple, columns['label'].reshape(-1, 3).tolist())) <= allowed
+
+    loader = tool.build_loader(cfg)  # batches of two pairs
+    batch = next(iter(loader))
+    unlabeled = [i for i, one in enumerate(batch['data_samples']) if one.source == 'unlabeled']
+    weak = torch.stack([batch['inputs'][i] for i in unlabeled]).flip(1)  # RGB
+    np.testing.assert_array_equal(columns['weak view'][:2], weak.permute(0, 2, 3, 1))
+    noise = importlib.import_module('mmseg_ctt.models.noise').counter_noise(
+        [batch['data_samples'][i].draw for i in unlabeled], 16)
+    mask = cut_mix_mask(torch.zeros(2, *CROP, dtype=torch.long), noise=noise[:, :4])
+    assert mask.any() and not mask.all()
+    expected = mix(weak, mask).permute(0, 2, 3, 1)
+    np.testing.assert_array_equal(columns['strong view'][:2], expected)
+
+
+def test_with_a_checkpoint(tmp_path, tool, write_config, capsys):
+    config, cfg = write_config()
+    torch.manual_seed(4)
+    model = MODELS.build(cfg.model)
+    model.teachers[1].decode_head.conv_seg.weight.data.normal_(std=5)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
+    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint',
+                        tmp_path / 'a.pth')
+    assert list(columns)[2:] == ['weak view', 'teacher1 says', 'strong view', 'what it is taught']
+    says, taught = columns['teacher1 says'], columns['what it is taught']
+    assert len(np.unique(says.reshape(-1, 3), axis=0)) > 1, 'more than one class'
+    neighbour = says[::-1]
+    own, other = (taught == says).all(-1), (taught == neighbour).all(-1)
+    assert (own | other).all() and (taught != says).any()
+    assert 'CutMix' not in capsys.readouterr().out
+
+
+def test_plain_config(tmp_path, tool, write_config):
+    config, _ = write_config(model=toy_segmentor(), custom_hooks=[])
+    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 2, '--cfg-options',
+                        'train_dataloader.sampler.ratio=(1,0)')
+    assert list(columns) == ['labelled image', 'label']
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['absent.py'], 'config absent.py does not exist'),
+    (['CONFIG', '-n', '0'], '-n must be positive'),
+    (['CONFIG', '--checkpoint', 'absent.pth'], 'checkpoint absent.pth does not exist'),
+    (['CONFIG', '--checkpoint', 'OTHER'], 'is not of a run of this config')])
+def test_errors(tmp_path, tool, write_config, arguments, words):
+    config, _ = write_config()
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
+    names = dict(CONFIG=config, OTHER=tmp_path / 'other.pth')
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        tool.call(*[names.get(one, one) for one in arguments])

@@ -1,0 +1,121 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_data import CLASSES, LABELED, toy_config, write_toy_data
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    tools = HERE.parents[1] / 'tools'
+    monkeypatch.syspath_prepend(str(tools))
+    monkeypatch.syspath_prepend(str(tools / 'analysis_tools'))
+    module = importlib.import_module('label_statistics')
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['label_statistics.py', *map(str, arguments)])
+        module.main()
+
+    module.call = call
+    return module
+
+
+def write(path: Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(rows, np.uint8)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pixels 6, 2 and 0 of three classes; class 1 in the second image only; 2 pixels ignored."""
+    write(tmp_path / 'masks' / 'a.png', [[0, 0], [0, 255]])
+    write(tmp_path / 'masks' / 'below' / 'b.png', [[0, 0, 0], [1, 1, 255]])
+    (tmp_path / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y', 'z'])))
+    return tmp_path
+
+
+def test_figures(folder, tool, capsys):
+    tool.call(folder, '--json', folder / 'out' / 's.json')
+    made = json.loads((folder / 'out' / 's.json').read_text())
+    assert (made['images'], made['pixels'], made['ignored']) == (2, 10, pytest.approx(0.2))
+    x, y, z = made['classes']
+    assert [x['pixels'], y['pixels'], z['pixels']] == [6, 2, 0]
+    assert [x['images'], y['images'], z['images']] == [2, 1, 0]
+    assert [x['share'], y['share'], z['share']] == [0.75, 0.25, 0]
+    # total / (classes seen * pixels); frequencies 6 of 10 and 2 of 6 pixels, median 14/30
+    assert [x['inverse'], y['inverse'], z['inverse']] == pytest.approx([8 / 12, 2, 0], abs=1e-4)
+    assert [x['median'], y['median'], z['median']] == pytest.approx(
+        [14 / 30 / 0.6, 14 / 30 * 3, 0], abs=1e-4)
+    assert [one['enet'] for one in (x, y, z)] == pytest.approx(
+        [1 / math.log(1.02 + share) for share in (0.75, 0.25, 0)], abs=1e-4)
+    printed = capsys.readouterr().out
+    assert '| 1 | y | 2 | 25.000% | 1 | 2.000 |' in printed
+    assert 'inverse: `class_weight=[0.6667, 2, 0]`' in printed
+    assert printed.endswith('Never seen: z.\n')
+
+
+def test_folder_without_names(folder, tool, capsys):
+    (folder / 'meta.json').unlink()
+    tool.call(folder / 'masks')
+    printed = capsys.readouterr().out
+    assert '| 1 | class 1 | 2 |' in printed and 'class 2' not in printed
+    tool.call(folder / 'masks', '--num-classes', 4)
+    assert '| 3 | class 3 | 0 |' in capsys.readouterr().out
+
+
+def reference(folder, stems):
+    maps = [np.array(Image.open(folder / f'{stem}.png')) for stem in stems]
+    return [sum(int((ids == k).sum()) for ids in maps) for k in range(len(CLASSES))]
+
+
+@pytest.mark.parametrize('which', ['labeled', 'test'])
+def test_sets_of_a_config(tmp_path, tool, which):
+    """The labelled training images are those of the split's list."""
+    root = write_toy_data(tmp_path / 'data')
+    cfg = toy_config(root, tmp_path / 'work')
+    (root / cfg.train_dataloader.dataset.split / 'labeled.txt').write_text('l0\nl2\n')
+    cfg.test_dataloader.dataset.ann_file = ''
+    cfg.test_dataloader.dataset.data_prefix.img_path = 'labelled'
+    for stem in LABELED:
+        (root / 'labelled').mkdir(exist_ok=True)
+        (root / 'labelled' / f'{stem}.jpg').write_bytes((root / 'img' / f'{stem}.jpg').read_bytes())
+    cfg.dump(tmp_path / 'toy.py')
+    tool.call(tmp_path / 'toy.py', '--set', which, '--json', tmp_path / 's.json')
+    made = json.loads((tmp_path / 's.json').read_text())
+    stems = ('l0', 'l2') if which == 'labeled' else LABELED
+    assert [row['pixels'] for row in made['classes']] == reference(root / 'ann', stems)
+    assert [row['class'] for row in made['classes']] == list(CLASSES)
+
+
+@pytest.mark.parametrize('mask, expected', [
+    (tuple, [1, 2, 1]), ('map', [2, 1, 0]), ('zero', [2, 1, 0])])
+def test_how_ids_are_read(tmp_path, tool, mask, expected):
+    write(tmp_path / 'a.png', [[0, 1], [1, 2]])
+    path = str(tmp_path / 'a.png')
+    read = {'map': tool.Mask(path, {0: 1, 1: 0, 2: 255}),
+            'zero': tool.Mask(path, None, True)}.get(mask, tool.Mask(path))
+    assert tool.count([read], 3, 255).pixels.tolist() == [expected]
+
+
+@pytest.mark.parametrize('spoil, arguments, words', [
+    (None, ['absent'], 'there is no config or folder absent'),
+    ('empty', [], 'no mask was found'),
+    ('wrong id', [], 'a.png holds ids outside 0..2'),
+    (None, ['--num-classes', '2'], '--num-classes 2, but')])
+def test_errors(folder, tool, spoil, arguments, words):
+    if spoil == 'empty':
+        for path in (folder / 'masks').rglob('*.png'):
+            path.unlink()
+    if spoil == 'wrong id':
+        write(folder / 'masks' / 'a.png', [[9]])
+    given = [] if arguments[:1] == ['absent'] else [folder]
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        tool.call(*given, *arguments)

@@ -1,0 +1,175 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Draw what a model is fed: the first training batches, as the pipelines and the step make them.
+
+python tools/misc/browse_semi.py CONFIG [--out DIR] [-n 8] [--checkpoint CHECKPOINT]
+
+Writes DIR/browse.png with a row per pair of images: labelled image, its label, weak view, strong
+view. ClassMix cuts along pseudo-labels. With --checkpoint they are those of the model, and drawn;
+without one the boxes of CutMix stand in.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import check_file, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--checkpoint', help='of a run, for its pseudo-labels')
+    parser.add_argument('--out', help='folder; default: work_dirs/<config name>/browse')
+    parser.add_argument('-n', type=int, default=8, help='rows')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change settings of the config')
+    return parser.parse_args()
+
+
+def build_loader(cfg):
+    """The training data in the order in which a run with this seed draws it."""
+    from mmengine.runner import Runner
+    unused = ('num_workers', 'persistent_workers', 'prefetch_factor')
+    settings = {key: value for key, value in cfg.train_dataloader.items() if key not in unused}
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    return Runner.build_dataloader(dict(settings, num_workers=0), seed=seed)
+
+
+def build_model(cfg, checkpoint):
+    """The semi-supervised model, or None where the config is a plain one."""
+    from mmseg.registry import MODELS
+
+    from mmseg_ctt.export import read_checkpoint
+    from mmseg_ctt.models import SemiSegmentor
+    if not issubclass(MODELS.get(cfg.model.type), SemiSegmentor):
+        return None
+    model = MODELS.build(cfg.model)
+    if checkpoint is not None:
+        try:
+            model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
+        except RuntimeError as error:
+            raise ValueError(f'{checkpoint} is not of a run of this config: '
+                             f'{str(error)[:300]}') from None
+    return model.train()
+
+
+class Views:
+    """Columns of the grid and what is in them, as RGB pictures by column."""
+
+    def __init__(self, model, trained: bool, palette) -> None:
+        self.model, self.trained, self.palette = model, trained, palette
+        self.strong_view = getattr(model, 'strong_view', None)
+        self.boxes = not trained and getattr(self.strong_view, 'mix', None) == 'class'
+        if self.boxes:
+            self.strong_view.mix = 'cut'
+
+    def of(self, batch: dict) -> dict:
+        columns = self._labeled(batch)
+        unlabeled = [image for image, sample in zip(batch['inputs'], batch['data_samples'])
+                     if sample.metainfo.get('source') == 'unlabeled']
+        if unlabeled:
+            columns['weak view'] = [picture(image) for image in unlabeled]
+        if unlabeled and self.strong_view is not None:
+            columns.update(self._strong(batch))
+        return columns
+
+    def _labeled(self, batch: dict) -> dict:
+        from mmseg_ctt.visualization import colorize
+        images, labels = [], []
+        for image, sample in zip(batch['inputs'], batch['data_samples']):
+            if sample.metainfo.get('source') != 'unlabeled':
+                images.append(picture(image))
+                labels.append(colorize(sample.gt_sem_seg.data.squeeze(0).numpy(), self.palette))
+        return {'labelled image': images, 'label': labels}
+
+    def _strong(self, batch: dict) -> dict:
+        """The strong view that the model's own step would make of this batch."""
+        import torch
+
+        from mmseg_ctt.functional import pseudo_label
+        model, columns = self.model, {}
+        data = model.data_preprocessor(batch, True)
+        weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
+        label = torch.zeros(len(weak), *weak.shape[2:], dtype=torch.long)
+        with torch.no_grad():
+            if self.trained:
+                guide, _ = model.look(model.graph[0][0], weak, data['inputs']['labeled'])
+                label, _ = pseudo_label(guide.logits, weak.shape[2:], model.align_corners)
+                columns[f'{model.graph[0][0]} says'] = self._colours(label)
+            view = self.strong_view(weak, label, [one.metainfo['draw'] for one in samples],
+                                    model.data_preprocessor, num_classes=model.num_classes)
+        columns['strong view'] = list(denormalized(view.image, model.data_preprocessor))
+        if self.trained:
+            columns['what it is taught'] = self._colours(view.follow(label))
+        return columns
+
+    def _colours(self, label) -> list:
+        from mmseg_ctt.visualization import colorize
+        return [colorize(one, self.palette) for one in label.numpy()]
+
+
+def picture(image):
+    """An image of the pipeline, ``(3, H, W)`` uint8 BGR, as ``(H, W, 3)`` RGB."""
+    return image.permute(1, 2, 0).numpy()[..., ::-1]
+
+
+def denormalized(image, preprocessor):
+    """Normalised images as ``(B, H, W, 3)`` uint8 RGB."""
+    if hasattr(preprocessor, 'mean'):
+        image = image * preprocessor.std + preprocessor.mean
+    image = image if preprocessor.channel_conversion else image.flip(1)
+    return image.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def collect(loader, views: Views, number: int) -> dict:
+    """Pictures of each column, ``number`` of them or fewer."""
+    columns: dict = {}
+    for batch in loader:
+        made = views.of(batch)
+        rows = min(len(pictures) for pictures in made.values())
+        for name, pictures in made.items():
+            columns.setdefault(name, []).extend(pictures[:rows])
+        if min(map(len, columns.values())) >= number:
+            break
+    return {name: pictures[:number] for name, pictures in columns.items()}
+
+
+def report(views: Views) -> None:
+    if views.model is not None and views.strong_view is None:
+        print(f'{type(views.model).__name__} has no strong_view: the weak view only')
+    elif views.boxes:
+        print('without --checkpoint there are no pseudo-labels: CutMix is drawn')
+
+
+def main() -> None:
+    args = parse_args()
+    check_file(args.config, 'config')
+    if args.n < 1:
+        raise ValueError(f'-n must be positive, got {args.n}')
+    if args.checkpoint is not None:
+        check_file(args.checkpoint, 'checkpoint')
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.visualization import save_grid
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        loader, model = build_loader(cfg), build_model(cfg, args.checkpoint)
+        meta = loader.dataset.metainfo
+        views = Views(model, args.checkpoint is not None, meta['palette'])
+        columns = collect(loader, views, args.n)
+    report(views)
+    out = Path(args.out or Path('work_dirs', Path(args.config).stem, 'browse'))
+    out.mkdir(parents=True, exist_ok=True)
+    save_grid(out / 'browse.png', list(zip(*columns.values())), list(columns), meta['classes'],
+              meta['palette'])
+    print(out / 'browse.png')
+
+
+if __name__ == '__main__':
+    run(main)

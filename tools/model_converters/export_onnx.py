@@ -1,0 +1,78 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Write a model as ONNX and check in onnxruntime that it gives the same labels.
+
+python tools/model_converters/export_onnx.py CONFIG CHECKPOINT OUT.onnx [--shape H W]
+
+CONFIG and CHECKPOINT are an exported member or a run (--member). The graph takes `image`, float32
+(B, 3, H, W), RGB in 0-255, and gives `label`, int64 (B, H, W), and `confidence`, float32. Needs the
+packages of the extra mmseg_ctt[onnx].
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import check_file, run  # noqa: E402
+
+TOLERATED = 1e-4  # share of pixels whose two best classes may change places by rounding
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='exported config, or that of a run')
+    parser.add_argument('checkpoint', help='its checkpoint')
+    parser.add_argument('out', help='file to write, such as model.onnx')
+    parser.add_argument('--member', help='of a run: student0, teacher0, ..., mean-teacher')
+    parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'), help='of the images; '
+                        'default: data_preprocessor.size of the config, else 512 512')
+    parser.add_argument('--dynamic-batch', action='store_true',
+                        help='any number of images at once, not one')
+    parser.add_argument('--images', nargs='*', default=[],
+                        help='images to check with; default: two drawn at random')
+    return parser.parse_args()
+
+
+def check_images(paths: list, size: tuple) -> np.ndarray:
+    """``(B, H, W, 3)`` uint8: the named images resized, or noise and coarse blocks."""
+    if paths:
+        import mmcv
+        for path in paths:
+            check_file(path, 'image')
+        return np.stack([mmcv.imresize(mmcv.imread(path, channel_order='rgb'), size[::-1])
+                         for path in paths])
+    random = np.random.RandomState(0)
+    coarse = random.randint(0, 256, (-(-size[0] // 16), -(-size[1] // 16), 3))
+    coarse = coarse.repeat(16, 0).repeat(16, 1)[:size[0], :size[1]]
+    return np.stack([random.randint(0, 256, (*size, 3)), coarse]).astype(np.uint8)
+
+
+def main() -> None:
+    args = parse_args()
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.apis import load_model
+    from mmseg_ctt.export.onnx_graph import Agreement, check_packages, compare, export_onnx
+    check_packages()
+    if args.member == 'ensemble':
+        raise ValueError('the ensemble is several networks: choose one member')
+    model = load_model(args.config, args.checkpoint, args.member)
+    size = tuple(args.shape or model.data_preprocessor.size or (512, 512))
+    images = check_images(args.images, size)
+    if model.test_cfg.get('mode') == 'slide':
+        print('note: the graph sees the image as a whole, without sliding windows')
+    export_onnx(model, args.out, size, args.dynamic_batch)
+    batches = [images] if args.dynamic_batch else [images[i:i + 1] for i in range(len(images))]
+    checks = [compare(model, args.out, batch) for batch in batches]
+    found = Agreement(sum(one.pixels for one in checks), sum(one.differing for one in checks),
+                      max(one.confidence for one in checks))
+    print(f'{args.out}: {found.differing} of {found.pixels} labels differ from PyTorch, '
+          f'confidence by at most {found.confidence:.1e}')
+    if found.differing > TOLERATED * found.pixels:
+        raise ValueError(f'onnxruntime does not give the labels of PyTorch: do not use {args.out}')
+
+
+if __name__ == '__main__':
+    run(main)

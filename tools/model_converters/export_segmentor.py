@@ -1,0 +1,53 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Write one member of a run as a plain mmseg config and checkpoint.
+
+python tools/model_converters/export_segmentor.py CONFIG CHECKPOINT OUT_DIR [--member teacher0]
+
+Stock mmseg runs both files without this package. A weight average (mean-teacher, mean-student)
+averages batch-norm statistics too; it predicts well only where the networks began from the same
+weights, so test it before use.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import check_file, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of the run')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('out_dir', help='folder for both files')
+    parser.add_argument('--member', help='student0, teacher0, ..., mean-student, mean-teacher; '
+                        "default: the config's model.test_cfg.predict_on")
+    parser.add_argument('--name', help='of the files; default: <config>_<member>')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    check_file(args.config, 'config')
+    from mmengine.config import Config
+
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.export import export_member, read_checkpoint, write_export
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    export = export_member(cfg, read_checkpoint(args.checkpoint), args.member)
+    stem = Path(args.config).stem
+    name = args.name or (f'{stem}_{export.member}' if export.member else stem)
+    config, weights = write_export(export, args.out_dir, name)
+    for note in export.notes:
+        print(f'note: {note}')
+    print(f'{export.member or "model"}: {config} {weights}')
+
+
+if __name__ == '__main__':
+    run(main)
