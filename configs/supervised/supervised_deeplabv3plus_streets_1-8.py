@@ -13,4 +13,4 @@ param_scheduler = [
     dict(type='PolyLR', power=0.9, eta_min=1e-6, begin=50, by_epoch=False)
 ]
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 0)))
-train_cfg = dict(max_iters=1500, val_interval=500)
+train_cfg = dict(max_iters=1200, val_interval=400)
