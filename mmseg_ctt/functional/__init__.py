@@ -5,6 +5,7 @@ They import torch only, know nothing of mmseg, hold no state, never synchronise 
 return a zero that keeps the graph (never NaN) when nothing is selected. Registered modules are
 thin shells over them.
 """
+from .colour import gaussian_blur, jitter_colours, shift_hue
 from .contrast import high_level_contrast, low_level_contrast
 from .ema import ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix
@@ -19,7 +20,7 @@ from .selection import class_balanced_weight, select_per_class
 
 __all__ = [
     'class_balanced_weight', 'class_mix_mask', 'confident_fraction_cross_entropy', 'cross_entropy',
-    'cut_mix_mask', 'downsample_nearest', 'ema_decay', 'ema_update_', 'high_level_contrast',
-    'low_level_contrast', 'mix', 'pixel_counts', 'pseudo_label', 'pseudo_label_scores',
-    'select_per_class'
+    'cut_mix_mask', 'downsample_nearest', 'ema_decay', 'ema_update_', 'gaussian_blur',
+    'high_level_contrast', 'jitter_colours', 'low_level_contrast', 'mix', 'pixel_counts',
+    'pseudo_label', 'pseudo_label_scores', 'select_per_class', 'shift_hue'
 ]

@@ -25,10 +25,15 @@ class PixelOutput(NamedTuple):
     embedding: Tensor
     features: List[Tensor]
 
-    def rows(self, part: slice) -> 'PixelOutput':
-        """The same for some images of the batch."""
-        return PixelOutput(self.logits[part], self.embedding[part],
-                           [feature[part] for feature in self.features])
+    def split(self, sizes: Sequence[int]) -> List['PixelOutput']:
+        """The same for consecutive parts of the batch.
+
+        Split, not sliced: the gradient of a slice is padded into a tensor of the default memory
+        format, which makes the backward pass of a channels-last network convert it.
+        """
+        parts = zip(*(tensor.split(list(sizes)) for tensor in (*self[:2], *self.features)))
+        return [PixelOutput(logits, embedding, features)
+                for logits, embedding, *features in parts]
 
     def zero(self) -> Tensor:
         """0 in float32 under any autocast, attached to the graph whatever the embedding holds."""

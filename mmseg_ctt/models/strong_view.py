@@ -4,17 +4,10 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-from kornia.enhance import (
-    adjust_brightness_accumulative,
-    adjust_contrast_with_mean_subtraction,
-    adjust_hue,
-    adjust_saturation_with_gray_subtraction,
-)
-from kornia.filters import gaussian_blur2d
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..functional import class_mix_mask, cut_mix_mask, mix
+from ..functional import class_mix_mask, cut_mix_mask, gaussian_blur, jitter_colours, mix
 from .noise import Draw, counter_noise
 
 MIXES = ('class', 'cut', None)
@@ -111,26 +104,22 @@ class StrongView(nn.Module):
             return image
         mean, std = _statistics(colour, image)
         rgb = getattr(colour, 'channel_conversion', True)
-        plain = (image * std + mean).div_(255).clamp_(0, 1)
+        plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
         plain = plain if rgb else plain.flip(1)
-        factor = (noise[:, :4] * 2 - 1) * self.jitter  # (B, 4)
-        brightness, contrast, saturation = (1 + factor[:, :3]).unbind(1)
-        plain = adjust_brightness_accumulative(plain, brightness)
-        plain = adjust_contrast_with_mean_subtraction(plain, contrast)
-        plain = adjust_saturation_with_gray_subtraction(plain, saturation)
-        plain = adjust_hue(plain, factor[:, 3] * 2 * math.pi)
+        factor = ((noise[:, :4] * 2 - 1) * self.jitter).view(-1, 4, 1, 1, 1)
+        plain = jitter_colours(plain, *(factor[:, :3] + 1).unbind(1), factor[:, 3])
         plain = plain if rgb else plain.flip(1)
         changed = (noise[:, 4] < self.jitter_prob).view(-1, 1, 1, 1)
-        return torch.where(changed, (plain * 255 - mean) / std, image)
+        return torch.where(changed, plain.mul_(255).sub_(mean).div_(std), image)
 
     def _blur(self, image: Tensor, noise: Tensor) -> Tensor:
         if self.blur_prob == 0:
             return image
         low, high = self.blur_sigma
-        sigma = (low + (high - low) * noise[:, :1]).expand(-1, 2)
+        sigma = low + (high - low) * noise[:, :1]
         # three standard deviations hold all of the Gaussian; a wider kernel only costs time
         side = 2 * math.ceil(3 * high) + 1
-        blurred = gaussian_blur2d(image, (side, side), sigma, border_type='replicate')
+        blurred = gaussian_blur(image, sigma, side)
         return torch.where((noise[:, 1] < self.blur_prob).view(-1, 1, 1, 1), blurred, image)
 
 

@@ -64,3 +64,20 @@ def test_config_is_left_as_it_is():
     paramwise = dict(PARAMWISE)
     StudentOptimWrapperConstructor(OPTIM, paramwise)(toy_model())
     assert paramwise == PARAMWISE
+
+
+def test_parameters_of_equal_settings_share_a_group():
+    wrapper = StudentOptimWrapperConstructor(OPTIM, PARAMWISE)(toy_model())
+    settings = [(group['lr'], group['weight_decay']) for group in wrapper.optimizer.param_groups]
+    assert sorted(settings) == sorted(set(settings))
+    assert len(settings) == 3
+
+
+@pytest.mark.parametrize('kind', ['SGD', 'AdamW'])
+def test_on_a_cpu_the_optimiser_is_fused(kind):
+    cfg = dict(type='OptimWrapper', optimizer=dict(type=kind, lr=0.1))
+    assert StudentOptimWrapperConstructor(cfg)(toy_model()).optimizer.defaults['fused']
+    cfg['optimizer']['fused'] = False
+    assert not StudentOptimWrapperConstructor(cfg)(toy_model()).optimizer.defaults['fused']
+    cfg['optimizer'] = dict(type='RMSprop', lr=0.1)
+    StudentOptimWrapperConstructor(cfg)(toy_model())

@@ -131,7 +131,7 @@ def test_a_head_that_classifies_twice_is_an_error(monkeypatch):
 def test_rows_of_an_output():
     output = PixelOutput(torch.randn(4, 2, 3, 3), torch.randn(4, 5, 3, 3),
                          [torch.randn(4, 1, 6, 6), torch.randn(4, 2, 3, 3)])
-    part = output.rows(slice(1, 3))
+    part = output.split([1, 2, 1])[1]
     assert torch.equal(part.logits, output.logits[1:3])
     assert torch.equal(part.embedding, output.embedding[1:3])
     assert [f.shape[0] for f in part.features] == [2, 2]

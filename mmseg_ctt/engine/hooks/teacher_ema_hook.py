@@ -61,7 +61,11 @@ class TeacherEMAHook(Hook):
                              'optim_wrapper.constructor="StudentOptimWrapperConstructor"')
 
     @torch.no_grad()
-    def _update(self, *_) -> None:
+    def _update(self, optimizer: torch.optim.Optimizer, *_) -> None:
+        # a scaler calls a fused optimiser for every step, which skips those with overflow itself
+        overflow = getattr(optimizer, 'found_inf', None)
+        if overflow is not None and overflow.item():
+            return
         ema_update_(*self.pairs['average'], ema_decay(self.updates, self.alpha))
         if self.pairs['copy'][0]:
             torch._foreach_copy_(*self.pairs['copy'])

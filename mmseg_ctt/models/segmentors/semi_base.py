@@ -1,6 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
-from itertools import accumulate
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -182,8 +181,7 @@ class SemiSegmentor(BaseSegmentor):
             if not self.joint_forward:
                 return [forward_member(member, images) for images in batches]
             output = forward_member(member, torch.cat(batches))
-        ends = list(accumulate(map(len, batches)))
-        return [output.rows(slice(start, end)) for start, end in zip([0, *ends], ends)]
+            return output.split([len(images) for images in batches])
 
     # ---- mmseg's interface, answered by the predicting member
 
