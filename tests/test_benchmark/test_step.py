@@ -1,0 +1,196 @@
+# Copyright (c) mmseg_ctt contributors.
+import json
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from toy import toy_segmentor
+from toy_data import toy_config, toy_ctt, write_toy_data
+
+from mmseg_ctt.benchmark import preparation
+from mmseg_ctt.benchmark.sections import SECTIONS, SectionStack
+from mmseg_ctt.benchmark.step import Rehearsal, benchmark_step
+from mmseg_ctt.benchmark.synthetic import use_synthetic_data
+from mmseg_ctt.models.segmentors import CrossTeacherTraining
+
+# where a step may not wait for the device; `data` and `logging` are mmengine's
+QUIET = ('teachers', 'pseudo-labels', 'students forward', 'losses', 'contrast', 'bank', 'EMA',
+         'backward', 'optimiser', 'other')
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_toy_data(tmp_path / 'data')
+    return toy_config(tmp_path / 'data', tmp_path / 'work')
+
+
+@pytest.fixture
+def rehearse(tmp_path):
+    """Counts of one step of a config, after two others."""
+
+    def call(cfg, action=lambda rehearsal: rehearsal.count()[0]):
+        runner = Runner.from_cfg(preparation.prepare_config(cfg, str(tmp_path / 'rehearsal')))
+        stack = SectionStack()
+
+        def act(loop):
+            rehearsal = Rehearsal(loop, stack)
+            rehearsal.warm_up(1)
+            return action(rehearsal)
+
+        return preparation.run_in_train_loop(runner, stack, act)
+
+    return call
+
+
+def test_report_of_a_ctt_step(config):
+    result = benchmark_step(config, repeats=2, warmup=1)
+    json.dumps(result)
+    assert list(result['sections']) == list(SECTIONS)
+    seconds = result['seconds']
+    assert result['floor_ratio'] == seconds['step'] / seconds['floor']
+    assert len(seconds['steps']) == len(seconds['floors']) == 2
+    operations = result['operations']
+    sections = result['sections'].values()
+    assert operations['outside'] + operations['autograd'] == sum(
+        section['operations']['outside'] for section in sections)
+    assert operations['networks'] == sum(
+        section['operations']['networks'] for section in sections) > 0
+    assert 0 < operations['views_among_them'] < operations['outside']
+    assert operations['autograd'] == result['sections']['backward']['operations']['outside']
+    assert result['sections']['EMA']['operations']['outside'] <= 4
+    assert result['memory']['step_mib'] >= max(
+        section['peak_memory_mib'] for section in sections) > 0
+    assert result['iterations'] == dict(repeats=2, warmup=1)
+    assert result['machine']['threads'] == torch.get_num_threads()
+
+
+def test_every_section_of_every_step_is_timed(config, rehearse):
+    times = rehearse(config, lambda rehearsal: rehearsal.time(3))
+    assert [len(column) for column in times] == [3, 3, 3, 3]
+    assert all(set(step) == set(SECTIONS) for step in times.steps)
+    assert all(value > 0 for step in times.steps for value in step.values())
+    assert min(times.cpu_steps + times.cpu_floors) > 0
+
+
+@pytest.mark.parametrize('joint', [True, False])
+def test_no_synchronisation_in_the_steady_state(config, rehearse, joint):
+    config.model = toy_ctt(joint_forward=joint)
+    counter = rehearse(config)
+    waits = {name: counter.total(counter.synchronisations, name) for name in QUIET}
+    assert waits == dict.fromkeys(QUIET, 0)
+    for name in QUIET:
+        assert counter.total(counter.outside + counter.networks, name) > 0, name
+
+
+def test_the_strong_view_does_not_wait(config, rehearse):
+    counter = rehearse(config)
+    assert counter.total(counter.synchronisations, 'strong view') == 0
+
+
+def test_planted_operations_and_a_planted_read_are_found(config, rehearse, monkeypatch):
+    before = rehearse(config)
+    teach = CrossTeacherTraining._teach
+
+    def slower(self, i, logits, targets):
+        logits.max().neg().item()
+        return teach(self, i, logits, targets)
+
+    monkeypatch.setattr(CrossTeacherTraining, '_teach', slower)
+    after = rehearse(config)
+    more = after.outside - before.outside
+    assert {section for section, _ in more} == {'losses'}
+    assert more['losses', 'max'] == more['losses', 'neg'] == 2
+    assert after.total(after.synchronisations, 'losses') == 2
+
+
+def test_the_steady_state_is_measured(config, rehearse):
+    config.custom_hooks[1].start_iter = None  # the contrast waits for full queues
+    seen = rehearse(config, lambda rehearsal: (
+        rehearsal.model.contrast_active, rehearsal.model.contrast.fill().min().item()))
+    assert seen == (True, 1.0)
+
+
+def test_floors_leave_no_gradient_for_the_step(config, rehearse):
+    def gradients(rehearsal):
+        rehearsal.time(1)
+        return [p.grad for p in rehearsal.model.parameters() if p.grad is not None]
+
+    assert rehearse(config, gradients) == []
+
+
+def test_two_benchmarks_in_one_process(config):
+    config.visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    config.visualizer.name = 'visualizer'
+    for _ in range(2):
+        assert benchmark_step(config, repeats=1, warmup=1)['floor_ratio'] > 0
+
+
+def test_a_supervised_step(config):
+    config.model, config.custom_hooks = toy_segmentor(), []
+    config.model.data_preprocessor.size = (32, 32)
+    config.train_dataloader.sampler.ratio = (1, 0)
+    result = benchmark_step(config, repeats=2, warmup=1)
+    assert set(result['sections']) == {'data', 'students forward', 'losses', 'backward',
+                                       'optimiser', 'logging', 'other'}
+    assert result['floor_ratio'] > 0
+
+
+@pytest.mark.parametrize('size', ['preprocessor', 'crop'])
+def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, rehearse):
+    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work')
+    expected = (32, 32)
+    if size == 'preprocessor':
+        expected = (48, 40)
+        cfg.model.segmentor.data_preprocessor.size = expected
+    use_synthetic_data(cfg)
+    images = rehearse(cfg, lambda rehearsal: [one.images for one in rehearsal.passes])
+    assert {tuple(image.shape) for image in images} == {(4, 3, *expected)}
+
+
+def test_synthetic_data_needs_a_size(tmp_path):
+    cfg = toy_config(tmp_path, tmp_path)
+    del cfg.train_dataloader.dataset
+    with pytest.raises(ValueError, match='data_preprocessor.size'):
+        use_synthetic_data(cfg)
+
+
+def test_pretrained_weights_are_not_fetched(tmp_path):
+    cfg = toy_config(tmp_path, tmp_path)
+    weights = dict(type='Pretrained', checkpoint='https://absent')
+    cfg.model.segmentor.pretrained = 'absent://weights'
+    cfg.model.segmentor.backbone.init_cfg = weights
+    cfg.model.segmentor.decode_head.init_cfg = [dict(type='Normal', layer='Conv2d'), weights]
+    cfg.model.student_overrides = [dict(backbone=dict(init_cfg=weights)), None]
+    prepared = preparation.prepare_config(cfg, str(tmp_path))
+    assert 'absent' not in str(prepared.model)
+    assert prepared.model.segmentor.decode_head.init_cfg == [dict(type='Normal', layer='Conv2d')]
+    assert cfg.model.segmentor.pretrained == 'absent://weights'
+
+
+def test_backbones_are_compiled_in_step_and_floor(config, rehearse):
+    calls = []
+
+    def backend(graph, inputs):
+        return lambda *args: calls.append(1) or graph(*args)
+
+    def act(rehearsal):
+        preparation.compile_networks(rehearsal.model, backend=backend)
+        rehearsal.step()
+        in_step = len(calls)
+        rehearsal.floor()
+        return in_step, len(calls) - in_step
+
+    in_step, in_floor = rehearse(config, act)
+    assert in_step == in_floor >= 4
+
+
+@pytest.mark.parametrize('counts', [dict(repeats=0), dict(warmup=0)])
+def test_counts_must_be_positive(config, counts):
+    with pytest.raises(ValueError, match='must be positive'):
+        benchmark_step(config, **counts)
+
+
+def test_loops_of_epochs_are_refused(config):
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+    with pytest.raises(ValueError, match='EpochBasedTrainLoop does not count iterations'):
+        benchmark_step(config, repeats=1, warmup=1)

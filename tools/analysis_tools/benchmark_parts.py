@@ -1,0 +1,65 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Contrast, EMA and memory bank beside the forms that released code has, measured in turns.
+
+python tools/analysis_tools/benchmark_parts.py [contrast] [ema] [bank] [--out DIR]
+
+Writes parts.json into DIR. Contrast: N=6724 pixels, K=21 classes, V=256 entries, D=256. EMA: two
+DeepLabV3+ R50 of 43.6 M parameters. Bank: a push of 10 x 41 x 41 pixels. Each part runs in a
+process of its own.
+"""
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import run  # noqa: E402
+
+PARTS = ('contrast', 'ema', 'bank')
+FEWEST = 10  # repeats that a median is taken of
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)}; all')
+    parser.add_argument('--out', help='folder for parts.json')
+    parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
+    return parser.parse_args()
+
+
+def check(args: argparse.Namespace) -> None:
+    unknown = sorted(set(args.parts) - set(PARTS))
+    if unknown:
+        raise ValueError(f'unknown part {unknown[0]}: choose from {", ".join(PARTS)}')
+    if args.repeats < FEWEST:
+        raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
+
+
+def main() -> None:
+    args = parse_args()
+    check(args)
+    import torch
+    from mmengine.device import get_device
+
+    import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    from mmseg_ctt.benchmark import parts
+    from mmseg_ctt.benchmark.machine import describe_machine
+    from mmseg_ctt.benchmark.report import print_parts
+    device = torch.device(get_device())
+    result = dict(command=shlex.join(['python', *sys.argv]), repeats=args.repeats,
+                  machine=describe_machine(device))
+    for name in args.parts or PARTS:
+        result[name] = parts.run_apart(name, device, args.repeats)
+    print_parts(result)
+    if args.out:
+        out = Path(args.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / 'parts.json').write_text(json.dumps(result, indent=2) + '\n')
+        print(f'parts.json: {out}')
+
+
+if __name__ == '__main__':
+    run(main)
