@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import subprocess
 import sys
 import traceback
 import warnings
@@ -13,7 +14,9 @@ from typing import Callable
 # The package next to this folder is found without an installation, from any working directory.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-USER_ERRORS = (ValueError, TypeError, FileNotFoundError, ImportError, UnpicklingError)
+# of mmengine's registries, which call a name they do not know a KeyError
+UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the \S+ registry)")
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -24,7 +27,9 @@ def run(main: Callable[[], None]) -> None:
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # mmengine uses it
     try:
         main()
-    except USER_ERRORS as error:
+    except (*USER_ERRORS, KeyError) as error:
+        if isinstance(error, KeyError) and not UNKNOWN_NAME.match(str(error.args[:1])):
+            raise
         if os.environ.get('MMSEG_CTT_TRACEBACK') == '1':
             traceback.print_exc()
         else:
@@ -37,6 +42,9 @@ def one_line(error: Exception) -> str:
     if isinstance(error, UnpicklingError):
         return ('the checkpoint is damaged, or holds code, which is never run: load the file '
                 'where it was written and save its state_dict only')
+    unknown = UNKNOWN_NAME.match(str(error.args[:1]))
+    if unknown:
+        return f'{unknown[1]}: correct the name, or import its module with custom_imports'
     message = str(error)
     if 'Traceback (most recent call last)' in message:
         # A worker process sends "Caught X in DataLoader worker ...", the traceback, "X: message".
@@ -67,18 +75,25 @@ def load_config(args: argparse.Namespace):
 
     Raises:
         FileNotFoundError: If the config does not exist.
+        ValueError: If it is no Python or has no model.
     """
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     check_file(args.config, 'config')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    try:
+        cfg = Config.fromfile(args.config)
+    except SyntaxError as error:
+        raise ValueError(f'the config {args.config}, or one it inherits from, is no Python: '
+                         f'{error}') from None
     cfg.launcher = args.launcher
     cfg.merge_from_dict(args.cfg_options or {})
+    if 'model' not in cfg:
+        raise ValueError(f'the config {args.config} has no model')
     if args.work_dir is not None or cfg.get('work_dir') is None:
         cfg.work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
-    if args.launcher == 'pytorch':
+    if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg
 
@@ -95,6 +110,24 @@ def _join_without_gpu(cfg) -> None:
     if get_device() != 'cpu':
         return
     import torch
+    if cfg.launcher == 'slurm':
+        _slurm_rank()
     torch.distributed.init_process_group('gloo')
     cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel'))
     cfg.model_wrapper_cfg.device_ids = None
+
+
+def _slurm_rank() -> None:
+    """What torchrun sets, from what srun sets.
+
+    Raises:
+        ValueError: Outside a Slurm step.
+    """
+    if 'SLURM_PROCID' not in os.environ:
+        raise ValueError('--launcher slurm needs srun: use tools/slurm_train.sh or slurm_test.sh')
+    nodes = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
+                           check=True, capture_output=True, text=True).stdout.split()
+    for name, value in dict(MASTER_ADDR=nodes[0], MASTER_PORT='29500').items():
+        os.environ.setdefault(name, value)
+    os.environ.update(RANK=os.environ['SLURM_PROCID'], WORLD_SIZE=os.environ['SLURM_NTASKS'],
+                      LOCAL_RANK=os.environ['SLURM_LOCALID'])

@@ -19,20 +19,22 @@ launch_local() {
         "$TOOLS/$1" "${@:3}" --launcher pytorch
 }
 
+# slurm_request PARTITION JOB: what srun and sbatch are asked for, in the array REQUEST
+# environment: GPUS GPUS_PER_NODE CPUS_PER_TASK
+slurm_request() {
+    REQUEST=(--partition="$1" --job-name="$2" --gres="gpu:${GPUS_PER_NODE:-4}"
+             --ntasks="${GPUS:-4}" --ntasks-per-node="${GPUS_PER_NODE:-4}"
+             --cpus-per-task="${CPUS_PER_TASK:-5}")
+}
+
 # launch_slurm SCRIPT PARTITION JOB ARGUMENTS...
-# environment: GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS (several, separated by blanks) PORT
+# environment: that of slurm_request, SRUN_ARGS (several, separated by blanks) PORT
 launch_slurm() {
     if [ -n "${PORT:-}" ]; then
         export MASTER_PORT="$PORT"
     fi
+    slurm_request "$2" "$3"
     # shellcheck disable=SC2086
-    exec srun --partition="$2" \
-        --job-name="$3" \
-        --gres="gpu:${GPUS_PER_NODE:-4}" \
-        --ntasks="${GPUS:-4}" \
-        --ntasks-per-node="${GPUS_PER_NODE:-4}" \
-        --cpus-per-task="${CPUS_PER_TASK:-5}" \
-        --kill-on-bad-exit=1 \
-        ${SRUN_ARGS:-} \
+    exec srun "${REQUEST[@]}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
         "$PYTHON" -u "$TOOLS/$1" "${@:4}" --launcher slurm
 }

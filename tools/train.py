@@ -17,9 +17,9 @@ def parse_args() -> argparse.Namespace:
 
 def set_resume(cfg, resume: str) -> None:
     """Point the runner at a checkpoint; ``load_from`` serves for the start only."""
-    from mmengine.runner import find_latest_checkpoint
+    from mmseg_ctt.engine.resume import find_whole_checkpoint
     if resume == 'auto':
-        resume = find_latest_checkpoint(cfg.work_dir)
+        resume = find_whole_checkpoint(cfg.work_dir)
     else:
         check_file(resume, 'checkpoint')
     if resume is not None:

@@ -1,10 +1,18 @@
 # Copyright (c) mmseg_ctt contributors.
-from .hooks import PseudoLabelHook, QueueWarmupHook, TeacherEMAHook
+from .hooks import (
+    GuardHook,
+    PreemptionHook,
+    PseudoLabelHook,
+    QueueWarmupHook,
+    SafeCheckpointHook,
+    TeacherEMAHook,
+)
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 
 __all__ = [
-    'MemberTestLoop', 'MemberValLoop', 'PseudoLabelHook', 'QueueWarmupHook', 'ResumableTrainLoop',
+    'GuardHook', 'MemberTestLoop', 'MemberValLoop', 'PreemptionHook', 'PseudoLabelHook',
+    'QueueWarmupHook', 'ResumableTrainLoop', 'SafeCheckpointHook',
     'StudentOptimWrapperConstructor', 'TeacherEMAHook'
 ]

@@ -10,6 +10,7 @@ from mmseg.registry import LOOPS
 
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
+from .checkpoint import VALIDATED
 
 DRAWS = 'draws'  # key of the message hub, which is part of every checkpoint
 
@@ -26,7 +27,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     Raises:
         ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
-            no multiple of its period, or model and data differ in the number of classes.
+            no multiple of its period, there is no iteration, or model and data differ in the
+            number of classes.
     """
 
     def __init__(self, runner, dataloader, *args, **kwargs) -> None:
@@ -35,6 +37,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if not isinstance(self.sampler, LabeledUnlabeledSampler):
             raise ValueError('train_cfg.type="ResumableTrainLoop" needs train_dataloader.sampler.'
                              f'type="LabeledUnlabeledSampler", got {type(self.sampler).__name__}')
+        if self._max_iters < 1:
+            raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
@@ -57,12 +61,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self._find_place()
+        if self._iter and self.runner.message_hub.runtime_info.get(VALIDATED) != self._iter:
+            self._validate_if_due()  # the run was stopped between checkpoint and validation
+        self.runner.model.train()
         while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
+            if not self.runner.model.training:  # after a validation; it visits every module
+                self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if self._validates():
-                self.runner.val_loop.run()
+            self._validate_if_due()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -83,6 +89,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self.sampler.advance_to(self.draws)
             self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
-    def _validates(self) -> bool:
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
         due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-        return self.runner.val_loop is not None and self._iter >= self.val_begin and due
+        if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
+            self.runner.message_hub.update_info(VALIDATED, self._iter)
+            self.runner.val_loop.run()

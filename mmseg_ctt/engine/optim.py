@@ -5,9 +5,8 @@ from typing import Dict, List, Union
 import torch
 import torch.nn as nn
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from mmengine.registry import OPTIMIZERS
 from mmengine.utils import digit_version
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -21,7 +20,15 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the optimiser wrapper of ``model``."""
+        """Build the optimiser wrapper of ``model``.
+
+        Raises:
+            ValueError: If there is no optimiser of the name.
+        """
+        kind = self.optimizer_cfg['type']
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            raise ValueError(f'optim_wrapper.optimizer.type="{kind}" is not known: name one of '
+                             'torch.optim')
         # any key makes the parent go through `add_params`; this one changes nothing
         self.paramwise_cfg = {'bypass_duplicate': False, **(self.paramwise_cfg or {})}
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):

@@ -36,7 +36,7 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
         raise FileNotFoundError(f'the checkpoint {path} does not exist')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-    except (EOFError, RuntimeError, UnpicklingError):  # torch's errors for what it cannot read
+    except (EOFError, OSError, RuntimeError, UnpicklingError):  # torch's, for what it cannot read
         raise ValueError(f'{path} is no checkpoint, or damaged, or holds code, which is never '
                          'run: write it again where it comes from, state_dict only') from None
     state = checkpoint.get('state_dict') if isinstance(checkpoint, Mapping) else None

@@ -13,7 +13,7 @@ positives ``p`` of a query::
     dl/ds_p = -a_p / P,   dl/ds_neg = exp(s_neg) / neg * mean_p a_p,
     a_p = neg / (exp(s_p) + neg) = sigmoid(log neg - s_p)
 """
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,8 @@ def high_level_contrast(query: Tensor,
                         bank: Tensor,
                         temperature: float = 0.1,
                         valid: Optional[Tensor] = None,
-                        bank_valid: Optional[Tensor] = None) -> Tensor:
+                        bank_valid: Optional[Tensor] = None,
+                        mean_count: Optional[Callable[[Tensor], Tensor]] = None) -> Tensor:
     """High-level contrast: every bank entry of a pixel's class is a positive (CTT Eq 6).
 
     Each positive is contrasted on its own with all entries of the other classes; mean over the
@@ -48,6 +49,7 @@ def high_level_contrast(query: Tensor,
         valid (Tensor, optional): ``(N,)`` bool, the mask of Eq 7. Defaults to None: all.
         bank_valid (Tensor, optional): ``(K, V)`` bool, filled slots. Pixels of a class without
             any are left out. Defaults to None: all.
+        mean_count (Callable, optional): See :func:`class_balanced_weight`.
 
     Returns:
         Tensor: Scalar; 0 with a graph if no pixel is selected.
@@ -59,7 +61,7 @@ def high_level_contrast(query: Tensor,
     if bank_valid is not None:
         known = bank_valid.any(dim=1)
         valid = valid & known[label.masked_fill(~valid, 0)]
-    return _contrast(query, None, label, bank, temperature, valid, bank_valid)
+    return _contrast(query, None, label, bank, temperature, valid, bank_valid, mean_count)
 
 
 def low_level_contrast(query: Tensor,
@@ -68,7 +70,8 @@ def low_level_contrast(query: Tensor,
                        bank: Tensor,
                        temperature: float = 0.5,
                        valid: Optional[Tensor] = None,
-                       bank_valid: Optional[Tensor] = None) -> Tensor:
+                       bank_valid: Optional[Tensor] = None,
+                       mean_count: Optional[Callable[[Tensor], Tensor]] = None) -> Tensor:
     """Low-level contrast: the peer's feature at the same pixel is the positive (CTT Eq 8).
 
     Args:
@@ -79,6 +82,7 @@ def low_level_contrast(query: Tensor,
         temperature (float): Defaults to 0.5 (released code).
         valid (Tensor, optional): ``(N,)`` bool, the mask of Eq 9. Defaults to None: all.
         bank_valid (Tensor, optional): ``(K, W)`` bool, filled slots. Defaults to None: all.
+        mean_count (Callable, optional): See :func:`class_balanced_weight`.
 
     Returns:
         Tensor: Scalar; 0 with a graph if no pixel is selected.
@@ -87,16 +91,18 @@ def low_level_contrast(query: Tensor,
         ValueError: If the feature widths of query and bank differ.
     """
     valid = _default_valid(valid, label)
-    return _contrast(query, positive.detach(), label, bank, temperature, valid, bank_valid)
+    return _contrast(query, positive.detach(), label, bank, temperature, valid, bank_valid,
+                     mean_count)
 
 
 def _contrast(query: Tensor, positive: Optional[Tensor], label: Tensor, bank: Tensor,
-              temperature: float, valid: Tensor, bank_valid: Optional[Tensor]) -> Tensor:
+              temperature: float, valid: Tensor, bank_valid: Optional[Tensor],
+              mean_count: Optional[Callable[[Tensor], Tensor]]) -> Tensor:
     if query.shape[1] != bank.shape[2]:
         raise ValueError(f'the features are {query.shape[1]} wide and the memory bank '
                          f'{bank.shape[2]}: set bank.dim to the width of the embedding')
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
-    weight = class_balanced_weight(label, valid, bank.shape[0]).to(dtype)
+    weight = class_balanced_weight(label, valid, bank.shape[0], mean_count).to(dtype)
     label = label.masked_fill(~valid, 0)
     with torch.autocast(query.device.type, enabled=False):
         keys = F.normalize(bank.detach().to(dtype), dim=2)

@@ -1,12 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
 """Choosing pixels per class at fixed shapes: no loop over classes, no host synchronisation."""
-from typing import Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 
-def class_balanced_weight(label: Tensor, valid: Tensor, num_classes: int) -> Tensor:
+def class_balanced_weight(label: Tensor,
+                          valid: Tensor,
+                          num_classes: int,
+                          mean_count: Optional[Callable[[Tensor], Tensor]] = None) -> Tensor:
     """Weights whose sum over pixels is a mean per class, then a mean over the present classes.
 
     ``w_q = valid_q / (|C| * |S_c(q)|)`` with ``S_c`` the valid pixels of class ``c`` and ``C``
@@ -16,14 +19,19 @@ def class_balanced_weight(label: Tensor, valid: Tensor, num_classes: int) -> Ten
         label (Tensor): ``(N,)`` int64; anything where ``valid`` is False.
         valid (Tensor): ``(N,)`` bool.
         num_classes (int): ``K``; valid labels lie in ``[0, K)``.
+        mean_count (Callable, optional): Takes the ``(K,)`` counts to their mean over all
+            processes. The mean of the processes' weighted sums is then that of one process with
+            all their pixels. Defaults to None: one process.
 
     Returns:
         Tensor: ``(N,)`` float32.
     """
     label = label.masked_fill(~valid, 0)
     count = torch.zeros(num_classes, device=label.device).index_add_(0, label, valid.float())
+    if mean_count is not None:
+        count = mean_count(count)
     present = (count > 0).sum().clamp(min=1)
-    return valid / (count.clamp(min=1)[label] * present)
+    return valid / (torch.where(count > 0, count, 1)[label] * present)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..functional import downsample_nearest, high_level_contrast, low_level_contrast, pseudo_label
 from .member import PixelOutput
+from .ranks import mean_over_ranks
 
 CONFIDENCES = ('teacher', 'student')
 BANK_SCORES = ('probability', 'logit')
@@ -121,7 +122,7 @@ class CrossContrast(nn.Module):
         known = (label >= 0) & (label < bank.num_classes)
         return high_level_contrast(query, torch.cat([label, target]), bank.features,
                                    self.temperature_high, torch.cat([known, confident]),
-                                   bank.filled)
+                                   bank.filled, mean_over_ranks)
 
     def _low(self, i: int, outputs: Sequence[PixelOutput], own: Sequence[Target],
              uncertain: Tensor) -> Tensor:
@@ -139,7 +140,8 @@ class CrossContrast(nn.Module):
         return low_level_contrast(_rows(outputs[i].embedding), _rows(outputs[peer].embedding),
                                   label, torch.cat([bank.features for bank in banks], dim=1),
                                   self.temperature_low, valid,
-                                  torch.cat([bank.filled for bank in banks], dim=1))
+                                  torch.cat([bank.filled for bank in banks], dim=1),
+                                  mean_over_ranks)
 
     @torch.no_grad()
     def remember(self, outputs: Sequence[PixelOutput], label: Tensor) -> None:

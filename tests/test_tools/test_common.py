@@ -8,6 +8,7 @@ from pickle import UnpicklingError
 from types import ModuleType
 
 import pytest
+import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
@@ -83,8 +84,9 @@ def test_resume_from_latest_or_named_checkpoint(train, tmp_path: Path):
         return cfg.resume, cfg.load_from
 
     assert resumed('auto') == (False, 'weights.pth')  # the first start of a job that is requeued
-    (tmp_path / 'last_checkpoint').write_text('iter_3.pth')
-    assert resumed('auto') == (True, 'iter_3.pth')
+    torch.save({}, tmp_path / 'iter_3.pth')
+    (tmp_path / 'last_checkpoint').write_text('work_dirs/elsewhere/iter_3.pth')
+    assert resumed('auto') == (True, str(tmp_path / 'iter_3.pth'))
     (tmp_path / 'iter_1.pth').touch()
     assert resumed(str(tmp_path / 'iter_1.pth')) == (True, str(tmp_path / 'iter_1.pth'))
     with pytest.raises(FileNotFoundError, match='absent.pth'):

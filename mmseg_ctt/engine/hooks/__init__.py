@@ -1,6 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
+from .guard_hook import GuardHook
+from .preemption_hook import PreemptionHook
 from .pseudo_label_hook import PseudoLabelHook
 from .queue_warmup_hook import QueueWarmupHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 from .teacher_ema_hook import TeacherEMAHook
 
-__all__ = ['PseudoLabelHook', 'QueueWarmupHook', 'TeacherEMAHook']
+__all__ = [
+    'GuardHook', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook', 'SafeCheckpointHook',
+    'TeacherEMAHook'
+]

@@ -19,7 +19,6 @@ The teachers follow the students in :class:`TeacherEMAHook`, after each optimise
 from typing import Dict, List, Optional, Sequence
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -27,6 +26,7 @@ from torch import Tensor
 from ...functional import confident_fraction_cross_entropy, pseudo_label
 from ..cross_contrast import CrossContrast, Target
 from ..member import PixelOutput, supervised_losses
+from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
 
@@ -144,7 +144,7 @@ class CrossTeacherTraining(SemiSegmentor):
         logits = torch.nn.functional.interpolate(
             logits.float(), targets[0][0].shape[1:], mode='bilinear',
             align_corners=self.align_corners)
-        fractions = [_global_mean((confidence >= self.confident).float().mean())
+        fractions = [mean_over_ranks((confidence >= self.confident).float().mean())
                      for _, confidence in targets]
         values = [confident_fraction_cross_entropy(logits, label, confidence, fraction=fraction)
                   for (label, confidence), fraction in zip(targets, fractions)]
@@ -186,9 +186,3 @@ def _surest(targets: Sequence[Target]) -> Target:
     label = torch.stack([one[0] for one in targets])
     confidence, best = torch.stack([one[1] for one in targets]).max(dim=0)
     return label.gather(0, best.unsqueeze(0)).squeeze(0), confidence
-
-
-def _global_mean(value: Tensor) -> Tensor:
-    if get_world_size() > 1:
-        all_reduce(value, op='mean')
-    return value

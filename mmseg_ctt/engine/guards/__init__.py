@@ -1,0 +1,8 @@
+# Copyright (c) mmseg_ctt contributors.
+from .duplicates import duplicate_images, same_content
+from .signs import confident_share, empty_queues, not_finite, teacher_below_student
+
+__all__ = [
+    'confident_share', 'duplicate_images', 'empty_queues', 'not_finite', 'same_content',
+    'teacher_below_student'
+]

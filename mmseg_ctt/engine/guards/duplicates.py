@@ -1,0 +1,56 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Images that are in two sets under different names."""
+import hashlib
+import os
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from torch.utils.data import Dataset
+
+
+def same_content(first: Sequence[str], second: Sequence[str]) -> List[Tuple[str, str]]:
+    """Pairs of files, one of each list, that are equal byte by byte.
+
+    Only files whose length occurs in both lists are read.
+
+    Args:
+        first (Sequence[str]): Paths; what is no local file is left out.
+        second (Sequence[str]): Paths.
+
+    Returns:
+        list[tuple[str, str]]: For each such file of ``second`` one of ``first`` and itself.
+    """
+    sizes = [_sizes(paths) for paths in (first, second)]
+    common = set(sizes[0].values()) & set(sizes[1].values())
+    known = {_digest(path): path for path, size in sizes[0].items() if size in common}
+    others = ((path, _digest(path)) for path, size in sizes[1].items() if size in common)
+    return [(known[digest], path) for path, digest in others if digest in known]
+
+
+def duplicate_images(dataset: Dataset) -> Optional[str]:
+    """Whether unlabelled images have the content of labelled ones.
+
+    Args:
+        dataset (LabeledUnlabeledDataset): Any other data set passes.
+
+    Returns:
+        str | None: One line for the log.
+    """
+    sets = getattr(dataset, 'labeled', None), getattr(dataset, 'unlabeled', None)
+    if None in sets:
+        return None
+    pairs = same_content(*([one.get_data_info(i)['img_path'] for i in range(len(one))]
+                           for one in sets))
+    if not pairs:
+        return None
+    return (f'{len(pairs)} unlabelled images have the content of a labelled one, such as '
+            f'{pairs[0][1]} and {pairs[0][0]}: take them off the unlabelled list, the model knows '
+            'their labels')
+
+
+def _sizes(paths: Sequence[str]) -> Dict[str, int]:
+    return {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
+
+
+def _digest(path: str) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()

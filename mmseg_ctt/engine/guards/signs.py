@@ -1,0 +1,76 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Signs that a run goes wrong, from logged numbers: one line with what to do, or None."""
+import math
+from typing import Mapping, Optional, Sequence
+
+
+def not_finite(values: Mapping[str, float]) -> Optional[str]:
+    """Which of the logged values are infinite or not a number.
+
+    Args:
+        values (Mapping[str, float]): By name.
+    """
+    bad = [f'{name}={value}' for name, value in values.items() if not math.isfinite(value)]
+    if not bad:
+        return None
+    return (f'{", ".join(bad)}: lower optim_wrapper.optimizer.lr, or limit the gradients with '
+            'optim_wrapper.clip_grad=dict(max_norm=10)')
+
+
+def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int) -> Optional[str]:
+    """Teachers worse than their students in each of the last ``times`` validations.
+
+    Args:
+        scores (Mapping[str, Sequence[float]]): Of ``student{i}`` and ``teacher{i}``, oldest
+            first.
+        times (int): Validations.
+    """
+    lagging = []
+    for teacher in scores:
+        student = teacher.replace('teacher', 'student')
+        if teacher == student or student not in scores:
+            continue
+        pairs = list(zip(scores[teacher], scores[student]))[-times:]
+        if len(pairs) == times and all(one < other for one, other in pairs):
+            lagging.append(f'{teacher} {pairs[-1][0]:.2f} < {pairs[-1][1]:.2f}')
+    if not lagging:
+        return None
+    return (f'teachers worse than their students in {times} validations ({", ".join(lagging)}): '
+            'let them follow faster with a lower TeacherEMAHook.alpha, and see that '
+            'TeacherEMAHook.buffers fits model.teacher_mode')
+
+
+def confident_share(shares: Mapping[str, float], window: int, margin: float) -> Optional[str]:
+    """Students that learn from no pseudo-label, or from every one.
+
+    Args:
+        shares (Mapping[str, float]): Mean share of confident pixels by name.
+        window (int): Iterations that the means are over.
+        margin (float): Distance from 0 or 1 that counts as being there.
+    """
+    none = [name for name, share in shares.items() if share <= margin]
+    if none:
+        return (f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
+                'unlabelled images teach nothing: lower model.confident, train longer, or see '
+                'model.teacher_mode')
+    every = [name for name, share in shares.items() if share >= 1 - margin]
+    if every:
+        return (f'{", ".join(every)}: (almost) every pixel was confident in {window} iterations, '
+                'wrong ones too: raise model.confident, and look at the pseudo-labels')
+    return None
+
+
+def empty_queues(fill: Sequence[float], classes: Sequence[str], iteration: int) -> Optional[str]:
+    """Classes whose queue holds nothing.
+
+    Args:
+        fill (Sequence[float]): Filled share of the emptiest queue of each class.
+        classes (Sequence[str]): Names.
+        iteration (int): Iterations so far.
+    """
+    empty = [str(name) for name, share in zip(classes, fill) if share == 0]
+    if not empty:
+        return None
+    return (f'after {iteration} iterations no pixel of {", ".join(empty)} was classified rightly '
+            'by some teacher, so the contrast knows nothing of it: see that labelled images show '
+            'it, and set QueueWarmupHook.start_iter so that the contrast does not wait')

@@ -1,0 +1,129 @@
+# Copyright (c) mmseg_ctt contributors.
+import logging
+from pathlib import Path
+from typing import Optional, Set
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ..checkpoint import POINTER
+from ..guards import (
+    confident_share,
+    duplicate_images,
+    empty_queues,
+    not_finite,
+    teacher_below_student,
+)
+
+
+@HOOKS.register_module()
+class GuardHook(Hook):
+    """Says in one plain line of the log that a run goes wrong, and what to do.
+
+    A loss or a weight that is not finite ends the run before anything is saved; the rest are
+    warnings, said once and again if they return. Nothing is read from the device but the numbers
+    that mmengine reads for its log, and the queues every ``queues`` iterations.
+
+    Args:
+        finite (bool): End at a loss that is not finite. Defaults to True.
+        validations (int): Warn of a teacher worse than its student in so many validations
+            running; 0 never. Defaults to 3.
+        metric (str): Score they are compared by. Defaults to 'mIoU'.
+        confident (int): Warn where the share of confident pixels was 0 or 1 over so many
+            iterations; 0 never, at most ``SafeCheckpointHook.history``. Defaults to 500.
+        queues (int): Warn of queues empty after so many iterations; 0 never. Defaults to 1000.
+        duplicates (bool): Warn at the start of unlabelled images that have the content of
+            labelled ones. Defaults to True.
+
+    Raises:
+        ValueError: If a number is negative; in training, if a loss or weight is not finite.
+    """
+    MARGIN = 1e-3  # of a share from 0 or 1
+
+    def __init__(self, finite: bool = True, validations: int = 3, metric: str = 'mIoU',
+                 confident: int = 500, queues: int = 1000, duplicates: bool = True) -> None:
+        for name, value in dict(validations=validations, confident=confident,
+                                queues=queues).items():
+            if value < 0:
+                raise ValueError(f'GuardHook.{name} must not be negative, got {value}')
+        self.finite, self.duplicates, self.metric = finite, duplicates, metric
+        self.validations, self.confident, self.queues = validations, confident, queues
+        self.said: Set[str] = set()
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the contents of labelled and unlabelled images."""
+        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.duplicates and is_main_process():
+            dataset = runner.train_loop.dataloader.dataset
+            self._say(runner, 'duplicates', duplicate_images(dataset))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        """Look at the numbers of the iteration, which mmengine has read already."""
+        hub, done = runner.message_hub, runner.iter + 1
+        if self.finite:
+            self._stop_if_not_finite(runner, done, outputs or {})
+        if self.confident and done % self.confident == 0 and getattr(self.model, 'confident', 0):
+            shares = {name[len('train/'):]: float(buffer.mean(self.confident))
+                      for name, buffer in hub.log_scalars.items() if name.endswith('.confident')}
+            self._say(runner, 'confident', confident_share(shares, self.confident, self.MARGIN))
+        if self.queues and done % self.queues == 0:
+            self._look_at_queues(runner, done)
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Compare teachers with their students."""
+        ending = f'/{self.metric}'
+        scores = {name[len('val/'):-len(ending)]: buffer.data[0].tolist()
+                  for name, buffer in runner.message_hub.log_scalars.items()
+                  if name.startswith('val/') and name.endswith(ending)}
+        if self.validations:
+            self._say(runner, 'teacher', teacher_below_student(scores, self.validations))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to save weights that are not finite."""
+        if not self.finite:
+            return
+        for name, value in checkpoint['state_dict'].items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(f'{name} is not finite and is not saved; '
+                                 + _last_good(runner)
+                                 + '. Lower optim_wrapper.optimizer.lr, or set optim_wrapper.'
+                                 'clip_grad=dict(max_norm=10)')
+
+    def _stop_if_not_finite(self, runner: Runner, done: int, outputs: dict) -> None:
+        hub = runner.message_hub
+        values = {name: float(hub.get_scalar(f'train/{name}').current())
+                  for name in outputs if f'train/{name}' in hub.log_scalars and 'loss' in name}
+        line = not_finite(values)
+        if line is not None:
+            raise ValueError(f'the loss of iteration {done} is not finite, training ends; '
+                             f'{_last_good(runner)}. {line}')
+
+    def _look_at_queues(self, runner: Runner, done: int) -> None:
+        contrast = getattr(self.model, 'contrast', None)
+        if contrast is None:
+            return
+        fill = contrast.fill().min(dim=0).values.tolist()
+        dataset = runner.train_loop.dataloader.dataset
+        classes = dataset.metainfo.get('classes') or range(len(fill))
+        self._say(runner, 'queues', empty_queues(fill, classes, done))
+
+    def _say(self, runner: Runner, sign: str, line: Optional[str]) -> None:
+        """Log a line once, and once more where it had ceased to hold."""
+        if line is None:
+            self.said.discard(sign)
+        elif sign not in self.said:
+            self.said.add(sign)
+            runner.logger.log(logging.WARNING, line)
+
+
+def _last_good(runner: Runner) -> str:
+    """What there is to go on from."""
+    pointer = Path(runner.work_dir, POINTER)
+    if not pointer.is_file():
+        return 'nothing was saved before'
+    return f'the last good checkpoint is {pointer.read_text()}'

@@ -1,0 +1,167 @@
+# Copyright (c) mmseg_ctt contributors.
+import os.path as osp
+from collections import deque
+from pathlib import Path
+from typing import List
+
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from mmseg.registry import HOOKS
+
+from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
+from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's checkpoints, made to survive a kill at any moment and a full disk.
+
+    - A file is written aside, flushed and renamed, ``last_checkpoint`` after it, and an outdated
+      checkpoint is removed last. mmengine removes first and writes in place.
+    - With gradient accumulation a checkpoint waits for the optimiser's next step, so that there
+      are no gradients to lose.
+    - A checkpoint of another model is refused. mmengine loads what fits and goes on.
+    - ``resume=True`` without a file goes on from the newest checkpoint that is whole.
+    - The log's history in a checkpoint is bounded; mmengine's grows with every iteration.
+
+    Args:
+        interval (int): Iterations (epochs with ``by_epoch``) between checkpoints. Defaults to -1:
+            the last only.
+        by_epoch (bool): Defaults to False.
+        history (int): Values kept of each logged quantity. A log window that is longer, such as
+            ``'global'`` in ``log_processor.custom_cfg``, sees these only. Defaults to 1000.
+        **kwargs: Of :class:`mmengine.hooks.CheckpointHook`. ``backend_args`` of another file
+            system are passed on, and writing is then as safe as that backend.
+
+    Raises:
+        ValueError: If ``history`` is not positive, or what is to be loaded is broken or of
+            another model.
+        OSError: When saving, if the file cannot be written; older ones are intact.
+    """
+
+    def __init__(self, interval: int = -1, by_epoch: bool = False, history: int = 1000,
+                 **kwargs) -> None:
+        super().__init__(interval, by_epoch, **kwargs)
+        if history < 1:
+            raise ValueError(f'SafeCheckpointHook.history must be positive, got {history}')
+        self.history = history
+        self.due = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose what to go on from where no file is named; refuse a named one that is broken."""
+        if is_main_process():
+            if runner._resume and runner._load_from is None:
+                runner._load_from = find_whole_checkpoint(runner.work_dir)
+            elif runner._load_from is not None:
+                refuse_broken(runner._load_from)
+        chosen = [runner._resume, runner._load_from]
+        broadcast_object_list(chosen)  # nodes may see a shared file system differently
+        runner._resume, runner._load_from = chosen
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse the checkpoint of another model."""
+        training = isinstance(runner._train_loop, BaseLoop)
+        purpose = 'test' if not training else 'resume' if runner._resume else 'start'
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        refuse_misfit(runner._load_from, checkpoint, model, purpose)
+
+    def before_train(self, runner: Runner) -> None:
+        """Set the folder and remove what a kill left half written."""
+        folder = self.out_dir or runner.work_dir
+        if '://' not in str(folder) and not (self.backend_args or self.file_client_args):
+            self.backend_args = dict(backend=BACKEND)
+        super().before_train(runner)
+        if is_main_process() and osp.isdir(self.out_dir):
+            for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL}'):
+                partial.unlink()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
+                         outputs=None) -> None:
+        """Save at the interval and at the end, once the optimiser has made its step."""
+        if self.by_epoch:
+            return
+        self.due |= self.every_n_train_iters(runner, self.interval, self.save_begin)
+        self.due |= self.save_last and self.is_last_train_iter(runner)
+        if self.due and runner.optim_wrapper.should_update():
+            runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
+            self._save_checkpoint(runner)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        self.due = not runner.optim_wrapper.should_update()
+        if self.due:  # asked for by a new best score, between two steps of the optimiser
+            return
+        hub, name = runner.message_hub, self.filename_tmpl.format(step)
+        outdated = self._keep(hub, step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        hub.update_info('last_ckpt', self.last_ckpt)
+        bound_history(hub, self.history)
+        runner.save_checkpoint(
+            self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+            backend_args=self.backend_args, **self.args)
+        if is_main_process():
+            write_whole(osp.join(runner.work_dir, POINTER), self.last_ckpt.encode())
+        self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+                     for old in outdated)
+        if self.max_keep_ckpts > 0:
+            hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    def _keep(self, hub: MessageHub, step: int) -> List[int]:
+        """Note a new checkpoint; returns those to be removed once it is written.
+
+        They stay on the list that is saved with it: mmengine removes what is too much on it when
+        a run is resumed, which makes up for a kill before the removal.
+        """
+        if self.max_keep_ckpts <= 0:
+            return []
+        steps = [*(old for old in self.keep_ckpt_ids if old != step), step]
+        hub.update_info('keep_ckpt_ids', steps)
+        self.keep_ckpt_ids = deque(steps[-self.max_keep_ckpts:], self.max_keep_ckpts)
+        return steps[:-self.max_keep_ckpts]
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """As mmengine, but the old best is removed after the new one is written."""
+        if not self.save_best:
+            return
+        before = self._best()
+        self._set_best(dict.fromkeys(before))
+        super()._save_best_checkpoint(runner, metrics)
+        after = self._best()
+        self._remove(path for key, path in before.items()
+                     if path and after.get(key) not in (None, path))
+        self._set_best({key: path or before.get(key) for key, path in after.items()})
+
+    def _best(self) -> dict:
+        if len(self.key_indicators) == 1:
+            return {'only': self.best_ckpt_path}
+        return dict(self.best_ckpt_path_dict)
+
+    def _set_best(self, paths: dict) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths['only']
+        else:
+            self.best_ckpt_path_dict = paths
+
+    @master_only
+    def _remove(self, paths) -> None:
+        for path in paths:
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+
+
+def bound_history(hub: MessageHub, length: int) -> None:
+    """Keep the last values of every logged quantity.
+
+    mmengine keeps a million, copies them at every update and writes them all to checkpoints.
+
+    Args:
+        hub (MessageHub): Changed in place.
+        length (int): Values to keep.
+    """
+    for buffer in hub.log_scalars.values():
+        buffer.max_length = length  # cut at its next update

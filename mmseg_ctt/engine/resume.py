@@ -1,0 +1,149 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Which checkpoint a run goes on from, and whether it can."""
+import logging
+import os
+import os.path as osp
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Dict, Iterator, Mapping, Optional
+
+import torch
+import torch.nn as nn
+from mmengine.logging import print_log
+
+from .checkpoint import POINTER
+
+NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+
+
+def defect(path: str) -> Optional[str]:
+    """What is wrong with a checkpoint file; None if it is whole. Reads all of it.
+
+    Args:
+        path (str): File that ``torch.save`` wrote in its usual (zip) format, in which every
+            part carries a check sum.
+    """
+    if not osp.isfile(path):
+        return 'is missing'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError,
+            NotImplementedError):  # what zipfile raises for bytes that are no such file
+        return f'is truncated or damaged ({os.path.getsize(path)} bytes)'
+    return None if damaged is None else f'is damaged (check sum of {damaged})'
+
+
+def refuse_broken(path: str) -> None:
+    """Say in one line what torch would say in many when it loads a broken file.
+
+    Args:
+        path (str): What a run loads; what is not local or not in torch's zip format passes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, truncated or damaged.
+    """
+    if '://' in path:
+        return
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'the checkpoint {path} does not exist')
+    with open(path, 'rb') as file:
+        start = file.read(2)
+    wrong = defect(path) if start in (b'', b'PK') else None
+    if wrong is not None:
+        raise ValueError(f'the checkpoint {path} {wrong}: name another, or give --resume no value '
+                         'to go on from the newest that is whole')
+
+
+def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str) -> None:
+    """Refuse a checkpoint of another model, of which mmengine loads what fits and goes on.
+
+    Args:
+        path (str): Named in the message.
+        checkpoint (Mapping): As loaded, a bare ``state_dict`` or one with more around it.
+        model (nn.Module): That it is for.
+        purpose (str): ``'resume'``: the whole state must fit, and the optimiser's be there;
+            ``'test'``: all weights must fit; ``'start'``: some must.
+
+    Raises:
+        ValueError: If it does not fit; names the first entries that do not.
+    """
+    inner = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(inner, Mapping):
+        raise ValueError(f'{path} is no checkpoint: it holds no state_dict')
+    if purpose == 'resume' and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
+        raise ValueError(f'the checkpoint {path} holds weights only and cannot be resumed: start '
+                         'from it with --cfg-options load_from=..., without --resume')
+    state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
+    own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
+    misfits = [name for name, value in own.items()
+               if getattr(state.get(name), 'shape', None) != value.shape]
+    if not misfits or (purpose == 'start' and len(misfits) < len(own)):
+        return
+    shown = '; '.join(f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
+                      for name in misfits[:2])
+    raise ValueError(f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
+                     f'entries do not fit ({shown}). Take the config it was trained with')
+
+
+def _shape(value: Optional[torch.Tensor]) -> str:
+    return 'absent' if value is None else str(tuple(getattr(value, 'shape', ())))
+
+
+def find_whole_checkpoint(work_dir: str) -> Optional[str]:
+    """The newest checkpoint to go on from: that of ``last_checkpoint``, else one before it.
+
+    Every checkpoint that is passed over is reported in the log.
+
+    Args:
+        work_dir (str): Work dir of the interrupted run.
+
+    Returns:
+        str | None: Its path; None if the run has saved nothing yet.
+
+    Raises:
+        ValueError: If there are checkpoints and none is whole.
+    """
+    broken: Dict[str, str] = {}
+    for path in _newest_first(work_dir):
+        wrong = defect(path)
+        if wrong is None:
+            if broken:
+                print_log(f'going on from {path}, the newest whole checkpoint', 'current',
+                          logging.WARNING)
+            return path
+        broken[path] = wrong
+        print_log(f'the checkpoint {path} {wrong} and is not used', 'current', logging.WARNING)
+    if broken:
+        raise ValueError(f'no checkpoint in {work_dir} is whole ('
+                         + '; '.join(f'{osp.basename(p)} {wrong}' for p, wrong in broken.items())
+                         + f'): remove {osp.join(work_dir, POINTER)} and these files to begin '
+                         'again, or name another checkpoint with --resume')
+    return None
+
+
+def _newest_first(work_dir: str) -> Iterator[str]:
+    """The file ``last_checkpoint`` names, then those before it by falling number."""
+    newest, folder, limit = _pointed_at(work_dir), work_dir, float('inf')
+    if newest is not None:
+        yield newest
+        folder = osp.dirname(newest)
+        match = NUMBERED.fullmatch(osp.basename(newest))
+        limit = int(match[1]) if match else limit
+    files = os.listdir(folder) if osp.isdir(folder) else []
+    numbers = {int(match[1]): name for name in files if (match := NUMBERED.fullmatch(name))}
+    for number in sorted(numbers, reverse=True):
+        if number < limit:
+            yield osp.join(folder, numbers[number])
+
+
+def _pointed_at(work_dir: str) -> Optional[str]:
+    pointer = Path(work_dir, POINTER)
+    path = pointer.read_text().strip() if pointer.is_file() else ''
+    beside = osp.join(work_dir, osp.basename(path))
+    if path and not osp.isfile(path) and osp.isfile(beside):
+        return beside  # the work dir was moved, or the run started in another directory
+    return path or None

@@ -1,0 +1,106 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A run that goes on with another number of ranks, with exactly the next samples."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from ranks import on_ranks, rank_runner
+from toy_data import toy_config, write_toy_data
+
+from mmseg_ctt.engine.hooks import safe_checkpoint_hook  # noqa: F401
+
+
+class Seen(Hook):
+    """Name, draw number and pixels of each sample of each iteration."""
+
+    def __init__(self):
+        self.samples = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.samples[runner.iter + 1] = [
+            (sample.draw[1], Path(sample.img_path).stem, image.numpy().tobytes())
+            for sample, image in zip(data_batch['data_samples'], data_batch['inputs'])]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+def settings(iterations):
+    return dict(
+        resume=True, default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=1)),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100))
+
+
+def stage(root, work, ranks, iterations, batch, workers):
+    """Go on to an iteration; the samples of all ranks together, by iteration."""
+    changes = settings(iterations)
+
+    def train(runner):
+        runner._train_dataloader.update(batch_size=batch, num_workers=workers)
+        seen = Seen()
+        runner.register_hook(seen)
+        runner.train()
+        return seen.samples
+
+    if ranks == 1:
+        parts = [train(Runner.from_cfg(toy_config(root, work, **changes)))]
+    else:
+        parts = on_ranks(lambda rank: train(rank_runner(root, work, **changes)), ranks)
+    return {number: sorted(sum((part[number] for part in parts), [])) for number in parts[0]}
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('batches', [(4, 2, 4), (4, 4, 4)])  # of a rank
+def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
+    work, seen = tmp_path / 'work', {}
+    for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
+        made = stage(root, work, ranks, iterations, batch, workers)
+        assert sorted(made) == list(range(iterations - 2, iterations + 1))
+        seen.update(made)
+    alone = stage(root, tmp_path / 'alone', 1, 12, 4, 0)
+    order = [sample for number in sorted(alone) for sample in alone[number]]
+    together = [sample for number in sorted(seen) for sample in seen[number]]
+    assert [sample[0] for sample in together] == list(range(len(together)))
+    assert together == order[:len(together)]  # the same images, cut and coloured alike
+    assert len(together) == (36 if batches[1] == 2 else 48)
+    if batches[1] == 2:  # the global batch was 4 throughout
+        assert all(seen[number] == alone[number] for number in seen)
+
+
+def test_state_of_a_rank_checkpoint_is_complete(root, tmp_path):
+    """What two ranks saved is taken up by one, and the other way round."""
+    work = tmp_path / 'work'
+    stage(root, work, 2, 3, 4, 0)
+    saved = torch.load(work / 'iter_3.pth')
+    runner = Runner.from_cfg(toy_config(root, work, **settings(3)))
+    runner.call_hook('before_run')
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    runner.load_or_resume()
+    assert runner.iter == 3
+    state = runner.model.state_dict()
+    assert state.keys() == saved['state_dict'].keys()
+    assert all(torch.equal(value, state[name]) for name, value in saved['state_dict'].items())
+    assert saved['state_dict']['contrast.banks.0.count'].sum() > 0
+
+
+def test_all_ranks_take_the_file_that_the_first_chooses(root, tmp_path):
+    """A shared file system may show the newest checkpoint to one node and not yet to another."""
+    work = tmp_path / 'work'
+    stage(root, work, 1, 3, 4, 0)
+
+    def body(rank):
+        runner = rank_runner(root, work, **settings(5))
+        if rank == 1:  # what its tools/train.py has found
+            runner._resume, runner._load_from = False, None
+        seen = Seen()
+        runner.register_hook(seen)
+        runner.train()
+        return sorted(seen.samples)
+
+    assert on_ranks(body) == [[4, 5], [4, 5]]

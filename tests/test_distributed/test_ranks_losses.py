@@ -1,0 +1,83 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Losses on two ranks, averaged as DDP averages gradients, against one process with all images."""
+import pytest
+import torch
+from ranks import on_ranks
+from toy import NUM_CLASSES, ready_model
+
+from mmseg_ctt.models.member import PixelOutput
+
+SIDE, WIDTH = 8, 8
+
+
+def outputs(images, seed):
+    """Logits and embeddings of each student, to be differentiated."""
+    g = torch.Generator().manual_seed(seed)
+    return [PixelOutput(logits=2 * torch.randn(images, NUM_CLASSES, SIDE, SIDE, generator=g),
+                        embedding=torch.randn(images, WIDTH, SIDE, SIDE, generator=g),
+                        features=[])
+            for _ in range(2)]
+
+
+def everything(case):
+    """Two labelled and two unlabelled images, and what they are taught; the halves are ranks."""
+    g = torch.Generator().manual_seed(1)
+    label = torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g)
+    target = torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g)
+    confidence = torch.rand(4, SIDE, SIDE, generator=g)
+    if case == 'a class on one rank only':
+        label[:2], target[:2] = label[:2] % 2, target[:2] % 2
+    elif case == 'a rank without a confident pixel':
+        confidence[:2] = 0.1
+    elif case == 'a rank where all is confident':
+        confidence[2:] = 1.
+    elif case == 'nothing on a rank':
+        label[:2], confidence[:2] = 255, 0.1
+    return outputs(4, 2), outputs(4, 3), label, [(target, confidence)] * 2
+
+
+def part_of(value, rows):
+    """The rows of every tensor of a structure, as new leaves."""
+    if isinstance(value, PixelOutput):
+        return PixelOutput(*(part_of(tensor, rows) for tensor in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(part_of(one, rows) for one in value)
+    part = value[rows].clone()
+    return part.requires_grad_() if part.is_floating_point() and part.dim() == 4 else part
+
+
+def contrast(case, rows):
+    """Both terms of each student, and the gradient of all embeddings."""
+    model = ready_model(contrast=dict(threshold=0.5))
+    labeled, strong, label, targets = part_of(everything(case), rows)
+    terms = model.contrast(labeled, strong, label, targets)
+    values = torch.stack([term[name] for term in terms for name in ('high', 'low')])
+    values.sum().backward()
+    gradients = torch.cat([output.embedding.grad for output in (*labeled, *strong)], dim=1)
+    return values.detach(), gradients
+
+
+def teaching(case, rows):
+    """Eq 5 of a student, the share of confident pixels, and the gradient."""
+    model = ready_model(confident=0.5)
+    logits, _, _, targets = everything(case)
+    logits = part_of(logits[0].logits, rows)
+    terms = model._teach(0, logits, part_of(targets[:1], rows))
+    terms['student0.loss_ct'].backward()
+    return torch.stack([term.detach() for term in terms.values()]), logits.grad
+
+
+CASES = ('usual', 'a class on one rank only', 'a rank without a confident pixel',
+         'a rank where all is confident', 'nothing on a rank')
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('losses', [contrast, teaching])
+def test_as_one_process_with_the_double_batch(losses, case):
+    alone, slope = losses(case, slice(0, 4))
+    ranks = on_ranks(lambda rank: losses(case, slice(2 * rank, 2 * rank + 2)))
+    mean = (ranks[0][0] + ranks[1][0]) / 2
+    assert torch.allclose(mean, alone, rtol=1e-5, atol=1e-6)
+    together = torch.cat([ranks[0][1], ranks[1][1]]) / 2  # DDP's mean over the ranks
+    assert torch.allclose(together, slope, rtol=1e-4, atol=1e-7)
+    assert (alone > 0).all() and slope.abs().sum() > 0

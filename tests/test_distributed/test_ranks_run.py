@@ -1,0 +1,152 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A whole run on two ranks: what is equal on both, and what goes between them."""
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from ranks import Counted, on_ranks, rank_runner
+from toy import NUM_CLASSES
+from toy_data import toy_ctt, write_toy_data
+
+from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook  # noqa: F401
+
+SHARED = ('teachers.', 'students.', 'contrast', 'ema_updates')
+
+
+class Watch(Hook):
+    """Notes the keys of the losses, the collectives of an iteration and the state after it."""
+    priority = 'LOWEST'
+
+    def __init__(self, counted):
+        self.counted, self.keys, self.calls, self.states = counted, [], [], []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.counted.calls.clear()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.calls.append(dict(self.counted.calls))
+        self.keys.append(sorted(outputs))
+        self.states.append({name: value.clone()
+                            for name, value in runner.model.module.state_dict().items()})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+def run(root, work, iterations=5, start_iter=3, **changes):
+    def body(rank):
+        with Counted() as counted:
+            runner = rank_runner(root, work, train_cfg=dict(
+                type='ResumableTrainLoop', max_iters=iterations, val_interval=100), custom_hooks=[
+                    dict(type='TeacherEMAHook'),
+                    dict(type='QueueWarmupHook', start_iter=start_iter, interval=1)], **changes)
+            watch = Watch(counted)
+            runner.register_hook(watch)
+            runner.train()
+        return watch.keys, watch.calls, watch.states
+
+    return on_ranks(body)
+
+
+def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
+    (keys, _, first), (other_keys, _, second) = run(root, tmp_path / 'work')
+    assert keys == other_keys and all(one == keys[0] for one in keys)  # in every iteration
+    statistics = ('running_mean', 'running_var')  # of the local batch, unless SyncBN is used
+    for one, other in zip(first, second):
+        for name, value in one.items():
+            if name.startswith(SHARED) and not name.endswith(statistics):
+                assert torch.equal(value, other[name]), name
+    assert [bool(state['contrast_on']) for state in first] == [False, False, True, True, True]
+    assert first[-1]['contrast.banks.0.count'].sum() > 0
+    for i in (0, 1):
+        name = 'decode_head.conv_seg.weight'
+        assert not torch.equal(first[-1][f'teachers.{i}.{name}'], first[-1][f'students.{i}.{name}'])
+
+
+def test_what_goes_between_the_ranks(root, tmp_path):
+    """Per iteration one all_gather a bank, and means of a few numbers; DDP's own are not seen."""
+    for _, calls, _ in run(root, tmp_path / 'work'):
+        labeled = 2 * 2  # images of both ranks: what a class may gain
+        bank = ('all_gather', (NUM_CLASSES, min(labeled, 2), 8 + 2)), 2
+        share = ('all_reduce', ()), 2
+        assert calls[:3] == [dict([bank, share])] * 3
+        counts = ('all_reduce', (NUM_CLASSES, )), 4  # pixels a class, two terms of two students
+        assert calls[3:] == [dict([bank, share, counts])] * 2
+
+
+def test_preemption_compares_one_number_more(root, tmp_path):
+    def body(rank):
+        with Counted() as counted:
+            runner = rank_runner(root, tmp_path / 'work')
+            runner.register_hook(preemption_hook.PreemptionHook())
+            watch = Watch(counted)
+            runner.register_hook(watch)
+            before = counted.calls['all_reduce', ()]
+            runner.train()
+            return before, watch.calls
+
+    for _, calls in on_ranks(body):
+        assert [call['all_reduce', ()] for call in calls] == [3, 3]
+
+
+@pytest.mark.parametrize('case', ['a rank sees one class only', 'no pixel is confident',
+                                  'every pixel is confident'])
+def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
+    model = toy_ctt()
+    if case == 'no pixel is confident':
+        model.update(confident=1.1, contrast=dict(threshold=1.1))
+    elif case == 'every pixel is confident':
+        model.update(confident=0., contrast=dict(threshold=0.))
+
+    def body(rank):
+        if case == 'a rank sees one class only' and rank == 0:
+            from mmseg_ctt.models import CrossTeacherTraining
+            loss = CrossTeacherTraining.loss
+
+            def one_class(self, inputs, data_samples):
+                for sample in data_samples['labeled']:
+                    sample.gt_sem_seg.data.zero_()
+                return loss(self, inputs, data_samples)
+
+            CrossTeacherTraining.loss = one_class
+        runner = rank_runner(root, tmp_path / 'work', model=model, train_cfg=dict(
+            type='ResumableTrainLoop', max_iters=4, val_interval=100))
+        watch = Watch(Counted())
+        runner.register_hook(watch)
+        runner.train()
+        return watch.keys, watch.states[-1]
+
+    (keys, first), (other, second) = on_ranks(body)
+    assert keys == other and all(one == keys[0] for one in keys)
+    assert all(torch.equal(value, second[name]) for name, value in first.items()
+               if name.startswith('contrast'))
+    assert all(torch.isfinite(value).all() for value in first.values())
+
+
+@pytest.mark.parametrize('asked', [0, 1])
+def test_all_ranks_leave_with_the_one_that_is_asked(root, tmp_path, asked):
+    class Sender(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter + 1 == 2 and runner.rank == asked:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def body(rank):
+        runner = rank_runner(root, tmp_path / 'work', train_cfg=dict(
+            type='ResumableTrainLoop', max_iters=50, val_interval=100), default_hooks=dict(
+                checkpoint=dict(type='SafeCheckpointHook', interval=100),
+                preemption=dict(type='PreemptionHook')))
+        runner.register_hook(Sender())
+        try:
+            runner.train()
+        except SystemExit as left:
+            return left.code, runner.iter + 1
+
+    assert on_ranks(body) == [(75, 2), (75, 2)]
+    assert (tmp_path / 'work' / 'last_checkpoint').read_text().endswith('iter_2.pth')
+    state = torch.load(tmp_path / 'work' / 'iter_2.pth')
+    assert state['message_hub']['runtime_info']['draws'] == 16

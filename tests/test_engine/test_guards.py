@@ -1,0 +1,296 @@
+# Copyright (c) mmseg_ctt contributors.
+import logging
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from toy_data import (
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_config,
+    toy_ctt,
+    write_image,
+    write_lists,
+    write_toy_data,
+)
+
+from mmseg_ctt.engine.guards import (
+    confident_share,
+    empty_queues,
+    not_finite,
+    same_content,
+    teacher_below_student,
+)
+from mmseg_ctt.engine.hooks.guard_hook import GuardHook
+from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.models import CrossTeacherTraining
+
+NAN, INF = math.nan, math.inf
+
+
+# ---- the signs
+
+@pytest.mark.parametrize('values, words', [
+    (dict(loss=1., loss_ct=0.), None),
+    ({}, None),
+    (dict(loss=NAN, loss_ct=1.), ['loss=nan', 'optim_wrapper.optimizer.lr', 'clip_grad']),
+    (dict(loss=INF, loss_ct=-INF), ['loss=inf, loss_ct=-inf']),
+])
+def test_not_finite(values, words):
+    says(not_finite(values), words)
+
+
+@pytest.mark.parametrize('scores, words', [
+    (dict(student0=[1, 2, 3], teacher0=[0, 1, 2]), ['3 validations', 'teacher0 2.00 < 3.00',
+                                                    'TeacherEMAHook.alpha']),
+    (dict(student0=[9, 1, 2, 3], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 3.00']),
+    (dict(student0=[2, 3], teacher0=[1, 2]), None),
+    (dict(student0=[1, 2, 3], teacher0=[0, 2, 2]), None),  # equal once
+    (dict(student0=[1, 2, 3], teacher0=[2, 3, 4], student1=[3, 3, 3], teacher1=[1, 1, 1]),
+     ['(teacher1 1.00 < 3.00)']),
+    (dict(student0=[3, 3, 3], ensemble=[1, 1, 1]), None),
+    (dict(teacher0=[1, 1, 1]), None),
+    ({}, None),
+])
+def test_teacher_below_student(scores, words):
+    says(teacher_below_student(scores, 3), words)
+
+
+@pytest.mark.parametrize('shares, words', [
+    (dict(a=0.5, b=0.01), None),
+    (dict(a=0.5, b=0.), ['b: (almost) no pixel', '500 iterations', 'lower model.confident']),
+    (dict(a=0.0005, b=0.), ['a, b: (almost) no']),
+    (dict(a=0.9995, b=0.5), ['a: (almost) every', 'raise model.confident']),
+    ({}, None),
+])
+def test_confident_share(shares, words):
+    says(confident_share(shares, 500, 1e-3), words)
+
+
+@pytest.mark.parametrize('fill, words', [
+    ([1., .1, .5], None),
+    ([1., 0., .5], ['after 7 iterations', 'sky', 'QueueWarmupHook.start_iter']),
+    ([0., 0., .5], ['road, sky']),
+])
+def test_empty_queues(fill, words):
+    says(empty_queues(fill, ('road', 'sky', 'car'), 7), words)
+
+
+def says(line, words):
+    if words is None:
+        assert line is None
+    else:
+        assert all(word in line for word in words) and '\n' not in line, line
+
+
+def test_same_content(tmp_path):
+    def files(**content):
+        for name, data in content.items():
+            (tmp_path / name).write_bytes(data)
+        return [str(tmp_path / name) for name in content]
+
+    first = files(a=b'one', b=b'two', c=b'three')
+    second = files(d=b'two', e=b'six', f=b'three', g=b'four')
+    assert same_content(first, second) == [(first[1], second[0]), (first[2], second[2])]
+    assert same_content(first, [*second, 's3://bucket/one', str(tmp_path / 'absent')]) == (
+        same_content(first, second))
+    assert same_content([], second) == []
+
+
+def test_only_files_of_equal_length_are_read(tmp_path, monkeypatch):
+    for name, data in dict(a=b'1', b=b'22', c=b'22', d=b'333').items():
+        (tmp_path / name).write_bytes(data)
+    read, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, 'read_bytes', lambda path: read.append(path.name) or real(path))
+    same_content([str(tmp_path / 'a'), str(tmp_path / 'b')],
+                 [str(tmp_path / 'c'), str(tmp_path / 'd')])
+    assert read == ['b', 'c']
+
+
+# ---- in a run
+
+class Spoil(Hook):
+    """Changes the model before an iteration."""
+
+    def __init__(self, iteration, change):
+        self.iteration, self.change = iteration, change
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.iteration:
+            with torch.no_grad():
+                self.change(runner.model)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+@pytest.fixture
+def warnings(monkeypatch) -> list:
+    lines = []
+    log = logging.Logger.log
+
+    def note(self, level, message, *given, **more):
+        if level == logging.WARNING:
+            lines.append(message)
+        log(self, level, message, *given, **more)
+
+    monkeypatch.setattr(logging.Logger, 'log', note)
+    return lines
+
+
+def build(root, work, iterations=6, val_interval=100, model=None, **guards):
+    cfg = toy_config(root, work, model=model or toy_ctt(), train_cfg=dict(
+        type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval))
+    cfg.default_hooks.update(
+        checkpoint=dict(type='SafeCheckpointHook', interval=2, max_keep_ckpts=2),
+        guards=dict(type='GuardHook', **guards))
+    return Runner.from_cfg(cfg)
+
+
+def weights_to(value):
+    def change(model):
+        model.students[0].decode_head.conv_seg.weight.fill_(value)
+    return change
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(root, tmp_path):
+    runner = build(root, tmp_path / 'work')
+    runner.register_hook(Spoil(4, weights_to(NAN)))
+    with pytest.raises(ValueError) as error:
+        runner.train()
+    says(str(error.value), ['the loss of iteration 4 is not finite', 'iter_2.pth',
+                            'student0.decode.loss_ce=nan'])
+    assert 'student1.decode' not in str(error.value)
+    assert sorted(path.name for path in (tmp_path / 'work').glob('*.pth')) == ['iter_2.pth']
+    state = torch.load(tmp_path / 'work' / 'iter_2.pth')['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_before_the_first_checkpoint(root, tmp_path):
+    runner = build(root, tmp_path / 'work')
+    runner.register_hook(Spoil(1, weights_to(INF)))
+    with pytest.raises(ValueError, match='iteration 1 is not finite.*nothing was saved'):
+        runner.train()
+    assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+def test_weights_that_are_not_finite_are_not_saved(root, tmp_path):
+    """The loss of an iteration says nothing of the step that follows it."""
+    class SpoilStep(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter + 1 == 4:
+                with torch.no_grad():
+                    runner.model.students[1].backbone.stem.weight[0, 0, 0, 0] = NAN
+
+    runner = build(root, tmp_path / 'work')
+    runner.register_hook(SpoilStep())
+    with pytest.raises(ValueError, match='students.1.backbone.stem.weight is not finite and is '
+                                         'not saved; the last good checkpoint is .*iter_2.pth'):
+        runner.train()
+    assert sorted(path.name for path in (tmp_path / 'work').glob('*.pth')) == ['iter_2.pth']
+
+
+def test_switched_off(root, tmp_path):
+    runner = build(root, tmp_path / 'work', finite=False)
+    runner.register_hook(Spoil(3, weights_to(NAN)))
+    runner.train()
+    assert (tmp_path / 'work' / 'iter_6.pth').is_file()
+
+
+def test_a_sound_run_hears_nothing(root, tmp_path, warnings):
+    build(root, tmp_path / 'work', queues=0, confident=0).train()
+    assert not [line for line in warnings if 'pixel' in line or 'teacher' in line]
+
+
+def test_nothing_is_read_from_the_device(root, tmp_path, monkeypatch):
+    """All but every `queues` iterations: a read would have to go through one of these."""
+    runner = build(root, tmp_path / 'work', queues=4, confident=1)
+    hook, = [hook for hook in runner.hooks if isinstance(hook, GuardHook)]
+    looked, inside = [], [False]
+    for name in ('item', 'tolist', '__float__', '__bool__', '__int__', 'cpu', 'numpy'):
+        real = getattr(torch.Tensor, name)
+
+        def read(self, *given, real=real, **more):
+            if inside[0]:
+                looked.append(runner.iter + 1)
+            return real(self, *given, **more)
+
+        monkeypatch.setattr(torch.Tensor, name, read)
+    look = hook.after_train_iter
+
+    def watched(*given, **more):
+        inside[0] = True
+        look(*given, **more)
+        inside[0] = False
+
+    hook.after_train_iter = watched
+    runner.train()
+    assert set(looked) == {4}
+
+
+def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch):
+    """Said once although it holds for three validations, and again after it had ceased."""
+    runner = build(root, tmp_path / 'work', iterations=7, val_interval=1, validations=2)
+    teacher = iter([9., 1., 1., 1., 9., 1., 1.])
+
+    def scored(loop):
+        score = next(teacher)
+        metrics = {'student0/mIoU': 5., 'teacher0/mIoU': score, 'mIoU': score}
+        loop.runner.call_hook('before_val')
+        loop.runner.call_hook('after_val_epoch', metrics=metrics)
+        loop.runner.call_hook('after_val')
+
+    monkeypatch.setattr('mmseg_ctt.engine.MemberValLoop.run', scored)
+    runner.train()
+    lines = [line for line in warnings if 'worse than their students' in line]
+    assert len(lines) == 2 and '2 validations (teacher0 1.00 < 5.00)' in lines[0]
+
+
+@pytest.mark.parametrize('confident, word', [(0.99, 'no pixel'), (0.01, 'every pixel'), (0, None)])
+def test_confident_share_in_a_run(root, tmp_path, warnings, confident, word):
+    model = toy_ctt()
+    model['confident'] = confident
+    build(root, tmp_path / 'work', model=model, confident=2).train()
+    lines = [line for line in warnings if 'confident' in line]
+    assert len(lines) == (word is not None)
+    if word:
+        says(lines[0], ['student0.confident, student1.confident', word, '2 iterations'])
+
+
+def test_empty_queue_in_a_run(root, tmp_path, warnings, monkeypatch):
+    push = torch.no_grad()(lambda self, outputs, label: [
+        bank.count.copy_(torch.tensor([2, 0, 1, 2])) for bank in self.banks])
+    monkeypatch.setattr('mmseg_ctt.models.cross_contrast.CrossContrast.remember', push)
+    build(root, tmp_path / 'work', queues=2).train()
+    lines = [line for line in warnings if 'classified rightly' in line]
+    assert len(lines) == 1
+    says(lines[0], ['after 2 iterations no pixel of class1 was'])
+
+
+@pytest.mark.parametrize('duplicates', [True, False])
+def test_same_content_in_both_lists(root, tmp_path, warnings, duplicates, monkeypatch):
+    write_image(root / 'img' / 'copy.jpg', seed=1)  # that of l1
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'copy'))
+
+    def begin(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CrossTeacherTraining, 'loss', begin)
+    with pytest.raises(KeyboardInterrupt):
+        build(root, tmp_path / 'work', duplicates=duplicates).train()
+    lines = [line for line in warnings if 'have the content' in line]
+    assert len(lines) == duplicates
+    if duplicates:
+        says(lines[0], ['1 unlabelled images', 'img/copy.jpg', 'img/l1.jpg', 'unlabelled list'])
+
+
+@pytest.mark.parametrize('name', ['validations', 'confident', 'queues'])
+def test_bad_settings(name):
+    with pytest.raises(ValueError, match=f'GuardHook.{name}'):
+        GuardHook(**{name: -1})

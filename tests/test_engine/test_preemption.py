@@ -1,0 +1,203 @@
+# Copyright (c) mmseg_ctt contributors.
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from toy_data import toy_config, write_toy_data
+
+from mmseg_ctt.engine.hooks.preemption_hook import PreemptionHook
+from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+class Sender(Hook):
+    """Sends a signal to this process in the middle of an iteration, or of a validation."""
+
+    def __init__(self, name=None, iteration=None, image=None):
+        self.name, self.iteration, self.image = name, iteration, image
+        self.losses, self.metrics = {}, {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.iteration and self.image is None:
+            os.kill(os.getpid(), signal.Signals[self.name])
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.losses[runner.iter + 1] = float(outputs['loss'])
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration and batch_idx == self.image:
+            os.kill(os.getpid(), signal.Signals[self.name])
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.metrics[runner.iter] = metrics
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def handlers() -> list:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    before = handlers()
+    yield
+    for number, handler in zip(SIGNALS, before):
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+def build(root, work, accumulate=1, resume=False, val_interval=100, interval=100, **hook):
+    cfg = toy_config(root, work, resume=resume, train_cfg=dict(
+        type='ResumableTrainLoop', max_iters=6, val_interval=val_interval))
+    cfg.default_hooks.update(
+        checkpoint=dict(type='SafeCheckpointHook', interval=interval, max_keep_ckpts=2),
+        preemption=dict(type='PreemptionHook', **hook))
+    cfg.optim_wrapper.accumulative_counts = accumulate
+    return Runner.from_cfg(cfg)
+
+
+def train(runner, code=None, **sender) -> Sender:
+    sender = Sender(**sender)
+    runner.register_hook(sender)
+    if code is None:
+        runner.train()
+    else:
+        with pytest.raises(SystemExit) as left:
+            runner.train()
+        assert left.value.code == code
+    return sender
+
+
+def pointed_at(work: Path) -> str:
+    return Path((work / 'last_checkpoint').read_text()).name
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
+def test_saves_at_the_next_iteration_and_goes_on(root, tmp_path, name):
+    whole = build(root, tmp_path / 'whole')
+    expected = train(whole)
+    first = train(build(root, tmp_path / 'work'), 75, name=name, iteration=3)
+    assert sorted(first.losses) == [1, 2, 3]
+    assert pointed_at(tmp_path / 'work') == 'iter_3.pth'
+    resumed = build(root, tmp_path / 'work', resume=True)
+    second = train(resumed)
+    assert {**first.losses, **second.losses} == expected.losses
+    assert sorted(second.losses) == [4, 5, 6]
+    states = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_waits_for_the_step_of_the_optimiser(root, tmp_path):
+    expected = train(build(root, tmp_path / 'whole', accumulate=2))
+    first = train(build(root, tmp_path / 'work', accumulate=2), 75, name='SIGTERM', iteration=3)
+    assert sorted(first.losses) == [1, 2, 3, 4]
+    second = train(build(root, tmp_path / 'work', accumulate=2, resume=True))
+    assert {**first.losses, **second.losses} == expected.losses
+
+
+def test_no_second_checkpoint_of_one_iteration(root, tmp_path, monkeypatch):
+    saved, save = [], Runner.save_checkpoint
+    monkeypatch.setattr(Runner, 'save_checkpoint', lambda self, folder, name, *given, **more: (
+        saved.append(name), save(self, folder, name, *given, **more)))
+    train(build(root, tmp_path, interval=3), 75, name='SIGTERM', iteration=3)
+    assert saved == ['iter_3.pth']
+
+
+def test_in_a_validation(root, tmp_path):
+    expected = train(build(root, tmp_path / 'whole', val_interval=2))
+    first = train(build(root, tmp_path / 'work', val_interval=2), 75, name='SIGTERM', iteration=4,
+                  image=1)
+    assert pointed_at(tmp_path / 'work') == 'iter_4.pth' and sorted(first.metrics) == [2]
+    second = train(build(root, tmp_path / 'work', val_interval=2, resume=True))
+    assert {**first.losses, **second.losses} == expected.losses
+    assert {**first.metrics, **second.metrics} == expected.metrics  # 4 was made up for
+    assert sorted(second.metrics) == [4, 6]
+
+
+def test_another_exit_code_and_signal(root, tmp_path):
+    train(build(root, tmp_path, signals=['SIGUSR2'], exit_code=3), 3, name='SIGUSR2', iteration=2)
+    assert pointed_at(tmp_path) == 'iter_2.pth'
+
+
+def test_signals_that_never_come(root, tmp_path):
+    before = handlers()
+    assert sorted(train(build(root, tmp_path)).losses) == [1, 2, 3, 4, 5, 6]
+    assert handlers() == before
+
+
+def test_a_second_signal_does_not_cut_the_end_short(root, tmp_path):
+    """Slurm sends SIGTERM to the other ranks once the first is gone."""
+    train(build(root, tmp_path), 75, name='SIGUSR1', iteration=2)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert handlers()[:2] == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+CHILD = """
+import sys, time
+sys.path[:0] = [{repo!r}, {tests!r}]
+import mmseg_ctt
+from pathlib import Path
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook
+from toy_data import toy_config
+
+class Slow(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        Path({work!r}, 'started').touch()
+        time.sleep(0.1)
+
+cfg = toy_config(Path({root!r}), Path({work!r}), train_cfg=dict(
+    type='ResumableTrainLoop', max_iters=1000, val_interval=1000))
+cfg.default_hooks.update(checkpoint=dict(type='SafeCheckpointHook', interval=1000),
+                         preemption=dict(type='PreemptionHook'))
+cfg.train_dataloader.update(num_workers=2, persistent_workers=True)
+runner = Runner.from_cfg(cfg)
+runner.register_hook(Slow())
+runner.train()
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
+    """Slurm may signal the whole process group, and a worker that ends stops the iteration."""
+    code = CHILD.format(repo=str(TESTS.parent), tests=str(TESTS), root=str(root),
+                        work=str(tmp_path))
+    process = subprocess.Popen([sys.executable, '-c', code], start_new_session=True, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not (tmp_path / 'started').exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, number)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 75, output[-2000:]
+    assert f'{number.name}: saved iter_' in output and 'Traceback' not in output
+    assert (tmp_path / pointed_at(tmp_path)).is_file()
+
+
+def test_without_a_checkpoint_hook(root, tmp_path):
+    runner = build(root, tmp_path)
+    runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, SafeCheckpointHook)]
+    with pytest.raises(ValueError, match='default_hooks.checkpoint'):
+        runner.train()
+
+
+@pytest.mark.parametrize('settings', [dict(signals=['SIGNOTHING']), dict(interval=0)])
+def test_bad_settings(settings):
+    with pytest.raises(ValueError, match='PreemptionHook'):
+        PreemptionHook(**settings)

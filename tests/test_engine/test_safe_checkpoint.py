@@ -1,0 +1,403 @@
+# Copyright (c) mmseg_ctt contributors.
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from toy_data import toy_config, write_toy_data
+
+from mmseg_ctt.engine import checkpoint, resume
+from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER, WholeFileBackend, write_whole
+from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.engine.resume import defect, find_whole_checkpoint
+
+OLD, NEW = b'old' * 1000, b'new' * 100_000
+
+
+class Interrupted(Exception):
+    """The job is killed."""
+
+
+class Stop(Hook):
+    """Ends the run after an iteration."""
+
+    def __init__(self, last: int):
+        self.last = last
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.last:
+            raise Interrupted
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_toy_data(tmp_path / 'data')
+
+
+def build(root, work, iterations=6, accumulate=1, val_interval=100, resume=False, **hook):
+    cfg = toy_config(root, work, resume=resume, train_cfg=dict(
+        type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval))
+    hook = {'interval': 2, 'max_keep_ckpts': 2, **hook}
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', **hook)
+    cfg.optim_wrapper.accumulative_counts = accumulate
+    return Runner.from_cfg(cfg)
+
+
+def train(runner, last=None):
+    if last is None:
+        runner.train()
+        return runner
+    runner.register_hook(Stop(last), priority='LOWEST')
+    with pytest.raises(Interrupted):
+        runner.train()
+    return runner
+
+
+def names(work: Path) -> set:
+    """Files of a work dir; a run also leaves a copy of its config."""
+    return {path.name for path in work.iterdir() if path.is_file() and path.suffix != '.py'}
+
+
+def pointed_at(work: Path) -> str:
+    return Path((work / POINTER).read_text()).name
+
+
+# ---- one file
+
+def killed_while(path: Path, stage: str) -> None:
+    """Write ``NEW`` in a child process that is killed at a stage."""
+    child = os.fork()
+    if child == 0:
+        def die(*_, **__):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if stage == 'writing':  # the file is there, a part of the bytes is in it
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        else:
+            setattr(checkpoint.os, dict(flushing='fsync', renaming='replace').get(stage), die)
+        write_whole(path, NEW)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize('stage', ['writing', 'flushing', 'renaming'])
+def test_a_kill_leaves_the_old_file(tmp_path, stage):
+    path = tmp_path / 'a.pth'
+    write_whole(path, OLD)
+    killed_while(path, stage)
+    assert path.read_bytes() == OLD
+    assert (tmp_path / f'a.pth{PARTIAL}').exists()  # else the kill came too late
+    write_whole(path, NEW)
+    assert path.read_bytes() == NEW and names(tmp_path) == {'a.pth'}
+
+
+def test_flushed_before_it_is_renamed(tmp_path, monkeypatch):
+    calls = []
+    for name in ('fsync', 'replace'):
+        real = getattr(os, name)
+        monkeypatch.setattr(checkpoint.os, name, lambda *given, name=name, real=real: (
+            calls.append(name), real(*given)))
+    write_whole(tmp_path / 'a.pth', NEW)
+    assert calls == ['fsync', 'replace', 'fsync']  # the file, its name, the folder
+
+
+def test_file_size_limit(tmp_path):
+    write_whole(tmp_path / 'a.pth', OLD)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r'a.pth: File too large .*0.3 MB.*--resume'):
+            WholeFileBackend().put(NEW, tmp_path / 'a.pth')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / 'a.pth').read_bytes() == OLD and names(tmp_path) == {'a.pth'}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(folder)]
+    if not shutil.which('mount') or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip('no tmpfs can be mounted here, which takes root')
+    yield folder
+    subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
+def test_full_disk(small_disk, root):
+    work = small_disk / 'work'
+    runner = build(root, work, max_keep_ckpts=-1, interval=1, iterations=100)
+    with pytest.raises(OSError) as error:
+        runner.train()
+    words = ('cannot write the checkpoint', 'No space left on device', 'MB are free', 'max_keep')
+    assert all(word in str(error.value) for word in words) and '\n' not in str(error.value)
+    saved = [path for path in work.iterdir() if path.suffix == '.pth']
+    assert saved and all(defect(str(path)) is None for path in saved)
+    assert find_whole_checkpoint(str(work)) == (work / POINTER).read_text()
+    assert not list(work.glob(f'*{PARTIAL}'))
+
+
+def test_full_disk_where_none_can_be_mounted(tmp_path, root, monkeypatch):
+    class FullDisk:
+        """A file that takes some bytes and no more."""
+
+        def __init__(self, path, mode):
+            self.file = open(path, mode)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, data):
+            self.file.write(data[:1000])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    work = tmp_path / 'work'
+    train(build(root, work, max_keep_ckpts=1), last=2)
+    before = (work / 'iter_2.pth').read_bytes()
+    monkeypatch.setattr(checkpoint, 'open', FullDisk, raising=False)
+    with pytest.raises(OSError, match='cannot write the checkpoint .*iter_4.pth: No space left'):
+        build(root, work, max_keep_ckpts=1, resume=True).train()
+    assert (work / 'iter_2.pth').read_bytes() == before
+    assert pointed_at(work) == 'iter_2.pth' and not list(work.glob(f'*{PARTIAL}'))
+
+
+# ---- which file to go on from
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory) -> Path:
+    """A work dir with checkpoints of iterations 2, 4 and 6."""
+    folder = tmp_path_factory.mktemp('saved')
+    for number in (2, 4, 6):
+        torch.save(dict(weight=torch.full((500, ), float(number))), folder / f'iter_{number}.pth')
+    return folder
+
+
+@pytest.fixture
+def work(saved, tmp_path) -> Path:
+    shutil.copytree(saved, tmp_path / 'work')
+    (tmp_path / 'work' / POINTER).write_text(str(tmp_path / 'work' / 'iter_6.pth'))
+    return tmp_path / 'work'
+
+
+@pytest.fixture
+def said(monkeypatch) -> list:
+    lines = []
+    monkeypatch.setattr(resume, 'print_log', lambda message, *_: lines.append(message))
+    return lines
+
+
+def truncate(path: Path, size: int) -> None:
+    with open(path, 'rb+') as file:
+        file.truncate(size)
+
+
+def found(work: Path) -> str:
+    return Path(find_whole_checkpoint(str(work))).name
+
+
+def test_the_one_that_last_checkpoint_names(work):
+    assert found(work) == 'iter_6.pth'
+    (work / POINTER).write_text(str(work / 'iter_4.pth'))  # 6 is of an older run
+    assert found(work) == 'iter_4.pth'
+
+
+@pytest.mark.parametrize('size', [0, 1, 100, 1500, -1])
+def test_truncated_newest_checkpoint(work, size, said):
+    path = work / 'iter_6.pth'
+    truncate(path, size if size >= 0 else path.stat().st_size - 1)
+    assert defect(str(path)) is not None
+    assert found(work) == 'iter_4.pth'
+    assert 'iter_6.pth is truncated' in said[0] and 'iter_4.pth' in said[1]
+    truncate(work / 'iter_4.pth', 10)
+    assert found(work) == 'iter_2.pth'
+
+
+def test_every_damaged_byte_of_the_weights_is_found(work):
+    path = work / 'iter_6.pth'
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        weights = next(item for item in archive.infolist() if item.filename.endswith('data/0'))
+    start = data.index(torch.full((500, ), 6.).numpy().tobytes(), weights.header_offset)
+    for place in (start, start + 999, start + 1999):
+        damaged = data.copy()
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert 'damaged' in defect(str(path))
+    assert found(work) == 'iter_4.pth'
+
+
+def test_missing_newest_checkpoint(work, said):
+    (work / 'iter_6.pth').unlink()
+    assert found(work) == 'iter_4.pth'
+    assert 'iter_6.pth is missing' in said[0]
+
+
+@pytest.mark.parametrize('content', [None, '', '\n'])
+def test_without_a_pointer_the_highest_number(work, content):
+    (work / POINTER).unlink() if content is None else (work / POINTER).write_text(content)
+    assert found(work) == 'iter_6.pth'
+    truncate(work / 'iter_6.pth', 10)
+    assert found(work) == 'iter_4.pth'
+
+
+def test_a_work_dir_that_was_moved(work, tmp_path):
+    (work / POINTER).write_text('work_dirs/gone/iter_6.pth')
+    assert find_whole_checkpoint(str(work)) == str(work / 'iter_6.pth')
+
+
+def test_nothing_saved_yet(tmp_path):
+    assert find_whole_checkpoint(str(tmp_path)) is None
+    assert find_whole_checkpoint(str(tmp_path / 'absent')) is None
+
+
+def test_no_whole_checkpoint_is_an_error(work):
+    """To begin again without a word would overwrite what can perhaps be repaired."""
+    for path in work.glob('*.pth'):
+        truncate(path, 10)
+    with pytest.raises(ValueError, match='no checkpoint in .* is whole .*iter_4.pth is trunc'):
+        find_whole_checkpoint(str(work))
+
+
+# ---- a run
+
+def test_checkpoints_of_a_run(root, tmp_path):
+    train(build(root, tmp_path / 'work', iterations=7))
+    assert names(tmp_path / 'work') == {'iter_6.pth', 'iter_7.pth', POINTER}
+    assert pointed_at(tmp_path / 'work') == 'iter_7.pth'
+    assert defect(str(tmp_path / 'work' / 'iter_7.pth')) is None
+
+
+def test_resume_passes_over_a_broken_checkpoint(root, tmp_path):
+    whole = train(build(root, tmp_path / 'whole'))
+    work = tmp_path / 'work'
+    train(build(root, work), last=5)
+    truncate(work / 'iter_4.pth', 5000)
+    (work / f'iter_6.pth{PARTIAL}').write_bytes(b'left by a kill')
+    resumed = build(root, work, resume=True)
+    train(resumed)
+    assert resumed._load_from == str(work / 'iter_2.pth')
+    assert not list(work.glob(f'*{PARTIAL}'))
+    states = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_named_checkpoint_is_not_exchanged_for_another(root, tmp_path):
+    work = tmp_path / 'work'
+    train(build(root, work), last=5)
+    truncate(work / 'iter_4.pth', 5000)
+    runner = build(root, work, resume=True)
+    runner._load_from = str(work / 'iter_4.pth')
+    with pytest.raises(ValueError, match='iter_4.pth is truncated.*name another'):
+        runner.train()
+
+
+def test_a_checkpoint_in_the_format_of_old_pytorch_is_let_through(root, tmp_path):
+    state = build(root, tmp_path / 'a').model.state_dict()
+    torch.save(state, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    runner = build(root, tmp_path / 'work', iterations=1)
+    runner._load_from = str(tmp_path / 'old.pth')
+    runner.train()
+    (tmp_path / 'old.pth').write_bytes(b'')
+    runner = build(root, tmp_path / 'work', iterations=1)
+    runner._load_from = str(tmp_path / 'old.pth')
+    with pytest.raises(ValueError, match=r'old.pth is truncated or damaged \(0 bytes\)'):
+        runner.train()
+
+
+def test_the_old_checkpoint_is_removed_last(root, tmp_path, monkeypatch):
+    work = tmp_path / 'work'
+    seen = []
+
+    def watch(path, data, write=write_whole):
+        seen.append((Path(path).name, names(work) - {POINTER}))
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, 'write_whole', watch)
+    monkeypatch.setattr('mmseg_ctt.engine.hooks.safe_checkpoint_hook.write_whole', watch)
+    train(build(root, work, max_keep_ckpts=1))
+    assert seen == [
+        ('iter_2.pth', set()), (POINTER, {'iter_2.pth'}),
+        ('iter_4.pth', {'iter_2.pth'}), (POINTER, {'iter_2.pth', 'iter_4.pth'}),
+        ('iter_6.pth', {'iter_4.pth'}), (POINTER, {'iter_4.pth', 'iter_6.pth'})]
+    assert names(work) == {'iter_6.pth', POINTER}
+
+
+def test_a_kill_before_the_removal_is_made_up_for(root, tmp_path, monkeypatch):
+    work = tmp_path / 'work'
+    runner = build(root, work, max_keep_ckpts=1)
+    monkeypatch.setattr(SafeCheckpointHook, '_remove', lambda self, paths: None)
+    train(runner, last=5)
+    assert names(work) == {'iter_2.pth', 'iter_4.pth', POINTER}
+    monkeypatch.undo()
+    train(build(root, work, max_keep_ckpts=1, resume=True), last=5)
+    assert names(work) == {'iter_4.pth', POINTER}
+
+
+def test_accumulated_gradients_are_not_cut_in_two(root, tmp_path):
+    """Due at 3 and 6 with a step of the optimiser every second iteration, and at the end."""
+    work = tmp_path / 'work'
+    train(build(root, work, iterations=7, accumulate=2, interval=3, max_keep_ckpts=-1))
+    assert names(work) == {'iter_4.pth', 'iter_6.pth', 'iter_7.pth', POINTER}
+    updates = [int(torch.load(work / f'iter_{n}.pth')['state_dict']['ema_updates'])
+               for n in (4, 6, 7)]
+    assert updates == [2, 3, 4]
+
+
+def test_a_best_score_between_two_steps_waits_too(root, tmp_path):
+    """Validation after iteration 3 asks for a checkpoint in the middle of an accumulation."""
+    work = tmp_path / 'work'
+    train(build(root, work, iterations=5, accumulate=2, val_interval=3, save_best='mIoU',
+                interval=2, max_keep_ckpts=-1), last=4)
+    assert {name for name in names(work) if name.startswith('iter')} == {'iter_2.pth',
+                                                                        'iter_4.pth'}
+    best, = work.glob('best_mIoU_iter_*.pth')
+    hub = torch.load(work / 'iter_4.pth')['message_hub']['runtime_info']
+    assert hub['best_ckpt'] == str(best) and best.name == 'best_mIoU_iter_3.pth'
+
+
+@pytest.mark.parametrize('keys', ['mIoU', ['mIoU', 'aAcc']])
+def test_the_old_best_is_removed_after_the_new_one_is_written(root, tmp_path, keys):
+    runner = build(root, tmp_path / 'work', save_best=keys)
+    runner.call_hook('before_run')
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    hook, = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
+    hook.before_train(runner)
+    present, save = [], runner.save_checkpoint
+    runner.save_checkpoint = lambda *given, **more: (
+        present.append(names(tmp_path / 'work')), save(*given, **more))
+    for number, score in enumerate((30., 20., 40.), start=1):
+        runner.train_loop._iter = number
+        hook.after_val_epoch(runner, dict(mIoU=score, aAcc=50.))
+    first, last = 'best_mIoU_iter_1.pth', 'best_mIoU_iter_3.pth'
+    assert first in present[-1] and last not in present[-1]
+    assert last in names(tmp_path / 'work') and first not in names(tmp_path / 'work')
+    assert ('best_aAcc_iter_1.pth' in names(tmp_path / 'work')) == (keys != 'mIoU')
+
+
+def test_history_is_bounded(root, tmp_path):
+    work = tmp_path / 'work'
+    train(build(root, work, iterations=8, interval=2, history=3))
+    scalars = torch.load(work / 'iter_8.pth')['message_hub']['log_scalars']
+    assert scalars['train/loss'].data[0].shape == (3, )
+    assert {len(buffer.data[0]) for buffer in scalars.values()} <= {1, 2, 3}
+
+
+def test_bad_history():
+    with pytest.raises(ValueError, match='SafeCheckpointHook.history'):
+        SafeCheckpointHook(history=0)

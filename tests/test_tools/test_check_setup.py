@@ -1,0 +1,257 @@
+# Copyright (c) mmseg_ctt contributors.
+import importlib
+import logging
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Dict, List, Tuple
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from toy_data import (
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_config,
+    toy_set,
+    write_image,
+    write_lists,
+    write_mask,
+    write_toy_data,
+)
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+DATASET = 'train_dataloader.dataset'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = write_toy_data(tmp_path / 'data')
+    for seed in (20, 21):  # validation images of their own
+        write_image(root / 'val' / f'v{seed}.jpg', seed)
+        write_mask(root / 'ann' / f'v{seed}.png', seed)
+    return root
+
+
+@pytest.fixture
+def config(tmp_path: Path, root: Path) -> Path:
+    tested = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+                  dataset={**toy_set(root, True, random=False),
+                           'data_prefix': dict(img_path='val', seg_map_path='ann')})
+    cfg = toy_config(root, tmp_path / 'work', val_dataloader=tested, test_dataloader=tested)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 2
+    cfg.dump(tmp_path / 'toy.py')
+    return tmp_path / 'toy.py'
+
+
+@pytest.fixture
+def call(config, monkeypatch, capsys):
+    """Exit code, rows by name and the printed text of a call in this process."""
+    for folder in (TOOLS, TOOLS / 'misc'):
+        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    state = torch.get_rng_state()
+
+    def call(*arguments: str) -> Tuple[int, Dict[str, List[str]], str]:
+        monkeypatch.setattr(sys, 'argv', ['check_setup', str(config), *arguments])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
+            importlib.import_module('check_setup').main()
+        text = capsys.readouterr().out
+        rows = [line.split(None, 1) for line in text.split('\n\n')[0].splitlines()]
+        return left.value.code, {rest.split('  ')[0].strip(): [word, rest]
+                                 for word, rest in rows}, text
+
+    yield call
+    logging.disable(logging.NOTSET)
+    torch.set_rng_state(state)
+
+
+def test_sound_config(call, tmp_path):
+    code, rows, text = call('--gpus', '2')
+    assert code == 0 and text.endswith('\n0 problems\n')
+    assert {state for state, _ in rows.values()} == {'ok', 'skipped'}
+    assert [name for name, (state, _) in rows.items() if state == 'skipped'] == ['step']
+    assert '3 images' in rows['labeled'][1] and 'img/l0.jpg' in rows['labeled'][1]
+    assert '8 decoded' in rows['images'][1]
+    assert '4 images on each of 2 ranks' in rows['batch'][1]
+    assert '2.7 labeled, 2.7 unlabeled' in rows['batch'][1]  # 8 draws of each kind, of 3 images
+    assert '(3, 32, 32)' in rows['samples'][1]
+    assert 'CrossTeacherTraining' in rows['model'][1] and 'banks 0.0 MB' in rows['model'][1]
+    assert torch.__version__ in rows['versions'][1]
+    assert [path.name for path in (tmp_path / 'work').iterdir()] == []  # nothing is left
+
+
+def test_one_step(call):
+    code, rows, _ = call('--step')
+    assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
+
+
+def no_list(root):
+    (root / SPLIT / 'unlabeled.txt').unlink()
+
+
+def no_mask(root):
+    (root / 'ann' / 'l1.png').unlink()
+
+
+def same_name(root):
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'l1'))
+
+
+def same_content(root):
+    shutil.copy(root / 'img' / 'l1.jpg', root / 'img' / 'copy.jpg')
+    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'copy'))
+
+
+def leak(root):
+    shutil.copy(root / 'img' / 'u1.jpg', root / 'val' / 'v20.jpg')
+
+
+def wrong_id(root):
+    Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'l2.png')
+
+
+def wrong_id_in_val(root):
+    Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'v21.png')
+
+
+def damaged(root):
+    (root / 'img' / 'u2.jpg').write_bytes(b'no image at all')
+
+
+def damaged_val(root):
+    (root / 'val' / 'v20.jpg').write_bytes(b'no image at all')
+
+
+def damaged_mask(root):
+    (root / 'ann' / 'l0.png').write_bytes(b'no image at all')
+
+
+def truncated_weights(root):
+    torch.save({'a': torch.zeros(1000)}, root / 'a.pth')
+    with open(root / 'a.pth', 'rb+') as file:
+        file.truncate(2000)
+
+
+def work_dir_is_a_file(root):
+    (root.parent / 'work').write_text('')
+
+
+def nothing(root):
+    pass
+
+
+PROBLEMS = {  # what is done, options, row, words
+    'no list': (no_list, [], 'unlabeled', ['splits/toy/unlabeled.txt', 'does not exist']),
+    'no mask': (no_mask, [], 'labeled', ['ann/l1.png', 'does not exist']),
+    'same name': (same_name, [], 'overlap', ['img/l1.jpg', 'both labelled and unlabelled']),
+    'same content': (same_content, [], 'overlap', ['1 unlabelled', 'img/copy.jpg', 'img/l1.jpg']),
+    'leak': (leak, [], 'leaks', ['1 val images', 'val/v20.jpg', 'img/u1.jpg']),
+    'wrong id': (wrong_id, [], 'masks', ['ann/l2.png', '9 (1536 pixels)']),
+    'wrong id in val': (wrong_id_in_val, [], 'masks', ['ann/v21.png', '9 (1536 pixels)']),
+    'damaged image': (damaged, [], 'images', ['1 images cannot be decoded', 'img/u2.jpg']),
+    'damaged val image': (damaged_val, [], 'images', ['val/v20.jpg']),
+    'damaged mask': (damaged_mask, [], 'masks', ['ann/l0.png', 'cannot be read']),
+    'batch': (nothing, ['train_dataloader.batch_size=3'], 'batch',
+              ['batch_size=3', 'multiple of 2']),
+    'ratio': (nothing, ['train_dataloader.sampler.ratio=(1,1,1)'], 'batch', ['(1, 1, 1)']),
+    'sampler': (nothing, ['train_dataloader.sampler.type=InfiniteSampler'], 'batch',
+                ['InfiniteSampler', 'LabeledUnlabeledSampler']),
+    'classes': (nothing, ['model.segmentor.decode_head.num_classes=5'], 'model',
+                ['num_classes=5', '4 classes']),
+    'member': (nothing, ['model.test_cfg.predict_on=teacher7'], 'model', ['teacher7']),
+    'unknown model': (nothing, ['model.segmentor.backbone.type=Unknown'], 'model', ['Unknown']),
+    'unknown hook': (nothing, ['custom_hooks.1.type=Unknown'], 'hooks', ['Unknown']),
+    'no EMA': (nothing, ['custom_hooks.0.type=IterTimerHook'], 'hooks', ['TeacherEMAHook']),
+    'optimiser': (nothing, ['optim_wrapper.optimizer.type=Unknown'], 'hooks', ['Unknown']),
+    'constructor': (nothing, ['optim_wrapper.constructor=DefaultOptimWrapperConstructor'], 'hooks',
+                    ['StudentOptimWrapperConstructor']),
+    'no checkpoint': (nothing, ['load_from=absent.pth'], 'checkpoints',
+                      ['absent.pth of load_from does not exist']),
+    'truncated checkpoint': (truncated_weights, ['load_from={root}/a.pth'], 'checkpoints',
+                             ['a.pth is truncated']),
+    'sizes': (nothing, [f'{DATASET}.unlabeled.pipeline.2.crop_size=(16,16)'], 'samples',
+              ['different sizes', '(3, 16, 16)', '(3, 32, 32)']),
+    'work dir': (work_dir_is_a_file, [], 'work dir', ['work']),
+}
+
+
+@pytest.mark.parametrize('name', PROBLEMS)
+def test_problem_is_found(name, root, call):
+    spoil, options, row, words = PROBLEMS[name]
+    spoil(root)
+    options = [option.format(root=root) if '{root}' in option else option for option in options]
+    code, rows, text = call(*(['--cfg-options', *options] if options else []))
+    assert code == 1
+    state, note = rows[row]
+    assert state == 'PROBLEM' and all(word in note for word in words), text
+    assert f'\n- {row}: ' in text and 'Traceback' not in text
+    others = {other for other, (state, _) in rows.items() if state == 'PROBLEM'} - {row}
+    assert others <= ({'samples', 'masks'} if name.startswith('damaged') else set()), text
+
+
+def test_all_problems_at_once(root, call):
+    no_list(root)
+    wrong_id(root)
+    code, rows, text = call('--cfg-options', 'train_dataloader.batch_size=3',
+                            'load_from=absent.pth')
+    assert code == 1 and '\n3 problems' in text
+    assert [name for name, (state, _) in rows.items() if state == 'PROBLEM'] == [
+        'unlabeled', 'masks', 'checkpoints']
+    assert rows['overlap'][0] == rows['batch'][0] == 'skipped'  # without the list they know nothing
+
+
+def test_no_warm_up(config, call):
+    cfg = Config.fromfile(config)
+    cfg.custom_hooks = [dict(type='TeacherEMAHook')]
+    cfg.dump(config)
+    code, rows, _ = call()
+    assert code == 1 and rows['hooks'][0] == 'PROBLEM' and 'QueueWarmupHook' in rows['hooks'][1]
+
+
+def test_some_or_all_files(root, call, monkeypatch):
+    monkeypatch.setattr(importlib.import_module('_setup'), 'SAMPLED', 1)
+    wrong_id(root)  # in the last of three
+    assert call()[0] == 0
+    assert call('--all')[0] == 1
+
+
+def test_class_that_no_label_shows(root, call):
+    for stem in LABELED:
+        Image.fromarray(np.ones((32, 48), np.uint8)).save(root / 'ann' / f'{stem}.png')
+    code, rows, _ = call()
+    assert code == 0 and 'labelled ones show no class0, class2, class3' in rows['masks'][1]
+
+
+def test_full_disk(root, call, monkeypatch):
+    call()  # imports
+    monkeypatch.setattr('shutil.disk_usage', lambda path: SimpleNamespace(free=1000))
+    code, rows, _ = call()
+    assert code == 1 and 'max_keep_ckpts' in rows['work dir'][1]
+
+
+def test_earlier_run_in_the_work_dir(root, call, tmp_path):
+    (tmp_path / 'work').mkdir()
+    torch.save({}, tmp_path / 'work' / 'iter_2.pth')
+    assert '--resume goes on from' in call()[1]['work dir'][1]
+    (tmp_path / 'work' / 'iter_2.pth').write_bytes(b'')
+    code, rows, _ = call()
+    assert code == 1 and 'no checkpoint' in rows['work dir'][1]
+
+
+def test_weights_from_the_internet(call):
+    _, rows, _ = call('--cfg-options', 'load_from=https://example.org/a.pth')
+    assert 'cannot fetch https://example.org/a.pth' in rows['checkpoints'][1]
+
+
+def test_missing_config_is_one_line_and_exit_code_2(tmp_path):
+    done = subprocess.run([sys.executable, str(TOOLS / 'misc' / 'check_setup.py'), 'absent.py'],
+                          cwd=tmp_path, text=True, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == 'error: the config absent.py does not exist'

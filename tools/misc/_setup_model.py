@@ -1,0 +1,130 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Checks of model, hooks, checkpoints and work dir; the package is imported when one runs."""
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Iterator
+
+from _setup import MB, Setup, Skip
+
+REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 'modelzoo://')
+
+
+def model(setup: Setup) -> str:
+    import torch
+    from mmseg.registry import MODELS
+    with torch.random.fork_rng(devices=[]):
+        setup.model = MODELS.build(setup.cfg.model)
+    outputs, classes = setup.model.num_classes, 'labeled' in setup.sets and len(setup.classes)
+    if classes and outputs != classes:
+        raise ValueError(f'decode_head.num_classes={outputs}, but the data set has {classes} '
+                         'classes: make them equal')
+    weights = sum(value.numel() for value in setup.model.parameters())
+    banks = sum(buffer.numel() * buffer.element_size()
+                for name, buffer in setup.model.named_buffers() if '.banks.' in name)
+    return (f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
+            f'{banks / MB:.1f} MB on every rank')
+
+
+def hooks(setup: Setup) -> str:
+    from mmengine.optim import build_optim_wrapper
+    from mmengine.visualization import Visualizer
+    from mmseg.registry import HOOKS
+
+    from mmseg_ctt.engine import QueueWarmupHook, TeacherEMAHook
+    Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
+    listed = [*(setup.cfg.get('default_hooks') or {}).values(),
+              *(setup.cfg.get('custom_hooks') or [])]
+    built = [HOOKS.build(dict(hook)) for hook in listed if hook]
+    if setup.model is None:
+        raise Skip('no model')
+    if getattr(setup.model, 'teachers', None) and not _has(built, TeacherEMAHook):
+        raise ValueError('nothing moves the teachers: add dict(type="TeacherEMAHook") to '
+                         'custom_hooks (a list in a config replaces that of its base)')
+    if getattr(setup.model, 'contrast', None) is not None and not _has(built, QueueWarmupHook):
+        raise ValueError('nothing switches the contrast on: add dict(type="QueueWarmupHook") to '
+                         'custom_hooks (a list in a config replaces that of its base)')
+    if setup.cfg.optim_wrapper.type.startswith('Amp'):
+        return f'{len(built)} hooks; the optimiser of AMP needs a GPU and is not built'
+    wrapper = build_optim_wrapper(setup.model, setup.cfg.optim_wrapper)
+    for hook in built:
+        if isinstance(hook, TeacherEMAHook):
+            hook.before_train(SimpleNamespace(model=setup.model, optim_wrapper=wrapper))
+    return f'{len(built)} hooks, {type(wrapper.optimizer).__name__}'
+
+
+def _has(built: list, kind: type) -> bool:
+    return any(isinstance(hook, kind) for hook in built)
+
+
+def step(setup: Setup) -> str:
+    from mmengine.dataset import pseudo_collate
+    from mmseg.registry import DATASETS
+    if not setup.args.step:
+        raise Skip('asked for with --step')
+    if setup.model is None or 'labeled' not in setup.sets:
+        raise Skip('no model or no data')
+    data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
+    labeled, unlabeled = (2 * count for count in setup.ratio)  # batch norm takes two
+    chosen = [*(i % data.num_labeled for i in range(labeled)),
+              *(data.num_labeled + i % max(data.num_unlabeled, 1) for i in range(unlabeled))]
+    inputs = setup.model.train().data_preprocessor(pseudo_collate([data[i] for i in chosen]), True)
+    total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
+    total.backward()
+    return f'{len(chosen)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
+
+
+def checkpoints(setup: Setup) -> str:
+    from mmseg_ctt.engine.resume import refuse_broken
+    named, remote = list(_checkpoints(setup.cfg.to_dict())), []
+    for key, path in named:
+        if path.startswith(REMOTE) or '://' in path:
+            remote.append(path)
+        elif not os.path.isfile(path):
+            raise FileNotFoundError(f'the checkpoint {path} of {key} does not exist')
+        else:
+            refuse_broken(path)
+    note = f'{len(named) - len(remote)} files'
+    return note + (f'; a node without internet cannot fetch {", ".join(sorted(set(remote)))}'
+                   if remote else '')
+
+
+def _checkpoints(value, key: str = '') -> Iterator[tuple]:
+    """Every checkpoint that a config names, with its key."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            inner = f'{key}.{name}' if key else str(name)
+            if name in ('checkpoint', 'pretrained', 'load_from') and isinstance(one, str):
+                yield inner, one
+            else:
+                yield from _checkpoints(one, inner)
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            yield from _checkpoints(one, f'{key}.{number}')
+
+
+def work_dir(setup: Setup) -> str:
+    from mmseg_ctt.engine.checkpoint import write_whole
+    from mmseg_ctt.engine.resume import find_whole_checkpoint
+    folder = Path(setup.cfg.work_dir)
+    write_whole(folder / '.check_setup', b'')
+    (folder / '.check_setup').unlink()
+    newest = find_whole_checkpoint(str(folder))
+    note = f'{folder} is writable, {shutil.disk_usage(folder).free / MB:.0f} MB free'
+    if newest is not None:
+        note += f'; --resume goes on from {newest}, a start without it overwrites'
+    if setup.model is None:
+        return note
+    # weights of all members, and two moments of the students at most
+    size = sum(value.numel() * value.element_size() * (3 if value.requires_grad else 1)
+               for value in [*setup.model.parameters(), *setup.model.buffers()])
+    hook = setup.cfg.default_hooks.get('checkpoint') or {}
+    kept = hook.get('max_keep_ckpts', -1)
+    if kept < 1:
+        kept = -(-setup.cfg.train_cfg.max_iters // max(hook.get('interval', 1), 1))
+    if shutil.disk_usage(folder).free < (kept + 1) * size:
+        raise ValueError(f'{folder} has {shutil.disk_usage(folder).free / MB:.0f} MB free, but '
+                         f'{kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB: make '
+                         'room, or set default_hooks.checkpoint.max_keep_ckpts')
+    return f'{note}; {kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB'

@@ -1,0 +1,131 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Time from start to the first resumed iteration, and the sampler's cost, against size.
+
+python tools/misc/benchmark_resume.py CONFIG [--iters 100 10000 1000000] [--stock 100]
+python tools/misc/benchmark_resume.py --sampler
+
+One iteration of CONFIG is trained and saved; the checkpoint is then dated to each of --iters and
+resumed. --stock does the same with mmengine's own loop, which loads every past batch again.
+"""
+import argparse
+import copy
+import sys
+import tempfile
+import time
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import add_arguments, load_config, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', nargs='?', help='config file')
+    parser.add_argument('--iters', type=int, nargs='+', default=[100, 10_000, 1_000_000])
+    parser.add_argument('--stock', type=int, nargs='*', default=[],
+                        help="iterations to resume with mmengine's loop")
+    parser.add_argument('--sampler', action='store_true', help='time and memory of the sampler')
+    add_arguments(parser)
+    args = parser.parse_args()
+    if not args.config and not args.sampler:
+        parser.error('give a CONFIG, or --sampler')
+    return args
+
+
+class Done(Exception):
+    """The first iteration is over."""
+
+
+def first_iteration(cfg, folder: Path, load_from=None) -> tuple:
+    """Seconds from building the runner to the end of its first iteration, and the runner."""
+    from mmengine.hooks import Hook
+    from mmengine.runner import Runner
+
+    class Stop(Hook):
+        priority = 'LOWEST'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            raise Done
+
+    cfg = copy.deepcopy(cfg)
+    cfg.update(work_dir=str(folder), resume=load_from is not None, load_from=load_from,
+               experiment_name=folder.name)
+    begin = time.perf_counter()
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Stop())
+    try:
+        runner.train()
+    except Done:
+        pass
+    return time.perf_counter() - begin, runner
+
+
+def dated(path: Path, iteration: int, draws: int) -> str:
+    """A copy of a checkpoint that says it was written at an iteration."""
+    import torch
+    checkpoint = torch.load(path)
+    checkpoint['meta']['iter'] = iteration
+    checkpoint['message_hub']['runtime_info'].update(draws=iteration * draws, iter=iteration,
+                                                     last_validation=iteration)
+    for scheduler in checkpoint['param_schedulers']:
+        scheduler.update(last_step=iteration, _global_step=iteration + 1)
+    for buffer in checkpoint['message_hub']['log_scalars'].values():
+        kept = min(iteration, 1000)  # SafeCheckpointHook.history
+        for name in ('_log_history', '_count_history'):
+            setattr(buffer, name, getattr(buffer, name)[-1:].repeat(kept))
+    made = path.with_name(f'dated_{iteration}.pth')
+    torch.save(checkpoint, made)
+    return str(made)
+
+
+def benchmark_resume(cfg, args: argparse.Namespace, folder: Path) -> None:
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.train_cfg.max_iters = max(args.iters + args.stock) + 1
+    seconds, runner = first_iteration(cfg, folder / 'first')
+    draws = runner.train_loop.draws_per_iter
+    print(f'{"loop":20} {"iteration":>10} {"seconds":>8}')
+    print(f'{cfg.train_cfg.type:20} {0:10} {seconds:8.2f}')
+    saved = folder / 'first' / 'iter_1.pth'
+    for kind, iterations in ((cfg.train_cfg.type, args.iters), ('IterBasedTrainLoop', args.stock)):
+        cfg.train_cfg.type = kind
+        for iteration in iterations:
+            checkpoint = dated(saved, iteration, draws)
+            seconds, _ = first_iteration(cfg, folder / f'{kind}{iteration}', checkpoint)
+            print(f'{kind:20} {iteration:10} {seconds:8.2f}', flush=True)
+
+
+def benchmark_sampler() -> None:
+    from mmseg_ctt.datasets import LabeledUnlabeledSampler
+    print(f'{"unlabelled":>12} {"us a draw":>10} {"peak kB":>8}')
+    for exponent in range(3, 10, 2):
+        data = SimpleNamespace(num_labeled=100, num_unlabeled=10**exponent)
+        tracemalloc.start()
+        sampler = LabeledUnlabeledSampler(data, seed=0)
+        sampler.advance_to(2 * 10**6)
+        list(islice(sampler, 100))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        begin = time.perf_counter()
+        for _ in islice(sampler, 20_000):
+            pass
+        each = (time.perf_counter() - begin) / 20_000
+        print(f'{10**exponent:12,} {each * 1e6:10.1f} {peak / 1000:8.1f}')
+
+
+def main() -> None:
+    args = parse_args()
+    if args.sampler:
+        import mmseg_ctt  # noqa: F401
+        benchmark_sampler()
+    if args.config:
+        cfg = load_config(args)
+        with tempfile.TemporaryDirectory() as folder:
+            benchmark_resume(cfg, args, Path(folder))
+
+
+if __name__ == '__main__':
+    run(main)

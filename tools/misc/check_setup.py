@@ -1,0 +1,82 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Find before a job is queued what would stop it: a table, and exit code 1 if there are problems.
+
+python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
+
+Looks at versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
+banks, checkpoints and work dir. Trains nothing and needs no GPU.
+"""
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Callable, Dict, Iterator, NamedTuple
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)]
+
+import _setup_data as data  # noqa: E402
+import _setup_model as model  # noqa: E402
+from _common import add_arguments, load_config, one_line, run  # noqa: E402
+from _setup import SAMPLED, Setup, Skip  # noqa: E402
+
+OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
+
+
+class Row(NamedTuple):
+    """What came of one check."""
+    state: str
+    name: str
+    note: str
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--all', action='store_true', help='read every image and mask, not '
+                        f'{SAMPLED} of each set')
+    parser.add_argument('--step', action='store_true', help='compute the loss of one small batch '
+                        'on this machine (minutes for a large model)')
+    parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
+    add_arguments(parser)
+    return parser.parse_args()
+
+
+CHECKS: Dict[str, Callable[[Setup], str]] = {
+    'versions': data.versions, **{name: data.data_set(name) for name in data.SETS},
+    'images': data.images, 'masks': data.masks, 'overlap': data.overlap, 'leaks': data.leaks,
+    'batch': data.batch, 'samples': data.samples, 'model': model.model, 'hooks': model.hooks,
+    'step': model.step, 'checkpoints': model.checkpoints, 'work dir': model.work_dir,
+}
+
+
+def check(setup: Setup) -> Iterator[Row]:
+    """Every check, in order; none stops the others."""
+    for name, one in CHECKS.items():
+        try:
+            yield Row(OK, name, one(setup))
+        except Skip as reason:
+            yield Row(SKIPPED, name, str(reason))
+        except Exception as error:  # whatever would stop the job
+            yield Row(PROBLEM, name, one_line(error))
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    from mmengine.registry import init_default_scope
+    warnings.simplefilter('ignore')
+    logging.disable(logging.INFO)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    rows = []
+    for row in check(Setup(cfg, args)):
+        print(f'{row.state:8} {row.name:12} {row.note}', flush=True)
+        rows.append(row)
+    problems = [row for row in rows if row.state == PROBLEM]
+    print(f'\n{len(problems)} problems' + ''.join(f'\n- {row.name}: {row.note}'
+                                                  for row in problems))
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == '__main__':
+    run(main)
