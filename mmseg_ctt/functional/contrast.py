@@ -25,8 +25,9 @@ from .selection import class_balanced_weight
 # similarities held at a time, 16 MiB in float32: fewer rows make matrix products that are too thin
 # (on a CPU, 4 MiB takes a tenth to a quarter more time)
 CHUNK_ELEMENTS = 1 << 22
-# cosines lie in [-1, 1], so exp((cos - 1) / t) cannot underflow in float32 above this
+# cosines lie in [-1, 1], so exp(cos / t) and sums of it fit into float32 above this
 SAFE_TEMPERATURE = 0.05
+TINY = 1e-37  # about the smallest normal float32
 
 
 def high_level_contrast(query: Tensor,
@@ -105,9 +106,10 @@ def _contrast(query: Tensor, positive: Optional[Tensor], label: Tensor, bank: Te
     weight = class_balanced_weight(label, valid, bank.shape[0], mean_count).to(dtype)
     label = label.masked_fill(~valid, 0)
     with torch.autocast(query.device.type, enabled=False):
-        keys = F.normalize(bank.detach().to(dtype), dim=2)
+        # over the temperature here, where it costs no pass over the similarities
+        keys = F.normalize(bank.detach().to(dtype), dim=2).div_(temperature)
         if positive is not None:
-            positive = F.normalize(positive.to(dtype), dim=1)
+            positive = F.normalize(positive.to(dtype), dim=1).div_(temperature)
         return _BankContrast.apply(query.to(dtype), positive, label, weight, keys, bank_valid,
                                    temperature)
 
@@ -151,22 +153,21 @@ def _chunk(unit: Tensor, positive: Optional[Tensor], label: Tensor, keys: Tensor
     """Loss ``(n,)`` and its gradient ``(n, D)`` with respect to the unit queries ``(n, D)``."""
     num_classes, size, width = keys.shape
     flat = keys.view(-1, width)
-    score = (unit @ flat.t()).div_(temperature)  # (n, K*V)
-    score = score.view(-1, num_classes, size)
+    score = (unit @ flat.t()).view(-1, num_classes, size)  # (n, K, V)
     own = label.view(-1, 1, 1).expand(-1, 1, size)
     if positive is None:
         hit = score.gather(1, own).squeeze(1)  # (n, V): each own entry is a positive
     else:
-        hit = (unit * positive).sum(1, keepdim=True) / temperature  # (n, 1)
-    if temperature >= SAFE_TEMPERATURE:
-        shift = unit.new_full((1, 1, 1), 1 / temperature)
-    else:  # the largest negative; own entries may overflow, they are overwritten below
+        hit = (unit * positive).sum(1, keepdim=True)  # (n, 1)
+    if temperature < SAFE_TEMPERATURE:
+        # by the largest negative; own entries may overflow, they are overwritten below
         if bank_valid is not None:
             score.masked_fill_(~bank_valid, -torch.inf)
-        shift = score.amax(2).scatter_(1, label.unsqueeze(1), -torch.inf).amax(1)
-        shift = shift.clamp_(min=-1 / temperature).view(-1, 1, 1)
-    score = score.sub_(shift).exp_()
-    hit = hit - shift.view(-1, 1)
+        shift = score.amax(2).scatter_(1, label.unsqueeze(1), -torch.inf).amax(1, keepdim=True)
+        shift = shift.clamp_(min=-1 / temperature)
+        score.sub_(shift.unsqueeze(2))
+        hit = hit - shift
+    score.exp_()
     if bank_valid is not None:
         score *= bank_valid
     negative = score.sum(2).scatter_(1, label.unsqueeze(1), 0).sum(1, keepdim=True)  # (n, 1)
@@ -174,12 +175,13 @@ def _chunk(unit: Tensor, positive: Optional[Tensor], label: Tensor, keys: Tensor
     share = _positive_share(hit, label, None if positive is not None else bank_valid)
     loss = ((torch.logaddexp(hit, log_negative) - hit) * share).sum(1)
     pull = torch.sigmoid(log_negative - hit) * share  # a_p / P
-    score *= (pull.sum(1, keepdim=True) / negative.clamp(min=1e-37)).unsqueeze(2)
-    score.scatter_(1, own, (-pull).unsqueeze(1) if positive is None else 0)
-    slope = score.view(-1, num_classes * size) @ flat
+    # the negatives' common factor goes over the (n, D) slope, not over the (n, K*V) similarities
+    factor = (pull.sum(1, keepdim=True) / negative.clamp(min=TINY)).clamp_(min=TINY)
+    score.scatter_(1, own, (-pull / factor).unsqueeze(1) if positive is None else 0)
+    slope = (score.view(-1, num_classes * size) @ flat).mul_(factor)
     if positive is not None:
         slope -= pull * positive
-    return loss, slope.div_(temperature)
+    return loss, slope
 
 
 def _positive_share(hit: Tensor, label: Tensor, bank_valid: Optional[Tensor]) -> Tensor:
