@@ -53,8 +53,8 @@ def stage(root, work, ranks, iterations, batch, workers):
     return {number: sorted(sum((part[number] for part in parts), [])) for number in parts[0]}
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('batches', [(4, 2, 4), (4, 4, 4)])  # of a rank
+@pytest.mark.parametrize('batches, workers', [  # batch of a rank in each of the three stages
+    ((4, 2, 4), 0), ((4, 4, 4), 0), ((4, 2, 4), 2)])
 def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
     work, seen = tmp_path / 'work', {}
     for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
