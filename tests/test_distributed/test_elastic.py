@@ -54,7 +54,7 @@ def stage(root, work, ranks, iterations, batch, workers):
 
 
 @pytest.mark.parametrize('batches, workers', [  # batch of a rank in each of the three stages
-    ((4, 2, 4), 0), ((4, 4, 4), 0), ((4, 2, 4), 2)])
+    ((4, 2, 4), 0), ((4, 4, 4), 0), pytest.param((4, 2, 4), 2, marks=pytest.mark.slow)])
 def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
     work, seen = tmp_path / 'work', {}
     for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
