@@ -23,10 +23,15 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope='session')
 def shared_dir() -> Path:
-    """Fixtures and real data that lie beside the repository and are not part of it."""
+    """Fixtures and real data that lie beside the repository and are not part of it.
+
+    They are other people's data or outputs of their code, whose licences keep them out of this
+    repository. The formulae are held everywhere by ``tests/reference``.
+    """
     path = Path(os.environ.get('MMSEG_CTT_SHARED', ROOT.parent / 'shared'))
     if not path.is_dir():
-        pytest.skip(f'{path} is not there: set MMSEG_CTT_SHARED to the folder of fixtures')
+        pytest.skip(f'{path} is not there: outputs of published code and real images, which the '
+                    'repository may not hold; set MMSEG_CTT_SHARED to their folder')
     return path
 
 

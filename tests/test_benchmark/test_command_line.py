@@ -85,9 +85,8 @@ def test_data_that_is_absent_is_one_line(command, config, capsys):
     assert error.startswith('error: ') and error.count('\n') == 1
 
 
-def test_mixed_precision_needs_a_gpu(command, config, capsys):
-    if torch.cuda.is_available():
-        pytest.skip('there is a GPU')
+def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     assert command('benchmark_step', config, '--synthetic', '--amp', 'bf16') == 2
     assert capsys.readouterr().err == (
         'error: --amp needs a GPU, and none is found: leave --amp out\n')

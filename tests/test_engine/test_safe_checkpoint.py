@@ -130,7 +130,8 @@ def small_disk(tmp_path):
     folder.mkdir()
     command = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(folder)]
     if not shutil.which('mount') or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip('no tmpfs can be mounted here, which takes root')
+        # a user cannot limit a folder's size; the next test fills a stand-in for a disk
+        pytest.skip('mounting a tmpfs of 1 MB, the only real full disk to be had, takes root')
     yield folder
     subprocess.run(['umount', '-l', str(folder)], check=True)
 
@@ -237,6 +238,15 @@ def test_every_damaged_byte_of_the_weights_is_found(work):
         damaged[place] ^= 1
         path.write_bytes(damaged)
         assert 'damaged' in defect(str(path))
+    assert found(work) == 'iter_4.pth'
+
+
+def test_unknown_compression_method(work):
+    path = work / 'iter_6.pth'
+    data = bytearray(path.read_bytes())
+    data[data.index(b'PK\1\2') + 10] = 99  # in the list of parts at the end of the file
+    path.write_bytes(data)
+    assert 'damaged' in defect(str(path))
     assert found(work) == 'iter_4.pth'
 
 
