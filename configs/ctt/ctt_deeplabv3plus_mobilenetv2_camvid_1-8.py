@@ -20,5 +20,9 @@ model = dict(
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=500)
+    dict(type='QueueWarmupHook', start_iter=500),
+    dict(  # watches only: the masks of the unlabelled images never reach a loss
+        type='PseudoLabelHook',
+        truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
+        interval=500)
 ]
