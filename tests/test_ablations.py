@@ -233,7 +233,7 @@ def test_model_is_what_the_name_says(row):
     if row == 'bank-0':
         assert model.contrast is None
     elif table == 'bank':
-        assert all(bank.size == int(value) for bank in model.contrast.banks)
+        assert model.contrast.bank.size == int(value)
     elif table == 'threshold':
         assert model.contrast.threshold == float(value)
     elif table == 'directional':

@@ -120,31 +120,31 @@ def test_hc_lc_block(shared_dir, case, record_property, seen_masks):
         2, data.num_classes, data.feat_l.shape[1], dict(size=data.memory_bank_l.shape[1]),
         threshold=data.gamma, temperature_high=data.temp_hc, temperature_low=data.temp_lc,
         directional=data.directional, peer_threshold=data.gamma if data.directional else None)
-    for bank, stored in zip(contrast.banks, (data.memory_bank_l, data.memory_bank_r)):
-        bank.features.copy_(stored)
-        bank.count.fill_(bank.size)
+    contrast.bank.features.copy_(torch.stack([data.memory_bank_l, data.memory_bank_r]))
+    contrast.bank.count.fill_(contrast.bank.size)
     leaves = {key: value.requires_grad_() for key, value in vars(data).items()
               if key.startswith('feat_')}
     labeled = [PixelOutput(None, leaves[f'feat_{k}'], []) for k in 'lr']
     strong = [PixelOutput(getattr(data, f'out_u_{k}'), leaves[f'feat_u_{k}'], []) for k in 'lr']
-    targets = [(getattr(data, f'max_{k}'), getattr(data, f'prob_{k}')) for k in 'lr']
+    targets = [torch.stack([getattr(data, f'{name}_{k}') for k in 'lr'])
+               for name in ('max', 'prob')]
     terms = contrast(labeled, strong, data.labels_feat, targets)
 
     images = data.labels_feat.shape[0]
     for i, (k, peer) in enumerate(('lr', 'rl')):
-        assert torch.equal(seen_masks['high'][i], getattr(data, f'mask_{k}').flatten())
+        assert torch.equal(seen_masks['high'][0][i], getattr(data, f'mask_{k}').flatten())
         uncertain = ~getattr(data, f'mask_{k}')[images:]
         sure = functional.pseudo_label(getattr(data, f'out_u_{peer}'))
         assert torch.equal(sure[0], getattr(data, f'max_u_{peer}'))
         if data.directional:  # the stored map is 1 where conf(l) >= conf(r)
             uncertain &= (data.which_memory == i) & (sure[1] >= data.gamma)
-        assert torch.equal(seen_masks['low'][i], uncertain.flatten())
+        assert torch.equal(seen_masks['low'][0][i], uncertain.flatten())
         for term, key in (('high', 'hc'), ('low', 'lc')):
             names = [f'feat_{k}', f'feat_u_{k}'][term == 'low':]
-            gradients = torch.autograd.grad(terms[i][term], [leaves[name] for name in names],
+            gradients = torch.autograd.grad(terms[term][i], [leaves[name] for name in names],
                                             retain_graph=True)
             record_property(f'loss_{key}_{k}', close_to_largest(
-                terms[i][term], getattr(data, f'loss_{key}_{k}'), 1e-5))
+                terms[term][i], getattr(data, f'loss_{key}_{k}'), 1e-5))
             for name, gradient in zip(names, gradients):
                 record_property(f'grad_{key}_{k}_{name}', close_to_largest(
                     gradient, getattr(data, f'grad_{key}_{k}_{name}'), 1e-5))

@@ -91,9 +91,9 @@ def losses_of(model: nn.Module, batch: dict) -> dict:
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
     """Random full banks, contrast on."""
     g = torch.Generator().manual_seed(seed)
-    for bank in model.contrast.banks:
-        bank.features.copy_(torch.randn(bank.features.shape, generator=g))
-        bank.count.fill_(bank.size)
+    bank = model.contrast.bank
+    bank.features.copy_(torch.randn(bank.features.shape, generator=g))
+    bank.count.fill_(bank.size)
     model.set_contrast(True)
     return model
 

@@ -19,9 +19,9 @@ SECTIONS = ('data', 'strong view', 'teachers', 'pseudo-labels', 'students forwar
 Section = Union[str, Callable[..., str]]
 
 
-def _looking(name: str, *_: Any) -> str:
+def _looking(names: Sequence[str], *_: Any) -> str:
     """A look without gradient teaches, whoever takes it."""
-    learns = name.startswith('student') and torch.is_grad_enabled()
+    learns = names[0].startswith('student') and torch.is_grad_enabled()
     return 'students forward' if learns else 'teachers'
 
 
@@ -29,7 +29,7 @@ def _looking(name: str, *_: Any) -> str:
 # does not have is left out.
 METHODS: Tuple[Tuple[Section, str], ...] = (
     ('data', 'model.data_preprocessor.forward'),
-    (_looking, 'model.look'),
+    (_looking, 'model.look_all'),
     ('strong view', 'model._strong_views'),
     ('strong view', 'model.strong_view.forward'),
     ('losses', 'model._teach'),

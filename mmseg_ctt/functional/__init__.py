@@ -15,6 +15,7 @@ from .pseudo_label import (
                            downsample_nearest,
                            pseudo_label,
 )
+from .resized_cross_entropy import resized_cross_entropy
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class
 
@@ -22,5 +23,5 @@ __all__ = [
     'class_balanced_weight', 'class_mix_mask', 'confident_fraction_cross_entropy', 'cross_entropy',
     'cut_mix_mask', 'downsample_nearest', 'ema_decay', 'ema_update_', 'gaussian_blur',
     'high_level_contrast', 'jitter_colours', 'low_level_contrast', 'mix', 'pixel_counts',
-    'pseudo_label', 'pseudo_label_scores', 'select_per_class', 'shift_hue'
+    'pseudo_label', 'pseudo_label_scores', 'resized_cross_entropy', 'select_per_class', 'shift_hue'
 ]

@@ -76,19 +76,21 @@ def cut_mix_mask(label: Tensor,
     return rows.unsqueeze(2) & columns.unsqueeze(1)
 
 
-def mix(tensor: Tensor, mask: Tensor, shift: int = 1) -> Tensor:
+def mix(tensor: Tensor, mask: Tensor, shift: int = 1, batch_dim: int = 0) -> Tensor:
     """``mask * tensor[i] + (1 - mask) * tensor[(i + shift) mod B]``, by selection.
 
     Args:
-        tensor (Tensor): ``(B, C, H, W)`` or ``(B, H, W)``, any dtype.
+        tensor (Tensor): ``(B, C, H, W)``, ``(B, H, W)``, or ``(T, B, H, W)`` with ``batch_dim=1``;
+            any dtype.
         mask (Tensor): ``(B, H, W)`` bool.
         shift (int): Distance to the batch neighbour that is pasted onto. Defaults to 1.
+        batch_dim (int): Dimension ``B`` of the tensor. Defaults to 0.
 
     Returns:
         Tensor: Same shape and dtype as ``tensor``.
     """
-    mask = mask.unsqueeze(1) if tensor.dim() == 4 else mask
-    return torch.where(mask, tensor, tensor.roll(-shift, dims=0))
+    mask = mask.unsqueeze(1) if tensor.dim() == 4 and batch_dim == 0 else mask
+    return torch.where(mask, tensor, tensor.roll(-shift, dims=batch_dim))
 
 
 def _interval(side: int, fraction: Tensor, position: Tensor, device: torch.device) -> Tensor:

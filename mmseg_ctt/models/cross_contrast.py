@@ -1,10 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -14,14 +13,14 @@ from .ranks import mean_over_ranks
 
 CONFIDENCES = ('teacher', 'student')
 BANK_SCORES = ('probability', 'logit')
-Target = Tuple[Tensor, Tensor]  # label and confidence, (B, H, W) each
+Target = Tuple[Tensor, Tensor]  # label int64 and confidence float32, of one shape
 
 
 class CrossContrast(nn.Module):
     """High-level and low-level contrast of all pairs, and the banks they read (CTT Eq 6-9).
 
     Args:
-        num_pairs (int): One bank per pair.
+        num_pairs (int): ``P``, one bank per pair.
         num_classes (int): ``K``.
         dim (int): Width of the embedding.
         bank (dict): Settings of :class:`ClassMemoryBank`; ``dim`` may be left out.
@@ -75,73 +74,60 @@ class CrossContrast(nn.Module):
             raise ValueError(f'model.bank.dim={bank["dim"]} does not match the embedding, which '
                              f'is {dim} wide (decode_head.channels): set it to {dim}, or leave '
                              'it out')
-        self.banks = ModuleList(
-            [MODELS.build({**bank, 'num_classes': num_classes}) for _ in range(num_pairs)])
+        self.bank = MODELS.build({**bank, 'num_classes': num_classes, 'num_banks': num_pairs})
         self.threshold = threshold
         self.temperature_high, self.temperature_low = temperature_high, temperature_low
         self.confidence, self.directional = confidence, directional
         self.peer_threshold = peer_threshold
         self.bank_score, self.bank_threshold = bank_score, bank_threshold
-        self.pool = pool
+        self.pool, self.num_pairs = pool, num_pairs
 
     def forward(self, labeled: Sequence[PixelOutput], unlabeled: Sequence[PixelOutput],
-                label: Tensor, targets: Sequence[Target]) -> List[Dict[str, Tensor]]:
+                label: Tensor, target: Target) -> Dict[str, Tensor]:
         """Both terms for every student, against the banks as they stand.
 
         Args:
             labeled (Sequence[PixelOutput]): Of each student, on the labelled images.
             unlabeled (Sequence[PixelOutput]): Of each student, on the strong view.
             label (Tensor): ``(B_l, H, W)`` int64 truth.
-            targets (Sequence[tuple[Tensor, Tensor]]): Label and confidence ``(B_u, H, W)`` that
-                teach each student.
+            target (tuple[Tensor, Tensor]): Label and confidence ``(P, B_u, H, W)`` that teach
+                each student.
 
         Returns:
-            list[dict[str, Tensor]]: ``high`` and ``low`` of each student, scalars.
+            dict[str, Tensor]: ``high`` and ``low``, ``(P,)`` each.
         """
-        known = [self._pooled(output) for output in labeled]
-        unknown = [self._pooled(output) for output in unlabeled]
-        size = known[0].embedding.shape[2:]
-        label = downsample_nearest(label, size).flatten()
-        targets = [(downsample_nearest(y, size).flatten(), downsample_nearest(c, size).flatten())
-                   for y, c in targets]
-        own = [pseudo_label(output.logits) for output in unknown]
-        own = [(y.flatten(), c.flatten()) for y, c in own]
-        terms = []
-        for i in range(len(known)):
-            confident = (own if self.confidence == 'student' else targets)[i][1] >= self.threshold
-            terms.append(dict(
-                high=self._high(i, known[i], unknown[i], label, targets[i][0], confident),
-                low=self._low(i, unknown, own, ~confident)))
-        return terms
+        query = self._rows(batch for pair in zip(labeled, unlabeled) for batch in pair)
+        own = self._pseudo_label(unlabeled)
+        size = self._size(labeled[0])
+        truth = downsample_nearest(label, size).flatten()
+        target = tuple(downsample_nearest(one, size).flatten(1) for one in target)
+        confident = (own if self.confidence == 'student' else target)[1] >= self.threshold
+        filled = self.bank.filled
+        return dict(
+            high=self._high(query, truth, target[0], confident, filled),
+            low=self._low(query[:, truth.numel():], own, ~confident, filled))
 
-    def _high(self, i: int, labeled: PixelOutput, unlabeled: PixelOutput, label: Tensor,
-              target: Tensor, confident: Tensor) -> Tensor:
+    def _high(self, query: Tensor, truth: Tensor, target: Tensor, confident: Tensor,
+              filled: Tensor) -> Tensor:
         """Eq 6: labelled pixels with their truth, confident unlabelled ones with their target."""
-        query = torch.cat([_rows(labeled.embedding), _rows(unlabeled.embedding)])
-        bank = self.banks[i]
-        known = (label >= 0) & (label < bank.num_classes)
-        return high_level_contrast(query, torch.cat([label, target]), bank.features,
-                                   self.temperature_high, torch.cat([known, confident]),
-                                   bank.filled, mean_over_ranks)
+        known = (truth >= 0) & (truth < self.bank.num_classes)
+        truth, known = (one.expand(len(query), -1) for one in (truth, known))
+        return high_level_contrast(query, torch.cat([truth, target], 1), self.bank.features,
+                                   self.temperature_high, torch.cat([known, confident], 1),
+                                   filled, mean_over_ranks)
 
-    def _low(self, i: int, outputs: Sequence[PixelOutput], own: Sequence[Target],
-             uncertain: Tensor) -> Tensor:
+    def _low(self, query: Tensor, own: Target, valid: Tensor, filled: Tensor) -> Tensor:
         """Eq 8-9: the other pixels, drawn to the feature of the surer peer student."""
-        peer = (i + 1) % len(outputs)
-        if peer == i:  # a single pair has no peer
-            return outputs[i].zero()
-        label, confidence = own[peer]
-        valid = uncertain
+        if len(query) == 1:  # a single pair has no peer
+            return query[:, :0].float().sum((1, 2))
+        peer, label, confidence = (next_pair(one) for one in (query, *own))
         if self.directional:
-            valid = valid & (own[i][1] < confidence)
+            valid = valid & (own[1] < confidence)
         if self.peer_threshold is not None:
             valid = valid & (confidence >= self.peer_threshold)
-        banks = self.banks[i], self.banks[peer]
-        return low_level_contrast(_rows(outputs[i].embedding), _rows(outputs[peer].embedding),
-                                  label, torch.cat([bank.features for bank in banks], dim=1),
-                                  self.temperature_low, valid,
-                                  torch.cat([bank.filled for bank in banks], dim=1),
-                                  mean_over_ranks)
+        both = (torch.cat([one, next_pair(one)], dim=2) for one in (self.bank.features, filled))
+        return low_level_contrast(query, peer, label, next(both), self.temperature_low, valid,
+                                  next(both), mean_over_ranks)
 
     @torch.no_grad()
     def remember(self, outputs: Sequence[PixelOutput], label: Tensor) -> None:
@@ -151,28 +137,34 @@ class CrossContrast(nn.Module):
             outputs (Sequence[PixelOutput]): Of each pair's teacher, on the labelled images.
             label (Tensor): ``(B_l, H, W)`` int64 truth.
         """
-        for bank, output in zip(self.banks, outputs):
-            output = self._pooled(output)
-            guess, score = pseudo_label(output.logits)
-            if self.bank_score == 'logit':
-                score = output.logits.float().amax(dim=1)
-            truth = downsample_nearest(label, guess.shape[1:])
-            valid = (guess == truth) & (score >= self.bank_threshold)
-            bank.push(_rows(output.embedding), truth.flatten(), score.flatten(),
-                      valid.flatten(), label.shape[0])
+        guess, score = self._pseudo_label(outputs, raw=self.bank_score == 'logit')
+        truth = downsample_nearest(label, self._size(outputs[0])).flatten().expand_as(guess)
+        valid = (guess == truth) & (score >= self.bank_threshold)
+        self.bank.push(self._rows(outputs), truth, score, valid, len(label))
 
     def fill(self) -> Tensor:
         """``(P, K)`` float32, filled share of every queue of every pair."""
-        return torch.stack([bank.count for bank in self.banks]).float() / self.banks[0].size
+        return self.bank.count.float() / self.bank.size
 
-    def _pooled(self, output: PixelOutput) -> PixelOutput:
-        if self.pool == 1:
-            return output
-        return output._replace(
-            logits=F.avg_pool2d(output.logits, self.pool, ceil_mode=True),
-            embedding=F.avg_pool2d(output.embedding, self.pool, ceil_mode=True))
+    def _size(self, output: PixelOutput) -> Tuple[int, int]:
+        return tuple(-(-side // self.pool) for side in output.embedding.shape[2:])
+
+    def _rows(self, outputs: Iterable[PixelOutput]) -> Tensor:
+        """Pooled embeddings ``(P, N, D)``, the outputs of a pair behind each other."""
+        embeddings = [self._pooled(output.embedding).permute(0, 2, 3, 1) for output in outputs]
+        return torch.cat(embeddings).reshape(self.num_pairs, -1, self.bank.dim)
+
+    def _pseudo_label(self, outputs: Sequence[PixelOutput], raw: bool = False) -> Target:
+        """``(P, N)`` label and confidence by the pooled logits, or the raw logit itself."""
+        logits = self._pooled(torch.cat([output.logits for output in outputs]))
+        label, confidence = pseudo_label(logits)
+        score = logits.detach().float().amax(dim=1) if raw else confidence
+        return label.view(self.num_pairs, -1), score.view(self.num_pairs, -1)
+
+    def _pooled(self, tensor: Tensor) -> Tensor:
+        return tensor if self.pool == 1 else F.avg_pool2d(tensor, self.pool, ceil_mode=True)
 
 
-def _rows(embedding: Tensor) -> Tensor:
-    """``(B, D, h, w)`` to ``(B*h*w, D)``."""
-    return embedding.permute(0, 2, 3, 1).flatten(0, 2)
+def next_pair(tensor: Tensor) -> Tensor:
+    """What belongs to pair ``i + 1`` at the place of pair ``i``."""
+    return tensor.roll(-1, dims=0)

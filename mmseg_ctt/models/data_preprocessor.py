@@ -1,8 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 from typing import Dict, List
 
+import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
+from torch import Tensor
 
 LABELED, UNLABELED = 'labeled', 'unlabeled'
 
@@ -38,15 +40,44 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         order = _labeled_first(data['data_samples'])
         data = {key: [data[key][i] for i in order] for key in ('inputs', 'data_samples')}
         split = sum(sample.metainfo['source'] == LABELED for sample in data['data_samples'])
+        data = self._together(data) if self._fits(data['inputs']) else self._padded(data)
+        inputs, samples = data['inputs'], data['data_samples']
+        return dict(
+            inputs={LABELED: inputs[:split], UNLABELED: inputs[split:]},
+            data_samples={LABELED: samples[:split], UNLABELED: samples[split:]})
+
+    def _fits(self, images: List[Tensor]) -> bool:
+        """Whether there is nothing to pad, nor anything else that is done image by image."""
+        shapes = {tuple(image.shape) for image in images}
+        if len(shapes) > 1 or self.batch_augments is not None:
+            return False
+        height, width = shapes.pop()[1:]
+        divisor = self.size_divisor or 1
+        return height % divisor == width % divisor == 0 and (
+            self.size is None or (height >= self.size[0] and width >= self.size[1]))
+
+    def _together(self, data: dict) -> dict:
+        """What mmseg does image by image, for the whole batch at once."""
+        data = self.cast_data(data)
+        images = torch.stack(data['inputs'])
+        if self.channel_conversion and images.shape[1] == 3:
+            images = images.flip(1)
+        images = images.float()
+        if self._enable_normalize:
+            images = images.sub_(self.mean).div_(self.std)
+        shape = images.shape[2:]
+        for sample in data['data_samples']:
+            sample.set_metainfo(dict(img_shape=shape, pad_shape=shape, padding_size=(0, 0, 0, 0)))
+        return dict(inputs=images, data_samples=data['data_samples'])
+
+    def _padded(self, data: dict) -> dict:
+        """Mmseg's own way, to the common size where none is set."""
         size = self.size
         if size is None and self.size_divisor is None:
             self.size = _common_size(data['inputs'])
         data = super().forward(data, training=True)
         self.size = size  # the next batch may have another
-        inputs, samples = data['inputs'], data['data_samples']
-        return dict(
-            inputs={LABELED: inputs[:split], UNLABELED: inputs[split:]},
-            data_samples={LABELED: samples[:split], UNLABELED: samples[split:]})
+        return data
 
 
 def _labeled_first(samples: List) -> List[int]:

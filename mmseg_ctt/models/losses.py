@@ -29,8 +29,11 @@ class PixelCrossEntropyLoss(nn.Module):
                 logits: Tensor,
                 label: Tensor,
                 weight: Optional[Tensor] = None,
-                ignore_index: int = 255) -> Tensor:
-        """Loss of ``(B, K, H, W)`` logits against ``(B, H, W)`` int64 labels.
+                ignore_index: int = 255,
+                align_corners: bool = False) -> Tensor:
+        """Loss of ``(B, K, h, w)`` logits against ``(B, H, W)`` int64 labels.
+
+        Logits smaller than the labels are up-sampled bilinearly, at no cost in memory.
 
         Raises:
             ValueError: If a pixel sampler is configured, whose weights this loss does not take.
@@ -38,4 +41,4 @@ class PixelCrossEntropyLoss(nn.Module):
         if weight is not None:
             raise ValueError('PixelCrossEntropyLoss takes no pixel weights: remove '
                              "decode_head.sampler or use mmseg's CrossEntropyLoss")
-        return self.loss_weight * cross_entropy(logits, label, ignore_index)
+        return self.loss_weight * cross_entropy(logits, label, ignore_index, align_corners)

@@ -12,6 +12,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .losses import PixelCrossEntropyLoss
+
 
 class PixelOutput(NamedTuple):
     """What a member says about a batch.
@@ -19,7 +21,8 @@ class PixelOutput(NamedTuple):
     Attributes:
         logits (Tensor): ``(B, K, h, w)`` at the stride of the head.
         embedding (Tensor): ``(B, D, h, w)``, what the classifier reads (dropout included).
-        features (list[Tensor]): Outputs of backbone and neck, for auxiliary heads.
+        features (list[Tensor]): Outputs of backbone and neck. ``look`` leaves them out where
+            neither an auxiliary head nor the method (``reads_features``) reads them.
     """
     logits: Tensor
     embedding: Tensor
@@ -116,14 +119,19 @@ def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> D
     if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         return head.loss_by_feat(logits, samples)
     # the stock method also computes the accuracy, at the price of two host synchronisations
-    label = torch.stack([sample.gt_sem_seg.data for sample in samples])  # (B, 1, H, W)
-    logits = resize(logits.float(), label.shape[2:], mode='bilinear',
-                    align_corners=head.align_corners)
-    weight = head.sampler.sample(logits, label) if head.sampler is not None else None
+    label = torch.cat([sample.gt_sem_seg.data for sample in samples])  # (B, H, W)
     terms: Sequence = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) \
         else [head.loss_decode]
+    align = dict(align_corners=head.align_corners)
+    if head.sampler is None and all(isinstance(term, PixelCrossEntropyLoss) for term in terms):
+        settings = dict(align)  # they up-sample on their own
+    else:
+        logits = resize(logits.float(), label.shape[1:], mode='bilinear', **align)
+        settings = dict(weight=None if head.sampler is None
+                        else head.sampler.sample(logits, label.unsqueeze(1)))
     losses: Dict[str, Tensor] = {}
     for term in terms:
-        value = term(logits, label.squeeze(1), weight=weight, ignore_index=head.ignore_index)
-        losses[term.loss_name] = losses.get(term.loss_name, 0) + value
+        value = term(logits, label, ignore_index=head.ignore_index, **settings)
+        losses[term.loss_name] = losses[term.loss_name] + value \
+            if term.loss_name in losses else value
     return losses

@@ -23,8 +23,10 @@ class View(NamedTuple):
     mask: Optional[Tensor]
 
     def follow(self, target: Tensor) -> Tensor:
-        """Mix a label or confidence map ``(B, H, W)`` as the images were."""
-        return target if self.mask is None else mix(target, self.mask)
+        """Mix label or confidence maps ``([T,] B, H, W)`` as the images were."""
+        if self.mask is None:
+            return target
+        return mix(target, self.mask, batch_dim=target.dim() - 3)
 
 
 @MODELS.register_module()

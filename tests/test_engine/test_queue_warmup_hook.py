@@ -26,8 +26,7 @@ def runner_of(model):
 
 
 def fill(model, *counts):
-    for bank in model.contrast.banks:
-        bank.count.copy_(torch.tensor(counts))
+    model.contrast.bank.count.copy_(torch.tensor(counts))
 
 
 def run(hook, runner, iterations):
@@ -56,7 +55,7 @@ def test_starts_when_every_queue_is_full():
         run(hook, runner, 2)
         assert not state(model)
     fill(model, 4, 4, 4, 4)
-    model.contrast.banks[1].count[2] = 3  # one queue of one pair
+    model.contrast.bank.count[1, 2] = 3  # one queue of one pair
     run(hook, runner, 1)
     assert not state(model)
     fill(model, 4, 4, 4, 4)
@@ -150,8 +149,7 @@ def test_contrast_terms_follow_the_switch():
     model = build()
     hook, runner = start(model, interval=1)
     fill(model, 4, 4, 4, 4)
-    for bank in model.contrast.banks:
-        bank.features.normal_()
+    model.contrast.bank.features.normal_()
     before = losses_of(model, toy_batch())
     fill(model, 4, 4, 4, 4)
     run(hook, runner, 1)

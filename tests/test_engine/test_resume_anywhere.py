@@ -111,12 +111,12 @@ def test_stops_lie_before_and_after_the_queues_fill(root, tmp_path):
     """What the test above stands on: banks empty, filling and full, contrast off and on."""
     run(root, tmp_path)
     states = [torch.load(tmp_path / f'iter_{n}.pth')['state_dict'] for n in range(1, 9)]
-    fill = [int(state['contrast.banks.0.count'].sum()) for state in states]
+    fill = [int(state['contrast.bank.count'].sum()) for state in states]
     assert 0 < fill[0] < fill[-1]
     assert [bool(state['contrast_on']) for state in states] == [False] * 4 + [True] * 4
-    full = states[-1]['contrast.banks.0.count'] == BANK
+    full = states[-1]['contrast.bank.count'] == BANK
     assert full.any()
-    moved = [state['contrast.banks.0.features'][full] for state in states[-2:]]
+    moved = [state['contrast.bank.features'][full] for state in states[-2:]]
     assert not torch.equal(*moved)  # a full queue goes on: the oldest leave
 
 

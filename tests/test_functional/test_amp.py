@@ -92,17 +92,17 @@ def check_losses(losses):
 @pytest.mark.parametrize('device,dtype', PRECISIONS)
 def test_a_step_is_finite_and_its_state_float32(device, dtype, teaching, pairs):
     model, wrapper = training(device, teaching=teaching, num_pairs=pairs)
-    banks = [bank.features.clone() for bank in model.contrast.banks]
+    before = model.contrast.bank.features.clone()
     seen = []
-    look = model.look
-    model.look = lambda *args: (seen.append(look(*args)), seen[-1])[1]
+    look = model.look_all
+    model.look_all = lambda *args: (seen.append(look(*args)), seen[-1])[1]
     for seed in range(3):
         check_losses(one_step(model, wrapper, device, dtype, seed))
     assert all(output.logits.dtype == output.embedding.dtype == dtype
-               for output in itertools.chain(*seen))  # the networks did run in half precision
-    for bank, before in zip(model.contrast.banks, banks):
-        assert bank.features.dtype == torch.float32 and torch.isfinite(bank.features).all()
-        assert not torch.equal(bank.features, before)
+               for outputs in itertools.chain(*seen) for output in outputs)  # the networks did run in half precision
+    features = model.contrast.bank.features
+    assert features.dtype == torch.float32 and torch.isfinite(features).all()
+    assert all(not torch.equal(*pair) for pair in zip(features, before))
     floating = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert all(value.dtype == torch.float32 and torch.isfinite(value).all() for value in floating)
     assert int(model.ema_updates) == 3
@@ -146,7 +146,7 @@ def finite_step(model, batch=None):
     check_losses(losses)
     assert all(torch.isfinite(p.grad).all() for p in model.students.parameters()
                if p.grad is not None)
-    assert all(torch.isfinite(bank.features).all() for bank in model.contrast.banks)
+    assert torch.isfinite(model.contrast.bank.features).all()
     return losses
 
 
@@ -179,7 +179,7 @@ def test_step_with_huge_logits(precision):
 
 def test_step_with_every_label_ignored(precision):
     model = ready_model(confident=1.1, contrast=dict(threshold=1.1))
-    before = [bank.features.clone() for bank in model.contrast.banks]
+    before = model.contrast.bank.features.clone()
     batch = toy_batch()
     for one in batch['data_samples'][:2]:
         one.gt_sem_seg.data.fill_(255)
@@ -187,7 +187,7 @@ def test_step_with_every_label_ignored(precision):
     for key in ('decode.loss_ce', 'loss_ct', 'loss_hc'):
         assert losses[f'student0.{key}'] == 0
     assert losses['student0.loss_lc'] > 0  # asks for no label
-    assert all(map(torch.equal, before, (bank.features for bank in model.contrast.banks)))
+    assert torch.equal(before, model.contrast.bank.features)
 
 
 def test_step_with_zero_features(precision):
@@ -218,9 +218,8 @@ def test_class_without_a_directionally_valid_pixel(precision):
     """Class 1 of the peer is unsure everywhere; only class 0 counts, its mean undiminished."""
     g = torch.Generator().manual_seed(0)
     contrast = CrossContrast(2, 3, 4, dict(size=2))
-    for bank in contrast.banks:
-        bank.features.copy_(torch.randn(3, 2, 4, generator=g))
-        bank.count.fill_(2)
+    contrast.bank.features.copy_(torch.randn(2, 3, 2, 4, generator=g))
+    contrast.bank.count.fill_(2)
 
     def output(first, second):
         """Two pixels with these logits for classes 0 and 1."""
@@ -230,9 +229,10 @@ def test_class_without_a_directionally_valid_pixel(precision):
 
     own, peer = output(0.5, 2.0), output(1.0, 1.0)  # the peer is surer at the first pixel alone
     label = torch.full((1, 1, 2), 255)
-    targets = [(torch.zeros(1, 1, 2, dtype=torch.long), torch.zeros(1, 1, 2))] * 2
-    term = contrast([own, peer], [own, peer], label, targets)[0]
-    banks = torch.cat([bank.features for bank in contrast.banks], dim=1)
+    targets = torch.zeros(2, 1, 1, 2, dtype=torch.long), torch.zeros(2, 1, 1, 2)
+    terms = contrast([own, peer], [own, peer], label, targets)
+    term = {key: value[0] for key, value in terms.items()}
+    banks = torch.cat(contrast.bank.features.unbind(), dim=1)
     want = functional.low_level_contrast(own.embedding[0, :, 0, :1].t(),
                                          peer.embedding[0, :, 0, :1].t(), torch.zeros(1).long(),
                                          banks)

@@ -128,7 +128,7 @@ def test_a_step_by_hand(joint):
         confidence, target = confidence[:, ::4, ::4].flatten(), pseudo[:, ::4, ::4].flatten()
         confident = confidence >= 0.5
         assert 0 < confident.sum() < confident.numel()
-        bank, peer = (twin.contrast.banks[k].features for k in (i, 1 - i))
+        bank, peer = (twin.contrast.bank.features[k] for k in (i, 1 - i))
         low = ~confident & (own[i].values < own[1 - i].values).flatten()
         want = {
             'decode.loss_ce': F.cross_entropy(up(logits), label),
@@ -191,8 +191,8 @@ def test_students_learn_from_the_mean_of_their_teachers(how, monkeypatch):
         assert first.any() and not first.all()
         label = torch.where(first, sure[a].indices, sure[b].indices)
         confidence = torch.maximum(sure[a].values, sure[b].values)
-        assert torch.equal(given[i][0], view.follow(label))
-        torch.testing.assert_close(given[i][1], view.follow(confidence))
+        assert torch.equal(given[0][i], view.follow(label))
+        torch.testing.assert_close(given[1][i], view.follow(confidence))
 
 
 @pytest.mark.parametrize('teaching', ['cross', 'self'])

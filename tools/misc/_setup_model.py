@@ -22,7 +22,7 @@ def model(setup: Setup) -> str:
                          'classes: make them equal')
     weights = sum(value.numel() for value in setup.model.parameters())
     banks = sum(buffer.numel() * buffer.element_size()
-                for name, buffer in setup.model.named_buffers() if '.banks.' in name)
+                for name, buffer in setup.model.named_buffers() if '.bank.' in name)
     return (f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
             f'{banks / MB:.1f} MB on every rank')
 

@@ -16,7 +16,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teachers follow the students in :class:`TeacherEMAHook`, after each optimiser step;
 :class:`QueueWarmupHook` switches the contrast on once the queues are full.
 """
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -101,88 +101,110 @@ class CrossTeacherTraining(SemiSegmentor):
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
         guides = self._guides(weak, labeled)  # 1
-        pseudo = {name: pseudo_label(output[0].logits, weak.shape[2:], self.align_corners)
-                  for name, output in guides.items()}  # 2
+        pseudo = self._pseudo_labels(guides, weak.shape[2:])  # 2
         views = self._strong_views(weak, pseudo, data_samples['unlabeled'])  # 3
-        seen = [self.look(f'student{i}', labeled, view.image)
-                for i, view in enumerate(views)]  # 4
-        losses: Dict[str, Tensor] = {}
-        targets = []
-        for i, (on_labeled, on_strong) in enumerate(seen):  # 5
-            mixed = [tuple(map(views[i].follow, pseudo[name])) for name in self.graph[i]]
-            targets.append(_surest(mixed))
-            terms = supervised_losses(self.students[i], on_labeled, data_samples['labeled'])
-            losses.update({f'student{i}.{key}': value * self.weights['sup']
-                           for key, value in terms.items()})
-            losses.update(self._teach(i, on_strong.logits, mixed))
+        seen = self._students_look(labeled, views)  # 4
+        strong = [outputs[1] for outputs in seen]
+        targets = self._mixed(pseudo, views)
+        losses = self._supervise([outputs[0] for outputs in seen], data_samples['labeled'])  # 5
+        losses.update(self._teach(strong, targets))
         losses.update(self._contrast_losses(seen, label, targets))
         self._remember(guides, seen, label)  # 6
         return losses
 
     def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of every teaching member, on the weak view and (for banks) the labelled one."""
-        names = sorted({name for sources in self.graph for name in sources})
         fills_bank = self.contrast is not None and bool(self.teachers)
         batches = (weak, labeled) if fills_bank else (weak, )
+        names = sorted({name for sources in self.graph for name in sources})
         with torch.no_grad():
-            return {name: self.look(name, *batches) for name in names}
+            return dict(zip(names, self.look_all(names, *batches)))
+
+    def _pseudo_labels(self, guides: Dict[str, List[PixelOutput]],
+                       size: Tuple[int, int]) -> Dict[str, Target]:
+        """Label and confidence ``(B_u, H, W)`` by teaching member."""
+        label, confidence = pseudo_label(
+            torch.cat([outputs[0].logits for outputs in guides.values()]), size,
+            self.align_corners)
+        return dict(zip(guides, zip(label.chunk(len(guides)), confidence.chunk(len(guides)))))
 
     def _strong_views(self, weak: Tensor, pseudo: Dict[str, Target],
                       samples: SampleList) -> List[View]:
-        """The view of each student, cut along the labels of its first teacher."""
+        """The view of each student, cut along the labels of its first teacher; or one for all."""
         draws = [sample.metainfo['draw'] for sample in samples]
-        views = []
-        for i in range(len(self.students)):
-            if i == 0 or not self.share_view:
-                views.append(self.strong_view(
-                    weak, pseudo[self.graph[i][0]][0], draws, self.data_preprocessor, stream=i,
-                    num_classes=self.num_classes))
-        return views * len(self.students) if self.share_view else views
+        return [self.strong_view(weak, pseudo[sources[0]][0], draws, self.data_preprocessor,
+                                 stream=i, num_classes=self.num_classes)
+                for i, sources in enumerate(self.graph[:1] if self.share_view else self.graph)]
 
-    def _teach(self, i: int, logits: Tensor, targets: Sequence[Target]) -> Dict[str, Tensor]:
-        """Eq 5 for one student, mean over its teachers."""
-        logits = torch.nn.functional.interpolate(
-            logits.float(), targets[0][0].shape[1:], mode='bilinear',
-            align_corners=self.align_corners)
-        fractions = [mean_over_ranks((confidence >= self.confident).float().mean())
-                     for _, confidence in targets]
-        values = [confident_fraction_cross_entropy(logits, label, confidence, fraction=fraction)
-                  for (label, confidence), fraction in zip(targets, fractions)]
-        return {f'student{i}.loss_ct': torch.stack(values).mean() * self.weights['ct'],
-                f'student{i}.confident': torch.stack(fractions).mean()}
+    def _students_look(self, labeled: Tensor, views: Sequence[View]) -> List[List[PixelOutput]]:
+        """Outputs of each student on the labelled images and on its strong view."""
+        names = [f'student{i}' for i in range(len(self.students))]
+        if len(views) == 1:
+            return self.look_all(names, labeled, views[0].image)
+        return [self.look(name, labeled, view.image) for name, view in zip(names, views)]
+
+    def _mixed(self, pseudo: Dict[str, Target], views: Sequence[View]) -> Target:
+        """Label and confidence ``(P, S, B_u, H, W)`` of each student's ``S`` teachers."""
+        shape = len(self.graph), len(self.graph[0])
+        mixed = []
+        for maps in zip(*(pseudo[name] for sources in self.graph for name in sources)):
+            parts = torch.stack(maps).chunk(len(views))
+            parts = [view.follow(part) for view, part in zip(views, parts)]
+            mixed.append((parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, shape))
+        return tuple(mixed)
+
+    def _supervise(self, seen: Sequence[PixelOutput], samples: SampleList) -> Dict[str, Tensor]:
+        """Eq 1-2, by the heads' own losses."""
+        return {f'student{i}.{key}': value * self.weights['sup']
+                for i, output in enumerate(seen)
+                for key, value in supervised_losses(self.students[i], output, samples).items()}
+
+    def _teach(self, strong: Sequence[PixelOutput], targets: Target) -> Dict[str, Tensor]:
+        """Eq 5 for every student, mean over its teachers."""
+        label, confidence = targets
+        shape = label.shape[:2]
+        fraction = (confidence >= self.confident).float().mean((2, 3, 4))  # (P, S)
+        fraction = mean_over_ranks(fraction)
+        logits = torch.stack([output.logits for output in strong for _ in range(shape[1])])
+        loss = confident_fraction_cross_entropy(
+            logits, label.flatten(0, 1), confidence, fraction=fraction.flatten(),
+            align_corners=self.align_corners).view(shape)
+        return {**_by_student('loss_ct', loss.mean(1) * self.weights['ct']),
+                **_by_student('confident', fraction.mean(1))}
 
     def _contrast_losses(self, seen: Sequence[List[PixelOutput]], label: Tensor,
-                         targets: Sequence[Target]) -> Dict[str, Tensor]:
+                         targets: Target) -> Dict[str, Tensor]:
         """Eq 6-9 for all students; zeros attached to the graph while switched off."""
         if self.contrast is None:
             return {}
         labeled, strong = zip(*seen)
         if self.contrast_active:
-            terms = self.contrast(labeled, strong, label, targets)
+            terms = self.contrast(labeled, strong, label, _surest(targets))
         else:
-            terms = [dict(high=output.zero(), low=output.zero()) for output in strong]
-        losses = {}
-        for i, term in enumerate(terms):
-            losses[f'student{i}.loss_hc'] = term['high'] * self.weights['hc']
-            losses[f'student{i}.loss_lc'] = term['low'] * self.weights['lc']
-        return losses
+            terms = dict.fromkeys(('high', 'low'), torch.stack([out.zero() for out in strong]))
+        return {**_by_student('loss_hc', terms['high'] * self.weights['hc']),
+                **_by_student('loss_lc', terms['low'] * self.weights['lc'])}
 
     def _remember(self, guides: Dict[str, List[PixelOutput]],
                   seen: Sequence[List[PixelOutput]], label: Tensor) -> None:
         if self.contrast is None:
             return
-        pairs = range(len(self.students))
         if self.teachers:
-            outputs = [guides[f'teacher{i}'][1] for i in pairs]
+            outputs = [guides[f'teacher{i}'][1] for i in range(len(self.teachers))]
         else:
-            outputs = [seen[i][0] for i in pairs]
+            outputs = [labeled for labeled, _ in seen]
         self.contrast.remember(outputs, label)
 
 
-def _surest(targets: Sequence[Target]) -> Target:
-    """Label and confidence of the most confident teacher at each pixel."""
-    if len(targets) == 1:
-        return targets[0]
-    label = torch.stack([one[0] for one in targets])
-    confidence, best = torch.stack([one[1] for one in targets]).max(dim=0)
-    return label.gather(0, best.unsqueeze(0)).squeeze(0), confidence
+def _by_student(name: str, values: Tensor) -> Dict[str, Tensor]:
+    """``(P,)`` values as terms of the log."""
+    return {f'student{i}.{name}': value for i, value in enumerate(values.unbind())}
+
+
+def _surest(targets: Target) -> Target:
+    """Label and confidence ``(P, B, H, W)`` of the surest of ``S`` teachers at each pixel."""
+    label, confidence = targets
+    if label.shape[1] == 1:
+        return label.squeeze(1), confidence.squeeze(1)
+    confidence, best = confidence.max(dim=1, keepdim=True)
+    return label.gather(1, best).squeeze(1), confidence.squeeze(1)

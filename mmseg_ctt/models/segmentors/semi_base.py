@@ -52,6 +52,8 @@ class SemiSegmentor(BaseSegmentor):
             students, or students of different class counts.
     """
 
+    reads_features = False  # whether a method needs PixelOutput.features itself
+
     def __init__(self,
                  segmentor: dict,
                  num_pairs: int = 2,
@@ -176,12 +178,30 @@ class SemiSegmentor(BaseSegmentor):
 
         Teachers give no gradient. With ``joint_forward`` the batches share one pass.
         """
-        member = self.member(name)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and name.startswith('student')):
-            if not self.joint_forward:
-                return [forward_member(member, images) for images in batches]
-            output = forward_member(member, torch.cat(batches))
-            return output.split([len(images) for images in batches])
+        return self.look_all([name], *batches)[0]
+
+    def look_all(self, names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:
+        """The same for several members that look at the same images."""
+        sizes = [len(images) for images in batches]
+        passes = [torch.cat(batches)] if self.joint_forward and len(batches) > 1 else batches
+        found = []
+        for name in names:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and name.startswith('student')):
+                outputs = [self._output(self.member(name), images) for images in passes]
+                found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
+        return found
+
+    def _output(self, member: nn.Module, images: Tensor) -> PixelOutput:
+        output = forward_member(member, images)
+        read = self.reads_features or member.with_auxiliary_head
+        return output if read else output._replace(features=[])
+
+    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """As mmengine's, in two operations where every term is a scalar."""
+        if any(not isinstance(value, Tensor) or value.dim() for value in losses.values()):
+            return super().parse_losses(losses)
+        total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
+        return total, dict(loss=total, **losses)
 
     # ---- mmseg's interface, answered by the predicting member
 
