@@ -71,7 +71,7 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         return dict(inputs=images, data_samples=data['data_samples'])
 
     def _padded(self, data: dict) -> dict:
-        """Mmseg's own way, to the common size where none is set."""
+        """The way of mmseg itself, to the common size where none is set."""
         size = self.size
         if size is None and self.size_divisor is None:
             self.size = _common_size(data['inputs'])

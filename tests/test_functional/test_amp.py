@@ -98,8 +98,9 @@ def test_a_step_is_finite_and_its_state_float32(device, dtype, teaching, pairs):
     model.look_all = lambda *args: (seen.append(look(*args)), seen[-1])[1]
     for seed in range(3):
         check_losses(one_step(model, wrapper, device, dtype, seed))
+    # the networks did run in half precision
     assert all(output.logits.dtype == output.embedding.dtype == dtype
-               for outputs in itertools.chain(*seen) for output in outputs)  # the networks did run in half precision
+               for outputs in itertools.chain(*seen) for output in outputs)
     features = model.contrast.bank.features
     assert features.dtype == torch.float32 and torch.isfinite(features).all()
     assert all(not torch.equal(*pair) for pair in zip(features, before))
