@@ -1,7 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
+import functools
 import os
 import sys
 from pathlib import Path
+from typing import Callable
 
 import matplotlib
 import pytest
@@ -10,10 +12,19 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package need not be installed
 
-import mmseg_ctt  # noqa: E402, F401
+import mmseg_ctt  # noqa: E402, F401, before anything imports mmseg
+
+# isort: split
+from scripts import Script  # noqa: E402
+from toy_data import freeze_imports, write_toy_data  # noqa: E402
 
 matplotlib.use('Agg')
 torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
+
+
+def pytest_collection_finish() -> None:
+    """Before the first test."""
+    freeze_imports()
 
 
 @pytest.fixture(scope='session')
@@ -43,3 +54,15 @@ def mmseg_scope():
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope('mmseg'):
         yield
+
+
+@pytest.fixture(scope='session')
+def load_tool() -> Callable[[str], Script]:
+    """Scripts by their place in ``tools/``, such as ``misc/browse_semi``; each is loaded once."""
+    return functools.lru_cache(maxsize=None)(Script)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The toy data set, new for each test."""
+    return write_toy_data(tmp_path / 'data')

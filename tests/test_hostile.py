@@ -1,9 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Bad input, each with the one line that it ends in. More in test_tools/test_train_cli.py."""
-import importlib
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,11 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from PIL import Image
 from toy import toy_segmentor
-from toy_data import LABELED, SPLIT, toy_config, toy_ctt, write_lists, write_toy_data
+from toy_data import LABELED, SPLIT, toy_config, toy_ctt, write_lists
 
 from mmseg_ctt.engine.hooks import guard_hook, safe_checkpoint_hook  # noqa: F401
 from mmseg_ctt.models import CrossTeacherTraining
 
-TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 DATA = 'train_dataloader.dataset'
 LABELED_STEPS, UNLABELED_STEPS = f'{DATA}.labeled.pipeline', f'{DATA}.unlabeled.pipeline'
 OPTIM = 'optim_wrapper'
@@ -37,11 +34,6 @@ class Code:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
-
-
-@pytest.fixture
 def config(tmp_path: Path, root: Path) -> Path:
     cfg = toy_config(root, tmp_path / 'work')
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
@@ -51,41 +43,23 @@ def config(tmp_path: Path, root: Path) -> Path:
 
 
 @pytest.fixture
-def call(config, monkeypatch, capsys):
-    """Exit code of a script and what it says last, called in this process as from a shell."""
-    for name in ('RANK', 'WORLD_SIZE', 'SLURM_PROCID'):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    for folder in (TOOLS, TOOLS / 'model_converters'):
-        monkeypatch.syspath_prepend(str(folder))
-
+def call(load_tool, capsys):
+    """Exit code of a script and what it says last."""
     def call(script: str, *arguments: object) -> tuple:
-        monkeypatch.delitem(sys.modules, script, raising=False)  # Python has a package `test`
-        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
-        common, main = importlib.import_module('_common'), importlib.import_module(script).main
-        try:
-            common.run(main)
-            code = 0
-        except SystemExit as left:
-            code = left.code
+        code = load_tool(script).exit_code(*arguments)
         said = capsys.readouterr()
         assert 'Traceback' not in said.err
         lines = [line for line in said.err.splitlines() if line.startswith('error: ')]
         assert len(lines) == (code != 0), said.err
         return code, lines[-1] if lines else said.out
 
-    yield call
-    sys.modules.pop('test', None)
+    return call
 
 
 def refused(answer: tuple, words: list, limit: int = 900) -> None:
     code, line = answer
     assert code == 2 and all(word in line for word in words), line
     assert len(line) < limit, line
-
-
-def nothing(root: Path) -> None:
-    pass
 
 
 # ---- lists, images and masks
@@ -183,6 +157,7 @@ def test_files(name, root, config, call, no_iteration):
 
 SETTINGS = {  # options of train.py, words of the line
     'unknown model': (['model.type=CrossTeacherTrainin'], ['CrossTeacherTrainin']),
+    'unknown member': (['model.test_cfg.predict_on=teacher7'], ['predict_on', 'teacher7']),
     'unknown backbone': (['model.segmentor.backbone.type=ResNeXd'], ['ResNeXd']),
     'unknown transform': ([f'{LABELED_STEPS}.0.type=LoadImage'], ['LoadImage']),
     'unknown data set': ([f'{DATA}.labeled.type=VOC'], ['VOC']),
@@ -325,7 +300,8 @@ def test_checkpoints_of_export(name, config, call, tmp_path):
     make(tmp_path / 'a.pth')
     words = {'truncated': ['a.pth', 'damaged'], 'text': ['a.pth'],
              'foreign code': ['a.pth', 'holds code']}.get(name, words)
-    refused(call('export_segmentor', config, tmp_path / 'a.pth', tmp_path / 'out'), words)
+    export = 'model_converters/export_segmentor'
+    refused(call(export, config, tmp_path / 'a.pth', tmp_path / 'out'), words)
     no_trace(tmp_path / 'a.pth')
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What train.py and test.py share. Standard library only until a script's ``main`` runs."""
+"""What the scripts share. Standard library only until a script's ``main`` runs."""
 import argparse
 import os
 import re
@@ -9,7 +9,7 @@ import traceback
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Callable
+from typing import Callable, Optional
 
 # The package next to this folder is found without an installation, from any working directory.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -52,23 +52,57 @@ def one_line(error: Exception) -> str:
     return ' '.join(message.split()) or type(error).__name__
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of both scripts."""
+def described(header: str) -> argparse.ArgumentParser:
+    """A parser whose help is the header of the script, laid out as it is."""
+    return argparse.ArgumentParser(
+        description=header, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
     from mmengine.config import DictAction
-    parser.epilog = 'MMSEG_CTT_TRACEBACK=1 shows the traceback behind an error line.'
-    parser.add_argument('--work-dir', help='folder of logs and results; default: the work_dir of '
-                        'the config, else work_dirs/<config name>')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change settings of the config, such as model.test_cfg.mode=whole, '
                         'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no white space)')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`load_config` reads."""
+    parser.epilog = 'MMSEG_CTT_TRACEBACK=1 shows the traceback behind an error line.'
+    parser.add_argument('--work-dir', help='folder of logs and results; default: the work_dir of '
+                        'the config, else work_dirs/<config name>')
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
                         help='what started the processes of a distributed run')
     # torch.distributed.launch passes either spelling, depending on its version
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def read_config(path: str, options: Optional[dict] = None):
+    """Read a config and apply ``--cfg-options``.
+
+    Returns:
+        mmengine.Config: The config.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is no Python.
+    """
+    from mmengine.config import Config
+
+    import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    check_file(path, 'config')
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(f'the config {path}, or one it inherits from, is no Python: '
+                         f'{error}') from None
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
 def load_config(args: argparse.Namespace):
-    """Read the config named on the command line and apply what both scripts understand.
+    """Read the config of a run and apply the arguments of :func:`add_arguments`.
 
     Returns:
         mmengine.Config: The config to run.
@@ -77,18 +111,9 @@ def load_config(args: argparse.Namespace):
         FileNotFoundError: If the config does not exist.
         ValueError: If it is no Python or has no model.
     """
-    from mmengine.config import Config
-
-    import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    check_file(args.config, 'config')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    try:
-        cfg = Config.fromfile(args.config)
-    except SyntaxError as error:
-        raise ValueError(f'the config {args.config}, or one it inherits from, is no Python: '
-                         f'{error}') from None
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.merge_from_dict(args.cfg_options or {})
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
     if args.work_dir is not None or cfg.get('work_dir') is None:

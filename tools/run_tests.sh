@@ -1,10 +1,24 @@
 #!/usr/bin/env bash
 # Copyright (c) mmseg_ctt contributors.
 # Sets up .venv if need be, then lints and tests: bash tools/run_tests.sh [pytest arguments]
+# Two processes at a time; `-n 0` is one, without the processes of pytest-xdist.
+# Where it may (root, apt-get) it installs Chromium, in which the pages of a report are looked at.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup_env.sh
+
+install_chromium() {
+    export DEBIAN_FRONTEND=noninteractive
+    timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends chromium
+}
+if ! command -v chromium chromium-browser google-chrome > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    echo '[tests] installing chromium' >&2
+    install_chromium > /dev/null 2>&1 ||
+        echo '[tests] no chromium to be had: tests in a browser are skipped' >&2
+fi
+
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # toy tensors: threads would wait for one another
 status=0
 ruff check . || status=$?
-python -m pytest "$@" || status=$?
+python -m pytest -n 2 --dist worksteal "$@" || status=$?
 exit "$status"

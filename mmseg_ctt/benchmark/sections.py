@@ -37,6 +37,8 @@ METHODS: Tuple[Tuple[Section, str], ...] = (
     ('contrast', 'model.contrast.forward'),
     ('bank', 'model._remember'),
     ('bank', 'model.contrast.remember'),
+    ('pseudo-labels', 'model._opinions'),
+    ('pseudo-labels', 'model._advice'),
     ('logging', 'model.parse_losses'),
     (BACKWARD, 'optim_wrapper.backward'),
     ('optimiser', 'optim_wrapper.step'),
@@ -46,6 +48,7 @@ METHODS: Tuple[Tuple[Section, str], ...] = (
 HOOKS = (
     ('EMA', 'TeacherEMAHook', '_update'),
     ('EMA', 'EMAHook', 'after_train_iter'),
+    ('contrast', 'AnchorAssignmentHook', 'after_train_iter'),
     ('optimiser', 'ParamSchedulerHook', 'after_train_iter'),
     ('logging', 'RuntimeInfoHook', 'before_train_iter'),
     ('logging', 'RuntimeInfoHook', 'after_train_iter'),
@@ -58,6 +61,8 @@ FUNCTIONS = (
     ('losses', 'supervised_losses'),
     ('losses', 'cross_entropy'),
     ('losses', 'confident_fraction_cross_entropy'),
+    ('losses', 'negative_label_loss'),
+    ('losses', 'weighted_cross_entropy'),
     ('pseudo-labels', 'pseudo_label'),
 )
 

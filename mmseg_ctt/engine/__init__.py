@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from .hooks import (
+    AnchorAssignmentHook,
     GuardHook,
     PreemptionHook,
     PseudoLabelHook,
@@ -12,7 +13,7 @@ from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 
 __all__ = [
-    'GuardHook', 'MemberTestLoop', 'MemberValLoop', 'PreemptionHook', 'PseudoLabelHook',
-    'QueueWarmupHook', 'ResumableTrainLoop', 'SafeCheckpointHook',
+    'AnchorAssignmentHook', 'GuardHook', 'MemberTestLoop', 'MemberValLoop', 'PreemptionHook',
+    'PseudoLabelHook', 'QueueWarmupHook', 'ResumableTrainLoop', 'SafeCheckpointHook',
     'StudentOptimWrapperConstructor', 'TeacherEMAHook'
 ]

@@ -5,6 +5,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
@@ -37,6 +38,13 @@ class PixelOutput(NamedTuple):
         parts = zip(*(tensor.split(list(sizes)) for tensor in (*self[:2], *self.features)))
         return [PixelOutput(logits, embedding, features)
                 for logits, embedding, *features in parts]
+
+    def pooled(self, side: int) -> 'PixelOutput':
+        """Logits and embedding averaged over squares of ``side`` pixels."""
+        if side == 1:
+            return self
+        return self._replace(**{name: F.avg_pool2d(getattr(self, name), side, ceil_mode=True)
+                                for name in ('logits', 'embedding')})
 
     def zero(self) -> Tensor:
         """0 in float32 under any autocast, attached to the graph whatever the embedding holds."""

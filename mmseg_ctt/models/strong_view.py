@@ -22,11 +22,12 @@ class View(NamedTuple):
     image: Tensor
     mask: Optional[Tensor]
 
-    def follow(self, target: Tensor) -> Tensor:
-        """Mix label or confidence maps ``([T,] B, H, W)`` as the images were."""
-        if self.mask is None:
-            return target
-        return mix(target, self.mask, batch_dim=target.dim() - 3)
+    def follow(self, target: Tensor, batch_dim: int = 0) -> Tensor:
+        """Mix maps ``(B, H, W)`` or ``(B, C, H, W)`` as the images were.
+
+        With ``batch_dim=1`` they are the maps ``(T, B, H, W)`` of several teachers.
+        """
+        return target if self.mask is None else mix(target, self.mask, batch_dim=batch_dim)
 
 
 @MODELS.register_module()

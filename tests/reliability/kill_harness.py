@@ -29,7 +29,7 @@ import mmseg_ctt  # noqa: F401, before anything imports mmseg
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import toy_config, write_toy_data
+from toy_data import freeze_imports, toy_config, write_toy_data
 
 from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
@@ -128,13 +128,24 @@ def half_written(work: Path) -> Set[tuple]:
 def kill(child: int, work: Path, moment: float, saving: bool) -> bool:
     """Kill the child at a moment or, with ``saving``, at the first write after it."""
     end, left = time.monotonic() + moment, half_written(work)
-    while time.monotonic() < end or (saving and not half_written(work) - left):
+    while time.monotonic() < end or (saving and not halted_while_writing(child, work, left)):
         if ended(child):
             return False
         time.sleep(0.0002 if time.monotonic() > end - 0.001 else 0.001)
     os.kill(child, signal.SIGKILL)
     ended(child, wait=True)
     return True
+
+
+def halted_while_writing(child: int, work: Path, left: Set[tuple]) -> bool:
+    """Halt the child if it is at a new file; on a busy machine it could else come to its end."""
+    if not half_written(work) - left:
+        return False
+    os.kill(child, signal.SIGSTOP)
+    if half_written(work) - left:
+        return True
+    os.kill(child, signal.SIGCONT)
+    return False
 
 
 def diary(work: Path) -> List[List[str]]:
@@ -238,6 +249,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    freeze_imports()
     with tempfile.TemporaryDirectory() as folder:
         report = harass(Path(folder), args.kills, args.seed)
     print(f'{report.kills} kills, {report.while_saving} of them while saving; {report.runs} runs '

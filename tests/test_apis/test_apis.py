@@ -1,7 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -10,13 +7,10 @@ from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from PIL import Image
 from toy_data import CLASSES, HEIGHT, LABELED, PALETTE, UNLABELED, WIDTH, write_image
+from toy_run import MEMBERS, make_run, small_ctt, small_segmentor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test_export'))
-
-from toy_run import MEMBERS, make_run, small_ctt, small_segmentor  # noqa: E402
-
-from mmseg_ctt.apis import load_model, predict, predict_iter  # noqa: E402
-from mmseg_ctt.export import export_member, read_checkpoint, write_export  # noqa: E402
+from mmseg_ctt.apis import load_model, predict, predict_iter
+from mmseg_ctt.export import export_member, read_checkpoint, write_export
 
 
 @pytest.fixture(scope='module')

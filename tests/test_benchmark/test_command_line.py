@@ -1,8 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,25 +9,11 @@ from toy_data import toy_config
 from mmseg_ctt.benchmark import parts
 from mmseg_ctt.benchmark.sections import SECTIONS
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
-
 
 @pytest.fixture
-def command(monkeypatch):
+def command(load_tool):
     """Runs a tool; gives its exit code."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    monkeypatch.syspath_prepend(str(TOOLS / 'analysis_tools'))
-
-    def call(name, *arguments):
-        module = importlib.import_module(name)
-        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
-        try:
-            module.run(module.main)
-        except SystemExit as stopped:
-            return stopped.code
-        return 0
-
-    return call
+    return lambda name, *arguments: load_tool(f'analysis_tools/{name}').exit_code(*arguments)
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 import torch
 import torch.distributed as dist
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
 from toy_data import toy_config
 
 COLLECTIVES = ('all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_reduce',
@@ -94,3 +96,34 @@ class Counted:
             return real(*given, **more)
 
         return call
+
+
+class Watch(Hook):
+    """Notes the keys of the losses, the collectives of an iteration and the state after it."""
+    priority = 'LOWEST'
+
+    def __init__(self, counted):
+        self.counted, self.keys, self.calls, self.states = counted, [], [], []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.counted.calls.clear()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.calls.append(dict(self.counted.calls))
+        self.keys.append(sorted(outputs))
+        self.states.append({name: value.clone()
+                            for name, value in runner.model.module.state_dict().items()})
+
+
+def assert_as_one_process(losses: Callable[[slice], Tuple[Tensor, Tensor]]) -> None:
+    """Two ranks, averaged as DDP averages gradients, are one process with all images.
+
+    Args:
+        losses: Values and gradient of some of four images; the halves are the ranks'.
+    """
+    alone, slope = losses(slice(0, 4))
+    ranks = on_ranks(lambda rank: losses(slice(2 * rank, 2 * rank + 2)))
+    torch.testing.assert_close((ranks[0][0] + ranks[1][0]) / 2, alone, rtol=1e-5, atol=1e-6)
+    together = torch.cat([ranks[0][1], ranks[1][1]]) / 2  # DDP's mean over the ranks
+    torch.testing.assert_close(together, slope, rtol=1e-4, atol=1e-7)
+    assert (alone > 0).all() and slope.abs().sum() > 0

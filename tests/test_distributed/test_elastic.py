@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from ranks import on_ranks, rank_runner
-from toy_data import toy_config, write_toy_data
+from toy_data import toy_config
 
 from mmseg_ctt.engine.hooks import safe_checkpoint_hook  # noqa: F401
 
@@ -22,11 +22,6 @@ class Seen(Hook):
         self.samples[runner.iter + 1] = [
             (sample.draw[1], Path(sample.img_path).stem, image.numpy().tobytes())
             for sample, image in zip(data_batch['data_samples'], data_batch['inputs'])]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 def settings(iterations):

@@ -2,40 +2,17 @@
 """A whole run on two ranks: what is equal on both, and what goes between them."""
 import os
 import signal
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
-from ranks import Counted, on_ranks, rank_runner
+from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES
-from toy_data import toy_ctt, write_toy_data
+from toy_data import toy_ctt
 
 from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook  # noqa: F401
 
 SHARED = ('teachers.', 'students.', 'contrast', 'ema_updates')
-
-
-class Watch(Hook):
-    """Notes the keys of the losses, the collectives of an iteration and the state after it."""
-    priority = 'LOWEST'
-
-    def __init__(self, counted):
-        self.counted, self.keys, self.calls, self.states = counted, [], [], []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.counted.calls.clear()
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.calls.append(dict(self.counted.calls))
-        self.keys.append(sorted(outputs))
-        self.states.append({name: value.clone()
-                            for name, value in runner.model.module.state_dict().items()})
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 def run(root, work, iterations=5, start_iter=3, **changes):

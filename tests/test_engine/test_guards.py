@@ -15,7 +15,6 @@ from toy_data import (
     toy_ctt,
     write_image,
     write_lists,
-    write_toy_data,
 )
 
 from mmseg_ctt.engine.guards import (
@@ -123,11 +122,6 @@ class Spoil(Hook):
         if runner.iter + 1 == self.iteration:
             with torch.no_grad():
                 self.change(runner.model)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 @pytest.fixture

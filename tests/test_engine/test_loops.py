@@ -4,7 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy import toy_segmentor
-from toy_data import toy_config, toy_ctt, write_toy_data
+from toy_data import toy_config, toy_ctt
 
 from mmseg_ctt.datasets import LabeledUnlabeledDataset
 
@@ -31,11 +31,6 @@ class Recorder(Hook):
         self.shown[number] = [image.clone() for image in data_batch['inputs']]
         if number == self.last:
             raise Interrupted
-
-
-@pytest.fixture
-def root(tmp_path):
-    return write_toy_data(tmp_path / 'data')
 
 
 def build(root, work_dir, workers=0, resume=None, **changes):

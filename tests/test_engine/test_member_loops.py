@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 from toy import toy_segmentor
-from toy_data import LABELED, toy_config, toy_ctt, write_toy_data
+from toy_data import LABELED, toy_config, toy_ctt
 
 MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
 METRICS = ('aAcc', 'mIoU', 'mAcc')
@@ -28,11 +28,6 @@ class Seen(Hook):
                 self.metrics = metrics or self.metrics
             return note
         return super().__getattribute__(name)
-
-
-@pytest.fixture
-def root(tmp_path):
-    return write_toy_data(tmp_path / 'data')
 
 
 def build(root, tmp_path, **changes):

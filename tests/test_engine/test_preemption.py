@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import toy_config, write_toy_data
+from toy_data import toy_config
 
 from mmseg_ctt.engine.hooks.preemption_hook import PreemptionHook
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
@@ -53,11 +53,6 @@ def usual_signals():
     yield
     for number, handler in zip(SIGNALS, before):
         signal.signal(number, handler)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 def build(root, work, accumulate=1, resume=False, val_interval=100, interval=100, **hook):
@@ -184,7 +179,7 @@ def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
         time.sleep(0.05)
     time.sleep(0.5)
     os.killpg(process.pid, number)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 75, output[-2000:]
     assert f'{number.name}: saved iter_' in output and 'Traceback' not in output
     assert (tmp_path / pointed_at(tmp_path)).is_file()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import toy_config, write_toy_data
+from toy_data import toy_config
 
 from mmseg_ctt.engine import checkpoint, resume
 from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER, WholeFileBackend, write_whole
@@ -35,11 +35,6 @@ class Stop(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == self.last:
             raise Interrupted
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 def build(root, work, iterations=6, accumulate=1, val_interval=100, resume=False, **hook):

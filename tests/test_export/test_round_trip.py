@@ -1,6 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
 """An exported member in the scripts that mmseg ships, without this package."""
-import importlib
 import json
 import os
 import re
@@ -28,24 +27,16 @@ def run(tmp_path):
     return make_run(tmp_path)
 
 
-def our_scores(run, work: Path, call, *options) -> dict:
+def our_scores(run, work: Path, evaluate, *options) -> dict:
     """What this package's own tools/test.py says."""
-    call('test', run.config, run.checkpoint, '--work-dir', work, *options)
+    evaluate(run.config, run.checkpoint, '--work-dir', work, *options)
     file, = work.glob('*/*.json')
     return json.loads(file.read_text().splitlines()[-1])
 
 
 @pytest.fixture
-def call(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def call(script, *arguments):
-        sys.modules.pop(script, None)  # Python has a package called `test`
-        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
-        importlib.import_module(script).main()
-
-    return call
+def evaluate(load_tool):
+    return load_tool('test').call
 
 
 def stock_results(python: str, tmp_path: Path, config: Path, weights: Path, block: str) -> dict:
@@ -71,10 +62,10 @@ def labels_of(folder: Path) -> np.ndarray:
     return np.stack([np.array(Image.open(folder / f'{stem}.png')) for stem in LABELED])
 
 
-def check_round_trip(run, tmp_path, call, python: str, block: str) -> dict:
+def check_round_trip(run, tmp_path, evaluate, python: str, block: str) -> dict:
     member = 'student1'  # not the one that predicts by default
-    scores = our_scores(run, tmp_path / 'ours', call, '--out', tmp_path / 'labels')
-    flipped = our_scores(run, tmp_path / 'ours_tta', call, '--tta', '--cfg-options',
+    scores = our_scores(run, tmp_path / 'ours', evaluate, '--out', tmp_path / 'labels')
+    flipped = our_scores(run, tmp_path / 'ours_tta', evaluate, '--tta', '--cfg-options',
                          f'model.test_cfg.predict_on={member}', 'experiment_name=our_tta')
     export = export_member(run.cfg, read_checkpoint(run.checkpoint), member)
     assert not export.notes
@@ -94,13 +85,13 @@ def check_round_trip(run, tmp_path, call, python: str, block: str) -> dict:
     return stock
 
 
-def test_stock_mmseg_gives_the_same_result(run, tmp_path, call):
+def test_stock_mmseg_gives_the_same_result(run, tmp_path, evaluate):
     """The present environment, with this package made impossible to import."""
-    check_round_trip(run, tmp_path, call, sys.executable, 'mmseg_ctt')
+    check_round_trip(run, tmp_path, evaluate, sys.executable, 'mmseg_ctt')
 
 
 @pytest.mark.slow
-def test_environment_without_this_package(run, tmp_path, call):
+def test_environment_without_this_package(run, tmp_path, evaluate):
     """An environment of its own, made of the tested versions."""
     venv = tmp_path / 'venv'
     subprocess.run([sys.executable, '-m', 'venv', str(venv)], check=True)
@@ -111,5 +102,5 @@ def test_environment_without_this_package(run, tmp_path, call):
     if result.returncode and UNREACHABLE.search(result.stderr):
         pytest.skip('the package index cannot be reached, and the environment is made of it')
     assert result.returncode == 0, result.stderr[-2000:]  # a wrong pin is a failure
-    stock = check_round_trip(run, tmp_path, call, python, '')
+    stock = check_round_trip(run, tmp_path, evaluate, python, '')
     assert Path(stock['prefix']) == venv

@@ -1,31 +1,21 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import re
-import sys
-from pathlib import Path
 
 import pytest
-from toy_data import toy_config, write_toy_data
-
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+from toy_data import toy_config
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    for folder in (TOOLS, TOOLS / 'misc'):
-        monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
+def call(load_tool, capsys):
     def call(*arguments: object) -> str:
-        monkeypatch.setattr(sys, 'argv', ['benchmark_resume', *map(str, arguments)])
-        importlib.import_module('benchmark_resume').main()
+        load_tool('misc/benchmark_resume').call(*arguments)
         return capsys.readouterr().out
 
     return call
 
 
-def test_resume_table(call, tmp_path):
-    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work')
+def test_resume_table(call, root, tmp_path):
+    cfg = toy_config(root, tmp_path / 'work')
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=100)
     cfg.dump(tmp_path / 'toy.py')
     text = call(tmp_path / 'toy.py', '--iters', 5, 1000, '--stock', 3)

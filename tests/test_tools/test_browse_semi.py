@@ -1,7 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
 import importlib
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +10,15 @@ from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
 
 from mmseg_ctt.functional import cut_mix_mask, mix
 
-HERE = Path(__file__).resolve().parent
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('misc/browse_semi')
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    tools = HERE.parents[1] / 'tools'
-    monkeypatch.syspath_prepend(str(tools))
-    monkeypatch.syspath_prepend(str(tools / 'misc'))
-    module = importlib.import_module('browse_semi')
+def columns_of(tool, monkeypatch):
+    """Calls the tool; gives what it draws, by column."""
     drawn = {}
     grid = importlib.import_module('mmseg_ctt.visualization').save_grid
 
@@ -30,14 +28,12 @@ def tool(monkeypatch):
 
     monkeypatch.setattr('mmseg_ctt.visualization.save_grid', save_grid)
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['browse_semi.py', *map(str, arguments)])
-        module.main()
+    def columns_of(*arguments):
+        tool.call(*arguments)
         return {title: np.stack(column) for title, column in zip(drawn['titles'],
                                                                  zip(*drawn['rows']))}
 
-    module.call = call
-    return module
+    return columns_of
 
 
 @pytest.fixture
@@ -50,10 +46,10 @@ def write_config(tmp_path):
     return write_config
 
 
-def test_without_a_checkpoint(tmp_path, tool, write_config, capsys):
+def test_without_a_checkpoint(tmp_path, tool, columns_of, write_config, capsys):
     """Colours and blur off: the strong view is the weak one with boxes of its neighbour."""
     config, cfg = write_config(model=toy_ctt(strong_view=dict(jitter=0, blur_prob=0)))
-    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 3)
+    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 3)
     assert (tmp_path / 'out' / 'browse.png').stat().st_size > 1000
     assert list(columns) == ['labelled image', 'label', 'weak view', 'strong view']
     assert all(column.shape == (3, *CROP, 3) and column.dtype == np.uint8
@@ -62,7 +58,7 @@ def test_without_a_checkpoint(tmp_path, tool, write_config, capsys):
     allowed = {tuple(colour) for colour in PALETTE} | {(0, 0, 0)}
     assert set(map(tuple, columns['label'].reshape(-1, 3).tolist())) <= allowed
 
-    loader = tool.build_loader(cfg)  # batches of two pairs
+    loader = tool.module.build_loader(cfg)  # batches of two pairs
     batch = next(iter(loader))
     unlabeled = [i for i, one in enumerate(batch['data_samples']) if one.source == 'unlabeled']
     weak = torch.stack([batch['inputs'][i] for i in unlabeled]).flip(1)  # RGB
@@ -75,14 +71,14 @@ def test_without_a_checkpoint(tmp_path, tool, write_config, capsys):
     np.testing.assert_array_equal(columns['strong view'][:2], expected)
 
 
-def test_with_a_checkpoint(tmp_path, tool, write_config, capsys):
+def test_with_a_checkpoint(tmp_path, columns_of, write_config, capsys):
     config, cfg = write_config()
     torch.manual_seed(4)
     model = MODELS.build(cfg.model)
     model.teachers[1].decode_head.conv_seg.weight.data.normal_(std=5)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
-    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint',
-                        tmp_path / 'a.pth')
+    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint',
+                         tmp_path / 'a.pth')
     assert list(columns)[2:] == ['weak view', 'teacher1 says', 'strong view', 'what it is taught']
     says, taught = columns['teacher1 says'], columns['what it is taught']
     assert len(np.unique(says.reshape(-1, 3), axis=0)) > 1, 'more than one class'
@@ -92,10 +88,10 @@ def test_with_a_checkpoint(tmp_path, tool, write_config, capsys):
     assert 'CutMix' not in capsys.readouterr().out
 
 
-def test_plain_config(tmp_path, tool, write_config):
+def test_plain_config(tmp_path, columns_of, write_config):
     config, _ = write_config(model=toy_segmentor(), custom_hooks=[])
-    columns = tool.call(config, '--out', tmp_path / 'out', '-n', 2, '--cfg-options',
-                        'train_dataloader.sampler.ratio=(1,0)')
+    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, '--cfg-options',
+                         'train_dataloader.sampler.ratio=(1,0)')
     assert list(columns) == ['labelled image', 'label']
 
 

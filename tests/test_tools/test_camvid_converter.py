@@ -1,5 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,16 +10,12 @@ from PIL import Image
 from mmseg_ctt.datasets.camvid import CamVidDataset
 from mmseg_ctt.datasets.splits import read_list, verify_split
 
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/camvid.py'
 COUNTS = dict(train=24, val=2, test=3)
 
 
-@pytest.fixture(scope='module')
-def main():
-    spec = importlib.util.spec_from_file_location('camvid_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *args: module.main([str(a) for a in args])
+@pytest.fixture
+def main(load_tool):
+    return load_tool('dataset_converters/camvid').exit_code
 
 
 @pytest.fixture
@@ -46,7 +41,7 @@ def load(path):
 
 def one_line_error(capsys):
     message = capsys.readouterr().err
-    assert message.startswith('camvid: error: ')
+    assert message.startswith('error: ')
     assert message.count('\n') == 1
     return message
 

@@ -1,5 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import logging
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from spoil import damaged, no_list, no_mask, nothing, overlap, wrong_id
 from toy_data import (
     LABELED,
     SPLIT,
@@ -23,16 +23,13 @@ from toy_data import (
     write_image,
     write_lists,
     write_mask,
-    write_toy_data,
 )
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 DATASET = 'train_dataloader.dataset'
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = write_toy_data(tmp_path / 'data')
+def root(root: Path) -> Path:
     for seed in (20, 21):  # validation images of their own
         write_image(root / 'val' / f'v{seed}.jpg', seed)
         write_mask(root / 'ann' / f'v{seed}.png', seed)
@@ -51,21 +48,21 @@ def config(tmp_path: Path, root: Path) -> Path:
 
 
 @pytest.fixture
-def call(config, monkeypatch, capsys):
+def tool(load_tool):
+    return load_tool('misc/check_setup')
+
+
+@pytest.fixture
+def call(tool, config, capsys):
     """Exit code, rows by name and the printed text of a call in this process."""
-    for folder in (TOOLS, TOOLS / 'misc'):
-        monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv('LOCAL_RANK', '0')
     state = torch.get_rng_state()
 
     def call(*arguments: str) -> Tuple[int, Dict[str, List[str]], str]:
-        monkeypatch.setattr(sys, 'argv', ['check_setup', str(config), *arguments])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
-            importlib.import_module('check_setup').main()
+        with warnings.catch_warnings():
+            code = tool.exit_code(config, *arguments)
         text = capsys.readouterr().out
         rows = [line.split(None, 1) for line in text.split('\n\n')[0].splitlines()]
-        return left.value.code, {rest.split('  ')[0].strip(): [word, rest]
-                                 for word, rest in rows}, text
+        return code, {rest.split('  ')[0].strip(): [word, rest] for word, rest in rows}, text
 
     yield call
     logging.disable(logging.NOTSET)
@@ -92,18 +89,6 @@ def test_one_step(call):
     assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
 
 
-def no_list(root):
-    (root / SPLIT / 'unlabeled.txt').unlink()
-
-
-def no_mask(root):
-    (root / 'ann' / 'l1.png').unlink()
-
-
-def same_name(root):
-    write_lists(root / SPLIT, LABELED, (*UNLABELED, 'l1'))
-
-
 def same_content(root):
     shutil.copy(root / 'img' / 'l1.jpg', root / 'img' / 'copy.jpg')
     write_lists(root / SPLIT, LABELED, (*UNLABELED, 'copy'))
@@ -113,16 +98,8 @@ def leak(root):
     shutil.copy(root / 'img' / 'u1.jpg', root / 'val' / 'v20.jpg')
 
 
-def wrong_id(root):
-    Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'l2.png')
-
-
 def wrong_id_in_val(root):
     Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'v21.png')
-
-
-def damaged(root):
-    (root / 'img' / 'u2.jpg').write_bytes(b'no image at all')
 
 
 def damaged_val(root):
@@ -143,19 +120,15 @@ def work_dir_is_a_file(root):
     (root.parent / 'work').write_text('')
 
 
-def nothing(root):
-    pass
-
-
 PROBLEMS = {  # what is done, options, row, words
     'no list': (no_list, [], 'unlabeled', ['splits/toy/unlabeled.txt', 'does not exist']),
     'no mask': (no_mask, [], 'labeled', ['ann/l1.png', 'does not exist']),
-    'same name': (same_name, [], 'overlap', ['img/l1.jpg', 'both labelled and unlabelled']),
+    'same name': (overlap, [], 'overlap', ['img/l1.jpg', 'both labelled and unlabelled']),
     'same content': (same_content, [], 'overlap', ['1 unlabelled', 'img/copy.jpg', 'img/l1.jpg']),
     'leak': (leak, [], 'leaks', ['1 val images', 'val/v20.jpg', 'img/u1.jpg']),
     'wrong id': (wrong_id, [], 'masks', ['ann/l2.png', '9 (1536 pixels)']),
     'wrong id in val': (wrong_id_in_val, [], 'masks', ['ann/v21.png', '9 (1536 pixels)']),
-    'damaged image': (damaged, [], 'images', ['1 images cannot be decoded', 'img/u2.jpg']),
+    'damaged image': (damaged('u2'), [], 'images', ['1 images cannot be decoded', 'img/u2.jpg']),
     'damaged val image': (damaged_val, [], 'images', ['val/v20.jpg']),
     'damaged mask': (damaged_mask, [], 'masks', ['ann/l0.png', 'cannot be read']),
     'batch': (nothing, ['train_dataloader.batch_size=3'], 'batch',
@@ -216,7 +189,7 @@ def test_no_warm_up(config, call):
 
 
 def test_some_or_all_files(root, call, monkeypatch):
-    monkeypatch.setattr(importlib.import_module('_setup'), 'SAMPLED', 1)
+    monkeypatch.setattr(sys.modules['_setup'], 'SAMPLED', 1)
     wrong_id(root)  # in the last of three
     assert call()[0] == 0
     assert call('--all')[0] == 1
@@ -250,8 +223,8 @@ def test_weights_from_the_internet(call):
     assert 'cannot fetch https://example.org/a.pth' in rows['checkpoints'][1]
 
 
-def test_missing_config_is_one_line_and_exit_code_2(tmp_path):
-    done = subprocess.run([sys.executable, str(TOOLS / 'misc' / 'check_setup.py'), 'absent.py'],
-                          cwd=tmp_path, text=True, capture_output=True)
+def test_missing_config_is_one_line_and_exit_code_2(tool, tmp_path):
+    done = subprocess.run([sys.executable, str(tool.path), 'absent.py'], cwd=tmp_path, text=True,
+                          capture_output=True)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == 'error: the config absent.py does not exist'

@@ -1,8 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,22 +9,12 @@ from PIL import Image
 from toy import toy_segmentor
 from toy_data import LABELED, PALETTE, toy_config, write_toy_data
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
-    monkeypatch.syspath_prepend(str(TOOLS / 'analysis_tools'))
-    module = importlib.import_module('compare_runs')
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['compare_runs.py', *map(str, arguments)])
-        module.main()
-
-    module.call = call
-    return module
+def tool(load_tool):
+    return load_tool('analysis_tools/compare_runs')
 
 
 def make_run(tmp_path, name, **changes):
@@ -68,9 +55,9 @@ def test_tables_and_pictures(tmp_path, tool, capsys):
 
 
 def test_scores_of_members(tool):
-    assert tool.member_scores({'mIoU': 1.0, 'aAcc': 2.0}) == {'model': 1.0}
-    assert tool.member_scores({'a/mIoU': 1.0, 'b/mIoU': 3.0, 'a/aAcc': 2.0, 'mIoU': 1.0}) == {
-        'a': 1.0, 'b': 3.0}
+    assert tool.module.member_scores({'mIoU': 1.0, 'aAcc': 2.0}) == {'model': 1.0}
+    assert tool.module.member_scores(
+        {'a/mIoU': 1.0, 'b/mIoU': 3.0, 'a/aAcc': 2.0, 'mIoU': 1.0}) == {'a': 1.0, 'b': 3.0}
 
 
 @pytest.mark.parametrize('entry, words', [

@@ -1,40 +1,24 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from toy_data import HEIGHT, LABELED, WIDTH
+from toy_run import make_run, small_ctt, small_segmentor
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / 'test_export'))
-
-from toy_run import make_run, small_ctt, small_segmentor  # noqa: E402
-
-from mmseg_ctt.apis import load_model, predict  # noqa: E402
-from mmseg_ctt.export import export_member, read_checkpoint, write_export  # noqa: E402
-from mmseg_ctt.export.onnx_graph import PACKAGES, Agreement, PixelLabels  # noqa: E402
+from mmseg_ctt.apis import load_model, predict
+from mmseg_ctt.export import export_member, read_checkpoint, write_export
+from mmseg_ctt.export.onnx_graph import PACKAGES, Agreement, PixelLabels
 
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f'not installed: {", ".join(MISSING)}')
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    tools = HERE.parents[1] / 'tools'
-    monkeypatch.syspath_prepend(str(tools))
-    monkeypatch.syspath_prepend(str(tools / 'model_converters'))
-    module = importlib.import_module('export_onnx')
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
-        module.main()
-
-    module.call = call
-    return module
+def tool(load_tool):
+    return load_tool('model_converters/export_onnx')
 
 
 @pytest.fixture

@@ -1,30 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.config import Config
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / 'test_export'))
-
-from toy_run import make_run  # noqa: E402
+from toy_run import make_run
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    tools = HERE.parents[1] / 'tools'
-    monkeypatch.syspath_prepend(str(tools))
-    monkeypatch.syspath_prepend(str(tools / 'model_converters'))
-    module = importlib.import_module('export_segmentor')
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['export_segmentor.py', *map(str, arguments)])
-        importlib.import_module('_common').run(module.main)
-
-    return call
+def tool(load_tool):
+    return load_tool('model_converters/export_segmentor')
 
 
 @pytest.fixture
@@ -39,7 +22,7 @@ def run(tmp_path):
      'toy_student0', 'students.0.'),
     (['--member', 'mean-teacher', '--name', 'mine'], 'mine', None)])
 def test_two_files(run, tmp_path, tool, capsys, arguments, name, source):
-    tool(run.config, run.checkpoint, tmp_path / 'out', *arguments)
+    tool.call(run.config, run.checkpoint, tmp_path / 'out', *arguments)
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         f'{name}.pth', f'{name}.py']
     assert f'{name}.py' in capsys.readouterr().out
@@ -60,8 +43,7 @@ def test_two_files(run, tmp_path, tool, capsys, arguments, name, source):
 def test_one_line_errors(run, tmp_path, tool, capsys, spoil, arguments, words):
     config = 'absent.py' if spoil == 'config' else run.config
     checkpoint = 'absent.pth' if spoil == 'checkpoint' else run.checkpoint
-    with pytest.raises(SystemExit) as exit_:
-        tool(config, checkpoint, tmp_path / 'out', *arguments)
+    assert tool.exit_code(config, checkpoint, tmp_path / 'out', *arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert exit_.value.code == 2 and error.startswith('error: ') and words in error
+    assert error.startswith('error: ') and words in error
     assert not (tmp_path / 'out').exists()

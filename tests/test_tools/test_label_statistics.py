@@ -1,8 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +8,10 @@ import pytest
 from PIL import Image
 from toy_data import CLASSES, LABELED, toy_config, write_toy_data
 
-HERE = Path(__file__).resolve().parent
-
 
 @pytest.fixture
-def tool(monkeypatch):
-    tools = HERE.parents[1] / 'tools'
-    monkeypatch.syspath_prepend(str(tools))
-    monkeypatch.syspath_prepend(str(tools / 'analysis_tools'))
-    module = importlib.import_module('label_statistics')
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['label_statistics.py', *map(str, arguments)])
-        module.main()
-
-    module.call = call
-    return module
+def tool(load_tool):
+    return load_tool('analysis_tools/label_statistics')
 
 
 def write(path: Path, rows) -> None:
@@ -100,9 +86,10 @@ def test_sets_of_a_config(tmp_path, tool, which):
 def test_how_ids_are_read(tmp_path, tool, mask, expected):
     write(tmp_path / 'a.png', [[0, 1], [1, 2]])
     path = str(tmp_path / 'a.png')
-    read = {'map': tool.Mask(path, {0: 1, 1: 0, 2: 255}),
-            'zero': tool.Mask(path, None, True)}.get(mask, tool.Mask(path))
-    assert tool.count([read], 3, 255).pixels.tolist() == [expected]
+    Mask = tool.module.Mask
+    read = {'map': Mask(path, {0: 1, 1: 0, 2: 255}),
+            'zero': Mask(path, None, True)}.get(mask, Mask(path))
+    assert tool.module.count([read], 3, 255).pixels.tolist() == [expected]
 
 
 @pytest.mark.parametrize('spoil, arguments, words', [

@@ -1,5 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import re
 import subprocess
 import sys
@@ -8,24 +7,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / 'tools' / 'analysis_tools' / 'parity_table.py'
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    return importlib.import_module('parity_table')
+def tool(load_tool):
+    return load_tool('analysis_tools/parity_table')
 
 
-def call(*arguments, cwd):
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], cwd=cwd,
+def run(tool, folder, cwd):
+    """In a process of its own: the tool runs pytest."""
+    return subprocess.run([sys.executable, str(tool.path), str(folder)], cwd=cwd,
                           capture_output=True, text=True)
 
 
 def test_table_of_largest_errors(tool):
     errors = {'one': {'a': {'loss': 1e-7, 'gradient': 3e-7}, 'b': {'loss': 2e-7}, 'c': {}},
               'two': {'a': {'mismatches': 0}}}
-    assert tool.table(errors, {'one': ['1e-5', '2e-5'], 'two': ['exact']})[2:] == [
+    assert tool.module.table(errors, {'one': ['1e-5', '2e-5'], 'two': ['exact']})[2:] == [
         '| one | 2 of 3 | 2.0e-07 | 1e-5 | 3.0e-07 | 2e-5 |',
         '| two | 1 of 1 | 0 | exact | - | - |']
 
@@ -34,21 +32,21 @@ def test_tolerances_are_read_from_the_notes(tool, tmp_path):
     (tmp_path / 'README.md').write_text(
         '## one.npz\n\n- **Notes**: 9e-9\n- **Tolerance (float32)**: rtol 1e-5 on the loss; '
         'gradient within 3e-5.\n\n## two.npz\n\n- **Tolerance (float32)**: exact (copies).\n')
-    assert tool.stated_tolerances(tmp_path / 'README.md') == {
+    assert tool.module.stated_tolerances(tmp_path / 'README.md') == {
         'one': ['1e-5', '3e-5'], 'two': ['exact']}
-    assert tool.stated_tolerances(tmp_path / 'none.md') == {}
+    assert tool.module.stated_tolerances(tmp_path / 'none.md') == {}
 
 
-def test_missing_folder_is_one_line(tmp_path):
-    done = call(tmp_path / 'nowhere', cwd=tmp_path)
+def test_missing_folder_is_one_line(tool, tmp_path):
+    done = run(tool, tmp_path / 'nowhere', cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ''
     assert re.fullmatch(r'error: no fixtures .*nowhere: give the folder.*\n', done.stderr)
 
 
-def test_document_holds_the_table_and_names_tests_that_exist(shared_dir, tmp_path):
+def test_document_holds_the_table_and_names_tests_that_exist(tool, shared_dir, tmp_path):
     """Every row but the figures, which may differ in the last digits on another machine."""
     text = (ROOT / 'docs' / 'parity.md').read_text()
-    done = call(shared_dir / 'oracles', cwd=tmp_path)
+    done = run(tool, shared_dir / 'oracles', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith('|')]
     assert len(rows) > 5

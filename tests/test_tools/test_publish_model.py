@@ -1,25 +1,19 @@
 # Copyright (c) mmseg_ctt contributors.
 import hashlib
-import importlib
 import io
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-HERE = Path(__file__).resolve().parent
 STATE = dict(a=torch.arange(4.))
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    tools = HERE.parents[1] / 'tools'
-    monkeypatch.syspath_prepend(str(tools))
-    monkeypatch.syspath_prepend(str(tools / 'model_converters'))
-    return importlib.import_module('publish_model')
+def tool(load_tool):
+    return load_tool('model_converters/publish_model')
 
 
 def checkpoint(path: Path, **meta) -> Path:
@@ -29,10 +23,9 @@ def checkpoint(path: Path, **meta) -> Path:
     return path
 
 
-def published(tool, path: Path, out: Path, monkeypatch, *options) -> Path:
+def published(tool, path: Path, out: Path, *options) -> Path:
     before = set(out.iterdir()) if out.exists() else set()
-    monkeypatch.setattr(sys, 'argv', ['publish_model.py', str(path), str(out), *options])
-    tool.main()
+    tool.call(path, out, *options)
     made, = set(out.iterdir()) - before
     return made
 
@@ -44,9 +37,9 @@ def published(tool, path: Path, out: Path, monkeypatch, *options) -> Path:
     ('out/ctt_voc_teacher0.pth', dict(experiment_name='other_20240101_000000',
                                       time='20240102_030405'), 'ctt_voc_teacher0_20240102_030405'),
     ('out/path_of_pth.pth', {}, r'path_of_pth_\d{8}_\d{6}')])
-def test_name_and_hash_of_the_written_file(tool, tmp_path, monkeypatch, name, meta, expected):
+def test_name_and_hash_of_the_written_file(tool, tmp_path, name, meta, expected):
     source = checkpoint(tmp_path / name, **meta)
-    made = published(tool, source, tmp_path / 'zoo', monkeypatch)
+    made = published(tool, source, tmp_path / 'zoo')
     match = re.fullmatch(expected + r'-([0-9a-f]{8})\.pth', made.name)
     assert match, made.name
     assert hashlib.sha256(made.read_bytes()).hexdigest()[:8] == match[1]
@@ -57,21 +50,21 @@ def test_name_and_hash_of_the_written_file(tool, tmp_path, monkeypatch, name, me
     assert made.stat().st_size < source.stat().st_size - 2000
 
 
-def test_name_on_request_and_again(tool, tmp_path, monkeypatch, capsys):
+def test_name_on_request_and_again(tool, tmp_path, capsys):
     source = checkpoint(tmp_path / 'iter_1.pth', time='20240102_030405')
-    made = published(tool, source, tmp_path / 'zoo', monkeypatch, '--name', 'mine')
+    made = published(tool, source, tmp_path / 'zoo', '--name', 'mine')
     assert made.name.startswith('mine_20240102_030405-')
     assert capsys.readouterr().out.strip().endswith(str(made))
-    tool.main()
+    tool.call(source, tmp_path / 'zoo', '--name', 'mine')
     assert os.listdir(tmp_path / 'zoo') == [made.name], 'equal input, equal file'
 
 
-def test_errors(tool, tmp_path, monkeypatch):
+def test_errors(tool, tmp_path):
     source = checkpoint(tmp_path / 'iter_1.pth')
     with pytest.raises(ValueError, match='plain name'):
-        published(tool, source, tmp_path / 'zoo', monkeypatch, '--name', '../x')
+        published(tool, source, tmp_path / 'zoo', '--name', '../x')
     with pytest.raises(FileNotFoundError, match='absent.pth'):
-        published(tool, tmp_path / 'absent.pth', tmp_path / 'zoo', monkeypatch)
+        published(tool, tmp_path / 'absent.pth', tmp_path / 'zoo')
 
 
 def test_interrupted_writing_leaves_no_model(tool, tmp_path, monkeypatch):
@@ -88,5 +81,5 @@ def test_interrupted_writing_leaves_no_model(tool, tmp_path, monkeypatch):
 
     monkeypatch.setattr('builtins.open', open_)
     with pytest.raises(OSError, match='no space left'):
-        published(tool, source, tmp_path / 'zoo', monkeypatch)
+        published(tool, source, tmp_path / 'zoo')
     assert os.listdir(tmp_path / 'zoo') == []

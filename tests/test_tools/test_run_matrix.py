@@ -1,5 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
 import os
 import shlex
 import signal
@@ -18,8 +17,7 @@ from mmseg_ctt.experiments import evaluate, runs
 from mmseg_ctt.experiments.processes import ChildFailed
 from mmseg_ctt.experiments.results import END, read_rows
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools' / 'analysis_tools' / 'run_matrix.py'
+TESTS = Path(__file__).resolve().parents[1]
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
 
 
@@ -48,11 +46,14 @@ def write_matrix(**changes):
 
 
 @pytest.fixture
-def call(monkeypatch):
+def tool(load_tool):
+    return load_tool('analysis_tools/run_matrix')
+
+
+@pytest.fixture
+def call(tool, load_tool, monkeypatch):
     """Call the tool; what it would run as processes runs in this one, and is returned."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
-    tool, train = importlib.import_module('run_matrix'), importlib.import_module('train')
+    train = load_tool('train').module
     started = []
 
     def run_here(command, log, slot, root, tick=lambda: None, keep_open=()):
@@ -74,12 +75,7 @@ def call(monkeypatch):
         started.clear()
         with monkeypatch.context() as patch:
             patch.setattr(runs, 'run_logged', run_here)
-            patch.setattr(sys, 'argv', ['run_matrix.py', 'matrix.yaml', *map(str, arguments)])
-            try:
-                tool.main()
-            except SystemExit as end:
-                return end.code, list(started)
-        return 0, list(started)
+            return tool.exit_code('matrix.yaml', *arguments), list(started)
 
     return call
 
@@ -178,7 +174,7 @@ def alive(folder):
     return found.stdout.split()
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -212,21 +208,21 @@ def slow(here, monkeypatch):
     return here
 
 
-def test_killed_and_resumed(slow, call, capsys):
+def test_killed_and_resumed(slow, tool, call, capsys):
     """Real processes: the run goes on from its checkpoint, and nobody trains it twice."""
-    paths = os.pathsep.join([str(slow), str(ROOT / 'tests'), os.environ.get('PYTHONPATH', '')])
-    tool = subprocess.Popen(
-        [sys.executable, str(TOOL), 'matrix.yaml', '--only', 'method=ctt', '--threads', '1'],
+    paths = os.pathsep.join([str(slow), str(TESTS), os.environ.get('PYTHONPATH', '')])
+    process = subprocess.Popen(
+        [sys.executable, str(tool.path), 'matrix.yaml', '--only', 'method=ctt', '--threads', '1'],
         env={**os.environ, 'PYTHONPATH': paths, 'SLOW': '1'}, stdout=subprocess.DEVNULL)
-    wait_for(lambda: any(Path('runs').glob('*/*/*/last_checkpoint')) or tool.poll() is not None)
-    tool.kill()
-    tool.wait()
+    wait_for(lambda: any(Path('runs').glob('*/*/*/last_checkpoint')) or process.poll() is not None)
+    process.kill()
+    process.wait()
     folder, = Path('runs').resolve().glob('*/*/*')
     assert alive(folder)  # the training does not know that nobody waits for it
     assert call('--only', 'method=ctt') == (1, [])
     assert 'ctt toy seed 0: running' in capsys.readouterr().out
-    for process in alive(folder):
-        os.kill(int(process), signal.SIGKILL)
+    for child in alive(folder):
+        os.kill(int(child), signal.SIGKILL)
     wait_for(lambda: not alive(folder))
     assert not Path('results.csv').exists()
     assert call('--dry-run')[0] == 0

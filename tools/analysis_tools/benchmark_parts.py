@@ -15,15 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, run  # noqa: E402
 
 PARTS = ('contrast', 'ema', 'bank')
 FEWEST = 10  # repeats that a median is taken of
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)}; all')
     parser.add_argument('--out', help='folder for parts.json')
     parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')

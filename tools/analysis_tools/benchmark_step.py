@@ -15,16 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run  # noqa: E402
 
 FEWEST = 10  # repeats that a median is taken of
 DTYPES = dict(bf16='bfloat16', fp16='float16')
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--out', help='folder for benchmark.json and benchmark.png')
     parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
@@ -34,20 +32,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', choices=sorted(DTYPES), help='mixed precision, on a GPU')
     parser.add_argument('--compile', action='store_true', dest='compiled',
                         help='torch.compile every backbone, in step and floor')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change settings of the config')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace):
-    from mmengine.config import Config
-
-    import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.benchmark.synthetic import use_synthetic_data
-    check_file(args.config, 'config')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     if args.synthetic:
+        from mmseg_ctt.benchmark.synthetic import use_synthetic_data
         use_synthetic_data(cfg)
     if args.amp:
         from train import set_amp

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, run  # noqa: E402
+from _common import check_file, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,11 +26,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
-    from mmengine.config import Config
     from mmengine.runner import Runner
-    check_file(config, 'config')
+    cfg = read_config(config)
     check_file(checkpoint, 'checkpoint')
-    cfg = Config.fromfile(config)
     cfg.work_dir = str(work_dir)
     cfg.load_from = checkpoint
     cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')

@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, read_config, run  # noqa: E402
 
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
@@ -44,8 +44,7 @@ class Counts(NamedTuple):
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('source', metavar='CONFIG|FOLDER')
     parser.add_argument('--set', choices=('labeled', 'val', 'test'), default='labeled',
                         help='of a config; default: the labelled training images')
@@ -58,10 +57,9 @@ def parse_args() -> argparse.Namespace:
 
 def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
     """Label files and class names of one set of a config."""
-    from mmengine.config import Config
     from mmengine.registry import DefaultScope
     from mmseg.registry import DATASETS
-    cfg = Config.fromfile(path)
+    cfg = read_config(str(path))
     key = f'{"train" if which == "labeled" else which}_dataloader'
     if not cfg.get(key):
         raise ValueError(f'{path} has no {key}')

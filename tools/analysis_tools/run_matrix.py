@@ -29,16 +29,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import one_line, run  # noqa: E402
+from _common import add_cfg_options, described, one_line, run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = 1
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('matrix', help='file such as configs/matrices/camvid.yaml')
     parser.add_argument('--out', help='CSV of the results; default: as the file says')
     parser.add_argument('--work-dir', help='folder of the runs; default: as the file says')
@@ -48,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, help='of one run; default: cores / jobs')
     parser.add_argument('--only', nargs='+', default=[], metavar='KEY=VALUE,...')
     parser.add_argument('--eval-sets', nargs='+', help='default: as the file says')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_cfg_options(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the state of every run')
     parser.add_argument('--sbatch', metavar='PARTITION', help='print sbatch lines')
     parser.add_argument('--merge', nargs='+', metavar='CSV', help='take over rows')

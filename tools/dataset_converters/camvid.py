@@ -11,16 +11,19 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 from PIL import Image
 
 from mmseg_ctt.datasets.camvid import CamVidDataset
-from mmseg_ctt.datasets.command_line import run_tool
 from mmseg_ctt.datasets.image_files import find_files
 from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
 from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import run  # noqa: E402
 
 PARTS = ('train', 'val', 'test')
 CLASSES = CamVidDataset.METAINFO['classes']
@@ -32,11 +35,8 @@ SEEDS = (0, 1, 2)
 SEQUENCES = ('0006R0', '0001TP')
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """Parse the command line.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
 
     Returns:
         argparse.Namespace: The arguments.
@@ -51,7 +51,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
                         help='resize to this height and width')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace other lists in OUT/splits')
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 def find_pairs(source: Path, part: str) -> Dict[str, Tuple[Path, Path]]:
@@ -189,18 +189,9 @@ def convert(args: argparse.Namespace) -> None:
     (args.out / 'meta.json').write_text(text, encoding='utf-8')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the tool.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
-
-    Returns:
-        int: Exit code.
-    """
-    args = parse_args(argv)
-    return run_tool('camvid', lambda: convert(args))
+def main() -> None:
+    convert(parse_args())
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

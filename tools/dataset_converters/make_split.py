@@ -29,11 +29,10 @@ import argparse
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from mmseg_ctt.datasets.command_line import run_tool
 from mmseg_ctt.datasets.folder import read_meta
 from mmseg_ctt.datasets.image_files import find_files
 from mmseg_ctt.datasets.label_check import scan_presence
@@ -46,6 +45,10 @@ from mmseg_ctt.datasets.split_files import (
 )
 from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
 from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import run  # noqa: E402
 
 
 def proper_fraction(text: str) -> str:
@@ -67,11 +70,8 @@ def proper_fraction(text: str) -> str:
     return str(value)
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """Parse the command line.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
 
     Returns:
         argparse.Namespace: With ``command``, the function to call.
@@ -103,7 +103,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     verify = commands.add_parser('verify', help='check lists by manifest')
     verify.add_argument('dir', type=Path, help='a split, or a folder of them')
     verify.set_defaults(command=verify_command)
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -270,18 +270,10 @@ def report(written: Dict[str, Any]) -> None:
               f'{", ".join(written["missing"])}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the tool.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
-
-    Returns:
-        int: Exit code.
-    """
-    args = parse_args(argv)
-    return run_tool('make_split', lambda: args.command(args))
+def main() -> None:
+    args = parse_args()
+    args.command(args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -11,11 +11,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List
 
 import numpy as np
 
-from mmseg_ctt.datasets.command_line import run_tool
 from mmseg_ctt.datasets.split_files import write_split
 from mmseg_ctt.datasets.splits import (
     num_from_fraction,
@@ -32,17 +31,18 @@ from mmseg_ctt.datasets.street_scenes.generate import (
 )
 from mmseg_ctt.datasets.street_scenes.layout import CLASSES
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import run  # noqa: E402
+
 FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)
 # Fewer images cannot be relied on to show every class.
 MIN_LABELED = 8
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """Parse the command line.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
 
     Returns:
         argparse.Namespace: The arguments.
@@ -62,7 +62,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--workers', type=int, default=2, help='processes')
     parser.add_argument('--force', action='store_true',
                         help='replace what lies in OUT')
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
@@ -104,18 +104,9 @@ def make(args: argparse.Namespace) -> None:
           'validation images')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the tool.
-
-    Args:
-        argv (Sequence[str], optional): Arguments; ``sys.argv`` if None.
-
-    Returns:
-        int: Exit code.
-    """
-    args = parse_args(argv)
-    return run_tool('make_streets', lambda: make(args))
+def main() -> None:
+    make(parse_args())
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

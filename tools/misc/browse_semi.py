@@ -13,19 +13,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--checkpoint', help='of a run, for its pseudo-labels')
     parser.add_argument('--out', help='folder; default: work_dirs/<config name>/browse')
     parser.add_argument('-n', type=int, default=8, help='rows')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change settings of the config')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -146,18 +143,14 @@ def report(views: Views) -> None:
 
 def main() -> None:
     args = parse_args()
-    check_file(args.config, 'config')
+    cfg = read_config(args.config, args.cfg_options)
     if args.n < 1:
         raise ValueError(f'-n must be positive, got {args.n}')
     if args.checkpoint is not None:
         check_file(args.checkpoint, 'checkpoint')
-    from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
-    import mmseg_ctt  # noqa: F401
     from mmseg_ctt.visualization import save_grid
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
     with DefaultScope.overwrite_default_scope('mmseg'):
         loader, model = build_loader(cfg), build_model(cfg, args.checkpoint)
         meta = loader.dataset.metainfo

@@ -15,14 +15,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, run  # noqa: E402
+from _common import check_file, described, run  # noqa: E402
 
 TOLERATED = 1e-4  # share of pixels whose two best classes may change places by rounding
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('config', help='exported config, or that of a run')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out', help='file to write, such as model.onnx')

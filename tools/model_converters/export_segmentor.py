@@ -13,33 +13,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('config', help='config of the run')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('out_dir', help='folder for both files')
     parser.add_argument('--member', help='student0, teacher0, ..., mean-student, mean-teacher; '
                         "default: the config's model.test_cfg.predict_on")
     parser.add_argument('--name', help='of the files; default: <config>_<member>')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change settings of the config')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    check_file(args.config, 'config')
-    from mmengine.config import Config
-
-    import mmseg_ctt  # noqa: F401
+    cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.export import export_member, read_checkpoint, write_export
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
     export = export_member(cfg, read_checkpoint(args.checkpoint), args.member)
     stem = Path(args.config).stem
     name = args.name or (f'{stem}_{export.member}' if export.member else stem)

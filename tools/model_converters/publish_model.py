@@ -16,7 +16,7 @@ from typing import Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, run  # noqa: E402
 
 DATE = '%Y%m%d_%H%M%S'
 # Names that mmengine gives to the files of any run.
@@ -24,8 +24,7 @@ COMMON = re.compile(r'(iter|epoch)_\d+$|best_|latest$|last$|averaged')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a run, or an exported one')
     parser.add_argument('out_dir', help='folder for the file')
     parser.add_argument('--name', help='of the model; default: the name of the file if it has one '

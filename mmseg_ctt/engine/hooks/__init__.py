@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from .anchor_assignment_hook import AnchorAssignmentHook
 from .guard_hook import GuardHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_hook import PseudoLabelHook
@@ -7,6 +8,6 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .teacher_ema_hook import TeacherEMAHook
 
 __all__ = [
-    'GuardHook', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook', 'SafeCheckpointHook',
-    'TeacherEMAHook'
+    'AnchorAssignmentHook', 'GuardHook', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook',
+    'SafeCheckpointHook', 'TeacherEMAHook'
 ]

@@ -149,7 +149,7 @@ class CrossTeacherTraining(SemiSegmentor):
         mixed = []
         for maps in zip(*(pseudo[name] for sources in self.graph for name in sources)):
             parts = torch.stack(maps).chunk(len(views))
-            parts = [view.follow(part) for view, part in zip(views, parts)]
+            parts = [view.follow(part, batch_dim=1) for view, part in zip(views, parts)]
             mixed.append((parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, shape))
         return tuple(mixed)
 

@@ -1,0 +1,195 @@
+# Copyright (c) mmseg_ctt contributors.
+"""STPG (arXiv 2409.12680): a general and a professional student, taught across.
+
+One step, everything inside ``forward(mode='loss')``:
+
+1. Both teachers look at the weak view of the unlabelled images, and one at the labelled ones.
+2. Their label and confidence of each unlabelled pixel are the pseudo-labels.
+3. The strong view is the weak one after CutMix; pseudo-labels are mixed along.
+4. Both students see the labelled images and the same strong view, and learn their labels.
+5. The general student (0) learns every pixel from teacher 1, weighted by confidence.
+6. The professional student (1) learns from teacher 0 only where both agree, or where the teacher
+   names a class on which they differ more often in this batch (mismatch score).
+7. Labelled and unlabelled features of the general student are drawn to the anchor of their class
+   and to its memory.
+8. Surely and rightly classified labelled pixels of a teacher move the class centroids and enter
+   the memory.
+
+The teachers follow the students in :class:`TeacherEMAHook`; :class:`QueueWarmupHook` switches the
+contrast on; :class:`AnchorAssignmentHook` matches anchors to centroids at an interval.
+"""
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor
+
+from ...functional import (
+    mismatch_score,
+    mismatch_selection,
+    pseudo_label,
+    weighted_cross_entropy,
+)
+from ..anchor_contrast import AnchorContrast, sum_over_ranks
+from ..cross_contrast import Target
+from ..member import PixelOutput, supervised_losses
+from ..padding import content_mask
+from ..strong_view import View
+from .semi_base import SemiSegmentor
+
+GENERAL, PROFESSIONAL = 0, 1
+WEIGHTS = dict(sup=1.0, general=1.0, professional=1.0, contrast_labeled=0.1,
+               contrast_unlabeled=0.1)
+CUT_MIX = dict(mix='cut', jitter_prob=0, blur_prob=0)
+
+
+@MODELS.register_module()
+class STPG(SemiSegmentor):
+    """Synergistic training of a general and a professional pair of student and teacher.
+
+    Buffers: those of :class:`SemiSegmentor` and :class:`AnchorContrast`, and ``contrast_on`` bool.
+
+    Args:
+        segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
+        teaching (str): ``'cross'``, or another graph with one teacher a student.
+            Defaults to 'cross'.
+        loss_weights (dict, optional): ``sup``, ``general``, ``professional``,
+            ``contrast_labeled``, ``contrast_unlabeled``. Defaults to 1, 1, 1, 0.1, 0.1 (released
+            code).
+        bank (dict, optional): Settings of :class:`ClassMemoryBank`. Defaults to None.
+        contrast (dict, optional): Settings of :class:`AnchorContrast`. Defaults to None.
+        strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to None: CutMix
+            without changes of colour (released code, which cuts three smaller boxes).
+
+    Raises:
+        ValueError: For another number of pairs, a teaching graph without one teacher for each
+            student, an unknown loss weight or any bad setting of the parts.
+    """
+
+    def __init__(self,
+                 segmentor: dict,
+                 teaching: str = 'cross',
+                 loss_weights: Optional[dict] = None,
+                 bank: Optional[dict] = None,
+                 contrast: Optional[dict] = None,
+                 strong_view: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(segmentor, teaching=teaching, **kwargs)
+        if len(self.students) != 2:
+            raise ValueError('model.num_pairs must be 2, a general and a professional pair, got '
+                             f'{len(self.students)}')
+        if not self.teachers or any(len(sources) != 1 for sources in self.graph):
+            raise ValueError(f'model.teaching={teaching!r} does not give each student one teacher;'
+                             ' choose cross, self or ensemble')
+        unknown = set(loss_weights or {}) - set(WEIGHTS)
+        if unknown:
+            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
+                             f'{sorted(WEIGHTS)}')
+        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.strong_view = MODELS.build({'type': 'StrongView', **CUT_MIX, **(strong_view or {})})
+        self.contrast: Optional[AnchorContrast] = None
+        if self.weights['contrast_labeled'] or self.weights['contrast_unlabeled']:
+            head = self.students[GENERAL].decode_head
+            width = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
+            self.contrast = AnchorContrast(head.num_classes, width, bank or {}, **(contrast or {}))
+            if kwargs.get('channels_last'):
+                self.contrast.to(memory_format=torch.channels_last)
+        self.register_buffer('contrast_on', torch.zeros((), dtype=torch.bool))
+        self.contrast_active = False  # host copy of the buffer, see set_contrast
+
+    def set_contrast(self, active: bool) -> None:
+        """Switch the contrast; the buffer keeps the choice in the checkpoint."""
+        self.contrast_active = active
+        self.contrast_on.fill_(active)
+
+    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
+        """Losses of one step, in the order of the file's header.
+
+        Args:
+            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
+                ``(B_u, 3, H, W)``, normalised.
+            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
+                carry labels.
+
+        Returns:
+            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
+        """
+        labeled, weak = inputs['labeled'], inputs['unlabeled']
+        label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
+        guides = self._guides(weak, labeled)  # 1
+        pseudo = {name: pseudo_label(output[0].logits, weak.shape[2:], self.align_corners)
+                  for name, output in guides.items()}  # 2
+        view = self._strong_view(weak, pseudo, data_samples['unlabeled'])  # 3
+        seen = [self.look(f'student{i}', labeled, view.image) for i in range(2)]  # 4
+        targets = [tuple(map(view.follow, pseudo[source])) for source, in self.graph]
+        content = content_mask(data_samples['unlabeled'], weak)
+        content = None if content is None else view.follow(content)
+        losses: Dict[str, Tensor] = {}
+        for i, (on_labeled, _) in enumerate(seen):
+            terms = supervised_losses(self.students[i], on_labeled, data_samples['labeled'])
+            losses.update({f'student{i}.{key}': value * self.weights['sup']
+                           for key, value in terms.items()})
+        logits = [on_strong.logits for _, on_strong in seen]
+        losses.update(self._teach(logits, targets, content))  # 5, 6
+        losses.update(self._contrast_losses(
+            seen[GENERAL], label, _within(targets[GENERAL][0], content, 255)))  # 7
+        if self.contrast is not None:
+            self.contrast.remember(guides[self._memory_teacher][1], label)  # 8
+        return losses
+
+    @property
+    def _memory_teacher(self) -> str:
+        own = self.contrast is not None and self.contrast.memory == 'own'
+        return f'teacher{GENERAL if own else PROFESSIONAL}'
+
+    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+        """Outputs of both teachers on the weak view, of one on the labelled images too."""
+        guides = {}
+        for name in ('teacher0', 'teacher1'):
+            remembers = self.contrast is not None and name == self._memory_teacher
+            guides[name] = self.look(name, weak, labeled) if remembers else self.look(name, weak)
+        return guides
+
+    def _strong_view(self, weak: Tensor, pseudo: Dict[str, Target], samples: SampleList) -> View:
+        """One view for both students; ClassMix would cut along the general student's labels."""
+        draws = [sample.metainfo['draw'] for sample in samples]
+        label = pseudo[self.graph[GENERAL][0]][0]
+        return self.strong_view(weak, label, draws, self.data_preprocessor,
+                                num_classes=self.num_classes)
+
+    def _teach(self, logits: Sequence[Tensor], targets: Sequence[Target],
+               content: Optional[Tensor]) -> Dict[str, Tensor]:
+        """General student: all pixels. Professional student: agreeing and harder ones."""
+        logits = [torch.nn.functional.interpolate(
+            one.float(), targets[0][0].shape[1:], mode='bilinear',
+            align_corners=self.align_corners) for one in logits]
+        (general, sure), (label, confidence) = targets
+        guess = logits[PROFESSIONAL].detach().argmax(dim=1)
+        score = mismatch_score(label, guess, self.num_classes, content, sum_over_ranks)
+        selected = _within(mismatch_selection(label, guess, score), content, False)
+        general = weighted_cross_entropy(logits[GENERAL], general, _within(sure, content, 0))
+        professional = weighted_cross_entropy(logits[PROFESSIONAL], label, confidence * selected)
+        return {
+            f'student{GENERAL}.loss_general': general * self.weights['general'],
+            f'student{PROFESSIONAL}.loss_professional':
+                professional * self.weights['professional'],
+            f'student{PROFESSIONAL}.selected': selected.float().mean(),
+        }
+
+    def _contrast_losses(self, outputs: Sequence[PixelOutput], label: Tensor,
+                         target: Tensor) -> Dict[str, Tensor]:
+        """Both contrasts; zeros attached to the graph while switched off."""
+        if self.contrast is None:
+            return {}
+        if self.contrast_active:
+            terms = self.contrast(*outputs, label, target)
+        else:
+            terms = dict.fromkeys(('labeled', 'unlabeled'), self.contrast.zero(*outputs))
+        return {f'student{GENERAL}.loss_contrast_{key}': term * self.weights[f'contrast_{key}']
+                for key, term in terms.items()}
+
+
+def _within(target: Tensor, content: Optional[Tensor], outside: float) -> Tensor:
+    """A map ``(B, H, W)`` with another value in the padding, if there is any."""
+    return target if content is None else target.masked_fill(~content, outside)

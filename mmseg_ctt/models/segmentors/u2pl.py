@@ -1,0 +1,213 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Using unreliable pseudo-labels (U2PL, arXiv 2203.03884): one student and its EMA teacher.
+
+One step, everything inside ``forward(mode='loss')``:
+
+1. The teacher looks at the weak view of the unlabelled images: their pseudo-labels.
+2. The strong view is the weak one after CutMix; pseudo-labels are mixed along.
+3. Student and teacher see the labelled images and the strong view.
+4. The entropy of the teacher on the strong view splits its pixels: the highest ``alpha_t``
+   percent are unreliable, and fewer of them as the training goes on.
+5. Losses: supervised; cross-entropy to the pseudo-labels of all other pixels, over their share;
+   contrast of sure pixels of each class with a queue of pixels that are not of it.
+6. Before that contrast the unreliable pixels enter the queues of the classes that the teacher
+   thinks least of, and labelled ones those of the classes they are mistaken for.
+
+The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
+"""
+import math
+from typing import Dict, List, Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather, get_world_size
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor
+
+from ...functional import (
+    EntropyPartition,
+    drop_percent,
+    entropy_partition,
+    pixel_entropy,
+    pseudo_label,
+    reliable_cross_entropy,
+)
+from ..member import PixelOutput, supervised_losses
+from ..noise import Draw
+from ..padding import content_mask
+from ..progress import training_progress
+from ..ranks import mean_over_ranks
+from ..unreliable_contrast import Pixels, UnreliableContrast
+from .semi_base import TEACHER_MODES, SemiSegmentor
+
+WEIGHTS = dict(sup=1.0, unsup=1.0, contrast=1.0)
+CUT_MIX = dict(type='StrongView', mix='cut', jitter_prob=0, blur_prob=0)
+TEACHER = 'teacher0'
+IGNORE = 255
+MOST_ENTROPIES = 1 << 22  # of all ranks together, that the percentiles are taken of
+
+
+@MODELS.register_module()
+class U2PL(SemiSegmentor):
+    """Mean teacher that learns from reliable and from unreliable pixels.
+
+    Buffers: those of :class:`SemiSegmentor` and the queues. Schedules follow the iterations of
+    the run.
+
+    Args:
+        segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
+        loss_weights (dict, optional): ``sup``, ``unsup``, ``contrast``. Defaults to 1, 1, 1; the
+            released code divides its contrast by the number of GPUs.
+        drop_percent (float): ``alpha_0``, percent of unreliable pixels at the beginning; none
+            are at the end. Defaults to 20 (paper).
+        warmup (float): Share of the run in which the student learns from labels alone. Defaults
+            to 0; the released code does so for the first of 80 epochs on VOC.
+        label_mode (str): ``'eval'`` or ``'train'``, mode of the teacher while it makes
+            pseudo-labels (1); ``teacher_mode`` is that of its other pass (3).
+            Defaults to 'eval' (released code).
+        bank (dict, optional): Settings of the queues, a :class:`ClassMemoryBank`.
+            Defaults to None.
+        contrast (dict, optional): Settings of :class:`UnreliableContrast`. Defaults to None.
+        strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to CutMix without
+            colours and blur.
+        num_pairs (int): 1, the only choice.
+        teaching (str): ``'self'``, the only choice.
+
+    Raises:
+        ValueError: For an unknown loss weight or any bad setting.
+    """
+
+    def __init__(self,
+                 segmentor: dict,
+                 loss_weights: Optional[dict] = None,
+                 drop_percent: float = 20.0,
+                 warmup: float = 0.0,
+                 label_mode: str = 'eval',
+                 bank: Optional[dict] = None,
+                 contrast: Optional[dict] = None,
+                 strong_view: Optional[dict] = None,
+                 num_pairs: int = 1,
+                 teaching: str = 'self',
+                 **kwargs) -> None:
+        if (num_pairs, teaching) != (1, 'self'):
+            raise ValueError('U2PL is one student and its own teacher: leave model.num_pairs and '
+                             f'model.teaching out, got {num_pairs} and {teaching!r}')
+        super().__init__(segmentor, num_pairs=1, teaching='self', **kwargs)
+        unknown = set(loss_weights or {}) - set(WEIGHTS)
+        if unknown:
+            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
+                             f'{sorted(WEIGHTS)}')
+        if not 0 <= drop_percent <= 50 or not 0 <= warmup < 1:
+            raise ValueError('model.drop_percent must lie in [0, 50] and model.warmup in [0, 1), '
+                             f'got {drop_percent} and {warmup}')
+        if label_mode not in TEACHER_MODES:
+            raise ValueError(f'model.label_mode must be one of {TEACHER_MODES}, got '
+                             f'{label_mode!r}')
+        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
+        self.strong_view = MODELS.build({**CUT_MIX, **(strong_view or {})})
+        head = self.students[0].decode_head
+        width = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
+        self.unreliable = UnreliableContrast(head.num_classes, width, bank or {},
+                                             **(contrast or {}))
+
+    def copy_students_to_teachers(self) -> None:
+        """As usual, the projection of the contrast too."""
+        super().copy_students_to_teachers()
+        state = self.unreliable.projection.state_dict()
+        self.unreliable.teacher_projection.load_state_dict(state)
+
+    def ema_pairs(self, buffers: bool) -> Dict[str, tuple]:
+        """As usual, the projection of the contrast too."""
+        pairs = super().ema_pairs(buffers)
+        old, new = pairs['average']
+        old.extend(self.unreliable.teacher_projection.parameters())
+        new.extend(one.detach() for one in self.unreliable.projection.parameters())
+        return pairs
+
+    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
+        """Losses of one step, in the order of the file's header.
+
+        Args:
+            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
+                ``(B_u, 3, H, W)``, normalised.
+            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
+                carry labels.
+
+        Returns:
+            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
+        """
+        labeled, weak = inputs['labeled'], inputs['unlabeled']
+        draws = {name: [one.metainfo['draw'] for one in samples]
+                 for name, samples in data_samples.items()}
+        progress = training_progress()
+        target, _ = pseudo_label(self._guides(weak, labeled)[TEACHER][0].logits, weak.shape[2:],
+                                 self.align_corners)  # 1
+        view = self.strong_view(weak, target, draws['unlabeled'], self.data_preprocessor,
+                                num_classes=self.num_classes)  # 2
+        content = content_mask(data_samples['unlabeled'], weak)
+        if content is not None:
+            target = target.masked_fill(~content, IGNORE)
+        target = view.follow(target)
+        seen = self.look('student0', labeled, view.image)  # 3
+        shown = self.look(TEACHER, labeled, view.image)
+        partition = self._partition(shown[1], target, progress)  # 4
+        terms = supervised_losses(self.students[0], seen[0], data_samples['labeled'])  # 5
+        losses = {f'student0.{key}': value * self.weights['sup'] for key, value in terms.items()}
+        if progress < self.warmup:
+            return {**losses, **self._nothing(seen)}
+        truth = torch.cat([one.gt_sem_seg.data for one in data_samples['labeled']])
+        pixels = self.unreliable.pixels(shown, truth, target, partition)
+        self.unreliable.remember(pixels, draws['labeled'] + draws['unlabeled'])  # 6
+        return {**losses, **self._teach(seen[1], target, partition),
+                **self._contrast_losses(seen, pixels, draws['unlabeled'])}
+
+    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+        """Output of the teacher that pseudo-labels are made of; ``PseudoLabelHook`` calls it."""
+        apart = self.label_mode != self.teacher_mode
+        if apart:
+            self.teachers.train(self.label_mode == 'train')
+        try:
+            with torch.no_grad():
+                return {TEACHER: self.look(TEACHER, weak)}
+        finally:
+            if apart:
+                self.teachers.train(self.teacher_mode == 'train')
+
+    def _partition(self, output: PixelOutput, target: Tensor, progress: float) -> EntropyPartition:
+        entropy = pixel_entropy(output.logits, target.shape[1:], self.align_corners)
+        return entropy_partition(entropy, drop_percent(progress, self.drop_percent),
+                                 target != IGNORE, _gathered)
+
+    def _teach(self, output: PixelOutput, target: Tensor,
+               partition: EntropyPartition) -> Dict[str, Tensor]:
+        """Cross-entropy to the pseudo-labels of the pixels that are not unreliable."""
+        logits = F.interpolate(output.logits.float(), target.shape[1:], mode='bilinear',
+                               align_corners=self.align_corners)
+        value = reliable_cross_entropy(logits, target, ~partition.high, IGNORE, mean_over_ranks)
+        used = (~partition.high & (target != IGNORE)).float().mean()
+        return {'student0.loss_unsup': value * self.weights['unsup'],
+                'student0.used': mean_over_ranks(used)}
+
+    def _contrast_losses(self, seen: Sequence[PixelOutput], pixels: Pixels,
+                         draws: Sequence[Draw]) -> Dict[str, Tensor]:
+        value = self.unreliable(seen, pixels, draws)
+        return {'student0.loss_contrast': value * self.weights['contrast'],
+                'queue_fill': self.unreliable.fill()}
+
+    def _nothing(self, seen: Sequence[PixelOutput]) -> Dict[str, Tensor]:
+        """The keys of a step without unlabelled images, zeros attached to the graph."""
+        return {'student0.loss_unsup': seen[1].zero(),
+                'student0.used': torch.zeros_like(seen[1].zero().detach()),
+                'student0.loss_contrast': self.unreliable.zero(seen),
+                'queue_fill': self.unreliable.fill()}
+
+
+def _gathered(entropy: Tensor) -> Tensor:
+    """Entropies of all ranks, every so many of each where they are too many to sort."""
+    world = get_world_size()
+    if world == 1:
+        return entropy
+    step = math.ceil(len(entropy) * world / MOST_ENTROPIES)
+    return torch.cat(all_gather(entropy[::step].contiguous()))

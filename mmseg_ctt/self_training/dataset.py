@@ -1,0 +1,70 @@
+# Copyright (c) mmseg_ctt contributors.
+import copy
+import json
+from pathlib import Path
+from typing import Any, List, Optional
+
+from mmengine.dataset import BaseDataset
+from mmseg.registry import DATASETS
+
+from ..datasets.checks import check_files
+from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
+
+MANIFEST = 'manifest.json'
+
+
+class WithPseudoLabels:
+    """A labelled data set followed by images with pseudo-labels, under the same pipeline.
+
+    Args:
+        dataset (BaseDataset): The labels.
+        infos (list[dict]): ``img_path`` and ``seg_map_path`` of the rest.
+    """
+
+    def __init__(self, dataset: BaseDataset, infos: List[dict]) -> None:
+        self.dataset, self.infos = dataset, infos
+        self.pipeline, self.metainfo = dataset.pipeline, dataset.metainfo
+
+    def __len__(self) -> int:
+        return len(self.dataset) + len(self.infos)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def get_data_info(self, index: int) -> dict:
+        """What a pipeline starts from."""
+        if index < len(self.dataset):
+            return self.dataset.get_data_info(index)
+        return dict(copy.deepcopy(self.infos[index - len(self.dataset)]), sample_idx=index)
+
+
+@DATASETS.register_module()
+class SelfTrainingDataset(LabeledUnlabeledDataset):
+    """As its base, with pseudo-labelled images among the labelled ones.
+
+    They stay in the unlabelled set too (CReST).
+
+    Args:
+        pseudo (str, optional): Folder written by :class:`SelfTraining`, with ``manifest.json``
+            and ``masks/``. Defaults to None: none, the first generation.
+        **kwargs: Of :class:`LabeledUnlabeledDataset`.
+
+    Raises:
+        FileNotFoundError: If the manifest or a mask is missing.
+    """
+
+    def __init__(self, pseudo: Optional[str] = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if pseudo is None:
+            return
+        path = Path(pseudo, MANIFEST)
+        if not path.is_file():
+            raise FileNotFoundError(f'train_dataloader.dataset.pseudo: {path} does not exist')
+        infos = [
+            dict(img_path=one['image'], seg_map_path=str(Path(pseudo, one['mask'])),
+                 label_map=None, reduce_zero_label=False, seg_fields=[])
+            for one in json.loads(path.read_text())['selected']]
+        check_files('pseudo', infos, masks=True)
+        self.labeled = WithPseudoLabels(self.labeled, infos)

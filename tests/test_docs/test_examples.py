@@ -1,0 +1,28 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Examples in the pages give what they say."""
+import doctest
+
+import pytest
+from pages import PAGES, code
+
+EXAMPLES = [page for page in PAGES if any('>>> ' in block for block in code(page, 'python'))]
+
+
+def test_there_are_examples():
+    assert {'docs/methods/ctt.md', 'docs/methods/teaching.md'} <= set(EXAMPLES)
+
+
+@pytest.mark.parametrize('page', EXAMPLES)
+def test_examples(page):
+    text = '\n'.join(block for block in code(page, 'python') if '>>> ' in block)
+    test = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
+    runner = doctest.DocTestRunner()
+    runner.run(test)
+    assert runner.tries > 0 and runner.failures == 0
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_python_is_python(page):
+    for block in code(page, 'python'):
+        if '>>> ' not in block:
+            compile(block, page, 'exec')

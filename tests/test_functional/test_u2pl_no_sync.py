@@ -1,0 +1,50 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A step of U2PL reads nothing back to the host, from its functions up to the whole of it."""
+import pytest
+import torch
+from test_no_sync import record
+from toy import losses_of, toy_batch, toy_model
+
+from mmseg_ctt import functional
+
+K, N, D = 5, 40, 6
+
+
+def calls():
+    g = torch.Generator().manual_seed(0)
+    label = torch.randint(0, K, (N, ), generator=g)
+    prob = torch.randn(N, K, generator=g).softmax(1)
+    some = torch.rand(N, generator=g) < 0.5
+    feature = torch.randn(N, D, generator=g).requires_grad_()
+    bank = torch.randn(K, 7, D, generator=g)
+    logits = torch.randn(2, K, 4, 4, generator=g).requires_grad_()
+    maps = torch.randint(0, K, (2, 4, 4), generator=g)
+    noise = torch.rand(K, 4, 3, generator=g)
+    yield lambda: functional.entropy_partition(functional.pixel_entropy(logits, (8, 8)), 20)
+    yield lambda: functional.reliable_cross_entropy(logits, maps, maps > 1).backward()
+    yield lambda: functional.negative_candidates(prob, label, some, ~some)
+    yield lambda: functional.class_sums(feature, label, some, K)
+    yield lambda: functional.draw_per_class(label, some, K, noise[..., 0])
+    yield lambda: functional.best_of_members(prob.t() > 0.1, noise.flatten()[:N], 7)
+    yield lambda: functional.unreliable_contrast(
+        feature, functional.draw_per_class(label, some, K, noise[..., 0])[0], bank[:, 0], bank,
+        functional.draw_slots(torch.full_like(noise, 7).long(), noise), bank[:, 0, 0]).backward()
+
+
+@pytest.mark.parametrize('call', list(calls()))
+def test_functions(call):
+    assert record(call) == []
+
+
+@pytest.mark.parametrize('settings', [dict(), dict(legacy_index=True, negatives='released')])
+def test_a_whole_step(settings):
+    model = toy_model('U2PL', contrast=dict(dim=8, pool=2, **settings), bank=dict(size=30))
+    batch = model.data_preprocessor(toy_batch(), True)
+
+    def step():
+        losses = model(**batch, mode='loss')
+        sum(value for key, value in losses.items() if 'loss' in key).backward()
+
+    losses_of(model, toy_batch())
+    # keys of random numbers (strong view, choice of keys, draws) go to the device; nothing comes
+    assert record(step) == ['aten.lift_fresh.default'] * 3

@@ -1,0 +1,277 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Queues and draws of U2PL, with outputs of the networks that are made up."""
+import pytest
+import torch
+from reference import u2pl as reference
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmseg_ctt.functional import EntropyPartition
+from mmseg_ctt.models import UnreliableContrast
+from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.models.unreliable_contrast import Pixels
+
+K, D, SIDE = 5, 6, 8
+LABELED, UNLABELED = 2, 3
+N = (LABELED + UNLABELED) * SIDE**2
+DRAWS = [(7, i) for i in range(LABELED + UNLABELED)]
+
+
+def build(seed=0, size=40, budget=None, **settings):
+    torch.manual_seed(seed)
+    settings = {**dict(num_anchors=8, num_negatives=4, dropout=0.0), **settings}
+    bank = dict(size=size) if budget is None else dict(size=size, budget=budget)
+    return UnreliableContrast(K, D, bank, dim=D, **settings)
+
+
+def outputs(seed=0, images=(LABELED, UNLABELED), side=SIDE, scale=2.0):
+    g = torch.Generator().manual_seed(seed)
+    return [PixelOutput(scale * torch.randn(b, K, side, side, generator=g),
+                        torch.randn(b, D, side, side, generator=g).requires_grad_(), [])
+            for b in images]
+
+
+def some_pixels(seed=0, classes=range(K)):
+    g = torch.Generator().manual_seed(seed)
+    choice = torch.tensor(list(classes))
+    label = choice[torch.randint(0, len(choice), (N, ), generator=g)]
+    known = torch.arange(N) < LABELED * SIDE**2
+    low = known | (torch.rand(N, generator=g) < 0.3)
+    label = label.masked_fill(~low & (torch.rand(N, generator=g) < 0.1), 255)
+    return Pixels(torch.randn(N, D, generator=g),
+                  (2 * torch.randn(N, K, generator=g)).softmax(1), label, low, known,
+                  ~known & ~low & (torch.rand(N, generator=g) < 0.5))
+
+
+# ---- which pixels are what
+
+
+def test_pixels_are_what_the_teacher_says():
+    contrast, shown = build(), outputs()
+    g = torch.Generator().manual_seed(1)
+    truth = torch.randint(0, K, (LABELED, 16, 16), generator=g)
+    truth[0, :4] = 255
+    target = torch.randint(0, K, (UNLABELED, 16, 16), generator=g)
+    order = torch.rand(UNLABELED, 16, 16, generator=g)
+    partition = EntropyPartition(order < 0.3, order > 0.7)
+    got = contrast.pixels(shown, truth, target, partition)
+    first = LABELED * SIDE**2
+    assert torch.equal(got.label, torch.cat([truth[:, ::2, ::2].flatten(),
+                                             target[:, ::2, ::2].flatten()]))
+    labelled = truth[:, ::2, ::2].flatten() != 255
+    assert torch.equal(got.known[:first], labelled) and not got.known[first:].any()
+    assert torch.equal(got.low[:first], labelled)
+    assert torch.equal(got.low[first:], partition.low[:, ::2, ::2].flatten())
+    assert torch.equal(got.unreliable[first:], partition.high[:, ::2, ::2].flatten())
+    assert not got.unreliable[:first].any()
+    logits = torch.cat([one.logits for one in shown]).permute(0, 2, 3, 1).reshape(-1, K)
+    torch.testing.assert_close(got.prob, logits.softmax(1))
+    projected = contrast.teacher_projection(torch.cat([one.embedding for one in shown]))
+    torch.testing.assert_close(got.feature, projected.permute(0, 2, 3, 1).reshape(-1, D))
+    assert not got.feature.requires_grad
+
+
+def test_pooling_comes_before_the_contrast():
+    shown = outputs(side=2 * SIDE)
+    truth = torch.zeros(LABELED, 32, 32, dtype=torch.long)
+    target = torch.zeros(UNLABELED, 32, 32, dtype=torch.long)
+    none = EntropyPartition(target > 0, target > 0)
+    got = build(pool=2).pixels(shown, truth, target, none)
+    assert len(got.label) == N and got.feature.shape == (N, D)
+    logits = torch.cat([torch.nn.functional.avg_pool2d(one.logits, 2) for one in shown])
+    torch.testing.assert_close(got.prob, logits.permute(0, 2, 3, 1).reshape(-1, K).softmax(1))
+
+
+# ---- queues
+
+
+@pytest.mark.parametrize('rule', ['paper', 'released'])
+def test_queues_get_the_negatives_of_their_class(rule):
+    contrast = build(size=N, budget=N, negatives=rule, ranks=(2, 4))
+    pixels = some_pixels()
+    contrast.remember(pixels, DRAWS)
+    want = reference.negatives(pixels.prob, pixels.label, pixels.known, pixels.unreliable, (2, 4),
+                               rule=rule)
+    assert any(want.values())
+    for c, indices in want.items():
+        assert contrast.bank.count[c] == len(indices)
+        held = contrast.bank.in_order()[c, :len(indices)]
+        assert sorted(map(tuple, held.tolist())) == sorted(
+            map(tuple, pixels.feature[indices].tolist()))
+
+
+def test_too_many_keys_are_thinned_out_at_random():
+    contrast, pixels = build(size=30, budget=10), some_pixels()
+    contrast.remember(pixels, DRAWS)
+    assert contrast.bank.count.tolist() == [10] * K
+    again = build(size=30, budget=10)
+    again.remember(pixels, DRAWS)
+    assert torch.equal(again.bank.features, contrast.bank.features)
+    other = build(size=30, budget=10)
+    other.remember(pixels, [(7, 100 + i) for i in range(len(DRAWS))])
+    assert not torch.equal(other.bank.features, contrast.bank.features)
+
+
+def test_a_key_is_chosen_whatever_rank_its_image_is_on():
+    """The random numbers belong to the image, not to its place in the batch."""
+    pixels, size = some_pixels(), SIDE**2
+    whole = build(size=10, budget=10)
+    whole.remember(pixels, DRAWS)
+    order = torch.arange(N).view(-1, size)[[4, 2, 0, 1, 3]].flatten()
+    turned = build(size=10, budget=10)
+    turned.remember(Pixels(*(one[order] for one in pixels)), [DRAWS[i] for i in (4, 2, 0, 1, 3)])
+    assert torch.equal(whole.bank.features, turned.bank.features)
+
+
+def test_no_key_leaves_the_queues_alone():
+    contrast, pixels = build(), some_pixels()
+    contrast.remember(pixels, DRAWS)
+    before = {name: value.clone() for name, value in contrast.bank.state_dict().items()}
+    nothing = torch.zeros(N, dtype=torch.bool)
+    contrast.remember(pixels._replace(known=nothing, unreliable=nothing), DRAWS)
+    assert all(torch.equal(value, before[name])
+               for name, value in contrast.bank.state_dict().items())
+
+
+def test_defaults_of_the_queues():
+    contrast = UnreliableContrast(K, D, {}, dim=2)
+    assert (contrast.bank.size, contrast.bank.budget) == (30000, 1000)
+    assert UnreliableContrast(K, D, dict(size=20), dim=2).bank.budget == 20
+
+
+class Largest(TorchDispatchMode):
+    """Numbers in the largest tensor that is made anew."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.known, self.numel = {one.untyped_storage().data_ptr() for one in known}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for one in made if isinstance(made, (tuple, list)) else [made]:
+            if isinstance(one, torch.Tensor) and one.untyped_storage(
+            ).data_ptr() not in self.known:
+                self.numel = max(self.numel, one.numel())
+        return made
+
+
+def test_no_step_copies_the_queues():
+    contrast, pixels, seen = build(size=30000, budget=10), some_pixels(), outputs()
+    with Largest(contrast.bank.buffers()) as largest:
+        contrast.remember(pixels, DRAWS)
+        contrast(seen, pixels, DRAWS).backward()
+    assert contrast.bank.count.sum() > 0
+    assert 0 < largest.numel < 30000  # not one number of each key of one class
+
+
+# ---- the loss
+
+
+def recorded(monkeypatch, contrast, seen, pixels):
+    """The loss, and what it was given."""
+    from mmseg_ctt.models import unreliable_contrast as module
+    given, inner = {}, module.unreliable_contrast
+
+    def spy(*args):
+        given.update(zip(('query', 'anchor', 'prototype', 'bank', 'negative', 'weight'), args))
+        return inner(*args)
+
+    monkeypatch.setattr(module, 'unreliable_contrast', spy)
+    return contrast(seen, pixels, DRAWS[LABELED:]), given
+
+
+@pytest.mark.parametrize('classes', [range(K), (1, 3, 4)])
+def test_loss_equals_the_formula_with_what_was_drawn(classes, monkeypatch):
+    contrast, pixels, seen = build(), some_pixels(classes=classes), outputs()
+    contrast.remember(pixels, DRAWS)
+    contrast.bank.count[4] = 0  # its key rule found none
+    loss, given = recorded(monkeypatch, contrast, seen, pixels)
+    weight, prototypes = [0.0] * K, torch.zeros(K, D)
+    for c in classes:
+        sure = pixels.low & (pixels.label == c) & (pixels.prob[:, c] > 0.3)
+        assert sure.any() and sure[given['anchor'][c]].all()
+        assert (given['negative'][c] < max(contrast.bank.count[c], 1)).all()
+        prototypes[c] = reference.class_mean(pixels.feature, pixels.label, pixels.low, c)
+        weight[c] = (c != 4) / len(classes)
+    torch.testing.assert_close(given['weight'], torch.tensor(weight))
+    present = torch.tensor(list(classes))
+    torch.testing.assert_close(given['prototype'][present], prototypes[present])
+    rows = contrast.projection(torch.cat([one.embedding for one in seen]))
+    want = reference.contrast(
+        rows.permute(0, 2, 3, 1).reshape(-1, D).double(),
+        {c: given['anchor'][c].tolist() for c in classes if c != 4}, prototypes.double(),
+        contrast.bank.features.double(), dict(enumerate(given['negative'].tolist())), weight, 0.5)
+    torch.testing.assert_close(loss.double(), want, rtol=1e-5, atol=0)
+    assert loss > 0
+
+
+def test_legacy_index_takes_the_list_position_for_the_class(monkeypatch):
+    contrast, pixels = build(legacy_index=True), some_pixels(classes=(1, 3, 4))
+    contrast.remember(pixels, DRAWS)
+    _, given = recorded(monkeypatch, contrast, outputs(), pixels)
+    # queue 1 meets class 0 (absent), queue 3 class 1, queue 4 class 2 (absent)
+    assert given['weight'].tolist() == pytest.approx([0, 0, 0, 1 / 3, 0])
+    assert (pixels.label[given['anchor'][3]] == 1).all()
+    torch.testing.assert_close(given['prototype'][3], reference.class_mean(
+        pixels.feature, pixels.label, pixels.low, 1))
+
+
+def test_indices_are_equal_where_all_classes_are_present():
+    losses = []
+    for legacy in (False, True):
+        contrast, pixels = build(legacy_index=legacy), some_pixels()
+        contrast.remember(pixels, DRAWS)
+        losses.append(contrast(outputs(), pixels, DRAWS))
+    assert losses[0] == losses[1] > 0
+
+
+@pytest.mark.parametrize('case', ['empty queues', 'no low pixel', 'no anchor', 'one class',
+                                  'everything ignored'])
+def test_nothing_to_contrast_is_a_zero_with_a_graph(case):
+    contrast, pixels, seen = build(), some_pixels(), outputs()
+    if case != 'empty queues':
+        contrast.remember(pixels, DRAWS)
+    nothing = torch.zeros(N, dtype=torch.bool)
+    if case == 'no low pixel':
+        pixels = pixels._replace(low=nothing)
+    elif case == 'no anchor':
+        pixels = pixels._replace(prob=torch.full((N, K), 0.2))
+    elif case == 'one class':
+        pixels = pixels._replace(label=torch.full((N, ), 2))
+    elif case == 'everything ignored':
+        pixels = pixels._replace(label=torch.full((N, ), 255), low=nothing, known=nothing,
+                                 unreliable=nothing)
+        contrast.remember(pixels, DRAWS)
+    loss = contrast(seen, pixels, DRAWS)
+    assert loss == 0
+    loss.backward()
+    for one in (*[output.embedding for output in seen], *contrast.projection.parameters()):
+        assert one.grad is not None and one.grad.abs().sum() == 0
+
+
+def test_thresholds_of_anchors_and_negatives(monkeypatch):
+    contrast, pixels = build(anchor_threshold=0.8), some_pixels()
+    contrast.remember(pixels, DRAWS)
+    _, given = recorded(monkeypatch, contrast, outputs(), pixels)
+    sure = given['weight'] > 0
+    assert sure.any() and not sure.all()
+    for c in sure.nonzero().flatten():
+        assert (pixels.prob[given['anchor'][c], c] > 0.8).all()
+    few, many = (build(size=N, budget=N, negative_threshold=below) for below in (0.01, 1.0))
+    for one in (few, many):
+        one.remember(pixels, DRAWS)
+    assert 0 < few.bank.count.sum() < many.bank.count.sum()
+
+
+def test_zero_reaches_all_that_the_loss_does():
+    contrast, seen = build(), outputs()
+    zero = contrast.zero(seen)
+    assert zero == 0
+    zero.backward()
+    assert all(one.grad is not None for one in contrast.projection.parameters())
+
+
+def test_fill():
+    contrast = build(size=40, budget=10)
+    assert contrast.fill() == 0
+    contrast.remember(some_pixels(), DRAWS)
+    assert contrast.fill() == 0.25

@@ -1,0 +1,86 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Values that the released code of AEL gives on stored inputs (``oracles/ael``)."""
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from reference import ael as slow
+
+from mmseg_ctt import functional
+
+CASES = {
+    'Criterion_cons': ('city_gamma2', 'voc_thr0.7'),
+    'Criterion_cons_sample': ('base', ),
+    'cal_category_confidence': ('base', 'all_classes'),
+}
+
+
+def cases(fixture):
+    return pytest.mark.parametrize('case', CASES[fixture])
+
+
+def load(shared_dir: Path, fixture: str, case: str) -> SimpleNamespace:
+    """Arrays of one case as tensors, scalars as Python numbers."""
+    with np.load(shared_dir / 'oracles' / 'ael' / f'{fixture}.npz') as file:
+        assert sorted(file['cases']) == sorted(CASES[fixture])
+        arrays = {key.split('__', 1)[1]: file[key] for key in file.files
+                  if key.startswith(f'{case}__')}
+    return SimpleNamespace(**{key: array.item() if array.ndim == 0 else torch.from_numpy(array)
+                              for key, array in arrays.items()})
+
+
+def close_to_largest(got, want, tolerance):
+    """Error over the largest absolute entry, after a check that it is within tolerance."""
+    want = torch.as_tensor(want, dtype=torch.float64)
+    largest = want.abs().max().item()
+    assert largest > 0
+    error = (torch.as_tensor(got).detach().double() - want).abs().max().item() / largest
+    assert error <= tolerance
+    return error
+
+
+def check_loss(data, keep, record_property):
+    logits = data.preds.clone().requires_grad_()
+    loss = functional.equalized_consistency(logits, data.gt, data.conf, keep, data.gamma,
+                                            data.ignore_index)
+    loss.backward()
+    record_property('loss', close_to_largest(loss, data.loss, 1e-5))
+    record_property('gradient', close_to_largest(logits.grad, data.grad_preds, 1e-5))
+    assert slow.consistency(data.preds, data.gt, data.conf, data.gamma, keep,
+                            data.ignore_index) == pytest.approx(data.loss, rel=1e-9)
+
+
+@cases('Criterion_cons')
+def test_criterion_cons(shared_dir, case, record_property):
+    data = load(shared_dir, 'Criterion_cons', case)
+    assert (data.gt[data.conf < data.threshold] == data.ignore_index).all()
+    check_loss(data, None, record_property)
+
+
+@cases('Criterion_cons_sample')
+def test_criterion_cons_sample(shared_dir, case, record_property):
+    """The released code samples by the student's class, with one map a class for the batch."""
+    data = load(shared_dir, 'Criterion_cons_sample', case)
+    by = data.preds.argmax(dim=1)
+    noise = data.rand_map.gather(0, by)
+    keep = functional.equalized_sample(by, data.category_confidence, noise, data.gamma2)
+    assert torch.equal(keep, data.keep) and 0 < keep.sum() < keep.numel()
+    record_property('mismatches', 0)
+    check_loss(data, keep, record_property)
+
+
+@cases('cal_category_confidence')
+def test_cal_category_confidence(shared_dir, case, record_property):
+    data = load(shared_dir, 'cal_category_confidence', case)
+    total, count = functional.class_confidence_sums(data.preds_student_sup, data.gt,
+                                                    data.num_classes)
+    bank = functional.confidence_bank_update(data.bank_before, total, count, data.momentum,
+                                             skip_absent=False)
+    confidence = functional.confidence_bank_update(data.bank_before, total, count, 0.0,
+                                                   skip_absent=False)
+    for got, want in ((confidence, data.confidence), (bank, data.bank_after)):
+        torch.testing.assert_close(got, want, atol=1e-6, rtol=0)
+    record_property('confidence', (confidence - data.confidence).abs().max().item())
+    record_property('bank', (bank - data.bank_after).abs().max().item())

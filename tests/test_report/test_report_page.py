@@ -1,0 +1,160 @@
+# Copyright (c) mmseg_ctt contributors.
+import re
+import shutil
+from html import escape
+from html.parser import HTMLParser
+
+import pytest
+from two_runs import NASTY, SCRIPT
+
+PARTS = ['Losses', 'mIoU of every member', 'Class memory banks', 'Pseudo-labels',
+         'IoU of every class', 'Confusion matrix', 'Worst images', 'Feature embedding',
+         'Settings and environment']
+LEFT_OUT = re.compile(r'<h3>([^<]*)</h3> <p class="soft">left out: ([^<]*)</p>')
+
+
+class Elements(HTMLParser):
+    """Tags with attributes, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.text, self.open = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if not {'script', 'style'} & set(self.open):
+            self.text.append(data)
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def read(path):
+    """A page, its elements, and its parts that were left out, with the reason."""
+    page = path.read_text(encoding='utf-8')
+    return page, Elements(page), dict(LEFT_OUT.findall(page))
+
+
+@pytest.fixture
+def report(tool, tmp_path):
+    """What the tool writes about some folders."""
+    def report(*arguments):
+        out = tmp_path / 'out' / 'report.html'
+        tool(*arguments, '--out', out)
+        return read(out)
+
+    return report
+
+
+def headings(page):
+    return re.findall(r'<h3>([^<]*)</h3>', page)
+
+
+def test_everything_of_a_semi_supervised_run(ctt_page):
+    page, elements, missing = read(ctt_page)
+    assert headings(page) == PARTS and not missing
+    assert len(elements.of('img')) == 1 + 3 * 4, 'a grid of pseudo-labels, four panels of 3 images'
+    assert page.count('plotly.js v') == 1, 'once in the page'
+    assert page.count('Plotly.newPlot(') > 8
+    text = ''.join(elements.text)
+    for words in ('student0', 'ensemble', 'loss_hc: high-level contrast', 'bank 0', 'iter_6.pth',
+                  'all 3 validation images'):
+        assert words in text or words in page, words
+
+
+def test_nothing_is_fetched(ctt_page):
+    _, elements, _ = read(ctt_page)
+    for _, attributes in elements.tags:
+        for name in ('src', 'href', 'srcset', 'action', 'data'):
+            assert (attributes.get(name) or 'data:').startswith(('data:', '#')), attributes
+    policy, = [one['content'] for one in elements.of('meta') if 'http-equiv' in one]
+    assert "default-src 'none'" in policy and 'http' not in policy
+
+
+def test_what_users_write_is_text(ctt_page):
+    page, elements, _ = read(ctt_page)
+    assert NASTY not in page and SCRIPT not in page and '<script>alert' not in page
+    assert escape(NASTY) in page and SCRIPT in ''.join(elements.text)
+    assert not any('onerror' in attributes for attributes in elements.of('img'))
+    assert {len(one) for one in elements.of('script')} == {0}
+
+
+def test_plain_run(toy_runs, report, capsys):
+    page, elements, missing = report(toy_runs.plain)
+    assert headings(page) == PARTS
+    assert missing == {
+        'Class memory banks': 'the run has no class memory bank',
+        'Pseudo-labels': 'the run has no pseudo-labels, or none were logged',
+        'Feature embedding': 'the model has no class memory bank'}
+    printed = capsys.readouterr().out
+    assert 'plain: no feature embedding: the model has no class memory bank\n' in printed
+    assert printed.endswith('report.html\n')
+
+
+def test_without_the_networks(toy_runs, report):
+    _, elements, missing = report(toy_runs.ctt, '--no-model')
+    assert set(missing) == set(PARTS[4:8]) and set(missing.values()) == {'left out by --no-model'}
+    _, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
+    assert missing == {'Feature embedding': 'left out by --no-tsne'}
+
+
+@pytest.fixture
+def bare(toy_runs, tmp_path):
+    return shutil.copytree(toy_runs.ctt, tmp_path / 'bare')
+
+
+def test_without_checkpoint(bare, report):
+    for path in (*bare.glob('*.pth'), bare / 'last_checkpoint'):
+        path.unlink()
+    _, _, missing = report(bare)
+    assert set(missing) == set(PARTS[4:8])
+    assert set(missing.values()) == {'the folder holds no such checkpoint'}
+
+
+def test_without_data(bare, report):
+    config, = bare.glob('*/vis_data/config.py')
+    root = re.search(r"data_root='([^']*)'", config.read_text())[1]
+    config.write_text(config.read_text().replace(root, str(bare / 'gone')))
+    _, _, missing = report(bare)
+    assert set(missing) == set(PARTS[4:8]) and all('gone' in one for one in missing.values())
+
+
+def test_without_scalars(bare, report):
+    for path in bare.glob('*/vis_data/*.json'):
+        path.unlink()
+    _, _, missing = report(bare)
+    assert set(missing) == {'Losses', 'mIoU of every member', 'Pseudo-labels'}
+    assert all('LocalVisBackend' in one for one in missing.values())
+
+
+def test_several_runs(both_page):
+    page, elements, _ = read(both_page)
+    titles = re.findall(r'<h2 id="[^"]*">([^<]*)</h2>', page)
+    assert titles == ['Comparison', 'ctt', 'plain']
+    assert [one['href'] for one in elements.of('a')] == ['#chapter1', '#chapter2', '#chapter3']
+    assert headings(page) == ['Scores', 'Differences of settings', *PARTS, *PARTS]
+    compared = page.split('id="chapter2"')[0]
+    for words in ('>model.segmentor<', '>model.backbone<', '(not set)', '>model.type<',
+                  'ensemble, last (best)', 'model, last (best)'):
+        assert words in compared, words
+    assert '>note<' not in compared, 'equal in both'
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['absent'], 'the work folder absent does not exist'),
+    (['CTT', 'CTT'], 'is given twice'),
+    (['CTT', '--max-images', '0'], '--max-images must be positive, got 0')])
+def test_errors_in_one_line(toy_runs, tool, capsys, arguments, words):
+    with pytest.raises(SystemExit) as stop:
+        tool.as_script(*[str(toy_runs.ctt) if one == 'CTT' else one for one in arguments])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.count('\n') == 1 and printed.startswith('error: ') and words in printed

@@ -1,0 +1,84 @@
+# Copyright (c) mmseg_ctt contributors.
+import os
+import shutil
+
+import pytest
+
+from mmseg_ctt.report.colours import in_order, look_of
+from mmseg_ctt.report.runs import read_runs
+
+MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
+
+
+def test_semi_supervised(toy_runs):
+    run, = read_runs([toy_runs.ctt])
+    assert run.name == 'ctt' and run.members == MEMBERS and run.predicting == 'teacher0'
+    assert run.curves['loss'].steps == [1, 2, 3, 4, 5, 6]
+    for member in MEMBERS:
+        assert run.score(member).steps == [3, 6], member
+    assert run.score('teacher0') == run.curves['mIoU']
+    assert {'queue_fill', 'student1.confident', 'pseudo/used', 'pseudo/mIoU'} <= set(run.curves)
+    assert run.config.model.type == 'CrossTeacherTraining'
+    assert run.checkpoint == toy_runs.ctt / 'iter_6.pth'
+    assert run.environment['sys.platform'] == 'linux' and run.environment['MMEngine']
+    assert run.environment['GPU number']
+    assert not any(name.startswith('-') for name in run.environment), 'how PyTorch was compiled'
+
+
+def test_plain(toy_runs):
+    run, = read_runs([toy_runs.plain])
+    assert run.members == ['model'] and run.predicting == 'model'
+    assert run.score('model') == run.curves['mIoU']
+
+
+def test_predicting_member(toy_runs):
+    run, = read_runs([toy_runs.ctt])
+    run.config.model.test_cfg = dict(predict_on='student1')
+    assert run.predicting == 'student1'
+
+
+def test_short_names(toy_runs, tmp_path):
+    for parent in 'xy':
+        shutil.copytree(toy_runs.plain, tmp_path / parent / 'run')
+    names = [run.name for run in read_runs([tmp_path / 'x' / 'run', tmp_path / 'y' / 'run'])]
+    assert names == ['x/run', 'y/run']
+
+
+@pytest.fixture
+def moved(toy_runs, tmp_path):
+    return shutil.copytree(toy_runs.ctt, tmp_path / 'moved')
+
+
+def checkpoint(folder, which='last'):
+    run, = read_runs([folder], which)
+    return run.checkpoint and run.checkpoint.relative_to(folder).name
+
+
+def test_checkpoint(moved):
+    assert checkpoint(moved) == 'iter_6.pth'
+    (moved / 'last_checkpoint').write_text('/elsewhere/iter_3.pth')
+    assert checkpoint(moved) == 'iter_3.pth', 'of this folder, which was moved'
+    (moved / 'last_checkpoint').unlink()
+    assert checkpoint(moved) == 'iter_6.pth', 'the newest'
+    assert checkpoint(moved, 'best') is None
+    for i, name in enumerate(('best_mIoU_iter_3', 'best_ensemble_mIoU_iter_6')):
+        shutil.copy(moved / 'iter_6.pth', moved / f'{name}.pth')
+        os.utime(moved / f'{name}.pth', (i, i))
+    assert checkpoint(moved, 'best') == 'best_ensemble_mIoU_iter_6.pth'
+
+
+def test_errors(tmp_path, toy_runs):
+    with pytest.raises(FileNotFoundError, match='absent does not exist'):
+        read_runs([tmp_path / 'absent'])
+    with pytest.raises(FileNotFoundError, match='holds no run'):
+        read_runs([tmp_path])
+    with pytest.raises(ValueError, match='given twice'):
+        read_runs([toy_runs.ctt, toy_runs.ctt / '..' / 'ctt'])
+
+
+def test_looks():
+    looks = in_order(['ensemble', 'teacher1', 'student10', 'student0', 'model', 'student1'])
+    assert list(looks) == ['student0', 'student1', 'student10', 'teacher1', 'ensemble', 'model']
+    shown = [look_of(name) for name in MEMBERS]
+    assert len(set(shown)) == len(shown) and len({look.colour for look in shown}) == len(shown)
+    assert look_of('student0').dash != look_of('teacher0').dash

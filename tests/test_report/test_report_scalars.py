@@ -1,0 +1,57 @@
+# Copyright (c) mmseg_ctt contributors.
+import json
+import math
+
+import pytest
+
+from mmseg_ctt.report.scalars import Curve, read_curves
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *rows):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        (folder / 'scalars.json').write_text('\n'.join(lines))
+        return folder
+
+    return write
+
+
+def test_keys_have_their_own_iterations(write):
+    folder = write('a', dict(loss=3.0, iter=10, step=10), dict(loss=2.0, iter=20, step=20),
+                   {'student0/mIoU': 12.5, 'step': 20}, dict(loss=1.0, iter=30, step=30))
+    curves, damaged = read_curves([folder])
+    assert curves == {'loss': Curve([10, 20, 30], [3.0, 2.0, 1.0]),
+                      'student0/mIoU': Curve([20], [12.5])}
+    assert damaged == 0
+
+
+def test_resumed(write):
+    """What was done after the checkpoint is done again: the later values count."""
+    first = write('a', *(dict(loss=float(i), step=i) for i in (10, 20, 30, 40)),
+                  dict(mIoU=1.0, step=20), dict(mIoU=2.0, step=40))
+    second = write('b', *(dict(loss=float(-i), step=i) for i in (30, 40, 50)),
+                   dict(mIoU=3.0, step=40))
+    curves, _ = read_curves([first, second])
+    assert curves['loss'] == Curve([10, 20, 30, 40, 50], [10, 20, -30, -40, -50])
+    assert curves['mIoU'] == Curve([20, 40], [1.0, 3.0])
+
+
+def test_another_run_in_the_same_folder(write):
+    old = write('a', dict(loss=9.0, step=10), dict(loss=8.0, step=20), dict(gone=1.0, step=20))
+    new = write('b', dict(loss=5.0, step=10))
+    tested = write('c')  # by tools/test.py: no scalars
+    curves, _ = read_curves([old, new, tested])
+    assert curves == {'loss': Curve([10], [5.0])}
+
+
+def test_damaged_lines_and_nan(write):
+    folder = write('a', dict(loss=1.0, step=1), '[1, 2]', '{"loss": NaN, "step": 2}', '',
+                   dict(words='no number', step=2), '{"loss": 3.0, "st')
+    curves, damaged = read_curves([folder])
+    assert list(curves) == ['loss'] and damaged == 2
+    assert curves['loss'].steps == [1, 2] and math.isnan(curves['loss'].last)
+    assert curves['loss'].best == 1.0
+    assert math.isnan(Curve([1], [math.nan]).best)

@@ -1,0 +1,129 @@
+# Copyright (c) mmseg_ctt contributors.
+import pytest
+import torch
+from mmengine.runner import Runner
+from test_functional.test_no_sync import record
+from toy import NUM_CLASSES, losses_of, toy_batch, toy_model, toy_segmentor
+from toy_data import toy_config, write_toy_data
+
+from mmseg_ctt.functional import distribution_alignment, target_distribution
+from mmseg_ctt.self_training import DistributionAlignment, DistributionAlignmentHook
+from mmseg_ctt.self_training.alignment import attach
+
+TARGET = target_distribution(torch.tensor([8., 4, 2, 1]))
+
+
+def logits(seed=0):
+    return 2 * torch.randn(2, NUM_CLASSES, 5, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def test_running_mean_by_hand():
+    """Uniform at first; every step replaces the oldest of the last means."""
+    module = DistributionAlignment(TARGET, steps=3)
+    means = [torch.full((NUM_CLASSES, ), 1 / NUM_CLASSES)] * 3
+    for step in range(5):
+        o = logits(step)
+        model = torch.stack(means[-3:]).mean(0)
+        want = distribution_alignment(o.softmax(1), model, TARGET.float())
+        torch.testing.assert_close(module(o).softmax(1), want)
+        means.append(o.softmax(1).mean(dim=(0, 2, 3)))
+    assert module.pointer == 5
+
+
+def test_pixels_that_do_not_count():
+    module, none = DistributionAlignment(TARGET, 2), torch.zeros(2, 5, 6, dtype=torch.bool)
+    module(logits(), none)
+    torch.testing.assert_close(module.means, torch.full((2, NUM_CLASSES), 0.25))
+    some = none.clone()
+    some[0, :2] = True
+    module(logits(), some)
+    want = logits().softmax(1)[0, :, :2].mean(dim=(1, 2))
+    torch.testing.assert_close(module.means[1], want)
+
+
+def test_no_host_synchronisation():
+    module = DistributionAlignment(TARGET, 4)
+    assert record(lambda: module(logits())) == []
+
+
+@pytest.mark.parametrize('teaching, pairs', [('cross', 2), ('self', 1), ('mutual', 2)])
+@pytest.mark.parametrize('kind', ['CrossTeacherTraining', 'DualNegativeLabel'])
+def test_only_the_teaching_look_at_the_weak_view_changes(kind, teaching, pairs, monkeypatch):
+    model = toy_model(kind, teaching=teaching, num_pairs=pairs)
+    seen, given, look = [], [], model.look_all
+
+    def plain_look(names, *batches):
+        found = look(names, *batches)
+        seen.extend((name, torch.is_grad_enabled(), one) for name, one in zip(names, found))
+        return found
+
+    def aligned_look(names, *batches):
+        given.extend(outer(names, *batches))
+        return given[-len(names):]
+
+    model.look_all = plain_look
+    attach(model, TARGET, 4)
+    outer, model.look_all = model.look_all, aligned_look
+    losses_of(model, toy_batch())
+    changed = 0
+    for (name, graph, plain), aligned in zip(seen, given):
+        teaches = name.startswith('teacher') or not graph
+        for k, (one, other) in enumerate(zip(plain, aligned)):
+            if teaches and k == 0:  # the weak view
+                moved = other.logits - one.logits
+                assert moved.std(dim=(0, 2, 3)).max() < 1e-5 and moved.abs().max() > 0.1
+                changed += 1
+            else:
+                assert other is one
+    assert changed == pairs
+    assert all(one.pointer == 1 for one in model.alignment.values())
+
+
+def test_other_images_pass_unchanged():
+    """As those that PseudoLabelHook looks at; they do not enter the mean either."""
+    model = toy_model()
+    plain = model.look('teacher0', torch.ones(2, 3, 32, 32))[0].logits
+    attach(model, TARGET)
+    assert torch.equal(model.look('teacher0', torch.ones(2, 3, 32, 32))[0].logits, plain)
+    assert model.alignment['teacher0'].pointer == 0
+
+
+def test_a_method_with_nothing_to_align():
+    model = toy_model()
+    attach(model, TARGET)
+    aligned = model.look_all
+    model.look_all = lambda names, *batches: aligned(names, *[one + 0 for one in batches])
+    with pytest.raises(ValueError, match='self_training.align=False'):
+        losses_of(model, toy_batch())
+
+
+def run(root, work, resume=None, **changes):
+    cfg = toy_config(
+        root, work, resume=resume is not None, load_from=resume, **changes,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
+        custom_hooks=[dict(type='TeacherEMAHook'), dict(
+            type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperature=0.7, steps=2)])
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner.model.state_dict()
+
+
+def test_resumed_run_is_the_uninterrupted_run(tmp_path):
+    root = write_toy_data(tmp_path / 'data')
+    whole = run(root, tmp_path / 'whole')
+    assert whole['alignment.teacher0.pointer'] == 3
+    again = run(root, tmp_path / 'again', str(tmp_path / 'whole' / 'iter_1.pth'))
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_bad_settings(tmp_path):
+    root = write_toy_data(tmp_path / 'data')
+    with pytest.raises(ValueError, match='steps'):
+        DistributionAlignmentHook([1, 2], steps=0)
+    with pytest.raises(ValueError, match='semi-supervised model, got EncoderDecoder'):
+        run(root, tmp_path / 'a', model=toy_segmentor())
+    with pytest.raises(ValueError, match='4 entries for 3 classes'):
+        DistributionAlignmentHook([8, 4, 2, 1]).before_run(
+            type('R', (), dict(model=toy_model(segmentor=toy_segmentor(num_classes=3)))))

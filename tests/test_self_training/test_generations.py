@@ -1,0 +1,162 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Whole runs of self-training on the toy data, with the trainings in this process."""
+import json
+import pickle
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from toy_data import UNLABELED, toy_config, write_toy_data
+
+from mmseg_ctt.experiments.processes import ChildFailed, Slot, Stopped
+from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_toy_data(tmp_path / 'data')
+
+
+@contextmanager
+def trainings_here():
+    """Trainings run in this process; the commands that would have started them."""
+    commands = []
+
+    def here(command, log, slot, root, keep_open=()):
+        commands.append(command)
+        cfg = Config.fromfile(command[2])
+        cfg.work_dir, cfg.experiment_name = command[4], f'{command[4]}-{len(commands)}'
+        Runner.from_cfg(cfg).train()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generations, 'run_logged', here)
+        yield commands
+
+
+@pytest.fixture
+def trained():
+    with trainings_here() as commands:
+        yield commands
+
+
+def config(root, **settings):
+    cfg = toy_config(root, root / 'unused', train_cfg=dict(
+        type='ResumableTrainLoop', max_iters=2, val_interval=100))
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
+    cfg.self_training = settings
+    return cfg
+
+
+def slot():
+    return Slot(1, stop=threading.Event())
+
+
+def test_two_generations(root, tmp_path, trained):
+    said = []
+    training = SelfTraining(config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run',
+                            tmp_path, said.append)
+    checkpoint = training.run(slot())
+    assert checkpoint == tmp_path / 'run' / 'gen1' / 'iter_2.pth'
+    assert [command[4] for command in trained] == [str(tmp_path / 'run' / f'gen{g}')
+                                                   for g in (0, 1)]
+    first, second = (Config.fromfile(tmp_path / 'run' / f'gen{g}' / 'config.py') for g in (0, 1))
+    assert first.train_dataloader.dataset.type == 'LabeledUnlabeledDataset'
+    assert second.train_dataloader.dataset.type == 'SelfTrainingDataset'
+    assert [cfg.custom_hooks[-1].temperature for cfg in (first, second)] == [1, 0.5]
+    manifest = json.loads((tmp_path / 'run/gen0/pseudo/manifest.json').read_text())
+    assert 0 < len(manifest['selected']) <= len(UNLABELED)
+    state = [torch.load(tmp_path / f'run/gen{g}/iter_2.pth')['state_dict'] for g in (0, 1)]
+    assert all(one['ema_updates'] == 2 for one in state)  # both from the beginning
+    assert len(said) == len([line for line in said if line.startswith('generation')]) >= 4
+    before = len(trained)
+    assert SelfTraining(config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run',
+                        tmp_path, said.append).run(slot()) == checkpoint
+    assert len(trained) == before + 1  # the last training, which finds itself at its end
+    with pytest.raises(ValueError, match='other self_training settings: choose another'):
+        SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(slot())
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+    """Weights of a run of two generations."""
+    place = tmp_path_factory.mktemp('whole')
+    root = write_toy_data(place / 'data')
+    with trainings_here(), DefaultScope.overwrite_default_scope('mmseg'):
+        checkpoint = SelfTraining(config(root, generations=2), place / 'run', place,
+                                  str).run(slot())
+    return torch.load(checkpoint)['state_dict']
+
+
+@pytest.mark.parametrize('when', ['train', 'label', 'select'])
+def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, trained, when):
+    stopped = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
+    with pytest.MonkeyPatch.context() as patch:
+        if when == 'train':
+            patch.setattr(generations, 'run_logged', lambda *_, **__: fail())
+        elif when == 'label':
+            real, calls = labelling.predict, []
+            patch.setattr(labelling, 'predict', lambda *given: (
+                calls.append(1), fail() if len(calls) == 2 else real(*given))[1])
+        else:
+            patch.setattr(generations, 'write_selection', lambda *_: fail())
+        with pytest.raises(ChildFailed):
+            stopped.run(slot())
+    assert json.loads((tmp_path / 'run/state.json').read_text())['step'] == when
+    if when == 'label':
+        assert [path.name for path in (tmp_path / 'run/gen0/predictions').iterdir()] == ['0.npz']
+    made = torch.load(SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path,
+                                   str).run(slot()))['state_dict']
+    assert all(torch.equal(value, made[name]) for name, value in uninterrupted.items())
+
+
+def fail():
+    raise ChildFailed('as asked')
+
+
+def test_labelling_ends_when_asked(root, tmp_path, trained):
+    asked = slot()
+    training = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
+    training._train, inner = lambda *given: (inner(*given), asked.stop.set()), training._train
+    with pytest.raises(Stopped):
+        training.run(asked)
+    assert not list((tmp_path / 'run/gen0/predictions').iterdir())
+
+
+def test_one_process_at_a_time(root, tmp_path):
+    training = SelfTraining(config(root), tmp_path / 'run', tmp_path, str)
+    with generations.locked(training.folder / '.lock'), \
+            pytest.raises(ValueError, match='another process'):
+        training.run(slot())
+
+
+def test_a_checkpoint_is_needed(root, tmp_path):
+    with pytest.raises(ValueError, match='no checkpoint'):
+        SelfTraining(config(root), tmp_path / 'run', tmp_path, str).checkpoint(0)
+
+
+def test_dataset_with_pseudo_labels(root, tmp_path):
+    from PIL import Image
+    settings = dict(config(root).train_dataloader.dataset)
+    settings.pop('type')
+    with pytest.raises(FileNotFoundError, match='train_dataloader.dataset.pseudo'):
+        SelfTrainingDataset(pseudo=str(tmp_path / 'none'), **settings)
+    (tmp_path / 'p' / 'masks').mkdir(parents=True)
+    Image.fromarray(np.full((32, 48), 2, np.uint8)).save(tmp_path / 'p/masks/0_u1.png')
+    entry = dict(image=str(root / 'img' / 'u1.jpg'), mask='masks/0_u1.png')
+    (tmp_path / 'p/manifest.json').write_text(json.dumps(dict(selected=[entry])))
+    data = SelfTrainingDataset(pseudo=str(tmp_path / 'p'), **settings)
+    assert len(pickle.loads(pickle.dumps(data.labeled))) == 4  # as for a loader's workers
+    assert (data.num_labeled, data.num_unlabeled, len(data)) == (4, 3, 7)
+    sample = data[3]['data_samples']
+    assert sample.metainfo['source'] == 'labeled' and (sample.gt_sem_seg.data == 2).all()
+    assert data[4]['data_samples'].metainfo['source'] == 'unlabeled'
+    images = [data.unlabeled.get_data_info(i)['img_path'] for i in range(3)]
+    assert entry['image'] in images  # the unlabelled set is unchanged
+    (tmp_path / 'p/masks/0_u1.png').unlink()
+    with pytest.raises(FileNotFoundError, match='mask'):
+        SelfTrainingDataset(pseudo=str(tmp_path / 'p'), **settings)

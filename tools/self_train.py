@@ -1,0 +1,54 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Train, label the unlabelled images, select some of them per class, train again (CReST).
+
+python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
+python tools/self_train.py CONFIG --cfg-options self_training.alpha=0    # plain self-training
+python tools/self_train.py CONFIG --cfg-options self_training.align=True # CReST+
+
+CONFIG is any config of this package with both image lists, the supervised baseline too. Its
+`self_training` dict, if there is one, holds the settings: generations, alpha, mode, sure, min_area,
+count, align, low_temperature, member. Every generation is a complete training in a folder of its
+own, genN of the work dir, and may be tested by tools/test.py with the config.py that lies there.
+
+Safe to stop and to start again at any moment; a training that is asked to end saves a checkpoint.
+"""
+import os
+import sys
+import threading
+from pathlib import Path
+
+from _common import add_cfg_options, described, read_config, run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = described(__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='default: work_dirs/<config name>')
+    parser.add_argument('--threads', type=int, help='default: all cores')
+    parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the training')
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    cfg = read_config(args.config, args.cfg_options)
+    if 'model' not in cfg or 'train_dataloader' not in cfg:
+        raise ValueError(f'the config {args.config} has no model or no train_dataloader')
+    from mmseg_ctt.experiments.processes import ChildFailed, Slot, Stopped, stopped_by_signals
+    from mmseg_ctt.self_training import SelfTraining
+    folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
+    slot = Slot(args.threads or os.cpu_count() or 1, args.gpu, threading.Event())
+    training = SelfTraining(cfg, folder, ROOT, lambda line: print(line, flush=True))
+    try:
+        with stopped_by_signals(slot.stop):
+            checkpoint = training.run(slot)
+    except Stopped:
+        print('stopped; start again to go on')
+        sys.exit(1)
+    except ChildFailed as error:
+        raise ValueError(f'a training ended with {error}: see the newest run.log in '
+                         f'{folder}') from None
+    print(f'done: python tools/test.py {checkpoint.parent / "config.py"} {checkpoint}')
+
+
+if __name__ == '__main__':
+    run(main)
