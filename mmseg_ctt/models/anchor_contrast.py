@@ -4,7 +4,7 @@ from typing import Dict, Optional
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
+from mmengine.dist import broadcast, get_rank
 from mmseg.registry import MODELS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -19,6 +19,7 @@ from ..functional import (
 from ..functional.anchors import AVERAGES
 from .member import PixelOutput
 from .projection import PixelProjection
+from .ranks import sum_over_ranks
 
 MEMORIES = ('own', 'peer')
 RANKINGS = ('anchor', 'confidence')
@@ -178,13 +179,6 @@ class AnchorContrast(nn.Module):
         """``(1, K)`` float32, filled share of every queue."""
         return self.bank.count.unsqueeze(0).float() / self.bank.size
 
-
-
-def sum_over_ranks(value: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in place; one process does nothing."""
-    if get_world_size() > 1:
-        all_reduce(value)
-    return value
 
 
 def _rows(embedding: Tensor) -> Tensor:

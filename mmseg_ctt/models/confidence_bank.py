@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 import torch
 import torch.nn as nn
-from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
 from ..functional import class_confidence_sums, confidence_bank_update
+from .ranks import sum_over_ranks
 
 STARTS = ('mean', 'random')
 
@@ -63,10 +63,8 @@ class ConfidenceBank(nn.Module):
         """
         total, count = class_confidence_sums(logits, label, self.num_classes)
         # float64 holds the pixels of any number of ranks exactly
-        sums = torch.stack([total, count, self._count(original)]).double()
-        if get_world_size() > 1:
-            all_reduce(sums, op='sum')
-        total, count, pixels = sums
+        total, count, pixels = sum_over_ranks(
+            torch.stack([total, count, self._count(original)]).double())
         self.confidence.copy_(confidence_bank_update(
             self.confidence, total, count, self._weight_of_old(), self.skip_absent))
         self.updates += (count > 0) | (not self.skip_absent)

@@ -8,3 +8,10 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     if get_world_size() > 1:
         all_reduce(value, op='mean')
     return value
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place; one process does nothing."""
+    if get_world_size() > 1:
+        all_reduce(value)
+    return value

@@ -36,7 +36,7 @@ def collect_points(model: nn.Module, dataset: BaseDataset, max_images: int, pair
     """Bank entries of a pair and as many features of its student, class by class.
 
     Args:
-        model (nn.Module): In eval mode, with ``contrast.banks``.
+        model (nn.Module): In eval mode, with the banks of :class:`CrossContrast`.
         dataset (BaseDataset): Labelled images.
         max_images (int): Images that queries are drawn from.
         pair (int): Which bank, and which student. Defaults to 0.
@@ -49,12 +49,12 @@ def collect_points(model: nn.Module, dataset: BaseDataset, max_images: int, pair
     if not isinstance(contrast, CrossContrast):
         raise ValueError('the model has no class memory bank')
     g = torch.Generator().manual_seed(seed)
-    bank = contrast.banks[pair]
+    bank = contrast.bank
     per_class = max(2, MAX_POINTS // (2 * bank.num_classes))
     kept, kept_label = _some_per_class(
-        bank.features.flatten(0, 1).cpu(),
+        bank.features[pair].flatten(0, 1).cpu(),
         torch.arange(bank.num_classes).repeat_interleave(bank.size),
-        bank.filled.flatten().cpu(), bank.num_classes, per_class, g)
+        bank.filled[pair].flatten().cpu(), bank.num_classes, per_class, g)
     if len(kept) < MIN_ENTRIES:
         raise ValueError(f'the bank holds {len(kept)} entries only')
     seen = [_queries(model, contrast, pair, dataset[i], g)
@@ -97,8 +97,8 @@ def _queries(model: nn.Module, contrast: CrossContrast, pair: int, sample: dict,
     """Features of the student and true classes of some pixels of one image."""
     batch = model.data_preprocessor(pseudo_collate([sample]), False)
     truth = batch['data_samples'][0].gt_sem_seg.data.cpu()
-    output = contrast._pooled(model.look(f'student{pair}', batch['inputs'])[0])
-    embedding = _without_padding(output.embedding.cpu(), batch['inputs'],
+    output, = model.look(f'student{pair}', batch['inputs'])
+    embedding = _without_padding(contrast._pooled(output.embedding).cpu(), batch['inputs'],
                                  batch['data_samples'][0].metainfo['img_shape'])
     label = downsample_nearest(truth, embedding.shape[2:]).flatten()
     known = (label >= 0) & (label < model.num_classes)

@@ -134,12 +134,13 @@ def bank_fill(state_dict: Mapping[str, Tensor]) -> Dict[str, List[float]]:
     Returns:
         dict[str, list[float]]: By bank; empty where the model has none.
     """
-    found = {}
+    found: List[List[float]] = []
     for key, count in state_dict.items():
         features = state_dict.get(f'{key[:-len("count")]}features')
-        if key.endswith('.count') and features is not None and count.ndim == 1:
-            found[key] = (count.double() / features.shape[1]).tolist()
-    return {f'bank {i}': share for i, share in enumerate(found.values())}
+        if key.endswith('.count') and features is not None:
+            share = count.double() / features.shape[-2]
+            found += share.reshape(-1, share.shape[-1]).tolist()  # one bank, or one a pair
+    return {f'bank {i}': share for i, share in enumerate(found)}
 
 
 def _by_term(run: Run, word: str) -> Dict[str, List[Line]]:

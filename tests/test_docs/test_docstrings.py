@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from pages import ROOT
+from pages import PAGES, ROOT, tokens
 
 sys.path.insert(0, str(ROOT / 'docs' / '_ext'))
 
@@ -48,3 +48,17 @@ def test_arguments_of_functions(name):
     listed = documented(function)
     if listed:
         assert listed == set(inspect.signature(function).parameters)
+
+
+NAMES = {name for _, values in public() for value in values
+         for name in (value.__name__, *(f'{value.__name__}.{key}' for key in vars(value)))}
+
+
+@pytest.mark.parametrize('page', [page for page in PAGES if page.startswith('docs/methods/')])
+def test_formulae_are_computed_by_what_exists(page):
+    """The items "Computed by" of a method's page name functions and classes of the package."""
+    for block in tokens(page):
+        parts = block.children or []
+        if any(one.content == 'Computed by' for one in parts):
+            named = {one.content for one in parts if one.type == 'code_inline'}
+            assert named and named <= NAMES, named - NAMES

@@ -107,9 +107,10 @@ def test_a_step_by_hand(joint):
 
 def look_of(model, batch):
     """Images that each member is shown."""
-    shown, inner = {}, model.look
-    model.look = lambda name, *batches: (
-        shown.__setitem__(name, [b.clone() for b in batches]), inner(name, *batches))[1]
+    shown, inner = {}, model.look_all
+    model.look_all = lambda names, *batches: (
+        shown.update({name: [b.clone() for b in batches] for name in names}),
+        inner(names, *batches))[1]
     losses = losses_of(model, batch)
     return shown, losses
 

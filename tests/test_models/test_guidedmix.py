@@ -191,7 +191,7 @@ def test_mitrans_keeps_the_shape_and_sees_far():
 
 @pytest.mark.parametrize('settings,message', [
     (dict(mode='both'), "model.mode must be one of .* got 'both'"),
-    (dict(num_pairs=2), 'model.type=GuidedMixNet is one network'),
+    (dict(num_pairs=2), 'model.type=GuidedMixNet is one student'),
     (dict(consistency='kl'), "model.consistency must be one of .* got 'kl'"),
     (dict(loss_weights=dict(hc=1)), r"model.loss_weights has unknown terms \['hc'\]"),
     (dict(share_limit=0.6), r'model.share_limit must be in \(0, 0.5\]'),

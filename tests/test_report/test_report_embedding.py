@@ -22,16 +22,16 @@ def rows(features):
 
 def test_bank_and_queries(parts):
     model, dataset = parts
-    bank = model.contrast.banks[1]
+    bank = model.contrast.bank
     g = torch.Generator().manual_seed(1)
     bank.features.copy_(torch.rand(bank.features.shape, generator=g))
-    bank.count.copy_(torch.tensor([8, 3, 0, 1]))
+    bank.count.copy_(torch.tensor([[8, 8, 8, 8], [8, 3, 0, 1]]))
     points = collect_points(model, dataset, 99, pair=1)
     assert torch.allclose(points.features.norm(dim=1), torch.ones(len(points.features)))
     assert points.label[points.is_bank].bincount(minlength=4).tolist() == [8, 3, 0, 1]
     for k in range(4):
         kept = points.features[points.is_bank & (points.label == k)]
-        assert rows(kept) == rows(F.normalize(bank.features[k, :bank.count[k]], dim=1))
+        assert rows(kept) == rows(F.normalize(bank.features[1, k, :bank.count[1, k]], dim=1))
     queries = points.features[~points.is_bank]
     assert len(queries) == 3 * 4 * 8, 'eight pixels of every class from each of three images'
     seen = []
@@ -57,7 +57,7 @@ def test_padding_is_left_out():
 
 def test_too_little_in_the_bank(parts):
     model, dataset = parts
-    model.contrast.banks[0].count.fill_(1)
+    model.contrast.bank.count.fill_(1)
     with pytest.raises(ValueError, match='holds 4 entries only'):
         collect_points(model, dataset, 99)
 

@@ -3,6 +3,7 @@ import os
 import shutil
 
 import pytest
+import torch
 
 from mmseg_ctt.report.colours import in_order, look_of
 from mmseg_ctt.report.runs import read_runs
@@ -82,3 +83,15 @@ def test_looks():
     shown = [look_of(name) for name in MEMBERS]
     assert len(set(shown)) == len(shown) and len({look.colour for look in shown}) == len(shown)
     assert look_of('student0').dash != look_of('teacher0').dash
+
+
+def test_bank_fill():
+    pytest.importorskip('plotly', reason='plotly: pip install "mmseg_ctt[report]"')
+    from mmseg_ctt.report.recorded import bank_fill
+    pairs = {'contrast.bank.features': torch.zeros(2, 3, 4, 5),
+             'contrast.bank.count': torch.tensor([[4, 2, 0], [1, 0, 0]]),
+             'x.count': torch.zeros(())}
+    assert bank_fill(pairs) == {'bank 0': [1, 0.5, 0], 'bank 1': [0.25, 0, 0]}
+    single = {'bank.features': torch.zeros(2, 4, 5), 'bank.count': torch.tensor([2, 4])}
+    assert bank_fill(single) == {'bank 0': [0.5, 1]}
+    assert bank_fill({'conv.weight': torch.zeros(1)}) == {}

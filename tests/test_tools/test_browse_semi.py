@@ -1,6 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,9 @@ from mmseg.registry import MODELS
 from toy import toy_segmentor
 from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
 
+from mmseg_ctt import visualization
 from mmseg_ctt.functional import cut_mix_mask, mix
+from mmseg_ctt.models.noise import counter_noise
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def tool(load_tool):
 def columns_of(tool, monkeypatch):
     """Calls the tool; gives what it draws, by column."""
     drawn = {}
-    grid = importlib.import_module('mmseg_ctt.visualization').save_grid
+    grid = visualization.save_grid
 
     def save_grid(path, rows, titles, classes, palette):
         drawn.update(rows=rows, titles=titles)
         grid(path, rows, titles, classes, palette)
 
-    monkeypatch.setattr('mmseg_ctt.visualization.save_grid', save_grid)
+    monkeypatch.setattr(visualization, 'save_grid', save_grid)
 
     def columns_of(*arguments):
         tool.call(*arguments)
@@ -63,8 +63,7 @@ def test_without_a_checkpoint(tmp_path, tool, columns_of, write_config, capsys):
     unlabeled = [i for i, one in enumerate(batch['data_samples']) if one.source == 'unlabeled']
     weak = torch.stack([batch['inputs'][i] for i in unlabeled]).flip(1)  # RGB
     np.testing.assert_array_equal(columns['weak view'][:2], weak.permute(0, 2, 3, 1))
-    noise = importlib.import_module('mmseg_ctt.models.noise').counter_noise(
-        [batch['data_samples'][i].draw for i in unlabeled], 16)
+    noise = counter_noise([batch['data_samples'][i].draw for i in unlabeled], 16)
     mask = cut_mix_mask(torch.zeros(2, *CROP, dtype=torch.long), noise=noise[:, :4])
     assert mask.any() and not mask.all()
     expected = mix(weak, mask).permute(0, 2, 3, 1)

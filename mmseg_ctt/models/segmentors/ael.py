@@ -19,7 +19,6 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 from typing import Dict, List, Optional, Tuple, Union
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -27,10 +26,11 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from ...functional import pseudo_label
+from .. import settings
 from ..adaptive_mixing import AdaptiveCopyPaste, AdaptiveCutMix
 from ..confidence_bank import ConfidenceBank
 from ..equalized_loss import EqualizedLoss
-from ..member import PixelOutput, supervised_losses
+from ..member import PixelOutput
 from ..noise import counter_noise
 from .semi_base import SemiSegmentor
 
@@ -78,14 +78,8 @@ class AEL(SemiSegmentor):
                  strong_view: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(segmentor, num_pairs, teaching, **kwargs)
-        if (num_pairs, teaching) != (1, 'self'):
-            raise ValueError(f'model.type=AEL is one student and its teacher: remove '
-                             f'num_pairs={num_pairs} and teaching={teaching!r}')
-        self.weights = {**WEIGHTS, **(loss_weights or {})}
-        if set(self.weights) != set(WEIGHTS):
-            raise ValueError('model.loss_weights has unknown terms '
-                             f'{sorted(set(self.weights) - set(WEIGHTS))}; known are '
-                             f'{sorted(WEIGHTS)}')
+        settings.check_single_pair('AEL', num_pairs, teaching)
+        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         if (strong_view or {}).get('mix') is not None:
             raise ValueError('model.strong_view.mix: AEL mixes by model.cut_mix; remove it')
         head = self.students[0].decode_head
@@ -99,17 +93,7 @@ class AEL(SemiSegmentor):
                                          'mix': None})
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         weak, labeled = inputs['unlabeled'], inputs['labeled']
         samples = data_samples['labeled']
         truth = torch.cat([sample.gt_sem_seg.data for sample in samples])
@@ -120,10 +104,8 @@ class AEL(SemiSegmentor):
         strong, mixed, strong_key = self._cut(weak, guide[0], target[0],
                                               data_samples['unlabeled'])  # 3
         seen = self.look('student0', pasted, strong)  # 4
-        losses = {f'student0.{name}': value * self.weights['sup']
-                  for name, value in supervised_losses(
-                      self.students[0], seen[0], _with_label(samples, label)).items()}  # 5
-        on_labeled, on_strong = (self._upsampled(output, weak.shape[2:]) for output in seen)
+        losses = self.supervise(0, seen[0], _with_label(samples, label))  # 5
+        on_labeled, on_strong = (self.upsampled(output.logits, weak.shape[2:]) for output in seen)
         losses.update(self._consistency('labeled', on_labeled, target[1], key))
         losses.update(self._consistency('unlabeled', on_strong, mixed, strong_key))
         self.bank.update(on_labeled, label, truth)  # 6
@@ -132,7 +114,7 @@ class AEL(SemiSegmentor):
     def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, on the weak view and the labelled images."""
         with torch.no_grad():
-            return {name: self.look(name, weak, labeled) for name in self.graph[0]}
+            return dict(zip(self.graph[0], self.look_all(self.graph[0], weak, labeled)))
 
     def _paste(self, image: Tensor, label: Tensor, samples: SampleList) -> tuple:
         """Pasted images and labels, and a random number of each image for the sampling."""
@@ -160,10 +142,6 @@ class AEL(SemiSegmentor):
     def _noise(self, samples: SampleList, width: int, like: Tensor) -> Tensor:
         noise = counter_noise([sample.metainfo['draw'] for sample in samples], width, STREAM)
         return noise.to(like.device, non_blocking=True)
-
-    def _upsampled(self, output: PixelOutput, size: Tuple[int, int]) -> Tensor:
-        return F.interpolate(output.logits.float(), size, mode='bilinear',
-                             align_corners=self.align_corners)
 
     def _consistency(self, name: str, logits: Tensor, target: Target,
                      key: Tensor) -> Dict[str, Tensor]:

@@ -24,8 +24,10 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from ...functional import confident_fraction_cross_entropy, pseudo_label
+from .. import settings
+from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import CrossContrast, Target
-from ..member import PixelOutput, supervised_losses
+from ..member import PixelOutput
 from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
@@ -34,10 +36,10 @@ WEIGHTS = dict(sup=1.0, ct=1.0, hc=0.1, lc=0.1)
 
 
 @MODELS.register_module()
-class CrossTeacherTraining(SemiSegmentor):
+class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
     """Cross-Teacher Training and, by another teaching graph, its relatives in the ablations.
 
-    Buffers: those of :class:`SemiSegmentor`, the banks, and ``contrast_on`` bool.
+    Buffers: those of :class:`SemiSegmentor`, :class:`ContrastSwitch` and the banks.
 
     Args:
         segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
@@ -65,11 +67,7 @@ class CrossTeacherTraining(SemiSegmentor):
                  share_view: bool = True,
                  **kwargs) -> None:
         super().__init__(segmentor, **kwargs)
-        unknown = set(loss_weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
-                             f'{sorted(WEIGHTS)}')
-        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.confident, self.share_view = confident, share_view
         self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
         self.contrast: Optional[CrossContrast] = None
@@ -78,26 +76,9 @@ class CrossTeacherTraining(SemiSegmentor):
             dim = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
             self.contrast = CrossContrast(len(self.students), head.num_classes, dim, bank or {},
                                           **(contrast or {}))
-        self.register_buffer('contrast_on', torch.zeros((), dtype=torch.bool))
-        self.contrast_active = False  # host copy of the buffer, see set_contrast
-
-    def set_contrast(self, active: bool) -> None:
-        """Switch both contrast terms; the buffer keeps the choice in the checkpoint."""
-        self.contrast_active = active
-        self.contrast_on.fill_(active)
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
         guides = self._guides(weak, labeled)  # 1
@@ -106,7 +87,9 @@ class CrossTeacherTraining(SemiSegmentor):
         seen = self._students_look(labeled, views)  # 4
         strong = [outputs[1] for outputs in seen]
         targets = self._mixed(pseudo, views)
-        losses = self._supervise([outputs[0] for outputs in seen], data_samples['labeled'])  # 5
+        losses: Dict[str, Tensor] = {}
+        for i, (on_labeled, _) in enumerate(seen):  # 5
+            losses.update(self.supervise(i, on_labeled, data_samples['labeled']))
         losses.update(self._teach(strong, targets))
         losses.update(self._contrast_losses(seen, label, targets))
         self._remember(guides, seen, label)  # 6
@@ -152,12 +135,6 @@ class CrossTeacherTraining(SemiSegmentor):
             parts = [view.follow(part, batch_dim=1) for view, part in zip(views, parts)]
             mixed.append((parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, shape))
         return tuple(mixed)
-
-    def _supervise(self, seen: Sequence[PixelOutput], samples: SampleList) -> Dict[str, Tensor]:
-        """Eq 1-2, by the heads' own losses."""
-        return {f'student{i}.{key}': value * self.weights['sup']
-                for i, output in enumerate(seen)
-                for key, value in supervised_losses(self.students[i], output, samples).items()}
 
     def _teach(self, strong: Sequence[PixelOutput], targets: Target) -> Dict[str, Tensor]:
         """Eq 5 for every student, mean over its teachers."""

@@ -17,7 +17,6 @@ The paper classifies images. What follows is this package's reading of it for pi
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
@@ -32,7 +31,8 @@ from ...functional import (
 )
 from ...functional.negative_label import check_negatives
 from ...functional.pixel_noise import pixel_noise
-from ..member import PixelOutput, supervised_losses
+from .. import settings
+from ..member import PixelOutput
 from ..noise import Draw, counter_noise
 from ..padding import content_mask
 from ..progress import training_progress
@@ -101,33 +101,19 @@ class DualNegativeLabel(SemiSegmentor):
                  strong_view: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(segmentor, **kwargs)
-        unknown = set(loss_weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
-                             f'{sorted(WEIGHTS)}')
         if schedule not in SCHEDULES:
             raise ValueError(f'model.schedule must be one of {SCHEDULES}, got {schedule!r}')
         if not 0 <= ramp <= 1:
             raise ValueError(f'model.ramp must be in [0, 1], got {ramp}')
         check_negatives(num_negatives, selection, exclude, self.num_classes)
-        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.confident, self.two_views = confident, two_views
         self.num_negatives, self.selection, self.exclude = num_negatives, selection, exclude
         self.ramp, self.schedule = ramp, schedule
         self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         samples = data_samples['unlabeled']
         draws = [sample.metainfo['draw'] for sample in samples]
@@ -142,9 +128,7 @@ class DualNegativeLabel(SemiSegmentor):
         losses: Dict[str, Tensor] = {}
         for i in range(len(self.students)):
             on_labeled, on_strong = self.look(f'student{i}', labeled, view.image)  # 5
-            terms = supervised_losses(self.students[i], on_labeled, data_samples['labeled'])  # 6
-            losses.update({f'student{i}.{key}': value * self.weights['sup']
-                           for key, value in terms.items()})
+            losses.update(self.supervise(i, on_labeled, data_samples['labeled']))  # 6
             losses.update(self._teach(i, on_strong, advice[i], trusted[i], content))
         return losses
 
@@ -152,8 +136,8 @@ class DualNegativeLabel(SemiSegmentor):
     def _opinions(self, image: Tensor) -> List[Tensor]:
         """Mean probability ``(B, K, H, W)`` of the peers of each student."""
         names = sorted({name for sources in self.graph for name in sources})
-        said = {name: self._upsampled(self.look(name, image)[0], image.shape[2:]).softmax(dim=1)
-                for name in names}
+        said = {name: self.upsampled(seen.logits, image.shape[2:]).softmax(dim=1)
+                for name, (seen, ) in zip(names, self.look_all(names, image))}
         return [sum(said[name] for name in sources) / len(sources) for sources in self.graph]
 
     @torch.no_grad()
@@ -180,7 +164,7 @@ class DualNegativeLabel(SemiSegmentor):
     def _teach(self, i: int, output: PixelOutput, advice: Advice, trusted: Tensor,
                content: Optional[Tensor] = None) -> Dict[str, Tensor]:
         """Positive and negative term of one student."""
-        logits = self._upsampled(output, advice.label.shape[1:])
+        logits = self.upsampled(output.logits, advice.label.shape[1:])
         unsure = ~trusted
         if content is not None:
             trusted, unsure = trusted & content, unsure & content
@@ -199,7 +183,3 @@ class DualNegativeLabel(SemiSegmentor):
         if self.schedule == 'turns' and iteration % len(self.students) != i:
             return 0.0
         return self.weights['neg'] * negative_ramp(training_progress(), self.ramp)
-
-    def _upsampled(self, output: PixelOutput, size: Sequence[int]) -> Tensor:
-        return F.interpolate(output.logits.float(), size, mode='bilinear',
-                             align_corners=self.align_corners)

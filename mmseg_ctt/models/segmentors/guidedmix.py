@@ -34,7 +34,8 @@ from ...functional import (
     most_similar,
 )
 from ...functional.guided_mixing import AGREEMENTS
-from ..member import PixelOutput, supervised_losses
+from .. import settings
+from ..member import PixelOutput
 from ..mitrans import MITrans
 from ..mixing_share import mixing_shares
 from ..noise import counter_noise
@@ -76,6 +77,8 @@ class GuidedMixNet(SemiSegmentor):
             outside (0, 0.5], or a head without ``bottleneck`` in released mode.
     """
 
+    reads_features = True  # similarity is measured in the encoder's last map
+
     def __init__(self,
                  segmentor: dict,
                  num_pairs: int = 1,
@@ -92,9 +95,7 @@ class GuidedMixNet(SemiSegmentor):
                  **kwargs) -> None:
         test_cfg = {'predict_on': 'student0', **(test_cfg or {})}
         super().__init__(segmentor, num_pairs, teaching, test_cfg=test_cfg, **kwargs)
-        if (num_pairs, teaching) != (1, 'self'):
-            raise ValueError('model.type=GuidedMixNet is one network: remove '
-                             f'num_pairs={num_pairs} and teaching={teaching!r}')
+        settings.check_single_pair('GuidedMixNet', num_pairs, teaching)
         self.graph = (('student0', ), )  # the teacher is an average that teaches nobody
         if mode not in MODES:
             raise ValueError(f'model.mode must be one of {sorted(MODES)}, got {mode!r}')
@@ -102,19 +103,15 @@ class GuidedMixNet(SemiSegmentor):
         self.mode, self.confident = mode, confident
         self.consistency = consistency or usual['consistency']
         self.detach_labeled = usual['detach_labeled'] if detach_labeled is None else detach_labeled
-        self.weights = {**usual['weights'], **(loss_weights or {})}
+        self.weights = settings.loss_weights(loss_weights, usual['weights'])
         self.share_limit, self.share_alpha = share_limit, share_alpha
-        self._check(usual)
+        self._check()
         self._build(usual['mitrans'] if mitrans is None else mitrans)
 
-    def _check(self, usual: dict) -> None:
+    def _check(self) -> None:
         if self.consistency not in AGREEMENTS:
             raise ValueError(f'model.consistency must be one of {AGREEMENTS}, got '
                              f'{self.consistency!r}')
-        unknown = set(self.weights) - set(usual['weights'])
-        if unknown:
-            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
-                             f'{sorted(usual["weights"])}')
         if not 0 < self.share_limit <= 0.5 or self.share_alpha <= 0:
             raise ValueError('model.share_limit must be in (0, 0.5] and model.share_alpha '
                              f'positive, got {self.share_limit} and {self.share_alpha}')
@@ -131,17 +128,7 @@ class GuidedMixNet(SemiSegmentor):
         self.mitrans = nn.Identity() if mitrans is False else MITrans(width, **settings)
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         samples = data_samples['labeled']
         with bottleneck_inputs(self.students[0].decode_head) as aspp:
@@ -156,8 +143,7 @@ class GuidedMixNet(SemiSegmentor):
         guide, target = (self._at_size(output.logits, mixed) for output in seen)
         guide = guide.detach() if self.detach_labeled else guide
         decoupled = decouple(mixed, guide[partner], share)  # 4
-        losses = {f'student0.{name}': value * self.weights['sup'] for name, value in
-                  supervised_losses(self.students[0], seen[0], samples).items()}  # 5
+        losses = self.supervise(0, seen[0], samples)  # 5
         loss, used = agreement(decoupled, target, self.consistency, self.confident)
         losses['student0.loss_mix'] = loss * self.weights['mix']
         losses['student0.confident'] = used

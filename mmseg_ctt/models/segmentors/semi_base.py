@@ -4,18 +4,19 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.model import ModuleList
-from mmseg.models.segmentors.base import BaseSegmentor
-from mmseg.utils import OptSampleList, SampleList
+from mmseg.utils import SampleList
 from torch import Tensor
 
-from ..member import PixelOutput, build_member, forward_member
+from ..member import PixelOutput, build_member, forward_member, supervised_losses
 from ..teaching import has_teachers, teaching_graph
+from .predicting import PredictingMembers
 
 TEACHER_MODES = ('eval', 'train')
 
 
-class SemiSegmentor(BaseSegmentor):
+class SemiSegmentor(PredictingMembers):
     """Students and their EMA teachers around any mmseg segmentor.
 
     Holds ``students.{i}`` and ``teachers.{i}``, each a complete segmentor built from one config,
@@ -97,28 +98,10 @@ class SemiSegmentor(BaseSegmentor):
         teachers = [f'teacher{i}' for i in range(len(self.teachers))]
         return (*students, *teachers, 'ensemble')
 
-    @property
-    def predict_on(self) -> str:
-        """Member that predictions come from."""
-        return self._predict_on
-
-    @predict_on.setter
-    def predict_on(self, name: str) -> None:
-        if name not in self.member_names:
-            raise ValueError(f'model.test_cfg.predict_on={name!r} is not a member; choose from '
-                             f'{", ".join(self.member_names)}')
-        self._predict_on = name
-
     def member(self, name: str) -> nn.Module:
         """The segmentor called ``student{i}`` or ``teacher{i}``."""
         group = self.students if name.startswith('student') else self.teachers
         return group[int(name[len('student'):])]
-
-    def predicting_members(self) -> List[nn.Module]:
-        """The segmentors whose mean probability is the prediction."""
-        if self.predict_on == 'ensemble':
-            return list(self.teachers or self.students)
-        return [self.member(self.predict_on)]
 
     def train(self, mode: bool = True) -> 'SemiSegmentor':
         """As usual, but teachers keep to ``teacher_mode``."""
@@ -173,6 +156,21 @@ class SemiSegmentor(BaseSegmentor):
 
     # ---- what a method's step is made of
 
+    def loss(self, inputs: Dict[str, Tensor],
+             data_samples: Dict[str, SampleList]) -> Dict[str, Tensor]:
+        """Losses of one step; every method's own.
+
+        Args:
+            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
+                ``(B_u, 3, H, W)``, normalised.
+            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
+                carry labels.
+
+        Returns:
+            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
+        """
+        raise NotImplementedError(f'{type(self).__name__} is no method: it has no loss')
+
     def look(self, name: str, *batches: Tensor) -> List[PixelOutput]:
         """Output of one member for several batches of images, one output each.
 
@@ -196,83 +194,22 @@ class SemiSegmentor(BaseSegmentor):
         read = self.reads_features or member.with_auxiliary_head
         return output if read else output._replace(features=[])
 
+    def supervise(self, i: int, output: PixelOutput, samples: SampleList) -> Dict[str, Tensor]:
+        """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
+        return {f'student{i}.{key}': value * self.weights['sup']
+                for key, value in supervised_losses(self.students[i], output, samples).items()}
+
+    def upsampled(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:
+        """``(B, K, h, w)`` of any precision to ``(B, K, H, W)`` float32."""
+        return F.interpolate(logits.float(), size, mode='bilinear',
+                             align_corners=self.align_corners)
+
     def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
         """As mmengine's, in two operations where every term is a scalar."""
         if any(not isinstance(value, Tensor) or value.dim() for value in losses.values()):
             return super().parse_losses(losses)
         total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
         return total, dict(loss=total, **losses)
-
-    # ---- mmseg's interface, answered by the predicting member
-
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
-        """Predict by ``predict_on``; see :meth:`mmseg.models.EncoderDecoder.predict`."""
-        logits = self.inference(inputs, _metas(inputs, data_samples))
-        return self.postprocess_result(logits, data_samples)
-
-    def predict_members(self, inputs: Tensor,
-                        data_samples: SampleList) -> Dict[str, SampleList]:
-        """Predictions of every member and the ensemble, each network run once.
-
-        Args:
-            inputs (Tensor): ``(B, 3, H, W)``, normalised.
-            data_samples (list[SegDataSample]): Their samples, left unchanged.
-
-        Returns:
-            dict[str, list[SegDataSample]]: By member name.
-        """
-        metas = _metas(inputs, data_samples)
-        logits = {name: self.member(name).inference(inputs, metas)
-                  for name in self.member_names[:-1]}
-        group = 'teacher' if self.teachers else 'student'
-        logits['ensemble'] = _mean_probability(
-            [one for name, one in logits.items() if name.startswith(group)])
-        return {name: self.postprocess_result(one, [sample.new() for sample in data_samples])
-                for name, one in logits.items()}
-
-    def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
-        """Logits ``(B, K, H, W)``; for the ensemble, the log of the mean probability."""
-        return _mean_probability([member.inference(inputs, batch_img_metas)
-                                  for member in self.predicting_members()])
-
-    def extract_feat(self, inputs: Tensor) -> List[Tensor]:
-        """Features of the (first) predicting member."""
-        return self.predicting_members()[0].extract_feat(inputs)
-
-    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
-        """Logits of the (first) predicting member at image size."""
-        return self.predicting_members()[0].encode_decode(inputs, batch_img_metas)
-
-    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
-        return self.predicting_members()[0]._forward(inputs, data_samples)
-
-
-def _metas(inputs: Tensor, data_samples: OptSampleList) -> List[dict]:
-    if data_samples is not None:
-        return [sample.metainfo for sample in data_samples]
-    shape = inputs.shape[2:]
-    return [dict(ori_shape=shape, img_shape=shape, pad_shape=shape,
-                 padding_size=[0, 0, 0, 0])] * len(inputs)
-
-
-def _mean_probability(logits: List[Tensor]) -> Tensor:
-    """Log of the mean softmax; a single member's logits as they are."""
-    if len(logits) == 1:
-        return logits[0]
-    mean = torch.stack([one.float().softmax(dim=1) for one in logits]).mean(dim=0)
-    return mean.clamp(min=1e-12).log()
-
-
-def _delegate(name: str) -> property:
-    def read(self: SemiSegmentor):
-        return getattr(self.predicting_members()[0], name, None)
-
-    return property(read, doc=f'``{name}`` of the (first) predicting member.')
-
-
-for _name in ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'align_corners',
-              'num_classes', 'out_channels'):
-    setattr(SemiSegmentor, _name, _delegate(_name))
 
 
 def _build_students(segmentor: dict, num: int, overrides: Optional[Sequence[dict]]) -> ModuleList:

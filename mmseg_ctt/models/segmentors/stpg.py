@@ -31,10 +31,13 @@ from ...functional import (
     pseudo_label,
     weighted_cross_entropy,
 )
-from ..anchor_contrast import AnchorContrast, sum_over_ranks
+from .. import settings
+from ..anchor_contrast import AnchorContrast
+from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import Target
-from ..member import PixelOutput, supervised_losses
+from ..member import PixelOutput
 from ..padding import content_mask
+from ..ranks import sum_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
 
@@ -45,10 +48,10 @@ CUT_MIX = dict(mix='cut', jitter_prob=0, blur_prob=0)
 
 
 @MODELS.register_module()
-class STPG(SemiSegmentor):
+class STPG(ContrastSwitch, SemiSegmentor):
     """Synergistic training of a general and a professional pair of student and teacher.
 
-    Buffers: those of :class:`SemiSegmentor` and :class:`AnchorContrast`, and ``contrast_on`` bool.
+    Buffers: those of :class:`SemiSegmentor`, :class:`ContrastSwitch` and :class:`AnchorContrast`.
 
     Args:
         segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
@@ -82,11 +85,7 @@ class STPG(SemiSegmentor):
         if not self.teachers or any(len(sources) != 1 for sources in self.graph):
             raise ValueError(f'model.teaching={teaching!r} does not give each student one teacher;'
                              ' choose cross, self or ensemble')
-        unknown = set(loss_weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
-                             f'{sorted(WEIGHTS)}')
-        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.strong_view = MODELS.build({'type': 'StrongView', **CUT_MIX, **(strong_view or {})})
         self.contrast: Optional[AnchorContrast] = None
         if self.weights['contrast_labeled'] or self.weights['contrast_unlabeled']:
@@ -95,26 +94,9 @@ class STPG(SemiSegmentor):
             self.contrast = AnchorContrast(head.num_classes, width, bank or {}, **(contrast or {}))
             if kwargs.get('channels_last'):
                 self.contrast.to(memory_format=torch.channels_last)
-        self.register_buffer('contrast_on', torch.zeros((), dtype=torch.bool))
-        self.contrast_active = False  # host copy of the buffer, see set_contrast
-
-    def set_contrast(self, active: bool) -> None:
-        """Switch the contrast; the buffer keeps the choice in the checkpoint."""
-        self.contrast_active = active
-        self.contrast_on.fill_(active)
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
         guides = self._guides(weak, labeled)  # 1
@@ -127,9 +109,7 @@ class STPG(SemiSegmentor):
         content = None if content is None else view.follow(content)
         losses: Dict[str, Tensor] = {}
         for i, (on_labeled, _) in enumerate(seen):
-            terms = supervised_losses(self.students[i], on_labeled, data_samples['labeled'])
-            losses.update({f'student{i}.{key}': value * self.weights['sup']
-                           for key, value in terms.items()})
+            losses.update(self.supervise(i, on_labeled, data_samples['labeled']))
         logits = [on_strong.logits for _, on_strong in seen]
         losses.update(self._teach(logits, targets, content))  # 5, 6
         losses.update(self._contrast_losses(
@@ -161,9 +141,7 @@ class STPG(SemiSegmentor):
     def _teach(self, logits: Sequence[Tensor], targets: Sequence[Target],
                content: Optional[Tensor]) -> Dict[str, Tensor]:
         """General student: all pixels. Professional student: agreeing and harder ones."""
-        logits = [torch.nn.functional.interpolate(
-            one.float(), targets[0][0].shape[1:], mode='bilinear',
-            align_corners=self.align_corners) for one in logits]
+        logits = [self.upsampled(one, targets[0][0].shape[1:]) for one in logits]
         (general, sure), (label, confidence) = targets
         guess = logits[PROFESSIONAL].detach().argmax(dim=1)
         score = mismatch_score(label, guess, self.num_classes, content, sum_over_ranks)
