@@ -148,6 +148,8 @@ def shrink(node: Any) -> None:
             node['scale'] = (WIDTH, HEIGHT)
         elif 'bgr_to_rgb' in node:
             node['size'] = (HEIGHT, WIDTH)
+        elif 'budget' in node:  # queues
+            node.update(size=20, budget=5)
         elif str(kind).endswith('Sampler') or 'batch_size' in node:
             node.update({key: value for key, value in
                          dict(num_workers=0, persistent_workers=False).items() if key in node})

@@ -45,6 +45,8 @@ METHODS: Tuple[Tuple[Section, str], ...] = (
     ('losses', 'model._consistency'),
     ('losses', 'model._alignment'),
     ('bank', 'model.bank.update'),
+    ('contrast', 'model.unreliable.forward'),
+    ('bank', 'model.unreliable.remember'),
     ('logging', 'model.parse_losses'),
     (BACKWARD, 'optim_wrapper.backward'),
     ('optimiser', 'optim_wrapper.step'),
@@ -69,6 +71,8 @@ FUNCTIONS = (
     ('losses', 'confident_fraction_cross_entropy'),
     ('losses', 'agreement'),
     ('losses', 'negative_label_loss'),
+    ('losses', 'reliable_cross_entropy'),
+    ('pseudo-labels', 'entropy_partition'),
     ('losses', 'weighted_cross_entropy'),
     ('pseudo-labels', 'pseudo_label'),
 )

@@ -41,6 +41,7 @@ class StrongView(nn.Module):
     Args:
         mix (str, optional): ``'class'`` (ClassMix), ``'cut'`` (CutMix) or None.
             Defaults to 'class'.
+        mix_prob (float): Share of images that are mixed with their neighbour. Defaults to 1.
         jitter (float): Half range of brightness, contrast, saturation and hue factors
             (hue in turns, at most 0.5). Defaults to 0.25 (released code).
         jitter_prob (float): Share of images whose colours change. Defaults to 0.8.
@@ -53,6 +54,7 @@ class StrongView(nn.Module):
 
     def __init__(self,
                  mix: Optional[str] = 'class',
+                 mix_prob: float = 1.0,
                  jitter: float = 0.25,
                  jitter_prob: float = 0.8,
                  blur_sigma: Tuple[float, float] = (0.15, 1.15),
@@ -60,10 +62,11 @@ class StrongView(nn.Module):
         super().__init__()
         if mix not in MIXES:
             raise ValueError(f'strong_view.mix must be one of {MIXES}, got {mix!r}')
-        for name, value in (('jitter_prob', jitter_prob), ('blur_prob', blur_prob)):
+        for name, value in (('mix_prob', mix_prob), ('jitter_prob', jitter_prob),
+                            ('blur_prob', blur_prob)):
             if not 0 <= value <= 1:
                 raise ValueError(f'strong_view.{name} must be in [0, 1], got {value}')
-        self.mix = mix
+        self.mix, self.mix_prob = mix, mix_prob
         self.jitter, self.jitter_prob = jitter, jitter_prob
         self.blur_sigma, self.blur_prob = blur_sigma, blur_prob
 
@@ -97,10 +100,14 @@ class StrongView(nn.Module):
 
     def _mask(self, label: Tensor, noise: Tensor, num_classes: int) -> Optional[Tensor]:
         if self.mix == 'class':
-            return class_mix_mask(label, keys=noise[:, NUM_SCALARS:], num_classes=num_classes)
-        if self.mix == 'cut':
-            return cut_mix_mask(label, noise=noise[:, :4])
-        return None
+            mask = class_mix_mask(label, keys=noise[:, NUM_SCALARS:], num_classes=num_classes)
+        elif self.mix == 'cut':
+            mask = cut_mix_mask(label, noise=noise[:, :4])
+        else:
+            return None
+        if self.mix_prob == 1:
+            return mask
+        return mask | (noise[:, 11] >= self.mix_prob).view(-1, 1, 1)  # all True: as it was
 
     def _jitter(self, image: Tensor, noise: Tensor, colour: nn.Module) -> Tensor:
         if self.jitter == 0 or self.jitter_prob == 0:

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """Parts of the page about several runs."""
 import math
-from typing import List, Sequence
+from typing import Any, Dict, List, Sequence
 
 from . import figures
-from .colours import SYMBOLS, in_order, look_of
+from .colours import SYMBOLS, look_of
 from .figures import Line
 from .parts import Figure, Part, Table
 from .recorded import NO_SCALARS, final_scores, median_seconds
@@ -27,14 +27,14 @@ def scores(runs: Sequence[Run]) -> Part:
 
 
 def _table(runs: Sequence[Run]) -> Table:
-    members = list(in_order([name for run in runs for name in run.members]))
-    rows: List[List[str]] = []
+    rows: List[Sequence[str]] = []
     for run in runs:
-        curves = [run.score(name) if name in run.members else None for name in members]
-        rows.append([run.name, _steps(run), _seconds(run), *(
-            '–' if curve is None else f'{curve.last:.2f} ({curve.best:.2f})' for curve in curves)])
-    return Table(('run', 'iterations', 's / iteration',
-                  *(f'{name}, last (best)' for name in members)), rows)
+        for name in run.members:
+            curve = run.score(name)
+            if curve is not None:
+                rows.append((run.name, name, f'{curve.last:.2f}', f'{curve.best:.2f}',
+                             _steps(run), _seconds(run)))
+    return Table(('run', 'member', 'last mIoU', 'best', 'iterations', 's / iteration'), rows)
 
 
 def _steps(run: Run) -> str:
@@ -52,12 +52,19 @@ def differences(runs: Sequence[Run]) -> Part:
     if lacking:
         raise ValueError(f'no config in {", ".join(lacking)}')
     blocks = []
-    for title, tables in (('setting', [run.config.to_dict() for run in runs]),
+    for title, tables in (('setting', [_comparable(run.config.to_dict()) for run in runs]),
                           ('environment', [run.environment for run in runs])):
         found = config_differences(tables)
         if found:
             blocks.append(Table((title, *(run.name for run in runs)),
                                 [[row.key, *row.values] for row in found], code=True))
-    why = 'What the runs do not have in common; a part that only some have is one row.'
+    why = 'What the runs do not have in common; a part that only some have is one row, and a plain '\
+        'model stands where a semi-supervised one has its segmentor.'
     return Part('Differences of settings', why if blocks else 'The runs have the same settings '
                 'and environment.', blocks)
+
+
+def _comparable(config: Dict[str, Any]) -> Dict[str, Any]:
+    """With a plain segmentor where a semi-supervised model keeps its own."""
+    model = config.get('model') or {}
+    return config if 'segmentor' in model else {**config, 'model': dict(segmentor=model)}

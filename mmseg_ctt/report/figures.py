@@ -83,7 +83,7 @@ def run_dots(scores: Mapping[str, Mapping[str, float]], unit: str) -> str:
 
 def _dots(rows: Sequence[str], values: Mapping[str, Sequence[float]], unit: str,
           **axis) -> str:
-    figure = _figure(110 + 26 * len(rows))
+    figure = _figure(150 + 26 * len(rows))
     for i, (name, look) in enumerate(in_order(list(values)).items()):
         figure.add_scatter(
             x=_plain(values[name]), y=[escape(row) for row in rows], name=escape(name),

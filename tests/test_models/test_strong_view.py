@@ -204,3 +204,13 @@ def test_blur_follows_the_gaussian():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'strong_view.{message}'):
         StrongView(**settings)
+
+
+@pytest.mark.parametrize('mix_prob,mixed', [(0.0, 0), (0.5, None), (1.0, 40)])
+def test_share_of_mixed_images(mix_prob, mixed):
+    view = StrongView(mix='cut', mix_prob=mix_prob, jitter_prob=0, blur_prob=0)
+    image = torch.randn(40, 3, 8, 8)
+    draws = [(3, i) for i in range(40)]
+    got = view(image, torch.zeros(40, 8, 8).long(), draws, None)
+    changed = int((got.image != image).flatten(1).any(1).sum())
+    assert 8 < changed < 32 if mixed is None else changed == mixed

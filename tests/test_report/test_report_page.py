@@ -142,10 +142,11 @@ def test_several_runs(both_page):
     assert [one['href'] for one in elements.of('a')] == ['#chapter1', '#chapter2', '#chapter3']
     assert headings(page) == ['Scores', 'Differences of settings', *PARTS, *PARTS]
     compared = page.split('id="chapter2"')[0]
-    for words in ('>model.segmentor<', '>model.backbone<', '(not set)', '>model.type<',
-                  'ensemble, last (best)', 'model, last (best)'):
+    for words in ('>model.bank<', '(not set)', '>model.segmentor.data_preprocessor.size<',
+                  '<td>ctt</td><td>ensemble</td>', '<td>plain</td><td>model</td>'):
         assert words in compared, words
-    assert '>note<' not in compared, 'equal in both'
+    for words in ('>note<', 'model.segmentor.backbone'):
+        assert words not in compared, 'equal in both'
 
 
 @pytest.mark.parametrize('arguments, words', [

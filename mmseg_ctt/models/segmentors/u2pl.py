@@ -19,7 +19,6 @@ import math
 from typing import Dict, List, Optional, Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_gather, get_world_size
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
@@ -33,7 +32,8 @@ from ...functional import (
     pseudo_label,
     reliable_cross_entropy,
 )
-from ..member import PixelOutput, supervised_losses
+from .. import settings
+from ..member import PixelOutput
 from ..noise import Draw
 from ..padding import content_mask
 from ..progress import training_progress
@@ -90,21 +90,15 @@ class U2PL(SemiSegmentor):
                  num_pairs: int = 1,
                  teaching: str = 'self',
                  **kwargs) -> None:
-        if (num_pairs, teaching) != (1, 'self'):
-            raise ValueError('U2PL is one student and its own teacher: leave model.num_pairs and '
-                             f'model.teaching out, got {num_pairs} and {teaching!r}')
+        settings.check_single_pair('U2PL', num_pairs, teaching)
         super().__init__(segmentor, num_pairs=1, teaching='self', **kwargs)
-        unknown = set(loss_weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise ValueError(f'model.loss_weights has unknown terms {sorted(unknown)}; known are '
-                             f'{sorted(WEIGHTS)}')
         if not 0 <= drop_percent <= 50 or not 0 <= warmup < 1:
             raise ValueError('model.drop_percent must lie in [0, 50] and model.warmup in [0, 1), '
                              f'got {drop_percent} and {warmup}')
         if label_mode not in TEACHER_MODES:
             raise ValueError(f'model.label_mode must be one of {TEACHER_MODES}, got '
                              f'{label_mode!r}')
-        self.weights = {**WEIGHTS, **(loss_weights or {})}
+        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
         self.strong_view = MODELS.build({**CUT_MIX, **(strong_view or {})})
         head = self.students[0].decode_head
@@ -127,17 +121,7 @@ class U2PL(SemiSegmentor):
         return pairs
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """Losses of one step, in the order of the file's header.
-
-        Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         draws = {name: [one.metainfo['draw'] for one in samples]
                  for name, samples in data_samples.items()}
@@ -153,8 +137,7 @@ class U2PL(SemiSegmentor):
         seen = self.look('student0', labeled, view.image)  # 3
         shown = self.look(TEACHER, labeled, view.image)
         partition = self._partition(shown[1], target, progress)  # 4
-        terms = supervised_losses(self.students[0], seen[0], data_samples['labeled'])  # 5
-        losses = {f'student0.{key}': value * self.weights['sup'] for key, value in terms.items()}
+        losses = self.supervise(0, seen[0], data_samples['labeled'])  # 5
         if progress < self.warmup:
             return {**losses, **self._nothing(seen)}
         truth = torch.cat([one.gt_sem_seg.data for one in data_samples['labeled']])
@@ -183,8 +166,7 @@ class U2PL(SemiSegmentor):
     def _teach(self, output: PixelOutput, target: Tensor,
                partition: EntropyPartition) -> Dict[str, Tensor]:
         """Cross-entropy to the pseudo-labels of the pixels that are not unreliable."""
-        logits = F.interpolate(output.logits.float(), target.shape[1:], mode='bilinear',
-                               align_corners=self.align_corners)
+        logits = self.upsampled(output.logits, target.shape[1:])
         value = reliable_cross_entropy(logits, target, ~partition.high, IGNORE, mean_over_ranks)
         used = (~partition.high & (target != IGNORE)).float().mean()
         return {'student0.loss_unsup': value * self.weights['unsup'],
