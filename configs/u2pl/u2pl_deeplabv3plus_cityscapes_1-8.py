@@ -3,8 +3,8 @@
 # The paper's rule for negatives; as in the released code: percentiles, ranks, anchors, temperature,
 # queues of 30,000, learning rate 0.01, weight decay 5e-4, teacher in eval mode for pseudo-labels and
 # in training mode otherwise, and an eighth of the weight on the contrast, which is what it is on the
-# eight GPUs of the published run. Our own: CutMix in every step, at most 1,000 new keys of a class a
-# step, 30,000 keys for road too, plain cross-entropy (the release mines hard pixels and has an
+# eight GPUs of the published run. Our own: CutMix drawn for each image, at most 1,000 new
+# keys of a class a step, 30,000 keys for road too, plain cross-entropy (the release mines hard pixels and has an
 # auxiliary head), and crops of 256x512 of halved images and 80,000 iterations, as for the other
 # methods here (the release: 769x769 of whole images, 200 epochs).
 #
@@ -23,6 +23,7 @@ model = dict(
     data_preprocessor=dict(size=(256, 512)),
     teacher_mode='train',
     loss_weights=dict(contrast=0.125),
+    strong_view=dict(mix_prob=0.5),
     bank=dict(size=30000, budget=1000))
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(optimizer=dict(lr=0.01))

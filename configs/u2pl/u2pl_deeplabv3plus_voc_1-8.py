@@ -4,8 +4,8 @@
 # queues of 30,000, learning rate 0.001 (heads tenfold), weight decay 1e-4, labels alone in the first
 # of 80 epochs, teacher in eval mode for pseudo-labels and in training mode otherwise, and a quarter
 # of the weight on the contrast, which is what it is on the four GPUs of the published run. Our own:
-# CutMix in every step, at most 1,000 new keys of a class a step, 30,000 keys for the background too,
-# crops of 321 instead of 513 and 80,000 iterations, as for the other methods here.
+# CutMix drawn for each image, at most 1,000 new keys of a class a step, 30,000 keys for the
+# background too, crops of 321 instead of 513 and 80,000 iterations, as for the other methods here.
 #
 # The queues take 645 MB of GPU memory, and of every checkpoint.
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n.
@@ -19,6 +19,7 @@ model = dict(
     teacher_mode='train',
     warmup=1 / 80,
     loss_weights=dict(contrast=0.25),
+    strong_view=dict(mix_prob=0.5),
     bank=dict(size=30000, budget=1000))
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
