@@ -9,7 +9,7 @@ import yaml
 
 KEYS = ('methods', 'splits', 'seeds', 'cfg_options', 'eval_sets', 'out', 'work_dir', 'baseline',
         'full_labels')
-METHOD_KEYS = ('config', 'cfg_options', 'member')
+METHOD_KEYS = ('config', 'cfg_options', 'member', 'splits')
 SPLIT_KEYS = ('cfg_options', 'methods', 'seeds')
 EVAL_SETS = ('val', 'test')
 
@@ -130,6 +130,8 @@ def _cells(content: dict, path: Path) -> List[Cell]:
         entry = entry or {}
         for method in entry.get('methods', content['methods']):
             _known(method, content['methods'], path, f'splits.{split}.methods')
+            if split not in _splits(content, method, path):
+                continue
             seeds = entry.get('seeds', content.get('seeds', [0]))
             if isinstance(seeds, dict):  # of some methods only
                 _check_mapping(seeds, path, f'splits.{split}.seeds.', tuple(content['methods']))
@@ -137,6 +139,14 @@ def _cells(content: dict, path: Path) -> List[Cell]:
             ranked += [(rank, _cell(content, method, split, seed, path))
                        for rank, seed in enumerate(seeds)]
     return [cell for _, cell in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _splits(content: dict, method: str, path: Path) -> Sequence[str]:
+    """Splits of a method; all where it names none."""
+    found = content['methods'][method].get('splits', content['splits'])
+    for split in found:
+        _known(split, content['splits'], path, f'methods.{method}.splits')
+    return found
 
 
 def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from ..self_training.settings import KEY as SELF_TRAINING
+from ..self_training.settings import Settings
 from .files import locked, write_whole
 from .fingerprint import config_hash, git_commit, resolve, split_checksum
 from .matrix import Cell
@@ -14,6 +16,7 @@ from .processes import ChildFailed, Slot, run_logged
 from .results import make_rows, missing_sets, put_rows, read_rows
 
 SAVE_EVERY = 10  # seconds between two records of the time spent
+GENERATIONS = 'generations'  # folder of a self-training
 
 
 @dataclass
@@ -71,9 +74,17 @@ class CellRun:
 
     def checkpoint(self) -> Optional[str]:
         """The latest checkpoint that still exists."""
-        pointer = self.folder / 'last_checkpoint'
+        pointer = self.training_folder / 'last_checkpoint'
         path = pointer.read_text().strip() if pointer.is_file() else ''
         return path if path and Path(path).is_file() else None
+
+    @property
+    def training_folder(self) -> Path:
+        """Where the training that counts writes: for self-training, its last generation."""
+        if SELF_TRAINING not in self.cfg:
+            return self.folder
+        last = Settings.of(self.cfg[SELF_TRAINING]).generations - 1
+        return self.folder / GENERATIONS / f'gen{last}'
 
     def state(self) -> str:
         """In words: done, trained, interrupted or new."""
@@ -135,8 +146,12 @@ class CellRun:
 
     def train_command(self) -> List[str]:
         """What trains the cell, from the beginning or from its last checkpoint."""
-        return [sys.executable, str(self.place.root / 'tools' / 'train.py'),
-                str(self.folder / 'config.py'), '--work-dir', str(self.folder), '--resume']
+        tools, config = self.place.root / 'tools', str(self.folder / 'config.py')
+        if SELF_TRAINING in self.cfg:  # it goes on by itself
+            return [sys.executable, str(tools / 'self_train.py'), config, '--work-dir',
+                    str(self.folder / GENERATIONS)]
+        return [sys.executable, str(tools / 'train.py'), config, '--work-dir', str(self.folder),
+                '--resume']
 
     def _evaluate(self, slot: Slot, lock: int, sets: Sequence[str]) -> None:
         checkpoint, out = self.checkpoint(), self.folder / 'scores.json'

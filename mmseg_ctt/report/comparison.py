@@ -11,6 +11,9 @@ from .recorded import NO_SCALARS, final_scores, median_seconds
 from .runs import Run
 from .settings import config_differences
 
+WHY = ('What the runs do not have in common; a part that only some have is one row, and a plain '
+       'model stands where a semi-supervised one has its segmentor.')
+
 
 def scores(runs: Sequence[Run]) -> Part:
     """Curves of what each run predicts with, and the last score of every member."""
@@ -58,9 +61,7 @@ def differences(runs: Sequence[Run]) -> Part:
         if found:
             blocks.append(Table((title, *(run.name for run in runs)),
                                 [[row.key, *row.values] for row in found], code=True))
-    why = 'What the runs do not have in common; a part that only some have is one row, and a plain '\
-        'model stands where a semi-supervised one has its segmentor.'
-    return Part('Differences of settings', why if blocks else 'The runs have the same settings '
+    return Part('Differences of settings', WHY if blocks else 'The runs have the same settings '
                 'and environment.', blocks)
 
 

@@ -94,3 +94,15 @@ def test_matrices_of_the_repository(path, repo_root):
     assert all((repo_root / cell.config).is_file() for cell in matrix.cells)
     assert len({str(cell) for cell in matrix.cells}) == len(matrix.cells)
     assert (matrix.baseline, matrix.full_labels) == ('supervised', 'all')
+
+
+def test_methods_on_some_splits_only(tmp_path):
+    methods = content()['methods']
+    methods['semi']['splits'] = ['all']
+    splits = {'1_8': None, 'all': None}
+    cells = read(tmp_path, methods=methods, splits=splits).cells
+    assert [(cell.method, cell.split) for cell in cells] == [
+        ('plain', '1_8'), ('plain', 'all'), ('semi', 'all')]
+    methods['semi']['splits'] = ['1_3']
+    with pytest.raises(ValueError, match="methods.semi.splits '1_3' is unknown"):
+        read(tmp_path, methods=methods, splits=splits)
