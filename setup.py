@@ -53,8 +53,9 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.9',
     packages=find_packages(include=['mmseg_ctt', 'mmseg_ctt.*']),
+    package_data={'mmseg_ctt.report': ['page.html', 'page.css']},
     install_requires=read_requirements('requirements.txt'),
     extras_require={name: read_requirements(f'requirements/{name}.txt')
-                    for name in ('lite', 'onnx', 'tests')},
+                    for name in ('docs', 'lite', 'onnx', 'report', 'tests')},
     cmdclass={'build_py': BuildPyWithMim},
     zip_safe=False)

@@ -17,7 +17,7 @@ def test_site(tmp_path):
     assert made.returncode == 0, made.stderr
     from sphinx.util.inventory import InventoryFile
     with open(tmp_path / 'objects.inv', 'rb') as file:
-        names = InventoryFile.load(file, '', lambda base, name: name).data
+        names = InventoryFile.load(file, '', lambda base, name: name)
     wanted = {f'{cls.__module__}.{cls.__qualname__}' for cls in CLASSES}
     assert wanted <= set(names['py:class'])
     assert set(FUNCTIONS) <= set(names['py:function'])

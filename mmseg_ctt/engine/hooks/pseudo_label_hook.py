@@ -211,8 +211,12 @@ class PseudoLabelHook(Hook):
         path.parent.mkdir(parents=True, exist_ok=True)
         meta = self.data.metainfo
         save_grid(path, rows, titles, meta['classes'], meta['palette'])
-        runner.visualizer.add_image('pseudo_labels', mmcv.imread(path, channel_order='rgb'),
-                                    step=runner.iter + 1)
+        picture, step = mmcv.imread(path, channel_order='rgb'), runner.iter + 1
+        for backend in runner.visualizer._vis_backends.values():
+            # MLflow takes the name for that of a file and wants its ending
+            mlflow = type(backend).__name__ == 'MLflowVisBackend'
+            backend.add_image(f'pseudo_labels/{step}.png' if mlflow else 'pseudo_labels', picture,
+                              step)
 
 
 @contextmanager
