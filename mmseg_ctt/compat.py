@@ -6,8 +6,9 @@
 * Since torch 2.6 ``torch.load`` refuses what it does not know. The types that mmengine writes into
   checkpoints are made known, one by one; a checkpoint with any other code in it stays refused.
   Before 2.6 torch itself runs code found in a checkpoint, and a warning says so.
-* The forks ``onedl-mmengine`` and ``onedl-mmsegmentation`` need neither and get neither. Note that
-  ``onedl-mmengine`` 0.10.12 itself loads what torch refuses: give it only files you trust.
+* The fork ``onedl-mmsegmentation`` does without the placeholder and gets none; ``onedl-mmengine``
+  0.10.12 stops at its own checkpoints as mmengine does.
+* mmengine learns where the configs are that are called ``mmseg_ctt::...``.
 """
 import importlib
 import importlib.util
@@ -16,9 +17,10 @@ import warnings
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, distribution
 from types import ModuleType
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 _EXT = 'mmcv._ext'
+_PACKAGE = 'mmseg_ctt'
 _LITE = "pip install 'mmcv-lite==2.1.0', or build the full mmcv 2.1.0 for its compiled ops"
 # Plain numbers, the only contents of the arrays and scalars that mmengine logs.
 _NUMBERS = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')
@@ -51,8 +53,8 @@ def apply() -> None:
         _check_mmseg()
         if importlib.util.find_spec(_EXT) is None:
             _add_placeholder()
-    if not _installed('onedl-mmengine'):
-        _allow_checkpoint_types()
+    _allow_checkpoint_types()
+    _name_configs()
 
 
 def _installed(name: str) -> bool:
@@ -117,6 +119,29 @@ def _add_placeholder() -> None:
     module.__spec__ = ModuleSpec(_EXT, None)
     sys.modules[_EXT] = module
     sys.modules['mmcv']._ext = module
+
+
+def _name_configs() -> None:
+    """Let configs inherit ours by name, ``_base_ = ['mmseg_ctt::ctt/...']``.
+
+    mmengine keeps a list of the packages whose configs it finds so, and takes the package's name
+    for the scope of the types in them, which here is mmseg's.
+    """
+    from mmengine.config import Config, utils
+    if _PACKAGE in utils.MODULE2PACKAGE:
+        return
+    # By a module of it: by the name of the distribution mmengine looks for an editable
+    # installation where it is not.
+    utils.MODULE2PACKAGE[_PACKAGE] = f'{_PACKAGE}.version'
+    if _installed('onedl-mmsegmentation'):
+        utils.MODULE2PACKAGE['mmseg'] = 'mmseg'  # looked for by its usual name otherwise
+    find = Config._get_cfg_path
+
+    def find_in_mmseg_scope(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+        path, scope = find(cfg_path, filename)
+        return path, 'mmseg' if scope == _PACKAGE else scope
+
+    Config._get_cfg_path = staticmethod(find_in_mmseg_scope)
 
 
 def _allow_checkpoint_types() -> None:

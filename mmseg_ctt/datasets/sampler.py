@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, NamedTuple, Optional, Sequence, Sized
 
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
@@ -45,7 +45,7 @@ class LabeledUnlabeledSampler(Sampler):
     """
 
     def __init__(self,
-                 dataset,
+                 dataset: Sized,
                  ratio: Sequence[int] = (1, 1),
                  seed: Optional[int] = None,
                  shuffle: bool = True) -> None:

@@ -1,12 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Sequence
+from typing import Any, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
 
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
@@ -31,7 +32,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             number of classes.
     """
 
-    def __init__(self, runner, dataloader, *args, **kwargs) -> None:
+    def __init__(self, runner: Runner, dataloader: Union[DataLoader, dict], *args: Any,
+                 **kwargs: Any) -> None:
         super().__init__(runner, dataloader, *args, **kwargs)
         self.sampler = self.dataloader.sampler
         if not isinstance(self.sampler, LabeledUnlabeledSampler):

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from inspect import signature
-from typing import Dict, List, Union
+from typing import Any, Dict, List, Union
 
 import torch
 import torch.nn as nn
@@ -36,7 +36,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return super().__call__(model)
 
     def add_params(self, params: List[dict], module: nn.Module, prefix: str = '',
-                   **kwargs) -> None:
+                   **kwargs: Any) -> None:
         """Add the parameters of ``module``, unless it is the list of teachers."""
         if prefix == 'teachers':
             return

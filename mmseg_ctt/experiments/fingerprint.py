@@ -5,9 +5,12 @@ import json
 import os.path as osp
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from .matrix import Cell
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 # What mmengine's runner reads and a result depends on. Logging, pictures and the intervals of
 # checkpoints are left out, so that changing them makes no run out of date.
@@ -22,7 +25,7 @@ SETS = ('labeled', 'unlabeled')
 DIGITS = 12
 
 
-def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None):
+def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
     """The complete config of a cell.
 
     Args:

@@ -1,4 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
+from typing import Any
+
 import torch
 import torch.nn as nn
 
@@ -10,7 +12,7 @@ class ContrastSwitch(nn.Module):
     its copy on the host, which a step asks without waiting for the device.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.register_buffer('contrast_on', torch.zeros((), dtype=torch.bool))
         self.contrast_active = False

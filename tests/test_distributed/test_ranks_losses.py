@@ -33,7 +33,7 @@ def everything(case):
         confidence[2:] = 1.
     elif case == 'nothing on a rank':
         label[:2], confidence[:2] = 255, 0.1
-    return outputs(4, 2), outputs(4, 3), label, [(target, confidence)] * 2
+    return outputs(4, 2), outputs(4, 3), label, (target, confidence)
 
 
 def part_of(value, rows):
@@ -49,22 +49,22 @@ def part_of(value, rows):
 def contrast(case, rows):
     """Both terms of each student, and the gradient of all embeddings."""
     model = ready_model(contrast=dict(threshold=0.5))
-    labeled, strong, label, targets = part_of(everything(case), rows)
-    terms = model.contrast(labeled, strong, label, targets)
-    values = torch.stack([term[name] for term in terms for name in ('high', 'low')])
+    labeled, strong, label, target = part_of(everything(case), rows)
+    terms = model.contrast(labeled, strong, label, [torch.stack([one, one]) for one in target])
+    values = torch.cat([terms['high'], terms['low']])
     values.sum().backward()
     gradients = torch.cat([output.embedding.grad for output in (*labeled, *strong)], dim=1)
     return values.detach(), gradients
 
 
 def teaching(case, rows):
-    """Eq 5 of a student, the share of confident pixels, and the gradient."""
+    """Eq 5 of each student, the shares of confident pixels, and the gradient of all logits."""
     model = ready_model(confident=0.5)
-    logits, _, _, targets = everything(case)
-    logits = part_of(logits[0].logits, rows)
-    terms = model._teach(0, logits, part_of(targets[:1], rows))
-    terms['student0.loss_ct'].backward()
-    return torch.stack([term.detach() for term in terms.values()]), logits.grad
+    strong, _, _, target = part_of(everything(case), rows)
+    terms = model._teach(strong, [torch.stack([one, one])[:, None] for one in target])
+    sum(terms[f'student{i}.loss_ct'] for i in (0, 1)).backward()
+    return (torch.stack([term.detach() for term in terms.values()]),
+            torch.cat([output.logits.grad for output in strong], dim=1))
 
 
 CASES = ('usual', 'a class on one rank only', 'a rank without a confident pixel',

@@ -46,13 +46,13 @@ def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
 
 
 def test_what_goes_between_the_ranks(root, tmp_path):
-    """Per iteration one all_gather a bank, and means of a few numbers; DDP's own are not seen."""
+    """Per iteration one all_gather of all banks and means of a few numbers; DDP's are not seen."""
     for _, calls, _ in run(root, tmp_path / 'work'):
         labeled = 2 * 2  # images of both ranks: what a class may gain
-        bank = ('all_gather', (NUM_CLASSES, min(labeled, 2), 8 + 2)), 2
-        share = ('all_reduce', ()), 2
+        bank = ('all_gather', (2, NUM_CLASSES, min(labeled, 2), 8 + 2)), 1
+        share = ('all_reduce', (2, 1)), 1  # of confident pixels, a student and teacher
         assert calls[:3] == [dict([bank, share])] * 3
-        counts = ('all_reduce', (NUM_CLASSES, )), 4  # pixels a class, two terms of two students
+        counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
         assert calls[3:] == [dict([bank, share, counts])] * 2
 
 
@@ -68,7 +68,7 @@ def test_preemption_compares_one_number_more(root, tmp_path):
             return before, watch.calls
 
     for _, calls in on_ranks(body):
-        assert [call['all_reduce', ()] for call in calls] == [3, 3]
+        assert [call['all_reduce', ()] for call in calls] == [1, 1]
 
 
 @pytest.mark.parametrize('case', ['a rank sees one class only', 'no pixel is confident',

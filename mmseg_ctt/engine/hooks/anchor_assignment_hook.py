@@ -37,8 +37,8 @@ class AnchorAssignmentHook(Hook):
             raise ValueError('AnchorAssignmentHook in custom_hooks needs model.type="STPG", got '
                              f'{type(model).__name__}: remove the hook')
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
         """Match at the interval."""
         done = runner.iter + 1
         stopped = self.stop_iter is not None and done > self.stop_iter

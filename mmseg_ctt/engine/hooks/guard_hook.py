@@ -61,7 +61,7 @@ class GuardHook(Hook):
             dataset = runner.train_loop.dataloader.dataset
             self._say(runner, 'duplicates', duplicate_images(dataset))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Look at the numbers of the iteration, which mmengine has read already."""
         hub, done = runner.message_hub, runner.iter + 1

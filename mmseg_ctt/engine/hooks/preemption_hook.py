@@ -61,15 +61,15 @@ class PreemptionHook(Hook):
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
         """Leave after this iteration if any rank was asked to."""
         due = (runner.iter + 1) % self.interval == 0 or get_world_size() == 1
         if due and self._agreed() and runner.optim_wrapper.should_update():
             self._leave(runner, runner.iter + 1)
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                       outputs=None) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                       outputs: Optional[dict] = None) -> None:
         """Leave a long validation too; it is made up for when the run goes on.
 
         Ranks may have different numbers of images, so that several ranks finish it.

@@ -102,8 +102,8 @@ class PseudoLabelHook(Hook):
         if self.truth_set is not None:
             _check_masks(self.truth_set, self.chosen)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
         """Look at the interval."""
         if (runner.iter + 1) % self.interval:
             return

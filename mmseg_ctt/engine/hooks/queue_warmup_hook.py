@@ -39,8 +39,8 @@ class QueueWarmupHook(Hook):
         if not self.full:
             self.model.set_contrast(bool(self.model.contrast_on))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
         """Look at the queues at the interval."""
         if self.full or (runner.iter + 1) % self.interval:
             return

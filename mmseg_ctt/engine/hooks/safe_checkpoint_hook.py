@@ -2,7 +2,7 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import List
+from typing import Any, List, Optional
 
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
@@ -43,7 +43,7 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     def __init__(self, interval: int = -1, by_epoch: bool = False, history: int = 1000,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(interval, by_epoch, **kwargs)
         if history < 1:
             raise ValueError(f'SafeCheckpointHook.history must be positive, got {history}')
@@ -80,8 +80,8 @@ class SafeCheckpointHook(CheckpointHook):
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL}'):
                 partial.unlink()
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
         """Save at the interval and at the end, once the optimiser has made its step."""
         if self.by_epoch:
             return

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The two decoders that papers call DeepLabV2."""
-from typing import Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -35,7 +35,7 @@ class DeepLabV2Head(BaseDecodeHead):
                  dilations: Sequence[int] = (6, 12, 18, 24),
                  branches: Optional[int] = None,
                  embedding_dim: Optional[int] = 256,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         kwargs.setdefault('init_cfg', dict(type='Normal', std=0.01, layer='Conv2d'))
         kwargs.setdefault('channels', 1)  # unused: there is no layer before the classifiers
         super().__init__(**kwargs)
@@ -78,7 +78,7 @@ class DeepLabV2ASPPHead(BaseDecodeHead):
     def __init__(self,
                  dilations: Sequence[int] = (6, 12, 18, 24),
                  se_ratio: int = 16,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         kwargs.setdefault('channels', 256)
         kwargs.setdefault('init_cfg',
                           dict(type='Normal', std=0.001, override=dict(name='conv_seg')))

@@ -16,7 +16,7 @@ everything inside ``forward(mode='loss')``:
 
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.structures import PixelData
@@ -76,7 +76,7 @@ class AEL(SemiSegmentor):
                  copy_paste: Union[bool, dict] = True,
                  cut_mix: Union[bool, dict] = True,
                  strong_view: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(segmentor, num_pairs, teaching, **kwargs)
         settings.check_single_pair('AEL', num_pairs, teaching)
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)

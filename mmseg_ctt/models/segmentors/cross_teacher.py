@@ -16,7 +16,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teachers follow the students in :class:`TeacherEMAHook`, after each optimiser step;
 :class:`QueueWarmupHook` switches the contrast on once the queues are full.
 """
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -65,7 +65,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
                  contrast: Optional[dict] = None,
                  strong_view: Optional[dict] = None,
                  share_view: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(segmentor, **kwargs)
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.confident, self.share_view = confident, share_view

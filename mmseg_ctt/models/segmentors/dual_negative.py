@@ -14,7 +14,7 @@ The paper classifies images. What follows is this package's reading of it for pi
 6. Losses of each student: supervised; cross-entropy to the peer's label on trusted pixels;
    negative learning, the classes of 2, on all other pixels.
 """
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.logging import MessageHub
@@ -99,7 +99,7 @@ class DualNegativeLabel(SemiSegmentor):
                  schedule: str = 'together',
                  two_views: bool = False,
                  strong_view: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(segmentor, **kwargs)
         if schedule not in SCHEDULES:
             raise ValueError(f'model.schedule must be one of {SCHEDULES}, got {schedule!r}')

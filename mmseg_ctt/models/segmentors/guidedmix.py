@@ -17,7 +17,7 @@ One step, everything inside ``forward(mode='loss')``:
 There is one network, and it teaches itself. Its moving average follows in
 :class:`TeacherEMAHook` as ``teacher0``; it only predicts.
 """
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -92,7 +92,7 @@ class GuidedMixNet(SemiSegmentor):
                  confident: float = 0.0,
                  loss_weights: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         test_cfg = {'predict_on': 'student0', **(test_cfg or {})}
         super().__init__(segmentor, num_pairs, teaching, test_cfg=test_cfg, **kwargs)
         settings.check_single_pair('GuidedMixNet', num_pairs, teaching)

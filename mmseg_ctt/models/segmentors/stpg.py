@@ -18,7 +18,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teachers follow the students in :class:`TeacherEMAHook`; :class:`QueueWarmupHook` switches the
 contrast on; :class:`AnchorAssignmentHook` matches anchors to centroids at an interval.
 """
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -77,7 +77,7 @@ class STPG(ContrastSwitch, SemiSegmentor):
                  bank: Optional[dict] = None,
                  contrast: Optional[dict] = None,
                  strong_view: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(segmentor, teaching=teaching, **kwargs)
         if len(self.students) != 2:
             raise ValueError('model.num_pairs must be 2, a general and a professional pair, got '

@@ -16,7 +16,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 import math
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.dist import all_gather, get_world_size
@@ -89,7 +89,7 @@ class U2PL(SemiSegmentor):
                  strong_view: Optional[dict] = None,
                  num_pairs: int = 1,
                  teaching: str = 'self',
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         settings.check_single_pair('U2PL', num_pairs, teaching)
         super().__init__(segmentor, num_pairs=1, teaching='self', **kwargs)
         if not 0 <= drop_percent <= 50 or not 0 <= warmup < 1:
