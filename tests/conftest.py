@@ -18,13 +18,11 @@ import mmseg_ctt  # noqa: E402, F401, before anything imports mmseg
 from scripts import Script  # noqa: E402
 from toy_data import freeze_imports, write_toy_data  # noqa: E402
 
+# --doctest-modules would look for examples in what tests share, and trip over the second conftest
+collect_ignore = [str(path) for path in Path(__file__).parent.rglob('*.py')
+                  if not path.name.startswith('test_')]
 matplotlib.use('Agg')
 torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
-
-
-def pytest_collection_finish() -> None:
-    """Before the first test."""
-    freeze_imports()
 
 
 @pytest.fixture(scope='session')
@@ -44,6 +42,12 @@ def shared_dir() -> Path:
         pytest.skip(f'{path} is not there: outputs of published code and real images, which the '
                     'repository may not hold; set MMSEG_CTT_SHARED to their folder')
     return path
+
+
+@pytest.fixture(scope='module', autouse=True)
+def imports_frozen() -> None:
+    """Before each file, since the last one may have imported much."""
+    freeze_imports()
 
 
 @pytest.fixture(autouse=True)

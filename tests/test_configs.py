@@ -148,7 +148,7 @@ def shrink(node: Any) -> None:
             node['scale'] = (WIDTH, HEIGHT)
         elif 'bgr_to_rgb' in node:
             node['size'] = (HEIGHT, WIDTH)
-        elif 'budget' in node:  # queues
+        elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
             node.update(size=20, budget=5)
         elif str(kind).endswith('Sampler') or 'batch_size' in node:
             node.update({key: value for key, value in

@@ -313,7 +313,8 @@ def saved(config, tmp_path) -> Path:
 
 
 RESUMED = {  # options that make another model of it, words of the line
-    'another bank': (['model.bank.size=3'], ['features is (4, 2, 8) there and (4, 3, 8) here']),
+    'another bank': (['model.bank.size=3'],
+                     ['features is (2, 4, 2, 8) there and (2, 4, 3, 8) here']),
     'another number of pairs': (['model.num_pairs=3'], ['students.2', 'absent there']),
     'another head': (['model.segmentor.decode_head.channels=6'], ['of another model']),
 }

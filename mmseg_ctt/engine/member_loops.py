@@ -11,6 +11,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.utils import mkdir_or_exist
 from mmseg.registry import LOOPS
 
+from ..evaluation import count_at_once
 from ..models.segmentors import SemiSegmentor
 
 
@@ -46,16 +47,20 @@ class MemberLoopMixin:
         self._call('before_{}_iter', batch_idx=index, data_batch=batch)
         with autocast(enabled=self.fp16):
             data = self.model.data_preprocessor(batch, False)
-            outputs = self.model.predict_members(data['inputs'], data['data_samples'])
-        for name, samples in outputs.items():
+        predictions = self.model.predict_each(data['inputs'], data['data_samples'])
+        shown: Sequence[BaseDataElement] = []
+        for _ in evaluators:
+            with autocast(enabled=self.fp16):  # the networks run here, one a turn
+                name, samples = next(predictions)
             evaluators[name].process(data_samples=samples, data_batch=batch)
-        shown: Sequence[BaseDataElement] = outputs[self.model.predict_on]
+            shown = samples if name == self.model.predict_on else shown
         self._call('after_{}_iter', batch_idx=index, data_batch=batch, outputs=shown)
 
     def _evaluator_of(self, name: str) -> Evaluator:
         """A copy of the evaluator; label images it writes go to a folder of the member."""
         evaluator = copy.deepcopy(self.evaluator)
         for metric in evaluator.metrics:
+            count_at_once(metric)
             if getattr(metric, 'output_dir', None):
                 metric.output_dir = osp.join(metric.output_dir, name)
                 mkdir_or_exist(metric.output_dir)

@@ -71,7 +71,8 @@ class AdaptiveCopyPaste(nn.Module):
         probability = class_draw_probability(class_confidence, 0.5, allowed)
         drawn = sample_index(probability, noise[:, :self.number])
         chosen = torch.zeros(len(image), len(probability), dtype=torch.bool, device=image.device)
-        happens = (noise[:, self.number:] < self.prob).expand_as(drawn)
+        # nothing to draw from yields draws all the same
+        happens = ((noise[:, self.number:] < self.prob) & (probability > 0).any()).expand_as(drawn)
         chosen.scatter_(1, drawn, happens)
         there, others = label.roll(-1, dims=0), image.roll(-1, dims=0)
         mask = class_mask(there, chosen)

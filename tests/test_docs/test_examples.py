@@ -9,7 +9,8 @@ EXAMPLES = [page for page in PAGES if any('>>> ' in block for block in code(page
 
 
 def test_there_are_examples():
-    assert {'docs/methods/ctt.md', 'docs/methods/teaching.md'} <= set(EXAMPLES)
+    methods = ('ael', 'crest', 'ctt', 'dual_negative', 'guidedmix', 'stpg', 'teaching', 'u2pl')
+    assert {f'docs/methods/{name}.md' for name in methods} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize('page', EXAMPLES)

@@ -65,6 +65,12 @@ def test_share_of_images_that_are_pasted_on(prob, want):
     assert share == pytest.approx(want, abs=0.07)
 
 
+def test_nothing_is_pasted_where_no_class_is_in_the_tail():
+    settings = dict(prob=1.0, tail_share=0.01)
+    assert not any(pasted_classes(paste(pixels=(100, 90, 80, 70), **settings)[0]))
+    assert any(pasted_classes(paste(pixels=(100, 90, 80, 0), **settings)[0]))
+
+
 @pytest.mark.parametrize('number', [1, 2])
 def test_number_of_classes(number):
     part = AdaptiveCopyPaste(K, number=number, prob=1.0)

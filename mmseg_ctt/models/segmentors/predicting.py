@@ -1,12 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """What mmseg's tools ask of a segmentor, answered by a member of several or by all of them."""
-from typing import Dict, List
+from typing import Dict, Iterator, List, Sequence, Tuple
 
-import torch
 import torch.nn as nn
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
+
+from ..label_map import as_read, finish
 
 
 class PredictingMembers(BaseSegmentor):
@@ -35,30 +37,70 @@ class PredictingMembers(BaseSegmentor):
         logits = self.inference(inputs, _metas(inputs, data_samples))
         return self.postprocess_result(logits, data_samples)
 
-    def predict_members(self, inputs: Tensor,
-                        data_samples: SampleList) -> Dict[str, SampleList]:
+    def predict_each(self, inputs: Tensor,
+                     data_samples: SampleList) -> Iterator[Tuple[str, SampleList]]:
         """Predictions of every member and the ensemble, each network run once.
+
+        They come one after the other, so that the maps of one member are in memory at a time.
 
         Args:
             inputs (Tensor): ``(B, 3, H, W)``, normalised.
             data_samples (list[SegDataSample]): Their samples, left unchanged.
 
+        Yields:
+            tuple: Name of the member and its ``list[SegDataSample]``.
+        """
+        metas = _metas(inputs, data_samples)
+        group, combined = 'teacher' if self.teachers else 'student', []
+        for name in self.member_names[:-1]:
+            logits = self.member(name).inference(inputs, metas)
+            if name.startswith(group):
+                combined.append(logits)
+            yield name, self.postprocess_result(logits, [one.new() for one in data_samples])
+        logits = self.mean_probability(combined)
+        yield 'ensemble', self.postprocess_result(logits, [one.new() for one in data_samples])
+
+    def predict_members(self, inputs: Tensor,
+                        data_samples: SampleList) -> Dict[str, SampleList]:
+        """Same as :meth:`predict_each`, all at once.
+
         Returns:
             dict[str, list[SegDataSample]]: By member name.
         """
-        metas = _metas(inputs, data_samples)
-        logits = {name: self.member(name).inference(inputs, metas)
-                  for name in self.member_names[:-1]}
-        group = 'teacher' if self.teachers else 'student'
-        logits['ensemble'] = _mean_probability(
-            [one for name, one in logits.items() if name.startswith(group)])
-        return {name: self.postprocess_result(one, [sample.new() for sample in data_samples])
-                for name, one in logits.items()}
+        return dict(self.predict_each(inputs, data_samples))
+
+    def postprocess_result(self, seg_logits: Tensor,
+                           data_samples: OptSampleList = None) -> SampleList:
+        """Same as mmseg's; see :func:`finish` for what is faster.
+
+        Args:
+            seg_logits (Tensor): ``(B, K, H, W)``.
+            data_samples (list[SegDataSample], optional): Are filled in; without them the maps stay
+                at image size. Defaults to None.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg``
+            ``(1, H, W)``.
+        """
+        if data_samples is None:
+            return [finish(one, SegDataSample()) for one in seg_logits]
+        return [finish(as_read(one, sample.metainfo, self.align_corners), sample)
+                for one, sample in zip(seg_logits, data_samples)]
 
     def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
         """Logits ``(B, K, H, W)``; for the ensemble, the log of the mean probability."""
-        return _mean_probability([member.inference(inputs, batch_img_metas)
-                                  for member in self.predicting_members()])
+        return self.mean_probability([member.inference(inputs, batch_img_metas)
+                                      for member in self.predicting_members()])
+
+    @staticmethod
+    def mean_probability(logits: Sequence[Tensor]) -> Tensor:
+        """Log of the mean softmax; a single member's logits as they are."""
+        if len(logits) == 1:
+            return logits[0]
+        total = logits[0].float().softmax(dim=1)
+        for one in logits[1:]:
+            total = total + one.float().softmax(dim=1)
+        return (total / len(logits)).clamp_(min=1e-12).log_()
 
     def extract_feat(self, inputs: Tensor) -> List[Tensor]:
         """Features of the (first) predicting member."""
@@ -78,14 +120,6 @@ def _metas(inputs: Tensor, data_samples: OptSampleList) -> List[dict]:
     shape = inputs.shape[2:]
     return [dict(ori_shape=shape, img_shape=shape, pad_shape=shape,
                  padding_size=[0, 0, 0, 0])] * len(inputs)
-
-
-def _mean_probability(logits: List[Tensor]) -> Tensor:
-    """Log of the mean softmax; a single member's logits as they are."""
-    if len(logits) == 1:
-        return logits[0]
-    mean = torch.stack([one.float().softmax(dim=1) for one in logits]).mean(dim=0)
-    return mean.clamp(min=1e-12).log()
 
 
 def _delegate(name: str) -> property:

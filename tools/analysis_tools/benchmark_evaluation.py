@@ -1,0 +1,70 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What evaluating every member costs, beside running the members' networks and nothing else.
+
+python tools/analysis_tools/benchmark_evaluation.py CONFIG [--images N] [--repeats R] [--out DIR]
+
+Runs the validation loop of the config, with its metrics, and its floor in turns: the same networks
+on the same images, read and normalised before. Images are read in this process, not by workers, and
+the ratio is given with and without that. Weights are random unless --checkpoint is given. Writes
+evaluation.json (`ratio` and `cpu_ratio`, both without reading, at its top) into DIR.
+"""
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+
+FEWEST = 10  # repeats that a median is taken of
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('config', help='config file of a training')
+    parser.add_argument('--images', type=int, default=16, help='the first of the validation set')
+    parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
+    parser.add_argument('--checkpoint', help='weights of a run of the config; default: random')
+    parser.add_argument('--out', help='folder for evaluation.json')
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def print_result(result: dict) -> None:
+    from mmseg_ctt.benchmark.report import print_rows
+    rows = [[name, f'{1e3 * one["seconds"]:.1f}', f'{1e3 * one["cpu_seconds"]:.1f}',
+             f'{100 * one["cpu_of_floor"]:.1f}'] for name, one in result['sections'].items()]
+    machine = result['machine']
+    where = machine['device_name'] + (' (no GPU found)' if machine['device'] == 'cpu' else '')
+    print_rows(f'{result["config"]}, {result["images"]} images, on {where}',
+               ['section', 'ms', 'processor ms', '% floor, processor'], rows)
+    for name, key in (('by the clock', 'seconds'), ('in processor time', 'cpu_seconds')):
+        one = result[key]
+        print(f'{name}: {result["networks"]} networks alone {1e3 * one["floor"]:.0f} ms, loop '
+              f'{1e3 * one["loop"]:.0f} ms: {one["ratio"]:.3f} x floor; with reading of images '
+              f'{one["ratio_with_data"]:.3f}')
+
+
+def main() -> None:
+    args = parse_args()
+    if args.repeats < FEWEST:
+        raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
+    cfg = read_config(args.config, args.cfg_options)
+    if args.checkpoint:
+        check_file(args.checkpoint, 'checkpoint')
+    from mmseg_ctt.benchmark.evaluation import benchmark_evaluation
+    result = benchmark_evaluation(cfg, args.images, args.repeats, args.checkpoint)
+    result.update(config=args.config, command=shlex.join(['python', *sys.argv]),
+                  weights=args.checkpoint or 'random')
+    print_result(result)
+    if args.out:
+        out = Path(args.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / 'evaluation.json').write_text(json.dumps(result, indent=2) + '\n')
+        print(f'evaluation.json: {out}')
+
+
+if __name__ == '__main__':
+    run(main)
