@@ -82,7 +82,7 @@ def test_resumed_run_is_the_uninterrupted_run(tmp_path, settings):
     assert assignments[1] == [0, 1, 2, 3] != assignments[-1]
     assert [bool(one['contrast_on']) for one in states] == [False] * 3 + [True] * 5
     assert not torch.equal(states[0]['contrast.centroids'], states[-1]['contrast.centroids'])
-    assert states[-1]['contrast.banks.0.count'].sum() > 0
+    assert states[-1]['contrast.bank.count'].sum() > 0
     assert whole[ITERATIONS]['student0.loss_contrast_labeled'] > 0
     for stop in (1, 2, 3, 5):
         work = tmp_path / f'from{stop}'

@@ -181,3 +181,22 @@ def test_different_widths_are_an_error(which):
     query, peer, label, bank, valid = problem(5, 3, 2, 4)
     with pytest.raises(ValueError, match='4 wide.*bank 6.*bank.dim'):
         run(which, query, peer, label, torch.zeros(3, 2, 6), valid=valid)
+
+
+@pytest.mark.parametrize('which', ['high', 'low'])
+@pytest.mark.parametrize('temperature', [0.02, 0.1])
+def test_a_leading_dimension_holds_problems_of_their_own(which, temperature):
+    problems = [problem(17, 4, 3, 6, seed=seed) for seed in range(3)]
+    filled = torch.arange(3) < torch.tensor([[3], [1], [0], [2]])
+    filled = [filled.roll(shift, 0) for shift in range(3)]
+    want = [value_and_gradient(run, which, query, peer, label, bank, temperature=temperature,
+                               valid=valid, bank_valid=slots)
+            for (query, peer, label, bank, valid), slots in zip(problems, filled)]
+    query, peer, label, bank, valid = map(torch.stack, zip(*problems))
+    query = query.detach().requires_grad_()
+    loss = run(which, query, peer, label, bank, temperature=temperature, valid=valid,
+               bank_valid=torch.stack(filled))
+    assert loss.shape == (3, )
+    torch.testing.assert_close(loss, torch.stack([one for one, _ in want]))
+    loss.sum().backward()
+    torch.testing.assert_close(query.grad, torch.stack([one for _, one in want]))

@@ -98,12 +98,12 @@ def test_cross_contrast(confidence):
     outputs = [PixelOutput(torch.randn(2, 4, 8, 8), torch.randn(2, 6, 8, 8, requires_grad=True),
                            []) for _ in range(4)]
     label = torch.randint(0, 4, (2, 16, 16))
-    targets = [(torch.randint(0, 4, (2, 16, 16)), torch.rand(2, 16, 16))] * 2
+    target = torch.randint(0, 4, (2, 2, 16, 16)), torch.rand(2, 2, 16, 16)
 
     def step():
         contrast.remember(outputs[:2], label)
-        terms = contrast(outputs[:2], outputs[2:], label, targets)
-        sum(term['high'] + term['low'] for term in terms).backward()
+        terms = contrast(outputs[:2], outputs[2:], label, target)
+        (terms['high'] + terms['low']).sum().backward()
 
     assert record(step) == []
     assert outputs[0].embedding.grad.abs().sum() > 0

@@ -135,3 +135,20 @@ def test_wrong_width_is_an_error():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         ClassMemoryBank(**{**dict(num_classes=2, size=8, dim=4), **settings})
+
+
+@pytest.mark.parametrize('ranking', ['confidence', 'random'])
+def test_banks_side_by_side_equal_single_ones(ranking, monkeypatch):
+    together = ClassMemoryBank(3, 4, 5, budget=2, ranking=ranking, num_banks=2)
+    apart = [ClassMemoryBank(3, 4, 5, budget=2, ranking=ranking) for _ in range(2)]
+    for push in range(6):
+        given = [pixels(20, 3, 5, seed=2 * push + i) for i in range(2)]
+        noise = torch.rand(2, 20, generator=torch.Generator().manual_seed(push))
+        monkeypatch.setattr(torch, 'rand_like', lambda like: noise)
+        together.push(*map(torch.stack, zip(*given)), num_images=9)
+        for i, bank in enumerate(apart):
+            monkeypatch.setattr(torch, 'rand_like', lambda like: noise[i])
+            bank.push(*given[i], num_images=9)
+    for name in ('features', 'pointer', 'count', 'filled'):
+        assert torch.equal(getattr(together, name), torch.stack([getattr(b, name) for b in apart]))
+    assert torch.equal(together.in_order(), torch.stack([bank.in_order() for bank in apart]))
