@@ -1,8 +1,9 @@
 # CReST on Cityscapes with 372 labels: three complete trainings of a mean teacher, each but the
 # first with class-rebalanced pseudo-labels of the one before among its labels.
 #
-# Base method: one student that learns the pseudo-labels of its own EMA teacher on a strong view, in
-# which a pixel is confident from 0.95 (FixMatch's), without contrast. Selection as in the
+# Base method: one student that learns the pseudo-labels of its own EMA teacher on a strong view,
+# all pixels weighted by the share of those at 0.95 or more (FixMatch's number; FixMatch leaves the
+# other pixels out), without contrast. Selection as in the
 # released code of CReST: the rarest class keeps all, the commonest the cube root of the imbalance.
 # self_training.align=True is CReST+. What images and pixels are is this package's own, see
 # README.md.

@@ -7,7 +7,8 @@
 # model.student_overrides=[dict(backbone=dict(init_cfg=dict(checkpoint=...))), dict()]. Our own: one
 # strong view for both students.
 #
-# 2 labelled and 2 unlabelled crops of 256x512 on one GPU; with n GPUs divide batch_size by n.
+# 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
+# batch_size is not to be divided further.
 # Published (CTT, table 1): 64.04 mIoU with 372 labels, at 512x1024.
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/ctt/ctt_deeplabv2_cityscapes_1-8.py

@@ -4,8 +4,9 @@
 # peers are the other pair's teachers, in training mode, with passes of their own for labelled and
 # unlabelled images as in the CTT release. README.md of this folder.
 #
-# 2 labelled and 2 unlabelled crops of 256x512 on one GPU; with n GPUs divide batch_size by n. The
-# paper has no figure for segmentation. mIoU, time and memory: not measured.
+# 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
+# batch_size is not to be divided further. The paper has no figure for segmentation. mIoU, time and
+# memory: not measured.
 # python tools/train.py configs/dual_negative/dual_negative_deeplabv2_cityscapes_1-8.py
 _base_ = ['../supervised/supervised_deeplabv2_cityscapes_1-8.py']
 model = dict(

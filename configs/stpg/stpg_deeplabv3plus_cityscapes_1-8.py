@@ -8,7 +8,8 @@
 # classes), and crops of 256x512 of halved images and 80,000 iterations, as for the other
 # methods here (the release: 800x800 of whole images).
 #
-# 2 labelled and 2 unlabelled crops of 256x512 on one GPU; with n GPUs divide batch_size by n.
+# 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
+# batch_size is not to be divided further.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_cityscapes_1-8.py
 _base_ = [
@@ -27,6 +28,6 @@ train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(optimizer=dict(lr=0.01, weight_decay=1e-4))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=13010),
+    dict(type='QueueWarmupHook', start_iter=13010, when_full=False),
     dict(type='AnchorAssignmentHook')
 ]

@@ -22,6 +22,6 @@ train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=1e-4))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=9260),
+    dict(type='QueueWarmupHook', start_iter=9260, when_full=False),
     dict(type='AnchorAssignmentHook', stop_iter=18520)
 ]

@@ -9,7 +9,8 @@
 # methods here (the release: 769x769 of whole images, 200 epochs).
 #
 # The queues take 584 MB of GPU memory, and of every checkpoint.
-# 2 labelled and 2 unlabelled crops of 256x512 on one GPU; with n GPUs divide batch_size by n.
+# 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
+# batch_size is not to be divided further.
 # Published (official README, own 1/8 split, 769x769): 74.37 mIoU. Ours, time: not measured.
 # python tools/train.py configs/u2pl/u2pl_deeplabv3plus_cityscapes_1-8.py
 _base_ = [

@@ -70,7 +70,7 @@ def reach_steady_state(runner: Runner) -> None:
         model.set_contrast(True)
     for hook in runner.hooks:
         if isinstance(hook, QueueWarmupHook):
-            hook.full = True
+            hook.done = True
 
 
 def run_in_train_loop(runner: Runner, stack: SectionStack,

@@ -1,7 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
 import os.path as osp
-from typing import Dict, List, Sequence
+from contextlib import nullcontext
+from typing import ContextManager, Dict, List, Sequence
 
 import torch
 from mmengine.evaluator import Evaluator
@@ -45,16 +46,19 @@ class MemberLoopMixin:
     @torch.no_grad()
     def _run_batch(self, index: int, batch: dict, evaluators: Dict[str, Evaluator]) -> None:
         self._call('before_{}_iter', batch_idx=index, data_batch=batch)
-        with autocast(enabled=self.fp16):
+        with self._precision():
             data = self.model.data_preprocessor(batch, False)
         predictions = self.model.predict_each(data['inputs'], data['data_samples'])
         shown: Sequence[BaseDataElement] = []
         for _ in evaluators:
-            with autocast(enabled=self.fp16):  # the networks run here, one a turn
+            with self._precision():  # the networks run here, one a turn
                 name, samples = next(predictions)
             evaluators[name].process(data_samples=samples, data_batch=batch)
             shown = samples if name == self.model.predict_on else shown
         self._call('after_{}_iter', batch_idx=index, data_batch=batch, outputs=shown)
+
+    def _precision(self) -> ContextManager:
+        return autocast() if self.fp16 else nullcontext()
 
     def _evaluator_of(self, name: str) -> Evaluator:
         """A copy of the evaluator; label images it writes go to a folder of the member."""

@@ -79,6 +79,9 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
         raise ValueError(f'the checkpoint {path} holds weights only and cannot be resumed: start '
                          'from it with --cfg-options load_from=..., without --resume')
     state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
+    if purpose == 'start' and hasattr(model, 'students') and not any(
+            name.startswith('students.') for name in state):
+        model = model.students[0]  # a plain segmentor's weights become those of every member
     own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
     misfits = [name for name, value in own.items()
                if getattr(state.get(name), 'shape', None) != value.shape]

@@ -2,6 +2,7 @@
 """The pixel counts behind mmseg's IoU, from one pass over the pixels."""
 from typing import Tuple
 
+import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmseg.evaluation import IoUMetric
@@ -31,11 +32,14 @@ def class_areas(pred_label: Tensor, label: Tensor, num_classes: int,
         ``(K,)`` float32 each, on the CPU.
     """
     width = num_classes + 2  # below the classes, the classes, above them
-    column = pred_label.long().clamp(-1, num_classes)
-    row = label.long().clamp(-1, num_classes)
-    row = torch.where(label == ignore_index, num_classes + 1, row)
-    cell = torch.add(column, row, alpha=width).add_(width + 1).flatten()
-    count = torch.bincount(cell, minlength=(width + 1) * width).view(width + 1, width)[:-1]
-    hit, predicted, true = count.diagonal(), count.sum(dim=0), count.sum(dim=1)
-    areas = torch.stack([hit, predicted + true - hit, predicted, true])[:, 1:-1]
-    return tuple(areas.float().cpu())
+    row = label.long().clamp(-1, num_classes).int()
+    row.masked_fill_(label == ignore_index, num_classes + 1)
+    column = pred_label.long().clamp(-1, num_classes).int()
+    cell = torch.add(column, row, alpha=width).add_(width + 1)
+    count = torch.bincount(cell.flatten(), minlength=(width + 1) * width)
+    # the few numbers that are left: NumPy takes a fraction of torch's time for them
+    counts = count.cpu().numpy().reshape(width + 1, width)[:-1]
+    areas = np.empty((4, width), np.float32)
+    areas[0], areas[2], areas[3] = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    areas[1] = areas[2] + areas[3] - areas[0]
+    return torch.from_numpy(areas[:, 1:-1]).unbind()

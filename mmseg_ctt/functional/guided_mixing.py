@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Labelled images that guide unlabelled ones (GuidedMix-Net, arXiv 2106.15064)."""
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -113,8 +113,8 @@ def soft_squared_error(logits: Tensor, target: Tensor) -> Tensor:
     return (logits.to(dtype).softmax(1) - target.to(dtype).softmax(1)).square().mean(dim=1)
 
 
-def agreement(logits: Tensor, target: Tensor, kind: str = 'ce',
-              confident: float = 0.0) -> Tuple[Tensor, Tensor]:
+def agreement(logits: Tensor, target: Tensor, kind: str = 'ce', confident: float = 0.0,
+              valid: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
     """How far a decoupled prediction is from the network's own, mean over all pixels.
 
     Args:
@@ -123,6 +123,7 @@ def agreement(logits: Tensor, target: Tensor, kind: str = 'ce',
         kind (str): ``'ce'``, cross-entropy, or ``'focal'``, :func:`sigmoid_focal`, to hard
             labels; ``'mse'``, :func:`soft_squared_error`. Defaults to 'ce'.
         confident (float): Pixels of which the target is less sure add nothing. Defaults to 0.
+        valid (Tensor, optional): ``(B, h, w)`` bool; others add nothing. Defaults to None: all.
 
     Returns:
         tuple[Tensor, Tensor]: Loss, and the share of pixels that count.
@@ -135,5 +136,6 @@ def agreement(logits: Tensor, target: Tensor, kind: str = 'ce',
         values = soft_squared_error(logits, target)
     else:
         values = F.cross_entropy(logits, label, reduction='none')
-    known = (confidence >= confident).float()
+    known = confidence >= confident
+    known = (known if valid is None else known & valid).float()
     return (values * known).mean(), known.mean()

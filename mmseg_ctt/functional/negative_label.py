@@ -117,10 +117,10 @@ def check_negatives(number: int, selection: str, exclude: int, num_classes: int)
         ValueError: With the names of the settings.
     """
     if selection not in SELECTIONS:
-        raise ValueError(f'selection must be one of {SELECTIONS}, got {selection!r}')
+        raise ValueError(f'model.selection must be one of {SELECTIONS}, got {selection!r}')
     if min(number, exclude) < 1 or number + exclude > num_classes:
-        raise ValueError(f'num_negatives={number} and exclude={exclude} must be positive and '
-                         f'together at most the number of classes, {num_classes}')
+        raise ValueError(f'model.num_negatives={number} and model.exclude={exclude} must be '
+                         f'positive and together at most the number of classes, {num_classes}')
 
 
 def negative_ramp(progress: float, until: float = 0.15) -> float:

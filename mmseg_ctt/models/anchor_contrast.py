@@ -18,7 +18,7 @@ from ..functional import (
 )
 from ..functional.anchors import AVERAGES
 from .member import PixelOutput
-from .projection import PixelProjection
+from .projection import PixelProjection, attached_zero, rows
 from .ranks import sum_over_ranks
 
 MEMORIES = ('own', 'peer')
@@ -57,6 +57,8 @@ class AnchorContrast(nn.Module):
         pool (int): Average pooling of embeddings and logits before the projection, for heads at
             stride 4. Defaults to 1, none.
         seed (int): Of anchors and first centroids. Defaults to 0.
+        norm_cfg (dict, optional): See :class:`PixelProjection`; the segmentor gives its head's.
+            Defaults to None.
 
     Raises:
         ValueError: If a setting is unknown, or so many anchors do not fit into ``dim``.
@@ -76,7 +78,8 @@ class AnchorContrast(nn.Module):
                  average: str = 'all',
                  dropout: float = 0.1,
                  pool: int = 1,
-                 seed: int = 0) -> None:
+                 seed: int = 0,
+                 norm_cfg: Optional[dict] = None) -> None:
         super().__init__()
         dim = dim or width
         for name, value, known in (('memory', memory, MEMORIES), ('ranking', ranking, RANKINGS),
@@ -91,11 +94,11 @@ class AnchorContrast(nn.Module):
                              f'is {dim} wide: set model.contrast.dim instead')
         bank = {'type': 'ClassMemoryBank', 'size': 256, **bank}
         self.bank = MODELS.build({**bank, 'num_classes': num_classes, 'dim': dim})
-        self.projection = PixelProjection(width, dim, dropout)
+        self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.projection.requires_grad_(train_projection)
         # gets no gradient: no feature that it projects is ever a query
         self.peer_projection = None if memory == 'own' else PixelProjection(
-            width, dim, dropout).requires_grad_(False)
+            width, dim, dropout, norm_cfg).requires_grad_(False)
         self.memory, self.ranking, self.average = memory, ranking, average
         self.threshold, self.temperature, self.momentum = threshold, temperature, momentum
         self.pool = pool
@@ -129,15 +132,13 @@ class AnchorContrast(nn.Module):
         feature = self.projection(output.pooled(self.pool).embedding)
         label = downsample_nearest(label, feature.shape[2:]).flatten()
         valid = (label >= 0) & (label < self.bank.num_classes)
-        return anchor_contrast(_rows(feature), label, self.anchors, self.bank.features,
+        return anchor_contrast(rows(feature), label, self.anchors, self.bank.features,
                                self.temperature, valid, self.bank.filled, average=self.average,
                                sum_counts=sum_over_ranks)
 
     def zero(self, *outputs: PixelOutput) -> Tensor:
-        """0, attached to all that the loss would reach; DDP asks for it in every iteration."""
-        nothing = [output.zero() for output in outputs]
-        nothing += [weight.flatten()[:0].float().sum() for weight in self.projection.parameters()]
-        return torch.stack(nothing).sum()
+        """See :func:`attached_zero`."""
+        return attached_zero(self.projection, outputs)
 
     @torch.no_grad()
     def remember(self, output: PixelOutput, label: Tensor) -> None:
@@ -152,7 +153,7 @@ class AnchorContrast(nn.Module):
         truth = downsample_nearest(label, guess.shape[1:])
         valid = ((guess == truth) & (confidence > self.threshold)).flatten()
         project = self.peer_projection or self.projection
-        feature, truth = _rows(project(output.embedding, drop=False)).float(), truth.flatten()
+        feature, truth = rows(project(output.embedding, drop=False)).float(), truth.flatten()
         self.centroids.copy_(moving_centroids(self.centroids, feature, truth, valid,
                                               self.momentum, sum_over_ranks))
         score = confidence.flatten()
@@ -178,9 +179,3 @@ class AnchorContrast(nn.Module):
     def fill(self) -> Tensor:
         """``(1, K)`` float32, filled share of every queue."""
         return self.bank.count.unsqueeze(0).float() / self.bank.size
-
-
-
-def _rows(embedding: Tensor) -> Tensor:
-    """``(B, D, h, w)`` to ``(B*h*w, D)``."""
-    return embedding.permute(0, 2, 3, 1).flatten(0, 2)

@@ -48,7 +48,8 @@ class EqualizedLoss(nn.Module):
 
         Args:
             logits (Tensor): ``(B, K, H, W)`` of the student.
-            target (tuple[Tensor, Tensor]): Label and confidence ``(B, H, W)`` of the teacher.
+            target (tuple[Tensor, Tensor]): Label and confidence ``(B, H, W)`` of the teacher;
+                pixels of confidence 0 are left out, of the sum of the weights too.
             key (Tensor): ``(B,)`` uniform in [0, 1), a number of each image.
             class_confidence (Tensor): ``(K,)``.
 
@@ -57,14 +58,13 @@ class EqualizedLoss(nn.Module):
             share of pixels that were kept on this rank.
         """
         label, confidence = target
-        keep = None
+        keep = confidence > 0
         if self.sample_by is not None:
             by = label if self.sample_by == 'label' else logits.detach().argmax(dim=1)
             noise = pixel_noise(key, *label.shape[1:])
-            keep = equalized_sample(by, class_confidence, noise, self.beta)
+            keep = keep & equalized_sample(by, class_confidence, noise, self.beta)
         known = confidence >= self.confident
         loss = equalized_consistency(
             logits, label.masked_fill(~known, self.ignore_index), confidence, keep, self.gamma,
             self.ignore_index, mean_over_ranks)
-        used = known if keep is None else known & keep
-        return loss, used.float().mean()
+        return loss, (known & keep).float().mean()

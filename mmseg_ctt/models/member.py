@@ -123,11 +123,16 @@ def supervised_losses(member: nn.Module, output: PixelOutput,
             for key, value in terms.items() if 'loss' in key}
 
 
+def labels_of(samples: SampleList) -> Tensor:
+    """``(B, H, W)`` int64 truth of labelled samples."""
+    return torch.cat([sample.gt_sem_seg.data for sample in samples])
+
+
 def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> Dict[str, Tensor]:
     if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         return head.loss_by_feat(logits, samples)
     # the stock method also computes the accuracy, at the price of two host synchronisations
-    label = torch.cat([sample.gt_sem_seg.data for sample in samples])  # (B, H, W)
+    label = labels_of(samples)
     terms: Sequence = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) \
         else [head.loss_decode]
     align = dict(align_corners=head.align_corners)

@@ -25,6 +25,7 @@ class SecondHead(nn.Module):
                              f"{type(head).__name__} does not have: use an ASPP head, or "
                              "mode='paper'")
         self.bottleneck = copy.deepcopy(head.bottleneck)
+        self.dropout = copy.deepcopy(head.dropout) or nn.Identity()  # as the head's own cls_seg
         self.classifier = copy.deepcopy(head.conv_seg)
 
     @property
@@ -34,7 +35,7 @@ class SecondHead(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """``(B, in_channels, h, w)`` to logits ``(B, K, h, w)``."""
-        return self.classifier(self.bottleneck(feature))
+        return self.classifier(self.dropout(self.bottleneck(feature)))
 
 
 @contextmanager

@@ -89,14 +89,26 @@ class StrongView(nn.Module):
 
         Returns:
             View: Images and the mask they were mixed by.
+
+        Raises:
+            ValueError: If there is one image, and mixing is all that is to be done.
         """
-        noise = counter_noise(draws, NUM_SCALARS + num_classes, stream)
-        noise = noise.to(image.device, non_blocking=True)
+        if len(image) < 2 and self.mixes_only:
+            raise ValueError(f'model.strong_view.mix={self.mix!r} mixes the unlabelled images of a '
+                             'batch, and there is one: raise train_dataloader.batch_size so that '
+                             'each GPU has two, or set model.strong_view.jitter_prob')
+        noise = counter_noise(draws, NUM_SCALARS + num_classes, stream, image.device)
         mask = self._mask(label, noise, num_classes)
         if mask is not None:
             image = mix(image, mask)
         image = self._jitter(image, noise[:, 4:9], colour)
         return View(self._blur(image, noise[:, 9:11]), mask)
+
+    @property
+    def mixes_only(self) -> bool:
+        """Whether the view of an image that is mixed with none is the image itself."""
+        coloured = self.jitter > 0 and self.jitter_prob > 0
+        return self.mix is not None and not coloured and self.blur_prob == 0
 
     def _mask(self, label: Tensor, noise: Tensor, num_classes: int) -> Optional[Tensor]:
         if self.mix == 'class':

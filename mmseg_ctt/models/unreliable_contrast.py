@@ -1,10 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from ..functional import (
 from ..functional.u2pl import NEGATIVES
 from .member import PixelOutput
 from .noise import Draw, counter_noise
-from .projection import PixelProjection
+from .projection import PixelProjection, attached_zero, rows
 from .ranks import mean_over_ranks
 
 BANK = dict(type='ClassMemoryBank', size=30000)
@@ -73,6 +72,8 @@ class UnreliableContrast(nn.Module):
             Defaults to 'paper'.
         legacy_index (bool): Contrast the ``i``-th class of all with the queue of the ``i``-th
             class that is present, as the released code does. Defaults to False.
+        norm_cfg (dict, optional): See :class:`PixelProjection`; the segmentor gives its head's.
+            Defaults to None.
 
     Raises:
         ValueError: If a setting is out of range or unknown.
@@ -92,7 +93,8 @@ class UnreliableContrast(nn.Module):
                  negative_threshold: float = 1.0,
                  ranks: Tuple[int, int] = (3, 20),
                  negatives: str = 'paper',
-                 legacy_index: bool = False) -> None:
+                 legacy_index: bool = False,
+                 norm_cfg: Optional[dict] = None) -> None:
         super().__init__()
         if min(dim, pool, num_anchors, num_negatives) < 1 or temperature <= 0:
             raise ValueError('model.contrast: dim, pool, num_anchors, num_negatives and temperature'
@@ -111,7 +113,7 @@ class UnreliableContrast(nn.Module):
         bank = {**BANK, **bank, 'dim': dim, 'num_classes': num_classes}
         bank.setdefault('budget', min(BUDGET, bank['size']))
         self.bank = MODELS.build(bank)
-        self.projection = PixelProjection(width, dim, dropout)
+        self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.teacher_projection = copy.deepcopy(self.projection).requires_grad_(False)
         self.pool, self.num_anchors, self.num_negatives = pool, num_anchors, num_negatives
         self.temperature, self.anchor_threshold = temperature, anchor_threshold
@@ -133,7 +135,8 @@ class UnreliableContrast(nn.Module):
         Returns:
             Tensor: Scalar.
         """
-        query, bank = self._project(self.projection, seen), self.bank
+        bank = self.bank
+        query = self._project(self.projection, [output.pooled(self.pool) for output in seen])
         own = pixels.label.masked_fill(~pixels.low, 0).unsqueeze(1)
         sure = pixels.low & (pixels.prob.gather(1, own).squeeze(1) > self.anchor_threshold)
         shape = bank.num_classes, self.num_anchors, 1 + self.num_negatives
@@ -150,10 +153,8 @@ class UnreliableContrast(nn.Module):
                                    self.temperature)
 
     def zero(self, seen: Sequence[PixelOutput]) -> Tensor:
-        """0, attached to all that the loss would reach; DDP asks for it in every iteration."""
-        nothing = [output.zero() for output in seen]
-        nothing += [weight.flatten()[:0].float().sum() for weight in self.projection.parameters()]
-        return torch.stack(nothing).sum()
+        """See :func:`attached_zero`."""
+        return attached_zero(self.projection, seen)
 
     @torch.no_grad()
     def remember(self, pixels: Pixels, draws: Sequence[Draw]) -> None:
@@ -182,7 +183,8 @@ class UnreliableContrast(nn.Module):
             target (Tensor): ``(B_u, H, W)`` int64 pseudo-labels, mixed as the view.
             partition (EntropyPartition): Of the strong view, ``(B_u, H, W)``.
         """
-        logits = torch.cat([self._pooled(output.logits.float()) for output in shown])
+        shown = [output.pooled(self.pool) for output in shown]
+        logits = torch.cat([output.logits.float() for output in shown])
         size = logits.shape[2:]
         truth, target, low, high = (downsample_nearest(one, size)
                                     for one in (truth, target, *partition))
@@ -191,7 +193,7 @@ class UnreliableContrast(nn.Module):
                     known=(known, torch.zeros_like(high)),
                     unreliable=(torch.zeros_like(known), high))
         return Pixels(feature=self._project(self.teacher_projection, shown).float(),
-                      prob=_rows(logits).softmax(dim=1),
+                      prob=rows(logits).softmax(dim=1),
                       **{name: torch.cat(parts).flatten() for name, parts in maps.items()})
 
     def fill(self) -> Tensor:
@@ -207,18 +209,9 @@ class UnreliableContrast(nn.Module):
                 anchors / mean_anchors.clamp(min=1e-6))
 
     def _project(self, projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
-        return _rows(projection(torch.cat([self._pooled(one.embedding) for one in outputs])))
-
-    def _pooled(self, tensor: Tensor) -> Tensor:
-        return tensor if self.pool == 1 else F.avg_pool2d(tensor, self.pool, ceil_mode=True)
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """``(B, D, h, w)`` to ``(B*h*w, D)``."""
-    return tensor.permute(0, 2, 3, 1).flatten(0, 2)
+        return rows(projection(torch.cat([one.embedding for one in outputs])))
 
 
 def _noise(draws: Sequence[Draw], height: int, width: int, stream: int, like: Tensor) -> Tensor:
     """``(B, height, width)`` numbers in [0, 1) that belong to the samples, on a device."""
-    key = counter_noise(draws, 1, stream).flatten().to(like.device, non_blocking=True)
-    return pixel_noise(key, height, width)
+    return pixel_noise(counter_noise(draws, 1, stream, like.device).flatten(), height, width)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
@@ -94,7 +94,9 @@ class DistributionAlignmentHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Give the model its state, before a checkpoint is loaded into it."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         if not isinstance(model, SemiSegmentor):
             raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
                              'set self_training.align=False')

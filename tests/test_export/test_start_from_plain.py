@@ -33,12 +33,17 @@ def pretrained(path):
     return dict(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
 
 
-def start(tmp_path, cfg, load_from=None, **changes):
-    """A run as it stands before the first iteration."""
+def start(tmp_path, cfg, load_from=None, checked=False, **changes):
+    """A run as it stands before the first iteration, with the checks of one or without."""
     model = dict(type='CrossTeacherTraining', bank=dict(size=2), segmentor=cfg, **changes)
-    runner = Runner.from_cfg(toy_config(
-        write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=model,
-        load_from=load_from and str(load_from)))
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=model,
+                     load_from=load_from and str(load_from))
+    if checked:
+        cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=100)
+    runner = Runner.from_cfg(cfg)
+    if checked:
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.call_hook('before_run')
     runner._init_model_weights()
     runner.load_or_resume()
     return runner
@@ -81,9 +86,10 @@ def test_exported_member_starts_another_run(tmp_path, plain):
     assert equals(start(tmp_path, segmentor(again)).model, state) == list(MEMBERS)
 
 
-def test_load_from(tmp_path, plain):
+@pytest.mark.parametrize('checked', [False, True])
+def test_load_from(tmp_path, plain, checked):
     state, path = plain
-    runner = start(tmp_path, segmentor(), load_from=path)
+    runner = start(tmp_path, segmentor(), load_from=path, checked=checked)
     assert equals(runner.model, state) == list(MEMBERS)
     assert int(runner.model.ema_updates) == 0
 

@@ -144,10 +144,10 @@ def test_banks_side_by_side_equal_single_ones(ranking, monkeypatch):
     for push in range(6):
         given = [pixels(20, 3, 5, seed=2 * push + i) for i in range(2)]
         noise = torch.rand(2, 20, generator=torch.Generator().manual_seed(push))
-        monkeypatch.setattr(torch, 'rand_like', lambda like: noise)
+        monkeypatch.setattr(torch, 'rand_like', lambda like, noise=noise: noise)
         together.push(*map(torch.stack, zip(*given)), num_images=9)
         for i, bank in enumerate(apart):
-            monkeypatch.setattr(torch, 'rand_like', lambda like: noise[i])
+            monkeypatch.setattr(torch, 'rand_like', lambda like, noise=noise[i]: noise)
             bank.push(*given[i], num_images=9)
     for name in ('features', 'pointer', 'count', 'filled'):
         assert torch.equal(getattr(together, name), torch.stack([getattr(b, name) for b in apart]))

@@ -32,19 +32,17 @@ def hooks(setup: Setup) -> str:
     from mmengine.visualization import Visualizer
     from mmseg.registry import HOOKS
 
-    from mmseg_ctt.engine import QueueWarmupHook, TeacherEMAHook
+    from mmseg_ctt.engine import TeacherEMAHook
+    from mmseg_ctt.engine.guards import missing_hook
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
     listed = [*(setup.cfg.get('default_hooks') or {}).values(),
               *(setup.cfg.get('custom_hooks') or [])]
     built = [HOOKS.build(dict(hook)) for hook in listed if hook]
     if setup.model is None:
         raise Skip('no model')
-    if getattr(setup.model, 'teachers', None) and not _has(built, TeacherEMAHook):
-        raise ValueError('nothing moves the teachers: add dict(type="TeacherEMAHook") to '
-                         'custom_hooks (a list in a config replaces that of its base)')
-    if getattr(setup.model, 'contrast', None) is not None and not _has(built, QueueWarmupHook):
-        raise ValueError('nothing switches the contrast on: add dict(type="QueueWarmupHook") to '
-                         'custom_hooks (a list in a config replaces that of its base)')
+    line = missing_hook(setup.model, built)
+    if line is not None:
+        raise ValueError(line)
     if setup.cfg.optim_wrapper.type.startswith('Amp'):
         return f'{len(built)} hooks; the optimiser of AMP needs a GPU and is not built'
     wrapper = build_optim_wrapper(setup.model, setup.cfg.optim_wrapper)
@@ -52,10 +50,6 @@ def hooks(setup: Setup) -> str:
         if isinstance(hook, TeacherEMAHook):
             hook.before_train(SimpleNamespace(model=setup.model, optim_wrapper=wrapper))
     return f'{len(built)} hooks, {type(wrapper.optimizer).__name__}'
-
-
-def _has(built: list, kind: type) -> bool:
-    return any(isinstance(hook, kind) for hook in built)
 
 
 def step(setup: Setup) -> str:

@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 from .duplicates import duplicate_images, same_content
+from .missing import missing_hook
 from .signs import confident_share, empty_queues, not_finite, teacher_below_student
 
 __all__ = [
-    'confident_share', 'duplicate_images', 'empty_queues', 'not_finite', 'same_content',
-    'teacher_below_student'
+    'confident_share', 'duplicate_images', 'empty_queues', 'missing_hook', 'not_finite',
+    'same_content', 'teacher_below_student'
 ]

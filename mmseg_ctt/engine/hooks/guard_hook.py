@@ -15,6 +15,7 @@ from ..guards import (
     confident_share,
     duplicate_images,
     empty_queues,
+    missing_hook,
     not_finite,
     teacher_below_student,
 )
@@ -55,8 +56,9 @@ class GuardHook(Hook):
         self.said: Set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the contents of labelled and unlabelled images."""
+        """Look for missing hooks; compare the contents of labelled and unlabelled images."""
         self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._say(runner, 'hooks', missing_hook(self.model, runner.hooks))
         if self.duplicates and is_main_process():
             dataset = runner.train_loop.dataloader.dataset
             self._say(runner, 'duplicates', duplicate_images(dataset))

@@ -22,41 +22,48 @@ class QueueWarmupHook(Hook):
         start_iter (int, optional): Latest start of the contrast. Defaults to None: never before
             all queues are full (paper).
         interval (int): Iterations between two looks. Defaults to 10.
+        when_full (bool): Whether full queues start it before ``start_iter``; False: it starts
+            there, no sooner (STPG released code). Defaults to True.
 
     Raises:
-        ValueError: If ``interval`` is not positive.
+        ValueError: If ``interval`` is not positive, or nothing would start the contrast.
     """
 
-    def __init__(self, start_iter: Optional[int] = None, interval: int = 10) -> None:
+    def __init__(self, start_iter: Optional[int] = None, interval: int = 10,
+                 when_full: bool = True) -> None:
         if interval < 1:
             raise ValueError(f'QueueWarmupHook.interval must be positive, got {interval}')
-        self.start_iter, self.interval = start_iter, interval
+        if not when_full and start_iter is None:
+            raise ValueError('QueueWarmupHook.when_full=False needs a start_iter: nothing else '
+                             'would start the contrast')
+        self.start_iter, self.interval, self.when_full = start_iter, interval, when_full
 
     def before_train(self, runner: Runner) -> None:
         """Take up the state of a resumed run."""
         self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.full = getattr(self.model, 'contrast', None) is None
-        if not self.full:
+        self.done = getattr(self.model, 'contrast', None) is None
+        if not self.done:
             self.model.set_contrast(bool(self.model.contrast_on))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Look at the queues at the interval."""
-        if self.full or (runner.iter + 1) % self.interval:
+        if self.done or (runner.iter + 1) % self.interval:
             return
         fill = self.model.contrast.fill()
         mean, least = torch.stack([fill.mean(), fill.min()]).tolist()
         runner.message_hub.update_scalar('train/queue_fill', mean)
         runner.message_hub.update_scalar('train/queue_fill_min', least)
-        self.full = least == 1
+        full = least == 1
         late = self.start_iter is not None and runner.iter + 1 >= self.start_iter
-        if not self.model.contrast_active and (self.full or late):
+        if not self.model.contrast_active and (late or (full and self.when_full)):
             self.model.set_contrast(True)
             runner.logger.info(f'contrast starts at iteration {runner.iter + 1}: ' +
-                               self._reason(fill, runner))
+                               self._reason(fill, full, runner))
+        self.done = full and self.model.contrast_active
 
-    def _reason(self, fill: torch.Tensor, runner: Runner) -> str:
-        if self.full:
+    def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
+        if full:
             return 'all queues are full'
         lacking: List[int] = (fill.min(dim=0).values < 1).nonzero().flatten().tolist()
         classes = (runner.train_dataloader.dataset.metainfo or {}).get('classes') or lacking

@@ -18,7 +18,6 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 """
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -30,8 +29,9 @@ from .. import settings
 from ..adaptive_mixing import AdaptiveCopyPaste, AdaptiveCutMix
 from ..confidence_bank import ConfidenceBank
 from ..equalized_loss import EqualizedLoss
-from ..member import PixelOutput
-from ..noise import counter_noise
+from ..member import PixelOutput, labels_of
+from ..noise import counter_noise, draws_of
+from ..padding import content_mask, within
 from .semi_base import SemiSegmentor
 
 WEIGHTS = dict(sup=1.0, labeled=1.0, unlabeled=1.0)
@@ -96,11 +96,11 @@ class AEL(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         weak, labeled = inputs['unlabeled'], inputs['labeled']
         samples = data_samples['labeled']
-        truth = torch.cat([sample.gt_sem_seg.data for sample in samples])
+        truth = labels_of(samples)
         pasted, label, key = self._paste(labeled, truth, samples)  # 1
         guide = self._guides(weak, pasted)[self.graph[0][0]]  # 2
-        target = [pseudo_label(output.logits, weak.shape[2:], self.align_corners)
-                  for output in guide]
+        target = [self._target(*one) for one in zip(guide, (weak, pasted), (
+            data_samples['unlabeled'], samples))]
         strong, mixed, strong_key = self._cut(weak, guide[0], target[0],
                                               data_samples['unlabeled'])  # 3
         seen = self.look('student0', pasted, strong)  # 4
@@ -113,8 +113,12 @@ class AEL(SemiSegmentor):
 
     def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, on the weak view and the labelled images."""
-        with torch.no_grad():
-            return dict(zip(self.graph[0], self.look_all(self.graph[0], weak, labeled)))
+        return self.ask(self.teaching_members, weak, labeled)
+
+    def _target(self, output: PixelOutput, image: Tensor, samples: SampleList) -> Target:
+        """Label and confidence of each pixel; 0, which leaves it out, in the padding."""
+        label, confidence = pseudo_label(output.logits, image.shape[2:], self.align_corners)
+        return label, within(confidence, content_mask(samples, image), 0)
 
     def _paste(self, image: Tensor, label: Tensor, samples: SampleList) -> tuple:
         """Pasted images and labels, and a random number of each image for the sampling."""
@@ -134,14 +138,12 @@ class AEL(SemiSegmentor):
             _check_batch(weak, 'cut_mix', 'unlabelled')
             cut = self.cut_mix(output.logits, weak.shape[2:], noise[:, 1:], self.bank.confidence)
             weak, target = cut.follow(weak), tuple(map(cut.follow, target))
-        draws = [sample.metainfo['draw'] for sample in samples]
-        view = self.strong_view(weak, target[0], draws, self.data_preprocessor,
+        view = self.strong_view(weak, target[0], draws_of(samples), self.data_preprocessor,
                                 num_classes=self.num_classes)
         return view.image, target, noise[:, 0]
 
     def _noise(self, samples: SampleList, width: int, like: Tensor) -> Tensor:
-        noise = counter_noise([sample.metainfo['draw'] for sample in samples], width, STREAM)
-        return noise.to(like.device, non_blocking=True)
+        return counter_noise(draws_of(samples), width, STREAM, like.device)
 
     def _consistency(self, name: str, logits: Tensor, target: Target,
                      key: Tensor) -> Dict[str, Tensor]:

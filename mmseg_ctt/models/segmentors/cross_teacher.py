@@ -27,7 +27,8 @@ from ...functional import confident_fraction_cross_entropy, pseudo_label
 from .. import settings
 from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import CrossContrast, Target
-from ..member import PixelOutput
+from ..member import PixelOutput, labels_of
+from ..noise import draws_of
 from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
@@ -72,15 +73,13 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
         self.contrast: Optional[CrossContrast] = None
         if self.weights['hc'] or self.weights['lc']:
-            head = self.students[0].decode_head
-            dim = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
-            self.contrast = CrossContrast(len(self.students), head.num_classes, dim, bank or {},
-                                          **(contrast or {}))
+            self.contrast = CrossContrast(len(self.students), self.num_classes,
+                                          self.embedding_width, bank or {}, **(contrast or {}))
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
-        label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
+        label = labels_of(data_samples['labeled'])
         guides = self._guides(weak, labeled)  # 1
         pseudo = self._pseudo_labels(guides, weak.shape[2:])  # 2
         views = self._strong_views(weak, pseudo, data_samples['unlabeled'])  # 3
@@ -99,9 +98,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         """Outputs of every teaching member, on the weak view and (for banks) the labelled one."""
         fills_bank = self.contrast is not None and bool(self.teachers)
         batches = (weak, labeled) if fills_bank else (weak, )
-        names = sorted({name for sources in self.graph for name in sources})
-        with torch.no_grad():
-            return dict(zip(names, self.look_all(names, *batches)))
+        return self.ask(self.teaching_members, *batches)
 
     def _pseudo_labels(self, guides: Dict[str, List[PixelOutput]],
                        size: Tuple[int, int]) -> Dict[str, Target]:
@@ -114,7 +111,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
     def _strong_views(self, weak: Tensor, pseudo: Dict[str, Target],
                       samples: SampleList) -> List[View]:
         """The view of each student, cut along the labels of its first teacher; or one for all."""
-        draws = [sample.metainfo['draw'] for sample in samples]
+        draws = draws_of(samples)
         return [self.strong_view(weak, pseudo[sources[0]][0], draws, self.data_preprocessor,
                                  stream=i, num_classes=self.num_classes)
                 for i, sources in enumerate(self.graph[:1] if self.share_view else self.graph)]

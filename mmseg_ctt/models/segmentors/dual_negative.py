@@ -33,7 +33,7 @@ from ...functional.negative_label import check_negatives
 from ...functional.pixel_noise import pixel_noise
 from .. import settings
 from ..member import PixelOutput
-from ..noise import Draw, counter_noise
+from ..noise import Draw, counter_noise, draws_of
 from ..padding import content_mask
 from ..progress import training_progress
 from ..ranks import mean_over_ranks
@@ -116,15 +116,14 @@ class DualNegativeLabel(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         samples = data_samples['unlabeled']
-        draws = [sample.metainfo['draw'] for sample in samples]
+        draws = draws_of(samples)
         opinions = self._opinions(weak)  # 1
         advice = [self._advice(i, one, draws) for i, one in enumerate(opinions)]  # 2
         view = self.strong_view(weak, advice[0].label, draws, self.data_preprocessor,
                                 num_classes=self.num_classes)  # 3
         advice = [Advice(*map(view.follow, one)) for one in advice]
         trusted = self._trusted(advice, view)  # 4
-        content = content_mask(samples, weak)
-        content = None if content is None else view.follow(content)
+        content = content_mask(samples, weak, view)
         losses: Dict[str, Tensor] = {}
         for i in range(len(self.students)):
             on_labeled, on_strong = self.look(f'student{i}', labeled, view.image)  # 5
@@ -132,12 +131,10 @@ class DualNegativeLabel(SemiSegmentor):
             losses.update(self._teach(i, on_strong, advice[i], trusted[i], content))
         return losses
 
-    @torch.no_grad()
     def _opinions(self, image: Tensor) -> List[Tensor]:
         """Mean probability ``(B, K, H, W)`` of the peers of each student."""
-        names = sorted({name for sources in self.graph for name in sources})
         said = {name: self.upsampled(seen.logits, image.shape[2:]).softmax(dim=1)
-                for name, (seen, ) in zip(names, self.look_all(names, image))}
+                for name, (seen, ) in self.ask(self.teaching_members, image).items()}
         return [sum(said[name] for name in sources) / len(sources) for sources in self.graph]
 
     @torch.no_grad()
@@ -145,8 +142,7 @@ class DualNegativeLabel(SemiSegmentor):
         confidence, label = probability.max(dim=1)
         noise = None
         if self.selection != 'rank':
-            keys = counter_noise(draws, self.num_negatives, STREAM + i)
-            keys = keys.to(probability.device, non_blocking=True)
+            keys = counter_noise(draws, self.num_negatives, STREAM + i, probability.device)
             size = probability.shape[2:]
             noise = pixel_noise(keys.flatten(), *size).view(*keys.shape, *size)
         negative = negative_classes(probability, self.num_negatives, self.selection, self.exclude,

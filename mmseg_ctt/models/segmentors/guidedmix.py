@@ -30,15 +30,17 @@ from ...functional import (
     agreement,
     classes_present,
     decouple,
+    downsample_nearest,
     interpolate_pair,
     most_similar,
 )
 from ...functional.guided_mixing import AGREEMENTS
 from .. import settings
-from ..member import PixelOutput
+from ..member import PixelOutput, labels_of
 from ..mitrans import MITrans
 from ..mixing_share import mixing_shares
-from ..noise import counter_noise
+from ..noise import counter_noise, draws_of
+from ..padding import content_mask
 from ..second_head import SecondHead, bottleneck_inputs
 from .semi_base import SemiSegmentor
 
@@ -144,7 +146,10 @@ class GuidedMixNet(SemiSegmentor):
         guide = guide.detach() if self.detach_labeled else guide
         decoupled = decouple(mixed, guide[partner], share)  # 4
         losses = self.supervise(0, seen[0], samples)  # 5
-        loss, used = agreement(decoupled, target, self.consistency, self.confident)
+        content = content_mask(data_samples['unlabeled'], weak)
+        if content is not None:
+            content = downsample_nearest(content, target.shape[2:])
+        loss, used = agreement(decoupled, target, self.consistency, self.confident, content)
         losses['student0.loss_mix'] = loss * self.weights['mix']
         losses['student0.confident'] = used
         if self.align is not None:
@@ -153,12 +158,11 @@ class GuidedMixNet(SemiSegmentor):
 
     def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """The student's outputs, for hooks that look at pseudo-labels."""
-        with torch.no_grad():
-            return {'student0': self.look('student0', labeled, weak)[::-1]}
+        return {name: seen[::-1] for name, seen in self.ask(['student0'], labeled, weak).items()}
 
     def _pairs(self, seen: List[PixelOutput], samples: SampleList) -> Tuple[Tensor, Tensor]:
         """Index of each unlabelled image's partner, and the partner's share."""
-        draws = [sample.metainfo['draw'] for sample in samples]
+        draws = draws_of(samples)
         device = seen[0].logits.device
         share = mixing_shares(draws, self.share_limit, self.share_alpha, STREAM)
         share = share.to(device, non_blocking=True)
@@ -168,7 +172,7 @@ class GuidedMixNet(SemiSegmentor):
         if len(seen[0].logits) != len(samples):
             raise ValueError("model.mode='released' pairs labelled and unlabelled images: set "
                              'train_dataloader.sampler.ratio=(1, 1)')
-        keys = counter_noise(draws, 1, STREAM + 1).to(device, non_blocking=True)
+        keys = counter_noise(draws, 1, STREAM + 1, device)
         return keys[:, 0].argsort(), share[:1].expand_as(share)  # one share a step
 
     def _embedding(self, output: PixelOutput) -> Tensor:
@@ -190,8 +194,7 @@ class GuidedMixNet(SemiSegmentor):
 
     def _alignment(self, output: PixelOutput, samples: SampleList) -> Tensor:
         """Which classes a labelled image shows, from its embedding."""
-        label = torch.cat([sample.gt_sem_seg.data for sample in samples])
-        present = classes_present(label, self.num_classes)
-        with torch.autocast(label.device.type, enabled=False):
+        present = classes_present(labels_of(samples), self.num_classes)
+        with torch.autocast(present.device.type, enabled=False):
             guess = self.align(self._embedding(output))
             return F.binary_cross_entropy_with_logits(guess, present) * self.weights['align']

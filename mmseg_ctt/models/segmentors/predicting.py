@@ -83,9 +83,9 @@ class PredictingMembers(BaseSegmentor):
             ``(1, H, W)``.
         """
         if data_samples is None:
-            return [finish(one, SegDataSample()) for one in seg_logits]
+            return [finish(one, SegDataSample()) for one in seg_logits.split(1)]
         return [finish(as_read(one, sample.metainfo, self.align_corners), sample)
-                for one, sample in zip(seg_logits, data_samples)]
+                for one, sample in zip(seg_logits.split(1), data_samples)]
 
     def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
         """Logits ``(B, K, H, W)``; for the ensemble, the log of the mean probability."""

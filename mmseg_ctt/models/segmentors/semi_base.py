@@ -103,6 +103,12 @@ class SemiSegmentor(PredictingMembers):
         group = self.students if name.startswith('student') else self.teachers
         return group[int(name[len('student'):])]
 
+    @property
+    def embedding_width(self) -> int:
+        """Channels of :attr:`PixelOutput.embedding`."""
+        head = self.students[0].decode_head
+        return getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
+
     def train(self, mode: bool = True) -> 'SemiSegmentor':
         """As usual, but teachers keep to ``teacher_mode``."""
         super().train(mode)
@@ -188,6 +194,16 @@ class SemiSegmentor(PredictingMembers):
                 outputs = [self._output(self.member(name), images) for images in passes]
                 found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
         return found
+
+    @torch.no_grad()
+    def ask(self, names: Sequence[str], *batches: Tensor) -> Dict[str, List[PixelOutput]]:
+        """The same without gradient, by name."""
+        return dict(zip(names, self.look_all(names, *batches)))
+
+    @property
+    def teaching_members(self) -> List[str]:
+        """Every member that teaches a student, once."""
+        return sorted({name for sources in self.graph for name in sources})
 
     def _output(self, member: nn.Module, images: Tensor) -> PixelOutput:
         output = forward_member(member, images)

@@ -35,8 +35,9 @@ from .. import settings
 from ..anchor_contrast import AnchorContrast
 from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import Target
-from ..member import PixelOutput
-from ..padding import content_mask
+from ..member import PixelOutput, labels_of
+from ..noise import draws_of
+from ..padding import content_mask, within
 from ..ranks import sum_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
@@ -64,6 +65,7 @@ class STPG(ContrastSwitch, SemiSegmentor):
         contrast (dict, optional): Settings of :class:`AnchorContrast`. Defaults to None.
         strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to None: CutMix
             without changes of colour (released code, which cuts three smaller boxes).
+        test_cfg (dict, optional): ``predict_on`` defaults to the general student (released code).
 
     Raises:
         ValueError: For another number of pairs, a teaching graph without one teacher for each
@@ -77,8 +79,10 @@ class STPG(ContrastSwitch, SemiSegmentor):
                  bank: Optional[dict] = None,
                  contrast: Optional[dict] = None,
                  strong_view: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
                  **kwargs: Any) -> None:
-        super().__init__(segmentor, teaching=teaching, **kwargs)
+        test_cfg = {'predict_on': f'student{GENERAL}', **(test_cfg or {})}
+        super().__init__(segmentor, teaching=teaching, test_cfg=test_cfg, **kwargs)
         if len(self.students) != 2:
             raise ValueError('model.num_pairs must be 2, a general and a professional pair, got '
                              f'{len(self.students)}')
@@ -90,30 +94,29 @@ class STPG(ContrastSwitch, SemiSegmentor):
         self.contrast: Optional[AnchorContrast] = None
         if self.weights['contrast_labeled'] or self.weights['contrast_unlabeled']:
             head = self.students[GENERAL].decode_head
-            width = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
-            self.contrast = AnchorContrast(head.num_classes, width, bank or {}, **(contrast or {}))
+            self.contrast = AnchorContrast(head.num_classes, self.embedding_width, bank or {},
+                                           **{'norm_cfg': head.norm_cfg, **(contrast or {})})
             if kwargs.get('channels_last'):
                 self.contrast.to(memory_format=torch.channels_last)
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
-        label = torch.cat([sample.gt_sem_seg.data for sample in data_samples['labeled']])
+        label = labels_of(data_samples['labeled'])
         guides = self._guides(weak, labeled)  # 1
         pseudo = {name: pseudo_label(output[0].logits, weak.shape[2:], self.align_corners)
                   for name, output in guides.items()}  # 2
         view = self._strong_view(weak, pseudo, data_samples['unlabeled'])  # 3
         seen = [self.look(f'student{i}', labeled, view.image) for i in range(2)]  # 4
         targets = [tuple(map(view.follow, pseudo[source])) for source, in self.graph]
-        content = content_mask(data_samples['unlabeled'], weak)
-        content = None if content is None else view.follow(content)
+        content = content_mask(data_samples['unlabeled'], weak, view)
         losses: Dict[str, Tensor] = {}
         for i, (on_labeled, _) in enumerate(seen):
             losses.update(self.supervise(i, on_labeled, data_samples['labeled']))
         logits = [on_strong.logits for _, on_strong in seen]
         losses.update(self._teach(logits, targets, content))  # 5, 6
         losses.update(self._contrast_losses(
-            seen[GENERAL], label, _within(targets[GENERAL][0], content, 255)))  # 7
+            seen[GENERAL], label, within(targets[GENERAL][0], content, 255)))  # 7
         if self.contrast is not None:
             self.contrast.remember(guides[self._memory_teacher][1], label)  # 8
         return losses
@@ -133,9 +136,8 @@ class STPG(ContrastSwitch, SemiSegmentor):
 
     def _strong_view(self, weak: Tensor, pseudo: Dict[str, Target], samples: SampleList) -> View:
         """One view for both students; ClassMix would cut along the general student's labels."""
-        draws = [sample.metainfo['draw'] for sample in samples]
         label = pseudo[self.graph[GENERAL][0]][0]
-        return self.strong_view(weak, label, draws, self.data_preprocessor,
+        return self.strong_view(weak, label, draws_of(samples), self.data_preprocessor,
                                 num_classes=self.num_classes)
 
     def _teach(self, logits: Sequence[Tensor], targets: Sequence[Target],
@@ -145,8 +147,8 @@ class STPG(ContrastSwitch, SemiSegmentor):
         (general, sure), (label, confidence) = targets
         guess = logits[PROFESSIONAL].detach().argmax(dim=1)
         score = mismatch_score(label, guess, self.num_classes, content, sum_over_ranks)
-        selected = _within(mismatch_selection(label, guess, score), content, False)
-        general = weighted_cross_entropy(logits[GENERAL], general, _within(sure, content, 0))
+        selected = within(mismatch_selection(label, guess, score), content, False)
+        general = weighted_cross_entropy(logits[GENERAL], general, within(sure, content, 0))
         professional = weighted_cross_entropy(logits[PROFESSIONAL], label, confidence * selected)
         return {
             f'student{GENERAL}.loss_general': general * self.weights['general'],
@@ -166,8 +168,3 @@ class STPG(ContrastSwitch, SemiSegmentor):
             terms = dict.fromkeys(('labeled', 'unlabeled'), self.contrast.zero(*outputs))
         return {f'student{GENERAL}.loss_contrast_{key}': term * self.weights[f'contrast_{key}']
                 for key, term in terms.items()}
-
-
-def _within(target: Tensor, content: Optional[Tensor], outside: float) -> Tensor:
-    """A map ``(B, H, W)`` with another value in the padding, if there is any."""
-    return target if content is None else target.masked_fill(~content, outside)

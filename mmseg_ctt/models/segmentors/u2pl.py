@@ -33,9 +33,9 @@ from ...functional import (
     reliable_cross_entropy,
 )
 from .. import settings
-from ..member import PixelOutput
-from ..noise import Draw
-from ..padding import content_mask
+from ..member import PixelOutput, labels_of
+from ..noise import Draw, draws_of
+from ..padding import content_mask, within
 from ..progress import training_progress
 from ..ranks import mean_over_ranks
 from ..unreliable_contrast import Pixels, UnreliableContrast
@@ -102,9 +102,15 @@ class U2PL(SemiSegmentor):
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
         self.strong_view = MODELS.build({**CUT_MIX, **(strong_view or {})})
         head = self.students[0].decode_head
-        width = getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
-        self.unreliable = UnreliableContrast(head.num_classes, width, bank or {},
-                                             **(contrast or {}))
+        self.unreliable = UnreliableContrast(head.num_classes, self.embedding_width, bank or {},
+                                             **{'norm_cfg': head.norm_cfg, **(contrast or {})})
+
+    def train(self, mode: bool = True) -> 'U2PL':
+        """As usual; the teacher's projection, too, keeps to ``teacher_mode``."""
+        super().train(mode)
+        if self.teacher_mode == 'eval':
+            self.unreliable.teacher_projection.eval()  # no dropout; its norm is of the batch
+        return self
 
     def copy_students_to_teachers(self) -> None:
         """As usual, the projection of the contrast too."""
@@ -123,25 +129,22 @@ class U2PL(SemiSegmentor):
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
-        draws = {name: [one.metainfo['draw'] for one in samples]
-                 for name, samples in data_samples.items()}
+        draws = {name: draws_of(samples) for name, samples in data_samples.items()}
         progress = training_progress()
         target, _ = pseudo_label(self._guides(weak, labeled)[TEACHER][0].logits, weak.shape[2:],
                                  self.align_corners)  # 1
         view = self.strong_view(weak, target, draws['unlabeled'], self.data_preprocessor,
                                 num_classes=self.num_classes)  # 2
-        content = content_mask(data_samples['unlabeled'], weak)
-        if content is not None:
-            target = target.masked_fill(~content, IGNORE)
-        target = view.follow(target)
+        target = within(view.follow(target),
+                        content_mask(data_samples['unlabeled'], weak, view), IGNORE)
         seen = self.look('student0', labeled, view.image)  # 3
         shown = self.look(TEACHER, labeled, view.image)
         partition = self._partition(shown[1], target, progress)  # 4
         losses = self.supervise(0, seen[0], data_samples['labeled'])  # 5
         if progress < self.warmup:
             return {**losses, **self._nothing(seen)}
-        truth = torch.cat([one.gt_sem_seg.data for one in data_samples['labeled']])
-        pixels = self.unreliable.pixels(shown, truth, target, partition)
+        pixels = self.unreliable.pixels(shown, labels_of(data_samples['labeled']), target,
+                                        partition)
         self.unreliable.remember(pixels, draws['labeled'] + draws['unlabeled'])  # 6
         return {**losses, **self._teach(seen[1], target, partition),
                 **self._contrast_losses(seen, pixels, draws['unlabeled'])}
