@@ -4,7 +4,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from statistics import median
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -17,10 +17,12 @@ from .networks import networks_of
 from .preparation import bare_model, prepare_config
 from .sections import OTHER, SectionStack, _entering, _wrap
 
-DATA, FORWARDS = 'data', 'forwards'
-SECTIONS = (DATA, 'normalisation', FORWARDS, 'ensemble', 'post-processing', 'metric', 'summary',
+DATA = 'data'
+SECTIONS = (DATA, 'normalisation', 'forwards', 'ensemble', 'post-processing', 'metric', 'summary',
             OTHER)
 PARTS = ('dataloader', 'evaluator', 'cfg')
+TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
+Seconds = Dict[str, float]
 
 
 def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
@@ -28,18 +30,17 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
     """Measure the validation loop of a config and its floor, in turns.
 
     The floor is the ``inference`` of every member on the same images, read and normalised before.
-    Images are read in this process, whatever ``num_workers`` the config has, so that the section
-    ``data`` is all that reading costs.
+    The loop reads them in this process, so that the section ``data`` is all that reading costs.
 
     Args:
         cfg (Config): Of a whole run; training is left out.
         images (int): The first of the validation set, as many or all. Defaults to 16.
-        repeats (int): Timed loops and floors, after one of each. Defaults to 10.
+        repeats (int): Timed floors and loops, after one of each. Defaults to 10.
         checkpoint (str, optional): File of weights. Defaults to None: random ones.
 
     Returns:
-        dict: ``ratio`` without data, ``seconds``, ``cpu_seconds`` (processor time of this process),
-        ``sections`` and what the figures depend on, ready for JSON.
+        dict: ``ratio`` and ``cpu_ratio`` (processor time of this process), both without ``data``,
+        the ``seconds`` they come from, ``sections`` and ``machine``, ready for JSON.
 
     Raises:
         ValueError: If a count is not positive or the config has no validation.
@@ -49,36 +50,32 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner.from_cfg(validation_config(cfg, folder))
         if checkpoint:
-            load_checkpoint(bare_model(runner), checkpoint, map_location='cpu', strict=True)
-        rehearsal = Evaluation(runner, images)
+            load_checkpoint(bare_model(runner), checkpoint, map_location='cpu', strict=False)
+        evaluation = Evaluation(runner, images)
         runner.call_hook('before_run')
-        with rehearsal.attached():
-            times = [rehearsal.time() for _ in range(1 + repeats)][1:]
+        with evaluation.attached():
+            times = [evaluation.time() for _ in range(1 + repeats)][1:]
         runner.call_hook('after_run')
-    return _summary(rehearsal, times)
+    return dict(summarise(times), networks=len(evaluation.networks), repeats=repeats,
+                images=sum(len(batch['data_samples']) for batch in evaluation.batches),
+                data='read in the main process', machine=describe_machine(evaluation.device))
 
 
 def validation_config(cfg: Config, work_dir: str) -> Config:
-    """A copy that validates only, and reads its images in this process.
-
-    Raises:
-        ValueError: If the config has no validation.
-    """
+    """A copy that only validates, without worker processes."""
     absent = [f'val_{part}' for part in PARTS if not cfg.get(f'val_{part}')]
     if absent:
-        raise ValueError(f'the config has no {absent[0]}: there is nothing to measure')
+        raise ValueError(f'the config has no {absent[0]}: there is no evaluation to measure')
     prepared = prepare_config(cfg, work_dir)
-    for part in PARTS:
-        prepared[f'val_{part}'] = cfg[f'val_{part}']
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
-        prepared[key] = None
-    prepared.val_dataloader.update(num_workers=0, persistent_workers=False)
+    prepared.update({key: None for key in TRAINING})
+    prepared.update({f'val_{part}': cfg[f'val_{part}'] for part in PARTS})
+    prepared.val_dataloader = {**cfg.val_dataloader, 'num_workers': 0, 'persistent_workers': False}
     prepared.val_dataloader.pop('prefetch_factor', None)
     return prepared
 
 
 class ProcessorMeter(TimeMeter):
-    """Exclusive processor time of each section, of all threads of this process."""
+    """Exclusive processor time of each section, all threads of this process together."""
 
     def __init__(self) -> None:
         super().__init__(torch.device('cpu'))
@@ -105,26 +102,12 @@ class Reader:
             yield batch
 
 
-class Times(NamedTuple):
-    """Seconds of one loop by section and of one floor, by the clock and of the processor."""
-    loop: Dict[str, float]
-    cpu_loop: Dict[str, float]
-    floor: float
-    cpu_floor: float
-
-
 class Evaluation:
-    """The validation loop of a runner on some images, and its floor.
-
-    Args:
-        runner (Runner): With validation.
-        images (int): That many, from the first.
-    """
+    """The validation loop of a runner on its first ``images`` images, and its floor."""
 
     def __init__(self, runner: Runner, images: int) -> None:
         self.loop, self.model, self.stack = runner.val_loop, bare_model(runner), SectionStack()
-        self.model.eval()
-        self.networks = networks_of(self.model)
+        self.networks = networks_of(self.model.eval())
         self.device = next(self.model.parameters()).device
         self.loop.dataloader = Reader(self.loop.dataloader, images, self.stack)
         self.batches = [self.model.data_preprocessor(batch) for batch in self.loop.dataloader]
@@ -134,7 +117,7 @@ class Evaluation:
         """Wrap what the sections are named after; undone at the end."""
         evaluator = type(self.loop.evaluator)  # the loop copies the object for every member
         places = [('normalisation', self.model.data_preprocessor, 'forward'),
-                  *((FORWARDS, network, 'inference') for network in self.networks),
+                  *(('forwards', network, 'inference') for network in self.networks),
                   ('ensemble', self.model, 'mean_probability'),
                   ('post-processing', self.model, 'postprocess_result'),
                   ('metric', evaluator, 'process'), ('summary', evaluator, 'evaluate')]
@@ -153,37 +136,33 @@ class Evaluation:
                 for network in self.networks:
                     network.inference(batch['inputs'], metas)
 
-    def time(self) -> Times:
-        """One floor and one loop."""
-        clock, processor = TimeMeter(self.device), ProcessorMeter()
-        found: List[Dict[str, float]] = []
+    def time(self) -> List[Seconds]:
+        """Sections of one floor and one loop, each by the clock and of the processor."""
+        clock, processor, found = TimeMeter(self.device), ProcessorMeter(), []
         for action in (self.floor, self.loop.run):
             with self.stack.watched_by(clock), self.stack.watched_by(processor):
                 action()
             found += clock.seconds(), processor.seconds()
-        return Times(*found[2:], *(sum(floor.values()) for floor in found[:2]))
+        return found
 
 
-def _summary(evaluation: Evaluation, times: List[Times]) -> Dict[str, Any]:
-    loops, cpu_loops, floors, cpu_floors = zip(*times)
+def summarise(times: Sequence[Sequence[Seconds]]) -> Dict[str, Any]:
+    """Medians, ratios and every value, of what :meth:`Evaluation.time` gave several times."""
+    floors, cpu_floors, loops, cpu_loops = zip(*times)
     seconds, cpu_seconds = _ratios(loops, floors), _ratios(cpu_loops, cpu_floors)
     sections = {}
-    for name in SECTIONS:
-        if name in loops[0]:
-            own, cpu = (median(loop[name] for loop in column) for column in (loops, cpu_loops))
-            sections[name] = dict(seconds=own, of_floor=own / seconds['floor'], cpu_seconds=cpu,
-                                  cpu_of_floor=cpu / cpu_seconds['floor'])
+    for name in (name for name in SECTIONS if name in loops[0]):
+        own, cpu = (median(loop[name] for loop in column) for column in (loops, cpu_loops))
+        sections[name] = dict(seconds=own, of_floor=own / seconds['floor'], cpu_seconds=cpu,
+                              cpu_of_floor=cpu / cpu_seconds['floor'])
     return dict(ratio=seconds['ratio'], cpu_ratio=cpu_seconds['ratio'], seconds=seconds,
-                cpu_seconds=cpu_seconds, sections=sections,
-                images=sum(len(batch['data_samples']) for batch in evaluation.batches),
-                networks=len(evaluation.networks), repeats=len(times),
-                data='read in the main process', machine=describe_machine(evaluation.device))
+                cpu_seconds=cpu_seconds, sections=sections)
 
 
-def _ratios(loops: Sequence[Dict[str, float]], floors: Sequence[float]) -> Dict[str, Any]:
-    """Medians, their ratios, and every value."""
-    whole, floor = [sum(loop.values()) for loop in loops], median(floors)
+def _ratios(loops: Sequence[Seconds], floors: Sequence[Seconds]) -> Dict[str, Any]:
+    lone, whole = ([sum(one.values()) for one in column] for column in (floors, loops))
     without = [total - loop[DATA] for total, loop in zip(whole, loops)]
+    floor = median(lone)
     return dict(loop=median(without), loop_with_data=median(whole), floor=floor,
                 ratio=median(without) / floor, ratio_with_data=median(whole) / floor,
-                loops=without, loops_with_data=whole, floors=list(floors))
+                loops=without, loops_with_data=whole, floors=lone)

@@ -91,7 +91,7 @@ class CrossContrast(nn.Module):
             unlabeled (Sequence[PixelOutput]): Of each student, on the strong view.
             label (Tensor): ``(B_l, H, W)`` int64 truth.
             target (tuple[Tensor, Tensor]): Label and confidence ``(P, B_u, H, W)`` that teach
-                each student.
+                each student; a confidence of 0 leaves a pixel out, as padding is.
 
         Returns:
             dict[str, Tensor]: ``high`` and ``low``, ``(P,)`` each.
@@ -101,11 +101,12 @@ class CrossContrast(nn.Module):
         size = self._size(labeled[0])
         truth = downsample_nearest(label, size).flatten()
         target = tuple(downsample_nearest(one, size).flatten(1) for one in target)
-        confident = (own if self.confidence == 'student' else target)[1] >= self.threshold
+        real = target[1] > 0  # what is padding has no pseudo-label
+        sure = (own if self.confidence == 'student' else target)[1] >= self.threshold
         filled = self.bank.filled
         return dict(
-            high=self._high(query, truth, target[0], confident, filled),
-            low=self._low(query[:, truth.numel():], own, ~confident, filled))
+            high=self._high(query, truth, target[0], sure & real, filled),
+            low=self._low(query[:, truth.numel():], own, real & ~sure, filled))
 
     def _high(self, query: Tensor, truth: Tensor, target: Tensor, confident: Tensor,
               filled: Tensor) -> Tensor:

@@ -230,7 +230,7 @@ def test_class_without_a_directionally_valid_pixel(precision):
 
     own, peer = output(0.5, 2.0), output(1.0, 1.0)  # the peer is surer at the first pixel alone
     label = torch.full((1, 1, 2), 255)
-    targets = torch.zeros(2, 1, 1, 2, dtype=torch.long), torch.zeros(2, 1, 1, 2)
+    targets = torch.zeros(2, 1, 1, 2, dtype=torch.long), torch.full((2, 1, 1, 2), 0.1)
     terms = contrast([own, peer], [own, peer], label, targets)
     term = {key: value[0] for key, value in terms.items()}
     banks = torch.cat(contrast.bank.features.unbind(), dim=1)

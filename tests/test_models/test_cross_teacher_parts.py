@@ -112,3 +112,40 @@ def test_the_switch_is_in_the_checkpoint():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model(**settings)
+
+
+# ---- padding
+
+
+@pytest.mark.parametrize('width', [32, 20])
+@pytest.mark.parametrize('confidence', ['teacher', 'student'])
+def test_padding_of_unlabelled_images_teaches_nothing(width, confidence, monkeypatch):
+    still = dict(mix=None, jitter_prob=0, blur_prob=0)
+    model = ready_model(confident=0.3, strong_view=still,
+                        contrast=dict(confidence=confidence, threshold=0.5, directional=False))
+    batch, look, seen = toy_batch(), model.look_all, []
+    for one in batch['data_samples']:
+        one.set_metainfo(dict(img_shape=(32, width)))
+    data = model.data_preprocessor(batch, True)
+    for one in data['data_samples']['unlabeled']:  # as if it had been padded
+        one.set_metainfo(dict(img_shape=(32, width)))
+
+    def watched(names, *batches):
+        found = look(names, *batches)
+        if names[0].startswith('student'):
+            seen.extend(outputs[1] for outputs in found)
+            for _, output in found:
+                output.logits.retain_grad()
+                output.embedding.retain_grad()
+        return found
+
+    monkeypatch.setattr(model, 'look_all', watched)
+    losses = model(**data, mode='loss')
+    terms = [value for key, value in losses.items() if 'loss_' in key and 'decode' not in key]
+    assert len(terms) == 6 and all(term > 0 for term in terms)
+    sum(terms).backward()
+    for output in seen:
+        for tensor in (output.logits, output.embedding):
+            assert tensor.grad.any()
+            beyond = tensor.grad[..., 6:]  # stride 4, bilinear weights reach one cell further
+            assert beyond.numel() > 0 and bool(beyond.any()) == (width == 32)

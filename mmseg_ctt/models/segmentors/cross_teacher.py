@@ -16,7 +16,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teachers follow the students in :class:`TeacherEMAHook`, after each optimiser step;
 :class:`QueueWarmupHook` switches the contrast on once the queues are full.
 """
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -29,10 +29,12 @@ from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import CrossContrast, Target
 from ..member import PixelOutput, labels_of
 from ..noise import draws_of
+from ..padding import content_mask, within
 from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
 
+IGNORE = 255
 WEIGHTS = dict(sup=1.0, ct=1.0, hc=0.1, lc=0.1)
 
 
@@ -81,7 +83,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = labels_of(data_samples['labeled'])
         guides = self._guides(weak, labeled)  # 1
-        pseudo = self._pseudo_labels(guides, weak.shape[2:])  # 2
+        pseudo = self._pseudo_labels(guides, weak, data_samples['unlabeled'])  # 2
         views = self._strong_views(weak, pseudo, data_samples['unlabeled'])  # 3
         seen = self._students_look(labeled, views)  # 4
         strong = [outputs[1] for outputs in seen]
@@ -100,13 +102,16 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         batches = (weak, labeled) if fills_bank else (weak, )
         return self.ask(self.teaching_members, *batches)
 
-    def _pseudo_labels(self, guides: Dict[str, List[PixelOutput]],
-                       size: Tuple[int, int]) -> Dict[str, Target]:
-        """Label and confidence ``(B_u, H, W)`` by teaching member."""
+    def _pseudo_labels(self, guides: Dict[str, List[PixelOutput]], weak: Tensor,
+                       samples: SampleList) -> Dict[str, Target]:
+        """Label and confidence ``(B_u, H, W)`` by teaching member; 255 and 0 in the padding."""
         label, confidence = pseudo_label(
-            torch.cat([outputs[0].logits for outputs in guides.values()]), size,
+            torch.cat([outputs[0].logits for outputs in guides.values()]), weak.shape[2:],
             self.align_corners)
-        return dict(zip(guides, zip(label.chunk(len(guides)), confidence.chunk(len(guides)))))
+        content = content_mask(samples, weak)
+        parts = zip(label.chunk(len(guides)), confidence.chunk(len(guides)))
+        return {name: (within(one, content, IGNORE), within(sure, content, 0))
+                for name, (one, sure) in zip(guides, parts)}
 
     def _strong_views(self, weak: Tensor, pseudo: Dict[str, Target],
                       samples: SampleList) -> List[View]:
