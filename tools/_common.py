@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Callable, Optional
+from urllib.error import URLError
 
 # The package next to this folder is found without an installation, from any working directory.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -46,6 +47,12 @@ def one_line(error: Exception) -> str:
     if unknown:
         return f'{unknown[1]}: correct the name, or import its module with custom_imports'
     message = str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return (f'{message}: activate the environment first (source tools/setup_env.sh), or '
+                'install what docs/guide/install.md names')
+    if isinstance(error, URLError):
+        return (f'a download failed ({error.reason}), its address and place are in the line above: '
+                'put the file there by hand, or see "Starting weights" in docs/guide/training.md')
     if 'Traceback (most recent call last)' in message:
         # A worker process sends "Caught X in DataLoader worker ...", the traceback, "X: message".
         message = re.split(r'^\w[\w.]*(?:Error|Exception): ', message, flags=re.MULTILINE)[-1]

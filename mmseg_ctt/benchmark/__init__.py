@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a training step costs, and what its parts cost beside the published forms.
+"""What a training step costs, its parts beside the published forms, and an evaluation.
 
-Nothing here is imported by a training run; the tools ``benchmark_step.py`` and
-``benchmark_parts.py`` are its users.
+Nothing here is imported by a training run; the tools ``benchmark_step.py``, ``benchmark_parts.py``
+and ``benchmark_evaluation.py`` are its users.
 """

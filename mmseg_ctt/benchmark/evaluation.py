@@ -4,11 +4,11 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from statistics import median
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, autocast, load_checkpoint
+from mmengine.runner import Runner, autocast
 from torch.utils.data import DataLoader
 
 from .machine import describe_machine
@@ -20,14 +20,13 @@ from .sections import OTHER, SectionStack, _entering, _wrap
 DATA = 'data'
 SECTIONS = (DATA, 'normalisation', 'forwards', 'ensemble', 'post-processing', 'metric', 'summary',
             OTHER)
-PARTS = ('dataloader', 'evaluator', 'cfg')
 TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
+VALIDATION = ('val_dataloader', 'val_evaluator', 'val_cfg')
 Seconds = Dict[str, float]
 
 
-def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
-                         checkpoint: Optional[str] = None) -> Dict[str, Any]:
-    """Measure the validation loop of a config and its floor, in turns.
+def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10) -> Dict[str, Any]:
+    """Measure the validation loop of a config and its floor, in turns, with random weights.
 
     The floor is the ``inference`` of every member on the same images, read and normalised before.
     The loop reads them in this process, so that the section ``data`` is all that reading costs.
@@ -36,11 +35,9 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
         cfg (Config): Of a whole run; training is left out.
         images (int): The first of the validation set, as many or all. Defaults to 16.
         repeats (int): Timed floors and loops, after one of each. Defaults to 10.
-        checkpoint (str, optional): File of weights. Defaults to None: random ones.
 
     Returns:
-        dict: ``ratio`` and ``cpu_ratio`` (processor time of this process), both without ``data``,
-        the ``seconds`` they come from, ``sections`` and ``machine``, ready for JSON.
+        dict: ``ratio`` and ``cpu_ratio``, both without ``data``, and what they come from, for JSON.
 
     Raises:
         ValueError: If a count is not positive or the config has no validation.
@@ -49,8 +46,6 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
         raise ValueError(f'images={images} and repeats={repeats} must be positive')
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner.from_cfg(validation_config(cfg, folder))
-        if checkpoint:
-            load_checkpoint(bare_model(runner), checkpoint, map_location='cpu', strict=False)
         evaluation = Evaluation(runner, images)
         runner.call_hook('before_run')
         with evaluation.attached():
@@ -63,12 +58,11 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10,
 
 def validation_config(cfg: Config, work_dir: str) -> Config:
     """A copy that only validates, without worker processes."""
-    absent = [f'val_{part}' for part in PARTS if not cfg.get(f'val_{part}')]
+    absent = [key for key in VALIDATION if not cfg.get(key)]
     if absent:
         raise ValueError(f'the config has no {absent[0]}: there is no evaluation to measure')
     prepared = prepare_config(cfg, work_dir)
-    prepared.update({key: None for key in TRAINING})
-    prepared.update({f'val_{part}': cfg[f'val_{part}'] for part in PARTS})
+    prepared.update({**dict.fromkeys(TRAINING), **{key: cfg[key] for key in VALIDATION}})
     prepared.val_dataloader = {**cfg.val_dataloader, 'num_workers': 0, 'persistent_workers': False}
     prepared.val_dataloader.pop('prefetch_factor', None)
     return prepared
@@ -89,14 +83,14 @@ class Reader:
 
     def __init__(self, loader: DataLoader, images: int, stack: SectionStack) -> None:
         self.loader, self.dataset, self.stack = loader, loader.dataset, stack
-        self.batches = min(len(loader), -(-images // loader.batch_size))
+        self.length = min(len(loader), -(-images // loader.batch_size))
 
     def __len__(self) -> int:
-        return self.batches
+        return self.length
 
     def __iter__(self) -> Iterator[Any]:
         batches = iter(self.loader)
-        for _ in range(self.batches):
+        for _ in range(self.length):
             with self.stack.inside(DATA):
                 batch = next(batches)
             yield batch
@@ -153,16 +147,14 @@ def summarise(times: Sequence[Sequence[Seconds]]) -> Dict[str, Any]:
     sections = {}
     for name in (name for name in SECTIONS if name in loops[0]):
         own, cpu = (median(loop[name] for loop in column) for column in (loops, cpu_loops))
-        sections[name] = dict(seconds=own, of_floor=own / seconds['floor'], cpu_seconds=cpu,
-                              cpu_of_floor=cpu / cpu_seconds['floor'])
+        sections[name] = dict(seconds=own, cpu_seconds=cpu, cpu_of_floor=cpu / cpu_seconds['floor'])
     return dict(ratio=seconds['ratio'], cpu_ratio=cpu_seconds['ratio'], seconds=seconds,
                 cpu_seconds=cpu_seconds, sections=sections)
 
 
 def _ratios(loops: Sequence[Seconds], floors: Sequence[Seconds]) -> Dict[str, Any]:
-    lone, whole = ([sum(one.values()) for one in column] for column in (floors, loops))
-    without = [total - loop[DATA] for total, loop in zip(whole, loops)]
-    floor = median(lone)
+    alone, whole = ([sum(one.values()) for one in column] for column in (floors, loops))
+    without, floor = [total - one[DATA] for total, one in zip(whole, loops)], median(alone)
     return dict(loop=median(without), loop_with_data=median(whole), floor=floor,
                 ratio=median(without) / floor, ratio_with_data=median(whole) / floor,
-                loops=without, loops_with_data=whole, floors=lone)
+                loops=without, loops_with_data=whole, floors=alone)

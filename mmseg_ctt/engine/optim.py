@@ -1,9 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
+import logging
+from contextlib import contextmanager
 from inspect import signature
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, Iterator, List, Union
 
 import torch
 import torch.nn as nn
+from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.utils import digit_version
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
@@ -33,7 +36,12 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.paramwise_cfg = {'bypass_duplicate': False, **(self.paramwise_cfg or {})}
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
             self.optimizer_cfg.setdefault('fused', True)
-        return super().__call__(model)
+        with _one_line_per_group() as logger:
+            wrapper = super().__call__(model)
+        for group in wrapper.optimizer.param_groups:
+            logger.info('optimiser: %d parameters with lr=%g, weight_decay=%g',
+                        len(group['params']), group['lr'], group.get('weight_decay', 0))
+        return wrapper
 
     def add_params(self, params: List[dict], module: nn.Module, prefix: str = '',
                    **kwargs: Any) -> None:
@@ -43,6 +51,21 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix == '':
             params[:] = _merged(params)
+
+
+@contextmanager
+def _one_line_per_group() -> Iterator[MMLogger]:
+    """Hold back mmengine's three lines for every single parameter."""
+    logger = MMLogger.get_current_instance()
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith('paramwise_options')
+
+    logger.addFilter(is_news)
+    try:
+        yield logger
+    finally:
+        logger.removeFilter(is_news)
 
 
 def _merged(groups: List[dict]) -> List[dict]:

@@ -1,9 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """From logits at the size of the network's input to a label map of the image as it was read.
 
-The values are those of mmseg's ``BaseSegmentor.postprocess_result``. Labels come from ``max``,
-which finds what ``argmax`` finds, on a CPU in a tenth of the time where the logits of a pixel do not
-lie side by side. Logits that have the size of the image are not resized.
+The values are those of mmseg's ``BaseSegmentor.postprocess_result``. Labels come from ``max``:
+where the logits of a pixel do not lie side by side, it takes a CPU a tenth of the time of
+``argmax``. Logits that have the size of the image are not resized.
 """
 from typing import Mapping
 

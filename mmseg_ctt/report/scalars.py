@@ -73,7 +73,9 @@ def _read_points(folder: Path) -> Tuple[Points, int]:
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged += bool(line.strip())
             continue
+        # a validation writes its own `time` at the step of the training's
+        passed = ('iter', ) if 'iter' in row else ('time', 'data_time')
         for key, value in row.items():
-            if key != 'iter' and isinstance(value, (int, float)):
+            if key not in passed and isinstance(value, (int, float)):
                 points.setdefault(key, {})[step] = float(value)
     return points, damaged

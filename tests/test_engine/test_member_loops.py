@@ -6,8 +6,10 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import TRANSFORMS
 from PIL import Image
-from toy import toy_segmentor
+from toy import toy_batch, toy_segmentor
 from toy_data import LABELED, toy_config, toy_ctt
 
 MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
@@ -58,6 +60,24 @@ def alone(runner, name):
     return evaluator.evaluate(len(LABELED))
 
 
+def by_stock(runner, name):
+    """Metrics of one member: mmseg's prediction, mmseg's metric, no code of this package."""
+    model, evaluator = runner.model, copy.deepcopy(runner.test_loop.evaluator)
+    for batch in runner.test_loop.dataloader:
+        data = model.data_preprocessor(batch, False)
+        inputs, samples = data['inputs'], data['data_samples']
+        with torch.no_grad():
+            if name == 'ensemble':
+                metas = [sample.metainfo for sample in samples]
+                mean = sum(teacher.inference(inputs, metas).softmax(dim=1)
+                           for teacher in model.teachers) / len(model.teachers)
+                samples = BaseSegmentor.postprocess_result(model.teachers[0], mean.log(), samples)
+            else:
+                samples = model.member(name).predict(inputs, samples)
+        evaluator.process(samples, batch)
+    return evaluator.evaluate(len(LABELED))
+
+
 @pytest.mark.parametrize('stage', ['val', 'test'])
 def test_keys(root, tmp_path, stage):
     runner = build(root, tmp_path, model=toy_ctt(test_cfg=dict(predict_on='student1')))
@@ -80,6 +100,38 @@ def test_equal_to_separate_evaluation(root, tmp_path):
     for member in MEMBERS:
         expected = alone(runner, member)
         assert {key: metrics[f'{member}/{key}'] for key in expected} == expected
+
+
+@pytest.mark.parametrize('channels_last, batch_size', [(False, 1), (True, 1), (True, 3)])
+def test_equal_to_stock_mmseg(root, tmp_path, channels_last, batch_size):
+    """Images are resized for the network, so that predictions are resized too."""
+    runner = build(root, tmp_path, model=toy_ctt(channels_last=channels_last))
+    dataset = runner.test_loop.dataloader.dataset
+    dataset.pipeline.transforms.insert(1, TRANSFORMS.build(dict(type='Resize', scale=(40, 24))))
+    loader = runner.cfg.test_dataloader
+    runner.test_loop.dataloader = runner.build_dataloader(
+        dict(loader, dataset=dataset, batch_size=batch_size))
+    metrics = run(runner, 'test')
+    for member in MEMBERS:
+        expected = by_stock(runner, member)
+        assert {key: metrics[f'{member}/{key}'] for key in expected} == expected
+    assert len({metrics[f'{member}/aAcc'] for member in MEMBERS}) > 1
+
+
+def test_members_are_predicted_one_after_the_other(root, tmp_path, monkeypatch):
+    """Their maps, at the size of the image as it was read, need not all fit into memory."""
+    model = build(root, tmp_path).model
+    calls = []
+    for name in MEMBERS[:-1]:
+        inference = model.member(name).inference
+        monkeypatch.setattr(model.member(name), 'inference', lambda *arguments, name=name,
+                            inference=inference: calls.append(name) or inference(*arguments))
+    data = model.data_preprocessor(toy_batch(labeled=2, unlabeled=0), False)
+    each = model.predict_each(data['inputs'], data['data_samples'])
+    for i, member in enumerate(MEMBERS):
+        name, samples = next(each)
+        assert name == member and len(samples) == 2
+        assert calls == list(MEMBERS[:-1][:i + 1])
 
 
 def test_each_image_is_loaded_once(root, tmp_path):

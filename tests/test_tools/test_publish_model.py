@@ -83,3 +83,10 @@ def test_interrupted_writing_leaves_no_model(tool, tmp_path, monkeypatch):
     with pytest.raises(OSError, match='no space left'):
         published(tool, source, tmp_path / 'zoo')
     assert os.listdir(tmp_path / 'zoo') == []
+
+
+def test_folders_in_the_config_are_left_out(tool, tmp_path):
+    text = """a = dict(data_root='/home/me/mine', x="C:\\\\data\\\\own", img='images/a', url='https://a/b')"""
+    made = published(tool, checkpoint(tmp_path / 'iter_1.pth', cfg=text), tmp_path / 'zoo')
+    assert torch.load(made)['meta']['cfg'] == (
+        """a = dict(data_root='mine', x="own", img='images/a', url='https://a/b')""")

@@ -5,8 +5,8 @@ python tools/analysis_tools/benchmark_evaluation.py CONFIG [--images N] [--repea
 
 Runs the validation loop of the config, with its metrics, and its floor in turns: the same networks
 on the same images, read and normalised before. Images are read in this process, not by workers, and
-the ratio is given with and without that. Weights are random unless --checkpoint is given. Writes
-evaluation.json (`ratio` and `cpu_ratio`, both without reading, at its top) into DIR.
+the ratio is given with and without that. Weights are random. Writes evaluation.json (`ratio` and
+`cpu_ratio`, both without reading, at its top) into DIR.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run  # noqa: E402
 
 FEWEST = 10  # repeats that a median is taken of
 
@@ -26,7 +26,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--images', type=int, default=16, help='the first of the validation set')
     parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
-    parser.add_argument('--checkpoint', help='weights of a run of the config; default: random')
     parser.add_argument('--out', help='folder for evaluation.json')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -52,12 +51,10 @@ def main() -> None:
     if args.repeats < FEWEST:
         raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
     cfg = read_config(args.config, args.cfg_options)
-    if args.checkpoint:
-        check_file(args.checkpoint, 'checkpoint')
     from mmseg_ctt.benchmark.evaluation import benchmark_evaluation
-    result = benchmark_evaluation(cfg, args.images, args.repeats, args.checkpoint)
+    result = benchmark_evaluation(cfg, args.images, args.repeats)
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]),
-                  weights=args.checkpoint or 'random')
+                  weights='random')
     print_result(result)
     if args.out:
         out = Path(args.out)

@@ -204,10 +204,14 @@ def sequence_command(args: argparse.Namespace) -> None:
 def masks_command(args: argparse.Namespace) -> None:
     """Label the images with a mask, leave the others without."""
     images = find_files(args.img_dir)
-    masked = [stem for stem in find_files(args.ann_dir, ['.png']) if stem in images]
+    masks = find_files(args.ann_dir, ['.png'])
+    masked = [stem for stem in masks if stem in images]
+    strays = [stem for stem in masks if stem not in images]
+    note = (f'{len(strays)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
+            f'{strays[0]}.png: a mask has the name of its image' if strays else '')
     if args.val < 0 or len(masked) <= args.val:
-        raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in '
-                         f'{args.img_dir}: too few for --val {args.val}')
+        raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
+                         f'too few for --val {args.val}' + (f'; {note}' if note else ''))
     ranked = [masked[i] for i in random_ranking(len(masked), 0)]
     labeled = sorted(ranked[args.val:])
     unlabeled = sorted(set(images) - set(masked))
@@ -215,6 +219,8 @@ def masks_command(args: argparse.Namespace) -> None:
     Path(args.out, 'val.txt').write_text(''.join(f'{stem}\n' for stem in sorted(ranked[:args.val])))
     report(dict(folder=args.out, num_labeled=len(labeled),
                 num_unlabeled=len(unlabeled), missing=[]))
+    print(f'{Path(args.out, "val.txt")}: {args.val} for validation'
+          + (f'\nwarning: {note}' if note else ''))
 
 
 def import_command(args: argparse.Namespace) -> None:

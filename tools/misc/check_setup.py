@@ -63,10 +63,10 @@ def check(setup: Setup) -> Iterator[Row]:
 
 def main() -> None:
     args = parse_args()
+    warnings.simplefilter('ignore')
+    logging.disable(logging.INFO)  # before the first message: mmengine's logger remembers its level
     cfg = load_config(args)
     from mmengine.registry import init_default_scope
-    warnings.simplefilter('ignore')
-    logging.disable(logging.INFO)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     rows = []
     for row in check(Setup(cfg, args)):

@@ -21,6 +21,8 @@ from _common import described, run  # noqa: E402
 DATE = '%Y%m%d_%H%M%S'
 # Names that mmengine gives to the files of any run.
 COMMON = re.compile(r'(iter|epoch)_\d+$|best_|latest$|last$|averaged')
+# A quoted absolute path in the text of a config: folders, and the last part of it.
+ABSOLUTE = re.compile(r"""(['"])(?:/|~|[A-Za-z]:[\\/])(?:[^'"\n]*[\\/])?([^'"\n\\/]*)\1""")
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,6 +57,8 @@ def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
     from mmseg_ctt.engine.checkpoint import write_whole
     from mmseg_ctt.export import checkpoint_bytes, inference_part, read_checkpoint
     checkpoint = inference_part(read_checkpoint(path))
+    if isinstance(checkpoint['meta'].get('cfg'), str):
+        checkpoint['meta']['cfg'] = ABSOLUTE.sub(r'\1\2\1', checkpoint['meta']['cfg'])
     name = name or model_name(path, checkpoint['meta'])
     if name != Path(name).name:
         raise ValueError(f'--name {name} must be a plain name, not a path')
