@@ -3,14 +3,12 @@
 
 Largest errors are properties of the tests: ``pytest -o junit_family=xunit1 --junit-xml FILE``.
 """
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import PolyLR
+from oracles import close_to_largest, read_case
 from reference import contrast as slow_contrast
 from reference import cross_entropy as slow_cross_entropy
 from reference import mixing as slow_mixing
@@ -39,25 +37,8 @@ def cases(fixture):
     return pytest.mark.parametrize('case', CASES[fixture])
 
 
-def load(shared_dir: Path, fixture: str, case: str) -> SimpleNamespace:
-    """Arrays of one case as tensors, scalars as Python numbers."""
-    with np.load(shared_dir / 'oracles' / 'ctt' / f'{fixture}.npz') as file:
-        assert sorted(file['cases']) == sorted(CASES[fixture])
-        arrays = {key.split('__', 1)[1]: file[key] for key in file.files
-                  if key.startswith(f'{case}__')}
-    return SimpleNamespace(**{
-        key: array.item() if array.ndim == 0 else torch.from_numpy(array)
-        if array.dtype.kind in 'biuf' else array.tolist() for key, array in arrays.items()})
-
-
-def close_to_largest(got, want, tolerance):
-    """Error over the largest absolute entry, after a check that it is within tolerance."""
-    want = torch.as_tensor(want, dtype=torch.float64)
-    largest = want.abs().max().item()
-    assert largest > 0
-    error = (torch.as_tensor(got).detach().double() - want).abs().max().item() / largest
-    assert error <= tolerance
-    return error
+def load(shared_dir, fixture, case):
+    return read_case(shared_dir / 'oracles' / 'ctt' / f'{fixture}.npz', case, CASES[fixture])
 
 
 def rows(feature):

@@ -1,11 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Values that the released code of AEL gives on stored inputs (``oracles/ael``)."""
-from pathlib import Path
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 import torch
+from oracles import close_to_largest, read_case
 from reference import ael as slow
 
 from mmseg_ctt import functional
@@ -21,24 +18,8 @@ def cases(fixture):
     return pytest.mark.parametrize('case', CASES[fixture])
 
 
-def load(shared_dir: Path, fixture: str, case: str) -> SimpleNamespace:
-    """Arrays of one case as tensors, scalars as Python numbers."""
-    with np.load(shared_dir / 'oracles' / 'ael' / f'{fixture}.npz') as file:
-        assert sorted(file['cases']) == sorted(CASES[fixture])
-        arrays = {key.split('__', 1)[1]: file[key] for key in file.files
-                  if key.startswith(f'{case}__')}
-    return SimpleNamespace(**{key: array.item() if array.ndim == 0 else torch.from_numpy(array)
-                              for key, array in arrays.items()})
-
-
-def close_to_largest(got, want, tolerance):
-    """Error over the largest absolute entry, after a check that it is within tolerance."""
-    want = torch.as_tensor(want, dtype=torch.float64)
-    largest = want.abs().max().item()
-    assert largest > 0
-    error = (torch.as_tensor(got).detach().double() - want).abs().max().item() / largest
-    assert error <= tolerance
-    return error
+def load(shared_dir, fixture, case):
+    return read_case(shared_dir / 'oracles' / 'ael' / f'{fixture}.npz', case, CASES[fixture])
 
 
 def check_loss(data, keep, record_property):
