@@ -14,6 +14,7 @@ from toy import toy_segmentor
 from toy_data import CLASSES, CROP, toy_config, write_toy_data
 
 from mmseg_ctt.experiments import evaluate, runs
+from mmseg_ctt.experiments.files import locked
 from mmseg_ctt.experiments.processes import ChildFailed
 from mmseg_ctt.experiments.results import END, read_rows
 
@@ -174,6 +175,12 @@ def alive(folder):
     return found.stdout.split()
 
 
+def unlocked(folder):
+    """A killed process lets go of its files a little after it has lost its command line."""
+    with locked(folder / '.lock', wait=False) as lock:
+        return lock is not None
+
+
 def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
@@ -223,7 +230,7 @@ def test_killed_and_resumed(slow, tool, call, capsys):
     assert 'ctt toy seed 0: running' in capsys.readouterr().out
     for child in alive(folder):
         os.kill(int(child), signal.SIGKILL)
-    wait_for(lambda: not alive(folder))
+    wait_for(lambda: not alive(folder) and unlocked(folder))
     assert not Path('results.csv').exists()
     assert call('--dry-run')[0] == 0
     assert 'ctt toy seed 0: interrupted after iter_2' in capsys.readouterr().out
