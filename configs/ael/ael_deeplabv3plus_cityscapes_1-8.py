@@ -10,19 +10,15 @@
 # batch_size only). Published for 1/8 (as quoted by U2PL, at 769x769): 75.55 mIoU.
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/ael/ael_deeplabv3plus_cityscapes_1-8.py
-_base_ = [
-    '../_base_/models/deeplabv3plus_r101-d8.py', '../_base_/datasets/cityscapes.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
-]
+_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
 model = dict(
     _delete_=True,
     type='AEL',
     segmentor=_base_.model,
-    data_preprocessor=dict(size=(256, 512)),
     teacher_mode='train',
     strong_view=dict(jitter_prob=0, blur_prob=0))
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
-    optimizer=dict(lr=0.01, weight_decay=1e-4),
+    optimizer=dict(weight_decay=1e-4),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.)}))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

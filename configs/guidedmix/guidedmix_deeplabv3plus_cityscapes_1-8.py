@@ -7,17 +7,12 @@
 # 2 labelled and 2 unlabelled crops of 256x512 on one GPU; with n GPUs divide batch_size by n.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/guidedmix/guidedmix_deeplabv3plus_cityscapes_1-8.py
-_base_ = [
-    '../_base_/models/deeplabv3plus_r101-d8.py', '../_base_/datasets/cityscapes.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
-]
+_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
 model = dict(
     _delete_=True,
     type='GuidedMixNet',
     mode='released',
     share_limit=0.4,
-    segmentor=_base_.model,
-    data_preprocessor=dict(size=(256, 512)))
+    segmentor=_base_.model)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-optim_wrapper = dict(optimizer=dict(lr=0.01))
 custom_hooks = [dict(type='TeacherEMAHook')]

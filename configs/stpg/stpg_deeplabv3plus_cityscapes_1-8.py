@@ -12,20 +12,16 @@
 # batch_size is not to be divided further.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_cityscapes_1-8.py
-_base_ = [
-    '../_base_/models/deeplabv3plus_r101-d8.py', '../_base_/datasets/cityscapes.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
-]
+_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
 model = dict(
     _delete_=True,
     type='STPG',
     segmentor=_base_.model,
-    data_preprocessor=dict(size=(256, 512)),
     teacher_mode='train',
     joint_forward=False,
     test_cfg=dict(predict_on='student0'))
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-optim_wrapper = dict(optimizer=dict(lr=0.01, weight_decay=1e-4))
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(type='QueueWarmupHook', start_iter=13010, when_full=False),

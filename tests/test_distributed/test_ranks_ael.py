@@ -2,8 +2,7 @@
 """AEL on two ranks: its bank and losses against one process, and a whole run."""
 import pytest
 import torch
-from mmengine.hooks import Hook
-from ranks import Counted, on_ranks, rank_runner
+from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_segmentor
 from toy_data import write_toy_data
 
@@ -74,21 +73,6 @@ def test_loss_is_that_of_one_process(case, sample_by):
     assert alone > 0
 
 
-class Watch(Hook):
-    """Notes losses' keys, collectives and state of each iteration."""
-    priority = 'LOWEST'
-
-    def __init__(self, counted):
-        self.counted, self.notes = counted, []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.counted.calls.clear()
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        state = {name: value.clone() for name, value in runner.model.module.state_dict().items()}
-        self.notes.append((sorted(outputs), dict(self.counted.calls), state))
-
-
 def test_a_run(tmp_path):
     root = write_toy_data(tmp_path / 'data')
 
@@ -102,7 +86,7 @@ def test_a_run(tmp_path):
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()
-        return watch.notes
+        return list(zip(watch.keys, watch.calls, watch.states))
 
     first, second = on_ranks(body)
     assert len(first) == 3

@@ -2,25 +2,9 @@
 """GuidedMix-Net on two ranks: the same weights on both, and nothing said but gradients."""
 import pytest
 import torch
-from mmengine.hooks import Hook
-from ranks import Counted, on_ranks, rank_runner
+from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_segmentor
 from toy_data import write_toy_data
-
-
-class Watch(Hook):
-    """Notes losses' keys, collectives and state of each iteration."""
-    priority = 'LOWEST'
-
-    def __init__(self, counted):
-        self.counted, self.notes = counted, []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.counted.calls.clear()
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        state = {name: value.clone() for name, value in runner.model.module.state_dict().items()}
-        self.notes.append((sorted(outputs), dict(self.counted.calls), state))
 
 
 @pytest.mark.parametrize('mode', ['paper', 'released'])
@@ -40,7 +24,7 @@ def test_a_run(tmp_path, mode):
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()
-        return watch.notes
+        return list(zip(watch.keys, watch.calls, watch.states))
 
     first, second = on_ranks(body)
     assert len(first) == 3

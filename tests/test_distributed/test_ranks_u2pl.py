@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.hooks import Hook
-from ranks import Counted, on_ranks, rank_runner
+from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_model, toy_segmentor
 from toy_data import write_toy_data
 
@@ -109,23 +108,6 @@ def test_reliable_pixels_are_those_of_one_process():
     both = EntropyPartition(*map(torch.cat, zip(*(rank[2] for rank in ranks))))
     assert torch.equal(both.high, partition.high) and torch.equal(both.low, partition.low)
     assert both.high[:2].sum() != both.high[2:].sum()
-
-
-class Watch(Hook):
-    """Keys, collectives and state of every iteration."""
-    priority = 'LOWEST'
-
-    def __init__(self, counted):
-        self.counted, self.keys, self.calls, self.states = counted, [], [], []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.counted.calls.clear()
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.calls.append(dict(self.counted.calls))
-        self.keys.append(sorted(outputs))
-        self.states.append({name: value.clone()
-                            for name, value in runner.model.module.state_dict().items()})
 
 
 def test_a_run(tmp_path: Path):

@@ -271,3 +271,17 @@ def test_predicts_by_its_teacher():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model('U2PL', **settings)
+
+
+def test_without_contrast_there_are_no_queues():
+    model = toy_model('U2PL', loss_weights=dict(contrast=0))
+    assert model.unreliable is None
+    assert not any('unreliable' in name for name in model.state_dict())
+    model.copy_students_to_teachers()
+    assert len(model.ema_pairs(False)['average'][0]) == len(list(model.teachers.parameters()))
+    losses = losses_of(model, toy_batch())
+    assert losses['student0.loss_unsup'] > 0 and 'student0.loss_contrast' not in losses
+    model.parse_losses(losses)[0].backward()
+    assert all(one.grad is not None for one in model.students.parameters())
+    model.warmup = 0.5
+    assert losses_of(model, toy_batch()).keys() == losses.keys()

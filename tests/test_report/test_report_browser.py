@@ -17,7 +17,8 @@ OUTSIDE = """[...document.querySelectorAll("h1, h2, h3, h4, p, section, img, .pl
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
     if find_chromium() is None:
-        pytest.skip('no chromium on the PATH: apt-get install chromium')
+        pytest.skip('what a browser shows can be seen in one only, and there is no Chromium; '
+                    'tools/run_tests.sh installs it as root, else: apt-get install chromium')
     browser = Browser(tmp_path_factory.mktemp('profile'))
     yield browser
     browser.close()

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
+from abc import abstractmethod
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -162,6 +163,7 @@ class SemiSegmentor(PredictingMembers):
 
     # ---- what a method's step is made of
 
+    @abstractmethod
     def loss(self, inputs: Dict[str, Tensor],
              data_samples: Dict[str, SampleList]) -> Dict[str, Tensor]:
         """Losses of one step; every method's own.
@@ -175,7 +177,6 @@ class SemiSegmentor(PredictingMembers):
         Returns:
             dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
         """
-        raise NotImplementedError(f'{type(self).__name__} is no method: it has no loss')
 
     def look(self, name: str, *batches: Tensor) -> List[PixelOutput]:
         """Output of one member for several batches of images, one output each.

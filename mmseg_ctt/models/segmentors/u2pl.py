@@ -58,7 +58,8 @@ class U2PL(SemiSegmentor):
     Args:
         segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
         loss_weights (dict, optional): ``sup``, ``unsup``, ``contrast``. Defaults to 1, 1, 1; the
-            released code divides its contrast by the number of GPUs.
+            released code divides its contrast by the number of GPUs. Without contrast (0) there are
+            no queues and no projections.
         drop_percent (float): ``alpha_0``, percent of unreliable pixels at the beginning; none
             are at the end. Defaults to 20 (paper).
         warmup (float): Share of the run in which the student learns from labels alone. Defaults
@@ -102,25 +103,31 @@ class U2PL(SemiSegmentor):
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
         self.strong_view = MODELS.build({**CUT_MIX, **(strong_view or {})})
         head = self.students[0].decode_head
-        self.unreliable = UnreliableContrast(head.num_classes, self.embedding_width, bank or {},
-                                             **{'norm_cfg': head.norm_cfg, **(contrast or {})})
+        self.unreliable: Optional[UnreliableContrast] = None
+        if self.weights['contrast']:
+            self.unreliable = UnreliableContrast(
+                head.num_classes, self.embedding_width, bank or {},
+                **{'norm_cfg': head.norm_cfg, **(contrast or {})})
 
     def train(self, mode: bool = True) -> 'U2PL':
         """As usual; the teacher's projection, too, keeps to ``teacher_mode``."""
         super().train(mode)
-        if self.teacher_mode == 'eval':
+        if self.teacher_mode == 'eval' and self.unreliable is not None:
             self.unreliable.teacher_projection.eval()  # no dropout; its norm is of the batch
         return self
 
     def copy_students_to_teachers(self) -> None:
         """As usual, the projection of the contrast too."""
         super().copy_students_to_teachers()
-        state = self.unreliable.projection.state_dict()
-        self.unreliable.teacher_projection.load_state_dict(state)
+        if self.unreliable is not None:
+            state = self.unreliable.projection.state_dict()
+            self.unreliable.teacher_projection.load_state_dict(state)
 
     def ema_pairs(self, buffers: bool) -> Dict[str, tuple]:
         """As usual, the projection of the contrast too."""
         pairs = super().ema_pairs(buffers)
+        if self.unreliable is None:
+            return pairs
         old, new = pairs['average']
         old.extend(self.unreliable.teacher_projection.parameters())
         new.extend(one.detach() for one in self.unreliable.projection.parameters())
@@ -143,11 +150,13 @@ class U2PL(SemiSegmentor):
         losses = self.supervise(0, seen[0], data_samples['labeled'])  # 5
         if progress < self.warmup:
             return {**losses, **self._nothing(seen)}
-        pixels = self.unreliable.pixels(shown, labels_of(data_samples['labeled']), target,
-                                        partition)
-        self.unreliable.remember(pixels, draws['labeled'] + draws['unlabeled'])  # 6
-        return {**losses, **self._teach(seen[1], target, partition),
-                **self._contrast_losses(seen, pixels, draws['unlabeled'])}
+        losses.update(self._teach(seen[1], target, partition))
+        if self.unreliable is not None:
+            pixels = self.unreliable.pixels(shown, labels_of(data_samples['labeled']), target,
+                                            partition)
+            self.unreliable.remember(pixels, draws['labeled'] + draws['unlabeled'])  # 6
+            losses.update(self._contrast_losses(seen, pixels, draws['unlabeled']))
+        return losses
 
     def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Output of the teacher that pseudo-labels are made of; ``PseudoLabelHook`` calls it."""
@@ -183,10 +192,12 @@ class U2PL(SemiSegmentor):
 
     def _nothing(self, seen: Sequence[PixelOutput]) -> Dict[str, Tensor]:
         """The keys of a step without unlabelled images, zeros attached to the graph."""
-        return {'student0.loss_unsup': seen[1].zero(),
-                'student0.used': torch.zeros_like(seen[1].zero().detach()),
-                'student0.loss_contrast': self.unreliable.zero(seen),
-                'queue_fill': self.unreliable.fill()}
+        zero = seen[1].zero()
+        terms = {'student0.loss_unsup': zero, 'student0.used': zero.detach()}
+        if self.unreliable is not None:
+            terms.update({'student0.loss_contrast': self.unreliable.zero(seen),
+                          'queue_fill': self.unreliable.fill()})
+        return terms
 
 
 def _gathered(entropy: Tensor) -> Tensor:
