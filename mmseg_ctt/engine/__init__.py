@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from .hooks import (
     AnchorAssignmentHook,
+    DistributionAlignmentHook,
     GuardHook,
     PreemptionHook,
     PseudoLabelHook,
@@ -13,7 +14,7 @@ from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 
 __all__ = [
-    'AnchorAssignmentHook', 'GuardHook', 'MemberTestLoop', 'MemberValLoop', 'PreemptionHook',
-    'PseudoLabelHook', 'QueueWarmupHook', 'ResumableTrainLoop', 'SafeCheckpointHook',
-    'StudentOptimWrapperConstructor', 'TeacherEMAHook'
+    'AnchorAssignmentHook', 'DistributionAlignmentHook', 'GuardHook', 'MemberTestLoop',
+    'MemberValLoop', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook', 'ResumableTrainLoop',
+    'SafeCheckpointHook', 'StudentOptimWrapperConstructor', 'TeacherEMAHook'
 ]

@@ -68,7 +68,7 @@ from .pseudo_label import (
 )
 from .resized_cross_entropy import resized_cross_entropy
 from .segmentation_counts import pixel_counts, pseudo_label_scores
-from .selection import class_balanced_weight, select_per_class
+from .selection import class_balanced_weight, select_per_class, sums_by_class
 from .u2pl import (
     class_sums,
     negative_candidates,
@@ -91,6 +91,6 @@ __all__ = [
     'negative_classes', 'negative_label_loss', 'negative_ramp', 'object_box', 'percentiles',
     'pixel_counts', 'pixel_entropy', 'pixel_noise', 'pseudo_label', 'pseudo_label_scores',
     'reliable_cross_entropy', 'resized_cross_entropy', 'sample_index', 'select_per_class',
-    'shift_hue', 'sigmoid_focal', 'soft_squared_error', 'stable', 'tail_classes',
-    'target_distribution', 'unreliable_contrast', 'weighted_cross_entropy'
+    'shift_hue', 'sigmoid_focal', 'soft_squared_error', 'stable', 'sums_by_class',
+    'tail_classes', 'target_distribution', 'unreliable_contrast', 'weighted_cross_entropy'
 ]

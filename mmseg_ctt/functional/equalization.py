@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .selection import sums_by_class
+
 TINY = 1e-12  # guard of the released code: no weight at all gives 0
 
 
@@ -25,13 +27,9 @@ def class_confidence_sums(logits: Tensor, label: Tensor,
     Returns:
         tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float32 each.
     """
-    valid = (label >= 0) & (label < num_classes)
-    label = label.masked_fill(~valid, 0)
-    probability = F.cross_entropy(logits.detach().float(), label, reduction='none').neg().exp()
-    zeros = torch.zeros(num_classes, device=label.device)
-    label, valid = label.flatten(), valid.flatten().float()
-    return (zeros.index_add(0, label, probability.flatten() * valid),
-            zeros.index_add(0, label, valid))
+    known = label.masked_fill((label < 0) | (label >= num_classes), 0)
+    probability = F.cross_entropy(logits.detach().float(), known, reduction='none').neg().exp()
+    return sums_by_class(probability, label, num_classes)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """How good pseudo-labels are: pixel counts of each class, and the figures that follow from them."""
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class PixelCounts(NamedTuple):
 
 @torch.no_grad()
 def pixel_counts(label: Tensor, confidence: Tensor, truth: Optional[Tensor], num_classes: int,
-                 threshold: float, ignore_index: int = 255) -> PixelCounts:
+                 threshold: Union[float, Tensor], ignore_index: int = 255) -> PixelCounts:
     """Count the pixels of each class.
 
     Args:
@@ -41,7 +41,8 @@ def pixel_counts(label: Tensor, confidence: Tensor, truth: Optional[Tensor], num
         confidence (Tensor): ``(B, H, W)``.
         truth (Tensor, optional): ``(B, H, W)`` int64; None: unknown everywhere.
         num_classes (int): ``K``.
-        threshold (float): Confidence from which a pixel counts as confident.
+        threshold (float | Tensor): Confidence from which a pixel counts as confident; one for
+            all, or ``(B, H, W)``.
         ignore_index (int): True label that is unknown. Defaults to 255.
 
     Returns:

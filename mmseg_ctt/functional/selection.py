@@ -37,6 +37,24 @@ def class_balanced_weight(label: Tensor,
     return share / (count * present).gather(-1, label).clamp_(min=TINY)
 
 
+def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tensor, Tensor]:
+    """Sum of a value over the pixels of each class, and their number.
+
+    Args:
+        value (Tensor): Any shape, float.
+        label (Tensor): Same shape, int64; labels outside ``[0, K)`` do not count.
+        num_classes (int): ``K``.
+
+    Returns:
+        tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float32 each.
+    """
+    valid = (label >= 0) & (label < num_classes)
+    label, valid = label.masked_fill(~valid, 0).flatten(), valid.flatten().float()
+    zeros = torch.zeros(num_classes, device=label.device)
+    return (zeros.index_add(0, label, value.flatten().float() * valid),
+            zeros.index_add(0, label, valid))
+
+
 @torch.no_grad()
 def select_per_class(label: Tensor,
                      score: Tensor,

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from .anchor_contrast import AnchorContrast
+from .class_thresholds import ClassThresholds
 from .confidence_bank import ConfidenceBank
 from .cross_contrast import CrossContrast
 from .data_preprocessor import SemiSegDataPreProcessor
@@ -21,8 +22,9 @@ from .teaching import teaching_graph
 from .unreliable_contrast import UnreliableContrast
 
 __all__ = [
-    'AEL', 'STPG', 'U2PL', 'AnchorContrast', 'ClassMemoryBank', 'ConfidenceBank', 'CrossContrast',
-    'CrossTeacherTraining', 'DeepLabV2ASPPHead', 'DeepLabV2Head', 'DualNegativeLabel',
-    'GuidedMixNet', 'PixelCrossEntropyLoss', 'PixelProjection', 'SemiSegDataPreProcessor',
-    'SemiSegmentor', 'StrongView', 'UnreliableContrast', 'teaching_graph'
+    'AEL', 'STPG', 'U2PL', 'AnchorContrast', 'ClassMemoryBank', 'ClassThresholds',
+    'ConfidenceBank', 'CrossContrast', 'CrossTeacherTraining', 'DeepLabV2ASPPHead',
+    'DeepLabV2Head', 'DualNegativeLabel', 'GuidedMixNet', 'PixelCrossEntropyLoss',
+    'PixelProjection', 'SemiSegDataPreProcessor', 'SemiSegmentor', 'StrongView',
+    'UnreliableContrast', 'teaching_graph'
 ]

@@ -19,13 +19,13 @@ from typing import Callable, List
 import torch
 from mmengine.config import Config
 
+from ..datasets.frequency import Frequency, label_frequency, source
 from ..engine.resume import find_whole_checkpoint
 from ..experiments.files import locked, write_whole
 from ..experiments.fingerprint import config_hash
 from ..experiments.processes import Slot, Stopped, run_logged
 from ..functional import generation_temperature
 from .dataset import MANIFEST
-from .frequency import Frequency, label_frequency, source
 from .labelling import collect, label_images
 from .selection import never_predicted, select, write_selection
 from .settings import KEY, Settings

@@ -4,7 +4,7 @@ import pytest
 import torch
 from ranks import Counted, on_ranks
 
-from mmseg_ctt.self_training import DistributionAlignment
+from mmseg_ctt.models.alignment import DistributionAlignment
 
 K = 4
 

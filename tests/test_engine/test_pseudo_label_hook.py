@@ -156,6 +156,29 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
     assert len(list(work.glob('*/vis_data/vis_image/pseudo_labels*'))) >= 2
 
 
+def test_shows_what_is_taught(root, tmp_path, monkeypatch):
+    """Aligned labels, and the thresholds of the classes; looking moves neither."""
+    align = dict(type='DistributionAlignmentHook', temperature=0.5, steps=2)
+    runner = trained(root, tmp_path / 'work', align, HOOK,
+                     model=toy_ctt(class_thresholds=dict()))
+    model, asked, aligned = runner.model, [], []
+    threshold_of, plain = model.threshold_of, hook_file.pseudo_label
+    monkeypatch.setattr(model, 'threshold_of', lambda label: asked.append(label) or
+                        threshold_of(label))
+    monkeypatch.setattr(hook_file, 'pseudo_label', lambda logits, *rest: aligned.append(logits)
+                        or plain(logits, *rest))
+    before = {name: value.clone() for name, value in model.state_dict().items()
+              if name.startswith(('alignment', 'thresholds'))}
+    look(runner)
+    assert len(before) == 6 and all(
+        torch.equal(value, model.state_dict()[name]) for name, value in before.items())
+    assert asked and len(asked) == len(aligned)
+    monkeypatch.setattr(type(model.alignment['teacher0']), 'align', lambda self, logits: logits)
+    look(runner)
+    bias = aligned[0] - aligned[len(aligned) // 2]
+    assert bias.abs().max() > 1e-3 and bias.std(dim=(0, 2, 3)).max() < 1e-4
+
+
 def test_mask_follows_crop_and_flip(root, tmp_path):
     """Images that show their own class as a shade of grey."""
     for stem in UNLABELED:

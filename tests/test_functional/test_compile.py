@@ -59,6 +59,8 @@ def cases(device='cpu'):
                          (normal(2, K, 8, 8, scale=3), ), False),
         'class_balanced_weight': (weight, (chance(N).where(valid, torch.ones(()).to(device)), ),
                                   False),
+        'sums_by_class': (lambda c: functional.sums_by_class(c, maps, K), (chance(2, 8, 8), ),
+                          False),
         'select_per_class': (
             lambda s: functional.select_per_class(label, s, valid, K, 4), (score, ), False),
         'class_mix_mask': (lambda keys: functional.class_mix_mask(

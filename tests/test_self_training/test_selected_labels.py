@@ -10,7 +10,7 @@ from PIL import Image
 from toy import NUM_CLASSES
 from toy_data import CLASSES, LABELED, UNLABELED, toy_config, write_toy_data
 
-from mmseg_ctt.self_training.frequency import label_frequency, source
+from mmseg_ctt.datasets.frequency import label_frequency, source
 from mmseg_ctt.self_training.labelling import BINS, collect
 from mmseg_ctt.self_training.selection import never_predicted, select, write_selection
 from mmseg_ctt.self_training.settings import Settings

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from .anchor_assignment_hook import AnchorAssignmentHook
+from .distribution_alignment_hook import DistributionAlignmentHook
 from .guard_hook import GuardHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_hook import PseudoLabelHook
@@ -8,6 +9,6 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .teacher_ema_hook import TeacherEMAHook
 
 __all__ = [
-    'AnchorAssignmentHook', 'GuardHook', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook',
-    'SafeCheckpointHook', 'TeacherEMAHook'
+    'AnchorAssignmentHook', 'DistributionAlignmentHook', 'GuardHook', 'PreemptionHook',
+    'PseudoLabelHook', 'QueueWarmupHook', 'SafeCheckpointHook', 'TeacherEMAHook'
 ]

@@ -3,7 +3,7 @@ import copy
 import os.path as osp
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -57,7 +57,7 @@ class PseudoLabelHook(Hook):
         num_images (int): Images that are looked at. Defaults to 16.
         pictures (int): Of these, images in the picture grid. Defaults to 4.
         confident (float, optional): Confidence from which a pixel counts as used. Defaults to
-            None: ``model.confident``.
+            None: ``model.confident``, or the thresholds of the classes.
         seed (int): Chooses the images and their augmentation. Defaults to 0.
 
     Raises:
@@ -149,7 +149,8 @@ class PseudoLabelHook(Hook):
         targets = self._targets(weak, data['inputs']['labeled'])
         truth = None if self.truth_set is None else torch.cat(
             [sample.gt_sem_seg.data for sample in samples]).long()
-        counts = [pixel_counts(label, confidence, truth, self.model.num_classes, self.threshold)
+        counts = [pixel_counts(label, confidence, truth, self.model.num_classes,
+                               self._threshold_of(label))
                   for label, confidence in targets.values()]
         total = counts[0]
         for one in counts[1:]:
@@ -164,8 +165,16 @@ class PseudoLabelHook(Hook):
         else:
             names = sorted({name for sources in self.model.graph for name in sources})
             outputs = {name: self.model.look(name, weak) for name in names}
-        return {name: pseudo_label(output[0].logits, weak.shape[2:], self.model.align_corners)
-                for name, output in outputs.items()}
+        logits = {name: output[0].logits for name, output in outputs.items()}
+        for name, alignment in getattr(self.model, 'alignment', {}).items():
+            logits[name] = alignment.align(logits[name])
+        return {name: pseudo_label(said, weak.shape[2:], self.model.align_corners)
+                for name, said in logits.items()}
+
+    def _threshold_of(self, label: Tensor) -> Union[float, Tensor]:
+        if self.confident is None and hasattr(self.model, 'threshold_of'):
+            return self.model.threshold_of(label)
+        return self.threshold
 
     # ---- report
 

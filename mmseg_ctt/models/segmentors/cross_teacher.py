@@ -9,14 +9,15 @@ One step, everything inside ``forward(mode='loss')``:
    along.
 4. Every student sees the labelled images and the strong view.
 5. Losses of each student: supervised (Eq 1-2), cross-entropy to the other pairs' teachers
-   weighted by the share of confident pixels (Eq 5), high-level contrast with its bank (Eq 6-7),
+   weighted by the share of confident pixels (Eq 5; or of the pixels that are sure for their
+   class), high-level contrast with its bank (Eq 6-7),
    low-level contrast with the surer peer student (Eq 8-9); their weighted sum is Eq 10.
 6. Each teacher's rightly classified labelled pixels enter its bank.
 
 The teachers follow the students in :class:`TeacherEMAHook`, after each optimiser step;
 :class:`QueueWarmupHook` switches the contrast on once the queues are full.
 """
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from ...functional import confident_fraction_cross_entropy, pseudo_label
 from .. import settings
+from ..class_thresholds import ClassThresholds
 from ..contrast_switch import ContrastSwitch
 from ..cross_contrast import CrossContrast, Target
 from ..member import PixelOutput, labels_of
@@ -50,6 +52,9 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
             1, 1, 0.1, 0.1 (first upload of the released code).
         confident (float): Confidence from which a pixel counts in the weight of Eq 5; 0 is the
             paper's text (no weight). Defaults to 0.968 (released code).
+        class_thresholds (dict, optional): Settings of :class:`ClassThresholds`: in place of the
+            weight of Eq 5, pixels less sure than their class teach nothing and all others have
+            weight 1. Defaults to None (paper, released code).
         bank (dict, optional): Settings of :class:`ClassMemoryBank`. Defaults to None.
         contrast (dict, optional): Settings of :class:`CrossContrast`. Defaults to None.
         strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to None.
@@ -64,6 +69,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
                  segmentor: dict,
                  loss_weights: Optional[dict] = None,
                  confident: float = 0.968,
+                 class_thresholds: Optional[dict] = None,
                  bank: Optional[dict] = None,
                  contrast: Optional[dict] = None,
                  strong_view: Optional[dict] = None,
@@ -73,6 +79,8 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.confident, self.share_view = confident, share_view
         self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
+        self.thresholds = None if class_thresholds is None else ClassThresholds(
+            self.num_classes, **class_thresholds)
         self.contrast: Optional[CrossContrast] = None
         if self.weights['hc'] or self.weights['lc']:
             self.contrast = CrossContrast(len(self.students), self.num_classes,
@@ -110,8 +118,11 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
             self.align_corners)
         content = content_mask(samples, weak)
         parts = zip(label.chunk(len(guides)), confidence.chunk(len(guides)))
-        return {name: (within(one, content, IGNORE), within(sure, content, 0))
-                for name, (one, sure) in zip(guides, parts)}
+        pseudo = {name: (within(one, content, IGNORE), within(sure, content, 0))
+                  for name, (one, sure) in zip(guides, parts)}
+        if self.thresholds is not None:
+            self.thresholds.update(*map(torch.stack, zip(*pseudo.values())))
+        return pseudo
 
     def _strong_views(self, weak: Tensor, pseudo: Dict[str, Target],
                       samples: SampleList) -> List[View]:
@@ -142,14 +153,28 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         """Eq 5 for every student, mean over its teachers."""
         label, confidence = targets
         shape = label.shape[:2]
-        fraction = (confidence >= self.confident).float().mean((2, 3, 4))  # (P, S)
-        fraction = mean_over_ranks(fraction)
+        sure = confidence >= self.threshold_of(label)
+        fraction = mean_over_ranks(sure.float().mean((2, 3, 4)))  # (P, S)
+        weight = fraction
+        if self.thresholds is not None:
+            label, weight = label.masked_fill(~sure, IGNORE), torch.ones_like(fraction)
         logits = torch.stack([output.logits for output in strong for _ in range(shape[1])])
         loss = confident_fraction_cross_entropy(
-            logits, label.flatten(0, 1), confidence, fraction=fraction.flatten(),
+            logits, label.flatten(0, 1), confidence, fraction=weight.flatten(),
             align_corners=self.align_corners).view(shape)
         return {**_by_student('loss_ct', loss.mean(1) * self.weights['ct']),
                 **_by_student('confident', fraction.mean(1))}
+
+    def threshold_of(self, label: Tensor) -> Union[float, Tensor]:
+        """Confidence from which a pixel counts; also asked by ``PseudoLabelHook``.
+
+        Args:
+            label (Tensor): Pseudo-labels, int64.
+
+        Returns:
+            float | Tensor: For all, or of the shape of ``label``.
+        """
+        return self.confident if self.thresholds is None else self.thresholds.of(label)
 
     def _contrast_losses(self, seen: Sequence[List[PixelOutput]], label: Tensor,
                          targets: Target) -> Dict[str, Tensor]:

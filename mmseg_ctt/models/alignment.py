@@ -4,17 +4,13 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_world_size
-from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
-from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
-from ..functional import alignment_bias, target_distribution
-from ..models.member import PixelOutput
-from ..models.padding import content_mask
-from ..models.segmentors import SemiSegmentor
+from ..functional import alignment_bias
+from .member import PixelOutput
+from .padding import content_mask
+from .ranks import sum_over_ranks
+from .segmentors import SemiSegmentor
 
 KEY = 'custom_hooks: DistributionAlignmentHook'
 
@@ -30,10 +26,14 @@ class DistributionAlignment(nn.Module):
     Args:
         target (Tensor): ``(K,)``, ``q``.
         steps (int): Length of the running mean. Defaults to 128 (released code).
+        uniform_start (bool): Whether the uniform means of the beginning count until they are
+            replaced (released code), which holds rare classes down for as long; False takes the
+            mean of the steps there are, and leaves the first as it is. Defaults to True.
     """
 
-    def __init__(self, target: Tensor, steps: int = 128) -> None:
+    def __init__(self, target: Tensor, steps: int = 128, uniform_start: bool = True) -> None:
         super().__init__()
+        self.uniform_start = uniform_start
         self.register_buffer('target', target.float(), persistent=False)
         self.register_buffer('means', torch.full((steps, len(target)), 1 / len(target)))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
@@ -50,17 +50,26 @@ class DistributionAlignment(nn.Module):
         Returns:
             Tensor: ``(B, K, h, w)`` float32.
         """
-        logits = logits.float()
-        bias = alignment_bias(self.means.mean(dim=0), self.target)
-        self._remember(logits.softmax(dim=1), valid)
-        return logits + bias.view(1, -1, 1, 1)
+        aligned = self.align(logits)
+        self._remember(logits.float().softmax(dim=1), valid)
+        return aligned
+
+    def align(self, logits: Tensor) -> Tensor:
+        """The same, but the running mean stays as it is."""
+        return logits.float() + self._bias().view(1, -1, 1, 1)
+
+    def _bias(self) -> Tensor:
+        if self.uniform_start:
+            return alignment_bias(self.means.mean(dim=0), self.target)
+        filled = (torch.arange(len(self.means), device=self.means.device) < self.pointer).float()
+        mean = (filled @ self.means) / filled.sum().clamp(min=1)
+        return alignment_bias(mean, self.target) * filled[0]
 
     def _remember(self, probability: Tensor, valid: Optional[Tensor]) -> None:
         weight = torch.ones_like(probability[:, :1]) if valid is None else \
             valid.unsqueeze(1).to(probability)
-        sums = torch.cat([(probability * weight).sum(dim=(0, 2, 3)), weight.sum().view(1)])
-        if get_world_size() > 1:
-            all_reduce(sums)
+        sums = sum_over_ranks(
+            torch.cat([(probability * weight).sum(dim=(0, 2, 3)), weight.sum().view(1)]))
         slot = (self.pointer % len(self.means)).view(1)
         mean = sums[:-1] / sums[-1].clamp(min=1)
         kept = torch.where(sums[-1] > 0, mean, self.means.index_select(0, slot)[0])
@@ -68,51 +77,15 @@ class DistributionAlignment(nn.Module):
         self.pointer += 1
 
 
-@HOOKS.register_module()
-class DistributionAlignmentHook(Hook):
-    """Aligns the pseudo-labels of any method of this package, before its threshold.
-
-    What a teaching member says without gradient about the weak view of the step is aligned; all
-    else passes unchanged. The state lives in the model, as ``alignment.{member}``, and in the
-    checkpoint. Exports do not carry it.
-
-    Args:
-        frequency (Sequence[float]): Of the classes in the labels (pixels).
-        temperature (float): Exponent of the target; below 1 it is flatter. Defaults to 1.
-        steps (int): Length of the running mean. Defaults to 128 (released code).
-
-    Raises:
-        ValueError: If the model is not semi-supervised or has another number of classes.
-    """
-
-    def __init__(self, frequency: Sequence[float], temperature: float = 1.0,
-                 steps: int = 128) -> None:
-        if steps < 1:
-            raise ValueError(f'{KEY}.steps must be positive, got {steps}')
-        self.target = target_distribution(torch.tensor(list(frequency)), temperature)
-        self.steps = steps
-
-    def before_run(self, runner: Runner) -> None:
-        """Give the model its state, before a checkpoint is loaded into it."""
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        if not isinstance(model, SemiSegmentor):
-            raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
-                             'set self_training.align=False')
-        if len(self.target) != model.num_classes:
-            raise ValueError(f'{KEY}.frequency has {len(self.target)} entries for '
-                             f'{model.num_classes} classes')
-        attach(model, self.target, self.steps)
-
-
-def attach(model: SemiSegmentor, target: Tensor, steps: int = 128) -> None:
+def attach(model: SemiSegmentor, target: Tensor, steps: int = 128,
+           uniform_start: bool = True) -> None:
     """Let ``model.loss`` see aligned pseudo-labels.
 
     Args:
         model (SemiSegmentor): Changed in place: ``alignment``, ``look_all`` and ``loss``.
         target (Tensor): ``(K,)``.
-        steps (int): Length of the running mean. Defaults to 128.
+        steps (int): As in :class:`DistributionAlignment`. Defaults to 128.
+        uniform_start (bool): As there. Defaults to True.
 
     Raises:
         ValueError: In ``loss``, if the method gives nothing to align.
@@ -120,7 +93,8 @@ def attach(model: SemiSegmentor, target: Tensor, steps: int = 128) -> None:
     names = sorted({name for sources in model.graph for name in sources})
     device = next(model.parameters()).device
     model.alignment = nn.ModuleDict(
-        {name: DistributionAlignment(target, steps) for name in names}).to(device)
+        {name: DistributionAlignment(target, steps, uniform_start)
+         for name in names}).to(device)
     look_all, loss = model.look_all, model.loss
     step: dict = dict(weak=None, content=None, aligned=0)
 
@@ -133,7 +107,8 @@ def attach(model: SemiSegmentor, target: Tensor, steps: int = 128) -> None:
             step['weak'] = None
         if not step['aligned']:
             raise ValueError(f'{KEY}: {type(model).__name__} asks no teaching member about the '
-                             'weak view as it is; set self_training.align=False')
+                             'weak view as it is; remove the hook, or set '
+                             'self_training.align=False')
         return losses
 
     def aligned_look(names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:

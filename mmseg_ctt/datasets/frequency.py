@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 from torch import Tensor
 
-from ..datasets.labeled_unlabeled import without_masks
+from .labeled_unlabeled import without_masks
 
 
 class Frequency(NamedTuple):
@@ -34,7 +34,7 @@ def source(cfg: Config, name: str) -> BaseDataset:
     """
     train = cfg.train_dataloader.dataset
     if not train.get(name):
-        raise ValueError(f'train_dataloader.dataset.{name} is missing: self-training needs '
+        raise ValueError(f'train_dataloader.dataset.{name} is missing: set '
                          'train_dataloader.dataset.type="LabeledUnlabeledDataset" with both sets')
     settings = copy.deepcopy(dict(train[name]))
     if train.get('split') is not None:
@@ -47,12 +47,12 @@ def source(cfg: Config, name: str) -> BaseDataset:
     return dataset
 
 
-def label_frequency(cfg: Config, min_area: float) -> Frequency:
+def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
     """Count the classes of the labelled set.
 
     Args:
         cfg (Config): Of the run.
-        min_area (float): Share of an image from which it shows a class.
+        min_area (float): Share of an image from which it shows a class. Defaults to 0.
 
     Returns:
         Frequency: Ignored pixels count nowhere.

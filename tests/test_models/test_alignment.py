@@ -6,9 +6,10 @@ from test_functional.test_no_sync import record
 from toy import NUM_CLASSES, losses_of, toy_batch, toy_model, toy_segmentor
 from toy_data import toy_config, write_toy_data
 
+from mmseg_ctt.datasets.frequency import label_frequency
+from mmseg_ctt.engine import DistributionAlignmentHook
 from mmseg_ctt.functional import distribution_alignment, target_distribution
-from mmseg_ctt.self_training import DistributionAlignment, DistributionAlignmentHook
-from mmseg_ctt.self_training.alignment import attach
+from mmseg_ctt.models.alignment import DistributionAlignment, attach
 
 TARGET = target_distribution(torch.tensor([8., 4, 2, 1]))
 
@@ -30,6 +31,26 @@ def test_running_mean_by_hand():
     assert module.pointer == 5
 
 
+def test_a_start_without_uniform_means():
+    """The first step is left as it is, the next ones follow the steps there are."""
+    module, means = DistributionAlignment(TARGET, steps=3, uniform_start=False), []
+    for step in range(5):
+        o = logits(step)
+        want = o.softmax(1) if not means else distribution_alignment(
+            o.softmax(1), torch.stack(means[-3:]).mean(0), TARGET.float())
+        torch.testing.assert_close(module(o).softmax(1), want)
+        means.append(o.softmax(1).mean(dim=(0, 2, 3)))
+
+
+def test_align_alone_changes_no_state():
+    module = DistributionAlignment(TARGET, steps=3)
+    module(logits())
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    aligned = module.align(logits(1))
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert torch.equal(aligned, module(logits(1)))
+
+
 def test_pixels_that_do_not_count():
     module, none = DistributionAlignment(TARGET, 2), torch.zeros(2, 5, 6, dtype=torch.bool)
     module(logits(), none)
@@ -43,6 +64,8 @@ def test_pixels_that_do_not_count():
 
 def test_no_host_synchronisation():
     module = DistributionAlignment(TARGET, 4)
+    assert record(lambda: module(logits())) == []
+    module = DistributionAlignment(TARGET, 4, uniform_start=False)
     assert record(lambda: module(logits())) == []
 
 
@@ -103,6 +126,8 @@ def run(root, work, resume=None, **changes):
         train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
         custom_hooks=[dict(type='TeacherEMAHook'), dict(
             type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperature=0.7, steps=2)])
+    if cfg.model.type == 'CrossTeacherTraining':
+        cfg.model.class_thresholds = dict()
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -113,9 +138,27 @@ def test_resumed_run_is_the_uninterrupted_run(tmp_path):
     root = write_toy_data(tmp_path / 'data')
     whole = run(root, tmp_path / 'whole')
     assert whole['alignment.teacher0.pointer'] == 3
+    assert whole['thresholds.updates'].max() == 3
     again = run(root, tmp_path / 'again', str(tmp_path / 'whole' / 'iter_1.pth'))
     assert whole.keys() == again.keys()
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_frequencies_are_counted_in_the_labels(tmp_path):
+    """Not in the masks that the unlabelled images happen to have; and only for a training."""
+    root = write_toy_data(tmp_path / 'data')
+    hook = DistributionAlignmentHook()
+    cfg = toy_config(root, tmp_path / 'work', custom_hooks=[])
+    runner = Runner.from_cfg(cfg)
+    hook.before_run(runner)
+    target = runner.model.alignment['teacher0'].target
+    torch.testing.assert_close(target, torch.full((NUM_CLASSES, ), 1 / NUM_CLASSES))
+    assert runner.train_loop is not None  # is built here
+    hook.before_run(runner)
+    pixels = label_frequency(cfg).pixel
+    assert pixels.sum() > 0
+    want = target_distribution(pixels).float()
+    torch.testing.assert_close(runner.model.alignment['teacher0'].target, want)
 
 
 def test_bad_settings(tmp_path):

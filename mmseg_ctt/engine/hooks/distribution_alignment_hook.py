@@ -1,0 +1,65 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Optional, Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from mmseg.registry import HOOKS
+
+from ...datasets.frequency import label_frequency
+from ...functional import target_distribution
+from ...models.alignment import KEY, attach
+from ...models.segmentors import SemiSegmentor
+
+
+@HOOKS.register_module()
+class DistributionAlignmentHook(Hook):
+    """Aligns the pseudo-labels of any method of this package, before its threshold.
+
+    What a teaching member says without gradient about the weak view of the step is aligned; all
+    else passes unchanged. The state lives in the model, as ``alignment.{member}``, and in the
+    checkpoint. Exports do not carry it. Source: ReMixMatch, and CReST+ (arXiv 2102.09559) for
+    the temperature.
+
+    Args:
+        frequency (Sequence[float], optional): Of the classes in the labels (pixels). Defaults to
+            None: counted in the labelled masks when the run begins.
+        temperature (float): Exponent of the target; below 1 it is flatter. Defaults to 1.
+        steps (int): Length of the running mean. Defaults to 128 (released code of CReST).
+        uniform_start (bool): See :class:`DistributionAlignment`. Defaults to True (released
+            code).
+
+    Raises:
+        ValueError: If the model is not semi-supervised, has another number of classes, or the
+            labels show no class.
+    """
+
+    def __init__(self, frequency: Optional[Sequence[float]] = None, temperature: float = 1.0,
+                 steps: int = 128, uniform_start: bool = True) -> None:
+        if steps < 1:
+            raise ValueError(f'{KEY}.steps must be positive, got {steps}')
+        self.frequency = frequency
+        self.temperature, self.steps, self.uniform_start = temperature, steps, uniform_start
+
+    def before_run(self, runner: Runner) -> None:
+        """Give the model its state, before a checkpoint is loaded into it."""
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        if not isinstance(model, SemiSegmentor):
+            raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
+                             'remove the hook, or set self_training.align=False')
+        frequency = self._frequency(runner, model.num_classes)
+        if len(frequency) != model.num_classes:
+            raise ValueError(f'{KEY}.frequency has {len(frequency)} entries for '
+                             f'{model.num_classes} classes')
+        target = target_distribution(torch.tensor(list(frequency)), self.temperature)
+        attach(model, target, self.steps, self.uniform_start)
+
+    def _frequency(self, runner: Runner, num_classes: int) -> Sequence[float]:
+        """Of the settings or the labels; a test aligns nothing, and may have no labels here."""
+        if self.frequency is not None:
+            return self.frequency
+        trains = isinstance(runner._train_loop, BaseLoop)
+        return label_frequency(runner.cfg).pixel.tolist() if trains else [1] * num_classes
