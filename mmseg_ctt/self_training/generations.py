@@ -31,6 +31,7 @@ from .selection import never_predicted, select, write_selection
 from .settings import KEY, Settings
 
 STEPS = ('train', 'label', 'select')
+ALIGNMENT = 'DistributionAlignmentHook'
 PACKAGE = 'mmseg_ctt.self_training'
 
 
@@ -155,14 +156,15 @@ class SelfTraining:
             if guards and guards['type'] == 'GuardHook':
                 guards.duplicates = False  # selected images stay among the unlabelled ones
         if self.settings.align:
-            cfg.custom_hooks = [*cfg.get('custom_hooks', []), self._alignment(generation)]
+            others = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] != ALIGNMENT]
+            cfg.custom_hooks = [*others, self._alignment(generation)]
         return cfg
 
     def _alignment(self, generation: int) -> dict:
         temperature = generation_temperature(generation, self.settings.generations,
                                              self.settings.low_temperature)
         frequency: Frequency = self.frequency
-        return dict(type='DistributionAlignmentHook', frequency=frequency.pixel.tolist(),
+        return dict(type=ALIGNMENT, frequency=frequency.pixel.tolist(),
                     temperature=temperature)
 
     def _fingerprint(self) -> dict:

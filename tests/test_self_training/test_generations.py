@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from toy_data import UNLABELED, toy_config, write_toy_data
 
+from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.experiments.processes import ChildFailed, Slot, Stopped
 from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
 
@@ -50,6 +51,16 @@ def config(root, **settings):
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
     cfg.self_training = settings
     return cfg
+
+
+def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
+    cfg = config(root, align=True)
+    cfg.custom_hooks.append(dict(type='DistributionAlignmentHook', temperature=0.1))
+    training = SelfTraining(cfg, tmp_path / 'run', tmp_path)
+    training.frequency = label_frequency(cfg)
+    hooks = [hook for hook in training.config(0).custom_hooks
+             if hook.type == 'DistributionAlignmentHook']
+    assert [hook.temperature for hook in hooks] == [1]
 
 
 def slot():
