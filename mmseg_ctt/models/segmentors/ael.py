@@ -53,14 +53,15 @@ class AEL(SemiSegmentor):
             (released code: 0 on Cityscapes, 0.7 on VOC).
         consistency (dict, optional): Settings of :class:`EqualizedLoss`. Defaults to None.
         bank (dict, optional): Settings of :class:`ConfidenceBank`. Defaults to None.
-        copy_paste (bool | dict): Settings of :class:`AdaptiveCopyPaste`; False switches it off.
-            Defaults to True.
-        cut_mix (bool | dict): Settings of :class:`AdaptiveCutMix`; False switches it off.
+        copy_paste (bool | dict): Settings of :class:`AdaptiveCopyPaste`; False switches it off,
+            None is an error. Defaults to True.
+        cut_mix (bool | dict): Settings of :class:`AdaptiveCutMix`; as ``copy_paste``.
             Defaults to True.
         strong_view (dict, optional): Settings of :class:`StrongView`, colours and blur.
             Defaults to None.
 
     Raises:
+        TypeError: If ``copy_paste`` or ``cut_mix`` is neither a bool nor a dict.
         ValueError: For more than the student and its teacher, an unknown loss weight, or any bad
             setting of the parts.
     """
