@@ -31,24 +31,25 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import numpy as np
-
-from mmseg_ctt.datasets.folder import read_meta
-from mmseg_ctt.datasets.image_files import find_files
-from mmseg_ctt.datasets.label_check import scan_presence
-from mmseg_ctt.datasets.split_files import (
-    MANIFEST_NAME,
-    file_sha256,
-    read_list,
-    verify_split,
-    write_split,
-)
-from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
-from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import errors_in_one_line, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
+
+    from mmseg_ctt.datasets.folder import read_meta
+    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.label_check import scan_presence
+    from mmseg_ctt.datasets.split_files import (
+        MANIFEST_NAME,
+        file_sha256,
+        read_list,
+        verify_split,
+        write_split,
+    )
+    from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
+    from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
 
 
 def proper_fraction(text: str) -> str:
