@@ -43,6 +43,7 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.label_check import scan_presence
     from mmseg_ctt.datasets.split_files import (
         MANIFEST_NAME,
+        VAL_NAME,
         file_sha256,
         read_list,
         verify_split,
@@ -214,13 +215,12 @@ def masks_command(args: argparse.Namespace) -> None:
         raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
                          f'too few for --val {args.val}' + (f'; {note}' if note else ''))
     ranked = [masked[i] for i in random_ranking(len(masked), 0)]
-    labeled = sorted(ranked[args.val:])
+    labeled, val = sorted(ranked[args.val:]), sorted(ranked[:args.val])
     unlabeled = sorted(set(images) - set(masked))
-    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite)
-    Path(args.out, 'val.txt').write_text(''.join(f'{stem}\n' for stem in sorted(ranked[:args.val])))
+    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite, val)
     report(dict(folder=args.out, num_labeled=len(labeled),
                 num_unlabeled=len(unlabeled), missing=[]))
-    print(f'{Path(args.out, "val.txt")}: {args.val} for validation'
+    print(f'{Path(args.out, VAL_NAME)}: {args.val} for validation'
           + (f'\nwarning: {note}' if note else ''))
 
 
