@@ -1,5 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the scripts share. Standard library only until a script's ``main`` runs."""
+"""What the scripts share. Standard library only until a script's ``main`` runs.
+
+A script that needs more at its top imports that inside :func:`errors_in_one_line`.
+"""
 import argparse
 import os
 import re
@@ -7,9 +10,10 @@ import subprocess
 import sys
 import traceback
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Callable, Optional
+from typing import Callable, Iterator, Optional
 from urllib.error import URLError
 
 # The package next to this folder is found without an installation, from any working directory.
@@ -21,13 +25,20 @@ USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; what a user can mend ends in one line and exit code 2.
+    """Call ``main`` inside :func:`errors_in_one_line`."""
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # mmengine uses it
+    with errors_in_one_line():
+        main()
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """What a user can mend, such as an environment that is not there, ends with exit code 2.
 
     Set the environment variable ``MMSEG_CTT_TRACEBACK=1`` to see the full traceback.
     """
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # mmengine uses it
     try:
-        main()
+        yield
     except (*USER_ERRORS, KeyError) as error:
         if isinstance(error, KeyError) and not UNKNOWN_NAME.match(str(error.args[:1])):
             raise

@@ -2,8 +2,9 @@
 """Reading, writing and verifying the files of a split.
 
 A split is a folder with ``labeled.txt`` and ``unlabeled.txt`` (stems, one a
-line, as an mmsegmentation ``ann_file``) and a ``manifest.json`` that says how
-the lists came about and holds their checksums.
+line, as an mmsegmentation ``ann_file``), a ``val.txt`` where some of the same
+images are kept for validation, and a ``manifest.json`` that says how the lists
+came about and holds their checksums.
 """
 import hashlib
 import json
@@ -13,6 +14,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 # Version of the drawing rule: raise it when a seed would give other lists.
 RULE_VERSION = '1.0'
 LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
+VAL_NAME = 'val.txt'
 MANIFEST_NAME = 'manifest.json'
 
 PathLike = Union[str, Path]
@@ -108,8 +110,9 @@ def write_split(folder: PathLike,
                 labeled: Sequence[str],
                 unlabeled: Sequence[str],
                 facts: Optional[Dict[str, Any]] = None,
-                overwrite: bool = False) -> Path:
-    """Write the two lists and their manifest.
+                overwrite: bool = False,
+                val: Optional[Sequence[str]] = None) -> Path:
+    """Write the lists and their manifest.
 
     Args:
         folder (str | Path): Made where it does not exist.
@@ -119,6 +122,8 @@ def write_split(folder: PathLike,
             seed, fraction, source and class presence.
         overwrite (bool): Replace other lists that lie there. Defaults to
             False.
+        val (Sequence[str], optional): Stems of a third list, kept for
+            validation. Defaults to None: there is none.
 
     Returns:
         Path: The folder.
@@ -127,10 +132,11 @@ def write_split(folder: PathLike,
         ValueError: If a stem occurs twice, or other lists lie in the folder.
     """
     folder = Path(folder)
-    check_unique([*labeled, *unlabeled], f'the split for {folder}')
+    check_unique([*labeled, *unlabeled, *(val or ())], f'the split for {folder}')
     lists = {
         name: _list_bytes(stems)
-        for name, stems in zip(LIST_NAMES, (labeled, unlabeled))
+        for name, stems in zip((*LIST_NAMES, VAL_NAME), (labeled, unlabeled, val))
+        if stems is not None
     }
     for name, content in lists.items():
         path = folder / name
@@ -146,7 +152,7 @@ def write_split(folder: PathLike,
         num_labeled=len(labeled),
         num_unlabeled=len(unlabeled),
         stems_sha256=stems_sha256([*labeled, *unlabeled]),
-        files={name: file_sha256(folder / name) for name in LIST_NAMES})
+        files={name: file_sha256(folder / name) for name in lists})
     text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
     (folder / MANIFEST_NAME).write_bytes(text.encode('utf-8'))
     return folder
@@ -164,7 +170,7 @@ def verify_split(folder: PathLike) -> Dict[str, Any]:
     Raises:
         FileNotFoundError: If the manifest or a list is missing.
         ValueError: If the manifest is no JSON of the right form, a list was
-            changed, or a stem is both labelled and unlabelled.
+            changed, or a stem stands in two of them.
     """
     folder = Path(folder)
     path = folder / MANIFEST_NAME
@@ -172,17 +178,18 @@ def verify_split(folder: PathLike) -> Dict[str, Any]:
         raise FileNotFoundError(f'{path} does not exist: no split to verify')
     try:
         manifest = json.loads(path.read_text(encoding='utf-8'))
-        expected = {name: manifest['files'][name] for name in LIST_NAMES}
+        names = [*LIST_NAMES, *({VAL_NAME} & set(manifest['files']))]
+        expected = {name: manifest['files'][name] for name in names}
         content = manifest['stems_sha256']
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is not a split manifest: {error!r}') from None
-    stems = []
-    for name in LIST_NAMES:
-        stems += read_list(folder / name)
-        if file_sha256(folder / name) != expected[name]:
+    lists = {}
+    for name, checksum in expected.items():
+        lists[name] = read_list(folder / name)
+        if file_sha256(folder / name) != checksum:
             raise ValueError(f'{folder / name} differs from its manifest: it '
                              'was changed after it was written')
-    check_unique(stems, f'the split {folder}')
-    if stems_sha256(stems) != content:
+    check_unique([stem for stems in lists.values() for stem in stems], f'the split {folder}')
+    if stems_sha256([stem for name in LIST_NAMES for stem in lists[name]]) != content:
         raise ValueError(f'{path}: stems_sha256 does not fit the lists')
     return manifest

@@ -5,7 +5,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.dist import broadcast, get_rank
-from mmseg.registry import MODELS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from ..functional import (
     pseudo_label,
 )
 from ..functional.anchors import AVERAGES
+from . import settings
 from .member import PixelOutput
 from .projection import PixelProjection, attached_zero, rows
 from .ranks import sum_over_ranks
@@ -38,7 +38,8 @@ class AnchorContrast(nn.Module):
     Args:
         num_classes (int): ``K``.
         width (int): Width of the embedding.
-        bank (dict): Settings of :class:`ClassMemoryBank`; its ``size`` is 256 by default.
+        bank (dict, optional): Settings of :class:`ClassMemoryBank`; its ``size`` is 256 by
+            default.
         dim (int, optional): ``D``, width of the projection. Defaults to None: ``width``.
         train_projection (bool): False leaves the projection at its random start, as the released
             code does, which has it in no optimiser. Defaults to True.
@@ -67,7 +68,7 @@ class AnchorContrast(nn.Module):
     def __init__(self,
                  num_classes: int,
                  width: int,
-                 bank: dict,
+                 bank: Optional[dict],
                  dim: Optional[int] = None,
                  train_projection: bool = True,
                  memory: str = 'own',
@@ -89,11 +90,11 @@ class AnchorContrast(nn.Module):
         if temperature <= 0 or pool < 1 or not 0 <= momentum <= 1:
             raise ValueError('model.contrast: temperature must be positive, pool at least 1 and '
                              f'momentum in [0, 1], got {temperature}, {pool} and {momentum}')
-        if bank.get('dim', dim) != dim:
-            raise ValueError(f'model.bank.dim={bank["dim"]} does not match the projection, which '
+        self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', dict(size=256, dim=dim),
+                                        num_classes=num_classes)
+        if self.bank.dim != dim:
+            raise ValueError(f'model.bank.dim={self.bank.dim} does not match the projection, which '
                              f'is {dim} wide: set model.contrast.dim instead')
-        bank = {'type': 'ClassMemoryBank', 'size': 256, **bank}
-        self.bank = MODELS.build({**bank, 'num_classes': num_classes, 'dim': dim})
         self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.projection.requires_grad_(train_projection)
         # gets no gradient: no feature that it projects is ever a query

@@ -4,10 +4,10 @@ from typing import Dict, Iterable, Optional, Sequence, Tuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional import downsample_nearest, high_level_contrast, low_level_contrast, pseudo_label
+from . import settings
 from .member import PixelOutput
 from .ranks import mean_over_ranks
 
@@ -23,7 +23,7 @@ class CrossContrast(nn.Module):
         num_pairs (int): ``P``, one bank per pair.
         num_classes (int): ``K``.
         dim (int): Width of the embedding.
-        bank (dict): Settings of :class:`ClassMemoryBank`; ``dim`` may be left out.
+        bank (dict, optional): Settings of :class:`ClassMemoryBank`; ``dim`` may be left out.
         threshold (float): ``phi`` of Eq 7. Defaults to 0.75.
         temperature_high (float): Defaults to 0.1 (released code).
         temperature_low (float): Defaults to 0.5 (released code).
@@ -50,7 +50,7 @@ class CrossContrast(nn.Module):
                  num_pairs: int,
                  num_classes: int,
                  dim: int,
-                 bank: dict,
+                 bank: Optional[dict],
                  threshold: float = 0.75,
                  temperature_high: float = 0.1,
                  temperature_low: float = 0.5,
@@ -69,12 +69,12 @@ class CrossContrast(nn.Module):
                              f'{bank_score!r}')
         if min(temperature_high, temperature_low) <= 0 or pool < 1:
             raise ValueError('model.contrast: temperatures must be positive and pool at least 1')
-        bank = {'type': 'ClassMemoryBank', 'dim': dim, **bank}
-        if bank['dim'] != dim:
-            raise ValueError(f'model.bank.dim={bank["dim"]} does not match the embedding, which '
+        self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', dict(dim=dim),
+                                        num_classes=num_classes, num_banks=num_pairs)
+        if self.bank.dim != dim:
+            raise ValueError(f'model.bank.dim={self.bank.dim} does not match the embedding, which '
                              f'is {dim} wide (decode_head.channels): set it to {dim}, or leave '
                              'it out')
-        self.bank = MODELS.build({**bank, 'num_classes': num_classes, 'num_banks': num_pairs})
         self.threshold = threshold
         self.temperature_high, self.temperature_low = temperature_high, temperature_low
         self.confidence, self.directional = confidence, directional

@@ -52,12 +52,12 @@ class ClassMemoryBank(nn.Module):
                  num_banks: Optional[int] = None) -> None:
         super().__init__()
         if min(num_classes, size, dim) < 1:
-            raise ValueError(f'bank: num_classes={num_classes}, size={size} and dim={dim} must '
-                             'be positive; contrast is switched off by its weights, not here')
+            raise ValueError(f'model.bank: num_classes={num_classes}, size={size} and dim={dim} '
+                             'must be positive; contrast is switched off by its weights, not here')
         if budget is not None and not 1 <= budget <= size:
-            raise ValueError(f'bank.budget must lie in [1, size={size}], got {budget}')
+            raise ValueError(f'model.bank.budget must lie in [1, size={size}], got {budget}')
         if ranking not in RANKINGS:
-            raise ValueError(f'bank.ranking must be one of {RANKINGS}, got {ranking!r}')
+            raise ValueError(f'model.bank.ranking must be one of {RANKINGS}, got {ranking!r}')
         self.num_classes, self.size, self.dim = num_classes, size, dim
         self.budget, self.ranking = budget, ranking
         lead = () if num_banks is None else (num_banks, )
@@ -94,7 +94,7 @@ class ClassMemoryBank(nn.Module):
         """
         if feature.shape[-1] != self.dim:
             raise ValueError(f'the embedding is {feature.shape[-1]} wide and the memory bank '
-                             f'{self.dim}: set bank.dim={feature.shape[-1]}')
+                             f'{self.dim}: set model.bank.dim={feature.shape[-1]}')
         budget = self.budget or num_images * get_world_size()
         budget = min(budget, self.size)
         score = torch.rand_like(confidence) if self.ranking == 'random' else confidence

@@ -61,11 +61,11 @@ class StrongView(nn.Module):
                  blur_prob: float = 0.5) -> None:
         super().__init__()
         if mix not in MIXES:
-            raise ValueError(f'strong_view.mix must be one of {MIXES}, got {mix!r}')
+            raise ValueError(f'model.strong_view.mix must be one of {MIXES}, got {mix!r}')
         for name, value in (('mix_prob', mix_prob), ('jitter_prob', jitter_prob),
                             ('blur_prob', blur_prob)):
             if not 0 <= value <= 1:
-                raise ValueError(f'strong_view.{name} must be in [0, 1], got {value}')
+                raise ValueError(f'model.strong_view.{name} must be in [0, 1], got {value}')
         self.mix, self.mix_prob = mix, mix_prob
         self.jitter, self.jitter_prob = jitter, jitter_prob
         self.blur_sigma, self.blur_prob = blur_sigma, blur_prob

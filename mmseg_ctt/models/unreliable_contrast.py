@@ -4,7 +4,6 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional import (
@@ -19,12 +18,13 @@ from ..functional import (
     unreliable_contrast,
 )
 from ..functional.u2pl import NEGATIVES
+from . import settings
 from .member import PixelOutput
 from .noise import Draw, counter_noise
 from .projection import PixelProjection, attached_zero, rows
 from .ranks import mean_over_ranks
 
-BANK = dict(type='ClassMemoryBank', size=30000)
+SIZE = 30000  # entries of a queue
 BUDGET = 1000  # keys that a class gains a step; all that a batch has would be tens of thousands
 KEYS, DRAWS = 2000, 2001  # streams of random numbers; those of the strong view are counted from 0
 
@@ -54,8 +54,8 @@ class UnreliableContrast(nn.Module):
     Args:
         num_classes (int): ``K``.
         width (int): Of the embedding that the projection reads.
-        bank (dict): Settings of :class:`ClassMemoryBank`. ``size`` defaults to 30,000 (released
-            code) and ``budget``, what a class gains a step over all ranks, to 1,000.
+        bank (dict, optional): Settings of :class:`ClassMemoryBank`. ``size`` defaults to 30,000
+            (released code) and ``budget``, what a class gains a step over all ranks, to 1,000.
         dim (int): ``D``, width of the representation. Defaults to 256 (released code).
         dropout (float): Of the projection. Defaults to 0.1 (released code).
         pool (int): Average pooling of embeddings and logits before the contrast, for heads at
@@ -82,7 +82,7 @@ class UnreliableContrast(nn.Module):
     def __init__(self,
                  num_classes: int,
                  width: int,
-                 bank: dict,
+                 bank: Optional[dict],
                  dim: int = 256,
                  dropout: float = 0.1,
                  pool: int = 1,
@@ -107,12 +107,12 @@ class UnreliableContrast(nn.Module):
         if negatives not in NEGATIVES:
             raise ValueError(f'model.contrast.negatives must be one of {NEGATIVES}, got '
                              f'{negatives!r}')
-        if bank.get('dim', dim) != dim:
-            raise ValueError(f'model.bank.dim={bank["dim"]} does not match the representation, '
-                             f'which is {dim} wide: set model.contrast.dim instead')
-        bank = {**BANK, **bank, 'dim': dim, 'num_classes': num_classes}
+        bank = {'size': SIZE, 'dim': dim, **settings.as_dict('model.bank', bank)}
         bank.setdefault('budget', min(BUDGET, bank['size']))
-        self.bank = MODELS.build(bank)
+        self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
+        if self.bank.dim != dim:
+            raise ValueError(f'model.bank.dim={self.bank.dim} does not match the representation, '
+                             f'which is {dim} wide: set model.contrast.dim instead')
         self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.teacher_projection = copy.deepcopy(self.projection).requires_grad_(False)
         self.pool, self.num_anchors, self.num_negatives = pool, num_anchors, num_negatives

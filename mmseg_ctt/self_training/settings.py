@@ -2,6 +2,8 @@
 from dataclasses import dataclass, fields
 from typing import Any, Mapping, Optional
 
+from ..models.settings import as_dict, check_keys
+
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
 KEY = 'self_training'
@@ -50,9 +52,12 @@ class Settings:
 
     @classmethod
     def of(cls, given: Optional[Mapping[str, Any]]) -> 'Settings':
-        """From a config's dict; what it leaves out has its default."""
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(given or {}) - set(known))
-        if unknown:
-            raise ValueError(f'{KEY} has unknown keys {unknown}; known are {known}')
-        return cls(**(given or {}))
+        """From a config's dict; what it leaves out has its default.
+
+        Raises:
+            TypeError: If it is no dict.
+            ValueError: For an unknown key or value.
+        """
+        given = as_dict(KEY, given)
+        check_keys(KEY, given, [field.name for field in fields(cls)])
+        return cls(**given)

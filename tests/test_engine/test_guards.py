@@ -44,11 +44,13 @@ def test_not_finite(values, words):
 
 
 @pytest.mark.parametrize('scores, words', [
-    (dict(student0=[1, 2, 3], teacher0=[0, 1, 2]), ['3 validations', 'teacher0 2.00 < 3.00',
+    (dict(student0=[2, 3, 4], teacher0=[0, 1, 2]), ['3 validations', 'teacher0 2.00 < 4.00',
                                                     'TeacherEMAHook.alpha']),
-    (dict(student0=[9, 1, 2, 3], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 3.00']),
-    (dict(student0=[2, 3], teacher0=[1, 2]), None),
-    (dict(student0=[1, 2, 3], teacher0=[0, 2, 2]), None),  # equal once
+    (dict(student0=[9, 2, 3, 4], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 4.00']),
+    (dict(student0=[3, 4], teacher0=[1, 2]), None),
+    (dict(student0=[2, 3, 4], teacher0=[0, 3, 2]), None),  # equal once
+    (dict(student0=[2, 3, 4], teacher0=[0, 1, 3]), None),  # at the margin once
+    (dict(student0=[2, 3, 4], teacher0=[1.9, 2.9, 3.9]), None),
     (dict(student0=[1, 2, 3], teacher0=[2, 3, 4], student1=[3, 3, 3], teacher1=[1, 1, 1]),
      ['(teacher1 1.00 < 3.00)']),
     (dict(student0=[3, 3, 3], ensemble=[1, 1, 1]), None),
@@ -56,7 +58,7 @@ def test_not_finite(values, words):
     ({}, None),
 ])
 def test_teacher_below_student(scores, words):
-    says(teacher_below_student(scores, 3), words)
+    says(teacher_below_student(scores, 3, margin=1), words)
 
 
 @pytest.mark.parametrize('shares, words', [
@@ -228,9 +230,11 @@ def test_nothing_is_read_from_the_device(root, tmp_path, monkeypatch):
     assert set(looked) == {4}
 
 
-def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch):
+@pytest.mark.parametrize('margin, times', [(1., 2), (3.9, 2), (4., 0)])
+def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch, margin, times):
     """Said once although it holds for three validations, and again after it had ceased."""
-    runner = build(root, tmp_path / 'work', iterations=7, val_interval=1, validations=2)
+    runner = build(root, tmp_path / 'work', iterations=7, val_interval=1, validations=2,
+                   margin=margin)
     teacher = iter([9., 1., 1., 1., 9., 1., 1.])
 
     def scored(loop):
@@ -243,7 +247,8 @@ def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch):
     monkeypatch.setattr('mmseg_ctt.engine.MemberValLoop.run', scored)
     runner.train()
     lines = [line for line in warnings if 'worse than their students' in line]
-    assert len(lines) == 2 and '2 validations (teacher0 1.00 < 5.00)' in lines[0]
+    assert len(lines) == times
+    assert all('2 validations (teacher0 1.00 < 5.00)' in line for line in lines)
 
 
 @pytest.mark.parametrize('confident, word', [(0.99, 'no pixel'), (0.01, 'every pixel'), (0, None)])
@@ -284,7 +289,7 @@ def test_same_content_in_both_lists(root, tmp_path, warnings, duplicates, monkey
         says(lines[0], ['1 unlabelled images', 'img/copy.jpg', 'img/l1.jpg', 'unlabelled list'])
 
 
-@pytest.mark.parametrize('name', ['validations', 'confident', 'queues'])
+@pytest.mark.parametrize('name', ['validations', 'margin', 'confident', 'queues'])
 def test_bad_settings(name):
     with pytest.raises(ValueError, match=f'GuardHook.{name}'):
         GuardHook(**{name: -1})

@@ -122,18 +122,19 @@ def test_buffers_are_written_in_place():
 
 def test_wrong_width_is_an_error():
     bank = ClassMemoryBank(2, 3, dim=4)
-    with pytest.raises(ValueError, match='5 wide.*bank 4.*bank.dim=5'):
+    with pytest.raises(ValueError, match='5 wide.*bank 4.*model.bank.dim=5'):
         bank.push(*pixels(6, 2, 5, seed=0), 1)
 
 
 @pytest.mark.parametrize('settings,message', [
-    (dict(size=0), 'size=0'), (dict(dim=0), 'dim=0'), (dict(num_classes=0), 'num_classes=0'),
-    (dict(budget=0), r'budget must lie in \[1, size=8\], got 0'),
-    (dict(budget=9), r'budget must lie in \[1, size=8\], got 9'),
-    (dict(ranking='best'), "ranking must be one of .*'best'"),
+    (dict(size=0), ': .*size=0'), (dict(dim=0), ': .*dim=0'),
+    (dict(num_classes=0), ': num_classes=0'),
+    (dict(budget=0), r'.budget must lie in \[1, size=8\], got 0'),
+    (dict(budget=9), r'.budget must lie in \[1, size=8\], got 9'),
+    (dict(ranking='best'), ".ranking must be one of .*'best'"),
 ])
 def test_bad_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f'^model.bank{message}'):
         ClassMemoryBank(**{**dict(num_classes=2, size=8, dim=4), **settings})
 
 

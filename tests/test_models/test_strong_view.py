@@ -202,7 +202,7 @@ def test_blur_follows_the_gaussian():
     (dict(blur_prob=-0.1), r'blur_prob must be in \[0, 1\], got -0.1'),
 ])
 def test_bad_settings(settings, message):
-    with pytest.raises(ValueError, match=f'strong_view.{message}'):
+    with pytest.raises(ValueError, match=f'^model.strong_view.{message}'):
         StrongView(**settings)
 
 

@@ -118,7 +118,7 @@ def test_frequency_counts_the_labelled_masks(tmp_path):
 @pytest.mark.parametrize('given, word', [
     (dict(mode='half'), 'self_training.mode'), (dict(count='box'), 'self_training.count'),
     (dict(sure=2), 'self_training.sure'), (dict(generations=0), 'self_training.generations'),
-    (dict(alfa=1), r"self_training has unknown keys \['alfa'\]")])
+    (dict(alfa=1), r"self_training has unknown settings \['alfa'\]")])
 def test_bad_settings(given, word):
     with pytest.raises(ValueError, match=word):
         Settings.of(given)

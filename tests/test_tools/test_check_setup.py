@@ -89,6 +89,12 @@ def test_one_step(call):
     assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
 
 
+def test_no_step_with_other_classes(call):
+    code, rows, text = call('--step', '--cfg-options', 'model.segmentor.decode_head.num_classes=3')
+    assert code == 1 and '\n1 problems\n- model: decode_head.num_classes=3' in text
+    assert rows['step'] == ['skipped', rows['step'][1]] and 'classes' in rows['step'][1]
+
+
 def same_content(root):
     shutil.copy(root / 'img' / 'l1.jpg', root / 'img' / 'copy.jpg')
     write_lists(root / SPLIT, LABELED, (*UNLABELED, 'copy'))

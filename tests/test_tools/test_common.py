@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import subprocess
+import sys
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
@@ -47,6 +48,18 @@ def test_traceback_on_request(common, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         common.run(lambda: int('x'))
     assert 'Traceback' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('tool', [
+    path for path in sorted(TOOLS.rglob('*.py')) if not path.name.startswith('_')],
+    ids=lambda path: path.stem)
+def test_without_the_environment(tool, tmp_path):
+    """No packages, as before ``source tools/setup_env.sh``; some ask for arguments first."""
+    done = subprocess.run([sys.executable, '-S', str(tool)], cwd=tmp_path, text=True,
+                          capture_output=True, env={})
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert 'activate the environment first' in line or 'arguments are required' in line
 
 
 def test_own_defects_keep_their_traceback(common):

@@ -171,3 +171,18 @@ def test_masks_labels_images_that_have_one(main, tmp_path):
     assert len(lists['labeled']) == 3 and len(lists['val']) == 1
     assert sorted(lists['labeled'] + lists['val']) == list('abcd')
     assert main(*command, '--val', '4') == 2
+    assert main('verify', tmp_path / 'mine') == 0
+
+
+def test_masks_keeps_the_validation_list_in_the_manifest(main, ann_dir, tmp_path, capsys):
+    folder = tmp_path / 'mine'
+    command = ['masks', '--img-dir', ann_dir, '--ann-dir', ann_dir, '--out', folder]
+    assert main(*command, '--val', 3) == 0 and main('verify', folder) == 0
+    assert set(json.loads((folder / 'manifest.json').read_text())['files']) == {
+        'labeled.txt', 'unlabeled.txt', 'val.txt'}
+    (folder / 'val.txt').write_text('a_00\n')
+    assert main('verify', folder) == 2
+    assert 'val.txt differs from its manifest' in one_line_error(capsys)
+    assert main(*command, '--val', 3) == 2
+    assert 'val.txt already holds another list' in one_line_error(capsys)
+    assert main(*command, '--val', 3, '--overwrite') == 0 and main('verify', folder) == 0

@@ -21,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, read_config, run  # noqa: E402
+from _common import described, errors_in_one_line, read_config, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
 
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 

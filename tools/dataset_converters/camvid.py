@@ -13,17 +13,18 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-import numpy as np
-from PIL import Image
-
-from mmseg_ctt.datasets.camvid import CamVidDataset
-from mmseg_ctt.datasets.image_files import find_files
-from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
-from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import errors_in_one_line, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
+    from PIL import Image
+
+    from mmseg_ctt.datasets.camvid import CamVidDataset
+    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
+    from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
 
 PARTS = ('train', 'val', 'test')
 CLASSES = CamVidDataset.METAINFO['classes']

@@ -31,24 +31,26 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import numpy as np
-
-from mmseg_ctt.datasets.folder import read_meta
-from mmseg_ctt.datasets.image_files import find_files
-from mmseg_ctt.datasets.label_check import scan_presence
-from mmseg_ctt.datasets.split_files import (
-    MANIFEST_NAME,
-    file_sha256,
-    read_list,
-    verify_split,
-    write_split,
-)
-from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
-from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import errors_in_one_line, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
+
+    from mmseg_ctt.datasets.folder import read_meta
+    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.label_check import scan_presence
+    from mmseg_ctt.datasets.split_files import (
+        MANIFEST_NAME,
+        VAL_NAME,
+        file_sha256,
+        read_list,
+        verify_split,
+        write_split,
+    )
+    from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
+    from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
 
 
 def proper_fraction(text: str) -> str:
@@ -213,13 +215,12 @@ def masks_command(args: argparse.Namespace) -> None:
         raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
                          f'too few for --val {args.val}' + (f'; {note}' if note else ''))
     ranked = [masked[i] for i in random_ranking(len(masked), 0)]
-    labeled = sorted(ranked[args.val:])
+    labeled, val = sorted(ranked[args.val:]), sorted(ranked[:args.val])
     unlabeled = sorted(set(images) - set(masked))
-    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite)
-    Path(args.out, 'val.txt').write_text(''.join(f'{stem}\n' for stem in sorted(ranked[:args.val])))
+    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite, val)
     report(dict(folder=args.out, num_labeled=len(labeled),
                 num_unlabeled=len(unlabeled), missing=[]))
-    print(f'{Path(args.out, "val.txt")}: {args.val} for validation'
+    print(f'{Path(args.out, VAL_NAME)}: {args.val} for validation'
           + (f'\nwarning: {note}' if note else ''))
 
 

@@ -13,27 +13,28 @@ import sys
 from pathlib import Path
 from typing import List
 
-import numpy as np
-
-from mmseg_ctt.datasets.split_files import write_split
-from mmseg_ctt.datasets.splits import (
-    num_from_fraction,
-    write_random_split,
-    write_sequence_split,
-)
-from mmseg_ctt.datasets.street_scenes.drives import DRIVES
-from mmseg_ctt.datasets.street_scenes.generate import (
-    Settings,
-    generate,
-    is_complete,
-    prepare,
-    write_meta,
-)
-from mmseg_ctt.datasets.street_scenes.layout import CLASSES
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import errors_in_one_line, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
+
+    from mmseg_ctt.datasets.split_files import write_split
+    from mmseg_ctt.datasets.splits import (
+        num_from_fraction,
+        write_random_split,
+        write_sequence_split,
+    )
+    from mmseg_ctt.datasets.street_scenes.drives import DRIVES
+    from mmseg_ctt.datasets.street_scenes.generate import (
+        Settings,
+        generate,
+        is_complete,
+        prepare,
+        write_meta,
+    )
+    from mmseg_ctt.datasets.street_scenes.layout import CLASSES
 
 FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)

@@ -59,6 +59,8 @@ def step(setup: Setup) -> str:
         raise Skip('asked for with --step')
     if setup.model is None or 'labeled' not in setup.sets:
         raise Skip('no model or no data')
+    if setup.model.num_classes != len(setup.classes):
+        raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
     labeled, unlabeled = (2 * count for count in setup.ratio)  # batch norm takes two
     chosen = [*(i % data.num_labeled for i in range(labeled)),

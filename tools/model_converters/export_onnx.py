@@ -11,11 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, described, run  # noqa: E402
+from _common import check_file, described, errors_in_one_line, run  # noqa: E402
+
+with errors_in_one_line():
+    import numpy as np
 
 TOLERATED = 1e-4  # share of pixels whose two best classes may change places by rounding
 

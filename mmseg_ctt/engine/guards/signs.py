@@ -17,13 +17,15 @@ def not_finite(values: Mapping[str, float]) -> Optional[str]:
             'optim_wrapper.clip_grad=dict(max_norm=10)')
 
 
-def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int) -> Optional[str]:
+def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int,
+                          margin: float) -> Optional[str]:
     """Teachers worse than their students in each of the last ``times`` validations.
 
     Args:
         scores (Mapping[str, Sequence[float]]): Of ``student{i}`` and ``teacher{i}``, oldest
             first.
         times (int): Validations.
+        margin (float): Difference up to which a teacher counts as equal, in units of the scores.
     """
     lagging = []
     for teacher in scores:
@@ -31,7 +33,7 @@ def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int) -> 
         if teacher == student or student not in scores:
             continue
         pairs = list(zip(scores[teacher], scores[student]))[-times:]
-        if len(pairs) == times and all(one < other for one, other in pairs):
+        if len(pairs) == times and all(one < other - margin for one, other in pairs):
             lagging.append(f'{teacher} {pairs[-1][0]:.2f} < {pairs[-1][1]:.2f}')
     if not lagging:
         return None

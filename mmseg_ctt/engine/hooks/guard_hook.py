@@ -34,6 +34,8 @@ class GuardHook(Hook):
         validations (int): Warn of a teacher worse than its student in so many validations
             running; 0 never. Defaults to 3.
         metric (str): Score they are compared by. Defaults to 'mIoU'.
+        margin (float): Points of ``metric`` that a teacher may lie behind: in sound runs the
+            members differ by up to half a point. Defaults to 1.
         confident (int): Warn where the share of confident pixels was 0 or 1 over so many
             iterations; 0 never, at most ``SafeCheckpointHook.history``. Defaults to 500.
         queues (int): Warn of queues empty after so many iterations; 0 never. Defaults to 1000.
@@ -43,16 +45,18 @@ class GuardHook(Hook):
     Raises:
         ValueError: If a number is negative; in training, if a loss or weight is not finite.
     """
-    MARGIN = 1e-3  # of a share from 0 or 1
+    EDGE = 1e-3  # of a share from 0 or 1
 
     def __init__(self, finite: bool = True, validations: int = 3, metric: str = 'mIoU',
-                 confident: int = 500, queues: int = 1000, duplicates: bool = True) -> None:
-        for name, value in dict(validations=validations, confident=confident,
+                 margin: float = 1.0, confident: int = 500, queues: int = 1000,
+                 duplicates: bool = True) -> None:
+        for name, value in dict(validations=validations, margin=margin, confident=confident,
                                 queues=queues).items():
             if value < 0:
                 raise ValueError(f'GuardHook.{name} must not be negative, got {value}')
         self.finite, self.duplicates, self.metric = finite, duplicates, metric
-        self.validations, self.confident, self.queues = validations, confident, queues
+        self.validations, self.margin = validations, margin
+        self.confident, self.queues = confident, queues
         self.said: Set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
@@ -72,7 +76,7 @@ class GuardHook(Hook):
         if self.confident and done % self.confident == 0 and getattr(self.model, 'confident', 0):
             shares = {name[len('train/'):]: float(buffer.mean(self.confident))
                       for name, buffer in hub.log_scalars.items() if name.endswith('.confident')}
-            self._say(runner, 'confident', confident_share(shares, self.confident, self.MARGIN))
+            self._say(runner, 'confident', confident_share(shares, self.confident, self.EDGE))
         if self.queues and done % self.queues == 0:
             self._look_at_queues(runner, done)
 
@@ -83,7 +87,8 @@ class GuardHook(Hook):
                   for name, buffer in runner.message_hub.log_scalars.items()
                   if name.startswith('val/') and name.endswith(ending)}
         if self.validations:
-            self._say(runner, 'teacher', teacher_below_student(scores, self.validations))
+            self._say(runner, 'teacher',
+                      teacher_below_student(scores, self.validations, self.margin))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save weights that are not finite."""

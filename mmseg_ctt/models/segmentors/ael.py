@@ -53,14 +53,15 @@ class AEL(SemiSegmentor):
             (released code: 0 on Cityscapes, 0.7 on VOC).
         consistency (dict, optional): Settings of :class:`EqualizedLoss`. Defaults to None.
         bank (dict, optional): Settings of :class:`ConfidenceBank`. Defaults to None.
-        copy_paste (bool | dict): Settings of :class:`AdaptiveCopyPaste`; False switches it off.
-            Defaults to True.
-        cut_mix (bool | dict): Settings of :class:`AdaptiveCutMix`; False switches it off.
+        copy_paste (bool | dict): Settings of :class:`AdaptiveCopyPaste`; False switches it off,
+            None is an error. Defaults to True.
+        cut_mix (bool | dict): Settings of :class:`AdaptiveCutMix`; as ``copy_paste``.
             Defaults to True.
         strong_view (dict, optional): Settings of :class:`StrongView`, colours and blur.
             Defaults to None.
 
     Raises:
+        TypeError: If ``copy_paste`` or ``cut_mix`` is neither a bool nor a dict.
         ValueError: For more than the student and its teacher, an unknown loss weight, or any bad
             setting of the parts.
     """
@@ -80,17 +81,18 @@ class AEL(SemiSegmentor):
         super().__init__(segmentor, num_pairs, teaching, **kwargs)
         settings.check_single_pair('AEL', num_pairs, teaching)
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
-        if (strong_view or {}).get('mix') is not None:
-            raise ValueError('model.strong_view.mix: AEL mixes by model.cut_mix; remove it')
-        head = self.students[0].decode_head
+        num_classes = self.students[0].decode_head.num_classes
         self.confident = confident
-        self.consistency = EqualizedLoss(confident, **(consistency or {}))
-        self.bank = ConfidenceBank(head.num_classes, **(bank or {}))
-        self.copy_paste = None if copy_paste is False else AdaptiveCopyPaste(
-            head.num_classes, **_settings(copy_paste))
-        self.cut_mix = None if cut_mix is False else AdaptiveCutMix(**_settings(cut_mix))
-        self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {}),
-                                         'mix': None})
+        self.consistency = settings.build_part('consistency', consistency, EqualizedLoss,
+                                               confident=confident)
+        self.bank = settings.build_part('bank', bank, ConfidenceBank, num_classes=num_classes)
+        self.copy_paste = settings.build_switched('copy_paste', copy_paste, AdaptiveCopyPaste,
+                                                  num_classes=num_classes)
+        self.cut_mix = settings.build_switched('cut_mix', cut_mix, AdaptiveCutMix)
+        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView',
+                                               dict(mix=None))
+        if self.strong_view.mix is not None:
+            raise ValueError('model.strong_view.mix: AEL mixes by model.cut_mix; remove it')
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
@@ -150,10 +152,6 @@ class AEL(SemiSegmentor):
         loss, kept = self.consistency(logits, target, key, self.bank.confidence)
         return {f'student0.loss_{name}': loss * self.weights[name],
                 f'student0.kept_{name}': kept}
-
-
-def _settings(given: Union[bool, dict]) -> dict:
-    return {} if given is True else given
 
 
 def _with_label(samples: SampleList, label: Tensor) -> SampleList:

@@ -78,13 +78,14 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         super().__init__(segmentor, **kwargs)
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.confident, self.share_view = confident, share_view
-        self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
-        self.thresholds = None if class_thresholds is None else ClassThresholds(
-            self.num_classes, **class_thresholds)
+        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView')
+        self.thresholds = None if class_thresholds is None else settings.build_part(
+            'class_thresholds', class_thresholds, ClassThresholds, num_classes=self.num_classes)
         self.contrast: Optional[CrossContrast] = None
         if self.weights['hc'] or self.weights['lc']:
-            self.contrast = CrossContrast(len(self.students), self.num_classes,
-                                          self.embedding_width, bank or {}, **(contrast or {}))
+            self.contrast = settings.build_part(
+                'contrast', contrast, CrossContrast, num_pairs=len(self.students),
+                num_classes=self.num_classes, dim=self.embedding_width, bank=bank)
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""

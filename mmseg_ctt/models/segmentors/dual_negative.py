@@ -110,7 +110,7 @@ class DualNegativeLabel(SemiSegmentor):
         self.confident, self.two_views = confident, two_views
         self.num_negatives, self.selection, self.exclude = num_negatives, selection, exclude
         self.ramp, self.schedule = ramp, schedule
-        self.strong_view = MODELS.build({'type': 'StrongView', **(strong_view or {})})
+        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView')
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""

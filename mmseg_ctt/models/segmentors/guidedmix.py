@@ -125,9 +125,10 @@ class GuidedMixNet(SemiSegmentor):
         self.in_index = head.in_index[-1] if several else head.in_index
         self.align = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
         self.mix_head = SecondHead(head) if self.mode == 'released' else None
-        settings = {'norm_cfg': head.norm_cfg, **(mitrans if isinstance(mitrans, dict) else {})}
         width = self.mix_head.in_channels if self.mix_head else channels
-        self.mitrans = nn.Identity() if mitrans is False else MITrans(width, **settings)
+        self.mitrans = settings.build_switched(
+            'mitrans', mitrans, MITrans, dict(norm_cfg=head.norm_cfg),
+            channels=width) or nn.Identity()
 
     def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""

@@ -90,12 +90,13 @@ class STPG(ContrastSwitch, SemiSegmentor):
             raise ValueError(f'model.teaching={teaching!r} does not give each student one teacher;'
                              ' choose cross, self or ensemble')
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
-        self.strong_view = MODELS.build({'type': 'StrongView', **CUT_MIX, **(strong_view or {})})
+        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView', CUT_MIX)
         self.contrast: Optional[AnchorContrast] = None
         if self.weights['contrast_labeled'] or self.weights['contrast_unlabeled']:
             head = self.students[GENERAL].decode_head
-            self.contrast = AnchorContrast(head.num_classes, self.embedding_width, bank or {},
-                                           **{'norm_cfg': head.norm_cfg, **(contrast or {})})
+            self.contrast = settings.build_part(
+                'contrast', contrast, AnchorContrast, dict(norm_cfg=head.norm_cfg),
+                num_classes=head.num_classes, width=self.embedding_width, bank=bank)
             if kwargs.get('channels_last'):
                 self.contrast.to(memory_format=torch.channels_last)
 

@@ -42,7 +42,7 @@ from ..unreliable_contrast import Pixels, UnreliableContrast
 from .semi_base import TEACHER_MODES, SemiSegmentor
 
 WEIGHTS = dict(sup=1.0, unsup=1.0, contrast=1.0)
-CUT_MIX = dict(type='StrongView', mix='cut', jitter_prob=0, blur_prob=0)
+CUT_MIX = dict(mix='cut', jitter_prob=0, blur_prob=0)
 TEACHER = 'teacher0'
 IGNORE = 255
 MOST_ENTROPIES = 1 << 22  # of all ranks together, that the percentiles are taken of
@@ -101,13 +101,13 @@ class U2PL(SemiSegmentor):
                              f'{label_mode!r}')
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
-        self.strong_view = MODELS.build({**CUT_MIX, **(strong_view or {})})
+        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView', CUT_MIX)
         head = self.students[0].decode_head
         self.unreliable: Optional[UnreliableContrast] = None
         if self.weights['contrast']:
-            self.unreliable = UnreliableContrast(
-                head.num_classes, self.embedding_width, bank or {},
-                **{'norm_cfg': head.norm_cfg, **(contrast or {})})
+            self.unreliable = settings.build_part(
+                'contrast', contrast, UnreliableContrast, dict(norm_cfg=head.norm_cfg),
+                num_classes=head.num_classes, width=self.embedding_width, bank=bank)
 
     def train(self, mode: bool = True) -> 'U2PL':
         """As usual; the teacher's projection, too, keeps to ``teacher_mode``."""
