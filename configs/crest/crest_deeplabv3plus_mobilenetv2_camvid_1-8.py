@@ -13,5 +13,17 @@
 # mIoU, time and memory: not measured.
 # python tools/self_train.py configs/crest/crest_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = ['../ctt/ctt_deeplabv3plus_mobilenetv2_camvid_1-8.py']
-model = dict(num_pairs=1, teaching='self', confident=0.95, loss_weights=dict(hc=0, lc=0))
+model = dict(
+    num_pairs=1,
+    teaching='self',
+    confident=0.95,
+    class_thresholds=None,
+    loss_weights=dict(hc=0, lc=0))
+custom_hooks = [  # those of CTT without its alignment of pseudo-labels
+    dict(type='TeacherEMAHook', buffers=False),
+    dict(
+        type='PseudoLabelHook',
+        truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
+        interval=500)
+]
 self_training = dict(generations=3, alpha=1 / 3)

@@ -10,10 +10,13 @@ model = dict(
     segmentor=_base_.model,
     teacher_mode='train',
     channels_last=True,
+    loss_weights=dict(hc=0.01, lc=0.01),
+    class_thresholds=dict(),
     bank=dict(size=64),
     contrast=dict(pool=4))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=500)
+    dict(type='QueueWarmupHook', start_iter=500),
+    dict(type='DistributionAlignmentHook', temperature=0.5, uniform_start=False)
 ]
