@@ -18,5 +18,9 @@ train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(type='QueueWarmupHook', start_iter=500),
-    dict(type='DistributionAlignmentHook', temperature=0.5, uniform_start=False)
+    dict(
+        type='DistributionAlignmentHook',
+        temperature=0.5,
+        uniform_start=False,
+        only_raise=True)
 ]

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Distribution alignment (CReST+) for any method: a bias on what teaching members say."""
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -29,11 +29,15 @@ class DistributionAlignment(nn.Module):
         uniform_start (bool): Whether the uniform means of the beginning count until they are
             replaced (released code), which holds rare classes down for as long; False takes the
             mean of the steps there are, and leaves the first as it is. Defaults to True.
+        only_raise (bool): Whether classes that are named more often than the target says are left
+            alone; for images whose common classes are others than those of the labels. Defaults
+            to False (released code).
     """
 
-    def __init__(self, target: Tensor, steps: int = 128, uniform_start: bool = True) -> None:
+    def __init__(self, target: Tensor, steps: int = 128, uniform_start: bool = True,
+                 only_raise: bool = False) -> None:
         super().__init__()
-        self.uniform_start = uniform_start
+        self.uniform_start, self.only_raise = uniform_start, only_raise
         self.register_buffer('target', target.float(), persistent=False)
         self.register_buffer('means', torch.full((steps, len(target)), 1 / len(target)))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
@@ -59,11 +63,16 @@ class DistributionAlignment(nn.Module):
         return logits.float() + self._bias().view(1, -1, 1, 1)
 
     def _bias(self) -> Tensor:
+        bias = alignment_bias(self._mean(), self.target)
+        if self.only_raise:
+            bias = bias.clamp(min=0)
+        return bias if self.uniform_start else bias * (self.pointer > 0)
+
+    def _mean(self) -> Tensor:
         if self.uniform_start:
-            return alignment_bias(self.means.mean(dim=0), self.target)
+            return self.means.mean(dim=0)
         filled = (torch.arange(len(self.means), device=self.means.device) < self.pointer).float()
-        mean = (filled @ self.means) / filled.sum().clamp(min=1)
-        return alignment_bias(mean, self.target) * filled[0]
+        return (filled @ self.means) / filled.sum().clamp(min=1)
 
     def _remember(self, probability: Tensor, valid: Optional[Tensor]) -> None:
         weight = torch.ones_like(probability[:, :1]) if valid is None else \
@@ -77,15 +86,14 @@ class DistributionAlignment(nn.Module):
         self.pointer += 1
 
 
-def attach(model: SemiSegmentor, target: Tensor, steps: int = 128,
-           uniform_start: bool = True) -> None:
+def attach(model: SemiSegmentor, target: Tensor, **settings: Union[int, bool]) -> None:
     """Let ``model.loss`` see aligned pseudo-labels.
 
     Args:
         model (SemiSegmentor): Changed in place: ``alignment``, ``look_all`` and ``loss``.
         target (Tensor): ``(K,)``.
-        steps (int): As in :class:`DistributionAlignment`. Defaults to 128.
-        uniform_start (bool): As there. Defaults to True.
+        **settings: ``steps``, ``uniform_start``, ``only_raise`` of
+            :class:`DistributionAlignment`.
 
     Raises:
         ValueError: In ``loss``, if the method gives nothing to align.
@@ -93,8 +101,7 @@ def attach(model: SemiSegmentor, target: Tensor, steps: int = 128,
     names = sorted({name for sources in model.graph for name in sources})
     device = next(model.parameters()).device
     model.alignment = nn.ModuleDict(
-        {name: DistributionAlignment(target, steps, uniform_start)
-         for name in names}).to(device)
+        {name: DistributionAlignment(target, **settings) for name in names}).to(device)
     look_all, loss = model.look_all, model.loss
     step: dict = dict(weak=None, content=None, aligned=0)
 

@@ -42,6 +42,13 @@ def test_a_start_without_uniform_means():
         means.append(o.softmax(1).mean(dim=(0, 2, 3)))
 
 
+def test_only_raise_leaves_common_classes_alone():
+    both, up = DistributionAlignment(TARGET), DistributionAlignment(TARGET, only_raise=True)
+    bias = [module(logits()) - logits() for module in (both, up)]
+    assert (bias[0] < -0.1).any() and (bias[0] > 0.1).any()
+    torch.testing.assert_close(bias[1], bias[0].clamp(min=0))
+
+
 def test_align_alone_changes_no_state():
     module = DistributionAlignment(TARGET, steps=3)
     module(logits())
@@ -85,7 +92,7 @@ def test_only_the_teaching_look_at_the_weak_view_changes(kind, teaching, pairs, 
         return given[-len(names):]
 
     model.look_all = plain_look
-    attach(model, TARGET, 4)
+    attach(model, TARGET, steps=4)
     outer, model.look_all = model.look_all, aligned_look
     losses_of(model, toy_batch())
     changed = 0

@@ -29,6 +29,7 @@ class DistributionAlignmentHook(Hook):
         steps (int): Length of the running mean. Defaults to 128 (released code of CReST).
         uniform_start (bool): See :class:`DistributionAlignment`. Defaults to True (released
             code).
+        only_raise (bool): See there. Defaults to False (released code).
 
     Raises:
         ValueError: If the model is not semi-supervised, has another number of classes, or the
@@ -36,11 +37,12 @@ class DistributionAlignmentHook(Hook):
     """
 
     def __init__(self, frequency: Optional[Sequence[float]] = None, temperature: float = 1.0,
-                 steps: int = 128, uniform_start: bool = True) -> None:
+                 steps: int = 128, uniform_start: bool = True,
+                 only_raise: bool = False) -> None:
         if steps < 1:
             raise ValueError(f'{KEY}.steps must be positive, got {steps}')
-        self.frequency = frequency
-        self.temperature, self.steps, self.uniform_start = temperature, steps, uniform_start
+        self.frequency, self.temperature = frequency, temperature
+        self.settings = dict(steps=steps, uniform_start=uniform_start, only_raise=only_raise)
 
     def before_run(self, runner: Runner) -> None:
         """Give the model its state, before a checkpoint is loaded into it."""
@@ -55,7 +57,7 @@ class DistributionAlignmentHook(Hook):
             raise ValueError(f'{KEY}.frequency has {len(frequency)} entries for '
                              f'{model.num_classes} classes')
         target = target_distribution(torch.tensor(list(frequency)), self.temperature)
-        attach(model, target, self.steps, self.uniform_start)
+        attach(model, target, **self.settings)
 
     def _frequency(self, runner: Runner, num_classes: int) -> Sequence[float]:
         """Of the settings or the labels; a test aligns nothing, and may have no labels here."""
