@@ -19,7 +19,7 @@ model = dict(
     confident=0.95,
     class_thresholds=None,
     loss_weights=dict(hc=0, lc=0))
-custom_hooks = [  # those of CTT without its alignment of pseudo-labels
+custom_hooks = [  # those of CTT without the contrast's warm-up and the alignment
     dict(type='TeacherEMAHook', buffers=False),
     dict(
         type='PseudoLabelHook',

@@ -92,9 +92,10 @@ def target_distribution(frequency: Tensor, temperature: float = 1.0) -> Tensor:
         temperature (float): ``t``. Defaults to 1.
 
     Returns:
-        Tensor: ``(K,)`` float64.
+        Tensor: ``(K,)`` float64; about 1e-6 for a class that no label shows, whatever ``t``.
     """
-    power = _shares(frequency).pow(temperature)
+    # flattened, the floor would make a class of which nothing is known a thousand times commoner
+    power = _shares(frequency).pow(temperature).where(frequency > 0, FLOOR)
     return power / power.sum()
 
 

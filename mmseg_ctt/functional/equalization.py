@@ -25,7 +25,7 @@ def class_confidence_sums(logits: Tensor, label: Tensor,
         num_classes (int): ``K``.
 
     Returns:
-        tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float32 each.
+        tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float64 each.
     """
     known = label.masked_fill((label < 0) | (label >= num_classes), 0)
     probability = F.cross_entropy(logits.detach().float(), known, reduction='none').neg().exp()

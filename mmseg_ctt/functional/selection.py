@@ -46,12 +46,13 @@ def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tenso
         num_classes (int): ``K``.
 
     Returns:
-        tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float32 each.
+        tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float64 each: float32 would lose the
+        pixels of a large batch one by one.
     """
     valid = (label >= 0) & (label < num_classes)
-    label, valid = label.masked_fill(~valid, 0).flatten(), valid.flatten().float()
-    zeros = torch.zeros(num_classes, device=label.device)
-    return (zeros.index_add(0, label, value.flatten().float() * valid),
+    label, valid = label.masked_fill(~valid, 0).flatten(), valid.flatten().double()
+    zeros = valid.new_zeros(num_classes)
+    return (zeros.index_add(0, label, value.flatten().double() * valid),
             zeros.index_add(0, label, valid))
 
 

@@ -48,8 +48,8 @@ class DistributionAlignment(nn.Module):
 
         Args:
             logits (Tensor): ``(B, K, h, w)``.
-            valid (Tensor, optional): ``(B, h, w)`` bool, pixels that count in the mean. Defaults
-                to None: all.
+            valid (Tensor, optional): ``(B, h, w)``, bool or weights of the pixels in the mean.
+                Defaults to None: all.
 
         Returns:
             Tensor: ``(B, K, h, w)`` float32.
@@ -72,7 +72,8 @@ class DistributionAlignment(nn.Module):
         if self.uniform_start:
             return self.means.mean(dim=0)
         filled = (torch.arange(len(self.means), device=self.means.device) < self.pointer).float()
-        return (filled @ self.means) / filled.sum().clamp(min=1)
+        # no matrix product, which autocast would round
+        return (self.means * filled.unsqueeze(1)).sum(dim=0) / filled.sum().clamp(min=1)
 
     def _remember(self, probability: Tensor, valid: Optional[Tensor]) -> None:
         weight = torch.ones_like(probability[:, :1]) if valid is None else \
@@ -83,11 +84,11 @@ class DistributionAlignment(nn.Module):
         mean = sums[:-1] / sums[-1].clamp(min=1)
         kept = torch.where(sums[-1] > 0, mean, self.means.index_select(0, slot)[0])
         self.means.index_copy_(0, slot, kept.unsqueeze(0))
-        self.pointer += 1
+        self.pointer += sums[-1] > 0
 
 
 def attach(model: SemiSegmentor, target: Tensor, **settings: Union[int, bool]) -> None:
-    """Let ``model.loss`` see aligned pseudo-labels.
+    """Let ``model.loss`` see aligned pseudo-labels; done again, only the target is renewed.
 
     Args:
         model (SemiSegmentor): Changed in place: ``alignment``, ``look_all`` and ``loss``.
@@ -98,10 +99,13 @@ def attach(model: SemiSegmentor, target: Tensor, **settings: Union[int, bool]) -
     Raises:
         ValueError: In ``loss``, if the method gives nothing to align.
     """
-    names = sorted({name for sources in model.graph for name in sources})
+    if hasattr(model, 'alignment'):  # a runner that trains and then tests comes here twice
+        for alignment in model.alignment.values():
+            alignment.target.copy_(target)
+        return
     device = next(model.parameters()).device
-    model.alignment = nn.ModuleDict(
-        {name: DistributionAlignment(target, **settings) for name in names}).to(device)
+    model.alignment = nn.ModuleDict({name: DistributionAlignment(target, **settings)
+                                     for name in model.teaching_members}).to(device)
     look_all, loss = model.look_all, model.loss
     step: dict = dict(weak=None, content=None, aligned=0)
 

@@ -22,21 +22,19 @@ class ClassThresholds(nn.Module):
 
     Args:
         num_classes (int): ``K``.
+        highest (float): Confidence that is enough for any class.
         momentum (float): Weight of the old value, once a plain mean over batches has reached it.
             Defaults to 0.9.
-        highest (float): Confidence that is enough for any class. Defaults to 0.968, the
-            threshold of CTT's released code.
 
     Raises:
-        ValueError: If a number lies outside its range.
+        ValueError: If ``momentum`` lies outside [0, 1).
     """
 
-    def __init__(self, num_classes: int, momentum: float = 0.9, highest: float = 0.968) -> None:
+    def __init__(self, num_classes: int, highest: float, momentum: float = 0.9) -> None:
         super().__init__()
-        for name, value, end in (('momentum', momentum, '1)'), ('highest', highest, '1]')):
-            if not 0 <= value <= 1 or (value == 1 and end == '1)'):
-                raise ValueError(f'model.class_thresholds.{name} must be in [0, {end}, got '
-                                 f'{value}')
+        if not 0 <= momentum < 1:
+            raise ValueError('model.class_thresholds.momentum must be in [0, 1), got '
+                             f'{momentum}')
         self.num_classes, self.momentum, self.highest = num_classes, momentum, highest
         self.register_buffer('confidence', torch.zeros(num_classes))
         self.register_buffer('updates', torch.zeros(num_classes, dtype=torch.long))

@@ -10,7 +10,7 @@ K = 4
 
 def after_steps(rows):
     """The state after five batches; class 3 is on the first images only."""
-    module = ClassThresholds(K, momentum=0.5)
+    module = ClassThresholds(K, 1.0, momentum=0.5)
     for step in range(5):
         g = torch.Generator().manual_seed(step)
         label = torch.randint(0, K, (4, 5, 6), generator=g)
@@ -31,7 +31,7 @@ def test_as_one_process_with_the_double_batch():
 def test_one_small_collective_a_step():
     def count(rank):
         with Counted() as counted:
-            ClassThresholds(K).update(torch.zeros(2, 3, 3).long(), torch.rand(2, 3, 3))
+            ClassThresholds(K, 1.0).update(torch.zeros(2, 3, 3).long(), torch.rand(2, 3, 3))
         return counted.calls
 
     assert on_ranks(count) == [{('all_reduce', (2, K)): 1}] * 2

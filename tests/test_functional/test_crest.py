@@ -147,7 +147,9 @@ def test_target_distribution():
     want = np.sqrt([0.9, 0.09, 0.01])
     assert target_distribution(frequency, 0.5).tolist() == pytest.approx(want / want.sum())
     assert target_distribution(frequency, 0).tolist() == pytest.approx([1 / 3] * 3)
-    assert target_distribution(torch.tensor([1, 0]))[1] > 0
+    for temperature in (1, 0.5, 0):
+        q = target_distribution(torch.tensor([1, 0]), temperature)
+        assert q[1].item() == pytest.approx(1e-6, rel=1e-4)
 
 
 def test_alignment_by_hand():

@@ -100,7 +100,7 @@ def test_a_step_by_hand(joint):
                                    scale * (weight * values).sum() / weight.sum())
         assert losses[f'student0.kept_{name}'] == (confidence >= 0.5).float().mean()
     total, count = class_confidence_sums(full[0], truth, NUM_CLASSES)
-    want = CONF * 50 / 51 + total / count / 51
+    want = (CONF * 50 / 51 + total / count / 51).float()
     torch.testing.assert_close(model.bank.confidence, want)
     assert torch.equal(model.bank.pixels, torch.bincount(truth.flatten()))
 

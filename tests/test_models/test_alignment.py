@@ -49,6 +49,23 @@ def test_only_raise_leaves_common_classes_alone():
     torch.testing.assert_close(bias[1], bias[0].clamp(min=0))
 
 
+@pytest.mark.parametrize('uniform', [True, False])
+def test_autocast_rounds_nothing(uniform):
+    module = DistributionAlignment(TARGET, steps=3, uniform_start=uniform)
+    module(logits())
+    plain = module.align(logits(1))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(module.align(logits(1)), plain)
+
+
+def test_a_class_without_labels_is_not_raised():
+    target = target_distribution(torch.tensor([9e5, 1e5, 0, 1]), temperature=0.5)
+    module = DistributionAlignment(target, steps=2, uniform_start=False, only_raise=True)
+    module(logits())
+    bias = module.align(logits()) - logits()
+    assert bias[:, 2].max() == 0
+
+
 def test_align_alone_changes_no_state():
     module = DistributionAlignment(TARGET, steps=3)
     module(logits())
@@ -66,7 +83,8 @@ def test_pixels_that_do_not_count():
     some[0, :2] = True
     module(logits(), some)
     want = logits().softmax(1)[0, :, :2].mean(dim=(1, 2))
-    torch.testing.assert_close(module.means[1], want)
+    torch.testing.assert_close(module.means[0], want)  # the step before entered nothing
+    assert module.pointer == 1
 
 
 def test_no_host_synchronisation():
@@ -116,6 +134,16 @@ def test_other_images_pass_unchanged():
     attach(model, TARGET)
     assert torch.equal(model.look('teacher0', torch.ones(2, 3, 32, 32))[0].logits, plain)
     assert model.alignment['teacher0'].pointer == 0
+
+
+def test_attached_twice_aligns_once():
+    model = toy_model()
+    attach(model, TARGET)
+    losses_of(model, toy_batch())
+    attach(model, TARGET.flip(0))
+    losses_of(model, toy_batch())
+    alignment = model.alignment['teacher0']
+    assert alignment.pointer == 2 and torch.equal(alignment.target, TARGET.flip(0).float())
 
 
 def test_a_method_with_nothing_to_align():
@@ -170,8 +198,11 @@ def test_frequencies_are_counted_in_the_labels(tmp_path):
 
 def test_bad_settings(tmp_path):
     root = write_toy_data(tmp_path / 'data')
-    with pytest.raises(ValueError, match='steps'):
-        DistributionAlignmentHook([1, 2], steps=0)
+    for settings, words in ((dict(steps=0), 'steps'), (dict(temperature=-1), 'temperature'),
+                            (dict(frequency=[0, 0]), 'frequency must not be negative, and one'),
+                            (dict(frequency=[1, -1]), 'frequency must not be negative')):
+        with pytest.raises(ValueError, match=words):
+            DistributionAlignmentHook(**settings)
     with pytest.raises(ValueError, match='semi-supervised model, got EncoderDecoder'):
         run(root, tmp_path / 'a', model=toy_segmentor())
     with pytest.raises(ValueError, match='4 entries for 3 classes'):

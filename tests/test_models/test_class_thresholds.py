@@ -25,7 +25,7 @@ def mean_of(k, label, confidence):
 
 
 def test_is_the_mean_of_the_batches_at_first_then_momentum_takes_over():
-    thresholds, batches = ClassThresholds(K, momentum=0.5), [batch(i) for i in range(3)]
+    thresholds, batches = ClassThresholds(K, 1.0, momentum=0.5), [batch(i) for i in range(3)]
     for one in batches:
         thresholds.update(*one)
     for k in range(K):
@@ -36,7 +36,7 @@ def test_is_the_mean_of_the_batches_at_first_then_momentum_takes_over():
 
 
 def test_absent_classes_keep_their_threshold():
-    thresholds = ClassThresholds(K)
+    thresholds = ClassThresholds(K, 1.0)
     thresholds.update(*batch(0))
     before = thresholds.confidence.clone()
     thresholds.update(*batch(1, absent=[2]))
@@ -46,23 +46,38 @@ def test_absent_classes_keep_their_threshold():
 
 
 def test_threshold_of_a_pixel():
-    thresholds = ClassThresholds(K, highest=0.7)
+    thresholds = ClassThresholds(K, 0.7)
     thresholds.confidence.copy_(torch.tensor([0.2, 0.5, 0.9, 0.0]))
     of = thresholds.of(torch.tensor([[0, 1, 2], [3, 255, -1]]))
     torch.testing.assert_close(of, torch.tensor([[0.2, 0.5, 0.7], [0.0, 2.0, 2.0]]))
 
 
 def test_no_host_synchronisation():
-    thresholds, (label, confidence) = ClassThresholds(K), batch()
+    thresholds, (label, confidence) = ClassThresholds(K, 1.0), batch()
     assert record(lambda: thresholds.update(label, confidence)) == []
     assert record(lambda: thresholds.of(label)) == []
 
 
-@pytest.mark.parametrize('bad, word', [(dict(momentum=1.0), r'momentum must be in \[0, 1\)'),
-                                       (dict(highest=1.5), 'highest')])
-def test_bad_settings(bad, word):
-    with pytest.raises(ValueError, match=word):
-        ClassThresholds(K, **bad)
+def test_many_pixels_are_not_lost():
+    """Float32 would stop counting, or stop adding small numbers."""
+    thresholds = ClassThresholds(K, 1.0)
+    thresholds.update(torch.zeros(2 ** 23).long(), torch.full((2 ** 23, ), 0.85))
+    assert thresholds.confidence[0].item() == pytest.approx(0.85, rel=1e-6)
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match=r'momentum must be in \[0, 1\)'):
+        ClassThresholds(K, 1.0, momentum=1.0)
+
+
+def test_confident_is_the_highest_threshold(monkeypatch):
+    """With 0 every pixel teaches, and that is the paper's Eq 5 as well."""
+    losses = {}
+    for name, settings in dict(paper=dict(confident=0.0), all=dict(
+            confident=0.0, class_thresholds=dict())).items():
+        losses[name], (label, _, weight) = plain_ce(ready_model(**settings), monkeypatch)
+        assert (weight == 1).all() and (label != 255).all()
+    assert torch.equal(losses['paper']['student0.loss_ct'], losses['all']['student0.loss_ct'])
 
 
 # ---- in CTT

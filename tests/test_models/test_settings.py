@@ -6,7 +6,7 @@ from toy import toy_model
 
 PARTS = {  # of every method, the nested settings and one that each knows
     'CrossTeacherTraining': dict(bank='size', contrast='temperature_high', strong_view='mix',
-                                 class_thresholds='highest'),
+                                 class_thresholds='momentum'),
     'STPG': dict(bank='size', contrast='temperature', strong_view='mix'),
     'U2PL': dict(bank='size', contrast='temperature', strong_view='mix'),
     'AEL': dict(consistency='gamma', bank='momentum', copy_paste='tail', cut_mix='adaptive',

@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 def test_lines_are_what_the_runs_recorded(tool, runs):
     tool = tool.module
-    curves = {name: tool.read(folder) for name, folder in zip('ab', runs)}
+    curves = tool.read(dict(zip('ab', runs)))
     figure = tool.draw(curves, ['loss', 'acc', 'loss'])
     drawn = [{line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
               for line in panel.lines} for panel in figure.axes]
@@ -45,8 +45,9 @@ def test_writes_a_picture(tool, runs, tmp_path, capsys):
 
 @pytest.mark.parametrize('change, error, words', [
     (lambda a, b: [a, '--keys', 'loss'], ValueError, 'NAME=WORK_DIR'),
+    (lambda a, b: [f'a={a}', f'a={b}', '--keys', 'loss'], ValueError, 'given twice'),
     (lambda a, b: [f'a={a}', '--keys', 'miou'], ValueError, r"'miou'; known keys are \['acc"),
-    (lambda a, b: [f'a={a.parent}', '--keys', 'loss'], FileNotFoundError, 'work folder'),
+    (lambda a, b: [f'a={a.parent}', '--keys', 'loss'], FileNotFoundError, 'holds no run'),
 ])
 def test_errors(tool, runs, tmp_path, change, error, words):
     with pytest.raises(error, match=words):

@@ -32,17 +32,16 @@ def named_folders(runs: list) -> dict:
     wrong = [one for one in runs if '=' not in one]
     if wrong:
         raise ValueError(f'runs are given as NAME=WORK_DIR, got {wrong[0]!r}')
+    names = [one.split('=', 1)[0] for one in runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f'a name is given twice: {names}')
     return {name: Path(folder) for name, folder in (one.split('=', 1) for one in runs)}
 
 
-def read(folder: Path) -> dict:
-    """Curves by key of one run, interrupted or not."""
-    from mmseg_ctt.report.scalars import FILE, read_curves
-    parts = sorted(file.parent for file in folder.glob(f'*/vis_data/{FILE}'))
-    if not parts:
-        raise FileNotFoundError(f'{folder} has no */vis_data/{FILE}: is it the work folder of a '
-                                'training, with LocalVisBackend?')
-    return read_curves(parts)[0]
+def read(folders: dict) -> dict:
+    """Curves by key of each run, interrupted or not."""
+    from mmseg_ctt.report.runs import read_runs
+    return {name: run.curves for name, run in zip(folders, read_runs(list(folders.values())))}
 
 
 def draw(curves: dict, keys: list):
@@ -63,7 +62,7 @@ def draw(curves: dict, keys: list):
 
 def main() -> None:
     args = parse_args()
-    curves = {name: read(folder) for name, folder in named_folders(args.runs).items()}
+    curves = read(named_folders(args.runs))
     known = {key for found in curves.values() for key in found}
     missing = [key for key in args.keys if key not in known]
     if missing:

@@ -18,9 +18,9 @@ class DistributionAlignmentHook(Hook):
     """Aligns the pseudo-labels of any method of this package, before its threshold.
 
     What a teaching member says without gradient about the weak view of the step is aligned; all
-    else passes unchanged. The state lives in the model, as ``alignment.{member}``, and in the
-    checkpoint. Exports do not carry it. Source: ReMixMatch, and CReST+ (arXiv 2102.09559) for
-    the temperature.
+    else passes unchanged. Not for GuidedMix-Net, whose network is no teacher. The state lives in
+    the model, as ``alignment.{member}``, and in the checkpoint. Exports do not carry it. Source:
+    ReMixMatch, and CReST+ (arXiv 2102.09559) for the temperature.
 
     Args:
         frequency (Sequence[float], optional): Of the classes in the labels (pixels). Defaults to
@@ -32,8 +32,8 @@ class DistributionAlignmentHook(Hook):
         only_raise (bool): See there. Defaults to False (released code).
 
     Raises:
-        ValueError: If the model is not semi-supervised, has another number of classes, or the
-            labels show no class.
+        ValueError: If a number lies outside its range, the model is not semi-supervised or has
+            another number of classes, or the labels show no class.
     """
 
     def __init__(self, frequency: Optional[Sequence[float]] = None, temperature: float = 1.0,
@@ -41,6 +41,11 @@ class DistributionAlignmentHook(Hook):
                  only_raise: bool = False) -> None:
         if steps < 1:
             raise ValueError(f'{KEY}.steps must be positive, got {steps}')
+        if temperature < 0:
+            raise ValueError(f'{KEY}.temperature must not be negative, got {temperature}')
+        if frequency is not None and (min(frequency) < 0 or sum(frequency) <= 0):
+            raise ValueError(f'{KEY}.frequency must not be negative, and one must be positive, '
+                             f'got {list(frequency)}')
         self.frequency, self.temperature = frequency, temperature
         self.settings = dict(steps=steps, uniform_start=uniform_start, only_raise=only_raise)
 
@@ -63,5 +68,10 @@ class DistributionAlignmentHook(Hook):
         """Of the settings or the labels; a test aligns nothing, and may have no labels here."""
         if self.frequency is not None:
             return self.frequency
-        trains = isinstance(runner._train_loop, BaseLoop)
-        return label_frequency(runner.cfg).pixel.tolist() if trains else [1] * num_classes
+        if not isinstance(runner._train_loop, BaseLoop):
+            return [1] * num_classes
+        pixels = label_frequency(runner.cfg).pixel.tolist()
+        if not any(pixels):
+            raise ValueError('train_dataloader.dataset.labeled: no pixel of the masks has a '
+                             f'class, so {KEY} has nothing to align to')
+        return pixels

@@ -163,8 +163,7 @@ class PseudoLabelHook(Hook):
         if hasattr(self.model, '_guides'):
             outputs = self.model._guides(weak, labeled)
         else:
-            names = sorted({name for sources in self.model.graph for name in sources})
-            outputs = {name: self.model.look(name, weak) for name in names}
+            outputs = {name: self.model.look(name, weak) for name in self.model.teaching_members}
         logits = {name: output[0].logits for name, output in outputs.items()}
         for name, alignment in getattr(self.model, 'alignment', {}).items():
             logits[name] = alignment.align(logits[name])

@@ -9,9 +9,9 @@ One step, everything inside ``forward(mode='loss')``:
    along.
 4. Every student sees the labelled images and the strong view.
 5. Losses of each student: supervised (Eq 1-2), cross-entropy to the other pairs' teachers
-   weighted by the share of confident pixels (Eq 5; or of the pixels that are sure for their
-   class), high-level contrast with its bank (Eq 6-7),
-   low-level contrast with the surer peer student (Eq 8-9); their weighted sum is Eq 10.
+   weighted by the share of confident pixels (Eq 5; with ``class_thresholds`` to the pixels that
+   are sure for their class), high-level contrast with its bank (Eq 6-7), low-level contrast with
+   the surer peer student (Eq 8-9); their weighted sum is Eq 10.
 6. Each teacher's rightly classified labelled pixels enter its bank.
 
 The teachers follow the students in :class:`TeacherEMAHook`, after each optimiser step;
@@ -44,7 +44,8 @@ WEIGHTS = dict(sup=1.0, ct=1.0, hc=0.1, lc=0.1)
 class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
     """Cross-Teacher Training and, by another teaching graph, its relatives in the ablations.
 
-    Buffers: those of :class:`SemiSegmentor`, :class:`ContrastSwitch` and the banks.
+    Buffers: those of :class:`SemiSegmentor`, :class:`ContrastSwitch`, :class:`ClassThresholds` and
+    the banks.
 
     Args:
         segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
@@ -53,8 +54,8 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         confident (float): Confidence from which a pixel counts in the weight of Eq 5; 0 is the
             paper's text (no weight). Defaults to 0.968 (released code).
         class_thresholds (dict, optional): Settings of :class:`ClassThresholds`: in place of the
-            weight of Eq 5, pixels less sure than their class teach nothing and all others have
-            weight 1. Defaults to None (paper, released code).
+            weight of Eq 5, pixels less sure than their class on average (and than ``confident``)
+            teach nothing and all others have weight 1. Defaults to None (paper, released code).
         bank (dict, optional): Settings of :class:`ClassMemoryBank`. Defaults to None.
         contrast (dict, optional): Settings of :class:`CrossContrast`. Defaults to None.
         strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to None.
@@ -80,7 +81,8 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         self.confident, self.share_view = confident, share_view
         self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView')
         self.thresholds = None if class_thresholds is None else settings.build_part(
-            'class_thresholds', class_thresholds, ClassThresholds, num_classes=self.num_classes)
+            'class_thresholds', class_thresholds, ClassThresholds, num_classes=self.num_classes,
+            highest=confident)
         self.contrast: Optional[CrossContrast] = None
         if self.weights['hc'] or self.weights['lc']:
             self.contrast = settings.build_part(
