@@ -14,6 +14,7 @@ model = dict(
     segmentor=_base_.model,
     teacher_mode='train',
     channels_last=True,
+    confident=0.7,
     bank=dict(momentum=0.99))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
