@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
 from abc import abstractmethod
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -15,6 +15,7 @@ from ..teaching import has_teachers, teaching_graph
 from .predicting import PredictingMembers
 
 TEACHER_MODES = ('eval', 'train')
+JOINT = (True, False, 'students')
 
 
 class SemiSegmentor(PredictingMembers):
@@ -35,8 +36,10 @@ class SemiSegmentor(PredictingMembers):
             example ``dict(backbone=dict(init_cfg=...))``. Defaults to None.
         teacher_mode (str): ``'eval'`` or ``'train'``, the latter with batch statistics and
             dropout as in the released code. Defaults to 'eval'.
-        joint_forward (bool): Whether a member sees all its images in one pass (joint batch
-            statistics) or labelled and unlabelled ones apart (released code).
+        joint_forward (bool | str): Whether a member sees all its images in one pass (joint batch
+            statistics) or labelled and unlabelled ones apart (released code). ``'students'``:
+            teachers apart, so that those in training mode normalise unlabelled images by their
+            own statistics, which matters where these are of another place or time.
             Defaults to True.
         channels_last (bool): Keep weights and activations in that memory format, which is faster
             on recent CPUs, and on GPUs with AMP. Defaults to False.
@@ -62,7 +65,7 @@ class SemiSegmentor(PredictingMembers):
                  teaching: str = 'cross',
                  student_overrides: Optional[Sequence[dict]] = None,
                  teacher_mode: str = 'eval',
-                 joint_forward: bool = True,
+                 joint_forward: Union[bool, str] = True,
                  channels_last: bool = False,
                  data_preprocessor: Optional[dict] = None,
                  train_cfg: Optional[dict] = None,
@@ -82,6 +85,8 @@ class SemiSegmentor(PredictingMembers):
         self.teachers = ModuleList(
             copy.deepcopy(list(self.students)) if has_teachers(self.graph) else [])
         self.teachers.requires_grad_(False)
+        if joint_forward not in JOINT:
+            raise ValueError(f'model.joint_forward must be one of {JOINT}, got {joint_forward!r}')
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -181,16 +186,18 @@ class SemiSegmentor(PredictingMembers):
     def look(self, name: str, *batches: Tensor) -> List[PixelOutput]:
         """Output of one member for several batches of images, one output each.
 
-        Teachers give no gradient. With ``joint_forward`` the batches share one pass.
+        Teachers give no gradient. The batches share one pass where ``joint_forward`` says so.
         """
         return self.look_all([name], *batches)[0]
 
     def look_all(self, names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:
         """The same for several members that look at the same images."""
         sizes = [len(images) for images in batches]
-        passes = [torch.cat(batches)] if self.joint_forward and len(batches) > 1 else batches
+        joint = [torch.cat(batches)] if self.joint_forward and len(batches) > 1 else batches
         found = []
         for name in names:
+            apart = self.joint_forward == 'students' and name.startswith('teacher')
+            passes = batches if apart else joint
             with torch.set_grad_enabled(torch.is_grad_enabled() and name.startswith('student')):
                 outputs = [self._output(self.member(name), images) for images in passes]
                 found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
