@@ -147,6 +147,19 @@ def test_joint_pass_shares_batch_statistics():
     assert not torch.allclose(norms[0].running_var, norms[1].running_var)
 
 
+def test_teachers_alone_may_look_apart():
+    first, second = image(2), 3 + 2 * image(3, seed=1)
+    models = {joint: toy_model(joint_forward=joint, teacher_mode='train')
+              for joint in (True, False, 'students')}
+    seen = {joint: [[output.logits for output in model.look(name, first, second)]
+                    for name in ('student0', 'teacher0')] for joint, model in models.items()}
+    for got, want in zip(seen['students'], (seen[True][0], seen[False][1])):
+        assert all(torch.equal(one, other) for one, other in zip(got, want))
+    assert not torch.equal(seen[True][1][0], seen[False][1][0])
+    with pytest.raises(ValueError, match='model.joint_forward must be one of'):
+        toy_model(joint_forward='teachers')
+
+
 def test_only_students_give_gradient():
     model = toy_model()
     assert model.look('student1', image())[0].logits.requires_grad
