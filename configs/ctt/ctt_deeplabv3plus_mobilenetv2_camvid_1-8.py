@@ -2,11 +2,12 @@
 #
 # Formulae follow the paper, the teachers' training mode the released code (in eval mode, with averaged
 # statistics, they are sure of nothing for the first few hundred iterations). Our own: one strong view
-# for both students, joint batch statistics, queues of 64, embeddings pooled from stride 4 to 16,
-# contrast from iteration 500 at the latest, because the rarest classes hardly ever enter their queues
-# early on, and with a tenth of the paper's weight; pseudo-labels aligned to the flattened class
-# frequencies of the labels and used from the mean confidence of their class on, because rare classes
-# are taught away otherwise (docs/results.md).
+# for both students, batch statistics of labelled and unlabelled images joint in students but not in
+# teachers, queues of 64, embeddings pooled from stride 4 to 16, contrast from iteration 500 at the
+# latest, because the rarest classes hardly ever enter their queues early on, and with a tenth of the
+# paper's weight; classes that pseudo-labels name too rarely are raised towards the flattened class
+# frequencies of the labels, and pixels used from the mean confidence of their class on, because rare
+# classes are taught away otherwise (docs/results.md).
 #
 # Results, time and memory: README.md of this folder.
 # python tools/train.py configs/ctt/ctt_deeplabv3plus_mobilenetv2_camvid_1-8.py
@@ -16,6 +17,7 @@ model = dict(
     type='CrossTeacherTraining',
     segmentor=_base_.model,
     teacher_mode='train',
+    joint_forward='students',
     channels_last=True,
     loss_weights=dict(hc=0.01, lc=0.01),
     class_thresholds=dict(),

@@ -9,6 +9,7 @@ model = dict(
     type='CrossTeacherTraining',
     segmentor=_base_.model,
     teacher_mode='train',
+    joint_forward='students',
     channels_last=True,
     loss_weights=dict(hc=0.01, lc=0.01),
     class_thresholds=dict(),
