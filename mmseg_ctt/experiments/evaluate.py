@@ -34,7 +34,7 @@ def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Sco
     from mmengine.runner import Runner
     cfg = Config.fromfile(config)
     cfg.work_dir = str(work_dir)
-    cfg.experiment_name = f'{work_dir.name}-{eval_set}'  # mmengine keeps hubs by name
+    cfg.experiment_name = f'{work_dir.parent.name}-{eval_set}'  # mmengine keeps hubs by name
     cfg.load_from, cfg.resume, cfg.launcher = checkpoint, False, 'none'
     cfg.test_dataloader = cfg[f'{eval_set}_dataloader']
     cfg.test_evaluator = {**cfg[f'{eval_set}_evaluator'], 'type': 'ClassIoUMetric'}
@@ -79,8 +79,9 @@ def main() -> None:
     parser.add_argument('--eval-sets', nargs='+', required=True)
     parser.add_argument('--out', type=Path, required=True)
     args = parser.parse_args()
-    scores = {name: evaluate(args.config, args.checkpoint, name, args.out.parent)
-              for name in args.eval_sets}
+    # mmengine writes the config it was given into its folder, where that of the training lies
+    scores = {name: evaluate(args.config, args.checkpoint, name,
+                             args.out.parent / f'evaluate_{name}') for name in args.eval_sets}
     write_whole(args.out, json.dumps(dict(scores=scores, facts=facts_of(args.checkpoint))))
 
 

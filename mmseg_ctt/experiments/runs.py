@@ -157,6 +157,7 @@ class CellRun:
         checkpoint, out = self.checkpoint(), self.folder / 'scores.json'
         if checkpoint is None:
             raise ChildFailed(f'training left no checkpoint in {self.folder}')
+        self.cfg.dump(self.folder / 'config.py')
         run_logged([sys.executable, '-m', 'mmseg_ctt.experiments.evaluate',
                     str(self.folder / 'config.py'), checkpoint, '--eval-sets', *sets,
                     '--out', str(out)], self.log, slot, self.place.root, keep_open=[lock])

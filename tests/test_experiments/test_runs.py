@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_ctt.experiments import evaluate, runs
 from mmseg_ctt.experiments.matrix import Cell
+from mmseg_ctt.experiments.processes import ChildFailed
 from mmseg_ctt.experiments.runs import CellRun, Place
 
 
@@ -24,3 +26,40 @@ def test_tool_and_checkpoint_of_a_cell(tmp_path, text, tool, folder):
     (where / 'iter_2.pth').touch()
     (where / 'last_checkpoint').write_text(str(where / 'iter_2.pth'))
     assert cell.checkpoint() == str(where / 'iter_2.pth')
+
+
+def test_evaluating_one_set_leaves_the_config_for_the_next(tmp_path, monkeypatch):
+    """A runner writes its config into its folder; that of the training has to stay what it was."""
+    given = []
+
+    def noted(config, checkpoint, eval_set, work_dir):
+        given.append(work_dir)
+        return {}
+
+    monkeypatch.setattr(evaluate, 'evaluate', noted)
+    monkeypatch.setattr(evaluate, 'facts_of', lambda checkpoint: {})
+    monkeypatch.setattr('sys.argv', ['evaluate', 'config.py', 'a.pth', '--eval-sets', 'val', 'test',
+                                     '--out', str(tmp_path / 'scores.json')])
+    evaluate.main()
+    assert given == [tmp_path / 'evaluate_val', tmp_path / 'evaluate_test']
+
+
+def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypatch):
+    config = tmp_path / 'toy.py'
+    config.write_text("model = dict(type='Mine')")
+    cell = CellRun(Cell('toy', 'all', 0, str(config), {}),
+                   Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val', )))
+    cell.folder.mkdir(parents=True)
+    (cell.folder / 'iter_2.pth').touch()
+    (cell.folder / 'last_checkpoint').write_text(str(cell.folder / 'iter_2.pth'))
+    (cell.folder / 'config.py').write_text("model = dict(type='Other')")
+    seen = []
+
+    def run_logged(*args, **kwargs):
+        seen.append((cell.folder / 'config.py').read_text())
+        raise ChildFailed('enough')
+
+    monkeypatch.setattr(runs, 'run_logged', run_logged)
+    with pytest.raises(ChildFailed, match='enough'):
+        cell._evaluate(None, 0, ('val', ))
+    assert 'Mine' in seen[0] and 'Other' not in seen[0]
