@@ -41,6 +41,7 @@ from .equalization import (
     equalization_rate,
     equalized_consistency,
     equalized_sample,
+    warm_momentum,
 )
 from .guided_mixing import (
     agreement,
@@ -92,5 +93,6 @@ __all__ = [
     'pixel_counts', 'pixel_entropy', 'pixel_noise', 'pseudo_label', 'pseudo_label_scores',
     'reliable_cross_entropy', 'resized_cross_entropy', 'sample_index', 'select_per_class',
     'shift_hue', 'sigmoid_focal', 'soft_squared_error', 'stable', 'sums_by_class',
-    'tail_classes', 'target_distribution', 'unreliable_contrast', 'weighted_cross_entropy'
+    'tail_classes', 'target_distribution', 'unreliable_contrast', 'warm_momentum',
+    'weighted_cross_entropy'
 ]

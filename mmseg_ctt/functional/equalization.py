@@ -32,6 +32,19 @@ def class_confidence_sums(logits: Tensor, label: Tensor,
     return sums_by_class(probability, label, num_classes)
 
 
+def warm_momentum(updates: Tensor, momentum: float) -> Tensor:
+    """Weight of the old value that makes an average the plain mean of the first updates.
+
+    Args:
+        updates (Tensor): ``(K,)`` int64, updates of each class so far.
+        momentum (float): Reached after ``1 / (1 - momentum)`` updates.
+
+    Returns:
+        Tensor: ``(K,)`` float32.
+    """
+    return (1 - 1 / (updates + 1)).clamp(max=momentum)
+
+
 @torch.no_grad()
 def confidence_bank_update(bank: Tensor,
                            total: Tensor,

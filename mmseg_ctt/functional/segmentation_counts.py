@@ -37,7 +37,7 @@ def pixel_counts(label: Tensor, confidence: Tensor, truth: Optional[Tensor], num
     """Count the pixels of each class.
 
     Args:
-        label (Tensor): ``(B, H, W)`` int64 pseudo-labels in ``[0, K)``.
+        label (Tensor): ``(B, H, W)`` int64 pseudo-labels; those outside ``[0, K)`` count nowhere.
         confidence (Tensor): ``(B, H, W)``.
         truth (Tensor, optional): ``(B, H, W)`` int64; None: unknown everywhere.
         num_classes (int): ``K``.

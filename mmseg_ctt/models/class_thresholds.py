@@ -3,7 +3,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..functional import confidence_bank_update, sums_by_class
+from ..functional import confidence_bank_update, sums_by_class, warm_momentum
 from .ranks import sum_over_ranks
 
 
@@ -49,7 +49,7 @@ class ClassThresholds(nn.Module):
         """
         sums = torch.stack(sums_by_class(confidence, label, self.num_classes))
         total, count = sum_over_ranks(sums)
-        old = (1 - 1 / (self.updates + 1)).clamp(max=self.momentum)
+        old = warm_momentum(self.updates, self.momentum)
         self.confidence.copy_(confidence_bank_update(self.confidence, total, count, old))
         self.updates += count > 0
 

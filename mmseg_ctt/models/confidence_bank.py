@@ -3,7 +3,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..functional import class_confidence_sums, confidence_bank_update
+from ..functional import class_confidence_sums, confidence_bank_update, warm_momentum
 from .ranks import sum_over_ranks
 
 STARTS = ('mean', 'random')
@@ -73,7 +73,7 @@ class ConfidenceBank(nn.Module):
     def _weight_of_old(self) -> Tensor:
         if self.start == 'random':
             return torch.full_like(self.confidence, self.momentum)
-        return (1 - 1 / (self.updates + 1)).clamp(max=self.momentum)
+        return warm_momentum(self.updates, self.momentum)
 
     def _count(self, label: Tensor) -> Tensor:
         """``(K,)`` float32, pixels of each class."""

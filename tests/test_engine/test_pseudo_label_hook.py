@@ -179,6 +179,27 @@ def test_shows_what_is_taught(root, tmp_path, monkeypatch):
     assert bias.abs().max() > 1e-3 and bias.std(dim=(0, 2, 3)).max() < 1e-4
 
 
+def test_padding_counts_nowhere(root, tmp_path, monkeypatch):
+    runner = trained(root, tmp_path / 'work', HOOK)
+    seen, counts = [], hook_file.pixel_counts
+
+    def half(samples, image):
+        mask = torch.ones(len(image), *image.shape[2:], dtype=torch.bool)
+        mask[..., image.shape[3] // 2:] = False
+        return mask
+
+    def noted(label, *rest):
+        seen.append((label, counts(label, *rest)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(hook_file, 'content_mask', half)
+    monkeypatch.setattr(hook_file, 'pixel_counts', noted)
+    look(runner)
+    for label, counted in seen:
+        assert (label == 255).float().mean() == 0.5
+        assert counted.labeled.sum() == label.numel() // 2 >= counted.confident.sum()
+
+
 def test_mask_follows_crop_and_flip(root, tmp_path):
     """Images that show their own class as a shade of grey."""
     for stem in UNLABELED:

@@ -11,6 +11,7 @@ from mmseg_ctt.functional import (
     equalized_consistency,
     equalized_sample,
     pixel_noise,
+    warm_momentum,
 )
 
 K, SHAPE = 5, (2, 4, 6)
@@ -45,6 +46,15 @@ def test_sums_of_parts_add_up():
     parts = [class_confidence_sums(logits[i:i + 1], label[i:i + 1], K) for i in (0, 1)]
     for part, whole in zip(zip(*parts), class_confidence_sums(logits, label, K)):
         torch.testing.assert_close(sum(part), whole)
+
+
+def test_warm_momentum_is_the_mean_until_it_is_reached():
+    values, mean = [3.0, 5.0, 10.0], torch.zeros(1)
+    for t, value in enumerate(values):
+        weight = warm_momentum(torch.tensor([t]), 0.9)
+        mean = weight * mean + (1 - weight) * value
+    assert mean.item() == pytest.approx(6.0)
+    assert warm_momentum(torch.tensor([8, 9, 99]), 0.9).tolist() == pytest.approx([8 / 9, 0.9, 0.9])
 
 
 def test_sums_of_huge_and_half_precision_logits():

@@ -27,6 +27,7 @@ from ...functional.segmentation_counts import (
     pixel_counts,
     pseudo_label_scores,
 )
+from ...models.padding import content_mask, within
 from ...models.segmentors import SemiSegmentor
 from ...visualization import colorize, save_grid
 
@@ -146,7 +147,10 @@ class PseudoLabelHook(Hook):
         """Counts of one batch, summed over the teaching members, and rows of pictures."""
         data = self.model.data_preprocessor(batch, True)
         weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
-        targets = self._targets(weak, data['inputs']['labeled'])
+        content = content_mask(samples, weak)
+        targets = {name: (within(label, content, 255), within(confidence, content, 0))
+                   for name, (label, confidence) in self._targets(
+                       weak, data['inputs']['labeled']).items()}
         truth = None if self.truth_set is None else torch.cat(
             [sample.gt_sem_seg.data for sample in samples]).long()
         counts = [pixel_counts(label, confidence, truth, self.model.num_classes,

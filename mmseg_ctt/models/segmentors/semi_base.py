@@ -193,15 +193,20 @@ class SemiSegmentor(PredictingMembers):
     def look_all(self, names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:
         """The same for several members that look at the same images."""
         sizes = [len(images) for images in batches]
-        joint = [torch.cat(batches)] if self.joint_forward and len(batches) > 1 else batches
-        found = []
+        found, together = [], [name for name in names if self._looks_once(name)]
+        joint = [torch.cat(batches)] if together and len(batches) > 1 else batches
         for name in names:
-            apart = self.joint_forward == 'students' and name.startswith('teacher')
-            passes = batches if apart else joint
+            passes = joint if name in together else batches
             with torch.set_grad_enabled(torch.is_grad_enabled() and name.startswith('student')):
                 outputs = [self._output(self.member(name), images) for images in passes]
                 found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
         return found
+
+    def _looks_once(self, name: str) -> bool:
+        """Whether a member sees all its images in one pass."""
+        if self.joint_forward == 'students':
+            return name.startswith('student')
+        return self.joint_forward
 
     @torch.no_grad()
     def ask(self, names: Sequence[str], *batches: Tensor) -> Dict[str, List[PixelOutput]]:
