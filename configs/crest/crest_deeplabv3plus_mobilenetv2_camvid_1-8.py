@@ -18,6 +18,7 @@ model = dict(
     teaching='self',
     confident=0.95,
     class_thresholds=None,
+    ramp=0,
     loss_weights=dict(hc=0, lc=0))
 custom_hooks = [  # those of CTT without the contrast's warm-up and the alignment
     dict(type='TeacherEMAHook', buffers=False),

@@ -7,7 +7,8 @@
 # latest, because the rarest classes hardly ever enter their queues early on, and with a tenth of the
 # paper's weight; classes that pseudo-labels name too rarely are raised towards the flattened class
 # frequencies of the labels, and pixels used from the mean confidence of their class on, because rare
-# classes are taught away otherwise (docs/results.md).
+# classes are taught away otherwise; students follow the teachers with full weight only after two
+# fifths of the run, when these label better (docs/results.md).
 #
 # Results, time and memory: README.md of this folder.
 # python tools/train.py configs/ctt/ctt_deeplabv3plus_mobilenetv2_camvid_1-8.py
@@ -21,6 +22,7 @@ model = dict(
     channels_last=True,
     loss_weights=dict(hc=0.01, lc=0.01),
     class_thresholds=dict(),
+    ramp=0.4,
     bank=dict(size=64),
     contrast=dict(pool=4))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))

@@ -13,6 +13,7 @@ model = dict(
     channels_last=True,
     loss_weights=dict(hc=0.01, lc=0.01),
     class_thresholds=dict(),
+    ramp=0.4,
     bank=dict(size=64),
     contrast=dict(pool=4))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))

@@ -11,3 +11,17 @@ def training_progress() -> float:
     hub = MessageHub.get_current_instance()
     done, total = hub.get_info('iter', 0), hub.get_info('max_iters', 0)
     return min(done / total, 1.0) if total else 0.0
+
+
+def ramp_up(share: float) -> float:
+    """Factor of a loss that climbs linearly from 0 to 1 in the first part of a run.
+
+    Args:
+        share (float): Part of the iterations that the climb takes, in [0, 1]; 0: the factor is 1.
+
+    Returns:
+        float: In [0, 1]; 1 where no run is under way.
+    """
+    hub = MessageHub.get_current_instance()
+    climb = share * hub.get_info('max_iters', 0)
+    return min(hub.get_info('iter', 0) / climb, 1.0) if climb else 1.0

@@ -15,6 +15,7 @@ from toy import (
 )
 
 from mmseg_ctt.functional import high_level_contrast, low_level_contrast
+from mmseg_ctt.models.segmentors import cross_teacher
 
 GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), ('ensemble', 2)]
 STILL = dict(mix=None, jitter_prob=0, blur_prob=0)  # the strong view is the weak one
@@ -152,6 +153,22 @@ def test_weights_scale_the_terms():
                         toy_batch())
     for key, factor in (('decode.loss_ce', 3), ('loss_ct', 0.5), ('loss_hc', 2), ('loss_lc', 1)):
         torch.testing.assert_close(changed[f'student1.{key}'], factor * plain[f'student1.{key}'])
+
+
+def test_ramp_holds_back_what_teachers_say_and_nothing_else(monkeypatch):
+    plain = losses_of(ready_model(confident=0.3), toy_batch())
+    monkeypatch.setattr(cross_teacher, 'ramp_up', lambda share: 1 - share)
+    slowed = losses_of(ready_model(confident=0.3, ramp=0.75), toy_batch())
+    for key, value in plain.items():
+        factor = 0.25 if key.endswith('loss_ct') else 1
+        assert slowed[key].item() == pytest.approx(value.item() * factor, rel=1e-5), key
+    assert plain['student0.loss_ct'] > 0
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.5])
+def test_ramp_is_a_share(share):
+    with pytest.raises(ValueError, match=r'model.ramp is a share of the training, in \[0, 1\]'):
+        ready_model(ramp=share)
 
 
 def test_confident_zero_switches_the_weight_off():

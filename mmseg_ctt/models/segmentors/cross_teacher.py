@@ -32,6 +32,7 @@ from ..cross_contrast import CrossContrast, Target
 from ..member import PixelOutput, labels_of
 from ..noise import draws_of
 from ..padding import content_mask, within
+from ..progress import ramp_up
 from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
@@ -56,6 +57,9 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         class_thresholds (dict, optional): Settings of :class:`ClassThresholds`: in place of the
             weight of Eq 5, pixels less sure than their class on average (and than ``confident``)
             teach nothing and all others have weight 1. Defaults to None (paper, released code).
+        ramp (float): Share of the training in which the weight ``ct`` climbs linearly from 0 to
+            its value, so that students follow teachers only once these know something. Defaults
+            to 0 (paper, released code): full weight from the start.
         bank (dict, optional): Settings of :class:`ClassMemoryBank`. Defaults to None.
         contrast (dict, optional): Settings of :class:`CrossContrast`. Defaults to None.
         strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to None.
@@ -63,7 +67,8 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
             same content; False gives each its own (released code). Defaults to True.
 
     Raises:
-        ValueError: For an unknown loss weight or any bad setting of the parts.
+        ValueError: For an unknown loss weight, a ``ramp`` outside [0, 1] or any bad setting of
+            the parts.
     """
 
     def __init__(self,
@@ -71,6 +76,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
                  loss_weights: Optional[dict] = None,
                  confident: float = 0.968,
                  class_thresholds: Optional[dict] = None,
+                 ramp: float = 0.0,
                  bank: Optional[dict] = None,
                  contrast: Optional[dict] = None,
                  strong_view: Optional[dict] = None,
@@ -78,7 +84,10 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
                  **kwargs: Any) -> None:
         super().__init__(segmentor, **kwargs)
         self.weights = settings.loss_weights(loss_weights, WEIGHTS)
-        self.confident, self.share_view = confident, share_view
+        if not 0 <= ramp <= 1:
+            raise ValueError('model.ramp is a share of the training, in [0, 1]; got '
+                             f'{ramp}')
+        self.confident, self.ramp, self.share_view = confident, ramp, share_view
         self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView')
         self.thresholds = None if class_thresholds is None else settings.build_part(
             'class_thresholds', class_thresholds, ClassThresholds, num_classes=self.num_classes,
@@ -165,7 +174,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         loss = confident_fraction_cross_entropy(
             logits, label.flatten(0, 1), confidence, fraction=weight.flatten(),
             align_corners=self.align_corners).view(shape)
-        return {**_by_student('loss_ct', loss.mean(1) * self.weights['ct']),
+        return {**_by_student('loss_ct', loss.mean(1) * self.weights['ct'] * ramp_up(self.ramp)),
                 **_by_student('confident', fraction.mean(1))}
 
     def threshold_of(self, label: Tensor) -> Union[float, Tensor]:
