@@ -130,7 +130,8 @@ def test_header_and_table_say_the_same(row):
 
 
 @pytest.mark.parametrize('kind,defaults', [
-    (CrossTeacherTraining, dict(confident=0.968, share_view=True)),
+    (CrossTeacherTraining, dict(confident=0.968, share_view=True, class_thresholds=None,
+                                ramp=0.0)),
     (CrossContrast, dict(threshold=0.75, temperature_high=0.1, temperature_low=0.5,
                          confidence='teacher', directional=True, peer_threshold=None,
                          bank_threshold=0.0)),
