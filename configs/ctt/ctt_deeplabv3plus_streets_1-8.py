@@ -3,7 +3,8 @@
 # Formulae follow the paper, the teachers' training mode the released code. Our own: one strong view
 # for both students, joint batch statistics, queues of 64, embeddings pooled from stride 4 to 8, a
 # pixel is confident from 0.95, and a tenth of the paper's weight on the contrast, from iteration 600:
-# with more of it, or earlier, a network trained from scratch for so short a time ends lower.
+# with more of it, or earlier, a network trained from scratch for so short a time ends lower; students
+# follow the teachers with full weight only after two fifths of the run.
 #
 # Results, time and memory: README.md of this folder.
 # python tools/dataset_converters/make_streets.py
@@ -16,6 +17,7 @@ model = dict(
     teacher_mode='train',
     channels_last=True,
     confident=0.95,
+    ramp=0.4,
     loss_weights=dict(hc=0.01, lc=0.01),
     bank=dict(size=64),
     contrast=dict(pool=2))
