@@ -16,9 +16,9 @@ CPU = torch.device('cpu')
 def test_memory_of_a_section_is_seen_there():
     stack, meter = SectionStack(), MemoryMeter(CPU)
     if not meter.kind.endswith('of the process'):
-        # the next test holds what is measured then
         pytest.skip('the kernel refuses to reset VmHWM through /proc/self/clear_refs, so the '
-                    'peak of one section cannot be told from the one before')
+                    'peak of one section cannot be told from the one before; what is measured '
+                    'then is in test_a_kernel_without_a_reset_gives_one_peak')
     with stack.watched_by(meter):
         with stack.inside('losses'):
             torch.ones(256 * MIB, dtype=torch.uint8)  # freed at once

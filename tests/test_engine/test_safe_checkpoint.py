@@ -125,8 +125,9 @@ def small_disk(tmp_path):
     folder.mkdir()
     command = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(folder)]
     if not shutil.which('mount') or subprocess.run(command, capture_output=True).returncode:
-        # a user cannot limit a folder's size; the next test fills a stand-in for a disk
-        pytest.skip('mounting a tmpfs of 1 MB, the only real full disk to be had, takes root')
+        # a user cannot limit a folder's size
+        pytest.skip('mounting a tmpfs of 1 MB, the only real full disk to be had, is not allowed '
+                    'here; test_full_disk_where_none_can_be_mounted fills a stand-in')
     yield folder
     subprocess.run(['umount', '-l', str(folder)], check=True)
 

@@ -174,7 +174,8 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         loss = confident_fraction_cross_entropy(
             logits, label.flatten(0, 1), confidence, fraction=weight.flatten(),
             align_corners=self.align_corners).view(shape)
-        return {**_by_student('loss_ct', loss.mean(1) * self.weights['ct'] * ramp_up(self.ramp)),
+        factor = self.weights['ct'] * ramp_up(self.ramp)  # one number, one product
+        return {**_by_student('loss_ct', loss.mean(1) * factor),
                 **_by_student('confident', fraction.mean(1))}
 
     def threshold_of(self, label: Tensor) -> Union[float, Tensor]:
