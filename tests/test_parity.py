@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import PolyLR
-from oracles import close_to_largest, read_case
+from oracles import ReleasedCode, close_to_largest
 from reference import contrast as slow_contrast
 from reference import cross_entropy as slow_cross_entropy
 from reference import mixing as slow_mixing
@@ -18,7 +18,7 @@ from mmseg_ctt import functional
 from mmseg_ctt.models import ClassMemoryBank, CrossContrast, cross_contrast
 from mmseg_ctt.models.member import PixelOutput
 
-CASES = {
+RELEASED = ReleasedCode('ctt', {
     'contr_self_loss': ('base_t01', 'base_t05', 'relu_unnormalised_t01'),
     'contr_net_loss': ('base_t05', 'base_t01', 'peer_threshold', 'no_direction'),
     'hc_lc_block': ('directional', 'no_direction'),
@@ -30,15 +30,7 @@ CASES = {
     'update_ema_variables': ('from_zero', 'around_warmup_end'),
     'classmix': ('base', 'batch3'),
     'lr_poly': ('cityscapes', 'short'),
-}
-
-
-def cases(fixture):
-    return pytest.mark.parametrize('case', CASES[fixture])
-
-
-def load(shared_dir, fixture, case):
-    return read_case(shared_dir / 'oracles' / 'ctt' / f'{fixture}.npz', case, CASES[fixture])
+})
 
 
 def rows(feature):
@@ -49,9 +41,9 @@ def rows(feature):
 # ---- contrast
 
 
-@cases('contr_self_loss')
+@RELEASED.cases('contr_self_loss')
 def test_contr_self_loss(shared_dir, case, record_property):
-    data = load(shared_dir, 'contr_self_loss', case)
+    data = RELEASED.load(shared_dir, 'contr_self_loss', case)
     feature = data.pred_rep.requires_grad_()
     loss = functional.high_level_contrast(
         rows(feature), data.labels.flatten(), data.memory_bank, data.temp, data.mask.flatten())
@@ -61,9 +53,9 @@ def test_contr_self_loss(shared_dir, case, record_property):
     record_property('gradient', close_to_largest(feature.grad, data.grad_pred_rep, 1e-5))
 
 
-@cases('contr_net_loss')
+@RELEASED.cases('contr_net_loss')
 def test_contr_net_loss(shared_dir, case, record_property):
-    data = load(shared_dir, 'contr_net_loss', case)
+    data = RELEASED.load(shared_dir, 'contr_net_loss', case)
     mask = data.conf_teacher < data.phi
     direction = (data.conf_self < data.conf_peer) if data.directional else torch.ones_like(mask)
     if data.peer_threshold >= 0:
@@ -94,9 +86,9 @@ def seen_masks(monkeypatch):
     return masks
 
 
-@cases('hc_lc_block')
+@RELEASED.cases('hc_lc_block')
 def test_hc_lc_block(shared_dir, case, record_property, seen_masks):
-    data = load(shared_dir, 'hc_lc_block', case)
+    data = RELEASED.load(shared_dir, 'hc_lc_block', case)
     contrast = CrossContrast(
         2, data.num_classes, data.feat_l.shape[1], dict(size=data.memory_bank_l.shape[1]),
         threshold=data.gamma, temperature_high=data.temp_hc, temperature_low=data.temp_lc,
@@ -133,12 +125,12 @@ def test_hc_lc_block(shared_dir, case, record_property, seen_masks):
 
 def test_formula_by_loops_equals_the_released_code(shared_dir, record_property):
     """The yardstick of the other tests is itself right."""
-    data = load(shared_dir, 'contr_self_loss', 'base_t01')
+    data = RELEASED.load(shared_dir, 'contr_self_loss', 'base_t01')
     kept = data.mask.flatten()
     loss = slow_contrast.high_level(rows(data.pred_rep)[kept], data.labels.flatten()[kept],
                                     data.memory_bank, data.temp)
     record_property('high', close_to_largest(loss, data.loss, 1e-6))
-    data = load(shared_dir, 'contr_net_loss', 'no_direction')
+    data = RELEASED.load(shared_dir, 'contr_net_loss', 'no_direction')
     loss = slow_contrast.low_level(rows(data.pred_rep_l), rows(data.pred_rep_r),
                                    data.labels.flatten(), data.memory_bank, data.temp,
                                    (data.mask & data.which_memory).flatten())
@@ -148,9 +140,9 @@ def test_formula_by_loops_equals_the_released_code(shared_dir, record_property):
 # ---- memory bank
 
 
-@cases('add_to_memory_bank')
+@RELEASED.cases('add_to_memory_bank')
 def test_add_to_memory_bank(shared_dir, case, record_property):
-    data = load(shared_dir, 'add_to_memory_bank', case)
+    data = RELEASED.load(shared_dir, 'add_to_memory_bank', case)
     size = data.every_memory_count
     bank = ClassMemoryBank(data.num_classes, size, data.feat.shape[2], budget=data.budget)
     slow = ListBank(data.num_classes, size)
@@ -177,9 +169,9 @@ def test_add_to_memory_bank(shared_dir, case, record_property):
 # ---- cross-entropy
 
 
-@cases('CrossEntropy2d')
+@RELEASED.cases('CrossEntropy2d')
 def test_cross_entropy_2d(shared_dir, case, record_property):
-    data = load(shared_dir, 'CrossEntropy2d', case)
+    data = RELEASED.load(shared_dir, 'CrossEntropy2d', case)
     logits = data.predict.requires_grad_()
     loss = functional.cross_entropy(logits, data.target, data.ignore_label)
     loss.backward()
@@ -189,9 +181,9 @@ def test_cross_entropy_2d(shared_dir, case, record_property):
     assert slow == pytest.approx(data.loss, rel=1e-9)
 
 
-@cases('CrossEntropyLoss2dPixelWiseWeighted')
+@RELEASED.cases('CrossEntropyLoss2dPixelWiseWeighted')
 def test_pixel_wise_weighted(shared_dir, case, record_property):
-    data = load(shared_dir, 'CrossEntropyLoss2dPixelWiseWeighted', case)
+    data = RELEASED.load(shared_dir, 'CrossEntropyLoss2dPixelWiseWeighted', case)
     slow = slow_cross_entropy.weighted_over_all(data.output, data.target, data.pixelWiseWeight,
                                                 data.ignore_index)
     assert slow == pytest.approx(data.loss, rel=1e-7)
@@ -218,9 +210,9 @@ def test_pixel_wise_weighted(shared_dir, case, record_property):
 # ---- teachers, mixing, learning rate
 
 
-@cases('update_ema_variables')
+@RELEASED.cases('update_ema_variables')
 def test_update_ema_variables(shared_dir, case, record_property):
-    data = load(shared_dir, 'update_ema_variables', case)
+    data = RELEASED.load(shared_dir, 'update_ema_variables', case)
     values = vars(data)
     teacher = [values[f'teacher_init.{name}'].clone() for name in data.param_names]
     worst = 0.0
@@ -234,9 +226,9 @@ def test_update_ema_variables(shared_dir, case, record_property):
     record_property('parameters', worst)
 
 
-@cases('classmix')
+@RELEASED.cases('classmix')
 def test_classmix(shared_dir, case, record_property):
-    data = load(shared_dir, 'classmix', case)
+    data = RELEASED.load(shared_dir, 'classmix', case)
     confidence, label = data.teacher_prob.max(dim=1)
     assert torch.equal(label, data.argmax) and not data.half
     chosen = [row[:number].tolist() for row, number in zip(data.classes, data.num_chosen)]
@@ -265,9 +257,9 @@ def poly_lr(base_lr, end, wanted, **settings):
     return torch.tensor(rates, dtype=torch.float64)[wanted]
 
 
-@cases('lr_poly')
+@RELEASED.cases('lr_poly')
 def test_lr_poly(shared_dir, repo_root, case, record_property):
-    data = load(shared_dir, 'lr_poly', case)
+    data = RELEASED.load(shared_dir, 'lr_poly', case)
     config = Config.fromfile(repo_root / 'configs/_base_/schedules/sgd_poly_80k.py')
     settings = dict(config.param_scheduler[0])
     # mmengine reaches zero in the last of `end` iterations, the release one later

@@ -2,24 +2,16 @@
 """Values that the released code of AEL gives on stored inputs (``oracles/ael``)."""
 import pytest
 import torch
-from oracles import close_to_largest, read_case
+from oracles import ReleasedCode, close_to_largest
 from reference import ael as slow
 
 from mmseg_ctt import functional
 
-CASES = {
+RELEASED = ReleasedCode('ael', {
     'Criterion_cons': ('city_gamma2', 'voc_thr0.7'),
     'Criterion_cons_sample': ('base', ),
     'cal_category_confidence': ('base', 'all_classes'),
-}
-
-
-def cases(fixture):
-    return pytest.mark.parametrize('case', CASES[fixture])
-
-
-def load(shared_dir, fixture, case):
-    return read_case(shared_dir / 'oracles' / 'ael' / f'{fixture}.npz', case, CASES[fixture])
+})
 
 
 def check_loss(data, keep, record_property):
@@ -33,17 +25,17 @@ def check_loss(data, keep, record_property):
                             data.ignore_index) == pytest.approx(data.loss, rel=1e-9)
 
 
-@cases('Criterion_cons')
+@RELEASED.cases('Criterion_cons')
 def test_criterion_cons(shared_dir, case, record_property):
-    data = load(shared_dir, 'Criterion_cons', case)
+    data = RELEASED.load(shared_dir, 'Criterion_cons', case)
     assert (data.gt[data.conf < data.threshold] == data.ignore_index).all()
     check_loss(data, None, record_property)
 
 
-@cases('Criterion_cons_sample')
+@RELEASED.cases('Criterion_cons_sample')
 def test_criterion_cons_sample(shared_dir, case, record_property):
     """The released code samples by the student's class, with one map a class for the batch."""
-    data = load(shared_dir, 'Criterion_cons_sample', case)
+    data = RELEASED.load(shared_dir, 'Criterion_cons_sample', case)
     by = data.preds.argmax(dim=1)
     noise = data.rand_map.gather(0, by)
     keep = functional.equalized_sample(by, data.category_confidence, noise, data.gamma2)
@@ -52,9 +44,9 @@ def test_criterion_cons_sample(shared_dir, case, record_property):
     check_loss(data, keep, record_property)
 
 
-@cases('cal_category_confidence')
+@RELEASED.cases('cal_category_confidence')
 def test_cal_category_confidence(shared_dir, case, record_property):
-    data = load(shared_dir, 'cal_category_confidence', case)
+    data = RELEASED.load(shared_dir, 'cal_category_confidence', case)
     total, count = functional.class_confidence_sums(data.preds_student_sup, data.gt,
                                                     data.num_classes)
     bank = functional.confidence_bank_update(data.bank_before, total, count, data.momentum,

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
-import numpy as np
 import pytest
 import torch
+from oracles import ReleasedCode
 from reference import stpg as slow
 from test_no_sync import record
 
@@ -227,21 +227,22 @@ def test_bad_arguments():
 # ---- released code
 
 
-@pytest.mark.parametrize('case', ['labelled_flat', 'unlabelled_map'])
+RELEASED = ReleasedCode('stpg', {
+    'contrastive_class_to_class_learned_memory': ('labelled_flat', 'unlabelled_map')})
+
+
+@RELEASED.cases('contrastive_class_to_class_learned_memory')
 def test_parity(shared_dir, case, record_property):
-    name = 'contrastive_class_to_class_learned_memory.npz'
-    with np.load(shared_dir / 'oracles' / 'stpg' / name) as file:
-        data = {key.split('__')[1]: torch.from_numpy(np.asarray(file[key]))
-                for key in file.files if key.startswith(f'{case}__')}
-    leaf = data['features'].requires_grad_()
+    data = RELEASED.load(shared_dir, 'contrastive_class_to_class_learned_memory', case)
+    leaf = data.features.requires_grad_()
     feature = leaf.flatten(0, -2)  # channels are the last dimension
-    bank = data['memory']
-    filled = torch.arange(bank.shape[1]) < data['memory_count'].unsqueeze(1)
-    loss = anchor_contrast(feature, data['class_labels'].flatten(), data['class_centroid'], bank,
-                           float(data['anchor_temperature']), bank_valid=filled)
+    bank = data.memory
+    filled = torch.arange(bank.shape[1]) < data.memory_count.unsqueeze(1)
+    loss = anchor_contrast(feature, data.class_labels.flatten(), data.class_centroid, bank,
+                           data.anchor_temperature, bank_valid=filled)
     loss.backward()
-    error = abs(float(loss.detach()) / float(data['loss']) - 1)
-    slope = data['grad_features']
+    error = abs(float(loss.detach()) / data.loss - 1)
+    slope = data.grad_features
     gap = float((leaf.grad - slope).abs().max() / slope.abs().max())
     record_property('loss', error)
     record_property('gradient', gap)

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from oracles import ReleasedCode
 from reference import crest as reference
 
 from mmseg_ctt.functional import (
@@ -110,18 +111,19 @@ def test_class_without_pixels_keeps_none():
     assert class_thresholds(histogram, torch.ones(2)).tolist() == [8, 3]
 
 
-@pytest.mark.parametrize('number', [0, 1])
-def test_thresholds_of_dst_cbc(shared_dir, number):
+RELEASED = ReleasedCode('dmt', {
+    'generate_class_balanced_pseudo_labels': ('ratio0.2', 'ratio0.5_rate4')})
+
+
+@RELEASED.cases('generate_class_balanced_pseudo_labels')
+def test_thresholds_of_dst_cbc(shared_dir, case):
     """Its class-balanced thresholds, up to the width of a bin."""
-    with np.load(shared_dir / 'oracles/dmt/generate_class_balanced_pseudo_labels.npz') as file:
-        case = file['cases'][number]
-        data = {key.split('__', 1)[1]: file[key] for key in file.files
-                if key.startswith(f'{case}__')}
-    thresholds, ratio, bins = data['thresholds'], float(data['label_ratio']), 2**16
-    classes, step = len(thresholds), int(data['down_sample_rate'])
+    data = RELEASED.load(shared_dir, 'generate_class_balanced_pseudo_labels', case)
+    ratio, bins = data.label_ratio, 2**16
+    classes, step = len(data.thresholds), data.down_sample_rate
     histogram = torch.zeros(classes, bins, dtype=torch.long)
-    for logits, h, w in zip(data['logits'], data['heights'], data['widths']):
-        cropped = torch.from_numpy(logits)[:, :h, :w].double().softmax(0)
+    for logits, h, w in zip(data.logits, data.heights, data.widths):
+        cropped = logits[:, :h, :w].double().softmax(0)
         confidence, label = (one.flatten()[::step] for one in cropped.max(dim=0))
         place = label * bins + (confidence * (bins - 1)).round().long()
         histogram += place.bincount(minlength=classes * bins).view(classes, bins)
@@ -129,7 +131,7 @@ def test_thresholds_of_dst_cbc(shared_dir, number):
     usual = (total > 0) & (total * ratio >= 1)  # with less than one pixel it keeps everything
     assert usual.any()
     got = class_thresholds(histogram, torch.full((classes, ), ratio)).double() / (bins - 1)
-    np.testing.assert_allclose(got[usual], thresholds[usual.numpy()], atol=1e-5)
+    torch.testing.assert_close(got[usual], data.thresholds[usual], rtol=0, atol=1e-5)
 
 
 # ---- alignment

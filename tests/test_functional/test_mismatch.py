@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import ReleasedCode
 from reference import stpg as slow
 from test_no_sync import record
 
@@ -161,12 +161,13 @@ def test_compiled():
 # ---- released code
 
 
-@pytest.mark.parametrize('case', ['base', 'subset'])
+RELEASED = ReleasedCode('stpg', {'mismatch_selection': ('base', 'subset')})
+
+
+@RELEASED.cases('mismatch_selection')
 def test_parity(shared_dir, case, record_property):
-    with np.load(shared_dir / 'oracles' / 'stpg' / 'mismatch_selection.npz') as file:
-        data = {key.split('__')[1]: torch.from_numpy(np.asarray(file[key]))
-                for key in file.files if key.startswith(f'{case}__')}
-    k = int(data['num_classes'])
+    data = vars(RELEASED.load(shared_dir, 'mismatch_selection', case))
+    k = data['num_classes']
     teacher, student = data['label_teacher1'], data['pred_student2']
     assert torch.equal(data['logits_student2'].argmax(1), student)
     table = confusion_matrix(teacher, student, k) + torch.eye(k, dtype=torch.long)
@@ -182,7 +183,7 @@ def test_parity(shared_dir, case, record_property):
         loss = weighted_cross_entropy(leaf, label, weight)
         loss.backward()
         want, slope = data[f'loss_{name}'], data[f'grad_{logits}']
-        error = abs(float(loss.detach()) - float(want)) / float(want)
+        error = abs(float(loss.detach()) - want) / want
         gap = float((leaf.grad - slope).abs().max() / slope.abs().max())
         record_property(f'{name} loss', error)
         record_property(f'{name} gradient', gap)

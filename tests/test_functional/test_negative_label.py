@@ -3,15 +3,15 @@
 import itertools
 import math
 from collections import Counter
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
+from oracles import ReleasedCode
 from reference import negative_label as reference
 
 from mmseg_ctt.functional import negative_classes, negative_label_loss, negative_ramp, stable
+
+RELEASED = ReleasedCode('dnll', {'nl': ('generated_masks', 'pixels')})
 
 
 def scene(shape=(30, 6), seed=0, scale=3.0, share=0.7):
@@ -159,7 +159,7 @@ def test_every_class_and_pair_is_equally_likely():
 
 
 def test_released_rule_is_two_draws_with_replacement(shared_dir):
-    data = load(shared_dir, 'generated_masks')
+    data = RELEASED.load(shared_dir, 'nl', 'generated_masks')
     assert data.num_draws == 2 and data.sampled_with_replacement
     counts = data.complementary_mask.sum(1)
     assert set(counts.tolist()) == {1, 2}
@@ -232,21 +232,11 @@ def test_two_classifiers_teach_each_other_what_an_image_is_not():
 # ---- values of the released code
 
 
-def load(shared_dir: Path, case: str) -> SimpleNamespace:
-    with np.load(shared_dir / 'oracles' / 'dnll' / 'nl.npz') as file:
-        assert sorted(file['cases']) == ['generated_masks', 'pixels']
-        arrays = {key.split('__', 1)[1]: file[key] for key in file.files
-                  if key.startswith(f'{case}__')}
-    return SimpleNamespace(**{
-        key: array.item() if array.ndim == 0 else torch.from_numpy(array)
-        for key, array in arrays.items()})
-
-
 @pytest.mark.parametrize('dtype, tolerance, slope', [(torch.float32, 1e-4, 1e-3),
                                                      (torch.float64, 1e-9, 1e-9)])
-@pytest.mark.parametrize('case', ['generated_masks', 'pixels'])
+@RELEASED.cases('nl')
 def test_parity(shared_dir, case, dtype, tolerance, slope, record_property):
-    data = load(shared_dir, case)
+    data = RELEASED.load(shared_dir, 'nl', case)
     logits, negative, gradient = data.outputs, data.complementary_mask, data.grad_outputs
     if case == 'pixels':  # in their shape as a map
         n, _, h, w = data.map_shape.tolist()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from oracles import close_to_largest, read_case
+from oracles import ReleasedCode, close_to_largest
 
 from mmseg_ctt.functional import (
     best_of_members,
@@ -23,19 +23,11 @@ from mmseg_ctt.functional import (
 )
 from mmseg_ctt.models import ClassMemoryBank
 
-CASES = {
+RELEASED = ReleasedCode('u2pl', {
     'compute_unsupervised_loss': ('percent80', 'percent92.5'),
     'compute_contra_memobank_loss': (
         'contiguous', 'contiguous_4', 'scattered_released', 'scattered_corrected'),
-}
-
-
-def cases(fixture):
-    return pytest.mark.parametrize('case', CASES[fixture])
-
-
-def load(shared_dir, fixture, case):
-    return read_case(shared_dir / 'oracles' / 'u2pl' / f'{fixture}.npz', case, CASES[fixture])
+})
 
 
 def rows(feature):
@@ -43,9 +35,9 @@ def rows(feature):
     return feature.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-@cases('compute_unsupervised_loss')
+@RELEASED.cases('compute_unsupervised_loss')
 def test_unsupervised_loss(shared_dir, case, record_property):
-    data = load(shared_dir, 'compute_unsupervised_loss', case)
+    data = RELEASED.load(shared_dir, 'compute_unsupervised_loss', case)
     valid = data.target != data.ignore_label
     entropy = pixel_entropy(data.pred_teacher)
     threshold, = percentiles(torch.where(valid, entropy, torch.inf).flatten(), (data.percent, ))
@@ -71,10 +63,10 @@ def pixels_of(data):
     return prob, label, first & (label != 255), ~first & high & (label != 255)
 
 
-@cases('compute_contra_memobank_loss')
+@RELEASED.cases('compute_contra_memobank_loss')
 def test_queues(shared_dir, case, record_property):
     """The released rule fills the queues; a queue of each length is compared on its own."""
-    data = load(shared_dir, 'compute_contra_memobank_loss', case)
+    data = RELEASED.load(shared_dir, 'compute_contra_memobank_loss', case)
     classes = len(data.queue_size)
     member = negative_candidates(*pixels_of(data), (data.low_rank, data.high_rank),
                                  data.current_class_negative_threshold, 'released')
@@ -105,10 +97,10 @@ def test_queues(shared_dir, case, record_property):
     record_property('mismatches', 0)
 
 
-@cases('compute_contra_memobank_loss')
+@RELEASED.cases('compute_contra_memobank_loss')
 def test_contrast(shared_dir, case, record_property):
     """Masks, prototypes, indices and the loss itself, with the recorded draws."""
-    data = load(shared_dir, 'compute_contra_memobank_loss', case)
+    data = RELEASED.load(shared_dir, 'compute_contra_memobank_loss', case)
     prob, label, _, _ = pixels_of(data)
     classes, legacy = prob.shape[1], case == 'scattered_released'
     low = (data.low_mask.flatten() > 0) & (label != 255)
