@@ -12,7 +12,6 @@ own, genN of the work dir, and may be tested by tools/test.py with the config.py
 
 Safe to stop and to start again at any moment; a training that is asked to end saves a checkpoint.
 """
-import os
 import sys
 import threading
 from pathlib import Path
@@ -33,10 +32,16 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')
-    from mmseg_ctt.experiments.processes import ChildFailed, Slot, Stopped, stopped_by_signals
+    from mmseg_ctt.experiments.processes import (
+        ChildFailed,
+        Slot,
+        Stopped,
+        cores,
+        stopped_by_signals,
+    )
     from mmseg_ctt.self_training import SelfTraining
     folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
-    slot = Slot(args.threads or os.cpu_count() or 1, args.gpu, threading.Event())
+    slot = Slot(args.threads or cores(), args.gpu, threading.Event())
     training = SelfTraining(cfg, folder, ROOT, lambda line: print(line, flush=True))
     try:
         with stopped_by_signals(slot.stop):

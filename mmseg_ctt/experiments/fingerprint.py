@@ -1,9 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """What a result depends on: resolved config, lists of images, code and versions."""
+import copy
 import hashlib
 import json
 import os.path as osp
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 # checkpoints are left out, so that changing them makes no run out of date.
 HASHED = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator',
           'test_evaluator', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
-          'param_scheduler', 'custom_hooks', 'auto_scale_lr', 'randomness', 'load_from')
+          'param_scheduler', 'custom_hooks', 'auto_scale_lr', 'randomness', 'load_from',
+          'self_training')
 # Machine dependent. A sample's random numbers do not depend on the number of workers.
 MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
 CODE = ('mmseg_ctt', 'configs', 'tools')
@@ -38,13 +41,18 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
     Raises:
         FileNotFoundError: If the config file does not exist.
     """
-    from mmengine.config import Config
     if not osp.isfile(cell.config):
         raise FileNotFoundError(f'{cell}: the config {cell.config} does not exist; run from the '
                                 'root of the repository')
-    cfg = Config.fromfile(cell.config)
+    cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
     cfg.merge_from_dict({**cell.options, **(changes or {})})
     return cfg
+
+
+@lru_cache(maxsize=None)  # slow, and many cells begin with the same file
+def _read(path: str) -> 'Config':
+    from mmengine.config import Config
+    return Config.fromfile(path)
 
 
 def config_hash(cfg: Mapping[str, Any]) -> str:

@@ -15,6 +15,13 @@ GRACE = 30  # seconds between asking a process to end and ending it
 Item = TypeVar('Item')
 
 
+def cores() -> int:
+    """That this process may use, where the system tells; fewer than there are in many jobs."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Stopped(Exception):
     """The whole program was asked to end."""
 
@@ -58,7 +65,8 @@ def run_logged(command: Sequence[str], log: Path, slot: Slot, root: Path,
 
     Raises:
         ChildFailed: If it ends with an error.
-        Stopped: If the program was asked to end; the child has been ended.
+        Stopped: If the program was asked to end; the child has been ended, as it is when
+            ``tick`` raises.
     """
     if slot.stop.is_set():
         raise Stopped
@@ -69,17 +77,24 @@ def run_logged(command: Sequence[str], log: Path, slot: Slot, root: Path,
         # a session of its own: Ctrl-C reaches this program alone, which then ends all of it
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
                                  env=environment, start_new_session=True, pass_fds=keep_open)
+    try:
+        _wait(child, slot, tick)
+    except BaseException:  # a full disk, say: the slot must be free for the next run
+        _end(child)
+        raise
+    tick()
+    if child.returncode:
+        raise ChildFailed(f'exit status {child.returncode}')
+
+
+def _wait(child: subprocess.Popen, slot: Slot, tick: Callable[[], None]) -> None:
     while child.poll() is None:
         try:
             child.wait(timeout=1)
         except subprocess.TimeoutExpired:
             tick()
             if slot.stop.is_set():
-                _end(child)
                 raise Stopped from None
-    tick()
-    if child.returncode:
-        raise ChildFailed(f'exit status {child.returncode}')
 
 
 def _end(child: subprocess.Popen) -> None:

@@ -3,12 +3,13 @@
 import csv
 import io
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from .files import locked, write_whole
 from .matrix import Cell
 
 Row = Dict[str, str]
+Run = Tuple[str, ...]  # method, split and seed as text
 
 RUN = ('method', 'split', 'seed')
 BEGIN = (*RUN, 'member', 'eval_set', 'miou')
@@ -18,17 +19,29 @@ IOU = 'iou_'
 
 
 def read_rows(path: Path) -> List[Row]:
-    """All rows, values as text; none if there is no file."""
+    """All rows, values as text; none if there is no file.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
     if not path.is_file():
         return []
     with open(path, encoding='utf-8', newline='') as file:
-        return list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        columns = BEGIN + END
+        lacking = [name for name in columns if name not in (reader.fieldnames or columns)]
+        if lacking:
+            raise ValueError(f'{path} is no file of results: it lacks the columns '
+                             f'{", ".join(lacking)}')
+        return list(reader)
 
 
 def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Add rows; earlier rows of the same runs and evaluation sets go.
+    """Add rows; earlier ones of the same runs and evaluation sets go.
 
-    Several processes may do so at once.
+    So do those of the same runs with another config, on any evaluation set: the row of ``test``
+    never stands beside one of ``val`` that another training gave. Several processes may add rows
+    at once.
 
     Args:
         path (Path): CSV file, made where it does not exist.
@@ -36,7 +49,7 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
             ``END``.
 
     Raises:
-        ValueError: If the file holds results of other classes.
+        ValueError: If the file holds results of other classes, or no results.
     """
     if not rows:
         return
@@ -45,11 +58,31 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         old = read_rows(path)
         if old and list(old[0]) != columns:
             different = sorted(set(old[0]) ^ set(columns))
-            raise ValueError(f'{path} has other columns ({", ".join(different)}): choose another '
+            which = ', '.join(different) or 'the same in another order'
+            raise ValueError(f'{path} has other columns ({which}): choose another '
                              'file with --out for other classes')
         replaced = {_place(row) for row in rows}
-        kept = [row for row in old if _place(row) not in replaced]
+        hashes = {run_of(row): row['config_hash'] for row in rows}
+        kept = [row for row in old if _place(row) not in replaced
+                and hashes.get(run_of(row), row['config_hash']) == row['config_hash']]
         write_whole(path, _csv(columns, [*kept, *rows]))
+
+
+def merge_rows(path: Path, rows: Sequence[Row], current: Mapping[Run, str]) -> None:
+    """Add rows measured elsewhere, but no older ones in place of those of today's config.
+
+    Args:
+        path (Path): CSV file, as in :func:`put_rows`.
+        rows (Sequence[Row]): Of the other file.
+        current (Mapping[tuple, str]): Hash of today's config by method, split and seed.
+
+    Raises:
+        ValueError: As in :func:`put_rows`.
+    """
+    measured = {run_of(row) for row in read_rows(path)
+                if row['config_hash'] == current.get(run_of(row))}
+    put_rows(path, [row for row in rows if run_of(row) not in measured
+                    or row['config_hash'] == current[run_of(row)]])
 
 
 def make_rows(cell: Cell, eval_set: str, scores: Mapping[str, Mapping[str, float]],
@@ -80,17 +113,23 @@ def missing_sets(rows: Iterable[Row], cell: Cell, config_hash: str,
                  eval_sets: Iterable[str]) -> List[str]:
     """Evaluation sets that no row of this run with this config is about."""
     have = {row['eval_set'] for row in rows
-            if of_cell(row, cell) and row['config_hash'] == config_hash}
+            if run_of(row) == run_of(vars(cell)) and row['config_hash'] == config_hash}
     return [name for name in eval_sets if name not in have]
 
 
-def of_cell(row: Row, cell: Cell) -> bool:
-    """Whether a row is about a run, with whatever config."""
-    return all(row[key] == str(getattr(cell, key)) for key in RUN)
+def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
+    """Methods with rows of another config than today's, given as in :func:`merge_rows`."""
+    return list(dict.fromkeys(row['method'] for row in rows if row['config_hash'] != current.get(
+        run_of(row), row['config_hash'])))
+
+
+def run_of(row: Mapping[str, object]) -> Run:
+    """Method, split and seed that a row is about, with whatever config."""
+    return tuple(str(row[key]) for key in RUN)
 
 
 def _place(row: Mapping[str, object]) -> tuple:
-    return tuple(str(row[key]) for key in (*RUN, 'eval_set'))
+    return (*run_of(row), row['eval_set'])
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from ..self_training.settings import KEY as SELF_TRAINING
 from ..self_training.settings import Settings
 from .files import locked, write_whole
-from .fingerprint import config_hash, git_commit, resolve, split_checksum
+from .fingerprint import config_hash, git_commit, resolve, split_checksum, versions
 from .matrix import Cell
 from .processes import ChildFailed, Slot, run_logged
-from .results import make_rows, missing_sets, put_rows, read_rows
+from .results import Run, make_rows, missing_sets, put_rows, read_rows, run_of
 
 SAVE_EVERY = 10  # seconds between two records of the time spent
 GENERATIONS = 'generations'  # folder of a self-training
@@ -61,13 +61,18 @@ class CellRun:
 
     # ---- the past
 
+    @property
+    def key(self) -> Run:
+        """What its rows are found by."""
+        return run_of(vars(self.cell))
+
     def missing(self) -> List[str]:
         """Evaluation sets that still lack their rows."""
         return missing_sets(read_rows(self.place.out), self.cell, self.hash,
                             self.place.eval_sets)
 
     def past(self) -> Dict[str, Any]:
-        """Seconds spent, commits, checksum, whether training has ended."""
+        """Seconds spent, commits, versions, checksum, whether training has ended."""
         if self.record.is_file():
             return json.loads(self.record.read_text())
         return dict(seconds=0.0, commits=[], trained=False)
@@ -125,7 +130,8 @@ class CellRun:
 
     def _train(self, slot: Slot, lock: int) -> None:
         past = self.past()
-        past['split_checksum'] = split_checksum(self.cfg)
+        past['split_checksum'] = self._same_lists(past)
+        past['versions'] = versions()
         past['commits'] = list(dict.fromkeys([*past['commits'], git_commit(self.place.root)]))
         self.cfg.dump(self.folder / 'config.py')
         begin, before, saved = time.monotonic(), past['seconds'], 0.0
@@ -143,6 +149,14 @@ class CellRun:
             past['trained'] = True
         finally:
             save(end=True)
+
+    def _same_lists(self, past: Dict[str, Any]) -> str:
+        """Checksum of the lists of images, which are no part of the config's hash."""
+        now = split_checksum(self.cfg)
+        if past.get('split_checksum', now) != now:
+            raise ValueError(f'{self.cell}: the lists of its split have changed since it began; '
+                             f'restore them, or remove {self.folder} to train on the new ones')
+        return now
 
     def train_command(self) -> List[str]:
         """What trains the cell, from the beginning or from its last checkpoint."""
@@ -162,7 +176,7 @@ class CellRun:
                     str(self.folder / 'config.py'), checkpoint, '--eval-sets', *sets,
                     '--out', str(out)], self.log, slot, self.place.root, keep_open=[lock])
         result, past = json.loads(out.read_text()), self.past()
-        facts = dict(result['facts'], config_hash=self.hash,
+        facts = dict(result['facts'], **past.get('versions', {}), config_hash=self.hash,
                      split_checksum=past['split_checksum'], git_commit='+'.join(past['commits']),
                      seconds=round(past['seconds']))
         for name in sets:

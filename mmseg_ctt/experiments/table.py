@@ -127,7 +127,14 @@ class Table:
         return f'{text}\n\n{_markdown(["method", *self.splits], lines)}'
 
     def classes(self, split: str, eval_set: str) -> str:
-        """Methods x classes: mean IoU over seeds, on one split."""
+        """Methods x classes: mean IoU over seeds, on one split.
+
+        Raises:
+            ValueError: If the matrix has no such split.
+        """
+        if split not in self.splits:
+            raise ValueError(f'--classes {split}: the matrix has no such split; known are '
+                             f'{", ".join(self.splits)}')
         columns = [key for key in self.rows[0] if key.startswith(IOU)] if self.rows else []
         lines = []
         for method in self.methods:

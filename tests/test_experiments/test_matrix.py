@@ -51,8 +51,9 @@ def test_selection(tmp_path):
     assert select(cells, []) == cells
     assert select(cells, ['method=semi,seed=5']) == [cells[1]]
     assert select(cells, ['seed=0', 'seed=6']) == [cells[0], cells[2], cells[3]]
-    assert select(cells, ['split=all', 'method=semi']) == []
-    for bad in ('method', 'colour=red', 'method=ctt', 'seed='):
+    assert select(cells, ['split=all', 'method=semi']) == cells[1:]
+    assert select(cells, ['method=semi,method=plain,split=1_8,seed=0,seed=5']) == cells[:2]
+    for bad in ('method', 'colour=red', 'method=ctt', 'seed=', 'split=all,method=semi', ''):
         with pytest.raises(ValueError, match='--only'):
             select(cells, [bad])
 
@@ -66,6 +67,14 @@ def test_selection(tmp_path):
     (dict(splits=dict(a=dict(methods=['ctt']))), r"splits.a.methods 'ctt' is unknown"),
     (dict(splits=dict(a=dict(seeds=dict(ctt=[1])))), r"splits.a.seeds.key 'ctt' is unknown"),
     (dict(splits=dict(a=3)), 'splits.a. must be a mapping'),
+    (dict(splits=dict(a=dict(seeds=3))), 'seeds of plain on a must be a list of numbers, got 3'),
+    (dict(seeds=['0']), 'seeds of plain on 1_8 must be a list of numbers'),
+    (dict(cfg_options=['a.b=1']), 'cfg_options must be a mapping'),
+    (dict(methods=dict(a=None), splits=dict(s=None)), 'methods.a.config is missing'),
+    (dict(methods=dict(a=dict(config='a.py', member='best')), splits=dict(s=None)),
+     "member 'best' is unknown"),
+    (dict(eval_sets=[]), 'eval_sets must be a list'),
+    (dict(eval_sets='val'), 'eval_sets must be a list'),
     (dict(eval_sets=['train']), "eval_sets 'train' is unknown; known are val, test"),
     (dict(baseline='x'), "baseline 'x' is unknown"),
     (dict(full_labels='x'), "full_labels 'x' is unknown"),

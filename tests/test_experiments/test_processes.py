@@ -12,6 +12,7 @@ from mmseg_ctt.experiments.processes import (
     ChildFailed,
     Slot,
     Stopped,
+    cores,
     in_slots,
     run_logged,
     stopped_by_signals,
@@ -54,6 +55,23 @@ def test_stop_ends_the_child(tmp_path):
         assert time.monotonic() - begin < 600
     with pytest.raises(Stopped):  # nothing new begins
         run_logged(python('print()'), log, slot, tmp_path)
+
+
+def test_an_error_beside_the_child_ends_it(tmp_path):
+    log, lock = tmp_path / 'log', tmp_path / 'lock'
+
+    def full():
+        raise OSError('no space left')
+
+    with locked(lock) as descriptor, pytest.raises(OSError, match='no space'):
+        run_logged(python('import time; time.sleep(1000)'), log, Slot(1), tmp_path, full,
+                   [descriptor])
+    with locked(lock, wait=False) as free:
+        assert free is not None
+
+
+def test_cores():
+    assert 1 <= cores() <= os.cpu_count()
 
 
 def test_lock_outlives_the_parent_with_its_child(tmp_path):

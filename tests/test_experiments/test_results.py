@@ -6,7 +6,15 @@ from multiprocessing import get_context
 import pytest
 
 from mmseg_ctt.experiments.matrix import Cell
-from mmseg_ctt.experiments.results import END, make_rows, missing_sets, put_rows, read_rows
+from mmseg_ctt.experiments.results import (
+    END,
+    make_rows,
+    merge_rows,
+    missing_sets,
+    outdated,
+    put_rows,
+    read_rows,
+)
 
 
 def rows_of(method='ctt', seed=0, eval_set='val', digest='abc', value=50.0, classes=('a', 'b')):
@@ -34,11 +42,13 @@ def test_rows_of_the_same_run_are_replaced_and_others_kept(tmp_path):
         put_rows(path, more)
     put_rows(path, rows_of(digest='new', value=60.0))
     rows = read_rows(path)
-    assert len(rows) == 8
+    assert len(rows) == 6  # the test set's rows came from the old config, and are gone too
     assert [row['miou'] for row in rows if row['config_hash'] == 'new'] == ['60.00', '61.00']
     cell = Cell('ctt', 's', 0, 'c.py', {})
     assert missing_sets(rows, cell, 'new', ['val', 'test']) == ['test']
-    assert missing_sets(rows, cell, 'abc', ['val', 'test']) == ['val']
+    assert missing_sets(rows, cell, 'abc', ['val', 'test']) == ['val', 'test']
+    put_rows(path, rows_of(digest='new', eval_set='test'))
+    assert missing_sets(read_rows(path), cell, 'new', ['val', 'test']) == []
     assert missing_sets(rows, Cell('ctt', 's', 2, 'c.py', {}), 'abc', ['val']) == ['val']
 
 
@@ -47,6 +57,36 @@ def test_other_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r'iou_b, iou_c\): choose another file with --out'):
         put_rows(tmp_path / 'results.csv', rows_of(classes=('a', 'c')))
     assert len(read_rows(tmp_path / 'results.csv')) == 2
+
+
+def test_classes_in_another_order_are_refused(tmp_path):
+    put_rows(tmp_path / 'results.csv', rows_of())
+    with pytest.raises(ValueError, match='the same in another order'):
+        put_rows(tmp_path / 'results.csv', rows_of(classes=('b', 'a')))
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / 'some.csv'
+    path.write_text('a,b\n1,2\n')
+    with pytest.raises(ValueError, match='some.csv is no file of results: .* method, split'):
+        read_rows(path)
+    path.write_text('')
+    assert read_rows(path) == []
+
+
+def test_merged_rows_do_not_replace_those_of_the_config_of_today(tmp_path):
+    path = tmp_path / 'results.csv'
+    put_rows(path, [*rows_of(digest='new'), *rows_of(seed=1, digest='old')])
+    current = {('ctt', 's', str(seed)): 'new' for seed in range(3)}
+    assert outdated(read_rows(path), current) == ['ctt']
+    merge_rows(path, [*rows_of(digest='old', value=1), *rows_of(seed=1, digest='new', value=2),
+                      *rows_of(seed=2, digest='old', value=3), *rows_of('mt', value=4)], current)
+    got = {(row['method'], row['seed'], row['miou'], row['config_hash'])
+           for row in read_rows(path) if row['member'] == 'student0'}
+    assert got == {('ctt', '0', '50.00', 'new'), ('ctt', '1', '2.00', 'new'),
+                   ('ctt', '2', '3.00', 'old'), ('mt', '0', '4.00', 'abc')}
+    merge_rows(path, rows_of(digest='new', value=5), current)
+    assert '5.00' in {row['miou'] for row in read_rows(path)}
 
 
 def put_some(arguments):

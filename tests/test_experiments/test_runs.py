@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_ctt.experiments import evaluate, runs
+from mmseg_ctt.experiments.fingerprint import versions
 from mmseg_ctt.experiments.matrix import Cell
 from mmseg_ctt.experiments.processes import ChildFailed
 from mmseg_ctt.experiments.runs import CellRun, Place
@@ -42,6 +43,23 @@ def test_evaluating_one_set_leaves_the_config_for_the_next(tmp_path, monkeypatch
                                      '--out', str(tmp_path / 'scores.json')])
     evaluate.main()
     assert given == [tmp_path / 'evaluate_val', tmp_path / 'evaluate_test']
+
+
+def test_changed_lists_are_not_trained_on_further(tmp_path, monkeypatch):
+    config = tmp_path / 'toy.py'
+    config.write_text('model = dict()')
+    cell = CellRun(Cell('toy', 'all', 0, str(config), {}),
+                   Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val', )))
+    monkeypatch.setattr(runs, 'run_logged', lambda *args, **kwargs: None)
+    monkeypatch.setattr(runs, 'split_checksum', lambda cfg: 'one')
+    cell.folder.mkdir(parents=True)
+    cell._train(None, 0)
+    assert cell.past()['versions'] == versions()
+    cell._train(None, 0)
+    monkeypatch.setattr(runs, 'split_checksum', lambda cfg: 'two')
+    with pytest.raises(ValueError, match='toy all seed 0: the lists of its split have changed'):
+        cell._train(None, 0)
+    assert cell.past()['split_checksum'] == 'one'
 
 
 def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypatch):

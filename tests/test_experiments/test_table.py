@@ -82,6 +82,11 @@ def test_classes():
                          '| mutual | 0.0 |', '| ctt | 55.0 |']
 
 
+def test_classes_of_an_unknown_split():
+    with pytest.raises(ValueError, match='--classes t: the matrix has no such split; known are s'):
+        Table(MATRIX, ROWS).classes('t', 'val')
+
+
 def test_no_rows():
     assert '| ctt | - | - |' in Table(MATRIX, []).miou('val')
     assert Table(MATRIX, []).classes('s', 'val').startswith('IoU per class')

@@ -122,6 +122,23 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert '| method | toy |' in text and f'{float(rows[0]["miou"]):.2f} (1)' in text
     assert call('--table', 'table.md', '--classes', 'toy', '--member', 'ensemble')[0] == 0
     assert 'class0' in Path('table.md').read_text()
+    methods['ctt']['cfg_options'] = {'model.confident': 0.4}
+    write_matrix(methods=methods)
+    capsys.readouterr()
+    assert call('--table') == (0, [])
+    assert 'with a config that is another today: ctt.' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (('--table', ), 'results.csv has no rows yet'),
+    (('--only', 'method=ctt,seed=1'), 'unknown'),
+    (('--gpus', '0,'), 'an entry is empty'),
+    (('--jobs', '0'), '--jobs must be positive'),
+    (('--merge', 'absent.csv'), 'absent.csv does not exist')])
+def test_wrong_arguments(here, call, capsys, arguments, words):
+    assert call(*arguments) == (2, [])
+    error, = capsys.readouterr().err.splitlines()
+    assert error.startswith('error: ') and words in error
 
 
 def test_failed_cell_is_reported_and_the_others_go_on(here, call, capsys):
@@ -156,6 +173,9 @@ def test_dry_run_and_sbatch_lines(here, call, capsys):
     line, = capsys.readouterr().out.splitlines()  # what is done is not submitted
     words = shlex.split(line)
     assert words[0] == 'sbatch' and '--partition=long' in words and '--cpus-per-task=3' in words
+    assert call('--sbatch', 'long') == (0, [])
+    line = capsys.readouterr().out
+    assert '--cpus-per-task=5' in line and '--threads 5' in line
     inner, = (shlex.split(word[len('--wrap='):]) for word in words if word.startswith('--wrap='))
     assert inner == ['python', 'tools/analysis_tools/run_matrix.py', 'matrix.yaml', '--only',
                      'method=ctt,split=toy,seed=0', '--threads', '3', '--eval-sets', 'val']

@@ -9,7 +9,8 @@ Safe to stop and to start again at any moment, also several times at once: a run
 is left alone while its config stays the same, an interrupted one goes on from its last checkpoint,
 one that another process is at is passed over. A failed run is reported and the others go on.
 
-  --only method=ctt,method=ct,seed=0   these runs only
+  --only method=ctt,method=ct,seed=0   these runs only: seed 0 of both methods; of several
+                                       arguments, separated by spaces, a run fits at least one
   --dry-run                            what would be done
   --sbatch PARTITION                   print one sbatch line a run instead of running
   --eval-sets val test                 also on the test set; nothing is trained again for it
@@ -21,7 +22,6 @@ Exit status: 0 all selected runs have their rows, 1 some have not, 2 wrong argum
 Configs are found from the working directory: start it in the root of the repository.
 """
 import argparse
-import os
 import shlex
 import sys
 import threading
@@ -33,6 +33,7 @@ from _common import add_cfg_options, described, one_line, run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = 1
+JOB_THREADS = 5  # of one job on a cluster, unless --threads says otherwise
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +45,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--gpus', help='comma separated; one run at a time on each entry, so '
                         '0,0,1 runs two on GPU 0')
     parser.add_argument('--threads', type=int, help='of one run; default: cores / jobs')
-    parser.add_argument('--only', nargs='+', default=[], metavar='KEY=VALUE,...')
+    parser.add_argument('--only', nargs='+', action='extend', default=[],
+                        metavar='KEY=VALUE,...')
     parser.add_argument('--eval-sets', nargs='+', help='default: as the file says')
     add_cfg_options(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the state of every run')
@@ -59,11 +61,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_slots(args: argparse.Namespace) -> list:
-    from mmseg_ctt.experiments.processes import Slot
+    from mmseg_ctt.experiments.processes import Slot, cores
     gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
     if not gpus:
         raise ValueError(f'--jobs must be positive, got {args.jobs}')
-    threads = args.threads or max(1, (os.cpu_count() or 1) // len(gpus))
+    if '' in gpus:  # CUDA_VISIBLE_DEVICES='' would mean the CPU
+        raise ValueError(f'--gpus {args.gpus}: an entry is empty; write 0,1 or so')
+    threads = args.threads or max(1, cores() // len(gpus))
     stop = threading.Event()
     return [Slot(threads, gpu, stop) for gpu in gpus]
 
@@ -71,8 +75,10 @@ def make_slots(args: argparse.Namespace) -> list:
 def sbatch_line(args: argparse.Namespace, cell) -> str:
     """A job that runs one cell by this very tool, which knows how to go on."""
     only = f'method={cell.method},split={cell.split},seed={cell.seed}'
-    inner = ['python', 'tools/analysis_tools/run_matrix.py', args.matrix, '--only', only]
-    for flag in ('out', 'work_dir', 'threads'):
+    threads = args.threads or JOB_THREADS
+    inner = ['python', 'tools/analysis_tools/run_matrix.py', args.matrix, '--only', only,
+             '--threads', str(threads)]
+    for flag in ('out', 'work_dir'):
         if getattr(args, flag):
             inner += [f'--{flag.replace("_", "-")}', str(getattr(args, flag))]
     if args.eval_sets:
@@ -82,16 +88,31 @@ def sbatch_line(args: argparse.Namespace, cell) -> str:
     return shlex.join([
         'sbatch', f'--partition={args.sbatch}',
         f'--job-name={cell.method}-{cell.split}-{cell.seed}', '--gres=gpu:1', '--ntasks=1',
-        f'--cpus-per-task={args.threads or 5}', f'--wrap={shlex.join(inner)}'])
+        f'--cpus-per-task={threads}', f'--wrap={shlex.join(inner)}'])
 
 
-def tables(args: argparse.Namespace, matrix, rows: list, eval_sets: tuple) -> str:
+def hashes(matrix, place) -> dict:
+    """Of all configs as they are today, by method, split and seed."""
+    from mmseg_ctt.experiments.runs import CellRun
+    return {one.key: one.hash for one in (CellRun(cell, place) for cell in matrix.cells)}
+
+
+def tables(args: argparse.Namespace, matrix, place) -> str:
+    from mmseg_ctt.experiments.matrix import check_member
+    from mmseg_ctt.experiments.results import outdated, read_rows
     from mmseg_ctt.experiments.table import Table
-    table = Table(matrix, rows, args.member)
+    rows = read_rows(place.out)
+    if not rows:
+        raise FileNotFoundError(f'{place.out} has no rows yet: run the matrix first, or name '
+                                'another file with --out')
+    table = Table(matrix, rows, args.member and check_member(args.member))
     if args.classes:
-        parts = [table.classes(args.classes, name) for name in eval_sets]
+        parts = [table.classes(args.classes, name) for name in place.eval_sets]
     else:
-        parts = [table.miou(name) for name in eval_sets]
+        parts = [table.miou(name) for name in place.eval_sets]
+    old = outdated(rows, hashes(matrix, place))
+    if old:
+        parts.append(f'Measured with a config that is another today: {", ".join(old)}.\n')
     return '\n'.join(parts)
 
 
@@ -134,25 +155,26 @@ def main() -> None:
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.experiments.matrix import check_eval_sets, read_matrix, select
-    from mmseg_ctt.experiments.results import put_rows, read_rows
+    from mmseg_ctt.experiments.results import merge_rows, read_rows
     from mmseg_ctt.experiments.runs import CellRun, Place
     MMLogger.get_current_instance().setLevel('WARNING')  # mmengine reports each variable it reads
     matrix = read_matrix(args.matrix)
     eval_sets = check_eval_sets(args.eval_sets or matrix.eval_sets)
     place = Place(ROOT, Path(args.work_dir or matrix.work_dir), Path(args.out or matrix.out),
                   eval_sets, args.cfg_options or {})
+    cells = select(matrix.cells, args.only)
     for path in args.merge or ():
         if not Path(path).is_file():
             raise FileNotFoundError(f'--merge: {path} does not exist')
-        put_rows(place.out, read_rows(Path(path)))
+        merge_rows(place.out, read_rows(Path(path)), hashes(matrix, place))
     if args.table or args.classes:
-        text = tables(args, matrix, read_rows(place.out), eval_sets)
+        text = tables(args, matrix, place)
         if args.table in (None, '-'):
             print(text)
         else:
             Path(args.table).write_text(text)
         return
-    runs = [CellRun(cell, place) for cell in select(matrix.cells, args.only)]
+    runs = [CellRun(cell, place) for cell in cells]
     if args.dry_run:
         for one in runs:
             print(f'{one.cell}: {one.state()} ({one.folder})')
