@@ -6,11 +6,11 @@ from typing import Any, Callable, Iterator
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from ..engine.hooks import QueueWarmupHook
+from ..engine.unwrap import unwrapped
 from ..models.memory import ClassMemoryBank
 from .networks import networks_of
 from .sections import SectionStack, attached
@@ -50,7 +50,7 @@ def _is_pretrained(node: Any) -> bool:
 
 def bare_model(runner: Runner) -> nn.Module:
     """The model without a distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return unwrapped(runner.model)
 
 
 def compile_networks(model: nn.Module, **options: Any) -> None:

@@ -7,10 +7,10 @@ from typing import Any, Callable, Iterator, List, Protocol, Sequence, Tuple, Uni
 from unittest.mock import patch
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ..engine.unwrap import unwrapped
 from .networks import head_calls, heads_of, network_calls, networks_of
 
 OTHER, BACKWARD = 'other', 'backward'
@@ -156,7 +156,7 @@ def attached(runner: Runner, stack: SectionStack,
         stack (SectionStack): Is told of the sections.
         methods (Sequence): Table of methods. Defaults to :data:`METHODS`.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     with ExitStack() as undo:
         for owner, name in _networks(model):
             _wrap(undo, owner, name, lambda *_: stack.network())

@@ -73,9 +73,15 @@ class LabeledUnlabeledSampler(Sampler):
 
         Args:
             draws (int): A multiple of ``period``.
+
+        Raises:
+            ValueError: If it is none, as the draws of a run with another ratio may be.
         """
         self.start, rest = divmod(draws, self.period)
-        assert rest == 0, (draws, self.period)
+        if rest:
+            raise ValueError(f'train_dataloader.sampler.ratio={self.ratio}: the {draws} draws of '
+                             f'the resumed run cannot be divided by {self.period}; resume with '
+                             'the ratio it had')
 
     def draw(self, number: int) -> Draw:
         """Draw ``number`` of the global order."""

@@ -3,7 +3,6 @@ from typing import Any, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import LOOPS
@@ -12,8 +11,10 @@ from torch.utils.data import DataLoader
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
 from .checkpoint import VALIDATED
+from .unwrap import unwrapped
 
-DRAWS = 'draws'  # key of the message hub, which is part of every checkpoint
+DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
+SEED = 'sampler_seed'
 
 
 @LOOPS.register_module()
@@ -21,8 +22,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """mmengine's iteration loop, resumed by telling the sampler where to begin.
 
     mmengine loads and transforms every past batch again before it goes on. Here the number of
-    draws is kept in the checkpoint and the sampler starts there. Random numbers on the device
-    (dropout, say) are seeded from (seed, iteration, rank).
+    draws is kept in the checkpoint and the sampler starts there, with the seed it had. Random
+    numbers on the device (dropout, say) are seeded from (seed, iteration, rank).
 
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
 
@@ -50,8 +51,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.draws_per_iter = batch * get_world_size()
 
     def _check_classes(self) -> None:
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(self.runner.model)
         outputs = getattr(model, 'num_classes', None)
         classes = len(self.dataloader.dataset.metainfo.get('classes') or ())
         if outputs is not None and classes and outputs != classes:
@@ -83,10 +83,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         super().run_iter(data_batch)
 
     def _find_place(self) -> None:
-        """Begin behind the draws of the resumed run."""
-        stored = self.runner.message_hub.runtime_info.get(DRAWS)
-        known = self._iter > 0 and stored is not None
-        self.draws = stored if known else self._iter * self.draws_per_iter
+        """Begin behind the draws of the resumed run, in its order."""
+        stored = self.runner.message_hub.runtime_info if self._iter else {}
+        self.draws = stored.get(DRAWS, self._iter * self.draws_per_iter)
+        self.sampler.seed = stored.get(SEED, self.sampler.seed)
+        self.runner.message_hub.update_info(SEED, self.sampler.seed)
         if self.draws:
             self.sampler.advance_to(self.draws)
             self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)

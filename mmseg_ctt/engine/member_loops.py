@@ -6,7 +6,6 @@ from typing import ContextManager, Dict, List, Sequence
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.runner import TestLoop, ValLoop, autocast
 from mmengine.structures import BaseDataElement
 from mmengine.utils import mkdir_or_exist
@@ -14,6 +13,7 @@ from mmseg.registry import LOOPS
 
 from ..evaluation import count_at_once
 from ..models.segmentors import SemiSegmentor
+from .unwrap import unwrapped
 
 
 class MemberLoopMixin:
@@ -28,8 +28,7 @@ class MemberLoopMixin:
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
-        model = self.runner.model
-        self.model = model.module if is_model_wrapper(model) else model
+        self.model = unwrapped(self.runner.model)
         if not isinstance(self.model, SemiSegmentor):
             return super().run()
         self._call('before_{}')

@@ -80,7 +80,7 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
                          'from it with --cfg-options load_from=..., without --resume')
     state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
     if purpose == 'start' and hasattr(model, 'students') and not any(
-            name.startswith('students.') for name in state):
+            name.startswith(('students.', 'teachers.')) for name in state):
         model = model.students[0]  # a plain segmentor's weights become those of every member
     own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
     misfits = [name for name, value in own.items()

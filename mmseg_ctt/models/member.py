@@ -87,7 +87,7 @@ def forward_member(member: nn.Module, image: Tensor) -> PixelOutput:
     """
     features = list(member.extract_feat(image))
     head = member.decode_head
-    if hasattr(head, 'forward_with_embedding'):
+    if projects(member):
         return PixelOutput(*head.forward_with_embedding(features), features)
     seen: List[Tensor] = []
     handle = head.conv_seg.register_forward_pre_hook(
@@ -99,7 +99,15 @@ def forward_member(member: nn.Module, image: Tensor) -> PixelOutput:
     if len(seen) != 1:
         raise ValueError(f'model.segmentor: {type(head).__name__} called its '
                          f'classifier {len(seen)} times; exactly one call gives an embedding')
+    if not isinstance(logits, Tensor):
+        raise ValueError(f'model.segmentor: {type(head).__name__} gives a {type(logits).__name__}, '
+                         'not one map of logits; use a head that gives one')
     return PixelOutput(logits, seen[0], features)
+
+
+def projects(member: nn.Module) -> bool:
+    """Whether the head makes the embedding by layers of its own, which the logits do not need."""
+    return hasattr(member.decode_head, 'forward_with_embedding')
 
 
 def supervised_losses(member: nn.Module, output: PixelOutput,

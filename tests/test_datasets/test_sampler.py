@@ -74,6 +74,12 @@ def test_iterating_again_starts_at_the_same_place():
     assert list(islice(sampler, 8)) == list(islice(sampler, 8))
 
 
+def test_resume_with_another_ratio():
+    sampler = LabeledUnlabeledSampler(data(), ratio=(1, 2))
+    with pytest.raises(ValueError, match=r'sampler.ratio=\(1, 2\): the 16 draws .* by 3'):
+        sampler.advance_to(16)
+
+
 def test_without_shuffle():
     made = draws(28, shuffle=False)
     assert [d.index for d in made if d.index < 5] == [*range(5), *range(5), *range(4)]

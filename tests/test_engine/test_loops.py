@@ -105,6 +105,19 @@ def test_resume_with_another_batch_size(root, tmp_path):
     assert train(runner).draws == {4: [12, 13], 5: [14, 15], 6: [16, 17]}
 
 
+@pytest.mark.parametrize('seed', [None, 4])
+def test_resumed_run_keeps_its_seed(root, tmp_path, seed):
+    """Also where the config has none, or another by now."""
+    expected = train(build(root, tmp_path / 'whole', randomness=dict(seed=3)))
+    train(build(root, tmp_path / 'parts', randomness=dict(seed=3)), last=4)
+    resumed = build(root, tmp_path / 'parts', resume=str(tmp_path / 'parts' / 'iter_3.pth'),
+                    randomness=dict(seed=seed))
+    second = train(resumed)
+    assert second.losses == {i: expected.losses[i] for i in (4, 5, 6)}
+    for number, images in second.shown.items():
+        assert all(map(torch.equal, images, expected.shown[number]))
+
+
 def test_random_numbers_of_an_iteration_depend_on_nothing_before_it(root, tmp_path):
     """Dropout is the only random number of the step that the loop is responsible for."""
     seen = []

@@ -136,7 +136,8 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
     monkeypatch.setattr(hook_file, 'pseudo_label',
                         lambda *args: seen.append(original(*args)) or seen[-1])
     look(runner)
-    assert [len(label) for label, _ in seen] == [2, 2, 1, 1]  # two batches, two teachers
+    assert [len(label) for label, _ in seen] == [2, 2, 2, 2]  # two batches, two teachers
+    seen[2:] = [(label[:1], confidence[:1]) for label, confidence in seen[2:]]  # the third image
     masks = [np.array(Image.open(root / 'held_back' / f'{UNLABELED[index]}.png'))
              for index in hook_of(runner).chosen]
     truths = [np.stack(masks[:2])] * 2 + [np.stack(masks[2:])] * 2
@@ -154,6 +155,23 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
     log, = work.glob('*/*.log')
     assert 'pseudo-labels of 3 images at iteration 4: used' in log.read_text()
     assert len(list(work.glob('*/vis_data/vis_image/pseudo_labels*'))) >= 2
+
+
+def test_last_batch_is_as_large_as_the_others(root, tmp_path, monkeypatch):
+    """Batch statistics of one image would be others, or an error where a head pools it to 1x1."""
+    segmentor = toy_segmentor()
+    segmentor['decode_head'].update(type='PSPHead', pool_scales=(1, 2), channels=8)
+    for key in ('num_convs', 'kernel_size', 'concat_input'):
+        del segmentor['decode_head'][key]
+    model = toy_ctt(teacher_mode='train', joint_forward='students',
+                    strong_view=dict(jitter_prob=0, blur_prob=0))
+    model['segmentor'] = segmentor
+    sizes, original = [], hook_file.pixel_counts
+    monkeypatch.setattr(hook_file, 'pixel_counts',
+                        lambda label, *args: sizes.append(len(label)) or original(label, *args))
+    trained(root, tmp_path / 'work', HOOK, iterations=2, model=model,
+            custom_hooks=[dict(type='TeacherEMAHook', buffers=False)])
+    assert sizes == [2, 2, 1, 1]
 
 
 def test_shows_what_is_taught(root, tmp_path, monkeypatch):

@@ -90,15 +90,15 @@ def test_never_off_again():
 
 def test_latest_start(caplog):
     model = build()
-    hook, runner = start(model, interval=2, start_iter=5)
+    hook, runner = start(model, interval=4, start_iter=6)
     fill(model, 4, 1, 4, 0)
-    run(hook, runner, 5)  # looked at iterations 2 and 4
+    run(hook, runner, 5)  # looked at iteration 4
     assert not state(model)
     with caplog.at_level(logging.INFO):
         run(hook, runner, 1)
     assert state(model)
     message, = [record.message for record in caplog.records]
-    assert 'iteration 6' in message and 'sky 25%, car 0%' in message
+    assert 'after iteration 6' in message and 'sky 25%, car 0%' in message
     assert 'road' not in message and 'tree' not in message
 
 
@@ -109,7 +109,7 @@ def test_reason_when_full(caplog):
     with caplog.at_level(logging.INFO):
         run(hook, runner, 3)
     message, = [record.message for record in caplog.records]
-    assert message == 'contrast starts at iteration 1: all queues are full'
+    assert message == 'contrast starts after iteration 1: all queues are full'
 
 
 def test_resume_takes_up_the_state():

@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from toy import toy_model
 from toy_data import toy_config
 
 from mmseg_ctt.engine import checkpoint, resume
@@ -299,6 +300,33 @@ def test_resume_passes_over_a_broken_checkpoint(root, tmp_path):
     assert not list(work.glob(f'*{PARTIAL}'))
     states = whole.model.state_dict(), resumed.model.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_run_of_another_length_is_reported(root, tmp_path, monkeypatch):
+    train(build(root, tmp_path), last=5)
+    runner = build(root, tmp_path, iterations=8, resume=True)
+    said = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda words, *args: said.append(words))
+    train(runner)
+    assert [words for words in said if 'this run has 8 iterations' in words
+            and 'still that of 6' in words]
+
+
+def test_a_teacher_alone_is_what_self_training_starts_from(root, tmp_path):
+    settings = dict(num_pairs=1, teaching='self', loss_weights=dict(hc=0, lc=0))
+    weights = toy_model(**settings).students[0].state_dict()
+    path = tmp_path / 'teacher.pth'
+    torch.save(dict(state_dict={f'teachers.0.{key}': value for key, value in weights.items()}),
+               path)
+    cfg = toy_config(root, tmp_path / 'work', load_from=str(path), custom_hooks=[])
+    cfg.model.update(settings)
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook')
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    teacher = dict(runner.model.teachers[0].named_parameters())
+    assert all(torch.equal(weights[name], value) for name, value in teacher.items())
+    assert not torch.equal(runner.model.students[0].backbone.body.weight,
+                           weights['backbone.body.weight'])
 
 
 def test_a_named_checkpoint_is_not_exchanged_for_another(root, tmp_path):

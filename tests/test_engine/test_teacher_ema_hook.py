@@ -154,6 +154,20 @@ def test_resumed_run_goes_on():
     assert int(resumed.ema_updates) == 4
 
 
+def test_nothing_is_counted_without_teachers():
+    """Else teachers that start from such a run would be taken for ones that have learnt."""
+    taught = toy_model(teaching='mutual')
+    runner, hook = start(taught)
+    step(runner)
+    hook.after_train(runner)
+    assert int(taught.ema_updates) == 0
+    model = toy_model()
+    model.load_state_dict(taught.state_dict(), strict=False)
+    start(model)
+    for student, teacher in zip(model.students, model.teachers):
+        assert same([student.state_dict()], [teacher.state_dict()])
+
+
 def test_let_go_after_training():
     model = toy_model()
     runner, hook = start(model)

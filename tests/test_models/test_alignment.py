@@ -199,8 +199,10 @@ def test_frequencies_are_counted_in_the_labels(tmp_path):
 def test_bad_settings(tmp_path):
     root = write_toy_data(tmp_path / 'data')
     for settings, words in ((dict(steps=0), 'steps'), (dict(temperature=-1), 'temperature'),
-                            (dict(frequency=[0, 0]), 'frequency must not be negative, and one'),
-                            (dict(frequency=[1, -1]), 'frequency must not be negative')):
+                            (dict(frequency=[0, 0]), 'frequency must be finite, not negative, and'),
+                            (dict(frequency=[]), 'one positive'),
+                            (dict(frequency=[1, float('nan')]), 'frequency must be finite'),
+                            (dict(frequency=[1, -1]), 'frequency must be finite, not negative')):
         with pytest.raises(ValueError, match=words):
             DistributionAlignmentHook(**settings)
     with pytest.raises(ValueError, match='semi-supervised model, got EncoderDecoder'):

@@ -69,6 +69,14 @@ def build(name, **changes):
                              decode_head={**COMMON, **head}, **changes))
 
 
+def test_head_of_several_maps():
+    member = build_member(dict(type='EncoderDecoder', backbone=PYRAMID, decode_head=dict(
+        COMMON, type='DAHead', in_channels=32, in_index=3, channels=8, pam_channels=4,
+        norm_cfg=BN)))
+    with pytest.raises(ValueError, match='DAHead gives a tuple, not one map of logits'):
+        forward_member(member, torch.randn(2, 3, 32, 32))
+
+
 @pytest.mark.parametrize('size', [(32, 32), (48, 64)])
 @pytest.mark.parametrize('name', ARCHITECTURES)
 def test_logits_and_embedding(name, size):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from toy import toy_batch, toy_model, toy_segmentor
+from toy import losses_of, toy_batch, toy_model, toy_segmentor
 
 from mmseg_ctt.models.member import forward_member
 
@@ -72,6 +72,26 @@ def test_students_from_different_files(tmp_path):
         for part in (student.backbone, teacher.backbone):
             assert all(torch.equal(stored[key], value)
                        for key, value in part.state_dict().items())
+
+
+def test_students_of_different_widths_without_contrast():
+    model = toy_model(student_overrides=[{}, dict(decode_head=dict(channels=6))],
+                      loss_weights=dict(hc=0, lc=0))
+    loss, _ = model.parse_losses(losses_of(model, toy_batch()))
+    assert loss.isfinite()
+
+
+def test_every_layer_has_a_gradient_where_no_term_reads_the_embedding():
+    """DDP stops at the second step otherwise."""
+    head = dict(type='DeepLabV2Head', in_channels=8, in_index=1, dilations=(1, ), num_classes=4,
+                align_corners=False, loss_decode=dict(type='PixelCrossEntropyLoss'))
+    model = toy_model(segmentor=toy_segmentor(decode_head=head), loss_weights=dict(hc=0, lc=0))
+    losses = losses_of(model, toy_batch())
+    model.parse_losses(losses)[0].backward()
+    for name, parameter in model.students.named_parameters():
+        assert parameter.grad is not None, name
+        assert name.endswith(('norm.bias', 'norm.weight')) or \
+            ('projection' in name) == (not parameter.grad.any()), name
 
 
 @pytest.mark.parametrize('mode', ['eval', 'train'])
@@ -269,7 +289,13 @@ def test_test_mode_takes_a_plain_batch():
     (dict(student_overrides=[{}]), 'student_overrides has 1 entries for num_pairs=2'),
     (dict(student_overrides=[{}, {}, {}]), 'student_overrides has 3 entries for num_pairs=2'),
     (dict(student_overrides=[{}, dict(decode_head=dict(num_classes=3))]),
-     r'different class counts \[4, 3\].*decode_head.num_classes'),
+     r'different num_classes \[4, 3\].*decode_head.num_classes'),
+    (dict(student_overrides=[{}, dict(decode_head=dict(align_corners=True))]),
+     r'different align_corners \[False, True\]'),
+    (dict(student_overrides=[{}, dict(decode_head=dict(channels=6))]),
+     r'embeddings of \[8, 6\] channels cannot be compared'),
+    (dict(student_overrides=[{}, dict(data_preprocessor=dict(mean=[0, 0, 0]))]),
+     r'student_overrides\[1\].data_preprocessor: all members see'),
 ])
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):

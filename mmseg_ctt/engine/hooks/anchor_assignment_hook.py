@@ -2,9 +2,10 @@
 from typing import Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+
+from ..unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -31,7 +32,7 @@ class AnchorAssignmentHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the anchors; a model whose contrast is switched off by its weights has none."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         self.contrast = getattr(model, 'contrast', None)
         if self.contrast is not None and not hasattr(self.contrast, 'assign'):
             raise ValueError('AnchorAssignmentHook in custom_hooks needs model.type="STPG", got '

@@ -1,9 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
+import math
 from typing import Optional, Sequence
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
@@ -11,6 +11,7 @@ from ...datasets.frequency import label_frequency
 from ...functional import target_distribution
 from ...models.alignment import KEY, attach
 from ...models.segmentors import SemiSegmentor
+from ..unwrap import segmentor_of
 
 
 @HOOKS.register_module()
@@ -43,17 +44,16 @@ class DistributionAlignmentHook(Hook):
             raise ValueError(f'{KEY}.steps must be positive, got {steps}')
         if temperature < 0:
             raise ValueError(f'{KEY}.temperature must not be negative, got {temperature}')
-        if frequency is not None and (min(frequency) < 0 or sum(frequency) <= 0):
-            raise ValueError(f'{KEY}.frequency must not be negative, and one must be positive, '
+        if frequency is not None and not (
+                all(0 <= share < math.inf for share in frequency) and sum(frequency) > 0):
+            raise ValueError(f'{KEY}.frequency must be finite, not negative, and one positive, '
                              f'got {list(frequency)}')
         self.frequency, self.temperature = frequency, temperature
         self.settings = dict(steps=steps, uniform_start=uniform_start, only_raise=only_raise)
 
     def before_run(self, runner: Runner) -> None:
         """Give the model its state, before a checkpoint is loaded into it."""
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = segmentor_of(runner.model)
         if not isinstance(model, SemiSegmentor):
             raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
                              'remove the hook, or set self_training.align=False')

@@ -6,7 +6,6 @@ from typing import Optional, Set
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
@@ -19,6 +18,7 @@ from ..guards import (
     not_finite,
     teacher_below_student,
 )
+from ..unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -61,7 +61,7 @@ class GuardHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look for missing hooks; compare the contents of labelled and unlabelled images."""
-        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.model = unwrapped(runner.model)
         self._say(runner, 'hooks', missing_hook(self.model, runner.hooks))
         if self.duplicates and is_main_process():
             dataset = runner.train_loop.dataloader.dataset

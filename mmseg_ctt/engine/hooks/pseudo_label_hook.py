@@ -2,6 +2,7 @@
 import copy
 import os.path as osp
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple, Union
 
@@ -12,7 +13,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, HOOKS
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from ...functional.segmentation_counts import (
 from ...models.padding import content_mask, within
 from ...models.segmentors import SemiSegmentor
 from ...visualization import colorize, save_grid
+from ..unwrap import unwrapped
 
 KEY = 'custom_hooks: PseudoLabelHook'
 Targets = Dict[str, Tuple[Tensor, Tensor]]
@@ -82,7 +83,7 @@ class PseudoLabelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find model and images."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         data = runner.train_dataloader.dataset
         if not isinstance(model, SemiSegmentor):
             raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
@@ -111,8 +112,8 @@ class PseudoLabelHook(Hook):
         counts, rows = None, []
         with undisturbed(self.model, self.seed), torch.no_grad(), \
                 runner.optim_wrapper.optim_context(runner.model):
-            for batch in self._batches(runner.train_dataloader):
-                more, shown = self._look(batch, self.pictures - len(rows))
+            for batch, new in self._batches(runner.train_dataloader):
+                more, shown = self._look(batch, new, self.pictures - len(rows))
                 counts = more if counts is None else counts.plus(more)
                 rows += shown
         self._report(runner, counts)
@@ -121,16 +122,22 @@ class PseudoLabelHook(Hook):
 
     # ---- images
 
-    def _batches(self, loader) -> Iterator[dict]:
-        """The chosen images in batches made up as those of training."""
+    def _batches(self, loader) -> Iterator[Tuple[dict, int]]:
+        """The chosen images in batches made up as those of training, and how many are new.
+
+        The first images fill up the last batch: batch statistics of a smaller one would be
+        others, and there are none of a single image.
+        """
         period, ratio = loader.sampler.period, loader.sampler.ratio
         labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
-        companions = _some(self.data.num_labeled, labeled, self.seed)
-        for start in range(0, len(self.chosen), unlabeled):
-            numbers = range(start, min(start + unlabeled, len(self.chosen)))
-            samples = [self.data[Draw(index, number, self.seed)]
-                       for number, index in enumerate(companions)]
-            yield pseudo_collate(samples + [self._weak_view(number) for number in numbers])
+        companions = cycle(_some(self.data.num_labeled, labeled, self.seed))
+        known = [self.data[Draw(index, number, self.seed)]
+                 for number, index in enumerate(islice(companions, labeled))]
+        count = len(self.chosen)
+        for start in range(0, count, unlabeled):
+            numbers = (number % count for number in range(start, start + unlabeled))
+            samples = [*known, *map(self._weak_view, numbers)]
+            yield pseudo_collate(samples), min(unlabeled, count - start)
 
     def _weak_view(self, number: int) -> dict:
         index = self.chosen[number]
@@ -143,8 +150,8 @@ class PseudoLabelHook(Hook):
 
     # ---- pseudo-labels
 
-    def _look(self, batch: dict, pictures: int) -> Tuple[PixelCounts, List[list]]:
-        """Counts of one batch, summed over the teaching members, and rows of pictures."""
+    def _look(self, batch: dict, new: int, pictures: int) -> Tuple[PixelCounts, List[list]]:
+        """Counts of the new images, summed over the teaching members, and rows of pictures."""
         data = self.model.data_preprocessor(batch, True)
         weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
         content = content_mask(samples, weak)
@@ -153,13 +160,15 @@ class PseudoLabelHook(Hook):
                        weak, data['inputs']['labeled']).items()}
         truth = None if self.truth_set is None else torch.cat(
             [sample.gt_sem_seg.data for sample in samples]).long()
-        counts = [pixel_counts(label, confidence, truth, self.model.num_classes,
-                               self._threshold_of(label))
+        counts = [pixel_counts(label[:new], confidence[:new],
+                               None if truth is None else truth[:new], self.model.num_classes,
+                               self._threshold_of(label[:new]))
                   for label, confidence in targets.values()]
         total = counts[0]
         for one in counts[1:]:
             total = total.plus(one)
-        rows = self._rows(weak, samples, targets, truth)[:pictures] if pictures > 0 else []
+        shown = max(0, min(new, pictures))
+        rows = self._rows(weak, samples, targets, truth)[:shown] if shown else []
         return total, rows
 
     def _targets(self, weak: Tensor, labeled: Tensor) -> Targets:

@@ -3,9 +3,10 @@ from typing import List, Optional
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+
+from ..unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -40,7 +41,7 @@ class QueueWarmupHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Take up the state of a resumed run."""
-        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.model = unwrapped(runner.model)
         self.done = getattr(self.model, 'contrast', None) is None
         if not self.done:
             self.model.set_contrast(bool(self.model.contrast_on))
@@ -48,17 +49,18 @@ class QueueWarmupHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Look at the queues at the interval."""
-        if self.done or (runner.iter + 1) % self.interval:
+        behind = runner.iter + 1  # iterations
+        if self.done or (behind % self.interval and behind != self.start_iter):
             return
         fill = self.model.contrast.fill()
         mean, least = torch.stack([fill.mean(), fill.min()]).tolist()
         runner.message_hub.update_scalar('train/queue_fill', mean)
         runner.message_hub.update_scalar('train/queue_fill_min', least)
         full = least == 1
-        late = self.start_iter is not None and runner.iter + 1 >= self.start_iter
+        late = self.start_iter is not None and behind >= self.start_iter
         if not self.model.contrast_active and (late or (full and self.when_full)):
             self.model.set_contrast(True)
-            runner.logger.info(f'contrast starts at iteration {runner.iter + 1}: ' +
+            runner.logger.info(f'contrast starts after iteration {behind}: ' +
                                self._reason(fill, full, runner))
         self.done = full and self.model.contrast_active
 

@@ -7,12 +7,12 @@ from typing import Any, List, Optional
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
+from ..unwrap import segmentor_of
 
 
 @HOOKS.register_module()
@@ -62,13 +62,17 @@ class SafeCheckpointHook(CheckpointHook):
         runner._resume, runner._load_from = chosen
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse the checkpoint of another model."""
+        """Refuse the checkpoint of another model; warn if it is of a run of another length."""
         training = isinstance(runner._train_loop, BaseLoop)
         purpose = 'test' if not training else 'resume' if runner._resume else 'start'
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = segmentor_of(runner.model)
         refuse_misfit(runner._load_from, checkpoint, model, purpose)
+        planned = checkpoint['message_hub']['runtime_info'].get('max_iters') \
+            if purpose == 'resume' else None
+        if planned not in (None, runner.max_iters):
+            runner.logger.warning(
+                f'this run has {runner.max_iters} iterations, and the one it resumes was planned '
+                f'with {planned}: the schedule of the learning rate is still that of {planned}')
 
     def before_train(self, runner: Runner) -> None:
         """Set the folder and remove what a kill left half written."""

@@ -1,12 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
+from typing import Optional
+
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch.utils.hooks import RemovableHandle
 
 from ...functional import ema_decay, ema_update_
 from ...models.segmentors import SemiSegmentor
+from ..unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -32,12 +35,18 @@ class TeacherEMAHook(Hook):
         if not 0 <= alpha <= 1:
             raise ValueError(f'TeacherEMAHook.alpha must be in [0, 1], got {alpha}')
         self.alpha, self.buffers = alpha, buffers
+        self.handle: Optional[RemovableHandle] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Copy students to teachers unless the run is resumed; follow the optimiser's steps."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        """Copy students to teachers that have never been updated; follow the optimiser's steps.
+
+        Teachers of a resumed run, or of the run that ``load_from`` names, stay what they are.
+        """
+        model = unwrapped(runner.model)
         optimizer = runner.optim_wrapper.optimizer
         self._check(model, optimizer)
+        if not model.teachers:  # with nothing to update, nothing is counted either
+            return
         self.updates = int(model.ema_updates)
         if self.updates == 0:
             model.copy_students_to_teachers()
@@ -46,7 +55,8 @@ class TeacherEMAHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Let go of the optimiser."""
-        self.handle.remove()
+        if self.handle is not None:
+            self.handle.remove()
 
     def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(model, SemiSegmentor):

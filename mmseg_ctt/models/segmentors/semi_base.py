@@ -10,7 +10,7 @@ from mmengine.model import ModuleList
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from ..member import PixelOutput, build_member, forward_member, supervised_losses
+from ..member import PixelOutput, build_member, forward_member, projects, supervised_losses
 from ..teaching import has_teachers, teaching_graph
 from .predicting import PredictingMembers
 
@@ -54,7 +54,7 @@ class SemiSegmentor(PredictingMembers):
 
     Raises:
         ValueError: For unknown members or modes, overrides that do not match the number of
-            students, or students of different class counts.
+            students, or students of different class counts or corner alignment.
     """
 
     reads_features = False  # whether a method needs PixelOutput.features itself
@@ -111,9 +111,19 @@ class SemiSegmentor(PredictingMembers):
 
     @property
     def embedding_width(self) -> int:
-        """Channels of :attr:`PixelOutput.embedding`."""
-        head = self.students[0].decode_head
-        return getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
+        """Channels of :attr:`PixelOutput.embedding`.
+
+        Raises:
+            ValueError: If students differ in it, and so cannot be compared.
+        """
+        heads = [student.decode_head for student in self.students]
+        widths = [getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels
+                  for head in heads]
+        if len(set(widths)) > 1:
+            raise ValueError(f'students with embeddings of {widths} channels cannot be compared: '
+                             'model.student_overrides must not change their number, which is '
+                             'decode_head.channels in most heads')
+        return widths[0]
 
     def train(self, mode: bool = True) -> 'SemiSegmentor':
         """As usual, but teachers keep to ``teacher_mode``."""
@@ -225,8 +235,13 @@ class SemiSegmentor(PredictingMembers):
 
     def supervise(self, i: int, output: PixelOutput, samples: SampleList) -> Dict[str, Tensor]:
         """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
-        return {f'student{i}.{key}': value * self.weights['sup']
-                for key, value in supervised_losses(self.students[i], output, samples).items()}
+        student = self.students[i]
+        losses = {f'student{i}.{key}': value * self.weights['sup']
+                  for key, value in supervised_losses(student, output, samples).items()}
+        if projects(student):  # DDP wants a gradient of layers that no other term reads
+            first = next(iter(losses))
+            losses[first] = losses[first] + output.zero()
+        return losses
 
     def upsampled(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:
         """``(B, K, h, w)`` of any precision to ``(B, K, H, W)`` float32."""
@@ -246,10 +261,15 @@ def _build_students(segmentor: dict, num: int, overrides: Optional[Sequence[dict
     if len(overrides) != num:
         raise ValueError(f'model.student_overrides has {len(overrides)} entries for '
                          f'num_pairs={num} students; give one dict each')
+    for i, override in enumerate(overrides):
+        if override and 'data_preprocessor' in override:
+            raise ValueError(f'model.student_overrides[{i}].data_preprocessor: all members see '
+                             'the same images; set model.segmentor.data_preprocessor')
     students = [build_member(segmentor, override) for override in overrides]
-    counts = [student.num_classes for student in students]
-    if len(set(counts)) > 1:
-        raise ValueError(f'students of different class counts {counts}: '
-                         'model.student_overrides must not change decode_head.num_classes')
+    for key in ('num_classes', 'align_corners'):
+        values = [getattr(student, key) for student in students]
+        if len(set(values)) > 1:
+            raise ValueError(f'students of different {key} {values}: model.student_overrides '
+                             f'must not change decode_head.{key}')
     return ModuleList(students)
 
