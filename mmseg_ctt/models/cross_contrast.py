@@ -126,9 +126,10 @@ class CrossContrast(nn.Module):
             valid = valid & (own[1] < confidence)
         if self.peer_threshold is not None:
             valid = valid & (confidence >= self.peer_threshold)
-        both = (torch.cat([one, next_pair(one)], dim=2) for one in (self.bank.features, filled))
-        return low_level_contrast(query, peer, label, next(both), self.temperature_low, valid,
-                                  next(both), mean_over_ranks)
+        bank, filled = (torch.cat([one, next_pair(one)], dim=2)
+                        for one in (self.bank.features, filled))
+        return low_level_contrast(query, peer, label, bank, self.temperature_low, valid, filled,
+                                  mean_over_ranks)
 
     @torch.no_grad()
     def remember(self, outputs: Sequence[PixelOutput], label: Tensor) -> None:

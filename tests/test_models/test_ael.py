@@ -274,7 +274,7 @@ def test_the_pseudo_label_hook_finds_what_it_needs():
     model = ready(confident=0.7)
     assert model.confident == 0.7
     data = raw(model)['inputs']
-    outputs = model._guides(data['unlabeled'], data['labeled'])
+    outputs = model.guides(data['unlabeled'], data['labeled'])
     assert list(outputs) == ['teacher0'] and len(outputs['teacher0'][0].logits) == 3
     with torch.no_grad():
         want = model.look('teacher0', data['unlabeled'], data['labeled'])[0]

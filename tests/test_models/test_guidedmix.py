@@ -241,7 +241,7 @@ def test_members_and_hooks():
     model = ready()
     assert model.predict_on == 'student0' and model.graph == (('student0', ), )
     data = raw(model)['inputs']
-    weak = model._guides(data['unlabeled'], data['labeled'])['student0'][0]
+    weak = model.guides(data['unlabeled'], data['labeled'])['student0'][0]
     want = model.look('student0', data['labeled'], data['unlabeled'])[1]
     assert torch.equal(weak.logits, want.logits) and not weak.logits.requires_grad
 

@@ -168,7 +168,7 @@ def test_pseudo_labels_are_mixed_as_the_images_are(how, monkeypatch):
         'made', strong(*args, **more)))
     losses_of(model, toy_batch(2, 3))
     weak = model.data_preprocessor(toy_batch(2, 3), True)['inputs']['unlabeled']
-    pseudo = up(model._guides(weak, None)['teacher0'][0].logits).argmax(1)
+    pseudo = up(model.guides(weak, None)['teacher0'][0].logits).argmax(1)
     assert torch.equal(given['target'], view['made'].follow(pseudo))
     assert not torch.equal(given['target'], pseudo)
 

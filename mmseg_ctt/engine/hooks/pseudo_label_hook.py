@@ -173,11 +173,8 @@ class PseudoLabelHook(Hook):
 
     def _targets(self, weak: Tensor, labeled: Tensor) -> Targets:
         """Label and confidence by teaching member, from the pass that the method itself makes."""
-        if hasattr(self.model, '_guides'):
-            outputs = self.model._guides(weak, labeled)
-        else:
-            outputs = {name: self.model.look(name, weak) for name in self.model.teaching_members}
-        logits = {name: output[0].logits for name, output in outputs.items()}
+        logits = {name: outputs[0].logits
+                  for name, outputs in self.model.guides(weak, labeled).items()}
         for name, alignment in getattr(self.model, 'alignment', {}).items():
             logits[name] = alignment.align(logits[name])
         return {name: pseudo_label(said, weak.shape[2:], self.model.align_corners)

@@ -100,7 +100,7 @@ class AEL(SemiSegmentor):
         samples = data_samples['labeled']
         truth = labels_of(samples)
         pasted, label, key = self._paste(labeled, truth, samples)  # 1
-        guide = self._guides(weak, pasted)[self.graph[0][0]]  # 2
+        guide = self.guides(weak, pasted)[self.graph[0][0]]  # 2
         target = [self._target(*one) for one in zip(guide, (weak, pasted), (
             data_samples['unlabeled'], samples))]
         strong, mixed, strong_key = self._cut(weak, guide[0], target[0],
@@ -113,7 +113,7 @@ class AEL(SemiSegmentor):
         self.bank.update(on_labeled, label, truth)  # 6
         return losses
 
-    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, on the weak view and the labelled images."""
         return self.ask(self.teaching_members, weak, labeled)
 

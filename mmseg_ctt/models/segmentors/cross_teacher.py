@@ -102,7 +102,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = labels_of(data_samples['labeled'])
-        guides = self._guides(weak, labeled)  # 1
+        guides = self.guides(weak, labeled)  # 1
         pseudo = self._pseudo_labels(guides, weak, data_samples['unlabeled'])  # 2
         views = self._strong_views(weak, pseudo, data_samples['unlabeled'])  # 3
         seen = self._students_look(labeled, views)  # 4
@@ -116,7 +116,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         self._remember(guides, seen, label)  # 6
         return losses
 
-    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of every teaching member, on the weak view and (for banks) the labelled one."""
         fills_bank = self.contrast is not None and bool(self.teachers)
         batches = (weak, labeled) if fills_bank else (weak, )
@@ -154,12 +154,9 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
     def _mixed(self, pseudo: Dict[str, Target], views: Sequence[View]) -> Target:
         """Label and confidence ``(P, S, B_u, H, W)`` of each student's ``S`` teachers."""
         shape = len(self.graph), len(self.graph[0])
-        mixed = []
-        for maps in zip(*(pseudo[name] for sources in self.graph for name in sources)):
-            parts = torch.stack(maps).chunk(len(views))
-            parts = [view.follow(part, batch_dim=1) for view, part in zip(views, parts)]
-            mixed.append((parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, shape))
-        return tuple(mixed)
+        taught = [pseudo[name] for sources in self.graph for name in sources]
+        return tuple(_follow(views, torch.stack(maps)).unflatten(0, shape)
+                     for maps in zip(*taught))
 
     def _teach(self, strong: Sequence[PixelOutput], targets: Target) -> Dict[str, Tensor]:
         """Eq 5 for every student, mean over its teachers."""
@@ -216,6 +213,12 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
 def _by_student(name: str, values: Tensor) -> Dict[str, Tensor]:
     """``(P,)`` values as terms of the log."""
     return {f'student{i}.{name}': value for i, value in enumerate(values.unbind())}
+
+
+def _follow(views: Sequence[View], maps: Tensor) -> Tensor:
+    """Maps ``(P * S, B, H, W)`` mixed as the view of all students, or each as its own."""
+    parts = [view.follow(part, batch_dim=1) for view, part in zip(views, maps.chunk(len(views)))]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _surest(targets: Target) -> Target:

@@ -157,7 +157,7 @@ class GuidedMixNet(SemiSegmentor):
             losses['student0.loss_align'] = self._alignment(seen[0], samples)
         return losses
 
-    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """The student's outputs, for hooks that look at pseudo-labels."""
         return {name: seen[::-1] for name, seen in self.ask(['student0'], labeled, weak).items()}
 

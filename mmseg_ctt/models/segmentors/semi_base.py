@@ -212,16 +212,28 @@ class SemiSegmentor(PredictingMembers):
                 found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
         return found
 
+    @torch.no_grad()
+    def ask(self, names: Sequence[str], *batches: Tensor) -> Dict[str, List[PixelOutput]]:
+        """The same without gradient, by name."""
+        return dict(zip(names, self.look_all(names, *batches)))
+
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+        """What the teaching members say, in the passes that the method makes.
+
+        Args:
+            weak (Tensor): Unlabelled images ``(B_u, 3, H, W)``.
+            labeled (Tensor): ``(B_l, 3, H, W)``, for methods whose teachers see them too.
+
+        Returns:
+            dict[str, list[PixelOutput]]: By member; on the weak view first.
+        """
+        return self.ask(self.teaching_members, weak)
+
     def _looks_once(self, name: str) -> bool:
         """Whether a member sees all its images in one pass."""
         if self.joint_forward == 'students':
             return name.startswith('student')
         return self.joint_forward
-
-    @torch.no_grad()
-    def ask(self, names: Sequence[str], *batches: Tensor) -> Dict[str, List[PixelOutput]]:
-        """The same without gradient, by name."""
-        return dict(zip(names, self.look_all(names, *batches)))
 
     @property
     def teaching_members(self) -> List[str]:

@@ -104,7 +104,7 @@ class STPG(ContrastSwitch, SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = labels_of(data_samples['labeled'])
-        guides = self._guides(weak, labeled)  # 1
+        guides = self.guides(weak, labeled)  # 1
         pseudo = {name: pseudo_label(output[0].logits, weak.shape[2:], self.align_corners)
                   for name, output in guides.items()}  # 2
         view = self._strong_view(weak, pseudo, data_samples['unlabeled'])  # 3
@@ -127,7 +127,7 @@ class STPG(ContrastSwitch, SemiSegmentor):
         own = self.contrast is not None and self.contrast.memory == 'own'
         return f'teacher{GENERAL if own else PROFESSIONAL}'
 
-    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Outputs of both teachers on the weak view, of one on the labelled images too."""
         guides = {}
         for name in ('teacher0', 'teacher1'):

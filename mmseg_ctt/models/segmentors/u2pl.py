@@ -138,7 +138,7 @@ class U2PL(SemiSegmentor):
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         draws = {name: draws_of(samples) for name, samples in data_samples.items()}
         progress = training_progress()
-        target, _ = pseudo_label(self._guides(weak, labeled)[TEACHER][0].logits, weak.shape[2:],
+        target, _ = pseudo_label(self.guides(weak, labeled)[TEACHER][0].logits, weak.shape[2:],
                                  self.align_corners)  # 1
         view = self.strong_view(weak, target, draws['unlabeled'], self.data_preprocessor,
                                 num_classes=self.num_classes)  # 2
@@ -158,7 +158,7 @@ class U2PL(SemiSegmentor):
             losses.update(self._contrast_losses(seen, pixels, draws['unlabeled']))
         return losses
 
-    def _guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
+    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
         """Output of the teacher that pseudo-labels are made of; ``PseudoLabelHook`` calls it."""
         apart = self.label_mode != self.teacher_mode
         if apart:
