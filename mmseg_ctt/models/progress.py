@@ -10,7 +10,7 @@ def training_progress() -> float:
     mmengine keeps both numbers on the host and, when a run is resumed, sets them before the first
     iteration, so a schedule that follows needs neither state nor a second ``max_iters``.
     """
-    done, total = _iterations()
+    done, total = iterations()
     return min(done / total, 1.0) if total else 0.0
 
 
@@ -23,11 +23,11 @@ def ramp_up(share: float) -> float:
     Returns:
         float: In [0, 1]; 1 where no run is under way.
     """
-    done, total = _iterations()
+    done, total = iterations()
     return min(done / (share * total), 1.0) if share * total else 1.0
 
 
-def _iterations() -> Tuple[int, int]:
+def iterations() -> Tuple[int, int]:
     """Done and in all; 0 and 0 where no run is under way."""
     hub = MessageHub.get_current_instance()
     return hub.get_info('iter', 0), hub.get_info('max_iters', 0)

@@ -17,7 +17,6 @@ The paper classifies images. What follows is this package's reading of it for pi
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
-from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -35,7 +34,7 @@ from .. import settings
 from ..member import PixelOutput
 from ..noise import Draw, counter_noise, draws_of
 from ..padding import content_mask
-from ..progress import training_progress
+from ..progress import iterations, training_progress
 from ..ranks import mean_over_ranks
 from ..strong_view import View
 from .semi_base import SemiSegmentor
@@ -175,7 +174,7 @@ class DualNegativeLabel(SemiSegmentor):
 
     def _negative_weight(self, i: int) -> float:
         """Weight of the negative term of one student in this iteration."""
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        if self.schedule == 'turns' and iteration % len(self.students) != i:
+        done, _ = iterations()
+        if self.schedule == 'turns' and done % len(self.students) != i:
             return 0.0
         return self.weights['neg'] * negative_ramp(training_progress(), self.ramp)
