@@ -8,11 +8,7 @@ from torch import Tensor, nn
 
 from ..functional import alignment_bias
 from .member import PixelOutput
-from .padding import content_mask
 from .ranks import sum_over_ranks
-from .segmentors import SemiSegmentor
-
-KEY = 'custom_hooks: DistributionAlignmentHook'
 
 
 class DistributionAlignment(nn.Module):
@@ -87,59 +83,38 @@ class DistributionAlignment(nn.Module):
         self.pointer += sums[-1] > 0
 
 
-def attach(model: SemiSegmentor, target: Tensor, **settings: Union[int, bool]) -> None:
-    """Let ``model.loss`` see aligned pseudo-labels; done again, only the target is renewed.
+class MemberAlignment(nn.ModuleDict):
+    """One :class:`DistributionAlignment` for each teaching member, ``alignment`` of a model.
 
     Args:
-        model (SemiSegmentor): Changed in place: ``alignment``, ``look_all`` and ``loss``.
+        members (Sequence[str]): Their names.
         target (Tensor): ``(K,)``.
-        **settings: ``steps``, ``uniform_start``, ``only_raise`` of
-            :class:`DistributionAlignment`.
-
-    Raises:
-        ValueError: In ``loss``, if the method gives nothing to align.
+        **settings: ``steps``, ``uniform_start``, ``only_raise`` of the parts.
     """
-    if hasattr(model, 'alignment'):  # a runner that trains and then tests comes here twice
-        for alignment in model.alignment.values():
-            alignment.target.copy_(target)
-        return
-    device = next(model.parameters()).device
-    model.alignment = nn.ModuleDict({name: DistributionAlignment(target, **settings)
-                                     for name in model.teaching_members}).to(device)
-    look_all, loss = model.look_all, model.loss
-    step: dict = dict(weak=None, content=None, aligned=0)
 
-    def aligned_loss(inputs: Dict[str, Tensor], data_samples: Dict[str, list]) -> dict:
-        weak = inputs['unlabeled']
-        step.update(weak=weak, content=content_mask(data_samples['unlabeled'], weak), aligned=0)
-        try:
-            losses = loss(inputs, data_samples)
-        finally:
-            step['weak'] = None
-        if not step['aligned']:
-            raise ValueError(f'{KEY}: {type(model).__name__} asks no teaching member about the '
-                             'weak view as it is; remove the hook, or set '
-                             'self_training.align=False')
-        return losses
+    def __init__(self, members: Sequence[str], target: Tensor,
+                 **settings: Union[int, bool]) -> None:
+        super().__init__({name: DistributionAlignment(target, **settings) for name in members})
+        self.asked = False  # by a training step, so far in this process
 
-    def aligned_look(names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:
-        found = look_all(names, *batches)
-        return [aligned(name, outputs, batches) for name, outputs in zip(names, found)]
+    def forward(self, guides: Dict[str, List[PixelOutput]],
+                content: Optional[Tensor]) -> Dict[str, List[PixelOutput]]:
+        """Aligned outputs for the weak view, the first of each member; the others as they are.
 
-    def aligned(name: str, outputs: List[PixelOutput],
-                batches: Sequence[Tensor]) -> List[PixelOutput]:
-        learns = torch.is_grad_enabled() and name.startswith('student')
-        if learns or name not in model.alignment:
-            return outputs
-        asked = [images is step['weak'] for images in batches]
-        step['aligned'] += sum(asked)
-        return [_align(model.alignment[name], output, step['content']) if weak else output
-                for weak, output in zip(asked, outputs)]
+        Args:
+            guides (dict[str, list[PixelOutput]]): By member.
+            content (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which the
+                running means leave out.
 
-    model.look_all, model.loss = aligned_look, aligned_loss
-
-
-def _align(alignment: nn.Module, output: PixelOutput, content: Optional[Tensor]) -> PixelOutput:
-    if content is not None:
-        content = F.interpolate(content.unsqueeze(1).float(), output.logits.shape[2:]).squeeze(1)
-    return output._replace(logits=alignment(output.logits, content))
+        Returns:
+            dict[str, list[PixelOutput]]: By member.
+        """
+        self.asked = True
+        if content is not None:
+            content = content.unsqueeze(1).float()
+        aligned = {}
+        for name, (weak, *others) in guides.items():
+            valid = None if content is None else F.interpolate(
+                content, weak.logits.shape[2:]).squeeze(1)
+            aligned[name] = [weak._replace(logits=self[name](weak.logits, valid)), *others]
+        return aligned

@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
+from mmengine.model import ModuleList
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -76,6 +77,35 @@ def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
         raise ValueError('model.segmentor.decode_head.out_channels=1 (sigmoid) has no class '
                          'probabilities to compare; set out_channels=num_classes=2')
     return member
+
+
+def build_students(segmentor: dict, num: int,
+                   overrides: Optional[Sequence[dict]] = None) -> ModuleList:
+    """Students of one config, each with its own changes.
+
+    Args:
+        segmentor (dict): As in :func:`build_member`.
+        num (int): How many.
+        overrides (Sequence[dict], optional): One dict (or None) a student. Defaults to None.
+
+    Raises:
+        ValueError: If their number is another, or they change what all students share.
+    """
+    overrides = list(overrides or [None] * num)
+    if len(overrides) != num:
+        raise ValueError(f'model.student_overrides has {len(overrides)} entries for '
+                         f'num_pairs={num} students; give one dict each')
+    for i, override in enumerate(overrides):
+        if override and 'data_preprocessor' in override:
+            raise ValueError(f'model.student_overrides[{i}].data_preprocessor: all members see '
+                             'the same images; set model.segmentor.data_preprocessor')
+    students = [build_member(segmentor, override) for override in overrides]
+    for key in ('num_classes', 'align_corners'):
+        values = [getattr(student, key) for student in students]
+        if len(set(values)) > 1:
+            raise ValueError(f'students of different {key} {values}: model.student_overrides '
+                             f'must not change decode_head.{key}')
+    return ModuleList(students)
 
 
 def forward_member(member: nn.Module, image: Tensor) -> PixelOutput:

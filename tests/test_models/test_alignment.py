@@ -9,7 +9,8 @@ from toy_data import toy_config, write_toy_data
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.engine import DistributionAlignmentHook
 from mmseg_ctt.functional import distribution_alignment, target_distribution
-from mmseg_ctt.models.alignment import DistributionAlignment, attach
+from mmseg_ctt.models.alignment import DistributionAlignment, MemberAlignment
+from mmseg_ctt.models.segmentors import CrossTeacherTraining
 
 TARGET = target_distribution(torch.tensor([8., 4, 2, 1]))
 
@@ -94,65 +95,62 @@ def test_no_host_synchronisation():
     assert record(lambda: module(logits())) == []
 
 
-@pytest.mark.parametrize('teaching, pairs', [('cross', 2), ('self', 1), ('mutual', 2)])
-@pytest.mark.parametrize('kind', ['CrossTeacherTraining', 'DualNegativeLabel'])
-def test_only_the_teaching_look_at_the_weak_view_changes(kind, teaching, pairs, monkeypatch):
-    model = toy_model(kind, teaching=teaching, num_pairs=pairs)
-    seen, given, look = [], [], model.look_all
+def attach(model, **settings):
+    model.alignment = MemberAlignment(model.teaching_members, TARGET, **settings)
+    return model.alignment
 
-    def plain_look(names, *batches):
-        found = look(names, *batches)
-        seen.extend((name, torch.is_grad_enabled(), one) for name, one in zip(names, found))
-        return found
 
-    def aligned_look(names, *batches):
-        given.extend(outer(names, *batches))
-        return given[-len(names):]
-
-    model.look_all = plain_look
-    attach(model, TARGET, steps=4)
-    outer, model.look_all = model.look_all, aligned_look
+@pytest.mark.parametrize('kind, settings', [
+    ('CrossTeacherTraining', dict()), ('CrossTeacherTraining', dict(teaching='mutual')),
+    ('CrossTeacherTraining', dict(teaching='self', num_pairs=1)),
+    ('DualNegativeLabel', dict(two_views=True)), ('STPG', dict()), ('AEL', dict()),
+    ('U2PL', dict())])
+def test_every_method_learns_from_aligned_outputs(kind, settings):
+    """For the weak view; and of nothing else does the step change."""
+    model, seen = toy_model(kind, **settings), []
+    guides, given = model.guides, model.aligned_guides
+    model.guides = lambda *args: seen.append(guides(*args)) or seen[-1]
+    model.aligned_guides = lambda *args: seen.append(given(*args)) or seen[-1]
+    attach(model, steps=4)
     losses_of(model, toy_batch())
-    changed = 0
-    for (name, graph, plain), aligned in zip(seen, given):
-        teaches = name.startswith('teacher') or not graph
-        for k, (one, other) in enumerate(zip(plain, aligned)):
-            if teaches and k == 0:  # the weak view
-                moved = other.logits - one.logits
-                assert moved.std(dim=(0, 2, 3)).max() < 1e-5 and moved.abs().max() > 0.1
-                changed += 1
-            else:
-                assert other is one
-    assert changed == pairs
+    plain, aligned = seen
+    assert plain.keys() == aligned.keys() == set(model.teaching_members)
+    for name, (weak, *others) in plain.items():
+        moved = aligned[name][0].logits - weak.logits
+        assert moved.std(dim=(0, 2, 3)).max() < 1e-5 and moved.abs().max() > 0.1
+        assert aligned[name][0].embedding is weak.embedding
+        assert all(one is other for one, other in zip(others, aligned[name][1:]))
     assert all(one.pointer == 1 for one in model.alignment.values())
 
 
-def test_other_images_pass_unchanged():
+def test_other_passes_are_left_alone():
     """As those that PseudoLabelHook looks at; they do not enter the mean either."""
     model = toy_model()
-    plain = model.look('teacher0', torch.ones(2, 3, 32, 32))[0].logits
-    attach(model, TARGET)
-    assert torch.equal(model.look('teacher0', torch.ones(2, 3, 32, 32))[0].logits, plain)
+    weak = torch.ones(2, 3, 32, 32)
+    plain = model.guides(weak, weak)['teacher0'][0].logits
+    attach(model)
+    assert torch.equal(model.guides(weak, weak)['teacher0'][0].logits, plain)
     assert model.alignment['teacher0'].pointer == 0
 
 
-def test_attached_twice_aligns_once():
+def test_padding_does_not_enter_the_mean():
+    """Not at the stride of the logits either."""
     model = toy_model()
-    attach(model, TARGET)
-    losses_of(model, toy_batch())
-    attach(model, TARGET.flip(0))
-    losses_of(model, toy_batch())
-    alignment = model.alignment['teacher0']
-    assert alignment.pointer == 2 and torch.equal(alignment.target, TARGET.flip(0).float())
+    image = torch.randn(2, 3, 32, 32)
+    output = model.guides(image, image)
+    content = torch.zeros(2, 32, 32, dtype=torch.bool)
+    content[0, :16, :24] = True
+    alignment = attach(model, steps=2)
+    alignment(output, content)
+    want = output['teacher0'][0].logits[0, :, :4, :6].softmax(0).mean(dim=(1, 2))
+    torch.testing.assert_close(alignment['teacher0'].means[0], want)
 
 
-def test_a_method_with_nothing_to_align():
-    model = toy_model()
-    attach(model, TARGET)
-    aligned = model.look_all
-    model.look_all = lambda names, *batches: aligned(names, *[one + 0 for one in batches])
-    with pytest.raises(ValueError, match='self_training.align=False'):
-        losses_of(model, toy_batch())
+def test_a_method_that_takes_no_notice(tmp_path, monkeypatch):
+    monkeypatch.setattr(CrossTeacherTraining, 'aligned_guides',
+                        lambda self, weak, labeled, samples: self.guides(weak, labeled))
+    with pytest.raises(ValueError, match='CrossTeacherTraining asks no aligned_guides.*align=Fa'):
+        run(write_toy_data(tmp_path / 'data'), tmp_path / 'work')
 
 
 def run(root, work, resume=None, **changes):

@@ -310,7 +310,7 @@ def test_no_host_synchronisation(selection, two_views, monkeypatch):
                          torch.randn(2, 8, 8, 8), [])
 
     def step():
-        opinions = model._opinions(weak)
+        opinions = model._opinions(model.guides(weak, weak), weak.shape[2:])
         advice = [model._advice(i, one, [(7, 0), (7, 1)]) for i, one in enumerate(opinions)]
         trusted = model._trusted(advice, view)
         for i in (0, 1):

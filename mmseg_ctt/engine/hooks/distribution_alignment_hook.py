@@ -9,19 +9,22 @@ from mmseg.registry import HOOKS
 
 from ...datasets.frequency import label_frequency
 from ...functional import target_distribution
-from ...models.alignment import KEY, attach
+from ...models.alignment import MemberAlignment
 from ...models.segmentors import SemiSegmentor
 from ..unwrap import segmentor_of
+
+KEY = 'custom_hooks: DistributionAlignmentHook'
 
 
 @HOOKS.register_module()
 class DistributionAlignmentHook(Hook):
     """Aligns the pseudo-labels of any method of this package, before its threshold.
 
-    What a teaching member says without gradient about the weak view of the step is aligned; all
-    else passes unchanged. Not for GuidedMix-Net, whose network is no teacher. The state lives in
-    the model, as ``alignment.{member}``, and in the checkpoint. Exports do not carry it. Source:
-    ReMixMatch, and CReST+ (arXiv 2102.09559) for the temperature.
+    What the teaching members say about the weak view of a step is aligned
+    (:meth:`SemiSegmentor.aligned_guides`); all else passes unchanged. Not for GuidedMix-Net,
+    whose network is no teacher. The state lives in the model, as ``alignment.{member}``, and in
+    the checkpoint. Exports do not carry it. Source: ReMixMatch, and CReST+ (arXiv 2102.09559)
+    for the temperature.
 
     Args:
         frequency (Sequence[float], optional): Of the classes in the labels (pixels). Defaults to
@@ -34,7 +37,7 @@ class DistributionAlignmentHook(Hook):
 
     Raises:
         ValueError: If a number lies outside its range, the model is not semi-supervised or has
-            another number of classes, or the labels show no class.
+            another number of classes, the labels show no class, or the method aligns nothing.
     """
 
     def __init__(self, frequency: Optional[Sequence[float]] = None, temperature: float = 1.0,
@@ -62,7 +65,20 @@ class DistributionAlignmentHook(Hook):
             raise ValueError(f'{KEY}.frequency has {len(frequency)} entries for '
                              f'{model.num_classes} classes')
         target = target_distribution(torch.tensor(list(frequency)), self.temperature)
-        attach(model, target, **self.settings)
+        if model.alignment is None:
+            alignment = MemberAlignment(model.teaching_members, target, **self.settings)
+            model.alignment = alignment.to(next(model.parameters()).device)
+        for one in model.alignment.values():  # a runner that trains and then tests comes twice
+            one.target.copy_(target)
+        self.alignment = model.alignment
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Refuse a method that takes no notice."""
+        if not self.alignment.asked:
+            name = type(segmentor_of(runner.model)).__name__
+            raise ValueError(f'{KEY}: the step of {name} asks no aligned_guides, so nothing is '
+                             'aligned; remove the hook, or set self_training.align=False')
 
     def _frequency(self, runner: Runner, num_classes: int) -> Sequence[float]:
         """Of the settings or the labels; a test aligns nothing, and may have no labels here."""

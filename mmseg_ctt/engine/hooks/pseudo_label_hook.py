@@ -175,7 +175,7 @@ class PseudoLabelHook(Hook):
         """Label and confidence by teaching member, from the pass that the method itself makes."""
         logits = {name: outputs[0].logits
                   for name, outputs in self.model.guides(weak, labeled).items()}
-        for name, alignment in getattr(self.model, 'alignment', {}).items():
+        for name, alignment in (self.model.alignment or {}).items():
             logits[name] = alignment.align(logits[name])
         return {name: pseudo_label(said, weak.shape[2:], self.model.align_corners)
                 for name, said in logits.items()}

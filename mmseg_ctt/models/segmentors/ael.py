@@ -100,7 +100,7 @@ class AEL(SemiSegmentor):
         samples = data_samples['labeled']
         truth = labels_of(samples)
         pasted, label, key = self._paste(labeled, truth, samples)  # 1
-        guide = self.guides(weak, pasted)[self.graph[0][0]]  # 2
+        guide, = self.aligned_guides(weak, pasted, data_samples['unlabeled']).values()  # 2
         target = [self._target(*one) for one in zip(guide, (weak, pasted), (
             data_samples['unlabeled'], samples))]
         strong, mixed, strong_key = self._cut(weak, guide[0], target[0],

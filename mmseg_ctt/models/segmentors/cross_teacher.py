@@ -102,7 +102,7 @@ class CrossTeacherTraining(ContrastSwitch, SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = labels_of(data_samples['labeled'])
-        guides = self.guides(weak, labeled)  # 1
+        guides = self.aligned_guides(weak, labeled, data_samples['unlabeled'])  # 1
         pseudo = self._pseudo_labels(guides, weak, data_samples['unlabeled'])  # 2
         views = self._strong_views(weak, pseudo, data_samples['unlabeled'])  # 3
         seen = self._students_look(labeled, views)  # 4

@@ -14,7 +14,7 @@ The paper classifies images. What follows is this package's reading of it for pi
 6. Losses of each student: supervised; cross-entropy to the peer's label on trusted pixels;
    negative learning, the classes of 2, on all other pixels.
 """
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -116,7 +116,7 @@ class DualNegativeLabel(SemiSegmentor):
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         samples = data_samples['unlabeled']
         draws = draws_of(samples)
-        opinions = self._opinions(weak)  # 1
+        opinions = self._opinions(self.aligned_guides(weak, labeled, samples), weak.shape[2:])  # 1
         advice = [self._advice(i, one, draws) for i, one in enumerate(opinions)]  # 2
         view = self.strong_view(weak, advice[0].label, draws, self.data_preprocessor,
                                 num_classes=self.num_classes)  # 3
@@ -130,10 +130,11 @@ class DualNegativeLabel(SemiSegmentor):
             losses.update(self._teach(i, on_strong, advice[i], trusted[i], content))
         return losses
 
-    def _opinions(self, image: Tensor) -> List[Tensor]:
+    def _opinions(self, guides: Dict[str, List[PixelOutput]],
+                  size: Tuple[int, int]) -> List[Tensor]:
         """Mean probability ``(B, K, H, W)`` of the peers of each student."""
-        said = {name: self.upsampled(seen.logits, image.shape[2:]).softmax(dim=1)
-                for name, (seen, ) in self.ask(self.teaching_members, image).items()}
+        said = {name: self.upsampled(seen.logits, size).softmax(dim=1)
+                for name, (seen, ) in guides.items()}
         return [sum(said[name] for name in sources) / len(sources) for sources in self.graph]
 
     @torch.no_grad()
@@ -152,7 +153,9 @@ class DualNegativeLabel(SemiSegmentor):
         """Pixels ``(B, H, W)`` whose positive label each student takes."""
         if not self.two_views:
             return [one.confidence >= self.confident for one in advice]
-        again = [probability.max(dim=1) for probability in self._opinions(view.image)]
+        guides = self.ask(self.teaching_members, view.image)
+        again = [probability.max(dim=1)
+                 for probability in self._opinions(guides, view.image.shape[2:])]
         return [stable(one.label, one.confidence, other.indices, other.values, self.confident)
                 for one, other in zip(advice, again)]
 

@@ -10,7 +10,15 @@ from mmengine.model import ModuleList
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from ..member import PixelOutput, build_member, forward_member, projects, supervised_losses
+from ..alignment import MemberAlignment
+from ..member import (
+    PixelOutput,
+    build_students,
+    forward_member,
+    projects,
+    supervised_losses,
+)
+from ..padding import content_mask
 from ..teaching import has_teachers, teaching_graph
 from .predicting import PredictingMembers
 
@@ -81,7 +89,7 @@ class SemiSegmentor(PredictingMembers):
             raise ValueError(f'model.teacher_mode must be one of {TEACHER_MODES}, got '
                              f'{teacher_mode!r}')
         self.graph = teaching_graph(teaching, num_pairs)
-        self.students = _build_students(segmentor, num_pairs, student_overrides)
+        self.students = build_students(segmentor, num_pairs, student_overrides)
         self.teachers = ModuleList(
             copy.deepcopy(list(self.students)) if has_teachers(self.graph) else [])
         self.teachers.requires_grad_(False)
@@ -91,6 +99,7 @@ class SemiSegmentor(PredictingMembers):
         if channels_last:
             self.to(memory_format=torch.channels_last)
         self.register_buffer('ema_updates', torch.zeros((), dtype=torch.long))
+        self.alignment: Optional[MemberAlignment] = None  # by DistributionAlignmentHook
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         default = 'teacher0' if self.teachers else 'student0'
         self.predict_on = self.test_cfg.get('predict_on', default)
@@ -229,6 +238,20 @@ class SemiSegmentor(PredictingMembers):
         """
         return self.ask(self.teaching_members, weak)
 
+    def aligned_guides(self, weak: Tensor, labeled: Tensor,
+                       samples: SampleList) -> Dict[str, List[PixelOutput]]:
+        """The same in a training step: aligned where ``DistributionAlignmentHook`` is at work.
+
+        Args:
+            weak (Tensor): As in :meth:`guides`.
+            labeled (Tensor): As in :meth:`guides`.
+            samples (list[SegDataSample]): Of the weak view; they tell what is padding.
+        """
+        guides = self.guides(weak, labeled)
+        if self.alignment is None:
+            return guides
+        return self.alignment(guides, content_mask(samples, weak))
+
     def _looks_once(self, name: str) -> bool:
         """Whether a member sees all its images in one pass."""
         if self.joint_forward == 'students':
@@ -266,22 +289,3 @@ class SemiSegmentor(PredictingMembers):
             return super().parse_losses(losses)
         total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
         return total, dict(loss=total, **losses)
-
-
-def _build_students(segmentor: dict, num: int, overrides: Optional[Sequence[dict]]) -> ModuleList:
-    overrides = list(overrides or [None] * num)
-    if len(overrides) != num:
-        raise ValueError(f'model.student_overrides has {len(overrides)} entries for '
-                         f'num_pairs={num} students; give one dict each')
-    for i, override in enumerate(overrides):
-        if override and 'data_preprocessor' in override:
-            raise ValueError(f'model.student_overrides[{i}].data_preprocessor: all members see '
-                             'the same images; set model.segmentor.data_preprocessor')
-    students = [build_member(segmentor, override) for override in overrides]
-    for key in ('num_classes', 'align_corners'):
-        values = [getattr(student, key) for student in students]
-        if len(set(values)) > 1:
-            raise ValueError(f'students of different {key} {values}: model.student_overrides '
-                             f'must not change decode_head.{key}')
-    return ModuleList(students)
-

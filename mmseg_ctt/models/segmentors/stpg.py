@@ -104,7 +104,7 @@ class STPG(ContrastSwitch, SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         label = labels_of(data_samples['labeled'])
-        guides = self.guides(weak, labeled)  # 1
+        guides = self.aligned_guides(weak, labeled, data_samples['unlabeled'])  # 1
         pseudo = {name: pseudo_label(output[0].logits, weak.shape[2:], self.align_corners)
                   for name, output in guides.items()}  # 2
         view = self._strong_view(weak, pseudo, data_samples['unlabeled'])  # 3

@@ -138,8 +138,8 @@ class U2PL(SemiSegmentor):
         labeled, weak = inputs['labeled'], inputs['unlabeled']
         draws = {name: draws_of(samples) for name, samples in data_samples.items()}
         progress = training_progress()
-        target, _ = pseudo_label(self.guides(weak, labeled)[TEACHER][0].logits, weak.shape[2:],
-                                 self.align_corners)  # 1
+        guide = self.aligned_guides(weak, labeled, data_samples['unlabeled'])[TEACHER][0]
+        target, _ = pseudo_label(guide.logits, weak.shape[2:], self.align_corners)  # 1
         view = self.strong_view(weak, target, draws['unlabeled'], self.data_preprocessor,
                                 num_classes=self.num_classes)  # 2
         target = within(view.follow(target),
@@ -159,7 +159,7 @@ class U2PL(SemiSegmentor):
         return losses
 
     def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
-        """Output of the teacher that pseudo-labels are made of; ``PseudoLabelHook`` calls it."""
+        """Output of the teacher that pseudo-labels are made of."""
         apart = self.label_mode != self.teacher_mode
         if apart:
             self.teachers.train(self.label_mode == 'train')
