@@ -43,6 +43,16 @@ def test_missing_folder_is_one_line(tool, tmp_path):
     assert re.fullmatch(r'error: no fixtures .*nowhere: give the folder.*\n', done.stderr)
 
 
+def test_what_fails_is_named(tool, tmp_path):
+    """An empty folder of fixtures: every comparison is collected, and fails."""
+    (tmp_path / 'ctt').mkdir()
+    (tmp_path / 'ctt' / 'other.npz').touch()
+    done = run(tool, tmp_path, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ''
+    assert re.fullmatch(r'error: .*test_contr_self_loss\[base_t01\], .* failed: see pytest '
+                        r'tests/test_parity.py\n', done.stderr)
+
+
 def test_document_holds_the_table_and_names_tests_that_exist(tool, shared_dir, tmp_path):
     """Every row but the figures, which may differ in the last digits on another machine."""
     text = (ROOT / 'docs' / 'parity.md').read_text()

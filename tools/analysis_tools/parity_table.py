@@ -43,7 +43,7 @@ class Recorder:
     def pytest_collection_modifyitems(self, items: list) -> None:
         for item in items:
             mark = item.get_closest_marker('parametrize')
-            for fixture, cases in item.module.CASES.items():
+            for fixture, cases in item.module.RELEASED.files.items():
                 if mark is not None and mark.args[1] is cases:
                     self._place[item.nodeid] = fixture, item.callspec.params['case']
 
