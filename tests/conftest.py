@@ -40,7 +40,8 @@ def shared_dir() -> Path:
     path = Path(os.environ.get('MMSEG_CTT_SHARED', ROOT.parent / 'shared'))
     if not path.is_dir():
         pytest.skip(f'{path} is not there: outputs of published code and real images, which the '
-                    'repository may not hold; set MMSEG_CTT_SHARED to their folder')
+                    'repository may not hold; set MMSEG_CTT_SHARED to their folder. Without it '
+                    'tests/reference holds the same formulae, and toy data the same code')
     return path
 
 

@@ -31,8 +31,8 @@ def defect(path: str) -> Optional[str]:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
-        # all that zipfile raises for damaged bytes; the last where they name a compression method
-        # or a version that it does not know
+        # all that zipfile raises for damaged bytes, see test_safe_checkpoint.py;
+        # NotImplementedError is its word for a compression method or a version it does not know
         return f'is truncated or damaged ({os.path.getsize(path)} bytes)'
     return None if damaged is None else f'is damaged (check sum of {damaged})'
 

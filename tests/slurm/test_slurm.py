@@ -30,7 +30,8 @@ def environment():
                                  stderr=subprocess.PIPE, timeout=100)
         if started.returncode == 3:  # not root, not installed, or its daemons do not start here
             pytest.skip(f'{started.stderr.strip()}; what sbatch, srun and a requeue do to a run is '
-                        'seen with a real scheduler only, and this test starts its own')
+                        'seen with a real scheduler only, and this test starts its own; what the '
+                        'scripts hand to srun is in tests/test_tools/test_common.py without one')
         assert started.returncode == 0, started.stderr
         yield {**os.environ, 'SLURM_CONF': str(folder / 'slurm.conf'), 'PYTHON': sys.executable,
                'PYTHONPATH': str(TESTS), 'OMP_NUM_THREADS': '1', 'GPUS': '2',

@@ -18,7 +18,8 @@ OUTSIDE = """[...document.querySelectorAll("h1, h2, h3, h4, p, section, img, .pl
 def browser(tmp_path_factory):
     if find_chromium() is None:
         pytest.skip('what a browser shows can be seen in one only, and there is no Chromium; '
-                    'tools/run_tests.sh installs it as root, else: apt-get install chromium')
+                    'tools/run_tests.sh installs it as root, else: apt-get install chromium. '
+                    'What the page holds is in test_report_page.py without one')
     browser = Browser(tmp_path_factory.mktemp('profile'))
     yield browser
     browser.close()
