@@ -54,9 +54,11 @@ def reference(teacher, student, update, alpha):
     return moved
 
 
+@pytest.mark.parametrize('mode', ['eval', 'train'])
 @pytest.mark.parametrize('alpha', [0.6, 0.99])
-def test_follows_the_reference(alpha):
-    model = toy_model(teaching='cross')
+def test_follows_the_reference(alpha, mode):
+    """In training mode, too: a teacher's own passes do not touch its statistics."""
+    model = toy_model(teaching='cross', teacher_mode=mode)
     runner, hook = start(model, alpha=alpha)
     expected = copies(model.teachers)
     for update in range(5):
@@ -86,6 +88,22 @@ def test_parameters_alone():
         assert teacher.backbone.norm.num_batches_tracked == 1
         assert not torch.equal(teacher.backbone.norm.running_mean,
                                student.backbone.norm.running_mean)
+
+
+def test_whose_statistics_they_are_is_nothing_to_the_students():
+    """In training mode teachers normalise with those of the batch either way."""
+    students, teachers = [], []
+    for buffers in (False, True):
+        torch.manual_seed(0)
+        model = toy_model(teacher_mode='train')
+        runner, _ = start(model, buffers=buffers)
+        for seed in range(3):
+            step(runner, seed)
+        students.append(copies(model.students))
+        teachers.append(model.teachers)
+    assert same(*students)
+    assert all(map(torch.equal, teachers[0].parameters(), teachers[1].parameters()))
+    assert not same(*map(copies, teachers))
 
 
 def test_first_update_copies_the_student():

@@ -5,6 +5,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.hooks import RemovableHandle
 
 from ...functional import ema_decay, ema_update_
@@ -23,8 +24,10 @@ class TeacherEMAHook(Hook):
     Args:
         alpha (float): Weight of the old teacher, reached through ``min(1 - 1/(t + 1), alpha)``
             at update ``t``. Defaults to 0.99 (released code).
-        buffers (bool): Whether batch-norm statistics follow the student too. The released code
-            leaves them to the teacher's own training-mode passes. Defaults to True.
+        buffers (bool): Whether batch-norm statistics, too, follow the student and nothing else.
+            The released code leaves them to the teacher's own training-mode passes, that is to
+            the images a teacher sees. It makes no difference to what a teacher in training mode
+            teaches, but to its validation and export. Defaults to True.
 
     Raises:
         ValueError: If ``alpha`` lies outside [0, 1], teachers would be left with batch statistics
@@ -50,6 +53,8 @@ class TeacherEMAHook(Hook):
         self.updates = int(model.ema_updates)
         if self.updates == 0:
             model.copy_students_to_teachers()
+        if self.buffers:
+            keep_statistics(model.teachers)
         self.model, self.pairs = model, model.ema_pairs(self.buffers)
         self.handle = optimizer.register_step_post_hook(self._update)
 
@@ -81,3 +86,13 @@ class TeacherEMAHook(Hook):
             torch._foreach_copy_(*self.pairs['copy'])
         self.updates += 1
         self.model.ema_updates += 1
+
+
+def keep_statistics(modules: torch.nn.Module) -> None:
+    """Let passes in training mode leave the running statistics as they are.
+
+    Such passes normalise with the statistics of their batch as before.
+    """
+    for module in modules.modules():
+        if isinstance(module, _NormBase):
+            module.momentum = 0.0  # None would be a running mean over all batches
