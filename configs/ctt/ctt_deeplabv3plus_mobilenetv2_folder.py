@@ -18,7 +18,7 @@ model = dict(
     contrast=dict(pool=4))
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
-    dict(type='TeacherEMAHook', buffers=False),
+    dict(type='TeacherEMAHook'),
     dict(type='QueueWarmupHook', start_iter=500),
     dict(
         type='DistributionAlignmentHook',
