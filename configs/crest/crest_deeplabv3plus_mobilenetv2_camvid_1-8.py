@@ -21,7 +21,7 @@ model = dict(
     ramp=0,
     loss_weights=dict(hc=0, lc=0))
 custom_hooks = [  # those of CTT without the contrast's warm-up and the alignment
-    dict(type='TeacherEMAHook', buffers=False),
+    dict(type='TeacherEMAHook'),
     dict(
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),

@@ -1,11 +1,11 @@
 # CTT on 50 labelled and 350 unlabelled street scenes, from scratch, in minutes on a CPU.
 #
-# Formulae follow the paper, the teachers' training mode the released code. Our own: one strong view
-# for both students, joint batch statistics, in evaluation the teachers' are averages of the
-# students', queues of 64, embeddings pooled from stride 4 to 8, a
-# pixel is confident from 0.95, and a tenth of the paper's weight on the contrast, from iteration 600:
-# with more of it, or earlier, a network trained from scratch for so short a time ends lower; students
-# follow the teachers with full weight only after two fifths of the run.
+# Formulae follow the paper, the teachers' training mode the released code. Our own: one strong
+# view for both students, joint batch statistics, teachers that are evaluated with averages of the
+# students' statistics, queues of 64, embeddings pooled from stride 4 to 8, a pixel is confident
+# from 0.95, and a tenth of the paper's weight on the contrast, from iteration 600: with more of
+# it, or earlier, a network trained from scratch for so short a time ends lower; students follow
+# the teachers with full weight only after two fifths of the run.
 #
 # Results, time and memory: README.md of this folder.
 # python tools/dataset_converters/make_streets.py

@@ -10,6 +10,8 @@ from toy import losses_of, toy_batch, toy_model, toy_segmentor
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
 
+both_modes = pytest.mark.parametrize('mode', ['eval', 'train'])
+
 
 def runner_of(model, accumulative_counts=1, all_parameters=False):
     wrapper = StudentOptimWrapperConstructor(dict(
@@ -54,7 +56,7 @@ def reference(teacher, student, update, alpha):
     return moved
 
 
-@pytest.mark.parametrize('mode', ['eval', 'train'])
+@both_modes
 @pytest.mark.parametrize('alpha', [0.6, 0.99])
 def test_follows_the_reference(alpha, mode):
     """In training mode, too: a teacher's own passes do not touch its statistics."""
@@ -123,8 +125,9 @@ def test_start_copies_students():
     assert same(copies(model.teachers), copies(model.students))
 
 
-def test_one_update_per_optimiser_step():
-    model = toy_model()
+@both_modes
+def test_one_update_per_optimiser_step(mode):
+    model = toy_model(teacher_mode=mode)
     runner, hook = start(model, accumulative_counts=2)
     runner.optim_wrapper.initialize_count_status(model, 0, 6)
     counts = []
@@ -154,13 +157,14 @@ def test_step_skipped_by_the_loss_scaler():
         assert same(before, copies(model.teachers)) == overflow
 
 
-def test_resumed_run_goes_on():
-    model = toy_model()
+@both_modes
+def test_resumed_run_goes_on(mode):
+    model = toy_model(teacher_mode=mode)
     runner, hook = start(model, alpha=0.7)
     for seed in range(3):
         step(runner, seed)
     optimizer = copy.deepcopy(runner.optim_wrapper.state_dict())
-    resumed = toy_model(seed=9)
+    resumed = toy_model(seed=9, teacher_mode=mode)
     resumed.load_state_dict(model.state_dict())
     other, _ = start(resumed, alpha=0.7)
     other.optim_wrapper.load_state_dict(optimizer)
@@ -186,13 +190,16 @@ def test_nothing_is_counted_without_teachers():
         assert same([student.state_dict()], [teacher.state_dict()])
 
 
-def test_let_go_after_training():
-    model = toy_model()
+@both_modes
+def test_let_go_after_training(mode):
+    model = toy_model(teacher_mode=mode)
     runner, hook = start(model)
     step(runner)
     hook.after_train(runner)
     step(runner)
     assert int(model.ema_updates) == 1
+    for norm in (teacher.backbone.norm for teacher in model.teachers):
+        assert norm.track_running_stats  # again: another hook may leave them to its passes
 
 
 def test_teachers_get_no_gradient():

@@ -38,8 +38,8 @@ def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int,
     if not lagging:
         return None
     return (f'teachers worse than their students in {times} validations ({", ".join(lagging)}): '
-            'let them follow faster with a lower TeacherEMAHook.alpha, and see that '
-            'TeacherEMAHook.buffers fits model.teacher_mode')
+            'let them follow faster with a lower TeacherEMAHook.alpha, or give them the '
+            "student's batch-norm statistics with TeacherEMAHook.buffers=True")
 
 
 def confident_share(shares: Mapping[str, float], window: int, margin: float) -> Optional[str]:

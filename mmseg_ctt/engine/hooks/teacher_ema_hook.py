@@ -5,7 +5,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from ...functional import ema_decay, ema_update_
@@ -53,15 +53,15 @@ class TeacherEMAHook(Hook):
         self.updates = int(model.ema_updates)
         if self.updates == 0:
             model.copy_students_to_teachers()
-        if self.buffers:
-            keep_statistics(model.teachers)
+        track_statistics(model.teachers, not self.buffers)
         self.model, self.pairs = model, model.ema_pairs(self.buffers)
         self.handle = optimizer.register_step_post_hook(self._update)
 
     def after_train(self, runner: Runner) -> None:
-        """Let go of the optimiser."""
+        """Let go of the optimiser and of the teachers' statistics."""
         if self.handle is not None:
             self.handle.remove()
+            track_statistics(self.model.teachers, True)
 
     def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(model, SemiSegmentor):
@@ -88,11 +88,12 @@ class TeacherEMAHook(Hook):
         self.model.ema_updates += 1
 
 
-def keep_statistics(modules: torch.nn.Module) -> None:
-    """Let passes in training mode leave the running statistics as they are.
+def track_statistics(modules: torch.nn.Module, track: bool) -> None:
+    """Whether passes in training mode move the running statistics of batch norm.
 
-    Such passes normalise with the statistics of their batch as before.
+    Such passes normalise with the statistics of their batch in either case, and passes in eval
+    mode with the running ones.
     """
     for module in modules.modules():
-        if isinstance(module, _NormBase):
-            module.momentum = 0.0  # None would be a running mean over all batches
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            module.track_running_stats = track
