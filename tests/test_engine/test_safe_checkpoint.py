@@ -247,6 +247,19 @@ def test_unknown_compression_method(work):
     assert found(work) == 'iter_4.pth'
 
 
+def test_no_damage_of_the_list_of_parts_is_an_error(tmp_path):
+    """One byte of it says that a part is encrypted, compressed with lzma, beyond the file, ..."""
+    path = tmp_path / 'a.pth'
+    torch.save(dict(weights=torch.arange(3.)), path)
+    data = path.read_bytes()
+    found = set()
+    for place in range(data.index(b'PK\1\2'), len(data)):
+        for value in {14, 129, 255, *(data[place] ^ 1 << bit for bit in range(8))}:
+            path.write_bytes(data[:place] + bytes([value]) + data[place + 1:])
+            found.add(defect(str(path)) is None)
+    assert found == {True, False}  # a date may be another
+
+
 def test_missing_newest_checkpoint(work, said):
     (work / 'iter_6.pth').unlink()
     assert found(work) == 'iter_4.pth'
