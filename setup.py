@@ -25,8 +25,9 @@ class BuildPyWithMim(build_py):
             if self.editable_mode and os.name == 'posix':
                 (target / name).symlink_to(os.path.relpath(source, target))
             elif source.is_dir():
-                shutil.copytree(source, target / name,
-                                ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+                shutil.copytree(
+                    source, target / name, ignore=shutil.ignore_patterns('__pycache__', '*.pyc')
+                )
             else:
                 shutil.copy(source, target / name)
 
@@ -53,9 +54,12 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.9',
     packages=find_packages(include=['mmseg_ctt', 'mmseg_ctt.*']),
-    package_data={'mmseg_ctt.report': ['page.html', 'page.css']},
+    package_data={'mmseg_ctt.lab.report': ['page.html', 'page.css']},
     install_requires=read_requirements('requirements.txt'),
-    extras_require={name: read_requirements(f'requirements/{name}.txt')
-                    for name in ('docs', 'lite', 'onnx', 'report', 'tests')},
+    extras_require={
+        name: read_requirements(f'requirements/{name}.txt')
+        for name in ('docs', 'lite', 'onnx', 'report', 'tests')
+    },
     cmdclass={'build_py': BuildPyWithMim},
-    zip_safe=False)
+    zip_safe=False,
+)

@@ -4,6 +4,7 @@
 The source folder is the root of the repository, so that README.md, CONTRIBUTING.md, CHANGELOG.md
 and the READMEs of the configs are pages where they lie and their relative links hold everywhere.
 """
+
 import sys
 from pathlib import Path
 
@@ -21,11 +22,25 @@ version = release = __version__
 
 root_doc = 'docs/index'
 include_patterns = ['docs/**', 'configs/**/README.md', '*.md']
-exclude_patterns = ['docs/_*', '.*', 'build', 'data', 'dist', 'mmseg_ctt', 'tests', 'tools',
-                    'work_dirs']
+exclude_patterns = [
+    'docs/_*',
+    '.*',
+    'build',
+    'data',
+    'dist',
+    'mmseg_ctt',
+    'tests',
+    'tools',
+    'work_dirs',
+]
 extensions = [
-    'myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode',
-    'generated_pages', 'linked_names', 'mathml'
+    'myst_parser',
+    'sphinx.ext.autodoc',
+    'sphinx.ext.napoleon',
+    'sphinx.ext.viewcode',
+    'generated_pages',
+    'linked_names',
+    'mathml',
 ]
 
 myst_enable_extensions = ['dollarmath', 'deflist']

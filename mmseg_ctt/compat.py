@@ -10,6 +10,7 @@
   0.10.12 stops at its own checkpoints as mmengine does.
 * mmengine learns where the configs are that are called ``mmseg_ctt::...``.
 """
+
 import importlib
 import importlib.util
 import sys
@@ -34,9 +35,11 @@ class MissingOps(ModuleType):
             raise AttributeError(name)
 
         def missing_op(*args, **kwargs) -> None:
-            raise RuntimeError(f'the op "{name}" is compiled code of the full mmcv, and the mmcv '
-                               'installed here has no compiled ops: build the full mmcv 2.1.0, or '
-                               'use a model without this op')
+            raise RuntimeError(
+                f'the op "{name}" is compiled code of the full mmcv, and the mmcv '
+                'installed here has no compiled ops: build the full mmcv 2.1.0, or '
+                'use a model without this op'
+            )
 
         return missing_op
 
@@ -77,40 +80,50 @@ def _import(module: str, remedy: str) -> ModuleType:
 
 def _release(version: str) -> Tuple[int, ...]:
     from packaging.version import Version
+
     return Version(version).release
 
 
 def _check_torch() -> None:
     torch = _import('torch', "pip install 'torch>=2.6'")
     if _release(torch.__version__) < (2, 0):
-        raise ImportError(f"mmseg_ctt needs torch>=2.0, not {torch.__version__}: "
-                          "pip install 'torch>=2.6'")
+        raise ImportError(
+            f"mmseg_ctt needs torch>=2.0, not {torch.__version__}: pip install 'torch>=2.6'"
+        )
 
 
 def _check_mmengine() -> None:
     mmengine = _import('mmengine', "pip install 'mmengine==0.10.7'")
     if _release(mmengine.__version__) < (0, 10, 4):
-        raise ImportError(f'mmseg_ctt needs mmengine>=0.10.4, not {mmengine.__version__}: '
-                          "pip install 'mmengine==0.10.7'")
+        raise ImportError(
+            f'mmseg_ctt needs mmengine>=0.10.4, not {mmengine.__version__}: '
+            "pip install 'mmengine==0.10.7'"
+        )
     if not _installed('onedl-mmengine'):
         # mmengine finds inherited configs (`mmseg::...`) through pkg_resources
         if importlib.util.find_spec('pkg_resources') is None:
-            raise ImportError('mmengine needs pkg_resources, which newer setuptools lack: '
-                              "pip install 'setuptools<81'")
+            raise ImportError(
+                'mmengine needs pkg_resources, which newer setuptools lack: '
+                "pip install 'setuptools<81'"
+            )
 
 
 def _check_mmseg() -> None:
     """The bounds of stock mmseg 1.2, told before its own bare assertion is reached."""
     mmcv = _import('mmcv', _LITE)
     if not (2, 0, 0) <= _release(mmcv.__version__) < (2, 2):
-        raise ImportError('mmsegmentation 1.2 works with mmcv>=2.0.0,<2.2.0 only, not '
-                          f'{mmcv.__version__}: {_LITE}')
+        raise ImportError(
+            'mmsegmentation 1.2 works with mmcv>=2.0.0,<2.2.0 only, not '
+            f'{mmcv.__version__}: {_LITE}'
+        )
     for name in ('ftfy', 'regex'):
         _import(name, f'pip install {name}')
     mmseg = _import('mmseg', "pip install 'mmsegmentation==1.2.2'")
     if _release(mmseg.__version__) < (1, 2):
-        raise ImportError(f'mmseg_ctt needs mmsegmentation>=1.2, not {mmseg.__version__}: '
-                          "pip install 'mmsegmentation==1.2.2'")
+        raise ImportError(
+            f'mmseg_ctt needs mmsegmentation>=1.2, not {mmseg.__version__}: '
+            "pip install 'mmsegmentation==1.2.2'"
+        )
 
 
 def _add_placeholder() -> None:
@@ -128,6 +141,7 @@ def _name_configs() -> None:
     for the scope of the types in them, which here is mmseg's.
     """
     from mmengine.config import Config, utils
+
     if _PACKAGE in utils.MODULE2PACKAGE:
         return
     # By a module of it: by the name of the distribution mmengine looks for an editable
@@ -146,9 +160,12 @@ def _name_configs() -> None:
 
 def _allow_checkpoint_types() -> None:
     import torch
+
     if _release(torch.__version__) < (2, 6):
-        warnings.warn(f'torch {torch.__version__} runs any code that a checkpoint contains: load '
-                      'only files you trust, or install torch>=2.6')
+        warnings.warn(
+            f'torch {torch.__version__} runs any code that a checkpoint contains: load '
+            'only files you trust, or install torch>=2.6'
+        )
         return
     torch.serialization.add_safe_globals(_checkpoint_types())
 
@@ -157,21 +174,31 @@ def _checkpoint_types() -> List[Any]:
     """What mmengine's message hub and meta hold: numbers, arrays of numbers, log buffers."""
     import numpy as np
     from mmengine.logging import HistoryBuffer
+
     scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
-    both_names = [(function, f'numpy.{core}.multiarray.{name}')  # numpy 1 and numpy 2
-                  for core in ('core', '_core')
-                  for function, name in ((scalar, 'scalar'), (array, '_reconstruct'))]
+    both_names = [
+        (function, f'numpy.{core}.multiarray.{name}')  # numpy 1 and numpy 2
+        for core in ('core', '_core')
+        for function, name in ((scalar, 'scalar'), (array, '_reconstruct'))
+    ]
     dtypes = {type(np.dtype(name)) for name in _NUMBERS}
     # `HistoryBuffer.mean` is pickled as getattr(HistoryBuffer, 'mean'). The real getattr would
     # give a checkpoint access to everything.
-    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *both_names,
-            (_log_statistic, 'builtins.getattr')]
+    return [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+        *both_names,
+        (_log_statistic, 'builtins.getattr'),
+    ]
 
 
 def _log_statistic(owner: type, name: str) -> Callable:
     from pickle import UnpicklingError
 
     from mmengine.logging import HistoryBuffer
+
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise UnpicklingError(f'a checkpoint may not ask for the attribute "{name}" of {owner}')
     return getattr(HistoryBuffer, name)

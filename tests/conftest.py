@@ -19,8 +19,9 @@ from scripts import Script  # noqa: E402
 from toy_data import freeze_imports, write_toy_data  # noqa: E402
 
 # --doctest-modules would look for examples in what tests share, and trip over the second conftest
-collect_ignore = [str(path) for path in Path(__file__).parent.rglob('*.py')
-                  if not path.name.startswith('test_')]
+collect_ignore = [
+    str(path) for path in Path(__file__).parent.rglob('*.py') if not path.name.startswith('test_')
+]
 matplotlib.use('Agg')
 torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
 
@@ -39,9 +40,11 @@ def shared_dir() -> Path:
     """
     path = Path(os.environ.get('MMSEG_CTT_SHARED', ROOT.parent / 'shared'))
     if not path.is_dir():
-        pytest.skip(f'{path} is not there: outputs of published code and real images, which the '
-                    'repository may not hold; set MMSEG_CTT_SHARED to their folder. Without it '
-                    'tests/reference holds the same formulae, and toy data the same code')
+        pytest.skip(
+            f'{path} is not there: outputs of published code and real images, which the '
+            'repository may not hold; set MMSEG_CTT_SHARED to their folder. Without it '
+            'tests/reference holds the same formulae, and toy data the same code'
+        )
     return path
 
 
@@ -56,6 +59,7 @@ def mmseg_scope():
     """Registries look names up in mmseg, as they do in a run."""
     from mmengine.registry import DefaultScope
     from mmseg.utils import register_all_modules
+
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope('mmseg'):
         yield

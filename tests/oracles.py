@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """What released code gives on stored inputs (``oracles/<method>``), and how close ours is."""
+
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict, Sequence
@@ -30,8 +31,11 @@ class ReleasedCode:
         """Arrays of one case as tensors, scalars as Python numbers."""
         with np.load(shared_dir / 'oracles' / self.method / f'{file}.npz') as stored:
             assert sorted(stored['cases']) == sorted(self.files[file])
-            arrays = {key.split('__', 1)[1]: stored[key] for key in stored.files
-                      if key.startswith(f'{case}__')}
+            arrays = {
+                key.split('__', 1)[1]: stored[key]
+                for key in stored.files
+                if key.startswith(f'{case}__')
+            }
         return SimpleNamespace(**{key: _value(array) for key, array in arrays.items()})
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The scripts of ``tools/``, called in this process as a shell would."""
+
 import importlib.util
 import sys
 from contextlib import contextmanager

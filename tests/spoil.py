@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """What can be wrong with a data set: each function spoils the toy data in a folder."""
+
 from pathlib import Path
 from typing import Callable
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every ablation of the paper changes exactly what its name says, and trains a step."""
+
 import copy
 import functools
 import inspect
@@ -18,38 +19,62 @@ from test_configs import shrink
 from toy import fill_banks, losses_of, total_of, toy_batch
 
 from mmseg_ctt.engine import QueueWarmupHook, TeacherEMAHook
-from mmseg_ctt.models import ClassMemoryBank, CrossContrast, CrossTeacherTraining, SemiSegmentor
-from mmseg_ctt.models.segmentors.cross_teacher import WEIGHTS
+from mmseg_ctt.methods.base import SemiSegmentor
+from mmseg_ctt.methods.ctt.contrast import CrossContrast
+from mmseg_ctt.methods.ctt.segmentor import WEIGHTS, CrossTeacherTraining
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'ctt' / 'ablations'
 PREFIX = 'ctt_cityscapes_1-8_'
-ROWS = sorted(path.stem[len(PREFIX):] for path in FOLDER.glob('*.py'))
+ROWS = sorted(path.stem[len(PREFIX) :] for path in FOLDER.glob('*.py'))
 TABLES = [  # rows of the paper's tables 4 to 9
     *(f'modules-{terms}' for terms in ('none', 'ct', 'hc', 'lc', 'hc-lc', 'ct-hc', 'ct-lc')),
     *(f'teaching-{name}' for name in ('self', 'mutual', 'ensemble', 'self-training', 'dual')),
     *(f'pairs-{n}' for n in (1, 2, 3)),
     *(f'bank-{size}' for size in (0, 64, 128, 256, 512, 1024)),
     *(f'threshold-{value}' for value in ('0', '0.75', '0.85', '0.95', '1')),
-    'directional-on', 'directional-off'
+    'directional-on',
+    'directional-off',
 ]
 ALL, CONTRAST = '../ctt_deeplabv2_cityscapes_1-8', f'{PREFIX}modules-hc-lc'
-PARENTS = dict(modules=ALL, teaching=ALL, pairs=f'{PREFIX}modules-ct', bank=CONTRAST,
-               threshold=CONTRAST, directional=CONTRAST)
-SAME = {'modules-none': '../../supervised/supervised_deeplabv2_cityscapes_1-8',
-        'pairs-1': f'{PREFIX}teaching-self', 'pairs-2': f'{PREFIX}modules-ct',
-        'bank-128': CONTRAST, 'threshold-0.75': CONTRAST, 'directional-on': CONTRAST}
+PARENTS = dict(
+    modules=ALL,
+    teaching=ALL,
+    pairs=f'{PREFIX}modules-ct',
+    bank=CONTRAST,
+    threshold=CONTRAST,
+    directional=CONTRAST,
+)
+SAME = {
+    'modules-none': '../../supervised/supervised_deeplabv2_cityscapes_1-8',
+    'pairs-1': f'{PREFIX}teaching-self',
+    'pairs-2': f'{PREFIX}modules-ct',
+    'bank-128': CONTRAST,
+    'threshold-0.75': CONTRAST,
+    'directional-on': CONTRAST,
+}
 LABELS, IMAGES = 372, 2  # labelled images in all and in a batch
 NO_EMA = dict(custom_hooks=[dict(type='QueueWarmupHook')])
 TEACHING = {
     'self': {'model.num_pairs': 1},
     'mutual': NO_EMA,
     'ensemble': {'model.share_view': False, 'model.test_cfg.predict_on': 'ensemble'},
-    'dual': {'model.confident': 0.0, 'model.share_view': False, 'model.strong_view.mix': None,
-             'model.loss_weights.ct': 2},
-    'self-training': {'model.teaching': 'self', 'model.num_pairs': 1, 'model.confident': 0.0,
-                      'model.teacher_mode': 'eval', 'model.strong_view.mix': None,
-                      'model.test_cfg.predict_on': 'student0',
-                      'load_from': 'work_dirs/self_training_teacher.pth', **NO_EMA},
+    'dual': {
+        'model.confident': 0.0,
+        'model.share_view': False,
+        'model.strong_view.mix': None,
+        'model.loss_weights.ct': 2,
+    },
+    'self-training': {
+        'model.teaching': 'self',
+        'model.num_pairs': 1,
+        'model.confident': 0.0,
+        'model.teacher_mode': 'eval',
+        'model.strong_view.mix': None,
+        'model.test_cfg.predict_on': 'student0',
+        'load_from': 'work_dirs/self_training_teacher.pth',
+        **NO_EMA,
+    },
 }
 
 
@@ -66,8 +91,11 @@ def flat(node, prefix=''):
     """Dotted keys and their values; a list is one value."""
     if not isinstance(node, dict) or not node:
         return {prefix[:-1]: node}
-    return {key: value for name, child in node.items()
-            for key, value in flat(child, f'{prefix}{name}.').items()}
+    return {
+        key: value
+        for name, child in node.items()
+        for key, value in flat(child, f'{prefix}{name}.').items()
+    }
 
 
 def off(*terms):
@@ -87,12 +115,16 @@ def announced(row):
         return off('hc', 'lc')
     if table == 'bank':
         budget = int(2 * int(value) / LABELS)  # rule of the released code, unless the batch is more
-        return {'model.bank.size': int(value),
-                **({'model.bank.budget': budget} if budget > IMAGES else {})}
+        return {
+            'model.bank.size': int(value),
+            **({'model.bank.budget': budget} if budget > IMAGES else {}),
+        }
     if table == 'threshold':
         return {'model.contrast.threshold': float(value)}
-    return {'pairs-3': {'model.num_pairs': 3},
-            'directional-off': {'model.contrast.directional': False}}[row]
+    return {
+        'pairs-3': {'model.num_pairs': 3},
+        'directional-off': {'model.contrast.directional': False},
+    }[row]
 
 
 def test_every_row_of_the_tables_is_there():
@@ -102,13 +134,16 @@ def test_every_row_of_the_tables_is_there():
 @pytest.mark.parametrize('row', ROWS)
 def test_changes_what_its_name_says(row):
     parent = SAME.get(row) or PARENTS[row.split('-')[0]]
-    got, base = (flat(parsed((FOLDER / f'{name}.py').resolve())._cfg_dict.to_dict())
-                 for name in (f'{PREFIX}{row}', parent))
+    got, base = (
+        flat(parsed((FOLDER / f'{name}.py').resolve())._cfg_dict.to_dict())
+        for name in (f'{PREFIX}{row}', parent)
+    )
     assert set(base) <= set(got)
-    assert {key: value for key, value in got.items()
-            if key not in base or base[key] != value} == announced(row)
+    assert {
+        key: value for key, value in got.items() if key not in base or base[key] != value
+    } == announced(row)
     if parent.startswith(PREFIX) and row in SAME:
-        assert f'same run as {parent[len(PREFIX):]}.' in header(row)
+        assert f'same run as {parent[len(PREFIX) :]}.' in header(row)
 
 
 def header(row):
@@ -123,23 +158,43 @@ def test_header_and_table_say_the_same(row):
     assert published, 'the published figure, or that there is none'
     assert 'mIoU of this implementation: not measured.' in text
     assert f'tools/train.py configs/ctt/ablations/{path_of(row).name}' in text
-    line = re.search(rf'^\| \[{re.escape(row)}\]\({re.escape(path_of(row).name)}\) \|.*$',
-                     (FOLDER / 'README.md').read_text(), re.MULTILINE)
+    line = re.search(
+        rf'^\| \[{re.escape(row)}\]\({re.escape(path_of(row).name)}\) \|.*$',
+        (FOLDER / 'README.md').read_text(),
+        re.MULTILINE,
+    )
     assert line and line[0].endswith('| not measured |')
     assert re.search(rf'\| {published[1] or "-"}\b', line[0])
 
 
-@pytest.mark.parametrize('kind,defaults', [
-    (CrossTeacherTraining, dict(confident=0.968, share_view=True, class_thresholds=None,
-                                ramp=0.0)),
-    (CrossContrast, dict(threshold=0.75, temperature_high=0.1, temperature_low=0.5,
-                         confidence='teacher', directional=True, peer_threshold=None,
-                         bank_threshold=0.0)),
-    (ClassMemoryBank, dict(size=128, budget=None, ranking='confidence')),
-    (SemiSegmentor, dict(num_pairs=2, teaching='cross', teacher_mode='eval', joint_forward=True)),
-    (TeacherEMAHook, dict(alpha=0.99, buffers=True)),
-    (QueueWarmupHook, dict(start_iter=None)),
-])
+@pytest.mark.parametrize(
+    'kind,defaults',
+    [
+        (
+            CrossTeacherTraining,
+            dict(confident=0.968, share_view=True, class_thresholds=None, ramp=0.0),
+        ),
+        (
+            CrossContrast,
+            dict(
+                threshold=0.75,
+                temperature_high=0.1,
+                temperature_low=0.5,
+                confidence='teacher',
+                directional=True,
+                peer_threshold=None,
+                bank_threshold=0.0,
+            ),
+        ),
+        (ClassMemoryBank, dict(size=128, budget=None, ranking='confidence')),
+        (
+            SemiSegmentor,
+            dict(num_pairs=2, teaching='cross', teacher_mode='eval', joint_forward=True),
+        ),
+        (TeacherEMAHook, dict(alpha=0.99, buffers=True)),
+        (QueueWarmupHook, dict(start_iter=None)),
+    ],
+)
 def test_defaults_of_the_choices(kind, defaults):
     """Those of the table in docs/parity.md."""
     given = inspect.signature(kind.__init__).parameters
@@ -147,8 +202,10 @@ def test_defaults_of_the_choices(kind, defaults):
     assert WEIGHTS == dict(sup=1, ct=1, hc=0.1, lc=0.1)
 
 
-@pytest.mark.parametrize('parent,decoder', [('deeplabv2_cityscapes', 10), ('deeplabv2_voc', 10),
-                                            ('deeplabv3plus_voc', 1)])
+@pytest.mark.parametrize(
+    'parent,decoder',
+    [('deeplabv2_cityscapes', 10), ('deeplabv2_voc', 10), ('deeplabv3plus_voc', 1)],
+)
 def test_schedule_of_the_paper(parent, decoder):
     cfg = copy.deepcopy(parsed(FOLDER.parent / f'ctt_{parent}_1-8.py'))
     assert cfg.train_cfg.max_iters == 80000
@@ -252,8 +309,14 @@ def test_self_training_takes_a_supervised_teacher(tmp_path):
         for parameter in supervised.parameters():
             parameter.add_(1)
     path = tmp_path / 'teacher.pth'
-    torch.save(dict(state_dict={f'teachers.0.{key}': value for key, value in
-                                supervised.state_dict().items()}), path)
+    torch.save(
+        dict(
+            state_dict={
+                f'teachers.0.{key}': value for key, value in supervised.state_dict().items()
+            }
+        ),
+        path,
+    )
     model, cfg = small_model('teaching-self-training')
     before = weights_of(model.students)
     load_checkpoint(model, str(path), map_location='cpu', strict=False)

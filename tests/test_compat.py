@@ -20,10 +20,12 @@ from mmseg_ctt import compat
 
 lite_only = pytest.mark.skipif(
     not isinstance(sys.modules.get('mmcv._ext'), compat.MissingOps),
-    reason='mmcv has compiled ops, or mmseg can do without them')
+    reason='mmcv has compiled ops, or mmseg can do without them',
+)
 stock_mmengine = pytest.mark.skipif(
     compat._installed('onedl-mmengine') or compat._release(torch.__version__) < (2, 6),
-    reason='onedl-mmengine and torch<2.6 load anything')
+    reason='onedl-mmengine and torch<2.6 load anything',
+)
 
 
 class Reduced:
@@ -43,15 +45,17 @@ def load(path: Path):
 @lite_only
 def test_calling_a_missing_op_names_it_and_full_mmcv():
     from mmcv.ops import DeformConv2d, sigmoid_focal_loss
+
     with pytest.raises(RuntimeError, match='"deform_conv_forward".*full mmcv'):
         DeformConv2d(2, 2, 3)(torch.rand(1, 2, 8, 8), torch.rand(1, 18, 6, 6))
     with pytest.raises(RuntimeError, match='"sigmoid_focal_loss_forward".*full mmcv'):
-        sigmoid_focal_loss(torch.rand(2, 3), torch.tensor([0, 1]), 2., .25)
+        sigmoid_focal_loss(torch.rand(2, 3), torch.tensor([0, 1]), 2.0, 0.25)
 
 
 @lite_only
 def test_placeholder_does_not_pass_for_compiled_ops():
     from mmengine.utils.dl_utils.misc import mmcv_full_available
+
     assert not mmcv_full_available()
     assert not hasattr(sys.modules['mmcv._ext'], '__file__')
 
@@ -62,21 +66,30 @@ def test_full_mmcv_is_left_untouched(tmp_path: Path):
     (package / '__init__.py').write_text("__version__ = '2.1.0'\n")
     (package / '_ext.py').write_text('def nms():\n    return 42\n')
     # compat.py by itself: the package would go on to import mmseg.models, which needs all of mmcv
-    code = ("import runpy; runpy.run_path(r'%s')['apply'](); import mmcv._ext; "
-            'assert mmcv._ext.nms() == 42; assert mmcv._ext.__file__' % compat.__file__)
-    subprocess.run([sys.executable, '-c', code], check=True,
-                   env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    code = (
+        "import runpy; runpy.run_path(r'%s')['apply'](); import mmcv._ext; "
+        'assert mmcv._ext.nms() == 42; assert mmcv._ext.__file__' % compat.__file__
+    )
+    subprocess.run(
+        [sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': str(tmp_path)}
+    )
 
 
 @pytest.fixture
 def checkpoint() -> dict:
     log = HistoryBuffer([1.5, 2.5], [1, 1])
     return dict(
-        meta=dict(epoch=1, score=np.float32(0.5), dataset_meta=dict(
-            classes=('road', ), palette=np.array([[1, 2, 3]], dtype=np.uint8))),
-        message_hub=dict(log_scalars=OrderedDict({'train/loss': log}),
-                         runtime_info=OrderedDict(best=np.float64(0.25), flag=np.bool_(True))),
-        state_dict=OrderedDict(w=torch.ones(2)))
+        meta=dict(
+            epoch=1,
+            score=np.float32(0.5),
+            dataset_meta=dict(classes=('road',), palette=np.array([[1, 2, 3]], dtype=np.uint8)),
+        ),
+        message_hub=dict(
+            log_scalars=OrderedDict({'train/loss': log}),
+            runtime_info=OrderedDict(best=np.float64(0.25), flag=np.bool_(True)),
+        ),
+        state_dict=OrderedDict(w=torch.ones(2)),
+    )
 
 
 @stock_mmengine
@@ -100,7 +113,7 @@ def test_checkpoint_of_mmengine_loads(tmp_path: Path, checkpoint: dict, core: st
 
 @stock_mmengine
 def test_foreign_code_is_refused_and_not_run(tmp_path: Path, checkpoint: dict):
-    checkpoint['state_dict']['w'] = Reduced(os.mkdir, (str(tmp_path / 'ran'), ))
+    checkpoint['state_dict']['w'] = Reduced(os.mkdir, (str(tmp_path / 'ran'),))
     torch.save(checkpoint, tmp_path / 'a.pth')
     with pytest.raises(UnpicklingError):
         load(tmp_path / 'a.pth')
@@ -132,27 +145,35 @@ def test_forks_need_no_placeholder(monkeypatch: pytest.MonkeyPatch):
     assert patched == ['types']
 
 
-@pytest.mark.skipif(not Path(compat.__file__).with_name('.mim').is_dir(),
-                    reason='the package is not installed, so its configs have no name')
+@pytest.mark.skipif(
+    not Path(compat.__file__).with_name('.mim').is_dir(),
+    reason='the package is not installed, so its configs have no name',
+)
 def test_configs_are_found_by_name(tmp_path: Path):
     mine = tmp_path / 'mine.py'
-    mine.write_text("_base_ = ['mmseg_ctt::ctt/ctt_deeplabv3plus_streets_1-8.py']\n"
-                    'train_cfg = dict(max_iters=7)\n')
+    mine.write_text(
+        "_base_ = ['mmseg_ctt::ctt/ctt_deeplabv3plus_streets_1-8.py']\n"
+        'train_cfg = dict(max_iters=7)\n'
+    )
     cfg = Config.fromfile(mine)
     assert cfg.model.type == 'CrossTeacherTraining' and cfg.train_cfg.max_iters == 7
     # a scope of its own would send mmengine to registries that are not there
     assert "'mmseg_ctt'" not in cfg.pretty_text.replace("imports=[\n        'mmseg_ctt',", '')
 
 
-@pytest.mark.parametrize('module, version, remedy', [
-    (torch, '1.13.1', 'torch>=2.6'),
-    (mmengine, '0.9.1', 'mmengine==0.10.7'),
-    (mmcv, '2.2.0', 'mmcv-lite==2.1.0'),
-    (mmcv, '1.7.2', 'mmcv-lite==2.1.0'),
-    (mmseg, '1.1.2', 'mmsegmentation==1.2.2'),
-])
-def test_impossible_version_says_what_to_install(monkeypatch: pytest.MonkeyPatch, module,
-                                                 version: str, remedy: str):
+@pytest.mark.parametrize(
+    'module, version, remedy',
+    [
+        (torch, '1.13.1', 'torch>=2.6'),
+        (mmengine, '0.9.1', 'mmengine==0.10.7'),
+        (mmcv, '2.2.0', 'mmcv-lite==2.1.0'),
+        (mmcv, '1.7.2', 'mmcv-lite==2.1.0'),
+        (mmseg, '1.1.2', 'mmsegmentation==1.2.2'),
+    ],
+)
+def test_impossible_version_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, module, version: str, remedy: str
+):
     monkeypatch.setattr(compat, '_installed', lambda name: False)
     monkeypatch.setattr(module, '__version__', version)
     with pytest.raises(ImportError) as error:
@@ -172,7 +193,10 @@ def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, m
 def test_missing_pkg_resources_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     find_spec = compat.importlib.util.find_spec
     monkeypatch.setattr(compat, '_installed', lambda name: False)
-    monkeypatch.setattr(compat.importlib.util, 'find_spec',
-                        lambda name: None if name == 'pkg_resources' else find_spec(name))
+    monkeypatch.setattr(
+        compat.importlib.util,
+        'find_spec',
+        lambda name: None if name == 'pkg_resources' else find_spec(name),
+    )
     with pytest.raises(ImportError, match='setuptools<81'):
         compat.apply()

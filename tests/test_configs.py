@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every config loads and says what it is; every distinct one trains on files of its own layout."""
+
 import json
 import math
 import re
@@ -16,25 +17,34 @@ from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
 
 from mmseg_ctt.datasets import LabeledUnlabeledSampler
-from mmseg_ctt.models import SemiSegmentor
+from mmseg_ctt.methods.base import SemiSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-PATHS = {str(path.relative_to(CONFIGS)): path
-         for path in sorted(CONFIGS.glob('*/*.py')) if path.parts[-2] != '_base_'}
+PATHS = {
+    str(path.relative_to(CONFIGS)): path
+    for path in sorted(CONFIGS.glob('*/*.py'))
+    if path.parts[-2] != '_base_'
+}
 THIN = re.compile(r"^_base_ = \['\./", re.MULTILINE)  # differs from its neighbour in the split
-ROOTS = {'CamVidDataset': ('CAMVID_ROOT', 'data/camvid'),
-         'PascalVOCDataset': ('VOC_ROOT', 'data/VOCdevkit/VOC2012'),
-         'CityscapesDataset': ('CITYSCAPES_ROOT', 'data/cityscapes'),
-         'StreetsDataset': ('STREETS_ROOT', 'data/streets'),
-         'FolderSegDataset': ('FOLDER_ROOT', 'data/folder')}
+ROOTS = {
+    'CamVidDataset': ('CAMVID_ROOT', 'data/camvid'),
+    'PascalVOCDataset': ('VOC_ROOT', 'data/VOCdevkit/VOC2012'),
+    'CityscapesDataset': ('CITYSCAPES_ROOT', 'data/cityscapes'),
+    'StreetsDataset': ('STREETS_ROOT', 'data/streets'),
+    'FolderSegDataset': ('FOLDER_ROOT', 'data/folder'),
+}
 CTT = [
-    *(f'deeplabv3plus_voc_{split}'
-      for split in ('1-16', '1-8', '1-4', '1-2', '92', '183', '366', '732')),
+    *(
+        f'deeplabv3plus_voc_{split}'
+        for split in ('1-16', '1-8', '1-4', '1-2', '92', '183', '366', '732')
+    ),
     *(f'deeplabv2_voc_{split}' for split in ('1-50', '1-20', '1-8', '1-4')),
     *(f'deeplabv2_cityscapes_{split}' for split in ('1-30', '1-8', '1-4', '1-2')),
-    *(f'deeplabv3plus_mobilenetv2_camvid_{split}'
-      for split in ('1-16', '1-8', '1-4', '1-2', 'seq-0006R0', 'seq-0001TP')),
-    'deeplabv3plus_streets_1-8'
+    *(
+        f'deeplabv3plus_mobilenetv2_camvid_{split}'
+        for split in ('1-16', '1-8', '1-4', '1-2', 'seq-0006R0', 'seq-0001TP')
+    ),
+    'deeplabv3plus_streets_1-8',
 ]
 ENDINGS = ('camvid_seq-0006R0', 'camvid_1-8', 'streets_1-8', 'voc_1-8')
 METHODS = sorted({path.parent.name for path in PATHS.values()})
@@ -84,8 +94,16 @@ def test_config(name, monkeypatch):
 def sources(cfg):
     """Configs of all plain data sets."""
     train = cfg.train_dataloader.dataset
-    return [one for one in (train.labeled, train.get('unlabeled'), cfg.val_dataloader.dataset,
-                            cfg.test_dataloader.dataset) if one]
+    return [
+        one
+        for one in (
+            train.labeled,
+            train.get('unlabeled'),
+            cfg.val_dataloader.dataset,
+            cfg.test_dataloader.dataset,
+        )
+        if one
+    ]
 
 
 # ---- two iterations of every distinct config
@@ -111,7 +129,7 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     else:
         image, masks = 'img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']
     in_parts = '{part}' in image
-    for part in ('train', 'val', 'test') if in_parts else ('train', ):
+    for part in ('train', 'val', 'test') if in_parts else ('train',):
         for seed, stem in enumerate(STEMS if part == 'train' else STEMS[:1]):
             place = dict(part=part, stem=stem_of(kind, part, stem))
             write_image(root / image.format(**place), seed)
@@ -151,8 +169,13 @@ def shrink(node: Any) -> None:
         elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
             node.update(size=20, budget=5)
         elif str(kind).endswith('Sampler') or 'batch_size' in node:
-            node.update({key: value for key, value in
-                         dict(num_workers=0, persistent_workers=False).items() if key in node})
+            node.update(
+                {
+                    key: value
+                    for key, value in dict(num_workers=0, persistent_workers=False).items()
+                    if key in node
+                }
+            )
         for value in list(node.values()):
             shrink(value)
 
@@ -162,7 +185,7 @@ def narrow(backbone: dict, head: dict) -> None:
         backbone['widen_factor'], widths = 0.25, (8, 80)
     else:
         backbone.update(depth=18, base_channels=8, stem_channels=8)
-        widths = 8, 8 * 2**(backbone['num_stages'] - 1)
+        widths = 8, 8 * 2 ** (backbone['num_stages'] - 1)
     head.update(in_channels=widths[1], channels=32)
     if 'c1_in_channels' in head:
         head.update(c1_in_channels=widths[0], c1_channels=8)
@@ -185,8 +208,9 @@ def small_config(path: Path, tmp_path: Path, monkeypatch) -> Config:
     cfg = Config.fromfile(path)
     split = cfg.train_dataloader.dataset.get('split')
     write_layout(kind, tmp_path / 'data', split or 'splits/unused')
-    assert not split or all((tmp_path / 'data' / split / f'{name}.txt').is_file()
-                            for name in ('labeled', 'unlabeled'))
+    assert not split or all(
+        (tmp_path / 'data' / split / f'{name}.txt').is_file() for name in ('labeled', 'unlabeled')
+    )
     for part in ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader'):
         shrink(cfg._cfg_dict[part])
     if kind == 'FolderSegDataset':
@@ -201,12 +225,20 @@ def small_config(path: Path, tmp_path: Path, monkeypatch) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize('name', [
-    name for name, path in PATHS.items()
-    if not THIN.search(path.read_text()) or 'camvid_all' in name])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name, path in PATHS.items()
+        if not THIN.search(path.read_text()) or 'camvid_all' in name
+    ],
+)
 def test_two_iterations(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(mmengine.runner.checkpoint.CheckpointLoader, 'load_checkpoint',
-                        lambda *_, **__: pytest.fail('weights were asked for'))
+    monkeypatch.setattr(
+        mmengine.runner.checkpoint.CheckpointLoader,
+        'load_checkpoint',
+        lambda *_, **__: pytest.fail('weights were asked for'),
+    )
     runner = Runner.from_cfg(small_config(PATHS[name], tmp_path, monkeypatch))
     losses = Losses()
     runner.register_hook(losses)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Bad input, each with the one line that it ends in. More in test_tools/test_train_cli.py."""
+
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from toy import toy_segmentor
 from toy_data import LABELED, SPLIT, toy_config, toy_ctt, write_lists
 
 from mmseg_ctt.engine.hooks import guard_hook, safe_checkpoint_hook  # noqa: F401
-from mmseg_ctt.models import CrossTeacherTraining
+from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 DATA = 'train_dataloader.dataset'
 LABELED_STEPS, UNLABELED_STEPS = f'{DATA}.labeled.pipeline', f'{DATA}.unlabeled.pipeline'
@@ -30,7 +31,7 @@ class Code:
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path), )
+        return os.mkdir, (str(self.path),)
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def config(tmp_path: Path, root: Path) -> Path:
 @pytest.fixture
 def call(load_tool, capsys):
     """Exit code of a script and what it says last."""
+
     def call(script: str, *arguments: object) -> tuple:
         code = load_tool(script).exit_code(*arguments)
         said = capsys.readouterr()
@@ -64,9 +66,11 @@ def refused(answer: tuple, words: list, limit: int = 900) -> None:
 
 # ---- lists, images and masks
 
+
 def in_list(name, *lines, encoding='utf-8'):
     def write(root):
         (root / SPLIT / f'{name}.txt').write_bytes('\n'.join(lines).encode(encoding))
+
     return write
 
 
@@ -95,13 +99,15 @@ def folder_instead_of(name):
     def make(root):
         (root / name).unlink()
         (root / name).mkdir()
+
     return make
 
 
 def half_of(name):
     def cut(root):
         data = (root / name).read_bytes()
-        (root / name).write_bytes(data[:len(data) // 2])
+        (root / name).write_bytes(data[: len(data) // 2])
+
     return cut
 
 
@@ -117,8 +123,10 @@ FILES = {  # what is done to the data, words of the line
     'names with their suffix': (in_list('labeled', 'l0.jpg', 'l1.jpg'), ['labeled', 'l0.jpg']),
     'a list of another data set': (in_list('unlabeled', 'aachen_000000'), ['aachen_000000']),
     'a list in UTF-16': (in_list('labeled', *LABELED, encoding='utf-16'), ['labeled.txt']),
-    'a binary file as list': (lambda root: (root / SPLIT / 'labeled.txt').write_bytes(
-        bytes(range(256))), ['labeled.txt']),
+    'a binary file as list': (
+        lambda root: (root / SPLIT / 'labeled.txt').write_bytes(bytes(range(256))),
+        ['labeled.txt'],
+    ),
     'a folder as list': (list_is_a_folder, ['labeled.txt']),
     'one list twice': (same_list_twice, ['3 images are both labelled and unlabelled']),
     'two images of one stem': (two_of_one_stem, ['l0.jpg', 'l0.png']),
@@ -127,23 +135,32 @@ FILES = {  # what is done to the data, words of the line
     'a text as image': (image('l0', b'<html>404 not found</html>'), ['img/l0.jpg']),
     'a folder as image': (folder_instead_of('img/l1.jpg'), ['l1']),
     'a folder as mask': (folder_instead_of('ann/l1.png'), ['ann/l1.png']),
-    'an empty mask': (lambda root: (root / 'ann' / 'l1.png').write_bytes(b''),
-                      ['ann/l1.png', 'cannot be read']),
+    'an empty mask': (
+        lambda root: (root / 'ann' / 'l1.png').write_bytes(b''),
+        ['ann/l1.png', 'cannot be read'],
+    ),
     'half a mask': (half_of('ann/l2.png'), ['ann/l2.png', 'cannot be read']),
-    'a colour mask': (mask('l0', np.zeros((32, 48, 3), np.uint8)),
-                      ['ann/l0.png', 'single-channel']),
+    'a colour mask': (
+        mask('l0', np.zeros((32, 48, 3), np.uint8)),
+        ['ann/l0.png', 'single-channel'],
+    ),
     'a mask of floats': (floats_in_mask, ['ann/l1.png', 'float32']),
-    'a mask of grey values': (mask('l0', np.arange(1536, dtype=np.uint8).reshape(32, 48) // 8 * 8),
-                              ['ann/l0.png', '0..3', 'and ']),
-    'a mask turned by 90 degrees': (mask('l1', np.zeros((48, 32), np.uint8)),
-                                    ['ann/l1.png', '48 high and 32 wide']),
+    'a mask of grey values': (
+        mask('l0', np.arange(1536, dtype=np.uint8).reshape(32, 48) // 8 * 8),
+        ['ann/l0.png', '0..3', 'and '],
+    ),
+    'a mask turned by 90 degrees': (
+        mask('l1', np.zeros((48, 32), np.uint8)),
+        ['ann/l1.png', '48 high and 32 wide'],
+    ),
 }
 
 
 @pytest.fixture
 def no_iteration(monkeypatch):
-    monkeypatch.setattr(CrossTeacherTraining, 'loss',
-                        lambda *_: pytest.fail('an iteration has begun'))
+    monkeypatch.setattr(
+        CrossTeacherTraining, 'loss', lambda *_: pytest.fail('an iteration has begun')
+    )
 
 
 @pytest.mark.parametrize('name', FILES)
@@ -176,30 +193,48 @@ SETTINGS = {  # options of train.py, words of the line
     'unknown ranking': (['model.bank.ranking=best'], ['bank.ranking', 'best']),
     'ratio of three': (['train_dataloader.sampler.ratio=(1,1,1)'], ['sampler.ratio', '(1, 1, 1)']),
     'ratio of nothing': (['train_dataloader.sampler.ratio=(0,0)'], ['sampler.ratio', '(0, 0)']),
-    'no labelled image drawn': (['train_dataloader.sampler.ratio=(0,1)'],
-                                ['no labeled image', 'sampler.ratio']),
-    'no unlabelled image drawn': (['train_dataloader.sampler.ratio=(1,0)'],
-                                  ['no unlabeled image', 'sampler.ratio']),
-    'another sampler': (['train_dataloader.sampler.type=InfiniteSampler'],
-                        ['InfiniteSampler', 'ratio']),
+    'no labelled image drawn': (
+        ['train_dataloader.sampler.ratio=(0,1)'],
+        ['no labeled image', 'sampler.ratio'],
+    ),
+    'no unlabelled image drawn': (
+        ['train_dataloader.sampler.ratio=(1,0)'],
+        ['no unlabeled image', 'sampler.ratio'],
+    ),
+    'another sampler': (
+        ['train_dataloader.sampler.type=InfiniteSampler'],
+        ['InfiniteSampler', 'ratio'],
+    ),
     'batch of nothing': (['train_dataloader.batch_size=0'], ['batch_size']),
     'negative workers': (['train_dataloader.num_workers=-1'], ['num_workers']),
-    'labels of unlabelled images': ([f'{UNLABELED_STEPS}.0.type=LoadAnnotations'],
-                                    ['unlabeled.pipeline', 'LoadAnnotations']),
-    'crops of two sizes': ([f'{UNLABELED_STEPS}.2.crop_size=(16,16)'],
-                           ['(16, 16)', '(32, 32)', 'data_preprocessor.size']),
+    'labels of unlabelled images': (
+        [f'{UNLABELED_STEPS}.0.type=LoadAnnotations'],
+        ['unlabeled.pipeline', 'LoadAnnotations'],
+    ),
+    'crops of two sizes': (
+        [f'{UNLABELED_STEPS}.2.crop_size=(16,16)'],
+        ['(16, 16)', '(32, 32)', 'data_preprocessor.size'],
+    ),
     'no class names': ([f'{DATA}.labeled.metainfo=None'], ['class names', 'meta.json']),
-    'classes of the data': (['model.segmentor.decode_head.num_classes=7'],
-                            ['num_classes=7', '4 classes']),
+    'classes of the data': (
+        ['model.segmentor.decode_head.num_classes=7'],
+        ['num_classes=7', '4 classes'],
+    ),
     'no iteration': (['train_cfg.max_iters=0'], ['max_iters']),
     'EMA out of range': (['custom_hooks.0.alpha=99'], ['TeacherEMAHook.alpha', '99']),
-    'statistics that nothing updates': (['custom_hooks.0.buffers=False'],
-                                        ['TeacherEMAHook.buffers', 'teacher_mode']),
+    'statistics that nothing updates': (
+        ['custom_hooks.0.buffers=False'],
+        ['TeacherEMAHook.buffers', 'teacher_mode'],
+    ),
     'warm-up never looked at': (['custom_hooks.1.interval=0'], ['QueueWarmupHook.interval']),
-    'teachers in the optimiser': ([f'{OPTIM}.constructor=DefaultOptimWrapperConstructor'],
-                                  ['StudentOptimWrapperConstructor']),
-    'no list of the validation': (['val_dataloader.dataset.ann_file=splits/no.txt'],
-                                  ['splits/no.txt']),
+    'teachers in the optimiser': (
+        [f'{OPTIM}.constructor=DefaultOptimWrapperConstructor'],
+        ['StudentOptimWrapperConstructor'],
+    ),
+    'no list of the validation': (
+        ['val_dataloader.dataset.ann_file=splits/no.txt'],
+        ['splits/no.txt'],
+    ),
 }
 
 
@@ -233,6 +268,7 @@ def test_amp_and_launchers_where_they_cannot_work(config, call, monkeypatch):
 
 # ---- checkpoints
 
+
 def weights_of(cfg: dict) -> dict:
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(cfg).state_dict()
@@ -249,8 +285,9 @@ def another_model(path):
 
 
 def other_classes(path):
-    torch.save(dict(state_dict=weights_of({**toy_ctt(), 'segmentor': toy_segmentor(
-        num_classes=7)})), path)
+    torch.save(
+        dict(state_dict=weights_of({**toy_ctt(), 'segmentor': toy_segmentor(num_classes=7)})), path
+    )
 
 
 def code(path):
@@ -274,8 +311,13 @@ def no_trace(path):
 
 @pytest.mark.parametrize('name', [*CHECKPOINTS, 'other classes'])
 def test_checkpoints_of_test(name, config, call, tmp_path):
-    make, words = {**CHECKPOINTS, 'other classes': (
-        other_classes, ['of another model', '(7, 8, 1, 1) there and (4, 8, 1, 1) here'])}[name]
+    make, words = {
+        **CHECKPOINTS,
+        'other classes': (
+            other_classes,
+            ['of another model', '(7, 8, 1, 1) there and (4, 8, 1, 1) here'],
+        ),
+    }[name]
     make(tmp_path / 'a.pth')
     refused(call('test', config, tmp_path / 'a.pth'), words)
     no_trace(tmp_path / 'a.pth')
@@ -299,8 +341,11 @@ def test_checkpoints_of_train(name, way, config, call, tmp_path, no_iteration):
 def test_checkpoints_of_export(name, config, call, tmp_path):
     make, words = CHECKPOINTS[name]
     make(tmp_path / 'a.pth')
-    words = {'truncated': ['a.pth', 'damaged'], 'text': ['a.pth'],
-             'foreign code': ['a.pth', 'holds code']}.get(name, words)
+    words = {
+        'truncated': ['a.pth', 'damaged'],
+        'text': ['a.pth'],
+        'foreign code': ['a.pth', 'holds code'],
+    }.get(name, words)
     export = 'model_converters/export_segmentor'
     refused(call(export, config, tmp_path / 'a.pth', tmp_path / 'out'), words)
     no_trace(tmp_path / 'a.pth')
@@ -314,8 +359,10 @@ def saved(config, tmp_path) -> Path:
 
 
 RESUMED = {  # options that make another model of it, words of the line
-    'another bank': (['model.bank.size=3'],
-                     ['features is (2, 4, 2, 8) there and (2, 4, 3, 8) here']),
+    'another bank': (
+        ['model.bank.size=3'],
+        ['features is (2, 4, 2, 8) there and (2, 4, 3, 8) here'],
+    ),
     'another number of pairs': (['model.num_pairs=3'], ['students.2', 'absent there']),
     'another head': (['model.segmentor.decode_head.channels=6'], ['of another model']),
 }
@@ -334,8 +381,14 @@ def test_a_fitting_checkpoint_is_taken(saved, config, call, tmp_path, monkeypatc
     assert call('train', config, '--resume', saved, *longer)[0] == 0
     bank = ['--cfg-options', 'model.bank.size=3', 'experiment_name=bank']
     assert call('test', config, saved, *bank)[0] == 0  # banks play no part in a prediction
-    start = ['--work-dir', tmp_path / 'start', '--cfg-options', f'load_from={saved}',
-             'experiment_name=start', 'model.bank.size=3']
+    start = [
+        '--work-dir',
+        tmp_path / 'start',
+        '--cfg-options',
+        f'load_from={saved}',
+        'experiment_name=start',
+        'model.bank.size=3',
+    ]
     assert call('train', config, *start)[0] == 0
 
 

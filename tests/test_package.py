@@ -10,8 +10,19 @@ import pytest
 import mmseg_ctt
 
 REPO = Path(__file__).resolve().parents[1]
-SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'mmseg_ctt', 'model-index.yml',
-           'pyproject.toml', 'requirements', 'requirements.txt', 'setup.py', 'tools')
+SOURCES = (
+    'LICENSE',
+    'MANIFEST.in',
+    'README.md',
+    'configs',
+    'mmseg_ctt',
+    'model-index.yml',
+    'pyproject.toml',
+    'requirements',
+    'requirements.txt',
+    'setup.py',
+    'tools',
+)
 CONFIG = 'configs/ctt/ctt_deeplabv3plus_mobilenetv2_camvid_1-8.py'
 
 
@@ -29,8 +40,21 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(sources: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
-                    '--no-build-isolation', *arguments, str(sources)], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--no-index',
+            '--no-build-isolation',
+            *arguments,
+            str(sources),
+        ],
+        check=True,
+    )
 
 
 def test_installed_package_holds_configs_and_tools(sources: Path, tmp_path: Path):
@@ -38,19 +62,28 @@ def test_installed_package_holds_configs_and_tools(sources: Path, tmp_path: Path
     mim = tmp_path / 'mmseg_ctt' / '.mim'
     for name in (CONFIG, 'tools/train.py', 'tools/dist_train.sh', 'model-index.yml'):
         assert (mim / name).is_file() and not (mim / name).is_symlink()
-    assert (tmp_path / 'mmseg_ctt' / 'models' / '__init__.py').is_file()
+    assert (tmp_path / 'mmseg_ctt' / 'methods' / '__init__.py').is_file()
     assert (tmp_path / f'mmseg_ctt-{mmseg_ctt.__version__}.dist-info').is_dir()
     assert not (sources / 'mmseg_ctt' / '.mim').exists()
 
 
 def test_source_archive_can_be_installed(sources: Path, tmp_path: Path):
-    subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(tmp_path)],
-                   cwd=sources, check=True)
-    archive, = tmp_path.glob('*.tar.gz')
+    subprocess.run(
+        [sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(tmp_path)],
+        cwd=sources,
+        check=True,
+    )
+    (archive,) = tmp_path.glob('*.tar.gz')
     with tarfile.open(archive) as file:
         names = {name.partition('/')[2] for name in file.getnames()}
-    assert {CONFIG, 'tools/train.py', 'tools/setup_env.sh', 'requirements/constraints.txt',
-            'LICENSE', 'model-index.yml'} <= names
+    assert {
+        CONFIG,
+        'tools/train.py',
+        'tools/setup_env.sh',
+        'requirements/constraints.txt',
+        'LICENSE',
+        'model-index.yml',
+    } <= names
     install(archive, '--target', str(tmp_path / 'target'))
     assert (tmp_path / 'target' / 'mmseg_ctt' / '.mim' / CONFIG).is_file()
 

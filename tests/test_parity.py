@@ -15,22 +15,34 @@ from reference import mixing as slow_mixing
 from reference.bank import ListBank
 
 from mmseg_ctt import functional
-from mmseg_ctt.models import ClassMemoryBank, CrossContrast, cross_contrast
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.methods.ctt import contrast as cross_contrast
+from mmseg_ctt.methods.ctt.contrast import CrossContrast
+from mmseg_ctt.nn.member import PixelOutput
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
-RELEASED = ReleasedCode('ctt', {
-    'contr_self_loss': ('base_t01', 'base_t05', 'relu_unnormalised_t01'),
-    'contr_net_loss': ('base_t05', 'base_t01', 'peer_threshold', 'no_direction'),
-    'hc_lc_block': ('directional', 'no_direction'),
-    'add_to_memory_bank': (
-        'logits_budget_B', 'logits_budget_3', 'few_candidates_budget_6', 'probabilities'),
-    'CrossEntropy2d': ('voc', 'city_ignore250'),
-    'CrossEntropyLoss2dPixelWiseWeighted': (
-        'random_weight', 'threshold_uniform', 'ignore250_const'),
-    'update_ema_variables': ('from_zero', 'around_warmup_end'),
-    'classmix': ('base', 'batch3'),
-    'lr_poly': ('cityscapes', 'short'),
-})
+RELEASED = ReleasedCode(
+    'ctt',
+    {
+        'contr_self_loss': ('base_t01', 'base_t05', 'relu_unnormalised_t01'),
+        'contr_net_loss': ('base_t05', 'base_t01', 'peer_threshold', 'no_direction'),
+        'hc_lc_block': ('directional', 'no_direction'),
+        'add_to_memory_bank': (
+            'logits_budget_B',
+            'logits_budget_3',
+            'few_candidates_budget_6',
+            'probabilities',
+        ),
+        'CrossEntropy2d': ('voc', 'city_ignore250'),
+        'CrossEntropyLoss2dPixelWiseWeighted': (
+            'random_weight',
+            'threshold_uniform',
+            'ignore250_const',
+        ),
+        'update_ema_variables': ('from_zero', 'around_warmup_end'),
+        'classmix': ('base', 'batch3'),
+        'lr_poly': ('cityscapes', 'short'),
+    },
+)
 
 
 def rows(feature):
@@ -46,7 +58,8 @@ def test_contr_self_loss(shared_dir, case, record_property):
     data = RELEASED.load(shared_dir, 'contr_self_loss', case)
     feature = data.pred_rep.requires_grad_()
     loss = functional.high_level_contrast(
-        rows(feature), data.labels.flatten(), data.memory_bank, data.temp, data.mask.flatten())
+        rows(feature), data.labels.flatten(), data.memory_bank, data.temp, data.mask.flatten()
+    )
     loss.backward()
     assert loss.dtype == torch.float32
     record_property('loss', close_to_largest(loss, data.loss, 1e-5))
@@ -63,8 +76,13 @@ def test_contr_net_loss(shared_dir, case, record_property):
     assert torch.equal(mask, data.mask) and torch.equal(direction, data.which_memory)
     feature = data.pred_rep_l.requires_grad_()
     loss = functional.low_level_contrast(
-        rows(feature), rows(data.pred_rep_r), data.labels.flatten(), data.memory_bank, data.temp,
-        (mask & direction).flatten())
+        rows(feature),
+        rows(data.pred_rep_r),
+        data.labels.flatten(),
+        data.memory_bank,
+        data.temp,
+        (mask & direction).flatten(),
+    )
     loss.backward()
     record_property('loss', close_to_largest(loss, data.loss, 1e-5))
     record_property('gradient', close_to_largest(feature.grad, data.grad_pred_rep_l, 1e-5))
@@ -78,8 +96,9 @@ def seen_masks(monkeypatch):
     def spy(name, position):
         inner = getattr(cross_contrast, name)
         key = name.split('_')[0]
-        monkeypatch.setattr(cross_contrast, name, lambda *args: (
-            masks[key].append(args[position]), inner(*args))[1])
+        monkeypatch.setattr(
+            cross_contrast, name, lambda *args: (masks[key].append(args[position]), inner(*args))[1]
+        )
 
     spy('high_level_contrast', 4)
     spy('low_level_contrast', 5)
@@ -90,17 +109,26 @@ def seen_masks(monkeypatch):
 def test_hc_lc_block(shared_dir, case, record_property, seen_masks):
     data = RELEASED.load(shared_dir, 'hc_lc_block', case)
     contrast = CrossContrast(
-        2, data.num_classes, data.feat_l.shape[1], dict(size=data.memory_bank_l.shape[1]),
-        threshold=data.gamma, temperature_high=data.temp_hc, temperature_low=data.temp_lc,
-        directional=data.directional, peer_threshold=data.gamma if data.directional else None)
+        2,
+        data.num_classes,
+        data.feat_l.shape[1],
+        dict(size=data.memory_bank_l.shape[1]),
+        threshold=data.gamma,
+        temperature_high=data.temp_hc,
+        temperature_low=data.temp_lc,
+        directional=data.directional,
+        peer_threshold=data.gamma if data.directional else None,
+    )
     contrast.bank.features.copy_(torch.stack([data.memory_bank_l, data.memory_bank_r]))
     contrast.bank.count.fill_(contrast.bank.size)
-    leaves = {key: value.requires_grad_() for key, value in vars(data).items()
-              if key.startswith('feat_')}
+    leaves = {
+        key: value.requires_grad_() for key, value in vars(data).items() if key.startswith('feat_')
+    }
     labeled = [PixelOutput(None, leaves[f'feat_{k}'], []) for k in 'lr']
     strong = [PixelOutput(getattr(data, f'out_u_{k}'), leaves[f'feat_u_{k}'], []) for k in 'lr']
-    targets = [torch.stack([getattr(data, f'{name}_{k}') for k in 'lr'])
-               for name in ('max', 'prob')]
+    targets = [
+        torch.stack([getattr(data, f'{name}_{k}') for k in 'lr']) for name in ('max', 'prob')
+    ]
     terms = contrast(labeled, strong, data.labels_feat, targets)
 
     images = data.labels_feat.shape[0]
@@ -113,27 +141,38 @@ def test_hc_lc_block(shared_dir, case, record_property, seen_masks):
             uncertain &= (data.which_memory == i) & (sure[1] >= data.gamma)
         assert torch.equal(seen_masks['low'][0][i], uncertain.flatten())
         for term, key in (('high', 'hc'), ('low', 'lc')):
-            names = [f'feat_{k}', f'feat_u_{k}'][term == 'low':]
-            gradients = torch.autograd.grad(terms[term][i], [leaves[name] for name in names],
-                                            retain_graph=True)
-            record_property(f'loss_{key}_{k}', close_to_largest(
-                terms[term][i], getattr(data, f'loss_{key}_{k}'), 1e-5))
+            names = [f'feat_{k}', f'feat_u_{k}'][term == 'low' :]
+            gradients = torch.autograd.grad(
+                terms[term][i], [leaves[name] for name in names], retain_graph=True
+            )
+            record_property(
+                f'loss_{key}_{k}',
+                close_to_largest(terms[term][i], getattr(data, f'loss_{key}_{k}'), 1e-5),
+            )
             for name, gradient in zip(names, gradients):
-                record_property(f'grad_{key}_{k}_{name}', close_to_largest(
-                    gradient, getattr(data, f'grad_{key}_{k}_{name}'), 1e-5))
+                record_property(
+                    f'grad_{key}_{k}_{name}',
+                    close_to_largest(gradient, getattr(data, f'grad_{key}_{k}_{name}'), 1e-5),
+                )
 
 
 def test_formula_by_loops_equals_the_released_code(shared_dir, record_property):
     """The yardstick of the other tests is itself right."""
     data = RELEASED.load(shared_dir, 'contr_self_loss', 'base_t01')
     kept = data.mask.flatten()
-    loss = slow_contrast.high_level(rows(data.pred_rep)[kept], data.labels.flatten()[kept],
-                                    data.memory_bank, data.temp)
+    loss = slow_contrast.high_level(
+        rows(data.pred_rep)[kept], data.labels.flatten()[kept], data.memory_bank, data.temp
+    )
     record_property('high', close_to_largest(loss, data.loss, 1e-6))
     data = RELEASED.load(shared_dir, 'contr_net_loss', 'no_direction')
-    loss = slow_contrast.low_level(rows(data.pred_rep_l), rows(data.pred_rep_r),
-                                   data.labels.flatten(), data.memory_bank, data.temp,
-                                   (data.mask & data.which_memory).flatten())
+    loss = slow_contrast.low_level(
+        rows(data.pred_rep_l),
+        rows(data.pred_rep_r),
+        data.labels.flatten(),
+        data.memory_bank,
+        data.temp,
+        (data.mask & data.which_memory).flatten(),
+    )
     record_property('low', close_to_largest(loss, data.loss, 1e-6))
 
 
@@ -151,8 +190,12 @@ def test_add_to_memory_bank(shared_dir, case, record_property):
     for t in range(data.out.shape[0]):
         confidence, guess = data.out[t].max(dim=1)
         valid = (guess == data.labels[t]) & (confidence >= data.threshold)
-        pixels = (rows(data.feat[t]), data.labels[t].flatten(), confidence.flatten(),
-                  valid.flatten())
+        pixels = (
+            rows(data.feat[t]),
+            data.labels[t].flatten(),
+            confidence.flatten(),
+            valid.flatten(),
+        )
         overflows += int((bank.count == size).sum())
         bank.push(*pixels, num_images=data.batch_size)
         slow.push(*pixels, data.budget)
@@ -184,8 +227,9 @@ def test_cross_entropy_2d(shared_dir, case, record_property):
 @RELEASED.cases('CrossEntropyLoss2dPixelWiseWeighted')
 def test_pixel_wise_weighted(shared_dir, case, record_property):
     data = RELEASED.load(shared_dir, 'CrossEntropyLoss2dPixelWiseWeighted', case)
-    slow = slow_cross_entropy.weighted_over_all(data.output, data.target, data.pixelWiseWeight,
-                                                data.ignore_index)
+    slow = slow_cross_entropy.weighted_over_all(
+        data.output, data.target, data.pixelWiseWeight, data.ignore_index
+    )
     assert slow == pytest.approx(data.loss, rel=1e-7)
     if case == 'random_weight':
         return  # a weight of its own for each pixel is no part of CTT
@@ -195,13 +239,16 @@ def test_pixel_wise_weighted(shared_dir, case, record_property):
     if case == 'threshold_uniform':
         confidence, label = data.teacher_prob.max(dim=1)
         assert torch.equal(label, data.target)
-        assert slow_cross_entropy.confident_share(
-            confidence, data.conf_threshold) == pytest.approx(constant.item(), rel=1e-6)
+        assert slow_cross_entropy.confident_share(confidence, data.conf_threshold) == pytest.approx(
+            constant.item(), rel=1e-6
+        )
         loss = functional.confident_fraction_cross_entropy(
-            logits, label, confidence, data.conf_threshold, data.ignore_index)
+            logits, label, confidence, data.conf_threshold, data.ignore_index
+        )
     else:
         loss = functional.confident_fraction_cross_entropy(
-            logits, data.target, None, ignore_index=data.ignore_index, fraction=constant)
+            logits, data.target, None, ignore_index=data.ignore_index, fraction=constant
+        )
     loss.backward()
     record_property('loss', close_to_largest(loss, data.loss, 1e-5))
     record_property('gradient', close_to_largest(logits.grad, data.grad_output, 1e-5))
@@ -238,9 +285,13 @@ def test_classmix(shared_dir, case, record_property):
     mask = functional.class_mix_mask(label, ignore_index=data.ignore_label, keys=keys)
     assert torch.equal(mask, data.mask.bool())
     assert torch.equal(slow_mixing.class_mask(label, chosen), mask)
-    for given, mixed in ((data.data, data.mixed_data), (data.teacher_prob, data.mixed_prob),
-                         (data.target, data.mixed_target), (confidence, data.mixed_conf),
-                         (label, data.mixed_pseudo_label)):
+    for given, mixed in (
+        (data.data, data.mixed_data),
+        (data.teacher_prob, data.mixed_prob),
+        (data.target, data.mixed_target),
+        (confidence, data.mixed_conf),
+        (label, data.mixed_pseudo_label),
+    ):
         assert torch.equal(functional.mix(given, mask), mixed)
     record_property('mismatches', 0)
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A segmentor small enough to train in a test, and batches for it."""
+
 from typing import List, Sequence
 
 import torch
@@ -33,31 +34,54 @@ def toy_segmentor(dropout: float = 0.0, num_classes: int = NUM_CLASSES, **change
     cfg = dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
-            type='SegDataPreProcessor', mean=[120., 110., 100.], std=[60., 50., 40.],
-            bgr_to_rgb=True, pad_val=0, seg_pad_val=255),
+            type='SegDataPreProcessor',
+            mean=[120.0, 110.0, 100.0],
+            std=[60.0, 50.0, 40.0],
+            bgr_to_rgb=True,
+            pad_val=0,
+            seg_pad_val=255,
+        ),
         backbone=dict(type='ToyBackbone'),
         decode_head=dict(
-            type='FCNHead', in_channels=8, in_index=1, channels=8, num_convs=1, kernel_size=1,
-            concat_input=False, dropout_ratio=dropout, num_classes=num_classes,
-            norm_cfg=dict(type='BN'), align_corners=False,
-            loss_decode=dict(type='PixelCrossEntropyLoss')),
+            type='FCNHead',
+            in_channels=8,
+            in_index=1,
+            channels=8,
+            num_convs=1,
+            kernel_size=1,
+            concat_input=False,
+            dropout_ratio=dropout,
+            num_classes=num_classes,
+            norm_cfg=dict(type='BN'),
+            align_corners=False,
+            loss_decode=dict(type='PixelCrossEntropyLoss'),
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole'))
+        test_cfg=dict(mode='whole'),
+    )
     cfg.update(changes)
     return cfg
 
 
 def sample(source: str, number: int, label: Tensor = None, side: int = SIDE) -> SegDataSample:
     """A data sample as the pipelines make it."""
-    made = SegDataSample(metainfo=dict(
-        source=source, draw=(7, number), img_shape=(side, side), ori_shape=(side, side)))
+    made = SegDataSample(
+        metainfo=dict(
+            source=source, draw=(7, number), img_shape=(side, side), ori_shape=(side, side)
+        )
+    )
     if label is not None:
         made.gt_sem_seg = PixelData(data=label)
     return made
 
 
-def toy_batch(labeled: int = 2, unlabeled: int = 2, seed: int = 0, side: int = SIDE,
-              order: Sequence[int] = None) -> dict:
+def toy_batch(
+    labeled: int = 2,
+    unlabeled: int = 2,
+    seed: int = 0,
+    side: int = SIDE,
+    order: Sequence[int] = None,
+) -> dict:
     """A raw mixed batch: uint8 images, labels only where labelled."""
     g = torch.Generator().manual_seed(seed)
     inputs: List[Tensor] = []
@@ -67,14 +91,16 @@ def toy_batch(labeled: int = 2, unlabeled: int = 2, seed: int = 0, side: int = S
         label = torch.randint(0, NUM_CLASSES, (1, side // 8, side // 8), generator=g)
         label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)
         is_labeled = i < labeled
-        samples.append(sample('labeled' if is_labeled else 'unlabeled', i,
-                              label if is_labeled else None, side))
+        samples.append(
+            sample('labeled' if is_labeled else 'unlabeled', i, label if is_labeled else None, side)
+        )
     order = range(len(inputs)) if order is None else order
     return dict(inputs=[inputs[i] for i in order], data_samples=[samples[i] for i in order])
 
 
-def toy_model(kind: str = 'CrossTeacherTraining', seed: int = 0, dropout: float = 0.0,
-              **settings) -> nn.Module:
+def toy_model(
+    kind: str = 'CrossTeacherTraining', seed: int = 0, dropout: float = 0.0, **settings
+) -> nn.Module:
     """A semi-supervised model around the toy segmentor, initialised and in training mode."""
     torch.manual_seed(seed)
     settings.setdefault('segmentor', toy_segmentor(dropout))

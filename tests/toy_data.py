@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A data set of a few tiny files on disk, and a run on it that takes seconds."""
+
 import gc
 import uuid
 from pathlib import Path
@@ -41,8 +42,9 @@ def write_image(path: Path, seed: int, size: Sequence[int] = (HEIGHT, WIDTH)) ->
     Image.fromarray(blocks.astype(np.uint8).repeat(8, 0).repeat(8, 1)).save(path, quality=95)
 
 
-def write_mask(path: Path, seed: int, num_classes: int = NUM_CLASSES,
-               size: Sequence[int] = (HEIGHT, WIDTH)) -> None:
+def write_mask(
+    path: Path, seed: int, num_classes: int = NUM_CLASSES, size: Sequence[int] = (HEIGHT, WIDTH)
+) -> None:
     """A PNG of class ids in blocks of 8 pixels, with a corner of 255."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = np.random.RandomState(seed).randint(0, num_classes, (size[0] // 8, size[1] // 8))
@@ -51,8 +53,9 @@ def write_mask(path: Path, seed: int, num_classes: int = NUM_CLASSES,
     Image.fromarray(ids).save(path)
 
 
-def write_lists(folder: Path, labeled: Sequence[str] = LABELED,
-                unlabeled: Sequence[str] = UNLABELED) -> None:
+def write_lists(
+    folder: Path, labeled: Sequence[str] = LABELED, unlabeled: Sequence[str] = UNLABELED
+) -> None:
     """The two lists of a split."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, stems in (('labeled', labeled), ('unlabeled', unlabeled)):
@@ -73,15 +76,15 @@ def toy_pipeline(labels: bool, random: bool = True) -> list:
     """The steps of the package's own configs, with a crop of ``CROP``."""
     steps = [dict(type='LoadImageFromFile')]
     if labels:
-        steps += [dict(type='LoadAnnotations'),
-                  dict(type='CheckSegMap', num_classes=NUM_CLASSES)]
+        steps += [dict(type='LoadAnnotations'), dict(type='CheckSegMap', num_classes=NUM_CLASSES)]
     if random:
         steps += [
-            dict(type='RandomResize', scale=(WIDTH, HEIGHT), ratio_range=(1.0, 1.5),
-                 keep_ratio=True),
+            dict(
+                type='RandomResize', scale=(WIDTH, HEIGHT), ratio_range=(1.0, 1.5), keep_ratio=True
+            ),
             dict(type='RandomCrop', crop_size=CROP),
             dict(type='RandomFlip', prob=0.5),
-            dict(type='PhotoMetricDistortion')
+            dict(type='PhotoMetricDistortion'),
         ]
     return [*steps, dict(type='PackSegInputs')]
 
@@ -90,15 +93,24 @@ def toy_set(root: Path, labels: bool, random: bool = True, **changes: Any) -> di
     """Config of one data set."""
     prefix = dict(img_path='img', seg_map_path='ann') if labels else dict(img_path='img')
     return dict(
-        type='FolderSegDataset', data_root=str(root), data_prefix=prefix,
+        type='FolderSegDataset',
+        data_root=str(root),
+        data_prefix=prefix,
         metainfo=dict(classes=CLASSES, palette=PALETTE),
-        pipeline=toy_pipeline(labels, random), **changes)
+        pipeline=toy_pipeline(labels, random),
+        **changes,
+    )
 
 
 def toy_semi(root: Path, **changes: Any) -> dict:
     """Config of the labelled and the unlabelled set."""
-    return dict(type='LabeledUnlabeledDataset', labeled=toy_set(root, True),
-                unlabeled=toy_set(root, False), split=SPLIT, **changes)
+    return dict(
+        type='LabeledUnlabeledDataset',
+        labeled=toy_set(root, True),
+        unlabeled=toy_set(root, False),
+        split=SPLIT,
+        **changes,
+    )
 
 
 def toy_ctt(**changes: Any) -> dict:
@@ -106,15 +118,24 @@ def toy_ctt(**changes: Any) -> dict:
 
     The thresholds are so low that every loss term is at work from the first iterations.
     """
-    return dict(type='CrossTeacherTraining', segmentor=toy_segmentor(dropout=0.1),
-                confident=0.2, bank=dict(size=2), contrast=dict(threshold=0.3), **changes)
+    return dict(
+        type='CrossTeacherTraining',
+        segmentor=toy_segmentor(dropout=0.1),
+        confident=0.2,
+        bank=dict(size=2),
+        contrast=dict(threshold=0.3),
+        **changes,
+    )
 
 
 def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
     """A complete config: train, validate and test CTT on :func:`write_toy_data`."""
     tested: Dict[str, Any] = dict(
-        batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=toy_set(root, True, random=False, ann_file=f'{SPLIT}/labeled.txt'))
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=toy_set(root, True, random=False, ann_file=f'{SPLIT}/labeled.txt'),
+    )
     cfg = dict(
         custom_imports=dict(imports=['mmseg_ctt', 'toy']),
         default_scope='mmseg',
@@ -122,33 +143,47 @@ def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
         work_dir=str(work_dir),
         model=toy_ctt(),
         train_dataloader=dict(
-            batch_size=4, num_workers=0, dataset=toy_semi(root),
-            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1))),
+            batch_size=4,
+            num_workers=0,
+            dataset=toy_semi(root),
+            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
+        ),
         val_dataloader=tested,
         test_dataloader=tested,
         val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
         test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
         optim_wrapper=dict(
-            type='OptimWrapper', constructor='StudentOptimWrapperConstructor',
-            optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
+            type='OptimWrapper',
+            constructor='StudentOptimWrapperConstructor',
+            optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
+        ),
         param_scheduler=[dict(type='PolyLR', power=0.9, eta_min=0, by_epoch=False)],
         train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=100),
         val_cfg=dict(type='MemberValLoop'),
         test_cfg=dict(type='MemberTestLoop'),
-        custom_hooks=[dict(type='TeacherEMAHook'),
-                      dict(type='QueueWarmupHook', start_iter=1, interval=1)],
+        custom_hooks=[
+            dict(type='TeacherEMAHook'),
+            dict(type='QueueWarmupHook', start_iter=1, interval=1),
+        ],
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100)),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
+        ),
         log_processor=dict(by_epoch=False),
         visualizer=dict(type='SegLocalVisualizer', vis_backends=[]),
         tta_model=dict(type='SegTTAModel'),
         tta_pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='TestTimeAug', transforms=[
-                [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0., 1.)],
-                [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])
+            dict(
+                type='TestTimeAug',
+                transforms=[
+                    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
+                    [dict(type='LoadAnnotations')],
+                    [dict(type='PackSegInputs')],
+                ],
+            ),
         ],
         randomness=dict(seed=3),
-        launcher='none')
+        launcher='none',
+    )
     return Config({**cfg, **changes})

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A run whose five members predict differently, made of layers that stock mmseg has."""
+
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1')
 
 class ToyRun(NamedTuple):
     """Files of a run, and what they hold."""
+
     config: Path
     checkpoint: Path
     cfg: Config
@@ -25,21 +27,50 @@ def small_segmentor(**changes: Any) -> dict:
     norm = dict(type='BN')
     return dict(
         type='EncoderDecoder',
-        data_preprocessor=dict(type='SegDataPreProcessor', mean=[120., 110., 100.],
-                               std=[60., 50., 40.], bgr_to_rgb=True, pad_val=0, seg_pad_val=255),
-        backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, num_stages=2,
-                      strides=(1, 2), dilations=(1, 1), out_indices=(0, 1), norm_cfg=norm,
-                      init_cfg=dict(type='Pretrained', checkpoint='absent.pth')),
-        decode_head=dict(type='DepthwiseSeparableASPPHead', in_channels=16, in_index=1,
-                         channels=8, dilations=(1, 2), c1_in_channels=8, c1_channels=4,
-                         dropout_ratio=0.1, num_classes=NUM_CLASSES, norm_cfg=norm,
-                         align_corners=False, loss_decode=dict(type='PixelCrossEntropyLoss')),
-        train_cfg=dict(), test_cfg=dict(mode='whole'), **changes)
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            mean=[120.0, 110.0, 100.0],
+            std=[60.0, 50.0, 40.0],
+            bgr_to_rgb=True,
+            pad_val=0,
+            seg_pad_val=255,
+        ),
+        backbone=dict(
+            type='ResNet',
+            depth=18,
+            base_channels=8,
+            stem_channels=8,
+            num_stages=2,
+            strides=(1, 2),
+            dilations=(1, 1),
+            out_indices=(0, 1),
+            norm_cfg=norm,
+            init_cfg=dict(type='Pretrained', checkpoint='absent.pth'),
+        ),
+        decode_head=dict(
+            type='DepthwiseSeparableASPPHead',
+            in_channels=16,
+            in_index=1,
+            channels=8,
+            dilations=(1, 2),
+            c1_in_channels=8,
+            c1_channels=4,
+            dropout_ratio=0.1,
+            num_classes=NUM_CLASSES,
+            norm_cfg=norm,
+            align_corners=False,
+            loss_decode=dict(type='PixelCrossEntropyLoss'),
+        ),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'),
+        **changes,
+    )
 
 
 def small_ctt(**changes: Any) -> dict:
-    return dict(type='CrossTeacherTraining', segmentor=small_segmentor(), bank=dict(size=2),
-                **changes)
+    return dict(
+        type='CrossTeacherTraining', segmentor=small_segmentor(), bank=dict(size=2), **changes
+    )
 
 
 def shake(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
@@ -67,10 +98,18 @@ def make_run(tmp_path: Path, model: dict = None, **changes: Any) -> ToyRun:
     cfg.dump(tmp_path / 'toy.py')
     torch.manual_seed(1)
     state = shake(MODELS.build(cfg.model)).state_dict()
-    meta = dict(epoch=0, iter=40, seed=3, time='20240102_030405', cfg=cfg.pretty_text,
-                experiment_name='toy_20240102_030400', hook_msgs=dict(last_ckpt='/home/me/a.pth'),
-                dataset_meta=dict(classes=CLASSES, palette=PALETTE, label_map=None,
-                                  reduce_zero_label=False))
+    meta = dict(
+        epoch=0,
+        iter=40,
+        seed=3,
+        time='20240102_030405',
+        cfg=cfg.pretty_text,
+        experiment_name='toy_20240102_030400',
+        hook_msgs=dict(last_ckpt='/home/me/a.pth'),
+        dataset_meta=dict(
+            classes=CLASSES, palette=PALETTE, label_map=None, reduce_zero_label=False
+        ),
+    )
     optimizer = dict(state={0: torch.zeros(9)})
     torch.save(dict(meta=meta, state_dict=state, optimizer=optimizer), tmp_path / 'iter_40.pth')
     return ToyRun(tmp_path / 'toy.py', tmp_path / 'iter_40.pth', cfg, state)

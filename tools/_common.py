@@ -3,6 +3,7 @@
 
 A script that needs more at its top imports that inside :func:`errors_in_one_line`.
 """
+
 import argparse
 import os
 import re
@@ -52,18 +53,24 @@ def errors_in_one_line() -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """The message of an error in one line, without a worker's traceback that it may carry."""
     if isinstance(error, UnpicklingError):
-        return ('the checkpoint is damaged, or holds code, which is never run: load the file '
-                'where it was written and save its state_dict only')
+        return (
+            'the checkpoint is damaged, or holds code, which is never run: load the file '
+            'where it was written and save its state_dict only'
+        )
     unknown = UNKNOWN_NAME.match(str(error.args[:1]))
     if unknown:
         return f'{unknown[1]}: correct the name, or import its module with custom_imports'
     message = str(error)
     if isinstance(error, ModuleNotFoundError):
-        return (f'{message}: activate the environment first (source tools/setup_env.sh), or '
-                'install what docs/guide/install.md names')
+        return (
+            f'{message}: activate the environment first (source tools/setup_env.sh), or '
+            'install what docs/guide/install.md names'
+        )
     if isinstance(error, URLError):
-        return (f'a download failed ({error.reason}), its address and place are in the line above: '
-                'put the file there by hand, or see "Starting weights" in docs/guide/training.md')
+        return (
+            f'a download failed ({error.reason}), its address and place are in the line above: '
+            'put the file there by hand, or see "Starting weights" in docs/guide/training.md'
+        )
     if 'Traceback (most recent call last)' in message:
         # A worker process sends "Caught X in DataLoader worker ...", the traceback, "X: message".
         message = re.split(r'^\w[\w.]*(?:Error|Exception): ', message, flags=re.MULTILINE)[-1]
@@ -73,25 +80,39 @@ def one_line(error: Exception) -> str:
 def described(header: str) -> argparse.ArgumentParser:
     """A parser whose help is the header of the script, laid out as it is."""
     return argparse.ArgumentParser(
-        description=header, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=header, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     from mmengine.config import DictAction
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change settings of the config, such as model.test_cfg.mode=whole, '
-                        'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no white space)')
+
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config, such as model.test_cfg.mode=whole, '
+        'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no white space)',
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what :func:`load_config` reads."""
     parser.epilog = 'MMSEG_CTT_TRACEBACK=1 shows the traceback behind an error line.'
-    parser.add_argument('--work-dir', help='folder of logs and results; default: the work_dir of '
-                        'the config, else work_dirs/<config name>')
+    parser.add_argument(
+        '--work-dir',
+        help='folder of logs and results; default: the work_dir of '
+        'the config, else work_dirs/<config name>',
+    )
     add_cfg_options(parser)
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
-                        help='what started the processes of a distributed run')
+    parser.add_argument(
+        '--launcher',
+        choices=('none', 'pytorch', 'slurm', 'mpi'),
+        default='none',
+        help='what started the processes of a distributed run',
+    )
     # torch.distributed.launch passes either spelling, depending on its version
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -109,12 +130,14 @@ def read_config(path: str, options: Optional[dict] = None):
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
+
     check_file(path, 'config')
     try:
         cfg = Config.fromfile(path)
     except SyntaxError as error:
-        raise ValueError(f'the config {path}, or one it inherits from, is no Python: '
-                         f'{error}') from None
+        raise ValueError(
+            f'the config {path}, or one it inherits from, is no Python: {error}'
+        ) from None
     cfg.merge_from_dict(options or {})
     return cfg
 
@@ -150,9 +173,11 @@ def check_file(path: str, role: str) -> None:
 def _join_without_gpu(cfg) -> None:
     """On machines without a GPU join the processes here: mmengine would look for the GPU."""
     from mmengine.device import get_device
+
     if get_device() != 'cpu':
         return
     import torch
+
     if cfg.launcher == 'slurm':
         _slurm_rank()
     torch.distributed.init_process_group('gloo')
@@ -168,9 +193,16 @@ def _slurm_rank() -> None:
     """
     if 'SLURM_PROCID' not in os.environ:
         raise ValueError('--launcher slurm needs srun: use tools/slurm_train.sh or slurm_test.sh')
-    nodes = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
-                           check=True, capture_output=True, text=True).stdout.split()
+    nodes = subprocess.run(
+        ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
     for name, value in dict(MASTER_ADDR=nodes[0], MASTER_PORT='29500').items():
         os.environ.setdefault(name, value)
-    os.environ.update(RANK=os.environ['SLURM_PROCID'], WORLD_SIZE=os.environ['SLURM_NTASKS'],
-                      LOCAL_RANK=os.environ['SLURM_LOCALID'])
+    os.environ.update(
+        RANK=os.environ['SLURM_PROCID'],
+        WORLD_SIZE=os.environ['SLURM_NTASKS'],
+        LOCAL_RANK=os.environ['SLURM_LOCALID'],
+    )

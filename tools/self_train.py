@@ -12,6 +12,7 @@ own, genN of the work dir, and may be tested by tools/test.py with the config.py
 
 Safe to stop and to start again at any moment; a training that is asked to end saves a checkpoint.
 """
+
 import sys
 import threading
 from pathlib import Path
@@ -32,14 +33,9 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')
-    from mmseg_ctt.experiments.processes import (
-        ChildFailed,
-        Slot,
-        Stopped,
-        cores,
-        stopped_by_signals,
-    )
+    from mmseg_ctt.engine.processes import ChildFailed, Slot, Stopped, cores, stopped_by_signals
     from mmseg_ctt.self_training import SelfTraining
+
     folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
     slot = Slot(args.threads or cores(), args.gpu, threading.Event())
     training = SelfTraining(cfg, folder, ROOT, lambda line: print(line, flush=True))
@@ -50,8 +46,9 @@ def main() -> None:
         print('stopped; start again to go on')
         sys.exit(1)
     except ChildFailed as error:
-        raise ValueError(f'a training ended with {error}: see the newest run.log in '
-                         f'{folder}') from None
+        raise ValueError(
+            f'a training ended with {error}: see the newest run.log in {folder}'
+        ) from None
     print(f'done: python tools/test.py {checkpoint.parent / "config.py"} {checkpoint}')
 
 

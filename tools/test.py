@@ -19,8 +19,10 @@ def parse_args() -> argparse.Namespace:
 
 def set_pictures(cfg, args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.get('default_hooks', {}):
-        raise ValueError('--show and --show-dir need a hook in the config: '
-                         'default_hooks.visualization=dict(type="SegVisualizationHook")')
+        raise ValueError(
+            '--show and --show-dir need a hook in the config: '
+            'default_hooks.visualization=dict(type="SegVisualizationHook")'
+        )
     hook = cfg.default_hooks.visualization
     hook.update(draw=True, show=args.show, wait_time=args.wait_time)
     hook.setdefault('interval', 1)  # mmseg's own default leaves out 49 pictures of 50
@@ -56,6 +58,7 @@ def main() -> None:
     if args.out is not None:
         set_output(cfg, args.out)
     from mmengine.runner import Runner
+
     Runner.from_cfg(cfg).test()
 
 

@@ -16,9 +16,11 @@ model = dict(
     type='AEL',
     segmentor=_base_.model,
     teacher_mode='train',
-    strong_view=dict(jitter_prob=0, blur_prob=0))
+    strong_view=dict(jitter_prob=0, blur_prob=0),
+)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
     optimizer=dict(weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.)}))
+    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
+)
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

@@ -17,12 +17,14 @@ model = dict(
     teacher_mode='train',
     channels_last=True,
     confident=0.7,
-    bank=dict(momentum=0.99))
+    bank=dict(momentum=0.99),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
-        interval=500)
+        interval=500,
+    ),
 ]

@@ -16,6 +16,7 @@ model = dict(
     teacher_mode='train',
     channels_last=True,
     confident=0.7,
-    bank=dict(momentum=0.99))
+    bank=dict(momentum=0.99),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

@@ -19,9 +19,11 @@ model = dict(
     confident=0.7,
     copy_paste=dict(number=1),
     cut_mix=dict(object_area=0.03, class_area=0.03),
-    strong_view=dict(jitter_prob=0, blur_prob=0))
+    strong_view=dict(jitter_prob=0, blur_prob=0),
+)
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.)}))
+    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
+)
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

@@ -19,12 +19,14 @@ model = dict(
     confident=0.95,
     class_thresholds=None,
     ramp=0,
-    loss_weights=dict(hc=0, lc=0))
+    loss_weights=dict(hc=0, lc=0),
+)
 custom_hooks = [  # those of CTT without the contrast's warm-up and the alignment
     dict(type='TeacherEMAHook'),
     dict(
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
-        interval=500)
+        interval=500,
+    ),
 ]
 self_training = dict(generations=3, alpha=1 / 3)

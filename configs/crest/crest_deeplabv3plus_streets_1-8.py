@@ -13,6 +13,5 @@
 # mIoU, time and memory: not measured.
 # python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
 _base_ = ['../ctt/ctt_deeplabv3plus_streets_1-8.py']
-model = dict(
-    num_pairs=1, teaching='self', confident=0.95, ramp=0, loss_weights=dict(hc=0, lc=0))
+model = dict(num_pairs=1, teaching='self', confident=0.95, ramp=0, loss_weights=dict(hc=0, lc=0))
 self_training = dict(generations=3, alpha=1 / 3)

@@ -18,6 +18,7 @@ model = dict(
     segmentor=_base_.model,
     teacher_mode='train',
     joint_forward=False,
-    bank=dict(size=128))
+    bank=dict(size=128),
+)
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False), dict(type='QueueWarmupHook')]

@@ -15,14 +15,11 @@ model = dict(
     class_thresholds=dict(),
     ramp=0.4,
     bank=dict(size=64),
-    contrast=dict(pool=4))
+    contrast=dict(pool=4),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook'),
     dict(type='QueueWarmupHook', start_iter=500),
-    dict(
-        type='DistributionAlignmentHook',
-        temperature=0.5,
-        uniform_start=False,
-        only_raise=True)
+    dict(type='DistributionAlignmentHook', temperature=0.5, uniform_start=False, only_raise=True),
 ]

@@ -21,9 +21,7 @@ model = dict(
     ramp=0.4,
     loss_weights=dict(hc=0.01, lc=0.01),
     bank=dict(size=64),
-    contrast=dict(pool=2))
+    contrast=dict(pool=2),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [
-    dict(type='TeacherEMAHook'),
-    dict(type='QueueWarmupHook', start_iter=600)
-]
+custom_hooks = [dict(type='TeacherEMAHook'), dict(type='QueueWarmupHook', start_iter=600)]

@@ -17,6 +17,7 @@ model = dict(
     teacher_mode='train',
     joint_forward=False,
     bank=dict(size=128),
-    contrast=dict(pool=2))
+    contrast=dict(pool=2),
+)
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False), dict(type='QueueWarmupHook')]

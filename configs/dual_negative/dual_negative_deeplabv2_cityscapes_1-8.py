@@ -14,6 +14,7 @@ model = dict(
     type='DualNegativeLabel',
     segmentor=_base_.model,
     teacher_mode='train',
-    joint_forward=False)
+    joint_forward=False,
+)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

@@ -15,12 +15,14 @@ model = dict(
     type='DualNegativeLabel',
     segmentor=_base_.model,
     teacher_mode='train',
-    channels_last=True)
+    channels_last=True,
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
-        interval=500)
+        interval=500,
+    ),
 ]

@@ -12,6 +12,7 @@ model = dict(
     type='DualNegativeLabel',
     segmentor=_base_.model,
     teacher_mode='train',
-    channels_last=True)
+    channels_last=True,
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

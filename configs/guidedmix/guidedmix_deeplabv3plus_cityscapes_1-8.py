@@ -9,10 +9,7 @@
 # python tools/train.py configs/guidedmix/guidedmix_deeplabv3plus_cityscapes_1-8.py
 _base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
 model = dict(
-    _delete_=True,
-    type='GuidedMixNet',
-    mode='released',
-    share_limit=0.4,
-    segmentor=_base_.model)
+    _delete_=True, type='GuidedMixNet', mode='released', share_limit=0.4, segmentor=_base_.model
+)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook')]

@@ -16,5 +16,6 @@ custom_hooks = [
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
         confident=0.95,  # the method itself uses every pixel
-        interval=500)
+        interval=500,
+    ),
 ]

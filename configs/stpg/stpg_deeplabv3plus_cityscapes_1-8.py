@@ -19,11 +19,12 @@ model = dict(
     segmentor=_base_.model,
     teacher_mode='train',
     joint_forward=False,
-    test_cfg=dict(predict_on='student0'))
+    test_cfg=dict(predict_on='student0'),
+)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(type='QueueWarmupHook', start_iter=13010, when_full=False),
-    dict(type='AnchorAssignmentHook')
+    dict(type='AnchorAssignmentHook'),
 ]

@@ -17,7 +17,8 @@ model = dict(
     channels_last=True,
     bank=dict(size=64),
     contrast=dict(pool=4),
-    test_cfg=dict(predict_on='student0'))
+    test_cfg=dict(predict_on='student0'),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
@@ -27,5 +28,6 @@ custom_hooks = [
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
         confident=0.968,  # as CTT counts; the method itself has no threshold
-        interval=500)
+        interval=500,
+    ),
 ]

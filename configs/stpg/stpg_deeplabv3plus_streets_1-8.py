@@ -18,10 +18,11 @@ model = dict(
     loss_weights=dict(contrast_labeled=0.01, contrast_unlabeled=0.01),
     bank=dict(size=64),
     contrast=dict(pool=2),
-    test_cfg=dict(predict_on='student0'))
+    test_cfg=dict(predict_on='student0'),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(type='QueueWarmupHook', start_iter=600),
-    dict(type='AnchorAssignmentHook')
+    dict(type='AnchorAssignmentHook'),
 ]

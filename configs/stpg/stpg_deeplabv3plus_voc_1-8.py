@@ -17,11 +17,12 @@ model = dict(
     segmentor=_base_.model,
     teacher_mode='train',
     joint_forward=False,
-    test_cfg=dict(predict_on='student0'))
+    test_cfg=dict(predict_on='student0'),
+)
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=1e-4))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
     dict(type='QueueWarmupHook', start_iter=9260, when_full=False),
-    dict(type='AnchorAssignmentHook', stop_iter=18520)
+    dict(type='AnchorAssignmentHook', stop_iter=18520),
 ]

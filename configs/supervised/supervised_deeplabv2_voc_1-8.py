@@ -3,9 +3,11 @@
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/supervised/supervised_deeplabv2_voc_1-8.py
 _base_ = [
-    '../_base_/models/deeplabv2_r101-d8.py', '../_base_/datasets/voc.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
+    '../_base_/models/deeplabv2_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321)))
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.)}))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 train_dataloader = dict(batch_size=10, sampler=dict(ratio=(1, 0)))

@@ -3,8 +3,10 @@
 # Published figures: none for this size and length. mIoU, time and memory: not measured.
 # python tools/train.py configs/supervised/supervised_deeplabv3plus_cityscapes_1-8.py
 _base_ = [
-    '../_base_/models/deeplabv3plus_r101-d8.py', '../_base_/datasets/cityscapes.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(data_preprocessor=dict(size=(256, 512)))
 train_dataloader = dict(batch_size=2, sampler=dict(ratio=(1, 0)))

@@ -4,8 +4,10 @@
 # Results, time and memory: README.md of this folder.
 # python tools/train.py configs/supervised/supervised_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
-    '../_base_/models/deeplabv3plus_mobilenetv2.py', '../_base_/datasets/camvid.py',
-    '../_base_/schedules/adamw_poly.py', '../_base_/default_runtime.py'
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/adamw_poly.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(decode_head=dict(num_classes=11), data_preprocessor=dict(size=(192, 256)))
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 0)))

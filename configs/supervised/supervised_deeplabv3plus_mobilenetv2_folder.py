@@ -3,8 +3,10 @@
 # FOLDER_ROOT=data/mine python tools/train.py \
 #     configs/supervised/supervised_deeplabv3plus_mobilenetv2_folder.py
 _base_ = [
-    '../_base_/models/deeplabv3plus_mobilenetv2.py', '../_base_/datasets/folder.py',
-    '../_base_/schedules/adamw_poly.py', '../_base_/default_runtime.py'
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/folder.py',
+    '../_base_/schedules/adamw_poly.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(decode_head=dict(num_classes=2), data_preprocessor=dict(size=(192, 256)))
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 0)))

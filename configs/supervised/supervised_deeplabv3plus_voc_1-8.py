@@ -5,8 +5,10 @@
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/supervised/supervised_deeplabv3plus_voc_1-8.py
 _base_ = [
-    '../_base_/models/deeplabv3plus_r101-d8.py', '../_base_/datasets/voc.py',
-    '../_base_/schedules/sgd_poly_80k.py', '../_base_/default_runtime.py'
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321)))
 train_dataloader = dict(batch_size=10, sampler=dict(ratio=(1, 0)))

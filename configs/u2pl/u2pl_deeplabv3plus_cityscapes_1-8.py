@@ -21,6 +21,7 @@ model = dict(
     teacher_mode='train',
     loss_weights=dict(contrast=0.125),
     strong_view=dict(mix_prob=0.5),
-    bank=dict(size=30000, budget=1000))
+    bank=dict(size=30000, budget=1000),
+)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

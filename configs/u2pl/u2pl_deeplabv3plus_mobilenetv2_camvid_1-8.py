@@ -17,7 +17,8 @@ model = dict(
     warmup=0.1,
     loss_weights=dict(contrast=0.1),
     bank=dict(size=3000, budget=100),
-    contrast=dict(dim=64, pool=4))
+    contrast=dict(dim=64, pool=4),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [
     dict(type='TeacherEMAHook', buffers=False),
@@ -25,5 +26,6 @@ custom_hooks = [
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
         confident=0.968,  # as CTT counts; the method itself has no threshold
-        interval=500)
+        interval=500,
+    ),
 ]

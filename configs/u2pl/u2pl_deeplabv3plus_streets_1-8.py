@@ -18,6 +18,7 @@ model = dict(
     warmup=0.1,
     loss_weights=dict(contrast=0.1),
     bank=dict(size=3000, budget=100),
-    contrast=dict(dim=64, pool=2))
+    contrast=dict(dim=64, pool=2),
+)
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

@@ -20,10 +20,13 @@ model = dict(
     warmup=1 / 80,
     loss_weights=dict(contrast=0.25),
     strong_view=dict(mix_prob=0.5),
-    bank=dict(size=30000, budget=1000))
+    bank=dict(size=30000, budget=1000),
+)
 train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
     optimizer=dict(lr=0.001, weight_decay=1e-4),
     paramwise_cfg=dict(
-        custom_keys={'decode_head': dict(lr_mult=10.), 'unreliable': dict(lr_mult=10.)}))
+        custom_keys={'decode_head': dict(lr_mult=10.0), 'unreliable': dict(lr_mult=10.0)}
+    ),
+)
 custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]

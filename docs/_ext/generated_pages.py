@@ -5,6 +5,7 @@ A line ``<!-- registered classes -->`` becomes the settings of everything in mms
 ``<!-- public names -->`` all other public functions and classes, ``<!-- configs -->`` the tables of
 all config files.
 """
+
 import inspect
 from typing import Any, Optional
 
@@ -13,10 +14,16 @@ from inventory import public, registered
 from sphinx.application import Sphinx
 
 TITLES = {
-    'DATASETS': 'Data sets', 'DATA_SAMPLERS': 'Samplers', 'EVALUATOR': 'Evaluators',
-    'HOOKS': 'Hooks', 'LOOPS': 'Loops', 'METRICS': 'Metrics', 'MODELS': 'Models',
-    'OPTIM_WRAPPER_CONSTRUCTORS': 'Optimiser constructors', 'TRANSFORMS': 'Transforms',
-    'VISUALIZERS': 'Visualizers'
+    'DATASETS': 'Data sets',
+    'DATA_SAMPLERS': 'Samplers',
+    'EVALUATOR': 'Evaluators',
+    'HOOKS': 'Hooks',
+    'LOOPS': 'Loops',
+    'METRICS': 'Metrics',
+    'MODELS': 'Models',
+    'OPTIM_WRAPPER_CONSTRUCTORS': 'Optimiser constructors',
+    'TRANSFORMS': 'Transforms',
+    'VISUALIZERS': 'Visualizers',
 }
 
 
@@ -32,7 +39,8 @@ def registered_classes() -> str:
     return '\n'.join(
         f'## {TITLES.get(name, name)}\n\nIn `mmseg.registry.{name}`.\n\n'
         + '\n'.join(directive('autoclass', cls) for cls in classes)
-        for name, classes in registered().items())
+        for name, classes in registered().items()
+    )
 
 
 def public_names() -> str:
@@ -54,8 +62,11 @@ def entry(thing: object) -> str:
     return directive('autoclass', thing, ':members:')
 
 
-PAGES = {'<!-- registered classes -->': registered_classes, '<!-- public names -->': public_names,
-         '<!-- configs -->': config_tables}
+PAGES = {
+    '<!-- registered classes -->': registered_classes,
+    '<!-- public names -->': public_names,
+    '<!-- configs -->': config_tables,
+}
 
 
 def fill(app: Sphinx, page: str, source: list) -> None:
@@ -65,8 +76,9 @@ def fill(app: Sphinx, page: str, source: list) -> None:
             source[0] = source[0].replace(mark, text())
 
 
-def skip(app: Sphinx, kind: str, name: str, value: object, skipped: bool,
-         options: Any) -> Optional[bool]:
+def skip(
+    app: Sphinx, kind: str, name: str, value: object, skipped: bool, options: Any
+) -> Optional[bool]:
     """Leave out the fields of named tuples, which the docstring of the class describes."""
     return True if type(value).__name__ == '_tuplegetter' else None
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """What the package offers: registered classes, and public functions and classes by module."""
+
 import importlib
 import inspect
 import pkgutil
@@ -37,18 +38,30 @@ def registered() -> Dict[str, List[type]]:
     classes = {}
     for name, registry in vars(mmseg.registry).items():
         if isinstance(registry, Registry):
-            own = {cls for cls in registry.module_dict.values()
-                   if cls.__module__.split('.')[0] == PACKAGE}
+            own = {
+                cls
+                for cls in registry.module_dict.values()
+                if cls.__module__.split('.')[0] == PACKAGE
+            }
             classes[name] = sorted(own, key=lambda cls: cls.__name__)
     return {name: own for name, own in sorted(classes.items()) if own}
 
 
 def public() -> List[Tuple[ModuleType, list]]:
     """Functions and classes without a leading underscore, by the module that defines them."""
-    return [(module, own) for module in modules() if (own := [
-        value for name, value in vars(module).items()
-        if not name.startswith('_') and getattr(value, '__module__', None) == module.__name__
-        and (inspect.isfunction(value) or inspect.isclass(value))])]
+    return [
+        (module, own)
+        for module in modules()
+        if (
+            own := [
+                value
+                for name, value in vars(module).items()
+                if not name.startswith('_')
+                and getattr(value, '__module__', None) == module.__name__
+                and (inspect.isfunction(value) or inspect.isclass(value))
+            ]
+        )
+    ]
 
 
 def own_arguments(cls: type) -> List[str]:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Links names of the package, in code font or by :class: in docstrings, to their reference."""
+
 from typing import Dict, Optional
 
 from docutils import nodes
@@ -29,6 +30,7 @@ def telling(name: str) -> bool:
 
 class LinkedNames(SphinxPostTransform):
     """Makes links of code such as ``ema_decay``."""
+
     default_priority = 500
 
     def run(self, **kwargs) -> None:
@@ -42,8 +44,11 @@ class LinkedNames(SphinxPostTransform):
                 continue
             target = domain.objects[full]
             text = nodes.literal(node.astext(), node.astext())
-            node.replace_self(make_refnode(self.app.builder, self.env.docname, target.docname,
-                                           target.node_id, text, full))
+            node.replace_self(
+                make_refnode(
+                    self.app.builder, self.env.docname, target.docname, target.node_id, text, full
+                )
+            )
 
 
 def resolve(app: Sphinx, env, node, content: nodes.Node) -> Optional[nodes.reference]:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Formulae as MathML, made when the site is built: browsers draw them without a script."""
+
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx

@@ -7,6 +7,11 @@ from .streets import StreetsDataset
 from .transforms import CheckSegMap
 
 __all__ = [
-    'CamVidDataset', 'CheckSegMap', 'Draw', 'FolderSegDataset', 'LabeledUnlabeledDataset',
-    'LabeledUnlabeledSampler', 'StreetsDataset'
+    'CamVidDataset',
+    'CheckSegMap',
+    'Draw',
+    'FolderSegDataset',
+    'LabeledUnlabeledDataset',
+    'LabeledUnlabeledSampler',
+    'StreetsDataset',
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The Cambridge-driving Labeled Video Database with its 11 usual classes."""
+
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset
@@ -20,20 +21,46 @@ class CamVidDataset(BaseSegDataset):
         reduce_zero_label (bool): Defaults to False: 0 is the sky.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``.
     """
-    METAINFO = dict(
-        classes=('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree',
-                 'SignSymbol', 'Fence', 'Car', 'Pedestrian', 'Bicyclist'),
-        palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128],
-                 [60, 40, 222], [128, 128, 0], [192, 128, 128], [64, 64, 128],
-                 [64, 0, 128], [64, 64, 0], [0, 128, 192]])
 
-    def __init__(self,
-                 img_suffix: str = '.jpg',
-                 seg_map_suffix: str = '.png',
-                 reduce_zero_label: bool = False,
-                 **kwargs: Any) -> None:
+    METAINFO = dict(
+        classes=(
+            'Sky',
+            'Building',
+            'Pole',
+            'Road',
+            'Pavement',
+            'Tree',
+            'SignSymbol',
+            'Fence',
+            'Car',
+            'Pedestrian',
+            'Bicyclist',
+        ),
+        palette=[
+            [128, 128, 128],
+            [128, 0, 0],
+            [192, 192, 128],
+            [128, 64, 128],
+            [60, 40, 222],
+            [128, 128, 0],
+            [192, 128, 128],
+            [64, 64, 128],
+            [64, 0, 128],
+            [64, 64, 0],
+            [0, 128, 192],
+        ],
+    )
+
+    def __init__(
+        self,
+        img_suffix: str = '.jpg',
+        seg_map_suffix: str = '.png',
+        reduce_zero_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             reduce_zero_label=reduce_zero_label,
-            **kwargs)
+            **kwargs,
+        )

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """What can be said about a data set before the first iteration, each as one clear error."""
+
 import os.path as osp
 from typing import List, Sequence
 
@@ -23,7 +24,8 @@ def check_list(name: str, cfg: dict) -> None:
     if not osp.exists(path):
         raise FileNotFoundError(
             f'list {path} of train_dataloader.dataset.{name} does not exist: make it with '
-            'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file')
+            'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file'
+        )
 
 
 def check_files(name: str, infos: Sequence[dict], masks: bool) -> None:
@@ -52,12 +54,19 @@ def check_overlap(labeled: Sequence[dict], unlabeled: Sequence[dict]) -> None:
     paths = {osp.realpath(info['img_path']) for info in labeled}
     common = [info['img_path'] for info in unlabeled if osp.realpath(info['img_path']) in paths]
     if common:
-        raise ValueError(f'{len(common)} images are both labelled and unlabelled, e.g. '
-                         f'{_examples(common)}: take them off the unlabelled list')
+        raise ValueError(
+            f'{len(common)} images are both labelled and unlabelled, e.g. '
+            f'{_examples(common)}: take them off the unlabelled list'
+        )
 
 
-def check_masks(infos: Sequence[dict], num_classes: int, limit: int, ignore_index: int,
-                skip_unreadable: bool = False) -> None:
+def check_masks(
+    infos: Sequence[dict],
+    num_classes: int,
+    limit: int,
+    ignore_index: int,
+    skip_unreadable: bool = False,
+) -> None:
     """Ids and sizes of up to ``limit`` masks, evenly spread.
 
     With ``skip_unreadable`` the size is not compared with an image that cannot be decoded.
@@ -72,13 +81,15 @@ def check_masks(infos: Sequence[dict], num_classes: int, limit: int, ignore_inde
         ids = len(info.get('label_map') or ()) or num_classes  # files hold ids before mapping
         image = info['img_path']
         image = None if skip_unreadable and not decodes(image) else image
-        check_mask(info['seg_map_path'], image, ids, ignore_index,
-                   bool(info.get('reduce_zero_label')))
+        check_mask(
+            info['seg_map_path'], image, ids, ignore_index, bool(info.get('reduce_zero_label'))
+        )
 
 
 def decodes(path: str) -> bool:
     """Whether a file can be read as an image."""
     import cv2
+
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError:
@@ -89,8 +100,10 @@ def decodes(path: str) -> bool:
 def _check_exist(kind: str, paths: List[str], key: str) -> None:
     missing = [path for path in paths if '://' not in path and not osp.isfile(path)]
     if missing:
-        raise FileNotFoundError(f'{kind} {_examples(missing)} of {key} does not exist '
-                                f'({len(missing)} of {len(paths)} {kind}s are missing)')
+        raise FileNotFoundError(
+            f'{kind} {_examples(missing)} of {key} does not exist '
+            f'({len(missing)} of {len(paths)} {kind}s are missing)'
+        )
 
 
 def _examples(paths: Sequence[str]) -> str:

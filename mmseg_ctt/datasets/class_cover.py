@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Few images that together show every class."""
+
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -9,8 +10,7 @@ import numpy as np
 MAX_NODES = 200000
 
 
-def names_of(classes: Iterable[int],
-             class_names: Optional[Sequence[str]] = None) -> List[str]:
+def names_of(classes: Iterable[int], class_names: Optional[Sequence[str]] = None) -> List[str]:
     """Names of class ids, ``class 3`` where no names are known.
 
     Args:
@@ -25,8 +25,7 @@ def names_of(classes: Iterable[int],
     return [class_names[k] for k in classes]
 
 
-def find_cover(presence: np.ndarray,
-               budget: int) -> Tuple[np.ndarray, List[int]]:
+def find_cover(presence: np.ndarray, budget: int) -> Tuple[np.ndarray, List[int]]:
     """Choose at most ``budget`` images that show all classes of the data.
 
     Three ways are tried in turn, from the least to the most selective one:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Any folder of images and masks as a data set."""
+
 import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -38,19 +39,22 @@ class FolderSegDataset(BaseSegDataset):
         ValueError: If no classes are given, or two images have one stem.
     """
 
-    def __init__(self,
-                 data_root: Optional[str] = None,
-                 data_prefix: Optional[Dict[str, Optional[str]]] = None,
-                 metainfo: Optional[Dict[str, Any]] = None,
-                 seg_map_suffix: str = '.png',
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_root: Optional[str] = None,
+        data_prefix: Optional[Dict[str, Optional[str]]] = None,
+        metainfo: Optional[Dict[str, Any]] = None,
+        seg_map_suffix: str = '.png',
+        **kwargs: Any,
+    ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
             metainfo=complete_metainfo(metainfo, data_root),
             seg_map_suffix=seg_map_suffix,
-            **kwargs)
+            **kwargs,
+        )
 
     def load_data_list(self) -> List[Dict[str, Any]]:
         """Find the images and name their masks.
@@ -68,11 +72,14 @@ class FolderSegDataset(BaseSegDataset):
             if absent:
                 raise FileNotFoundError(
                     f'{len(absent)} images listed in {self.ann_file} are not '
-                    f'in {img_dir}, such as {absent[0]}')
+                    f'in {img_dir}, such as {absent[0]}'
+                )
         if not stems:
             raise FileNotFoundError(
-                f'the list {self.ann_file} is empty' if self.ann_file else
-                f'no image was found in {img_dir}')
+                f'the list {self.ann_file} is empty'
+                if self.ann_file
+                else f'no image was found in {img_dir}'
+            )
         return [self._sample(stem, images[stem]) for stem in stems]
 
     def _sample(self, stem: str, image: str) -> Dict[str, Any]:
@@ -80,16 +87,18 @@ class FolderSegDataset(BaseSegDataset):
             img_path=str(Path(self.data_prefix['img_path'], image)),
             label_map=self.label_map,
             reduce_zero_label=self.reduce_zero_label,
-            seg_fields=[])
+            seg_fields=[],
+        )
         if 'seg_map_path' in self.data_prefix:
             sample['seg_map_path'] = str(
-                Path(self.data_prefix['seg_map_path'],
-                     stem + self.seg_map_suffix))
+                Path(self.data_prefix['seg_map_path'], stem + self.seg_map_suffix)
+            )
         return sample
 
 
-def complete_metainfo(metainfo: Optional[Dict[str, Any]],
-                      data_root: Optional[str]) -> Dict[str, Any]:
+def complete_metainfo(
+    metainfo: Optional[Dict[str, Any]], data_root: Optional[str]
+) -> Dict[str, Any]:
     """Classes and palette from the config or from ``data_root/meta.json``.
 
     Args:
@@ -110,8 +119,9 @@ def complete_metainfo(metainfo: Optional[Dict[str, Any]],
     if not path.is_file():
         raise ValueError(
             'FolderSegDataset needs class names: set metainfo=dict(classes='
-            "('road', ...)) in the config, or write {\"classes\": [...]} to "
-            f'{path}')
+            '(\'road\', ...)) in the config, or write {"classes": [...]} to '
+            f'{path}'
+        )
     return {**read_meta(path), **metainfo}
 
 
@@ -133,13 +143,13 @@ def read_meta(path: Path) -> Dict[str, Any]:
     except ValueError as error:
         raise ValueError(f'{path} is no valid JSON: {error}') from None
     classes = meta.get('classes') if isinstance(meta, dict) else None
-    if not (isinstance(classes, list) and classes
-            and all(isinstance(name, str) for name in classes)):
+    if not (
+        isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)
+    ):
         raise ValueError(f'{path}: "classes" must be a list of class names')
     palette = meta.get('palette')
     if palette is None:
         return dict(classes=classes)
     if len(palette) != len(classes):
-        raise ValueError(f'{path}: "palette" has {len(palette)} colours for '
-                         f'{len(classes)} classes')
+        raise ValueError(f'{path}: "palette" has {len(palette)} colours for {len(classes)} classes')
     return dict(classes=classes, palette=palette)

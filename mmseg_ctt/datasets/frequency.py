@@ -22,6 +22,7 @@ class Frequency(NamedTuple):
         pixel (Tensor): ``(K,)`` int64 pixels.
         image (Tensor): ``(K,)`` int64 images.
     """
+
     pixel: Tensor
     image: Tensor
 
@@ -34,8 +35,10 @@ def source(cfg: Config, name: str) -> BaseDataset:
     """
     train = cfg.train_dataloader.dataset
     if not train.get(name):
-        raise ValueError(f'train_dataloader.dataset.{name} is missing: set '
-                         'train_dataloader.dataset.type="LabeledUnlabeledDataset" with both sets')
+        raise ValueError(
+            f'train_dataloader.dataset.{name} is missing: set '
+            'train_dataloader.dataset.type="LabeledUnlabeledDataset" with both sets'
+        )
     settings = copy.deepcopy(dict(train[name]))
     if train.get('split') is not None:
         settings['ann_file'] = osp.join(train['split'], f'{name}.txt')

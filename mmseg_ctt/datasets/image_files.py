@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Finding the files of a data set by their stems."""
+
 from pathlib import Path
 from typing import Dict, Sequence, Union
 
@@ -8,8 +9,9 @@ from mmengine.fileio import list_dir_or_file
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 
 
-def find_files(folder: Union[str, Path],
-               suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Dict[str, str]:
+def find_files(
+    folder: Union[str, Path], suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> Dict[str, str]:
     """Files below a folder by stem, hidden files left out.
 
     Args:
@@ -30,15 +32,15 @@ def find_files(folder: Union[str, Path],
     found: Dict[str, str] = {}
     # Longest first, so that '_leftImg8bit.png' wins over '.png'.
     endings = sorted((s.lower() for s in suffixes), key=len, reverse=True)
-    for name in sorted(list_dir_or_file(folder, list_dir=False,
-                                        recursive=True)):
+    for name in sorted(list_dir_or_file(folder, list_dir=False, recursive=True)):
         name = name.replace('\\', '/')
         ending = next((e for e in endings if name.lower().endswith(e)), None)
         if ending is None:
             continue
-        stem = name[:-len(ending)]
+        stem = name[: -len(ending)]
         if stem in found:
-            raise ValueError(f'two files in {folder} have the stem {stem}: '
-                             f'{found[stem]} and {name}')
+            raise ValueError(
+                f'two files in {folder} have the stem {stem}: {found[stem]} and {name}'
+            )
         found[stem] = name
     return dict(sorted(found.items()))

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checking and counting the ids of label maps, before and during training."""
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Optional, Sequence, Tuple, Union
@@ -10,10 +11,9 @@ from PIL import Image
 PathLike = Union[str, Path]
 
 
-def check_ids(seg_map: np.ndarray,
-              num_classes: int,
-              ignore_index: int = 255,
-              name: str = 'seg_map') -> None:
+def check_ids(
+    seg_map: np.ndarray, num_classes: int, ignore_index: int = 255, name: str = 'seg_map'
+) -> None:
     """Check that a label map is 2-D and holds only known ids.
 
     Pixels are compared, not counted, so that a good map costs next to nothing.
@@ -29,9 +29,11 @@ def check_ids(seg_map: np.ndarray,
             or type.
     """
     if seg_map.ndim != 2:
-        raise ValueError(f'{name} has shape {seg_map.shape}; a label map must '
-                         'be a single-channel image of class ids (colour '
-                         'masks have to be converted first)')
+        raise ValueError(
+            f'{name} has shape {seg_map.shape}; a label map must '
+            'be a single-channel image of class ids (colour '
+            'masks have to be converted first)'
+        )
     if seg_map.dtype.kind not in 'biu':
         raise ValueError(f'{name} holds {seg_map.dtype}, not integer ids')
     wrong = (seg_map >= num_classes) & (seg_map != ignore_index)
@@ -39,14 +41,14 @@ def check_ids(seg_map: np.ndarray,
         wrong |= (seg_map < 0) & (seg_map != ignore_index)
     if wrong.any():
         ids, pixels = np.unique(seg_map[wrong], return_counts=True)
-        shown = ', '.join(f'{i} ({n} pixels)'
-                          for i, n in zip(ids[:10], pixels[:10]))
+        shown = ', '.join(f'{i} ({n} pixels)' for i, n in zip(ids[:10], pixels[:10]))
         more = f' and {len(ids) - 10} more' if len(ids) > 10 else ''
         raise ValueError(
             f'{name} holds ids outside 0..{num_classes - 1} and the ignore '
             f'index {ignore_index}: {shown}{more}. Set num_classes to the '
             'number of classes, set reduce_zero_label where 0 means "no '
-            'class", or map void ids to the ignore index')
+            'class", or map void ids to the ignore index'
+        )
 
 
 def check_size(seg_map: np.ndarray, size: Sequence[int], name: str) -> None:
@@ -61,13 +63,14 @@ def check_size(seg_map: np.ndarray, size: Sequence[int], name: str) -> None:
         ValueError: If they differ.
     """
     if tuple(seg_map.shape[:2]) != tuple(size):
-        raise ValueError(f'{name} is {seg_map.shape[0]} high and '
-                         f'{seg_map.shape[1]} wide, its image {size[0]} high '
-                         f'and {size[1]} wide')
+        raise ValueError(
+            f'{name} is {seg_map.shape[0]} high and '
+            f'{seg_map.shape[1]} wide, its image {size[0]} high '
+            f'and {size[1]} wide'
+        )
 
 
-def class_pixels(seg_map: np.ndarray, num_classes: int,
-                 ignore_index: int = 255) -> np.ndarray:
+def class_pixels(seg_map: np.ndarray, num_classes: int, ignore_index: int = 255) -> np.ndarray:
     """Pixels of each class of a checked label map.
 
     Args:
@@ -142,11 +145,13 @@ def image_size(path: PathLike) -> Tuple[int, int]:
         raise ValueError(f'the image {path} cannot be read: {error}') from None
 
 
-def check_mask(path: PathLike,
-               image_path: Optional[PathLike],
-               num_classes: int,
-               ignore_index: int = 255,
-               reduce_zero_label: bool = False) -> np.ndarray:
+def check_mask(
+    path: PathLike,
+    image_path: Optional[PathLike],
+    num_classes: int,
+    ignore_index: int = 255,
+    reduce_zero_label: bool = False,
+) -> np.ndarray:
     """Check a label file against its image, before training.
 
     Args:
@@ -173,11 +178,13 @@ def check_mask(path: PathLike,
     return class_pixels(seg_map, num_classes, ignore_index)
 
 
-def scan_presence(paths: Sequence[PathLike],
-                  num_classes: int,
-                  ignore_index: int = 255,
-                  reduce_zero_label: bool = False,
-                  num_workers: int = 4) -> np.ndarray:
+def scan_presence(
+    paths: Sequence[PathLike],
+    num_classes: int,
+    ignore_index: int = 255,
+    reduce_zero_label: bool = False,
+    num_workers: int = 4,
+) -> np.ndarray:
     """Which classes each label file shows.
 
     Args:
@@ -196,8 +203,7 @@ def scan_presence(paths: Sequence[PathLike],
     """
 
     def present(path: PathLike) -> np.ndarray:
-        return check_mask(path, None, num_classes, ignore_index,
-                          reduce_zero_label) > 0
+        return check_mask(path, None, num_classes, ignore_index, reduce_zero_label) > 0
 
     with ThreadPoolExecutor(num_workers) as pool:
         rows = list(pool.map(present, paths))

@@ -43,13 +43,15 @@ class LabeledUnlabeledDataset(Dataset):
             pipeline loads labels.
     """
 
-    def __init__(self,
-                 labeled: dict,
-                 unlabeled: Optional[dict] = None,
-                 split: Optional[str] = None,
-                 skip_unreadable: bool = False,
-                 scan_masks: int = 64,
-                 ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        labeled: dict,
+        unlabeled: Optional[dict] = None,
+        split: Optional[str] = None,
+        skip_unreadable: bool = False,
+        scan_masks: int = 64,
+        ignore_index: int = 255,
+    ) -> None:
         self.skip_unreadable, self.scan_masks = skip_unreadable, scan_masks
         self.ignore_index = ignore_index
         self.unreadable = multiprocessing.Value('q', 0)  # shared with the loader's workers
@@ -62,8 +64,13 @@ class LabeledUnlabeledDataset(Dataset):
     def _check(self) -> None:
         infos = [self.labeled.get_data_info(i) for i in range(len(self.labeled))]
         check_files('labeled', infos, masks=True)
-        check_masks(infos, len(self.metainfo['classes']), self.scan_masks, self.ignore_index,
-                    self.skip_unreadable)
+        check_masks(
+            infos,
+            len(self.metainfo['classes']),
+            self.scan_masks,
+            self.ignore_index,
+            self.skip_unreadable,
+        )
         if self.unlabeled is not None:
             others = [self.unlabeled.get_data_info(i) for i in range(len(self.unlabeled))]
             check_files('unlabeled', others, masks=False)
@@ -107,7 +114,8 @@ class LabeledUnlabeledDataset(Dataset):
         with isolated_randomness(draw.seed, draw.number):
             sample = self._load(dataset, index)
         sample['data_samples'].set_metainfo(
-            dict(source='labeled' if labeled else 'unlabeled', draw=(draw.seed, draw.number)))
+            dict(source='labeled' if labeled else 'unlabeled', draw=(draw.seed, draw.number))
+        )
         return sample
 
     def _load(self, dataset: BaseDataset, index: int) -> dict:
@@ -123,7 +131,8 @@ class LabeledUnlabeledDataset(Dataset):
                 if not self.skip_unreadable:
                     raise ValueError(
                         f'cannot decode image {path}: replace it, take it off its list, or set '
-                        'train_dataloader.dataset.skip_unreadable=True') from error
+                        'train_dataloader.dataset.skip_unreadable=True'
+                    ) from error
             with self.unreadable.get_lock():
                 self.unreadable.value += 1
                 count = self.unreadable.value
@@ -143,8 +152,10 @@ def without_masks(cfg: dict) -> dict:
     cfg['data_prefix'] = prefix
     loads = [step['type'] for step in cfg.get('pipeline', []) if step['type'] in LABEL_TRANSFORMS]
     if loads:
-        raise ValueError(f'train_dataloader.dataset.unlabeled.pipeline has {loads[0]}, but '
-                         'unlabelled images have no masks: remove it')
+        raise ValueError(
+            f'train_dataloader.dataset.unlabeled.pipeline has {loads[0]}, but '
+            'unlabelled images have no masks: remove it'
+        )
     return cfg
 
 

@@ -16,6 +16,7 @@ class Draw(NamedTuple):
         number (int): Position in the global order of draws.
         seed (int): Of the run.
     """
+
     index: int
     number: int
     seed: int
@@ -44,19 +45,25 @@ class LabeledUnlabeledSampler(Sampler):
             empty set.
     """
 
-    def __init__(self,
-                 dataset: Sized,
-                 ratio: Sequence[int] = (1, 1),
-                 seed: Optional[int] = None,
-                 shuffle: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Sized,
+        ratio: Sequence[int] = (1, 1),
+        seed: Optional[int] = None,
+        shuffle: bool = True,
+    ) -> None:
         if len(ratio) != 2 or min(ratio) < 0 or sum(ratio) < 1:
-            raise ValueError('train_dataloader.sampler.ratio must be two counts such as (1, 1), '
-                             f'got {tuple(ratio)}')
+            raise ValueError(
+                'train_dataloader.sampler.ratio must be two counts such as (1, 1), '
+                f'got {tuple(ratio)}'
+            )
         self.sizes = (dataset.num_labeled, dataset.num_unlabeled)
         for name, count, size in zip(('labeled', 'unlabeled'), ratio, self.sizes):
             if count and not size:
-                raise ValueError(f'train_dataloader.sampler.ratio={tuple(ratio)} asks for {name} '
-                                 f'images, but train_dataloader.dataset.{name} is empty')
+                raise ValueError(
+                    f'train_dataloader.sampler.ratio={tuple(ratio)} asks for {name} '
+                    f'images, but train_dataloader.dataset.{name} is empty'
+                )
         self.ratio = tuple(ratio)
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
@@ -79,9 +86,11 @@ class LabeledUnlabeledSampler(Sampler):
         """
         self.start, rest = divmod(draws, self.period)
         if rest:
-            raise ValueError(f'train_dataloader.sampler.ratio={self.ratio}: the {draws} draws of '
-                             f'the resumed run cannot be divided by {self.period}; resume with '
-                             'the ratio it had')
+            raise ValueError(
+                f'train_dataloader.sampler.ratio={self.ratio}: the {draws} draws of '
+                f'the resumed run cannot be divided by {self.period}; resume with '
+                'the ratio it had'
+            )
 
     def draw(self, number: int) -> Draw:
         """Draw ``number`` of the global order."""

@@ -6,6 +6,7 @@ line, as an mmsegmentation ``ann_file``), a ``val.txt`` where some of the same
 images are kept for validation, and a ``manifest.json`` that says how the lists
 came about and holds their checksums.
 """
+
 import hashlib
 import json
 from pathlib import Path
@@ -106,12 +107,14 @@ def _list_bytes(stems: Sequence[str]) -> bytes:
     return ''.join(f'{stem}\n' for stem in stems).encode('utf-8')
 
 
-def write_split(folder: PathLike,
-                labeled: Sequence[str],
-                unlabeled: Sequence[str],
-                facts: Optional[Dict[str, Any]] = None,
-                overwrite: bool = False,
-                val: Optional[Sequence[str]] = None) -> Path:
+def write_split(
+    folder: PathLike,
+    labeled: Sequence[str],
+    unlabeled: Sequence[str],
+    facts: Optional[Dict[str, Any]] = None,
+    overwrite: bool = False,
+    val: Optional[Sequence[str]] = None,
+) -> Path:
     """Write the lists and their manifest.
 
     Args:
@@ -141,8 +144,10 @@ def write_split(folder: PathLike,
     for name, content in lists.items():
         path = folder / name
         if not overwrite and path.is_file() and path.read_bytes() != content:
-            raise ValueError(f'{path} already holds another list; remove it, '
-                             'write elsewhere, or ask for overwriting')
+            raise ValueError(
+                f'{path} already holds another list; remove it, '
+                'write elsewhere, or ask for overwriting'
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in lists.items():
         (folder / name).write_bytes(content)
@@ -152,7 +157,8 @@ def write_split(folder: PathLike,
         num_labeled=len(labeled),
         num_unlabeled=len(unlabeled),
         stems_sha256=stems_sha256([*labeled, *unlabeled]),
-        files={name: file_sha256(folder / name) for name in lists})
+        files={name: file_sha256(folder / name) for name in lists},
+    )
     text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
     (folder / MANIFEST_NAME).write_bytes(text.encode('utf-8'))
     return folder
@@ -187,8 +193,9 @@ def verify_split(folder: PathLike) -> Dict[str, Any]:
     for name, checksum in expected.items():
         lists[name] = read_list(folder / name)
         if file_sha256(folder / name) != checksum:
-            raise ValueError(f'{folder / name} differs from its manifest: it '
-                             'was changed after it was written')
+            raise ValueError(
+                f'{folder / name} differs from its manifest: it was changed after it was written'
+            )
     check_unique([stem for stems in lists.values() for stem in stems], f'the split {folder}')
     if stems_sha256([stem for name in LIST_NAMES for stem in lists[name]]) != content:
         raise ValueError(f'{path}: stems_sha256 does not fit the lists')

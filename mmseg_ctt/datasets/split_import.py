@@ -15,6 +15,7 @@ Formats, by the repository that uses them:
   which is labelled (ClassMix, CTT).
 * ``auto``: any of the text formats, told line by line.
 """
+
 import pickle
 import re
 from pathlib import Path
@@ -26,10 +27,11 @@ from .image_files import IMAGE_SUFFIXES
 from .split_files import PathLike, check_unique, read_lines
 
 # What a line may end in; the lists of ACDC name one HDF5 file per slice.
-ENTRY_SUFFIXES = IMAGE_SUFFIXES + ('.h5', )
+ENTRY_SUFFIXES = IMAGE_SUFFIXES + ('.h5',)
 # Entries a line may have, image before mask.
 FORMATS: Dict[str, Tuple[int, ...]] = dict(
-    auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1, ))
+    auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1,)
+)
 CITYSCAPES_ID = re.compile(r'^([a-z-]+)_\d{6}_\d{6}')
 
 
@@ -42,6 +44,7 @@ class ImportedSplit(NamedTuple):
         num_dropped (int): Stems taken out of the published unlabelled list
             because they are labelled too.
     """
+
     labeled: List[str]
     unlabeled: List[str]
     num_dropped: int
@@ -85,15 +88,14 @@ def read_text_list(path: PathLike, fmt: str = 'auto') -> List[str]:
             is empty, or names an image twice.
     """
     if fmt not in FORMATS:
-        raise ValueError(f'unknown list format {fmt!r}; use one of '
-                         f'{", ".join(FORMATS)}')
+        raise ValueError(f'unknown list format {fmt!r}; use one of {", ".join(FORMATS)}')
     stems = [
         _line_to_stem(line, fmt, f'{path}, line {number}')
-        for number, line in enumerate(read_lines(path), 1) if line.strip()
+        for number, line in enumerate(read_lines(path), 1)
+        if line.strip()
     ]
     if not stems:
-        raise ValueError(f'{path} holds no line (some published files are '
-                         'empty)')
+        raise ValueError(f'{path} holds no line (some published files are empty)')
     check_unique(stems, path)
     return stems
 
@@ -101,8 +103,10 @@ def read_text_list(path: PathLike, fmt: str = 'auto') -> List[str]:
 def _line_to_stem(line: str, fmt: str, where: str) -> str:
     entries = line.split()
     if len(entries) not in FORMATS[fmt]:
-        raise ValueError(f'{where} has {len(entries)} entries, the format '
-                         f'{fmt} has {" or ".join(map(str, FORMATS[fmt]))}')
+        raise ValueError(
+            f'{where} has {len(entries)} entries, the format '
+            f'{fmt} has {" or ".join(map(str, FORMATS[fmt]))}'
+        )
     if len(entries) == 2 and not entries[1].lower().endswith(ENTRY_SUFFIXES):
         raise ValueError(f'{where}: {entries[1]!r} is not the path of a mask')
     return entry_to_stem(entries[0])
@@ -121,8 +125,11 @@ def _array_symbols() -> Dict[Tuple[str, str], Any]:
     reconstruct = np.zeros(1).__reduce__()[0]
     scalar = np.int64(0).__reduce__()[0]
     frombuffer = np.zeros(1).__reduce_ex__(5)[0]
-    symbols = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype,
-               ('_codecs', 'encode'): _bytes_of}
+    symbols = {
+        ('numpy', 'ndarray'): np.ndarray,
+        ('numpy', 'dtype'): np.dtype,
+        ('_codecs', 'encode'): _bytes_of,
+    }
     for core in ('numpy.core', 'numpy._core'):
         symbols[(f'{core}.multiarray', '_reconstruct')] = reconstruct
         symbols[(f'{core}.multiarray', 'scalar')] = scalar
@@ -132,12 +139,14 @@ def _array_symbols() -> Dict[Tuple[str, str], Any]:
 
 class _ArrayUnpickler(pickle.Unpickler):
     """Rebuilds numpy arrays and calls nothing else."""
+
     symbols = _array_symbols()
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.symbols:
             raise pickle.UnpicklingError(
-                f'refused to call {module}.{name}; only numpy arrays are read')
+                f'refused to call {module}.{name}; only numpy arrays are read'
+            )
         return self.symbols[(module, name)]
 
 
@@ -163,17 +172,17 @@ def read_permutation(path: PathLike) -> np.ndarray:
         with path.open('rb') as stream:
             order = np.asarray(_ArrayUnpickler(stream).load())
     except Exception as error:  # a broken pickle can raise nearly anything
-        raise ValueError(f'{path} cannot be read as a pickled permutation: '
-                         f'{error}') from None
+        raise ValueError(f'{path} cannot be read as a pickled permutation: {error}') from None
     whole = order.ndim == 1 and order.dtype.kind in 'iu' and order.size > 0
     if not whole or not np.array_equal(np.sort(order), np.arange(order.size)):
-        raise ValueError(f'{path} does not hold a permutation of 0 to N - 1, '
-                         f'but {order.dtype} of shape {order.shape}')
+        raise ValueError(
+            f'{path} does not hold a permutation of 0 to N - 1, '
+            f'but {order.dtype} of shape {order.shape}'
+        )
     return order.astype(np.int64)
 
 
-def import_permutation(path: PathLike, full_list: PathLike,
-                       num_labeled: int) -> ImportedSplit:
+def import_permutation(path: PathLike, full_list: PathLike, num_labeled: int) -> ImportedSplit:
     """Labelled and unlabelled stems of a pickled permutation.
 
     Args:
@@ -191,19 +200,19 @@ def import_permutation(path: PathLike, full_list: PathLike,
     """
     order, stems = read_permutation(path), read_text_list(full_list)
     if len(order) != len(stems):
-        raise ValueError(f'{path} orders {len(order)} images, but {full_list} '
-                         f'lists {len(stems)}')
+        raise ValueError(f'{path} orders {len(order)} images, but {full_list} lists {len(stems)}')
     if not 1 <= num_labeled <= len(stems):
-        raise ValueError(f'cannot label {num_labeled} of the {len(stems)} '
-                         f'images of {full_list}')
+        raise ValueError(f'cannot label {num_labeled} of the {len(stems)} images of {full_list}')
     named = [stems[i] for i in order]
     return ImportedSplit(named[:num_labeled], named[num_labeled:], 0)
 
 
-def import_lists(labeled: PathLike,
-                 unlabeled: Optional[PathLike] = None,
-                 full_list: Optional[PathLike] = None,
-                 fmt: str = 'auto') -> ImportedSplit:
+def import_lists(
+    labeled: PathLike,
+    unlabeled: Optional[PathLike] = None,
+    full_list: Optional[PathLike] = None,
+    fmt: str = 'auto',
+) -> ImportedSplit:
     """Labelled and unlabelled stems of published text lists.
 
     Args:
@@ -224,16 +233,16 @@ def import_lists(labeled: PathLike,
             stem is missing from the full list.
     """
     if unlabeled is None and full_list is None:
-        raise ValueError('give the unlabelled list, or the full list whose '
-                         'rest is unlabelled')
+        raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
     chosen = read_text_list(labeled, fmt)
     full = None if full_list is None else read_text_list(full_list)
     rest = full if unlabeled is None else read_text_list(unlabeled, fmt)
     if full is not None:
         outside = sorted(set(chosen + rest) - set(full))
         if outside:
-            raise ValueError(f'{len(outside)} stems are missing from '
-                             f'{full_list}, such as {outside[0]}')
+            raise ValueError(
+                f'{len(outside)} stems are missing from {full_list}, such as {outside[0]}'
+            )
     known = set(chosen)
     kept = [stem for stem in rest if stem not in known]
     dropped = 0 if unlabeled is None else len(rest) - len(kept)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Drawing labelled and unlabelled parts of a data set."""
+
 import math
 from fractions import Fraction
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -17,10 +18,20 @@ from .split_files import (
 )
 
 __all__ = [
-    'check_unique', 'file_sha256', 'make_split', 'missing_classes',
-    'num_from_fraction', 'presence_counts', 'random_ranking', 'read_list',
-    'split_by_prefix', 'stems_sha256', 'verify_split', 'write_random_split',
-    'write_sequence_split', 'write_split'
+    'check_unique',
+    'file_sha256',
+    'make_split',
+    'missing_classes',
+    'num_from_fraction',
+    'presence_counts',
+    'random_ranking',
+    'read_list',
+    'split_by_prefix',
+    'stems_sha256',
+    'verify_split',
+    'write_random_split',
+    'write_sequence_split',
+    'write_split',
 ]
 
 
@@ -47,11 +58,9 @@ def random_ranking(num_images: int, seed: int) -> np.ndarray:
     return np.argsort(keys, kind='stable').astype(np.int64)
 
 
-def make_split(presence: np.ndarray,
-               num_labeled: int,
-               seed: int,
-               class_names: Optional[Sequence[str]] = None
-               ) -> Tuple[np.ndarray, np.ndarray]:
+def make_split(
+    presence: np.ndarray, num_labeled: int, seed: int, class_names: Optional[Sequence[str]] = None
+) -> Tuple[np.ndarray, np.ndarray]:
     """Draw a labelled part that shows every class of the data.
 
     The images are put in one order per seed: first a cover of the classes
@@ -78,26 +87,27 @@ def make_split(presence: np.ndarray,
     """
     presence = np.asarray(presence)
     if presence.ndim != 2:
-        raise ValueError('presence must be an (images, classes) array, got '
-                         f'shape {presence.shape}')
+        raise ValueError(f'presence must be an (images, classes) array, got shape {presence.shape}')
     num_images = len(presence)
     if not 1 <= num_labeled <= num_images:
-        raise ValueError(f'cannot label {num_labeled} of {num_images} images; '
-                         f'choose a number from 1 to {num_images}')
+        raise ValueError(
+            f'cannot label {num_labeled} of {num_images} images; '
+            f'choose a number from 1 to {num_images}'
+        )
     ranking = random_ranking(num_images, seed)
     cover, missing = find_cover(presence.astype(bool)[ranking], num_labeled)
     if missing:
         raise ValueError(
             f'no {num_labeled} images showing every class of the data were '
             f'found; left out: {", ".join(names_of(missing, class_names))}. '
-            'Label more images')
+            'Label more images'
+        )
     rest = np.setdiff1d(np.arange(num_images), cover)
     order = ranking[np.concatenate([cover, rest])]
     return np.sort(order[:num_labeled]), np.sort(order[num_labeled:])
 
 
-def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]
-                    ) -> Tuple[np.ndarray, np.ndarray]:
+def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
     """Label whole sequences: the stems that start with one of the prefixes.
 
     Args:
@@ -112,12 +122,14 @@ def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]
     """
     for prefix in prefixes:
         if not any(stem.startswith(prefix) for stem in stems):
-            raise ValueError(f'no stem starts with {prefix!r}; stems look '
-                             f'like {", ".join(stems[:3])}')
+            raise ValueError(
+                f'no stem starts with {prefix!r}; stems look like {", ".join(stems[:3])}'
+            )
     chosen = np.array([s.startswith(tuple(prefixes)) for s in stems], bool)
     if chosen.all():
-        raise ValueError(f'all {len(stems)} stems start with '
-                         f'{" or ".join(prefixes)}: nothing is unlabelled')
+        raise ValueError(
+            f'all {len(stems)} stems start with {" or ".join(prefixes)}: nothing is unlabelled'
+        )
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
@@ -142,14 +154,15 @@ def num_from_fraction(fraction: str, num_images: int) -> int:
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if not 0 < value <= 1:
-        raise ValueError('the fraction must look like 1/8 or 0.125, above 0 '
-                         f'and at most 1, got {fraction!r}')
+        raise ValueError(
+            f'the fraction must look like 1/8 or 0.125, above 0 and at most 1, got {fraction!r}'
+        )
     return math.ceil(value * num_images)
 
 
-def presence_counts(presence: np.ndarray, labeled_idx: np.ndarray,
-                    class_names: Optional[Sequence[str]] = None
-                    ) -> Dict[str, Dict[str, int]]:
+def presence_counts(
+    presence: np.ndarray, labeled_idx: np.ndarray, class_names: Optional[Sequence[str]] = None
+) -> Dict[str, Dict[str, int]]:
     """How many images show each class, for the manifest.
 
     Args:
@@ -162,10 +175,7 @@ def presence_counts(presence: np.ndarray, labeled_idx: np.ndarray,
     """
     labeled, whole = presence[labeled_idx].sum(0), presence.sum(0)
     names = names_of(range(presence.shape[1]), class_names)
-    return {
-        name: dict(labeled=int(labeled[k]), all=int(whole[k]))
-        for k, name in enumerate(names)
-    }
+    return {name: dict(labeled=int(labeled[k]), all=int(whole[k])) for k, name in enumerate(names)}
 
 
 def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
@@ -180,10 +190,15 @@ def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
     return [name for name, n in counts.items() if n['all'] and not n['labeled']]
 
 
-def _write(folder: str, stems: Sequence[str], presence: np.ndarray,
-           parts: Tuple[np.ndarray, np.ndarray],
-           class_names: Optional[Sequence[str]], facts: Dict[str, Any],
-           overwrite: bool) -> Dict[str, Any]:
+def _write(
+    folder: str,
+    stems: Sequence[str],
+    presence: np.ndarray,
+    parts: Tuple[np.ndarray, np.ndarray],
+    class_names: Optional[Sequence[str]],
+    facts: Dict[str, Any],
+    overwrite: bool,
+) -> Dict[str, Any]:
     counts = presence_counts(presence, parts[0], class_names)
     labeled, unlabeled = ([stems[i] for i in part] for part in parts)
     facts = dict(facts, num_images=len(stems), class_images=counts)
@@ -192,16 +207,19 @@ def _write(folder: str, stems: Sequence[str], presence: np.ndarray,
         folder=str(folder),
         num_labeled=len(labeled),
         num_unlabeled=len(unlabeled),
-        missing=missing_classes(counts))
+        missing=missing_classes(counts),
+    )
 
 
-def write_random_split(out: str,
-                       stems: Sequence[str],
-                       presence: np.ndarray,
-                       size: str,
-                       seed: int,
-                       class_names: Optional[Sequence[str]] = None,
-                       overwrite: bool = False) -> Dict[str, Any]:
+def write_random_split(
+    out: str,
+    stems: Sequence[str],
+    presence: np.ndarray,
+    size: str,
+    seed: int,
+    class_names: Optional[Sequence[str]] = None,
+    overwrite: bool = False,
+) -> Dict[str, Any]:
     """Draw one split and write it to ``out/<size>/seed<seed>``.
 
     Args:
@@ -224,19 +242,19 @@ def write_random_split(out: str,
     whole_number = size.isdigit()
     num = int(size) if whole_number else num_from_fraction(size, len(stems))
     parts = make_split(presence, num, seed, class_names)
-    facts = dict(kind='random', seed=seed,
-                 fraction=None if whole_number else size)
+    facts = dict(kind='random', seed=seed, fraction=None if whole_number else size)
     folder = f'{out}/{size.replace("/", "_")}/seed{seed}'
-    return _write(folder, stems, presence, parts, class_names, facts,
-                  overwrite)
+    return _write(folder, stems, presence, parts, class_names, facts, overwrite)
 
 
-def write_sequence_split(out: str,
-                         stems: Sequence[str],
-                         presence: np.ndarray,
-                         prefixes: Sequence[str],
-                         class_names: Optional[Sequence[str]] = None,
-                         overwrite: bool = False) -> Dict[str, Any]:
+def write_sequence_split(
+    out: str,
+    stems: Sequence[str],
+    presence: np.ndarray,
+    prefixes: Sequence[str],
+    class_names: Optional[Sequence[str]] = None,
+    overwrite: bool = False,
+) -> Dict[str, Any]:
     """Label whole sequences and write the split to ``out/seq_<prefix>``.
 
     Args:
@@ -258,5 +276,4 @@ def write_sequence_split(out: str,
     parts = split_by_prefix(stems, prefixes)
     name = '-'.join(prefixes).strip('_').replace('/', '_')
     facts = dict(kind='sequence', prefixes=list(prefixes))
-    return _write(f'{out}/seq_{name}', stems, presence, parts, class_names,
-                  facts, overwrite)
+    return _write(f'{out}/seq_{name}', stems, presence, parts, class_names, facts, overwrite)

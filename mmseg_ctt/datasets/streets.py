@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """The generated street scenes."""
+
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .street_scenes.layout import CLASSES, IMG_SUFFIX, PALETTE, SEG_MAP_SUFFIX
+from .streets_layout import CLASSES, IMG_SUFFIX, PALETTE, SEG_MAP_SUFFIX
 
 
 @DATASETS.register_module()
@@ -21,15 +22,19 @@ class StreetsDataset(BaseSegDataset):
         reduce_zero_label (bool): Defaults to False: 0 is the road.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``.
     """
+
     METAINFO = dict(classes=CLASSES, palette=PALETTE)
 
-    def __init__(self,
-                 img_suffix: str = IMG_SUFFIX,
-                 seg_map_suffix: str = SEG_MAP_SUFFIX,
-                 reduce_zero_label: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        img_suffix: str = IMG_SUFFIX,
+        seg_map_suffix: str = SEG_MAP_SUFFIX,
+        reduce_zero_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             reduce_zero_label=reduce_zero_label,
-            **kwargs)
+            **kwargs,
+        )

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Transforms that refuse label maps a loss would silently misread."""
+
 from typing import Any, Dict, Optional
 
 from mmcv.transforms import BaseTransform
@@ -37,12 +38,9 @@ class CheckSegMap(BaseTransform):
             their pixel counts and what to do.
     """
 
-    def __init__(self,
-                 num_classes: Optional[int] = None,
-                 ignore_index: int = 255) -> None:
+    def __init__(self, num_classes: Optional[int] = None, ignore_index: int = 255) -> None:
         if num_classes is not None and num_classes < 1:
-            raise ValueError(f'CheckSegMap.num_classes={num_classes} must be '
-                             'positive')
+            raise ValueError(f'CheckSegMap.num_classes={num_classes} must be positive')
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
@@ -68,8 +66,9 @@ class CheckSegMap(BaseTransform):
             return results['num_classes']
         label_map = results.get('label_map')
         if not label_map:
-            raise ValueError('CheckSegMap does not know the number of classes: '
-                             'set num_classes in the config')
+            raise ValueError(
+                'CheckSegMap does not know the number of classes: set num_classes in the config'
+            )
         return len(set(label_map.values()) - {self.ignore_index})
 
     @staticmethod
@@ -81,5 +80,7 @@ class CheckSegMap(BaseTransform):
         check_size(results['gt_seg_map'], results['img'].shape[:2], name)
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_classes={self.num_classes}, '
-                f'ignore_index={self.ignore_index})')
+        return (
+            f'{type(self).__name__}(num_classes={self.num_classes}, '
+            f'ignore_index={self.ignore_index})'
+        )

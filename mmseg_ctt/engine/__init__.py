@@ -1,20 +1,25 @@
 # Copyright (c) mmseg_ctt contributors.
-from .hooks import (
-    AnchorAssignmentHook,
-    DistributionAlignmentHook,
-    GuardHook,
-    PreemptionHook,
-    PseudoLabelHook,
-    QueueWarmupHook,
-    SafeCheckpointHook,
-    TeacherEMAHook,
-)
+from .hooks.distribution_alignment_hook import DistributionAlignmentHook
+from .hooks.guard_hook import GuardHook
+from .hooks.preemption_hook import PreemptionHook
+from .hooks.pseudo_label_hook import PseudoLabelHook
+from .hooks.queue_warmup_hook import QueueWarmupHook
+from .hooks.safe_checkpoint_hook import SafeCheckpointHook
+from .hooks.teacher_ema_hook import TeacherEMAHook
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 
 __all__ = [
-    'AnchorAssignmentHook', 'DistributionAlignmentHook', 'GuardHook', 'MemberTestLoop',
-    'MemberValLoop', 'PreemptionHook', 'PseudoLabelHook', 'QueueWarmupHook', 'ResumableTrainLoop',
-    'SafeCheckpointHook', 'StudentOptimWrapperConstructor', 'TeacherEMAHook'
+    'DistributionAlignmentHook',
+    'GuardHook',
+    'MemberTestLoop',
+    'MemberValLoop',
+    'PreemptionHook',
+    'PseudoLabelHook',
+    'QueueWarmupHook',
+    'ResumableTrainLoop',
+    'SafeCheckpointHook',
+    'StudentOptimWrapperConstructor',
+    'TeacherEMAHook',
 ]

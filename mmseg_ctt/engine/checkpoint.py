@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Files that are whole or not there: written aside, flushed, renamed."""
+
 import os
 import os.path as osp
 import shutil
@@ -69,4 +70,5 @@ class WholeFileBackend(LocalBackend):
                 f'cannot write the checkpoint {filepath}: {error.strerror} (it needs '
                 f'{len(obj) / MB:.1f} MB, {free / MB:.1f} MB are free). Those before it are '
                 'intact: make room, or set default_hooks.checkpoint.max_keep_ckpts, and go on '
-                'with --resume') from error
+                'with --resume'
+            ) from error

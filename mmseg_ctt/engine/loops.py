@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
+from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
-from .unwrap import unwrapped
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
@@ -33,13 +33,16 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             number of classes.
     """
 
-    def __init__(self, runner: Runner, dataloader: Union[DataLoader, dict], *args: Any,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, runner: Runner, dataloader: Union[DataLoader, dict], *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(runner, dataloader, *args, **kwargs)
         self.sampler = self.dataloader.sampler
         if not isinstance(self.sampler, LabeledUnlabeledSampler):
-            raise ValueError('train_cfg.type="ResumableTrainLoop" needs train_dataloader.sampler.'
-                             f'type="LabeledUnlabeledSampler", got {type(self.sampler).__name__}')
+            raise ValueError(
+                'train_cfg.type="ResumableTrainLoop" needs train_dataloader.sampler.'
+                f'type="LabeledUnlabeledSampler", got {type(self.sampler).__name__}'
+            )
         if self._max_iters < 1:
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
@@ -47,7 +50,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if batch % period:
             raise ValueError(
                 f'train_dataloader.batch_size={batch} cannot be divided by sampler.ratio='
-                f'{self.sampler.ratio}: use a multiple of {period}')
+                f'{self.sampler.ratio}: use a multiple of {period}'
+            )
         self.draws_per_iter = batch * get_world_size()
 
     def _check_classes(self) -> None:
@@ -55,8 +59,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         outputs = getattr(model, 'num_classes', None)
         classes = len(self.dataloader.dataset.metainfo.get('classes') or ())
         if outputs is not None and classes and outputs != classes:
-            raise ValueError(f'decode_head.num_classes={outputs}, but the data set has {classes} '
-                             'classes: make them equal')
+            raise ValueError(
+                f'decode_head.num_classes={outputs}, but the data set has {classes} '
+                'classes: make them equal'
+            )
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""

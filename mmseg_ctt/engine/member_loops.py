@@ -12,8 +12,8 @@ from mmengine.utils import mkdir_or_exist
 from mmseg.registry import LOOPS
 
 from ..evaluation import count_at_once
-from ..models.segmentors import SemiSegmentor
-from .unwrap import unwrapped
+from ..methods.base import SemiSegmentor
+from ..nn.unwrap import unwrapped
 
 
 class MemberLoopMixin:
@@ -24,6 +24,7 @@ class MemberLoopMixin:
     A model that is no :class:`SemiSegmentor` (a baseline, or a model wrapped for test-time
     augmentation) is evaluated as mmengine does.
     """
+
     stage: str  # 'val' or 'test', the part of the hooks' names
 
     def run(self) -> dict:
@@ -74,11 +75,12 @@ class MemberLoopMixin:
         metrics = {}
         for name, evaluator in evaluators.items():
             self.runner.logger.info(f'results of {name}')
-            metrics.update({f'{name}/{key}': value
-                            for key, value in evaluator.evaluate(size).items()})
+            metrics.update(
+                {f'{name}/{key}': value for key, value in evaluator.evaluate(size).items()}
+            )
         prefix = f'{self.model.predict_on}/'
         plain: List[str] = [key for key in metrics if key.startswith(prefix)]
-        return {**metrics, **{key[len(prefix):]: metrics[key] for key in plain}}
+        return {**metrics, **{key[len(prefix) :]: metrics[key] for key in plain}}
 
     def _call(self, name: str, **kwargs) -> None:
         self.runner.call_hook(name.format(self.stage), **kwargs)
@@ -87,10 +89,12 @@ class MemberLoopMixin:
 @LOOPS.register_module()
 class MemberValLoop(MemberLoopMixin, ValLoop):
     """Validation of all members; arguments as :class:`mmengine.runner.ValLoop`."""
+
     stage = 'val'
 
 
 @LOOPS.register_module()
 class MemberTestLoop(MemberLoopMixin, TestLoop):
     """Test of all members; arguments as :class:`mmengine.runner.TestLoop`."""
+
     stage = 'test'

@@ -30,8 +30,9 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """
         kind = self.optimizer_cfg['type']
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
-            raise ValueError(f'optim_wrapper.optimizer.type="{kind}" is not known: name one of '
-                             'torch.optim')
+            raise ValueError(
+                f'optim_wrapper.optimizer.type="{kind}" is not known: name one of torch.optim'
+            )
         # any key makes the parent go through `add_params`; this one changes nothing
         self.paramwise_cfg = {'bypass_duplicate': False, **(self.paramwise_cfg or {})}
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
@@ -39,12 +40,17 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         with _one_line_per_group() as logger:
             wrapper = super().__call__(model)
         for group in wrapper.optimizer.param_groups:
-            logger.info('optimiser: %d parameters with lr=%g, weight_decay=%g',
-                        len(group['params']), group['lr'], group.get('weight_decay', 0))
+            logger.info(
+                'optimiser: %d parameters with lr=%g, weight_decay=%g',
+                len(group['params']),
+                group['lr'],
+                group.get('weight_decay', 0),
+            )
         return wrapper
 
-    def add_params(self, params: List[dict], module: nn.Module, prefix: str = '',
-                   **kwargs: Any) -> None:
+    def add_params(
+        self, params: List[dict], module: nn.Module, prefix: str = '', **kwargs: Any
+    ) -> None:
         """Add the parameters of ``module``, unless it is the list of teachers."""
         if prefix == 'teachers':
             return

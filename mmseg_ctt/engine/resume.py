@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Which checkpoint a run goes on from, and whether it can."""
+
 import logging
 import os
 import os.path as osp
@@ -54,8 +55,10 @@ def refuse_broken(path: str) -> None:
         start = file.read(2)
     wrong = defect(path) if start in (b'', b'PK') else None
     if wrong is not None:
-        raise ValueError(f'the checkpoint {path} {wrong}: name another, or give --resume no value '
-                         'to go on from the newest that is whole')
+        raise ValueError(
+            f'the checkpoint {path} {wrong}: name another, or give --resume no value '
+            'to go on from the newest that is whole'
+        )
 
 
 def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str) -> None:
@@ -75,21 +78,33 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
     if not isinstance(inner, Mapping):
         raise ValueError(f'{path} is no checkpoint: it holds no state_dict')
     if purpose == 'resume' and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
-        raise ValueError(f'the checkpoint {path} holds weights only and cannot be resumed: start '
-                         'from it with --cfg-options load_from=..., without --resume')
+        raise ValueError(
+            f'the checkpoint {path} holds weights only and cannot be resumed: start '
+            'from it with --cfg-options load_from=..., without --resume'
+        )
     state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
-    if purpose == 'start' and hasattr(model, 'students') and not any(
-            name.startswith(('students.', 'teachers.')) for name in state):
+    if (
+        purpose == 'start'
+        and hasattr(model, 'students')
+        and not any(name.startswith(('students.', 'teachers.')) for name in state)
+    ):
         model = model.students[0]  # a plain segmentor's weights become those of every member
     own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
-    misfits = [name for name, value in own.items()
-               if getattr(state.get(name), 'shape', None) != value.shape]
+    misfits = [
+        name
+        for name, value in own.items()
+        if getattr(state.get(name), 'shape', None) != value.shape
+    ]
     if not misfits or (purpose == 'start' and len(misfits) < len(own)):
         return
-    shown = '; '.join(f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
-                      for name in misfits[:2])
-    raise ValueError(f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
-                     f'entries do not fit ({shown}). Take the config it was trained with')
+    shown = '; '.join(
+        f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
+        for name in misfits[:2]
+    )
+    raise ValueError(
+        f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
+        f'entries do not fit ({shown}). Take the config it was trained with'
+    )
 
 
 def _shape(value: Optional[torch.Tensor]) -> str:
@@ -115,16 +130,19 @@ def find_whole_checkpoint(work_dir: str) -> Optional[str]:
         wrong = defect(path)
         if wrong is None:
             if broken:
-                print_log(f'going on from {path}, the newest whole checkpoint', 'current',
-                          logging.WARNING)
+                print_log(
+                    f'going on from {path}, the newest whole checkpoint', 'current', logging.WARNING
+                )
             return path
         broken[path] = wrong
         print_log(f'the checkpoint {path} {wrong} and is not used', 'current', logging.WARNING)
     if broken:
-        raise ValueError(f'no checkpoint in {work_dir} is whole ('
-                         + '; '.join(f'{osp.basename(p)} {wrong}' for p, wrong in broken.items())
-                         + f'): remove {osp.join(work_dir, POINTER)} and these files to begin '
-                         'again, or name another checkpoint with --resume')
+        raise ValueError(
+            f'no checkpoint in {work_dir} is whole ('
+            + '; '.join(f'{osp.basename(p)} {wrong}' for p, wrong in broken.items())
+            + f'): remove {osp.join(work_dir, POINTER)} and these files to begin '
+            'again, or name another checkpoint with --resume'
+        )
     return None
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The pixel counts behind mmseg's IoU, from one pass over the pixels."""
+
 from typing import Tuple
 
 import numpy as np
@@ -15,8 +16,9 @@ def count_at_once(metric: BaseMetric) -> None:
         metric.intersect_and_union = class_areas
 
 
-def class_areas(pred_label: Tensor, label: Tensor, num_classes: int,
-                ignore_index: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+def class_areas(
+    pred_label: Tensor, label: Tensor, num_classes: int, ignore_index: int
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Same as ``IoUMetric.intersect_and_union``, of which it takes the place.
 
     That one selects pixels by three masks and counts three times.

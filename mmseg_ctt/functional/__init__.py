@@ -1,98 +1,130 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The mathematics of the package: pure functions on tensors.
+"""Mathematics that several methods share: pure functions on tensors.
 
 They import torch only, know nothing of mmseg, hold no state, never synchronise with the host and
-return a zero that keeps the graph (never NaN) when nothing is selected. Registered modules are
-thin shells over them.
+return a zero that keeps the graph (never NaN) when nothing is selected. Mathematics of one method
+lives in its folder, ``mmseg_ctt.methods.<method>``; it can be imported from here as well.
 """
-from .adaptive_mixing import (
-    choose_partner,
-    class_draw_probability,
-    class_mask,
-    object_box,
-    sample_index,
-    tail_classes,
-)
-from .anchors import anchor_contrast, equiangular_anchors, moving_centroids
-from .class_draw import best_of_members, draw_per_class, draw_slots
+
+from importlib import import_module
+from typing import Any, List
+
+from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .colour import gaussian_blur, jitter_colours, shift_hue
 from .connected_components import connected_components
-from .contrast import high_level_contrast, low_level_contrast
-from .crest import (
-    alignment_bias,
-    class_rebalanced_selection,
-    class_thresholds,
-    distribution_alignment,
-    generation_temperature,
-    keep_rates,
-    target_distribution,
-)
 from .ema import ema_decay, ema_update_
-from .entropy import (
-    EntropyPartition,
-    drop_percent,
-    entropy_partition,
-    percentiles,
-    pixel_entropy,
-)
-from .equalization import (
-    class_confidence_sums,
-    confidence_bank_update,
-    equalization_rate,
-    equalized_consistency,
-    equalized_sample,
-    warm_momentum,
-)
-from .guided_mixing import (
-    agreement,
-    classes_present,
-    decouple,
-    interpolate_pair,
-    most_similar,
-    sigmoid_focal,
-    soft_squared_error,
-)
-from .mismatch import (
-    confusion_matrix,
-    mismatch_score,
-    mismatch_selection,
-    weighted_cross_entropy,
-)
 from .mixing import class_mix_mask, cut_mix_mask, mix
-from .negative_label import negative_classes, negative_label_loss, negative_ramp, stable
 from .pixel_noise import pixel_noise
 from .pseudo_label import (
-                           confident_fraction_cross_entropy,
-                           cross_entropy,
-                           downsample_nearest,
-                           pseudo_label,
+    confident_fraction_cross_entropy,
+    cross_entropy,
+    downsample_nearest,
+    pseudo_label,
 )
 from .resized_cross_entropy import resized_cross_entropy
+from .running_mean import confidence_bank_update, warm_momentum
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
-from .u2pl import (
-    class_sums,
-    negative_candidates,
-    reliable_cross_entropy,
-    unreliable_contrast,
-)
+
+# functions of one method, by the module that defines them
+METHODS = {
+    'methods.ael.functional': (
+        'choose_partner',
+        'class_confidence_sums',
+        'class_draw_probability',
+        'class_mask',
+        'equalization_rate',
+        'equalized_consistency',
+        'equalized_sample',
+        'object_box',
+        'sample_index',
+        'tail_classes',
+    ),
+    'methods.crest.functional': (
+        'class_rebalanced_selection',
+        'class_thresholds',
+        'generation_temperature',
+        'keep_rates',
+    ),
+    'methods.ctt.functional': ('high_level_contrast', 'low_level_contrast'),
+    'methods.dual_negative.functional': (
+        'negative_classes',
+        'negative_label_loss',
+        'negative_ramp',
+        'stable',
+    ),
+    'methods.guidedmix.functional': (
+        'agreement',
+        'classes_present',
+        'decouple',
+        'interpolate_pair',
+        'most_similar',
+        'sigmoid_focal',
+        'soft_squared_error',
+    ),
+    'methods.stpg.functional': (
+        'anchor_contrast',
+        'confusion_matrix',
+        'equiangular_anchors',
+        'mismatch_score',
+        'mismatch_selection',
+        'moving_centroids',
+        'weighted_cross_entropy',
+    ),
+    'methods.u2pl.entropy': (
+        'EntropyPartition',
+        'drop_percent',
+        'entropy_partition',
+        'percentiles',
+        'pixel_entropy',
+    ),
+    'methods.u2pl.functional': (
+        'best_of_members',
+        'class_sums',
+        'draw_per_class',
+        'draw_slots',
+        'negative_candidates',
+        'reliable_cross_entropy',
+        'unreliable_contrast',
+    ),
+}
+_HOMES = {name: module for module, names in METHODS.items() for name in names}
 
 __all__ = [
-    'EntropyPartition', 'agreement', 'alignment_bias', 'anchor_contrast', 'best_of_members',
-    'choose_partner', 'class_balanced_weight', 'class_confidence_sums',
-    'class_draw_probability', 'class_mask', 'class_mix_mask', 'class_rebalanced_selection',
-    'class_sums', 'class_thresholds', 'classes_present', 'confidence_bank_update',
-    'confident_fraction_cross_entropy', 'confusion_matrix', 'connected_components',
-    'cross_entropy', 'cut_mix_mask', 'decouple', 'distribution_alignment', 'downsample_nearest',
-    'draw_per_class', 'draw_slots', 'drop_percent', 'ema_decay', 'ema_update_',
-    'entropy_partition', 'equalization_rate', 'equalized_consistency', 'equalized_sample',
-    'equiangular_anchors', 'gaussian_blur', 'generation_temperature', 'high_level_contrast',
-    'interpolate_pair', 'jitter_colours', 'keep_rates', 'low_level_contrast', 'mismatch_score',
-    'mismatch_selection', 'mix', 'most_similar', 'moving_centroids', 'negative_candidates',
-    'negative_classes', 'negative_label_loss', 'negative_ramp', 'object_box', 'percentiles',
-    'pixel_counts', 'pixel_entropy', 'pixel_noise', 'pseudo_label', 'pseudo_label_scores',
-    'reliable_cross_entropy', 'resized_cross_entropy', 'sample_index', 'select_per_class',
-    'shift_hue', 'sigmoid_focal', 'soft_squared_error', 'stable', 'sums_by_class',
-    'tail_classes', 'target_distribution', 'unreliable_contrast', 'warm_momentum',
-    'weighted_cross_entropy'
+    'alignment_bias',
+    'class_balanced_weight',
+    'class_mix_mask',
+    'confidence_bank_update',
+    'confident_fraction_cross_entropy',
+    'connected_components',
+    'cross_entropy',
+    'cut_mix_mask',
+    'distribution_alignment',
+    'downsample_nearest',
+    'ema_decay',
+    'ema_update_',
+    'gaussian_blur',
+    'jitter_colours',
+    'mix',
+    'pixel_counts',
+    'pixel_noise',
+    'pseudo_label',
+    'pseudo_label_scores',
+    'resized_cross_entropy',
+    'select_per_class',
+    'shift_hue',
+    'sums_by_class',
+    'target_distribution',
+    'warm_momentum',
 ]
+__all__ += list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'..{_HOMES[name]}', __name__), name)
+
+
+def __dir__() -> List[str]:
+    return sorted([*globals(), *_HOMES])

@@ -4,6 +4,7 @@
 Values are those of kornia, which takes four times as many operations and, for the blur, asks the
 device whether every sigma is positive.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,8 +12,9 @@ from torch import Tensor
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue
 
 
-def jitter_colours(image: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor,
-                   hue: Tensor) -> Tensor:
+def jitter_colours(
+    image: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
+) -> Tensor:
     """Brightness, contrast, saturation, hue, in this order, clamped to [0, 1] in between.
 
     Args:
@@ -69,7 +71,7 @@ def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
     kernel = (reach.square() / (-2 * sigma.square())).softmax(dim=1)  # (B, side)
     kernel = kernel.unsqueeze(1).expand(-1, channels, -1).reshape(-1, 1, 1, side)
     image = image.reshape(1, batch * channels, height, width)
-    image = F.pad(image, (side // 2, ) * 4, mode='replicate')
+    image = F.pad(image, (side // 2,) * 4, mode='replicate')
     image = F.conv2d(image, kernel, groups=batch * channels)
     image = F.conv2d(image, kernel.transpose(2, 3), groups=batch * channels)
     return image.view(batch, channels, height, width)

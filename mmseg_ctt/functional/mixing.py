@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Masks that paste parts of one image onto its batch neighbour, and the pasting itself."""
+
 from typing import Optional, Tuple
 
 import torch
@@ -7,11 +8,13 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def class_mix_mask(label: Tensor,
-                   generator: Optional[torch.Generator] = None,
-                   ignore_index: int = 255,
-                   num_classes: int = 256,
-                   keys: Optional[Tensor] = None) -> Tensor:
+def class_mix_mask(
+    label: Tensor,
+    generator: Optional[torch.Generator] = None,
+    ignore_index: int = 255,
+    num_classes: int = 256,
+    keys: Optional[Tensor] = None,
+) -> Tensor:
     """ClassMix: True on half of the classes of each image, drawn without replacement.
 
     Of the ``n`` classes present in an image (``ignore_index`` does not count), ``floor(n / 2)``
@@ -47,10 +50,12 @@ def class_mix_mask(label: Tensor,
 
 
 @torch.no_grad()
-def cut_mix_mask(label: Tensor,
-                 generator: Optional[torch.Generator] = None,
-                 area: Tuple[float, float] = (0.5, 0.5),
-                 noise: Optional[Tensor] = None) -> Tensor:
+def cut_mix_mask(
+    label: Tensor,
+    generator: Optional[torch.Generator] = None,
+    area: Tuple[float, float] = (0.5, 0.5),
+    noise: Optional[Tensor] = None,
+) -> Tensor:
     """CutMix: True inside one random rectangle per image.
 
     A share ``a`` of the image, uniform in ``area``, is covered; the height takes ``a ** u`` of
@@ -72,7 +77,7 @@ def cut_mix_mask(label: Tensor,
     share, aspect, top, left = noise.to(label.device).unsqueeze(-1).unbind(1)  # each (B, 1)
     share = area[0] + (area[1] - area[0]) * share
     rows = _interval(height, share**aspect, top, label.device)
-    columns = _interval(width, share**(1 - aspect), left, label.device)
+    columns = _interval(width, share ** (1 - aspect), left, label.device)
     return rows.unsqueeze(2) & columns.unsqueeze(1)
 
 

@@ -9,9 +9,9 @@ from .resized_cross_entropy import resized_cross_entropy
 
 
 @torch.no_grad()
-def pseudo_label(logits: Tensor,
-                 size: Optional[Tuple[int, int]] = None,
-                 align_corners: bool = False) -> Tuple[Tensor, Tensor]:
+def pseudo_label(
+    logits: Tensor, size: Optional[Tuple[int, int]] = None, align_corners: bool = False
+) -> Tuple[Tensor, Tensor]:
     """Label and confidence of every pixel, without building the softmax tensor.
 
     The largest probability is ``1 / sum_c exp(logit_c - logit_max)``, so that one reduction and
@@ -34,10 +34,9 @@ def pseudo_label(logits: Tensor,
     return label.squeeze(1), confidence
 
 
-def cross_entropy(logits: Tensor,
-                  label: Tensor,
-                  ignore_index: int = 255,
-                  align_corners: bool = False) -> Tensor:
+def cross_entropy(
+    logits: Tensor, label: Tensor, ignore_index: int = 255, align_corners: bool = False
+) -> Tensor:
     """Softmax cross-entropy, mean over the pixels that have a label (CTT Eq 1-2).
 
     Args:
@@ -53,13 +52,15 @@ def cross_entropy(logits: Tensor,
     return total / (label != ignore_index).sum().clamp(min=1)
 
 
-def confident_fraction_cross_entropy(logits: Tensor,
-                                     pseudo_label: Tensor,
-                                     confidence: Tensor,
-                                     threshold: float = 0.968,
-                                     ignore_index: int = 255,
-                                     fraction: Optional[Tensor] = None,
-                                     align_corners: bool = False) -> Tensor:
+def confident_fraction_cross_entropy(
+    logits: Tensor,
+    pseudo_label: Tensor,
+    confidence: Tensor,
+    threshold: float = 0.968,
+    ignore_index: int = 255,
+    fraction: Optional[Tensor] = None,
+    align_corners: bool = False,
+) -> Tensor:
     """Cross-entropy to pseudo-labels, weighted by the share of confident pixels.
 
     ``w * mean_q CE_q`` with ``w = mean_q [confidence_q >= threshold]``: CTT Eq 5 with the scalar

@@ -5,6 +5,7 @@
 backward pass. Here the gradient is formed on the way, in the buffer of the up-sampled logits, and
 only its share at the logits' own size is kept.
 """
+
 from typing import Tuple
 
 import torch
@@ -16,10 +17,9 @@ from torch.autograd.function import once_differentiable
 CHUNK_ELEMENTS = 1 << 25
 
 
-def resized_cross_entropy(logits: Tensor,
-                          label: Tensor,
-                          ignore_index: int = 255,
-                          align_corners: bool = False) -> Tensor:
+def resized_cross_entropy(
+    logits: Tensor, label: Tensor, ignore_index: int = 255, align_corners: bool = False
+) -> Tensor:
     """Softmax cross-entropy at the size of the labels, summed over the pixels of each image.
 
     Args:
@@ -37,15 +37,16 @@ def resized_cross_entropy(logits: Tensor,
 
 
 class _ResizedCrossEntropy(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, logits, label, ignore_index, align_corners):
         images = max(1, CHUNK_ELEMENTS // (logits.shape[1] * label[0].numel())) if len(label) else 1
         # channels last, in which bilinear interpolation is faster
         logits = logits.contiguous(memory_format=torch.channels_last)
         with torch.autocast(logits.device.type, enabled=False):
-            parts = [_sum_and_gradient(*part, ignore_index, align_corners)
-                     for part in zip(logits.split(images), label.split(images))]
+            parts = [
+                _sum_and_gradient(*part, ignore_index, align_corners)
+                for part in zip(logits.split(images), label.split(images))
+            ]
         loss, gradient = (part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts))
         ctx.save_for_backward(gradient)
         return loss
@@ -53,19 +54,23 @@ class _ResizedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_output):
-        gradient, = ctx.saved_tensors
+        (gradient,) = ctx.saved_tensors
         return grad_output.view(-1, 1, 1, 1) * gradient, None, None, None
 
 
-def _sum_and_gradient(logits: Tensor, label: Tensor, ignore_index: int,
-                      align_corners: bool) -> Tuple[Tensor, Tensor]:
+def _sum_and_gradient(
+    logits: Tensor, label: Tensor, ignore_index: int, align_corners: bool
+) -> Tuple[Tensor, Tensor]:
     """Loss ``(b,)`` and its gradient ``(b, K, h, w)``."""
     label, size = label.unsqueeze(1), label.shape[1:]
     ignored = label == ignore_index
     index = label.masked_fill(ignored, 0)
     same = logits.shape[2:] == size
-    score = logits - logits.amax(1, keepdim=True) if same else F.interpolate(
-        logits, size, mode='bilinear', align_corners=align_corners)
+    score = (
+        logits - logits.amax(1, keepdim=True)
+        if same
+        else F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+    )
     if not same:
         score -= score.amax(1, keepdim=True)
     own = score.gather(1, index)
@@ -74,6 +79,9 @@ def _sum_and_gradient(logits: Tensor, label: Tensor, ignore_index: int,
     counts = total.reciprocal_().masked_fill_(ignored, 0)
     score *= counts  # probabilities
     score.scatter_add_(1, index, counts.sign_().neg_())
-    gradient = score if same else torch.ops.aten.upsample_bilinear2d_backward(
-        score, size, logits.shape, align_corners)
+    gradient = (
+        score
+        if same
+        else torch.ops.aten.upsample_bilinear2d_backward(score, size, logits.shape, align_corners)
+    )
     return loss, gradient

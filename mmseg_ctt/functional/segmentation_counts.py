@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """How good pseudo-labels are: pixel counts of each class, and the figures that follow from them."""
+
 from typing import Dict, NamedTuple, Optional, Union
 
 import torch
@@ -18,6 +19,7 @@ class PixelCounts(NamedTuple):
         correct (Tensor): Of the class by both.
         correct_confident (Tensor): Of these, those at or above the threshold.
     """
+
     labeled: Tensor
     confident: Tensor
     known: Tensor
@@ -32,8 +34,14 @@ class PixelCounts(NamedTuple):
 
 
 @torch.no_grad()
-def pixel_counts(label: Tensor, confidence: Tensor, truth: Optional[Tensor], num_classes: int,
-                 threshold: Union[float, Tensor], ignore_index: int = 255) -> PixelCounts:
+def pixel_counts(
+    label: Tensor,
+    confidence: Tensor,
+    truth: Optional[Tensor],
+    num_classes: int,
+    threshold: Union[float, Tensor],
+    ignore_index: int = 255,
+) -> PixelCounts:
     """Count the pixels of each class.
 
     Args:
@@ -58,10 +66,14 @@ def pixel_counts(label: Tensor, confidence: Tensor, truth: Optional[Tensor], num
         return torch.bincount(ids.flatten(), minlength=num_classes + 1)[:num_classes]
 
     return PixelCounts(
-        labeled=count(label), confident=count(label, confident), known=count(label, known),
-        known_confident=count(label, known, confident), true=count(truth, known),
+        labeled=count(label),
+        confident=count(label, confident),
+        known=count(label, known),
+        known_confident=count(label, known, confident),
+        true=count(truth, known),
         correct=count(label, known, correct),
-        correct_confident=count(label, known, correct, confident))
+        correct_confident=count(label, known, correct, confident),
+    )
 
 
 class PseudoLabelScores(NamedTuple):
@@ -76,6 +88,7 @@ class PseudoLabelScores(NamedTuple):
         class_acc (Tensor): ``(K,)``, correct pixels among those of the class by the truth.
         class_iou (Tensor): ``(K,)``, intersection over union.
     """
+
     used: Tensor
     acc: Tensor
     acc_used: Tensor
@@ -95,7 +108,8 @@ def pseudo_label_scores(counts: PixelCounts) -> PseudoLabelScores:
         PseudoLabelScores: float64.
     """
     labeled, confident, known, known_confident, true, correct, correct_confident = (
-        count.double() for count in counts)
+        count.double() for count in counts
+    )
     iou = correct / (known + true - correct)
     return PseudoLabelScores(
         used=confident.sum() / labeled.sum(),
@@ -104,7 +118,8 @@ def pseudo_label_scores(counts: PixelCounts) -> PseudoLabelScores:
         miou=iou.nanmean(),
         class_used=confident / labeled,
         class_acc=correct / true,
-        class_iou=iou)
+        class_iou=iou,
+    )
 
 
 def named_scores(scores: PseudoLabelScores, classes: tuple) -> Dict[str, float]:
@@ -119,8 +134,11 @@ def named_scores(scores: PseudoLabelScores, classes: tuple) -> Dict[str, float]:
         ``used_<class>``, ``acc_<class>``, ``IoU_<class>``.
     """
     named = dict(used=scores.used, acc=scores.acc, acc_used=scores.acc_used, mIoU=scores.miou)
-    for name, values in (('used', scores.class_used), ('acc', scores.class_acc),
-                         ('IoU', scores.class_iou)):
+    for name, values in (
+        ('used', scores.class_used),
+        ('acc', scores.class_acc),
+        ('IoU', scores.class_iou),
+    ):
         named.update({f'{name}_{one}': value for one, value in zip(classes, values)})
     plain = {name: float(value) for name, value in named.items()}
     return {name: value for name, value in plain.items() if value == value}

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Choosing pixels per class at fixed shapes: no loop over classes, no host synchronisation."""
+
 from typing import Callable, Optional, Tuple
 
 import torch
@@ -8,10 +9,12 @@ from torch import Tensor
 TINY = 1e-37  # about the smallest normal float32
 
 
-def class_balanced_weight(label: Tensor,
-                          valid: Tensor,
-                          num_classes: int,
-                          mean_count: Optional[Callable[[Tensor], Tensor]] = None) -> Tensor:
+def class_balanced_weight(
+    label: Tensor,
+    valid: Tensor,
+    num_classes: int,
+    mean_count: Optional[Callable[[Tensor], Tensor]] = None,
+) -> Tensor:
     """Weights whose sum over pixels is a mean per class, then a mean over the present classes.
 
     ``w_q = valid_q / (|C| * |S_c(q)|)`` with ``S_c`` the valid pixels of class ``c`` and ``C``
@@ -52,16 +55,16 @@ def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tenso
     valid = (label >= 0) & (label < num_classes)
     label, valid = label.masked_fill(~valid, 0).flatten(), valid.flatten().double()
     zeros = valid.new_zeros(num_classes)
-    return (zeros.index_add(0, label, value.flatten().double() * valid),
-            zeros.index_add(0, label, valid))
+    return (
+        zeros.index_add(0, label, value.flatten().double() * valid),
+        zeros.index_add(0, label, valid),
+    )
 
 
 @torch.no_grad()
-def select_per_class(label: Tensor,
-                     score: Tensor,
-                     valid: Tensor,
-                     num_classes: int,
-                     budget: int) -> Tuple[Tensor, Tensor]:
+def select_per_class(
+    label: Tensor, score: Tensor, valid: Tensor, num_classes: int, budget: int
+) -> Tuple[Tensor, Tensor]:
     """The ``budget`` highest scores of every class.
 
     Args:

@@ -63,8 +63,14 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
         if not path.is_file():
             raise FileNotFoundError(f'train_dataloader.dataset.pseudo: {path} does not exist')
         infos = [
-            dict(img_path=one['image'], seg_map_path=str(Path(pseudo, one['mask'])),
-                 label_map=None, reduce_zero_label=False, seg_fields=[])
-            for one in json.loads(path.read_text())['selected']]
+            dict(
+                img_path=one['image'],
+                seg_map_path=str(Path(pseudo, one['mask'])),
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for one in json.loads(path.read_text())['selected']
+        ]
         check_files('pseudo', infos, masks=True)
         self.labeled = WithPseudoLabels(self.labeled, infos)

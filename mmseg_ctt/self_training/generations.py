@@ -8,6 +8,7 @@ Layout of the folder of a run::
     gen0/predictions/*.npz     label and confidence of every unlabelled image
     gen0/pseudo/manifest.json  what of it generation 1 takes for labels, with masks/
 """
+
 import copy
 import json
 import shutil
@@ -20,11 +21,11 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.frequency import Frequency, label_frequency, source
+from ..engine.files import locked, write_whole
+from ..engine.fingerprint import config_hash
+from ..engine.processes import Slot, Stopped, run_logged
 from ..engine.resume import find_whole_checkpoint
-from ..experiments.files import locked, write_whole
-from ..experiments.fingerprint import config_hash
-from ..experiments.processes import Slot, Stopped, run_logged
-from ..functional import generation_temperature
+from ..methods.crest.functional import generation_temperature
 from .dataset import MANIFEST
 from .labelling import collect, label_images
 from .selection import never_predicted, select, write_selection
@@ -48,8 +49,9 @@ class SelfTraining:
         ValueError: For bad settings, or a folder of a run with others.
     """
 
-    def __init__(self, cfg: Config, folder: Path, root: Path,
-                 say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, cfg: Config, folder: Path, root: Path, say: Callable[[str], None] = print
+    ) -> None:
         self.settings = Settings.of(cfg.get(KEY))
         self.cfg, self.folder, self.root, self.say = cfg, folder.resolve(), root, say
         self.file = self.folder / 'state.json'
@@ -76,14 +78,16 @@ class SelfTraining:
                 raise ValueError(f'another process is at {self.folder}')
             state = self._state()
             unlabeled = source(self.cfg, 'unlabeled')
-            self.images = [str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
-                           for i in range(len(unlabeled))]
+            self.images = [
+                str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
+                for i in range(len(unlabeled))
+            ]
             self.classes = list(unlabeled.metainfo['classes'])
             self.frequency = label_frequency(self.cfg, self.settings.min_area)
             last = self.settings.generations - 1
             for generation in range(state['generation'], last + 1):
                 steps = STEPS[:1] if generation == last else STEPS
-                for step in steps[steps.index(state['step']):]:
+                for step in steps[steps.index(state['step']) :]:
                     self._save(generation, step)
                     getattr(self, f'_{step}')(generation, slot, lock)
                 state['step'] = STEPS[0]
@@ -97,8 +101,10 @@ class SelfTraining:
         """The end of a generation's training."""
         found = find_whole_checkpoint(str(self.place(generation)))
         if found is None:
-            raise ValueError(f'{self.place(generation)} has no checkpoint: is default_hooks.'
-                             'checkpoint of the config switched off?')
+            raise ValueError(
+                f'{self.place(generation)} has no checkpoint: is default_hooks.'
+                'checkpoint of the config switched off?'
+            )
         return Path(found)
 
     # ---- its steps
@@ -108,8 +114,14 @@ class SelfTraining:
         place.mkdir(parents=True, exist_ok=True)
         self.config(generation).dump(place / 'config.py')
         self.say(f'generation {generation}: trains; log: {place / "run.log"}')
-        command = [sys.executable, str(self.root / 'tools' / 'train.py'),
-                   str(place / 'config.py'), '--work-dir', str(place), '--resume']
+        command = [
+            sys.executable,
+            str(self.root / 'tools' / 'train.py'),
+            str(place / 'config.py'),
+            '--work-dir',
+            str(place),
+            '--resume',
+        ]
         run_logged(command, place / 'run.log', slot, self.root, keep_open=[lock])
 
     def _label(self, generation: int, slot: Slot, lock: int) -> None:
@@ -120,24 +132,34 @@ class SelfTraining:
                 raise Stopped
 
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        label_images(self.config(generation), self.checkpoint(generation), self.images,
-                     self.place(generation) / 'predictions', self.settings.member, device,
-                     end_if_asked)
+        label_images(
+            self.config(generation),
+            self.checkpoint(generation),
+            self.images,
+            self.place(generation) / 'predictions',
+            self.settings.member,
+            device,
+            end_if_asked,
+        )
 
     def _select(self, generation: int, slot: Slot, lock: int) -> None:
         place = self.place(generation)
         raw, pseudo = place / 'predictions', place / 'pseudo'
         statistics = collect(raw, len(self.images), len(self.classes))
-        selection = select(statistics, getattr(self.frequency, self.settings.count),
-                           self.settings)
+        selection = select(statistics, getattr(self.frequency, self.settings.count), self.settings)
         shutil.rmtree(pseudo, ignore_errors=True)  # of a run that was stopped here
-        manifest = write_selection(pseudo, raw, self.images, selection, statistics,
-                                   self.settings, self.classes)
-        self.say(f'generation {generation}: selects {len(manifest["selected"])} images; '
-                 f'{pseudo / MANIFEST}')
+        manifest = write_selection(
+            pseudo, raw, self.images, selection, statistics, self.settings, self.classes
+        )
+        self.say(
+            f'generation {generation}: selects {len(manifest["selected"])} images; '
+            f'{pseudo / MANIFEST}'
+        )
         for c in never_predicted(selection):
-            self.say(f'generation {generation}: no image shows {self.classes[c]}, nothing is '
-                     'selected for it')
+            self.say(
+                f'generation {generation}: no image shows {self.classes[c]}, nothing is '
+                'selected for it'
+            )
 
     # ---- config and state
 
@@ -147,8 +169,9 @@ class SelfTraining:
         cfg.pop(KEY, None)
         cfg.work_dir, cfg.resume, cfg.launcher = str(self.place(generation)), False, 'none'
         imports = list((cfg.get('custom_imports') or {}).get('imports', ['mmseg_ctt']))
-        cfg.custom_imports = dict(imports=list(dict.fromkeys([*imports, PACKAGE])),
-                                  allow_failed_imports=False)
+        cfg.custom_imports = dict(
+            imports=list(dict.fromkeys([*imports, PACKAGE])), allow_failed_imports=False
+        )
         if generation:
             cfg.train_dataloader.dataset.type = 'SelfTrainingDataset'
             cfg.train_dataloader.dataset.pseudo = str(self.place(generation - 1) / 'pseudo')
@@ -161,11 +184,11 @@ class SelfTraining:
         return cfg
 
     def _alignment(self, generation: int) -> dict:
-        temperature = generation_temperature(generation, self.settings.generations,
-                                             self.settings.low_temperature)
+        temperature = generation_temperature(
+            generation, self.settings.generations, self.settings.low_temperature
+        )
         frequency: Frequency = self.frequency
-        return dict(type=ALIGNMENT, frequency=frequency.pixel.tolist(),
-                    temperature=temperature)
+        return dict(type=ALIGNMENT, frequency=frequency.pixel.tolist(), temperature=temperature)
 
     def _fingerprint(self) -> dict:
         return dict(settings=asdict(self.settings), config=config_hash(self.cfg))
@@ -177,8 +200,10 @@ class SelfTraining:
         state = json.loads(self.file.read_text())
         known = {key: state[key] for key in ('settings', 'config')}
         if known != self._fingerprint():
-            raise ValueError(f'{self.folder} belongs to a run with another config or other '
-                             f'{KEY} settings: choose another --work-dir, or remove it')
+            raise ValueError(
+                f'{self.folder} belongs to a run with another config or other '
+                f'{KEY} settings: choose another --work-dir, or remove it'
+            )
         return state
 
     def _save(self, generation: int, step: str) -> None:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Label and confidence of every unlabelled image, as files, and what is counted in them."""
+
 import os
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -9,7 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from ..apis import load_model, predict
+from ..deploy.api import load_model, predict
 
 BINS = 2**16  # confidences are kept as 16 bit integers
 
@@ -22,14 +23,21 @@ class Statistics(NamedTuple):
         confidence (Tensor): ``(I, K)`` float64, mean over the pixels of the class, 0 without any.
         histogram (Tensor): ``(K, BINS)`` int64, pixels of all images by confidence.
     """
+
     area: Tensor
     confidence: Tensor
     histogram: Tensor
 
 
-def label_images(cfg: Config, checkpoint: Union[str, Path], images: Sequence[str], folder: Path,
-                 member: Optional[str] = None, device: str = 'cpu',
-                 before_each: Callable[[], None] = lambda: None) -> int:
+def label_images(
+    cfg: Config,
+    checkpoint: Union[str, Path],
+    images: Sequence[str],
+    folder: Path,
+    member: Optional[str] = None,
+    device: str = 'cpu',
+    before_each: Callable[[], None] = lambda: None,
+) -> int:
     """Predict what is not yet in the folder.
 
     Args:
@@ -80,8 +88,11 @@ def collect(folder: Path, number: int, num_classes: int) -> Statistics:
         area[i], confidence[i] = pixels / label.size, summed / np.maximum(pixels, 1)
         places, counts = np.unique(label * BINS + level, return_counts=True)
         histogram[places] += counts
-    return Statistics(torch.from_numpy(area), torch.from_numpy(confidence),
-                      torch.from_numpy(histogram).view(num_classes, BINS))
+    return Statistics(
+        torch.from_numpy(area),
+        torch.from_numpy(confidence),
+        torch.from_numpy(histogram).view(num_classes, BINS),
+    )
 
 
 def names(images: Sequence[str]) -> List[str]:

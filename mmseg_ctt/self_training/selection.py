@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Which images of a generation become labels for the next, and which of their pixels."""
+
 import json
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
@@ -9,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..experiments.files import write_whole
-from ..functional import class_rebalanced_selection, class_thresholds, keep_rates
+from ..engine.files import write_whole
+from ..methods.crest.functional import class_rebalanced_selection, class_thresholds, keep_rates
 from .dataset import MANIFEST
 from .labelling import BINS, Statistics, names, read_label
 from .settings import Settings
@@ -27,6 +28,7 @@ class Selection(NamedTuple):
         rate (Tensor): ``(K,)`` share that a class keeps.
         threshold (Tensor): ``(K,)`` int64, in levels of ``BINS``.
     """
+
     chosen: Tensor
     present: Tensor
     rate: Tensor
@@ -47,8 +49,9 @@ def select(statistics: Statistics, frequency: Tensor, settings: Settings) -> Sel
     return Selection(chosen, present, rate, class_thresholds(statistics.histogram, rate))
 
 
-def kept_pixels(label: np.ndarray, level: np.ndarray, selection: Selection, i: int,
-                settings: Settings) -> np.ndarray:
+def kept_pixels(
+    label: np.ndarray, level: np.ndarray, selection: Selection, i: int, settings: Settings
+) -> np.ndarray:
     """``(H, W)`` bool, pixels of image ``i`` whose label is used."""
     if settings.mode == 'restricted':
         own = selection.chosen[i].numpy()[label]
@@ -56,8 +59,15 @@ def kept_pixels(label: np.ndarray, level: np.ndarray, selection: Selection, i: i
     return level >= selection.threshold.numpy()[label]
 
 
-def write_selection(folder: Path, raw: Path, images: Sequence[str], selection: Selection,
-                    statistics: Statistics, settings: Settings, classes: Sequence[str]) -> dict:
+def write_selection(
+    folder: Path,
+    raw: Path,
+    images: Sequence[str],
+    selection: Selection,
+    statistics: Statistics,
+    settings: Settings,
+    classes: Sequence[str],
+) -> dict:
     """Masks with 255 where no label is used, and ``manifest.json``, which is written last.
 
     Args:
@@ -82,21 +92,23 @@ def write_selection(folder: Path, raw: Path, images: Sequence[str], selection: S
         mask = np.where(kept, label, IGNORE).astype(np.uint8)
         Image.fromarray(mask).save(folder / masks[i])
         selected.append(dict(image=images[i], mask=masks[i], kept=float(kept.mean())))
-    manifest = dict(
-        selected=selected, classes=_by_class(selection, statistics, images, classes))
+    manifest = dict(selected=selected, classes=_by_class(selection, statistics, images, classes))
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1) + '\n')
     return manifest
 
 
-def _by_class(selection: Selection, statistics: Statistics, images: Sequence[str],
-              classes: Sequence[str]) -> Dict[str, dict]:
+def _by_class(
+    selection: Selection, statistics: Statistics, images: Sequence[str], classes: Sequence[str]
+) -> Dict[str, dict]:
     out: Dict[str, dict] = {}
     for c, name in enumerate(classes):
         chosen: List[int] = selection.chosen[:, c].nonzero().flatten().tolist()
         out[name] = dict(
-            predicted=int(selection.present[:, c].sum()), rate=float(selection.rate[c]),
+            predicted=int(selection.present[:, c].sum()),
+            rate=float(selection.rate[c]),
             threshold=min(1.0, int(selection.threshold[c]) / (BINS - 1)),
-            images={images[i]: float(statistics.confidence[i, c]) for i in chosen})
+            images={images[i]: float(statistics.confidence[i, c]) for i in chosen},
+        )
     return out
 
 

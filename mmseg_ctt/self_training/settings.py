@@ -2,7 +2,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Mapping, Optional
 
-from ..models.settings import as_dict, check_keys
+from ..nn.settings import as_dict, check_keys
 
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
@@ -28,6 +28,7 @@ class Settings:
     Raises:
         ValueError: For an unknown key or value.
     """
+
     generations: int = 3
     alpha: float = 1 / 3
     mode: str = 'whole'
@@ -41,14 +42,17 @@ class Settings:
     def __post_init__(self) -> None:
         for name, known in (('mode', MODES), ('count', COUNTS)):
             if getattr(self, name) not in known:
-                raise ValueError(f'{KEY}.{name} must be one of {known}, got '
-                                 f'{getattr(self, name)!r}')
+                raise ValueError(
+                    f'{KEY}.{name} must be one of {known}, got {getattr(self, name)!r}'
+                )
         for name in ('sure', 'min_area', 'low_temperature'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{KEY}.{name} must be in [0, 1], got {getattr(self, name)}')
         if self.generations < 1 or self.alpha < 0:
-            raise ValueError(f'{KEY}.generations must be positive and {KEY}.alpha not negative, '
-                             f'got {self.generations} and {self.alpha}')
+            raise ValueError(
+                f'{KEY}.generations must be positive and {KEY}.alpha not negative, '
+                f'got {self.generations} and {self.alpha}'
+            )
 
     @classmethod
     def of(cls, given: Optional[Mapping[str, Any]]) -> 'Settings':

@@ -18,13 +18,17 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
         np.ndarray: ``(H, W, 3)`` uint8.
     """
     table = np.zeros((max(256, int(label.max()) + 1), 3), dtype=np.uint8)
-    table[:len(palette)] = palette
+    table[: len(palette)] = palette
     return table[label]
 
 
-def save_grid(path: Union[str, Path], rows: Sequence[Sequence[np.ndarray]],
-              titles: Sequence[str], classes: Sequence[str],
-              palette: Sequence[Sequence[int]]) -> None:
+def save_grid(
+    path: Union[str, Path],
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+) -> None:
     """Write pictures as a grid with titles above and the class colours below.
 
     Args:
@@ -43,10 +47,16 @@ def save_grid(path: Union[str, Path], rows: Sequence[Sequence[np.ndarray]],
             axes[i, j].axis('off')
             if i == 0:
                 axes[i, j].set_title(titles[j], fontsize=10)
-    handles = [Patch(color=np.array(colour) / 255, label=name)
-               for name, colour in zip(classes, palette)]
-    figure.legend(handles=handles, loc='lower center', ncols=min(len(handles), 2 * len(titles)),
-                  fontsize=8, frameon=False)
+    handles = [
+        Patch(color=np.array(colour) / 255, label=name) for name, colour in zip(classes, palette)
+    ]
+    figure.legend(
+        handles=handles,
+        loc='lower center',
+        ncols=min(len(handles), 2 * len(titles)),
+        fontsize=8,
+        frameon=False,
+    )
     figure.tight_layout(rect=(0, 0.55 / size[1], 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """AEL, one pixel at a time."""
+
 from typing import List, Optional, Tuple
 
 from torch import Tensor
@@ -17,8 +18,9 @@ def confidence_sums(logits: Tensor, label: Tensor, num_classes: int) -> Tuple[li
     return total, count
 
 
-def updated(bank: List[float], total: list, count: list, momentum: float,
-            skip_absent: bool) -> List[float]:
+def updated(
+    bank: List[float], total: list, count: list, momentum: float, skip_absent: bool
+) -> List[float]:
     """The bank after one batch."""
     new = []
     for old, t, n in zip(bank, total, count):
@@ -32,15 +34,21 @@ def updated(bank: List[float], total: list, count: list, momentum: float,
 def rates(conf: List[float], beta: float) -> List[float]:
     """Share of each class's pixels that is kept."""
     most = max(1 - c for c in conf)
-    return [1.0 if most == 0 else ((1 - c) / most)**beta for c in conf]
+    return [1.0 if most == 0 else ((1 - c) / most) ** beta for c in conf]
 
 
-def consistency(logits: Tensor, label: Tensor, confidence: Tensor, gamma: float,
-                keep: Optional[Tensor] = None, ignore_index: int = 255) -> float:
+def consistency(
+    logits: Tensor,
+    label: Tensor,
+    confidence: Tensor,
+    gamma: float,
+    keep: Optional[Tensor] = None,
+    ignore_index: int = 255,
+) -> float:
     """Weighted mean; ignored pixels are in the denominator only."""
     above, below = 0.0, 0.0
     for at, o, c in _pixels(logits, label):
-        weight = float(confidence[at])**gamma * (1 if keep is None else int(keep[at]))
+        weight = float(confidence[at]) ** gamma * (1 if keep is None else int(keep[at]))
         below += weight
         if c != ignore_index:
             above += weight * (_log_sum_exp(o) - o[c])

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The memory bank as one list per class (section 6 of the method's description)."""
+
 from typing import Dict, List, Sequence
 
 
@@ -15,8 +16,14 @@ class ListBank:
         self.size = size
         self.queues: Dict[int, List] = {c: [] for c in range(num_classes)}
 
-    def push(self, feature: Sequence, label: Sequence[int], score: Sequence[float],
-             valid: Sequence[bool], budget: int) -> None:
+    def push(
+        self,
+        feature: Sequence,
+        label: Sequence[int],
+        score: Sequence[float],
+        valid: Sequence[bool],
+        budget: int,
+    ) -> None:
         """Append the ``budget`` best candidates of each class, or all in their own order."""
         for c, queue in self.queues.items():
             candidates = [i for i in range(len(label)) if valid[i] and int(label[i]) == c]

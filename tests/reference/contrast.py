@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """CTT Eq 6-9, one query and one positive at a time, differentiated by autograd."""
+
 from typing import List, Optional
 
 import torch
@@ -32,16 +33,25 @@ def _filled(bank: Tensor, bank_valid: Optional[Tensor], c: int) -> List[Tensor]:
     return [k for v, k in enumerate(bank[c]) if bank_valid is None or bank_valid[c, v]]
 
 
-def _negatives(q: Tensor, bank: Tensor, bank_valid: Optional[Tensor], own: int,
-               temperature: float) -> List[Tensor]:
+def _negatives(
+    q: Tensor, bank: Tensor, bank_valid: Optional[Tensor], own: int, temperature: float
+) -> List[Tensor]:
     return [
-        torch.dot(q, k) / temperature for c in range(bank.shape[0]) if c != own
+        torch.dot(q, k) / temperature
+        for c in range(bank.shape[0])
+        if c != own
         for k in _filled(bank, bank_valid, c)
     ]
 
 
-def high_level(query: Tensor, label: Tensor, bank: Tensor, temperature: float,
-               valid: Optional[Tensor] = None, bank_valid: Optional[Tensor] = None) -> Tensor:
+def high_level(
+    query: Tensor,
+    label: Tensor,
+    bank: Tensor,
+    temperature: float,
+    valid: Optional[Tensor] = None,
+    bank_valid: Optional[Tensor] = None,
+) -> Tensor:
     """Eq 6: every bank entry of the class is a positive on its own."""
     query, bank = unit(query), unit(bank)
     terms, classes = [], []
@@ -59,8 +69,15 @@ def high_level(query: Tensor, label: Tensor, bank: Tensor, temperature: float,
     return class_mean(terms, classes, query)
 
 
-def low_level(query: Tensor, positive: Tensor, label: Tensor, bank: Tensor, temperature: float,
-              valid: Optional[Tensor] = None, bank_valid: Optional[Tensor] = None) -> Tensor:
+def low_level(
+    query: Tensor,
+    positive: Tensor,
+    label: Tensor,
+    bank: Tensor,
+    temperature: float,
+    valid: Optional[Tensor] = None,
+    bank_valid: Optional[Tensor] = None,
+) -> Tensor:
     """Eq 8: the peer's feature at the same pixel is the only positive."""
     query, positive, bank = unit(query), unit(positive.detach()), unit(bank)
     terms, classes = [], []

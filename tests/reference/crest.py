@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class-rebalanced selection with lists, one class and one item at a time."""
+
 from typing import List
 
 
@@ -9,18 +10,19 @@ def rates(frequency: List[float], alpha: float) -> List[float]:
     out = [0.0] * len(frequency)
     for place, c in enumerate(order):
         mirrored = order[len(order) - 1 - place]
-        out[c] = (frequency[mirrored] / frequency[order[0]])**alpha
+        out[c] = (frequency[mirrored] / frequency[order[0]]) ** alpha
     return out
 
 
-def chosen(score: List[List[float]], present: List[List[bool]],
-           rate: List[float]) -> List[List[int]]:
+def chosen(
+    score: List[List[float]], present: List[List[bool]], rate: List[float]
+) -> List[List[int]]:
     """Items of every class, ascending."""
     out = []
     for c, mu in enumerate(rate):
         mine = [i for i in range(len(score)) if present[i][c]]
         best = sorted(mine, key=lambda i: (-score[i][c], i))
-        out.append(sorted(best[:int(len(mine) * mu + 1e-9)]))
+        out.append(sorted(best[: int(len(mine) * mu + 1e-9)]))
     return out
 
 

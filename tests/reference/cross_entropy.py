@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Pixel cross-entropies and confidences, one pixel at a time."""
+
 import math
 from typing import List, Optional, Tuple
 
@@ -28,14 +29,13 @@ def _pixels(logits: Tensor, label: Tensor):
 
 def mean_over_labelled(logits: Tensor, label: Tensor, ignore_index: int = 255) -> float:
     """Eq 1-2: mean over the pixels that have a label, 0 without any."""
-    values = [
-        _log_sum_exp(o) - o[c] for _, o, c in _pixels(logits, label) if c != ignore_index
-    ]
+    values = [_log_sum_exp(o) - o[c] for _, o, c in _pixels(logits, label) if c != ignore_index]
     return sum(values) / max(len(values), 1)
 
 
-def weighted_over_all(logits: Tensor, label: Tensor, weight: Optional[Tensor] = None,
-                      ignore_index: int = 255) -> float:
+def weighted_over_all(
+    logits: Tensor, label: Tensor, weight: Optional[Tensor] = None, ignore_index: int = 255
+) -> float:
     """Eq 5: weighted sum over the number of all pixels, ignored ones included."""
     total = 0.0
     for at, o, c in _pixels(logits, label):

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """GuidedMix-Net, one number at a time."""
+
 import math
 from typing import List
 
@@ -24,11 +25,12 @@ def sigmoid_focal(logits: Tensor, label: Tensor, gamma: float, alpha: float) -> 
                     t = float(label[b, y, x] == k)
                     entropy = -(t * math.log(p) + (1 - t) * math.log(1 - p))
                     weight = alpha * t + (1 - alpha) * (1 - t)
-                    total += weight * (t * (1 - p) + (1 - t) * p)**gamma * entropy
+                    total += weight * (t * (1 - p) + (1 - t) * p) ** gamma * entropy
     return total / logits.numel()
 
 
 def present(label: Tensor, num_classes: int) -> List[List[float]]:
     """1 for every class that an image shows."""
-    return [[float(k in set(image.flatten().tolist())) for k in range(num_classes)]
-            for image in label]
+    return [
+        [float(k in set(image.flatten().tolist())) for k in range(num_classes)] for image in label
+    ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """ClassMix and the pasting, pixel by pixel."""
+
 from typing import List, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 def chosen_classes(label: Tensor, key: Sequence[float], ignore_index: int = 255) -> List[int]:
     """``floor(n / 2)`` of the classes of one image ``(H, W)``, by smallest key."""
     present = sorted({int(c) for c in label.flatten() if int(c) != ignore_index})
-    return sorted(present, key=lambda c: float(key[c]))[:len(present) // 2]
+    return sorted(present, key=lambda c: float(key[c]))[: len(present) // 2]
 
 
 def class_mask(label: Tensor, classes: Sequence[Sequence[int]]) -> Tensor:

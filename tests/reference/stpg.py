@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """STPG one pixel, one class and one memory entry at a time, in float64."""
+
 import itertools
 import math
 from typing import List, Optional, Sequence
@@ -33,8 +34,10 @@ def mismatch(teacher: Sequence[int], student: Sequence[int], num_classes: int) -
 
 def selected(teacher: Sequence[int], student: Sequence[int], score: Sequence[float]) -> List[bool]:
     """Agreeing pixels, and those where the teacher's class has the larger mismatch."""
-    return [int(t) == int(s) or float(score[int(t)]) > float(score[int(s)])
-            for t, s in zip(teacher, student)]
+    return [
+        int(t) == int(s) or float(score[int(t)]) > float(score[int(s)])
+        for t, s in zip(teacher, student)
+    ]
 
 
 def centroid(old: Tensor, features: List[Tensor], momentum: float) -> Tensor:
@@ -45,15 +48,25 @@ def centroid(old: Tensor, features: List[Tensor], momentum: float) -> Tensor:
     return unit(momentum * old.double() + (1 - momentum) * unit(mean))
 
 
-def contrast(feature: Tensor, label: Tensor, anchors: Tensor, memory: Optional[List[List[Tensor]]],
-             temperature: float, minimum: int = 2, average: str = 'all',
-             valid: Optional[Sequence[bool]] = None) -> Tensor:
+def contrast(
+    feature: Tensor,
+    label: Tensor,
+    anchors: Tensor,
+    memory: Optional[List[List[Tensor]]],
+    temperature: float,
+    minimum: int = 2,
+    average: str = 'all',
+    valid: Optional[Sequence[bool]] = None,
+) -> Tensor:
     """Anchor term and memory term, class by class, differentiated by autograd."""
     classes = range(anchors.shape[0])
     terms, present = feature.double().sum() * 0, 0
     for c in classes:
-        own = [unit(feature[i]) for i in range(len(label))
-               if int(label[i]) == c and (valid is None or bool(valid[i]))]
+        own = [
+            unit(feature[i])
+            for i in range(len(label))
+            if int(label[i]) == c and (valid is None or bool(valid[i]))
+        ]
         if not own or len(own) < minimum:
             continue
         present += 1
@@ -71,5 +84,9 @@ def contrast(feature: Tensor, label: Tensor, anchors: Tensor, memory: Optional[L
 def best_matching(cosine: Tensor) -> List[int]:
     """The permutation of the largest sum, by trying them all."""
     rows = range(len(cosine))
-    return list(max(itertools.permutations(rows),
-                    key=lambda p: math.fsum(float(cosine[c, p[c]]) for c in rows)))
+    return list(
+        max(
+            itertools.permutations(rows),
+            key=lambda p: math.fsum(float(cosine[c, p[c]]) for c in rows),
+        )
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """U2PL, one pixel, one class and one anchor at a time."""
+
 import math
 from typing import Dict, List, Sequence, Tuple
 
@@ -30,9 +31,15 @@ def reliable_loss(logits: Tensor, label: Tensor, reliable: Tensor, ignore: int =
     return sum(terms) / len(kept) * (len(label) / len(kept))
 
 
-def negatives(prob: Tensor, label: Sequence[int], known: Sequence[bool],
-              unreliable: Sequence[bool], ranks: Tuple[int, int], below: float = 1.0,
-              rule: str = 'paper') -> Dict[int, List[int]]:
+def negatives(
+    prob: Tensor,
+    label: Sequence[int],
+    known: Sequence[bool],
+    unreliable: Sequence[bool],
+    ranks: Tuple[int, int],
+    below: float = 1.0,
+    rule: str = 'paper',
+) -> Dict[int, List[int]]:
     """Pixels that are negatives of each class, in their order."""
     num_classes = prob.shape[1]
     found: Dict[int, List[int]] = {c: [] for c in range(num_classes)}
@@ -54,9 +61,15 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     return torch.dot(a, b) / (a.norm() * b.norm())
 
 
-def contrast(query: Tensor, anchors: Dict[int, Sequence[int]], prototype: Tensor, bank: Tensor,
-             slots: Dict[int, Sequence[Sequence[int]]], weight: Sequence[float],
-             temperature: float) -> Tensor:
+def contrast(
+    query: Tensor,
+    anchors: Dict[int, Sequence[int]],
+    prototype: Tensor,
+    bank: Tensor,
+    slots: Dict[int, Sequence[Sequence[int]]],
+    weight: Sequence[float],
+    temperature: float,
+) -> Tensor:
     """Weighted sum over classes of the mean over anchors of a softmax cross-entropy."""
     total = query.sum() * 0
     for c, pixels in anchors.items():

@@ -7,6 +7,7 @@ Half of the kills come at a moment drawn uniformly from the length of a run, hal
 checkpoint is being written. One process imports everything and forks a child for each life of the
 run, so that a life takes about as long as its iterations.
 """
+
 import argparse
 import os
 import random
@@ -48,6 +49,7 @@ class Report(NamedTuple):
         compared (int): Iterations and validations whose numbers were compared.
         most_lost (int): Most iterations that a kill cost.
     """
+
     kills: int
     while_saving: int
     runs: int
@@ -57,6 +59,7 @@ class Report(NamedTuple):
 
 class Diary(Hook):
     """Writes every number of the run to a file, in lines that a kill cannot tear apart."""
+
     priority = 'NORMAL'  # before the checkpoint of the iteration
 
     def __init__(self, path: Path) -> None:
@@ -81,10 +84,15 @@ class Diary(Hook):
 
 def live(root: Path, work: Path) -> None:
     """One life of the run: from its newest checkpoint to its end."""
-    cfg = toy_config(root, work, resume=True, train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=VALIDATION))
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=INTERVAL,
-                                        max_keep_ckpts=2, save_best='mIoU')
+    cfg = toy_config(
+        root,
+        work,
+        resume=True,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=VALIDATION),
+    )
+    cfg.default_hooks.checkpoint = dict(
+        type='SafeCheckpointHook', interval=INTERVAL, max_keep_ckpts=2, save_best='mIoU'
+    )
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Diary(work / 'diary.txt'))
     runner.train()
@@ -159,7 +167,8 @@ def numbers(work: Path) -> Dict[tuple, List[str]]:
     for kind, number, *values in diary(work):
         if kind != 'start':
             assert noted.setdefault((kind, int(number)), values) == values, (
-                f'two lives disagree on {kind} {number}')
+                f'two lives disagree on {kind} {number}'
+            )
     return noted
 
 
@@ -184,8 +193,9 @@ def check_same_end(whole: Path, work: Path) -> None:
     for name, value in expected['state_dict'].items():
         assert torch.equal(value, made['state_dict'][name]), name
     for index, state in expected['optimizer']['state'].items():
-        assert torch.equal(state['momentum_buffer'],
-                           made['optimizer']['state'][index]['momentum_buffer'])
+        assert torch.equal(
+            state['momentum_buffer'], made['optimizer']['state'][index]['momentum_buffer']
+        )
     assert expected['param_schedulers'] == made['param_schedulers']
     info = [state['message_hub']['runtime_info'] for state in (expected, made)]
     assert info[0]['draws'] == info[1]['draws'] and info[0]['best_score'] == info[1]['best_score']
@@ -252,10 +262,12 @@ def main() -> None:
     freeze_imports()
     with tempfile.TemporaryDirectory() as folder:
         report = harass(Path(folder), args.kills, args.seed)
-    print(f'{report.kills} kills, {report.while_saving} of them while saving; {report.runs} runs '
-          f'came to their end; {report.compared} iterations and validations compared, none '
-          f'differs; a kill cost at most {report.most_lost} iterations of an interval of '
-          f'{INTERVAL}')
+    print(
+        f'{report.kills} kills, {report.while_saving} of them while saving; {report.runs} runs '
+        f'came to their end; {report.compared} iterations and validations compared, none '
+        f'differs; a kill cost at most {report.most_lost} iterations of an interval of '
+        f'{INTERVAL}'
+    )
 
 
 if __name__ == '__main__':

@@ -9,13 +9,14 @@ from PIL import Image
 from toy_data import CLASSES, HEIGHT, LABELED, PALETTE, UNLABELED, WIDTH, write_image
 from toy_run import MEMBERS, make_run, small_ctt, small_segmentor
 
-from mmseg_ctt.apis import load_model, predict, predict_iter
-from mmseg_ctt.export import export_member, read_checkpoint, write_export
+from mmseg_ctt.deploy.api import load_model, predict, predict_iter
+from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
 
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     from mmengine.registry import DefaultScope
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         return make_run(tmp_path_factory.mktemp('run'))
 
@@ -33,15 +34,22 @@ def model(run):
 def mmseg_config(path):
     """With the pipeline at the place where mmseg's ``inference_model`` looks for it."""
     cfg = Config.fromfile(path)
-    cfg.test_pipeline = [step for step in cfg.test_dataloader.dataset.pipeline
-                         if step.type in ('LoadImageFromFile', 'PackSegInputs')]
+    cfg.test_pipeline = [
+        step
+        for step in cfg.test_dataloader.dataset.pipeline
+        if step.type in ('LoadImageFromFile', 'PackSegInputs')
+    ]
     return cfg
 
 
 def whole_model(run, member):
     """The run as mmseg itself loads it, all networks included."""
-    return init_model(mmseg_config(run.config), str(run.checkpoint), 'cpu',
-                      cfg_options={'model.test_cfg': dict(predict_on=member)})
+    return init_model(
+        mmseg_config(run.config),
+        str(run.checkpoint),
+        'cpu',
+        cfg_options={'model.test_cfg': dict(predict_on=member)},
+    )
 
 
 @pytest.mark.parametrize('member', [*MEMBERS, 'ensemble'])
@@ -84,8 +92,9 @@ def test_ensemble_without_teachers(tmp_path):
 def test_plain_models(tmp_path, images, model, run, exported):
     """An exported member, and a supervised baseline of this package."""
     if exported:
-        files = write_export(export_member(run.cfg, read_checkpoint(run.checkpoint)),
-                             tmp_path, 'plain')
+        files = write_export(
+            export_member(run.cfg, read_checkpoint(run.checkpoint)), tmp_path, 'plain'
+        )
         expected = predict(model, images / 'l1.jpg').labels
     else:
         run = make_run(tmp_path, model=small_segmentor(), custom_hooks=[])
@@ -113,8 +122,9 @@ def test_kinds_of_input_agree(model, images):
     assert all((one.labels == expected).all() for one in several)
     assert (several[1].image == rgb).all()
     grey = rgb[..., 0]
-    np.testing.assert_array_equal(predict(model, grey).labels,
-                                  predict(model, np.stack([grey] * 3, 2)).labels)
+    np.testing.assert_array_equal(
+        predict(model, grey).labels, predict(model, np.stack([grey] * 3, 2)).labels
+    )
     assert predict(model, []) == []
 
 
@@ -181,8 +191,9 @@ def test_sigmoid_head(tmp_path):
     sample = inference_model(model, np.ascontiguousarray(image[..., ::-1]))
     foreground = sample.seg_logits.data[0].numpy()  # mmseg has taken the sigmoid
     np.testing.assert_array_equal(result.labels, foreground > 0.3)
-    np.testing.assert_allclose(result.confidence,
-                               np.where(result.labels, foreground, 1 - foreground), atol=1e-6)
+    np.testing.assert_allclose(
+        result.confidence, np.where(result.labels, foreground, 1 - foreground), atol=1e-6
+    )
 
 
 def test_unknown_classes_are_numbered(tmp_path):
@@ -193,12 +204,16 @@ def test_unknown_classes_are_numbered(tmp_path):
     assert len(model.dataset_meta['palette']) == 4
 
 
-@pytest.mark.parametrize('given, error, words', [
-    ('absent.jpg', FileNotFoundError, 'the image absent.jpg does not exist'),
-    (7, TypeError, 'not int'),
-    (np.zeros((4, 4, 3)), ValueError, 'uint8 in 0-255, got float64'),
-    (np.zeros((2, 4, 4, 3), np.uint8), ValueError, 'as a list'),
-    (np.zeros((4, 4, 4), np.uint8), ValueError, r'\(H, W, 3\)')])
+@pytest.mark.parametrize(
+    'given, error, words',
+    [
+        ('absent.jpg', FileNotFoundError, 'the image absent.jpg does not exist'),
+        (7, TypeError, 'not int'),
+        (np.zeros((4, 4, 3)), ValueError, 'uint8 in 0-255, got float64'),
+        (np.zeros((2, 4, 4, 3), np.uint8), ValueError, 'as a list'),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, r'\(H, W, 3\)'),
+    ],
+)
 def test_bad_input(model, given, error, words):
     with pytest.raises(error, match=words):
         predict(model, given)
@@ -214,8 +229,10 @@ def test_bad_files(model, tmp_path):
 
 def test_bad_settings(model, images, tmp_path):
     image = images / 'l0.jpg'
-    for change, words in ((dict(batch_size=0), 'batch_size'),
-                          (dict(channel_order='rbg'), 'channel_order')):
+    for change, words in (
+        (dict(batch_size=0), 'batch_size'),
+        (dict(channel_order='rbg'), 'channel_order'),
+    ):
         with pytest.raises(ValueError, match=words):
             predict(model, image, **change)
     result = predict(model, image)
@@ -227,13 +244,17 @@ def test_bad_settings(model, images, tmp_path):
         result.overlay(50)
 
 
-@pytest.mark.parametrize('change, error, words', [
-    (dict(config='absent.py'), FileNotFoundError, 'the config absent.py'),
-    (dict(config=dict(model=1)), ValueError, 'load_model wants'),
-    (dict(checkpoint='absent.pth'), FileNotFoundError, 'the checkpoint absent.pth'),
-    (dict(member='teacher7'), ValueError, 'no member .teacher7'),
-    (dict(device='cuda:99'), ValueError, 'device=cuda:99 cannot be used'),
-    (dict(device='toaster'), ValueError, 'device=toaster cannot be used')])
+@pytest.mark.parametrize(
+    'change, error, words',
+    [
+        (dict(config='absent.py'), FileNotFoundError, 'the config absent.py'),
+        (dict(config=dict(model=1)), ValueError, 'load_model wants'),
+        (dict(checkpoint='absent.pth'), FileNotFoundError, 'the checkpoint absent.pth'),
+        (dict(member='teacher7'), ValueError, 'no member .teacher7'),
+        (dict(device='cuda:99'), ValueError, 'device=cuda:99 cannot be used'),
+        (dict(device='toaster'), ValueError, 'device=toaster cannot be used'),
+    ],
+)
 def test_bad_model(run, change, error, words):
     with pytest.raises(error, match=words):
         load_model(**{**dict(config=run.config, checkpoint=run.checkpoint), **change})

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from toy_data import toy_config
 
-from mmseg_ctt.benchmark import parts
-from mmseg_ctt.benchmark.sections import SECTIONS
+from mmseg_ctt.lab.benchmark import parts
+from mmseg_ctt.lab.benchmark.sections import SECTIONS
 
 
 @pytest.fixture
@@ -25,8 +25,20 @@ def config(tmp_path):
 
 def test_benchmark_of_a_step(tmp_path, command, config, capsys):
     out = tmp_path / 'deep' / 'out'
-    assert command('benchmark_step', config, '--out', out, '--synthetic', '--warmup', 1,
-                   '--cfg-options', 'train_dataloader.batch_size=2') == 0
+    assert (
+        command(
+            'benchmark_step',
+            config,
+            '--out',
+            out,
+            '--synthetic',
+            '--warmup',
+            1,
+            '--cfg-options',
+            'train_dataloader.batch_size=2',
+        )
+        == 0
+    )
     result = json.loads((out / 'benchmark.json').read_text())
     assert next(iter(result)) == 'floor_ratio'
     assert result['floor_ratio'] == result['seconds']['step'] / result['seconds']['floor'] > 0
@@ -42,11 +54,21 @@ def test_benchmark_of_a_step(tmp_path, command, config, capsys):
 
 def test_benchmark_of_the_parts(tmp_path, command, monkeypatch, capsys):
     monkeypatch.setattr(parts, 'teacher_shapes', lambda: [torch.Size([3, 2])] * 4)
-    monkeypatch.setattr(parts, 'contrast_part', lambda device, repeats: dict(
-        high=dict(seconds=1, reference_seconds=2, times_faster=2,
-                  memory=dict(mib=3, reference_mib=30)), times_faster=2))
-    monkeypatch.setattr(parts, 'run_apart', lambda *args: parts._run(*map(str, args[:2]), args[2],
-                                                                     torch.get_num_threads()))
+    monkeypatch.setattr(
+        parts,
+        'contrast_part',
+        lambda device, repeats: dict(
+            high=dict(
+                seconds=1, reference_seconds=2, times_faster=2, memory=dict(mib=3, reference_mib=30)
+            ),
+            times_faster=2,
+        ),
+    )
+    monkeypatch.setattr(
+        parts,
+        'run_apart',
+        lambda *args: parts._run(*map(str, args[:2]), args[2], torch.get_num_threads()),
+    )
     assert command('benchmark_parts', 'ema', 'contrast', '--out', tmp_path) == 0
     result = json.loads((tmp_path / 'parts.json').read_text())
     assert result['ema']['operations'] == 1 and 'bank' not in result
@@ -54,9 +76,13 @@ def test_benchmark_of_the_parts(tmp_path, command, monkeypatch, capsys):
     assert 'EMA' in printed and '3 / 30' in printed and '2.00 times faster' in printed
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['absent.py'], 'the config absent.py does not exist'),
-    (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['absent.py'], 'the config absent.py does not exist'),
+        (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10'),
+    ],
+)
 def test_errors_of_a_step_are_one_line(command, capsys, arguments, words):
     assert command('benchmark_step', *arguments) == 2
     assert capsys.readouterr().err == f'error: {words}\n'
@@ -72,12 +98,17 @@ def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     assert command('benchmark_step', config, '--synthetic', '--amp', 'bf16') == 2
     assert capsys.readouterr().err == (
-        'error: --amp needs a GPU, and none is found: leave --amp out\n')
+        'error: --amp needs a GPU, and none is found: leave --amp out\n'
+    )
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['speed'], 'unknown part speed: choose from contrast, ema, bank'),
-    (['--repeats', 1], '--repeats=1: the figures are medians of at least 10')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['speed'], 'unknown part speed: choose from contrast, ema, bank'),
+        (['--repeats', 1], '--repeats=1: the figures are medians of at least 10'),
+    ],
+)
 def test_errors_of_the_parts_are_one_line(command, capsys, arguments, words):
     assert command('benchmark_parts', *arguments) == 2
     assert capsys.readouterr().err == f'error: {words}\n'

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from toy import toy_segmentor
 from toy_data import toy_config
 
-from mmseg_ctt.benchmark.evaluation import (
+from mmseg_ctt.lab.benchmark.evaluation import (
     SECTIONS,
     Evaluation,
     ProcessorMeter,
@@ -74,8 +74,14 @@ def test_report(config):
 def test_sections_of_a_loop(evaluation):
     seen = watched(evaluation, evaluation.loop.run)
     assert list(seen) == list(SECTIONS)
-    expected = dict(data=IMAGES, normalisation=IMAGES, forwards=IMAGES * NETWORKS, ensemble=IMAGES,
-                    metric=IMAGES * (NETWORKS + 1), summary=NETWORKS + 1)
+    expected = dict(
+        data=IMAGES,
+        normalisation=IMAGES,
+        forwards=IMAGES * NETWORKS,
+        ensemble=IMAGES,
+        metric=IMAGES * (NETWORKS + 1),
+        summary=NETWORKS + 1,
+    )
     expected['post-processing'] = IMAGES * (NETWORKS + 1)
     assert {name: seen[name] for name in expected} == expected
 
@@ -89,8 +95,14 @@ def test_floor_and_loop_run_the_same_images(evaluation, monkeypatch):
     images = []
     for network in evaluation.networks:
         inference = network.inference
-        monkeypatch.setattr(network, 'inference', lambda inputs, metas, inference=inference: (
-            images.append(inputs), inference(inputs, metas))[1])
+        monkeypatch.setattr(
+            network,
+            'inference',
+            lambda inputs, metas, inference=inference: (
+                images.append(inputs),
+                inference(inputs, metas),
+            )[1],
+        )
     evaluation.floor()
     of_floor, images[:] = images[:], []
     evaluation.loop.run()
@@ -103,7 +115,8 @@ def test_the_loop_is_that_of_users(config, tmp_path):
     expected = Runner.from_cfg(config).val()
     torch.manual_seed(0)
     evaluation = Evaluation(
-        Runner.from_cfg(validation_config(config, str(tmp_path / 'run'))), images=100)
+        Runner.from_cfg(validation_config(config, str(tmp_path / 'run'))), images=100
+    )
     with evaluation.attached():
         found = evaluation.loop.run()
     assert found == expected == evaluation.loop.run()
@@ -144,7 +157,8 @@ def test_figures_are_medians():
     assert found['sections'] == {
         'data': dict(seconds=2, cpu_seconds=1, cpu_of_floor=1 / 4),
         'forwards': dict(seconds=8, cpu_seconds=4, cpu_of_floor=1),
-        'other': dict(seconds=4, cpu_seconds=2, cpu_of_floor=1 / 2)}
+        'other': dict(seconds=4, cpu_seconds=2, cpu_of_floor=1 / 2),
+    }
 
 
 def test_processor_time_is_that_of_the_process(monkeypatch):
@@ -180,8 +194,12 @@ def tool(load_tool):
 def test_tool(tool, tmp_path, config, capsys):
     config.dump(tmp_path / 'toy.py')
     out = tmp_path / 'deep' / 'out'
-    assert tool.exit_code(tmp_path / 'toy.py', '--images', 1, '--out', out, '--cfg-options',
-                          'model.num_pairs=3') == 0
+    assert (
+        tool.exit_code(
+            tmp_path / 'toy.py', '--images', 1, '--out', out, '--cfg-options', 'model.num_pairs=3'
+        )
+        == 0
+    )
     result = json.loads((out / 'evaluation.json').read_text())
     assert list(result)[:2] == ['ratio', 'cpu_ratio']
     assert (result['repeats'], result['networks'], result['weights']) == (10, 6, 'random')
@@ -192,9 +210,13 @@ def test_tool(tool, tmp_path, config, capsys):
     assert ('no GPU found' in printed) == (result['machine']['device'] == 'cpu')
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['absent.py'], 'the config absent.py does not exist'),
-    (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['absent.py'], 'the config absent.py does not exist'),
+        (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10'),
+    ],
+)
 def test_errors_are_one_line(tool, capsys, arguments, words):
     assert tool.exit_code(*arguments) == 2
     assert capsys.readouterr().err == f'error: {words}\n'

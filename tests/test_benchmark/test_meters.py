@@ -4,10 +4,10 @@ import sys
 import pytest
 import torch
 
-from mmseg_ctt.benchmark import meters
-from mmseg_ctt.benchmark.allocations import peak_extra_bytes
-from mmseg_ctt.benchmark.meters import MIB, MemoryMeter
-from mmseg_ctt.benchmark.sections import SectionStack
+from mmseg_ctt.lab.benchmark import meters
+from mmseg_ctt.lab.benchmark.allocations import peak_extra_bytes
+from mmseg_ctt.lab.benchmark.meters import MIB, MemoryMeter
+from mmseg_ctt.lab.benchmark.sections import SectionStack
 
 CPU = torch.device('cpu')
 
@@ -16,9 +16,11 @@ CPU = torch.device('cpu')
 def test_memory_of_a_section_is_seen_there():
     stack, meter = SectionStack(), MemoryMeter(CPU)
     if not meter.kind.endswith('of the process'):
-        pytest.skip('the kernel refuses to reset VmHWM through /proc/self/clear_refs, so the '
-                    'peak of one section cannot be told from the one before; what is measured '
-                    'then is in test_a_kernel_without_a_reset_gives_one_peak')
+        pytest.skip(
+            'the kernel refuses to reset VmHWM through /proc/self/clear_refs, so the '
+            'peak of one section cannot be told from the one before; what is measured '
+            'then is in test_a_kernel_without_a_reset_gives_one_peak'
+        )
     with stack.watched_by(meter):
         with stack.inside('losses'):
             torch.ones(256 * MIB, dtype=torch.uint8)  # freed at once
@@ -41,11 +43,15 @@ def test_a_kernel_without_a_reset_gives_one_peak(monkeypatch):
     assert meter.sections['data'] == meter.peak == pytest.approx(meter.at_start, rel=0.2)
 
 
-@pytest.mark.parametrize('call, megabytes', [
-    (lambda: torch.ones(4 * MIB, dtype=torch.uint8), 4),
-    (lambda: [torch.ones(4 * MIB, dtype=torch.uint8) for _ in range(3)], 12),
-    # one at a time: the peak is that of one
-    (lambda: [torch.ones(MIB).max() for _ in range(3)], 4)])
+@pytest.mark.parametrize(
+    'call, megabytes',
+    [
+        (lambda: torch.ones(4 * MIB, dtype=torch.uint8), 4),
+        (lambda: [torch.ones(4 * MIB, dtype=torch.uint8) for _ in range(3)], 12),
+        # one at a time: the peak is that of one
+        (lambda: [torch.ones(MIB).max() for _ in range(3)], 4),
+    ],
+)
 def test_peak_of_allocations(call, megabytes):
     assert peak_extra_bytes(call, CPU) / MIB == pytest.approx(megabytes, abs=0.1)
 

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_ctt.benchmark import comparison, parts
+from mmseg_ctt.lab.benchmark import comparison, parts
 
 CPU = torch.device('cpu')
 SMALL = parts.Sizes(pixels=3000, classes=5, entries=64, width=16)
@@ -19,12 +19,13 @@ def test_contrast_holds_no_similarities():
         assert memory['reference_mib'] > 2 * banks * similarities * 4 / 5
         assert memory['share'] == memory['mib'] / memory['reference_mib'] < 1
     assert result['times_faster'] == pytest.approx(
-        sum(result[term]['reference_seconds'] for term in ('high', 'low')) /
-        sum(result[term]['seconds'] for term in ('high', 'low')))
+        sum(result[term]['reference_seconds'] for term in ('high', 'low'))
+        / sum(result[term]['seconds'] for term in ('high', 'low'))
+    )
 
 
 def test_memory_beyond_a_chunk_grows_by_the_gradient_only(monkeypatch):
-    monkeypatch.setattr('mmseg_ctt.functional.contrast.CHUNK_ELEMENTS', 1 << 14)
+    monkeypatch.setattr('mmseg_ctt.methods.ctt.functional.CHUNK_ELEMENTS', 1 << 14)
     memory = parts.contrast_part(CPU, 1, SMALL)['high']['memory']
     assert memory['twice_pixels_mib'] - memory['mib'] < 3 * memory['gradient_mib']
     assert memory['twice_entries_mib'] - memory['mib'] < 0.1 * memory['similarities_mib']
@@ -55,8 +56,9 @@ def test_speed_is_measured_in_turns(monkeypatch):
     calls = []
     clock = iter([0, 1, 0, 4] * 3 + [0, 100, 0, 100])
     monkeypatch.setattr(comparison.time, 'perf_counter', lambda: next(clock))
-    result = comparison.compare_speed(lambda: calls.append('o'), lambda: calls.append('r'), CPU,
-                                      repeats=4, warmup=1)
+    result = comparison.compare_speed(
+        lambda: calls.append('o'), lambda: calls.append('r'), CPU, repeats=4, warmup=1
+    )
     assert calls == ['o', 'r'] * 5
     assert result == dict(seconds=1, reference_seconds=4, times_faster=4)
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mmseg_ctt import functional
-from mmseg_ctt.benchmark import reference_forms as forms
-from mmseg_ctt.models import ClassMemoryBank
+from mmseg_ctt.lab.benchmark import reference_forms as forms
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
 CLASSES, PIXELS, WIDTH = 5, 60, 7
 
@@ -13,7 +13,7 @@ def pixels(valid_share=0.7):
     g = torch.Generator().manual_seed(0)
     query = torch.randn(PIXELS, WIDTH, generator=g, dtype=torch.float64)
     peer = torch.randn(PIXELS, WIDTH, generator=g, dtype=torch.float64)
-    label = torch.randint(CLASSES - 1, (PIXELS, ), generator=g)  # the last class is absent
+    label = torch.randint(CLASSES - 1, (PIXELS,), generator=g)  # the last class is absent
     bank = torch.randn(CLASSES, 4, WIDTH, generator=g, dtype=torch.float64)
     return query, peer, label, bank, torch.rand(PIXELS, generator=g) < valid_share
 
@@ -30,8 +30,10 @@ def value_and_gradient(form, query, *args):
 def test_high_level(temperature, share):
     query, _, label, bank, valid = pixels(share)
     args = query, label, bank, temperature, valid
-    torch.testing.assert_close(value_and_gradient(forms.high_level_per_class, *args),
-                               value_and_gradient(functional.high_level_contrast, *args))
+    torch.testing.assert_close(
+        value_and_gradient(forms.high_level_per_class, *args),
+        value_and_gradient(functional.high_level_contrast, *args),
+    )
 
 
 @pytest.mark.parametrize('share', [0.7, 1.0])
@@ -39,8 +41,10 @@ def test_high_level(temperature, share):
 def test_low_level(temperature, share):
     query, peer, label, bank, valid = pixels(share)
     args = query, peer, label, bank, temperature, valid
-    torch.testing.assert_close(value_and_gradient(forms.low_level_per_class, *args),
-                               value_and_gradient(functional.low_level_contrast, *args))
+    torch.testing.assert_close(
+        value_and_gradient(forms.low_level_per_class, *args),
+        value_and_gradient(functional.low_level_contrast, *args),
+    )
 
 
 def test_ema():
@@ -59,7 +63,7 @@ def test_queues():
     g = torch.Generator().manual_seed(0)
     for _ in range(6):
         feature = torch.randn(PIXELS, WIDTH, generator=g)
-        label = torch.randint(CLASSES, (PIXELS, ), generator=g)
+        label = torch.randint(CLASSES, (PIXELS,), generator=g)
         confidence, valid = torch.rand(2, PIXELS, generator=g)
         valid = valid < 0.15  # some classes have fewer candidates than the budget
         bank.push(feature, label, confidence, valid, num_images=3)

@@ -9,10 +9,10 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from toy import losses_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.benchmark.meters import TimeMeter
-from mmseg_ctt.benchmark.sections import METHODS, SECTIONS, SectionStack, attached
-from mmseg_ctt.engine.hooks import TeacherEMAHook
-from mmseg_ctt.models.segmentors import cross_teacher
+from mmseg_ctt.engine.hooks.teacher_ema_hook import TeacherEMAHook
+from mmseg_ctt.lab.benchmark.meters import TimeMeter
+from mmseg_ctt.lab.benchmark.sections import METHODS, SECTIONS, SectionStack, attached
+from mmseg_ctt.methods.ctt import segmentor as cross_teacher
 
 CPU = torch.device('cpu')
 
@@ -37,8 +37,9 @@ class Sequence:
 
 def runner_of(model):
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    return SimpleNamespace(model=model, optim_wrapper=wrapper,
-                           hooks=[TeacherEMAHook(), RuntimeInfoHook()])
+    return SimpleNamespace(
+        model=model, optim_wrapper=wrapper, hooks=[TeacherEMAHook(), RuntimeInfoHook()]
+    )
 
 
 def test_times_are_exclusive_and_add_up_to_the_whole():
@@ -80,8 +81,16 @@ def test_order_of_a_ctt_step():
     with attached(runner_of(model), stack), stack.watched_by(watcher):
         losses_of(model, toy_batch())
     order = [name for name in dict.fromkeys(watcher.laps) if name != 'other']
-    assert order == ['data', 'teachers', 'pseudo-labels', 'strong view', 'students forward',
-                     'losses', 'contrast', 'bank']
+    assert order == [
+        'data',
+        'teachers',
+        'pseudo-labels',
+        'strong view',
+        'students forward',
+        'losses',
+        'contrast',
+        'bank',
+    ]
     assert watcher.laps.count('teachers') == watcher.laps.count('students forward') == 1
 
 
@@ -125,8 +134,10 @@ def test_everything_is_undone():
 def test_a_method_adds_its_own_line():
     model, watcher, stack = toy_model(), Sequence(), SectionStack()
     model.filter = lambda value: value
-    with attached(runner_of(model), stack, (*METHODS, ('selection', 'model.filter'))), \
-            stack.watched_by(watcher):
+    with (
+        attached(runner_of(model), stack, (*METHODS, ('selection', 'model.filter'))),
+        stack.watched_by(watcher),
+    ):
         assert model.filter(3) == 3
     assert watcher.laps == ['other', 'selection', 'other']
 

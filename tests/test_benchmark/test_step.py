@@ -7,15 +7,25 @@ from mmengine.runner import Runner
 from toy import toy_segmentor
 from toy_data import toy_config, toy_ctt, write_toy_data
 
-from mmseg_ctt.benchmark import preparation
-from mmseg_ctt.benchmark.sections import SECTIONS, SectionStack
-from mmseg_ctt.benchmark.step import Rehearsal, benchmark_step
-from mmseg_ctt.benchmark.synthetic import use_synthetic_data
-from mmseg_ctt.models.segmentors import CrossTeacherTraining
+from mmseg_ctt.lab.benchmark import preparation
+from mmseg_ctt.lab.benchmark.sections import SECTIONS, SectionStack
+from mmseg_ctt.lab.benchmark.step import Rehearsal, benchmark_step
+from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
+from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 # where a step may not wait for the device; `data` and `logging` are mmengine's
-QUIET = ('teachers', 'pseudo-labels', 'students forward', 'losses', 'contrast', 'bank', 'EMA',
-         'backward', 'optimiser', 'other')
+QUIET = (
+    'teachers',
+    'pseudo-labels',
+    'students forward',
+    'losses',
+    'contrast',
+    'bank',
+    'EMA',
+    'backward',
+    'optimiser',
+    'other',
+)
 
 
 @pytest.fixture
@@ -52,14 +62,17 @@ def test_report_of_a_ctt_step(config):
     operations = result['operations']
     sections = result['sections'].values()
     assert operations['outside'] + operations['autograd'] == sum(
-        section['operations']['outside'] for section in sections)
-    assert operations['networks'] == sum(
-        section['operations']['networks'] for section in sections) > 0
+        section['operations']['outside'] for section in sections
+    )
+    assert (
+        operations['networks'] == sum(section['operations']['networks'] for section in sections) > 0
+    )
     assert 0 < operations['views_among_them'] < operations['outside']
     assert operations['autograd'] == result['sections']['backward']['operations']['outside']
     assert result['sections']['EMA']['operations']['outside'] <= 4
-    assert result['memory']['step_mib'] >= max(
-        section['peak_memory_mib'] for section in sections) > 0
+    assert (
+        result['memory']['step_mib'] >= max(section['peak_memory_mib'] for section in sections) > 0
+    )
     assert result['iterations'] == dict(repeats=2, warmup=1)
     assert result['machine']['threads'] == torch.get_num_threads()
 
@@ -105,8 +118,13 @@ def test_planted_operations_and_a_planted_read_are_found(config, rehearse, monke
 
 def test_the_steady_state_is_measured(config, rehearse):
     config.custom_hooks[1].start_iter = None  # the contrast waits for full queues
-    seen = rehearse(config, lambda rehearsal: (
-        rehearsal.model.contrast_active, rehearsal.model.contrast.fill().min().item()))
+    seen = rehearse(
+        config,
+        lambda rehearsal: (
+            rehearsal.model.contrast_active,
+            rehearsal.model.contrast.fill().min().item(),
+        ),
+    )
     assert seen == (True, 1.0)
 
 
@@ -130,8 +148,15 @@ def test_a_supervised_step(config):
     config.model.data_preprocessor.size = (32, 32)
     config.train_dataloader.sampler.ratio = (1, 0)
     result = benchmark_step(config, repeats=2, warmup=1)
-    assert set(result['sections']) == {'data', 'students forward', 'losses', 'backward',
-                                       'optimiser', 'logging', 'other'}
+    assert set(result['sections']) == {
+        'data',
+        'students forward',
+        'losses',
+        'backward',
+        'optimiser',
+        'logging',
+        'other',
+    }
     assert result['floor_ratio'] > 0
 
 

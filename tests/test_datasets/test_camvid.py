@@ -18,8 +18,8 @@ def test_suffixes(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f'a{suffix}').touch()
     dataset = CamVidDataset(
-        data_root=str(tmp_path),
-        data_prefix=dict(img_path='img', seg_map_path='ann'))
+        data_root=str(tmp_path), data_prefix=dict(img_path='img', seg_map_path='ann')
+    )
     sample = dataset.get_data_info(0)
     assert sample['img_path'].endswith('img/a.jpg')
     assert sample['seg_map_path'].endswith('ann/a.png')
@@ -34,13 +34,13 @@ def test_real_data(shared_dir):
     dataset = CamVidDataset(
         data_root=str(root),
         ann_file='splits/1_8/seed0/labeled.txt',
-        data_prefix=dict(img_path='img_dir/train',
-                         seg_map_path='ann_dir/train'),
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
         pipeline=[
             TRANSFORMS.build(dict(type='LoadImageFromFile')),
             TRANSFORMS.build(dict(type='LoadAnnotations')),
-            TRANSFORMS.build(dict(type='CheckSegMap', num_classes=11))
-        ])
+            TRANSFORMS.build(dict(type='CheckSegMap', num_classes=11)),
+        ],
+    )
     assert len(dataset) == 46
     sample = dataset[0]
     assert sample['gt_seg_map'].shape == (360, 480)

@@ -6,13 +6,7 @@ import pytest
 from PIL import Image
 from toy_data import write_image, write_mask
 
-from mmseg_ctt.datasets.checks import (
-    check_files,
-    check_list,
-    check_masks,
-    check_overlap,
-    decodes,
-)
+from mmseg_ctt.datasets.checks import check_files, check_list, check_masks, check_overlap, decodes
 
 
 def infos(root, *stems, masks=True):
@@ -66,8 +60,10 @@ def test_overlap_by_the_real_path(tmp_path):
     other = infos(tmp_path / 'other', 'a', masks=False)
     check_overlap(labeled, other)  # the same stem in another folder
     (tmp_path / 'link').symlink_to(tmp_path / 'img')
-    aliases = [dict(img_path=str(tmp_path / 'link' / 'b.jpg')),
-               dict(img_path=str(tmp_path / 'other' / '..' / 'img' / 'a.jpg'))]
+    aliases = [
+        dict(img_path=str(tmp_path / 'link' / 'b.jpg')),
+        dict(img_path=str(tmp_path / 'other' / '..' / 'img' / 'a.jpg')),
+    ]
     with pytest.raises(ValueError, match='^2 images are both labelled and unlabelled.*b.jpg'):
         check_overlap(labeled, other + aliases)
 
@@ -137,4 +133,8 @@ def test_decodes(tmp_path):
     (tmp_path / 'b.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:60])
     (tmp_path / 'c.jpg').touch()
     assert [decodes(str(tmp_path / f'{stem}.jpg')) for stem in 'abcd'] == [
-        True, False, False, False]
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -27,37 +27,30 @@ def build(root, **kwargs):
 
 
 def names_of(dataset, key='img_path'):
-    return [Path(dataset.get_data_info(i)[key]).name
-            for i in range(len(dataset))]
+    return [Path(dataset.get_data_info(i)[key]).name for i in range(len(dataset))]
 
 
 def test_mixed_suffixes_sorted_by_stem(tmp_path):
-    make_images(tmp_path / 'img', 'd.PNG', 'b.jpeg', 'a.tif', 'c.JPG', 'e.bmp',
-                'f.tiff')
+    make_images(tmp_path / 'img', 'd.PNG', 'b.jpeg', 'a.tif', 'c.JPG', 'e.bmp', 'f.tiff')
     (tmp_path / 'img' / 'notes.txt').touch()
     (tmp_path / 'img' / '.hidden.jpg').touch()
     dataset = build(tmp_path, data_prefix=dict(img_path='img'))
-    assert names_of(dataset) == ['a.tif', 'b.jpeg', 'c.JPG', 'd.PNG', 'e.bmp',
-                                 'f.tiff']
+    assert names_of(dataset) == ['a.tif', 'b.jpeg', 'c.JPG', 'd.PNG', 'e.bmp', 'f.tiff']
 
 
 def test_masks_by_stem(tmp_path):
     make_images(tmp_path / 'img', 's/a.jpg', 'b.png')
     dataset = build(
-        tmp_path, data_prefix=dict(img_path='img', seg_map_path='ann'),
-        seg_map_suffix='_m.png')
+        tmp_path, data_prefix=dict(img_path='img', seg_map_path='ann'), seg_map_suffix='_m.png'
+    )
     paths = [dataset.get_data_info(i)['seg_map_path'] for i in range(2)]
-    assert paths == [str(tmp_path / 'ann' / 'b_m.png'),
-                     str(tmp_path / 'ann' / 's' / 'a_m.png')]
+    assert paths == [str(tmp_path / 'ann' / 'b_m.png'), str(tmp_path / 'ann' / 's' / 'a_m.png')]
 
 
-@pytest.mark.parametrize('prefix', [
-    dict(img_path='img'), dict(img_path='img', seg_map_path=None)
-])
+@pytest.mark.parametrize('prefix', [dict(img_path='img'), dict(img_path='img', seg_map_path=None)])
 def test_images_only_has_no_path_to_labels(tmp_path, prefix):
     make_images(tmp_path / 'img', 'a.jpg')
-    dataset = build(tmp_path, data_prefix=prefix,
-                    pipeline=[dict(type='LoadImageFromFile')])
+    dataset = build(tmp_path, data_prefix=prefix, pipeline=[dict(type='LoadImageFromFile')])
     assert 'seg_map_path' not in dataset[0]
     assert dataset[0]['img'].shape == (4, 6, 3)
 
@@ -65,8 +58,7 @@ def test_images_only_has_no_path_to_labels(tmp_path, prefix):
 def test_list_decides_members_and_order(tmp_path):
     make_images(tmp_path / 'img', 'a.jpg', 's/b.png', 'c.bmp')
     (tmp_path / 'l.txt').write_text('c\ns/b\n')
-    dataset = build(tmp_path, ann_file='l.txt',
-                    data_prefix=dict(img_path='img'))
+    dataset = build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))
     assert names_of(dataset) == ['c.bmp', 'b.png']
 
 
@@ -97,7 +89,8 @@ def test_classes_from_meta_json(tmp_path):
     make_images(tmp_path / 'img', 'a.jpg')
     palette = [[1, 2, 3], [4, 5, 6]]
     (tmp_path / 'meta.json').write_text(
-        json.dumps(dict(classes=['x', 'y'], palette=palette, other=1)))
+        json.dumps(dict(classes=['x', 'y'], palette=palette, other=1))
+    )
     dataset = build(tmp_path, metainfo=None, data_prefix=dict(img_path='img'))
     assert list(dataset.metainfo['classes']) == ['x', 'y']
     assert dataset.metainfo['palette'] == palette
@@ -114,10 +107,15 @@ def test_no_classes_anywhere(tmp_path):
         build(tmp_path, metainfo=None, data_prefix=dict(img_path='img'))
 
 
-@pytest.mark.parametrize('text,message', [
-    ('{', 'no valid JSON'), ('[]', '"classes"'), ('{"classes": [1]}', 'names'),
-    ('{"classes": ["a"], "palette": []}', '0 colours for 1 classes')
-])
+@pytest.mark.parametrize(
+    'text,message',
+    [
+        ('{', 'no valid JSON'),
+        ('[]', '"classes"'),
+        ('{"classes": [1]}', 'names'),
+        ('{"classes": ["a"], "palette": []}', '0 colours for 1 classes'),
+    ],
+)
 def test_malformed_meta_json(tmp_path, text, message):
     (tmp_path / 'meta.json').write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -135,8 +133,7 @@ def test_palette_is_made_the_same_each_time(tmp_path):
 
 def test_built_by_the_registry(tmp_path):
     make_images(tmp_path, 'a.jpg')
-    dataset = DATASETS.build(
-        dict(type='FolderSegDataset', data_root=str(tmp_path), metainfo=META))
+    dataset = DATASETS.build(dict(type='FolderSegDataset', data_root=str(tmp_path), metainfo=META))
     assert len(dataset) == 1
 
 
@@ -151,9 +148,10 @@ def test_other_real_folders(shared_dir):
         root = shared_dir / 'data' / name
         for part in ('train', 'val'):
             dataset = build(
-                root, metainfo=None,
-                data_prefix=dict(img_path=f'img_dir/{part}',
-                                 seg_map_path=f'ann_dir/{part}'))
+                root,
+                metainfo=None,
+                data_prefix=dict(img_path=f'img_dir/{part}', seg_map_path=f'ann_dir/{part}'),
+            )
             if sizes:
                 assert len(dataset) == sizes[part == 'val']
             for i in range(len(dataset)):

@@ -131,12 +131,21 @@ def test_workers_give_the_same_bytes(root):
     for workers in (0, 2):
         torch.manual_seed(workers)
         dataset = build(root)
-        loader = DataLoader(dataset, 2, sampler=LabeledUnlabeledSampler(dataset, seed=4),
-                            num_workers=workers, collate_fn=pseudo_collate)
+        loader = DataLoader(
+            dataset,
+            2,
+            sampler=LabeledUnlabeledSampler(dataset, seed=4),
+            num_workers=workers,
+            collate_fn=pseudo_collate,
+        )
         batches = iter(loader)
-        seen.append([content(dict(inputs=image, data_samples=sample))
-                     for batch in (next(batches) for _ in range(5))
-                     for image, sample in zip(batch['inputs'], batch['data_samples'])])
+        seen.append(
+            [
+                content(dict(inputs=image, data_samples=sample))
+                for batch in (next(batches) for _ in range(5))
+                for image, sample in zip(batch['inputs'], batch['data_samples'])
+            ]
+        )
         del batches
     assert len(seen[0]) == 10
     assert seen[0] == seen[1]
@@ -164,8 +173,7 @@ def test_skip_and_count_unreadable(root, index, name, instead):
 def test_skips_in_workers_are_counted(root):
     (root / 'img' / 'u1.jpg').write_bytes(b'no image at all')
     dataset = build(root, skip_unreadable=True)
-    loader = DataLoader(dataset, 1, sampler=[4, 4, 4, 4], num_workers=2,
-                        collate_fn=pseudo_collate)
+    loader = DataLoader(dataset, 1, sampler=[4, 4, 4, 4], num_workers=2, collate_fn=pseudo_collate)
     assert [Path(batch['data_samples'][0].img_path).stem for batch in loader] == ['u2'] * 4
     assert dataset.unreadable.value == 4
 
@@ -209,23 +217,32 @@ def layout(kind, root):
     return image.split('{')[0], mask.split('{')[0], stems
 
 
-@pytest.mark.parametrize('kind, classes, with_lists', [
-    ('PascalVOCDataset', 21, True),  # which takes lists only
-    ('CityscapesDataset', 19, True),
-    ('CityscapesDataset', 19, False),
-])
+@pytest.mark.parametrize(
+    'kind, classes, with_lists',
+    [
+        ('PascalVOCDataset', 21, True),  # which takes lists only
+        ('CityscapesDataset', 19, True),
+        ('CityscapesDataset', 19, False),
+    ],
+)
 def test_stock_data_sets(tmp_path, kind, classes, with_lists):
     images, masks, stems = layout(kind, tmp_path)
-    labeled = dict(type=kind, data_root=str(tmp_path), pipeline=toy_pipeline(True),
-                   data_prefix=dict(img_path=images, seg_map_path=masks))
+    labeled = dict(
+        type=kind,
+        data_root=str(tmp_path),
+        pipeline=toy_pipeline(True),
+        data_prefix=dict(img_path=images, seg_map_path=masks),
+    )
     unlabeled = {**labeled, 'pipeline': toy_pipeline(False)}
     if not with_lists:
         shutil.move(tmp_path / images / 'bremen', tmp_path / 'more' / 'bremen')
         unlabeled['data_prefix'] = dict(img_path='more')
-    dataset = build(tmp_path, labeled=labeled, unlabeled=unlabeled,
-                    split=SPLIT if with_lists else None)
+    dataset = build(
+        tmp_path, labeled=labeled, unlabeled=unlabeled, split=SPLIT if with_lists else None
+    )
     assert len(dataset.metainfo['classes']) == classes
     assert [stem(dataset[i]).split('_left')[0] for i in range(2)] == [
-        Path(name).name for name in stems]
+        Path(name).name for name in stems
+    ]
     assert dataset[0]['data_samples'].gt_sem_seg.data.shape == (1, 32, 32)
     assert 'seg_map_path' not in dataset.unlabeled.get_data_info(0)

@@ -37,9 +37,9 @@ def test_every_period_has_the_ratio(ratio):
 @pytest.mark.parametrize('ratio', [(1, 1), (1, 3), (2, 1), (1, 0)])
 def test_each_image_once_per_pass(ratio):
     made = [draw.index for draw in draws(84 * sum(ratio), ratio=ratio)]
-    for indices, size in ((range(5), 5), (range(5, 12), 7))[:2 if ratio[1] else 1]:
+    for indices, size in ((range(5), 5), (range(5, 12), 7))[: 2 if ratio[1] else 1]:
         seen = [index for index in made if index in indices]
-        passes = [seen[i:i + size] for i in range(0, len(seen) - size + 1, size)]
+        passes = [seen[i : i + size] for i in range(0, len(seen) - size + 1, size)]
         assert all(sorted(one) == list(indices) for one in passes)
         assert len({tuple(one) for one in passes}) > len(passes) / 3  # and in another order
 
@@ -51,7 +51,7 @@ def test_two_ranks_together_give_the_order_of_one(ratio, monkeypatch):
     parts = [draws(10 * period, rank, 2, monkeypatch, ratio=ratio) for rank in (0, 1)]
     together = []
     for i in range(0, 10 * period, period):
-        together += parts[0][i:i + period] + parts[1][i:i + period]
+        together += parts[0][i : i + period] + parts[1][i : i + period]
     assert together == alone
 
 
@@ -64,7 +64,7 @@ def test_advance_is_skipping():
 def test_resume_on_another_number_of_ranks(monkeypatch):
     alone = draws(60)
     parts = [draws(12, rank, 3, monkeypatch, start=24) for rank in range(3)]
-    together = [draw for i in range(0, 12, 2) for part in parts for draw in part[i:i + 2]]
+    together = [draw for i in range(0, 12, 2) for part in parts for draw in part[i : i + 2]]
     assert together == alone[24:60]
 
 
@@ -94,8 +94,13 @@ def test_seed_and_source_choose_the_order():
 
 
 def test_batches_have_the_ratio():
-    loader = DataLoader(range(12), batch_size=6, collate_fn=list, num_workers=0,
-                        sampler=Indices(LabeledUnlabeledSampler(data(), ratio=(1, 2), seed=0)))
+    loader = DataLoader(
+        range(12),
+        batch_size=6,
+        collate_fn=list,
+        num_workers=0,
+        sampler=Indices(LabeledUnlabeledSampler(data(), ratio=(1, 2), seed=0)),
+    )
     for batch in islice(loader, 9):
         assert sum(index < 5 for index in batch) == 2
 
@@ -113,14 +118,17 @@ class Indices:
         return len(self.sampler)
 
 
-@pytest.mark.parametrize('dataset, ratio, words', [
-    (data(0, 7), (1, 1), ['sampler.ratio', 'labeled', 'is empty']),
-    (data(5, 0), (1, 1), ['sampler.ratio', 'dataset.unlabeled is empty']),
-    (data(), (1, ), ['sampler.ratio', '(1,)']),
-    (data(), (0, 0), ['sampler.ratio', '(0, 0)']),
-    (data(), (2, -1), ['sampler.ratio', '(2, -1)']),
-    (data(), (1, 1, 1), ['sampler.ratio', '(1, 1, 1)']),
-])
+@pytest.mark.parametrize(
+    'dataset, ratio, words',
+    [
+        (data(0, 7), (1, 1), ['sampler.ratio', 'labeled', 'is empty']),
+        (data(5, 0), (1, 1), ['sampler.ratio', 'dataset.unlabeled is empty']),
+        (data(), (1,), ['sampler.ratio', '(1,)']),
+        (data(), (0, 0), ['sampler.ratio', '(0, 0)']),
+        (data(), (2, -1), ['sampler.ratio', '(2, -1)']),
+        (data(), (1, 1, 1), ['sampler.ratio', '(1, 1, 1)']),
+    ],
+)
 def test_errors(dataset, ratio, words):
     with pytest.raises(ValueError) as error:
         LabeledUnlabeledSampler(dataset, ratio=ratio, seed=0)

@@ -16,19 +16,21 @@ from mmseg_ctt.datasets.split_import import (
 CITY = 'aachen_000000_000019'
 
 
-@pytest.mark.parametrize('entry,stem', [
-    ('2007_000032', '2007_000032'),
-    ('JPEGImages/2007_000032.jpg', '2007_000032'),
-    ('/JPEGImages/2007_000032.jpg', '2007_000032'),
-    ('VOC2012/JPEGImages/2007_000032.JPG', '2007_000032'),
-    (f'leftImg8bit/train/aachen/{CITY}_leftImg8bit.png', f'aachen/{CITY}'),
-    (f'/images/train/{CITY}.png', f'aachen/{CITY}'),
-    (f'aachen/{CITY}', f'aachen/{CITY}'),
-    (CITY, f'aachen/{CITY}'),
-    ('data/slices/patient099_frame01_slice_15.h5',
-     'patient099_frame01_slice_15'),
-    ('site_a/img.1', 'site_a/img.1'),
-])
+@pytest.mark.parametrize(
+    'entry,stem',
+    [
+        ('2007_000032', '2007_000032'),
+        ('JPEGImages/2007_000032.jpg', '2007_000032'),
+        ('/JPEGImages/2007_000032.jpg', '2007_000032'),
+        ('VOC2012/JPEGImages/2007_000032.JPG', '2007_000032'),
+        (f'leftImg8bit/train/aachen/{CITY}_leftImg8bit.png', f'aachen/{CITY}'),
+        (f'/images/train/{CITY}.png', f'aachen/{CITY}'),
+        (f'aachen/{CITY}', f'aachen/{CITY}'),
+        (CITY, f'aachen/{CITY}'),
+        ('data/slices/patient099_frame01_slice_15.h5', 'patient099_frame01_slice_15'),
+        ('site_a/img.1', 'site_a/img.1'),
+    ],
+)
 def test_entry_to_stem(entry, stem):
     assert entry_to_stem(entry) == stem
 
@@ -36,8 +38,10 @@ def test_entry_to_stem(entry, stem):
 @pytest.mark.parametrize('fmt', ['auto', 'unimatch', 'u2pl', 'cps'])
 def test_image_and_mask_paths(tmp_path, fmt):
     path = tmp_path / 'l.txt'
-    path.write_text('JPEGImages/2007_000032.jpg SegmentationClass/x.png\r\n'
-                    f'/images/train/{CITY}.png\t/seg/{CITY}_gtFine.png\n')
+    path.write_text(
+        'JPEGImages/2007_000032.jpg SegmentationClass/x.png\r\n'
+        f'/images/train/{CITY}.png\t/seg/{CITY}_gtFine.png\n'
+    )
     assert read_text_list(path, fmt) == ['2007_000032', f'aachen/{CITY}']
 
 
@@ -50,12 +54,15 @@ def test_pseudoseg_has_one_entry_a_line(tmp_path):
         read_text_list(path, 'pseudoseg')
 
 
-@pytest.mark.parametrize('text,message', [
-    ('a b c\n', 'line 1 has 3 entries'),
-    ('a.jpg b\n', "'b' is not the path of a mask"),
-    ('', 'no line'),
-    ('x/a.jpg\ny/a.jpg\n', 'a twice'),
-])
+@pytest.mark.parametrize(
+    'text,message',
+    [
+        ('a b c\n', 'line 1 has 3 entries'),
+        ('a.jpg b\n', "'b' is not the path of a mask"),
+        ('', 'no line'),
+        ('x/a.jpg\ny/a.jpg\n', 'a twice'),
+    ],
+)
 def test_malformed_list(tmp_path, text, message):
     path = tmp_path / 'l.txt'
     path.write_text(text)
@@ -99,8 +106,9 @@ def test_permutation_of_every_protocol(tmp_path, protocol, as_list):
     assert read_permutation(path).tolist() == order.tolist()
 
 
-@pytest.mark.parametrize('old,new', [(b'numpy._core', b'numpy.core'),
-                                     (b'numpy.core', b'numpy._core')])
+@pytest.mark.parametrize(
+    'old,new', [(b'numpy._core', b'numpy.core'), (b'numpy.core', b'numpy._core')]
+)
 def test_permutation_of_other_numpy_versions(tmp_path, old, new):
     content = pickle.dumps(np.array([2, 0, 1]), protocol=2)
     path = tmp_path / 'p.pkl'
@@ -109,7 +117,6 @@ def test_permutation_of_other_numpy_versions(tmp_path, old, new):
 
 
 class Call:
-
     def __init__(self, function, *args):
         self.reduced = (function, args)
 
@@ -117,14 +124,16 @@ class Call:
         return self.reduced
 
 
-@pytest.mark.parametrize('function,args,symbol', [
-    (os.mkdir, ('made', ), 'mkdir'),
-    (eval, ('__import__("os").mkdir("made")', ), 'builtins.eval'),
-    (np.save, ('made', 0), 'save'),
-    (getattr, ('text', 'upper'), 'builtins.getattr'),
-])
-def test_foreign_calls_are_refused(tmp_path, monkeypatch, function, args,
-                                   symbol):
+@pytest.mark.parametrize(
+    'function,args,symbol',
+    [
+        (os.mkdir, ('made',), 'mkdir'),
+        (eval, ('__import__("os").mkdir("made")',), 'builtins.eval'),
+        (np.save, ('made', 0), 'save'),
+        (getattr, ('text', 'upper'), 'builtins.getattr'),
+    ],
+)
+def test_foreign_calls_are_refused(tmp_path, monkeypatch, function, args, symbol):
     monkeypatch.chdir(tmp_path)
     path = dump(tmp_path / 'evil.pkl', [0, Call(function, *args)])
     with pytest.raises(ValueError, match=f'evil.pkl.*refused.*{symbol}'):
@@ -134,15 +143,24 @@ def test_foreign_calls_are_refused(tmp_path, monkeypatch, function, args,
 
 def test_other_codecs_are_refused(tmp_path):
     import _codecs
+
     path = dump(tmp_path / 'p.pkl', Call(_codecs.encode, 'abc', 'rot13'))
     with pytest.raises(ValueError, match='rot13'):
         read_permutation(path)
 
 
-@pytest.mark.parametrize('thing', [
-    np.array([0, 0, 1]), np.array([1, 2, 3]), np.array([0., 1.]),
-    np.zeros((2, 2), int), np.array([], int), 'text', {'a': 1}
-])
+@pytest.mark.parametrize(
+    'thing',
+    [
+        np.array([0, 0, 1]),
+        np.array([1, 2, 3]),
+        np.array([0.0, 1.0]),
+        np.zeros((2, 2), int),
+        np.array([], int),
+        'text',
+        {'a': 1},
+    ],
+)
 def test_not_a_permutation(tmp_path, thing):
     path = dump(tmp_path / 'p.pkl', thing)
     with pytest.raises(ValueError, match='p.pkl does not hold a permutation'):
@@ -172,8 +190,7 @@ def test_import_permutation(tmp_path):
 
 def test_published_lists_import(shared_dir):
     root = shared_dir / 'data' / 'splits'
-    paths = sorted(root.glob('pascal/*/*.txt')) + sorted(
-        root.glob('cityscapes/*/*.txt'))
+    paths = sorted(root.glob('pascal/*/*.txt')) + sorted(root.glob('cityscapes/*/*.txt'))
     assert len(paths) > 100
     for path in paths:
         assert read_text_list(path) == path.read_text().split()
@@ -181,8 +198,9 @@ def test_published_lists_import(shared_dir):
 
 def test_cps_lists_name_one_labelled_image_twice(shared_dir):
     root = shared_dir / 'data' / 'splits' / 'pascal' / 'cps'
-    split = import_lists(root / 'pseudoseg_1-8.txt',
-                         root / 'pseudoseg_1-8_unlabeled.txt', fmt='cps')
+    split = import_lists(
+        root / 'pseudoseg_1-8.txt', root / 'pseudoseg_1-8_unlabeled.txt', fmt='cps'
+    )
     assert split.num_dropped == 1
     assert not set(split.labeled) & set(split.unlabeled)
 

@@ -71,7 +71,8 @@ def test_succeeds_exactly_where_a_cover_exists(seed):
     for num in range(1, 8):
         possible = any(
             (presence[list(chosen)].any(0) == wanted).all()
-            for chosen in itertools.combinations(range(7), num))
+            for chosen in itertools.combinations(range(7), num)
+        )
         if possible:
             labeled, _ = make_split(presence, num, seed)
             assert (presence[labeled].any(0) == wanted).all()
@@ -106,11 +107,19 @@ def test_bad_seed_and_shape():
         make_split(np.ones(5, dtype=bool), 2, 0)
 
 
-@pytest.mark.parametrize('fraction,total,expected', [
-    ('1/16', 10582, 662), ('1/8', 10582, 1323), ('1/4', 10582, 2646),
-    ('1/8', 2975, 372), ('1/30', 2975, 100), ('1/16', 367, 23),
-    ('0.125', 16, 2), ('1/3', 3, 1)
-])
+@pytest.mark.parametrize(
+    'fraction,total,expected',
+    [
+        ('1/16', 10582, 662),
+        ('1/8', 10582, 1323),
+        ('1/4', 10582, 2646),
+        ('1/8', 2975, 372),
+        ('1/30', 2975, 100),
+        ('1/16', 367, 23),
+        ('0.125', 16, 2),
+        ('1/3', 3, 1),
+    ],
+)
 def test_fraction_gives_published_sizes(fraction, total, expected):
     assert num_from_fraction(fraction, total) == expected
 
@@ -198,8 +207,7 @@ def test_read_list(tmp_path):
 def test_write_random_split_names_its_folder(tmp_path):
     stems = [f'i{n}' for n in range(16)]
     presence = np.ones((16, 2), dtype=bool)
-    written = write_random_split(str(tmp_path), stems, presence, '1/8', 1,
-                                 ('road', 'sky'))
+    written = write_random_split(str(tmp_path), stems, presence, '1/8', 1, ('road', 'sky'))
     assert written['num_labeled'] == 2
     manifest = verify_split(tmp_path / '1_8' / 'seed1')
     assert manifest['class_images']['sky'] == dict(labeled=2, all=16)
@@ -210,8 +218,7 @@ def test_write_random_split_names_its_folder(tmp_path):
 
 def test_write_sequence_split_names_missing_classes(tmp_path):
     presence = np.array([[1, 0], [1, 1]], dtype=bool)
-    written = write_sequence_split(str(tmp_path), ['a_0', 'b_0'], presence,
-                                   ['a_'], ('road', 'sky'))
+    written = write_sequence_split(str(tmp_path), ['a_0', 'b_0'], presence, ['a_'], ('road', 'sky'))
     assert written['missing'] == ['sky']
     assert read_list(tmp_path / 'seq_a' / 'labeled.txt') == ['a_0']
 

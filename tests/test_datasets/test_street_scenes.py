@@ -8,11 +8,11 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_ctt.datasets.split_files import read_list, verify_split
-from mmseg_ctt.datasets.street_scenes.drives import DRIVES
-from mmseg_ctt.datasets.street_scenes.generate import Settings, plan, render_task
-from mmseg_ctt.datasets.street_scenes.layout import CLASSES, PALETTE
-from mmseg_ctt.datasets.street_scenes.render import render_scene
 from mmseg_ctt.datasets.streets import StreetsDataset
+from mmseg_ctt.datasets.streets_layout import CLASSES, PALETTE
+from mmseg_ctt.lab.street_scenes.drives import DRIVES
+from mmseg_ctt.lab.street_scenes.generate import Settings, plan, render_task
+from mmseg_ctt.lab.street_scenes.render import render_scene
 
 SMALL = ['--train', '64', '--val', '8']
 TINY = ['--train', '8', '--val', '8', '--height', '64', '--width', '96']
@@ -33,7 +33,8 @@ def root(main, tmp_path_factory):
 def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob('*')) if path.is_file()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
     }
 
 
@@ -100,8 +101,9 @@ def test_labels_differ_between_images(root):
 def test_drives_differ_in_mean_colour(root):
     means = []
     for drive in DRIVES:
-        images = [np.asarray(Image.open(path))
-                  for path in (root / 'img_dir').rglob(f'{drive.name}_*.jpg')]
+        images = [
+            np.asarray(Image.open(path)) for path in (root / 'img_dir').rglob(f'{drive.name}_*.jpg')
+        ]
         assert len(images) == 9
         means.append(np.mean(images, (0, 1, 2)))
     gaps = np.abs(np.subtract.outer(means, means)).max((1, 3))
@@ -167,8 +169,10 @@ def test_bad_settings(main, tmp_path, option, capsys):
 def test_dataset(root):
     assert DATASETS.get('StreetsDataset') is StreetsDataset
     dataset = StreetsDataset(
-        data_root=str(root), ann_file='splits/seq_d08/labeled.txt',
-        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'))
+        data_root=str(root),
+        ann_file='splits/seq_d08/labeled.txt',
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+    )
     assert len(dataset) == 8
     sample = dataset.get_data_info(0)
     assert Path(sample['img_path']).is_file()

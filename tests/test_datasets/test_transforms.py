@@ -11,8 +11,13 @@ from mmseg_ctt.datasets.transforms import CheckSegMap, check_mask
 
 def results_with(ids, shape=(4, 6), **kwargs):
     seg_map = np.resize(np.array(ids, np.uint8), shape)
-    return dict(gt_seg_map=seg_map, img=np.zeros((*shape, 3), np.uint8),
-                ori_shape=shape, seg_map_path='some/a.png', **kwargs)
+    return dict(
+        gt_seg_map=seg_map,
+        img=np.zeros((*shape, 3), np.uint8),
+        ori_shape=shape,
+        seg_map_path='some/a.png',
+        **kwargs,
+    )
 
 
 def save(path, array):
@@ -31,8 +36,15 @@ def test_wrong_ids_are_named_with_counts():
     results = results_with([0, 1, 2, 3, 3, 7])
     with pytest.raises(ValueError) as error:
         CheckSegMap(num_classes=3)(results)
-    for part in ('some/a.png', '3 (8 pixels)', '7 (4 pixels)', '0..2',
-                 'reduce_zero_label', 'num_classes', 'ignore index 255'):
+    for part in (
+        'some/a.png',
+        '3 (8 pixels)',
+        '7 (4 pixels)',
+        '0..2',
+        'reduce_zero_label',
+        'num_classes',
+        'ignore index 255',
+    ):
         assert part in str(error.value)
 
 
@@ -94,14 +106,21 @@ def test_number_of_classes_from_label_map():
 def test_in_a_pipeline(tmp_path, resize_first):
     save(tmp_path / 'i.png', np.zeros((4, 6, 3), np.uint8))
     save(tmp_path / 'm.png', np.full((4, 6), 1, np.uint8))
-    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
-             dict(type='CheckSegMap', num_classes=2)]
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='CheckSegMap', num_classes=2),
+    ]
     if resize_first:
         steps.insert(1, dict(type='Resize', scale=(12, 8)))
     pipeline = Compose([TRANSFORMS.build(step) for step in steps])
-    sample = dict(img_path=str(tmp_path / 'i.png'), seg_fields=[],
-                  seg_map_path=str(tmp_path / 'm.png'), label_map=None,
-                  reduce_zero_label=False)
+    sample = dict(
+        img_path=str(tmp_path / 'i.png'),
+        seg_fields=[],
+        seg_map_path=str(tmp_path / 'm.png'),
+        label_map=None,
+        reduce_zero_label=False,
+    )
     assert pipeline(dict(sample))['gt_seg_map'].shape == (4, 6)
     save(tmp_path / 'm.png', np.full((4, 6), 2, np.uint8))
     with pytest.raises(ValueError, match=r'm.png.* 2 \(24 pixels\)'):
@@ -150,14 +169,14 @@ def test_reduce_zero_agrees_with_mmseg(tmp_path):
     ids = np.array([[0, 1, 2, 255], [3, 7, 253, 0]], np.uint8)
     path = save(tmp_path / 'm.png', ids)
     load = TRANSFORMS.build(dict(type='LoadAnnotations'))
-    results = load(dict(seg_map_path=str(path), seg_fields=[], label_map=None,
-                        reduce_zero_label=True))
+    results = load(
+        dict(seg_map_path=str(path), seg_fields=[], label_map=None, reduce_zero_label=True)
+    )
     assert reduce_zero(ids).tolist() == results['gt_seg_map'].tolist()
 
 
 def test_scan_presence(tmp_path):
-    paths = [save(tmp_path / f'{i}.png', np.full((2, 2), i, np.uint8))
-             for i in range(3)]
+    paths = [save(tmp_path / f'{i}.png', np.full((2, 2), i, np.uint8)) for i in range(3)]
     assert (scan_presence(paths, 3) == np.eye(3, dtype=bool)).all()
     with pytest.raises(ValueError, match='2.png'):
         scan_presence(paths, 2)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Two processes on one machine that talk to each other over gloo."""
+
 import os
 import tempfile
 import time
@@ -15,9 +16,22 @@ from mmengine.runner import Runner
 from torch import Tensor
 from toy_data import toy_config
 
-COLLECTIVES = ('all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_reduce',
-               'all_to_all', 'barrier', 'broadcast', 'broadcast_object_list', 'gather',
-               'gather_object', 'reduce', 'reduce_scatter', 'scatter', 'scatter_object_list')
+COLLECTIVES = (
+    'all_gather',
+    'all_gather_into_tensor',
+    'all_gather_object',
+    'all_reduce',
+    'all_to_all',
+    'barrier',
+    'broadcast',
+    'broadcast_object_list',
+    'gather',
+    'gather_object',
+    'reduce',
+    'reduce_scatter',
+    'scatter',
+    'scatter_object_list',
+)
 
 
 def on_ranks(body: Callable[[int], Any], world: int = 2, seconds: float = 300) -> List[Any]:
@@ -41,8 +55,9 @@ def on_ranks(body: Callable[[int], Any], world: int = 2, seconds: float = 300) -
                 os.waitpid(child, 0)
         errors = [path.read_text() for path in sorted(Path(folder).glob('error*'))]
         assert not errors, '\n'.join(errors)
-        return [torch.load(Path(folder, f'result{rank}'), weights_only=False)
-                for rank in range(world)]
+        return [
+            torch.load(Path(folder, f'result{rank}'), weights_only=False) for rank in range(world)
+        ]
 
 
 def _fork(body: Callable, rank: int, world: int, folder: Path) -> int:
@@ -51,8 +66,9 @@ def _fork(body: Callable, rank: int, world: int, folder: Path) -> int:
         return child
     code = 1
     try:
-        dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank,
-                                world_size=world)
+        dist.init_process_group(
+            'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=world
+        )
         torch.save(body(rank), folder / f'result{rank}')
         dist.barrier()
         code = 0
@@ -67,10 +83,18 @@ def rank_runner(root: Path, work: Path, **changes: Any) -> Runner:
     os.environ.setdefault('LOCAL_RANK', str(dist.get_rank()))
     name = [changes.pop('experiment_name', f'{work.name}-{os.getpid()}')]
     dist.broadcast_object_list(name)
-    return Runner.from_cfg(toy_config(
-        root, work, launcher='pytorch', experiment_name=name[0],
-        model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None,
-                               find_unused_parameters=False), **changes))
+    return Runner.from_cfg(
+        toy_config(
+            root,
+            work,
+            launcher='pytorch',
+            experiment_name=name[0],
+            model_wrapper_cfg=dict(
+                type='MMDistributedDataParallel', device_ids=None, find_unused_parameters=False
+            ),
+            **changes,
+        )
+    )
 
 
 class Counted:
@@ -100,6 +124,7 @@ class Counted:
 
 class Watch(Hook):
     """Notes the keys of the losses, the collectives of an iteration and the state after it."""
+
     priority = 'LOWEST'
 
     def __init__(self, counted):
@@ -111,8 +136,9 @@ class Watch(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.calls.append(dict(self.counted.calls))
         self.keys.append(sorted(outputs))
-        self.states.append({name: value.clone()
-                            for name, value in runner.model.module.state_dict().items()})
+        self.states.append(
+            {name: value.clone() for name, value in runner.model.module.state_dict().items()}
+        )
 
 
 def assert_as_one_process(losses: Callable[[slice], Tuple[Tensor, Tensor]]) -> None:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A run that goes on with another number of ranks, with exactly the next samples."""
+
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,16 @@ class Seen(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.samples[runner.iter + 1] = [
             (sample.draw[1], Path(sample.img_path).stem, image.numpy().tobytes())
-            for sample, image in zip(data_batch['data_samples'], data_batch['inputs'])]
+            for sample, image in zip(data_batch['data_samples'], data_batch['inputs'])
+        ]
 
 
 def settings(iterations):
     return dict(
-        resume=True, default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=1)),
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100))
+        resume=True,
+        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=1)),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100),
+    )
 
 
 def stage(root, work, ranks, iterations, batch, workers):
@@ -48,8 +52,14 @@ def stage(root, work, ranks, iterations, batch, workers):
     return {number: sorted(sum((part[number] for part in parts), [])) for number in parts[0]}
 
 
-@pytest.mark.parametrize('batches, workers', [  # batch of a rank in each of the three stages
-    ((4, 2, 4), 0), ((4, 4, 4), 0), pytest.param((4, 2, 4), 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'batches, workers',
+    [  # batch of a rank in each of the three stages
+        ((4, 2, 4), 0),
+        ((4, 4, 4), 0),
+        pytest.param((4, 2, 4), 2, marks=pytest.mark.slow),
+    ],
+)
 def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
     work, seen = tmp_path / 'work', {}
     for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
@@ -60,7 +70,7 @@ def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
     order = [sample for number in sorted(alone) for sample in alone[number]]
     together = [sample for number in sorted(seen) for sample in seen[number]]
     assert [sample[0] for sample in together] == list(range(len(together)))
-    assert together == order[:len(together)]  # the same images, cut and coloured alike
+    assert together == order[: len(together)]  # the same images, cut and coloured alike
     assert len(together) == (36 if batches[1] == 2 else 48)
     if batches[1] == 2:  # the global batch was 4 throughout
         assert all(seen[number] == alone[number] for number in seen)

@@ -1,13 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """AEL on two ranks: its bank and losses against one process, and a whole run."""
+
 import pytest
 import torch
 from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_segmentor
 from toy_data import write_toy_data
 
-from mmseg_ctt.models import ConfidenceBank
-from mmseg_ctt.models.equalized_loss import EqualizedLoss
+from mmseg_ctt.methods.ael.class_confidence import ConfidenceBank
+from mmseg_ctt.methods.ael.loss import EqualizedLoss
 
 SIDE = 6
 
@@ -29,8 +30,13 @@ def everything(case, seed=0):
     return logits, label, confidence
 
 
-CASES = ('usual', 'a class on one rank only', 'a rank without a label', 'a class nowhere',
-         'a rank without a confident pixel')
+CASES = (
+    'usual',
+    'a class on one rank only',
+    'a rank without a label',
+    'a class nowhere',
+    'a rank without a confident pixel',
+)
 
 
 @pytest.mark.parametrize('case', CASES)
@@ -54,14 +60,15 @@ def test_bank_is_that_of_one_process(case, skip):
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('sample_by', ['label', 'student', None])
 def test_loss_is_that_of_one_process(case, sample_by):
-    key, conf = torch.tensor([.1, .4, .2, .8]), torch.tensor([0.9, 0.1, 0.6, 0.3])
+    key, conf = torch.tensor([0.1, 0.4, 0.2, 0.8]), torch.tensor([0.9, 0.1, 0.6, 0.3])
 
     def loss(rows):
         logits, label, confidence = (tensor[rows] for tensor in everything(case))
         logits = logits.clone().requires_grad_()
         label = label.clamp(max=NUM_CLASSES - 1)  # a teacher labels every pixel
-        value, _ = EqualizedLoss(0.3, sample_by=sample_by)(logits, (label, confidence),
-                                                           key[rows], conf)
+        value, _ = EqualizedLoss(0.3, sample_by=sample_by)(
+            logits, (label, confidence), key[rows], conf
+        )
         value.backward()
         return value.detach(), logits.grad
 
@@ -79,10 +86,12 @@ def test_a_run(tmp_path):
     def body(rank):
         with Counted() as counted:
             runner = rank_runner(
-                root, tmp_path / 'work', model=dict(type='AEL', segmentor=toy_segmentor(0.1),
-                                                    bank=dict(start='random')),
-                custom_hooks=[dict(type='TeacherEMAHook')], train_cfg=dict(
-                    type='ResumableTrainLoop', max_iters=3, val_interval=100))
+                root,
+                tmp_path / 'work',
+                model=dict(type='AEL', segmentor=toy_segmentor(0.1), bank=dict(start='random')),
+                custom_hooks=[dict(type='TeacherEMAHook')],
+                train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
+            )
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()

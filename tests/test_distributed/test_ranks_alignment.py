@@ -1,10 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Distribution alignment on two ranks against one process with all pixels."""
+
 import pytest
 import torch
 from ranks import Counted, on_ranks
 
-from mmseg_ctt.models.alignment import DistributionAlignment
+from mmseg_ctt.nn.alignment import DistributionAlignment
 
 K = 4
 
@@ -26,7 +27,8 @@ def aligned(rows, case):
 def test_as_one_process_with_the_double_batch(case):
     outputs, state = aligned(slice(0, 4), case)
     (first, one), (second, other) = on_ranks(
-        lambda rank: aligned(slice(2 * rank, 2 * rank + 2), case))
+        lambda rank: aligned(slice(2 * rank, 2 * rank + 2), case)
+    )
     torch.testing.assert_close(torch.cat([first, second], dim=1), outputs)
     for name, value in state.items():
         assert torch.equal(one[name], other[name]), name
@@ -35,9 +37,9 @@ def test_as_one_process_with_the_double_batch(case):
 
 def test_one_small_collective_a_step():
     def count(rank):
-        module = DistributionAlignment(torch.full((K, ), 1 / K))
+        module = DistributionAlignment(torch.full((K,), 1 / K))
         with Counted() as counted:
             module(torch.randn(2, K, 3, 3))
         return counted.calls
 
-    assert on_ranks(count) == [{('all_reduce', (K + 1, )): 1}] * 2
+    assert on_ranks(count) == [{('all_reduce', (K + 1,)): 1}] * 2

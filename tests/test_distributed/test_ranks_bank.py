@@ -1,10 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Banks on two ranks against the bank of one process that sees the pixels of both."""
+
 import pytest
 import torch
 from ranks import Counted, on_ranks
 
-from mmseg_ctt.models import ClassMemoryBank
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
 K, V, D = 5, 6, 3
 
@@ -12,7 +13,7 @@ K, V, D = 5, 6, 3
 def pixels(number, seed, classes=K, share=0.7):
     """Features, labels, confidences and which pixels are candidates."""
     g = torch.Generator().manual_seed(seed)
-    label = torch.randint(0, classes, (number, ), generator=g)
+    label = torch.randint(0, classes, (number,), generator=g)
     valid = torch.rand(number, generator=g) < share
     confidence = torch.rand(number, generator=g)
     return torch.randn(number, D, generator=g), label.masked_fill(~valid, 255), confidence, valid
@@ -29,10 +30,14 @@ CASES = {  # for each rank: pixels of push p
     'a rank without a candidate': [lambda p: none(60, p), lambda p: pixels(60, 100 + p)],
     'no candidate at all': [lambda p: none(60, p), lambda p: none(60, 100 + p)],
     'uneven': [lambda p: pixels(60, p), lambda p: pixels(9, 100 + p)],
-    'a rank with fewer pixels than the budget': [lambda p: pixels(60, p),
-                                                 lambda p: pixels(2, 100 + p)],
-    'in turns': [lambda p: (none if p % 2 else pixels)(60, p),
-                 lambda p: (pixels if p % 2 else none)(60, 100 + p)],
+    'a rank with fewer pixels than the budget': [
+        lambda p: pixels(60, p),
+        lambda p: pixels(2, 100 + p),
+    ],
+    'in turns': [
+        lambda p: (none if p % 2 else pixels)(60, p),
+        lambda p: (pixels if p % 2 else none)(60, 100 + p),
+    ],
 }
 
 
@@ -50,7 +55,7 @@ def pushed(parts, budget, images):
 def test_as_one_process_with_the_double_batch(case, budget):
     parts = CASES[case]
     alone = pushed(parts, budget, images=4)
-    ranks = on_ranks(lambda rank: pushed(parts[rank:rank + 1], budget, images=2))
+    ranks = on_ranks(lambda rank: pushed(parts[rank : rank + 1], budget, images=2))
     for name, value in alone.items():
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         assert torch.equal(ranks[0][name], value), name

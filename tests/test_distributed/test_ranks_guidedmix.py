@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """GuidedMix-Net on two ranks: the same weights on both, and nothing said but gradients."""
+
 import pytest
 import torch
 from ranks import Counted, Watch, on_ranks, rank_runner
@@ -10,17 +11,32 @@ from toy_data import write_toy_data
 @pytest.mark.parametrize('mode', ['paper', 'released'])
 def test_a_run(tmp_path, mode):
     root = write_toy_data(tmp_path / 'data')
-    head = dict(type='ASPPHead', in_channels=8, in_index=1, channels=6, dilations=(1, 2),
-                num_classes=NUM_CLASSES, norm_cfg=dict(type='BN'), align_corners=False,
-                loss_decode=dict(type='PixelCrossEntropyLoss'))
+    head = dict(
+        type='ASPPHead',
+        in_channels=8,
+        in_index=1,
+        channels=6,
+        dilations=(1, 2),
+        num_classes=NUM_CLASSES,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
 
     def body(rank):
         with Counted() as counted:
             runner = rank_runner(
-                root, tmp_path / 'work', custom_hooks=[dict(type='TeacherEMAHook')],
-                model=dict(type='GuidedMixNet', mode=mode, mitrans=dict(width=4),
-                           segmentor=toy_segmentor(decode_head=head)),
-                train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100))
+                root,
+                tmp_path / 'work',
+                custom_hooks=[dict(type='TeacherEMAHook')],
+                model=dict(
+                    type='GuidedMixNet',
+                    mode=mode,
+                    mitrans=dict(width=4),
+                    segmentor=toy_segmentor(decode_head=head),
+                ),
+                train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
+            )
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()

@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Losses on two ranks, averaged as DDP averages gradients, against one process with all images."""
+
 import pytest
 import torch
 from ranks import assert_as_one_process
 from toy import NUM_CLASSES, ready_model
 
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.nn.member import PixelOutput
 
 SIDE, WIDTH = 8, 8
 
@@ -13,10 +14,14 @@ SIDE, WIDTH = 8, 8
 def outputs(images, seed):
     """Logits and embeddings of each student, to be differentiated."""
     g = torch.Generator().manual_seed(seed)
-    return [PixelOutput(logits=2 * torch.randn(images, NUM_CLASSES, SIDE, SIDE, generator=g),
-                        embedding=torch.randn(images, WIDTH, SIDE, SIDE, generator=g),
-                        features=[])
-            for _ in range(2)]
+    return [
+        PixelOutput(
+            logits=2 * torch.randn(images, NUM_CLASSES, SIDE, SIDE, generator=g),
+            embedding=torch.randn(images, WIDTH, SIDE, SIDE, generator=g),
+            features=[],
+        )
+        for _ in range(2)
+    ]
 
 
 def everything(case):
@@ -30,7 +35,7 @@ def everything(case):
     elif case == 'a rank without a confident pixel':
         confidence[:2] = 0.1
     elif case == 'a rank where all is confident':
-        confidence[2:] = 1.
+        confidence[2:] = 1.0
     elif case == 'nothing on a rank':
         label[:2], confidence[:2] = 255, 0.1
     return outputs(4, 2), outputs(4, 3), label, (target, confidence)
@@ -63,12 +68,19 @@ def teaching(case, rows):
     strong, _, _, target = part_of(everything(case), rows)
     terms = model._teach(strong, [torch.stack([one, one])[:, None] for one in target])
     sum(terms[f'student{i}.loss_ct'] for i in (0, 1)).backward()
-    return (torch.stack([term.detach() for term in terms.values()]),
-            torch.cat([output.logits.grad for output in strong], dim=1))
+    return (
+        torch.stack([term.detach() for term in terms.values()]),
+        torch.cat([output.logits.grad for output in strong], dim=1),
+    )
 
 
-CASES = ('usual', 'a class on one rank only', 'a rank without a confident pixel',
-         'a rank where all is confident', 'nothing on a rank')
+CASES = (
+    'usual',
+    'a class on one rank only',
+    'a rank without a confident pixel',
+    'a rank where all is confident',
+    'nothing on a rank',
+)
 
 
 @pytest.mark.parametrize('case', CASES)

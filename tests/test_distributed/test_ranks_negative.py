@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Negative labels on two ranks: as one process with all images; state equal on both."""
+
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from ranks import on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_model, toy_segmentor
 from toy_data import write_toy_data
 
-from mmseg_ctt.models.member import PixelOutput
-from mmseg_ctt.models.segmentors.dual_negative import Advice
+from mmseg_ctt.methods.dual_negative.segmentor import Advice
+from mmseg_ctt.nn.member import PixelOutput
 
 SIDE = 8
 SETTINGS = dict(confident=0.4, schedule='turns')
@@ -36,15 +37,17 @@ def taught(case, rows):
     draws = [(7, number) for number in range(4)][rows]
     logits = logits.clone().requires_grad_()
     advice = model._advice(0, said, draws)
-    terms = model._teach(0, PixelOutput(logits, logits, []), advice, advice.confidence >= 0.6,
-                         content)
+    terms = model._teach(
+        0, PixelOutput(logits, logits, []), advice, advice.confidence >= 0.6, content
+    )
     assert isinstance(advice, Advice)
     (terms['student0.loss_pos'] + terms['student0.loss_neg']).backward()
     return torch.stack([term.detach() for term in terms.values()]), logits.grad
 
 
-@pytest.mark.parametrize('case', ['usual', 'a rank trusts nothing', 'a rank trusts all',
-                                  'a rank of padding'])
+@pytest.mark.parametrize(
+    'case', ['usual', 'a rank trusts nothing', 'a rank trusts all', 'a rank of padding']
+)
 def test_as_one_process_with_the_double_batch(case):
     alone, slope = taught(case, slice(0, 4))
     ranks = on_ranks(lambda rank: taught(case, slice(2 * rank, 2 * rank + 2)))
@@ -59,9 +62,12 @@ def test_state_is_equal_on_both_ranks(tmp_path: Path):
 
     def body(rank):
         runner = rank_runner(
-            root, tmp_path / 'work', custom_hooks=[dict(type='TeacherEMAHook')],
+            root,
+            tmp_path / 'work',
+            custom_hooks=[dict(type='TeacherEMAHook')],
             model=dict(type='DualNegativeLabel', segmentor=toy_segmentor(dropout=0.1), **SETTINGS),
-            train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100))
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
+        )
         runner.train()
         return runner.model.module.state_dict()
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A whole run on two ranks: what is equal on both, and what goes between them."""
+
 import os
 import signal
 
@@ -18,10 +19,16 @@ SHARED = ('teachers.', 'students.', 'contrast', 'ema_updates')
 def run(root, work, iterations=5, start_iter=3, **changes):
     def body(rank):
         with Counted() as counted:
-            runner = rank_runner(root, work, train_cfg=dict(
-                type='ResumableTrainLoop', max_iters=iterations, val_interval=100), custom_hooks=[
+            runner = rank_runner(
+                root,
+                work,
+                train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100),
+                custom_hooks=[
                     dict(type='TeacherEMAHook'),
-                    dict(type='QueueWarmupHook', start_iter=start_iter, interval=1)], **changes)
+                    dict(type='QueueWarmupHook', start_iter=start_iter, interval=1),
+                ],
+                **changes,
+            )
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()
@@ -71,18 +78,20 @@ def test_preemption_compares_one_number_more(root, tmp_path):
         assert [call['all_reduce', ()] for call in calls] == [1, 1]
 
 
-@pytest.mark.parametrize('case', ['a rank sees one class only', 'no pixel is confident',
-                                  'every pixel is confident'])
+@pytest.mark.parametrize(
+    'case', ['a rank sees one class only', 'no pixel is confident', 'every pixel is confident']
+)
 def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
     model = toy_ctt()
     if case == 'no pixel is confident':
         model.update(confident=1.1, contrast=dict(threshold=1.1))
     elif case == 'every pixel is confident':
-        model.update(confident=0., contrast=dict(threshold=0.))
+        model.update(confident=0.0, contrast=dict(threshold=0.0))
 
     def body(rank):
         if case == 'a rank sees one class only' and rank == 0:
-            from mmseg_ctt.models import CrossTeacherTraining
+            from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
+
             loss = CrossTeacherTraining.loss
 
             def one_class(self, inputs, data_samples):
@@ -91,8 +100,12 @@ def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
                 return loss(self, inputs, data_samples)
 
             CrossTeacherTraining.loss = one_class
-        runner = rank_runner(root, tmp_path / 'work', model=model, train_cfg=dict(
-            type='ResumableTrainLoop', max_iters=4, val_interval=100))
+        runner = rank_runner(
+            root,
+            tmp_path / 'work',
+            model=model,
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=4, val_interval=100),
+        )
         watch = Watch(Counted())
         runner.register_hook(watch)
         runner.train()
@@ -100,8 +113,11 @@ def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
 
     (keys, first), (other, second) = on_ranks(body)
     assert keys == other and all(one == keys[0] for one in keys)
-    assert all(torch.equal(value, second[name]) for name, value in first.items()
-               if name.startswith('contrast'))
+    assert all(
+        torch.equal(value, second[name])
+        for name, value in first.items()
+        if name.startswith('contrast')
+    )
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
@@ -113,10 +129,15 @@ def test_all_ranks_leave_with_the_one_that_is_asked(root, tmp_path, asked):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def body(rank):
-        runner = rank_runner(root, tmp_path / 'work', train_cfg=dict(
-            type='ResumableTrainLoop', max_iters=50, val_interval=100), default_hooks=dict(
+        runner = rank_runner(
+            root,
+            tmp_path / 'work',
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=50, val_interval=100),
+            default_hooks=dict(
                 checkpoint=dict(type='SafeCheckpointHook', interval=100),
-                preemption=dict(type='PreemptionHook')))
+                preemption=dict(type='PreemptionHook'),
+            ),
+        )
         runner.register_hook(Sender())
         try:
             runner.train()

@@ -1,13 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """STPG on two ranks: as one process with all images; state equal on both."""
+
 import pytest
 import torch
 from ranks import Counted, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_model, toy_segmentor
 from toy_data import write_toy_data
 
-from mmseg_ctt.engine.hooks import anchor_assignment_hook  # noqa: F401
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.methods.stpg import hook as anchor_assignment_hook  # noqa: F401
+from mmseg_ctt.nn.member import PixelOutput
 
 SIDE, WIDTH, QUEUE = 8, 8, 5
 
@@ -17,8 +18,7 @@ def everything(case):
     g = torch.Generator().manual_seed(1)
     logits = [2 * torch.randn(4, NUM_CLASSES, SIDE, SIDE, generator=g) for _ in range(2)]
     z = [torch.randn(4, WIDTH, SIDE, SIDE, generator=g) for _ in range(2)]
-    label, target = (torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g)
-                     for _ in range(2))
+    label, target = (torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g) for _ in range(2))
     confidence = torch.rand(4, SIDE, SIDE, generator=g)
     content = torch.rand(4, SIDE, SIDE, generator=g) < 0.8
     if case == 'classes of one rank only':
@@ -31,8 +31,12 @@ def everything(case):
     return logits, z, label, target, confidence, content
 
 
-CASES = ('usual', 'classes of one rank only', 'one pixel of a class on each rank',
-         'nothing on a rank')
+CASES = (
+    'usual',
+    'classes of one rank only',
+    'one pixel of a class on each rank',
+    'nothing on a rank',
+)
 
 
 def still(model):
@@ -52,14 +56,14 @@ def taught(case, rows):
     model = still(toy_model('STPG', bank=dict(size=QUEUE)))
     logits, z, label, target, confidence, content = everything(case)
     leaves = [one[rows].clone().requires_grad_() for one in (*logits, *z)]
-    label, target, confidence, content = (one[rows] for one in (label, target, confidence,
-                                                                content))
+    label, target, confidence, content = (one[rows] for one in (label, target, confidence, content))
     terms = model._teach(leaves[:2], [(target, confidence)] * 2, content)
     outputs = [PixelOutput(one, one, []) for one in leaves[2:]]
     terms.update(model._contrast_losses(outputs, label, target.masked_fill(~content, 255)))
     sum(value for key, value in terms.items() if 'loss' in key).backward()
     return torch.stack([value.detach() for value in terms.values()]), torch.cat(
-        [leaf.grad for leaf in leaves], dim=1)
+        [leaf.grad for leaf in leaves], dim=1
+    )
 
 
 @pytest.mark.parametrize('case', CASES)
@@ -93,7 +97,8 @@ def test_memory_centroids_and_anchors(case):
     ranks = on_ranks(lambda rank: remembered(case, slice(2 * rank, 2 * rank + 2)))
     assert none == {} and ranks[0][1] == ranks[1][1] == {
         ('all_reduce', (NUM_CLASSES, WIDTH + 1)): 3,
-        ('all_gather', (NUM_CLASSES, 4, WIDTH + 2)): 3}
+        ('all_gather', (NUM_CLASSES, 4, WIDTH + 2)): 3,
+    }
     for name, value in alone.items():
         assert torch.equal(ranks[0][0][name], ranks[1][0][name]), name
         torch.testing.assert_close(ranks[0][0][name], value)
@@ -103,6 +108,7 @@ def test_memory_centroids_and_anchors(case):
 
 def test_rank_zero_decides_on_the_anchors():
     """Centroids that another processor has rounded differently do not part the ranks."""
+
     def body(rank):
         contrast = toy_model('STPG').contrast
         order = torch.tensor([[1, 0, 3, 2], [3, 2, 1, 0]])[rank]
@@ -119,13 +125,21 @@ def test_a_run_keeps_its_state_equal_on_both_ranks(tmp_path, memory):
 
     def body(rank):
         runner = rank_runner(
-            root, tmp_path / 'work',
+            root,
+            tmp_path / 'work',
             train_cfg=dict(type='ResumableTrainLoop', max_iters=5, val_interval=100),
-            custom_hooks=[dict(type='TeacherEMAHook'),
-                          dict(type='QueueWarmupHook', start_iter=3, interval=1),
-                          dict(type='AnchorAssignmentHook', interval=2)],
-            model=dict(type='STPG', segmentor=toy_segmentor(dropout=0.1), bank=dict(size=2),
-                       contrast=dict(threshold=0., memory=memory)))
+            custom_hooks=[
+                dict(type='TeacherEMAHook'),
+                dict(type='QueueWarmupHook', start_iter=3, interval=1),
+                dict(type='AnchorAssignmentHook', interval=2),
+            ],
+            model=dict(
+                type='STPG',
+                segmentor=toy_segmentor(dropout=0.1),
+                bank=dict(size=2),
+                contrast=dict(threshold=0.0, memory=memory),
+            ),
+        )
         runner.train()
         return runner.model.module.state_dict()
 

@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class thresholds on two ranks against one process with all pixels."""
+
 import torch
 from ranks import Counted, on_ranks
 
-from mmseg_ctt.models import ClassThresholds
+from mmseg_ctt.nn.class_thresholds import ClassThresholds
 
 K = 4
 

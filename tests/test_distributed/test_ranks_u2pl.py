@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """U2PL on two ranks against one process with the images of both."""
+
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,9 @@ from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES, toy_model, toy_segmentor
 from toy_data import write_toy_data
 
-from mmseg_ctt.functional import EntropyPartition
-from mmseg_ctt.models import UnreliableContrast
-from mmseg_ctt.models.member import PixelOutput
-from mmseg_ctt.models.unreliable_contrast import Pixels
+from mmseg_ctt.methods.u2pl.contrast import Pixels, UnreliableContrast
+from mmseg_ctt.methods.u2pl.entropy import EntropyPartition
+from mmseg_ctt.nn.member import PixelOutput
 
 K, D, SIDE, DRAWS = 4, 6, 8, [(7, i) for i in range(4)]
 
@@ -23,9 +23,14 @@ def images(seed=0):
     label = torch.randint(0, K, shape, generator=g)
     known = torch.tensor([True, False, True, False]).view(-1, 1, 1).expand(shape)
     order = torch.rand(shape, generator=g)
-    return Pixels(torch.randn(*shape, D, generator=g),
-                  (2 * torch.randn(*shape, K, generator=g)).softmax(-1), label,
-                  known | (order < 0.3), known, ~known & (order > 0.6))
+    return Pixels(
+        torch.randn(*shape, D, generator=g),
+        (2 * torch.randn(*shape, K, generator=g)).softmax(-1),
+        label,
+        known | (order < 0.3),
+        known,
+        ~known & (order > 0.6),
+    )
 
 
 def part(whole, rows):
@@ -34,8 +39,17 @@ def part(whole, rows):
 
 def build(**settings):
     torch.manual_seed(0)
-    return UnreliableContrast(K, D, dict(size=30, budget=8), dim=D, dropout=0.0, num_anchors=5,
-                              num_negatives=4, ranks=(2, 4), **settings)
+    return UnreliableContrast(
+        K,
+        D,
+        dict(size=30, budget=8),
+        dim=D,
+        dropout=0.0,
+        num_anchors=5,
+        num_negatives=4,
+        ranks=(2, 4),
+        **settings,
+    )
 
 
 def queues(rows):
@@ -89,7 +103,7 @@ def test_contrast_is_that_of_one_process(case):
 def teaching(rows):
     """Cross-entropy of the reliable pixels, its gradient and who they are."""
     g = torch.Generator().manual_seed(5)
-    scale = torch.tensor([1., 4., 2., 3.]).view(-1, 1, 1, 1)  # percentiles differ by rank
+    scale = torch.tensor([1.0, 4.0, 2.0, 3.0]).view(-1, 1, 1, 1)  # percentiles differ by rank
     shown = PixelOutput(scale * torch.randn(4, K, SIDE, SIDE, generator=g), None, [])
     logits = torch.randn(4, K, SIDE, SIDE, generator=g)[rows].requires_grad_()
     target = torch.randint(0, K, (4, SIDE, SIDE), generator=g)[rows]
@@ -113,14 +127,23 @@ def test_reliable_pixels_are_those_of_one_process():
 def test_a_run(tmp_path: Path):
     """Queues, teacher and projections stay equal; keys and collectives are the same each time."""
     root = write_toy_data(tmp_path / 'data')
-    model = dict(type='U2PL', segmentor=toy_segmentor(dropout=0.1), warmup=0.3,
-                 bank=dict(size=20), contrast=dict(dim=8, num_anchors=4, num_negatives=3))
+    model = dict(
+        type='U2PL',
+        segmentor=toy_segmentor(dropout=0.1),
+        warmup=0.3,
+        bank=dict(size=20),
+        contrast=dict(dim=8, num_anchors=4, num_negatives=3),
+    )
 
     def body(rank):
         with Counted() as counted:
-            runner = rank_runner(root, tmp_path / 'work', model=model, train_cfg=dict(
-                type='ResumableTrainLoop', max_iters=5, val_interval=100),
-                custom_hooks=[dict(type='TeacherEMAHook')])
+            runner = rank_runner(
+                root,
+                tmp_path / 'work',
+                model=model,
+                train_cfg=dict(type='ResumableTrainLoop', max_iters=5, val_interval=100),
+                custom_hooks=[dict(type='TeacherEMAHook')],
+            )
             watch = Watch(counted)
             runner.register_hook(watch)
             runner.train()
@@ -135,9 +158,12 @@ def test_a_run(tmp_path: Path):
                 assert torch.equal(value, other[name]), name
     assert first[1]['unreliable.bank.count'].sum() == 0 < first[2]['unreliable.bank.count'].sum()
     pixels = 2 * 32 * 32  # of a rank's unlabelled images
-    entropies = ('all_gather', (pixels, )), 1
+    entropies = ('all_gather', (pixels,)), 1
     bank = ('all_gather', (NUM_CLASSES, 20, 8 + 2)), 1
     means = ('all_reduce', (NUM_CLASSES, 8 + 2)), 1
     share = ('all_reduce', ()), 2  # kept pixels, and their share for the log
-    assert calls == other_calls == [dict([entropies])] * 2 + [dict([entropies, bank, means,
-                                                                   share])] * 3
+    assert (
+        calls
+        == other_calls
+        == [dict([entropies])] * 2 + [dict([entropies, bank, means, share])] * 3
+    )

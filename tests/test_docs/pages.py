@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The Markdown pages of the project, and what stands in them."""
+
 import functools
 import re
 import shlex
@@ -11,8 +12,14 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ('*.md', 'docs/**/*.md', 'configs/**/README.md')
-PAGES = sorted({path.relative_to(ROOT).as_posix() for pattern in PATTERNS
-                for path in ROOT.glob(pattern) if '_build' not in path.parts})
+PAGES = sorted(
+    {
+        path.relative_to(ROOT).as_posix()
+        for pattern in PATTERNS
+        for path in ROOT.glob(pattern)
+        if '_build' not in path.parts
+    }
+)
 
 
 @functools.lru_cache(maxsize=None)
@@ -29,8 +36,11 @@ def inline(page: str) -> Iterator[Token]:
 
 def links(page: str) -> Set[str]:
     """Targets of its links and images."""
-    found = {one.attrs.get('href') or one.attrs.get('src') for one in inline(page)
-             if one.type in ('link_open', 'image')}
+    found = {
+        one.attrs.get('href') or one.attrs.get('src')
+        for one in inline(page)
+        if one.type in ('link_open', 'image')
+    }
     return {str(target) for target in found if target}
 
 
@@ -49,14 +59,20 @@ def anchors(page: str) -> Set[str]:
 
 def code(page: str, language: str) -> List[str]:
     """Its code blocks in a language."""
-    return [block.content for block in tokens(page)
-            if block.type == 'fence' and block.info.strip() == language]
+    return [
+        block.content
+        for block in tokens(page)
+        if block.type == 'fence' and block.info.strip() == language
+    ]
 
 
 def code_words(page: str) -> Set[str]:
     """Words of its code, within lines and in blocks."""
-    pieces = [one.content for one in (*tokens(page), *inline(page))
-              if one.type in ('fence', 'code_inline')]
+    pieces = [
+        one.content
+        for one in (*tokens(page), *inline(page))
+        if one.type in ('fence', 'code_inline')
+    ]
     return {word for piece in pieces for word in re.split(r'[\s"\'=:()]+', piece)}
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Everything public says what it takes and gives."""
+
 import inspect
 import sys
 
@@ -31,7 +32,10 @@ FUNCTIONS = dict(functions())
 @pytest.mark.parametrize('name', FUNCTIONS)
 def test_annotated(name):
     signature = inspect.signature(FUNCTIONS[name])
-    lacking = [one.name for one in signature.parameters.values()
-               if one.annotation is one.empty and one.name not in ('self', 'cls')]
+    lacking = [
+        one.name
+        for one in signature.parameters.values()
+        if one.annotation is one.empty and one.name not in ('self', 'cls')
+    ]
     assert not lacking
     assert name.endswith('__init__') or signature.return_annotation is not signature.empty

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Commands in the pages name options that the scripts know and settings that the configs have."""
+
 import contextlib
 import functools
 import inspect
@@ -14,8 +15,12 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from pages import PAGES, ROOT, commands
 
-LAUNCHERS = {'dist_train.sh': 'train', 'slurm_train.sh': 'train', 'dist_test.sh': 'test',
-             'slurm_test.sh': 'test'}
+LAUNCHERS = {
+    'dist_train.sh': 'train',
+    'slurm_train.sh': 'train',
+    'dist_test.sh': 'test',
+    'slurm_test.sh': 'test',
+}
 FREE = re.compile(r'load_from|work_dir|self_training\.\w+')  # what a config may leave out
 SCRIPT = re.compile(r'tools/([\w/]+)\.py')
 PARTS = {'make_split': ('make', 'sequence', 'masks', 'import', 'verify')}
@@ -28,9 +33,9 @@ def calls() -> List[tuple]:
         for words in commands(page):
             for place, word in enumerate(words):
                 script = SCRIPT.fullmatch(word)
-                name = script[1] if script else LAUNCHERS.get(word[len('tools/'):])
+                name = script[1] if script else LAUNCHERS.get(word[len('tools/') :])
                 if name and word.startswith('tools/'):
-                    found.append((page, name, words[place + 1:]))
+                    found.append((page, name, words[place + 1 :]))
     return found
 
 
@@ -72,7 +77,7 @@ def test_settings():
         configs = [word for word in words if word.startswith('configs/') and word.endswith('.py')]
         if not configs or '--cfg-options' not in words:
             continue
-        for word in words[words.index('--cfg-options') + 1:]:
+        for word in words[words.index('--cfg-options') + 1 :]:
             if word.startswith('-'):
                 break
             key = word.partition('=')[0]
@@ -84,8 +89,12 @@ def test_settings():
 def test_a_wrong_setting_is_found():
     cfg = load('configs/ctt/ctt_deeplabv3plus_streets_1-8.py')
     assert is_setting(cfg, 'model.loss_weights.hc') and is_setting(cfg, 'custom_hooks.1.interval')
-    for key in ('model.los_weights.hc', 'custom_hooks.7.start_iter', 'train_cfg.max_iter',
-                'custom_hooks.1.start'):
+    for key in (
+        'model.los_weights.hc',
+        'custom_hooks.7.start_iter',
+        'train_cfg.max_iter',
+        'custom_hooks.1.start',
+    ):
         assert not is_setting(cfg, key), key
 
 
@@ -113,6 +122,10 @@ def arguments(kind: Optional[str]) -> Set[str]:
     """Arguments of a registered class and its parents."""
     registries = [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
     found = [cls for cls in (one.get(kind) for one in registries if kind) if cls is not None]
-    return {name for cls in found for parent in getattr(cls, '__mro__', ())
-            if inspect.isfunction(vars(parent).get('__init__'))
-            for name in inspect.signature(parent.__init__).parameters}
+    return {
+        name
+        for cls in found
+        for parent in getattr(cls, '__mro__', ())
+        if inspect.isfunction(vars(parent).get('__init__'))
+        for name in inspect.signature(parent.__init__).parameters
+    }

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every setting is documented where it is defined; the pages of settings are made from that."""
+
 import inspect
 import re
 import sys
@@ -11,25 +12,38 @@ sys.path.insert(0, str(ROOT / 'docs' / '_ext'))
 
 from inventory import own_arguments, public, registered  # noqa: E402
 
-CLASSES = sorted({cls for classes in registered().values() for cls in classes},
-                 key=lambda cls: cls.__name__)
-FUNCTIONS = {f'{module.__name__}.{value.__name__}': value for module, values in public()
-             for value in values if inspect.isfunction(value)}
+CLASSES = sorted(
+    {cls for classes in registered().values() for cls in classes}, key=lambda cls: cls.__name__
+)
+FUNCTIONS = {
+    f'{module.__name__}.{value.__name__}': value
+    for module, values in public()
+    for value in values
+    if inspect.isfunction(value)
+}
 
 
 def documented(thing: object) -> set:
     """Names in the section ``Args:`` of its docstring."""
     text = inspect.cleandoc(thing.__doc__ or '')
     section = re.search(r'^Args:\n((?:[ ]+.*\n?|\n)*)', text, re.MULTILINE)
-    return set(re.findall(r'^ {4}\*{0,2}(\w+)(?: \(.*)?:', section[1], re.MULTILINE)
-               if section else ())
+    return set(
+        re.findall(r'^ {4}\*{0,2}(\w+)(?: \(.*)?:', section[1], re.MULTILINE) if section else ()
+    )
 
 
 def test_the_inventory_finds_what_is_registered():
     names = {cls.__name__ for cls in CLASSES}
-    assert {'CrossTeacherTraining', 'TeacherEMAHook', 'LabeledUnlabeledSampler', 'CheckSegMap',
-            'MemberValLoop', 'StudentOptimWrapperConstructor', 'FolderSegDataset'} <= names
-    assert 'mmseg_ctt.functional.contrast.high_level_contrast' in FUNCTIONS
+    assert {
+        'CrossTeacherTraining',
+        'TeacherEMAHook',
+        'LabeledUnlabeledSampler',
+        'CheckSegMap',
+        'MemberValLoop',
+        'StudentOptimWrapperConstructor',
+        'FolderSegDataset',
+    } <= names
+    assert 'mmseg_ctt.methods.ctt.functional.high_level_contrast' in FUNCTIONS
 
 
 @pytest.mark.parametrize('cls', CLASSES, ids=lambda cls: cls.__name__)
@@ -50,8 +64,12 @@ def test_arguments_of_functions(name):
         assert listed == set(inspect.signature(function).parameters)
 
 
-NAMES = {name for _, values in public() for value in values
-         for name in (value.__name__, *(f'{value.__name__}.{key}' for key in vars(value)))}
+NAMES = {
+    name
+    for _, values in public()
+    for value in values
+    for name in (value.__name__, *(f'{value.__name__}.{key}' for key in vars(value)))
+}
 
 
 @pytest.mark.parametrize('page', [page for page in PAGES if page.startswith('docs/methods/')])

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Examples in the pages give what they say."""
+
 import doctest
 
 import pytest

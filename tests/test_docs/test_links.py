@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Links of every page lead to a file and heading that exist; addresses are well formed."""
+
 import re
 from urllib.parse import urlsplit
 

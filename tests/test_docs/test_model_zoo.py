@@ -1,12 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every folder of configs has what the model zoo of mmseg's tools wants, and figures agree."""
+
 import pytest
 import yaml
 from pages import ROOT
 
 NO_METHOD = ('_base_', 'matrices')
-METHODS = sorted(path.name for path in (ROOT / 'configs').iterdir()
-                 if path.is_dir() and path.name not in NO_METHOD and any(path.glob('*.py')))
+METHODS = sorted(
+    path.name
+    for path in (ROOT / 'configs').iterdir()
+    if path.is_dir() and path.name not in NO_METHOD and any(path.glob('*.py'))
+)
 
 
 def read(path: str) -> dict:

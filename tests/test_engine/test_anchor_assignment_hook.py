@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """When anchors are matched, and that a stopped run of STPG goes on bit for bit."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,8 @@ from test_engine.test_resume_anywhere import Notes, later
 from toy import toy_model, toy_segmentor
 from toy_data import toy_config, write_toy_data
 
-from mmseg_ctt.engine.hooks.anchor_assignment_hook import AnchorAssignmentHook
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.methods.stpg.hook import AnchorAssignmentHook
 
 ITERATIONS, CONTRAST, INTERVAL = 8, 4, 3
 
@@ -54,13 +55,23 @@ def test_models_without_anchors():
 
 def run(root, work, resume=None, **settings):
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume,
-        custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9),
-                      dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
-                      dict(type='AnchorAssignmentHook', interval=INTERVAL)],
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
+        custom_hooks=[
+            dict(type='TeacherEMAHook', alpha=0.9),
+            dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
+            dict(type='AnchorAssignmentHook', interval=INTERVAL),
+        ],
         train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
-        model=dict(type='STPG', segmentor=toy_segmentor(dropout=0.1), bank=dict(size=3),
-                   contrast=dict(threshold=0., **settings)))
+        model=dict(
+            type='STPG',
+            segmentor=toy_segmentor(dropout=0.1),
+            bank=dict(size=3),
+            contrast=dict(threshold=0.0, **settings),
+        ),
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     runner, notes = Runner.from_cfg(cfg), Notes()
     runner.register_hook(notes)

@@ -7,15 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import (
-    LABELED,
-    SPLIT,
-    UNLABELED,
-    toy_config,
-    toy_ctt,
-    write_image,
-    write_lists,
-)
+from toy_data import LABELED, SPLIT, UNLABELED, toy_config, toy_ctt, write_image, write_lists
 
 from mmseg_ctt.engine.guards import (
     confident_share,
@@ -26,57 +18,74 @@ from mmseg_ctt.engine.guards import (
 )
 from mmseg_ctt.engine.hooks.guard_hook import GuardHook
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
-from mmseg_ctt.models import CrossTeacherTraining
+from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 NAN, INF = math.nan, math.inf
 
 
 # ---- the signs
 
-@pytest.mark.parametrize('values, words', [
-    (dict(loss=1., loss_ct=0.), None),
-    ({}, None),
-    (dict(loss=NAN, loss_ct=1.), ['loss=nan', 'optim_wrapper.optimizer.lr', 'clip_grad']),
-    (dict(loss=INF, loss_ct=-INF), ['loss=inf, loss_ct=-inf']),
-])
+
+@pytest.mark.parametrize(
+    'values, words',
+    [
+        (dict(loss=1.0, loss_ct=0.0), None),
+        ({}, None),
+        (dict(loss=NAN, loss_ct=1.0), ['loss=nan', 'optim_wrapper.optimizer.lr', 'clip_grad']),
+        (dict(loss=INF, loss_ct=-INF), ['loss=inf, loss_ct=-inf']),
+    ],
+)
 def test_not_finite(values, words):
     says(not_finite(values), words)
 
 
-@pytest.mark.parametrize('scores, words', [
-    (dict(student0=[2, 3, 4], teacher0=[0, 1, 2]), ['3 validations', 'teacher0 2.00 < 4.00',
-                                                    'TeacherEMAHook.alpha']),
-    (dict(student0=[9, 2, 3, 4], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 4.00']),
-    (dict(student0=[3, 4], teacher0=[1, 2]), None),
-    (dict(student0=[2, 3, 4], teacher0=[0, 3, 2]), None),  # equal once
-    (dict(student0=[2, 3, 4], teacher0=[0, 1, 3]), None),  # at the margin once
-    (dict(student0=[2, 3, 4], teacher0=[1.9, 2.9, 3.9]), None),
-    (dict(student0=[1, 2, 3], teacher0=[2, 3, 4], student1=[3, 3, 3], teacher1=[1, 1, 1]),
-     ['(teacher1 1.00 < 3.00)']),
-    (dict(student0=[3, 3, 3], ensemble=[1, 1, 1]), None),
-    (dict(teacher0=[1, 1, 1]), None),
-    ({}, None),
-])
+@pytest.mark.parametrize(
+    'scores, words',
+    [
+        (
+            dict(student0=[2, 3, 4], teacher0=[0, 1, 2]),
+            ['3 validations', 'teacher0 2.00 < 4.00', 'TeacherEMAHook.alpha'],
+        ),
+        (dict(student0=[9, 2, 3, 4], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 4.00']),
+        (dict(student0=[3, 4], teacher0=[1, 2]), None),
+        (dict(student0=[2, 3, 4], teacher0=[0, 3, 2]), None),  # equal once
+        (dict(student0=[2, 3, 4], teacher0=[0, 1, 3]), None),  # at the margin once
+        (dict(student0=[2, 3, 4], teacher0=[1.9, 2.9, 3.9]), None),
+        (
+            dict(student0=[1, 2, 3], teacher0=[2, 3, 4], student1=[3, 3, 3], teacher1=[1, 1, 1]),
+            ['(teacher1 1.00 < 3.00)'],
+        ),
+        (dict(student0=[3, 3, 3], ensemble=[1, 1, 1]), None),
+        (dict(teacher0=[1, 1, 1]), None),
+        ({}, None),
+    ],
+)
 def test_teacher_below_student(scores, words):
     says(teacher_below_student(scores, 3, margin=1), words)
 
 
-@pytest.mark.parametrize('shares, words', [
-    (dict(a=0.5, b=0.01), None),
-    (dict(a=0.5, b=0.), ['b: (almost) no pixel', '500 iterations', 'lower model.confident']),
-    (dict(a=0.0005, b=0.), ['a, b: (almost) no']),
-    (dict(a=0.9995, b=0.5), ['a: (almost) every', 'raise model.confident']),
-    ({}, None),
-])
+@pytest.mark.parametrize(
+    'shares, words',
+    [
+        (dict(a=0.5, b=0.01), None),
+        (dict(a=0.5, b=0.0), ['b: (almost) no pixel', '500 iterations', 'lower model.confident']),
+        (dict(a=0.0005, b=0.0), ['a, b: (almost) no']),
+        (dict(a=0.9995, b=0.5), ['a: (almost) every', 'raise model.confident']),
+        ({}, None),
+    ],
+)
 def test_confident_share(shares, words):
     says(confident_share(shares, 500, 1e-3), words)
 
 
-@pytest.mark.parametrize('fill, words', [
-    ([1., .1, .5], None),
-    ([1., 0., .5], ['after 7 iterations', 'sky', 'QueueWarmupHook.start_iter']),
-    ([0., 0., .5], ['road, sky']),
-])
+@pytest.mark.parametrize(
+    'fill, words',
+    [
+        ([1.0, 0.1, 0.5], None),
+        ([1.0, 0.0, 0.5], ['after 7 iterations', 'sky', 'QueueWarmupHook.start_iter']),
+        ([0.0, 0.0, 0.5], ['road, sky']),
+    ],
+)
 def test_empty_queues(fill, words):
     says(empty_queues(fill, ('road', 'sky', 'car'), 7), words)
 
@@ -98,7 +107,8 @@ def test_same_content(tmp_path):
     second = files(d=b'two', e=b'six', f=b'three', g=b'four')
     assert same_content(first, second) == [(first[1], second[0]), (first[2], second[2])]
     assert same_content(first, [*second, 's3://bucket/one', str(tmp_path / 'absent')]) == (
-        same_content(first, second))
+        same_content(first, second)
+    )
     assert same_content([], second) == []
 
 
@@ -107,12 +117,14 @@ def test_only_files_of_equal_length_are_read(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(data)
     read, real = [], Path.read_bytes
     monkeypatch.setattr(Path, 'read_bytes', lambda path: read.append(path.name) or real(path))
-    same_content([str(tmp_path / 'a'), str(tmp_path / 'b')],
-                 [str(tmp_path / 'c'), str(tmp_path / 'd')])
+    same_content(
+        [str(tmp_path / 'a'), str(tmp_path / 'b')], [str(tmp_path / 'c'), str(tmp_path / 'd')]
+    )
     assert read == ['b', 'c']
 
 
 # ---- in a run
+
 
 class Spoil(Hook):
     """Changes the model before an iteration."""
@@ -141,17 +153,23 @@ def warnings(monkeypatch) -> list:
 
 
 def build(root, work, iterations=6, val_interval=100, model=None, **guards):
-    cfg = toy_config(root, work, model=model or toy_ctt(), train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval))
+    cfg = toy_config(
+        root,
+        work,
+        model=model or toy_ctt(),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval),
+    )
     cfg.default_hooks.update(
         checkpoint=dict(type='SafeCheckpointHook', interval=2, max_keep_ckpts=2),
-        guards=dict(type='GuardHook', **guards))
+        guards=dict(type='GuardHook', **guards),
+    )
     return Runner.from_cfg(cfg)
 
 
 def weights_to(value):
     def change(model):
         model.students[0].decode_head.conv_seg.weight.fill_(value)
+
     return change
 
 
@@ -160,8 +178,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(root, tmp_path):
     runner.register_hook(Spoil(4, weights_to(NAN)))
     with pytest.raises(ValueError) as error:
         runner.train()
-    says(str(error.value), ['the loss of iteration 4 is not finite', 'iter_2.pth',
-                            'student0.decode.loss_ce=nan'])
+    says(
+        str(error.value),
+        ['the loss of iteration 4 is not finite', 'iter_2.pth', 'student0.decode.loss_ce=nan'],
+    )
     assert 'student1.decode' not in str(error.value)
     assert sorted(path.name for path in (tmp_path / 'work').glob('*.pth')) == ['iter_2.pth']
     state = torch.load(tmp_path / 'work' / 'iter_2.pth')['state_dict']
@@ -178,6 +198,7 @@ def test_before_the_first_checkpoint(root, tmp_path):
 
 def test_weights_that_are_not_finite_are_not_saved(root, tmp_path):
     """The loss of an iteration says nothing of the step that follows it."""
+
     class SpoilStep(Hook):
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             if runner.iter + 1 == 4:
@@ -186,8 +207,11 @@ def test_weights_that_are_not_finite_are_not_saved(root, tmp_path):
 
     runner = build(root, tmp_path / 'work')
     runner.register_hook(SpoilStep())
-    with pytest.raises(ValueError, match='students.1.backbone.stem.weight is not finite and is '
-                                         'not saved; the last good checkpoint is .*iter_2.pth'):
+    with pytest.raises(
+        ValueError,
+        match='students.1.backbone.stem.weight is not finite and is '
+        'not saved; the last good checkpoint is .*iter_2.pth',
+    ):
         runner.train()
     assert sorted(path.name for path in (tmp_path / 'work').glob('*.pth')) == ['iter_2.pth']
 
@@ -207,7 +231,7 @@ def test_a_sound_run_hears_nothing(root, tmp_path, warnings):
 def test_nothing_is_read_from_the_device(root, tmp_path, monkeypatch):
     """All but every `queues` iterations: a read would have to go through one of these."""
     runner = build(root, tmp_path / 'work', queues=4, confident=1)
-    hook, = [hook for hook in runner.hooks if isinstance(hook, GuardHook)]
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, GuardHook)]
     looked, inside = [], [False]
     for name in ('item', 'tolist', '__float__', '__bool__', '__int__', 'cpu', 'numpy'):
         real = getattr(torch.Tensor, name)
@@ -230,16 +254,17 @@ def test_nothing_is_read_from_the_device(root, tmp_path, monkeypatch):
     assert set(looked) == {4}
 
 
-@pytest.mark.parametrize('margin, times', [(1., 2), (3.9, 2), (4., 0)])
+@pytest.mark.parametrize('margin, times', [(1.0, 2), (3.9, 2), (4.0, 0)])
 def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch, margin, times):
     """Said once although it holds for three validations, and again after it had ceased."""
-    runner = build(root, tmp_path / 'work', iterations=7, val_interval=1, validations=2,
-                   margin=margin)
-    teacher = iter([9., 1., 1., 1., 9., 1., 1.])
+    runner = build(
+        root, tmp_path / 'work', iterations=7, val_interval=1, validations=2, margin=margin
+    )
+    teacher = iter([9.0, 1.0, 1.0, 1.0, 9.0, 1.0, 1.0])
 
     def scored(loop):
         score = next(teacher)
-        metrics = {'student0/mIoU': 5., 'teacher0/mIoU': score, 'mIoU': score}
+        metrics = {'student0/mIoU': 5.0, 'teacher0/mIoU': score, 'mIoU': score}
         loop.runner.call_hook('before_val')
         loop.runner.call_hook('after_val_epoch', metrics=metrics)
         loop.runner.call_hook('after_val')
@@ -263,9 +288,10 @@ def test_confident_share_in_a_run(root, tmp_path, warnings, confident, word):
 
 
 def test_empty_queue_in_a_run(root, tmp_path, warnings, monkeypatch):
-    push = torch.no_grad()(lambda self, outputs, label: self.bank.count.copy_(
-        torch.tensor([2, 0, 1, 2])))
-    monkeypatch.setattr('mmseg_ctt.models.cross_contrast.CrossContrast.remember', push)
+    push = torch.no_grad()(
+        lambda self, outputs, label: self.bank.count.copy_(torch.tensor([2, 0, 1, 2]))
+    )
+    monkeypatch.setattr('mmseg_ctt.methods.ctt.contrast.CrossContrast.remember', push)
     build(root, tmp_path / 'work', queues=2).train()
     lines = [line for line in warnings if 'classified rightly' in line]
     assert len(lines) == 1

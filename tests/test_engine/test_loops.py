@@ -34,8 +34,7 @@ class Recorder(Hook):
 
 
 def build(root, work_dir, workers=0, resume=None, **changes):
-    changes.setdefault('train_cfg', dict(type='ResumableTrainLoop', max_iters=6,
-                                         val_interval=100))
+    changes.setdefault('train_cfg', dict(type='ResumableTrainLoop', max_iters=6, val_interval=100))
     cfg = toy_config(root, work_dir, resume=resume is not None, load_from=resume, **changes)
     cfg.default_hooks.checkpoint.interval = 3
     cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
@@ -80,8 +79,10 @@ def test_resumed_run_is_the_uninterrupted_run(root, tmp_path, workers):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert states[0]['contrast.bank.count'].sum() > 0 and bool(states[0]['contrast_on'])
     momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (whole, resumed)]
-    assert all(torch.equal(momentum[0][i]['momentum_buffer'], momentum[1][i]['momentum_buffer'])
-               for i in momentum[0])
+    assert all(
+        torch.equal(momentum[0][i]['momentum_buffer'], momentum[1][i]['momentum_buffer'])
+        for i in momentum[0]
+    )
     assert whole.optim_wrapper.get_lr() == resumed.optim_wrapper.get_lr()
 
 
@@ -89,8 +90,11 @@ def test_past_batches_are_not_loaded(root, tmp_path, monkeypatch):
     train(build(root, tmp_path), last=3)
     loaded = []
     load = LabeledUnlabeledDataset.__getitem__
-    monkeypatch.setattr(LabeledUnlabeledDataset, '__getitem__',
-                        lambda self, draw: loaded.append(draw.number) or load(self, draw))
+    monkeypatch.setattr(
+        LabeledUnlabeledDataset,
+        '__getitem__',
+        lambda self, draw: loaded.append(draw.number) or load(self, draw),
+    )
     runner = build(root, tmp_path, resume=str(tmp_path / 'iter_3.pth'))
     recorder = train(runner)
     assert loaded == list(range(12, 24))
@@ -110,8 +114,12 @@ def test_resumed_run_keeps_its_seed(root, tmp_path, seed):
     """Also where the config has none, or another by now."""
     expected = train(build(root, tmp_path / 'whole', randomness=dict(seed=3)))
     train(build(root, tmp_path / 'parts', randomness=dict(seed=3)), last=4)
-    resumed = build(root, tmp_path / 'parts', resume=str(tmp_path / 'parts' / 'iter_3.pth'),
-                    randomness=dict(seed=seed))
+    resumed = build(
+        root,
+        tmp_path / 'parts',
+        resume=str(tmp_path / 'parts' / 'iter_3.pth'),
+        randomness=dict(seed=seed),
+    )
     second = train(resumed)
     assert second.losses == {i: expected.losses[i] for i in (4, 5, 6)}
     for number, images in second.shown.items():
@@ -130,8 +138,11 @@ def test_random_numbers_of_an_iteration_depend_on_nothing_before_it(root, tmp_pa
 
 
 def test_validation_at_the_interval_and_at_the_end(root, tmp_path):
-    runner = build(root, tmp_path, train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=5, val_begin=3, val_interval=2))
+    runner = build(
+        root,
+        tmp_path,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=5, val_begin=3, val_interval=2),
+    )
     when = []
     runner.val_loop.run = lambda: when.append(runner.iter)
     train(runner)
@@ -152,8 +163,7 @@ def test_batch_that_the_ratio_cannot_divide(root, tmp_path):
         runner.train()
 
 
-@pytest.mark.parametrize('model', [
-    toy_ctt(), toy_segmentor()], ids=['semi-supervised', 'plain'])
+@pytest.mark.parametrize('model', [toy_ctt(), toy_segmentor()], ids=['semi-supervised', 'plain'])
 def test_class_counts_of_model_and_data(root, tmp_path, model):
     part = model.get('segmentor', model)
     part['decode_head']['num_classes'] = 5

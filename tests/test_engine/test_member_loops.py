@@ -24,10 +24,12 @@ class Seen(Hook):
 
     def __getattribute__(self, name):
         if name.startswith(('before_val', 'after_val', 'before_test', 'after_test')):
+
             def note(runner, *_, outputs=None, metrics=None, **__):
                 self.calls.append(name)
                 self.outputs += outputs or []
                 self.metrics = metrics or self.metrics
+
             return note
         return super().__getattribute__(name)
 
@@ -69,8 +71,9 @@ def by_stock(runner, name):
         with torch.no_grad():
             if name == 'ensemble':
                 metas = [sample.metainfo for sample in samples]
-                mean = sum(teacher.inference(inputs, metas).softmax(dim=1)
-                           for teacher in model.teachers) / len(model.teachers)
+                mean = sum(
+                    teacher.inference(inputs, metas).softmax(dim=1) for teacher in model.teachers
+                ) / len(model.teachers)
                 samples = BaseSegmentor.postprocess_result(model.teachers[0], mean.log(), samples)
             else:
                 samples = model.member(name).predict(inputs, samples)
@@ -90,8 +93,13 @@ def test_keys(root, tmp_path, stage):
     assert len({metrics[f'{member}/aAcc'] for member in MEMBERS}) == 5  # members differ
     assert seen.metrics == metrics
     middle = [f'before_{stage}_iter', f'after_{stage}_iter'] * 3
-    assert seen.calls == [f'before_{stage}', f'before_{stage}_epoch', *middle,
-                          f'after_{stage}_epoch', f'after_{stage}']
+    assert seen.calls == [
+        f'before_{stage}',
+        f'before_{stage}_epoch',
+        *middle,
+        f'after_{stage}_epoch',
+        f'after_{stage}',
+    ]
 
 
 def test_equal_to_separate_evaluation(root, tmp_path):
@@ -110,7 +118,8 @@ def test_equal_to_stock_mmseg(root, tmp_path, channels_last, batch_size):
     dataset.pipeline.transforms.insert(1, TRANSFORMS.build(dict(type='Resize', scale=(40, 24))))
     loader = runner.cfg.test_dataloader
     runner.test_loop.dataloader = runner.build_dataloader(
-        dict(loader, dataset=dataset, batch_size=batch_size))
+        dict(loader, dataset=dataset, batch_size=batch_size)
+    )
     metrics = run(runner, 'test')
     for member in MEMBERS:
         expected = by_stock(runner, member)
@@ -124,14 +133,19 @@ def test_members_are_predicted_one_after_the_other(root, tmp_path, monkeypatch):
     calls = []
     for name in MEMBERS[:-1]:
         inference = model.member(name).inference
-        monkeypatch.setattr(model.member(name), 'inference', lambda *arguments, name=name,
-                            inference=inference: calls.append(name) or inference(*arguments))
+        monkeypatch.setattr(
+            model.member(name),
+            'inference',
+            lambda *arguments, name=name, inference=inference: (
+                calls.append(name) or inference(*arguments)
+            ),
+        )
     data = model.data_preprocessor(toy_batch(labeled=2, unlabeled=0), False)
     each = model.predict_each(data['inputs'], data['data_samples'])
     for i, member in enumerate(MEMBERS):
         name, samples = next(each)
         assert name == member and len(samples) == 2
-        assert calls == list(MEMBERS[:-1][:i + 1])
+        assert calls == list(MEMBERS[:-1][: i + 1])
 
 
 def test_each_image_is_loaded_once(root, tmp_path):
@@ -151,7 +165,7 @@ def test_hooks_see_the_predicting_member(root, tmp_path):
     assert len(seen.outputs) == 3
     for batch, shown in zip(runner.val_loop.dataloader, seen.outputs):
         with torch.no_grad():
-            sample, = runner.model.test_step(batch)
+            (sample,) = runner.model.test_step(batch)
         assert torch.equal(shown.pred_sem_seg.data, sample.pred_sem_seg.data)
 
 
@@ -161,21 +175,25 @@ def test_members_run_in_evaluation_mode_and_leave_no_trace(root, tmp_path):
     before = {name: value.clone() for name, value in runner.model.state_dict().items()}
     run(runner, 'val')
     assert not runner.model.training
-    assert all(torch.equal(value, before[name])
-               for name, value in runner.model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in runner.model.state_dict().items()
+    )
 
 
 def test_label_images_of_each_member(root, tmp_path):
     out = tmp_path / 'out'
-    runner = build(root, tmp_path, test_evaluator=dict(
-        type='IoUMetric', iou_metrics=['mIoU'], output_dir=str(out)))
+    runner = build(
+        root,
+        tmp_path,
+        test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU'], output_dir=str(out)),
+    )
     run(runner, 'test')
     assert sorted(path.name for path in out.iterdir()) == sorted(MEMBERS)
     for member in MEMBERS:
         runner.model.predict_on = member
         for batch, stem in zip(runner.test_loop.dataloader, LABELED):
             with torch.no_grad():
-                sample, = runner.model.test_step(batch)
+                (sample,) = runner.model.test_step(batch)
             written = np.array(Image.open(out / member / f'{stem}.png'))
             assert np.array_equal(written, sample.pred_sem_seg.data[0].numpy())
 
@@ -187,8 +205,16 @@ def test_plain_model(root, tmp_path, stage):
 
 
 def test_best_checkpoint_of_a_member(root, tmp_path):
-    runner = Runner.from_cfg(toy_config(root, tmp_path, default_hooks=dict(
-        checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100,
-                        save_best='ensemble/mIoU'))))
+    runner = Runner.from_cfg(
+        toy_config(
+            root,
+            tmp_path,
+            default_hooks=dict(
+                checkpoint=dict(
+                    type='CheckpointHook', by_epoch=False, interval=100, save_best='ensemble/mIoU'
+                )
+            ),
+        )
+    )
     runner.train()
     assert (tmp_path / 'best_ensemble_mIoU_iter_2.pth').is_file()

@@ -6,7 +6,7 @@ from toy import toy_model, toy_segmentor
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor
 
-PARAMWISE = dict(custom_keys={'backbone': dict(lr_mult=0.1)}, norm_decay_mult=0.)
+PARAMWISE = dict(custom_keys={'backbone': dict(lr_mult=0.1)}, norm_decay_mult=0.0)
 OPTIM = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0, weight_decay=0.5))
 
 
@@ -18,8 +18,10 @@ def parameters_of(wrapper):
 def warnings(monkeypatch):
     """What is said while the optimiser is built."""
     said = []
-    monkeypatch.setattr('mmengine.optim.optimizer.default_constructor.print_log',
-                        lambda message, *_, **__: said.append(message))
+    monkeypatch.setattr(
+        'mmengine.optim.optimizer.default_constructor.print_log',
+        lambda message, *_, **__: said.append(message),
+    )
     return said
 
 
@@ -45,8 +47,11 @@ def test_the_stock_constructor_does_otherwise(warnings):
 def test_custom_keys_are_respected():
     model = toy_model()
     wrapper = StudentOptimWrapperConstructor(OPTIM, PARAMWISE)(model)
-    settings = {id(p): (group['lr'], group['weight_decay'])
-                for group in wrapper.optimizer.param_groups for p in group['params']}
+    settings = {
+        id(p): (group['lr'], group['weight_decay'])
+        for group in wrapper.optimizer.param_groups
+        for p in group['params']
+    }
     for student in model.students:
         assert settings[id(student.backbone.stem.weight)] == (0.1, 0.5)
         assert settings[id(student.decode_head.conv_seg.weight)] == (1.0, 0.5)
@@ -56,7 +61,8 @@ def test_custom_keys_are_respected():
 def test_by_name_in_a_config_and_for_a_plain_model():
     model = MODELS.build(toy_segmentor())
     wrapper = build_optim_wrapper(
-        model, dict(OPTIM, constructor='StudentOptimWrapperConstructor', paramwise_cfg=PARAMWISE))
+        model, dict(OPTIM, constructor='StudentOptimWrapperConstructor', paramwise_cfg=PARAMWISE)
+    )
     assert parameters_of(wrapper) == {id(p) for p in model.parameters()}
 
 

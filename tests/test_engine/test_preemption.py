@@ -56,11 +56,16 @@ def usual_signals():
 
 
 def build(root, work, accumulate=1, resume=False, val_interval=100, interval=100, **hook):
-    cfg = toy_config(root, work, resume=resume, train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=6, val_interval=val_interval))
+    cfg = toy_config(
+        root,
+        work,
+        resume=resume,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=6, val_interval=val_interval),
+    )
     cfg.default_hooks.update(
         checkpoint=dict(type='SafeCheckpointHook', interval=interval, max_keep_ckpts=2),
-        preemption=dict(type='PreemptionHook', **hook))
+        preemption=dict(type='PreemptionHook', **hook),
+    )
     cfg.optim_wrapper.accumulative_counts = accumulate
     return Runner.from_cfg(cfg)
 
@@ -106,16 +111,23 @@ def test_waits_for_the_step_of_the_optimiser(root, tmp_path):
 
 def test_no_second_checkpoint_of_one_iteration(root, tmp_path, monkeypatch):
     saved, save = [], Runner.save_checkpoint
-    monkeypatch.setattr(Runner, 'save_checkpoint', lambda self, folder, name, *given, **more: (
-        saved.append(name), save(self, folder, name, *given, **more)))
+    monkeypatch.setattr(
+        Runner,
+        'save_checkpoint',
+        lambda self, folder, name, *given, **more: (
+            saved.append(name),
+            save(self, folder, name, *given, **more),
+        ),
+    )
     train(build(root, tmp_path, interval=3), 75, name='SIGTERM', iteration=3)
     assert saved == ['iter_3.pth']
 
 
 def test_in_a_validation(root, tmp_path):
     expected = train(build(root, tmp_path / 'whole', val_interval=2))
-    first = train(build(root, tmp_path / 'work', val_interval=2), 75, name='SIGTERM', iteration=4,
-                  image=1)
+    first = train(
+        build(root, tmp_path / 'work', val_interval=2), 75, name='SIGTERM', iteration=4, image=1
+    )
     assert pointed_at(tmp_path / 'work') == 'iter_4.pth' and sorted(first.metrics) == [2]
     second = train(build(root, tmp_path / 'work', val_interval=2, resume=True))
     assert {**first.losses, **second.losses} == expected.losses
@@ -171,10 +183,16 @@ runner.train()
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
 def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
     """Slurm may signal the whole process group, and a worker that ends stops the iteration."""
-    code = CHILD.format(repo=str(TESTS.parent), tests=str(TESTS), root=str(root),
-                        work=str(tmp_path))
-    process = subprocess.Popen([sys.executable, '-c', code], start_new_session=True, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    code = CHILD.format(
+        repo=str(TESTS.parent), tests=str(TESTS), root=str(root), work=str(tmp_path)
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     while not (tmp_path / 'started').exists() and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.5)

@@ -52,9 +52,16 @@ def hook_of(runner):
 
 
 def trained(root, work_dir, *hooks, iterations=4, **changes):
-    runner = runner_of(root, work_dir, *hooks, val_dataloader=None, val_cfg=None,
-                       val_evaluator=None, train_cfg=dict(
-                           type='ResumableTrainLoop', max_iters=iterations), **changes)
+    runner = runner_of(
+        root,
+        work_dir,
+        *hooks,
+        val_dataloader=None,
+        val_cfg=None,
+        val_evaluator=None,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations),
+        **changes,
+    )
     runner.train()
     return runner
 
@@ -63,25 +70,44 @@ def tensors(value, name=''):
     """Every tensor of a nest of dicts and lists, by its place."""
     if isinstance(value, torch.Tensor):
         return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) \
-        if isinstance(value, (list, tuple)) else ()
-    return {place: tensor for key, item in items
-            for place, tensor in tensors(item, f'{name}.{key}').items()}
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, (list, tuple))
+        else ()
+    )
+    return {
+        place: tensor
+        for key, item in items
+        for place, tensor in tensors(item, f'{name}.{key}').items()
+    }
 
 
-@pytest.mark.parametrize('model', [
-    None, dict(teacher_mode='train'), dict(teaching='mutual', teacher_mode='train')],
-    ids=['eval', 'train', 'mutual'])
+@pytest.mark.parametrize(
+    'model',
+    [None, dict(teacher_mode='train'), dict(teaching='mutual', teacher_mode='train')],
+    ids=['eval', 'train', 'mutual'],
+)
 def test_run_with_and_without_the_hook_are_equal(root, tmp_path, model):
     """Weights, statistics, banks and momenta bit by bit; dropout and batch norm are at work."""
     model = toy_ctt(**(model or {}))
-    hooks = [] if model.get('teaching') == 'mutual' else [
-        dict(type='TeacherEMAHook', buffers=model.get('teacher_mode') != 'train')]
+    hooks = (
+        []
+        if model.get('teaching') == 'mutual'
+        else [dict(type='TeacherEMAHook', buffers=model.get('teacher_mode') != 'train')]
+    )
     states = []
     for name, more in (('without', []), ('with', [HOOK])):
         runner = trained(root, tmp_path / name, *more, model=model, custom_hooks=hooks)
-        states.append(tensors(dict(model=dict(runner.model.state_dict()),
-                                   optimizer=runner.optim_wrapper.state_dict())))
+        states.append(
+            tensors(
+                dict(
+                    model=dict(runner.model.state_dict()),
+                    optimizer=runner.optim_wrapper.state_dict(),
+                )
+            )
+        )
         assert (tmp_path / name / 'pseudo_labels').is_dir() == bool(more)
     assert states[0].keys() == states[1].keys() and len(states[0]) > 20
     for place, tensor in states[0].items():
@@ -96,8 +122,9 @@ def look(runner, iteration=2):
 
 
 def test_random_numbers_and_gradients_are_left_alone(root, tmp_path):
-    runner = trained(root, tmp_path / 'work', HOOK, model=toy_ctt(teacher_mode='train'),
-                     custom_hooks=[])
+    runner = trained(
+        root, tmp_path / 'work', HOOK, model=toy_ctt(teacher_mode='train'), custom_hooks=[]
+    )
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(123)  # else the state might be the one that the last look left behind
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
@@ -115,8 +142,10 @@ def restate(labels, confidences, truths, threshold):
     known, figures = truth != 255, {}
     figures['pseudo/used'] = (confidence >= np.float32(threshold)).mean()
     figures['pseudo/acc'] = (label == truth)[known].mean()
-    ious = [((label == k) & (truth == k)).sum() / (((label == k) | (truth == k)) & known).sum()
-            for k in range(NUM_CLASSES)]
+    ious = [
+        ((label == k) & (truth == k)).sum() / (((label == k) | (truth == k)) & known).sum()
+        for k in range(NUM_CLASSES)
+    ]
     figures.update({f'pseudo/IoU_{name}': value for name, value in zip(CLASSES, ious)})
     return {**figures, 'pseudo/mIoU': np.mean(ious)}
 
@@ -128,31 +157,48 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
     data['labeled'] = toy_set(root, True, random=False)
     work = tmp_path / 'work'
     runner = trained(
-        root, work, dict(HOOK, confident=0.28), train_dataloader=dict(
-            batch_size=4, num_workers=0, dataset=data,
-            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1))),
-        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]))
+        root,
+        work,
+        dict(HOOK, confident=0.28),
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            dataset=data,
+            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
+        ),
+        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    )
     seen, original = [], hook_file.pseudo_label
-    monkeypatch.setattr(hook_file, 'pseudo_label',
-                        lambda *args: seen.append(original(*args)) or seen[-1])
+    monkeypatch.setattr(
+        hook_file, 'pseudo_label', lambda *args: seen.append(original(*args)) or seen[-1]
+    )
     look(runner)
     assert [len(label) for label, _ in seen] == [2, 2, 2, 2]  # two batches, two teachers
     seen[2:] = [(label[:1], confidence[:1]) for label, confidence in seen[2:]]  # the third image
-    masks = [np.array(Image.open(root / 'held_back' / f'{UNLABELED[index]}.png'))
-             for index in hook_of(runner).chosen]
+    masks = [
+        np.array(Image.open(root / 'held_back' / f'{UNLABELED[index]}.png'))
+        for index in hook_of(runner).chosen
+    ]
     truths = [np.stack(masks[:2])] * 2 + [np.stack(masks[2:])] * 2
-    expected = restate([label.numpy() for label, _ in seen],
-                       [confidence.numpy() for _, confidence in seen], truths, 0.28)
+    expected = restate(
+        [label.numpy() for label, _ in seen],
+        [confidence.numpy() for _, confidence in seen],
+        truths,
+        0.28,
+    )
     hub = runner.message_hub
     for name, value in expected.items():
         assert hub.get_scalar(name).current() == pytest.approx(value), name
     assert 0 < expected['pseudo/used'] < 1 and 0 < expected['pseudo/mIoU'] < 1
-    lines = [json.loads(line) for path in work.glob('*/vis_data/scalars.json')
-             for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for path in work.glob('*/vis_data/scalars.json')
+        for line in path.read_text().splitlines()
+    ]
     logged = [line for line in lines if 'pseudo/mIoU' in line]
     assert [line['step'] for line in logged] == [2, 4, 2]  # the last by hand
     assert logged[-1]['pseudo/mIoU'] == pytest.approx(expected['pseudo/mIoU'])
-    log, = work.glob('*/*.log')
+    (log,) = work.glob('*/*.log')
     assert 'pseudo-labels of 3 images at iteration 4: used' in log.read_text()
     assert len(list(work.glob('*/vis_data/vis_image/pseudo_labels*'))) >= 2
 
@@ -163,33 +209,50 @@ def test_last_batch_is_as_large_as_the_others(root, tmp_path, monkeypatch):
     segmentor['decode_head'].update(type='PSPHead', pool_scales=(1, 2), channels=8)
     for key in ('num_convs', 'kernel_size', 'concat_input'):
         del segmentor['decode_head'][key]
-    model = toy_ctt(teacher_mode='train', joint_forward='students',
-                    strong_view=dict(jitter_prob=0, blur_prob=0))
+    model = toy_ctt(
+        teacher_mode='train', joint_forward='students', strong_view=dict(jitter_prob=0, blur_prob=0)
+    )
     model['segmentor'] = segmentor
     sizes, original = [], hook_file.pixel_counts
-    monkeypatch.setattr(hook_file, 'pixel_counts',
-                        lambda label, *args: sizes.append(len(label)) or original(label, *args))
-    trained(root, tmp_path / 'work', HOOK, iterations=2, model=model,
-            custom_hooks=[dict(type='TeacherEMAHook', buffers=False)])
+    monkeypatch.setattr(
+        hook_file,
+        'pixel_counts',
+        lambda label, *args: sizes.append(len(label)) or original(label, *args),
+    )
+    trained(
+        root,
+        tmp_path / 'work',
+        HOOK,
+        iterations=2,
+        model=model,
+        custom_hooks=[dict(type='TeacherEMAHook', buffers=False)],
+    )
     assert sizes == [2, 2, 1, 1]
 
 
 def test_shows_what_is_taught(root, tmp_path, monkeypatch):
     """Aligned labels, and the thresholds of the classes; looking moves neither."""
     align = dict(type='DistributionAlignmentHook', temperature=0.5, steps=2)
-    runner = trained(root, tmp_path / 'work', align, HOOK,
-                     model=toy_ctt(class_thresholds=dict()))
+    runner = trained(root, tmp_path / 'work', align, HOOK, model=toy_ctt(class_thresholds=dict()))
     model, asked, aligned = runner.model, [], []
     threshold_of, plain = model.threshold_of, hook_file.pseudo_label
-    monkeypatch.setattr(model, 'threshold_of', lambda label: asked.append(label) or
-                        threshold_of(label))
-    monkeypatch.setattr(hook_file, 'pseudo_label', lambda logits, *rest: aligned.append(logits)
-                        or plain(logits, *rest))
-    before = {name: value.clone() for name, value in model.state_dict().items()
-              if name.startswith(('alignment', 'thresholds'))}
+    monkeypatch.setattr(
+        model, 'threshold_of', lambda label: asked.append(label) or threshold_of(label)
+    )
+    monkeypatch.setattr(
+        hook_file,
+        'pseudo_label',
+        lambda logits, *rest: aligned.append(logits) or plain(logits, *rest),
+    )
+    before = {
+        name: value.clone()
+        for name, value in model.state_dict().items()
+        if name.startswith(('alignment', 'thresholds'))
+    }
     look(runner)
     assert len(before) == 6 and all(
-        torch.equal(value, model.state_dict()[name]) for name, value in before.items())
+        torch.equal(value, model.state_dict()[name]) for name, value in before.items()
+    )
     assert asked and len(asked) == len(aligned)
     monkeypatch.setattr(type(model.alignment['teacher0']), 'align', lambda self, logits: logits)
     look(runner)
@@ -203,7 +266,7 @@ def test_padding_counts_nowhere(root, tmp_path, monkeypatch):
 
     def half(samples, image):
         mask = torch.ones(len(image), *image.shape[2:], dtype=torch.bool)
-        mask[..., image.shape[3] // 2:] = False
+        mask[..., image.shape[3] // 2 :] = False
         return mask
 
     def noted(label, *rest):
@@ -226,11 +289,23 @@ def test_mask_follows_crop_and_flip(root, tmp_path):
         grey.convert('RGB').save(root / 'img' / f'{stem}.jpg', quality=100)
     data = toy_semi(root)
     data['unlabeled']['pipeline'] = [
-        dict(type='LoadImageFromFile'), dict(type='RandomCrop', crop_size=CROP),
-        dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')]
-    runner = trained(root, tmp_path / 'work', dict(HOOK, seed=1), iterations=1,
-                     train_dataloader=dict(batch_size=4, num_workers=0, dataset=data, sampler=dict(
-                         type='LabeledUnlabeledSampler', ratio=(1, 1))))
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomCrop', crop_size=CROP),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackSegInputs'),
+    ]
+    runner = trained(
+        root,
+        tmp_path / 'work',
+        dict(HOOK, seed=1),
+        iterations=1,
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            dataset=data,
+            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
+        ),
+    )
     hook, flips = hook_of(runner), set()
     for number in range(3):
         sample = hook._weak_view(number)
@@ -248,8 +323,14 @@ def test_mask_follows_crop_and_flip(root, tmp_path):
 
 def test_pictures(root, tmp_path, monkeypatch):
     grids = []
-    monkeypatch.setattr(hook_file, 'save_grid', lambda path, rows, titles, *rest: (
-        grids.append((path, rows, titles)), Image.new('RGB', (4, 4)).save(path)))
+    monkeypatch.setattr(
+        hook_file,
+        'save_grid',
+        lambda path, rows, titles, *rest: (
+            grids.append((path, rows, titles)),
+            Image.new('RGB', (4, 4)).save(path),
+        ),
+    )
     trained(root, tmp_path / 'work', HOOK)
     assert [path.name for path, *_ in grids] == ['iter_2.png', 'iter_4.png']
     _, rows, titles = grids[0]
@@ -269,21 +350,42 @@ def test_picture_has_the_colours_of_the_file(root, tmp_path, monkeypatch):
     rows = []
     monkeypatch.setattr(PseudoLabelHook, '_draw', lambda self, runner, shown: rows.extend(shown))
     runner = trained(
-        root, tmp_path / 'work', dict(HOOK, truth=None), iterations=2, train_dataloader=dict(
-            batch_size=4, num_workers=0, dataset=data,
-            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1))))
+        root,
+        tmp_path / 'work',
+        dict(HOOK, truth=None),
+        iterations=2,
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            dataset=data,
+            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
+        ),
+    )
     stem = UNLABELED[hook_of(runner).chosen[0]]
     image = np.array(Image.open(root / 'img' / f'{stem}.jpg')).astype(int)
     assert image.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(image - rows[0][0]).max() <= 4  # two decoders of JPEG
 
 
-@pytest.mark.parametrize('model', [
-    dict(teaching='self', num_pairs=1), dict(teaching='dual'), dict(teaching='mutual'),
-    dict(loss_weights=dict(hc=0, lc=0))], ids=str)
+@pytest.mark.parametrize(
+    'model',
+    [
+        dict(teaching='self', num_pairs=1),
+        dict(teaching='dual'),
+        dict(teaching='mutual'),
+        dict(loss_weights=dict(hc=0, lc=0)),
+    ],
+    ids=str,
+)
 def test_every_teaching_graph_and_no_truth(root, tmp_path, model):
-    runner = trained(root, tmp_path / 'work', dict(HOOK, truth=None), iterations=2,
-                     model=toy_ctt(**model), custom_hooks=[])
+    runner = trained(
+        root,
+        tmp_path / 'work',
+        dict(HOOK, truth=None),
+        iterations=2,
+        model=toy_ctt(**model),
+        custom_hooks=[],
+    )
     named = [name for name in runner.message_hub.log_scalars if name.startswith('pseudo/')]
     assert 'pseudo/used' in named and 'pseudo/acc' not in named
     assert (tmp_path / 'work' / 'pseudo_labels' / 'iter_2.png').is_file()
@@ -294,13 +396,24 @@ def test_nothing_happens_between_intervals(root, tmp_path, monkeypatch):
     trained(root, tmp_path / 'work', dict(HOOK, interval=5))
 
 
-@pytest.mark.parametrize('hook, model, words', [
-    (dict(interval=0), None, 'PseudoLabelHook.interval must be positive, got 0'),
-    (dict(num_images=0), None, 'PseudoLabelHook.num_images'),
-    (dict(truth=dict(data_prefix=dict(seg_map_path='absent'))), None, r'absent/u\d.png does not'),
-    (dict(truth=dict()), None, 'truth.data_prefix.seg_map_path'),
-    ({}, toy_segmentor(data_preprocessor=dict(
-        type='SegDataPreProcessor', size=CROP)), 'needs a semi-supervised model, got Enc')])
+@pytest.mark.parametrize(
+    'hook, model, words',
+    [
+        (dict(interval=0), None, 'PseudoLabelHook.interval must be positive, got 0'),
+        (dict(num_images=0), None, 'PseudoLabelHook.num_images'),
+        (
+            dict(truth=dict(data_prefix=dict(seg_map_path='absent'))),
+            None,
+            r'absent/u\d.png does not',
+        ),
+        (dict(truth=dict()), None, 'truth.data_prefix.seg_map_path'),
+        (
+            {},
+            toy_segmentor(data_preprocessor=dict(type='SegDataPreProcessor', size=CROP)),
+            'needs a semi-supervised model, got Enc',
+        ),
+    ],
+)
 def test_errors(root, tmp_path, hook, model, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model, custom_hooks=[])

@@ -21,8 +21,12 @@ def build(**settings):
 def runner_of(model):
     dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
     return SimpleNamespace(
-        model=model, iter=0, message_hub=MessageHub.get_instance(uuid.uuid4().hex),
-        logger=logging.getLogger('queues'), train_dataloader=SimpleNamespace(dataset=dataset))
+        model=model,
+        iter=0,
+        message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+        logger=logging.getLogger('queues'),
+        train_dataloader=SimpleNamespace(dataset=dataset),
+    )
 
 
 def fill(model, *counts):
@@ -97,7 +101,7 @@ def test_latest_start(caplog):
     with caplog.at_level(logging.INFO):
         run(hook, runner, 1)
     assert state(model)
-    message, = [record.message for record in caplog.records]
+    (message,) = [record.message for record in caplog.records]
     assert 'after iteration 6' in message and 'sky 25%, car 0%' in message
     assert 'road' not in message and 'tree' not in message
 
@@ -108,7 +112,7 @@ def test_reason_when_full(caplog):
     fill(model, 4, 4, 4, 4)
     with caplog.at_level(logging.INFO):
         run(hook, runner, 3)
-    message, = [record.message for record in caplog.records]
+    (message,) = [record.message for record in caplog.records]
     assert message == 'contrast starts after iteration 1: all queues are full'
 
 
@@ -158,8 +162,10 @@ def test_contrast_terms_follow_the_switch():
     assert before['student0.loss_hc'].item() == 0 and after['student0.loss_hc'].item() > 0
 
 
-@pytest.mark.parametrize('model', [
-    lambda: toy_model(loss_weights=dict(hc=0, lc=0)), lambda: MODELS.build(toy_segmentor())])
+@pytest.mark.parametrize(
+    'model',
+    [lambda: toy_model(loss_weights=dict(hc=0, lc=0)), lambda: MODELS.build(toy_segmentor())],
+)
 def test_nothing_to_do_without_banks(model):
     hook, runner = start(model(), interval=1, start_iter=1)
     run(hook, runner, 3)

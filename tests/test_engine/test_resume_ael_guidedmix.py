@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """AEL or GuidedMix-Net, stopped after any iteration, goes on as if it had not been."""
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -12,6 +13,7 @@ ITERATIONS = 4
 
 class Losses(Hook):
     """Losses by iteration."""
+
     priority = 'LOWEST'
 
     def __init__(self):
@@ -23,10 +25,14 @@ class Losses(Hook):
 
 def run(root, work, model, resume=None):
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume,
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
         model=dict(segmentor=toy_segmentor(0.1), confident=0.2, **model),
         custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9)],
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100))
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     runner, losses = Runner.from_cfg(cfg), Losses()
     runner.register_hook(losses)
@@ -34,11 +40,14 @@ def run(root, work, model, resume=None):
     return losses.seen
 
 
-@pytest.mark.parametrize('model,state', [
-    (dict(type='AEL'), ('bank.confidence', 'bank.updates', 'bank.pixels')),
-    (dict(type='AEL', bank=dict(start='random', skip_absent=False)), ('bank.confidence', )),
-    (dict(type='GuidedMixNet'), ('mitrans.merge.conv.weight', 'align.weight')),
-])
+@pytest.mark.parametrize(
+    'model,state',
+    [
+        (dict(type='AEL'), ('bank.confidence', 'bank.updates', 'bank.pixels')),
+        (dict(type='AEL', bank=dict(start='random', skip_absent=False)), ('bank.confidence',)),
+        (dict(type='GuidedMixNet'), ('mitrans.merge.conv.weight', 'align.weight')),
+    ],
+)
 def test_stopped_after_any_iteration(tmp_path, model, state):
     root = write_toy_data(tmp_path / 'data')
     whole = run(root, tmp_path / 'whole', model)

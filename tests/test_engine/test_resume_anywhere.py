@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A run stopped after any iteration goes on as if it had not been: all numbers, bit for bit."""
+
 import tracemalloc
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ MOMENTS = dict(SGD=['momentum_buffer'], AdamW=['exp_avg', 'exp_avg_sq', 'step'])
 
 class Notes(Hook):
     """Losses, samples and metrics by iteration."""
+
     priority = 'LOWEST'
 
     def __init__(self):
@@ -30,21 +32,27 @@ class Notes(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         number = runner.iter + 1
         self.losses[number] = {key: float(value) for key, value in outputs.items()}
-        self.shown[number] = [(sample.draw, sample.img_path, image.numpy().tobytes())
-                              for sample, image in zip(data_batch['data_samples'],
-                                                       data_batch['inputs'])]
+        self.shown[number] = [
+            (sample.draw, sample.img_path, image.numpy().tobytes())
+            for sample, image in zip(data_batch['data_samples'], data_batch['inputs'])
+        ]
 
     def after_val_epoch(self, runner, metrics=None):
         self.metrics[runner.iter] = metrics
 
 
-def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0,
-        iterations=ITERATIONS):
+def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0, iterations=ITERATIONS):
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume, train_cfg=dict(
-            type='ResumableTrainLoop', max_iters=iterations, val_interval=VALIDATION),
-        custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9),
-                      dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1)])
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=VALIDATION),
+        custom_hooks=[
+            dict(type='TeacherEMAHook', alpha=0.9),
+            dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
+        ],
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
     cfg.model.bank.size = BANK
@@ -83,13 +91,16 @@ def check_equal(expected: dict, made: dict, optimizer: str) -> None:
     assert expected['meta']['iter'] == made['meta']['iter'] == ITERATIONS
 
 
-@pytest.mark.parametrize('accumulate, optimizer, workers, stops', [
-    (1, 'SGD', 0, range(1, 8)),
-    (2, 'SGD', 0, (2, 4, 6)),  # a checkpoint waits for the optimiser's step
-    (3, 'AdamW', 0, (3, 6)),
-    (1, 'AdamW', 2, (2, 5)),
-    (2, 'SGD', 2, (4, )),
-])
+@pytest.mark.parametrize(
+    'accumulate, optimizer, workers, stops',
+    [
+        (1, 'SGD', 0, range(1, 8)),
+        (2, 'SGD', 0, (2, 4, 6)),  # a checkpoint waits for the optimiser's step
+        (3, 'AdamW', 0, (3, 6)),
+        (1, 'AdamW', 2, (2, 5)),
+        (2, 'SGD', 2, (4,)),
+    ],
+)
 def test_stopped_after_any_iteration(root, tmp_path, accumulate, optimizer, workers, stops):
     settings = dict(accumulate=accumulate, optimizer=optimizer, workers=workers)
     whole = run(root, tmp_path / 'whole', **settings)
@@ -126,15 +137,20 @@ def test_nothing_is_drawn_again(root, tmp_path, monkeypatch, iteration):
     run(root, tmp_path / 'first', iterations=2)
     checkpoint = torch.load(tmp_path / 'first' / 'iter_2.pth')
     checkpoint['meta']['iter'] = iteration
-    checkpoint['message_hub']['runtime_info'].update(draws=4 * iteration,
-                                                     last_validation=iteration)
+    checkpoint['message_hub']['runtime_info'].update(draws=4 * iteration, last_validation=iteration)
     torch.save(checkpoint, tmp_path / 'late.pth')
     loaded, drawn = [], []
     load, draw = LabeledUnlabeledDataset.__getitem__, LabeledUnlabeledSampler.draw
-    monkeypatch.setattr(LabeledUnlabeledDataset, '__getitem__', lambda self, one: (
-        loaded.append(one.number), load(self, one))[1])
-    monkeypatch.setattr(LabeledUnlabeledSampler, 'draw', lambda self, number: (
-        drawn.append(number), draw(self, number))[1])
+    monkeypatch.setattr(
+        LabeledUnlabeledDataset,
+        '__getitem__',
+        lambda self, one: (loaded.append(one.number), load(self, one))[1],
+    )
+    monkeypatch.setattr(
+        LabeledUnlabeledSampler,
+        'draw',
+        lambda self, number: (drawn.append(number), draw(self, number))[1],
+    )
     notes = run(root, tmp_path / 'second', str(tmp_path / 'late.pth'), iterations=iteration + 2)
     expected = list(range(4 * iteration, 4 * iteration + 8))
     assert loaded == expected and drawn[:8] == expected and len(drawn) <= 12
@@ -142,6 +158,7 @@ def test_nothing_is_drawn_again(root, tmp_path, monkeypatch, iteration):
 
 
 # ---- a billion images
+
 
 def backwards(value: int, length: int, key: int) -> int:
     """The inverse of the keyed permutation, walked the other way."""

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A stopped run of dual negative labels goes on bit for bit, schedules too."""
+
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -14,11 +15,19 @@ ITERATIONS = 4
 
 def run(root, work, resume=None, **settings):
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume,
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
         custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9)],
         train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
-        model=dict(type='DualNegativeLabel', segmentor=toy_segmentor(dropout=0.1), confident=0.27,
-                   **settings))
+        model=dict(
+            type='DualNegativeLabel',
+            segmentor=toy_segmentor(dropout=0.1),
+            confident=0.27,
+            **settings,
+        ),
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     cfg.optim_wrapper.optimizer.lr = 0.5  # soon sure of something
     runner, notes = Runner.from_cfg(cfg), Notes()
@@ -27,9 +36,13 @@ def run(root, work, resume=None, **settings):
     return notes.losses
 
 
-@pytest.mark.parametrize('settings', [
-    dict(schedule='turns', ramp=0.6, selection='replacement', two_views=True),
-    dict(teaching='mutual', selection='rank', ramp=0.6)])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(schedule='turns', ramp=0.6, selection='replacement', two_views=True),
+        dict(teaching='mutual', selection='rank', ramp=0.6),
+    ],
+)
 def test_resumed_run_is_the_uninterrupted_run(tmp_path, settings):
     root = write_toy_data(tmp_path / 'data')
     whole = run(root, tmp_path / 'whole', **settings)

@@ -39,8 +39,12 @@ class Stop(Hook):
 
 
 def build(root, work, iterations=6, accumulate=1, val_interval=100, resume=False, **hook):
-    cfg = toy_config(root, work, resume=resume, train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval))
+    cfg = toy_config(
+        root,
+        work,
+        resume=resume,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval),
+    )
     hook = {'interval': 2, 'max_keep_ckpts': 2, **hook}
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', **hook)
     cfg.optim_wrapper.accumulative_counts = accumulate
@@ -68,10 +72,12 @@ def pointed_at(work: Path) -> str:
 
 # ---- one file
 
+
 def killed_while(path: Path, stage: str) -> None:
     """Write ``NEW`` in a child process that is killed at a stage."""
     child = os.fork()
     if child == 0:
+
         def die(*_, **__):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -101,8 +107,11 @@ def test_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     calls = []
     for name in ('fsync', 'replace'):
         real = getattr(os, name)
-        monkeypatch.setattr(checkpoint.os, name, lambda *given, name=name, real=real: (
-            calls.append(name), real(*given)))
+        monkeypatch.setattr(
+            checkpoint.os,
+            name,
+            lambda *given, name=name, real=real: (calls.append(name), real(*given)),
+        )
     write_whole(tmp_path / 'a.pth', NEW)
     assert calls == ['fsync', 'replace', 'fsync']  # the file, its name, the folder
 
@@ -127,8 +136,10 @@ def small_disk(tmp_path):
     command = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(folder)]
     if not shutil.which('mount') or subprocess.run(command, capture_output=True).returncode:
         # a user cannot limit a folder's size
-        pytest.skip('mounting a tmpfs of 1 MB, the only real full disk to be had, is not allowed '
-                    'here; test_full_disk_where_none_can_be_mounted fills a stand-in')
+        pytest.skip(
+            'mounting a tmpfs of 1 MB, the only real full disk to be had, is not allowed '
+            'here; test_full_disk_where_none_can_be_mounted fills a stand-in'
+        )
     yield folder
     subprocess.run(['umount', '-l', str(folder)], check=True)
 
@@ -175,12 +186,13 @@ def test_full_disk_where_none_can_be_mounted(tmp_path, root, monkeypatch):
 
 # ---- which file to go on from
 
+
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory) -> Path:
     """A work dir with checkpoints of iterations 2, 4 and 6."""
     folder = tmp_path_factory.mktemp('saved')
     for number in (2, 4, 6):
-        torch.save(dict(weight=torch.full((500, ), float(number))), folder / f'iter_{number}.pth')
+        torch.save(dict(weight=torch.full((500,), float(number))), folder / f'iter_{number}.pth')
     return folder
 
 
@@ -229,7 +241,7 @@ def test_every_damaged_byte_of_the_weights_is_found(work):
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         weights = next(item for item in archive.infolist() if item.filename.endswith('data/0'))
-    start = data.index(torch.full((500, ), 6.).numpy().tobytes(), weights.header_offset)
+    start = data.index(torch.full((500,), 6.0).numpy().tobytes(), weights.header_offset)
     for place in (start, start + 999, start + 1999):
         damaged = data.copy()
         damaged[place] ^= 1
@@ -250,12 +262,12 @@ def test_unknown_compression_method(work):
 def test_no_damage_of_the_list_of_parts_is_an_error(tmp_path):
     """One byte of it says that a part is encrypted, compressed with lzma, beyond the file, ..."""
     path = tmp_path / 'a.pth'
-    torch.save(dict(weights=torch.arange(3.)), path)
+    torch.save(dict(weights=torch.arange(3.0)), path)
     data = path.read_bytes()
     found = set()
     for place in range(data.index(b'PK\1\2'), len(data)):
         for value in {14, 129, 255, *(data[place] ^ 1 << bit for bit in range(8))}:
-            path.write_bytes(data[:place] + bytes([value]) + data[place + 1:])
+            path.write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
             found.add(defect(str(path)) is None)
     assert found == {True, False}  # a date may be another
 
@@ -294,6 +306,7 @@ def test_no_whole_checkpoint_is_an_error(work):
 
 # ---- a run
 
+
 def test_checkpoints_of_a_run(root, tmp_path):
     train(build(root, tmp_path / 'work', iterations=7))
     assert names(tmp_path / 'work') == {'iter_6.pth', 'iter_7.pth', POINTER}
@@ -321,16 +334,20 @@ def test_a_run_of_another_length_is_reported(root, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(runner.logger, 'warning', lambda words, *args: said.append(words))
     train(runner)
-    assert [words for words in said if 'this run has 8 iterations' in words
-            and 'still that of 6' in words]
+    assert [
+        words
+        for words in said
+        if 'this run has 8 iterations' in words and 'still that of 6' in words
+    ]
 
 
 def test_a_teacher_alone_is_what_self_training_starts_from(root, tmp_path):
     settings = dict(num_pairs=1, teaching='self', loss_weights=dict(hc=0, lc=0))
     weights = toy_model(**settings).students[0].state_dict()
     path = tmp_path / 'teacher.pth'
-    torch.save(dict(state_dict={f'teachers.0.{key}': value for key, value in weights.items()}),
-               path)
+    torch.save(
+        dict(state_dict={f'teachers.0.{key}': value for key, value in weights.items()}), path
+    )
     cfg = toy_config(root, tmp_path / 'work', load_from=str(path), custom_hooks=[])
     cfg.model.update(settings)
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook')
@@ -338,8 +355,9 @@ def test_a_teacher_alone_is_what_self_training_starts_from(root, tmp_path):
     runner.train()
     teacher = dict(runner.model.teachers[0].named_parameters())
     assert all(torch.equal(weights[name], value) for name, value in teacher.items())
-    assert not torch.equal(runner.model.students[0].backbone.body.weight,
-                           weights['backbone.body.weight'])
+    assert not torch.equal(
+        runner.model.students[0].backbone.body.weight, weights['backbone.body.weight']
+    )
 
 
 def test_a_named_checkpoint_is_not_exchanged_for_another(root, tmp_path):
@@ -377,9 +395,13 @@ def test_the_old_checkpoint_is_removed_last(root, tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_ctt.engine.hooks.safe_checkpoint_hook.write_whole', watch)
     train(build(root, work, max_keep_ckpts=1))
     assert seen == [
-        ('iter_2.pth', set()), (POINTER, {'iter_2.pth'}),
-        ('iter_4.pth', {'iter_2.pth'}), (POINTER, {'iter_2.pth', 'iter_4.pth'}),
-        ('iter_6.pth', {'iter_4.pth'}), (POINTER, {'iter_4.pth', 'iter_6.pth'})]
+        ('iter_2.pth', set()),
+        (POINTER, {'iter_2.pth'}),
+        ('iter_4.pth', {'iter_2.pth'}),
+        (POINTER, {'iter_2.pth', 'iter_4.pth'}),
+        ('iter_6.pth', {'iter_4.pth'}),
+        (POINTER, {'iter_4.pth', 'iter_6.pth'}),
+    ]
     assert names(work) == {'iter_6.pth', POINTER}
 
 
@@ -399,19 +421,30 @@ def test_accumulated_gradients_are_not_cut_in_two(root, tmp_path):
     work = tmp_path / 'work'
     train(build(root, work, iterations=7, accumulate=2, interval=3, max_keep_ckpts=-1))
     assert names(work) == {'iter_4.pth', 'iter_6.pth', 'iter_7.pth', POINTER}
-    updates = [int(torch.load(work / f'iter_{n}.pth')['state_dict']['ema_updates'])
-               for n in (4, 6, 7)]
+    updates = [
+        int(torch.load(work / f'iter_{n}.pth')['state_dict']['ema_updates']) for n in (4, 6, 7)
+    ]
     assert updates == [2, 3, 4]
 
 
 def test_a_best_score_between_two_steps_waits_too(root, tmp_path):
     """Validation after iteration 3 asks for a checkpoint in the middle of an accumulation."""
     work = tmp_path / 'work'
-    train(build(root, work, iterations=5, accumulate=2, val_interval=3, save_best='mIoU',
-                interval=2, max_keep_ckpts=-1), last=4)
-    assert {name for name in names(work) if name.startswith('iter')} == {'iter_2.pth',
-                                                                        'iter_4.pth'}
-    best, = work.glob('best_mIoU_iter_*.pth')
+    train(
+        build(
+            root,
+            work,
+            iterations=5,
+            accumulate=2,
+            val_interval=3,
+            save_best='mIoU',
+            interval=2,
+            max_keep_ckpts=-1,
+        ),
+        last=4,
+    )
+    assert {name for name in names(work) if name.startswith('iter')} == {'iter_2.pth', 'iter_4.pth'}
+    (best,) = work.glob('best_mIoU_iter_*.pth')
     hub = torch.load(work / 'iter_4.pth')['message_hub']['runtime_info']
     assert hub['best_ckpt'] == str(best) and best.name == 'best_mIoU_iter_3.pth'
 
@@ -423,14 +456,16 @@ def test_the_old_best_is_removed_after_the_new_one_is_written(root, tmp_path, ke
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-    hook, = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
     hook.before_train(runner)
     present, save = [], runner.save_checkpoint
     runner.save_checkpoint = lambda *given, **more: (
-        present.append(names(tmp_path / 'work')), save(*given, **more))
-    for number, score in enumerate((30., 20., 40.), start=1):
+        present.append(names(tmp_path / 'work')),
+        save(*given, **more),
+    )
+    for number, score in enumerate((30.0, 20.0, 40.0), start=1):
         runner.train_loop._iter = number
-        hook.after_val_epoch(runner, dict(mIoU=score, aAcc=50.))
+        hook.after_val_epoch(runner, dict(mIoU=score, aAcc=50.0))
     first, last = 'best_mIoU_iter_1.pth', 'best_mIoU_iter_3.pth'
     assert first in present[-1] and last not in present[-1]
     assert last in names(tmp_path / 'work') and first not in names(tmp_path / 'work')
@@ -441,7 +476,7 @@ def test_history_is_bounded(root, tmp_path):
     work = tmp_path / 'work'
     train(build(root, work, iterations=8, interval=2, history=3))
     scalars = torch.load(work / 'iter_8.pth')['message_hub']['log_scalars']
-    assert scalars['train/loss'].data[0].shape == (3, )
+    assert scalars['train/loss'].data[0].shape == (3,)
     assert {len(buffer.data[0]) for buffer in scalars.values()} <= {1, 2, 3}
 
 

@@ -14,9 +14,13 @@ both_modes = pytest.mark.parametrize('mode', ['eval', 'train'])
 
 
 def runner_of(model, accumulative_counts=1, all_parameters=False):
-    wrapper = StudentOptimWrapperConstructor(dict(
-        type='OptimWrapper', accumulative_counts=accumulative_counts,
-        optimizer=dict(type='SGD', lr=0.05)))(model)
+    wrapper = StudentOptimWrapperConstructor(
+        dict(
+            type='OptimWrapper',
+            accumulative_counts=accumulative_counts,
+            optimizer=dict(type='SGD', lr=0.05),
+        )
+    )(model)
     if all_parameters:
         wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.05))
     return SimpleNamespace(model=model, optim_wrapper=wrapper)
@@ -35,8 +39,9 @@ def step(runner, seed=0):
 
 
 def copies(modules):
-    return [{name: value.clone() for name, value in module.state_dict().items()}
-            for module in modules]
+    return [
+        {name: value.clone() for name, value in module.state_dict().items()} for module in modules
+    ]
 
 
 def same(left, right):
@@ -66,8 +71,9 @@ def test_follows_the_reference(alpha, mode):
     for update in range(5):
         before = copies(model.teachers)
         step(runner, seed=update)
-        expected = [reference(t, s, update, alpha)
-                    for t, s in zip(expected, copies(model.students))]
+        expected = [
+            reference(t, s, update, alpha) for t, s in zip(expected, copies(model.students))
+        ]
         assert not same(before, copies(model.teachers))
     names = set(expected[0])
     assert {'backbone.norm.running_mean', 'backbone.norm.num_batches_tracked'} < names
@@ -88,8 +94,9 @@ def test_parameters_alone():
         assert all(map(torch.equal, teacher.parameters(), student.parameters()))
         # its own statistics, from its pass over the weak view and the labelled images
         assert teacher.backbone.norm.num_batches_tracked == 1
-        assert not torch.equal(teacher.backbone.norm.running_mean,
-                               student.backbone.norm.running_mean)
+        assert not torch.equal(
+            teacher.backbone.norm.running_mean, student.backbone.norm.running_mean
+        )
 
 
 def test_whose_statistics_they_are_is_nothing_to_the_students():

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A run of U2PL that is stopped goes on as if it had not been, bit for bit."""
+
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ ITERATIONS, QUEUE = 6, 12
 
 class Losses(Hook):
     """The losses of each iteration."""
+
     priority = 'LOWEST'
 
     def __init__(self):
@@ -25,12 +27,21 @@ class Losses(Hook):
 
 def run(root: Path, work: Path, resume: str = None) -> dict:
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume,
-        model=dict(type='U2PL', segmentor=toy_segmentor(dropout=0.1), teacher_mode='train',
-                   warmup=0.1, bank=dict(size=QUEUE, budget=5),
-                   contrast=dict(dim=8, num_anchors=4, num_negatives=3, anchor_threshold=0.1)),
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
+        model=dict(
+            type='U2PL',
+            segmentor=toy_segmentor(dropout=0.1),
+            teacher_mode='train',
+            warmup=0.1,
+            bank=dict(size=QUEUE, budget=5),
+            contrast=dict(dim=8, num_anchors=4, num_negatives=3, anchor_threshold=0.1),
+        ),
         train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
-        custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9, buffers=False)])
+        custom_hooks=[dict(type='TeacherEMAHook', alpha=0.9, buffers=False)],
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     runner, losses = Runner.from_cfg(cfg), Losses()
     runner.register_hook(losses)
@@ -55,12 +66,15 @@ def test_what_is_resumed(whole):
     fill = [int(state_of(work, i)['unreliable.bank.count'].sum()) for i in (1, 2, 3, ITERATIONS)]
     assert fill[0] == 0 < fill[1] < fill[2] < fill[3] == 4 * QUEUE
     assert [losses[i]['student0.loss_contrast'] > 0 for i in range(1, ITERATIONS + 1)] == [
-        False, *[True] * (ITERATIONS - 1)]
+        False,
+        *[True] * (ITERATIONS - 1),
+    ]
     used = [losses[i]['student0.used'] for i in range(2, ITERATIONS + 1)]
     assert used == sorted(used) and used[0] < used[-1]  # the threshold moves with the run
     state = state_of(work, ITERATIONS)
-    own, taught = (state[f'unreliable.{name}.outer.weight']
-                   for name in ('projection', 'teacher_projection'))
+    own, taught = (
+        state[f'unreliable.{name}.outer.weight'] for name in ('projection', 'teacher_projection')
+    )
     assert not torch.equal(own, taught)
 
 

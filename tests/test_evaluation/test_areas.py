@@ -4,7 +4,7 @@ import torch
 from mmseg.evaluation import IoUMetric
 
 from mmseg_ctt.evaluation import class_areas, count_at_once
-from mmseg_ctt.experiments.class_iou import ClassIoUMetric
+from mmseg_ctt.lab.experiments.class_iou import ClassIoUMetric
 
 K = 5
 
@@ -58,7 +58,6 @@ def test_metrics_that_count_as_mmseg_does(kind):
 def test_a_metric_with_a_count_of_its_own_keeps_it():
 
     class Halved(IoUMetric):
-
         @staticmethod
         def intersect_and_union(*args):
             return [area / 2 for area in IoUMetric.intersect_and_union(*args)]
@@ -66,8 +65,10 @@ def test_a_metric_with_a_count_of_its_own_keeps_it():
     metric = Halved()
     count_at_once(metric)
     predicted, label = maps(0)
-    assert torch.equal(metric.intersect_and_union(predicted, label, K, 255)[2],
-                       class_areas(predicted, label, K, 255)[2] / 2)
+    assert torch.equal(
+        metric.intersect_and_union(predicted, label, K, 255)[2],
+        class_areas(predicted, label, K, 255)[2] / 2,
+    )
 
 
 def test_metrics_of_other_kinds_are_left_alone():

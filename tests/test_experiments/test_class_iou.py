@@ -3,8 +3,8 @@ import numpy as np
 import torch
 from mmseg.evaluation import IoUMetric
 
-from mmseg_ctt.experiments.class_iou import ClassIoUMetric
-from mmseg_ctt.experiments.evaluate import by_member
+from mmseg_ctt.lab.experiments.class_iou import ClassIoUMetric
+from mmseg_ctt.lab.experiments.evaluate import by_member
 
 
 def test_iou_of_each_class_by_hand():
@@ -12,8 +12,7 @@ def test_iou_of_each_class_by_hand():
     metric = ClassIoUMetric()
     metric.dataset_meta = dict(classes=('a', 'b', 'c'))
     for _ in range(2):
-        metric.process({}, [dict(pred_sem_seg=dict(data=prediction),
-                                 gt_sem_seg=dict(data=truth))])
+        metric.process({}, [dict(pred_sem_seg=dict(data=prediction), gt_sem_seg=dict(data=truth))])
     found = metric.compute_metrics(metric.results)
     assert (found['IoU/a'], found['IoU/b']) == (50, 50) and np.isnan(found['IoU/c'])
     plain = IoUMetric()
@@ -24,7 +23,9 @@ def test_iou_of_each_class_by_hand():
 def test_metrics_by_member():
     plain = {'mIoU': 1.0, 'aAcc': 9.0, 'IoU/a': 2.0, 'IoU/b': 0.0}
     assert by_member(plain) == {'model': {'mIoU': 1.0, 'a': 2.0, 'b': 0.0}}
-    two = {f'{name}/{key}': value for name in ('teacher0', 'ensemble')
-           for key, value in plain.items()}
+    two = {
+        f'{name}/{key}': value for name in ('teacher0', 'ensemble') for key, value in plain.items()
+    }
     assert by_member({**two, **plain}) == dict.fromkeys(
-        ('teacher0', 'ensemble'), {'mIoU': 1.0, 'a': 2.0, 'b': 0.0})
+        ('teacher0', 'ensemble'), {'mIoU': 1.0, 'a': 2.0, 'b': 0.0}
+    )

@@ -4,14 +4,9 @@ import subprocess
 import pytest
 from toy_data import LABELED, UNLABELED, toy_config, write_lists, write_toy_data
 
-from mmseg_ctt.experiments.fingerprint import (
-    config_hash,
-    git_commit,
-    resolve,
-    split_checksum,
-    versions,
-)
-from mmseg_ctt.experiments.matrix import Cell
+from mmseg_ctt.engine.fingerprint import config_hash
+from mmseg_ctt.lab.experiments.fingerprint import git_commit, resolve, split_checksum, versions
+from mmseg_ctt.lab.experiments.matrix import Cell
 
 
 def hash_with(root, work_dir, **options):
@@ -25,20 +20,36 @@ def test_hash_is_the_same_on_all_machines(tmp_path):
     moved = {'model.segmentor.backbone.init_cfg': dict(checkpoint='data/weights.pth')}
     reference = hash_with(tmp_path / 'a', tmp_path / 'w', **init)
     assert reference == hash_with(
-        tmp_path / 'b', tmp_path / 'v', **moved, **{
-            'train_dataloader.num_workers': 3, 'val_dataloader.persistent_workers': True,
-            'default_hooks.logger.interval': 99, 'launcher': 'slurm'})
+        tmp_path / 'b',
+        tmp_path / 'v',
+        **moved,
+        **{
+            'train_dataloader.num_workers': 3,
+            'val_dataloader.persistent_workers': True,
+            'default_hooks.logger.interval': 99,
+            'launcher': 'slurm',
+        },
+    )
     cfg = toy_config(tmp_path / 'a', tmp_path / 'w')
     cfg.merge_from_dict(init)
     cfg.custom_hooks.append(dict(type='PseudoLabelHook'))  # changes no figure
     assert config_hash(cfg) == reference and len(reference) == 12
 
 
-@pytest.mark.parametrize('change', [
-    {'model.confident': 0.3}, {'randomness.seed': 4}, {'train_cfg.max_iters': 3},
-    {'train_dataloader.dataset.split': 'splits/other'}, {'custom_hooks.0.alpha': 0.5},
-    {'model.segmentor.backbone.init_cfg': dict(checkpoint='other.pth')},
-    {'optim_wrapper.optimizer.lr': 0.1}, {'train_dataloader.batch_size': 8}], ids=str)
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'model.confident': 0.3},
+        {'randomness.seed': 4},
+        {'train_cfg.max_iters': 3},
+        {'train_dataloader.dataset.split': 'splits/other'},
+        {'custom_hooks.0.alpha': 0.5},
+        {'model.segmentor.backbone.init_cfg': dict(checkpoint='other.pth')},
+        {'optim_wrapper.optimizer.lr': 0.1},
+        {'train_dataloader.batch_size': 8},
+    ],
+    ids=str,
+)
 def test_hash_follows_what_a_result_depends_on(tmp_path, change):
     assert hash_with(tmp_path, tmp_path) != hash_with(tmp_path, tmp_path, **change)
 
@@ -75,8 +86,11 @@ def test_commit(tmp_path):
     assert git_commit(tmp_path) == 'unknown'
 
     def git(*arguments):
-        subprocess.run(['git', '-C', str(tmp_path), '-c', 'user.name=n', '-c', 'user.email=e',
-                        *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ['git', '-C', str(tmp_path), '-c', 'user.name=n', '-c', 'user.email=e', *arguments],
+            check=True,
+            capture_output=True,
+        )
 
     (tmp_path / 'configs').mkdir()
     (tmp_path / 'configs' / 'a.py').write_text('a = 1')

@@ -4,19 +4,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmseg_ctt.experiments.matrix import read_matrix, select
+from mmseg_ctt.lab.experiments.matrix import read_matrix, select
 
 MATRICES = Path(__file__).resolve().parents[2] / 'configs' / 'matrices'
 
 
 def content(**changes):
-    return {**dict(
-        seeds=[0], cfg_options={'a.b': 1, 'c': 2},
-        methods=dict(plain=dict(config='plain_{split}.py'),
-                     semi=dict(config='semi.py', member='ensemble', cfg_options={'c': 3})),
-        splits={'1_8': dict(seeds=dict(semi=[5, 6])), 'all': dict(methods=['plain'],
-                                                               cfg_options={'c': None})}),
-        **changes}
+    return {
+        **dict(
+            seeds=[0],
+            cfg_options={'a.b': 1, 'c': 2},
+            methods=dict(
+                plain=dict(config='plain_{split}.py'),
+                semi=dict(config='semi.py', member='ensemble', cfg_options={'c': 3}),
+            ),
+            splits={
+                '1_8': dict(seeds=dict(semi=[5, 6])),
+                'all': dict(methods=['plain'], cfg_options={'c': None}),
+            },
+        ),
+        **changes,
+    }
 
 
 def read(tmp_path, **changes):
@@ -28,13 +36,24 @@ def read(tmp_path, **changes):
 def test_cells(tmp_path):
     matrix = read(tmp_path)
     assert [(cell.method, cell.split, cell.seed) for cell in matrix.cells] == [
-        ('plain', '1_8', 0), ('semi', '1_8', 5), ('plain', 'all', 0), ('semi', '1_8', 6)]
-    assert [cell.config for cell in matrix.cells] == ['plain_1-8.py', 'semi.py', 'plain_all.py',
-                                                      'semi.py']
+        ('plain', '1_8', 0),
+        ('semi', '1_8', 5),
+        ('plain', 'all', 0),
+        ('semi', '1_8', 6),
+    ]
+    assert [cell.config for cell in matrix.cells] == [
+        'plain_1-8.py',
+        'semi.py',
+        'plain_all.py',
+        'semi.py',
+    ]
     assert [cell.options for cell in matrix.cells] == [
-        {'a.b': 1, 'c': 2, 'randomness.seed': 0}, {'a.b': 1, 'c': 3, 'randomness.seed': 5},
-        {'a.b': 1, 'c': None, 'randomness.seed': 0}, {'a.b': 1, 'c': 3, 'randomness.seed': 6}]
-    assert matrix.members == {'semi': 'ensemble'} and matrix.eval_sets == ('val', )
+        {'a.b': 1, 'c': 2, 'randomness.seed': 0},
+        {'a.b': 1, 'c': 3, 'randomness.seed': 5},
+        {'a.b': 1, 'c': None, 'randomness.seed': 0},
+        {'a.b': 1, 'c': 3, 'randomness.seed': 6},
+    ]
+    assert matrix.members == {'semi': 'ensemble'} and matrix.eval_sets == ('val',)
     assert (matrix.out, matrix.work_dir) == ('docs/results.csv', 'work_dirs/toy')
 
 
@@ -58,27 +77,38 @@ def test_selection(tmp_path):
             select(cells, [bad])
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(methods={}), 'methods is missing or empty'),
-    (dict(methods=dict(a=dict(cfg_options={})), splits=dict(s=None)),
-     'methods.a.config is missing'),
-    (dict(methods=dict(a=dict(config='a.py', confg=1))), r"methods.a.key 'confg' is unknown"),
-    (dict(splits={116: None}), 'number 116: write names that begin with a digit in quotes'),
-    (dict(splits=dict(a=dict(methods=['ctt']))), r"splits.a.methods 'ctt' is unknown"),
-    (dict(splits=dict(a=dict(seeds=dict(ctt=[1])))), r"splits.a.seeds.key 'ctt' is unknown"),
-    (dict(splits=dict(a=3)), 'splits.a. must be a mapping'),
-    (dict(splits=dict(a=dict(seeds=3))), 'seeds of plain on a must be a list of numbers, got 3'),
-    (dict(seeds=['0']), 'seeds of plain on 1_8 must be a list of numbers'),
-    (dict(cfg_options=['a.b=1']), 'cfg_options must be a mapping'),
-    (dict(methods=dict(a=None), splits=dict(s=None)), 'methods.a.config is missing'),
-    (dict(methods=dict(a=dict(config='a.py', member='best')), splits=dict(s=None)),
-     "member 'best' is unknown"),
-    (dict(eval_sets=[]), 'eval_sets must be a list'),
-    (dict(eval_sets='val'), 'eval_sets must be a list'),
-    (dict(eval_sets=['train']), "eval_sets 'train' is unknown; known are val, test"),
-    (dict(baseline='x'), "baseline 'x' is unknown"),
-    (dict(full_labels='x'), "full_labels 'x' is unknown"),
-    (dict(sedes=[1]), "key 'sedes' is unknown")])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(methods={}), 'methods is missing or empty'),
+        (
+            dict(methods=dict(a=dict(cfg_options={})), splits=dict(s=None)),
+            'methods.a.config is missing',
+        ),
+        (dict(methods=dict(a=dict(config='a.py', confg=1))), r"methods.a.key 'confg' is unknown"),
+        (dict(splits={116: None}), 'number 116: write names that begin with a digit in quotes'),
+        (dict(splits=dict(a=dict(methods=['ctt']))), r"splits.a.methods 'ctt' is unknown"),
+        (dict(splits=dict(a=dict(seeds=dict(ctt=[1])))), r"splits.a.seeds.key 'ctt' is unknown"),
+        (dict(splits=dict(a=3)), 'splits.a. must be a mapping'),
+        (
+            dict(splits=dict(a=dict(seeds=3))),
+            'seeds of plain on a must be a list of numbers, got 3',
+        ),
+        (dict(seeds=['0']), 'seeds of plain on 1_8 must be a list of numbers'),
+        (dict(cfg_options=['a.b=1']), 'cfg_options must be a mapping'),
+        (dict(methods=dict(a=None), splits=dict(s=None)), 'methods.a.config is missing'),
+        (
+            dict(methods=dict(a=dict(config='a.py', member='best')), splits=dict(s=None)),
+            "member 'best' is unknown",
+        ),
+        (dict(eval_sets=[]), 'eval_sets must be a list'),
+        (dict(eval_sets='val'), 'eval_sets must be a list'),
+        (dict(eval_sets=['train']), "eval_sets 'train' is unknown; known are val, test"),
+        (dict(baseline='x'), "baseline 'x' is unknown"),
+        (dict(full_labels='x'), "full_labels 'x' is unknown"),
+        (dict(sedes=[1]), "key 'sedes' is unknown"),
+    ],
+)
 def test_errors(tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
         read(tmp_path, **changes)
@@ -111,7 +141,10 @@ def test_methods_on_some_splits_only(tmp_path):
     splits = {'1_8': None, 'all': None}
     cells = read(tmp_path, methods=methods, splits=splits).cells
     assert [(cell.method, cell.split) for cell in cells] == [
-        ('plain', '1_8'), ('plain', 'all'), ('semi', 'all')]
+        ('plain', '1_8'),
+        ('plain', 'all'),
+        ('semi', 'all'),
+    ]
     methods['semi']['splits'] = ['1_3']
     with pytest.raises(ValueError, match="methods.semi.splits '1_3' is unknown"):
         read(tmp_path, methods=methods, splits=splits)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from mmseg_ctt.experiments.files import locked, write_whole
-from mmseg_ctt.experiments.processes import (
+from mmseg_ctt.engine.files import locked, write_whole
+from mmseg_ctt.engine.processes import (
     ChildFailed,
     Slot,
     Stopped,
@@ -25,8 +25,10 @@ def python(code):
 
 def test_log_and_environment(tmp_path):
     log, ticks = tmp_path / 'log', []
-    code = 'import os; print(*(os.environ[k] for k in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", '\
+    code = (
+        'import os; print(*(os.environ[k] for k in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", '
         '"PYTHONPATH")), flush=True); raise SystemExit({})'
+    )
     run_logged(python(code.format(0)), log, Slot(3, '5'), tmp_path, lambda: ticks.append(1))
     assert log.read_text().startswith(f'3 5 {tmp_path}') and ticks
     with pytest.raises(ChildFailed, match='exit status 7'):
@@ -64,8 +66,9 @@ def test_an_error_beside_the_child_ends_it(tmp_path):
         raise OSError('no space left')
 
     with locked(lock) as descriptor, pytest.raises(OSError, match='no space'):
-        run_logged(python('import time; time.sleep(1000)'), log, Slot(1), tmp_path, full,
-                   [descriptor])
+        run_logged(
+            python('import time; time.sleep(1000)'), log, Slot(1), tmp_path, full, [descriptor]
+        )
     with locked(lock, wait=False) as free:
         assert free is not None
 
@@ -80,8 +83,12 @@ def test_lock_outlives_the_parent_with_its_child(tmp_path):
         assert descriptor is not None
         with locked(lock, wait=False) as second:
             assert second is None
-        child = os.posix_spawn(sys.executable, python('import time; time.sleep(1000)'), os.environ,
-                               file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, 9)])
+        child = os.posix_spawn(
+            sys.executable,
+            python('import time; time.sleep(1000)'),
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, 9)],
+        )
     with locked(lock, wait=False) as second:
         assert second is None
     os.kill(child, signal.SIGKILL)

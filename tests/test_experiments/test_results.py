@@ -5,8 +5,8 @@ from multiprocessing import get_context
 
 import pytest
 
-from mmseg_ctt.experiments.matrix import Cell
-from mmseg_ctt.experiments.results import (
+from mmseg_ctt.lab.experiments.matrix import Cell
+from mmseg_ctt.lab.experiments.results import (
     END,
     make_rows,
     merge_rows,
@@ -20,8 +20,10 @@ from mmseg_ctt.experiments.results import (
 def rows_of(method='ctt', seed=0, eval_set='val', digest='abc', value=50.0, classes=('a', 'b')):
     cell = Cell(method, 's', seed, 'c.py', {})
     facts = {**dict.fromkeys(END, 'x'), 'config_hash': digest}
-    scores = {member: {'mIoU': value + i, **dict.fromkeys(classes, float('nan'))}
-              for i, member in enumerate(('student0', 'teacher0'))}
+    scores = {
+        member: {'mIoU': value + i, **dict.fromkeys(classes, float('nan'))}
+        for i, member in enumerate(('student0', 'teacher0'))
+    }
     return make_rows(cell, eval_set, scores, facts)
 
 
@@ -30,8 +32,7 @@ def test_written_rows(tmp_path):
     assert read_rows(path) == []
     put_rows(path, rows_of())
     head, first, second = list(csv.reader(path.open()))
-    assert head == ['method', 'split', 'seed', 'member', 'eval_set', 'miou', 'iou_a', 'iou_b',
-                    *END]
+    assert head == ['method', 'split', 'seed', 'member', 'eval_set', 'miou', 'iou_a', 'iou_b', *END]
     assert first[:8] == ['ctt', 's', '0', 'student0', 'val', '50.00', 'nan', 'nan']
     assert second[3:6] == ['teacher0', 'val', '51.00'] and first[8] == 'abc'
 
@@ -79,12 +80,27 @@ def test_merged_rows_do_not_replace_those_of_the_config_of_today(tmp_path):
     put_rows(path, [*rows_of(digest='new'), *rows_of(seed=1, digest='old')])
     current = {('ctt', 's', str(seed)): 'new' for seed in range(3)}
     assert outdated(read_rows(path), current) == ['ctt']
-    merge_rows(path, [*rows_of(digest='old', value=1), *rows_of(seed=1, digest='new', value=2),
-                      *rows_of(seed=2, digest='old', value=3), *rows_of('mt', value=4)], current)
-    got = {(row['method'], row['seed'], row['miou'], row['config_hash'])
-           for row in read_rows(path) if row['member'] == 'student0'}
-    assert got == {('ctt', '0', '50.00', 'new'), ('ctt', '1', '2.00', 'new'),
-                   ('ctt', '2', '3.00', 'old'), ('mt', '0', '4.00', 'abc')}
+    merge_rows(
+        path,
+        [
+            *rows_of(digest='old', value=1),
+            *rows_of(seed=1, digest='new', value=2),
+            *rows_of(seed=2, digest='old', value=3),
+            *rows_of('mt', value=4),
+        ],
+        current,
+    )
+    got = {
+        (row['method'], row['seed'], row['miou'], row['config_hash'])
+        for row in read_rows(path)
+        if row['member'] == 'student0'
+    }
+    assert got == {
+        ('ctt', '0', '50.00', 'new'),
+        ('ctt', '1', '2.00', 'new'),
+        ('ctt', '2', '3.00', 'old'),
+        ('mt', '0', '4.00', 'abc'),
+    }
     merge_rows(path, rows_of(digest='new', value=5), current)
     assert '5.00' in {row['miou'] for row in read_rows(path)}
 

@@ -3,21 +3,29 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_ctt.experiments import evaluate, runs
-from mmseg_ctt.experiments.fingerprint import versions
-from mmseg_ctt.experiments.matrix import Cell
-from mmseg_ctt.experiments.processes import ChildFailed
-from mmseg_ctt.experiments.runs import CellRun, Place
+from mmseg_ctt.engine.processes import ChildFailed
+from mmseg_ctt.lab.experiments import evaluate, runs
+from mmseg_ctt.lab.experiments.fingerprint import versions
+from mmseg_ctt.lab.experiments.matrix import Cell
+from mmseg_ctt.lab.experiments.runs import CellRun, Place
 
 
-@pytest.mark.parametrize('text,tool,folder', [
-    ('model = dict()', 'train.py', '.'),
-    ('model = dict()\nself_training = dict(generations=4)', 'self_train.py', 'generations/gen3')])
+@pytest.mark.parametrize(
+    'text,tool,folder',
+    [
+        ('model = dict()', 'train.py', '.'),
+        (
+            'model = dict()\nself_training = dict(generations=4)',
+            'self_train.py',
+            'generations/gen3',
+        ),
+    ],
+)
 def test_tool_and_checkpoint_of_a_cell(tmp_path, text, tool, folder):
     """Self-training has a tool of its own; its last generation is what counts."""
     config = tmp_path / 'toy.py'
     config.write_text(text)
-    place = Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val', ))
+    place = Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',))
     cell = CellRun(Cell('toy', 'all', 0, str(config), {}), place)
     command = cell.train_command()
     assert Path(command[1]) == tmp_path / 'tools' / tool
@@ -39,8 +47,19 @@ def test_evaluating_one_set_leaves_the_config_for_the_next(tmp_path, monkeypatch
 
     monkeypatch.setattr(evaluate, 'evaluate', noted)
     monkeypatch.setattr(evaluate, 'facts_of', lambda checkpoint: {})
-    monkeypatch.setattr('sys.argv', ['evaluate', 'config.py', 'a.pth', '--eval-sets', 'val', 'test',
-                                     '--out', str(tmp_path / 'scores.json')])
+    monkeypatch.setattr(
+        'sys.argv',
+        [
+            'evaluate',
+            'config.py',
+            'a.pth',
+            '--eval-sets',
+            'val',
+            'test',
+            '--out',
+            str(tmp_path / 'scores.json'),
+        ],
+    )
     evaluate.main()
     assert given == [tmp_path / 'evaluate_val', tmp_path / 'evaluate_test']
 
@@ -48,8 +67,10 @@ def test_evaluating_one_set_leaves_the_config_for_the_next(tmp_path, monkeypatch
 def test_changed_lists_are_not_trained_on_further(tmp_path, monkeypatch):
     config = tmp_path / 'toy.py'
     config.write_text('model = dict()')
-    cell = CellRun(Cell('toy', 'all', 0, str(config), {}),
-                   Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val', )))
+    cell = CellRun(
+        Cell('toy', 'all', 0, str(config), {}),
+        Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
+    )
     monkeypatch.setattr(runs, 'run_logged', lambda *args, **kwargs: None)
     monkeypatch.setattr(runs, 'split_checksum', lambda cfg: 'one')
     cell.folder.mkdir(parents=True)
@@ -65,8 +86,10 @@ def test_changed_lists_are_not_trained_on_further(tmp_path, monkeypatch):
 def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypatch):
     config = tmp_path / 'toy.py'
     config.write_text("model = dict(type='Mine')")
-    cell = CellRun(Cell('toy', 'all', 0, str(config), {}),
-                   Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val', )))
+    cell = CellRun(
+        Cell('toy', 'all', 0, str(config), {}),
+        Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
+    )
     cell.folder.mkdir(parents=True)
     (cell.folder / 'iter_2.pth').touch()
     (cell.folder / 'last_checkpoint').write_text(str(cell.folder / 'iter_2.pth'))
@@ -79,5 +102,5 @@ def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypa
 
     monkeypatch.setattr(runs, 'run_logged', run_logged)
     with pytest.raises(ChildFailed, match='enough'):
-        cell._evaluate(None, 0, ('val', ))
+        cell._evaluate(None, 0, ('val',))
     assert 'Mine' in seen[0] and 'Other' not in seen[0]

@@ -3,36 +3,71 @@ import math
 
 import pytest
 
-from mmseg_ctt.experiments.matrix import Cell, Matrix
-from mmseg_ctt.experiments.table import Table, scores, share_of_gap, summarize
+from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
+from mmseg_ctt.lab.experiments.table import Table, scores, share_of_gap, summarize
 
 
 def row(method, split, seed, member, miou, eval_set='val', car=0.0):
-    return {'method': method, 'split': split, 'seed': str(seed), 'member': member,
-            'eval_set': eval_set, 'miou': f'{miou:.2f}', 'iou_car': f'{car:.2f}'}
+    return {
+        'method': method,
+        'split': split,
+        'seed': str(seed),
+        'member': member,
+        'eval_set': eval_set,
+        'miou': f'{miou:.2f}',
+        'iou_car': f'{car:.2f}',
+    }
 
 
 ROWS = [
-    row('supervised', 's', 0, 'model', 30, car=10), row('supervised', 's', 1, 'model', 34, car=20),
-    row('supervised', 's', 0, 'model', 99, 'test'), row('supervised', 'all', 0, 'model', 52),
-    row('ctt', 's', 0, 'student0', 38), row('ctt', 's', 0, 'student1', 40),
-    row('ctt', 's', 0, 'teacher0', 41, car=50), row('ctt', 's', 0, 'teacher1', 43),
+    row('supervised', 's', 0, 'model', 30, car=10),
+    row('supervised', 's', 1, 'model', 34, car=20),
+    row('supervised', 's', 0, 'model', 99, 'test'),
+    row('supervised', 'all', 0, 'model', 52),
+    row('ctt', 's', 0, 'student0', 38),
+    row('ctt', 's', 0, 'student1', 40),
+    row('ctt', 's', 0, 'teacher0', 41, car=50),
+    row('ctt', 's', 0, 'teacher1', 43),
     row('ctt', 's', 0, 'ensemble', 44),
-    row('ctt', 's', 1, 'student0', 36), row('ctt', 's', 1, 'student1', 38),
-    row('ctt', 's', 1, 'teacher0', 43, car=60), row('ctt', 's', 1, 'teacher1', 45),
+    row('ctt', 's', 1, 'student0', 36),
+    row('ctt', 's', 1, 'student1', 38),
+    row('ctt', 's', 1, 'teacher0', 43, car=60),
+    row('ctt', 's', 1, 'teacher1', 45),
     row('ctt', 's', 1, 'ensemble', 47),
-    row('mutual', 's', 0, 'student0', 32), row('mutual', 's', 0, 'student1', 36),
+    row('mutual', 's', 0, 'student0', 32),
+    row('mutual', 's', 0, 'student1', 36),
     row('mutual', 's', 0, 'ensemble', 37),
 ]
 MATRIX = Matrix(
-    cells=[Cell(method, split, 0, 'c.py', {}) for method, split in (
-        ('supervised', 's'), ('mutual', 's'), ('ctt', 's'), ('supervised', 'all'))],
-    members={}, eval_sets=('val', ), out='', work_dir='', baseline='supervised', full_labels='all')
+    cells=[
+        Cell(method, split, 0, 'c.py', {})
+        for method, split in (
+            ('supervised', 's'),
+            ('mutual', 's'),
+            ('ctt', 's'),
+            ('supervised', 'all'),
+        )
+    ],
+    members={},
+    eval_sets=('val',),
+    out='',
+    work_dir='',
+    baseline='supervised',
+    full_labels='all',
+)
 
 
-@pytest.mark.parametrize('member, expected', [
-    (None, {0: 41, 1: 43}), ('ensemble', {0: 44, 1: 47}), ('student1', {0: 40, 1: 38}),
-    ('students', {0: 39, 1: 37}), ('teachers', {0: 42, 1: 44}), ('teacher2', {})])
+@pytest.mark.parametrize(
+    'member, expected',
+    [
+        (None, {0: 41, 1: 43}),
+        ('ensemble', {0: 44, 1: 47}),
+        ('student1', {0: 40, 1: 38}),
+        ('students', {0: 39, 1: 37}),
+        ('teachers', {0: 42, 1: 44}),
+        ('teacher2', {}),
+    ],
+)
 def test_member_that_stands_for_a_method(member, expected):
     assert scores(ROWS, 'ctt', 's', 'val', member) == expected
     assert scores(ROWS, 'supervised', 's', 'val', member) == {0: 30, 1: 34}
@@ -63,7 +98,8 @@ def test_table_by_hand():
         '| --- | --- | --- |',
         '| supervised | 32.00 ± 2.83 (2) | 52.00 (1) |',
         '| mutual | 32.00 (1), 0% | - |',
-        '| ctt | 42.00 ± 1.41 (2), 50% | - |']
+        '| ctt | 42.00 ± 1.41 (2), 50% | - |',
+    ]
     assert 'sample standard deviation' in text and 'else teacher0' in text
     chosen = Table(MATRIX, ROWS, 'ensemble').miou('val')
     assert '| ctt | 45.50 ± 2.12 (2), 68% | - |' in chosen and 'member: ensemble' in chosen
@@ -78,8 +114,13 @@ def test_member_of_the_file():
 
 def test_classes():
     lines = Table(MATRIX, ROWS).classes('s', 'val').splitlines()
-    assert lines[2:] == ['| method | car |', '| --- | --- |', '| supervised | 15.0 |',
-                         '| mutual | 0.0 |', '| ctt | 55.0 |']
+    assert lines[2:] == [
+        '| method | car |',
+        '| --- | --- |',
+        '| supervised | 15.0 |',
+        '| mutual | 0.0 |',
+        '| ctt | 55.0 |',
+    ]
 
 
 def test_classes_of_an_unknown_split():

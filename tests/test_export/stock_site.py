@@ -5,6 +5,7 @@ mmseg imports ``mmcv.ops``, and that the compiled ``mmcv._ext``, which mmcv-lite
 empty stand-in lets it be imported; an op that is looked up is a function that raises. With the
 full mmcv nothing of this is needed. ``STOCK_BLOCK`` names a package that must not be found.
 """
+
 import os
 import sys
 from importlib.abc import MetaPathFinder

@@ -6,24 +6,36 @@ import pytest
 import torch
 from toy_run import make_run
 
-from mmseg_ctt.export import checkpoint_bytes, export_member, inference_part, read_checkpoint
+from mmseg_ctt.deploy.export import checkpoint_bytes, export_member, inference_part, read_checkpoint
 
 
 @pytest.fixture
 def checkpoint():
-    meta = dict(iter=np.int64(3), seed=1, dataset_meta=dict(classes=('a', 'b'), label_map={0: 1},
-                                                            palette=np.zeros((2, 3), np.uint8)),
-                hook_msgs=dict(last='/home/me'), time='20240102_030405')
-    return dict(meta=meta, state_dict=dict(a=torch.ones(2)), optimizer=dict(state=1),
-                message_hub=dict(log=1), param_schedulers=[])
+    meta = dict(
+        iter=np.int64(3),
+        seed=1,
+        dataset_meta=dict(classes=('a', 'b'), label_map={0: 1}, palette=np.zeros((2, 3), np.uint8)),
+        hook_msgs=dict(last='/home/me'),
+        time='20240102_030405',
+    )
+    return dict(
+        meta=meta,
+        state_dict=dict(a=torch.ones(2)),
+        optimizer=dict(state=1),
+        message_hub=dict(log=1),
+        param_schedulers=[],
+    )
 
 
 def test_only_what_inference_needs(checkpoint):
     part = inference_part(checkpoint)
     assert part.keys() == {'meta', 'state_dict'}
     assert part['meta'] == dict(
-        iter=3, seed=1, time='20240102_030405',
-        dataset_meta=dict(classes=('a', 'b'), label_map={0: 1}, palette=[[0, 0, 0]] * 2))
+        iter=3,
+        seed=1,
+        time='20240102_030405',
+        dataset_meta=dict(classes=('a', 'b'), label_map={0: 1}, palette=[[0, 0, 0]] * 2),
+    )
     assert type(part['meta']['iter']) is int
 
 
@@ -41,12 +53,16 @@ def test_strict_load_and_equal_bytes(checkpoint):
     assert loaded['meta'] == part['meta'] and torch.equal(loaded['state_dict']['a'], torch.ones(2))
 
 
-@pytest.mark.parametrize('content, error, words', [
-    (None, FileNotFoundError, 'x.pth does not exist'),
-    (b'no checkpoint', ValueError, 'x.pth is no checkpoint'),
-    (dict(a=1), ValueError, 'x.pth has no "state_dict"'),
-    ([1], ValueError, 'has no "state_dict"'),
-    (dict(state_dict={}), ValueError, 'has no "state_dict"')])
+@pytest.mark.parametrize(
+    'content, error, words',
+    [
+        (None, FileNotFoundError, 'x.pth does not exist'),
+        (b'no checkpoint', ValueError, 'x.pth is no checkpoint'),
+        (dict(a=1), ValueError, 'x.pth has no "state_dict"'),
+        ([1], ValueError, 'has no "state_dict"'),
+        (dict(state_dict={}), ValueError, 'has no "state_dict"'),
+    ],
+)
 def test_files_that_are_none(tmp_path, content, error, words):
     path = tmp_path / 'x.pth'
     if isinstance(content, bytes):
@@ -63,12 +79,17 @@ def test_exported_checkpoint(tmp_path):
     assert export.checkpoint.keys() == {'meta', 'state_dict'}
     meta = export.checkpoint['meta']
     assert meta['member'] == export.member == 'teacher0'
-    assert meta['iter'] == 40 and meta['dataset_meta']['classes'] == ('class0', 'class1', 'class2',
-                                                                      'class3')
+    assert meta['iter'] == 40 and meta['dataset_meta']['classes'] == (
+        'class0',
+        'class1',
+        'class2',
+        'class3',
+    )
     assert 'CrossTeacherTraining' not in meta['cfg'] and 'EncoderDecoder' in meta['cfg']
     assert 'hook_msgs' not in meta
-    assert all(key.split('.')[0] in ('backbone', 'decode_head')
-               for key in export.checkpoint['state_dict'])
+    assert all(
+        key.split('.')[0] in ('backbone', 'decode_head') for key in export.checkpoint['state_dict']
+    )
     del run.state_dict['teachers.0.decode_head.conv_seg.bias']
     with pytest.raises(ValueError, match='do not belong together.*conv_seg.bias'):
         export_member(run.cfg, dict(state_dict=run.state_dict))

@@ -9,22 +9,27 @@ from mmengine.runner import Runner
 from toy_data import LABELED, SPLIT, toy_config, toy_set, write_image, write_toy_data
 from toy_run import make_run, small_ctt, small_segmentor
 
-import mmseg_ctt.export.stock_types as types
-from mmseg_ctt.export import export_member, segmentor_config, stock_config
-from mmseg_ctt.export.export import stock_model
+import mmseg_ctt.deploy.export.stock_types as types
+from mmseg_ctt.deploy.export import export_member, segmentor_config, stock_config
+from mmseg_ctt.deploy.export.export import stock_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 THIN = re.compile(r"^_base_ = \['\./", re.MULTILINE)  # differs from its neighbour in the split
 # Models and data of all other methods are those of these two.
-NAMES = sorted(str(path.relative_to(CONFIGS)) for method in ('supervised', 'ctt')
-               for path in (CONFIGS / method).glob('*.py') if not THIN.search(path.read_text()))
+NAMES = sorted(
+    str(path.relative_to(CONFIGS))
+    for method in ('supervised', 'ctt')
+    for path in (CONFIGS / method).glob('*.py')
+    if not THIN.search(path.read_text())
+)
 META = dict(classes=('x', 'y', 'z'), palette=[[0, 0, 0], [9, 9, 9], [5, 5, 5]])
 
 
 def converted(cfg, meta=META):
     notes = []
-    model, _ = stock_model(segmentor_config(cfg.model, 'student0', cfg.get('data_preprocessor')),
-                           {})
+    model, _ = stock_model(
+        segmentor_config(cfg.model, 'student0', cfg.get('data_preprocessor')), {}
+    )
     return stock_config(cfg, model, meta, notes), notes
 
 
@@ -49,15 +54,21 @@ def test_every_model_and_data_set(name):
 
 
 def sources(cfg):
-    return dict(test_dataloader=cfg.test_dataloader.dataset,
-                val_dataloader=cfg.val_dataloader.dataset,
-                train_dataloader=cfg.train_dataloader.dataset.labeled)
+    return dict(
+        test_dataloader=cfg.test_dataloader.dataset,
+        val_dataloader=cfg.val_dataloader.dataset,
+        train_dataloader=cfg.train_dataloader.dataset.labeled,
+    )
 
 
 def test_training_part_trains(tmp_path):
     """Supervised training on the labelled half, from the exported file alone."""
-    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt(),
-                     custom_imports=dict(imports=['mmseg_ctt']))
+    cfg = toy_config(
+        write_toy_data(tmp_path / 'data'),
+        tmp_path / 'work',
+        model=small_ctt(),
+        custom_imports=dict(imports=['mmseg_ctt']),
+    )
     cfg.default_hooks.checkpoint.save_best = 'teacher0/mIoU'
     plain, notes = converted(cfg, {})
     assert not notes and 'custom_imports' not in plain
@@ -72,7 +83,8 @@ def test_training_part_trains(tmp_path):
     runner.train()
     dataset = runner.train_dataloader.dataset
     assert [Path(dataset.get_data_info(i)['img_path']).stem for i in range(len(dataset))] == list(
-        LABELED)
+        LABELED
+    )
     assert runner.iter == 2
 
 
@@ -89,16 +101,25 @@ def test_loss_keeps_its_settings():
     segmentor = small_segmentor()
     segmentor['decode_head']['loss_decode'] = [
         dict(type='PixelCrossEntropyLoss', loss_weight=0.4, loss_name='loss_a'),
-        dict(type='DiceLoss')]
+        dict(type='DiceLoss'),
+    ]
     model, _ = stock_model(segmentor, {})
     assert model['decode_head']['loss_decode'] == [
-        dict(type='CrossEntropyLoss', loss_weight=0.4, loss_name='loss_a', use_sigmoid=False,
-             avg_non_ignore=True), dict(type='DiceLoss')]
+        dict(
+            type='CrossEntropyLoss',
+            loss_weight=0.4,
+            loss_name='loss_a',
+            use_sigmoid=False,
+            avg_non_ignore=True,
+        ),
+        dict(type='DiceLoss'),
+    ]
 
 
 def test_other_imports_stay(tmp_path):
-    run = make_run(tmp_path, custom_imports=dict(imports=['mmseg_ctt', 'toy'],
-                                                 allow_failed_imports=False))
+    run = make_run(
+        tmp_path, custom_imports=dict(imports=['mmseg_ctt', 'toy'], allow_failed_imports=False)
+    )
     plain, _ = converted(run.cfg)
     assert plain.custom_imports == dict(imports=['toy'], allow_failed_imports=False)
 
@@ -114,8 +135,12 @@ def test_folder_of_mixed_images_is_noted(tmp_path):
     root = write_toy_data(tmp_path)
     write_image(root / 'img' / 'extra.png', 9)
     cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
-    cfg.test_dataloader = dict(batch_size=1, num_workers=0, dataset=toy_set(root, True),
-                               sampler=dict(type='DefaultSampler', shuffle=False))
+    cfg.test_dataloader = dict(
+        batch_size=1,
+        num_workers=0,
+        dataset=toy_set(root, True),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
     plain, notes = converted(cfg)
     assert plain.test_dataloader.dataset.img_suffix == '.jpg'
     assert len(notes) == 1 and 'test_dataloader' in notes[0]
@@ -124,8 +149,9 @@ def test_folder_of_mixed_images_is_noted(tmp_path):
 
 def test_chosen_classes_are_refused(tmp_path):
     cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
-    cfg.test_dataloader.dataset = dict(type='StreetsDataset', data_root=str(tmp_path),
-                                       metainfo=dict(classes=('road', 'car')))
+    cfg.test_dataloader.dataset = dict(
+        type='StreetsDataset', data_root=str(tmp_path), metainfo=dict(classes=('road', 'car'))
+    )
     with pytest.raises(ValueError, match='test_dataloader.dataset.metainfo.classes'):
         converted(cfg)
 

@@ -5,18 +5,26 @@ from mmseg.registry import MODELS
 from toy import NUM_CLASSES, toy_segmentor
 from toy_run import shake
 
-from mmseg_ctt.export.export import check_weights, stock_model
-from mmseg_ctt.export.members import segmentor_config
+from mmseg_ctt.deploy.export.export import check_weights, stock_model
+from mmseg_ctt.deploy.export.members import segmentor_config
 
 
 def deeplabv2(**changes):
-    head = dict(type='DeepLabV2Head', in_channels=8, in_index=1, num_classes=NUM_CLASSES,
-                align_corners=True, loss_decode=dict(type='PixelCrossEntropyLoss'), **changes)
+    head = dict(
+        type='DeepLabV2Head',
+        in_channels=8,
+        in_index=1,
+        num_classes=NUM_CLASSES,
+        align_corners=True,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+        **changes,
+    )
     return toy_segmentor(decode_head=head)
 
 
-@pytest.mark.parametrize('changes', [
-    {}, dict(branches=2), dict(dilations=(2, 4), embedding_dim=None)])
+@pytest.mark.parametrize(
+    'changes', [{}, dict(branches=2), dict(dilations=(2, 4), embedding_dim=None)]
+)
 def test_sum_of_classifiers_is_an_aspp_head(changes):
     model = shake(MODELS.build(deeplabv2(**changes))).eval()
     cfg, state = stock_model(segmentor_config(deeplabv2(**changes), None), model.state_dict())
@@ -31,8 +39,10 @@ def test_sum_of_classifiers_is_an_aspp_head(changes):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('head', [
-    dict(type='DeepLabV2ASPPHead', channels=32), dict(type='DeepLabV2Head', dilations=(1, 6))])
+@pytest.mark.parametrize(
+    'head',
+    [dict(type='DeepLabV2ASPPHead', channels=32), dict(type='DeepLabV2Head', dilations=(1, 6))],
+)
 def test_heads_without_a_counterpart(head):
     segmentor = deeplabv2()
     segmentor['decode_head'].update(head)

@@ -4,7 +4,7 @@ import torch
 from mmseg.registry import MODELS
 from toy_run import MEMBERS, shake, small_ctt, small_segmentor
 
-from mmseg_ctt.export import (
+from mmseg_ctt.deploy.export import (
     choose_member,
     member_choices,
     member_names,
@@ -25,9 +25,15 @@ def test_names_and_choices(model):
     assert member_names({'students.10.a': 0, 'students.9.a': 0}) == ('student9', 'student10')
 
 
-@pytest.mark.parametrize('predict_on, wanted, chosen', [
-    (None, None, 'teacher0'), ('student1', None, 'student1'), ('student1', 'teacher1', 'teacher1'),
-    ('ensemble', 'mean-teacher', 'mean-teacher')])
+@pytest.mark.parametrize(
+    'predict_on, wanted, chosen',
+    [
+        (None, None, 'teacher0'),
+        ('student1', None, 'student1'),
+        ('student1', 'teacher1', 'teacher1'),
+        ('ensemble', 'mean-teacher', 'mean-teacher'),
+    ],
+)
 def test_choice(predict_on, wanted, chosen):
     cfg = dict(test_cfg=dict(predict_on=predict_on) if predict_on else None)
     assert choose_member(cfg, MEMBERS, wanted) == chosen
@@ -38,11 +44,15 @@ def test_choice_without_teachers_and_without_members():
     assert choose_member({}, []) is None
 
 
-@pytest.mark.parametrize('names, cfg, wanted, words', [
-    (MEMBERS, dict(test_cfg=dict(predict_on='ensemble')), None, ['ensemble', 'mean-teacher']),
-    (MEMBERS, {}, 'teacher7', ['teacher7', 'student0, student1', 'mean-student']),
-    (['student0'], {}, 'mean-teacher', ['mean-teacher', 'student0']),
-    ([], {}, 'student0', ['plain segmentor', 'student0'])])
+@pytest.mark.parametrize(
+    'names, cfg, wanted, words',
+    [
+        (MEMBERS, dict(test_cfg=dict(predict_on='ensemble')), None, ['ensemble', 'mean-teacher']),
+        (MEMBERS, {}, 'teacher7', ['teacher7', 'student0, student1', 'mean-student']),
+        (['student0'], {}, 'mean-teacher', ['mean-teacher', 'student0']),
+        ([], {}, 'student0', ['plain segmentor', 'student0']),
+    ],
+)
 def test_wrong_choice(names, cfg, wanted, words):
     with pytest.raises(ValueError) as error:
         choose_member(cfg, names, wanted)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """An exported member in the scripts that mmseg ships, without this package."""
+
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from PIL import Image
 from toy_data import HEIGHT, LABELED, SPLIT, WIDTH
 from toy_run import make_run
 
-from mmseg_ctt.export import export_member, read_checkpoint, write_export
+from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -30,7 +31,7 @@ def run(tmp_path):
 def our_scores(run, work: Path, evaluate, *options) -> dict:
     """What this package's own tools/test.py says."""
     evaluate(run.config, run.checkpoint, '--work-dir', work, *options)
-    file, = work.glob('*/*.json')
+    (file,) = work.glob('*/*.json')
     return json.loads(file.read_text().splitlines()[-1])
 
 
@@ -49,11 +50,22 @@ def stock_results(python: str, tmp_path: Path, config: Path, weights: Path, bloc
     work = tmp_path / 'stock'
     work.mkdir()
     result = subprocess.run(
-        [python, str(HERE / 'stock_tools.py'), str(config), str(weights), str(work),
-         str(tmp_path / 'data' / 'img' / f'{LABELED[0]}.jpg'), f'{SPLIT}/long.txt', str(HEIGHT),
-         str(WIDTH)],
-        cwd=work, capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': str(site), 'STOCK_BLOCK': block, 'OMP_NUM_THREADS': '1'})
+        [
+            python,
+            str(HERE / 'stock_tools.py'),
+            str(config),
+            str(weights),
+            str(work),
+            str(tmp_path / 'data' / 'img' / f'{LABELED[0]}.jpg'),
+            f'{SPLIT}/long.txt',
+            str(HEIGHT),
+            str(WIDTH),
+        ],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(site), 'STOCK_BLOCK': block, 'OMP_NUM_THREADS': '1'},
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads((work / 'stock.json').read_text())
 
@@ -65,8 +77,15 @@ def labels_of(folder: Path) -> np.ndarray:
 def check_round_trip(run, tmp_path, evaluate, python: str, block: str) -> dict:
     member = 'student1'  # not the one that predicts by default
     scores = our_scores(run, tmp_path / 'ours', evaluate, '--out', tmp_path / 'labels')
-    flipped = our_scores(run, tmp_path / 'ours_tta', evaluate, '--tta', '--cfg-options',
-                         f'model.test_cfg.predict_on={member}', 'experiment_name=our_tta')
+    flipped = our_scores(
+        run,
+        tmp_path / 'ours_tta',
+        evaluate,
+        '--tta',
+        '--cfg-options',
+        f'model.test_cfg.predict_on={member}',
+        'experiment_name=our_tta',
+    )
     export = export_member(run.cfg, read_checkpoint(run.checkpoint), member)
     assert not export.notes
     config, weights = write_export(export, tmp_path / 'out', 'toy')
@@ -97,11 +116,24 @@ def test_environment_without_this_package(run, tmp_path, evaluate):
     subprocess.run([sys.executable, '-m', 'venv', str(venv)], check=True)
     python = str(venv / 'bin' / 'python')
     result = subprocess.run(
-        [python, '-m', 'pip', 'install', '-q', '-c', str(ROOT / 'requirements/constraints.txt'),
-         *PACKAGES], capture_output=True, text=True)
+        [
+            python,
+            '-m',
+            'pip',
+            'install',
+            '-q',
+            '-c',
+            str(ROOT / 'requirements/constraints.txt'),
+            *PACKAGES,
+        ],
+        capture_output=True,
+        text=True,
+    )
     if result.returncode and UNREACHABLE.search(result.stderr):
-        pytest.skip('the package index cannot be reached, and the environment is made of it; '
-                    'test_stock_mmseg_gives_the_same_result does the same in the present one')
+        pytest.skip(
+            'the package index cannot be reached, and the environment is made of it; '
+            'test_stock_mmseg_gives_the_same_result does the same in the present one'
+        )
     assert result.returncode == 0, result.stderr[-2000:]  # a wrong pin is a failure
     stock = check_round_trip(run, tmp_path, evaluate, python, '')
     assert Path(stock['prefix']) == venv

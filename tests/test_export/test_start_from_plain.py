@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A plain mmseg checkpoint as the start of every student."""
+
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -7,7 +8,7 @@ from mmseg.registry import MODELS
 from toy_data import toy_config, write_toy_data
 from toy_run import MEMBERS, shake, small_segmentor
 
-from mmseg_ctt.export import export_member
+from mmseg_ctt.deploy.export import export_member
 
 
 @pytest.fixture
@@ -36,8 +37,12 @@ def pretrained(path):
 def start(tmp_path, cfg, load_from=None, checked=False, **changes):
     """A run as it stands before the first iteration, with the checks of one or without."""
     model = dict(type='CrossTeacherTraining', bank=dict(size=2), segmentor=cfg, **changes)
-    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=model,
-                     load_from=load_from and str(load_from))
+    cfg = toy_config(
+        write_toy_data(tmp_path / 'data'),
+        tmp_path / 'work',
+        model=model,
+        load_from=load_from and str(load_from),
+    )
     if checked:
         cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=100)
     runner = Runner.from_cfg(cfg)
@@ -53,8 +58,11 @@ def equals(model, state):
     """Which members have these weights."""
     states = {name: model.member(name).state_dict() for name in MEMBERS}
     assert all(one.keys() == state.keys() for one in states.values())
-    return [name for name, one in states.items()
-            if all(torch.equal(one[key], state[key]) for key in state)]
+    return [
+        name
+        for name, one in states.items()
+        if all(torch.equal(one[key], state[key]) for key in state)
+    ]
 
 
 def test_init_cfg_of_the_segmentor(tmp_path, plain):
@@ -107,6 +115,7 @@ def test_own_checkpoints_load_as_before(tmp_path, plain):
     shake(first, seed=4)
     own = save(tmp_path / 'own.pth', dict(state_dict=first.state_dict(), meta={}))
     second = start(tmp_path, segmentor(), load_from=own).model
-    assert all(torch.equal(value, second.state_dict()[key])
-               for key, value in first.state_dict().items())
+    assert all(
+        torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items()
+    )
     second.load_state_dict(first.state_dict(), strict=True)

@@ -5,11 +5,11 @@ from reference import ael as reference
 from scipy import ndimage
 from test_no_sync import record
 
-from mmseg_ctt.functional import (
+from mmseg_ctt.functional import connected_components
+from mmseg_ctt.methods.ael.functional import (
     choose_partner,
     class_draw_probability,
     class_mask,
-    connected_components,
     object_box,
     sample_index,
     tail_classes,
@@ -57,7 +57,7 @@ def check_components(mask):
             assert (roots.flatten()[index] == index.max()).all()
 
 
-@pytest.mark.parametrize('density', [0., 0.1, 0.3, 0.4, 0.45, 0.5, 0.6, 0.8, 1.])
+@pytest.mark.parametrize('density', [0.0, 0.1, 0.3, 0.4, 0.45, 0.5, 0.6, 0.8, 1.0])
 @pytest.mark.parametrize('shape', [(1, 1), (1, 9), (7, 1), (23, 31), (64, 48)])
 def test_components_of_noise(density, shape):
     check_components(many(2 * shape[0] * shape[1]).view(2, *shape) < density)
@@ -74,12 +74,12 @@ def test_components_that_wind(side):
 
 
 def test_index_is_drawn_by_weight():
-    weight = torch.tensor([0., 1., 0., 3., 0.])
+    weight = torch.tensor([0.0, 1.0, 0.0, 3.0, 0.0])
     index = sample_index(weight.expand(4000, 5), many(4000))
     share = torch.bincount(index, minlength=5) / 4000
     torch.testing.assert_close(share, weight / 4, atol=0.03, rtol=0)
     assert share[[0, 2, 4]].sum() == 0
-    ends = sample_index(weight.expand(2, 5), torch.tensor([0., 1 - 2**-24]))
+    ends = sample_index(weight.expand(2, 5), torch.tensor([0.0, 1 - 2**-24]))
     assert ends.tolist() == [1, 3]
 
 
@@ -90,7 +90,7 @@ def test_class_probability():
     some = class_draw_probability(conf, 0.5, torch.tensor([True, False, True]))
     torch.testing.assert_close(some[[0, 2]], (1 - conf[[0, 2]]).sqrt().softmax(0))
     assert some[1] == 0
-    assert class_draw_probability(conf, 1., torch.zeros(3, dtype=torch.bool)).tolist() == [0] * 3
+    assert class_draw_probability(conf, 1.0, torch.zeros(3, dtype=torch.bool)).tolist() == [0] * 3
 
 
 def test_tail_classes():
@@ -109,14 +109,17 @@ def test_class_mask():
 
 
 def test_partner_shows_the_wanted_class_if_any_does():
-    area = torch.tensor([[.5, 0.], [.2, .3], [.4, .3], [.9, 0.]])
+    area = torch.tensor([[0.5, 0.0], [0.2, 0.3], [0.4, 0.3], [0.9, 0.0]])
     wanted = torch.tensor([1, 1, 1, 0])
     drawn = torch.stack([choose_partner(area, wanted, 0.3, u.expand(4)) for u in many(200)])
-    assert [sorted(set(column)) for column in drawn.t().tolist()] == [
-        [1, 2], [2], [1], [0, 2]]
+    assert [sorted(set(column)) for column in drawn.t().tolist()] == [[1, 2], [2], [1], [0, 2]]
     nobody = torch.stack([choose_partner(area, wanted, 0.95, u.expand(4)) for u in many(200)])
     assert [sorted(set(column)) for column in nobody.t().tolist()] == [
-        [1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+        [1, 2, 3],
+        [0, 2, 3],
+        [0, 1, 3],
+        [0, 1, 2],
+    ]
     assert choose_partner(area[:1], wanted[:1], 0.3, torch.zeros(1)).tolist() == [0]
 
 
@@ -130,12 +133,12 @@ def boxes_of(mask, least):
         if len(part) > least * mask.numel():
             top, bottom, left, right = reference.box(part)
             one = torch.zeros_like(mask)
-            one[top:bottom + 1, left:right + 1] = True
+            one[top : bottom + 1, left : right + 1] = True
             made.append(one)
     return made
 
 
-@pytest.mark.parametrize('least', [0., 0.02, 0.1, 0.9])
+@pytest.mark.parametrize('least', [0.0, 0.02, 0.1, 0.9])
 def test_box_of_any_large_component(least):
     mask = many(12 * 16, seed=4).view(1, 12, 16) < 0.35
     allowed = boxes_of(mask[0], least)

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Half precision around the functional core and a whole step: results stay float32 and finite."""
+
 import itertools
 from types import SimpleNamespace
 
@@ -10,16 +11,19 @@ from toy import losses_of, ready_model, total_of, toy_batch
 
 from mmseg_ctt import functional
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
-from mmseg_ctt.models import CrossContrast
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.methods.ctt.contrast import CrossContrast
+from mmseg_ctt.nn.member import PixelOutput
 
-NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(),
-                             reason='this machine has no CUDA device')
-PRECISIONS = [('cpu', torch.bfloat16), *(pytest.param('cuda', dtype, marks=NO_CUDA)
-                                         for dtype in (torch.bfloat16, torch.float16))]
+NO_CUDA = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='this machine has no CUDA device'
+)
+PRECISIONS = [
+    ('cpu', torch.bfloat16),
+    *(pytest.param('cuda', dtype, marks=NO_CUDA) for dtype in (torch.bfloat16, torch.float16)),
+]
 KEEP_DTYPE = ('mix', 'downsample_nearest')
 FROM_NOISE = ('class_mix_mask', 'cut_mix_mask')  # their numbers come from the host in float32
-FROM_WEIGHTS = ('ema_update_', )  # parameters are float32
+FROM_WEIGHTS = ('ema_update_',)  # parameters are float32
 
 
 def equal(got, want, device):
@@ -44,8 +48,9 @@ def test_float32_inputs_under_autocast(name, device, dtype):
     equal(got, want, device)
 
 
-@pytest.mark.parametrize('name', [
-    name for name in NAMES if name not in (*FROM_NOISE, *FROM_WEIGHTS)])
+@pytest.mark.parametrize(
+    'name', [name for name in NAMES if name not in (*FROM_NOISE, *FROM_WEIGHTS)]
+)
 @pytest.mark.parametrize('device,dtype', PRECISIONS)
 def test_half_precision_inputs_are_computed_in_float32(name, device, dtype):
     function, inputs, has_gradient = cases(device)[name]
@@ -68,8 +73,9 @@ def test_half_precision_inputs_are_computed_in_float32(name, device, dtype):
 def training(device, **settings):
     """A model on the device, and its optimiser, which the teachers follow."""
     model = ready_model(confident=0.3, **settings).to(device)
-    wrapper = StudentOptimWrapperConstructor(dict(
-        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05)))(model)
+    wrapper = StudentOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
+    )(model)
     TeacherEMAHook().before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
     return model, wrapper
 
@@ -87,8 +93,7 @@ def check_losses(losses):
         assert value.dtype == torch.float32 and torch.isfinite(value), key
 
 
-@pytest.mark.parametrize('teaching,pairs', [('cross', 2), ('cross', 3), ('self', 1),
-                                            ('mutual', 2)])
+@pytest.mark.parametrize('teaching,pairs', [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2)])
 @pytest.mark.parametrize('device,dtype', PRECISIONS)
 def test_a_step_is_finite_and_its_state_float32(device, dtype, teaching, pairs):
     model, wrapper = training(device, teaching=teaching, num_pairs=pairs)
@@ -99,8 +104,11 @@ def test_a_step_is_finite_and_its_state_float32(device, dtype, teaching, pairs):
     for seed in range(3):
         check_losses(one_step(model, wrapper, device, dtype, seed))
     # the networks did run in half precision
-    assert all(output.logits.dtype == output.embedding.dtype == dtype
-               for outputs in itertools.chain(*seen) for output in outputs)
+    assert all(
+        output.logits.dtype == output.embedding.dtype == dtype
+        for outputs in itertools.chain(*seen)
+        for output in outputs
+    )
     features = model.contrast.bank.features
     assert features.dtype == torch.float32 and torch.isfinite(features).all()
     assert all(not torch.equal(*pair) for pair in zip(features, before))
@@ -145,8 +153,9 @@ def finite_step(model, batch=None):
     losses = losses_of(model, batch or toy_batch())
     total_of(losses, model).backward()
     check_losses(losses)
-    assert all(torch.isfinite(p.grad).all() for p in model.students.parameters()
-               if p.grad is not None)
+    assert all(
+        torch.isfinite(p.grad).all() for p in model.students.parameters() if p.grad is not None
+    )
     assert torch.isfinite(model.contrast.bank.features).all()
     return losses
 
@@ -224,7 +233,7 @@ def test_class_without_a_directionally_valid_pixel(precision):
 
     def output(first, second):
         """Two pixels with these logits for classes 0 and 1."""
-        logits = torch.tensor([[first, 0.], [0., second], [0., 0.]]).view(1, 3, 1, 2)
+        logits = torch.tensor([[first, 0.0], [0.0, second], [0.0, 0.0]]).view(1, 3, 1, 2)
         embedding = torch.randn(1, 4, 1, 2, generator=g).to(precision).requires_grad_()
         return PixelOutput(logits.to(precision), embedding, [])
 
@@ -234,9 +243,12 @@ def test_class_without_a_directionally_valid_pixel(precision):
     terms = contrast([own, peer], [own, peer], label, targets)
     term = {key: value[0] for key, value in terms.items()}
     banks = torch.cat(contrast.bank.features.unbind(), dim=1)
-    want = functional.low_level_contrast(own.embedding[0, :, 0, :1].t(),
-                                         peer.embedding[0, :, 0, :1].t(), torch.zeros(1).long(),
-                                         banks)
+    want = functional.low_level_contrast(
+        own.embedding[0, :, 0, :1].t(),
+        peer.embedding[0, :, 0, :1].t(),
+        torch.zeros(1).long(),
+        banks,
+    )
     torch.testing.assert_close(term['low'], want)
     assert term['low'] > 0 and term['high'] == 0
     (term['low'] + term['high']).backward()

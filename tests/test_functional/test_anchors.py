@@ -5,7 +5,7 @@ from oracles import ReleasedCode
 from reference import stpg as slow
 from test_no_sync import record
 
-from mmseg_ctt.functional import anchor_contrast, equiangular_anchors, moving_centroids
+from mmseg_ctt.methods.stpg.functional import anchor_contrast, equiangular_anchors, moving_centroids
 
 N, K, V, D = 24, 5, 4, 6
 
@@ -17,7 +17,7 @@ def inputs(seed=0, dtype=torch.float32):
     """
     g = torch.Generator().manual_seed(seed)
     feature = torch.randn(N, D, generator=g, dtype=dtype) * 3
-    label = torch.randint(0, 3, (N, ), generator=g)
+    label = torch.randint(0, 3, (N,), generator=g)
     valid = torch.rand(N, generator=g) < 0.8
     label[5], valid[5] = 3, True
     label = label.masked_fill(~valid, 255)
@@ -33,8 +33,9 @@ def listed(bank, filled):
 # ---- anchors
 
 
-@pytest.mark.parametrize('num_classes,dim', [(2, 1), (2, 8), (4, 3), (11, 128), (19, 256),
-                                             (21, 20)])
+@pytest.mark.parametrize(
+    'num_classes,dim', [(2, 1), (2, 8), (4, 3), (11, 128), (19, 256), (21, 20)]
+)
 def test_anchors_have_equal_angles(num_classes, dim):
     anchors = equiangular_anchors(num_classes, dim)
     assert anchors.shape == (num_classes, dim) and anchors.dtype == torch.float32
@@ -69,16 +70,22 @@ def test_centroids_of_several_processes():
     feature, label, start, _, valid, _ = inputs()
     sums = []
     for part in (slice(0, 7), slice(7, N)):
-        moving_centroids(start, feature[part], label[part], valid[part],
-                         sum_counts=lambda one: (sums.append(one.clone()), one)[1])
-    got = moving_centroids(start, feature[:7], label[:7], valid[:7],
-                           sum_counts=lambda one: one + sums[1])
+        moving_centroids(
+            start,
+            feature[part],
+            label[part],
+            valid[part],
+            sum_counts=lambda one: (sums.append(one.clone()), one)[1],
+        )
+    got = moving_centroids(
+        start, feature[:7], label[:7], valid[:7], sum_counts=lambda one: one + sums[1]
+    )
     torch.testing.assert_close(got, moving_centroids(start, feature, label, valid))
 
 
 def test_features_that_cancel_leave_no_nan():
     start = equiangular_anchors(2, 3)
-    feature = torch.tensor([[1., 0, 0], [-1., 0, 0], [0., 0, 0]])
+    feature = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0.0, 0, 0]])
     got = moving_centroids(start, feature, torch.tensor([0, 0, 1]), torch.ones(3).bool())
     torch.testing.assert_close(got, start)
 
@@ -92,10 +99,12 @@ def test_features_that_cancel_leave_no_nan():
 def test_contrast_equals_loops(memory, minimum, average):
     feature, label, anchors, bank, valid, filled = inputs()
     twin = feature.detach().double().requires_grad_()
-    got = anchor_contrast(feature, label, anchors, bank if memory else None, 0.4, valid, filled,
-                          minimum, average)
-    want = slow.contrast(twin, label, anchors, listed(bank, filled) if memory else None, 0.4,
-                         minimum, average, valid)
+    got = anchor_contrast(
+        feature, label, anchors, bank if memory else None, 0.4, valid, filled, minimum, average
+    )
+    want = slow.contrast(
+        twin, label, anchors, listed(bank, filled) if memory else None, 0.4, minimum, average, valid
+    )
     got.backward()
     want.backward()
     assert got.item() == pytest.approx(want.item(), rel=1e-5) and got > 0
@@ -107,14 +116,16 @@ def test_all_pixels_and_a_full_bank_are_the_default():
     label = label % K
     full = [list(row) for row in bank]
     got = anchor_contrast(feature, label, anchors, bank)
-    assert got.item() == pytest.approx(slow.contrast(feature, label, anchors, full, 0.5).item(),
-                                       rel=1e-5)
+    assert got.item() == pytest.approx(
+        slow.contrast(feature, label, anchors, full, 0.5).item(), rel=1e-5
+    )
 
 
 def test_gradient():
     feature, label, anchors, bank, valid, filled = inputs(dtype=torch.double)
     assert torch.autograd.gradcheck(
-        lambda f: anchor_contrast(f, label, anchors, bank, 0.3, valid, filled), feature)
+        lambda f: anchor_contrast(f, label, anchors, bank, 0.3, valid, filled), feature
+    )
 
 
 def test_only_the_features_get_a_gradient():
@@ -164,15 +175,34 @@ def test_the_mean_of_two_processes_is_one_process(average):
     feature, label, anchors, bank, valid, filled = inputs()
     settings = dict(temperature=0.5, bank_valid=filled, average=average)
     whole = anchor_contrast(feature, label, anchors, bank, valid=valid, **settings)
-    slope, = torch.autograd.grad(whole, feature)
+    (slope,) = torch.autograd.grad(whole, feature)
     parts, counts = (slice(0, 6), slice(6, N)), []
     for part in parts:
-        anchor_contrast(feature[part], label[part], anchors, bank, valid=valid[part],
-                        sum_counts=lambda c: (counts.append(c.clone()), c)[1], **settings)
+        anchor_contrast(
+            feature[part],
+            label[part],
+            anchors,
+            bank,
+            valid=valid[part],
+            sum_counts=lambda c: (counts.append(c.clone()), c)[1],
+            **settings,
+        )
     assert counts[0][-1] == 1 and counts[0][3] + counts[1][3] == 1
-    halves = sum(anchor_contrast(feature[part], label[part], anchors, bank, valid=valid[part],
-                                 sum_counts=lambda c: counts[0] + counts[1], **settings)
-                 for part in parts) / 2
+    halves = (
+        sum(
+            anchor_contrast(
+                feature[part],
+                label[part],
+                anchors,
+                bank,
+                valid=valid[part],
+                sum_counts=lambda c: counts[0] + counts[1],
+                **settings,
+            )
+            for part in parts
+        )
+        / 2
+    )
     torch.testing.assert_close(halves, whole)
     torch.testing.assert_close(torch.autograd.grad(halves, feature)[0], slope)
 
@@ -183,8 +213,9 @@ def test_half_precision(half):
     feature = feature.detach().bfloat16().float()
     want = anchor_contrast(feature, label, anchors, bank, 0.5, valid, filled)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        got = anchor_contrast(feature.bfloat16() if half else feature, label, anchors, bank, 0.5,
-                              valid, filled)
+        got = anchor_contrast(
+            feature.bfloat16() if half else feature, label, anchors, bank, 0.5, valid, filled
+        )
         moved = moving_centroids(anchors, feature, label, valid)
     assert got.dtype == moved.dtype == torch.float32
     assert torch.equal(got, want)
@@ -206,9 +237,10 @@ def test_compiled():
     """One graph each, the values of eager execution."""
     feature, label, anchors, bank, valid, filled = inputs()
     for function in (
-            lambda f: anchor_contrast(f, label, anchors, bank, 0.5, valid, filled),
-            lambda f: anchor_contrast(f, label, anchors, bank, average='present', valid=valid),
-            lambda f: moving_centroids(anchors, f, label, valid)):
+        lambda f: anchor_contrast(f, label, anchors, bank, 0.5, valid, filled),
+        lambda f: anchor_contrast(f, label, anchors, bank, average='present', valid=valid),
+        lambda f: moving_centroids(anchors, f, label, valid),
+    ):
         torch._dynamo.reset()
         compiled = torch.compile(function, backend='aot_eager', fullgraph=True)
         torch.testing.assert_close(compiled(feature), function(feature))
@@ -227,8 +259,9 @@ def test_bad_arguments():
 # ---- released code
 
 
-RELEASED = ReleasedCode('stpg', {
-    'contrastive_class_to_class_learned_memory': ('labelled_flat', 'unlabelled_map')})
+RELEASED = ReleasedCode(
+    'stpg', {'contrastive_class_to_class_learned_memory': ('labelled_flat', 'unlabelled_map')}
+)
 
 
 @RELEASED.cases('contrastive_class_to_class_learned_memory')
@@ -238,8 +271,14 @@ def test_parity(shared_dir, case, record_property):
     feature = leaf.flatten(0, -2)  # channels are the last dimension
     bank = data.memory
     filled = torch.arange(bank.shape[1]) < data.memory_count.unsqueeze(1)
-    loss = anchor_contrast(feature, data.class_labels.flatten(), data.class_centroid, bank,
-                           data.anchor_temperature, bank_valid=filled)
+    loss = anchor_contrast(
+        feature,
+        data.class_labels.flatten(),
+        data.class_centroid,
+        bank,
+        data.anchor_temperature,
+        bank_valid=filled,
+    )
     loss.backward()
     error = abs(float(loss.detach()) / data.loss - 1)
     slope = data.grad_features

@@ -2,14 +2,14 @@
 import pytest
 import torch
 
-from mmseg_ctt.functional import best_of_members, draw_per_class, draw_slots
+from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_per_class, draw_slots
 
 K, N = 5, 60
 
 
 def pixels(seed=0):
     g = torch.Generator().manual_seed(seed)
-    label = torch.randint(0, K, (N, ), generator=g)
+    label = torch.randint(0, K, (N,), generator=g)
     valid = (torch.rand(N, generator=g) < 0.5) & (label != 3)
     return label.masked_fill(~valid, 255), valid
 
@@ -36,14 +36,15 @@ def test_drawing_is_uniform():
 
 def test_the_last_pixel_is_the_largest_number():
     label = torch.zeros(3, dtype=torch.long)
-    almost = torch.tensor([[0., 0.999999], [0., 0.999999]])
+    almost = torch.tensor([[0.0, 0.999999], [0.0, 0.999999]])
     index, count = draw_per_class(label, torch.ones(3, dtype=torch.bool), 2, almost)
     assert index[0].tolist() == [0, 2] and count.tolist() == [3, 0]
 
 
 def test_no_valid_pixel_at_all():
-    index, count = draw_per_class(torch.full((4, ), 255), torch.zeros(4, dtype=torch.bool), K,
-                                  torch.rand(K, 3))
+    index, count = draw_per_class(
+        torch.full((4,), 255), torch.zeros(4, dtype=torch.bool), K, torch.rand(K, 3)
+    )
     assert count.sum() == 0 and (index >= 0).all() and (index < 4).all()
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Against kornia, which counts hue in radians."""
+
 import math
 
 import pytest
@@ -27,13 +28,15 @@ def test_jitter():
     expected = enhance.adjust_contrast_with_mean_subtraction(expected, contrast)
     expected = enhance.adjust_saturation_with_gray_subtraction(expected, saturation)
     expected = enhance.adjust_hue(expected, turns * 2 * math.pi)
-    got = jitter_colours(images(), *(f.view(-1, 1, 1, 1)
-                                     for f in (brightness, contrast, saturation, turns)))
+    got = jitter_colours(
+        images(), *(f.view(-1, 1, 1, 1) for f in (brightness, contrast, saturation, turns))
+    )
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize('turns, channels', [(0, [0, 1, 2]), (1 / 3, [2, 0, 1]),
-                                             (-1 / 3, [1, 2, 0]), (1, [0, 1, 2])])
+@pytest.mark.parametrize(
+    'turns, channels', [(0, [0, 1, 2]), (1 / 3, [2, 0, 1]), (-1 / 3, [1, 2, 0]), (1, [0, 1, 2])]
+)
 def test_a_third_of_a_turn_moves_the_channels_on(turns, channels):
     got = shift_hue(images(), torch.full((4, 1, 1, 1), turns))
     torch.testing.assert_close(got, images()[:, channels], atol=1e-5, rtol=0)

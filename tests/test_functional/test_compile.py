@@ -5,18 +5,23 @@
 also generates their code; only what a step spends its time on is built by default, the rest with
 ``-m slow``.
 """
+
 import functools
 
 import pytest
 import torch
 
 from mmseg_ctt import functional
-from mmseg_ctt.functional import contrast
+from mmseg_ctt.methods.ctt import functional as contrast
 
 N, K, V, D = 30, 4, 3, 6
 TOPICS = ('contrast', 'ema', 'mixing', 'pseudo_label', 'selection')  # files that a step calls
-CUDA = pytest.param('cuda', marks=pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='this machine has no CUDA device'))
+CUDA = pytest.param(
+    'cuda',
+    marks=pytest.mark.skipif(
+        not torch.cuda.is_available(), reason='this machine has no CUDA device'
+    ),
+)
 
 
 def cases(device='cpu'):
@@ -30,7 +35,7 @@ def cases(device='cpu'):
     def chance(*shape):
         return (torch.rand(shape, generator=g) * 256).floor().div(256).to(device)
 
-    label = torch.randint(0, K, (N, ), generator=g).to(device)
+    label = torch.randint(0, K, (N,), generator=g).to(device)
     maps = torch.randint(0, K, (2, 8, 8), generator=g).to(device)
     valid, filled = chance(N) < 0.7, chance(K, V) < 0.8
     label, maps = label.masked_fill(~valid, 255), maps.masked_fill(chance(2, 8, 8) < 0.1, 255)
@@ -45,31 +50,64 @@ def cases(device='cpu'):
         return teacher
 
     return {
-        'high_level_contrast': (lambda q, bank: functional.high_level_contrast(
-            q, label, bank, 0.1, valid, filled), (normal(N, D), normal(K, V, D)), True),
-        'low_level_contrast': (lambda q, peer, bank: functional.low_level_contrast(
-            q, peer, label, bank, 0.5, valid, filled),
-            (normal(N, D), normal(N, D), normal(K, V, D)), True),
-        'cross_entropy': (lambda o: functional.cross_entropy(o, maps),
-                          (normal(2, K, 8, 8, scale=3), ), True),
+        'high_level_contrast': (
+            lambda q, bank: functional.high_level_contrast(q, label, bank, 0.1, valid, filled),
+            (normal(N, D), normal(K, V, D)),
+            True,
+        ),
+        'low_level_contrast': (
+            lambda q, peer, bank: functional.low_level_contrast(
+                q, peer, label, bank, 0.5, valid, filled
+            ),
+            (normal(N, D), normal(N, D), normal(K, V, D)),
+            True,
+        ),
+        'cross_entropy': (
+            lambda o: functional.cross_entropy(o, maps),
+            (normal(2, K, 8, 8, scale=3),),
+            True,
+        ),
         'confident_fraction_cross_entropy': (
             lambda o, c: functional.confident_fraction_cross_entropy(o, maps, c, 0.5),
-            (normal(2, K, 8, 8, scale=3), chance(2, 8, 8)), True),
-        'pseudo_label': (lambda o: functional.pseudo_label(o, (16, 16)),
-                         (normal(2, K, 8, 8, scale=3), ), False),
-        'class_balanced_weight': (weight, (chance(N).where(valid, torch.ones(()).to(device)), ),
-                                  False),
-        'sums_by_class': (lambda c: functional.sums_by_class(c, maps, K), (chance(2, 8, 8), ),
-                          False),
+            (normal(2, K, 8, 8, scale=3), chance(2, 8, 8)),
+            True,
+        ),
+        'pseudo_label': (
+            lambda o: functional.pseudo_label(o, (16, 16)),
+            (normal(2, K, 8, 8, scale=3),),
+            False,
+        ),
+        'class_balanced_weight': (
+            weight,
+            (chance(N).where(valid, torch.ones(()).to(device)),),
+            False,
+        ),
+        'sums_by_class': (
+            lambda c: functional.sums_by_class(c, maps, K),
+            (chance(2, 8, 8),),
+            False,
+        ),
         'select_per_class': (
-            lambda s: functional.select_per_class(label, s, valid, K, 4), (score, ), False),
-        'class_mix_mask': (lambda keys: functional.class_mix_mask(
-            maps, keys=keys, num_classes=K), (chance(2, K), ), False),
+            lambda s: functional.select_per_class(label, s, valid, K, 4),
+            (score,),
+            False,
+        ),
+        'class_mix_mask': (
+            lambda keys: functional.class_mix_mask(maps, keys=keys, num_classes=K),
+            (chance(2, K),),
+            False,
+        ),
         'cut_mix_mask': (
-            lambda noise: functional.cut_mix_mask(maps, noise=noise), (chance(2, 4), ), False),
-        'mix': (lambda image: functional.mix(image, maps < 2), (normal(2, 3, 8, 8), ), True),
+            lambda noise: functional.cut_mix_mask(maps, noise=noise),
+            (chance(2, 4),),
+            False,
+        ),
+        'mix': (lambda image: functional.mix(image, maps < 2), (normal(2, 3, 8, 8),), True),
         'downsample_nearest': (
-            lambda c: functional.downsample_nearest(c, (4, 4)), (chance(2, 8, 8), ), False),
+            lambda c: functional.downsample_nearest(c, (4, 4)),
+            (chance(2, 8, 8),),
+            False,
+        ),
         'ema_update_': (ema, (normal(5, 3), normal(5, 3)), False),
     }
 
@@ -82,7 +120,7 @@ def results(function, inputs, has_gradient):
     """Values of a call and, where there is one, the gradient of their sum."""
     leaves = [x.clone().requires_grad_(has_gradient) for x in inputs]
     values = function(*leaves)
-    values = values if isinstance(values, tuple) else (values, )
+    values = values if isinstance(values, tuple) else (values,)
     if not has_gradient:
         return values, []
     sum(value.float().sum() for value in values).backward()
@@ -115,9 +153,11 @@ def obstacle(device):
     try:
         torch.compile(lambda x: x.exp() + 1, backend='inductor')(torch.ones(2, device=device))
     except (RuntimeError, ImportError) as error:
-        return ('Inductor cannot compile x.exp() + 1 here, with nothing of this package in it: '
-                f'{str(error).strip().splitlines()[0]}; test_one_graph_equals_eager compiles the '
-                'same functions without it')
+        return (
+            'Inductor cannot compile x.exp() + 1 here, with nothing of this package in it: '
+            f'{str(error).strip().splitlines()[0]}; test_one_graph_equals_eager compiles the '
+            'same functions without it'
+        )
     return ''
 
 
@@ -127,9 +167,15 @@ def need_inductor(device='cpu'):
 
 
 def test_every_function_of_a_step_is_here():
-    public = {name for name in functional.__all__
-              if getattr(functional, name).__module__.split('.')[-1] in TOPICS}
-    assert set(NAMES) == public - {'ema_decay'}  # a Python number, goes into ema_update_ here
+    public = {
+        name
+        for name in functional.__all__
+        if getattr(functional, name).__module__.split('.')[-1] in TOPICS
+    }
+    ctt = {'high_level_contrast', 'low_level_contrast'}
+    assert set(NAMES) == (public | ctt) - {
+        'ema_decay'
+    }  # a Python number, goes into ema_update_ here
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -138,8 +184,10 @@ def test_one_graph_equals_eager(name, device):
     compare(*cases(device)[name], 'aot_eager', rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize('name', [
-    name if name in CONTRASTS else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
+@pytest.mark.parametrize(
+    'name',
+    [name if name in CONTRASTS else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 @pytest.mark.parametrize('device', ['cpu', CUDA])
 def test_generated_code_equals_eager(name, device):
     need_inductor(device)
@@ -172,16 +220,17 @@ def test_another_number_of_pixels(temperature):
     bank = torch.randn(K, V, D, generator=g)
     for n in (30, 17, 40, 17):
         query = torch.randn(n, D, generator=g)
-        label, valid = torch.randint(0, K, (n, ), generator=g), torch.rand(n, generator=g) < 0.6
+        label, valid = torch.randint(0, K, (n,), generator=g), torch.rand(n, generator=g) < 0.6
         torch.testing.assert_close(
             compiled(query, label, bank, temperature, valid),
-            functional.high_level_contrast(query, label, bank, temperature, valid))
+            functional.high_level_contrast(query, label, bank, temperature, valid),
+        )
 
 
 def test_nothing_selected():
     query = torch.ones(5, D, requires_grad=True)
     nothing = torch.zeros(5, dtype=torch.bool)
     compiled = torch.compile(functional.high_level_contrast, backend='aot_eager', fullgraph=True)
-    loss = compiled(query, torch.full((5, ), 255), torch.ones(K, V, D), 0.1, nothing)
+    loss = compiled(query, torch.full((5,), 255), torch.ones(K, V, D), 0.1, nothing)
     loss.backward()
     assert loss == 0 and query.grad.abs().sum() == 0

@@ -3,7 +3,8 @@ import pytest
 import torch
 from reference import contrast as reference
 
-from mmseg_ctt.functional import contrast, high_level_contrast, low_level_contrast
+from mmseg_ctt.methods.ctt import functional as contrast
+from mmseg_ctt.methods.ctt.functional import high_level_contrast, low_level_contrast
 
 SHAPES = [(17, 3, 4, 6), (23, 5, 1, 8), (11, 2, 7, 3)]  # N, K, V, D
 
@@ -13,7 +14,7 @@ def problem(n, k, v, d, dtype=torch.float64, seed=0):
     g = torch.Generator().manual_seed(seed)
     query = torch.randn(n, d, generator=g, dtype=torch.float64).to(dtype)
     peer = torch.randn(n, d, generator=g, dtype=torch.float64).to(dtype)
-    label = torch.randint(0, k, (n, ), generator=g)
+    label = torch.randint(0, k, (n,), generator=g)
     valid = torch.rand(n, generator=g) < 0.7
     bank = torch.randn(k, v, d, generator=g, dtype=torch.float64).to(dtype)
     return query, peer, label.masked_fill(~valid, 255), bank, valid
@@ -63,9 +64,11 @@ def test_without_a_mask_every_pixel_counts(which):
 def test_defaults_are_the_published_temperatures():
     query, peer, label, bank, valid = problem(9, 3, 2, 5)
     assert high_level_contrast(query, label, bank, valid=valid) == high_level_contrast(
-        query, label, bank, 0.1, valid)
+        query, label, bank, 0.1, valid
+    )
     assert low_level_contrast(query, peer, label, bank, valid=valid) == low_level_contrast(
-        query, peer, label, bank, 0.5, valid)
+        query, peer, label, bank, 0.5, valid
+    )
 
 
 @pytest.mark.parametrize('which', ['high', 'low'])
@@ -75,7 +78,10 @@ def test_gradcheck(which, temperature):
     label[valid.nonzero()[0]] = 1
     assert torch.autograd.gradcheck(
         lambda q: run(which, q, peer, label, bank, temperature=temperature, valid=valid),
-        query.requires_grad_(), rtol=1e-4, atol=1e-6)
+        query.requires_grad_(),
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize('which', ['high', 'low'])
@@ -88,8 +94,9 @@ def test_chunks_change_nothing(which, rows, monkeypatch):
     seen = []
     inner = contrast._chunk
     monkeypatch.setattr(contrast, 'CHUNK_ELEMENTS', int(rows * 4 * 3))
-    monkeypatch.setattr(contrast, '_chunk', lambda unit, *args: (seen.append(unit.shape[1]),
-                                                                 inner(unit, *args))[1])
+    monkeypatch.setattr(
+        contrast, '_chunk', lambda unit, *args: (seen.append(unit.shape[1]), inner(unit, *args))[1]
+    )
     got = value_and_gradient(run, which, query, peer, label, bank, **settings)
     assert max(seen) == min(max(1, int(rows)), 17) and sum(seen) == 17
     torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-15)
@@ -148,8 +155,9 @@ def test_half_precision_features_are_computed_in_float32(which):
     query, peer, label, bank, valid = problem(30, 4, 8, 32, dtype=torch.bfloat16)
     settings = dict(temperature=0.1, valid=valid)
     got = value_and_gradient(run, which, query, peer, label, bank, **settings)
-    want = value_and_gradient(run, which, query.float(), peer.float(), label, bank.float(),
-                              **settings)
+    want = value_and_gradient(
+        run, which, query.float(), peer.float(), label, bank.float(), **settings
+    )
     assert got[0].dtype == torch.float32 and got[0] == want[0]
     assert torch.equal(got[1], want[1].bfloat16())
 
@@ -169,7 +177,8 @@ def test_saved_memory_does_not_grow_with_the_bank(which):
     query.requires_grad_()
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(
-            lambda t: (saved.append(t.numel()), t)[1], lambda t: t):
+        lambda t: (saved.append(t.numel()), t)[1], lambda t: t
+    ):
         loss = run(which, query, peer, label, bank, valid=valid)
     loss.backward()
     assert saved and sum(saved) <= 2 * n * d < n * k * v
@@ -189,14 +198,33 @@ def test_a_leading_dimension_holds_problems_of_their_own(which, temperature):
     problems = [problem(17, 4, 3, 6, seed=seed) for seed in range(3)]
     filled = torch.arange(3) < torch.tensor([[3], [1], [0], [2]])
     filled = [filled.roll(shift, 0) for shift in range(3)]
-    want = [value_and_gradient(run, which, query, peer, label, bank, temperature=temperature,
-                               valid=valid, bank_valid=slots)
-            for (query, peer, label, bank, valid), slots in zip(problems, filled)]
+    want = [
+        value_and_gradient(
+            run,
+            which,
+            query,
+            peer,
+            label,
+            bank,
+            temperature=temperature,
+            valid=valid,
+            bank_valid=slots,
+        )
+        for (query, peer, label, bank, valid), slots in zip(problems, filled)
+    ]
     query, peer, label, bank, valid = map(torch.stack, zip(*problems))
     query = query.detach().requires_grad_()
-    loss = run(which, query, peer, label, bank, temperature=temperature, valid=valid,
-               bank_valid=torch.stack(filled))
-    assert loss.shape == (3, )
+    loss = run(
+        which,
+        query,
+        peer,
+        label,
+        bank,
+        temperature=temperature,
+        valid=valid,
+        bank_valid=torch.stack(filled),
+    )
+    assert loss.shape == (3,)
     torch.testing.assert_close(loss, torch.stack([one for one, _ in want]))
     loss.sum().backward()
     torch.testing.assert_close(query.grad, torch.stack([one for _, one in want]))

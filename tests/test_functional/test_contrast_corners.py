@@ -1,10 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Inputs for which a direct implementation gives NaN or infinity."""
+
 import pytest
 import torch
 from reference import contrast as reference
 
-from mmseg_ctt.functional import high_level_contrast, low_level_contrast
+from mmseg_ctt.methods.ctt.functional import high_level_contrast, low_level_contrast
 
 N, K, V, D = 10, 4, 3, 6
 
@@ -17,8 +18,11 @@ def run(which, query, label, bank, **kwargs):
 
 def tensors(seed=0):
     g = torch.Generator().manual_seed(seed)
-    return (torch.randn(N, D, generator=g).requires_grad_(),
-            torch.randint(0, K, (N, ), generator=g), torch.randn(K, V, D, generator=g))
+    return (
+        torch.randn(N, D, generator=g).requires_grad_(),
+        torch.randint(0, K, (N,), generator=g),
+        torch.randn(K, V, D, generator=g),
+    )
 
 
 def backward(loss, query):
@@ -50,8 +54,14 @@ def test_no_pixel_at_all_is_zero_with_a_graph(which):
 @pytest.mark.parametrize('temperature', [0.01, 0.1])
 def test_empty_bank_is_zero_with_a_graph(which, temperature):
     query, label, bank = tensors()
-    loss = run(which, query, label, torch.zeros_like(bank), temperature=temperature,
-               bank_valid=torch.zeros(K, V, dtype=torch.bool))
+    loss = run(
+        which,
+        query,
+        label,
+        torch.zeros_like(bank),
+        temperature=temperature,
+        bank_valid=torch.zeros(K, V, dtype=torch.bool),
+    )
     assert loss == 0
     assert backward(loss, query).abs().sum() == 0
 
@@ -84,8 +94,10 @@ def test_class_without_a_selected_pixel_is_not_averaged_over(which):
     valid = label != 2
     got = run(which, query, label, bank, valid=valid)
     kept = valid.nonzero().squeeze(1)
-    means = [run(which, query[kept][label[kept] == c], label[kept][label[kept] == c], bank)
-             for c in (0, 1, 3)]
+    means = [
+        run(which, query[kept][label[kept] == c], label[kept][label[kept] == c], bank)
+        for c in (0, 1, 3)
+    ]
     torch.testing.assert_close(got, sum(means) / 3)
     backward(got, query)
 
@@ -102,7 +114,8 @@ def test_class_unknown_to_the_bank(which):
     if which == 'high':  # nothing to be drawn to
         assert gradient[label == 1].abs().sum() == 0
         torch.testing.assert_close(
-            loss, run(which, query, label, bank, bank_valid=filled, valid=label != 1))
+            loss, run(which, query, label, bank, bank_valid=filled, valid=label != 1)
+        )
     else:  # the peer's feature is still there
         assert (gradient[label == 1].abs().sum(1) > 0).all()
 
@@ -132,13 +145,15 @@ def test_tiny_temperature(which, temperature, slots):
     if which == 'high':
         want = reference.high_level(double, label, bank, temperature, bank_valid=filled)
     else:
-        want = reference.low_level(double, torch.ones_like(double), label, bank, temperature,
-                                   bank_valid=filled)
+        want = reference.low_level(
+            double, torch.ones_like(double), label, bank, temperature, bank_valid=filled
+        )
     assert loss > 1
     torch.testing.assert_close(loss.double(), want, rtol=1e-4, atol=0)
     gradient = backward(loss, query)
-    torch.testing.assert_close(gradient.double(), torch.autograd.grad(want, double)[0],
-                               rtol=1e-2, atol=1e-4 / temperature)
+    torch.testing.assert_close(
+        gradient.double(), torch.autograd.grad(want, double)[0], rtol=1e-2, atol=1e-4 / temperature
+    )
 
 
 @pytest.mark.parametrize('which', ['high', 'low'])

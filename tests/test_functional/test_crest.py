@@ -5,14 +5,12 @@ import torch
 from oracles import ReleasedCode
 from reference import crest as reference
 
-from mmseg_ctt.functional import (
-    alignment_bias,
+from mmseg_ctt.functional import alignment_bias, distribution_alignment, target_distribution
+from mmseg_ctt.methods.crest.functional import (
     class_rebalanced_selection,
     class_thresholds,
-    distribution_alignment,
     generation_temperature,
     keep_rates,
-    target_distribution,
 )
 
 LONG_TAIL = [1000, 464, 215, 100, 46, 22, 10]
@@ -21,8 +19,9 @@ LONG_TAIL = [1000, 464, 215, 100, 46, 22, 10]
 # ---- rates
 
 
-@pytest.mark.parametrize('frequency', [LONG_TAIL, LONG_TAIL[::-1], [5, 5, 5], [3, 900, 40, 40],
-                                       [7]])
+@pytest.mark.parametrize(
+    'frequency', [LONG_TAIL, LONG_TAIL[::-1], [5, 5, 5], [3, 900, 40, 40], [7]]
+)
 @pytest.mark.parametrize('alpha', [0, 1 / 3, 1])
 def test_rates_equal_loops(frequency, alpha):
     got = keep_rates(torch.tensor(frequency), alpha)
@@ -32,7 +31,7 @@ def test_rates_equal_loops(frequency, alpha):
 def test_rates_by_hand():
     """The rarest keeps all; the commonest the cube root of the imbalance."""
     rate = keep_rates(torch.tensor([800, 100, 1]))
-    assert rate.tolist() == pytest.approx([(1 / 800)**(1 / 3), 0.5, 1])
+    assert rate.tolist() == pytest.approx([(1 / 800) ** (1 / 3), 0.5, 1])
 
 
 def test_a_class_without_labels_keeps_everything():
@@ -42,8 +41,10 @@ def test_a_class_without_labels_keeps_everything():
     torch.testing.assert_close(rate[[1, 2, 4]], keep_rates(torch.tensor([90, 10, 30])))
 
 
-@pytest.mark.parametrize('frequency, alpha, word', [
-    ([1, 2], -1, 'alpha'), ([0, 0], 1, 'frequencies'), ([-1, 2], 1, 'frequencies')])
+@pytest.mark.parametrize(
+    'frequency, alpha, word',
+    [([1, 2], -1, 'alpha'), ([0, 0], 1, 'frequencies'), ([-1, 2], 1, 'frequencies')],
+)
 def test_bad_rates(frequency, alpha, word):
     with pytest.raises(ValueError, match=word):
         keep_rates(torch.tensor(frequency), alpha)
@@ -82,7 +83,7 @@ def test_a_root_that_is_whole_is_not_rounded_down():
 def test_classification_as_published():
     """Every item is predicted as one class; of class c the best floor(n_c mu_c) are taken."""
     torch.manual_seed(0)
-    confidence, label = torch.rand(500), torch.randint(0, 7, (500, ))
+    confidence, label = torch.rand(500), torch.randint(0, 7, (500,))
     present = torch.nn.functional.one_hot(label, 7).bool()
     rate = keep_rates(torch.tensor(LONG_TAIL))
     chosen = class_rebalanced_selection(confidence.unsqueeze(1).expand(-1, 7), present, rate)
@@ -98,7 +99,7 @@ def test_classification_as_published():
 @pytest.mark.parametrize('seed', range(3))
 def test_thresholds_equal_loops(seed):
     g = torch.Generator().manual_seed(seed)
-    values = [torch.randint(0, 16, (n, ), generator=g).tolist() for n in (50, 1, 7, 200)]
+    values = [torch.randint(0, 16, (n,), generator=g).tolist() for n in (50, 1, 7, 200)]
     rate = torch.tensor([0.3, 0.5, 1.0, 0.01]).double()
     histogram = torch.stack([torch.bincount(torch.tensor(one), minlength=16) for one in values])
     got = class_thresholds(histogram, rate).tolist()
@@ -111,8 +112,9 @@ def test_class_without_pixels_keeps_none():
     assert class_thresholds(histogram, torch.ones(2)).tolist() == [8, 3]
 
 
-RELEASED = ReleasedCode('dmt', {
-    'generate_class_balanced_pseudo_labels': ('ratio0.2', 'ratio0.5_rate4')})
+RELEASED = ReleasedCode(
+    'dmt', {'generate_class_balanced_pseudo_labels': ('ratio0.2', 'ratio0.5_rate4')}
+)
 
 
 @RELEASED.cases('generate_class_balanced_pseudo_labels')
@@ -130,7 +132,7 @@ def test_thresholds_of_dst_cbc(shared_dir, case):
     total = histogram.sum(1)
     usual = (total > 0) & (total * ratio >= 1)  # with less than one pixel it keeps everything
     assert usual.any()
-    got = class_thresholds(histogram, torch.full((classes, ), ratio)).double() / (bins - 1)
+    got = class_thresholds(histogram, torch.full((classes,), ratio)).double() / (bins - 1)
     torch.testing.assert_close(got[usual], data.thresholds[usual], rtol=0, atol=1e-5)
 
 

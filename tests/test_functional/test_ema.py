@@ -20,17 +20,17 @@ def test_decay_default_and_where_it_takes_over():
 
 def test_warm_start_is_the_mean_of_all_students():
     students = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).double()
-    teacher = [torch.full((3, ), 1e6, dtype=torch.float64)]
+    teacher = [torch.full((3,), 1e6, dtype=torch.float64)]
     for step, student in enumerate(students):
         ema_update_(teacher, [student], ema_decay(step))
-        torch.testing.assert_close(teacher[0], students[:step + 1].mean(0))
+        torch.testing.assert_close(teacher[0], students[: step + 1].mean(0))
 
 
 @pytest.mark.parametrize('alpha', [0.0, 0.3, 0.99, 1.0])
 def test_update_is_in_place_over_all_tensors(alpha):
     g = torch.Generator().manual_seed(1)
-    teacher = [torch.randn(s, generator=g) for s in [(3, ), (2, 4), ()]]
-    student = [torch.randn(s, generator=g) for s in [(3, ), (2, 4), ()]]
+    teacher = [torch.randn(s, generator=g) for s in [(3,), (2, 4), ()]]
+    student = [torch.randn(s, generator=g) for s in [(3,), (2, 4), ()]]
     old, new = [t.clone() for t in teacher], [s.clone() for s in student]
     places = [t.data_ptr() for t in teacher]
     ema_update_(teacher, student, alpha)

@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 from reference import u2pl as reference
 
-from mmseg_ctt.functional import drop_percent, entropy_partition, percentiles, pixel_entropy
+from mmseg_ctt.methods.u2pl.entropy import (
+    drop_percent,
+    entropy_partition,
+    percentiles,
+    pixel_entropy,
+)
 
 
 def random_logits(*shape, seed=0, scale=3.0, dtype=torch.float32):
@@ -20,7 +25,8 @@ def test_entropy_of_every_pixel():
     prob = logits.softmax(1)
     for b, y, x in np.ndindex(2, 3, 4):
         assert got[b, y, x].item() == pytest.approx(
-            reference.entropy(prob[b, :, y, x].tolist()), rel=1e-12)
+            reference.entropy(prob[b, :, y, x].tolist()), rel=1e-12
+        )
 
 
 def test_entropy_is_taken_after_up_sampling():
@@ -58,14 +64,14 @@ def test_entropy_gives_no_gradient_and_leaves_the_logits_alone():
 @pytest.mark.parametrize('percent', [0, 7.3, 20, 50, 80, 92.5, 100])
 def test_percentiles_are_those_of_numpy(number, percent):
     values = torch.rand(number + 5, generator=torch.Generator().manual_seed(number))
-    values[::(number + 5) // 5][:5] = torch.inf
+    values[:: (number + 5) // 5][:5] = torch.inf
     kept = values[values.isfinite()].numpy()
-    got, = percentiles(values, (percent, ))
+    (got,) = percentiles(values, (percent,))
     assert got.item() == pytest.approx(np.percentile(kept.astype(np.float64), percent), rel=1e-6)
 
 
 def test_percentiles_of_nothing_are_not_finite():
-    nothing = torch.full((4, ), torch.inf)
+    nothing = torch.full((4,), torch.inf)
     assert not any(torch.isfinite(one) for one in percentiles(nothing, (20, 80)))
 
 

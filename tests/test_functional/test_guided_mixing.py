@@ -4,7 +4,7 @@ import torch
 from reference import guided_mixing as reference
 from test_no_sync import record
 
-from mmseg_ctt.functional import (
+from mmseg_ctt.methods.guidedmix.functional import (
     classes_present,
     decouple,
     interpolate_pair,
@@ -25,9 +25,11 @@ def labels(seed=1):
 
 
 def test_most_similar_equals_loops():
-    query, pool = random(7, 6), random(4, 6, seed=1) * torch.tensor([[.1], [9.], [1.], [3.]])
-    want = [max(range(4), key=lambda j: reference.cosine(one.tolist(), pool[j].tolist()))
-            for one in query]
+    query, pool = random(7, 6), random(4, 6, seed=1) * torch.tensor([[0.1], [9.0], [1.0], [3.0]])
+    want = [
+        max(range(4), key=lambda j: reference.cosine(one.tolist(), pool[j].tolist()))
+        for one in query
+    ]
     assert most_similar(query, pool).tolist() == want and len(set(want)) > 1
     assert most_similar(query, pool[:1]).tolist() == [0] * 7
     assert most_similar(torch.zeros(2, 6), torch.zeros(3, 6)).tolist() == [0, 0]
@@ -59,10 +61,11 @@ def test_focal_equals_loops(gamma, alpha):
     got = sigmoid_focal(logits, label, gamma, alpha)
     assert got.shape == SHAPE
     assert got.mean().item() == pytest.approx(
-        reference.sigmoid_focal(logits, label, gamma, alpha), rel=1e-5)
+        reference.sigmoid_focal(logits, label, gamma, alpha), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize('scale', [0., 30., 1e4])
+@pytest.mark.parametrize('scale', [0.0, 30.0, 1e4])
 def test_focal_has_a_finite_slope_everywhere(scale):
     logits = (random(2, K, 3, 4) * scale).requires_grad_()
     loss = sigmoid_focal(logits, labels()).mean()
@@ -73,8 +76,10 @@ def test_focal_has_a_finite_slope_everywhere(scale):
 
 
 def test_gradcheck():
-    logits, other = random(1, 3, 2, 2, dtype=torch.float64), random(1, 3, 2, 2, seed=2,
-                                                                    dtype=torch.float64)
+    logits, other = (
+        random(1, 3, 2, 2, dtype=torch.float64),
+        random(1, 3, 2, 2, seed=2, dtype=torch.float64),
+    )
     label = torch.tensor([[[0, 1], [2, 1]]])
     share = torch.tensor([0.3])
     logits.requires_grad_()
@@ -85,7 +90,7 @@ def test_gradcheck():
 
 def test_squared_error():
     a, b = random(2, K, 3, 4), random(2, K, 3, 4, seed=1)
-    want = ((a.softmax(1) - b.softmax(1))**2).mean(1)
+    want = ((a.softmax(1) - b.softmax(1)) ** 2).mean(1)
     torch.testing.assert_close(soft_squared_error(a, b), want)
     assert soft_squared_error(a, a + 3).abs().max() < 1e-12
 

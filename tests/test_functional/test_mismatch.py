@@ -6,7 +6,7 @@ from oracles import ReleasedCode
 from reference import stpg as slow
 from test_no_sync import record
 
-from mmseg_ctt.functional import (
+from mmseg_ctt.methods.stpg.functional import (
     confusion_matrix,
     mismatch_score,
     mismatch_selection,
@@ -66,15 +66,15 @@ def test_agreement_nowhere():
     score = mismatch_score(teacher, student, 4)
     assert score[3] == 0 and (score[:3] > 0).all()
     assert mismatch_selection(teacher, student, score).tolist() == slow.selected(
-        teacher, student, score)
+        teacher, student, score
+    )
 
 
 def test_counts_of_other_processes():
     teacher, student, k = maps(4, 4, 0, (4, 6, 6))
-    halves = [confusion_matrix(teacher[i:i + 2], student[i:i + 2], k) for i in (0, 2)]
+    halves = [confusion_matrix(teacher[i : i + 2], student[i : i + 2], k) for i in (0, 2)]
     alone = mismatch_score(teacher, student, k)
-    parts = mismatch_score(teacher[:2], student[:2], k,
-                           sum_counts=lambda count: count + halves[1])
+    parts = mismatch_score(teacher[:2], student[:2], k, sum_counts=lambda count: count + halves[1])
     assert torch.equal(alone, parts)
 
 
@@ -91,19 +91,33 @@ def test_invalid_pixels_do_not_count():
 def weighted(seed=0, dtype=torch.float32):
     g = torch.Generator().manual_seed(seed)
     logits = torch.randn(2, 3, 4, 5, generator=g, dtype=dtype)
-    return logits.requires_grad_(), torch.randint(0, 3, (2, 4, 5), generator=g), torch.rand(
-        2, 4, 5, generator=g, dtype=dtype)
+    return (
+        logits.requires_grad_(),
+        torch.randint(0, 3, (2, 4, 5), generator=g),
+        torch.rand(2, 4, 5, generator=g, dtype=dtype),
+    )
 
 
 def test_weighted_cross_entropy_is_a_mean_over_all_pixels():
     logits, label, weight = weighted()
     weight[0] = 0
-    want = sum(float(weight[b, y, x] * F.cross_entropy(logits.detach()[b:b + 1, :, y, x],
-                                                       label[b:b + 1, y, x]))
-               for b in range(2) for y in range(4) for x in range(5)) / 40
+    want = (
+        sum(
+            float(
+                weight[b, y, x]
+                * F.cross_entropy(logits.detach()[b : b + 1, :, y, x], label[b : b + 1, y, x])
+            )
+            for b in range(2)
+            for y in range(4)
+            for x in range(5)
+        )
+        / 40
+    )
     assert weighted_cross_entropy(logits, label, weight).item() == pytest.approx(want, rel=1e-6)
-    torch.testing.assert_close(weighted_cross_entropy(logits, label, torch.ones_like(weight)),
-                               F.cross_entropy(logits, label))
+    torch.testing.assert_close(
+        weighted_cross_entropy(logits, label, torch.ones_like(weight)),
+        F.cross_entropy(logits, label),
+    )
     nothing = weighted_cross_entropy(logits, label, torch.zeros_like(weight))
     nothing.backward()
     assert nothing == 0 and logits.grad.abs().sum() == 0
@@ -177,8 +191,9 @@ def test_parity(shared_dir, case, record_property):
     kept = mismatch_selection(teacher, student, score)
     assert torch.equal(kept.float(), data['selection'])
     for name, logits, label, weight in (
-            ('general', 'logits_student1', data['label_teacher2'], data['conf_teacher2']),
-            ('professional', 'logits_student2', teacher, data['conf_teacher1'] * kept)):
+        ('general', 'logits_student1', data['label_teacher2'], data['conf_teacher2']),
+        ('professional', 'logits_student2', teacher, data['conf_teacher1'] * kept),
+    ):
         leaf = data[logits].clone().requires_grad_()
         loss = weighted_cross_entropy(leaf, label, weight)
         loss.backward()

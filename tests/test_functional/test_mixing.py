@@ -71,13 +71,14 @@ def test_images_are_cut_independently():
 def rectangle(mask):
     """Side lengths of the True rectangle of one image; fails if it is none."""
     rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
-    assert mask[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].all()
+    assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
     assert mask.sum() == len(rows) * len(columns)
     return len(rows), len(columns)
 
 
-@pytest.mark.parametrize('side,low,high', [((64, 64), 0.48, 0.52), ((33, 65), 0.475, 0.525),
-                                           ((321, 321), 0.496, 0.504)])
+@pytest.mark.parametrize(
+    'side,low,high', [((64, 64), 0.48, 0.52), ((33, 65), 0.475, 0.525), ((321, 321), 0.496, 0.504)]
+)
 def test_cut_mask_is_one_rectangle_of_half_the_area(side, low, high):
     masks = cut_mix_mask(torch.zeros(30, *side), generator(1))
     assert masks.dtype == torch.bool and masks.shape == (30, *side)
@@ -127,7 +128,7 @@ def test_mix_equals_loops(channels, dtype, shift):
 
 
 def test_mix_with_a_full_and_an_empty_mask():
-    tensor = torch.arange(3.).view(3, 1, 1, 1).expand(3, 2, 2, 2)
+    tensor = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 2, 2, 2)
     full = torch.ones(3, 2, 2, dtype=torch.bool)
     assert torch.equal(mix(tensor, full), tensor)
-    assert torch.equal(mix(tensor, ~full)[:, 0, 0, 0], torch.tensor([1., 2., 0.]))
+    assert torch.equal(mix(tensor, ~full)[:, 0, 0, 0], torch.tensor([1.0, 2.0, 0.0]))

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Pseudo-negative labels against loops, the released code's values, and their corners."""
+
 import itertools
 import math
 from collections import Counter
@@ -9,7 +10,12 @@ import torch
 from oracles import ReleasedCode
 from reference import negative_label as reference
 
-from mmseg_ctt.functional import negative_classes, negative_label_loss, negative_ramp, stable
+from mmseg_ctt.methods.dual_negative.functional import (
+    negative_classes,
+    negative_label_loss,
+    negative_ramp,
+    stable,
+)
 
 RELEASED = ReleasedCode('dnll', {'nl': ('generated_masks', 'pixels')})
 
@@ -37,13 +43,15 @@ def rows(tensor):
 def test_loss_equals_loops(shape, masked):
     logits, negative, valid = scene(shape)
     valid = valid if masked else None
-    want = reference.loss(rows(logits), rows(negative),
-                          valid.flatten().tolist() if masked else None)
+    want = reference.loss(
+        rows(logits), rows(negative), valid.flatten().tolist() if masked else None
+    )
     got = negative_label_loss(logits, negative, valid)
     assert got.item() == pytest.approx(want, rel=1e-5, abs=1e-7)
     assert negative_label_loss(logits, negative.long(), valid) == got
     assert negative_label_loss(logits.double(), negative, valid).item() == pytest.approx(
-        want, rel=1e-12, abs=1e-15)
+        want, rel=1e-12, abs=1e-15
+    )
 
 
 def test_gradcheck():
@@ -89,8 +97,10 @@ def test_certain_networks_give_finite_values(scale):
 def test_count_is_the_divisor():
     logits, negative, valid = scene()
     twice = 2.0 * valid.sum()
-    torch.testing.assert_close(negative_label_loss(logits, negative, valid, count=twice),
-                               negative_label_loss(logits, negative, valid) / 2)
+    torch.testing.assert_close(
+        negative_label_loss(logits, negative, valid, count=twice),
+        negative_label_loss(logits, negative, valid) / 2,
+    )
     none = torch.zeros_like(valid)
     assert negative_label_loss(logits, negative, none, count=torch.zeros(())) == 0
 
@@ -127,8 +137,11 @@ def test_classes_equal_loops(shape, number, exclude, selection):
     mask = negative_classes(scores, number, selection, exclude, noise)
     assert mask.dtype == torch.bool and mask.shape == scores.shape
     for got, item, random in zip(rows(mask), rows(scores), rows(noise)):
-        want = reference.lowest(item, number) if selection == 'rank' else reference.drawn(
-            item, random, exclude, selection == 'replacement')
+        want = (
+            reference.lowest(item, number)
+            if selection == 'rank'
+            else reference.drawn(item, random, exclude, selection == 'replacement')
+        )
         assert {c for c in range(k) if got[c]} == want
 
 
@@ -139,8 +152,11 @@ def test_never_the_first_choices_even_at_the_ends_and_in_ties(selection, noise):
         random = torch.full((4, 1, 2, 2), noise)
         for scores in (torch.zeros(4, k, 2, 2), torch.randn(4, k, 2, 2)):
             mask = negative_classes(scores, 1, selection, exclude, random)
-            first = scores.argmax(1, keepdim=True) if exclude == 1 \
+            first = (
+                scores.argmax(1, keepdim=True)
+                if exclude == 1
                 else scores.topk(exclude, dim=1).indices
+            )
             assert not mask.gather(1, first).any()
             assert (mask.sum(1) == 1).all()
 
@@ -150,8 +166,7 @@ def test_every_class_and_pair_is_equally_likely():
     torch.manual_seed(0)
     scores = torch.zeros(12000, 5)
     scores[:, 2] = 1
-    pairs = Counter(tuple(row.nonzero().flatten().tolist())
-                    for row in negative_classes(scores, 2))
+    pairs = Counter(tuple(row.nonzero().flatten().tolist()) for row in negative_classes(scores, 2))
     assert set(pairs) == set(itertools.combinations([0, 1, 3, 4], 2))
     assert all(abs(n - 2000) < 200 for n in pairs.values())  # 5 standard deviations
     repeated = negative_classes(scores, 2, 'replacement').sum(1)
@@ -170,9 +185,15 @@ def test_released_rule_is_two_draws_with_replacement(shared_dir):
     assert not ours.gather(1, data.peer_argmax.unsqueeze(1)).any()
 
 
-@pytest.mark.parametrize('settings, word', [
-    (dict(selection='random'), 'selection'), (dict(number=0), 'num_negatives'),
-    (dict(exclude=0), 'exclude'), (dict(number=5), 'number of classes, 5')])
+@pytest.mark.parametrize(
+    'settings, word',
+    [
+        (dict(selection='random'), 'selection'),
+        (dict(number=0), 'num_negatives'),
+        (dict(exclude=0), 'exclude'),
+        (dict(number=5), 'number of classes, 5'),
+    ],
+)
 def test_bad_settings(settings, word):
     with pytest.raises(ValueError, match=word):
         negative_classes(torch.rand(3, 5), **settings)
@@ -186,8 +207,9 @@ def test_stable_items_equal_the_released_rule():
     label, other = torch.randint(0, 3, (2, 200), generator=g)
     confidence, sure = torch.rand(2, 200, generator=g)
     got = stable(label, confidence, other, sure, 0.8)
-    unstable = reference.untrusted(label.tolist(), confidence.tolist(), other.tolist(),
-                                   sure.tolist(), 0.8)
+    unstable = reference.untrusted(
+        label.tolist(), confidence.tolist(), other.tolist(), sure.tolist(), 0.8
+    )
     assert (~got).nonzero().flatten().tolist() == unstable
     assert 0 < len(unstable) < 200
 
@@ -232,16 +254,18 @@ def test_two_classifiers_teach_each_other_what_an_image_is_not():
 # ---- values of the released code
 
 
-@pytest.mark.parametrize('dtype, tolerance, slope', [(torch.float32, 1e-4, 1e-3),
-                                                     (torch.float64, 1e-9, 1e-9)])
+@pytest.mark.parametrize(
+    'dtype, tolerance, slope', [(torch.float32, 1e-4, 1e-3), (torch.float64, 1e-9, 1e-9)]
+)
 @RELEASED.cases('nl')
 def test_parity(shared_dir, case, dtype, tolerance, slope, record_property):
     data = RELEASED.load(shared_dir, 'nl', case)
     logits, negative, gradient = data.outputs, data.complementary_mask, data.grad_outputs
     if case == 'pixels':  # in their shape as a map
         n, _, h, w = data.map_shape.tolist()
-        logits, negative, gradient = (one.view(n, h, w, -1).movedim(-1, 1)
-                                      for one in (logits, negative, gradient))
+        logits, negative, gradient = (
+            one.view(n, h, w, -1).movedim(-1, 1) for one in (logits, negative, gradient)
+        )
     logits = logits.to(dtype).requires_grad_()
     loss = negative_label_loss(logits, negative, eps=getattr(data, 'eps', 1e-6))
     loss.backward()
@@ -250,5 +274,6 @@ def test_parity(shared_dir, case, dtype, tolerance, slope, record_property):
     record_property('value', error)
     record_property('gradient', steep)
     assert error <= tolerance and steep <= slope
-    assert reference.loss(data.outputs.double().tolist(),
-                          data.complementary_mask.tolist()) == pytest.approx(data.loss, rel=1e-9)
+    assert reference.loss(
+        data.outputs.double().tolist(), data.complementary_mask.tolist()
+    ) == pytest.approx(data.loss, rel=1e-9)

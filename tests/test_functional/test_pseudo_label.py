@@ -85,7 +85,8 @@ def test_cross_entropy_equals_loops_and_gradcheck(shape, ignore_index):
     assert (label == ignore_index).any() and (label != ignore_index).any()
     got = cross_entropy(logits, label, ignore_index)
     assert got.item() == pytest.approx(
-        reference.mean_over_labelled(logits.detach(), label, ignore_index), rel=1e-12)
+        reference.mean_over_labelled(logits.detach(), label, ignore_index), rel=1e-12
+    )
     assert torch.autograd.gradcheck(lambda o: cross_entropy(o, label, ignore_index), logits)
 
 
@@ -126,7 +127,8 @@ def test_confident_fraction_equals_loops_and_gradcheck(threshold):
     want = share * reference.weighted_over_all(logits.detach(), label)
     assert got.item() == pytest.approx(want, rel=1e-6)
     assert torch.autograd.gradcheck(
-        lambda o: confident_fraction_cross_entropy(o, label, confidence, threshold), logits)
+        lambda o: confident_fraction_cross_entropy(o, label, confidence, threshold), logits
+    )
 
 
 def test_a_confidence_at_the_threshold_counts():
@@ -149,15 +151,13 @@ def test_a_given_fraction_replaces_the_computed_one():
     logits, label = logits_of((2, 3, 4, 4)), labels_of((2, 4, 4), 3)
     nothing = torch.zeros(2, 4, 4)
     assert confident_fraction_cross_entropy(logits, label, nothing) == 0
-    got = confident_fraction_cross_entropy(
-        logits, label, nothing, fraction=torch.tensor(0.25))
+    got = confident_fraction_cross_entropy(logits, label, nothing, fraction=torch.tensor(0.25))
     assert got.item() == pytest.approx(0.25 * reference.weighted_over_all(logits, label), rel=1e-5)
 
 
 def test_all_pseudo_labels_ignored_is_zero_with_a_graph():
     logits = logits_of((2, 3, 4, 4)).requires_grad_()
-    loss = confident_fraction_cross_entropy(
-        logits, torch.full((2, 4, 4), 255), torch.ones(2, 4, 4))
+    loss = confident_fraction_cross_entropy(logits, torch.full((2, 4, 4), 255), torch.ones(2, 4, 4))
     loss.backward()
     assert loss == 0 and logits.grad.abs().sum() == 0
 

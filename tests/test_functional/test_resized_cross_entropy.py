@@ -19,8 +19,9 @@ def problem(size=(5, 7), full=(18, 27), dtype=torch.float32, scale=3.0):
 
 
 def by_autograd(logits, label, align_corners=False):
-    full = F.interpolate(logits.double(), label.shape[1:], mode='bilinear',
-                         align_corners=align_corners)
+    full = F.interpolate(
+        logits.double(), label.shape[1:], mode='bilinear', align_corners=align_corners
+    )
     return F.cross_entropy(full, label, ignore_index=255, reduction='none').sum((1, 2))
 
 

@@ -5,11 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ctt.functional.segmentation_counts import (
-    named_scores,
-    pixel_counts,
-    pseudo_label_scores,
-)
+from mmseg_ctt.functional.segmentation_counts import named_scores, pixel_counts, pseudo_label_scores
 
 K, THRESHOLD = 4, 0.6
 
@@ -60,8 +56,10 @@ def test_figures(seed):
 def test_batches_add_up():
     label, confidence, truth = make()
     whole = pixel_counts(label, confidence, truth, K, THRESHOLD)
-    parts = [pixel_counts(label[i:i + 1], confidence[i:i + 1], truth[i:i + 1], K, THRESHOLD)
-             for i in range(2)]
+    parts = [
+        pixel_counts(label[i : i + 1], confidence[i : i + 1], truth[i : i + 1], K, THRESHOLD)
+        for i in range(2)
+    ]
     for one, two in zip(whole, parts[0].plus(parts[1])):
         assert torch.equal(one, two)
 

@@ -7,7 +7,7 @@ from mmseg_ctt.functional import class_balanced_weight, select_per_class
 
 def candidates(n, k, seed):
     g = torch.Generator().manual_seed(seed)
-    label = torch.randint(0, k, (n, ), generator=g)
+    label = torch.randint(0, k, (n,), generator=g)
     score = torch.randperm(n, generator=g).float() / n  # no ties
     valid = torch.rand(n, generator=g) < 0.6
     return label.masked_fill(~valid, 255), score, valid
@@ -67,5 +67,6 @@ def test_class_balanced_weight_equals_loops(n, k, seed):
 
 def test_class_balanced_weight_of_nothing_is_zero():
     label = torch.tensor([0, 255, 3])
-    assert torch.equal(class_balanced_weight(label, torch.zeros(3, dtype=torch.bool), 2),
-                       torch.zeros(3))
+    assert torch.equal(
+        class_balanced_weight(label, torch.zeros(3, dtype=torch.bool), 2), torch.zeros(3)
+    )

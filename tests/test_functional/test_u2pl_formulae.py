@@ -3,7 +3,7 @@ import pytest
 import torch
 from reference import u2pl as reference
 
-from mmseg_ctt.functional import (
+from mmseg_ctt.methods.u2pl.functional import (
     class_sums,
     negative_candidates,
     reliable_cross_entropy,
@@ -36,14 +36,17 @@ def test_cross_entropy_of_the_reliable(share):
     want = reference.reliable_loss(rows, label.flatten(), reliable.flatten())
     assert want > 0
     torch.testing.assert_close(got, want, rtol=1e-12, atol=0)
-    torch.testing.assert_close(*(torch.autograd.grad(one, logits, retain_graph=True)[0]
-                                 for one in (got, want)))
+    torch.testing.assert_close(
+        *(torch.autograd.grad(one, logits, retain_graph=True)[0] for one in (got, want))
+    )
 
 
 def test_nothing_reliable_is_zero_with_a_graph():
     logits, label, reliable = unsupervised()
-    for mask, target in ((torch.zeros_like(reliable), label),
-                         (reliable, torch.full_like(label, 255))):
+    for mask, target in (
+        (torch.zeros_like(reliable), label),
+        (reliable, torch.full_like(label, 255)),
+    ):
         loss = reliable_cross_entropy(logits, target, mask)
         assert loss == 0
         assert torch.autograd.grad(loss, logits)[0].abs().sum() == 0
@@ -61,8 +64,15 @@ def test_two_processes_are_one_with_all_pixels():
     whole = reliable_cross_entropy(logits, label, reliable)
     kept = [(reliable[i] & (label[i] != 255)).sum() for i in (0, 1)]
     assert kept[0] != kept[1]
-    parts = [reliable_cross_entropy(logits[i:i + 1], label[i:i + 1], reliable[i:i + 1],
-                                    mean_count=lambda _: sum(kept) / 2) for i in (0, 1)]
+    parts = [
+        reliable_cross_entropy(
+            logits[i : i + 1],
+            label[i : i + 1],
+            reliable[i : i + 1],
+            mean_count=lambda _: sum(kept) / 2,
+        )
+        for i in (0, 1)
+    ]
     torch.testing.assert_close(sum(parts) / 2, whole)
 
 
@@ -72,7 +82,7 @@ def test_two_processes_are_one_with_all_pixels():
 def batch(seed=0):
     g = generator(seed)
     prob = (2 * torch.randn(N, K, generator=g)).softmax(1)
-    label = torch.randint(0, K, (N, ), generator=g)
+    label = torch.randint(0, K, (N,), generator=g)
     known = torch.arange(N) < N // 2
     unreliable = ~known & (torch.rand(N, generator=g) < 0.5)
     known = known & (torch.rand(N, generator=g) < 0.8)
@@ -119,8 +129,9 @@ def test_class_sums():
         if count[c] == 0:
             assert total[c].abs().sum() == 0
             continue
-        torch.testing.assert_close(total[c] / count[c],
-                                   reference.class_mean(feature.detach(), label, known, c))
+        torch.testing.assert_close(
+            total[c] / count[c], reference.class_mean(feature.detach(), label, known, c)
+        )
     total, count = class_sums(feature, label, torch.zeros_like(known), K)
     assert total.abs().sum() == count.sum() == 0
 
@@ -134,17 +145,26 @@ def problem(seed=0, dtype=torch.float64):
     def randn(*shape):
         return torch.randn(*shape, generator=g, dtype=dtype)
 
-    return dict(query=randn(N, D).requires_grad_(),
-                anchor=torch.randint(0, N, (K, A), generator=g), prototype=randn(K, D),
-                bank=3 * randn(K, V, D), negative=torch.randint(0, V, (K, A, M), generator=g),
-                weight=torch.tensor([0.2, 0, 0.5, 0.1, 0.2], dtype=dtype))
+    return dict(
+        query=randn(N, D).requires_grad_(),
+        anchor=torch.randint(0, N, (K, A), generator=g),
+        prototype=randn(K, D),
+        bank=3 * randn(K, V, D),
+        negative=torch.randint(0, V, (K, A, M), generator=g),
+        weight=torch.tensor([0.2, 0, 0.5, 0.1, 0.2], dtype=dtype),
+    )
 
 
 def slow(given, temperature):
     return reference.contrast(
-        given['query'], dict(enumerate(given['anchor'].tolist())), given['prototype'],
-        given['bank'], dict(enumerate(given['negative'].tolist())), given['weight'].tolist(),
-        temperature)
+        given['query'],
+        dict(enumerate(given['anchor'].tolist())),
+        given['prototype'],
+        given['bank'],
+        dict(enumerate(given['negative'].tolist())),
+        given['weight'].tolist(),
+        temperature,
+    )
 
 
 @pytest.mark.parametrize('temperature', [0.5, 0.07])
@@ -153,8 +173,9 @@ def test_contrast_equals_the_formula(temperature):
     got, want = unreliable_contrast(**given, temperature=temperature), slow(given, temperature)
     assert want > 0.5
     torch.testing.assert_close(got, want, rtol=1e-12, atol=0)
-    gradients = [torch.autograd.grad(one, given['query'], retain_graph=True)[0]
-                 for one in (got, want)]
+    gradients = [
+        torch.autograd.grad(one, given['query'], retain_graph=True)[0] for one in (got, want)
+    ]
     torch.testing.assert_close(*gradients)
     drawn = given['anchor'][given['weight'] > 0].unique()
     left = torch.ones(N, dtype=torch.bool)
@@ -165,7 +186,7 @@ def test_contrast_equals_the_formula(temperature):
 def test_gradcheck():
     given = problem(1)
     query = given.pop('query')
-    assert torch.autograd.gradcheck(lambda q: unreliable_contrast(q, **given), (query, ))
+    assert torch.autograd.gradcheck(lambda q: unreliable_contrast(q, **given), (query,))
 
 
 def test_default_temperature():

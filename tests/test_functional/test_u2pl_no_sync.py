@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A step of U2PL reads nothing back to the host, from its functions up to the whole of it."""
+
 import pytest
 import torch
 from test_no_sync import record
@@ -12,7 +13,7 @@ K, N, D = 5, 40, 6
 
 def calls():
     g = torch.Generator().manual_seed(0)
-    label = torch.randint(0, K, (N, ), generator=g)
+    label = torch.randint(0, K, (N,), generator=g)
     prob = torch.randn(N, K, generator=g).softmax(1)
     some = torch.rand(N, generator=g) < 0.5
     feature = torch.randn(N, D, generator=g).requires_grad_()
@@ -27,8 +28,13 @@ def calls():
     yield lambda: functional.draw_per_class(label, some, K, noise[..., 0])
     yield lambda: functional.best_of_members(prob.t() > 0.1, noise.flatten()[:N], 7)
     yield lambda: functional.unreliable_contrast(
-        feature, functional.draw_per_class(label, some, K, noise[..., 0])[0], bank[:, 0], bank,
-        functional.draw_slots(torch.full_like(noise, 7).long(), noise), bank[:, 0, 0]).backward()
+        feature,
+        functional.draw_per_class(label, some, K, noise[..., 0])[0],
+        bank[:, 0],
+        bank,
+        functional.draw_slots(torch.full_like(noise, 7).long(), noise),
+        bank[:, 0, 0],
+    ).backward()
 
 
 @pytest.mark.parametrize('call', list(calls()))

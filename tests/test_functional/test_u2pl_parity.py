@@ -4,6 +4,7 @@
 The paper's rule for negatives has no such values: the released code has another one. It is held
 by ``tests/reference``.
 """
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,23 +12,28 @@ import pytest
 import torch
 from oracles import ReleasedCode, close_to_largest
 
-from mmseg_ctt.functional import (
+from mmseg_ctt.methods.u2pl.entropy import entropy_partition, percentiles, pixel_entropy
+from mmseg_ctt.methods.u2pl.functional import (
     best_of_members,
     class_sums,
-    entropy_partition,
     negative_candidates,
-    percentiles,
-    pixel_entropy,
     reliable_cross_entropy,
     unreliable_contrast,
 )
-from mmseg_ctt.models import ClassMemoryBank
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
-RELEASED = ReleasedCode('u2pl', {
-    'compute_unsupervised_loss': ('percent80', 'percent92.5'),
-    'compute_contra_memobank_loss': (
-        'contiguous', 'contiguous_4', 'scattered_released', 'scattered_corrected'),
-})
+RELEASED = ReleasedCode(
+    'u2pl',
+    {
+        'compute_unsupervised_loss': ('percent80', 'percent92.5'),
+        'compute_contra_memobank_loss': (
+            'contiguous',
+            'contiguous_4',
+            'scattered_released',
+            'scattered_corrected',
+        ),
+    },
+)
 
 
 def rows(feature):
@@ -40,7 +46,7 @@ def test_unsupervised_loss(shared_dir, case, record_property):
     data = RELEASED.load(shared_dir, 'compute_unsupervised_loss', case)
     valid = data.target != data.ignore_label
     entropy = pixel_entropy(data.pred_teacher)
-    threshold, = percentiles(torch.where(valid, entropy, torch.inf).flatten(), (data.percent, ))
+    (threshold,) = percentiles(torch.where(valid, entropy, torch.inf).flatten(), (data.percent,))
     record_property('threshold', close_to_largest(threshold, data.entropy_threshold, 1e-6))
     high = entropy_partition(entropy, 100 - data.percent, valid).high
     after = data.target.masked_fill(high, data.ignore_label)
@@ -68,8 +74,12 @@ def test_queues(shared_dir, case, record_property):
     """The released rule fills the queues; a queue of each length is compared on its own."""
     data = RELEASED.load(shared_dir, 'compute_contra_memobank_loss', case)
     classes = len(data.queue_size)
-    member = negative_candidates(*pixels_of(data), (data.low_rank, data.high_rank),
-                                 data.current_class_negative_threshold, 'released')
+    member = negative_candidates(
+        *pixels_of(data),
+        (data.low_rank, data.high_rank),
+        data.current_class_negative_threshold,
+        'released',
+    )
     assert torch.equal(member.sum(1), data.new_keys)
     feature, position = rows(data.rep_teacher), torch.arange(member.shape[1]).float()
     compared = 0
@@ -125,8 +135,15 @@ def test_contrast(shared_dir, case, record_property):
             anchor[c], negative[c] = data.anchor_pixel[i], data.negative_index[i]
             weight[c] = 1 / present.sum()
     feature = data.rep.requires_grad_()
-    loss = unreliable_contrast(rows(feature), anchor, prototype[source], data.queue_after,
-                               negative, weight, data.temperature)
+    loss = unreliable_contrast(
+        rows(feature),
+        anchor,
+        prototype[source],
+        data.queue_after,
+        negative,
+        weight,
+        data.temperature,
+    )
     loss.backward()
     record_property('loss', close_to_largest(loss, data.loss, 1e-5))
     record_property('gradient', close_to_largest(feature.grad, data.grad_rep, 1e-5))
@@ -136,9 +153,13 @@ def test_contrast(shared_dir, case, record_property):
 def test_contrast_of_reco(shared_dir, case, record_property):
     """The same loss with keys drawn from the batch, in a code whose class indices are right."""
     with np.load(shared_dir / 'oracles' / 'reco' / 'compute_reco_loss.npz') as file:
-        data = SimpleNamespace(**{
-            key.split('__', 1)[1]: torch.from_numpy(np.asarray(file[key])) for key in file.files
-            if key.startswith(f'{case}__')})
+        data = SimpleNamespace(
+            **{
+                key.split('__', 1)[1]: torch.from_numpy(np.asarray(file[key]))
+                for key in file.files
+                if key.startswith(f'{case}__')
+            }
+        )
     feature = data.rep.requires_grad_()
     query, classes = rows(feature), data.prob.shape[1]
     one_hot = rows(data.label_onehot * data.mask)
@@ -152,9 +173,15 @@ def test_contrast_of_reco(shared_dir, case, record_property):
         if data.anchor_pixel[i, 0] >= 0:
             anchor[c], negative[c] = data.anchor_pixel[i], data.negative_pixel[i]
             weight[c] = 1 / len(present)
-    loss = unreliable_contrast(query, anchor, total / count.clamp(min=1).unsqueeze(1),
-                               query.detach().expand(classes, -1, -1), negative, weight,
-                               data.temp.item())
+    loss = unreliable_contrast(
+        query,
+        anchor,
+        total / count.clamp(min=1).unsqueeze(1),
+        query.detach().expand(classes, -1, -1),
+        negative,
+        weight,
+        data.temp.item(),
+    )
     loss.backward()
     record_property('loss', close_to_largest(loss, data.loss, 1e-5))
     record_property('gradient', close_to_largest(feature.grad, data.grad_rep, 1e-5))

@@ -1,13 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """Adaptive Copy-Paste and CutMix, and where the tail classes come from."""
+
 import json
 
 import pytest
 import torch
 from toy_data import write_toy_data
 
-from mmseg_ctt.models.adaptive_mixing import AdaptiveCopyPaste, AdaptiveCutMix, Cut
-from mmseg_ctt.models.tail_classes import fixed_tail
+from mmseg_ctt.methods.ael.mixing import AdaptiveCopyPaste, AdaptiveCutMix, Cut
+from mmseg_ctt.methods.ael.tail_classes import fixed_tail
 
 K, SIDE = 4, 8
 
@@ -27,7 +28,7 @@ def batch(number=3):
 # ---- Copy-Paste
 
 
-def paste(confidence=(0.5, ) * K, pixels=(1, ) * K, noise=None, number=3, **settings):
+def paste(confidence=(0.5,) * K, pixels=(1,) * K, noise=None, number=3, **settings):
     part = AdaptiveCopyPaste(K, **settings)
     image, label = batch(number)
     noise = uniform(number, part.width) if noise is None else noise
@@ -95,7 +96,7 @@ def test_classes_of_little_confidence_are_drawn_more_often():
         image, _ = part(image, label, uniform(600, 2), torch.tensor(confidence), torch.ones(K))
         return sum(0 in classes for classes in pasted_classes(image)) / 600
 
-    even, low, high = count([.5] * K), count([0., 1., 1., 1.]), count([1., 0., 0., 0.])
+    even, low, high = count([0.5] * K), count([0.0, 1.0, 1.0, 1.0]), count([1.0, 0.0, 0.0, 0.0])
     assert even == pytest.approx(0.25, abs=0.06)
     e = torch.e  # softmax of the roots of 1 and 0
     assert low == pytest.approx(e / (e + 3), abs=0.06)
@@ -108,8 +109,9 @@ def test_classes_of_little_confidence_are_drawn_more_often():
 def test_tail_from_label_statistics(tmp_path, load_tool):
     """The file of the tool gives the classes that its counts give."""
     root, file = write_toy_data(tmp_path / 'data'), tmp_path / 'statistics.json'
-    load_tool('analysis_tools/label_statistics').call(root / 'ann', '--num-classes', K, '--json',
-                                                      file)
+    load_tool('analysis_tools/label_statistics').call(
+        root / 'ann', '--num-classes', K, '--json', file
+    )
     shares = [row['share'] for row in json.loads(file.read_text())['classes']]
     tail = fixed_tail(str(file), K, 1.0)
     assert tail.tolist() == [share <= 1 / K for share in shares] and 0 < tail.sum() < K
@@ -152,7 +154,7 @@ def cut(confidence, noise=None, guess=None, size=(16, 16), **settings):
     return AdaptiveCutMix(**settings)(logits_of(guess), size, noise, torch.tensor(confidence))
 
 
-SURE_BUT_1 = (20., -20., 20., 20.)  # so extreme that class 1 is always drawn
+SURE_BUT_1 = (20.0, -20.0, 20.0, 20.0)  # so extreme that class 1 is always drawn
 
 
 def test_the_object_of_the_drawn_class_is_cut_in():
@@ -168,8 +170,9 @@ def test_the_object_of_the_drawn_class_is_cut_in():
 
 def test_too_small_objects_and_classes():
     assert cut(SURE_BUT_1, object_area=9 / 64).mask.float().mean() == pytest.approx(0.5, abs=0.1)
-    partners = [cut(SURE_BUT_1, uniform(3, 7, seed=i), class_area=0.2).partner[0].item()
-                for i in range(40)]
+    partners = [
+        cut(SURE_BUT_1, uniform(3, 7, seed=i), class_area=0.2).partner[0].item() for i in range(40)
+    ]
     assert set(partners) == {1, 2}
     assert {cut(SURE_BUT_1, uniform(3, 7, seed=i)).partner[0].item() for i in range(40)} == {1}
 
@@ -190,13 +193,16 @@ def test_images_and_maps_follow_alike():
     assert torch.equal(mixed, torch.where(mask, label[[2, 0, 0]], label))
 
 
-@pytest.mark.parametrize('part,settings,message', [
-    (AdaptiveCopyPaste, dict(number=0), 'model.copy_paste: number'),
-    (AdaptiveCopyPaste, dict(prob=1.5), 'model.copy_paste: number'),
-    (AdaptiveCopyPaste, dict(tail_share=0), 'model.copy_paste: number'),
-    (AdaptiveCutMix, dict(object_area=-0.1), 'model.cut_mix.object_area'),
-    (AdaptiveCutMix, dict(class_area=1.0), 'model.cut_mix.class_area'),
-])
+@pytest.mark.parametrize(
+    'part,settings,message',
+    [
+        (AdaptiveCopyPaste, dict(number=0), 'model.copy_paste: number'),
+        (AdaptiveCopyPaste, dict(prob=1.5), 'model.copy_paste: number'),
+        (AdaptiveCopyPaste, dict(tail_share=0), 'model.copy_paste: number'),
+        (AdaptiveCutMix, dict(object_area=-0.1), 'model.cut_mix.object_area'),
+        (AdaptiveCutMix, dict(class_area=1.0), 'model.cut_mix.class_area'),
+    ],
+)
 def test_bad_settings(part, settings, message):
     with pytest.raises(ValueError, match=message):
         part(*([K] if part is AdaptiveCopyPaste else []), **settings)

@@ -9,10 +9,10 @@ from toy_data import toy_config, write_toy_data
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.engine import DistributionAlignmentHook
 from mmseg_ctt.functional import distribution_alignment, target_distribution
-from mmseg_ctt.models.alignment import DistributionAlignment, MemberAlignment
-from mmseg_ctt.models.segmentors import CrossTeacherTraining
+from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
+from mmseg_ctt.nn.alignment import DistributionAlignment, MemberAlignment
 
-TARGET = target_distribution(torch.tensor([8., 4, 2, 1]))
+TARGET = target_distribution(torch.tensor([8.0, 4, 2, 1]))
 
 
 def logits(seed=0):
@@ -22,7 +22,7 @@ def logits(seed=0):
 def test_running_mean_by_hand():
     """Uniform at first; every step replaces the oldest of the last means."""
     module = DistributionAlignment(TARGET, steps=3)
-    means = [torch.full((NUM_CLASSES, ), 1 / NUM_CLASSES)] * 3
+    means = [torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)] * 3
     for step in range(5):
         o = logits(step)
         model = torch.stack(means[-3:]).mean(0)
@@ -37,8 +37,13 @@ def test_a_start_without_uniform_means():
     module, means = DistributionAlignment(TARGET, steps=3, uniform_start=False), []
     for step in range(5):
         o = logits(step)
-        want = o.softmax(1) if not means else distribution_alignment(
-            o.softmax(1), torch.stack(means[-3:]).mean(0), TARGET.float())
+        want = (
+            o.softmax(1)
+            if not means
+            else distribution_alignment(
+                o.softmax(1), torch.stack(means[-3:]).mean(0), TARGET.float()
+            )
+        )
         torch.testing.assert_close(module(o).softmax(1), want)
         means.append(o.softmax(1).mean(dim=(0, 2, 3)))
 
@@ -100,11 +105,18 @@ def attach(model, **settings):
     return model.alignment
 
 
-@pytest.mark.parametrize('kind, settings', [
-    ('CrossTeacherTraining', dict()), ('CrossTeacherTraining', dict(teaching='mutual')),
-    ('CrossTeacherTraining', dict(teaching='self', num_pairs=1)),
-    ('DualNegativeLabel', dict(two_views=True)), ('STPG', dict()), ('AEL', dict()),
-    ('U2PL', dict())])
+@pytest.mark.parametrize(
+    'kind, settings',
+    [
+        ('CrossTeacherTraining', dict()),
+        ('CrossTeacherTraining', dict(teaching='mutual')),
+        ('CrossTeacherTraining', dict(teaching='self', num_pairs=1)),
+        ('DualNegativeLabel', dict(two_views=True)),
+        ('STPG', dict()),
+        ('AEL', dict()),
+        ('U2PL', dict()),
+    ],
+)
 def test_every_method_learns_from_aligned_outputs(kind, settings):
     """For the weak view; and of nothing else does the step change."""
     model, seen = toy_model(kind, **settings), []
@@ -147,18 +159,30 @@ def test_padding_does_not_enter_the_mean():
 
 
 def test_a_method_that_takes_no_notice(tmp_path, monkeypatch):
-    monkeypatch.setattr(CrossTeacherTraining, 'aligned_guides',
-                        lambda self, weak, labeled, samples: self.guides(weak, labeled))
+    monkeypatch.setattr(
+        CrossTeacherTraining,
+        'aligned_guides',
+        lambda self, weak, labeled, samples: self.guides(weak, labeled),
+    )
     with pytest.raises(ValueError, match='CrossTeacherTraining asks no aligned_guides.*align=Fa'):
         run(write_toy_data(tmp_path / 'data'), tmp_path / 'work')
 
 
 def run(root, work, resume=None, **changes):
     cfg = toy_config(
-        root, work, resume=resume is not None, load_from=resume, **changes,
+        root,
+        work,
+        resume=resume is not None,
+        load_from=resume,
+        **changes,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
-        custom_hooks=[dict(type='TeacherEMAHook'), dict(
-            type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperature=0.7, steps=2)])
+        custom_hooks=[
+            dict(type='TeacherEMAHook'),
+            dict(
+                type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperature=0.7, steps=2
+            ),
+        ],
+    )
     if cfg.model.type == 'CrossTeacherTraining':
         cfg.model.class_thresholds = dict()
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
@@ -185,7 +209,7 @@ def test_frequencies_are_counted_in_the_labels(tmp_path):
     runner = Runner.from_cfg(cfg)
     hook.before_run(runner)
     target = runner.model.alignment['teacher0'].target
-    torch.testing.assert_close(target, torch.full((NUM_CLASSES, ), 1 / NUM_CLASSES))
+    torch.testing.assert_close(target, torch.full((NUM_CLASSES,), 1 / NUM_CLASSES))
     assert runner.train_loop is not None  # is built here
     hook.before_run(runner)
     pixels = label_frequency(cfg).pixel
@@ -196,15 +220,19 @@ def test_frequencies_are_counted_in_the_labels(tmp_path):
 
 def test_bad_settings(tmp_path):
     root = write_toy_data(tmp_path / 'data')
-    for settings, words in ((dict(steps=0), 'steps'), (dict(temperature=-1), 'temperature'),
-                            (dict(frequency=[0, 0]), 'frequency must be finite, not negative, and'),
-                            (dict(frequency=[]), 'one positive'),
-                            (dict(frequency=[1, float('nan')]), 'frequency must be finite'),
-                            (dict(frequency=[1, -1]), 'frequency must be finite, not negative')):
+    for settings, words in (
+        (dict(steps=0), 'steps'),
+        (dict(temperature=-1), 'temperature'),
+        (dict(frequency=[0, 0]), 'frequency must be finite, not negative, and'),
+        (dict(frequency=[]), 'one positive'),
+        (dict(frequency=[1, float('nan')]), 'frequency must be finite'),
+        (dict(frequency=[1, -1]), 'frequency must be finite, not negative'),
+    ):
         with pytest.raises(ValueError, match=words):
             DistributionAlignmentHook(**settings)
     with pytest.raises(ValueError, match='semi-supervised model, got EncoderDecoder'):
         run(root, tmp_path / 'a', model=toy_segmentor())
     with pytest.raises(ValueError, match='4 entries for 3 classes'):
         DistributionAlignmentHook([8, 4, 2, 1]).before_run(
-            type('R', (), dict(model=toy_model(segmentor=toy_segmentor(num_classes=3)))))
+            type('R', (), dict(model=toy_model(segmentor=toy_segmentor(num_classes=3))))
+        )

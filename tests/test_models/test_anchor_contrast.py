@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from reference import stpg as slow
 from test_functional.test_no_sync import record
 
-from mmseg_ctt.functional import anchor_contrast
-from mmseg_ctt.models import AnchorContrast
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.methods.stpg.contrast import AnchorContrast
+from mmseg_ctt.methods.stpg.functional import anchor_contrast
+from mmseg_ctt.nn.member import PixelOutput
 
 K, WIDTH = 4, 6
 
@@ -15,13 +15,16 @@ K, WIDTH = 4, 6
 def module(**settings):
     torch.manual_seed(3)
     bank = settings.pop('bank', dict(size=5))
-    return AnchorContrast(K, WIDTH, bank, **{**dict(threshold=0.4, dropout=0.), **settings})
+    return AnchorContrast(K, WIDTH, bank, **{**dict(threshold=0.4, dropout=0.0), **settings})
 
 
 def output(seed=0, images=2, side=8):
     g = torch.Generator().manual_seed(seed)
-    return PixelOutput(torch.randn(images, K, side, side, generator=g) * 2,
-                       torch.randn(images, WIDTH, side, side, generator=g).requires_grad_(), [])
+    return PixelOutput(
+        torch.randn(images, K, side, side, generator=g) * 2,
+        torch.randn(images, WIDTH, side, side, generator=g).requires_grad_(),
+        [],
+    )
 
 
 def truth(seed=1, images=2, side=16):
@@ -54,9 +57,15 @@ def test_losses_by_hand(average):
         small = ids[:, ::2, ::2].flatten()
         bank = contrast.bank
         want = anchor_contrast(
-            rows(contrast.projection(one.embedding)), small,
-            contrast.targets[contrast.assignment], bank.features, 0.3, small != 255, bank.filled,
-            average=average)
+            rows(contrast.projection(one.embedding)),
+            small,
+            contrast.targets[contrast.assignment],
+            bank.features,
+            0.3,
+            small != 255,
+            bank.filled,
+            average=average,
+        )
         torch.testing.assert_close(terms[name], want)
         assert want > 0
     sum(terms.values()).backward()
@@ -67,8 +76,9 @@ def test_losses_by_hand(average):
 def test_pooling_comes_first():
     contrast = filled(module(pool=2))
     terms = contrast(output(5), output(6), truth(7), truth(8))
-    pooled = [one._replace(embedding=F.avg_pool2d(one.embedding, 2)) for one in (output(5),
-                                                                               output(6))]
+    pooled = [
+        one._replace(embedding=F.avg_pool2d(one.embedding, 2)) for one in (output(5), output(6))
+    ]
     contrast.pool = 1
     small = [ids[:, ::4, ::4] for ids in (truth(7), truth(8))]
     assert contrast(*pooled, *small) == terms
@@ -97,8 +107,11 @@ def test_which_pixels_enter(ranking):
         assert len(own) > 3
         want = slow.centroid(start[c], [feature[i] for i in own], 0.9)
         torch.testing.assert_close(contrast.centroids[c], want.float(), rtol=1e-4, atol=1e-5)
-        score = F.cosine_similarity(feature, contrast.anchors[c:c + 1]) if ranking == 'anchor' \
+        score = (
+            F.cosine_similarity(feature, contrast.anchors[c : c + 1])
+            if ranking == 'anchor'
             else sure.flatten()
+        )
         best = sorted(own, key=lambda i: -float(score[i]))[:3]
         torch.testing.assert_close(contrast.bank.in_order()[c, :3], feature[best])
     assert contrast.bank.count.tolist() == [3] * K
@@ -109,7 +122,7 @@ def test_unsure_wrong_and_ignored_pixels_stay_out():
     contrast = module(threshold=0.999999)
     before = {name: value.clone() for name, value in contrast.state_dict().items()}
     contrast.remember(output(2), truth(2))
-    contrast.threshold = 0.
+    contrast.threshold = 0.0
     one = output(2)
     contrast.remember(one, torch.full((2, 8, 8), 255))
     contrast.remember(one, (one.logits.argmax(1) + 1) % K)
@@ -128,7 +141,7 @@ def test_memory_of_the_peer_goes_through_a_projection_that_nothing_trains():
 
 
 def test_dropout_spares_the_memory():
-    one, two = module(dropout=0.5), module(dropout=0.)
+    one, two = module(dropout=0.5), module(dropout=0.0)
     for contrast in (one, two):
         contrast.remember(output(2), truth(2))
     assert torch.equal(one.bank.features, two.bank.features)
@@ -173,8 +186,14 @@ def test_all_state_is_in_the_checkpoint():
     second.load_state_dict(first.state_dict())
     args = output(5), output(6), truth(7), truth(8)
     assert first(*args) == second(*args)
-    assert {'targets', 'assignment', 'centroids', 'bank.features', 'bank.pointer',
-            'bank.count'} == {name for name, _ in first.named_buffers()}
+    assert {
+        'targets',
+        'assignment',
+        'centroids',
+        'bank.features',
+        'bank.pointer',
+        'bank.count',
+    } == {name for name, _ in first.named_buffers()}
 
 
 def test_nothing_is_read_back():
@@ -194,17 +213,20 @@ def test_nothing_is_read_back():
 # ---- settings
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(memory='both'), 'model.contrast.memory must be one of'),
-    (dict(ranking='random'), 'model.contrast.ranking must be one of'),
-    (dict(average='some'), 'model.contrast.average must be one of'),
-    (dict(temperature=0), 'model.contrast: temperature must be positive'),
-    (dict(pool=0), 'pool at least 1'),
-    (dict(momentum=1.5), r'momentum in \[0, 1\]'),
-    (dict(dim=2), 'raise model.contrast.dim'),
-    (dict(bank=dict(dim=9)), 'model.bank.dim=9 does not match'),
-    (dict(bank=dict(size=0)), 'must be positive'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(memory='both'), 'model.contrast.memory must be one of'),
+        (dict(ranking='random'), 'model.contrast.ranking must be one of'),
+        (dict(average='some'), 'model.contrast.average must be one of'),
+        (dict(temperature=0), 'model.contrast: temperature must be positive'),
+        (dict(pool=0), 'pool at least 1'),
+        (dict(momentum=1.5), r'momentum in \[0, 1\]'),
+        (dict(dim=2), 'raise model.contrast.dim'),
+        (dict(bank=dict(dim=9)), 'model.bank.dim=9 does not match'),
+        (dict(bank=dict(size=0)), 'must be positive'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         module(**settings)

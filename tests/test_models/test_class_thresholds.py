@@ -4,7 +4,7 @@ import torch
 from test_functional.test_no_sync import record
 from toy import NUM_CLASSES, losses_of, ready_model, toy_batch
 
-from mmseg_ctt.models import ClassThresholds
+from mmseg_ctt.nn.class_thresholds import ClassThresholds
 
 K = 4
 
@@ -19,8 +19,9 @@ def batch(seed=0, absent=()):
 
 def mean_of(k, label, confidence):
     """Mean confidence of a class, pixel by pixel."""
-    found = [c for one, c in zip(label.flatten().tolist(), confidence.flatten().tolist())
-             if one == k]
+    found = [
+        c for one, c in zip(label.flatten().tolist(), confidence.flatten().tolist()) if one == k
+    ]
     return sum(found) / len(found)
 
 
@@ -61,7 +62,7 @@ def test_no_host_synchronisation():
 def test_many_pixels_are_not_lost():
     """Float32 would stop counting, or stop adding small numbers."""
     thresholds = ClassThresholds(K, 1.0)
-    thresholds.update(torch.zeros(2 ** 23).long(), torch.full((2 ** 23, ), 0.85))
+    thresholds.update(torch.zeros(2**23).long(), torch.full((2**23,), 0.85))
     assert thresholds.confidence[0].item() == pytest.approx(0.85, rel=1e-6)
 
 
@@ -73,8 +74,9 @@ def test_bad_settings():
 def test_confident_is_the_highest_threshold(monkeypatch):
     """With 0 every pixel teaches, and that is the paper's Eq 5 as well."""
     losses = {}
-    for name, settings in dict(paper=dict(confident=0.0), all=dict(
-            confident=0.0, class_thresholds=dict())).items():
+    for name, settings in dict(
+        paper=dict(confident=0.0), all=dict(confident=0.0, class_thresholds=dict())
+    ).items():
         losses[name], (label, _, weight) = plain_ce(ready_model(**settings), monkeypatch)
         assert (weight == 1).all() and (label != 255).all()
     assert torch.equal(losses['paper']['student0.loss_ct'], losses['all']['student0.loss_ct'])
@@ -85,7 +87,8 @@ def test_confident_is_the_highest_threshold(monkeypatch):
 
 def plain_ce(model, monkeypatch, **settings):
     """Losses of a step, and what its cross-entropy to pseudo-labels was given."""
-    import mmseg_ctt.models.segmentors.cross_teacher as file
+    import mmseg_ctt.methods.ctt.segmentor as file
+
     given, whole = [], file.confident_fraction_cross_entropy
 
     def noted(logits, label, confidence, **kwargs):
@@ -118,11 +121,12 @@ def test_thresholds_are_those_of_all_teachers():
     update = model.thresholds.update
     model.thresholds.update = lambda *maps: seen.append(maps) or update(*maps)
     losses_of(model, toy_batch())
-    (label, confidence), = seen
+    ((label, confidence),) = seen
     assert len(label) == len(model.teachers) and label.shape == confidence.shape
     for k in label.unique().tolist():
         assert model.thresholds.confidence[k].item() == pytest.approx(
-            mean_of(k, label, confidence), rel=1e-4)
+            mean_of(k, label, confidence), rel=1e-4
+        )
 
 
 def test_without_them_there_is_no_state():

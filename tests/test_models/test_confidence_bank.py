@@ -3,8 +3,8 @@ import pytest
 import torch
 from reference import ael as reference
 
-from mmseg_ctt.models import ConfidenceBank
-from mmseg_ctt.models.equalized_loss import EqualizedLoss
+from mmseg_ctt.methods.ael.class_confidence import ConfidenceBank
+from mmseg_ctt.methods.ael.loss import EqualizedLoss
 
 K, SHAPE = 4, (2, 5, 6)
 
@@ -72,8 +72,9 @@ def test_random_start_follows_the_release():
     assert len(set(before)) == K
     fed(bank, batch(0, absent=[3]))
     sums = reference.confidence_sums(*batch(0, absent=[3]), K)
-    torch.testing.assert_close(bank.confidence,
-                               torch.tensor(reference.updated(before, *sums, 0.999, False)))
+    torch.testing.assert_close(
+        bank.confidence, torch.tensor(reference.updated(before, *sums, 0.999, False))
+    )
 
 
 def test_pixels_are_counted_before_pasting():
@@ -81,8 +82,10 @@ def test_pixels_are_counted_before_pasting():
     bank = ConfidenceBank(K)
     bank.update(logits, torch.zeros_like(label), label)
     bank.update(logits, torch.zeros_like(label), batch(1, absent=[0])[1])
-    want = torch.bincount(label.flatten(), minlength=K) + torch.bincount(
-        batch(1, absent=[0])[1].flatten(), minlength=256)[:K]
+    want = (
+        torch.bincount(label.flatten(), minlength=K)
+        + torch.bincount(batch(1, absent=[0])[1].flatten(), minlength=256)[:K]
+    )
     assert torch.equal(bank.pixels, want) and bank.pixels.dtype == torch.int64
     assert bank.updates.tolist() == [2, 0, 0, 0]
 
@@ -94,15 +97,19 @@ def test_state_goes_through_a_checkpoint():
     for one in (bank, other):
         fed(one, batch(2))
     assert set(bank.state_dict()) == {'confidence', 'updates', 'pixels'}
-    assert all(torch.equal(value, other.state_dict()[name])
-               for name, value in bank.state_dict().items())
+    assert all(
+        torch.equal(value, other.state_dict()[name]) for name, value in bank.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(momentum=1.0), 'model.bank.momentum must be in'),
-    (dict(momentum=-0.1), 'model.bank.momentum must be in'),
-    (dict(start='zero'), "model.bank.start must be one of .* got 'zero'"),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(momentum=1.0), 'model.bank.momentum must be in'),
+        (dict(momentum=-0.1), 'model.bank.momentum must be in'),
+        (dict(start='zero'), "model.bank.start must be one of .* got 'zero'"),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         ConfidenceBank(K, **settings)
@@ -114,8 +121,9 @@ def test_bad_settings(settings, message):
 def loss(conf=(0.9, 0.1, 0.5, 0.7), **settings):
     logits, label = batch(3)
     confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
-    value, used = EqualizedLoss(**settings)(logits, (label, confidence), torch.tensor([.1, .2]),
-                                            torch.tensor(conf))
+    value, used = EqualizedLoss(**settings)(
+        logits, (label, confidence), torch.tensor([0.1, 0.2]), torch.tensor(conf)
+    )
     return value.item(), used.item()
 
 
@@ -130,20 +138,31 @@ def test_loss_without_sampling_equals_loops():
 
 
 def test_settings_of_the_loss_change_it():
-    values = [loss(**settings) for settings in (
-        {}, dict(sample_by='student'), dict(sample_by=None), dict(beta=3.0), dict(gamma=0.5),
-        dict(confident=0.5))]
+    values = [
+        loss(**settings)
+        for settings in (
+            {},
+            dict(sample_by='student'),
+            dict(sample_by=None),
+            dict(beta=3.0),
+            dict(gamma=0.5),
+            dict(confident=0.5),
+        )
+    ]
     assert len({value for value, _ in values}) == len(values)
     assert loss(beta=3.0)[1] < loss()[1] < loss(sample_by=None)[1]
-    assert loss(conf=(0.5, ) * K)[0] == loss(sample_by=None)[0]  # equal classes: all are kept
+    assert loss(conf=(0.5,) * K)[0] == loss(sample_by=None)[0]  # equal classes: all are kept
     assert loss(beta=0.0)[0] == loss(sample_by=None)[0]
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(gamma=-1), 'model.consistency: gamma and beta'),
-    (dict(beta=-1), 'model.consistency: gamma and beta'),
-    (dict(sample_by='teacher'), "model.consistency.sample_by must be one of .* got 'teacher'"),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(gamma=-1), 'model.consistency: gamma and beta'),
+        (dict(beta=-1), 'model.consistency: gamma and beta'),
+        (dict(sample_by='teacher'), "model.consistency.sample_by must be one of .* got 'teacher'"),
+    ],
+)
 def test_bad_settings_of_the_loss(settings, message):
     with pytest.raises(ValueError, match=message):
         EqualizedLoss(**settings)

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from reference import contrast as reference
 
-from mmseg_ctt.models import CrossContrast
-from mmseg_ctt.models.member import PixelOutput
+from mmseg_ctt.methods.ctt.contrast import CrossContrast
+from mmseg_ctt.nn.member import PixelOutput
 
 K, D, H, W = 4, 6, 3, 5
 IMAGES = 2
@@ -13,9 +13,14 @@ IMAGES = 2
 
 def outputs(number, seed, size=(H, W)):
     g = torch.Generator().manual_seed(seed)
-    return [PixelOutput(2 * torch.randn(IMAGES, K, *size, generator=g),
-                        torch.randn(IMAGES, D, *size, generator=g).requires_grad_(), [])
-            for _ in range(number)]
+    return [
+        PixelOutput(
+            2 * torch.randn(IMAGES, K, *size, generator=g),
+            torch.randn(IMAGES, D, *size, generator=g).requires_grad_(),
+            [],
+        )
+        for _ in range(number)
+    ]
 
 
 def scene(pairs=2, seed=0, size=(H, W)):
@@ -23,17 +28,20 @@ def scene(pairs=2, seed=0, size=(H, W)):
     g = torch.Generator().manual_seed(seed + 50)
     label = torch.randint(0, K, (IMAGES, *size), generator=g)
     label[torch.rand(label.shape, generator=g) < 0.3] = 255
-    targets = (torch.randint(0, K, (pairs, IMAGES, *size), generator=g),
-               torch.rand(pairs, IMAGES, *size, generator=g))
+    targets = (
+        torch.randint(0, K, (pairs, IMAGES, *size), generator=g),
+        torch.rand(pairs, IMAGES, *size, generator=g),
+    )
     return outputs(pairs, seed), outputs(pairs, seed + 1), label, targets
 
 
 def build(pairs=2, size=3, full=True, **settings):
     contrast = CrossContrast(pairs, K, D, dict(size=size), **settings)
     bank = contrast.bank
-    bank.features.copy_(torch.randn(bank.features.shape,
-                                    generator=torch.Generator().manual_seed(90)))
-    bank.count.copy_(torch.full((K, ), size) if full else torch.tensor([size, 1, 0, 2]))
+    bank.features.copy_(
+        torch.randn(bank.features.shape, generator=torch.Generator().manual_seed(90))
+    )
+    bank.count.copy_(torch.full((K,), size) if full else torch.tensor([size, 1, 0, 2]))
     bank.features.masked_fill_(~bank.filled.unsqueeze(-1), 0)
     return contrast
 
@@ -54,9 +62,12 @@ def by_loops(contrast, labeled, strong, label, targets):
         bank, filled = contrast.bank.features, contrast.bank.filled
         high = reference.high_level(
             torch.cat([flat(labeled[i].embedding), flat(strong[i].embedding)]),
-            torch.cat([label.flatten(), target.flatten()]), bank[i],
-            contrast.temperature_high, torch.cat([(label != 255).flatten(), confident.flatten()]),
-            filled[i])
+            torch.cat([label.flatten(), target.flatten()]),
+            bank[i],
+            contrast.temperature_high,
+            torch.cat([(label != 255).flatten(), confident.flatten()]),
+            filled[i],
+        )
         j = (i + 1) % n
         chosen = ~confident
         if contrast.directional:
@@ -64,18 +75,30 @@ def by_loops(contrast, labeled, strong, label, targets):
         if contrast.peer_threshold is not None:
             chosen &= sure[j].values >= contrast.peer_threshold
         low = reference.low_level(
-            flat(strong[i].embedding), flat(strong[j].embedding), sure[j].indices.flatten(),
-            torch.cat([bank[i], bank[j]], 1), contrast.temperature_low, chosen.flatten(),
-            torch.cat([filled[i], filled[j]], 1))
+            flat(strong[i].embedding),
+            flat(strong[j].embedding),
+            sure[j].indices.flatten(),
+            torch.cat([bank[i], bank[j]], 1),
+            contrast.temperature_low,
+            chosen.flatten(),
+            torch.cat([filled[i], filled[j]], 1),
+        )
         terms.append(dict(high=high, low=low, queries=int(chosen.sum())))
     return terms
 
 
 @pytest.mark.parametrize('full', [True, False])
 @pytest.mark.parametrize('pairs', [2, 3])
-@pytest.mark.parametrize('settings', [
-    dict(), dict(confidence='student', threshold=0.6), dict(directional=False),
-    dict(peer_threshold=0.6), dict(temperature_high=0.5, temperature_low=0.2, threshold=0.3)])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(),
+        dict(confidence='student', threshold=0.6),
+        dict(directional=False),
+        dict(peer_threshold=0.6),
+        dict(temperature_high=0.5, temperature_low=0.2, threshold=0.3),
+    ],
+)
 def test_terms_equal_the_formula(settings, pairs, full):
     contrast = build(pairs, full=full, **settings)
     given = scene(pairs)
@@ -139,8 +162,11 @@ def test_pooling_is_that_of_the_outputs(size):
     labeled, strong = outputs(2, 0, size), outputs(2, 1, size)
 
     def pooled(output):
-        return PixelOutput(F.avg_pool2d(output.logits, 2, ceil_mode=True),
-                           F.avg_pool2d(output.embedding, 2, ceil_mode=True), [])
+        return PixelOutput(
+            F.avg_pool2d(output.logits, 2, ceil_mode=True),
+            F.avg_pool2d(output.embedding, 2, ceil_mode=True),
+            [],
+        )
 
     got = build(pool=2)(labeled, strong, label, targets)
     want = build()([pooled(o) for o in labeled], [pooled(o) for o in strong], label, targets)
@@ -161,7 +187,7 @@ def test_remember_admits_rightly_classified_pixels(threshold):
         for c in range(K):
             want = flat(output.embedding)[(right & (label == c)).flatten()]
             assert count[i, c] == len(want)
-            assert torch.equal(entries[i, c, :len(want)], want)
+            assert torch.equal(entries[i, c, : len(want)], want)
     assert 0 < count.sum() < 2 * (label != 255).sum()
 
 
@@ -181,8 +207,9 @@ def test_remember_keeps_the_surest_of_a_small_budget():
 @pytest.mark.parametrize('threshold', [0.0, 2.0])
 def test_candidates_scored_by_raw_logits(threshold):
     """As in the released code."""
-    contrast = CrossContrast(1, K, D, dict(size=4, budget=1), bank_score='logit',
-                             bank_threshold=threshold)
+    contrast = CrossContrast(
+        1, K, D, dict(size=4, budget=1), bank_score='logit', bank_threshold=threshold
+    )
     given = outputs(1, 3)
     label = given[0].logits.argmax(1)
     contrast.remember(given, label)
@@ -201,14 +228,17 @@ def test_fill():
     torch.testing.assert_close(contrast.fill(), torch.stack([want, want]))
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(confidence='both'), "contrast.confidence must be one of .*'both'"),
-    (dict(bank_score='rank'), "contrast.bank_score must be one of .*'rank'"),
-    (dict(temperature_high=0), 'temperatures must be positive'),
-    (dict(temperature_low=-1), 'temperatures must be positive'),
-    (dict(pool=0), 'pool at least 1'),
-    (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the embedding.*6 wide'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(confidence='both'), "contrast.confidence must be one of .*'both'"),
+        (dict(bank_score='rank'), "contrast.bank_score must be one of .*'rank'"),
+        (dict(temperature_high=0), 'temperatures must be positive'),
+        (dict(temperature_low=-1), 'temperatures must be positive'),
+        (dict(pool=0), 'pool at least 1'),
+        (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the embedding.*6 wide'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         CrossContrast(**{**dict(num_pairs=2, num_classes=K, dim=D, bank=dict()), **settings})

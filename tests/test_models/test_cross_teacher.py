@@ -14,8 +14,8 @@ from toy import (
     toy_segmentor,
 )
 
-from mmseg_ctt.functional import high_level_contrast, low_level_contrast
-from mmseg_ctt.models.segmentors import cross_teacher
+from mmseg_ctt.methods.ctt import segmentor as cross_teacher
+from mmseg_ctt.methods.ctt.functional import high_level_contrast, low_level_contrast
 
 GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), ('ensemble', 2)]
 STILL = dict(mix=None, jitter_prob=0, blur_prob=0)  # the strong view is the weak one
@@ -33,8 +33,9 @@ def test_every_graph_trains_its_students_and_no_teacher(teaching, pairs):
     model = ready_model(teaching=teaching, num_pairs=pairs, confident=0.0)
     total_of(losses_of(model, toy_batch()), model).backward()
     for student in model.students:
-        assert all(p.grad is not None and torch.isfinite(p.grad).all()
-                   for p in student.parameters())
+        assert all(
+            p.grad is not None and torch.isfinite(p.grad).all() for p in student.parameters()
+        )
         assert student.backbone.stem.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in model.teachers.parameters())
 
@@ -45,11 +46,16 @@ def test_keys_never_change(teaching, pairs):
     off = losses_of(model, toy_batch())
     fill_banks(model)
     on = losses_of(model, toy_batch(seed=1))
-    want = {f'student{i}.{key}' for i in range(pairs)
-            for key in ('decode.loss_ce', 'loss_ct', 'loss_hc', 'loss_lc', 'confident')}
+    want = {
+        f'student{i}.{key}'
+        for i in range(pairs)
+        for key in ('decode.loss_ce', 'loss_ct', 'loss_hc', 'loss_lc', 'confident')
+    }
     assert set(off) == set(on) == want
-    assert all(value.shape == () and value.dtype == torch.float32
-               for value in (*off.values(), *on.values()))
+    assert all(
+        value.shape == () and value.dtype == torch.float32
+        for value in (*off.values(), *on.values())
+    )
 
 
 @pytest.mark.parametrize('teaching,pairs', GRAPHS)
@@ -77,9 +83,16 @@ def test_total_is_the_sum_of_the_losses():
 
 
 def test_auxiliary_heads_learn_from_labelled_images():
-    aux = dict(type='FCNHead', in_channels=8, in_index=0, channels=4, num_convs=1,
-               num_classes=NUM_CLASSES, align_corners=False,
-               loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4))
+    aux = dict(
+        type='FCNHead',
+        in_channels=8,
+        in_index=0,
+        channels=4,
+        num_convs=1,
+        num_classes=NUM_CLASSES,
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
+    )
     model = toy_model(segmentor=toy_segmentor(auxiliary_head=aux))
     losses = losses_of(model, toy_batch())
     assert {'student0.aux0.loss_ce', 'student1.aux0.loss_ce'} < set(losses)
@@ -91,8 +104,9 @@ def test_auxiliary_heads_learn_from_labelled_images():
 @pytest.mark.parametrize('joint', [True, False])
 def test_a_step_by_hand(joint):
     """The strong view is the weak one here, so that every term can be written out."""
-    settings = dict(strong_view=STILL, confident=0.4, joint_forward=joint,
-                    contrast=dict(threshold=0.5))
+    settings = dict(
+        strong_view=STILL, confident=0.4, joint_forward=joint, contrast=dict(threshold=0.5)
+    )
     model, twin = ready_model(**settings), ready_model(**settings)
     losses = losses_of(model, toy_batch(2, 3))
     data = twin.data_preprocessor(toy_batch(2, 3), True)
@@ -101,10 +115,12 @@ def test_a_step_by_hand(joint):
 
     def both(member):
         """Logits and embedding of the labelled and the unlabelled images."""
+
         def one(images):
             seen = []
             handle = member.decode_head.conv_seg.register_forward_pre_hook(
-                lambda m, args: seen.append(args[0]))
+                lambda m, args: seen.append(args[0])
+            )
             logits = member.decode_head(member.extract_feat(images))
             handle.remove()
             return logits, seen[0]
@@ -134,12 +150,21 @@ def test_a_step_by_hand(joint):
         want = {
             'decode.loss_ce': F.cross_entropy(up(logits), label),
             'loss_ct': fraction * F.cross_entropy(up(logits_u), pseudo),
-            'loss_hc': 0.1 * high_level_contrast(
-                torch.cat([rows(z), rows(z_u)]), torch.cat([small, target]), bank,
-                valid=torch.cat([small >= 0, confident])),
-            'loss_lc': 0.1 * low_level_contrast(
-                rows(z_u), rows(seen[1 - i][1][1]), own[1 - i].indices.flatten(),
-                torch.cat([bank, peer], 1), valid=low),
+            'loss_hc': 0.1
+            * high_level_contrast(
+                torch.cat([rows(z), rows(z_u)]),
+                torch.cat([small, target]),
+                bank,
+                valid=torch.cat([small >= 0, confident]),
+            ),
+            'loss_lc': 0.1
+            * low_level_contrast(
+                rows(z_u),
+                rows(seen[1 - i][1][1]),
+                own[1 - i].indices.flatten(),
+                torch.cat([bank, peer], 1),
+                valid=low,
+            ),
             'confident': fraction,
         }
         for key, value in want.items():
@@ -149,8 +174,9 @@ def test_a_step_by_hand(joint):
 
 def test_weights_scale_the_terms():
     plain = losses_of(ready_model(confident=0.3), toy_batch())
-    changed = losses_of(ready_model(confident=0.3, loss_weights=dict(sup=3, ct=0.5, hc=0.2)),
-                        toy_batch())
+    changed = losses_of(
+        ready_model(confident=0.3, loss_weights=dict(sup=3, ct=0.5, hc=0.2)), toy_batch()
+    )
     for key, factor in (('decode.loss_ce', 3), ('loss_ct', 0.5), ('loss_hc', 2), ('loss_lc', 1)):
         torch.testing.assert_close(changed[f'student1.{key}'], factor * plain[f'student1.{key}'])
 
@@ -188,14 +214,16 @@ def test_students_learn_from_the_mean_of_their_teachers(how, monkeypatch):
     settings = dict(num_pairs=3, confident=0.0, strong_view=dict(STILL, mix=how))
     model, twin = ready_model(**settings), ready_model(**settings)
     given, inner = [], model.contrast.forward
-    monkeypatch.setattr(model.contrast, 'forward', lambda *args: (
-        given.extend(args[3]), inner(*args))[1])
+    monkeypatch.setattr(
+        model.contrast, 'forward', lambda *args: (given.extend(args[3]), inner(*args))[1]
+    )
     losses = losses_of(model, toy_batch())
     data = twin.data_preprocessor(toy_batch(), True)
     x, weak = data['inputs']['labeled'], data['inputs']['unlabeled']
     sure = [up(twin.look(f'teacher{i}', weak)[0].logits).softmax(1).max(1) for i in range(3)]
-    view = twin.strong_view(weak, sure[1].indices, [(7, 2), (7, 3)], twin.data_preprocessor,
-                            num_classes=NUM_CLASSES)
+    view = twin.strong_view(
+        weak, sure[1].indices, [(7, 2), (7, 3)], twin.data_preprocessor, num_classes=NUM_CLASSES
+    )
     moved = [not torch.equal(view.follow(one.indices), one.indices) for one in sure]
     assert any(moved) == (how is not None)
     for i, (a, b) in enumerate(((1, 2), (0, 2), (0, 1))):
@@ -215,8 +243,9 @@ def test_students_learn_from_the_mean_of_their_teachers(how, monkeypatch):
 @pytest.mark.parametrize('teaching', ['cross', 'self'])
 def test_pseudo_labels_come_from_the_named_teacher(teaching):
     def changed_by(teacher):
-        one, other = (ready_model(teaching=teaching, confident=0.0, strong_view=STILL)
-                      for _ in range(2))
+        one, other = (
+            ready_model(teaching=teaching, confident=0.0, strong_view=STILL) for _ in range(2)
+        )
         other.teachers[teacher].decode_head.conv_seg.weight.data.neg_()
         one, other = losses_of(one, toy_batch()), losses_of(other, toy_batch())
         return [i for i in range(2) if one[f'student{i}.loss_ct'] != other[f'student{i}.loss_ct']]
@@ -246,5 +275,4 @@ def test_autocast(dropout):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = losses_of(model, toy_batch())
     total_of(losses, model).backward()
-    assert all(torch.isfinite(value) and value.dtype == torch.float32
-               for value in losses.values())
+    assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in losses.values())

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Strong views, banks and settings of the method; losses are in test_cross_teacher.py."""
+
 import pytest
 import torch
 from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_model, toy_segmentor
@@ -11,12 +12,24 @@ from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_mo
 def test_views_are_shared_or_each_its_own(share, monkeypatch):
     model = ready_model(share_view=share, num_pairs=3)
     calls, inner = [], model.strong_view.forward
-    monkeypatch.setattr(model.strong_view, 'forward', lambda *args, **kwargs: (
-        calls.append((args[1], args[2], kwargs['stream'])), inner(*args, **kwargs))[1])
+    monkeypatch.setattr(
+        model.strong_view,
+        'forward',
+        lambda *args, **kwargs: (
+            calls.append((args[1], args[2], kwargs['stream'])),
+            inner(*args, **kwargs),
+        )[1],
+    )
     seen = {}
     look = model.look_all
-    monkeypatch.setattr(model, 'look_all', lambda names, *batches: (
-        seen.update(dict.fromkeys(names, batches[-1])), look(names, *batches))[1])
+    monkeypatch.setattr(
+        model,
+        'look_all',
+        lambda names, *batches: (
+            seen.update(dict.fromkeys(names, batches[-1])),
+            look(names, *batches),
+        )[1],
+    )
     losses_of(model, toy_batch())
     assert [stream for *_, stream in calls] == ([0] if share else [0, 1, 2])
     assert all(draws == [(7, 2), (7, 3)] for _, draws, _ in calls)
@@ -47,7 +60,7 @@ def test_banks_hold_the_teachers_features_of_labelled_pixels():
         for c in range(NUM_CLASSES):
             want = rows[right & (label == c)][:100]
             assert bank.count[i, c] == len(want)
-            torch.testing.assert_close(bank.in_order()[i, c, :len(want)], want)
+            torch.testing.assert_close(bank.in_order()[i, c, : len(want)], want)
 
 
 def test_banks_are_read_before_they_are_written():
@@ -72,8 +85,9 @@ def test_banks_of_students_where_there_are_no_teachers():
     assert (model.contrast.bank.count.sum(1) > 0).all()
 
 
-@pytest.mark.parametrize('weights,built', [(dict(hc=0, lc=0), False), (dict(hc=0), True),
-                                           (dict(lc=0), True)])
+@pytest.mark.parametrize(
+    'weights,built', [(dict(hc=0, lc=0), False), (dict(hc=0), True), (dict(lc=0), True)]
+)
 def test_banks_are_built_only_where_they_are_read(weights, built):
     model = toy_model(loss_weights=weights)
     assert (model.contrast is not None) == built
@@ -85,9 +99,16 @@ def test_banks_are_built_only_where_they_are_read(weights, built):
 
 def test_width_of_the_banks_is_that_of_the_embedding():
     assert toy_model().contrast.bank.dim == 8
-    head = dict(type='DeepLabV2Head', in_channels=8, in_index=1, dilations=(1, ), branches=1,
-                embedding_dim=5, num_classes=NUM_CLASSES,
-                loss_decode=dict(type='PixelCrossEntropyLoss'))
+    head = dict(
+        type='DeepLabV2Head',
+        in_channels=8,
+        in_index=1,
+        dilations=(1,),
+        branches=1,
+        embedding_dim=5,
+        num_classes=NUM_CLASSES,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
     model = toy_model(segmentor=toy_segmentor(decode_head=head))
     assert model.contrast.bank.dim == 5
     losses_of(model, toy_batch())
@@ -102,13 +123,16 @@ def test_the_switch_is_in_the_checkpoint():
     assert not model.contrast_on and not model.contrast_active
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(loss_weights=dict(ct=1, high=2)), r"unknown terms \['high'\]; known are .*'hc'"),
-    (dict(bank=dict(dim=16)), 'bank.dim=16 does not match the embedding.*8 wide'),
-    (dict(bank=dict(budget=1000)), 'bank.budget must lie in'),
-    (dict(contrast=dict(pool=0)), 'pool at least 1'),
-    (dict(strong_view=dict(mix='paste')), 'strong_view.mix must be one of'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(loss_weights=dict(ct=1, high=2)), r"unknown terms \['high'\]; known are .*'hc'"),
+        (dict(bank=dict(dim=16)), 'bank.dim=16 does not match the embedding.*8 wide'),
+        (dict(bank=dict(budget=1000)), 'bank.budget must lie in'),
+        (dict(contrast=dict(pool=0)), 'pool at least 1'),
+        (dict(strong_view=dict(mix='paste')), 'strong_view.mix must be one of'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model(**settings)
@@ -121,8 +145,11 @@ def test_bad_settings(settings, message):
 @pytest.mark.parametrize('confidence', ['teacher', 'student'])
 def test_padding_of_unlabelled_images_teaches_nothing(width, confidence, monkeypatch):
     still = dict(mix=None, jitter_prob=0, blur_prob=0)
-    model = ready_model(confident=0.3, strong_view=still,
-                        contrast=dict(confidence=confidence, threshold=0.5, directional=False))
+    model = ready_model(
+        confident=0.3,
+        strong_view=still,
+        contrast=dict(confidence=confidence, threshold=0.5, directional=False),
+    )
     batch, look, seen = toy_batch(), model.look_all, []
     for one in batch['data_samples']:
         one.set_metainfo(dict(img_shape=(32, width)))

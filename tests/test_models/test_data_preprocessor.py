@@ -4,9 +4,9 @@ import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from toy import toy_batch
 
-from mmseg_ctt.models import SemiSegDataPreProcessor
+from mmseg_ctt.nn.data_preprocessor import SemiSegDataPreProcessor
 
-COLOURS = dict(mean=[120., 110., 100.], std=[60., 50., 40.], bgr_to_rgb=True)
+COLOURS = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=True)
 
 
 @pytest.mark.parametrize('order', [[0, 1, 2, 3, 4], [4, 1, 3, 0, 2], [2, 3, 4, 0, 1]])
@@ -15,8 +15,10 @@ def test_groups_from_any_order(order):
     got = SemiSegDataPreProcessor(**COLOURS)(batch, True)
     plain = SegDataPreProcessor(**COLOURS, size=(32, 32))(toy_batch(2, 3, order=order), True)
     assert set(got) == {'inputs', 'data_samples'}
-    for name, numbers in (('labeled', [i for i in order if i < 2]),
-                          ('unlabeled', [i for i in order if i >= 2])):
+    for name, numbers in (
+        ('labeled', [i for i in order if i < 2]),
+        ('unlabeled', [i for i in order if i >= 2]),
+    ):
         images, samples = got['inputs'][name], got['data_samples'][name]
         assert [sample.draw[1] for sample in samples] == numbers
         assert {sample.source for sample in samples} == {name}
@@ -27,8 +29,10 @@ def test_groups_from_any_order(order):
 
 def test_both_groups_are_views_of_one_tensor():
     inputs = SemiSegDataPreProcessor(**COLOURS)(toy_batch(), True)['inputs']
-    assert inputs['labeled'].untyped_storage().data_ptr() == \
-        inputs['unlabeled'].untyped_storage().data_ptr()
+    assert (
+        inputs['labeled'].untyped_storage().data_ptr()
+        == inputs['unlabeled'].untyped_storage().data_ptr()
+    )
 
 
 def test_labels_stay_with_their_images():
@@ -54,8 +58,10 @@ def test_samples_without_a_source_are_an_error():
 
 def unequal():
     batch, other = toy_batch(1, 1), toy_batch(1, 1, side=24)
-    return dict(inputs=[batch['inputs'][0], other['inputs'][1]],
-                data_samples=[batch['data_samples'][0], other['data_samples'][1]])
+    return dict(
+        inputs=[batch['inputs'][0], other['inputs'][1]],
+        data_samples=[batch['data_samples'][0], other['data_samples'][1]],
+    )
 
 
 def test_unequal_sizes_are_an_error_unless_padding_is_set():

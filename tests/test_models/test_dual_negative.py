@@ -7,10 +7,10 @@ from mmengine.structures import PixelData
 from test_functional.test_no_sync import record
 from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model
 
-from mmseg_ctt.functional import negative_label_loss, negative_ramp
-from mmseg_ctt.models.member import PixelOutput
-from mmseg_ctt.models.segmentors import dual_negative
-from mmseg_ctt.models.strong_view import View
+from mmseg_ctt.methods.dual_negative import segmentor as dual_negative
+from mmseg_ctt.methods.dual_negative.functional import negative_label_loss, negative_ramp
+from mmseg_ctt.nn.member import PixelOutput
+from mmseg_ctt.nn.strong_view import View
 
 KIND = 'DualNegativeLabel'
 STILL = dict(mix=None, jitter_prob=0, blur_prob=0)  # the strong view is the weak one
@@ -44,8 +44,9 @@ def up(logits):
 def noted(model, monkeypatch):
     """What every student is taught with, filled by the next step."""
     seen, teach = {}, model._teach
-    monkeypatch.setattr(model, '_teach', lambda i, *args: (
-        seen.__setitem__(i, args), teach(i, *args))[1])
+    monkeypatch.setattr(
+        model, '_teach', lambda i, *args: (seen.__setitem__(i, args), teach(i, *args))[1]
+    )
     return seen
 
 
@@ -56,8 +57,11 @@ def noted(model, monkeypatch):
 def test_every_graph_trains_its_students_and_no_teacher(teaching, pairs):
     model = ready(teaching=teaching, num_pairs=pairs)
     losses = losses_of(model, toy_batch())
-    assert set(losses) == {f'student{i}.{key}' for i in range(pairs) for key in (
-        'decode.loss_ce', 'loss_pos', 'loss_neg', 'confident')}
+    assert set(losses) == {
+        f'student{i}.{key}'
+        for i in range(pairs)
+        for key in ('decode.loss_ce', 'loss_pos', 'loss_neg', 'confident')
+    }
     assert all(value.shape == () and value.dtype == torch.float32 for value in losses.values())
     assert all(value > 0 for value in losses.values())
     total_of(losses, model).backward()
@@ -80,8 +84,12 @@ def test_all_or_nothing_trusted(confident):
 @pytest.mark.parametrize('teaching', ['cross', 'mutual'])
 @pytest.mark.parametrize('joint', [True, False])
 def test_a_step_by_hand(teaching, joint, monkeypatch):
-    settings = dict(teaching=teaching, joint_forward=joint, strong_view=STILL,
-                    loss_weights=dict(sup=3, pos=0.5, neg=4))
+    settings = dict(
+        teaching=teaching,
+        joint_forward=joint,
+        strong_view=STILL,
+        loss_weights=dict(sup=3, pos=0.5, neg=4),
+    )
     model, twin = ready(**settings), ready(**settings)
     seen = noted(model, monkeypatch)
     losses = losses_of(model, toy_batch(2, 3))
@@ -101,10 +109,11 @@ def test_a_step_by_hand(teaching, joint, monkeypatch):
         terms = -(1 - p + 1e-6).log()
         want = {
             'decode.loss_ce': 3 * F.cross_entropy(on_labeled, truth),
-            'loss_pos': 0.5 * F.cross_entropy(on_weak, label, reduction='none')[trusted].sum()
+            'loss_pos': 0.5
+            * F.cross_entropy(on_weak, label, reduction='none')[trusted].sum()
             / trusted.numel(),
             'loss_neg': 4 * ((terms * negative).sum(1) / 2)[~trusted].mean(),
-            'confident': trusted.float().mean()
+            'confident': trusted.float().mean(),
         }
         for key, value in want.items():
             assert value > 0
@@ -161,8 +170,11 @@ def test_all_advice_is_mixed_along(how, monkeypatch):
     model, still = ready(strong_view=dict(STILL, mix=how)), ready(strong_view=STILL)
     seen, unmixed = noted(model, monkeypatch), noted(still, monkeypatch)
     views, inner = [], model.strong_view.forward
-    monkeypatch.setattr(model.strong_view, 'forward', lambda *args, **more: (
-        views.append(inner(*args, **more)), views[-1])[1])
+    monkeypatch.setattr(
+        model.strong_view,
+        'forward',
+        lambda *args, **more: (views.append(inner(*args, **more)), views[-1])[1],
+    )
     losses_of(model, toy_batch())
     losses_of(still, toy_batch())
     for i in (0, 1):
@@ -194,8 +206,9 @@ def test_defaults_are_the_released_numbers():
     assert model.weights == dict(sup=1, pos=1, neg=2) and model.schedule == 'together'
     losses = losses_of(model, toy_batch())
     full = losses_of(toy_model(KIND, ramp=0), toy_batch())
-    torch.testing.assert_close(losses['student0.loss_neg'],
-                               negative_ramp(0) * full['student0.loss_neg'])
+    torch.testing.assert_close(
+        losses['student0.loss_neg'], negative_ramp(0) * full['student0.loss_neg']
+    )
 
 
 def test_two_views(monkeypatch):
@@ -204,13 +217,18 @@ def test_two_views(monkeypatch):
     model, twin = ready(**settings), ready(**settings)
     seen = noted(model, monkeypatch)
     views, inner = [], model.strong_view.forward
-    monkeypatch.setattr(model.strong_view, 'forward', lambda *args, **more: (
-        views.append(inner(*args, **more)), views[-1])[1])
+    monkeypatch.setattr(
+        model.strong_view,
+        'forward',
+        lambda *args, **more: (views.append(inner(*args, **more)), views[-1])[1],
+    )
     losses_of(model, toy_batch())
     weak = twin.data_preprocessor(toy_batch(), True)['inputs']['unlabeled']
     for i in (0, 1):
-        p, q = (up(twin.look(f'teacher{1 - i}', image)[0].logits).softmax(1).max(1)
-                for image in (weak, views[0].image))
+        p, q = (
+            up(twin.look(f'teacher{1 - i}', image)[0].logits).softmax(1).max(1)
+            for image in (weak, views[0].image)
+        )
         label, confidence = views[0].follow(p.indices), views[0].follow(p.values)
         want = (label == q.indices) & ((confidence >= 0.5) | (q.values >= 0.5))
         assert torch.equal(seen[i][2], want)
@@ -238,13 +256,17 @@ def test_padding_is_neither_trusted_nor_negative(monkeypatch):
     torch.testing.assert_close(losses['student0.confident'], (trusted & content).float().mean())
 
 
-@pytest.mark.parametrize('settings, word', [
-    (dict(loss_weights=dict(ct=1)), r"model.loss_weights.*\['ct'\].*neg"),
-    (dict(schedule='alternate'), 'model.schedule.*turns'),
-    (dict(selection='lowest'), 'selection.*rank'),
-    (dict(num_negatives=4), 'num_negatives=4.*exclude=1.*4'),
-    (dict(ramp=1.5), 'model.ramp'),
-    (dict(strong_view=dict(mix='x')), 'strong_view.mix')])
+@pytest.mark.parametrize(
+    'settings, word',
+    [
+        (dict(loss_weights=dict(ct=1)), r"model.loss_weights.*\['ct'\].*neg"),
+        (dict(schedule='alternate'), 'model.schedule.*turns'),
+        (dict(selection='lowest'), 'selection.*rank'),
+        (dict(num_negatives=4), 'num_negatives=4.*exclude=1.*4'),
+        (dict(ramp=1.5), 'model.ramp'),
+        (dict(strong_view=dict(mix='x')), 'strong_view.mix'),
+    ],
+)
 def test_bad_settings(settings, word):
     with pytest.raises(ValueError, match=word) as caught:
         toy_model(KIND, **settings)
@@ -293,8 +315,7 @@ def test_autocast():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = losses_of(model, toy_batch())
     total_of(losses, model).backward()
-    assert all(torch.isfinite(value) and value.dtype == torch.float32
-               for value in losses.values())
+    assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in losses.values())
 
 
 @pytest.mark.parametrize('selection', ['distinct', 'replacement', 'rank'])
@@ -306,8 +327,9 @@ def test_no_host_synchronisation(selection, two_views, monkeypatch):
     monkeypatch.setattr(dual_negative, 'counter_noise', lambda *_: keys)
     weak = torch.randn(2, 3, 32, 32)
     view = View(weak.flip(0), torch.rand(2, 32, 32) < 0.5)
-    output = PixelOutput(torch.randn(2, NUM_CLASSES, 8, 8, requires_grad=True),
-                         torch.randn(2, 8, 8, 8), [])
+    output = PixelOutput(
+        torch.randn(2, NUM_CLASSES, 8, 8, requires_grad=True), torch.randn(2, 8, 8, 8), []
+    )
 
     def step():
         opinions = model._opinions(model.guides(weak, weak), weak.shape[2:])

@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from test_functional.test_no_sync import record
 from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.functional import classes_present, cross_entropy, most_similar, sigmoid_focal
-from mmseg_ctt.models.mitrans import MITrans
-from mmseg_ctt.models.mixing_share import mixing_shares
-from mmseg_ctt.models.segmentors import guidedmix
-from mmseg_ctt.models.segmentors.guidedmix import STREAM
+from mmseg_ctt.functional import cross_entropy
+from mmseg_ctt.methods.guidedmix import segmentor as guidedmix
+from mmseg_ctt.methods.guidedmix.functional import classes_present, most_similar, sigmoid_focal
+from mmseg_ctt.methods.guidedmix.mitrans import MITrans
+from mmseg_ctt.methods.guidedmix.mixing_ratio import mixing_shares
+from mmseg_ctt.methods.guidedmix.segmentor import STREAM
 
 MODES = ('paper', 'released')
 KEYS = {'student0.decode.loss_ce', 'student0.loss_mix', 'student0.confident'}
@@ -19,9 +20,17 @@ KEYS = {'student0.decode.loss_ce', 'student0.loss_mix', 'student0.confident'}
 def segmentor(dropout=0.0):
     """A head with ASPP, as the released mode needs it."""
     head = dict(
-        type='ASPPHead', in_channels=8, in_index=1, channels=6, dilations=(1, 2),
-        dropout_ratio=dropout, num_classes=NUM_CLASSES, norm_cfg=dict(type='BN'),
-        align_corners=False, loss_decode=dict(type='PixelCrossEntropyLoss'))
+        type='ASPPHead',
+        in_channels=8,
+        in_index=1,
+        channels=6,
+        dilations=(1, 2),
+        dropout_ratio=dropout,
+        num_classes=NUM_CLASSES,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
     return toy_segmentor(decode_head=head)
 
 
@@ -48,8 +57,11 @@ def test_everything_that_learns_gets_a_gradient(mode, joint):
     assert all(torch.isfinite(value) and value > 0 for value in losses.values())
     total, _ = model.parse_losses(losses)
     total.backward()
-    without = [name for name, p in model.named_parameters()
-               if p.requires_grad and (p.grad is None or not torch.isfinite(p.grad).all())]
+    without = [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and (p.grad is None or not torch.isfinite(p.grad).all())
+    ]
     assert without == []  # so DDP need not look for unused ones
     parts = [model.students[0].backbone.stem, model.mitrans.merge.conv]
     parts += [model.mix_head.classifier] if mode == 'released' else [model.align]
@@ -113,8 +125,9 @@ def test_paper_step_by_hand():
     values = F.cross_entropy(left, label, reduction='none')
     torch.testing.assert_close(losses['student0.loss_mix'], (values * known).mean())
     assert losses['student0.confident'] == known.mean() and 0 < known.mean() < 1
-    want = F.binary_cross_entropy_with_logits(twin.align(pooled[0]),
-                                              classes_present(truth, NUM_CLASSES))
+    want = F.binary_cross_entropy_with_logits(
+        twin.align(pooled[0]), classes_present(truth, NUM_CLASSES)
+    )
     torch.testing.assert_close(losses['student0.loss_align'], 0.1 * want)
     full = F.interpolate(on_x.logits, (32, 32), mode='bilinear')
     torch.testing.assert_close(losses['student0.decode.loss_ce'], cross_entropy(full, truth))
@@ -150,11 +163,20 @@ def test_same_draws_same_losses(mode):
     assert losses_of(ready(mode), batch)[key] != losses_of(ready(mode), toy_batch(3, 3))[key]
 
 
-@pytest.mark.parametrize('settings', [
-    dict(mode='released'), dict(share_limit=0.1), dict(share_alpha=5.0), dict(mitrans=False),
-    dict(mitrans=dict(width=4)), dict(consistency='mse'), dict(consistency='focal'),
-    dict(confident=0.6), dict(loss_weights=dict(mix=2.0))
-])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(mode='released'),
+        dict(share_limit=0.1),
+        dict(share_alpha=5.0),
+        dict(mitrans=False),
+        dict(mitrans=dict(width=4)),
+        dict(consistency='mse'),
+        dict(consistency='focal'),
+        dict(confident=0.6),
+        dict(loss_weights=dict(mix=2.0)),
+    ],
+)
 def test_every_setting_changes_the_agreement(settings):
     plain, other = (losses_of(ready(**one), toy_batch(3, 3)) for one in ({}, settings))
     assert plain['student0.loss_mix'] != other['student0.loss_mix']
@@ -189,17 +211,20 @@ def test_mitrans_keeps_the_shape_and_sees_far():
     assert not torch.equal(part(x)[..., 0, 0], part(other)[..., 0, 0])
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(mode='both'), "model.mode must be one of .* got 'both'"),
-    (dict(num_pairs=2), 'model.type=GuidedMixNet is one student'),
-    (dict(consistency='kl'), "model.consistency must be one of .* got 'kl'"),
-    (dict(loss_weights=dict(hc=1)), r"model.loss_weights has unknown terms \['hc'\]"),
-    (dict(share_limit=0.6), r'model.share_limit must be in \(0, 0.5\]'),
-    (dict(share_limit=0.0), r'model.share_limit must be in \(0, 0.5\]'),
-    (dict(share_alpha=0), 'model.share_alpha positive'),
-    (dict(mitrans=dict(width=0)), 'model.mitrans: width=0'),
-    (dict(mode='released', segmentor=toy_segmentor()), "model.mode='released' mixes .*FCNHead"),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(mode='both'), "model.mode must be one of .* got 'both'"),
+        (dict(num_pairs=2), 'model.type=GuidedMixNet is one student'),
+        (dict(consistency='kl'), "model.consistency must be one of .* got 'kl'"),
+        (dict(loss_weights=dict(hc=1)), r"model.loss_weights has unknown terms \['hc'\]"),
+        (dict(share_limit=0.6), r'model.share_limit must be in \(0, 0.5\]'),
+        (dict(share_limit=0.0), r'model.share_limit must be in \(0, 0.5\]'),
+        (dict(share_alpha=0), 'model.share_alpha positive'),
+        (dict(mitrans=dict(width=0)), 'model.mitrans: width=0'),
+        (dict(mode='released', segmentor=toy_segmentor()), "model.mode='released' mixes .*FCNHead"),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message) as error:
         toy_model('GuidedMixNet', **{'segmentor': segmentor(), **settings})
@@ -239,7 +264,7 @@ def test_state_goes_through_a_checkpoint(mode):
 
 def test_members_and_hooks():
     model = ready()
-    assert model.predict_on == 'student0' and model.graph == (('student0', ), )
+    assert model.predict_on == 'student0' and model.graph == (('student0',),)
     data = raw(model)['inputs']
     weak = model.guides(data['unlabeled'], data['labeled'])['student0'][0]
     want = model.look('student0', data['labeled'], data['unlabeled'])[1]
@@ -254,5 +279,11 @@ def test_a_step_reads_nothing_back(mode, consistency, monkeypatch):
     keys, shares = torch.rand(3, 1), torch.rand(3) / 2  # made on the host, sent without waiting
     monkeypatch.setattr(guidedmix, 'counter_noise', lambda *_: keys)
     monkeypatch.setattr(guidedmix, 'mixing_shares', lambda *_: shares)
-    assert record(lambda: sum(value for key, value in model(**data, mode='loss').items()
-                              if 'loss' in key).backward()) == []
+    assert (
+        record(
+            lambda: sum(
+                value for key, value in model(**data, mode='loss').items() if 'loss' in key
+            ).backward()
+        )
+        == []
+    )

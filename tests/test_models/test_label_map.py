@@ -5,7 +5,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from toy import NUM_CLASSES, toy_model
 
-from mmseg_ctt.models.label_map import as_read
+from mmseg_ctt.nn.label_map import as_read
 
 SIZE = (24, 32)
 METAS = dict(
@@ -13,11 +13,13 @@ METAS = dict(
     larger=dict(ori_shape=(36, 51)),
     smaller=dict(ori_shape=(10, 31)),
     padded=dict(ori_shape=(40, 40), padding_size=[3, 1, 0, 5]),
-    padded_by_the_preprocessor=dict(ori_shape=(40, 40), padding_size=[9, 9, 9, 9],
-                                    img_padding_size=[0, 4, 2, 0]),
+    padded_by_the_preprocessor=dict(
+        ori_shape=(40, 40), padding_size=[9, 9, 9, 9], img_padding_size=[0, 4, 2, 0]
+    ),
     horizontal=dict(ori_shape=SIZE, flip=True, flip_direction='horizontal'),
     vertical=dict(ori_shape=(33, 33), flip=True, flip_direction='vertical'),
-    not_flipped=dict(ori_shape=SIZE, flip=False, flip_direction='vertical'))
+    not_flipped=dict(ori_shape=SIZE, flip=False, flip_direction='vertical'),
+)
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def model():
 
 def logits_of(images=1, channels_last=False):
     logits = torch.randn(images, NUM_CLASSES, *SIZE, generator=torch.Generator().manual_seed(0))
-    logits[:, :2, :8] = 3.  # equal largest logits: the first class counts
+    logits[:, :2, :8] = 3.0  # equal largest logits: the first class counts
     return logits.contiguous(memory_format=torch.channels_last) if channels_last else logits
 
 

@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from toy import toy_segmentor
 
-from mmseg_ctt.models.member import PixelOutput, build_member, forward_member, supervised_losses
+from mmseg_ctt.nn.member import PixelOutput, build_member, forward_member, supervised_losses
 
 BN = dict(type='BN')
 COMMON = dict(num_classes=5, align_corners=False, loss_decode=dict(type='CrossEntropyLoss'))
@@ -22,8 +22,9 @@ class ToyPyramid(nn.Module):
     def __init__(self):
         super().__init__()
         widths = (3, 8, 12, 16, 32)
-        self.stages = nn.ModuleList([
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths[:-1], widths[1:])])
+        self.stages = nn.ModuleList(
+            [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths[:-1], widths[1:])]
+        )
 
     def forward(self, x):
         maps = []
@@ -35,44 +36,127 @@ class ToyPyramid(nn.Module):
 
 PYRAMID = dict(type='ToyPyramid')
 TRANSFORMER = dict(
-    type='MixVisionTransformer', embed_dims=8, num_stages=4, num_layers=[1] * 4,
-    num_heads=[1, 1, 2, 4], sr_ratios=[4, 2, 1, 1], mlp_ratio=2, drop_path_rate=0.1)
+    type='MixVisionTransformer',
+    embed_dims=8,
+    num_stages=4,
+    num_layers=[1] * 4,
+    num_heads=[1, 1, 2, 4],
+    sr_ratios=[4, 2, 1, 1],
+    mlp_ratio=2,
+    drop_path_rate=0.1,
+)
 # name: backbone, head, width and stride of the embedding
 ARCHITECTURES = {
-    'deeplabv3plus': (PYRAMID, dict(
-        type='DepthwiseSeparableASPPHead', in_channels=32, in_index=3, channels=10,
-        dilations=(1, 2), c1_in_channels=8, c1_channels=6, dropout_ratio=0.1, norm_cfg=BN),
-        10, 2),
-    'pspnet': (PYRAMID, dict(
-        type='PSPHead', in_channels=32, in_index=3, channels=6, pool_scales=(1, 2),
-        dropout_ratio=0.1, norm_cfg=BN), 6, 16),
-    'upernet': (PYRAMID, dict(
-        type='UPerHead', in_channels=[8, 12, 16, 32], in_index=[0, 1, 2, 3], channels=9,
-        pool_scales=(1, 2), dropout_ratio=0.1, norm_cfg=BN), 9, 2),
-    'segformer': (TRANSFORMER, dict(
-        type='SegformerHead', in_channels=[8, 8, 16, 32], in_index=[0, 1, 2, 3], channels=7,
-        dropout_ratio=0.1, norm_cfg=BN), 7, 4),
-    'deeplabv2_aspp': (PYRAMID, dict(
-        type='DeepLabV2ASPPHead', in_channels=32, in_index=3, channels=32, dilations=(1, 2),
-        dropout_ratio=0.1), 32, 16),
-    'deeplabv2': (PYRAMID, dict(
-        type='DeepLabV2Head', in_channels=32, in_index=3, dilations=(1, 2), branches=2,
-        embedding_dim=11),
-        11, 16),
+    'deeplabv3plus': (
+        PYRAMID,
+        dict(
+            type='DepthwiseSeparableASPPHead',
+            in_channels=32,
+            in_index=3,
+            channels=10,
+            dilations=(1, 2),
+            c1_in_channels=8,
+            c1_channels=6,
+            dropout_ratio=0.1,
+            norm_cfg=BN,
+        ),
+        10,
+        2,
+    ),
+    'pspnet': (
+        PYRAMID,
+        dict(
+            type='PSPHead',
+            in_channels=32,
+            in_index=3,
+            channels=6,
+            pool_scales=(1, 2),
+            dropout_ratio=0.1,
+            norm_cfg=BN,
+        ),
+        6,
+        16,
+    ),
+    'upernet': (
+        PYRAMID,
+        dict(
+            type='UPerHead',
+            in_channels=[8, 12, 16, 32],
+            in_index=[0, 1, 2, 3],
+            channels=9,
+            pool_scales=(1, 2),
+            dropout_ratio=0.1,
+            norm_cfg=BN,
+        ),
+        9,
+        2,
+    ),
+    'segformer': (
+        TRANSFORMER,
+        dict(
+            type='SegformerHead',
+            in_channels=[8, 8, 16, 32],
+            in_index=[0, 1, 2, 3],
+            channels=7,
+            dropout_ratio=0.1,
+            norm_cfg=BN,
+        ),
+        7,
+        4,
+    ),
+    'deeplabv2_aspp': (
+        PYRAMID,
+        dict(
+            type='DeepLabV2ASPPHead',
+            in_channels=32,
+            in_index=3,
+            channels=32,
+            dilations=(1, 2),
+            dropout_ratio=0.1,
+        ),
+        32,
+        16,
+    ),
+    'deeplabv2': (
+        PYRAMID,
+        dict(
+            type='DeepLabV2Head',
+            in_channels=32,
+            in_index=3,
+            dilations=(1, 2),
+            branches=2,
+            embedding_dim=11,
+        ),
+        11,
+        16,
+    ),
 }
 
 
 def build(name, **changes):
     torch.manual_seed(0)
     backbone, head, *_ = ARCHITECTURES[name]
-    return build_member(dict(type='EncoderDecoder', backbone=backbone,
-                             decode_head={**COMMON, **head}, **changes))
+    return build_member(
+        dict(type='EncoderDecoder', backbone=backbone, decode_head={**COMMON, **head}, **changes)
+    )
 
 
 def test_head_of_several_maps():
-    member = build_member(dict(type='EncoderDecoder', backbone=PYRAMID, decode_head=dict(
-        COMMON, type='DAHead', in_channels=32, in_index=3, channels=8, pam_channels=4,
-        norm_cfg=BN)))
+    member = build_member(
+        dict(
+            type='EncoderDecoder',
+            backbone=PYRAMID,
+            decode_head=dict(
+                COMMON,
+                type='DAHead',
+                in_channels=32,
+                in_index=3,
+                channels=8,
+                pam_channels=4,
+                norm_cfg=BN,
+            ),
+        )
+    )
     with pytest.raises(ValueError, match='DAHead gives a tuple, not one map of logits'):
         forward_member(member, torch.randn(2, 3, 32, 32))
 
@@ -105,8 +189,9 @@ def test_both_outputs_give_gradient_and_nothing_stays_behind(name):
     for part in (output.embedding, output.logits):
         member.zero_grad()
         part.square().sum().backward(retain_graph=True)
-        assert any(p.grad.abs().sum() > 0 for p in member.backbone.parameters()
-                   if p.grad is not None)
+        assert any(
+            p.grad.abs().sum() > 0 for p in member.backbone.parameters() if p.grad is not None
+        )
     assert {id(m): len(m._forward_pre_hooks) for m in member.modules()} == known
     copy.deepcopy(build(name))
 
@@ -137,8 +222,11 @@ def test_a_head_that_classifies_twice_is_an_error(monkeypatch):
 
 
 def test_rows_of_an_output():
-    output = PixelOutput(torch.randn(4, 2, 3, 3), torch.randn(4, 5, 3, 3),
-                         [torch.randn(4, 1, 6, 6), torch.randn(4, 2, 3, 3)])
+    output = PixelOutput(
+        torch.randn(4, 2, 3, 3),
+        torch.randn(4, 5, 3, 3),
+        [torch.randn(4, 1, 6, 6), torch.randn(4, 2, 3, 3)],
+    )
     part = output.split([1, 2, 1])[1]
     assert torch.equal(part.logits, output.logits[1:3])
     assert torch.equal(part.embedding, output.embedding[1:3])
@@ -177,12 +265,15 @@ def test_head_without_classifier_is_an_error():
         build_member(dict(type='HeadlessToy'))
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(branches=0), 'branches=0 with 2'), (dict(branches=3), 'branches=3 with 2')])
+@pytest.mark.parametrize(
+    'settings,message',
+    [(dict(branches=0), 'branches=0 with 2'), (dict(branches=3), 'branches=3 with 2')],
+)
 def test_deeplabv2_branches_errors(settings, message):
     with pytest.raises(ValueError, match=message):
-        MODELS.build(dict(**COMMON, type='DeepLabV2Head', in_channels=4, dilations=(1, 2),
-                          **settings))
+        MODELS.build(
+            dict(**COMMON, type='DeepLabV2Head', in_channels=4, dilations=(1, 2), **settings)
+        )
 
 
 @pytest.mark.parametrize('branches', [1, 2, 4])
@@ -190,8 +281,10 @@ def test_deeplabv2_is_the_sum_of_its_classifiers(branches):
     head = MODELS.build(dict(**COMMON, type='DeepLabV2Head', in_channels=4, branches=branches))
     x = torch.randn(2, 4, 9, 9)
     assert len(head.conv_seg) == branches
-    want = sum(nn.functional.conv2d(x, c.weight, c.bias, padding=d, dilation=d)
-               for c, d in zip(head.conv_seg, (6, 12, 18, 24)))
+    want = sum(
+        nn.functional.conv2d(x, c.weight, c.bias, padding=d, dilation=d)
+        for c, d in zip(head.conv_seg, (6, 12, 18, 24))
+    )
     torch.testing.assert_close(head([x]), want)
 
 
@@ -229,8 +322,9 @@ def labelled(size, ignored=0.3):
 
 @pytest.mark.parametrize('name', ['pspnet', 'segformer', 'deeplabv2_aspp', 'deeplabv2'])
 def test_loss_equals_that_of_mmseg(name):
-    aux = dict(type='FCNHead', in_channels=16, in_index=2, channels=4, num_convs=1,
-               norm_cfg=BN, **COMMON)
+    aux = dict(
+        type='FCNHead', in_channels=16, in_index=2, channels=4, num_convs=1, norm_cfg=BN, **COMMON
+    )
     member = build(name, auxiliary_head=None if name == 'segformer' else [aux, dict(aux)])
     member.eval()
     samples = labelled((32, 48))
@@ -258,12 +352,14 @@ def test_loss_equals_that_of_mmseg(name):
 
 
 def test_several_losses_and_a_single_auxiliary_head():
-    cfg = dict(type='FCNHead', in_channels=16, in_index=2, channels=4, num_convs=1, norm_cfg=BN,
-               **COMMON)
+    cfg = dict(
+        type='FCNHead', in_channels=16, in_index=2, channels=4, num_convs=1, norm_cfg=BN, **COMMON
+    )
     member = build('pspnet', auxiliary_head=cfg).eval()
     member.decode_head.loss_decode = nn.ModuleList(
         [MODELS.build(dict(type='PixelCrossEntropyLoss', loss_weight=w)) for w in (1.0, 0.5)]
-        + [MODELS.build(dict(type='PixelCrossEntropyLoss', loss_name='loss_other'))])
+        + [MODELS.build(dict(type='PixelCrossEntropyLoss', loss_name='loss_other'))]
+    )
     output = forward_member(member, torch.randn(2, 3, 32, 32))
     got = supervised_losses(member, output, labelled((32, 32)))
     assert set(got) == {'decode.loss_ce', 'decode.loss_other', 'aux0.loss_ce'}
@@ -272,8 +368,11 @@ def test_several_losses_and_a_single_auxiliary_head():
 
 def test_a_head_with_its_own_loss_keeps_it(monkeypatch):
     member = build('pspnet').eval()
-    monkeypatch.setattr(type(member.decode_head), 'loss_by_feat', lambda self, logits, samples:
-                        dict(loss_mine=logits.sum(), acc_seg=torch.tensor(1.0)))
+    monkeypatch.setattr(
+        type(member.decode_head),
+        'loss_by_feat',
+        lambda self, logits, samples: dict(loss_mine=logits.sum(), acc_seg=torch.tensor(1.0)),
+    )
     output = forward_member(member, torch.randn(2, 3, 32, 32))
     got = supervised_losses(member, output, labelled((32, 32)))
     assert list(got) == ['decode.loss_mine'] and got['decode.loss_mine'] == output.logits.sum()

@@ -3,19 +3,21 @@ import pytest
 import torch
 from reference.bank import ListBank
 
-from mmseg_ctt.models import ClassMemoryBank
+from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
 
 def pixels(n, k, d, seed, share=0.6):
     g = torch.Generator().manual_seed(seed)
-    label = torch.randint(0, k, (n, ), generator=g)
+    label = torch.randint(0, k, (n,), generator=g)
     valid = torch.rand(n, generator=g) < share
     confidence = torch.randperm(n, generator=g).float() / n
     return (torch.randn(n, d, generator=g), label.masked_fill(~valid, 255), confidence, valid)
 
 
-@pytest.mark.parametrize('k,size,d,n,budget', [(3, 4, 5, 20, 2), (5, 7, 2, 9, 3), (2, 6, 3, 40, 6),
-                                               (4, 1, 3, 10, 1), (3, 5, 4, 6, 5)])
+@pytest.mark.parametrize(
+    'k,size,d,n,budget',
+    [(3, 4, 5, 20, 2), (5, 7, 2, 9, 3), (2, 6, 3, 40, 6), (4, 1, 3, 10, 1), (3, 5, 4, 6, 5)],
+)
 def test_ring_equals_a_list_per_class(k, size, d, n, budget):
     bank, slow = ClassMemoryBank(k, size, d, budget), ListBank(k, size)
     admitted = torch.zeros(k)
@@ -29,15 +31,20 @@ def test_ring_equals_a_list_per_class(k, size, d, n, budget):
         for c, queue in slow.queues.items():
             assert bank.count[c] == len(queue)
             assert all(map(torch.equal, queue, ordered[c]))
-            assert (ordered[c, len(queue):] == 0).all()
+            assert (ordered[c, len(queue) :] == 0).all()
         assert torch.equal(bank.filled.sum(1), bank.count)
     assert admitted.max() > 2 * size  # went round more than once
 
 
 def test_filled_slots_are_those_written():
     bank = ClassMemoryBank(3, 4, 2, budget=3)
-    bank.push(torch.ones(5, 2), torch.tensor([0, 0, 0, 2, 1]), torch.rand(5),
-              torch.tensor([1, 1, 1, 1, 0], dtype=torch.bool), 1)
+    bank.push(
+        torch.ones(5, 2),
+        torch.tensor([0, 0, 0, 2, 1]),
+        torch.rand(5),
+        torch.tensor([1, 1, 1, 1, 0], dtype=torch.bool),
+        1,
+    )
     assert torch.equal(bank.filled, bank.features.abs().sum(2) > 0)
     assert bank.count.tolist() == [3, 0, 1]
 
@@ -46,18 +53,23 @@ def test_filled_slots_are_those_written():
 def test_budget_defaults_to_the_number_of_labelled_images(images, gained):
     bank = ClassMemoryBank(2, size=4, dim=3)
     assert bank.budget is None
-    bank.push(torch.randn(20, 3), torch.ones(20, dtype=torch.long), torch.rand(20),
-              torch.ones(20, dtype=torch.bool), images)
+    bank.push(
+        torch.randn(20, 3),
+        torch.ones(20, dtype=torch.long),
+        torch.rand(20),
+        torch.ones(20, dtype=torch.bool),
+        images,
+    )
     assert bank.count.tolist() == [0, gained]
 
 
 def test_confidence_keeps_the_best_and_random_any():
-    feature = torch.arange(100.).unsqueeze(1)
+    feature = torch.arange(100.0).unsqueeze(1)
     label, valid = torch.zeros(100, dtype=torch.long), torch.ones(100, dtype=torch.bool)
     confidence = feature.squeeze(1) / 100
     best = ClassMemoryBank(1, 5, 1, budget=5)
     best.push(feature, label, confidence, valid, 1)
-    assert best.features.flatten().tolist() == [99., 98., 97., 96., 95.]
+    assert best.features.flatten().tolist() == [99.0, 98.0, 97.0, 96.0, 95.0]
 
     torch.manual_seed(0)
     seen = set()
@@ -73,17 +85,23 @@ def test_confidence_keeps_the_best_and_random_any():
 def test_random_ranking_takes_only_candidates():
     bank = ClassMemoryBank(1, 8, 1, budget=8, ranking='random')
     valid = torch.arange(20) % 5 == 0
-    bank.push(torch.arange(20.).unsqueeze(1), torch.zeros(20, dtype=torch.long), torch.rand(20),
-              valid, 1)
+    bank.push(
+        torch.arange(20.0).unsqueeze(1), torch.zeros(20, dtype=torch.long), torch.rand(20), valid, 1
+    )
     assert bank.count.tolist() == [4]
-    assert bank.in_order()[0, :4].flatten().tolist() == [0., 5., 10., 15.]
+    assert bank.in_order()[0, :4].flatten().tolist() == [0.0, 5.0, 10.0, 15.0]
 
 
 def test_push_stores_float32_without_a_graph():
     bank = ClassMemoryBank(1, 2, 3, budget=1)
     feature = torch.randn(4, 3).half().requires_grad_()
-    bank.push(feature, torch.zeros(4, dtype=torch.long), torch.rand(4).half(),
-              torch.ones(4, dtype=torch.bool), 1)
+    bank.push(
+        feature,
+        torch.zeros(4, dtype=torch.long),
+        torch.rand(4).half(),
+        torch.ones(4, dtype=torch.bool),
+        1,
+    )
     assert bank.features.dtype == torch.float32 and not bank.features.requires_grad
     assert (bank.features[0, 0] == feature.detach().float()).all(1).any()
 
@@ -126,13 +144,17 @@ def test_wrong_width_is_an_error():
         bank.push(*pixels(6, 2, 5, seed=0), 1)
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(size=0), ': .*size=0'), (dict(dim=0), ': .*dim=0'),
-    (dict(num_classes=0), ': num_classes=0'),
-    (dict(budget=0), r'.budget must lie in \[1, size=8\], got 0'),
-    (dict(budget=9), r'.budget must lie in \[1, size=8\], got 9'),
-    (dict(ranking='best'), ".ranking must be one of .*'best'"),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(size=0), ': .*size=0'),
+        (dict(dim=0), ': .*dim=0'),
+        (dict(num_classes=0), ': num_classes=0'),
+        (dict(budget=0), r'.budget must lie in \[1, size=8\], got 0'),
+        (dict(budget=9), r'.budget must lie in \[1, size=8\], got 9'),
+        (dict(ranking='best'), ".ranking must be one of .*'best'"),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.bank{message}'):
         ClassMemoryBank(**{**dict(num_classes=2, size=8, dim=4), **settings})

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import torch
 
-from mmseg_ctt.models.noise import counter_noise
+from mmseg_ctt.nn.random import counter_noise
 
 
 def test_numbers_belong_to_the_sample():
@@ -16,8 +16,11 @@ def test_numbers_belong_to_the_sample():
 
 
 def test_samples_seeds_and_streams_differ():
-    rows = [counter_noise([draw], 4, stream)[0] for stream in (0, 1, 2)
-            for draw in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 3))]
+    rows = [
+        counter_noise([draw], 4, stream)[0]
+        for stream in (0, 1, 2)
+        for draw in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 3))
+    ]
     assert len({tuple(row.tolist()) for row in rows}) == 15
 
 

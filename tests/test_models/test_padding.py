@@ -2,7 +2,7 @@
 import torch
 from mmseg.structures import SegDataSample
 
-from mmseg_ctt.models.padding import content_mask
+from mmseg_ctt.nn.padding import content_mask
 
 
 def samples(*shapes):

@@ -4,7 +4,7 @@ import uuid
 import pytest
 from mmengine.logging import MessageHub
 
-from mmseg_ctt.models.progress import ramp_up, training_progress
+from mmseg_ctt.nn.schedule import ramp_up, training_progress
 
 
 def run_at(done, total):
@@ -21,8 +21,10 @@ def test_share_of_the_iterations(done, total, want):
     assert training_progress() == want
 
 
-@pytest.mark.parametrize('done,share,want', [(0, 0.4, 0), (1, 0.4, 0.25), (4, 0.4, 1), (9, 0.4, 1),
-                                             (5, 1, 0.5), (0, 0, 1), (5, 0, 1)])
+@pytest.mark.parametrize(
+    'done,share,want',
+    [(0, 0.4, 0), (1, 0.4, 0.25), (4, 0.4, 1), (9, 0.4, 1), (5, 1, 0.5), (0, 0, 1), (5, 0, 1)],
+)
 def test_ramp_up(done, share, want):
     MessageHub.get_instance(uuid.uuid4().hex)
     assert ramp_up(share) == 1  # no run is under way: losses as they are

@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from toy import losses_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.models.member import forward_member
+from mmseg_ctt.nn.member import forward_member
 
 GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), ('ensemble', 2)]
 
@@ -13,7 +13,8 @@ GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), (
 def same(one, other):
     states = one.state_dict(), other.state_dict()
     return states[0].keys() == states[1].keys() and all(
-        torch.equal(states[0][key], states[1][key]) for key in states[0])
+        torch.equal(states[0][key], states[1][key]) for key in states[0]
+    )
 
 
 def image(batch=2, side=32, seed=0):
@@ -40,9 +41,12 @@ def test_members(teaching, pairs):
     model = toy_model(teaching=teaching, num_pairs=pairs)
     number = 0 if teaching == 'mutual' else pairs
     assert len(model.students) == pairs and len(model.teachers) == number
-    assert model.member_names == (*[f'student{i}' for i in range(pairs)],
-                                  *[f'teacher{i}' for i in range(number)], 'ensemble')
-    for group in ('student', 'teacher')[:2 if number else 1]:
+    assert model.member_names == (
+        *[f'student{i}' for i in range(pairs)],
+        *[f'teacher{i}' for i in range(number)],
+        'ensemble',
+    )
+    for group in ('student', 'teacher')[: 2 if number else 1]:
         for i in range(pairs):
             assert model.member(f'{group}{i}') is getattr(model, f'{group}s')[i]
     assert all(p.requires_grad for p in model.students.parameters())
@@ -65,33 +69,44 @@ def test_students_from_different_files(tmp_path):
         backbone = MODELS.build(dict(type='ToyBackbone'))
         files.append(str(tmp_path / f'{i}.pth'))
         torch.save(backbone.state_dict(), files[-1])
-    model = toy_model(student_overrides=[
-        dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=file))) for file in files])
+    model = toy_model(
+        student_overrides=[
+            dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=file))) for file in files
+        ]
+    )
     for student, teacher, file in zip(model.students, model.teachers, files):
         stored = torch.load(file)
         for part in (student.backbone, teacher.backbone):
-            assert all(torch.equal(stored[key], value)
-                       for key, value in part.state_dict().items())
+            assert all(torch.equal(stored[key], value) for key, value in part.state_dict().items())
 
 
 def test_students_of_different_widths_without_contrast():
-    model = toy_model(student_overrides=[{}, dict(decode_head=dict(channels=6))],
-                      loss_weights=dict(hc=0, lc=0))
+    model = toy_model(
+        student_overrides=[{}, dict(decode_head=dict(channels=6))], loss_weights=dict(hc=0, lc=0)
+    )
     loss, _ = model.parse_losses(losses_of(model, toy_batch()))
     assert loss.isfinite()
 
 
 def test_every_layer_has_a_gradient_where_no_term_reads_the_embedding():
     """DDP stops at the second step otherwise."""
-    head = dict(type='DeepLabV2Head', in_channels=8, in_index=1, dilations=(1, ), num_classes=4,
-                align_corners=False, loss_decode=dict(type='PixelCrossEntropyLoss'))
+    head = dict(
+        type='DeepLabV2Head',
+        in_channels=8,
+        in_index=1,
+        dilations=(1,),
+        num_classes=4,
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
     model = toy_model(segmentor=toy_segmentor(decode_head=head), loss_weights=dict(hc=0, lc=0))
     losses = losses_of(model, toy_batch())
     model.parse_losses(losses)[0].backward()
     for name, parameter in model.students.named_parameters():
         assert parameter.grad is not None, name
-        assert name.endswith(('norm.bias', 'norm.weight')) or \
-            ('projection' in name) == (not parameter.grad.any()), name
+        assert name.endswith(('norm.bias', 'norm.weight')) or ('projection' in name) == (
+            not parameter.grad.any()
+        ), name
 
 
 @pytest.mark.parametrize('mode', ['eval', 'train'])
@@ -142,7 +157,8 @@ def test_channels_last():
         assert member.backbone.body.weight.is_contiguous(memory_format=torch.channels_last)
     plain = toy_model()
     assert not plain.students[0].backbone.body.weight.is_contiguous(
-        memory_format=torch.channels_last)
+        memory_format=torch.channels_last
+    )
 
 
 # ---- looking
@@ -169,10 +185,17 @@ def test_joint_pass_shares_batch_statistics():
 
 def test_teachers_alone_may_look_apart():
     first, second = image(2), 3 + 2 * image(3, seed=1)
-    models = {joint: toy_model(joint_forward=joint, teacher_mode='train')
-              for joint in (True, False, 'students')}
-    seen = {joint: [[output.logits for output in model.look(name, first, second)]
-                    for name in ('student0', 'teacher0')] for joint, model in models.items()}
+    models = {
+        joint: toy_model(joint_forward=joint, teacher_mode='train')
+        for joint in (True, False, 'students')
+    }
+    seen = {
+        joint: [
+            [output.logits for output in model.look(name, first, second)]
+            for name in ('student0', 'teacher0')
+        ]
+        for joint, model in models.items()
+    }
     for got, want in zip(seen['students'], (seen[True][0], seen[False][1])):
         assert all(torch.equal(one, other) for one, other in zip(got, want))
     assert not torch.equal(seen[True][1][0], seen[False][1][0])
@@ -227,7 +250,7 @@ def test_ensemble_is_the_log_of_the_mean_probability(teaching, group):
 def test_prediction_at_the_original_size():
     model = distinct()
     sample = SegDataSample(metainfo=dict(ori_shape=(20, 40), img_shape=(32, 32)))
-    got, = model.predict(image(1), [sample])
+    (got,) = model.predict(image(1), [sample])
     assert got.pred_sem_seg.data.shape == (1, 20, 40)
 
 
@@ -266,13 +289,13 @@ def test_properties_of_the_predicting_member():
 def test_preprocessor_comes_from_the_segmentor():
     model = toy_model()
     assert type(model.data_preprocessor).__name__ == 'SemiSegDataPreProcessor'
-    assert model.data_preprocessor.mean.flatten().tolist() == [120., 110., 100.]
-    top_level = dict(mean=[1., 2., 3.], std=[1., 1., 1.], size_divisor=16)
+    assert model.data_preprocessor.mean.flatten().tolist() == [120.0, 110.0, 100.0]
+    top_level = dict(mean=[1.0, 2.0, 3.0], std=[1.0, 1.0, 1.0], size_divisor=16)
     both = toy_model(data_preprocessor=top_level).data_preprocessor
-    assert both.mean.flatten().tolist() == [120., 110., 100.] and both.size_divisor == 16
+    assert both.mean.flatten().tolist() == [120.0, 110.0, 100.0] and both.size_divisor == 16
     bare = toy_segmentor(data_preprocessor=None)
     only = toy_model(segmentor=bare, data_preprocessor=top_level).data_preprocessor
-    assert only.mean.flatten().tolist() == [1., 2., 3.]
+    assert only.mean.flatten().tolist() == [1.0, 2.0, 3.0]
 
 
 def test_test_mode_takes_a_plain_batch():
@@ -282,21 +305,32 @@ def test_test_mode_takes_a_plain_batch():
     assert [one.pred_sem_seg.data.shape for one in got] == [(1, 32, 32)] * 2
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(teacher_mode='frozen'), "teacher_mode must be one of .*'frozen'"),
-    (dict(teaching='ring'), "model.teaching must be one of .*'ring'"),
-    (dict(num_pairs=1), "teaching='cross' needs num_pairs >= 2, got 1"),
-    (dict(student_overrides=[{}]), 'student_overrides has 1 entries for num_pairs=2'),
-    (dict(student_overrides=[{}, {}, {}]), 'student_overrides has 3 entries for num_pairs=2'),
-    (dict(student_overrides=[{}, dict(decode_head=dict(num_classes=3))]),
-     r'different num_classes \[4, 3\].*decode_head.num_classes'),
-    (dict(student_overrides=[{}, dict(decode_head=dict(align_corners=True))]),
-     r'different align_corners \[False, True\]'),
-    (dict(student_overrides=[{}, dict(decode_head=dict(channels=6))]),
-     r'embeddings of \[8, 6\] channels cannot be compared'),
-    (dict(student_overrides=[{}, dict(data_preprocessor=dict(mean=[0, 0, 0]))]),
-     r'student_overrides\[1\].data_preprocessor: all members see'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(teacher_mode='frozen'), "teacher_mode must be one of .*'frozen'"),
+        (dict(teaching='ring'), "model.teaching must be one of .*'ring'"),
+        (dict(num_pairs=1), "teaching='cross' needs num_pairs >= 2, got 1"),
+        (dict(student_overrides=[{}]), 'student_overrides has 1 entries for num_pairs=2'),
+        (dict(student_overrides=[{}, {}, {}]), 'student_overrides has 3 entries for num_pairs=2'),
+        (
+            dict(student_overrides=[{}, dict(decode_head=dict(num_classes=3))]),
+            r'different num_classes \[4, 3\].*decode_head.num_classes',
+        ),
+        (
+            dict(student_overrides=[{}, dict(decode_head=dict(align_corners=True))]),
+            r'different align_corners \[False, True\]',
+        ),
+        (
+            dict(student_overrides=[{}, dict(decode_head=dict(channels=6))]),
+            r'embeddings of \[8, 6\] channels cannot be compared',
+        ),
+        (
+            dict(student_overrides=[{}, dict(data_preprocessor=dict(mean=[0, 0, 0]))]),
+            r'student_overrides\[1\].data_preprocessor: all members see',
+        ),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model(**settings)

@@ -5,12 +5,18 @@ from torch import nn
 from toy import toy_model
 
 PARTS = {  # of every method, the nested settings and one that each knows
-    'CrossTeacherTraining': dict(bank='size', contrast='temperature_high', strong_view='mix',
-                                 class_thresholds='momentum'),
+    'CrossTeacherTraining': dict(
+        bank='size', contrast='temperature_high', strong_view='mix', class_thresholds='momentum'
+    ),
     'STPG': dict(bank='size', contrast='temperature', strong_view='mix'),
     'U2PL': dict(bank='size', contrast='temperature', strong_view='mix'),
-    'AEL': dict(consistency='gamma', bank='momentum', copy_paste='tail', cut_mix='adaptive',
-                strong_view='jitter'),
+    'AEL': dict(
+        consistency='gamma',
+        bank='momentum',
+        copy_paste='tail',
+        cut_mix='adaptive',
+        strong_view='jitter',
+    ),
     'DualNegativeLabel': dict(strong_view='mix'),
     'GuidedMixNet': dict(mitrans='reduction'),
 }
@@ -35,8 +41,11 @@ class ViewThatAsks(nn.Module):
 
 @pytest.mark.parametrize('kind,key,known', CASES)
 def test_misspelt_setting_is_named_with_the_known_ones(kind, key, known):
-    with pytest.raises(ValueError, match=rf"^model\.{key} has unknown settings \['temprature'\]; "
-                       rf".*'{known}'.*\]$") as error:
+    with pytest.raises(
+        ValueError,
+        match=rf"^model\.{key} has unknown settings \['temprature'\]; "
+        rf".*'{known}'.*\]$",
+    ) as error:
         toy_model(kind, **{key: dict(temprature=1)})
     assert "'self'" not in str(error.value) and "'num_classes'" not in str(error.value)
 
@@ -54,8 +63,14 @@ def test_what_the_method_gives_is_no_setting(kind, settings, message):
         toy_model(kind, **settings)
 
 
-@pytest.mark.parametrize('kind', [kind for kind, parts in PARTS.items() if 'strong_view' in parts
-                                  and kind not in ('AEL', 'STPG', 'U2PL')])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        kind
+        for kind, parts in PARTS.items()
+        if 'strong_view' in parts and kind not in ('AEL', 'STPG', 'U2PL')
+    ],
+)
 def test_another_registered_part(kind):
     view = dict(type='ViewThatAsks')
     assert toy_model(kind, strong_view={**view, 'strength': 2}).strong_view.strength == 2

@@ -15,7 +15,7 @@ CONTRAST = {'student0.loss_contrast_labeled', 'student0.loss_contrast_unlabeled'
 
 def ready_stpg(**settings):
     """Unequal members, a full memory, contrast on."""
-    contrast = dict(threshold=0.2, dropout=0., **settings.pop('contrast', {}))
+    contrast = dict(threshold=0.2, dropout=0.0, **settings.pop('contrast', {}))
     model = toy_model('STPG', **{**dict(bank=dict(size=3), contrast=contrast), **settings})
     torch.manual_seed(11)
     for member in (*model.students, *model.teachers):
@@ -40,8 +40,9 @@ def up(logits):
 def test_everything_trains_but_the_teachers(teaching, contrast):
     model = ready_stpg(teaching=teaching, contrast=contrast)
     total_of(losses_of(model, toy_batch()), model).backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all()
-               for p in model.students.parameters())
+    assert all(
+        p.grad is not None and torch.isfinite(p.grad).all() for p in model.students.parameters()
+    )
     assert all(student.backbone.stem.weight.grad.abs().sum() > 0 for student in model.students)
     assert all(p.grad is None for p in model.teachers.parameters())
     trained = contrast.get('train_projection', True)
@@ -58,8 +59,10 @@ def test_keys_never_change():
     on = losses_of(ready_stpg(), toy_batch())
     assert set(off) == set(on) == SUPERVISED | TAUGHT | CONTRAST
     assert all(on[key] > 0 for key in on)
-    assert all(value.shape == () and value.dtype == torch.float32
-               for value in (*off.values(), *on.values()))
+    assert all(
+        value.shape == () and value.dtype == torch.float32
+        for value in (*off.values(), *on.values())
+    )
 
 
 def test_the_share_of_selected_pixels_is_no_loss():
@@ -111,8 +114,11 @@ def test_both_students_see_one_cut_mix_and_targets_follow(monkeypatch):
     model = ready_stpg()
     seen, given = {}, []
     look, teach = model.look, model._teach
-    monkeypatch.setattr(model, 'look', lambda name, *batches: (
-        seen.__setitem__(name, batches), look(name, *batches))[1])
+    monkeypatch.setattr(
+        model,
+        'look',
+        lambda name, *batches: (seen.__setitem__(name, batches), look(name, *batches))[1],
+    )
     monkeypatch.setattr(model, '_teach', lambda *args: (given.extend(args[1]), teach(*args))[1])
     losses_of(model, toy_batch())
     weak, strong = seen['teacher1'][0], seen['student0'][1]
@@ -130,12 +136,16 @@ def test_padding_teaches_nothing():
     model = ready_stpg(strong_view=STILL)
     g = torch.Generator().manual_seed(0)
     logits = [torch.randn(2, NUM_CLASSES, 8, 8, generator=g) for _ in range(2)]
-    targets = [(torch.randint(0, NUM_CLASSES, (2, 8, 8), generator=g),
-                torch.rand(2, 8, 8, generator=g)) for _ in range(2)]
+    targets = [
+        (torch.randint(0, NUM_CLASSES, (2, 8, 8), generator=g), torch.rand(2, 8, 8, generator=g))
+        for _ in range(2)
+    ]
     content = (torch.arange(8) < 5).expand(2, 8, 8)
     want = model._teach(logits, targets, content)
-    other = [(label.masked_fill(~content, 1), confidence.masked_fill(~content, 1))
-             for label, confidence in targets]
+    other = [
+        (label.masked_fill(~content, 1), confidence.masked_fill(~content, 1))
+        for label, confidence in targets
+    ]
     assert model._teach(logits, other, content) == want != model._teach(logits, targets, None)
     inside = [(label[..., :5], confidence[..., :5]) for label, confidence in targets]
     got = model._teach([one[..., :5] for one in logits], inside, None)
@@ -159,9 +169,14 @@ def test_weights_scale_the_terms():
     plain = losses_of(ready_stpg(), toy_batch())
     weights = dict(sup=3, general=0.5, professional=2, contrast_labeled=0.2, contrast_unlabeled=0)
     changed = losses_of(ready_stpg(loss_weights=weights), toy_batch())
-    for key, factor in (('student1.decode.loss_ce', 3), ('student0.loss_general', 0.5),
-                        ('student1.loss_professional', 2), ('student0.loss_contrast_labeled', 2),
-                        ('student0.loss_contrast_unlabeled', 0), ('student1.selected', 1)):
+    for key, factor in (
+        ('student1.decode.loss_ce', 3),
+        ('student0.loss_general', 0.5),
+        ('student1.loss_professional', 2),
+        ('student0.loss_contrast_labeled', 2),
+        ('student0.loss_contrast_unlabeled', 0),
+        ('student1.selected', 1),
+    ):
         torch.testing.assert_close(changed[key], factor * plain[key])
 
 
@@ -181,10 +196,14 @@ def test_whose_features_the_memory_holds(memory, teacher, monkeypatch):
     model = ready_stpg(contrast=dict(memory=memory))
     given, seen = [], {}
     look, remember = model.look, model.contrast.remember
-    monkeypatch.setattr(model.contrast, 'remember', lambda *args: (
-        given.append(args[0]), remember(*args))[1])
-    monkeypatch.setattr(model, 'look', lambda name, *batches: (
-        seen.__setitem__(name, len(batches)), look(name, *batches))[1])
+    monkeypatch.setattr(
+        model.contrast, 'remember', lambda *args: (given.append(args[0]), remember(*args))[1]
+    )
+    monkeypatch.setattr(
+        model,
+        'look',
+        lambda name, *batches: (seen.__setitem__(name, len(batches)), look(name, *batches))[1],
+    )
     before = model.contrast.bank.features.clone()
     losses_of(model, toy_batch())
     assert seen['teacher0'] + seen['teacher1'] == 3 and seen[teacher] == 2
@@ -224,8 +243,9 @@ def test_every_label_ignored():
     assert losses['student0.loss_contrast_labeled'] == losses['student0.decode.loss_ce'] == 0
     total_of(losses, model).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    assert all(torch.equal(value, before[key])
-               for key, value in model.contrast.state_dict().items())
+    assert all(
+        torch.equal(value, before[key]) for key, value in model.contrast.state_dict().items()
+    )
 
 
 # ---- rules of the package
@@ -253,10 +273,12 @@ def test_autocast(active):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = losses_of(model, toy_batch())
     total_of(losses, model).backward()
-    assert all(torch.isfinite(value) and value.dtype == torch.float32
-               for value in losses.values())
-    assert all(value.dtype == torch.float32 for name, value in model.contrast.named_buffers()
-               if value.is_floating_point())
+    assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in losses.values())
+    assert all(
+        value.dtype == torch.float32
+        for name, value in model.contrast.named_buffers()
+        if value.is_floating_point()
+    )
 
 
 def test_channels_last_changes_no_value():
@@ -282,16 +304,19 @@ def test_nothing_is_read_back():
     assert record(step) == view
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(num_pairs=3), 'model.num_pairs must be 2'),
-    (dict(num_pairs=1, teaching='self'), 'model.num_pairs must be 2'),
-    (dict(teaching='dual'), "model.teaching='dual' does not give each student one teacher"),
-    (dict(teaching='mutual'), "model.teaching='mutual' does not give"),
-    (dict(loss_weights=dict(ct=1)), r"unknown terms \['ct'\]"),
-    (dict(contrast=dict(memory='x')), 'model.contrast.memory'),
-    (dict(contrast=dict(dim=2)), 'raise model.contrast.dim'),
-    (dict(strong_view=dict(mix='paste')), 'strong_view.mix must be one of'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(num_pairs=3), 'model.num_pairs must be 2'),
+        (dict(num_pairs=1, teaching='self'), 'model.num_pairs must be 2'),
+        (dict(teaching='dual'), "model.teaching='dual' does not give each student one teacher"),
+        (dict(teaching='mutual'), "model.teaching='mutual' does not give"),
+        (dict(loss_weights=dict(ct=1)), r"unknown terms \['ct'\]"),
+        (dict(contrast=dict(memory='x')), 'model.contrast.memory'),
+        (dict(contrast=dict(dim=2)), 'raise model.contrast.dim'),
+        (dict(strong_view=dict(mix='paste')), 'strong_view.mix must be one of'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model('STPG', **settings)

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from mmseg_ctt.functional import mix
-from mmseg_ctt.models import SemiSegDataPreProcessor, StrongView
+from mmseg_ctt.nn.data_preprocessor import SemiSegDataPreProcessor
+from mmseg_ctt.nn.strong_view import StrongView
 
-MEAN, STD = [120., 110., 100.], [60., 50., 40.]
+MEAN, STD = [120.0, 110.0, 100.0], [60.0, 50.0, 40.0]
 DRAWS = [(3, 10), (3, 11), (3, 12), (3, 13)]
 NOTHING = dict(mix=None, jitter_prob=0, blur_prob=0)
 
@@ -29,8 +30,14 @@ def labels(batch=4, size=(17, 24), k=5):
 
 def view(settings=None, image=None, label=None, draws=DRAWS, colour=None, **kwargs):
     strong = StrongView(**(settings or {}))
-    return strong(images() if image is None else image, labels() if label is None else label,
-                  draws, colour or preprocessor(), num_classes=5, **kwargs)
+    return strong(
+        images() if image is None else image,
+        labels() if label is None else label,
+        draws,
+        colour or preprocessor(),
+        num_classes=5,
+        **kwargs,
+    )
 
 
 def test_same_draws_same_view_and_another_stream_differs():
@@ -44,8 +51,10 @@ def test_same_draws_same_view_and_another_stream_differs():
     assert not torch.equal(first.image, view(draws=[(4, n) for _, n in DRAWS]).image)
 
 
-@pytest.mark.parametrize('settings', [dict(mix=None), dict(mix=None, blur_prob=1),
-                                      dict(mix=None, jitter_prob=1, blur_prob=0)])
+@pytest.mark.parametrize(
+    'settings',
+    [dict(mix=None), dict(mix=None, blur_prob=1), dict(mix=None, jitter_prob=1, blur_prob=0)],
+)
 def test_colours_belong_to_the_sample_not_to_its_place(settings):
     order = [2, 0, 3, 1]
     straight = view(settings).image
@@ -110,22 +119,25 @@ def test_labels_outside_the_classes_are_ignored_by_class_mix():
 def test_probabilities_are_shares_of_the_images(kind):
     settings = dict(NOTHING, blur_sigma=(0.5, 1.0), **{f'{kind}_prob': 0.3})
     image = images(batch=2, size=(4, 4)).repeat(200, 1, 1, 1)
-    got = view(settings, image=image, label=labels(400, (4, 4)),
-               draws=[(0, i) for i in range(400)]).image
+    got = view(
+        settings, image=image, label=labels(400, (4, 4)), draws=[(0, i) for i in range(400)]
+    ).image
     changed = (got != image).flatten(1).any(1).float().mean().item()
     assert changed == pytest.approx(0.3, abs=0.11)  # five standard deviations
     settings[f'{kind}_prob'] = 1.0
-    got = view(settings, image=image, label=labels(400, (4, 4)),
-               draws=[(0, i) for i in range(400)]).image
+    got = view(
+        settings, image=image, label=labels(400, (4, 4)), draws=[(0, i) for i in range(400)]
+    ).image
     assert (got != image).flatten(1).any(1).all()
 
 
-@pytest.mark.parametrize('plain', [0., 127.5, 255.])
+@pytest.mark.parametrize('plain', [0.0, 127.5, 255.0])
 def test_extreme_colours_stay_finite_and_in_range(plain):
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (MEAN, STD))
-    image = ((torch.full((4, 3, 9, 9), plain) - mean) / std)
-    got = view(dict(mix=None, jitter=0.5, jitter_prob=1, blur_prob=1), image=image,
-               label=labels(4, (9, 9))).image
+    image = (torch.full((4, 3, 9, 9), plain) - mean) / std
+    got = view(
+        dict(mix=None, jitter=0.5, jitter_prob=1, blur_prob=1), image=image, label=labels(4, (9, 9))
+    ).image
     assert torch.isfinite(got).all()
     back = got * std + mean
     assert back.min() > -0.01 and back.max() < 255.01
@@ -145,6 +157,7 @@ def test_jitter_stays_in_range_and_moves_with_its_strength():
 
 def test_channel_order_does_not_matter():
     """BGR networks see the same colours as RGB ones."""
+
     class Colour(nn.Module):
         def __init__(self, rgb):
             super().__init__()
@@ -169,13 +182,17 @@ def test_the_preprocessor_tells_the_channel_order():
 
 def test_images_without_statistics_are_in_0_255():
     plain = torch.rand(4, 3, 8, 8) * 255
-    got = view(dict(mix=None, jitter_prob=1, blur_prob=0), image=plain, label=labels(4, (8, 8)),
-               colour=SemiSegDataPreProcessor()).image
+    got = view(
+        dict(mix=None, jitter_prob=1, blur_prob=0),
+        image=plain,
+        label=labels(4, (8, 8)),
+        colour=SemiSegDataPreProcessor(),
+    ).image
     assert got.min() > -0.01 and 20 < got.max() < 255.01
 
 
 def test_blur_smooths_and_keeps_constants():
-    settings = dict(mix=None, jitter_prob=0, blur_prob=1, blur_sigma=(1., 1.))
+    settings = dict(mix=None, jitter_prob=0, blur_prob=1, blur_sigma=(1.0, 1.0))
     image = images()
     got = view(settings, image=image).image
     rough = [(t[..., 1:] - t[..., :-1]).abs().mean() for t in (got, image)]
@@ -188,19 +205,25 @@ def test_blur_follows_the_gaussian():
     """An impulse becomes the product of two sampled Gaussians."""
     impulse = torch.zeros(4, 3, 21, 21)
     impulse[:, :, 10, 10] = 1
-    got = view(dict(mix=None, jitter_prob=0, blur_prob=1, blur_sigma=(1.1, 1.1)), image=impulse,
-               label=labels(4, (21, 21))).image
-    x = torch.arange(21.) - 10
-    line = torch.exp(-x**2 / (2 * 1.1**2))
+    got = view(
+        dict(mix=None, jitter_prob=0, blur_prob=1, blur_sigma=(1.1, 1.1)),
+        image=impulse,
+        label=labels(4, (21, 21)),
+    ).image
+    x = torch.arange(21.0) - 10
+    line = torch.exp(-(x**2) / (2 * 1.1**2))
     want = (line / line.sum()).outer(line / line.sum())
     torch.testing.assert_close(got, want.expand_as(got), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(mix='paste'), "mix must be one of .*'paste'"),
-    (dict(jitter_prob=1.2), r'jitter_prob must be in \[0, 1\], got 1.2'),
-    (dict(blur_prob=-0.1), r'blur_prob must be in \[0, 1\], got -0.1'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(mix='paste'), "mix must be one of .*'paste'"),
+        (dict(jitter_prob=1.2), r'jitter_prob must be in \[0, 1\], got 1.2'),
+        (dict(blur_prob=-0.1), r'blur_prob must be in \[0, 1\], got -0.1'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.strong_view.{message}'):
         StrongView(**settings)

@@ -1,20 +1,30 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 
-from mmseg_ctt.models import teaching_graph
-from mmseg_ctt.models.teaching import has_teachers
+from mmseg_ctt.nn.supervision import has_teachers, teaching_graph
 
 
-@pytest.mark.parametrize('name,num_pairs,want', [
-    ('cross', 2, (('teacher1', ), ('teacher0', ))),
-    ('cross', 3, (('teacher1', 'teacher2'), ('teacher0', 'teacher2'), ('teacher0', 'teacher1'))),
-    ('self', 1, (('teacher0', ), )),
-    ('self', 2, (('teacher0', ), ('teacher1', ))),
-    ('mutual', 2, (('student1', ), ('student0', ))),
-    ('mutual', 3, (('student1', 'student2'), ('student0', 'student2'), ('student0', 'student1'))),
-    ('dual', 2, (('teacher0', 'teacher1'), ('teacher0', 'teacher1'))),
-    ('ensemble', 2, (('teacher0', ), ('teacher1', ))),
-])
+@pytest.mark.parametrize(
+    'name,num_pairs,want',
+    [
+        ('cross', 2, (('teacher1',), ('teacher0',))),
+        (
+            'cross',
+            3,
+            (('teacher1', 'teacher2'), ('teacher0', 'teacher2'), ('teacher0', 'teacher1')),
+        ),
+        ('self', 1, (('teacher0',),)),
+        ('self', 2, (('teacher0',), ('teacher1',))),
+        ('mutual', 2, (('student1',), ('student0',))),
+        (
+            'mutual',
+            3,
+            (('student1', 'student2'), ('student0', 'student2'), ('student0', 'student1')),
+        ),
+        ('dual', 2, (('teacher0', 'teacher1'), ('teacher0', 'teacher1'))),
+        ('ensemble', 2, (('teacher0',), ('teacher1',))),
+    ],
+)
 def test_graphs(name, num_pairs, want):
     graph = teaching_graph(name, num_pairs)
     assert graph == want

@@ -5,17 +5,24 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.functional import entropy_partition, pixel_entropy, reliable_cross_entropy
-from mmseg_ctt.models.segmentors import u2pl
+from mmseg_ctt.methods.u2pl import segmentor as u2pl
+from mmseg_ctt.methods.u2pl.entropy import entropy_partition, pixel_entropy
+from mmseg_ctt.methods.u2pl.functional import reliable_cross_entropy
 
 STILL = dict(mix=None)  # the strong view is the weak one
-KEYS = {'student0.decode.loss_ce', 'student0.loss_unsup', 'student0.used',
-        'student0.loss_contrast', 'queue_fill'}
+KEYS = {
+    'student0.decode.loss_ce',
+    'student0.loss_unsup',
+    'student0.used',
+    'student0.loss_contrast',
+    'queue_fill',
+}
 
 
 @pytest.fixture(autouse=True)
 def progress(monkeypatch):
     """Sets the share of the training that is done; 0 at first, whatever ran before."""
+
     def setter(value):
         monkeypatch.setattr(u2pl, 'training_progress', lambda: value)
 
@@ -25,8 +32,9 @@ def progress(monkeypatch):
 
 def ready(seed=11, **settings):
     """A model whose teacher is sure of itself, so that it finds anchors."""
-    contrast = dict(dim=8, num_anchors=6, num_negatives=5, dropout=0.0,
-                    **settings.pop('contrast', {}))
+    contrast = dict(
+        dim=8, num_anchors=6, num_negatives=5, dropout=0.0, **settings.pop('contrast', {})
+    )
     model = toy_model('U2PL', contrast=contrast, **{**dict(bank=dict(size=40)), **settings})
     torch.manual_seed(seed)
     model.teachers[0].decode_head.conv_seg.weight.data.normal_(std=2)
@@ -96,8 +104,7 @@ def test_autocast(dropout):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = losses_of(model, toy_batch())
     total_of(losses, model).backward()
-    assert all(torch.isfinite(value) and value.dtype == torch.float32
-               for value in losses.values())
+    assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in losses.values())
     assert model.unreliable.bank.features.dtype == torch.float32
 
 
@@ -122,11 +129,13 @@ def test_a_step_by_hand(joint, progress):
     share = partition.high.float().mean()
     assert 0.2 < share < 0.25
     torch.testing.assert_close(losses['student0.used'], 1 - share)
-    torch.testing.assert_close(losses['student0.decode.loss_ce'],
-                               F.cross_entropy(up(seen[0].logits), truth))
+    torch.testing.assert_close(
+        losses['student0.decode.loss_ce'], F.cross_entropy(up(seen[0].logits), truth)
+    )
     torch.testing.assert_close(
         losses['student0.loss_unsup'],
-        reliable_cross_entropy(up(seen[1].logits), pseudo, ~partition.high))
+        reliable_cross_entropy(up(seen[1].logits), pseudo, ~partition.high),
+    )
     pixels = twin.unreliable.pixels(shown, truth, pseudo, partition)
     twin.unreliable.remember(pixels, [(7, i) for i in range(5)])
     want = twin.unreliable(seen, pixels, [(7, 2), (7, 3), (7, 4)])
@@ -162,10 +171,14 @@ def test_pseudo_labels_are_mixed_as_the_images_are(how, monkeypatch):
     model = ready(strong_view=dict(mix=how), label_mode='train')
     given, view = {}, {}
     teach, strong = model._teach, model.strong_view.forward
-    monkeypatch.setattr(model, '_teach', lambda *args: (
-        given.setdefault('target', args[1]), teach(*args))[1])
-    monkeypatch.setattr(model.strong_view, 'forward', lambda *args, **more: view.setdefault(
-        'made', strong(*args, **more)))
+    monkeypatch.setattr(
+        model, '_teach', lambda *args: (given.setdefault('target', args[1]), teach(*args))[1]
+    )
+    monkeypatch.setattr(
+        model.strong_view,
+        'forward',
+        lambda *args, **more: view.setdefault('made', strong(*args, **more)),
+    )
     losses_of(model, toy_batch(2, 3))
     weak = model.data_preprocessor(toy_batch(2, 3), True)['inputs']['unlabeled']
     pseudo = up(model.guides(weak, None)['teacher0'][0].logits).argmax(1)
@@ -178,12 +191,20 @@ def test_pseudo_labels_are_mixed_as_the_images_are(how, monkeypatch):
 def test_modes_of_the_teacher(label_mode, teacher_mode, monkeypatch):
     model = ready(label_mode=label_mode, teacher_mode=teacher_mode)
     modes, look = [], model.look
-    monkeypatch.setattr(model, 'look', lambda name, *batches: (
-        modes.append((name, model.member(name).backbone.norm.training)),
-        look(name, *batches))[1])
+    monkeypatch.setattr(
+        model,
+        'look',
+        lambda name, *batches: (
+            modes.append((name, model.member(name).backbone.norm.training)),
+            look(name, *batches),
+        )[1],
+    )
     losses_of(model, toy_batch())
-    assert modes == [('teacher0', label_mode == 'train'), ('student0', True),
-                     ('teacher0', teacher_mode == 'train')]
+    assert modes == [
+        ('teacher0', label_mode == 'train'),
+        ('student0', True),
+        ('teacher0', teacher_mode == 'train'),
+    ]
 
 
 def test_padding_teaches_nothing():
@@ -218,14 +239,17 @@ def test_the_projection_has_a_teacher_of_its_own():
     model = ready()
     with torch.no_grad():
         model.unreliable.projection.outer.weight.add_(1)
-    own, taught = (one.outer.weight for one in (model.unreliable.projection,
-                                                model.unreliable.teacher_projection))
+    own, taught = (
+        one.outer.weight
+        for one in (model.unreliable.projection, model.unreliable.teacher_projection)
+    )
     assert not torch.equal(own, taught)
     old, new = model.ema_pairs(buffers=True)['average']
     pairs = {id(a): b for a, b in zip(old, new)}
     assert pairs[id(taught)].data_ptr() == own.data_ptr()
-    assert sum(1 for one in model.unreliable.teacher_projection.parameters()
-               if id(one) in pairs) == 6
+    assert (
+        sum(1 for one in model.unreliable.teacher_projection.parameters() if id(one) in pairs) == 6
+    )
     model.copy_students_to_teachers()
     assert torch.equal(own, taught)
 
@@ -253,21 +277,24 @@ def test_predicts_by_its_teacher():
     assert model.num_classes == NUM_CLASSES
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(num_pairs=2), 'remove num_pairs=2'),
-    (dict(teaching='cross'), "one student and its teacher.*'cross'"),
-    (dict(loss_weights=dict(hc=1)), r"loss_weights has unknown terms \['hc'\]"),
-    (dict(drop_percent=60), r'drop_percent must lie in \[0, 50\].*60'),
-    (dict(warmup=1.0), r'warmup in \[0, 1\)'),
-    (dict(label_mode='off'), "label_mode must be one of .*'off'"),
-    (dict(contrast=dict(ranks=(4, 20))), r'contrast.ranks=\(4, 20\) leaves no class of 4'),
-    (dict(contrast=dict(ranks=(3, 3))), r'contrast.ranks=\(3, 3\)'),
-    (dict(contrast=dict(negatives='all')), "contrast.negatives must be one of .*'all'"),
-    (dict(contrast=dict(temperature=0)), 'temperature must be positive'),
-    (dict(contrast=dict(num_anchors=0)), 'num_anchors, num_negatives and temperature must be'),
-    (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the representation, which is 256 wide'),
-    (dict(bank=dict(size=5, budget=6)), r'bank.budget must lie in \[1, size=5\]'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(num_pairs=2), 'remove num_pairs=2'),
+        (dict(teaching='cross'), "one student and its teacher.*'cross'"),
+        (dict(loss_weights=dict(hc=1)), r"loss_weights has unknown terms \['hc'\]"),
+        (dict(drop_percent=60), r'drop_percent must lie in \[0, 50\].*60'),
+        (dict(warmup=1.0), r'warmup in \[0, 1\)'),
+        (dict(label_mode='off'), "label_mode must be one of .*'off'"),
+        (dict(contrast=dict(ranks=(4, 20))), r'contrast.ranks=\(4, 20\) leaves no class of 4'),
+        (dict(contrast=dict(ranks=(3, 3))), r'contrast.ranks=\(3, 3\)'),
+        (dict(contrast=dict(negatives='all')), "contrast.negatives must be one of .*'all'"),
+        (dict(contrast=dict(temperature=0)), 'temperature must be positive'),
+        (dict(contrast=dict(num_anchors=0)), 'num_anchors, num_negatives and temperature must be'),
+        (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the representation, which is 256 wide'),
+        (dict(bank=dict(size=5, budget=6)), r'bank.budget must lie in \[1, size=5\]'),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model('U2PL', **settings)

@@ -1,14 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """Queues and draws of U2PL, with outputs of the networks that are made up."""
+
 import pytest
 import torch
 from reference import u2pl as reference
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_ctt.functional import EntropyPartition
-from mmseg_ctt.models import UnreliableContrast
-from mmseg_ctt.models.member import PixelOutput
-from mmseg_ctt.models.unreliable_contrast import Pixels
+from mmseg_ctt.methods.u2pl.contrast import Pixels, UnreliableContrast
+from mmseg_ctt.methods.u2pl.entropy import EntropyPartition
+from mmseg_ctt.nn.member import PixelOutput
 
 K, D, SIDE = 5, 6, 8
 LABELED, UNLABELED = 2, 3
@@ -25,21 +25,31 @@ def build(seed=0, size=40, budget=None, **settings):
 
 def outputs(seed=0, images=(LABELED, UNLABELED), side=SIDE, scale=2.0):
     g = torch.Generator().manual_seed(seed)
-    return [PixelOutput(scale * torch.randn(b, K, side, side, generator=g),
-                        torch.randn(b, D, side, side, generator=g).requires_grad_(), [])
-            for b in images]
+    return [
+        PixelOutput(
+            scale * torch.randn(b, K, side, side, generator=g),
+            torch.randn(b, D, side, side, generator=g).requires_grad_(),
+            [],
+        )
+        for b in images
+    ]
 
 
 def some_pixels(seed=0, classes=range(K)):
     g = torch.Generator().manual_seed(seed)
     choice = torch.tensor(list(classes))
-    label = choice[torch.randint(0, len(choice), (N, ), generator=g)]
+    label = choice[torch.randint(0, len(choice), (N,), generator=g)]
     known = torch.arange(N) < LABELED * SIDE**2
     low = known | (torch.rand(N, generator=g) < 0.3)
     label = label.masked_fill(~low & (torch.rand(N, generator=g) < 0.1), 255)
-    return Pixels(torch.randn(N, D, generator=g),
-                  (2 * torch.randn(N, K, generator=g)).softmax(1), label, low, known,
-                  ~known & ~low & (torch.rand(N, generator=g) < 0.5))
+    return Pixels(
+        torch.randn(N, D, generator=g),
+        (2 * torch.randn(N, K, generator=g)).softmax(1),
+        label,
+        low,
+        known,
+        ~known & ~low & (torch.rand(N, generator=g) < 0.5),
+    )
 
 
 # ---- which pixels are what
@@ -57,8 +67,9 @@ def test_pixels_are_what_the_teacher_says():
     partition = EntropyPartition(order < 0.3, order > 0.7)
     got = contrast.pixels(shown, truth, target, partition)
     first = LABELED * SIDE**2
-    assert torch.equal(got.label, torch.cat([truth[:, ::2, ::2].flatten(),
-                                             target[:, ::2, ::2].flatten()]))
+    assert torch.equal(
+        got.label, torch.cat([truth[:, ::2, ::2].flatten(), target[:, ::2, ::2].flatten()])
+    )
     labelled = truth[:, ::2, ::2].flatten() != 255
     assert torch.equal(got.known[:first], labelled) and not got.known[first:].any()
     assert torch.equal(got.low[:first], labelled)
@@ -91,14 +102,16 @@ def test_queues_get_the_negatives_of_their_class(rule):
     contrast = build(size=N, budget=N, negatives=rule, ranks=(2, 4))
     pixels = some_pixels()
     contrast.remember(pixels, DRAWS)
-    want = reference.negatives(pixels.prob, pixels.label, pixels.known, pixels.unreliable, (2, 4),
-                               rule=rule)
+    want = reference.negatives(
+        pixels.prob, pixels.label, pixels.known, pixels.unreliable, (2, 4), rule=rule
+    )
     assert any(want.values())
     for c, indices in want.items():
         assert contrast.bank.count[c] == len(indices)
-        held = contrast.bank.in_order()[c, :len(indices)]
+        held = contrast.bank.in_order()[c, : len(indices)]
         assert sorted(map(tuple, held.tolist())) == sorted(
-            map(tuple, pixels.feature[indices].tolist()))
+            map(tuple, pixels.feature[indices].tolist())
+        )
 
 
 def test_too_many_keys_are_thinned_out_at_random():
@@ -130,8 +143,9 @@ def test_no_key_leaves_the_queues_alone():
     before = {name: value.clone() for name, value in contrast.bank.state_dict().items()}
     nothing = torch.zeros(N, dtype=torch.bool)
     contrast.remember(pixels._replace(known=nothing, unreliable=nothing), DRAWS)
-    assert all(torch.equal(value, before[name])
-               for name, value in contrast.bank.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in contrast.bank.state_dict().items()
+    )
 
 
 def test_defaults_of_the_queues():
@@ -150,8 +164,7 @@ class Largest(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
         for one in made if isinstance(made, (tuple, list)) else [made]:
-            if isinstance(one, torch.Tensor) and one.untyped_storage(
-            ).data_ptr() not in self.known:
+            if isinstance(one, torch.Tensor) and one.untyped_storage().data_ptr() not in self.known:
                 self.numel = max(self.numel, one.numel())
         return made
 
@@ -170,7 +183,8 @@ def test_no_step_copies_the_queues():
 
 def recorded(monkeypatch, contrast, seen, pixels):
     """The loss, and what it was given."""
-    from mmseg_ctt.models import unreliable_contrast as module
+    from mmseg_ctt.methods.u2pl import contrast as module
+
     given, inner = {}, module.unreliable_contrast
 
     def spy(*args):
@@ -200,8 +214,13 @@ def test_loss_equals_the_formula_with_what_was_drawn(classes, monkeypatch):
     rows = contrast.projection(torch.cat([one.embedding for one in seen]))
     want = reference.contrast(
         rows.permute(0, 2, 3, 1).reshape(-1, D).double(),
-        {c: given['anchor'][c].tolist() for c in classes if c != 4}, prototypes.double(),
-        contrast.bank.features.double(), dict(enumerate(given['negative'].tolist())), weight, 0.5)
+        {c: given['anchor'][c].tolist() for c in classes if c != 4},
+        prototypes.double(),
+        contrast.bank.features.double(),
+        dict(enumerate(given['negative'].tolist())),
+        weight,
+        0.5,
+    )
     torch.testing.assert_close(loss.double(), want, rtol=1e-5, atol=0)
     assert loss > 0
 
@@ -213,8 +232,9 @@ def test_legacy_index_takes_the_list_position_for_the_class(monkeypatch):
     # queue 1 meets class 0 (absent), queue 3 class 1, queue 4 class 2 (absent)
     assert given['weight'].tolist() == pytest.approx([0, 0, 0, 1 / 3, 0])
     assert (pixels.label[given['anchor'][3]] == 1).all()
-    torch.testing.assert_close(given['prototype'][3], reference.class_mean(
-        pixels.feature, pixels.label, pixels.low, 1))
+    torch.testing.assert_close(
+        given['prototype'][3], reference.class_mean(pixels.feature, pixels.label, pixels.low, 1)
+    )
 
 
 def test_indices_are_equal_where_all_classes_are_present():
@@ -226,8 +246,9 @@ def test_indices_are_equal_where_all_classes_are_present():
     assert losses[0] == losses[1] > 0
 
 
-@pytest.mark.parametrize('case', ['empty queues', 'no low pixel', 'no anchor', 'one class',
-                                  'everything ignored'])
+@pytest.mark.parametrize(
+    'case', ['empty queues', 'no low pixel', 'no anchor', 'one class', 'everything ignored']
+)
 def test_nothing_to_contrast_is_a_zero_with_a_graph(case):
     contrast, pixels, seen = build(), some_pixels(), outputs()
     if case != 'empty queues':
@@ -238,10 +259,11 @@ def test_nothing_to_contrast_is_a_zero_with_a_graph(case):
     elif case == 'no anchor':
         pixels = pixels._replace(prob=torch.full((N, K), 0.2))
     elif case == 'one class':
-        pixels = pixels._replace(label=torch.full((N, ), 2))
+        pixels = pixels._replace(label=torch.full((N,), 2))
     elif case == 'everything ignored':
-        pixels = pixels._replace(label=torch.full((N, ), 255), low=nothing, known=nothing,
-                                 unreliable=nothing)
+        pixels = pixels._replace(
+            label=torch.full((N,), 255), low=nothing, known=nothing, unreliable=nothing
+        )
         contrast.remember(pixels, DRAWS)
     loss = contrast(seen, pixels, DRAWS)
     assert loss == 0

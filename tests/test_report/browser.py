@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """A headless Chromium, driven over a pipe by the DevTools protocol; standard library only."""
+
 import base64
 import json
 import os
@@ -10,9 +11,18 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome')
-FLAGS = ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
-         '--no-first-run', '--disable-extensions', '--disable-background-networking',
-         '--hide-scrollbars', '--remote-debugging-pipe', 'about:blank')
+FLAGS = (
+    '--headless=new',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--no-first-run',
+    '--disable-extensions',
+    '--disable-background-networking',
+    '--hide-scrollbars',
+    '--remote-debugging-pipe',
+    'about:blank',
+)
 TIMEOUT = 90  # seconds for any answer; a loaded machine starts a browser slowly
 OWN = ('file:', 'data:', 'blob:')
 
@@ -32,7 +42,10 @@ class Browser:
         command = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
         self.process = subprocess.Popen(
             ['bash', '-c', command, find_chromium(), *FLAGS, f'--user-data-dir={profile}'],
-            pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pass_fds=(to_read, to_write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_read)
         os.close(to_write)
         self.rest, self.session = b'', None
@@ -77,8 +90,13 @@ class Browser:
     def open(self, path: Path, width: int) -> None:
         """Show a file in a window of this width, and wait until it is drawn."""
         self.events.clear()
-        self.call('Emulation.setDeviceMetricsOverride', width=width, height=900,
-                  deviceScaleFactor=1, mobile=False)
+        self.call(
+            'Emulation.setDeviceMetricsOverride',
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         self.call('Page.navigate', url=path.resolve().as_uri())
         while not any(one.get('method') == 'Page.loadEventFired' for one in self.events):
             self.events.append(self._next())
@@ -86,8 +104,9 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """Value of an expression in the page."""
-        made = self.call('Runtime.evaluate', expression=expression, returnByValue=True,
-                         awaitPromise=True)
+        made = self.call(
+            'Runtime.evaluate', expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert 'exceptionDetails' not in made, made
         return made['result'].get('value')
 
@@ -103,13 +122,17 @@ class Browser:
             if method == 'Log.entryAdded' and params['entry']['level'] in ('error', 'warning'):
                 found.append(params['entry']['text'])
             if method == 'Network.requestWillBeSent' and not params['request']['url'].startswith(
-                    OWN):
+                OWN
+            ):
                 found.append(f'asks for {params["request"]["url"]}')
         return found
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""
         size = self.call('Page.getLayoutMetrics')['cssContentSize']
-        made = self.call('Page.captureScreenshot', captureBeyondViewport=True,
-                         clip=dict(x=0, y=0, width=size['width'], height=size['height'], scale=1))
+        made = self.call(
+            'Page.captureScreenshot',
+            captureBeyondViewport=True,
+            clip=dict(x=0, y=0, width=size['width'], height=size['height'], scale=1),
+        )
         path.write_bytes(base64.b64decode(made['data']))

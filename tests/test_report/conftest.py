@@ -22,7 +22,8 @@ def needs_extra():
 
 @pytest.fixture(scope='session')
 def ctt_page(needs_extra, toy_runs, tmp_path_factory):
-    from mmseg_ctt.report.build import write_report
+    from mmseg_ctt.lab.report.build import write_report
+
     path = tmp_path_factory.mktemp('page') / 'ctt.html'
     write_report([toy_runs.ctt], path)
     return path
@@ -30,7 +31,8 @@ def ctt_page(needs_extra, toy_runs, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def both_page(needs_extra, toy_runs, tmp_path_factory):
-    from mmseg_ctt.report.build import write_report
+    from mmseg_ctt.lab.report.build import write_report
+
     path = tmp_path_factory.mktemp('page') / 'both.html'
     write_report([toy_runs.ctt, toy_runs.plain], path)
     return path
@@ -41,8 +43,9 @@ def tool(needs_extra, monkeypatch):
     """``report.py`` as a function of its arguments."""
     tools = Path(__file__).resolve().parents[2] / 'tools'
     monkeypatch.syspath_prepend(str(tools))
-    spec = importlib.util.spec_from_file_location('report_tool',
-                                                  tools / 'analysis_tools' / 'report.py')
+    spec = importlib.util.spec_from_file_location(
+        'report_tool', tools / 'analysis_tools' / 'report.py'
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

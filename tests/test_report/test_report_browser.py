@@ -1,12 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
 """The page as a browser shows it."""
+
 import pytest
 from browser import Browser, find_chromium
 
 WIDTHS = (1280, 400)  # pixels: a laptop, a telephone
 BROKEN = '[...document.images].filter(one => !one.complete || !one.naturalWidth).length'
-EMPTY = ('[...document.querySelectorAll(".plotly-graph-div")]'
-         '.filter(one => !one.querySelector(".main-svg")).length')
+EMPTY = (
+    '[...document.querySelectorAll(".plotly-graph-div")]'
+    '.filter(one => !one.querySelector(".main-svg")).length'
+)
 # what reaches beyond the window and does not scroll by itself
 OUTSIDE = """[...document.querySelectorAll("h1, h2, h3, h4, p, section, img, .plotly-graph-div")]
     .filter(one => !one.closest(".scroll, .row.single")
@@ -17,9 +20,11 @@ OUTSIDE = """[...document.querySelectorAll("h1, h2, h3, h4, p, section, img, .pl
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
     if find_chromium() is None:
-        pytest.skip('what a browser shows can be seen in one only, and there is no Chromium; '
-                    'tools/run_tests.sh installs it as root, else: apt-get install chromium. '
-                    'What the page holds is in test_report_page.py without one')
+        pytest.skip(
+            'what a browser shows can be seen in one only, and there is no Chromium; '
+            'tools/run_tests.sh installs it as root, else: apt-get install chromium. '
+            'What the page holds is in test_report_page.py without one'
+        )
     browser = Browser(tmp_path_factory.mktemp('profile'))
     yield browser
     browser.close()

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmseg_ctt.models.member import forward_member
-from mmseg_ctt.report.embedding import Points, _without_padding, collect_points, project
-from mmseg_ctt.report.evaluation import load_network, validation_set
-from mmseg_ctt.report.runs import read_runs
+from mmseg_ctt.lab.report.embedding import Points, _without_padding, collect_points, project
+from mmseg_ctt.lab.report.evaluation import load_network, validation_set
+from mmseg_ctt.lab.report.runs import read_runs
+from mmseg_ctt.nn.member import forward_member
 
 
 @pytest.fixture
 def parts(toy_runs):
-    run, = read_runs([toy_runs.ctt])
+    (run,) = read_runs([toy_runs.ctt])
     return load_network(run.config, run.checkpoint), validation_set(run.config)
 
 
@@ -31,13 +31,14 @@ def test_bank_and_queries(parts):
     assert points.label[points.is_bank].bincount(minlength=4).tolist() == [8, 3, 0, 1]
     for k in range(4):
         kept = points.features[points.is_bank & (points.label == k)]
-        assert rows(kept) == rows(F.normalize(bank.features[1, k, :bank.count[1, k]], dim=1))
+        assert rows(kept) == rows(F.normalize(bank.features[1, k, : bank.count[1, k]], dim=1))
     queries = points.features[~points.is_bank]
     assert len(queries) == 3 * 4 * 8, 'eight pixels of every class from each of three images'
     seen = []
     for item in dataset:
-        batch = model.data_preprocessor(dict(inputs=[item['inputs']],
-                                             data_samples=[item['data_samples']]), False)
+        batch = model.data_preprocessor(
+            dict(inputs=[item['inputs']], data_samples=[item['data_samples']]), False
+        )
         with torch.no_grad():
             output = forward_member(model.students[1], batch['inputs'])
         label = item['data_samples'].gt_sem_seg.data[:, ::4, ::4].flatten()
@@ -46,11 +47,12 @@ def test_bank_and_queries(parts):
     embedding, label = (torch.cat(one) for one in zip(*seen))
     for k in range(4):
         assert rows(points.features[~points.is_bank & (points.label == k)]) <= rows(
-            embedding[label == k])
+            embedding[label == k]
+        )
 
 
 def test_padding_is_left_out():
-    embedding = torch.arange(24.).view(1, 1, 4, 6)
+    embedding = torch.arange(24.0).view(1, 1, 4, 6)
     kept = _without_padding(embedding, torch.zeros(1, 3, 16, 24), (12, 16))
     assert torch.equal(kept, embedding[:, :, :3, :4])
 
@@ -63,7 +65,7 @@ def test_too_little_in_the_bank(parts):
 
 
 def test_no_bank(toy_runs):
-    run, = read_runs([toy_runs.plain])
+    (run,) = read_runs([toy_runs.plain])
     model, dataset = load_network(run.config, run.checkpoint), validation_set(run.config)
     with pytest.raises(ValueError, match='no class memory bank'):
         collect_points(model, dataset, 99)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ctt.report.evaluation import (
+from mmseg_ctt.lab.report.evaluation import (
     class_iou,
     evaluate,
     image_score,
@@ -12,7 +12,7 @@ from mmseg_ctt.report.evaluation import (
     spread,
     validation_set,
 )
-from mmseg_ctt.report.runs import read_runs
+from mmseg_ctt.lab.report.runs import read_runs
 
 TRUTH = np.array([[0, 0, 1], [1, 255, 2]])
 LABELS = np.array([[0, 1, 1], [1, 0, 0]])
@@ -34,7 +34,7 @@ def test_spread():
 
 @pytest.fixture(params=['ctt', 'plain'])
 def run(request, toy_runs):
-    run, = read_runs([getattr(toy_runs, request.param)])
+    (run,) = read_runs([getattr(toy_runs, request.param)])
     return run
 
 
@@ -44,8 +44,9 @@ def test_same_miou_as_in_training(run):
     assert list(seen.confusion) == run.members and seen.predicting == run.predicting
     assert (seen.images, seen.of) == (3, 3)
     for member, counts in seen.confusion.items():
-        assert 100 * np.nanmean(class_iou(counts)) == pytest.approx(run.score(member).last,
-                                                                    abs=0.006), member
+        assert 100 * np.nanmean(class_iou(counts)) == pytest.approx(
+            run.score(member).last, abs=0.006
+        ), member
 
 
 def test_worst_images(run):
@@ -56,7 +57,7 @@ def test_worst_images(run):
     everything = evaluate(model, dataset, 99, 99).worst
     scores = [one.score for one in everything]
     assert len(scores) == 3 and scores == sorted(scores) and scores[0] < scores[-1]
-    worst, = evaluate(model, dataset, 99, 1).worst
+    (worst,) = evaluate(model, dataset, 99, 1).worst
     assert worst.result.name == everything[0].result.name
     np.testing.assert_array_equal(worst.result.labels, everything[0].result.labels)
     counts = pixel_confusion(worst.truth, worst.result.labels, 4)

@@ -7,9 +7,17 @@ from html.parser import HTMLParser
 import pytest
 from two_runs import NASTY, SCRIPT
 
-PARTS = ['Losses', 'mIoU of every member', 'Class memory banks', 'Pseudo-labels',
-         'IoU of every class', 'Confusion matrix', 'Worst images', 'Feature embedding',
-         'Settings and environment']
+PARTS = [
+    'Losses',
+    'mIoU of every member',
+    'Class memory banks',
+    'Pseudo-labels',
+    'IoU of every class',
+    'Confusion matrix',
+    'Worst images',
+    'Feature embedding',
+    'Settings and environment',
+]
 LEFT_OUT = re.compile(r'<h3>([^<]*)</h3> <p class="soft">left out: ([^<]*)</p>')
 
 
@@ -46,6 +54,7 @@ def read(path):
 @pytest.fixture
 def report(tool, tmp_path):
     """What the tool writes about some folders."""
+
     def report(*arguments):
         out = tmp_path / 'out' / 'report.html'
         tool(*arguments, '--out', out)
@@ -65,8 +74,14 @@ def test_everything_of_a_semi_supervised_run(ctt_page):
     assert page.count('plotly.js v') == 1, 'once in the page'
     assert page.count('Plotly.newPlot(') > 8
     text = ''.join(elements.text)
-    for words in ('student0', 'ensemble', 'loss_hc: high-level contrast', 'bank 0', 'iter_6.pth',
-                  'all 3 validation images'):
+    for words in (
+        'student0',
+        'ensemble',
+        'loss_hc: high-level contrast',
+        'bank 0',
+        'iter_6.pth',
+        'all 3 validation images',
+    ):
         assert words in text or words in page, words
 
 
@@ -75,7 +90,7 @@ def test_nothing_is_fetched(ctt_page):
     for _, attributes in elements.tags:
         for name in ('src', 'href', 'srcset', 'action', 'data'):
             assert (attributes.get(name) or 'data:').startswith(('data:', '#')), attributes
-    policy, = [one['content'] for one in elements.of('meta') if 'http-equiv' in one]
+    (policy,) = [one['content'] for one in elements.of('meta') if 'http-equiv' in one]
     assert "default-src 'none'" in policy and 'http' not in policy
 
 
@@ -93,7 +108,8 @@ def test_plain_run(toy_runs, report, capsys):
     assert missing == {
         'Class memory banks': 'the run has no class memory bank',
         'Pseudo-labels': 'the run has no pseudo-labels, or none were logged',
-        'Feature embedding': 'the model has no class memory bank'}
+        'Feature embedding': 'the model has no class memory bank',
+    }
     printed = capsys.readouterr().out
     assert 'plain: no feature embedding: the model has no class memory bank\n' in printed
     assert printed.endswith('report.html\n')
@@ -120,7 +136,7 @@ def test_without_checkpoint(bare, report):
 
 
 def test_without_data(bare, report):
-    config, = bare.glob('*/vis_data/config.py')
+    (config,) = bare.glob('*/vis_data/config.py')
     root = re.search(r"data_root='([^']*)'", config.read_text())[1]
     config.write_text(config.read_text().replace(root, str(bare / 'gone')))
     _, _, missing = report(bare)
@@ -142,17 +158,26 @@ def test_several_runs(both_page):
     assert [one['href'] for one in elements.of('a')] == ['#chapter1', '#chapter2', '#chapter3']
     assert headings(page) == ['Scores', 'Differences of settings', *PARTS, *PARTS]
     compared = page.split('id="chapter2"')[0]
-    for words in ('>model.bank<', '(not set)', '>model.segmentor.data_preprocessor.size<',
-                  '<td>ctt</td><td>ensemble</td>', '<td>plain</td><td>model</td>'):
+    for words in (
+        '>model.bank<',
+        '(not set)',
+        '>model.segmentor.data_preprocessor.size<',
+        '<td>ctt</td><td>ensemble</td>',
+        '<td>plain</td><td>model</td>',
+    ):
         assert words in compared, words
     for words in ('>note<', 'model.segmentor.backbone'):
         assert words not in compared, 'equal in both'
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['absent'], 'the work folder absent does not exist'),
-    (['CTT', 'CTT'], 'is given twice'),
-    (['CTT', '--max-images', '0'], '--max-images must be positive, got 0')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['absent'], 'the work folder absent does not exist'),
+        (['CTT', 'CTT'], 'is given twice'),
+        (['CTT', '--max-images', '0'], '--max-images must be positive, got 0'),
+    ],
+)
 def test_errors_in_one_line(toy_runs, tool, capsys, arguments, words):
     with pytest.raises(SystemExit) as stop:
         tool.as_script(*[str(toy_runs.ctt) if one == 'CTT' else one for one in arguments])

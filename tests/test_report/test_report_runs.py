@@ -5,14 +5,14 @@ import shutil
 import pytest
 import torch
 
-from mmseg_ctt.report.colours import in_order, look_of
-from mmseg_ctt.report.runs import read_runs
+from mmseg_ctt.lab.report.colours import in_order, look_of
+from mmseg_ctt.lab.report.runs import read_runs
 
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
 
 
 def test_semi_supervised(toy_runs):
-    run, = read_runs([toy_runs.ctt])
+    (run,) = read_runs([toy_runs.ctt])
     assert run.name == 'ctt' and run.members == MEMBERS and run.predicting == 'teacher0'
     assert run.curves['loss'].steps == [1, 2, 3, 4, 5, 6]
     for member in MEMBERS:
@@ -27,13 +27,13 @@ def test_semi_supervised(toy_runs):
 
 
 def test_plain(toy_runs):
-    run, = read_runs([toy_runs.plain])
+    (run,) = read_runs([toy_runs.plain])
     assert run.members == ['model'] and run.predicting == 'model'
     assert run.score('model') == run.curves['mIoU']
 
 
 def test_predicting_member(toy_runs):
-    run, = read_runs([toy_runs.ctt])
+    (run,) = read_runs([toy_runs.ctt])
     run.config.model.test_cfg = dict(predict_on='student1')
     assert run.predicting == 'student1'
 
@@ -51,7 +51,7 @@ def moved(toy_runs, tmp_path):
 
 
 def checkpoint(folder, which='last'):
-    run, = read_runs([folder], which)
+    (run,) = read_runs([folder], which)
     return run.checkpoint and run.checkpoint.relative_to(folder).name
 
 
@@ -87,10 +87,13 @@ def test_looks():
 
 def test_bank_fill():
     pytest.importorskip('plotly', reason='plotly: pip install "mmseg_ctt[report]"')
-    from mmseg_ctt.report.recorded import bank_fill
-    pairs = {'contrast.bank.features': torch.zeros(2, 3, 4, 5),
-             'contrast.bank.count': torch.tensor([[4, 2, 0], [1, 0, 0]]),
-             'x.count': torch.zeros(())}
+    from mmseg_ctt.lab.report.recorded import bank_fill
+
+    pairs = {
+        'contrast.bank.features': torch.zeros(2, 3, 4, 5),
+        'contrast.bank.count': torch.tensor([[4, 2, 0], [1, 0, 0]]),
+        'x.count': torch.zeros(()),
+    }
     assert bank_fill(pairs) == {'bank 0': [1, 0.5, 0], 'bank 1': [0.25, 0, 0]}
     single = {'bank.features': torch.zeros(2, 4, 5), 'bank.count': torch.tensor([2, 4])}
     assert bank_fill(single) == {'bank 0': [0.5, 1]}

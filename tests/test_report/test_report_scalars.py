@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mmseg_ctt.report.scalars import Curve, read_curves
+from mmseg_ctt.lab.report.scalars import Curve, read_curves
 
 
 @pytest.fixture
@@ -20,20 +20,32 @@ def write(tmp_path):
 
 
 def test_keys_have_their_own_iterations(write):
-    folder = write('a', dict(loss=3.0, iter=10, step=10), dict(loss=2.0, iter=20, step=20),
-                   {'student0/mIoU': 12.5, 'step': 20}, dict(loss=1.0, iter=30, step=30))
+    folder = write(
+        'a',
+        dict(loss=3.0, iter=10, step=10),
+        dict(loss=2.0, iter=20, step=20),
+        {'student0/mIoU': 12.5, 'step': 20},
+        dict(loss=1.0, iter=30, step=30),
+    )
     curves, damaged = read_curves([folder])
-    assert curves == {'loss': Curve([10, 20, 30], [3.0, 2.0, 1.0]),
-                      'student0/mIoU': Curve([20], [12.5])}
+    assert curves == {
+        'loss': Curve([10, 20, 30], [3.0, 2.0, 1.0]),
+        'student0/mIoU': Curve([20], [12.5]),
+    }
     assert damaged == 0
 
 
 def test_resumed(write):
     """What was done after the checkpoint is done again: the later values count."""
-    first = write('a', *(dict(loss=float(i), step=i) for i in (10, 20, 30, 40)),
-                  dict(mIoU=1.0, step=20), dict(mIoU=2.0, step=40))
-    second = write('b', *(dict(loss=float(-i), step=i) for i in (30, 40, 50)),
-                   dict(mIoU=3.0, step=40))
+    first = write(
+        'a',
+        *(dict(loss=float(i), step=i) for i in (10, 20, 30, 40)),
+        dict(mIoU=1.0, step=20),
+        dict(mIoU=2.0, step=40),
+    )
+    second = write(
+        'b', *(dict(loss=float(-i), step=i) for i in (30, 40, 50)), dict(mIoU=3.0, step=40)
+    )
     curves, _ = read_curves([first, second])
     assert curves['loss'] == Curve([10, 20, 30, 40, 50], [10, 20, -30, -40, -50])
     assert curves['mIoU'] == Curve([20, 40], [1.0, 3.0])
@@ -48,8 +60,15 @@ def test_another_run_in_the_same_folder(write):
 
 
 def test_damaged_lines_and_nan(write):
-    folder = write('a', dict(loss=1.0, step=1), '[1, 2]', '{"loss": NaN, "step": 2}', '',
-                   dict(words='no number', step=2), '{"loss": 3.0, "st')
+    folder = write(
+        'a',
+        dict(loss=1.0, step=1),
+        '[1, 2]',
+        '{"loss": NaN, "step": 2}',
+        '',
+        dict(words='no number', step=2),
+        '{"loss": 3.0, "st',
+    )
     curves, damaged = read_curves([folder])
     assert list(curves) == ['loss'] and damaged == 2
     assert curves['loss'].steps == [1, 2] and math.isnan(curves['loss'].last)

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from mmengine.config import Config
 
-from mmseg_ctt.report.settings import ABSENT, MAX_CHARACTERS, config_differences
+from mmseg_ctt.lab.report.settings import ABSENT, MAX_CHARACTERS, config_differences
 
 
 def rows(*configs):
@@ -20,8 +20,10 @@ def test_lists_of_one_length_item_by_item():
 
 def test_a_part_that_one_lacks_is_one_row():
     made = rows(dict(model=dict(bank=dict(size=2, dim=3))), dict(model={}), dict(model=dict(k=1)))
-    assert made == {'model.bank': ("{'dim': 3, 'size': 2}", ABSENT, ABSENT),
-                    'model.k': (ABSENT, ABSENT, '1')}
+    assert made == {
+        'model.bank': ("{'dim': 3, 'size': 2}", ABSENT, ABSENT),
+        'model.k': (ABSENT, ABSENT, '1'),
+    }
 
 
 def test_not_a_difference():

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """TensorBoard through mmengine's back end."""
+
 import pytest
 from mmengine.runner import Runner
 from toy_data import toy_config, write_toy_data
@@ -8,13 +9,22 @@ from toy_data import toy_config, write_toy_data
 def test_scalars_of_every_member(tmp_path):
     pytest.importorskip('tensorboard', reason='tensorboard is not installed')
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    hooks = [dict(type='TeacherEMAHook'), dict(type='QueueWarmupHook', start_iter=1, interval=1),
-             dict(type='PseudoLabelHook', interval=2, num_images=2)]
+
+    hooks = [
+        dict(type='TeacherEMAHook'),
+        dict(type='QueueWarmupHook', start_iter=1, interval=1),
+        dict(type='PseudoLabelHook', interval=2, num_images=2),
+    ]
     cfg = toy_config(
-        write_toy_data(tmp_path / 'data'), tmp_path / 'work', custom_hooks=hooks,
+        write_toy_data(tmp_path / 'data'),
+        tmp_path / 'work',
+        custom_hooks=hooks,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=2),
-        visualizer=dict(type='SegLocalVisualizer', vis_backends=[
-            dict(type='TensorboardVisBackend', save_dir=str(tmp_path / 'events'))]))
+        visualizer=dict(
+            type='SegLocalVisualizer',
+            vis_backends=[dict(type='TensorboardVisBackend', save_dir=str(tmp_path / 'events'))],
+        ),
+    )
     runner = Runner.from_cfg(cfg)
     runner.train()
     runner.visualizer.close()

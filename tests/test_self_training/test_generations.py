@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Whole runs of self-training on the toy data, with the trainings in this process."""
+
 import json
 import pickle
 import threading
@@ -14,7 +15,7 @@ from mmengine.runner import Runner
 from toy_data import UNLABELED, toy_config, write_toy_data
 
 from mmseg_ctt.datasets.frequency import label_frequency
-from mmseg_ctt.experiments.processes import ChildFailed, Slot, Stopped
+from mmseg_ctt.engine.processes import ChildFailed, Slot, Stopped
 from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
 
 
@@ -46,8 +47,11 @@ def trained():
 
 
 def config(root, **settings):
-    cfg = toy_config(root, root / 'unused', train_cfg=dict(
-        type='ResumableTrainLoop', max_iters=2, val_interval=100))
+    cfg = toy_config(
+        root,
+        root / 'unused',
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=100),
+    )
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
     cfg.self_training = settings
     return cfg
@@ -58,8 +62,9 @@ def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
     cfg.custom_hooks.append(dict(type='DistributionAlignmentHook', temperature=0.1))
     training = SelfTraining(cfg, tmp_path / 'run', tmp_path)
     training.frequency = label_frequency(cfg)
-    hooks = [hook for hook in training.config(0).custom_hooks
-             if hook.type == 'DistributionAlignmentHook']
+    hooks = [
+        hook for hook in training.config(0).custom_hooks if hook.type == 'DistributionAlignmentHook'
+    ]
     assert [hook.temperature for hook in hooks] == [1]
 
 
@@ -69,12 +74,14 @@ def slot():
 
 def test_two_generations(root, tmp_path, trained):
     said = []
-    training = SelfTraining(config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run',
-                            tmp_path, said.append)
+    training = SelfTraining(
+        config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run', tmp_path, said.append
+    )
     checkpoint = training.run(slot())
     assert checkpoint == tmp_path / 'run' / 'gen1' / 'iter_2.pth'
-    assert [command[4] for command in trained] == [str(tmp_path / 'run' / f'gen{g}')
-                                                   for g in (0, 1)]
+    assert [command[4] for command in trained] == [
+        str(tmp_path / 'run' / f'gen{g}') for g in (0, 1)
+    ]
     first, second = (Config.fromfile(tmp_path / 'run' / f'gen{g}' / 'config.py') for g in (0, 1))
     assert first.train_dataloader.dataset.type == 'LabeledUnlabeledDataset'
     assert second.train_dataloader.dataset.type == 'SelfTrainingDataset'
@@ -85,8 +92,15 @@ def test_two_generations(root, tmp_path, trained):
     assert all(one['ema_updates'] == 2 for one in state)  # both from the beginning
     assert len(said) == len([line for line in said if line.startswith('generation')]) >= 4
     before = len(trained)
-    assert SelfTraining(config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run',
-                        tmp_path, said.append).run(slot()) == checkpoint
+    assert (
+        SelfTraining(
+            config(root, generations=2, align=True, alpha=0.5),
+            tmp_path / 'run',
+            tmp_path,
+            said.append,
+        ).run(slot())
+        == checkpoint
+    )
     assert len(trained) == before + 1  # the last training, which finds itself at its end
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(slot())
@@ -98,8 +112,9 @@ def uninterrupted(tmp_path_factory):
     place = tmp_path_factory.mktemp('whole')
     root = write_toy_data(place / 'data')
     with trainings_here(), DefaultScope.overwrite_default_scope('mmseg'):
-        checkpoint = SelfTraining(config(root, generations=2), place / 'run', place,
-                                  str).run(slot())
+        checkpoint = SelfTraining(config(root, generations=2), place / 'run', place, str).run(
+            slot()
+        )
     return torch.load(checkpoint)['state_dict']
 
 
@@ -111,8 +126,11 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
             patch.setattr(generations, 'run_logged', lambda *_, **__: fail())
         elif when == 'label':
             real, calls = labelling.predict, []
-            patch.setattr(labelling, 'predict', lambda *given: (
-                calls.append(1), fail() if len(calls) == 2 else real(*given))[1])
+            patch.setattr(
+                labelling,
+                'predict',
+                lambda *given: (calls.append(1), fail() if len(calls) == 2 else real(*given))[1],
+            )
         else:
             patch.setattr(generations, 'write_selection', lambda *_: fail())
         with pytest.raises(ChildFailed):
@@ -120,8 +138,9 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
     assert json.loads((tmp_path / 'run/state.json').read_text())['step'] == when
     if when == 'label':
         assert [path.name for path in (tmp_path / 'run/gen0/predictions').iterdir()] == ['0.npz']
-    made = torch.load(SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path,
-                                   str).run(slot()))['state_dict']
+    made = torch.load(
+        SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str).run(slot())
+    )['state_dict']
     assert all(torch.equal(value, made[name]) for name, value in uninterrupted.items())
 
 
@@ -140,8 +159,10 @@ def test_labelling_ends_when_asked(root, tmp_path, trained):
 
 def test_one_process_at_a_time(root, tmp_path):
     training = SelfTraining(config(root), tmp_path / 'run', tmp_path, str)
-    with generations.locked(training.folder / '.lock'), \
-            pytest.raises(ValueError, match='another process'):
+    with (
+        generations.locked(training.folder / '.lock'),
+        pytest.raises(ValueError, match='another process'),
+    ):
         training.run(slot())
 
 
@@ -152,6 +173,7 @@ def test_a_checkpoint_is_needed(root, tmp_path):
 
 def test_dataset_with_pseudo_labels(root, tmp_path):
     from PIL import Image
+
     settings = dict(config(root).train_dataloader.dataset)
     settings.pop('type')
     with pytest.raises(FileNotFoundError, match='train_dataloader.dataset.pseudo'):

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Counting predictions, choosing images and pixels, and the files that come of it."""
+
 import json
 
 import numpy as np
@@ -26,8 +27,11 @@ def raw(tmp_path):
     folder.mkdir()
     for i in range(3):
         label = g.randint(0, 2 if i else 3, (4, 5)).astype(np.uint8)
-        np.savez(folder / f'{i}.npz', label=label,
-                 level=g.randint(TOP // 2, BINS, (4, 5)).astype(np.uint16))
+        np.savez(
+            folder / f'{i}.npz',
+            label=label,
+            level=g.randint(TOP // 2, BINS, (4, 5)).astype(np.uint16),
+        )
     return folder
 
 
@@ -71,8 +75,11 @@ def test_files_hold_what_is_selected(raw, tmp_path, mode):
         mask = np.asarray(Image.open(tmp_path / 'p' / one['mask']))
         for y, x in np.ndindex(4, 5):
             c = label[y, x]
-            kept = level[y, x] >= selection.threshold[c] if mode == 'whole' else \
-                selection.chosen[i, c] or level[y, x] >= round(0.9 * TOP)
+            kept = (
+                level[y, x] >= selection.threshold[c]
+                if mode == 'whole'
+                else selection.chosen[i, c] or level[y, x] >= round(0.9 * TOP)
+            )
             assert mask[y, x] == (c if kept else 255)
         assert one['kept'] == pytest.approx((mask != 255).mean())
     for c, name in enumerate(CLASSES):
@@ -86,8 +93,9 @@ def test_alpha_zero_keeps_everything(raw, tmp_path):
     settings = Settings(alpha=0)
     statistics = collect(raw, 3, NUM_CLASSES)
     selection = select(statistics, torch.tensor([10, 5, 5, 1]), settings)
-    made = write_selection(tmp_path / 'p', raw, ['a', 'b', 'c'], selection, statistics, settings,
-                           CLASSES)
+    made = write_selection(
+        tmp_path / 'p', raw, ['a', 'b', 'c'], selection, statistics, settings, CLASSES
+    )
     assert [one['kept'] for one in made['selected']] == [1, 1, 1]
 
 
@@ -115,10 +123,16 @@ def test_frequency_counts_the_labelled_masks(tmp_path):
         source(cfg, 'unlabeled')
 
 
-@pytest.mark.parametrize('given, word', [
-    (dict(mode='half'), 'self_training.mode'), (dict(count='box'), 'self_training.count'),
-    (dict(sure=2), 'self_training.sure'), (dict(generations=0), 'self_training.generations'),
-    (dict(alfa=1), r"self_training has unknown settings \['alfa'\]")])
+@pytest.mark.parametrize(
+    'given, word',
+    [
+        (dict(mode='half'), 'self_training.mode'),
+        (dict(count='box'), 'self_training.count'),
+        (dict(sure=2), 'self_training.sure'),
+        (dict(generations=0), 'self_training.generations'),
+        (dict(alfa=1), r"self_training has unknown settings \['alfa'\]"),
+    ],
+)
 def test_bad_settings(given, word):
     with pytest.raises(ValueError, match=word):
         Settings.of(given)

@@ -21,8 +21,11 @@ def test_resume_table(call, root, tmp_path):
     text = call(tmp_path / 'toy.py', '--iters', 5, 1000, '--stock', 3)
     rows = re.findall(r'^(\w+Loop) +(\d+) +(\d+\.\d+)$', text, re.MULTILINE)
     assert [row[:2] for row in rows] == [
-        ('ResumableTrainLoop', '0'), ('ResumableTrainLoop', '5'), ('ResumableTrainLoop', '1000'),
-        ('IterBasedTrainLoop', '3')]
+        ('ResumableTrainLoop', '0'),
+        ('ResumableTrainLoop', '5'),
+        ('ResumableTrainLoop', '1000'),
+        ('IterBasedTrainLoop', '3'),
+    ]
     assert all(float(row[2]) > 0 for row in rows)
 
 

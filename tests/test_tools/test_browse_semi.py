@@ -8,7 +8,7 @@ from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
 
 from mmseg_ctt import visualization
 from mmseg_ctt.functional import cut_mix_mask, mix
-from mmseg_ctt.models.noise import counter_noise
+from mmseg_ctt.nn.random import counter_noise
 
 
 @pytest.fixture
@@ -30,8 +30,9 @@ def columns_of(tool, monkeypatch):
 
     def columns_of(*arguments):
         tool.call(*arguments)
-        return {title: np.stack(column) for title, column in zip(drawn['titles'],
-                                                                 zip(*drawn['rows']))}
+        return {
+            title: np.stack(column) for title, column in zip(drawn['titles'], zip(*drawn['rows']))
+        }
 
     return columns_of
 
@@ -52,8 +53,9 @@ def test_without_a_checkpoint(tmp_path, tool, columns_of, write_config, capsys):
     columns = columns_of(config, '--out', tmp_path / 'out', '-n', 3)
     assert (tmp_path / 'out' / 'browse.png').stat().st_size > 1000
     assert list(columns) == ['labelled image', 'label', 'weak view', 'strong view']
-    assert all(column.shape == (3, *CROP, 3) and column.dtype == np.uint8
-               for column in columns.values())
+    assert all(
+        column.shape == (3, *CROP, 3) and column.dtype == np.uint8 for column in columns.values()
+    )
     assert 'CutMix is drawn' in capsys.readouterr().out
     allowed = {tuple(colour) for colour in PALETTE} | {(0, 0, 0)}
     assert set(map(tuple, columns['label'].reshape(-1, 3).tolist())) <= allowed
@@ -76,8 +78,9 @@ def test_with_a_checkpoint(tmp_path, columns_of, write_config, capsys):
     model = MODELS.build(cfg.model)
     model.teachers[1].decode_head.conv_seg.weight.data.normal_(std=5)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
-    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint',
-                         tmp_path / 'a.pth')
+    columns = columns_of(
+        config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint', tmp_path / 'a.pth'
+    )
     assert list(columns)[2:] == ['weak view', 'teacher1 says', 'strong view', 'what it is taught']
     says, taught = columns['teacher1 says'], columns['what it is taught']
     assert len(np.unique(says.reshape(-1, 3), axis=0)) > 1, 'more than one class'
@@ -89,16 +92,27 @@ def test_with_a_checkpoint(tmp_path, columns_of, write_config, capsys):
 
 def test_plain_config(tmp_path, columns_of, write_config):
     config, _ = write_config(model=toy_segmentor(), custom_hooks=[])
-    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, '--cfg-options',
-                         'train_dataloader.sampler.ratio=(1,0)')
+    columns = columns_of(
+        config,
+        '--out',
+        tmp_path / 'out',
+        '-n',
+        2,
+        '--cfg-options',
+        'train_dataloader.sampler.ratio=(1,0)',
+    )
     assert list(columns) == ['labelled image', 'label']
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['absent.py'], 'config absent.py does not exist'),
-    (['CONFIG', '-n', '0'], '-n must be positive'),
-    (['CONFIG', '--checkpoint', 'absent.pth'], 'checkpoint absent.pth does not exist'),
-    (['CONFIG', '--checkpoint', 'OTHER'], 'is not of a run of this config')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['absent.py'], 'config absent.py does not exist'),
+        (['CONFIG', '-n', '0'], '-n must be positive'),
+        (['CONFIG', '--checkpoint', 'absent.pth'], 'checkpoint absent.pth does not exist'),
+        (['CONFIG', '--checkpoint', 'OTHER'], 'is not of a run of this config'),
+    ],
+)
 def test_errors(tmp_path, tool, write_config, arguments, words):
     config, _ = write_config()
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')

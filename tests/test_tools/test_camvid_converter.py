@@ -55,8 +55,8 @@ def test_converted_data_load(main, source, tmp_path):
     for part, count in COUNTS.items():
         dataset = CamVidDataset(
             data_root=str(out),
-            data_prefix=dict(img_path=f'img_dir/{part}',
-                             seg_map_path=f'ann_dir/{part}'))
+            data_prefix=dict(img_path=f'img_dir/{part}', seg_map_path=f'ann_dir/{part}'),
+        )
         assert len(dataset) == count
         for i in range(count):
             sample = dataset.get_data_info(i)
@@ -89,8 +89,7 @@ def test_png_and_scale(main, source, tmp_path):
     out = tmp_path / 'out'
     assert main(source, out, '--img-suffix', '.png') == 0
     name = next((source / 'val').iterdir()).name
-    assert (load(out / 'img_dir' / 'val' / name) == load(
-        source / 'val' / name)).all()
+    assert (load(out / 'img_dir' / 'val' / name) == load(source / 'val' / name)).all()
     small = tmp_path / 'small'
     assert main(source, small, '--scale', 3, 6) == 0
     mask = load(small / 'ann_dir' / 'val' / name)
@@ -99,23 +98,29 @@ def test_png_and_scale(main, source, tmp_path):
     assert load(small / f'img_dir/val/{name[:-4]}.jpg').shape == (3, 6, 3)
 
 
-@pytest.mark.parametrize('lost,message', [
-    ('valannot', 'valannot does not exist'),
-    ('train', 'train does not exist'),
-    ('valannot/0006R0_00000.png', 'the mask .*0006R0_00000.png does not'),
-    ('val/0006R0_00000.png', 'the image .*0006R0_00000.png does not'),
-])
+@pytest.mark.parametrize(
+    'lost,message',
+    [
+        ('valannot', 'valannot does not exist'),
+        ('train', 'train does not exist'),
+        ('valannot/0006R0_00000.png', 'the mask .*0006R0_00000.png does not'),
+        ('val/0006R0_00000.png', 'the image .*0006R0_00000.png does not'),
+    ],
+)
 def test_missing_parts(main, source, tmp_path, capsys, lost, message):
     (source / lost).rename(tmp_path / 'away')
     assert main(source, tmp_path / 'out') == 2
     assert re.search(message, one_line_error(capsys))
 
 
-@pytest.mark.parametrize('array,message', [
-    (np.full((9, 12), 12, np.uint8), '12 (108 pixels)'),
-    (np.zeros((9, 12, 3), np.uint8), 'single-channel'),
-    (np.zeros((12, 9), np.uint8), '12 high and 9 wide'),
-])
+@pytest.mark.parametrize(
+    'array,message',
+    [
+        (np.full((9, 12), 12, np.uint8), '12 (108 pixels)'),
+        (np.zeros((9, 12, 3), np.uint8), 'single-channel'),
+        (np.zeros((12, 9), np.uint8), '12 high and 9 wide'),
+    ],
+)
 def test_bad_mask_is_named(main, source, tmp_path, capsys, array, message):
     path = source / 'testannot' / '0006R0_00000.png'
     Image.fromarray(array).save(path)
@@ -143,8 +148,14 @@ def test_real_folder_survives_a_round_trip(main, shared_dir, tmp_path):
     assert main(tmp_path / 'src', out) == 0
     meta = json.loads((root / 'meta.json').read_text())
     made = json.loads((out / 'meta.json').read_text())
-    for key in ('classes', 'palette', 'ignore_index', 'img_suffix',
-                'seg_map_suffix', 'reduce_zero_label'):
+    for key in (
+        'classes',
+        'palette',
+        'ignore_index',
+        'img_suffix',
+        'seg_map_suffix',
+        'reduce_zero_label',
+    ):
         assert made[key] == meta[key]
     for path in (out / 'ann_dir' / 'train').iterdir():
         assert (load(path) == load(root / 'ann_dir' / 'train' / path.name)).all()

@@ -38,9 +38,15 @@ def root(root: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, root: Path) -> Path:
-    tested = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-                  dataset={**toy_set(root, True, random=False),
-                           'data_prefix': dict(img_path='val', seg_map_path='ann')})
+    tested = dict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset={
+            **toy_set(root, True, random=False),
+            'data_prefix': dict(img_path='val', seg_map_path='ann'),
+        },
+    )
     cfg = toy_config(root, tmp_path / 'work', val_dataloader=tested, test_dataloader=tested)
     cfg.default_hooks.checkpoint.max_keep_ckpts = 2
     cfg.dump(tmp_path / 'toy.py')
@@ -137,26 +143,54 @@ PROBLEMS = {  # what is done, options, row, words
     'damaged image': (damaged('u2'), [], 'images', ['1 images cannot be decoded', 'img/u2.jpg']),
     'damaged val image': (damaged_val, [], 'images', ['val/v20.jpg']),
     'damaged mask': (damaged_mask, [], 'masks', ['ann/l0.png', 'cannot be read']),
-    'batch': (nothing, ['train_dataloader.batch_size=3'], 'batch',
-              ['batch_size=3', 'multiple of 2']),
+    'batch': (
+        nothing,
+        ['train_dataloader.batch_size=3'],
+        'batch',
+        ['batch_size=3', 'multiple of 2'],
+    ),
     'ratio': (nothing, ['train_dataloader.sampler.ratio=(1,1,1)'], 'batch', ['(1, 1, 1)']),
-    'sampler': (nothing, ['train_dataloader.sampler.type=InfiniteSampler'], 'batch',
-                ['InfiniteSampler', 'LabeledUnlabeledSampler']),
-    'classes': (nothing, ['model.segmentor.decode_head.num_classes=5'], 'model',
-                ['num_classes=5', '4 classes']),
+    'sampler': (
+        nothing,
+        ['train_dataloader.sampler.type=InfiniteSampler'],
+        'batch',
+        ['InfiniteSampler', 'LabeledUnlabeledSampler'],
+    ),
+    'classes': (
+        nothing,
+        ['model.segmentor.decode_head.num_classes=5'],
+        'model',
+        ['num_classes=5', '4 classes'],
+    ),
     'member': (nothing, ['model.test_cfg.predict_on=teacher7'], 'model', ['teacher7']),
     'unknown model': (nothing, ['model.segmentor.backbone.type=Unknown'], 'model', ['Unknown']),
     'unknown hook': (nothing, ['custom_hooks.1.type=Unknown'], 'hooks', ['Unknown']),
     'no EMA': (nothing, ['custom_hooks.0.type=IterTimerHook'], 'hooks', ['TeacherEMAHook']),
     'optimiser': (nothing, ['optim_wrapper.optimizer.type=Unknown'], 'hooks', ['Unknown']),
-    'constructor': (nothing, ['optim_wrapper.constructor=DefaultOptimWrapperConstructor'], 'hooks',
-                    ['StudentOptimWrapperConstructor']),
-    'no checkpoint': (nothing, ['load_from=absent.pth'], 'checkpoints',
-                      ['absent.pth of load_from does not exist']),
-    'truncated checkpoint': (truncated_weights, ['load_from={root}/a.pth'], 'checkpoints',
-                             ['a.pth is truncated']),
-    'sizes': (nothing, [f'{DATASET}.unlabeled.pipeline.2.crop_size=(16,16)'], 'samples',
-              ['different sizes', '(3, 16, 16)', '(3, 32, 32)']),
+    'constructor': (
+        nothing,
+        ['optim_wrapper.constructor=DefaultOptimWrapperConstructor'],
+        'hooks',
+        ['StudentOptimWrapperConstructor'],
+    ),
+    'no checkpoint': (
+        nothing,
+        ['load_from=absent.pth'],
+        'checkpoints',
+        ['absent.pth of load_from does not exist'],
+    ),
+    'truncated checkpoint': (
+        truncated_weights,
+        ['load_from={root}/a.pth'],
+        'checkpoints',
+        ['a.pth is truncated'],
+    ),
+    'sizes': (
+        nothing,
+        [f'{DATASET}.unlabeled.pipeline.2.crop_size=(16,16)'],
+        'samples',
+        ['different sizes', '(3, 16, 16)', '(3, 32, 32)'],
+    ),
     'work dir': (work_dir_is_a_file, [], 'work dir', ['work']),
 }
 
@@ -178,11 +212,15 @@ def test_problem_is_found(name, root, call):
 def test_all_problems_at_once(root, call):
     no_list(root)
     wrong_id(root)
-    code, rows, text = call('--cfg-options', 'train_dataloader.batch_size=3',
-                            'load_from=absent.pth')
+    code, rows, text = call(
+        '--cfg-options', 'train_dataloader.batch_size=3', 'load_from=absent.pth'
+    )
     assert code == 1 and '\n3 problems' in text
     assert [name for name, (state, _) in rows.items() if state == 'PROBLEM'] == [
-        'unlabeled', 'masks', 'checkpoints']
+        'unlabeled',
+        'masks',
+        'checkpoints',
+    ]
     assert rows['overlap'][0] == rows['batch'][0] == 'skipped'  # without the list they know nothing
 
 
@@ -230,7 +268,8 @@ def test_weights_from_the_internet(call):
 
 
 def test_missing_config_is_one_line_and_exit_code_2(tool, tmp_path):
-    done = subprocess.run([sys.executable, str(tool.path), 'absent.py'], cwd=tmp_path, text=True,
-                          capture_output=True)
+    done = subprocess.run(
+        [sys.executable, str(tool.path), 'absent.py'], cwd=tmp_path, text=True, capture_output=True
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == 'error: the config absent.py does not exist'

@@ -50,13 +50,16 @@ def test_traceback_on_request(common, capsys, monkeypatch):
     assert 'Traceback' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('tool', [
-    path for path in sorted(TOOLS.rglob('*.py')) if not path.name.startswith('_')],
-    ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'tool',
+    [path for path in sorted(TOOLS.rglob('*.py')) if not path.name.startswith('_')],
+    ids=lambda path: path.stem,
+)
 def test_without_the_environment(tool, tmp_path):
     """No packages, as before ``source tools/setup_env.sh``; some ask for arguments first."""
-    done = subprocess.run([sys.executable, '-S', str(tool)], cwd=tmp_path, text=True,
-                          capture_output=True, env={})
+    done = subprocess.run(
+        [sys.executable, '-S', str(tool)], cwd=tmp_path, text=True, capture_output=True, env={}
+    )
     assert done.returncode == 2 and 'Traceback' not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert 'activate the environment first' in line or 'arguments are required' in line
@@ -101,36 +104,93 @@ def test_resume_from_latest_or_named_checkpoint(train, tmp_path: Path):
 
 def launched(script: str, *arguments: str, **environment: str) -> list:
     """What a shell script would run: ``echo`` stands in for Python and for srun."""
-    result = subprocess.run(['bash', str(TOOLS / script), *arguments], check=True, text=True,
-                            capture_output=True, cwd='/', env={**os.environ, **environment})
+    result = subprocess.run(
+        ['bash', str(TOOLS / script), *arguments],
+        check=True,
+        text=True,
+        capture_output=True,
+        cwd='/',
+        env={**os.environ, **environment},
+    )
     return result.stdout.split()
 
 
 def test_dist_scripts():
-    words = launched('dist_train.sh', 'c.py', '2', '--amp', PYTHON='echo', PORT='1234',
-                     NNODES='3', NODE_RANK='1', MASTER_ADDR='node0')
+    words = launched(
+        'dist_train.sh',
+        'c.py',
+        '2',
+        '--amp',
+        PYTHON='echo',
+        PORT='1234',
+        NNODES='3',
+        NODE_RANK='1',
+        MASTER_ADDR='node0',
+    )
     assert words == [
-        '-m', 'torch.distributed.run', '--nnodes=3', '--node-rank=1', '--master-addr=node0',
-        '--master-port=1234', '--nproc-per-node=2', str(TOOLS / 'train.py'), 'c.py', '--amp',
-        '--launcher', 'pytorch'
+        '-m',
+        'torch.distributed.run',
+        '--nnodes=3',
+        '--node-rank=1',
+        '--master-addr=node0',
+        '--master-port=1234',
+        '--nproc-per-node=2',
+        str(TOOLS / 'train.py'),
+        'c.py',
+        '--amp',
+        '--launcher',
+        'pytorch',
     ]
     words = launched('dist_test.sh', 'c.py', 'a.pth', '4', '--out', 'd', PYTHON='echo')
     assert '--nproc-per-node=4' in words
-    assert words[-7:] == [str(TOOLS / 'test.py'), 'c.py', 'a.pth', '--out', 'd', '--launcher',
-                          'pytorch']
+    assert words[-7:] == [
+        str(TOOLS / 'test.py'),
+        'c.py',
+        'a.pth',
+        '--out',
+        'd',
+        '--launcher',
+        'pytorch',
+    ]
 
 
 @pytest.mark.parametrize('script, arguments', [('train', ['c.py']), ('test', ['c.py', 'a.pth'])])
 def test_slurm_scripts(tmp_path: Path, script: str, arguments: list):
     (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
     (tmp_path / 'srun').chmod(0o755)
-    words = launched(f'slurm_{script}.sh', 'gpu', 'job', *arguments, '--work-dir', 'w',
-                     PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='8', GPUS_PER_NODE='8',
-                     CPUS_PER_TASK='2', SRUN_ARGS='--quotatype=auto -A me', PYTHON='python')
+    words = launched(
+        f'slurm_{script}.sh',
+        'gpu',
+        'job',
+        *arguments,
+        '--work-dir',
+        'w',
+        PATH=f'{tmp_path}:{os.environ["PATH"]}',
+        GPUS='8',
+        GPUS_PER_NODE='8',
+        CPUS_PER_TASK='2',
+        SRUN_ARGS='--quotatype=auto -A me',
+        PYTHON='python',
+    )
     assert words == [
-        '--partition=gpu', '--job-name=job', '--gres=gpu:8', '--ntasks=8', '--ntasks-per-node=8',
-        '--cpus-per-task=2', '--kill-on-bad-exit=1', '--quotatype=auto', '-A', 'me', 'python',
-        '-u', str(TOOLS / f'{script}.py'), *arguments, '--work-dir', 'w', '--launcher', 'slurm'
+        '--partition=gpu',
+        '--job-name=job',
+        '--gres=gpu:8',
+        '--ntasks=8',
+        '--ntasks-per-node=8',
+        '--cpus-per-task=2',
+        '--kill-on-bad-exit=1',
+        '--quotatype=auto',
+        '-A',
+        'me',
+        'python',
+        '-u',
+        str(TOOLS / f'{script}.py'),
+        *arguments,
+        '--work-dir',
+        'w',
+        '--launcher',
+        'slurm',
     ]
 
 
@@ -147,8 +207,13 @@ def test_output_folder_goes_to_every_iou_metric(test_tool):
 
 
 def test_tta_wraps_the_model(test_tool):
-    cfg = Config(dict(model=dict(type='A'), tta_model=dict(type='SegTTAModel'),
-                      test_dataloader=dict(dataset=dict(pipeline=[]))))
+    cfg = Config(
+        dict(
+            model=dict(type='A'),
+            tta_model=dict(type='SegTTAModel'),
+            test_dataloader=dict(dataset=dict(pipeline=[])),
+        )
+    )
     with pytest.raises(ValueError, match='tta_pipeline'):
         test_tool.set_tta(cfg)
     cfg.tta_pipeline = [dict(type='B')]

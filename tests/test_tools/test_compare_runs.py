@@ -40,15 +40,19 @@ def test_tables_and_pictures(tmp_path, tool, capsys):
     scores = json.loads((out / 'comparison.json').read_text())
     assert scores['supervised'] == pytest.approx({'model': plain_scores['mIoU']}, abs=0.006)
     assert scores['ctt'] == pytest.approx(
-        {member: semi_scores[f'{member}/mIoU'] for member in MEMBERS}, abs=0.006)
+        {member: semi_scores[f'{member}/mIoU'] for member in MEMBERS}, abs=0.006
+    )
     assert len(set(scores['ctt'].values())) > 2
     table = (out / 'comparison.md').read_text()
     assert table.startswith(f'mIoU on {len(LABELED)} images of the val set\n')
     for name, members in scores.items():
         for member, value in members.items():
             assert f'| {name} | {member} | {value:.2f} |' in table
-    colours = set(map(tuple, np.array(
-        Image.open(out / 'pictures.png').convert('RGB')).reshape(-1, 3).tolist()))
+    colours = set(
+        map(
+            tuple, np.array(Image.open(out / 'pictures.png').convert('RGB')).reshape(-1, 3).tolist()
+        )
+    )
     assert {tuple(colour) for colour in PALETTE} <= colours
     printed = capsys.readouterr().out
     assert 'supervised' in printed and str(out) in printed.replace('\n', '')
@@ -57,12 +61,18 @@ def test_tables_and_pictures(tmp_path, tool, capsys):
 def test_scores_of_members(tool):
     assert tool.module.member_scores({'mIoU': 1.0, 'aAcc': 2.0}) == {'model': 1.0}
     assert tool.module.member_scores(
-        {'a/mIoU': 1.0, 'b/mIoU': 3.0, 'a/aAcc': 2.0, 'mIoU': 1.0}) == {'a': 1.0, 'b': 3.0}
+        {'a/mIoU': 1.0, 'b/mIoU': 3.0, 'a/aAcc': 2.0, 'mIoU': 1.0}
+    ) == {'a': 1.0, 'b': 3.0}
 
 
-@pytest.mark.parametrize('entry, words', [
-    ('ctt', 'NAME=CONFIG:CHECKPOINT'), ('ctt=a.py', 'NAME=CONFIG:CHECKPOINT'),
-    ('ctt=absent.py:b.pth', 'config absent.py does not exist')])
+@pytest.mark.parametrize(
+    'entry, words',
+    [
+        ('ctt', 'NAME=CONFIG:CHECKPOINT'),
+        ('ctt=a.py', 'NAME=CONFIG:CHECKPOINT'),
+        ('ctt=absent.py:b.pth', 'config absent.py does not exist'),
+    ],
+)
 def test_errors(tmp_path, tool, entry, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         tool.call(entry, '--out', tmp_path / 'out')

@@ -8,9 +8,9 @@ import torch
 from toy_data import HEIGHT, LABELED, WIDTH
 from toy_run import make_run, small_ctt, small_segmentor
 
-from mmseg_ctt.apis import load_model, predict
-from mmseg_ctt.export import export_member, read_checkpoint, write_export
-from mmseg_ctt.export.onnx_graph import PACKAGES, Agreement, PixelLabels
+from mmseg_ctt.deploy.api import load_model, predict
+from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
+from mmseg_ctt.deploy.export.onnx_graph import PACKAGES, Agreement, PixelLabels
 
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f'not installed: {", ".join(MISSING)}')
@@ -24,22 +24,25 @@ def tool(load_tool):
 @pytest.fixture
 def exported(tmp_path):
     run = make_run(tmp_path)
-    return run, write_export(export_member(run.cfg, read_checkpoint(run.checkpoint)),
-                             tmp_path / 'out', 'toy')
+    return run, write_export(
+        export_member(run.cfg, read_checkpoint(run.checkpoint)), tmp_path / 'out', 'toy'
+    )
 
 
 @needs_onnx
 @pytest.mark.parametrize('dynamic', [False, True])
 def test_labels_of_onnxruntime(tmp_path, tool, exported, capsys, dynamic):
     import onnxruntime
+
     run, files = exported
     folder = tmp_path / 'data' / 'img'
     options = ['--dynamic-batch'] if dynamic else []
     tool.call(*files, tmp_path / 'm.onnx', '--shape', HEIGHT, WIDTH, *options)
     printed = capsys.readouterr().out
     assert f'm.onnx: 0 of {2 * HEIGHT * WIDTH} labels differ' in printed
-    session = onnxruntime.InferenceSession(str(tmp_path / 'm.onnx'),
-                                           providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / 'm.onnx'), providers=['CPUExecutionProvider']
+    )
     results = predict(load_model(*files), [folder / f'{stem}.jpg' for stem in LABELED])
     pixels = np.stack([one.image.transpose(2, 0, 1) for one in results]).astype(np.float32)
     batches = [pixels] if dynamic else np.split(pixels, len(pixels))
@@ -47,8 +50,7 @@ def test_labels_of_onnxruntime(tmp_path, tool, exported, capsys, dynamic):
     labels, confidence = (np.concatenate(parts) for parts in zip(*outputs))
     assert labels.dtype == np.int64 and len(np.unique(labels)) > 1
     np.testing.assert_array_equal(labels, np.stack([one.labels for one in results]))
-    np.testing.assert_allclose(confidence, np.stack([one.confidence for one in results]),
-                               atol=1e-4)
+    np.testing.assert_allclose(confidence, np.stack([one.confidence for one in results]), atol=1e-4)
 
 
 @needs_onnx
@@ -56,8 +58,15 @@ def test_a_run_by_its_member(tmp_path, tool, capsys):
     """Heads of this package too, which stock mmseg does not have; the size is the config's."""
     segmentor = small_segmentor()
     segmentor['decode_head'] = dict(
-        type='DeepLabV2ASPPHead', in_channels=16, in_index=1, channels=32, dilations=(2, 4),
-        num_classes=4, align_corners=True, loss_decode=dict(type='PixelCrossEntropyLoss'))
+        type='DeepLabV2ASPPHead',
+        in_channels=16,
+        in_index=1,
+        channels=32,
+        dilations=(2, 4),
+        num_classes=4,
+        align_corners=True,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
     segmentor['data_preprocessor']['size'] = (32, 40)
     run = make_run(tmp_path, model=dict(small_ctt(), segmentor=segmentor))
     tool.call(run.config, run.checkpoint, tmp_path / 'm.onnx', '--member', 'student1')
@@ -91,7 +100,8 @@ def test_graph_is_the_model(tmp_path, name):
 
 def test_disagreement_is_an_error(tmp_path, tool, exported, monkeypatch):
     _, files = exported
-    import mmseg_ctt.export.onnx_graph as graph
+    import mmseg_ctt.deploy.export.onnx_graph as graph
+
     monkeypatch.setattr(graph, 'check_packages', lambda: None)
     monkeypatch.setattr(graph, 'export_onnx', lambda *_: None)
     monkeypatch.setattr(graph, 'compare', lambda model, path, images: Agreement(1000, 1, 0.1))

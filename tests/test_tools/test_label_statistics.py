@@ -39,9 +39,11 @@ def test_figures(folder, tool, capsys):
     # total / (classes seen * pixels); frequencies 6 of 10 and 2 of 6 pixels, median 14/30
     assert [x['inverse'], y['inverse'], z['inverse']] == pytest.approx([8 / 12, 2, 0], abs=1e-4)
     assert [x['median'], y['median'], z['median']] == pytest.approx(
-        [14 / 30 / 0.6, 14 / 30 * 3, 0], abs=1e-4)
+        [14 / 30 / 0.6, 14 / 30 * 3, 0], abs=1e-4
+    )
     assert [one['enet'] for one in (x, y, z)] == pytest.approx(
-        [1 / math.log(1.02 + share) for share in (0.75, 0.25, 0)], abs=1e-4)
+        [1 / math.log(1.02 + share) for share in (0.75, 0.25, 0)], abs=1e-4
+    )
     printed = capsys.readouterr().out
     assert '| 1 | y | 2 | 25.000% | 1 | 2.000 |' in printed
     assert 'inverse: `class_weight=[0.6667, 2, 0]`' in printed
@@ -81,22 +83,28 @@ def test_sets_of_a_config(tmp_path, tool, which):
     assert [row['class'] for row in made['classes']] == list(CLASSES)
 
 
-@pytest.mark.parametrize('mask, expected', [
-    (tuple, [1, 2, 1]), ('map', [2, 1, 0]), ('zero', [2, 1, 0])])
+@pytest.mark.parametrize(
+    'mask, expected', [(tuple, [1, 2, 1]), ('map', [2, 1, 0]), ('zero', [2, 1, 0])]
+)
 def test_how_ids_are_read(tmp_path, tool, mask, expected):
     write(tmp_path / 'a.png', [[0, 1], [1, 2]])
     path = str(tmp_path / 'a.png')
     Mask = tool.module.Mask
-    read = {'map': Mask(path, {0: 1, 1: 0, 2: 255}),
-            'zero': Mask(path, None, True)}.get(mask, Mask(path))
+    read = {'map': Mask(path, {0: 1, 1: 0, 2: 255}), 'zero': Mask(path, None, True)}.get(
+        mask, Mask(path)
+    )
     assert tool.module.count([read], 3, 255).pixels.tolist() == [expected]
 
 
-@pytest.mark.parametrize('spoil, arguments, words', [
-    (None, ['absent'], 'there is no config or folder absent'),
-    ('empty', [], 'no mask was found'),
-    ('wrong id', [], 'a.png holds ids outside 0..2'),
-    (None, ['--num-classes', '2'], '--num-classes 2, but')])
+@pytest.mark.parametrize(
+    'spoil, arguments, words',
+    [
+        (None, ['absent'], 'there is no config or folder absent'),
+        ('empty', [], 'no mask was found'),
+        ('wrong id', [], 'a.png holds ids outside 0..2'),
+        (None, ['--num-classes', '2'], '--num-classes 2, but'),
+    ],
+)
 def test_errors(folder, tool, spoil, arguments, words):
     if spoil == 'empty':
         for path in (folder / 'masks').rglob('*.png'):

@@ -34,15 +34,28 @@ def one_line_error(capsys):
 
 
 def test_make(main, ann_dir, tmp_path, capsys):
-    args = ('make', '--ann-dir', ann_dir, '--num-classes', 3, '--fraction',
-            '1/4', '2/16', '--seed', 0, 1, '--out', tmp_path / 'out')
+    args = (
+        'make',
+        '--ann-dir',
+        ann_dir,
+        '--num-classes',
+        3,
+        '--fraction',
+        '1/4',
+        '2/16',
+        '--seed',
+        0,
+        1,
+        '--out',
+        tmp_path / 'out',
+    )
     assert main(*args) == 0
-    folders = sorted(p.parent.relative_to(tmp_path / 'out').as_posix()
-                     for p in tmp_path.rglob('manifest.json'))
+    folders = sorted(
+        p.parent.relative_to(tmp_path / 'out').as_posix() for p in tmp_path.rglob('manifest.json')
+    )
     assert folders == ['1_4/seed0', '1_4/seed1', '1_8/seed0', '1_8/seed1']
     folder = tmp_path / 'out' / '1_4' / 'seed1'
-    labeled, rest = (lines(folder / f'{n}.txt')
-                     for n in ('labeled', 'unlabeled'))
+    labeled, rest = (lines(folder / f'{n}.txt') for n in ('labeled', 'unlabeled'))
     assert len(labeled) == 4
     assert sorted(labeled + rest) == sorted(p.stem for p in ann_dir.iterdir())
     assert {int(stem[2:]) % 3 for stem in labeled} >= {1, 2}
@@ -57,9 +70,22 @@ def test_make_with_list_meta_and_number(main, ann_dir, tmp_path):
     stems = sorted(p.stem for p in ann_dir.iterdir())[:6]
     (tmp_path / 'l.txt').write_text('\n'.join(stems))
     (tmp_path / 'meta.json').write_text('{"classes": ["x", "y", "z"]}')
-    assert main('make', '--ann-dir', ann_dir, '--meta', tmp_path / 'meta.json',
-                '--list', tmp_path / 'l.txt', '--num', 5, '--out',
-                tmp_path / 'out') == 0
+    assert (
+        main(
+            'make',
+            '--ann-dir',
+            ann_dir,
+            '--meta',
+            tmp_path / 'meta.json',
+            '--list',
+            tmp_path / 'l.txt',
+            '--num',
+            5,
+            '--out',
+            tmp_path / 'out',
+        )
+        == 0
+    )
     folder = tmp_path / 'out' / '5' / 'seed0'
     assert len(lines(folder / 'unlabeled.txt')) == 1
     manifest = json.loads((folder / 'manifest.json').read_text())
@@ -67,8 +93,7 @@ def test_make_with_list_meta_and_number(main, ann_dir, tmp_path):
 
 
 def test_make_from_images_alone(main, ann_dir, tmp_path):
-    assert main('make', '--img-dir', ann_dir, '--num', 1, '--out',
-                tmp_path / 'out') == 0
+    assert main('make', '--img-dir', ann_dir, '--num', 1, '--out', tmp_path / 'out') == 0
     assert len(lines(tmp_path / 'out/1/seed0/labeled.txt')) == 1
 
 
@@ -85,8 +110,7 @@ def test_user_errors_are_one_line(main, ann_dir, tmp_path, capsys):
     assert '1 to 16' in one_line_error(capsys)
     assert main('make', '--img-dir', tmp_path / 'none', '--num', 1, *out) == 2
     assert 'does not exist' in one_line_error(capsys)
-    assert main('make', '--img-dir', ann_dir, '--suffix', '.gif', '--num', 1,
-                *out) == 2
+    assert main('make', '--img-dir', ann_dir, '--suffix', '.gif', '--num', 1, *out) == 2
     assert 'no such file' in one_line_error(capsys)
     assert not (tmp_path / 'out').exists()
     for bad in ('9/8', 'x', '1/0', '1'):
@@ -114,18 +138,28 @@ def test_sequence(main, ann_dir, tmp_path, capsys):
     assert main(*args, '--labeled-prefix', 'zz') == 2
     assert "'zz'" in one_line_error(capsys)
     (ann_dir / 'c_00.png').write_bytes((ann_dir / 'a_00.png').read_bytes())
-    assert main('sequence', '--ann-dir', ann_dir, '--num-classes', 3,
-                '--labeled-prefix', 'c', '--out', tmp_path / 'out') == 0
+    assert (
+        main(
+            'sequence',
+            '--ann-dir',
+            ann_dir,
+            '--num-classes',
+            3,
+            '--labeled-prefix',
+            'c',
+            '--out',
+            tmp_path / 'out',
+        )
+        == 0
+    )
     assert 'no labelled image shows class 1, class 2' in capsys.readouterr().out
 
 
 def test_import_lists(main, tmp_path, capsys):
     (tmp_path / 'l.txt').write_text('JPEGImages/b.jpg Seg/b.png\n')
-    (tmp_path / 'u.txt').write_text('JPEGImages/a.jpg Seg/a.png\n'
-                                    'JPEGImages/b.jpg Seg/b.png\n')
+    (tmp_path / 'u.txt').write_text('JPEGImages/a.jpg Seg/a.png\nJPEGImages/b.jpg Seg/b.png\n')
     args = ('import', '--format', 'unimatch', '--labeled', tmp_path / 'l.txt')
-    assert main(*args, '--unlabeled', tmp_path / 'u.txt', '--out',
-                tmp_path / 'out') == 0
+    assert main(*args, '--unlabeled', tmp_path / 'u.txt', '--out', tmp_path / 'out') == 0
     assert '1 labelled stems were taken out' in capsys.readouterr().out
     assert lines(tmp_path / 'out' / 'unlabeled.txt') == ['a']
     manifest = json.loads((tmp_path / 'out' / 'manifest.json').read_text())
@@ -141,8 +175,7 @@ def test_import_permutation(main, tmp_path, capsys):
     path = tmp_path / 'split_0.pkl'
     path.write_bytes(pickle.dumps(np.array([1, 2, 0])))
     (tmp_path / 'all.txt').write_text('a\nb\nc\n')
-    args = ('import', '--format', 'permutation', '--labeled', path, '--out',
-            tmp_path / 'out')
+    args = ('import', '--format', 'permutation', '--labeled', path, '--out', tmp_path / 'out')
     assert main(*args) == 2
     assert '--all and --num' in one_line_error(capsys)
     assert main(*args, '--all', tmp_path / 'all.txt', '--num', 2) == 0
@@ -162,11 +195,20 @@ def test_masks_labels_images_that_have_one(main, tmp_path):
         for folder in ('images', *(['masks'] if stem in 'abcd' else [])):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.new('L', (4, 4)).save(tmp_path / folder / f'{stem}.png')
-    command = ['masks', '--img-dir', str(tmp_path / 'images'), '--ann-dir',
-               str(tmp_path / 'masks'), '--out', str(tmp_path / 'mine')]
+    command = [
+        'masks',
+        '--img-dir',
+        str(tmp_path / 'images'),
+        '--ann-dir',
+        str(tmp_path / 'masks'),
+        '--out',
+        str(tmp_path / 'mine'),
+    ]
     assert main(*command, '--val', '1') == 0
-    lists = {name: (tmp_path / 'mine' / f'{name}.txt').read_text().split()
-             for name in ('labeled', 'unlabeled', 'val')}
+    lists = {
+        name: (tmp_path / 'mine' / f'{name}.txt').read_text().split()
+        for name in ('labeled', 'unlabeled', 'val')
+    }
     assert lists['unlabeled'] == ['e', 'f']
     assert len(lists['labeled']) == 3 and len(lists['val']) == 1
     assert sorted(lists['labeled'] + lists['val']) == list('abcd')
@@ -179,7 +221,10 @@ def test_masks_keeps_the_validation_list_in_the_manifest(main, ann_dir, tmp_path
     command = ['masks', '--img-dir', ann_dir, '--ann-dir', ann_dir, '--out', folder]
     assert main(*command, '--val', 3) == 0 and main('verify', folder) == 0
     assert set(json.loads((folder / 'manifest.json').read_text())['files']) == {
-        'labeled.txt', 'unlabeled.txt', 'val.txt'}
+        'labeled.txt',
+        'unlabeled.txt',
+        'val.txt',
+    }
     (folder / 'val.txt').write_text('a_00\n')
     assert main('verify', folder) == 2
     assert 'val.txt differs from its manifest' in one_line_error(capsys)

@@ -13,8 +13,11 @@ def tool(load_tool):
 def write_run(folder, start='20260101_000000', **curves):
     place = folder / start / 'vis_data'
     place.mkdir(parents=True)
-    rows = [{key: value, 'step': step} for key, values in curves.items()
-            for step, value in values.items()]
+    rows = [
+        {key: value, 'step': step}
+        for key, values in curves.items()
+        for step, value in values.items()
+    ]
     (place / 'scalars.json').write_text('\n'.join(map(json.dumps, rows)))
     return folder
 
@@ -30,8 +33,10 @@ def test_lines_are_what_the_runs_recorded(tool, runs):
     tool = tool.module
     curves = tool.read(dict(zip('ab', runs)))
     figure = tool.draw(curves, ['loss', 'acc', 'loss'])
-    drawn = [{line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
-              for line in panel.lines} for panel in figure.axes]
+    drawn = [
+        {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines}
+        for panel in figure.axes
+    ]
     loss = dict(a=([10, 20, 30], [1.0, 0.4, 0.3]), b=([10, 20], [2.0, 1.5]))
     assert drawn == [loss, dict(a=([20], [0.7])), loss]
     assert [panel.get_title() for panel in figure.axes] == ['loss', 'acc', 'loss']
@@ -43,12 +48,15 @@ def test_writes_a_picture(tool, runs, tmp_path, capsys):
     assert Image.open(out).width == 1200 and str(out) in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('change, error, words', [
-    (lambda a, b: [a, '--keys', 'loss'], ValueError, 'NAME=WORK_DIR'),
-    (lambda a, b: [f'a={a}', f'a={b}', '--keys', 'loss'], ValueError, 'given twice'),
-    (lambda a, b: [f'a={a}', '--keys', 'miou'], ValueError, r"'miou'; known keys are \['acc"),
-    (lambda a, b: [f'a={a.parent}', '--keys', 'loss'], FileNotFoundError, 'holds no run'),
-])
+@pytest.mark.parametrize(
+    'change, error, words',
+    [
+        (lambda a, b: [a, '--keys', 'loss'], ValueError, 'NAME=WORK_DIR'),
+        (lambda a, b: [f'a={a}', f'a={b}', '--keys', 'loss'], ValueError, 'given twice'),
+        (lambda a, b: [f'a={a}', '--keys', 'miou'], ValueError, r"'miou'; known keys are \['acc"),
+        (lambda a, b: [f'a={a.parent}', '--keys', 'loss'], FileNotFoundError, 'holds no run'),
+    ],
+)
 def test_errors(tool, runs, tmp_path, change, error, words):
     with pytest.raises(error, match=words):
         tool.call(*change(*runs), '--out', tmp_path / 'x.png')

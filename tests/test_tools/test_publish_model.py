@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-STATE = dict(a=torch.arange(4.))
+STATE = dict(a=torch.arange(4.0))
 
 
 @pytest.fixture
@@ -18,25 +18,46 @@ def tool(load_tool):
 
 def checkpoint(path: Path, **meta) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=STATE, optimizer=dict(state=torch.zeros(999)), message_hub={},
-                    meta=dict(iter=3, hook_msgs=dict(best='/home/me/x.pth'), **meta)), path)
+    torch.save(
+        dict(
+            state_dict=STATE,
+            optimizer=dict(state=torch.zeros(999)),
+            message_hub={},
+            meta=dict(iter=3, hook_msgs=dict(best='/home/me/x.pth'), **meta),
+        ),
+        path,
+    )
     return path
 
 
 def published(tool, path: Path, out: Path, *options) -> Path:
     before = set(out.iterdir()) if out.exists() else set()
     tool.call(path, out, *options)
-    made, = set(out.iterdir()) - before
+    (made,) = set(out.iterdir()) - before
     return made
 
 
-@pytest.mark.parametrize('name, meta, expected', [
-    ('work/ctt_x/iter_500.pth', dict(experiment_name='ctt_voc_20240101_000000',
-                                     time='20240102_030405'), 'ctt_voc_20240102_030405'),
-    ('work/ctt_x/best_mIoU_iter_500.pth', dict(time='20240102_030405'), 'ctt_x_20240102_030405'),
-    ('out/ctt_voc_teacher0.pth', dict(experiment_name='other_20240101_000000',
-                                      time='20240102_030405'), 'ctt_voc_teacher0_20240102_030405'),
-    ('out/path_of_pth.pth', {}, r'path_of_pth_\d{8}_\d{6}')])
+@pytest.mark.parametrize(
+    'name, meta, expected',
+    [
+        (
+            'work/ctt_x/iter_500.pth',
+            dict(experiment_name='ctt_voc_20240101_000000', time='20240102_030405'),
+            'ctt_voc_20240102_030405',
+        ),
+        (
+            'work/ctt_x/best_mIoU_iter_500.pth',
+            dict(time='20240102_030405'),
+            'ctt_x_20240102_030405',
+        ),
+        (
+            'out/ctt_voc_teacher0.pth',
+            dict(experiment_name='other_20240101_000000', time='20240102_030405'),
+            'ctt_voc_teacher0_20240102_030405',
+        ),
+        ('out/path_of_pth.pth', {}, r'path_of_pth_\d{8}_\d{6}'),
+    ],
+)
 def test_name_and_hash_of_the_written_file(tool, tmp_path, name, meta, expected):
     source = checkpoint(tmp_path / name, **meta)
     made = published(tool, source, tmp_path / 'zoo')
@@ -44,8 +65,9 @@ def test_name_and_hash_of_the_written_file(tool, tmp_path, name, meta, expected)
     assert match, made.name
     assert hashlib.sha256(made.read_bytes()).hexdigest()[:8] == match[1]
     loaded = torch.load(made)
-    assert loaded.keys() == {'meta', 'state_dict'} and torch.equal(loaded['state_dict']['a'],
-                                                                   STATE['a'])
+    assert loaded.keys() == {'meta', 'state_dict'} and torch.equal(
+        loaded['state_dict']['a'], STATE['a']
+    )
     assert 'hook_msgs' not in loaded['meta'] and loaded['meta']['iter'] == 3
     assert made.stat().st_size < source.stat().st_size - 2000
 
@@ -89,4 +111,5 @@ def test_folders_in_the_config_are_left_out(tool, tmp_path):
     text = """a = dict(data_root='/home/me/mine', x="C:\\\\data\\\\own", img='images/a', url='https://a/b')"""
     made = published(tool, checkpoint(tmp_path / 'iter_1.pth', cfg=text), tmp_path / 'zoo')
     assert torch.load(made)['meta']['cfg'] == (
-        """a = dict(data_root='mine', x="own", img='images/a', url='https://a/b')""")
+        """a = dict(data_root='mine', x="own", img='images/a', url='https://a/b')"""
+    )

@@ -13,10 +13,10 @@ import yaml
 from toy import toy_segmentor
 from toy_data import CLASSES, CROP, toy_config, write_toy_data
 
-from mmseg_ctt.experiments import evaluate, runs
-from mmseg_ctt.experiments.files import locked
-from mmseg_ctt.experiments.processes import ChildFailed
-from mmseg_ctt.experiments.results import END, read_rows
+from mmseg_ctt.engine.files import locked
+from mmseg_ctt.engine.processes import ChildFailed
+from mmseg_ctt.lab.experiments import evaluate, runs
+from mmseg_ctt.lab.experiments.results import END, read_rows
 
 TESTS = Path(__file__).resolve().parents[1]
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
@@ -37,12 +37,19 @@ def here(tmp_path, monkeypatch):
 
 def write_matrix(**changes):
     content = dict(
-        out='results.csv', work_dir='runs', baseline='supervised', seeds=[0],
+        out='results.csv',
+        work_dir='runs',
+        baseline='supervised',
+        seeds=[0],
         cfg_options={'default_hooks.checkpoint.interval': 1},
-        methods=dict(supervised=dict(config='plain_{split}.py', cfg_options={
-                         'train_dataloader.sampler.ratio': [1, 0]}),
-                     ctt=dict(config='semi_{split}.py')),
-        splits=dict(toy=None))
+        methods=dict(
+            supervised=dict(
+                config='plain_{split}.py', cfg_options={'train_dataloader.sampler.ratio': [1, 0]}
+            ),
+            ctt=dict(config='semi_{split}.py'),
+        ),
+        splits=dict(toy=None),
+    )
     Path('matrix.yaml').write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
 
 
@@ -90,9 +97,19 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert call() == (0, ['train supervised', 'evaluate supervised', 'train ctt', 'evaluate ctt'])
     rows = results()
     assert [(row['method'], row['member']) for row in rows] == [
-        ('supervised', 'model'), *(('ctt', member) for member in MEMBERS)]
-    assert list(rows[0]) == ['method', 'split', 'seed', 'member', 'eval_set', 'miou',
-                             *(f'iou_{name}' for name in CLASSES), *END]
+        ('supervised', 'model'),
+        *(('ctt', member) for member in MEMBERS),
+    ]
+    assert list(rows[0]) == [
+        'method',
+        'split',
+        'seed',
+        'member',
+        'eval_set',
+        'miou',
+        *(f'iou_{name}' for name in CLASSES),
+        *END,
+    ]
     for row in rows:
         assert (row['split'], row['seed'], row['eval_set']) == ('toy', '0', 'val')
         classes = [float(row[f'iou_{name}']) for name in CLASSES]
@@ -105,8 +122,9 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert call() == (0, [])
     assert call('--eval-sets', 'val', 'test') == (0, ['evaluate supervised', 'evaluate ctt'])
     assert [row['eval_set'] for row in results()].count('test') == 6
-    assert call('--cfg-options', 'train_dataloader.num_workers=0',
-                'default_hooks.logger.interval=7') == (0, [])
+    assert call(
+        '--cfg-options', 'train_dataloader.num_workers=0', 'default_hooks.logger.interval=7'
+    ) == (0, [])
 
     old = {row['config_hash'] for row in rows if row['method'] == 'ctt'}
     methods = yaml.safe_load(Path('matrix.yaml').read_text())['methods']
@@ -129,15 +147,19 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert 'with a config that is another today: ctt.' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (('--table', ), 'results.csv has no rows yet'),
-    (('--only', 'method=ctt,seed=1'), 'unknown'),
-    (('--gpus', '0,'), 'an entry is empty'),
-    (('--jobs', '0'), '--jobs must be positive'),
-    (('--merge', 'absent.csv'), 'absent.csv does not exist')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (('--table',), 'results.csv has no rows yet'),
+        (('--only', 'method=ctt,seed=1'), 'unknown'),
+        (('--gpus', '0,'), 'an entry is empty'),
+        (('--jobs', '0'), '--jobs must be positive'),
+        (('--merge', 'absent.csv'), 'absent.csv does not exist'),
+    ],
+)
 def test_wrong_arguments(here, call, capsys, arguments, words):
     assert call(*arguments) == (2, [])
-    error, = capsys.readouterr().err.splitlines()
+    (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith('error: ') and words in error
 
 
@@ -170,15 +192,24 @@ def test_dry_run_and_sbatch_lines(here, call, capsys):
     assert call('--dry-run') == (0, [])
     assert 'supervised toy seed 0: done' in capsys.readouterr().out
     assert call('--sbatch', 'long', '--threads', 3, '--eval-sets', 'val') == (0, [])
-    line, = capsys.readouterr().out.splitlines()  # what is done is not submitted
+    (line,) = capsys.readouterr().out.splitlines()  # what is done is not submitted
     words = shlex.split(line)
     assert words[0] == 'sbatch' and '--partition=long' in words and '--cpus-per-task=3' in words
     assert call('--sbatch', 'long') == (0, [])
     line = capsys.readouterr().out
     assert '--cpus-per-task=5' in line and '--threads 5' in line
-    inner, = (shlex.split(word[len('--wrap='):]) for word in words if word.startswith('--wrap='))
-    assert inner == ['python', 'tools/analysis_tools/run_matrix.py', 'matrix.yaml', '--only',
-                     'method=ctt,split=toy,seed=0', '--threads', '3', '--eval-sets', 'val']
+    (inner,) = (shlex.split(word[len('--wrap=') :]) for word in words if word.startswith('--wrap='))
+    assert inner == [
+        'python',
+        'tools/analysis_tools/run_matrix.py',
+        'matrix.yaml',
+        '--only',
+        'method=ctt,split=toy,seed=0',
+        '--threads',
+        '3',
+        '--eval-sets',
+        'val',
+    ]
 
 
 def test_rows_measured_elsewhere(here, call):
@@ -240,11 +271,13 @@ def test_killed_and_resumed(slow, tool, call, capsys):
     paths = os.pathsep.join([str(slow), str(TESTS), os.environ.get('PYTHONPATH', '')])
     process = subprocess.Popen(
         [sys.executable, str(tool.path), 'matrix.yaml', '--only', 'method=ctt', '--threads', '1'],
-        env={**os.environ, 'PYTHONPATH': paths, 'SLOW': '1'}, stdout=subprocess.DEVNULL)
+        env={**os.environ, 'PYTHONPATH': paths, 'SLOW': '1'},
+        stdout=subprocess.DEVNULL,
+    )
     wait_for(lambda: any(Path('runs').glob('*/*/*/last_checkpoint')) or process.poll() is not None)
     process.kill()
     process.wait()
-    folder, = Path('runs').resolve().glob('*/*/*')
+    (folder,) = Path('runs').resolve().glob('*/*/*')
     assert alive(folder)  # the training does not know that nobody waits for it
     assert call('--only', 'method=ctt') == (1, [])
     assert 'ctt toy seed 0: running' in capsys.readouterr().out

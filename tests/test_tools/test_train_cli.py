@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """The command line on a tiny data set: what it makes, and what it says to bad input."""
+
 import json
 import os
 import subprocess
@@ -11,17 +12,9 @@ import pytest
 import torch
 from PIL import Image
 from spoil import damaged, no_list, no_mask, nothing, overlap, wrong_id
-from toy_data import (
-    LABELED,
-    SPLIT,
-    UNLABELED,
-    toy_config,
-    write_image,
-    write_lists,
-    write_mask,
-)
+from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_image, write_lists, write_mask
 
-from mmseg_ctt.models import CrossTeacherTraining
+from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 DATASET = 'train_dataloader.dataset.'
 
@@ -59,43 +52,66 @@ def empty(name):
 OVERRIDES = 'model.student_overrides'
 BAD_INPUT = {
     'missing split': (no_list, [], ['splits/toy/unlabeled.txt', 'does not exist']),
-    'missing split folder': (nothing, [f'{DATASET}split=splits/other'],
-                             ['splits/other/labeled.txt', 'make_split.py']),
+    'missing split folder': (
+        nothing,
+        [f'{DATASET}split=splits/other'],
+        ['splits/other/labeled.txt', 'make_split.py'],
+    ),
     'missing image': (no_image, [], ['absent', 'unlabeled.txt']),
     'missing mask': (no_mask, [], ['ann/l1.png', f'{DATASET}labeled', 'does not exist']),
     'same image in both lists': (overlap, [], ['img/l1.jpg', 'both labelled and unlabelled']),
     'id outside the classes': (wrong_id, [], ['ann/l2.png', '0..3', '9 (1536 pixels)']),
     'size of mask and image': (wrong_size, [], ['ann/l2.png', '32 high and 32 wide', '48 wide']),
     'unreadable labelled image': (damaged('l1'), [], ['img/l1.jpg', 'cannot be read']),
-    'unreadable unlabelled image': (all_damaged, [],
-                                    ['img/u', 'cannot decode', f'{DATASET}skip_unreadable=True']),
-    'no readable image': (all_damaged, [f'{DATASET}skip_unreadable=True'],
-                          ['none of the 3 images', 'img/u']),
+    'unreadable unlabelled image': (
+        all_damaged,
+        [],
+        ['img/u', 'cannot decode', f'{DATASET}skip_unreadable=True'],
+    ),
+    'no readable image': (
+        all_damaged,
+        [f'{DATASET}skip_unreadable=True'],
+        ['none of the 3 images', 'img/u'],
+    ),
     'empty labelled set': (empty('labeled'), [], ['labeled.txt', 'empty']),
     'empty unlabelled set': (empty('unlabeled'), [], ['unlabeled.txt', 'empty']),
-    'no unlabelled set': (nothing, [f'{DATASET}unlabeled=None'],
-                          ['sampler.ratio=(1, 1)', f'{DATASET}unlabeled is empty']),
-    'batch and ratio': (nothing, ['train_dataloader.sampler.ratio=(1,2)'],
-                        ['train_dataloader.batch_size=4', '(1, 2)', 'multiple of 3']),
-    'unknown member': (nothing, ['model.test_cfg.predict_on=teacher7'],
-                       ['model.test_cfg.predict_on', 'teacher7', 'student0, student1, teacher0']),
-    'bank width': (nothing, ['model.bank.dim=9'],
-                   ['model.bank.dim=9', '8 wide', 'leave it out']),
-    'class counts': (nothing, [f'{OVERRIDES}.1.decode_head.num_classes=5'],
-                     ['[4, 5]', f'{OVERRIDES} must not change decode_head.num_classes']),
+    'no unlabelled set': (
+        nothing,
+        [f'{DATASET}unlabeled=None'],
+        ['sampler.ratio=(1, 1)', f'{DATASET}unlabeled is empty'],
+    ),
+    'batch and ratio': (
+        nothing,
+        ['train_dataloader.sampler.ratio=(1,2)'],
+        ['train_dataloader.batch_size=4', '(1, 2)', 'multiple of 3'],
+    ),
+    'unknown member': (
+        nothing,
+        ['model.test_cfg.predict_on=teacher7'],
+        ['model.test_cfg.predict_on', 'teacher7', 'student0, student1, teacher0'],
+    ),
+    'bank width': (nothing, ['model.bank.dim=9'], ['model.bank.dim=9', '8 wide', 'leave it out']),
+    'class counts': (
+        nothing,
+        [f'{OVERRIDES}.1.decode_head.num_classes=5'],
+        ['[4, 5]', f'{OVERRIDES} must not change decode_head.num_classes'],
+    ),
 }
 
 
 @pytest.mark.parametrize('name', BAD_INPUT)
-def test_bad_input_is_named_before_the_first_iteration(name, root, config, call, load_tool,
-                                                       monkeypatch):
+def test_bad_input_is_named_before_the_first_iteration(
+    name, root, config, call, load_tool, monkeypatch
+):
     spoil, options, words = BAD_INPUT[name]
-    monkeypatch.setattr(CrossTeacherTraining, 'loss',
-                        lambda *_: pytest.fail('an iteration has begun'))
+    monkeypatch.setattr(
+        CrossTeacherTraining, 'loss', lambda *_: pytest.fail('an iteration has begun')
+    )
     if name == 'class counts':  # the command line changes entries of a list, but adds none
-        text = config.read_text().replace("type='CrossTeacherTraining'",
-                                          "type='CrossTeacherTraining', "
-                                          'student_overrides=[dict(), dict(decode_head=dict())]')
+        text = config.read_text().replace(
+            "type='CrossTeacherTraining'",
+            "type='CrossTeacherTraining', student_overrides=[dict(), dict(decode_head=dict())]",
+        )
         config.write_text(text)
     spoil(root)
     with pytest.raises((ValueError, FileNotFoundError)) as error:
@@ -107,6 +123,7 @@ def test_bad_input_is_named_before_the_first_iteration(name, root, config, call,
 
 def test_good_input_reaches_the_first_iteration(config, call, monkeypatch):
     """The test above would not notice if nothing ever did."""
+
     class Begun(Exception):
         pass
 
@@ -122,9 +139,18 @@ def test_error_is_one_line_and_exit_code_2_in_a_shell(tmp_path, config, load_too
     """Started from another folder."""
     path = f'{Path(__file__).resolve().parents[1]}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
     result = subprocess.run(
-        [sys.executable, str(load_tool('train').path), str(config), '--cfg-options',
-         f'{DATASET}split=splits/other'],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
+        [
+            sys.executable,
+            str(load_tool('train').path),
+            str(config),
+            '--cfg-options',
+            f'{DATASET}split=splits/other',
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': path},
+    )
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
     assert len(lines) == 1 and result.stderr.endswith(lines[0] + '\n')
@@ -163,8 +189,17 @@ def test_train_resume_and_test(tmp_path, config, call):
         labels = [np.array(Image.open(out / member / f'{stem}.png')) for stem in LABELED]
         assert all(label.shape == (32, 48) and label.max() < 4 for label in labels)
 
-    call('test', config, checkpoint, '--work-dir', tmp_path / 'tta', '--tta', '--cfg-options',
-         'model.test_cfg.predict_on=ensemble', 'experiment_name=tta')
+    call(
+        'test',
+        config,
+        checkpoint,
+        '--work-dir',
+        tmp_path / 'tta',
+        '--tta',
+        '--cfg-options',
+        'model.test_cfg.predict_on=ensemble',
+        'experiment_name=tta',
+    )
     flipped = scalars(tmp_path / 'tta')
     assert 0 <= flipped['mIoU'] <= 100 and 'ensemble/mIoU' not in flipped
 
@@ -173,8 +208,15 @@ def test_skipped_image_is_counted_in_the_log(tmp_path, root, config, call):
     write_image(root / 'img' / 'u3.jpg', 3)
     write_lists(root / SPLIT, LABELED, (*UNLABELED, 'u3'))
     damaged('u1')(root)
-    call('train', config, '--work-dir', tmp_path / 'run', '--cfg-options',
-         f'{DATASET}skip_unreadable=True', 'train_cfg.max_iters=3')
-    log, = (tmp_path / 'run').glob('*/*.log')
+    call(
+        'train',
+        config,
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        f'{DATASET}skip_unreadable=True',
+        'train_cfg.max_iters=3',
+    )
+    (log,) = (tmp_path / 'run').glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'skipped unreadable' in line]
     assert len(lines) >= 1 and 'u1.jpg (1 skips' in lines[0]

@@ -13,8 +13,11 @@ def test_colours():
     label = np.array([[0, 1], [2, 255], [3, 254]])
     picture = colorize(label, PALETTE)
     assert picture.dtype == np.uint8 and picture.shape == (3, 2, 3)
-    assert picture.tolist() == [[PALETTE[0], PALETTE[1]], [PALETTE[2], [0, 0, 0]],
-                                [[0, 0, 0], [0, 0, 0]]]
+    assert picture.tolist() == [
+        [PALETTE[0], PALETTE[1]],
+        [PALETTE[2], [0, 0, 0]],
+        [[0, 0, 0], [0, 0, 0]],
+    ]
 
 
 def test_colours_of_8_bit_and_of_large_ids():
@@ -28,8 +31,13 @@ def test_grid(tmp_path, rows, columns):
         return np.full((20, 30, 3), [40 * i + 10, 60 * j + 10, 200], np.uint8)
 
     path = tmp_path / 'grid.png'
-    save_grid(path, [[picture(i, j) for j in range(columns)] for i in range(rows)],
-              [f't{j}' for j in range(columns)], ['a', 'b', 'c'], PALETTE)
+    save_grid(
+        path,
+        [[picture(i, j) for j in range(columns)] for i in range(rows)],
+        [f't{j}' for j in range(columns)],
+        ['a', 'b', 'c'],
+        PALETTE,
+    )
     image = np.array(Image.open(path).convert('RGB')).reshape(-1, 3).tolist()
     colours = set(map(tuple, image))
     for i in range(rows):
@@ -44,9 +52,9 @@ def test_rows_and_columns_are_where_they_belong(tmp_path):
     save_grid(tmp_path / 'grid.png', [[red, blue], [blue, red]], ['x', 'y'], ['a'], [[0, 250, 0]])
     image = np.array(Image.open(tmp_path / 'grid.png').convert('RGB')).astype(int)
     height, width = image.shape[:2]
-    upper = image[:height * 2 // 5]
+    upper = image[: height * 2 // 5]
     is_red = (upper[..., 0] > 200) & (upper[..., 1:].max(-1) < 50)
     is_blue = (upper[..., 2] > 200) & (upper[..., :2].max(-1) < 50)
-    assert is_red[:, :width // 2].sum() > 20 * is_red[:, width // 2:].sum()
-    assert is_blue[:, width // 2:].sum() > 20 * is_blue[:, :width // 2].sum()
+    assert is_red[:, : width // 2].sum() > 20 * is_red[:, width // 2 :].sum()
+    assert is_blue[:, width // 2 :].sum() > 20 * is_blue[:, : width // 2].sum()
     assert is_red.sum() > 1000

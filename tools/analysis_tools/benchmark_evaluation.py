@@ -8,6 +8,7 @@ on the same images, read and normalised before. Images are read in this process,
 the ratio is given with and without that. Weights are random. Writes evaluation.json (`ratio` and
 `cpu_ratio`, both without reading, at its top) into DIR.
 """
+
 import argparse
 import json
 import shlex
@@ -32,18 +33,31 @@ def parse_args() -> argparse.Namespace:
 
 
 def print_result(result: dict) -> None:
-    from mmseg_ctt.benchmark.report import print_rows
-    rows = [[name, f'{1e3 * one["seconds"]:.1f}', f'{1e3 * one["cpu_seconds"]:.1f}',
-             f'{100 * one["cpu_of_floor"]:.1f}'] for name, one in result['sections'].items()]
+    from mmseg_ctt.lab.benchmark.report import print_rows
+
+    rows = [
+        [
+            name,
+            f'{1e3 * one["seconds"]:.1f}',
+            f'{1e3 * one["cpu_seconds"]:.1f}',
+            f'{100 * one["cpu_of_floor"]:.1f}',
+        ]
+        for name, one in result['sections'].items()
+    ]
     machine = result['machine']
     where = machine['device_name'] + (' (no GPU found)' if machine['device'] == 'cpu' else '')
-    print_rows(f'{result["config"]}, {result["images"]} images, on {where}',
-               ['section', 'ms', 'processor ms', '% floor, processor'], rows)
+    print_rows(
+        f'{result["config"]}, {result["images"]} images, on {where}',
+        ['section', 'ms', 'processor ms', '% floor, processor'],
+        rows,
+    )
     for name, key in (('by the clock', 'seconds'), ('in processor time', 'cpu_seconds')):
         one = result[key]
-        print(f'{name}: {result["networks"]} networks alone {1e3 * one["floor"]:.0f} ms, loop '
-              f'{1e3 * one["loop"]:.0f} ms: {one["ratio"]:.3f} x floor; with reading of images '
-              f'{one["ratio_with_data"]:.3f}')
+        print(
+            f'{name}: {result["networks"]} networks alone {1e3 * one["floor"]:.0f} ms, loop '
+            f'{1e3 * one["loop"]:.0f} ms: {one["ratio"]:.3f} x floor; with reading of images '
+            f'{one["ratio_with_data"]:.3f}'
+        )
 
 
 def main() -> None:
@@ -51,10 +65,10 @@ def main() -> None:
     if args.repeats < FEWEST:
         raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
     cfg = read_config(args.config, args.cfg_options)
-    from mmseg_ctt.benchmark.evaluation import benchmark_evaluation
+    from mmseg_ctt.lab.benchmark.evaluation import benchmark_evaluation
+
     result = benchmark_evaluation(cfg, args.images, args.repeats)
-    result.update(config=args.config, command=shlex.join(['python', *sys.argv]),
-                  weights='random')
+    result.update(config=args.config, command=shlex.join(['python', *sys.argv]), weights='random')
     print_result(result)
     if args.out:
         out = Path(args.out)

@@ -7,6 +7,7 @@ Writes parts.json into DIR. Contrast: N=6724 pixels, K=21 classes, V=256 entries
 DeepLabV3+ R50 of 43.6 M parameters. Bank: a push of 10 x 41 x 41 pixels. Each part runs in a
 process of its own.
 """
+
 import argparse
 import json
 import shlex
@@ -44,12 +45,16 @@ def main() -> None:
     from mmengine.device import get_device
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.benchmark import parts
-    from mmseg_ctt.benchmark.machine import describe_machine
-    from mmseg_ctt.benchmark.report import print_parts
+    from mmseg_ctt.lab.benchmark import parts
+    from mmseg_ctt.lab.benchmark.machine import describe_machine
+    from mmseg_ctt.lab.benchmark.report import print_parts
+
     device = torch.device(get_device())
-    result = dict(command=shlex.join(['python', *sys.argv]), repeats=args.repeats,
-                  machine=describe_machine(device))
+    result = dict(
+        command=shlex.join(['python', *sys.argv]),
+        repeats=args.repeats,
+        machine=describe_machine(device),
+    )
     for name in args.parts or PARTS:
         result[name] = parts.run_apart(name, device, args.repeats)
     print_parts(result)

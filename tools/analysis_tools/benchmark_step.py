@@ -7,6 +7,7 @@ Writes benchmark.json (`floor_ratio` at its top) and benchmark.png into DIR. The
 network passes with the losses replaced by a mean of the logits, measured in turns with the step.
 Weights are random, memory banks are full, the contrast is on.
 """
+
 import argparse
 import json
 import shlex
@@ -27,11 +28,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='folder for benchmark.json and benchmark.png')
     parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
     parser.add_argument('--warmup', type=int, default=3, help='steps before, not timed')
-    parser.add_argument('--synthetic', action='store_true',
-                        help='random images and labels, where the data is absent')
+    parser.add_argument(
+        '--synthetic',
+        action='store_true',
+        help='random images and labels, where the data is absent',
+    )
     parser.add_argument('--amp', choices=sorted(DTYPES), help='mixed precision, on a GPU')
-    parser.add_argument('--compile', action='store_true', dest='compiled',
-                        help='torch.compile every backbone, in step and floor')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        dest='compiled',
+        help='torch.compile every backbone, in step and floor',
+    )
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -39,10 +47,12 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace):
     cfg = read_config(args.config, args.cfg_options)
     if args.synthetic:
-        from mmseg_ctt.benchmark.synthetic import use_synthetic_data
+        from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
+
         use_synthetic_data(cfg)
     if args.amp:
         from train import set_amp
+
         set_amp(cfg)
         cfg.optim_wrapper.dtype = DTYPES[args.amp]
         if args.amp == 'bf16':  # has the range of float32
@@ -55,12 +65,19 @@ def main() -> None:
     if args.repeats < FEWEST:
         raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
     cfg = load_config(args)
-    from mmseg_ctt.benchmark.chart import save_chart
-    from mmseg_ctt.benchmark.report import print_step
-    from mmseg_ctt.benchmark.step import benchmark_step
+    from mmseg_ctt.lab.benchmark.chart import save_chart
+    from mmseg_ctt.lab.benchmark.report import print_step
+    from mmseg_ctt.lab.benchmark.step import benchmark_step
+
     result = benchmark_step(cfg, args.repeats, args.warmup, args.compiled)
-    result.update(config=args.config, command=shlex.join(['python', *sys.argv]), amp=args.amp,
-                  synthetic=args.synthetic, compiled=args.compiled, weights='random')
+    result.update(
+        config=args.config,
+        command=shlex.join(['python', *sys.argv]),
+        amp=args.amp,
+        synthetic=args.synthetic,
+        compiled=args.compiled,
+        weights='random',
+    )
     print_step(result)
     if args.out:
         out = Path(args.out)

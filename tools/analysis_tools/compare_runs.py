@@ -6,6 +6,7 @@ python tools/analysis_tools/compare_runs.py supervised=CONFIG:CHECKPOINT ctt=CON
 
 Writes comparison.md, comparison.json and pictures.png into DIR.
 """
+
 import argparse
 import json
 import sys
@@ -27,6 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
     from mmengine.runner import Runner
+
     cfg = read_config(config)
     check_file(checkpoint, 'checkpoint')
     cfg.work_dir = str(work_dir)
@@ -38,24 +40,27 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
 
 def member_scores(metrics: dict) -> dict:
     """mIoU by member; a plain model has one, called 'model'."""
-    scores = {key.split('/')[0]: value for key, value in metrics.items()
-              if key.endswith('/mIoU')} or {'model': metrics['mIoU']}
+    scores = {
+        key.split('/')[0]: value for key, value in metrics.items() if key.endswith('/mIoU')
+    } or {'model': metrics['mIoU']}
     return {name: round(float(value), 2) for name, value in scores.items()}  # from float32
 
 
 def predicted_labels(runner, indices: list) -> list:
     """Label maps ``(H, W)`` of some images, by the member that predicts."""
     from mmengine.dataset import pseudo_collate
+
     dataset = runner.test_dataloader.dataset
     labels = []
     for index in indices:
-        sample, = runner.model.test_step(pseudo_collate([dataset[index]]))
+        (sample,) = runner.model.test_step(pseudo_collate([dataset[index]]))
         labels.append(sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype('int64'))
     return labels
 
 
 def images_and_truths(dataset, indices: list) -> tuple:
     import mmcv
+
     images, truths = [], []
     for index in indices:
         truth = dataset[index]['data_samples'].gt_sem_seg.data.squeeze(0).numpy()
@@ -67,16 +72,24 @@ def images_and_truths(dataset, indices: list) -> tuple:
 
 def write_tables(out: Path, scores: dict, eval_set: str, images: int) -> None:
     (out / 'comparison.json').write_text(json.dumps(scores, indent=2) + '\n')
-    lines = [f'mIoU on {images} images of the {eval_set} set', '', '| run | member | mIoU |',
-             '| --- | --- | --- |']
-    lines += [f'| {name} | {member} | {value:.2f} |' for name, members in scores.items()
-              for member, value in members.items()]
+    lines = [
+        f'mIoU on {images} images of the {eval_set} set',
+        '',
+        '| run | member | mIoU |',
+        '| --- | --- | --- |',
+    ]
+    lines += [
+        f'| {name} | {member} | {value:.2f} |'
+        for name, members in scores.items()
+        for member, value in members.items()
+    ]
     (out / 'comparison.md').write_text('\n'.join(lines) + '\n')
 
 
 def print_table(scores: dict, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
+
     table = Table('run', 'member', title=title)
     table.add_column('mIoU', justify='right')
     for name, members in scores.items():
@@ -89,6 +102,7 @@ def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.visualization import colorize, save_grid
+
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     scores, columns, indices = {}, {}, []
@@ -107,8 +121,10 @@ def main() -> None:
     if indices:
         images, truths = images_and_truths(dataset, indices)
         classes, palette = dataset.metainfo['classes'], dataset.metainfo['palette']
-        rows = [[image, *(colorize(label, palette) for label in labels)]
-                for image, *labels in zip(images, truths, *columns.values())]
+        rows = [
+            [image, *(colorize(label, palette) for label in labels)]
+            for image, *labels in zip(images, truths, *columns.values())
+        ]
         save_grid(out / 'pictures.png', rows, ['image', 'truth', *columns], classes, palette)
     print_table(scores, f'{args.eval_set} set, {len(dataset)} images')
     print(f'tables and pictures: {out}')

@@ -14,6 +14,7 @@ them. Prints Markdown. Weights are for `class_weight` of mmseg's CrossEntropyLos
 
 A class that is never seen gets 0 from `inverse` and `median`.
 """
+
 import argparse
 import json
 import sys
@@ -33,6 +34,7 @@ MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
 class Mask(NamedTuple):
     """A label file and how its ids are read."""
+
     path: str
     label_map: Optional[Dict[int, int]] = None
     reduce_zero_label: bool = False
@@ -40,6 +42,7 @@ class Mask(NamedTuple):
 
 class Counts(NamedTuple):
     """``pixels`` int64 ``(N, K)`` of each image and class, ``sizes`` int64 ``(N,)``."""
+
     pixels: np.ndarray
     sizes: np.ndarray
 
@@ -47,10 +50,17 @@ class Counts(NamedTuple):
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('source', metavar='CONFIG|FOLDER')
-    parser.add_argument('--set', choices=('labeled', 'val', 'test'), default='labeled',
-                        help='of a config; default: the labelled training images')
-    parser.add_argument('--num-classes', type=int, help='of a folder; default: from meta.json, '
-                        'else the largest id found')
+    parser.add_argument(
+        '--set',
+        choices=('labeled', 'val', 'test'),
+        default='labeled',
+        help='of a config; default: the labelled training images',
+    )
+    parser.add_argument(
+        '--num-classes',
+        type=int,
+        help='of a folder; default: from meta.json, else the largest id found',
+    )
     parser.add_argument('--ignore-index', type=int, default=255)
     parser.add_argument('--json', help='file for the same figures')
     return parser.parse_args()
@@ -60,6 +70,7 @@ def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
     """Label files and class names of one set of a config."""
     from mmengine.registry import DefaultScope
     from mmseg.registry import DATASETS
+
     cfg = read_config(str(path))
     key = f'{"train" if which == "labeled" else which}_dataloader'
     if not cfg.get(key):
@@ -74,8 +85,10 @@ def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     if any('seg_map_path' not in info for info in infos):
         raise ValueError(f'{key}.dataset.data_prefix of {path} names no seg_map_path')
-    masks = [Mask(info['seg_map_path'], info.get('label_map'),
-                  bool(info.get('reduce_zero_label'))) for info in infos]
+    masks = [
+        Mask(info['seg_map_path'], info.get('label_map'), bool(info.get('reduce_zero_label')))
+        for info in infos
+    ]
     return masks, list(dataset.metainfo['classes'])
 
 
@@ -83,8 +96,11 @@ def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
     """Label files of a folder, and class names where a ``meta.json`` gives them."""
     from mmseg_ctt.datasets.folder import read_meta
     from mmseg_ctt.datasets.image_files import find_files
-    meta = next((path for path in (folder / 'meta.json', folder.parent / 'meta.json')
-                 if path.is_file()), None)
+
+    meta = next(
+        (path for path in (folder / 'meta.json', folder.parent / 'meta.json') if path.is_file()),
+        None,
+    )
     folder = folder / 'masks' if (folder / 'masks').is_dir() else folder
     masks = [Mask(str(folder / name)) for name in find_files(folder, ['.png']).values()]
     return masks, None if meta is None else list(read_meta(meta)['classes'])
@@ -129,25 +145,41 @@ def statistics(counts: Counts, classes: List[str]) -> dict:
     """Everything that is printed, in plain numbers."""
     pixels = counts.pixels.sum(axis=0)
     weights = class_weights(counts)
-    rows = [dict({'class': name, 'pixels': int(pixels[k]),
-                  'share': float(pixels[k] / max(pixels.sum(), 1)),
-                  'images': int((counts.pixels[:, k] > 0).sum())},
-                 **{scheme: round(float(values[k]), 4) for scheme, values in weights.items()})
-            for k, name in enumerate(classes)]
+    rows = [
+        dict(
+            {
+                'class': name,
+                'pixels': int(pixels[k]),
+                'share': float(pixels[k] / max(pixels.sum(), 1)),
+                'images': int((counts.pixels[:, k] > 0).sum()),
+            },
+            **{scheme: round(float(values[k]), 4) for scheme, values in weights.items()},
+        )
+        for k, name in enumerate(classes)
+    ]
     total = int(counts.sizes.sum())
-    return dict(images=len(counts.sizes), pixels=total,
-                ignored=1 - float(pixels.sum()) / max(total, 1), classes=rows)
+    return dict(
+        images=len(counts.sizes),
+        pixels=total,
+        ignored=1 - float(pixels.sum()) / max(total, 1),
+        classes=rows,
+    )
 
 
 def markdown(made: dict, source: str) -> str:
-    lines = [f'{source}: {made["images"]} label maps, {made["pixels"]:,} pixels, '
-             f'{made["ignored"]:.2%} of them ignored', '',
-             '| id | class | pixels | share | images | inverse | enet | median |',
-             '| --- | --- | --- | --- | --- | --- | --- | --- |']
+    lines = [
+        f'{source}: {made["images"]} label maps, {made["pixels"]:,} pixels, '
+        f'{made["ignored"]:.2%} of them ignored',
+        '',
+        '| id | class | pixels | share | images | inverse | enet | median |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ]
     for k, row in enumerate(made['classes']):
-        lines.append(f'| {k} | {row["class"]} | {row["pixels"]:,} | {row["share"]:.3%} | '
-                     f'{row["images"]} | {row["inverse"]:.3f} | {row["enet"]:.3f} | '
-                     f'{row["median"]:.3f} |')
+        lines.append(
+            f'| {k} | {row["class"]} | {row["pixels"]:,} | {row["share"]:.3%} | '
+            f'{row["images"]} | {row["inverse"]:.3f} | {row["enet"]:.3f} | '
+            f'{row["median"]:.3f} |'
+        )
     lines.append('')
     for scheme in ('inverse', 'enet', 'median'):
         values = ', '.join(f'{row[scheme]:.4g}' for row in made['classes'])
@@ -160,6 +192,7 @@ def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.datasets.class_cover import names_of
+
     source = Path(args.source)
     if source.is_dir():
         masks, classes = masks_of_folder(source)
@@ -170,8 +203,9 @@ def main() -> None:
     if not masks:
         raise FileNotFoundError(f'no mask was found in {source}')
     if args.num_classes is not None and classes is not None and len(classes) != args.num_classes:
-        raise ValueError(f'--num-classes {args.num_classes}, but {source} names {len(classes)} '
-                         'classes')
+        raise ValueError(
+            f'--num-classes {args.num_classes}, but {source} names {len(classes)} classes'
+        )
     known = len(classes) if classes is not None else args.num_classes
     counts = count(masks, known or MAX_CLASSES, args.ignore_index)
     if known is None:

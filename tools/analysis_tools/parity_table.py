@@ -6,6 +6,7 @@ python tools/analysis_tools/parity_table.py [FIXTURES]
 FIXTURES is a folder with ctt/*.npz and ctt/README.md (default: ../shared/oracles, beside the
 repository). The errors are those that tests/test_parity.py measures; nothing is computed here.
 """
+
 import argparse
 import contextlib
 import io
@@ -26,9 +27,14 @@ TESTS = ROOT / 'tests' / 'test_parity.py'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('fixtures', nargs='?', type=Path, metavar='FIXTURES',
-                        default=ROOT.parent / 'shared' / 'oracles',
-                        help='folder with ctt/*.npz; default: ../shared/oracles')
+    parser.add_argument(
+        'fixtures',
+        nargs='?',
+        type=Path,
+        metavar='FIXTURES',
+        default=ROOT.parent / 'shared' / 'oracles',
+        help='folder with ctt/*.npz; default: ../shared/oracles',
+    )
     return parser.parse_args()
 
 
@@ -63,15 +69,19 @@ def measure(fixtures: Path) -> Recorder:
         ValueError: If a comparison fails.
     """
     import pytest
+
     if not list(fixtures.glob('ctt/*.npz')):
-        raise FileNotFoundError(f'no fixtures ctt/*.npz in {fixtures}: give the folder that holds '
-                                'them as the argument')
+        raise FileNotFoundError(
+            f'no fixtures ctt/*.npz in {fixtures}: give the folder that holds them as the argument'
+        )
     recorder, said = Recorder(), io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said):
         os.symlink(fixtures.resolve(), Path(folder, 'oracles'))
         os.environ['MMSEG_CTT_SHARED'] = folder
-        code = pytest.main(['-q', '-c', str(ROOT / 'pyproject.toml'), '--rootdir', str(ROOT),
-                            str(TESTS)], plugins=[recorder])
+        code = pytest.main(
+            ['-q', '-c', str(ROOT / 'pyproject.toml'), '--rootdir', str(ROOT), str(TESTS)],
+            plugins=[recorder],
+        )
     if code != 0:
         reason = ', '.join(recorder.failed) or said.getvalue().strip().splitlines()[-1]
         raise ValueError(f'{reason} failed: see pytest {TESTS.relative_to(ROOT)}')
@@ -82,24 +92,33 @@ def stated_tolerances(readme: Path) -> Dict[str, List[str]]:
     """Tolerance of value and gradient that the fixtures' own notes state, by fixture."""
     if not readme.is_file():
         return {}
-    pairs = re.findall(r'^## (\w+)\.npz$.*?^- \*\*Tolerance[^:]*: (.*?)$', readme.read_text(),
-                       flags=re.MULTILINE | re.DOTALL)
-    return {fixture: ['exact'] if text.startswith('exact') else re.findall(r'\d+e-\d+', text)
-            for fixture, text in pairs}
+    pairs = re.findall(
+        r'^## (\w+)\.npz$.*?^- \*\*Tolerance[^:]*: (.*?)$',
+        readme.read_text(),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    return {
+        fixture: ['exact'] if text.startswith('exact') else re.findall(r'\d+e-\d+', text)
+        for fixture, text in pairs
+    }
 
 
 def table(errors: Dict[str, Dict[str, dict]], tolerances: Dict[str, List[str]]) -> List[str]:
     """Lines of the table, one fixture each."""
-    lines = ['| fixture | cases | value | within | gradient | within |',
-             '| --- | --- | --- | --- | --- | --- |']
+    lines = [
+        '| fixture | cases | value | within | gradient | within |',
+        '| --- | --- | --- | --- | --- | --- |',
+    ]
     for fixture, cases in errors.items():
         compared = [properties for properties in cases.values() if properties]
         found = [item for properties in compared for item in properties.items()]
         slopes = [error for name, error in found if name.startswith('grad')]
         values = [error for name, error in found if not name.startswith('grad')]
         stated = tolerances.get(fixture, ['not stated'])
-        lines.append(f'| {fixture} | {len(compared)} of {len(cases)} | {largest(values)} | '
-                     f'{stated[0]} | {largest(slopes)} | {stated[-1] if slopes else "-"} |')
+        lines.append(
+            f'| {fixture} | {len(compared)} of {len(cases)} | {largest(values)} | '
+            f'{stated[0]} | {largest(slopes)} | {stated[-1] if slopes else "-"} |'
+        )
     return lines
 
 
@@ -113,9 +132,12 @@ def main() -> None:
     fixtures = parse_args().fixtures
     recorder = measure(fixtures)
     import torch
+
     print('\n'.join(table(recorder.errors, stated_tolerances(fixtures / 'ctt' / 'README.md'))))
-    print(f'\nPyTorch {torch.__version__} on the CPU. Errors are relative to the largest entry of '
-          'an array; a fixture that is compared exactly counts mismatches.')
+    print(
+        f'\nPyTorch {torch.__version__} on the CPU. Errors are relative to the largest entry of '
+        'an array; a fixture that is compared exactly counts mismatches.'
+    )
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ The keys are those of */vis_data/scalars.json in the work folders. A run that ha
 has no line there; a key that no run has is an error. report.py shows everything about a run; this
 is for a figure in a text.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -40,13 +41,15 @@ def named_folders(runs: list) -> dict:
 
 def read(folders: dict) -> dict:
     """Curves by key of each run, interrupted or not."""
-    from mmseg_ctt.report.runs import read_runs
+    from mmseg_ctt.lab.report.runs import read_runs
+
     return {name: run.curves for name, run in zip(folders, read_runs(list(folders.values())))}
 
 
 def draw(curves: dict, keys: list):
     """A figure of ``keys`` panels from curves by run and key."""
     from matplotlib.figure import Figure  # pyplot would look for a display
+
     rows = -(-len(keys) // COLUMNS)
     figure = Figure(figsize=(10, 3 * rows), layout='constrained')
     for i, key in enumerate(keys):

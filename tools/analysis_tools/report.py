@@ -8,6 +8,7 @@ features, settings; several runs are compared. The page opens without a network.
 networks is computed from the checkpoint and the validation set of the config that lies
 in WORK_DIR; what a folder does not have is left out, with a line saying why. See docs/report.md.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -19,16 +20,25 @@ from _common import run  # noqa: E402
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR')
     parser.add_argument('--out', help='default: report.html in the (first) WORK_DIR')
-    parser.add_argument('--checkpoint', choices=('last', 'best'), default='last',
-                        help='whose networks are looked at')
-    parser.add_argument('--no-model', action='store_true',
-                        help='only what the run recorded: seconds, no data needed')
+    parser.add_argument(
+        '--checkpoint',
+        choices=('last', 'best'),
+        default='last',
+        help='whose networks are looked at',
+    )
+    parser.add_argument(
+        '--no-model',
+        action='store_true',
+        help='only what the run recorded: seconds, no data needed',
+    )
     parser.add_argument('--no-tsne', action='store_true', help='no feature embedding')
-    parser.add_argument('--max-images', type=int, default=100,
-                        help='validation images that are read, evenly spread')
+    parser.add_argument(
+        '--max-images', type=int, default=100, help='validation images that are read, evenly spread'
+    )
     parser.add_argument('--worst', type=int, default=6, help='images shown as the worst')
     return parser.parse_args()
 
@@ -37,17 +47,20 @@ def main() -> None:
     args = parse_args()
     for name in ('max_images', 'worst'):
         if getattr(args, name) < 1:
-            raise ValueError(f'--{name.replace("_", "-")} must be positive, got '
-                             f'{getattr(args, name)}')
+            raise ValueError(
+                f'--{name.replace("_", "-")} must be positive, got {getattr(args, name)}'
+            )
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
+
     try:
-        from mmseg_ctt.report.build import write_report
-        from mmseg_ctt.report.networks import Effort
+        from mmseg_ctt.lab.report.build import write_report
+        from mmseg_ctt.lab.report.networks import Effort
     except ModuleNotFoundError as error:
         if error.name not in ('plotly', 'jinja2'):
             raise
-        raise ImportError(f'the report needs {error.name}: pip install "mmseg_ctt[report]"') \
-            from None
+        raise ImportError(
+            f'the report needs {error.name}: pip install "mmseg_ctt[report]"'
+        ) from None
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
     effort = Effort(not args.no_model, args.max_images, args.worst, not args.no_tsne)
     for chapter in write_report(args.work_dirs, out, args.checkpoint, effort):

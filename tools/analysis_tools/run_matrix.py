@@ -21,6 +21,7 @@ one that another process is at is passed over. A failed run is reported and the 
 Exit status: 0 all selected runs have their rows, 1 some have not, 2 wrong arguments or files.
 Configs are found from the working directory: start it in the root of the repository.
 """
+
 import argparse
 import shlex
 import sys
@@ -42,26 +43,35 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='CSV of the results; default: as the file says')
     parser.add_argument('--work-dir', help='folder of the runs; default: as the file says')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time')
-    parser.add_argument('--gpus', help='comma separated; one run at a time on each entry, so '
-                        '0,0,1 runs two on GPU 0')
+    parser.add_argument(
+        '--gpus',
+        help='comma separated; one run at a time on each entry, so 0,0,1 runs two on GPU 0',
+    )
     parser.add_argument('--threads', type=int, help='of one run; default: cores / jobs')
-    parser.add_argument('--only', nargs='+', action='extend', default=[],
-                        metavar='KEY=VALUE,...')
+    parser.add_argument('--only', nargs='+', action='extend', default=[], metavar='KEY=VALUE,...')
     parser.add_argument('--eval-sets', nargs='+', help='default: as the file says')
     add_cfg_options(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the state of every run')
     parser.add_argument('--sbatch', metavar='PARTITION', help='print sbatch lines')
     parser.add_argument('--merge', nargs='+', metavar='CSV', help='take over rows')
-    parser.add_argument('--table', nargs='?', const='-', metavar='FILE',
-                        help='print the tables, or write them to a file')
-    parser.add_argument('--member', help='stands for every method: student0, teacher1, ensemble, '
-                        'students (their mean), ...')
+    parser.add_argument(
+        '--table',
+        nargs='?',
+        const='-',
+        metavar='FILE',
+        help='print the tables, or write them to a file',
+    )
+    parser.add_argument(
+        '--member',
+        help='stands for every method: student0, teacher1, ensemble, students (their mean), ...',
+    )
     parser.add_argument('--classes', metavar='SPLIT', help='table of the IoU per class')
     return parser.parse_args()
 
 
 def make_slots(args: argparse.Namespace) -> list:
-    from mmseg_ctt.experiments.processes import Slot, cores
+    from mmseg_ctt.engine.processes import Slot, cores
+
     gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
     if not gpus:
         raise ValueError(f'--jobs must be positive, got {args.jobs}')
@@ -76,8 +86,15 @@ def sbatch_line(args: argparse.Namespace, cell) -> str:
     """A job that runs one cell by this very tool, which knows how to go on."""
     only = f'method={cell.method},split={cell.split},seed={cell.seed}'
     threads = args.threads or JOB_THREADS
-    inner = ['python', 'tools/analysis_tools/run_matrix.py', args.matrix, '--only', only,
-             '--threads', str(threads)]
+    inner = [
+        'python',
+        'tools/analysis_tools/run_matrix.py',
+        args.matrix,
+        '--only',
+        only,
+        '--threads',
+        str(threads),
+    ]
     for flag in ('out', 'work_dir'):
         if getattr(args, flag):
             inner += [f'--{flag.replace("_", "-")}', str(getattr(args, flag))]
@@ -85,26 +102,36 @@ def sbatch_line(args: argparse.Namespace, cell) -> str:
         inner += ['--eval-sets', *args.eval_sets]
     if args.cfg_options:
         inner += ['--cfg-options', *(f'{key}={value}' for key, value in args.cfg_options.items())]
-    return shlex.join([
-        'sbatch', f'--partition={args.sbatch}',
-        f'--job-name={cell.method}-{cell.split}-{cell.seed}', '--gres=gpu:1', '--ntasks=1',
-        f'--cpus-per-task={threads}', f'--wrap={shlex.join(inner)}'])
+    return shlex.join(
+        [
+            'sbatch',
+            f'--partition={args.sbatch}',
+            f'--job-name={cell.method}-{cell.split}-{cell.seed}',
+            '--gres=gpu:1',
+            '--ntasks=1',
+            f'--cpus-per-task={threads}',
+            f'--wrap={shlex.join(inner)}',
+        ]
+    )
 
 
 def hashes(matrix, place) -> dict:
     """Of all configs as they are today, by method, split and seed."""
-    from mmseg_ctt.experiments.runs import CellRun
+    from mmseg_ctt.lab.experiments.runs import CellRun
+
     return {one.key: one.hash for one in (CellRun(cell, place) for cell in matrix.cells)}
 
 
 def tables(args: argparse.Namespace, matrix, place) -> str:
-    from mmseg_ctt.experiments.matrix import check_member
-    from mmseg_ctt.experiments.results import outdated, read_rows
-    from mmseg_ctt.experiments.table import Table
+    from mmseg_ctt.lab.experiments.matrix import check_member
+    from mmseg_ctt.lab.experiments.results import outdated, read_rows
+    from mmseg_ctt.lab.experiments.table import Table
+
     rows = read_rows(place.out)
     if not rows:
-        raise FileNotFoundError(f'{place.out} has no rows yet: run the matrix first, or name '
-                                'another file with --out')
+        raise FileNotFoundError(
+            f'{place.out} has no rows yet: run the matrix first, or name another file with --out'
+        )
     table = Table(matrix, rows, args.member and check_member(args.member))
     if args.classes:
         parts = [table.classes(args.classes, name) for name in place.eval_sets]
@@ -118,7 +145,8 @@ def tables(args: argparse.Namespace, matrix, place) -> str:
 
 def run_all(runs: list, slots: list) -> bool:
     """Run what lacks rows; whether all have theirs in the end."""
-    from mmseg_ctt.experiments.processes import ChildFailed, Stopped, in_slots, stopped_by_signals
+    from mmseg_ctt.engine.processes import ChildFailed, Stopped, in_slots, stopped_by_signals
+
     todo, finished = [one for one in runs if one.missing()], []
     lock = threading.Lock()
 
@@ -154,14 +182,20 @@ def main() -> None:
     from mmengine.logging import MMLogger
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.experiments.matrix import check_eval_sets, read_matrix, select
-    from mmseg_ctt.experiments.results import merge_rows, read_rows
-    from mmseg_ctt.experiments.runs import CellRun, Place
+    from mmseg_ctt.lab.experiments.matrix import check_eval_sets, read_matrix, select
+    from mmseg_ctt.lab.experiments.results import merge_rows, read_rows
+    from mmseg_ctt.lab.experiments.runs import CellRun, Place
+
     MMLogger.get_current_instance().setLevel('WARNING')  # mmengine reports each variable it reads
     matrix = read_matrix(args.matrix)
     eval_sets = check_eval_sets(args.eval_sets or matrix.eval_sets)
-    place = Place(ROOT, Path(args.work_dir or matrix.work_dir), Path(args.out or matrix.out),
-                  eval_sets, args.cfg_options or {})
+    place = Place(
+        ROOT,
+        Path(args.work_dir or matrix.work_dir),
+        Path(args.out or matrix.out),
+        eval_sets,
+        args.cfg_options or {},
+    )
     cells = select(matrix.cells, args.only)
     for path in args.merge or ():
         if not Path(path).is_file():

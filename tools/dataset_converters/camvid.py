@@ -7,6 +7,7 @@ The source folder holds ``train``, ``val`` and ``test`` with 8-bit images and
 
     python tools/dataset_converters/camvid.py CamVid data/camvid
 """
+
 import argparse
 import json
 import sys
@@ -43,15 +44,17 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description='Convert CamVid.')
-    parser.add_argument('source', type=Path,
-                        help='folder with train, trainannot, val, ...')
+    parser.add_argument('source', type=Path, help='folder with train, trainannot, val, ...')
     parser.add_argument('out', type=Path, help='such as data/camvid')
-    parser.add_argument('--img-suffix', choices=('.jpg', '.png'),
-                        default='.jpg', help='.jpg has quality 95')
-    parser.add_argument('--scale', type=int, nargs=2, metavar=('H', 'W'),
-                        help='resize to this height and width')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace other lists in OUT/splits')
+    parser.add_argument(
+        '--img-suffix', choices=('.jpg', '.png'), default='.jpg', help='.jpg has quality 95'
+    )
+    parser.add_argument(
+        '--scale', type=int, nargs=2, metavar=('H', 'W'), help='resize to this height and width'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace other lists in OUT/splits'
+    )
     return parser.parse_args()
 
 
@@ -97,8 +100,7 @@ def convert_mask(path: Path, image_path: Path) -> np.ndarray:
     return np.where(seg_map == VOID_ID, IGNORE_INDEX, seg_map).astype(np.uint8)
 
 
-def convert_part(args: argparse.Namespace, part: str
-                 ) -> Tuple[List[str], np.ndarray]:
+def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.ndarray]:
     """Convert the images and masks of a part.
 
     Args:
@@ -130,8 +132,7 @@ def convert_part(args: argparse.Namespace, part: str
     return list(pairs), presence
 
 
-def write_splits(out: Path, stems: List[str], presence: np.ndarray,
-                 overwrite: bool) -> None:
+def write_splits(out: Path, stems: List[str], presence: np.ndarray, overwrite: bool) -> None:
     """Write the random and the sequence splits of the training part.
 
     Args:
@@ -142,11 +143,9 @@ def write_splits(out: Path, stems: List[str], presence: np.ndarray,
     """
     for fraction in FRACTIONS:
         for seed in SEEDS:
-            write_random_split(str(out), stems, presence, fraction, seed,
-                               CLASSES, overwrite)
+            write_random_split(str(out), stems, presence, fraction, seed, CLASSES, overwrite)
     for prefix in SEQUENCES:
-        write_sequence_split(str(out), stems, presence, [prefix], CLASSES,
-                             overwrite)
+        write_sequence_split(str(out), stems, presence, [prefix], CLASSES, overwrite)
 
 
 def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
@@ -170,7 +169,8 @@ def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
         seg_map_suffix='.png',
         scale=args.scale,
         conversion=f'id {VOID_ID} (void) became {IGNORE_INDEX}; parts kept',
-        counts=counts)
+        counts=counts,
+    )
 
 
 def convert(args: argparse.Namespace) -> None:

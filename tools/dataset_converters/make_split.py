@@ -25,6 +25,7 @@ Import a published list::
         --labeled labeled.txt --unlabeled unlabeled.txt \
         --out data/VOCdevkit/VOC2012/splits/1_8/seed0
 """
+
 import argparse
 import sys
 from fractions import Fraction
@@ -67,8 +68,7 @@ def proper_fraction(text: str) -> str:
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is no fraction between 0 and 1, such as 1/8')
+        raise argparse.ArgumentTypeError(f'{text!r} is no fraction between 0 and 1, such as 1/8')
     return str(value)
 
 
@@ -79,26 +79,30 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: With ``command``, the function to call.
     """
     parser = argparse.ArgumentParser(
-        description='Make, import and verify labelled/unlabelled lists.')
+        description='Make, import and verify labelled/unlabelled lists.'
+    )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     make = commands.add_parser('make', help='draw labelled images at random')
     add_source(make)
     size = make.add_mutually_exclusive_group(required=True)
-    size.add_argument('--fraction', nargs='+', type=proper_fraction,
-                      help='labelled part, such as 1/8')
+    size.add_argument(
+        '--fraction', nargs='+', type=proper_fraction, help='labelled part, such as 1/8'
+    )
     size.add_argument('--num', nargs='+', type=int, help='labelled images')
     make.add_argument('--seed', nargs='+', type=int, default=[0])
     make.set_defaults(command=make_command)
     sequence = commands.add_parser('sequence', help='label whole sequences')
     add_source(sequence)
-    sequence.add_argument('--labeled-prefix', nargs='+', required=True,
-                          help='beginning of the labelled stems')
+    sequence.add_argument(
+        '--labeled-prefix', nargs='+', required=True, help='beginning of the labelled stems'
+    )
     sequence.set_defaults(command=sequence_command)
     masks = commands.add_parser('masks', help='label the images with a mask')
     masks.add_argument('--img-dir', required=True)
     masks.add_argument('--ann-dir', required=True)
-    masks.add_argument('--val', type=int, default=0,
-                       help='masks kept apart, drawn with seed 0: val.txt')
+    masks.add_argument(
+        '--val', type=int, default=0, help='masks kept apart, drawn with seed 0: val.txt'
+    )
     add_out(masks, 'folder of this one split')
     masks.set_defaults(command=masks_command)
     add_import(commands.add_parser('import', help='read published lists'))
@@ -112,15 +116,19 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which images there are."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--ann-dir', help='folder of the masks')
-    source.add_argument('--img-dir', help='folder of the images, where there '
-                        'are no masks: classes are not looked at')
-    parser.add_argument('--suffix', help='end of the file names, such as '
-                        '_leftImg8bit.png; default: .png below --ann-dir, any '
-                        'image below --img-dir')
+    source.add_argument(
+        '--img-dir',
+        help='folder of the images, where there are no masks: classes are not looked at',
+    )
+    parser.add_argument(
+        '--suffix',
+        help='end of the file names, such as '
+        '_leftImg8bit.png; default: .png below --ann-dir, any '
+        'image below --img-dir',
+    )
     parser.add_argument('--list', help='use only the stems in this file')
     parser.add_argument('--num-classes', type=int, help='for --ann-dir')
-    parser.add_argument('--meta', help='JSON file with "classes": gives their '
-                        'number and names')
+    parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
     parser.add_argument('--ignore-index', type=int, default=255)
     parser.add_argument('--reduce-zero-label', action='store_true')
     add_out(parser, 'folder of all splits, usually DATA_ROOT/splits')
@@ -128,14 +136,11 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``import``."""
-    parser.add_argument('--format', default='auto',
-                        choices=[*FORMATS, 'permutation'])
-    parser.add_argument('--labeled', required=True,
-                        help='labelled list, or pickled permutation')
+    parser.add_argument('--format', default='auto', choices=[*FORMATS, 'permutation'])
+    parser.add_argument('--labeled', required=True, help='labelled list, or pickled permutation')
     parser.add_argument('--unlabeled', help='unlabelled list')
     parser.add_argument('--all', help='full list: its rest is unlabelled')
-    parser.add_argument('--num', type=int,
-                        help='labelled images of a permutation')
+    parser.add_argument('--num', type=int, help='labelled images of a permutation')
     add_out(parser, 'folder of this one split')
     parser.set_defaults(command=import_command)
 
@@ -148,12 +153,12 @@ def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
         meaning (str): What ``--out`` is.
     """
     parser.add_argument('--out', required=True, help=meaning)
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace other lists that lie there')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace other lists that lie there'
+    )
 
 
-def read_source(args: argparse.Namespace
-                ) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
+def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
     """Find the stems, and which classes their masks show.
 
     Args:
@@ -172,18 +177,17 @@ def read_source(args: argparse.Namespace
     absent = [stem for stem in stems if stem not in files]
     if absent or not stems:
         what = f'such as {absent[0]}' if absent else 'it holds no such file'
-        raise ValueError(f'{len(absent) or "all"} files are missing from '
-                         f'{folder}, {what}')
+        raise ValueError(f'{len(absent) or "all"} files are missing from {folder}, {what}')
     names = read_meta(args.meta)['classes'] if args.meta else None
     if args.img_dir:
         return stems, np.zeros((len(stems), 0), dtype=bool), None
     num_classes = len(names) if names else args.num_classes
     if not num_classes or num_classes != (args.num_classes or num_classes):
-        raise ValueError('--ann-dir needs --num-classes or --meta, and where '
-                         'both are given they must agree')
+        raise ValueError(
+            '--ann-dir needs --num-classes or --meta, and where both are given they must agree'
+        )
     paths = [Path(folder, files[stem]) for stem in stems]
-    presence = scan_presence(paths, num_classes, args.ignore_index,
-                             args.reduce_zero_label)
+    presence = scan_presence(paths, num_classes, args.ignore_index, args.reduce_zero_label)
     return stems, presence, names
 
 
@@ -192,15 +196,15 @@ def make_command(args: argparse.Namespace) -> None:
     stems, presence, names = read_source(args)
     for size in args.fraction or map(str, args.num):
         for seed in args.seed:
-            report(write_random_split(args.out, stems, presence, size, seed,
-                                      names, args.overwrite))
+            report(write_random_split(args.out, stems, presence, size, seed, names, args.overwrite))
 
 
 def sequence_command(args: argparse.Namespace) -> None:
     """Label the stems with the given prefixes."""
     stems, presence, names = read_source(args)
-    report(write_sequence_split(args.out, stems, presence,
-                                args.labeled_prefix, names, args.overwrite))
+    report(
+        write_sequence_split(args.out, stems, presence, args.labeled_prefix, names, args.overwrite)
+    )
 
 
 def masks_command(args: argparse.Namespace) -> None:
@@ -209,50 +213,62 @@ def masks_command(args: argparse.Namespace) -> None:
     masks = find_files(args.ann_dir, ['.png'])
     masked = [stem for stem in masks if stem in images]
     strays = [stem for stem in masks if stem not in images]
-    note = (f'{len(strays)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
-            f'{strays[0]}.png: a mask has the name of its image' if strays else '')
+    note = (
+        f'{len(strays)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
+        f'{strays[0]}.png: a mask has the name of its image'
+        if strays
+        else ''
+    )
     if args.val < 0 or len(masked) <= args.val:
-        raise ValueError(f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
-                         f'too few for --val {args.val}' + (f'; {note}' if note else ''))
+        raise ValueError(
+            f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
+            f'too few for --val {args.val}' + (f'; {note}' if note else '')
+        )
     ranked = [masked[i] for i in random_ranking(len(masked), 0)]
-    labeled, val = sorted(ranked[args.val:]), sorted(ranked[:args.val])
+    labeled, val = sorted(ranked[args.val :]), sorted(ranked[: args.val])
     unlabeled = sorted(set(images) - set(masked))
     write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite, val)
-    report(dict(folder=args.out, num_labeled=len(labeled),
-                num_unlabeled=len(unlabeled), missing=[]))
-    print(f'{Path(args.out, VAL_NAME)}: {args.val} for validation'
-          + (f'\nwarning: {note}' if note else ''))
+    report(
+        dict(folder=args.out, num_labeled=len(labeled), num_unlabeled=len(unlabeled), missing=[])
+    )
+    print(
+        f'{Path(args.out, VAL_NAME)}: {args.val} for validation'
+        + (f'\nwarning: {note}' if note else '')
+    )
 
 
 def import_command(args: argparse.Namespace) -> None:
     """Turn published lists into stems."""
     if args.format == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:
-            raise ValueError('a permutation needs --all and --num, and takes '
-                             'no --unlabeled')
+            raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
         split = import_permutation(args.labeled, args.all, args.num)
     elif args.num is not None:
         raise ValueError('--num is for --format permutation only')
     else:
-        split = import_lists(args.labeled, args.unlabeled, args.all,
-                             args.format)
-    sources = dict(labeled=args.labeled, unlabeled=args.unlabeled,
-                   all=args.all)
+        split = import_lists(args.labeled, args.unlabeled, args.all, args.format)
+    sources = dict(labeled=args.labeled, unlabeled=args.unlabeled, all=args.all)
     facts = dict(
         kind='import',
         format=args.format,
         num_dropped=split.num_dropped,
         sources={
             key: dict(name=Path(path).name, sha256=file_sha256(path))
-            for key, path in sources.items() if path
-        })
-    write_split(args.out, split.labeled, split.unlabeled, facts,
-                args.overwrite)
-    report(dict(folder=args.out, num_labeled=len(split.labeled),
-                num_unlabeled=len(split.unlabeled), missing=[]))
+            for key, path in sources.items()
+            if path
+        },
+    )
+    write_split(args.out, split.labeled, split.unlabeled, facts, args.overwrite)
+    report(
+        dict(
+            folder=args.out,
+            num_labeled=len(split.labeled),
+            num_unlabeled=len(split.unlabeled),
+            missing=[],
+        )
+    )
     if split.num_dropped:
-        print(f'  {split.num_dropped} labelled stems were taken out of the '
-              'unlabelled list')
+        print(f'  {split.num_dropped} labelled stems were taken out of the unlabelled list')
 
 
 def verify_command(args: argparse.Namespace) -> None:
@@ -260,8 +276,10 @@ def verify_command(args: argparse.Namespace) -> None:
     folders = [path.parent for path in sorted(args.dir.rglob(MANIFEST_NAME))]
     for folder in folders or [args.dir]:
         manifest = verify_split(folder)
-        print(f'{folder}: ok, {manifest["num_labeled"]} labelled, '
-              f'{manifest["num_unlabeled"]} unlabelled')
+        print(
+            f'{folder}: ok, {manifest["num_labeled"]} labelled, '
+            f'{manifest["num_unlabeled"]} unlabelled'
+        )
 
 
 def report(written: Dict[str, Any]) -> None:
@@ -270,11 +288,12 @@ def report(written: Dict[str, Any]) -> None:
     Args:
         written (dict): As from ``write_random_split``.
     """
-    print(f'{written["folder"]}: {written["num_labeled"]} labelled, '
-          f'{written["num_unlabeled"]} unlabelled')
+    print(
+        f'{written["folder"]}: {written["num_labeled"]} labelled, '
+        f'{written["num_unlabeled"]} unlabelled'
+    )
     if written['missing']:
-        print('  warning: no labelled image shows '
-              f'{", ".join(written["missing"])}')
+        print(f'  warning: no labelled image shows {", ".join(written["missing"])}')
 
 
 def main() -> None:

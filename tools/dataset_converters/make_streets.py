@@ -7,6 +7,7 @@ The files depend on the seed and the sizes only::
 
 A complete data set with the same settings is left as it is.
 """
+
 import argparse
 import os
 import sys
@@ -26,15 +27,15 @@ with errors_in_one_line():
         write_random_split,
         write_sequence_split,
     )
-    from mmseg_ctt.datasets.street_scenes.drives import DRIVES
-    from mmseg_ctt.datasets.street_scenes.generate import (
+    from mmseg_ctt.datasets.streets_layout import CLASSES
+    from mmseg_ctt.lab.street_scenes.drives import DRIVES
+    from mmseg_ctt.lab.street_scenes.generate import (
         Settings,
         generate,
         is_complete,
         prepare,
         write_meta,
     )
-    from mmseg_ctt.datasets.street_scenes.layout import CLASSES
 
 FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)
@@ -51,18 +52,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Generate street scenes.')
     root = os.environ.get('STREETS_ROOT') or 'data/streets'
     usual = Settings()
-    parser.add_argument('--out', type=Path, default=Path(root),
-                        help='default: $STREETS_ROOT, or data/streets')
+    parser.add_argument(
+        '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'
+    )
     parser.add_argument('--seed', type=int, default=usual.seed)
-    parser.add_argument('--train', type=int, default=usual.train,
-                        help='number of training images')
-    parser.add_argument('--val', type=int, default=usual.val,
-                        help='number of validation images')
+    parser.add_argument('--train', type=int, default=usual.train, help='number of training images')
+    parser.add_argument('--val', type=int, default=usual.val, help='number of validation images')
     parser.add_argument('--height', type=int, default=usual.height)
     parser.add_argument('--width', type=int, default=usual.width)
     parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.add_argument('--force', action='store_true',
-                        help='replace what lies in OUT')
+    parser.add_argument('--force', action='store_true', help='replace what lies in OUT')
     return parser.parse_args()
 
 
@@ -101,8 +100,7 @@ def make(args: argparse.Namespace) -> None:
     write_splits(args.out / 'splits', stems, presence)
     # Last, so that an interrupted run is seen as incomplete.
     write_meta(args.out, meta)
-    print(f'{args.out}: {settings.train} training and {settings.val} '
-          'validation images')
+    print(f'{args.out}: {settings.train} training and {settings.val} validation images')
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """What the checks of check_setup.py share."""
+
 import argparse
 from typing import Dict, List
 
@@ -28,7 +29,7 @@ class Setup:
     def some(self, name: str) -> List[dict]:
         """Entries whose files are read: all, or some that are spread evenly."""
         infos = self.infos(name)
-        return infos if self.args.all else infos[::max(1, -(-len(infos) // SAMPLED))]
+        return infos if self.args.all else infos[:: max(1, -(-len(infos) // SAMPLED))]
 
     @property
     def trained(self) -> List[str]:

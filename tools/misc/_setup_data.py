@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of versions, data sets and batches; the package is imported when one runs."""
+
 import platform
 from types import SimpleNamespace
 from typing import Callable
@@ -16,15 +17,20 @@ def versions(_: Setup) -> str:
     import mmengine
     import mmseg
     import torch
-    return (f'Python {platform.python_version()}, torch {torch.__version__}, mmengine '
-            f'{mmengine.__version__}, mmcv {mmcv.__version__}, mmseg {mmseg.__version__}, numpy '
-            f'{version("numpy")}')
+
+    return (
+        f'Python {platform.python_version()}, torch {torch.__version__}, mmengine '
+        f'{mmengine.__version__}, mmcv {mmcv.__version__}, mmseg {mmseg.__version__}, numpy '
+        f'{version("numpy")}'
+    )
 
 
 def data_set(name: str) -> Callable[[Setup], str]:
     """The check that builds a data set and looks for its files."""
+
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
+
         build = _build_semi if name in ('labeled', 'unlabeled') else _build_plain
         found = build(setup.cfg, name)
         infos = [found.get_data_info(i) for i in range(len(found))]
@@ -37,6 +43,7 @@ def data_set(name: str) -> Callable[[Setup], str]:
 
 def _build_semi(cfg, name: str):
     from mmseg_ctt.datasets.labeled_unlabeled import _build, without_masks
+
     data = cfg.train_dataloader.dataset
     if data.type != 'LabeledUnlabeledDataset':
         raise Skip(f'train_dataloader.dataset.type is {data.type}')
@@ -48,6 +55,7 @@ def _build_semi(cfg, name: str):
 
 def _build_plain(cfg, name: str):
     from mmseg.registry import DATASETS
+
     if not cfg.get(f'{name}_dataloader'):
         raise Skip(f'no {name}_dataloader')
     found = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
@@ -58,6 +66,7 @@ def _build_plain(cfg, name: str):
 
 def images(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import decodes
+
     if not setup.sets:
         raise Skip('no set')
     paths = {info['img_path'] for name in setup.sets for info in setup.some(name)}
@@ -70,6 +79,7 @@ def images(setup: Setup) -> str:
 def masks(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_masks
     from mmseg_ctt.datasets.label_check import scan_presence
+
     names = [name for name in setup.sets if name != 'unlabeled']
     classes, looked = setup.classes, {name: setup.some(name) for name in names}
     ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
@@ -78,8 +88,12 @@ def masks(setup: Setup) -> str:
     labeled, note = looked['labeled'], f'{sum(map(len, looked.values()))} read'
     if labeled[0].get('label_map'):
         return note  # files hold other ids than the model
-    shown = scan_presence([info['seg_map_path'] for info in labeled], len(classes), ignored,
-                          bool(labeled[0].get('reduce_zero_label'))).any(axis=0)
+    shown = scan_presence(
+        [info['seg_map_path'] for info in labeled],
+        len(classes),
+        ignored,
+        bool(labeled[0].get('reduce_zero_label')),
+    ).any(axis=0)
     absent = [name for name, there in zip(classes, shown) if not there]
     return note + (f'; labelled ones show no {", ".join(absent)}' if absent else ', every class')
 
@@ -87,6 +101,7 @@ def masks(setup: Setup) -> str:
 def overlap(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_overlap
     from mmseg_ctt.engine.guards import same_content
+
     labeled, unlabeled = setup.infos('labeled'), setup.infos('unlabeled')
     check_overlap(labeled, unlabeled)
     paths = [[info['img_path'] for info in infos] for infos in (labeled, unlabeled)]
@@ -96,28 +111,37 @@ def overlap(setup: Setup) -> str:
 
 def leaks(setup: Setup) -> str:
     from mmseg_ctt.engine.guards import same_content
+
     if not setup.trained:
         raise Skip('no training set')
     trained = [info['img_path'] for name in setup.trained for info in setup.infos(name)]
     for name in ('val', 'test'):
         if name in setup.sets:
-            _refuse(same_content(trained, [info['img_path'] for info in setup.infos(name)]), name,
-                    'training')
+            _refuse(
+                same_content(trained, [info['img_path'] for info in setup.infos(name)]),
+                name,
+                'training',
+            )
     return 'no image of val or test is trained on'
 
 
 def _refuse(pairs: list, name: str, other: str) -> None:
     if pairs:
-        raise ValueError(f'{len(pairs)} {name} images have the content of {other} ones, such as '
-                         f'{pairs[0][1]} and {pairs[0][0]}: take them off one list')
+        raise ValueError(
+            f'{len(pairs)} {name} images have the content of {other} ones, such as '
+            f'{pairs[0][1]} and {pairs[0][0]}: take them off one list'
+        )
 
 
 def batch(setup: Setup) -> str:
     from mmseg.registry import DATA_SAMPLERS
+
     loader, ratio = setup.cfg.train_dataloader, setup.ratio
     if loader.sampler.type != 'LabeledUnlabeledSampler':
-        raise ValueError(f'train_dataloader.sampler.type is "{loader.sampler.type}": use '
-                         '"LabeledUnlabeledSampler"')
+        raise ValueError(
+            f'train_dataloader.sampler.type is "{loader.sampler.type}": use '
+            '"LabeledUnlabeledSampler"'
+        )
     for name, count in zip(('labeled', 'unlabeled'), ratio):
         if count and loader.dataset.get(name):
             setup.infos(name)  # else its own check has told why
@@ -125,17 +149,25 @@ def batch(setup: Setup) -> str:
     sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': SimpleNamespace(**sizes)})
     size = loader.batch_size
     if size % sampler.period:
-        raise ValueError(f'train_dataloader.batch_size={size} cannot be divided by sampler.ratio='
-                         f'{ratio}: use a multiple of {sampler.period}')
+        raise ValueError(
+            f'train_dataloader.batch_size={size} cannot be divided by sampler.ratio='
+            f'{ratio}: use a multiple of {sampler.period}'
+        )
     periods = setup.cfg.train_cfg.max_iters * setup.args.gpus * size // sampler.period
-    passes = [f'{periods * count / number:.1f} {name[4:]}'
-              for count, (name, number) in zip(ratio, sizes.items()) if count]
-    return (f'{size} images on each of {setup.args.gpus} ranks; passes in '
-            f'{setup.cfg.train_cfg.max_iters} iterations: {", ".join(passes)}')
+    passes = [
+        f'{periods * count / number:.1f} {name[4:]}'
+        for count, (name, number) in zip(ratio, sizes.items())
+        if count
+    ]
+    return (
+        f'{size} images on each of {setup.args.gpus} ranks; passes in '
+        f'{setup.cfg.train_cfg.max_iters} iterations: {", ".join(passes)}'
+    )
 
 
 def samples(setup: Setup) -> str:
     from mmseg_ctt.datasets.isolation import isolated_randomness
+
     classes, shapes = len(setup.classes), set()
     for name in setup.trained:
         info = {**setup.infos(name)[0], 'num_classes': classes}  # for CheckSegMap
@@ -143,6 +175,8 @@ def samples(setup: Setup) -> str:
             shapes.add(tuple(setup.sets[name].pipeline(info)['inputs'].shape))
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
-        raise ValueError(f'the pipelines give images of different sizes {sorted(shapes)}: crop '
-                         'them, or set data_preprocessor.size')
+        raise ValueError(
+            f'the pipelines give images of different sizes {sorted(shapes)}: crop '
+            'them, or set data_preprocessor.size'
+        )
     return f'the pipelines give {" and ".join(map(str, sorted(shapes)))}'

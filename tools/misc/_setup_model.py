@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of model, hooks, checkpoints and work dir; the package is imported when one runs."""
+
 import os
 import shutil
 from pathlib import Path
@@ -14,17 +15,25 @@ REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 
 def model(setup: Setup) -> str:
     import torch
     from mmseg.registry import MODELS
+
     with torch.random.fork_rng(devices=[]):
         setup.model = MODELS.build(setup.cfg.model)
     outputs, classes = setup.model.num_classes, 'labeled' in setup.sets and len(setup.classes)
     if classes and outputs != classes:
-        raise ValueError(f'decode_head.num_classes={outputs}, but the data set has {classes} '
-                         'classes: make them equal')
+        raise ValueError(
+            f'decode_head.num_classes={outputs}, but the data set has {classes} '
+            'classes: make them equal'
+        )
     weights = sum(value.numel() for value in setup.model.parameters())
-    banks = sum(buffer.numel() * buffer.element_size()
-                for name, buffer in setup.model.named_buffers() if '.bank.' in name)
-    return (f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
-            f'{banks / MB:.1f} MB on every rank')
+    banks = sum(
+        buffer.numel() * buffer.element_size()
+        for name, buffer in setup.model.named_buffers()
+        if '.bank.' in name
+    )
+    return (
+        f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
+        f'{banks / MB:.1f} MB on every rank'
+    )
 
 
 def hooks(setup: Setup) -> str:
@@ -34,9 +43,12 @@ def hooks(setup: Setup) -> str:
 
     from mmseg_ctt.engine import TeacherEMAHook
     from mmseg_ctt.engine.guards import missing_hook
+
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
-    listed = [*(setup.cfg.get('default_hooks') or {}).values(),
-              *(setup.cfg.get('custom_hooks') or [])]
+    listed = [
+        *(setup.cfg.get('default_hooks') or {}).values(),
+        *(setup.cfg.get('custom_hooks') or []),
+    ]
     built = [HOOKS.build(dict(hook)) for hook in listed if hook]
     if setup.model is None:
         raise Skip('no model')
@@ -55,6 +67,7 @@ def hooks(setup: Setup) -> str:
 def step(setup: Setup) -> str:
     from mmengine.dataset import pseudo_collate
     from mmseg.registry import DATASETS
+
     if not setup.args.step:
         raise Skip('asked for with --step')
     if setup.model is None or 'labeled' not in setup.sets:
@@ -63,8 +76,10 @@ def step(setup: Setup) -> str:
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
     labeled, unlabeled = (2 * count for count in setup.ratio)  # batch norm takes two
-    chosen = [*(i % data.num_labeled for i in range(labeled)),
-              *(data.num_labeled + i % max(data.num_unlabeled, 1) for i in range(unlabeled))]
+    chosen = [
+        *(i % data.num_labeled for i in range(labeled)),
+        *(data.num_labeled + i % max(data.num_unlabeled, 1) for i in range(unlabeled)),
+    ]
     inputs = setup.model.train().data_preprocessor(pseudo_collate([data[i] for i in chosen]), True)
     total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
     total.backward()
@@ -73,6 +88,7 @@ def step(setup: Setup) -> str:
 
 def checkpoints(setup: Setup) -> str:
     from mmseg_ctt.engine.resume import refuse_broken
+
     named, remote = list(_checkpoints(setup.cfg.to_dict())), []
     for key, path in named:
         if path.startswith(REMOTE) or '://' in path:
@@ -82,8 +98,9 @@ def checkpoints(setup: Setup) -> str:
         else:
             refuse_broken(path)
     note = f'{len(named) - len(remote)} files'
-    return note + (f'; a node without internet cannot fetch {", ".join(sorted(set(remote)))}'
-                   if remote else '')
+    return note + (
+        f'; a node without internet cannot fetch {", ".join(sorted(set(remote)))}' if remote else ''
+    )
 
 
 def _checkpoints(value, key: str = '') -> Iterator[tuple]:
@@ -103,6 +120,7 @@ def _checkpoints(value, key: str = '') -> Iterator[tuple]:
 def work_dir(setup: Setup) -> str:
     from mmseg_ctt.engine.checkpoint import write_whole
     from mmseg_ctt.engine.resume import find_whole_checkpoint
+
     folder = Path(setup.cfg.work_dir)
     write_whole(folder / '.check_setup', b'')
     (folder / '.check_setup').unlink()
@@ -113,14 +131,18 @@ def work_dir(setup: Setup) -> str:
     if setup.model is None:
         return note
     # weights of all members, and two moments of the students at most
-    size = sum(value.numel() * value.element_size() * (3 if value.requires_grad else 1)
-               for value in [*setup.model.parameters(), *setup.model.buffers()])
+    size = sum(
+        value.numel() * value.element_size() * (3 if value.requires_grad else 1)
+        for value in [*setup.model.parameters(), *setup.model.buffers()]
+    )
     hook = setup.cfg.default_hooks.get('checkpoint') or {}
     kept = hook.get('max_keep_ckpts', -1)
     if kept < 1:
         kept = -(-setup.cfg.train_cfg.max_iters // max(hook.get('interval', 1), 1))
     if shutil.disk_usage(folder).free < (kept + 1) * size:
-        raise ValueError(f'{folder} has {shutil.disk_usage(folder).free / MB:.0f} MB free, but '
-                         f'{kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB: make '
-                         'room, or set default_hooks.checkpoint.max_keep_ckpts')
+        raise ValueError(
+            f'{folder} has {shutil.disk_usage(folder).free / MB:.0f} MB free, but '
+            f'{kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB: make '
+            'room, or set default_hooks.checkpoint.max_keep_ckpts'
+        )
     return f'{note}; {kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB'

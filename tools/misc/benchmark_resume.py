@@ -7,6 +7,7 @@ python tools/misc/benchmark_resume.py --sampler
 One iteration of CONFIG is trained and saved; the checkpoint is then dated to each of --iters and
 resumed. --stock does the same with mmengine's own loop, which loads every past batch again.
 """
+
 import argparse
 import copy
 import sys
@@ -26,8 +27,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', nargs='?', help='config file')
     parser.add_argument('--iters', type=int, nargs='+', default=[100, 10_000, 1_000_000])
-    parser.add_argument('--stock', type=int, nargs='*', default=[],
-                        help="iterations to resume with mmengine's loop")
+    parser.add_argument(
+        '--stock', type=int, nargs='*', default=[], help="iterations to resume with mmengine's loop"
+    )
     parser.add_argument('--sampler', action='store_true', help='time and memory of the sampler')
     add_arguments(parser)
     args = parser.parse_args()
@@ -52,8 +54,12 @@ def first_iteration(cfg, folder: Path, load_from=None) -> tuple:
             raise Done
 
     cfg = copy.deepcopy(cfg)
-    cfg.update(work_dir=str(folder), resume=load_from is not None, load_from=load_from,
-               experiment_name=folder.name)
+    cfg.update(
+        work_dir=str(folder),
+        resume=load_from is not None,
+        load_from=load_from,
+        experiment_name=folder.name,
+    )
     begin = time.perf_counter()
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Stop())
@@ -70,10 +76,12 @@ def first_iteration(cfg, folder: Path, load_from=None) -> tuple:
 def dated(path: Path, iteration: int, draws: int) -> str:
     """A copy of a checkpoint that says it was written at an iteration."""
     import torch
+
     checkpoint = torch.load(path)
     checkpoint['meta']['iter'] = iteration
-    checkpoint['message_hub']['runtime_info'].update(draws=iteration * draws, iter=iteration,
-                                                     last_validation=iteration)
+    checkpoint['message_hub']['runtime_info'].update(
+        draws=iteration * draws, iter=iteration, last_validation=iteration
+    )
     for scheduler in checkpoint['param_schedulers']:
         scheduler.update(last_step=iteration, _global_step=iteration + 1)
     for buffer in checkpoint['message_hub']['log_scalars'].values():
@@ -102,6 +110,7 @@ def benchmark_resume(cfg, args: argparse.Namespace, folder: Path) -> None:
 
 def benchmark_sampler() -> None:
     from mmseg_ctt.datasets import LabeledUnlabeledSampler
+
     print(f'{"unlabelled":>12} {"us a draw":>10} {"peak kB":>8}')
     for exponent in range(3, 10, 2):
         data = SimpleNamespace(num_labeled=100, num_unlabeled=10**exponent)
@@ -122,6 +131,7 @@ def main() -> None:
     args = parse_args()
     if args.sampler:
         import mmseg_ctt  # noqa: F401
+
         benchmark_sampler()
     if args.config:
         cfg = load_config(args)

@@ -7,6 +7,7 @@ Writes DIR/browse.png with a row per pair of images: labelled image, its label, 
 view. ClassMix cuts along pseudo-labels. With --checkpoint they are those of the model, and drawn;
 without one the boxes of CutMix stand in.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
 def build_loader(cfg):
     """The training data in the order in which a run with this seed draws it."""
     from mmengine.runner import Runner
+
     unused = ('num_workers', 'persistent_workers', 'prefetch_factor')
     settings = {key: value for key, value in cfg.train_dataloader.items() if key not in unused}
     seed = (cfg.get('randomness') or {}).get('seed') or 0
@@ -39,8 +41,9 @@ def build_model(cfg, checkpoint):
     """The semi-supervised model, or None where the config is a plain one."""
     from mmseg.registry import MODELS
 
-    from mmseg_ctt.export import read_checkpoint
-    from mmseg_ctt.models import SemiSegmentor
+    from mmseg_ctt.deploy.export import read_checkpoint
+    from mmseg_ctt.methods.base import SemiSegmentor
+
     if not issubclass(MODELS.get(cfg.model.type), SemiSegmentor):
         return None
     model = MODELS.build(cfg.model)
@@ -48,8 +51,9 @@ def build_model(cfg, checkpoint):
         try:
             model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
         except RuntimeError as error:
-            raise ValueError(f'{checkpoint} is not of a run of this config: '
-                             f'{str(error)[:300]}') from None
+            raise ValueError(
+                f'{checkpoint} is not of a run of this config: {str(error)[:300]}'
+            ) from None
     return model.train()
 
 
@@ -65,8 +69,11 @@ class Views:
 
     def of(self, batch: dict) -> dict:
         columns = self._labeled(batch)
-        unlabeled = [image for image, sample in zip(batch['inputs'], batch['data_samples'])
-                     if sample.metainfo.get('source') == 'unlabeled']
+        unlabeled = [
+            image
+            for image, sample in zip(batch['inputs'], batch['data_samples'])
+            if sample.metainfo.get('source') == 'unlabeled'
+        ]
         if unlabeled:
             columns['weak view'] = [picture(image) for image in unlabeled]
         if unlabeled and self.strong_view is not None:
@@ -75,6 +82,7 @@ class Views:
 
     def _labeled(self, batch: dict) -> dict:
         from mmseg_ctt.visualization import colorize
+
         images, labels = [], []
         for image, sample in zip(batch['inputs'], batch['data_samples']):
             if sample.metainfo.get('source') != 'unlabeled':
@@ -87,6 +95,7 @@ class Views:
         import torch
 
         from mmseg_ctt.functional import pseudo_label
+
         model, columns = self.model, {}
         data = model.data_preprocessor(batch, True)
         weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
@@ -96,8 +105,13 @@ class Views:
                 guide, _ = model.look(model.graph[0][0], weak, data['inputs']['labeled'])
                 label, _ = pseudo_label(guide.logits, weak.shape[2:], model.align_corners)
                 columns[f'{model.graph[0][0]} says'] = self._colours(label)
-            view = self.strong_view(weak, label, [one.metainfo['draw'] for one in samples],
-                                    model.data_preprocessor, num_classes=model.num_classes)
+            view = self.strong_view(
+                weak,
+                label,
+                [one.metainfo['draw'] for one in samples],
+                model.data_preprocessor,
+                num_classes=model.num_classes,
+            )
         columns['strong view'] = list(denormalized(view.image, model.data_preprocessor))
         if self.trained:
             columns['what it is taught'] = self._colours(view.follow(label))
@@ -105,6 +119,7 @@ class Views:
 
     def _colours(self, label) -> list:
         from mmseg_ctt.visualization import colorize
+
         return [colorize(one, self.palette) for one in label.numpy()]
 
 
@@ -151,6 +166,7 @@ def main() -> None:
     from mmengine.registry import DefaultScope
 
     from mmseg_ctt.visualization import save_grid
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         loader, model = build_loader(cfg), build_model(cfg, args.checkpoint)
         meta = loader.dataset.metainfo
@@ -159,8 +175,13 @@ def main() -> None:
     report(views)
     out = Path(args.out or Path('work_dirs', Path(args.config).stem, 'browse'))
     out.mkdir(parents=True, exist_ok=True)
-    save_grid(out / 'browse.png', list(zip(*columns.values())), list(columns), meta['classes'],
-              meta['palette'])
+    save_grid(
+        out / 'browse.png',
+        list(zip(*columns.values())),
+        list(columns),
+        meta['classes'],
+        meta['palette'],
+    )
     print(out / 'browse.png')
 
 

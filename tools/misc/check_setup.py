@@ -6,6 +6,7 @@ python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-optio
 Looks at versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
 banks, checkpoints and work dir. Trains nothing and needs no GPU.
 """
+
 import argparse
 import logging
 import sys
@@ -25,6 +26,7 @@ OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
 
 class Row(NamedTuple):
     """What came of one check."""
+
     state: str
     name: str
     note: str
@@ -33,20 +35,33 @@ class Row(NamedTuple):
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file')
-    parser.add_argument('--all', action='store_true', help='read every image and mask, not '
-                        f'{SAMPLED} of each set')
-    parser.add_argument('--step', action='store_true', help='compute the loss of one small batch '
-                        'on this machine (minutes for a large model)')
+    parser.add_argument(
+        '--all', action='store_true', help=f'read every image and mask, not {SAMPLED} of each set'
+    )
+    parser.add_argument(
+        '--step',
+        action='store_true',
+        help='compute the loss of one small batch on this machine (minutes for a large model)',
+    )
     parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
     add_arguments(parser)
     return parser.parse_args()
 
 
 CHECKS: Dict[str, Callable[[Setup], str]] = {
-    'versions': data.versions, **{name: data.data_set(name) for name in data.SETS},
-    'images': data.images, 'masks': data.masks, 'overlap': data.overlap, 'leaks': data.leaks,
-    'batch': data.batch, 'samples': data.samples, 'model': model.model, 'hooks': model.hooks,
-    'step': model.step, 'checkpoints': model.checkpoints, 'work dir': model.work_dir,
+    'versions': data.versions,
+    **{name: data.data_set(name) for name in data.SETS},
+    'images': data.images,
+    'masks': data.masks,
+    'overlap': data.overlap,
+    'leaks': data.leaks,
+    'batch': data.batch,
+    'samples': data.samples,
+    'model': model.model,
+    'hooks': model.hooks,
+    'step': model.step,
+    'checkpoints': model.checkpoints,
+    'work dir': model.work_dir,
 }
 
 
@@ -67,14 +82,16 @@ def main() -> None:
     logging.disable(logging.INFO)  # before the first message: mmengine's logger remembers its level
     cfg = load_config(args)
     from mmengine.registry import init_default_scope
+
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     rows = []
     for row in check(Setup(cfg, args)):
         print(f'{row.state:8} {row.name:12} {row.note}', flush=True)
         rows.append(row)
     problems = [row for row in rows if row.state == PROBLEM]
-    print(f'\n{len(problems)} problems' + ''.join(f'\n- {row.name}: {row.note}'
-                                                  for row in problems))
+    print(
+        f'\n{len(problems)} problems' + ''.join(f'\n- {row.name}: {row.note}' for row in problems)
+    )
     sys.exit(1 if problems else 0)
 
 

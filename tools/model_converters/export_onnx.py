@@ -7,6 +7,7 @@ CONFIG and CHECKPOINT are an exported member or a run (--member). The graph take
 (B, 3, H, W), RGB in 0-255, and gives `label`, int64 (B, H, W), and `confidence`, float32. Needs the
 packages of the extra mmseg_ctt[onnx].
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -27,12 +28,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out', help='file to write, such as model.onnx')
     parser.add_argument('--member', help='of a run: student0, teacher0, ..., mean-teacher')
-    parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'), help='of the images; '
-                        'default: data_preprocessor.size of the config, else 512 512')
-    parser.add_argument('--dynamic-batch', action='store_true',
-                        help='any number of images at once, not one')
-    parser.add_argument('--images', nargs='*', default=[],
-                        help='images to check with; default: two drawn at random')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='of the images; default: data_preprocessor.size of the config, else 512 512',
+    )
+    parser.add_argument(
+        '--dynamic-batch', action='store_true', help='any number of images at once, not one'
+    )
+    parser.add_argument(
+        '--images', nargs='*', default=[], help='images to check with; default: two drawn at random'
+    )
     return parser.parse_args()
 
 
@@ -40,21 +48,24 @@ def check_images(paths: list, size: tuple) -> np.ndarray:
     """``(B, H, W, 3)`` uint8: the named images resized, or noise and coarse blocks."""
     if paths:
         import mmcv
+
         for path in paths:
             check_file(path, 'image')
-        return np.stack([mmcv.imresize(mmcv.imread(path, channel_order='rgb'), size[::-1])
-                         for path in paths])
+        return np.stack(
+            [mmcv.imresize(mmcv.imread(path, channel_order='rgb'), size[::-1]) for path in paths]
+        )
     random = np.random.RandomState(0)
     coarse = random.randint(0, 256, (-(-size[0] // 16), -(-size[1] // 16), 3))
-    coarse = coarse.repeat(16, 0).repeat(16, 1)[:size[0], :size[1]]
+    coarse = coarse.repeat(16, 0).repeat(16, 1)[: size[0], : size[1]]
     return np.stack([random.randint(0, 256, (*size, 3)), coarse]).astype(np.uint8)
 
 
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
-    from mmseg_ctt.apis import load_model
-    from mmseg_ctt.export.onnx_graph import Agreement, check_packages, compare, export_onnx
+    from mmseg_ctt.deploy.api import load_model
+    from mmseg_ctt.deploy.export.onnx_graph import Agreement, check_packages, compare, export_onnx
+
     check_packages()
     if args.member == 'ensemble':
         raise ValueError('the ensemble is several networks: choose one member')
@@ -64,12 +75,17 @@ def main() -> None:
     if model.test_cfg.get('mode') == 'slide':
         print('note: the graph sees the image as a whole, without sliding windows')
     export_onnx(model, args.out, size, args.dynamic_batch)
-    batches = [images] if args.dynamic_batch else [images[i:i + 1] for i in range(len(images))]
+    batches = [images] if args.dynamic_batch else [images[i : i + 1] for i in range(len(images))]
     checks = [compare(model, args.out, batch) for batch in batches]
-    found = Agreement(sum(one.pixels for one in checks), sum(one.differing for one in checks),
-                      max(one.confidence for one in checks))
-    print(f'{args.out}: {found.differing} of {found.pixels} labels differ from PyTorch, '
-          f'confidence by at most {found.confidence:.1e}')
+    found = Agreement(
+        sum(one.pixels for one in checks),
+        sum(one.differing for one in checks),
+        max(one.confidence for one in checks),
+    )
+    print(
+        f'{args.out}: {found.differing} of {found.pixels} labels differ from PyTorch, '
+        f'confidence by at most {found.confidence:.1e}'
+    )
     if found.differing > TOLERATED * found.pixels:
         raise ValueError(f'onnxruntime does not give the labels of PyTorch: do not use {args.out}')
 

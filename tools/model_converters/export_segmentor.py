@@ -7,6 +7,7 @@ Stock mmseg runs both files without this package. A weight average (mean-teacher
 averages batch-norm statistics too; it predicts well only where the networks began from the same
 weights, so test it before use.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -21,8 +22,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of the run')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('out_dir', help='folder for both files')
-    parser.add_argument('--member', help='student0, teacher0, ..., mean-student, mean-teacher; '
-                        "default: the config's model.test_cfg.predict_on")
+    parser.add_argument(
+        '--member',
+        help='student0, teacher0, ..., mean-student, mean-teacher; '
+        "default: the config's model.test_cfg.predict_on",
+    )
     parser.add_argument('--name', help='of the files; default: <config>_<member>')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -31,7 +35,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
-    from mmseg_ctt.export import export_member, read_checkpoint, write_export
+    from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
+
     export = export_member(cfg, read_checkpoint(args.checkpoint), args.member)
     stem = Path(args.config).stem
     name = args.name or (f'{stem}_{export.member}' if export.member else stem)

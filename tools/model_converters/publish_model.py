@@ -6,6 +6,7 @@ python tools/model_converters/publish_model.py CHECKPOINT OUT_DIR
 Keeps weights and the facts about them, leaves out optimiser, schedulers, logs and paths, and
 writes OUT_DIR/<config>_<date>-<sha8>.pth, sha8 being the beginning of that very file's sha256.
 """
+
 import argparse
 import hashlib
 import re
@@ -29,8 +30,11 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a run, or an exported one')
     parser.add_argument('out_dir', help='folder for the file')
-    parser.add_argument('--name', help='of the model; default: the name of the file if it has one '
-                        'of its own, else of the config')
+    parser.add_argument(
+        '--name',
+        help='of the model; default: the name of the file if it has one '
+        'of its own, else of the config',
+    )
     return parser.parse_args()
 
 
@@ -54,8 +58,9 @@ def date_of(path: Path, meta: dict) -> str:
 
 def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
     """Write the published file and return it."""
+    from mmseg_ctt.deploy.export import checkpoint_bytes, inference_part, read_checkpoint
     from mmseg_ctt.engine.checkpoint import write_whole
-    from mmseg_ctt.export import checkpoint_bytes, inference_part, read_checkpoint
+
     checkpoint = inference_part(read_checkpoint(path))
     if isinstance(checkpoint['meta'].get('cfg'), str):
         checkpoint['meta']['cfg'] = ABSOLUTE.sub(r'\1\2\1', checkpoint['meta']['cfg'])
@@ -72,6 +77,7 @@ def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
+
     print(publish(Path(args.checkpoint), Path(args.out_dir), args.name))
 
 

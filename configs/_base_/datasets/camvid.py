@@ -5,9 +5,14 @@ source = dict(type='CamVidDataset', data_root='{{$CAMVID_ROOT:data/camvid}}')
 train_dataloader = dict(
     dataset=dict(
         labeled=dict(
-            data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'), **source),
-        unlabeled=dict(data_prefix=dict(img_path='img_dir/train'), **source)))
+            data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'), **source
+        ),
+        unlabeled=dict(data_prefix=dict(img_path='img_dir/train'), **source),
+    )
+)
 val_dataloader = dict(
-    dataset=dict(data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'), **source))
+    dataset=dict(data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'), **source)
+)
 test_dataloader = dict(
-    dataset=dict(data_prefix=dict(img_path='img_dir/test', seg_map_path='ann_dir/test'), **source))
+    dataset=dict(data_prefix=dict(img_path='img_dir/test', seg_map_path='ann_dir/test'), **source)
+)

@@ -10,20 +10,21 @@ scale, crop_size = (1024, 512), (256, 512)  # (width, height), (height, width)
 geometry = [
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.0),
-    dict(type='RandomFlip', prob=0.5)
+    dict(type='RandomFlip', prob=0.5),
 ]
 labeled_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='CheckSegMap'), *geometry,
-    dict(type='PackSegInputs')
+    dict(type='CheckSegMap'),
+    *geometry,
+    dict(type='PackSegInputs'),
 ]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), *geometry, dict(type='PackSegInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
+    dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=4,
@@ -32,16 +33,22 @@ train_dataloader = dict(
             type=dataset_type,
             data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            pipeline=labeled_pipeline),
+            pipeline=labeled_pipeline,
+        ),
         unlabeled=dict(
             type=dataset_type,
             data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train'),
-            pipeline=unlabeled_pipeline)))
+            pipeline=unlabeled_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    )
+)
 test_dataloader = val_dataloader

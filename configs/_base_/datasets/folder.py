@@ -7,12 +7,16 @@ data_root = '{{$FOLDER_ROOT:data/folder}}'
 masked = dict(
     type='FolderSegDataset',
     data_root=data_root,
-    data_prefix=dict(img_path='images', seg_map_path='masks'))
+    data_prefix=dict(img_path='images', seg_map_path='masks'),
+)
 train_dataloader = dict(
     dataset=dict(
         split='splits/mine',
         labeled=masked,
         unlabeled=dict(
-            type='FolderSegDataset', data_root=data_root, data_prefix=dict(img_path='images'))))
+            type='FolderSegDataset', data_root=data_root, data_prefix=dict(img_path='images')
+        ),
+    )
+)
 val_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))
 test_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))

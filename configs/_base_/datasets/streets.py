@@ -14,24 +14,30 @@ train_dataloader = dict(
                 dict(type='CheckSegMap'),
                 dict(type='RandomFlip', prob=0.5),
                 dict(type='PhotoMetricDistortion'),
-                dict(type='PackSegInputs')
+                dict(type='PackSegInputs'),
             ],
-            **source),
+            **source,
+        ),
         unlabeled=dict(
             data_prefix=dict(img_path='img_dir/train'),
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(type='RandomFlip', prob=0.5),
-                dict(type='PackSegInputs')
+                dict(type='PackSegInputs'),
             ],
-            **source)))
+            **source,
+        ),
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs')
+            dict(type='PackSegInputs'),
         ],
-        **source))
+        **source,
+    )
+)
 test_dataloader = val_dataloader

@@ -10,7 +10,8 @@ model = dict(
         std=[1.0, 1.0, 1.0],
         bgr_to_rgb=False,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='ResNet',
         depth=101,
@@ -21,7 +22,8 @@ model = dict(
         norm_cfg=norm_cfg,
         norm_eval=False,
         style='caffe',
-        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe')),
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe'),
+    ),
     decode_head=dict(
         type='DeepLabV2ASPPHead',
         in_channels=2048,
@@ -30,6 +32,8 @@ model = dict(
         dropout_ratio=0.1,
         num_classes=19,
         align_corners=True,
-        loss_decode=dict(type='PixelCrossEntropyLoss')),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

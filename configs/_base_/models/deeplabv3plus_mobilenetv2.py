@@ -12,17 +12,20 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='MobileNetV2',
-        widen_factor=1.,
+        widen_factor=1.0,
         strides=(1, 2, 2, 2, 1, 1, 1),
         dilations=(1, 1, 1, 1, 1, 2, 2),
         out_indices=(1, 2, 4, 6),
         norm_cfg=norm_cfg,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint=local_weights if exists(local_weights) else 'mmcls://mobilenet_v2')),
+            checkpoint=local_weights if exists(local_weights) else 'mmcls://mobilenet_v2',
+        ),
+    ),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead',
         in_channels=320,
@@ -35,6 +38,8 @@ model = dict(
         num_classes=19,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(type='PixelCrossEntropyLoss')),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -7,5 +7,7 @@ model = dict(
     decode_head=dict(
         channels=256,
         dilations=(1, 6, 12, 18),
-        loss_decode=dict(_delete_=True, type='PixelCrossEntropyLoss')),
-    auxiliary_head=None)
+        loss_decode=dict(_delete_=True, type='PixelCrossEntropyLoss'),
+    ),
+    auxiliary_head=None,
+)

@@ -10,7 +10,8 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=(128, 192)),
+        size=(128, 192),
+    ),
     backbone=dict(
         type='ResNetV1c',
         depth=18,
@@ -22,7 +23,8 @@ model = dict(
         dilations=(1, 1, 1),
         norm_cfg=norm_cfg,
         norm_eval=False,
-        style='pytorch'),
+        style='pytorch',
+    ),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead',
         in_channels=128,
@@ -35,6 +37,8 @@ model = dict(
         num_classes=12,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(type='PixelCrossEntropyLoss')),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -3,7 +3,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.25)}))
+    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.25)}),
+)
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-6, by_epoch=False)]
 train_cfg = dict(type='ResumableTrainLoop', max_iters=1500, val_interval=500)
 val_cfg = dict(type='MemberValLoop')
@@ -16,4 +17,5 @@ default_hooks = dict(
     guards=dict(type='GuardHook'),
     preemption=dict(type='PreemptionHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)

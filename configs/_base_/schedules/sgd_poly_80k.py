@@ -3,7 +3,8 @@
 _base_ = ['./adamw_poly.py']
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
-    paramwise_cfg=dict(_delete_=True, bypass_duplicate=False))
+    paramwise_cfg=dict(_delete_=True, bypass_duplicate=False),
+)
 # mmengine reaches eta_min in the last iteration, the release one iteration later
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0, end=80001, by_epoch=False)]
 train_cfg = dict(max_iters=80000, val_interval=4000)

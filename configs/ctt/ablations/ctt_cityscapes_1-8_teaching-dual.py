@@ -9,4 +9,5 @@ model = dict(
     confident=0.0,
     share_view=False,
     strong_view=dict(mix=None),
-    loss_weights=dict(ct=2, hc=0, lc=0))  # a mean over teachers; the release sums
+    loss_weights=dict(ct=2, hc=0, lc=0),
+)  # a mean over teachers; the release sums

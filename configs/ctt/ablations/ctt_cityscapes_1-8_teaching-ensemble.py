@@ -7,4 +7,5 @@ model = dict(
     teaching='ensemble',
     share_view=False,
     loss_weights=dict(hc=0, lc=0),
-    test_cfg=dict(predict_on='ensemble'))
+    test_cfg=dict(predict_on='ensemble'),
+)

@@ -11,6 +11,7 @@ model = dict(
     confident=0.0,
     strong_view=dict(mix=None),
     loss_weights=dict(hc=0, lc=0),
-    test_cfg=dict(predict_on='student0'))
+    test_cfg=dict(predict_on='student0'),
+)
 custom_hooks = [dict(type='QueueWarmupHook')]  # nothing moves the teacher
 load_from = 'work_dirs/self_training_teacher.pth'

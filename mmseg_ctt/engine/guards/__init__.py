@@ -4,6 +4,11 @@ from .missing import missing_hook
 from .signs import confident_share, empty_queues, not_finite, teacher_below_student
 
 __all__ = [
-    'confident_share', 'duplicate_images', 'empty_queues', 'missing_hook', 'not_finite',
-    'same_content', 'teacher_below_student'
+    'confident_share',
+    'duplicate_images',
+    'empty_queues',
+    'missing_hook',
+    'not_finite',
+    'same_content',
+    'teacher_below_student',
 ]

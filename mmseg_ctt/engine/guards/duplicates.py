@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Images that are in two sets under different names."""
+
 import hashlib
 import os
 from pathlib import Path
@@ -39,13 +40,16 @@ def duplicate_images(dataset: Dataset) -> Optional[str]:
     sets = getattr(dataset, 'labeled', None), getattr(dataset, 'unlabeled', None)
     if None in sets:
         return None
-    pairs = same_content(*([one.get_data_info(i)['img_path'] for i in range(len(one))]
-                           for one in sets))
+    pairs = same_content(
+        *([one.get_data_info(i)['img_path'] for i in range(len(one))] for one in sets)
+    )
     if not pairs:
         return None
-    return (f'{len(pairs)} unlabelled images have the content of a labelled one, such as '
-            f'{pairs[0][1]} and {pairs[0][0]}: take them off the unlabelled list, the model knows '
-            'their labels')
+    return (
+        f'{len(pairs)} unlabelled images have the content of a labelled one, such as '
+        f'{pairs[0][1]} and {pairs[0][0]}: take them off the unlabelled list, the model knows '
+        'their labels'
+    )
 
 
 def _sizes(paths: Sequence[str]) -> Dict[str, int]:

@@ -17,10 +17,14 @@ def missing_hook(model: nn.Module, hooks: Sequence[Hook]) -> Optional[str]:
     names = {kind.__name__ for hook in hooks for kind in type(hook).__mro__}
     contrast = getattr(model, 'contrast', None)
     for needed, name, what in (
-            (bool(getattr(model, 'teachers', None)), 'TeacherEMAHook',
-             'moves the teachers, which stay as they are'),
-            (contrast is not None, 'QueueWarmupHook', 'switches the contrast on'),
-            (hasattr(contrast, 'assign'), 'AnchorAssignmentHook', 'matches anchors to classes')):
+        (
+            bool(getattr(model, 'teachers', None)),
+            'TeacherEMAHook',
+            'moves the teachers, which stay as they are',
+        ),
+        (contrast is not None, 'QueueWarmupHook', 'switches the contrast on'),
+        (hasattr(contrast, 'assign'), 'AnchorAssignmentHook', 'matches anchors to classes'),
+    ):
         if needed and name not in names:
             return f'nothing {what}: add dict(type="{name}") to {LIST}'
     return None

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Signs that a run goes wrong, from logged numbers: one line with what to do, or None."""
+
 import math
 from typing import Mapping, Optional, Sequence
 
@@ -13,12 +14,15 @@ def not_finite(values: Mapping[str, float]) -> Optional[str]:
     bad = [f'{name}={value}' for name, value in values.items() if not math.isfinite(value)]
     if not bad:
         return None
-    return (f'{", ".join(bad)}: lower optim_wrapper.optimizer.lr, or limit the gradients with '
-            'optim_wrapper.clip_grad=dict(max_norm=10)')
+    return (
+        f'{", ".join(bad)}: lower optim_wrapper.optimizer.lr, or limit the gradients with '
+        'optim_wrapper.clip_grad=dict(max_norm=10)'
+    )
 
 
-def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int,
-                          margin: float) -> Optional[str]:
+def teacher_below_student(
+    scores: Mapping[str, Sequence[float]], times: int, margin: float
+) -> Optional[str]:
     """Teachers worse than their students in each of the last ``times`` validations.
 
     Args:
@@ -37,9 +41,11 @@ def teacher_below_student(scores: Mapping[str, Sequence[float]], times: int,
             lagging.append(f'{teacher} {pairs[-1][0]:.2f} < {pairs[-1][1]:.2f}')
     if not lagging:
         return None
-    return (f'teachers worse than their students in {times} validations ({", ".join(lagging)}): '
-            'let them follow faster with a lower TeacherEMAHook.alpha, or give them the '
-            "student's batch-norm statistics with TeacherEMAHook.buffers=True")
+    return (
+        f'teachers worse than their students in {times} validations ({", ".join(lagging)}): '
+        'let them follow faster with a lower TeacherEMAHook.alpha, or give them the '
+        "student's batch-norm statistics with TeacherEMAHook.buffers=True"
+    )
 
 
 def confident_share(shares: Mapping[str, float], window: int, margin: float) -> Optional[str]:
@@ -52,13 +58,17 @@ def confident_share(shares: Mapping[str, float], window: int, margin: float) -> 
     """
     none = [name for name, share in shares.items() if share <= margin]
     if none:
-        return (f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
-                'unlabelled images teach nothing: lower model.confident, train longer, or see '
-                'model.teacher_mode')
+        return (
+            f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
+            'unlabelled images teach nothing: lower model.confident, train longer, or see '
+            'model.teacher_mode'
+        )
     every = [name for name, share in shares.items() if share >= 1 - margin]
     if every:
-        return (f'{", ".join(every)}: (almost) every pixel was confident in {window} iterations, '
-                'wrong ones too: raise model.confident, and look at the pseudo-labels')
+        return (
+            f'{", ".join(every)}: (almost) every pixel was confident in {window} iterations, '
+            'wrong ones too: raise model.confident, and look at the pseudo-labels'
+        )
     return None
 
 
@@ -73,6 +83,8 @@ def empty_queues(fill: Sequence[float], classes: Sequence[str], iteration: int) 
     empty = [str(name) for name, share in zip(classes, fill) if share == 0]
     if not empty:
         return None
-    return (f'after {iteration} iterations no pixel of {", ".join(empty)} was classified rightly '
-            'by some teacher, so the contrast knows nothing of it: see that labelled images show '
-            'it, and set QueueWarmupHook.start_iter so that the contrast does not wait')
+    return (
+        f'after {iteration} iterations no pixel of {", ".join(empty)} was classified rightly '
+        'by some teacher, so the contrast knows nothing of it: see that labelled images show '
+        'it, and set QueueWarmupHook.start_iter so that the contrast does not wait'
+    )

@@ -1,5 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-from .anchor_assignment_hook import AnchorAssignmentHook
 from .distribution_alignment_hook import DistributionAlignmentHook
 from .guard_hook import GuardHook
 from .preemption_hook import PreemptionHook
@@ -9,6 +8,11 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .teacher_ema_hook import TeacherEMAHook
 
 __all__ = [
-    'AnchorAssignmentHook', 'DistributionAlignmentHook', 'GuardHook', 'PreemptionHook',
-    'PseudoLabelHook', 'QueueWarmupHook', 'SafeCheckpointHook', 'TeacherEMAHook'
+    'DistributionAlignmentHook',
+    'GuardHook',
+    'PreemptionHook',
+    'PseudoLabelHook',
+    'QueueWarmupHook',
+    'SafeCheckpointHook',
+    'TeacherEMAHook',
 ]

@@ -9,9 +9,9 @@ from mmseg.registry import HOOKS
 
 from ...datasets.frequency import label_frequency
 from ...functional import target_distribution
-from ...models.alignment import MemberAlignment
-from ...models.segmentors import SemiSegmentor
-from ..unwrap import segmentor_of
+from ...methods.base import SemiSegmentor
+from ...nn.alignment import MemberAlignment
+from ...nn.unwrap import segmentor_of
 
 KEY = 'custom_hooks: DistributionAlignmentHook'
 
@@ -40,17 +40,25 @@ class DistributionAlignmentHook(Hook):
             another number of classes, the labels show no class, or the method aligns nothing.
     """
 
-    def __init__(self, frequency: Optional[Sequence[float]] = None, temperature: float = 1.0,
-                 steps: int = 128, uniform_start: bool = True,
-                 only_raise: bool = False) -> None:
+    def __init__(
+        self,
+        frequency: Optional[Sequence[float]] = None,
+        temperature: float = 1.0,
+        steps: int = 128,
+        uniform_start: bool = True,
+        only_raise: bool = False,
+    ) -> None:
         if steps < 1:
             raise ValueError(f'{KEY}.steps must be positive, got {steps}')
         if temperature < 0:
             raise ValueError(f'{KEY}.temperature must not be negative, got {temperature}')
         if frequency is not None and not (
-                all(0 <= share < math.inf for share in frequency) and sum(frequency) > 0):
-            raise ValueError(f'{KEY}.frequency must be finite, not negative, and one positive, '
-                             f'got {list(frequency)}')
+            all(0 <= share < math.inf for share in frequency) and sum(frequency) > 0
+        ):
+            raise ValueError(
+                f'{KEY}.frequency must be finite, not negative, and one positive, '
+                f'got {list(frequency)}'
+            )
         self.frequency, self.temperature = frequency, temperature
         self.settings = dict(steps=steps, uniform_start=uniform_start, only_raise=only_raise)
 
@@ -58,12 +66,15 @@ class DistributionAlignmentHook(Hook):
         """Give the model its state, before a checkpoint is loaded into it."""
         model = segmentor_of(runner.model)
         if not isinstance(model, SemiSegmentor):
-            raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
-                             'remove the hook, or set self_training.align=False')
+            raise ValueError(
+                f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
+                'remove the hook, or set self_training.align=False'
+            )
         frequency = self._frequency(runner, model.num_classes)
         if len(frequency) != model.num_classes:
-            raise ValueError(f'{KEY}.frequency has {len(frequency)} entries for '
-                             f'{model.num_classes} classes')
+            raise ValueError(
+                f'{KEY}.frequency has {len(frequency)} entries for {model.num_classes} classes'
+            )
         target = target_distribution(torch.tensor(list(frequency)), self.temperature)
         if model.alignment is None:
             alignment = MemberAlignment(model.teaching_members, target, **self.settings)
@@ -72,13 +83,20 @@ class DistributionAlignmentHook(Hook):
             one.target.copy_(target)
         self.alignment = model.alignment
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Refuse a method that takes no notice."""
         if not self.alignment.asked:
             name = type(segmentor_of(runner.model)).__name__
-            raise ValueError(f'{KEY}: the step of {name} asks no aligned_guides, so nothing is '
-                             'aligned; remove the hook, or set self_training.align=False')
+            raise ValueError(
+                f'{KEY}: the step of {name} asks no aligned_guides, so nothing is '
+                'aligned; remove the hook, or set self_training.align=False'
+            )
 
     def _frequency(self, runner: Runner, num_classes: int) -> Sequence[float]:
         """Of the settings or the labels; a test aligns nothing, and may have no labels here."""
@@ -88,6 +106,8 @@ class DistributionAlignmentHook(Hook):
             return [1] * num_classes
         pixels = label_frequency(runner.cfg).pixel.tolist()
         if not any(pixels):
-            raise ValueError('train_dataloader.dataset.labeled: no pixel of the masks has a '
-                             f'class, so {KEY} has nothing to align to')
+            raise ValueError(
+                'train_dataloader.dataset.labeled: no pixel of the masks has a '
+                f'class, so {KEY} has nothing to align to'
+            )
         return pixels

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
 from ..guards import (
     confident_share,
@@ -18,7 +19,6 @@ from ..guards import (
     not_finite,
     teacher_below_student,
 )
-from ..unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -45,13 +45,22 @@ class GuardHook(Hook):
     Raises:
         ValueError: If a number is negative; in training, if a loss or weight is not finite.
     """
+
     EDGE = 1e-3  # of a share from 0 or 1
 
-    def __init__(self, finite: bool = True, validations: int = 3, metric: str = 'mIoU',
-                 margin: float = 1.0, confident: int = 500, queues: int = 1000,
-                 duplicates: bool = True) -> None:
-        for name, value in dict(validations=validations, margin=margin, confident=confident,
-                                queues=queues).items():
+    def __init__(
+        self,
+        finite: bool = True,
+        validations: int = 3,
+        metric: str = 'mIoU',
+        margin: float = 1.0,
+        confident: int = 500,
+        queues: int = 1000,
+        duplicates: bool = True,
+    ) -> None:
+        for name, value in dict(
+            validations=validations, margin=margin, confident=confident, queues=queues
+        ).items():
             if value < 0:
                 raise ValueError(f'GuardHook.{name} must not be negative, got {value}')
         self.finite, self.duplicates, self.metric = finite, duplicates, metric
@@ -67,15 +76,23 @@ class GuardHook(Hook):
             dataset = runner.train_loop.dataloader.dataset
             self._say(runner, 'duplicates', duplicate_images(dataset))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Look at the numbers of the iteration, which mmengine has read already."""
         hub, done = runner.message_hub, runner.iter + 1
         if self.finite:
             self._stop_if_not_finite(runner, done, outputs or {})
         if self.confident and done % self.confident == 0 and getattr(self.model, 'confident', 0):
-            shares = {name[len('train/'):]: float(buffer.mean(self.confident))
-                      for name, buffer in hub.log_scalars.items() if name.endswith('.confident')}
+            shares = {
+                name[len('train/') :]: float(buffer.mean(self.confident))
+                for name, buffer in hub.log_scalars.items()
+                if name.endswith('.confident')
+            }
             self._say(runner, 'confident', confident_share(shares, self.confident, self.EDGE))
         if self.queues and done % self.queues == 0:
             self._look_at_queues(runner, done)
@@ -83,12 +100,15 @@ class GuardHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Compare teachers with their students."""
         ending = f'/{self.metric}'
-        scores = {name[len('val/'):-len(ending)]: buffer.data[0].tolist()
-                  for name, buffer in runner.message_hub.log_scalars.items()
-                  if name.startswith('val/') and name.endswith(ending)}
+        scores = {
+            name[len('val/') : -len(ending)]: buffer.data[0].tolist()
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if name.startswith('val/') and name.endswith(ending)
+        }
         if self.validations:
-            self._say(runner, 'teacher',
-                      teacher_below_student(scores, self.validations, self.margin))
+            self._say(
+                runner, 'teacher', teacher_below_student(scores, self.validations, self.margin)
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save weights that are not finite."""
@@ -96,19 +116,26 @@ class GuardHook(Hook):
             return
         for name, value in checkpoint['state_dict'].items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise ValueError(f'{name} is not finite and is not saved; '
-                                 + _last_good(runner)
-                                 + '. Lower optim_wrapper.optimizer.lr, or set optim_wrapper.'
-                                 'clip_grad=dict(max_norm=10)')
+                raise ValueError(
+                    f'{name} is not finite and is not saved; '
+                    + _last_good(runner)
+                    + '. Lower optim_wrapper.optimizer.lr, or set optim_wrapper.'
+                    'clip_grad=dict(max_norm=10)'
+                )
 
     def _stop_if_not_finite(self, runner: Runner, done: int, outputs: dict) -> None:
         hub = runner.message_hub
-        values = {name: float(hub.get_scalar(f'train/{name}').current())
-                  for name in outputs if f'train/{name}' in hub.log_scalars and 'loss' in name}
+        values = {
+            name: float(hub.get_scalar(f'train/{name}').current())
+            for name in outputs
+            if f'train/{name}' in hub.log_scalars and 'loss' in name
+        }
         line = not_finite(values)
         if line is not None:
-            raise ValueError(f'the loss of iteration {done} is not finite, training ends; '
-                             f'{_last_good(runner)}. {line}')
+            raise ValueError(
+                f'the loss of iteration {done} is not finite, training ends; '
+                f'{_last_good(runner)}. {line}'
+            )
 
     def _look_at_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)

@@ -34,14 +34,21 @@ class PreemptionHook(Hook):
         ValueError: If a signal is unknown, ``interval`` is not positive, or there is no
             checkpoint hook to save with.
     """
+
     priority = 'LOWEST'  # after the checkpoint of the same iteration
 
-    def __init__(self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
-                 exit_code: int = EXIT_CODE, interval: int = 1) -> None:
+    def __init__(
+        self,
+        signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
+        exit_code: int = EXIT_CODE,
+        interval: int = 1,
+    ) -> None:
         unknown = [name for name in signals if name not in signal.Signals.__members__]
         if unknown or interval < 1:
-            raise ValueError('PreemptionHook needs names of signals and a positive interval, got '
-                             f'signals={tuple(signals)}, interval={interval}')
+            raise ValueError(
+                'PreemptionHook needs names of signals and a positive interval, got '
+                f'signals={tuple(signals)}, interval={interval}'
+            )
         self.signals = [signal.Signals[name] for name in signals]
         self.exit_code, self.interval = exit_code, interval
         self.asked: Optional[str] = None
@@ -51,8 +58,10 @@ class PreemptionHook(Hook):
         """Listen from here on; before there is nothing to save."""
         found = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         if not found:
-            raise ValueError('PreemptionHook has nothing to save with: set default_hooks.'
-                             'checkpoint=dict(type="SafeCheckpointHook")')
+            raise ValueError(
+                'PreemptionHook has nothing to save with: set default_hooks.'
+                'checkpoint=dict(type="SafeCheckpointHook")'
+            )
         self.checkpoint = found[0]
         self.before = {number: signal.signal(number, self._note) for number in self.signals}
 
@@ -61,15 +70,25 @@ class PreemptionHook(Hook):
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Leave after this iteration if any rank was asked to."""
         due = (runner.iter + 1) % self.interval == 0 or get_world_size() == 1
         if due and self._agreed() and runner.optim_wrapper.should_update():
             self._leave(runner, runner.iter + 1)
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                       outputs: Optional[dict] = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Leave a long validation too; it is made up for when the run goes on.
 
         Ranks may have different numbers of images, so that several ranks finish it.
@@ -92,12 +111,15 @@ class PreemptionHook(Hook):
         name = self.checkpoint.filename_tmpl.format(step)
         if os.path.basename(self.checkpoint.last_ckpt or '') != name:
             self.checkpoint._save_checkpoint_with_step(
-                runner, step, meta=dict(epoch=runner.epoch, iter=step))
+                runner, step, meta=dict(epoch=runner.epoch, iter=step)
+            )
         for number in self.signals:  # Slurm sends another once the first rank is gone
             signal.signal(number, signal.SIG_IGN)
         barrier()
-        runner.logger.info(f'{self.asked or "another rank was asked"}: saved {name}, ending with '
-                           f'exit code {self.exit_code}; --resume goes on from there')
+        runner.logger.info(
+            f'{self.asked or "another rank was asked"}: saved {name}, ending with '
+            f'exit code {self.exit_code}; --resume goes on from there'
+        )
         raise SystemExit(self.exit_code)
 
 

@@ -27,10 +27,10 @@ from ...functional.segmentation_counts import (
     pixel_counts,
     pseudo_label_scores,
 )
-from ...models.padding import content_mask, within
-from ...models.segmentors import SemiSegmentor
+from ...methods.base import SemiSegmentor
+from ...nn.padding import content_mask, within
+from ...nn.unwrap import unwrapped
 from ...visualization import colorize, save_grid
-from ..unwrap import unwrapped
 
 KEY = 'custom_hooks: PseudoLabelHook'
 Targets = Dict[str, Tuple[Tensor, Tensor]]
@@ -68,13 +68,15 @@ class PseudoLabelHook(Hook):
         FileNotFoundError: If a mask of the truth does not exist.
     """
 
-    def __init__(self,
-                 truth: Optional[dict] = None,
-                 interval: int = 500,
-                 num_images: int = 16,
-                 pictures: int = 4,
-                 confident: Optional[float] = None,
-                 seed: int = 0) -> None:
+    def __init__(
+        self,
+        truth: Optional[dict] = None,
+        interval: int = 500,
+        num_images: int = 16,
+        pictures: int = 4,
+        confident: Optional[float] = None,
+        seed: int = 0,
+    ) -> None:
         for name, value in (('interval', interval), ('num_images', num_images)):
             if value < 1:
                 raise ValueError(f'{KEY}.{name} must be positive, got {value}')
@@ -86,32 +88,48 @@ class PseudoLabelHook(Hook):
         model = unwrapped(runner.model)
         data = runner.train_dataloader.dataset
         if not isinstance(model, SemiSegmentor):
-            raise ValueError(f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
-                             'remove the hook')
+            raise ValueError(
+                f'{KEY} needs a semi-supervised model, got {type(model).__name__}: remove the hook'
+            )
         if not isinstance(data, LabeledUnlabeledDataset) or data.unlabeled is None:
-            raise ValueError(f'{KEY} needs train_dataloader.dataset.type='
-                             '"LabeledUnlabeledDataset" with an unlabelled set')
+            raise ValueError(
+                f'{KEY} needs train_dataloader.dataset.type='
+                '"LabeledUnlabeledDataset" with an unlabelled set'
+            )
         self.model, self.data = model, data
-        self.threshold = getattr(model, 'confident', None) if self.confident is None \
-            else self.confident
+        self.threshold = (
+            getattr(model, 'confident', None) if self.confident is None else self.confident
+        )
         if self.threshold is None:
-            raise ValueError(f'{KEY}.confident: {type(model).__name__} has no threshold of its '
-                             'own, set one')
-        self.truth_set = None if self.truth is None else _build_truth(
-            runner.cfg.train_dataloader.dataset, self.truth)
+            raise ValueError(
+                f'{KEY}.confident: {type(model).__name__} has no threshold of its own, set one'
+            )
+        self.truth_set = (
+            None
+            if self.truth is None
+            else _build_truth(runner.cfg.train_dataloader.dataset, self.truth)
+        )
         source = data.unlabeled if self.truth_set is None else self.truth_set
         self.chosen = _some(len(source), self.num_images, self.seed)
         if self.truth_set is not None:
             _check_masks(self.truth_set, self.chosen)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Look at the interval."""
         if (runner.iter + 1) % self.interval:
             return
         counts, rows = None, []
-        with undisturbed(self.model, self.seed), torch.no_grad(), \
-                runner.optim_wrapper.optim_context(runner.model):
+        with (
+            undisturbed(self.model, self.seed),
+            torch.no_grad(),
+            runner.optim_wrapper.optim_context(runner.model),
+        ):
             for batch, new in self._batches(runner.train_dataloader):
                 more, shown = self._look(batch, new, self.pictures - len(rows))
                 counts = more if counts is None else counts.plus(more)
@@ -131,8 +149,10 @@ class PseudoLabelHook(Hook):
         period, ratio = loader.sampler.period, loader.sampler.ratio
         labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
         companions = cycle(_some(self.data.num_labeled, labeled, self.seed))
-        known = [self.data[Draw(index, number, self.seed)]
-                 for number, index in enumerate(islice(companions, labeled))]
+        known = [
+            self.data[Draw(index, number, self.seed)]
+            for number, index in enumerate(islice(companions, labeled))
+        ]
         count = len(self.chosen)
         for start in range(0, count, unlabeled):
             numbers = (number % count for number in range(start, start + unlabeled))
@@ -155,15 +175,25 @@ class PseudoLabelHook(Hook):
         data = self.model.data_preprocessor(batch, True)
         weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
         content = content_mask(samples, weak)
-        targets = {name: (within(label, content, 255), within(confidence, content, 0))
-                   for name, (label, confidence) in self._targets(
-                       weak, data['inputs']['labeled']).items()}
-        truth = None if self.truth_set is None else torch.cat(
-            [sample.gt_sem_seg.data for sample in samples]).long()
-        counts = [pixel_counts(label[:new], confidence[:new],
-                               None if truth is None else truth[:new], self.model.num_classes,
-                               self._threshold_of(label[:new]))
-                  for label, confidence in targets.values()]
+        targets = {
+            name: (within(label, content, 255), within(confidence, content, 0))
+            for name, (label, confidence) in self._targets(weak, data['inputs']['labeled']).items()
+        }
+        truth = (
+            None
+            if self.truth_set is None
+            else torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
+        )
+        counts = [
+            pixel_counts(
+                label[:new],
+                confidence[:new],
+                None if truth is None else truth[:new],
+                self.model.num_classes,
+                self._threshold_of(label[:new]),
+            )
+            for label, confidence in targets.values()
+        ]
         total = counts[0]
         for one in counts[1:]:
             total = total.plus(one)
@@ -173,12 +203,15 @@ class PseudoLabelHook(Hook):
 
     def _targets(self, weak: Tensor, labeled: Tensor) -> Targets:
         """Label and confidence by teaching member, from the pass that the method itself makes."""
-        logits = {name: outputs[0].logits
-                  for name, outputs in self.model.guides(weak, labeled).items()}
+        logits = {
+            name: outputs[0].logits for name, outputs in self.model.guides(weak, labeled).items()
+        }
         for name, alignment in (self.model.alignment or {}).items():
             logits[name] = alignment.align(logits[name])
-        return {name: pseudo_label(said, weak.shape[2:], self.model.align_corners)
-                for name, said in logits.items()}
+        return {
+            name: pseudo_label(said, weak.shape[2:], self.model.align_corners)
+            for name, said in logits.items()
+        }
 
     def _threshold_of(self, label: Tensor) -> Union[float, Tensor]:
         if self.confident is None and hasattr(self.model, 'threshold_of'):
@@ -193,26 +226,39 @@ class PseudoLabelHook(Hook):
         named = {f'pseudo/{name}': value for name, value in scores.items()}
         runner.message_hub.update_scalars(named)
         runner.visualizer.add_scalars(named, step=runner.iter + 1)
-        words = ', '.join(f'{name} {scores[name]:.1%}' for name in ('used', 'acc', 'acc_used',
-                                                                    'mIoU') if name in scores)
-        by_class = '; '.join(f'{name} ' + ' '.join(
-            f'{key} {scores[f"{key}_{name}"]:.0%}' for key in ('used', 'acc', 'IoU')
-            if f'{key}_{name}' in scores) for name in classes)
-        runner.logger.info(f'pseudo-labels of {len(self.chosen)} images at iteration '
-                           f'{runner.iter + 1}: {words} | {by_class}')
+        words = ', '.join(
+            f'{name} {scores[name]:.1%}'
+            for name in ('used', 'acc', 'acc_used', 'mIoU')
+            if name in scores
+        )
+        by_class = '; '.join(
+            f'{name} '
+            + ' '.join(
+                f'{key} {scores[f"{key}_{name}"]:.0%}'
+                for key in ('used', 'acc', 'IoU')
+                if f'{key}_{name}' in scores
+            )
+            for name in classes
+        )
+        runner.logger.info(
+            f'pseudo-labels of {len(self.chosen)} images at iteration '
+            f'{runner.iter + 1}: {words} | {by_class}'
+        )
 
     # ---- pictures
 
-    def _rows(self, weak: Tensor, samples: list, targets: Targets,
-              truth: Optional[Tensor]) -> List[list]:
+    def _rows(
+        self, weak: Tensor, samples: list, targets: Targets, truth: Optional[Tensor]
+    ) -> List[list]:
         """Image, strong view, pseudo-label, confidence, truth, by the first student's teacher."""
         label, confidence = targets[self.model.graph[0][0]]
         palette = self.data.metainfo['palette']
         columns = [_pictures(weak, self.model.data_preprocessor)]
         if hasattr(self.model, 'strong_view'):
             draws = [sample.metainfo['draw'] for sample in samples]
-            view = self.model.strong_view(weak, label, draws, self.model.data_preprocessor,
-                                          num_classes=self.model.num_classes)
+            view = self.model.strong_view(
+                weak, label, draws, self.model.data_preprocessor, num_classes=self.model.num_classes
+            )
             columns.append(_pictures(view.image, self.model.data_preprocessor))
         columns.append([colorize(one, palette) for one in label.cpu().numpy()])
         grey = (confidence * 255).byte().cpu().numpy()
@@ -233,8 +279,9 @@ class PseudoLabelHook(Hook):
         for backend in runner.visualizer._vis_backends.values():
             # MLflow takes the name for that of a file and wants its ending
             mlflow = type(backend).__name__ == 'MLflowVisBackend'
-            backend.add_image(f'pseudo_labels/{step}.png' if mlflow else 'pseudo_labels', picture,
-                              step)
+            backend.add_image(
+                f'pseudo_labels/{step}.png' if mlflow else 'pseudo_labels', picture, step
+            )
 
 
 @contextmanager
@@ -245,8 +292,11 @@ def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
         model (nn.Module): The model.
         seed (int): Of the random numbers inside (dropout).
     """
-    kept = [(buffer, buffer.clone()) for part in (*model.students, *model.teachers)
-            for buffer in part.buffers()]
+    kept = [
+        (buffer, buffer.clone())
+        for part in (*model.students, *model.teachers)
+        for buffer in part.buffers()
+    ]
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
@@ -276,8 +326,10 @@ def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:
         if path is None:
             raise ValueError(f'{KEY}.truth names no masks: set truth.data_prefix.seg_map_path')
         if not osp.isfile(path):
-            raise FileNotFoundError(f'{KEY}.truth: the mask {path} does not exist; correct '
-                                    'truth.data_prefix.seg_map_path or remove truth')
+            raise FileNotFoundError(
+                f'{KEY}.truth: the mask {path} does not exist; correct '
+                'truth.data_prefix.seg_map_path or remove truth'
+            )
 
 
 def _some(size: int, count: int, seed: int) -> List[int]:

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ..unwrap import unwrapped
+from ...nn.unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -30,13 +30,16 @@ class QueueWarmupHook(Hook):
         ValueError: If ``interval`` is not positive, or nothing would start the contrast.
     """
 
-    def __init__(self, start_iter: Optional[int] = None, interval: int = 10,
-                 when_full: bool = True) -> None:
+    def __init__(
+        self, start_iter: Optional[int] = None, interval: int = 10, when_full: bool = True
+    ) -> None:
         if interval < 1:
             raise ValueError(f'QueueWarmupHook.interval must be positive, got {interval}')
         if not when_full and start_iter is None:
-            raise ValueError('QueueWarmupHook.when_full=False needs a start_iter: nothing else '
-                             'would start the contrast')
+            raise ValueError(
+                'QueueWarmupHook.when_full=False needs a start_iter: nothing else '
+                'would start the contrast'
+            )
         self.start_iter, self.interval, self.when_full = start_iter, interval, when_full
 
     def before_train(self, runner: Runner) -> None:
@@ -46,8 +49,13 @@ class QueueWarmupHook(Hook):
         if not self.done:
             self.model.set_contrast(bool(self.model.contrast_on))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Look at the queues at the interval."""
         behind = runner.iter + 1  # iterations
         if self.done or (behind % self.interval and behind != self.start_iter):
@@ -60,8 +68,9 @@ class QueueWarmupHook(Hook):
         late = self.start_iter is not None and behind >= self.start_iter
         if not self.model.contrast_active and (late or (full and self.when_full)):
             self.model.set_contrast(True)
-            runner.logger.info(f'contrast starts after iteration {behind}: ' +
-                               self._reason(fill, full, runner))
+            runner.logger.info(
+                f'contrast starts after iteration {behind}: ' + self._reason(fill, full, runner)
+            )
         self.done = full and self.model.contrast_active
 
     def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
@@ -69,6 +78,7 @@ class QueueWarmupHook(Hook):
             return 'all queues are full'
         lacking: List[int] = (fill.min(dim=0).values < 1).nonzero().flatten().tolist()
         classes = (runner.train_dataloader.dataset.metainfo or {}).get('classes') or lacking
-        names = ', '.join(f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}'
-                          for k in lacking)
+        names = ', '.join(
+            f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}' for k in lacking
+        )
         return f'start_iter={self.start_iter} reached; not yet full: {names}'

@@ -10,9 +10,9 @@ from mmengine.logging import MessageHub
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
+from ...nn.unwrap import segmentor_of
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
-from ..unwrap import segmentor_of
 
 
 @HOOKS.register_module()
@@ -42,8 +42,9 @@ class SafeCheckpointHook(CheckpointHook):
         OSError: When saving, if the file cannot be written; older ones are intact.
     """
 
-    def __init__(self, interval: int = -1, by_epoch: bool = False, history: int = 1000,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, interval: int = -1, by_epoch: bool = False, history: int = 1000, **kwargs: Any
+    ) -> None:
         super().__init__(interval, by_epoch, **kwargs)
         if history < 1:
             raise ValueError(f'SafeCheckpointHook.history must be positive, got {history}')
@@ -67,12 +68,16 @@ class SafeCheckpointHook(CheckpointHook):
         purpose = 'test' if not training else 'resume' if runner._resume else 'start'
         model = segmentor_of(runner.model)
         refuse_misfit(runner._load_from, checkpoint, model, purpose)
-        planned = checkpoint['message_hub']['runtime_info'].get('max_iters') \
-            if purpose == 'resume' else None
+        planned = (
+            checkpoint['message_hub']['runtime_info'].get('max_iters')
+            if purpose == 'resume'
+            else None
+        )
         if planned not in (None, runner.max_iters):
             runner.logger.warning(
                 f'this run has {runner.max_iters} iterations, and the one it resumes was planned '
-                f'with {planned}: the schedule of the learning rate is still that of {planned}')
+                f'with {planned}: the schedule of the learning rate is still that of {planned}'
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Set the folder and remove what a kill left half written."""
@@ -84,8 +89,13 @@ class SafeCheckpointHook(CheckpointHook):
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL}'):
                 partial.unlink()
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Save at the interval and at the end, once the optimiser has made its step."""
         if self.by_epoch:
             return
@@ -105,13 +115,22 @@ class SafeCheckpointHook(CheckpointHook):
         hub.update_info('last_ckpt', self.last_ckpt)
         bound_history(hub, self.history)
         runner.save_checkpoint(
-            self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
-            backend_args=self.backend_args, **self.args)
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
         if is_main_process():
             write_whole(osp.join(runner.work_dir, POINTER), self.last_ckpt.encode())
-        self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
-                     for old in outdated)
+        self._remove(
+            self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+            for old in outdated
+        )
         if self.max_keep_ckpts > 0:
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
@@ -125,8 +144,8 @@ class SafeCheckpointHook(CheckpointHook):
             return []
         steps = [*(old for old in self.keep_ckpt_ids if old != step), step]
         hub.update_info('keep_ckpt_ids', steps)
-        self.keep_ckpt_ids = deque(steps[-self.max_keep_ckpts:], self.max_keep_ckpts)
-        return steps[:-self.max_keep_ckpts]
+        self.keep_ckpt_ids = deque(steps[-self.max_keep_ckpts :], self.max_keep_ckpts)
+        return steps[: -self.max_keep_ckpts]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As mmengine, but the old best is removed after the new one is written."""
@@ -136,8 +155,9 @@ class SafeCheckpointHook(CheckpointHook):
         self._set_best(dict.fromkeys(before))
         super()._save_best_checkpoint(runner, metrics)
         after = self._best()
-        self._remove(path for key, path in before.items()
-                     if path and after.get(key) not in (None, path))
+        self._remove(
+            path for key, path in before.items() if path and after.get(key) not in (None, path)
+        )
         self._set_best({key: path or before.get(key) for key, path in after.items()})
 
     def _best(self) -> dict:

@@ -9,8 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from ...functional import ema_decay, ema_update_
-from ...models.segmentors import SemiSegmentor
-from ..unwrap import unwrapped
+from ...methods.base import SemiSegmentor
+from ...nn.unwrap import unwrapped
 
 
 @HOOKS.register_module()
@@ -65,15 +65,21 @@ class TeacherEMAHook(Hook):
 
     def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(model, SemiSegmentor):
-            raise ValueError('TeacherEMAHook in custom_hooks needs a semi-supervised model, got '
-                             f'{type(model).__name__}: remove the hook')
+            raise ValueError(
+                'TeacherEMAHook in custom_hooks needs a semi-supervised model, got '
+                f'{type(model).__name__}: remove the hook'
+            )
         if not self.buffers and model.teacher_mode == 'eval':
-            raise ValueError('TeacherEMAHook.buffers=False needs model.teacher_mode="train": '
-                             "nothing would update the teachers' batch-norm statistics")
+            raise ValueError(
+                'TeacherEMAHook.buffers=False needs model.teacher_mode="train": '
+                "nothing would update the teachers' batch-norm statistics"
+            )
         taught = {id(parameter) for parameter in model.teachers.parameters()}
         if any(id(p) in taught for group in optimizer.param_groups for p in group['params']):
-            raise ValueError('teachers must not be in the optimiser: set '
-                             'optim_wrapper.constructor="StudentOptimWrapperConstructor"')
+            raise ValueError(
+                'teachers must not be in the optimiser: set '
+                'optim_wrapper.constructor="StudentOptimWrapperConstructor"'
+            )
 
     @torch.no_grad()
     def _update(self, optimizer: torch.optim.Optimizer, *_) -> None:

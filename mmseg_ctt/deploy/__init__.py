@@ -1,0 +1,2 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Trained models in use: Python API, export to plain mmseg and ONNX."""

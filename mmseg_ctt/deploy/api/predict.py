@@ -1,0 +1,162 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from ...datasets.checks import decodes
+from .inputs import Source, image_pipeline, list_sources
+from .result import SegResult
+
+Loaded = Tuple[Source, Dict[str, Any]]
+
+
+def predict(
+    model: nn.Module,
+    inputs: Any,
+    batch_size: int = 1,
+    channel_order: str = 'rgb',
+    progress: Optional[bool] = None,
+) -> Union[SegResult, List[SegResult]]:
+    """Segment an image, or all images of a folder or list.
+
+    Args:
+        model (nn.Module): From :func:`load_model`.
+        inputs (str | Path | np.ndarray | PIL.Image | list): An image file, a folder (searched
+            with its sub-folders), pixels ``(H, W, 3)`` or ``(H, W)`` uint8, or a list.
+        batch_size (int): Images in one pass; only neighbours of equal size after the test
+            pipeline share one. Defaults to 1.
+        channel_order (str): Of arrays, ``'rgb'`` or ``'bgr'`` (OpenCV). Defaults to 'rgb'.
+        progress (bool, optional): Show a progress bar. Defaults to None: for folders and lists.
+
+    Returns:
+        SegResult | list[SegResult]: A list for folders and lists, in their order. For more images
+        than fit into memory use :func:`predict_iter`.
+
+    Raises:
+        FileNotFoundError: If a file or folder does not exist.
+        TypeError: If the input is of another type.
+        ValueError: If an image cannot be decoded or is no image, or the model has no test
+            pipeline.
+    """
+    _, several = list_sources(inputs, channel_order)
+    results = list(predict_iter(model, inputs, batch_size, channel_order, progress))
+    return results if several else results[0]
+
+
+def predict_iter(
+    model: nn.Module,
+    inputs: Any,
+    batch_size: int = 1,
+    channel_order: str = 'rgb',
+    progress: Optional[bool] = None,
+) -> Iterator[SegResult]:
+    """As :func:`predict`, one result after the other, so that none need be kept."""
+    sources, several = list_sources(inputs, channel_order)
+    if batch_size < 1:
+        raise ValueError(f'batch_size must be positive, got {batch_size}')
+    pipelines = _pipelines(model)
+    bar = _Bar(len(sources), several if progress is None else progress)
+    with bar:
+        for batch in _batches(sources, pipelines, batch_size):
+            for (source, _), sample in zip(batch, _forward(model, [data for _, data in batch])):
+                yield _result(source, sample, model.dataset_meta)
+                bar.advance()
+
+
+def _pipelines(model: nn.Module) -> Dict[bool, Compose]:
+    """The config's test pipeline without labels; by whether the image comes from a file."""
+    steps = image_pipeline(getattr(model, 'cfg', None) or {})
+    if steps is None:
+        raise ValueError(
+            'the config of the model has no test_dataloader whose pipeline says how '
+            'images are prepared: load the model by load_model, or add one'
+        )
+    if not steps or steps[0]['type'] != 'LoadImageFromFile':
+        raise ValueError('test_dataloader.dataset.pipeline must begin with LoadImageFromFile')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return {
+            True: Compose(steps),
+            False: Compose([dict(type='LoadImageFromNDArray'), *steps[1:]]),
+        }
+
+
+def _batches(
+    sources: List[Source], pipelines: Mapping[bool, Compose], size: int
+) -> Iterator[List[Loaded]]:
+    batch: List[Loaded] = []
+    for source in sources:
+        data = _load(source, pipelines)
+        unlike = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
+        if unlike or len(batch) == size:
+            yield batch
+            batch = []
+        batch.append((source, data))
+    if batch:
+        yield batch
+
+
+def _load(source: Source, pipelines: Mapping[bool, Compose]) -> Dict[str, Any]:
+    if source.path is None:
+        # mmseg's pipelines work on BGR
+        return pipelines[False](dict(img=np.ascontiguousarray(source.pixels[..., ::-1])))
+    try:
+        return pipelines[True](dict(img_path=source.path))
+    except Exception:
+        if decodes(source.path):
+            raise  # the image is fine: something else is wrong
+        raise ValueError(f'cannot decode image {source.path}') from None
+
+
+@torch.inference_mode()
+def _forward(model: nn.Module, batch: List[Dict[str, Any]]) -> List[SegDataSample]:
+    return model.test_step(pseudo_collate(batch))
+
+
+def _result(source: Source, sample: SegDataSample, meta: Mapping) -> SegResult:
+    logits = sample.seg_logits.data.float()  # (K, H, W)
+    labels = sample.pred_sem_seg.data.squeeze(0)
+    if logits.shape[0] == 1:  # mmseg has put the sigmoid of the foreground here
+        foreground = logits[0]
+        confidence = torch.where(labels > 0, foreground, 1 - foreground)
+    else:
+        confidence = logits.softmax(dim=0).amax(dim=0)
+    kind = np.uint8 if len(meta['classes']) <= 256 else np.int64
+    return SegResult(
+        labels=labels.cpu().numpy().astype(kind),
+        confidence=confidence.cpu().numpy(),
+        classes=tuple(meta['classes']),
+        palette=[list(colour) for colour in meta['palette']],
+        source=source,
+    )
+
+
+class _Bar:
+    """A progress bar on the error stream, or nothing."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self.progress = Progress(
+            'predicting',
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        self.task = self.progress.add_task('', total=total)
+
+    def __enter__(self) -> None:
+        self.progress.start()
+
+    def __exit__(self, *_: Any) -> None:
+        self.progress.stop()
+
+    def advance(self) -> None:
+        self.progress.advance(self.task)

@@ -1,0 +1,110 @@
+# Copyright (c) mmseg_ctt contributors.
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple, Union
+
+import mmcv
+import numpy as np
+from PIL import Image
+
+from ...visualization import colorize
+from .inputs import Source
+
+KINDS = ('overlay', 'labels', 'confidence')
+
+
+@dataclass(frozen=True)
+class SegResult:
+    """What a model says about one image, at the size of the image.
+
+    Attributes:
+        labels (np.ndarray): ``(H, W)`` uint8 class ids, int64 for more than 256 classes.
+        confidence (np.ndarray): ``(H, W)`` float32 in [0, 1], the largest class probability.
+        classes (tuple[str, ...]): Names of the classes.
+        palette (list[list[int]]): RGB in 0-255 of each class.
+        source (Source): Where the image comes from.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    classes: Tuple[str, ...]
+    palette: List[Sequence[int]]
+    source: Source
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image ``(H, W, 3)`` uint8, RGB; files are read anew."""
+        return self.source.rgb()
+
+    @property
+    def name(self) -> str:
+        """Stem of the file, below the folder that was given; else a number."""
+        return self.source.name
+
+    def overlay(self, alpha: float = 0.5, min_confidence: float = 0.0) -> np.ndarray:
+        """The image under the colours of the classes.
+
+        Args:
+            alpha (float): Weight of the colours, 0 to 1. Defaults to 0.5.
+            min_confidence (float): Pixels below it keep the image. Defaults to 0.
+
+        Returns:
+            np.ndarray: ``(H, W, 3)`` uint8, RGB.
+
+        Raises:
+            ValueError: If ``alpha`` lies outside [0, 1].
+        """
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'alpha must be in [0, 1], got {alpha}')
+        image = self.image
+        if image.shape[:2] != self.labels.shape:  # a pipeline may change `ori_shape`
+            image = mmcv.imresize(image, self.labels.shape[::-1])
+        weight = alpha * (self.confidence >= min_confidence)[..., None]
+        mixed = image * (1 - weight) + colorize(self.labels, self.palette) * weight
+        return mixed.round().astype(np.uint8)
+
+    def share(self) -> dict:
+        """Part of the image that each class covers, by name, the largest first."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        order = np.argsort(-counts, kind='stable')
+        return {self.classes[k]: float(counts[k] / self.labels.size) for k in order if counts[k]}
+
+    def save(
+        self, path: Union[str, Path], kind: str = 'overlay', alpha: Optional[float] = None
+    ) -> Path:
+        """Write a picture.
+
+        Args:
+            path (str | Path): File, or a folder (an existing one, or a name without a suffix)
+                for ``<name>.png``.
+            kind (str): ``'overlay'``, ``'labels'`` (PNG of class ids, with the palette, as mmseg
+                reads masks) or ``'confidence'`` (8 bit grey). Defaults to 'overlay'.
+            alpha (float, optional): Of the overlay.
+
+        Returns:
+            Path: The file.
+
+        Raises:
+            ValueError: If the kind is unknown, or ids are to be written to anything but PNG.
+        """
+        if kind not in KINDS:
+            raise ValueError(f'kind must be one of {KINDS}, got {kind!r}')
+        path = Path(path)
+        if path.is_dir() or not path.suffix:
+            path = path / f'{self.name}.png'
+        if kind == 'labels' and path.suffix.lower() != '.png':
+            raise ValueError(f'{path}: class ids are kept by PNG only')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._picture(kind, 0.5 if alpha is None else alpha).save(path)
+        return path
+
+    def _picture(self, kind: str, alpha: float) -> Image.Image:
+        if kind == 'overlay':
+            return Image.fromarray(self.overlay(alpha))
+        if kind == 'confidence':
+            return Image.fromarray((self.confidence * 255).round().astype(np.uint8))
+        if self.labels.dtype != np.uint8:
+            return Image.fromarray(self.labels.astype(np.uint16))
+        picture = Image.fromarray(self.labels)
+        picture.putpalette(np.array(self.palette, dtype=np.uint8).tobytes())
+        return picture

@@ -1,0 +1,128 @@
+# Copyright (c) mmseg_ctt contributors.
+"""One member of a run as a plain mmseg config and a plain ``EncoderDecoder`` checkpoint."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import DATASETS, MODELS
+
+from ...engine.checkpoint import write_whole
+from ...version import __version__
+from .checkpoint import checkpoint_bytes, inference_part
+from .heads import stock_head
+from .members import State, choose_member, member_names, member_state, segmentor_config
+from .stock_config import stock_config
+from .stock_types import refuse_own, stock_losses, without_pretrained
+
+
+class Export(NamedTuple):
+    """A plain model.
+
+    Attributes:
+        config (Config): For stock mmseg.
+        checkpoint (dict): ``state_dict`` and ``meta``.
+        member (str | None): Which member it is; None if the run had none.
+        notes (list[str]): What the user should know.
+    """
+
+    config: Config
+    checkpoint: Dict[str, Any]
+    member: Optional[str]
+    notes: List[str]
+
+
+def export_member(
+    cfg: Config, checkpoint: Mapping[str, Any], member: Optional[str] = None
+) -> Export:
+    """Make a plain model of one member.
+
+    Args:
+        cfg (Config): Of the run.
+        checkpoint (Mapping): Of :func:`read_checkpoint`.
+        member (str, optional): ``student0``, ``teacher0``, ..., ``mean-student`` or
+            ``mean-teacher``. Defaults to None: the one that ``test_cfg.predict_on`` names.
+
+    Returns:
+        Export: Built once and loaded without a missing or surplus weight.
+
+    Raises:
+        ValueError: If there is no such member, stock mmseg has no equal of a part, or config and
+            checkpoint do not belong together.
+    """
+    source, notes = checkpoint['state_dict'], []
+    member = choose_member(cfg.model, member_names(source), member)
+    model, state = stock_model(
+        segmentor_config(cfg.model, member, cfg.get('data_preprocessor')),
+        member_state(source, member),
+    )
+    meta = dict(checkpoint.get('meta') or {})
+    config = stock_config(cfg, model, meta.get('dataset_meta') or {}, notes)
+    check_weights(model, state)
+    meta.update(cfg=config.pretty_text, dataset_meta=_dataset_meta(meta, config))
+    if member is not None:
+        meta['member'] = member
+    return Export(config, inference_part(dict(meta=meta, state_dict=state)), member, notes)
+
+
+def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[Path, Path]:
+    """Write ``<name>.py`` and ``<name>.pth``, each complete or not at all.
+
+    Returns:
+        tuple[Path, Path]: Config and checkpoint.
+    """
+    config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
+    which = f'Member {export.member}' if export.member else 'Model'
+    header = (
+        f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation: test,\n'
+        f'# inference, fine-tuning with load_from. Weights: {weights.name}.\n'
+    )
+    write_whole(config, (header + export.config.pretty_text).encode())
+    write_whole(weights, checkpoint_bytes(export.checkpoint))
+    return config, weights
+
+
+def check_weights(model: Mapping, state: State) -> None:
+    """Build the model and load every weight.
+
+    Raises:
+        ValueError: If one is missing, left over or of another shape.
+    """
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        built = MODELS.build(dict(model))
+    try:
+        built.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        message = ' '.join(str(error).split())
+        raise ValueError(f'config and checkpoint do not belong together: {message[:300]}') from None
+
+
+def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
+    """Config and weights of an equal segmentor that stock mmseg can build.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    model = without_pretrained(stock_losses(segmentor))
+    preprocessor = model['data_preprocessor']
+    if preprocessor.get('size') is None and preprocessor.get('size_divisor') is None:
+        preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training ask for one of them
+    if isinstance(model.get('decode_head'), Mapping):
+        model['decode_head'], state = stock_head(model['decode_head'], state)
+    refuse_own(model, 'model')
+    return model, state
+
+
+def _dataset_meta(meta: Mapping, config: Config) -> dict:
+    """Classes and palette as the run wrote them, else as its data sets have them."""
+    if meta.get('dataset_meta'):
+        return meta['dataset_meta']
+    datasets = [
+        config[key]['dataset'] for key in ('test_dataloader', 'val_dataloader') if key in config
+    ]
+    found = [
+        one.get('metainfo') or getattr(DATASETS.get(one['type']), 'METAINFO', {})
+        for one in datasets
+    ]
+    return dict(found[0]) if found else {}

@@ -1,0 +1,67 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Decode heads of this package as heads of stock mmseg, where the two can be made equal."""
+
+from typing import Mapping, Tuple
+
+import torch
+from torch import Tensor
+
+from .members import State
+
+_OWN_KEYS = ('type', 'dilations', 'branches', 'embedding_dim', 'channels', 'init_cfg')
+
+
+def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
+    """Config and weights of an equal stock head; heads that need no change pass through.
+
+    ``DeepLabV2Head``, a sum of dilated classifiers, is an ``ASPPHead`` without normalisation and
+    activation: its branches are the classifiers, and what follows them adds up.
+
+    Args:
+        head (Mapping): Config of the decode head.
+        state (dict[str, Tensor]): Of the whole segmentor.
+
+    Returns:
+        tuple[dict, dict[str, Tensor]]: The head's config and the segmentor's state.
+    """
+    dilations = list(head.get('dilations', (6, 12, 18, 24)))[: head.get('branches')]
+    # stock ASPP has a 1x1 branch at dilation 1, where this head has a 3x3 one
+    if head.get('type') != 'DeepLabV2Head' or 1 in dilations:
+        return dict(head), state
+    classes = state['decode_head.conv_seg.0.bias'].numel()
+    rest = {key: value for key, value in head.items() if key not in _OWN_KEYS}
+    cfg = dict(
+        rest,
+        type='ASPPHead',
+        channels=classes,
+        dilations=tuple(dilations),
+        norm_cfg=None,
+        act_cfg=None,
+        dropout_ratio=0.0,
+    )
+    kept = {key: value for key, value in state.items() if not key.startswith('decode_head.')}
+    return cfg, {**kept, **_sum_of_branches(state, len(dilations), classes)}
+
+
+def _sum_of_branches(state: State, branches: int, classes: int) -> State:
+    prefix, made = 'decode_head.', {}
+    for i in range(branches):
+        for name in ('weight', 'bias'):
+            made[f'{prefix}aspp_modules.{i}.conv.{name}'] = state[f'{prefix}conv_seg.{i}.{name}']
+    weight = state[f'{prefix}conv_seg.0.weight']
+    one = torch.eye(classes, dtype=weight.dtype)
+    bottleneck = weight.new_zeros(classes, (branches + 1) * classes, 3, 3)
+    bottleneck[:, :, 1, 1] = torch.cat([torch.zeros_like(one), *[one] * branches], dim=1)
+    layers = {
+        'image_pool.1.conv': weight.new_zeros(classes, weight.shape[1], 1, 1),
+        'bottleneck.conv': bottleneck,
+        'conv_seg': one.view(classes, classes, 1, 1),
+    }
+    for name, value in layers.items():
+        made[f'{prefix}{name}.weight'] = value
+        made[f'{prefix}{name}.bias'] = _zeros(value)
+    return made
+
+
+def _zeros(weight: Tensor) -> Tensor:
+    return weight.new_zeros(weight.shape[0])

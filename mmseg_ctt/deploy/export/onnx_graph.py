@@ -1,0 +1,134 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A segmentor from pixels to labels as one ONNX graph, and its check in onnxruntime."""
+
+import importlib
+from pathlib import Path
+from typing import NamedTuple, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+
+
+class PixelLabels(nn.Module):
+    """RGB pixels in, labels and confidence out; normalisation is part of the graph.
+
+    Args:
+        model (nn.Module): Of :func:`mmseg_ctt.apis.load_model`.
+        size (tuple[int, int]): Height and width of the images, fixed in the graph.
+    """
+
+    def __init__(self, model: nn.Module, size: Tuple[int, int]) -> None:
+        super().__init__()
+        self.model = model
+        self.metas = [
+            dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0])
+        ]
+
+    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Labels of images.
+
+        Args:
+            image (Tensor): ``(B, 3, H, W)`` float32, RGB in 0-255.
+
+        Returns:
+            tuple[Tensor, Tensor]: ``(B, H, W)`` int64 and float32.
+        """
+        preprocessor = self.model.data_preprocessor
+        if not preprocessor.channel_conversion:  # mmseg reads BGR, and this model keeps it
+            image = image.flip(1)
+        if hasattr(preprocessor, 'mean'):
+            image = (image - preprocessor.mean) / preprocessor.std
+        logits = self.model.encode_decode(image, self.metas)
+        if logits.shape[1] == 1:
+            foreground = logits[:, 0].sigmoid()
+            label = foreground > self.model.decode_head.threshold
+            return label.long(), torch.where(label, foreground, 1 - foreground)
+        confidence, label = logits.softmax(dim=1).max(dim=1)
+        return label, confidence
+
+
+class Agreement(NamedTuple):
+    """How far onnxruntime and PyTorch agree on some images.
+
+    Attributes:
+        pixels (int): Compared.
+        differing (int): Of another label.
+        confidence (float): Largest difference of a confidence.
+    """
+
+    pixels: int
+    differing: int
+    confidence: float
+
+
+def check_packages() -> None:
+    """See that what ONNX needs is installed.
+
+    Raises:
+        ImportError: Says what to install.
+    """
+    for name in PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            raise ImportError(
+                f'{name} is not installed: pip install {" ".join(PACKAGES)}, or the '
+                "extra: pip install 'mmseg_ctt[onnx]'"
+            ) from None
+
+
+def export_onnx(
+    model: nn.Module, path: Union[str, Path], size: Tuple[int, int], dynamic_batch: bool = False
+) -> None:
+    """Write a model as ONNX: input ``image``, outputs ``label`` and ``confidence``.
+
+    Args:
+        model (nn.Module): Of :func:`mmseg_ctt.apis.load_model`, on the CPU. Sliding windows are
+            not part of the graph: the image is seen as a whole.
+        path (str | Path): File to write.
+        size (tuple[int, int]): Height and width in pixels.
+        dynamic_batch (bool): Whether any number of images may be given at once, or one.
+            Defaults to False.
+    """
+    graph = PixelLabels(model, tuple(size)).eval()
+    # an example of one image would make the exporter take the batch for constant
+    example = torch.zeros(2 if dynamic_batch else 1, 3, *size)
+    shapes = {'image': {0: torch.export.Dim('batch')}} if dynamic_batch else None
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with torch.inference_mode():
+        torch.onnx.export(
+            graph,
+            (example,),
+            str(path),
+            input_names=['image'],
+            output_names=['label', 'confidence'],
+            dynamo=True,
+            dynamic_shapes=shapes,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def compare(model: nn.Module, path: Union[str, Path], images: np.ndarray) -> Agreement:
+    """Run images through the file and through the model.
+
+    Args:
+        model (nn.Module): That was exported.
+        path (str | Path): The ONNX file.
+        images (np.ndarray): ``(B, H, W, 3)`` uint8, RGB.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+    label, confidence = session.run(None, {'image': pixels})
+    with torch.inference_mode():
+        expected, sure = PixelLabels(model, images.shape[1:3]).eval()(torch.from_numpy(pixels))
+    return Agreement(
+        label.size,
+        int((label != expected.numpy()).sum()),
+        float(np.abs(confidence - sure.numpy()).max()),
+    )

@@ -1,0 +1,132 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A whole config that stock mmseg runs without this package."""
+
+import copy
+from typing import Any, List, Mapping
+
+from mmengine.config import Config
+
+from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
+from .stock_types import PACKAGE, find_own, is_own, refuse_own
+
+# Other keys are helpers of the config file, such as `geometry`.
+_AS_IT_IS = (
+    'default_scope',
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_processor',
+    'log_level',
+    'randomness',
+    'tta_model',
+)
+_TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
+
+
+def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -> Config:
+    """The config of a plain model, for testing, inference and fine-tuning.
+
+    Args:
+        cfg (Config): Of the semi-supervised run.
+        model (Mapping): Stock config of the model.
+        meta (Mapping): ``classes`` and ``palette`` of the data; empty if not known.
+        notes (list[str]): What the user should know is added here.
+
+    Returns:
+        Config: Of stock types only.
+
+    Raises:
+        ValueError: If something that testing needs has no counterpart in stock mmseg.
+    """
+    made = {key: copy.deepcopy(cfg[key]) for key in _AS_IT_IS if cfg.get(key) is not None}
+    made.setdefault('default_scope', 'mmseg')
+    made.setdefault('tta_model', dict(type='SegTTAModel'))
+    imports = _other_imports(cfg.get('custom_imports') or {})
+    if imports:
+        made['custom_imports'] = imports
+    made['model'] = model
+    for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
+        made.update(_evaluation(cfg, stage, loop, meta, notes))
+    if 'test_dataloader' in made:  # mmseg's `inference_model` looks for the name
+        made['test_pipeline'] = made['test_dataloader']['dataset']['pipeline']
+    if cfg.get('tta_pipeline'):
+        made['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
+    made['default_hooks'] = {
+        name: _stock_hook(hook)
+        for name, hook in (cfg.get('default_hooks') or {}).items()
+        if not is_own(hook)
+    }
+    made['custom_hooks'] = [hook for hook in cfg.get('custom_hooks') or [] if not is_own(hook)]
+    refuse_own(made)
+    made.update(_training(cfg, meta, notes))
+    return Config(_plain({**made, 'load_from': None, 'resume': False}))
+
+
+def _other_imports(imports: Mapping) -> dict:
+    names = imports.get('imports') or []
+    names = [names] if isinstance(names, str) else names
+    others = [name for name in names if name.split('.')[0] != PACKAGE]
+    return dict(imports, imports=others) if others else {}
+
+
+def _evaluation(cfg: Config, stage: str, loop: str, meta: Mapping, notes: List[str]) -> dict:
+    key = f'{stage}_dataloader'
+    if not cfg.get(key):
+        return {}
+    fp16 = (cfg.get(f'{stage}_cfg') or {}).get('fp16', False)
+    return {
+        key: stock_eval_loader(cfg[key], key, meta, notes),
+        f'{stage}_evaluator': _stock_evaluator(cfg.get(f'{stage}_evaluator')),
+        f'{stage}_cfg': dict(type=loop, fp16=fp16),
+    }
+
+
+def _stock_evaluator(evaluator: Any) -> Any:
+    """One evaluator as a dict, which mmseg's ``test.py --out`` asks for."""
+    several = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    kept = [one for one in several if one and not is_own(one)]
+    if not kept:
+        return dict(type='IoUMetric', iou_metrics=['mIoU'])
+    return kept[0] if len(kept) == 1 else kept
+
+
+def _stock_hook(hook: Any) -> Any:
+    """``save_best='teacher0/mIoU'`` becomes ``'mIoU'``: there are no members any more."""
+    best = hook.get('save_best') if isinstance(hook, Mapping) else None
+    return dict(hook, save_best=best.split('/')[-1]) if isinstance(best, str) else hook
+
+
+def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
+    """Supervised training on the labelled images, left out where stock mmseg cannot do it."""
+    if not all(cfg.get(key) for key in _TRAINING):
+        return {}
+    wrapper = dict(cfg.optim_wrapper)
+    if is_own(dict(type=wrapper.get('constructor', ''))):
+        wrapper.pop('constructor')
+    lengths = {
+        key: cfg.train_cfg[key] for key in ('max_iters', 'val_interval') if key in cfg.train_cfg
+    }
+    try:
+        loader = stock_train_loader(cfg.train_dataloader, meta, notes)
+    except (ValueError, OSError) as error:
+        notes.append(f'without the training part: {error}')
+        return {}
+    made = dict(
+        train_dataloader=loader,
+        optim_wrapper=wrapper,
+        train_cfg=dict(type='IterBasedTrainLoop', **lengths),
+        param_scheduler=cfg.param_scheduler,
+    )
+    for where, kind in find_own(made):
+        notes.append(f'without the training part: stock mmseg has no {kind} ({where})')
+        return {}
+    return made
+
+
+def _plain(node: Any) -> Any:
+    """Config nodes of mmengine as plain dicts and lists, which it prints and copies best."""
+    if isinstance(node, Mapping):
+        return {key: _plain(one) for key, one in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(_plain(one) for one in node)
+    return node

@@ -1,0 +1,117 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Data loaders of this package as loaders of stock mmseg."""
+
+import inspect
+import os.path as osp
+from collections import Counter
+from typing import Any, Dict, List, Mapping, Optional
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ...datasets import FolderSegDataset
+from ...datasets.image_files import find_files
+from ...datasets.split_files import read_list
+from .stock_types import is_own, type_name
+
+_ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
+
+
+def stock_eval_loader(loader: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
+    """A validation or test loader, its data set being mmseg's own or ``BaseSegDataset``.
+
+    Args:
+        loader (Mapping): ``val_dataloader`` or ``test_dataloader``.
+        key (str): Its name, for messages.
+        meta (Mapping): ``classes`` and ``palette``; empty if not known.
+        notes (list[str]): What the user should know is added here.
+
+    Raises:
+        ValueError: If stock mmseg cannot read the data in the same way.
+    """
+    return dict(loader, dataset=stock_dataset(loader['dataset'], f'{key}.dataset', meta, notes))
+
+
+def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict:
+    """The labelled images of a semi-supervised loader, in an endless random order."""
+    dataset, key = loader['dataset'], 'train_dataloader.dataset'
+    batch = loader['batch_size']
+    if type_name(dataset) == 'LabeledUnlabeledDataset':
+        labeled, unlabeled = loader.get('sampler', {}).get('ratio', (1, 1))
+        batch = batch * labeled // (labeled + unlabeled)
+        split, dataset, key = dataset.get('split'), dataset['labeled'], f'{key}.labeled'
+        if split is not None:
+            dataset = dict(dataset, ann_file=osp.join(split, 'labeled.txt'))
+    return dict(
+        loader,
+        batch_size=batch,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+        dataset=stock_dataset(dataset, key, meta, notes),
+    )
+
+
+def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
+    """Config of one data set; arguments as :func:`stock_eval_loader`."""
+    cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
+    if not is_own(cfg):
+        return cfg
+    kind = DATASETS.get(cfg['type'])
+    if not issubclass(kind, BaseSegDataset):
+        raise ValueError(f'{key}.type={type_name(cfg)!r} has no counterpart in stock mmseg')
+    metainfo = cfg.get('metainfo') or {}
+    if not metainfo.get('classes') and not kind.METAINFO:
+        # so that a folder's meta.json need not be here
+        metainfo = {name: meta[name] for name in ('classes', 'palette') if meta.get(name)}
+    probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
+    if probe.label_map is not None:
+        raise ValueError(
+            f'{key}.metainfo.classes chooses some classes of {type_name(cfg)}, which '
+            'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
+            'classes and use FolderSegDataset'
+        )
+    suffix = probe.img_suffix
+    if isinstance(probe, FolderSegDataset):
+        suffix = _common_suffix(probe, key, notes)
+    plain = {name: value for name, value in cfg.items() if name in _ARGUMENTS}
+    plain['data_prefix'] = {
+        name: value for name, value in plain['data_prefix'].items() if value is not None
+    }
+    metainfo = dict(
+        classes=tuple(probe.metainfo['classes']),
+        palette=[list(colour) for colour in probe.metainfo['palette']],
+    )
+    return dict(
+        type='BaseSegDataset',
+        **{
+            **plain,
+            'metainfo': metainfo,
+            'img_suffix': suffix,
+            'seg_map_suffix': probe.seg_map_suffix,
+            'reduce_zero_label': probe.reduce_zero_label,
+        },
+    )
+
+
+def stock_pipeline(pipeline: List[Any]) -> List[Any]:
+    """The pipeline without the check of label maps, which changes nothing."""
+    return [step for step in pipeline if type_name(step) != 'CheckSegMap']
+
+
+def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
+    """What most of the images end in: ``BaseSegDataset`` knows one ending only."""
+    folder = dataset.data_prefix['img_path']
+    if not osp.isdir(folder):
+        notes.append(f'{key}: {folder} is not here, so img_suffix=.jpg is a guess')
+        return '.jpg'
+    files = find_files(folder)
+    if dataset.ann_file:
+        files = {stem: files[stem] for stem in read_list(dataset.ann_file) if stem in files}
+    endings: Dict[str, int] = Counter(osp.splitext(name)[1] for name in files.values())
+    best: Optional[str] = max(endings, key=endings.get, default='.jpg')
+    if len(endings) > 1:
+        counts = ', '.join(f'{count} {ending}' for ending, count in endings.items())
+        notes.append(
+            f'{key}: stock mmseg reads images of one type, and these are {counts}: '
+            f'convert them before testing with the exported config'
+        )
+    return best

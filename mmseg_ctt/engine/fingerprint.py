@@ -1,0 +1,65 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Checksum of a config: of all settings that a result depends on."""
+
+import hashlib
+import json
+import os.path as osp
+from typing import Any, Mapping
+
+# What mmengine's runner reads and a result depends on. Logging, pictures and the intervals of
+# checkpoints are left out, so that changing them makes no run out of date.
+HASHED = (
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'val_evaluator',
+    'test_evaluator',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'custom_hooks',
+    'auto_scale_lr',
+    'randomness',
+    'load_from',
+    'self_training',
+)
+# Machine dependent. A sample's random numbers do not depend on the number of workers.
+MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+WATCHING = ('PseudoLabelHook',)  # hooks that leave the training as it is
+DIGITS = 12
+
+
+def config_hash(cfg: Mapping[str, Any]) -> str:
+    """Checksum of all settings that a result depends on, equal on all machines.
+
+    Args:
+        cfg (Mapping): Resolved config.
+
+    Returns:
+        str: Twelve hexadecimal digits of a sha256.
+    """
+    plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
+    plain['custom_hooks'] = [
+        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING
+    ]
+    text = json.dumps(plain, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _portable(value: Any, key: str = '') -> Any:
+    if isinstance(value, Mapping):
+        return {
+            str(name): _portable(item, name) for name, item in value.items() if name not in MACHINE
+        }
+    if isinstance(value, (list, tuple)):
+        return [_portable(item, key) for item in value]
+    if (
+        isinstance(value, str)
+        and '://' not in value
+        and (key in ('checkpoint', 'load_from') or osp.isabs(value))
+    ):
+        return osp.basename(value)
+    return value

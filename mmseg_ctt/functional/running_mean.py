@@ -1,0 +1,47 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Running mean of a number per class."""
+
+from typing import Union
+
+import torch
+from torch import Tensor
+
+
+def warm_momentum(updates: Tensor, momentum: float) -> Tensor:
+    """Weight of the old value that makes an average the plain mean of the first updates.
+
+    Args:
+        updates (Tensor): ``(K,)`` int64, updates of each class so far.
+        momentum (float): Reached after ``1 / (1 - momentum)`` updates.
+
+    Returns:
+        Tensor: ``(K,)`` float32.
+    """
+    return (1 - 1 / (updates + 1)).clamp(max=momentum)
+
+
+@torch.no_grad()
+def confidence_bank_update(
+    bank: Tensor,
+    total: Tensor,
+    count: Tensor,
+    momentum: Union[float, Tensor] = 0.999,
+    skip_absent: bool = True,
+) -> Tensor:
+    """``bank <- momentum * bank + (1 - momentum) * total / count``.
+
+    Args:
+        bank (Tensor): ``(K,)`` float, confidence of each class so far.
+        total (Tensor): ``(K,)`` float, from :func:`class_confidence_sums`.
+        count (Tensor): ``(K,)`` float, from there.
+        momentum (float | Tensor): Weight of the old value, also ``(K,)``. Defaults to 0.999.
+        skip_absent (bool): Classes without a pixel keep their value, because nothing was learnt
+            about them; False counts them as 0, so that rare classes fall towards 0 whatever the
+            network knows (released code). Defaults to True.
+
+    Returns:
+        Tensor: ``(K,)``, the new bank.
+    """
+    confidence = total / count.clamp(min=1)
+    updated = momentum * bank + (1 - momentum) * confidence.to(bank)
+    return torch.where(count > 0, updated, bank) if skip_absent else updated

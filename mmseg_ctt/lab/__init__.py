@@ -1,0 +1,2 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What no training needs: benchmarks, reports, experiments, generated street scenes."""

@@ -1,0 +1,38 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The networks of a model and the calls that run them."""
+
+from typing import Any, Iterator, List, Sequence, Tuple
+
+from torch import nn
+
+HEADS = ('decode_head', 'auxiliary_head')
+HEAD_CALLS = ('forward', 'forward_with_embedding')
+
+
+def networks_of(model: nn.Module) -> List[nn.Module]:
+    """Every student and teacher, or a plain segmentor itself."""
+    if hasattr(model, 'students'):
+        return [*model.students, *model.teachers]
+    return [model]
+
+
+def heads_of(network: nn.Module, names: Sequence[str] = HEADS) -> List[nn.Module]:
+    """Decode heads and auxiliary heads of one segmentor."""
+    heads: List[nn.Module] = []
+    for name in names:
+        head = getattr(network, name, None)
+        if head is not None:
+            heads += head if isinstance(head, nn.ModuleList) else [head]
+    return heads
+
+
+def head_calls(head: nn.Module) -> List[Tuple[Any, str]]:
+    """``(owner, method)`` of everything that runs a head."""
+    return [(head, name) for name in HEAD_CALLS if hasattr(head, name)]
+
+
+def network_calls(network: nn.Module) -> Iterator[Tuple[Any, str]]:
+    """``(owner, method)`` of everything that runs a part of a segmentor."""
+    yield network, 'extract_feat'
+    for head in heads_of(network):
+        yield from head_calls(head)

@@ -1,0 +1,114 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What a result depends on: resolved config, lists of images, code and versions."""
+
+import copy
+import hashlib
+import os.path as osp
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from ...engine.fingerprint import DIGITS
+from .matrix import Cell
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+CODE = ('mmseg_ctt', 'configs', 'tools')
+SETS = ('labeled', 'unlabeled')
+
+
+def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
+    """The complete config of a cell.
+
+    Args:
+        cell (Cell): The run.
+        changes (dict, optional): Made after those of the cell. Defaults to None.
+
+    Returns:
+        mmengine.Config: Bases, options and seed merged.
+
+    Raises:
+        FileNotFoundError: If the config file does not exist.
+    """
+    if not osp.isfile(cell.config):
+        raise FileNotFoundError(
+            f'{cell}: the config {cell.config} does not exist; run from the root of the repository'
+        )
+    cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
+    cfg.merge_from_dict({**cell.options, **(changes or {})})
+    return cfg
+
+
+@lru_cache(maxsize=None)  # slow, and many cells begin with the same file
+def _read(path: str) -> 'Config':
+    from mmengine.config import Config
+
+    return Config.fromfile(path)
+
+
+def split_checksum(cfg: Mapping[str, Any]) -> str:
+    """Checksum of the names of the labelled and the unlabelled training images.
+
+    Args:
+        cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
+
+    Returns:
+        str: Twelve hexadecimal digits of a sha256.
+
+    Raises:
+        FileNotFoundError: If a list, an image or a mask is missing.
+        ValueError: If the data set is empty or the lists overlap.
+    """
+    from mmseg.registry import DATASETS
+
+    dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
+    for name in SETS:  # nothing is loaded
+        dataset[name] = dataset.get(name) and {**dataset[name], 'pipeline': []}
+    data = DATASETS.build(dataset)
+    digest = hashlib.sha256()
+    for name in SETS:
+        part = getattr(data, name)
+        digest.update(f'{name}\n'.encode())
+        if part is not None:
+            prefix = part.data_prefix['img_path'] or ''
+            paths = (part.get_data_info(i)['img_path'] for i in range(len(part)))
+            stems = sorted(osp.splitext(osp.relpath(path, prefix or '.'))[0] for path in paths)
+            digest.update(''.join(f'{stem}\n' for stem in stems).encode())
+    return digest.hexdigest()[:DIGITS]
+
+
+def git_commit(root: Path) -> str:
+    """Commit of a checkout, with ``-dirty`` if code or configs differ from it.
+
+    Args:
+        root (Path): Of the repository.
+
+    Returns:
+        str: Abbreviated hash, or ``unknown`` outside a checkout.
+    """
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ['git', '-C', str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git('rev-parse', f'--short={DIGITS}', 'HEAD')
+        changed = git('status', '--porcelain', '--', *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return commit + ('-dirty' if changed else '')
+
+
+def versions() -> Dict[str, str]:
+    """Of the packages that results depend on most."""
+    import mmengine
+    import mmseg
+    import torch
+
+    import mmseg_ctt
+
+    modules = (torch, mmengine, mmseg, mmseg_ctt)
+    return {module.__name__: str(module.__version__) for module in modules}

@@ -1,0 +1,185 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The CSV of results: one row a run, member and evaluation set."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
+
+from ...engine.files import locked, write_whole
+from .matrix import Cell
+
+Row = Dict[str, str]
+Run = Tuple[str, ...]  # method, split and seed as text
+
+RUN = ('method', 'split', 'seed')
+BEGIN = (*RUN, 'member', 'eval_set', 'miou')
+END = (
+    'config_hash',
+    'split_checksum',
+    'git_commit',
+    'torch',
+    'mmengine',
+    'mmseg',
+    'mmseg_ctt',
+    'iterations',
+    'seconds',
+    'device',
+)
+IOU = 'iou_'
+
+
+def read_rows(path: Path) -> List[Row]:
+    """All rows, values as text; none if there is no file.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    if not path.is_file():
+        return []
+    with open(path, encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file)
+        columns = BEGIN + END
+        lacking = [name for name in columns if name not in (reader.fieldnames or columns)]
+        if lacking:
+            raise ValueError(
+                f'{path} is no file of results: it lacks the columns {", ".join(lacking)}'
+            )
+        return list(reader)
+
+
+def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add rows; earlier ones of the same runs and evaluation sets go.
+
+    So do those of the same runs with another config, on any evaluation set: the row of ``test``
+    never stands beside one of ``val`` that another training gave. Several processes may add rows
+    at once.
+
+    Args:
+        path (Path): CSV file, made where it does not exist.
+        rows (Sequence[Mapping]): With the columns ``BEGIN``, one ``iou_<class>`` a class, and
+            ``END``.
+
+    Raises:
+        ValueError: If the file holds results of other classes, or no results.
+    """
+    if not rows:
+        return
+    columns = list(rows[0])
+    with locked(path.with_name(f'.{path.name}.lock')):
+        old = read_rows(path)
+        if old and list(old[0]) != columns:
+            different = sorted(set(old[0]) ^ set(columns))
+            which = ', '.join(different) or 'the same in another order'
+            raise ValueError(
+                f'{path} has other columns ({which}): choose another '
+                'file with --out for other classes'
+            )
+        replaced = {_place(row) for row in rows}
+        hashes = {run_of(row): row['config_hash'] for row in rows}
+        kept = [
+            row
+            for row in old
+            if _place(row) not in replaced
+            and hashes.get(run_of(row), row['config_hash']) == row['config_hash']
+        ]
+        write_whole(path, _csv(columns, [*kept, *rows]))
+
+
+def merge_rows(path: Path, rows: Sequence[Row], current: Mapping[Run, str]) -> None:
+    """Add rows measured elsewhere, but no older ones in place of those of today's config.
+
+    Args:
+        path (Path): CSV file, as in :func:`put_rows`.
+        rows (Sequence[Row]): Of the other file.
+        current (Mapping[tuple, str]): Hash of today's config by method, split and seed.
+
+    Raises:
+        ValueError: As in :func:`put_rows`.
+    """
+    measured = {
+        run_of(row) for row in read_rows(path) if row['config_hash'] == current.get(run_of(row))
+    }
+    put_rows(
+        path,
+        [
+            row
+            for row in rows
+            if run_of(row) not in measured or row['config_hash'] == current[run_of(row)]
+        ],
+    )
+
+
+def make_rows(
+    cell: Cell,
+    eval_set: str,
+    scores: Mapping[str, Mapping[str, float]],
+    facts: Mapping[str, object],
+) -> List[Dict[str, object]]:
+    """Rows of one run and evaluation set.
+
+    Args:
+        cell (Cell): The run.
+        eval_set (str): ``val`` or ``test``.
+        scores (Mapping): By member: ``mIoU`` and one value a class, in percent.
+        facts (Mapping): Values of the columns ``END``.
+
+    Returns:
+        list[dict]: One a member.
+    """
+    rows = []
+    for member, values in scores.items():
+        row = dict(
+            method=cell.method,
+            split=cell.split,
+            seed=cell.seed,
+            member=member,
+            eval_set=eval_set,
+            miou=f'{values["mIoU"]:.2f}',
+        )
+        row.update(
+            {f'{IOU}{name}': f'{value:.2f}' for name, value in values.items() if name != 'mIoU'}
+        )
+        row.update({key: facts[key] for key in END})
+        rows.append(row)
+    return rows
+
+
+def missing_sets(
+    rows: Iterable[Row], cell: Cell, config_hash: str, eval_sets: Iterable[str]
+) -> List[str]:
+    """Evaluation sets that no row of this run with this config is about."""
+    have = {
+        row['eval_set']
+        for row in rows
+        if run_of(row) == run_of(vars(cell)) and row['config_hash'] == config_hash
+    }
+    return [name for name in eval_sets if name not in have]
+
+
+def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
+    """Methods with rows of another config than today's, given as in :func:`merge_rows`."""
+    return list(
+        dict.fromkeys(
+            row['method']
+            for row in rows
+            if row['config_hash'] != current.get(run_of(row), row['config_hash'])
+        )
+    )
+
+
+def run_of(row: Mapping[str, object]) -> Run:
+    """Method, split and seed that a row is about, with whatever config."""
+    return tuple(str(row[key]) for key in RUN)
+
+
+def _place(row: Mapping[str, object]) -> tuple:
+    return (*run_of(row), row['eval_set'])
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

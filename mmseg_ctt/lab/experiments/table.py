@@ -1,0 +1,176 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Results as markdown: mean and spread over seeds, and the share of the gap that is won back."""
+
+import math
+from statistics import fmean, stdev
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
+
+from .matrix import Matrix
+from .results import IOU, Row
+
+DEFAULT_MEMBERS = ('model', 'teacher0', 'student0')
+GROUPS = ('students', 'teachers')
+
+
+class Summary(NamedTuple):
+    """Mean over seeds, sample standard deviation (NaN for one seed) and number of seeds."""
+
+    mean: float
+    spread: float
+    count: int
+
+    def __str__(self) -> str:
+        if self.count == 0:
+            return '-'
+        spread = '' if math.isnan(self.spread) else f' ± {self.spread:.2f}'
+        return f'{self.mean:.2f}{spread} ({self.count})'
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Mean, spread and number of some values.
+
+    Example:
+        >>> str(summarize([1.0, 2.0, 3.0])), str(summarize([4.5])), str(summarize([]))
+        ('2.00 ± 1.00 (3)', '4.50 (1)', '-')
+    """
+    mean = fmean(values) if values else math.nan
+    return Summary(mean, stdev(values) if len(values) > 1 else math.nan, len(values))
+
+
+def share_of_gap(value: float, baseline: float, full: float) -> float:
+    """How much of the way from the baseline to full labels a method goes, NaN without a gap.
+
+    Example:
+        >>> share_of_gap(45.0, 40.0, 50.0)
+        0.5
+    """
+    return (value - baseline) / (full - baseline) if full > baseline else math.nan
+
+
+def scores(
+    rows: Iterable[Row],
+    method: str,
+    split: str,
+    eval_set: str,
+    member: Optional[str] = None,
+    column: str = 'miou',
+) -> Dict[int, float]:
+    """Score of a method by seed.
+
+    Args:
+        rows (Iterable[Row]): Of the CSV.
+        method (str): As in the column.
+        split (str): As in the column.
+        eval_set (str): ``val`` or ``test``.
+        member (str, optional): The member that stands for the method; ``students`` or
+            ``teachers`` is the mean over these. A plain model is its own only member. Defaults
+            to None: ``teacher0``, else ``student0``.
+        column (str): Defaults to ``miou``.
+
+    Returns:
+        dict[int, float]: Values in percent. Seeds without the member are left out.
+    """
+    by_seed: Dict[int, Dict[str, float]] = {}
+    for row in rows:
+        if (row['method'], row['split'], row['eval_set']) == (method, split, eval_set):
+            by_seed.setdefault(int(row['seed']), {})[row['member']] = float(row[column])
+    chosen = {seed: _of_member(values, member) for seed, values in sorted(by_seed.items())}
+    return {seed: value for seed, value in chosen.items() if value is not None}
+
+
+def _of_member(values: Dict[str, float], member: Optional[str]) -> Optional[float]:
+    if 'model' in values:
+        return values['model']
+    if member in GROUPS:
+        group = [value for name, value in values.items() if name.startswith(member[:-1])]
+        return fmean(group) if group else None
+    names = DEFAULT_MEMBERS if member is None else (member,)
+    return next((values[name] for name in names if name in values), None)
+
+
+class Table:
+    """Tables of one matrix.
+
+    Args:
+        matrix (Matrix): Methods, splits, baseline.
+        rows (Sequence[Row]): Of the CSV.
+        member (str, optional): As in :func:`scores`, for all methods. Defaults to None: what the
+            matrix file says, else the default.
+    """
+
+    def __init__(self, matrix: Matrix, rows: Sequence[Row], member: Optional[str] = None) -> None:
+        self.matrix, self.rows, self.member = matrix, rows, member
+        self.methods = list(dict.fromkeys(cell.method for cell in matrix.cells))
+        self.splits = list(dict.fromkeys(cell.split for cell in matrix.cells))
+
+    def summary(self, method: str, split: str, eval_set: str, column: str = 'miou') -> Summary:
+        """Mean and spread over the seeds that have a row."""
+        member = self.member or self.matrix.members.get(method)
+        return summarize(list(scores(self.rows, method, split, eval_set, member, column).values()))
+
+    def won_back(self, method: str, split: str, eval_set: str) -> float:
+        """Share of the gap to full labels, NaN where it has no meaning or a figure is lacking."""
+        baseline, full = self.matrix.baseline, self.matrix.full_labels
+        if None in (baseline, full) or method == baseline or split == full:
+            return math.nan
+        return share_of_gap(
+            *(
+                self.summary(*place, eval_set).mean
+                for place in ((method, split), (baseline, split), (baseline, full))
+            )
+        )
+
+    def miou(self, eval_set: str) -> str:
+        """Methods x splits: mIoU, and share of the gap."""
+        lines = []
+        for method in self.methods:
+            entry = [method]
+            for split in self.splits:
+                share = self.won_back(method, split, eval_set)
+                won = '' if math.isnan(share) else f', {share:.0%}'
+                entry.append(f'{self.summary(method, split, eval_set)}{won}')
+            lines.append(entry)
+        text = (
+            f'mIoU on the {eval_set} set, mean ± sample standard deviation (number of seeds); '
+            f'{self._who()}.'
+        )
+        if self.matrix.baseline and self.matrix.full_labels:
+            text += (
+                f' Percentages: share won back of the gap between {self.matrix.baseline} on '
+                f'the split and on {self.matrix.full_labels}.'
+            )
+        return f'{text}\n\n{_markdown(["method", *self.splits], lines)}'
+
+    def classes(self, split: str, eval_set: str) -> str:
+        """Methods x classes: mean IoU over seeds, on one split.
+
+        Raises:
+            ValueError: If the matrix has no such split.
+        """
+        if split not in self.splits:
+            raise ValueError(
+                f'--classes {split}: the matrix has no such split; known are '
+                f'{", ".join(self.splits)}'
+            )
+        columns = [key for key in self.rows[0] if key.startswith(IOU)] if self.rows else []
+        lines = []
+        for method in self.methods:
+            values = [self.summary(method, split, eval_set, column) for column in columns]
+            if any(value.count for value in values):
+                lines.append([method, *(f'{value.mean:.1f}' for value in values)])
+        names = [column[len(IOU) :] for column in columns]
+        return (
+            f'IoU per class on the {eval_set} set, split {split}, mean over seeds; '
+            f'{self._who()}\n\n{_markdown(["method", *names], lines)}'
+        )
+
+    def _who(self) -> str:
+        if self.member:
+            return f'member: {self.member}'
+        named = [f'{member} for {method}' for method, member in self.matrix.members.items()]
+        return 'member: ' + ', '.join([*named, 'else teacher0 (student0 without teachers)'])
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    table: List[Sequence[str]] = [head, ['---'] * len(head), *lines]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in table) + '\n'

@@ -1,0 +1,181 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The networks of a checkpoint on validation images: confusion of every member, worst images."""
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+from mmseg.registry import DATASETS, MODELS
+from torch import nn
+
+from ...deploy.api import SegResult
+from ...deploy.api.inputs import Source
+from ...deploy.api.predict import _result as result_of
+from ...deploy.export import read_checkpoint
+from ...deploy.export.stock_types import without_pretrained
+from ...methods.base import SemiSegmentor
+from .colours import PLAIN_MODEL
+
+
+class Judged(NamedTuple):
+    """One image and what the predicting member made of it.
+
+    Attributes:
+        score (float): Mean IoU within the image, over the classes that its truth has.
+        truth (np.ndarray): ``(H, W)`` integer ids.
+        result (SegResult): The prediction.
+    """
+
+    score: float
+    truth: np.ndarray
+    result: SegResult
+
+
+class Evaluation(NamedTuple):
+    """What a pass over validation images gives.
+
+    Attributes:
+        confusion (dict[str, np.ndarray]): ``(K, K)`` int64 pixels by member; rows are the truth.
+        worst (list[Judged]): Images, the worst first.
+        images (int): That were looked at.
+        of (int): That the validation set has.
+        predicting (str): The member whose worst images these are.
+    """
+
+    confusion: Dict[str, np.ndarray]
+    worst: List[Judged]
+    images: int
+    of: int
+    predicting: str
+
+
+def load_network(cfg: Config, checkpoint: str) -> nn.Module:
+    """All members of a run, and its banks, in eval mode, on a GPU where there is one.
+
+    Args:
+        cfg (Config): Of the run.
+        checkpoint (str): File.
+
+    Raises:
+        ValueError: If config and checkpoint do not belong together.
+    """
+    state = read_checkpoint(checkpoint)['state_dict']
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        settings = ConfigDict(without_pretrained(cfg.model))
+        if cfg.get('data_preprocessor') and not settings.get('data_preprocessor'):
+            settings['data_preprocessor'] = cfg.data_preprocessor
+        model = MODELS.build(settings)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # torch's, for weights that do not fit
+        raise ValueError(
+            f'{checkpoint} does not belong to the config: {" ".join(str(error).split())[:200]}'
+        ) from None
+    return revert_sync_batchnorm(model).to(get_device()).eval()
+
+
+def validation_set(cfg: Config) -> BaseDataset:
+    """The data set of ``val_dataloader``.
+
+    Raises:
+        ValueError: If the config has none, or it has no labels.
+        FileNotFoundError: If its files are not there.
+    """
+    if not cfg.get('val_dataloader'):
+        raise ValueError('the config has no val_dataloader')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    if not len(dataset):
+        raise ValueError('the validation set is empty')
+    if 'seg_map_path' not in dataset.get_data_info(0):
+        raise ValueError('the validation set has no labels')
+    return dataset
+
+
+def spread(size: int, count: int) -> List[int]:
+    """``count`` of ``size`` indices, evenly spread, or all."""
+    count = min(size, count)
+    return [i * size // count for i in range(count)]
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, dataset: BaseDataset, max_images: int, num_worst: int) -> Evaluation:
+    """Every member on evenly spread images, each read once.
+
+    Args:
+        model (nn.Module): Of :func:`load_network`.
+        dataset (BaseDataset): Labelled images.
+        max_images (int): At most that many.
+        num_worst (int): Images to keep.
+
+    Raises:
+        ValueError: If predictions and labels are not of one size.
+    """
+    num_classes = len(dataset.metainfo['classes'])
+    confusion: Dict[str, np.ndarray] = {}
+    worst: List[Judged] = []
+    chosen = spread(len(dataset), max_images)
+    predicting = getattr(model, 'predict_on', PLAIN_MODEL)
+    for index in chosen:
+        batch = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
+        (sample,) = batch['data_samples']
+        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
+        for name, (made,) in _predictions(model, batch).items():
+            result = result_of(
+                Source(Path(sample.img_path).stem, sample.img_path), made, dataset.metainfo
+            )
+            counts = pixel_confusion(truth, result.labels, num_classes)
+            confusion[name] = confusion.get(name, 0) + counts
+            if name == predicting:
+                worst.append(Judged(image_score(counts), truth, result))
+        worst = sorted(worst, key=lambda one: one.score)[:num_worst]
+    return Evaluation(confusion, worst, len(chosen), len(dataset), predicting)
+
+
+def _predictions(model: nn.Module, batch: dict) -> Dict[str, Sequence]:
+    if isinstance(model, SemiSegmentor):
+        return model.predict_members(batch['inputs'], batch['data_samples'])
+    return {PLAIN_MODEL: model.predict(batch['inputs'], batch['data_samples'])}
+
+
+def pixel_confusion(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixels of every pair of true and predicted class.
+
+    Args:
+        truth (np.ndarray): ``(H, W)`` ids; those outside ``[0, K)`` are left out.
+        labels (np.ndarray): ``(H, W)`` ids in ``[0, K)``.
+        num_classes (int): ``K``.
+
+    Returns:
+        np.ndarray: ``(K, K)`` int64, rows are the truth.
+
+    Raises:
+        ValueError: If the two are not of one size.
+    """
+    if truth.shape != labels.shape:
+        raise ValueError(
+            f'labels of {truth.shape} and predictions of {labels.shape} pixels: put '
+            'LoadAnnotations behind Resize in val_dataloader.dataset.pipeline'
+        )
+    known = (truth >= 0) & (truth < num_classes)
+    pairs = truth[known].astype(np.int64) * num_classes + labels[known]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def class_iou(confusion: np.ndarray) -> np.ndarray:
+    """``(K,)`` float64 in [0, 1], NaN for a class that neither truth nor prediction has."""
+    hit = np.diag(confusion).astype(np.float64)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
+    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+
+
+def image_score(confusion: np.ndarray) -> float:
+    """Mean IoU over the classes that the truth has; 1 where it has none."""
+    present = confusion.sum(axis=1) > 0
+    return float(class_iou(confusion)[present].mean()) if present.any() else 1.0

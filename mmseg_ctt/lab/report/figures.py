@@ -1,0 +1,249 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Plotly figures from plain numbers, as pieces of HTML that need plotly.js once in the page."""
+
+from html import escape
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from .colours import SYMBOLS, Look, in_order
+from .scalars import Curve
+
+HEIGHT, SMALL = 360, 240
+GRID, INK = '#e5e7eb', '#1f2937'
+AXIS = dict(gridcolor=GRID, zeroline=False, automargin=True, linecolor=GRID)
+CONFIG = dict(responsive=True, displayModeBar=False)  # one of its buttons uploads the figure
+ROW, COLUMN = 24, 20  # pixels of a class in a confusion matrix, at least
+SHOWN = 0.005  # share from which a cell of it is given as a number
+BEHIND = '#dfe3e8'  # grey, on which white classes are seen too
+
+
+class Line(NamedTuple):
+    """A curve and how it is drawn."""
+
+    name: str
+    curve: Curve
+    look: Look
+    symbol: Optional[str] = None
+
+
+def html_of(figure: go.Figure) -> str:
+    """A ``div`` and its script, as wide as the page allows."""
+    return figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config=CONFIG,
+        default_width='100%',
+        default_height=f'{figure.layout.height}px',
+    )
+
+
+def lines(drawn: Sequence[Line], unit: str, legend: bool = True, height: int = HEIGHT) -> str:
+    """Curves over the iterations.
+
+    Args:
+        drawn (Sequence[Line]): What is drawn.
+        unit (str): Title of the vertical axis.
+        legend (bool): Names above the figure. Defaults to True.
+        height (int): Pixels. Defaults to 360.
+
+    Returns:
+        str: HTML.
+    """
+    figure = _figure(height, showlegend=legend)
+    for line in drawn:
+        few = len(line.curve.steps) < 30
+        figure.add_scatter(
+            x=line.curve.steps,
+            y=line.curve.values,
+            name=escape(line.name),
+            mode='lines+markers' if few or line.symbol else 'lines',
+            line=dict(color=line.look.colour, dash=line.look.dash, width=2),
+            marker=dict(size=8 if line.symbol else 5, symbol=line.symbol or 'circle'),
+        )
+    figure.update_xaxes(title='iteration', rangemode='tozero')
+    negative = any(value < 0 for line in drawn for value in line.curve.values)
+    figure.update_yaxes(
+        title=unit, exponentformat='power', rangemode='normal' if negative else 'nonnegative'
+    )
+    return html_of(figure)
+
+
+def class_dots(classes: Sequence[str], values: Mapping[str, Sequence[float]], unit: str) -> str:
+    """A row per class, a dot per member.
+
+    Args:
+        classes (Sequence[str]): Names of the ``K`` classes.
+        values (Mapping[str, Sequence[float]]): ``K`` values of each member; NaN: no dot.
+        unit (str): Title of the horizontal axis.
+
+    Returns:
+        str: HTML.
+    """
+    return _dots(
+        classes,
+        {name: list(values[name]) for name in in_order(list(values))},
+        unit,
+        range=[-2, 102],
+    )
+
+
+def run_dots(scores: Mapping[str, Mapping[str, float]], unit: str) -> str:
+    """A row per run, a dot per member; arguments by run, then by member."""
+    members = in_order([name for one in scores.values() for name in one])
+    return _dots(
+        list(scores),
+        {name: [one.get(name, float('nan')) for one in scores.values()] for name in members},
+        unit,
+    )
+
+
+def _dots(rows: Sequence[str], values: Mapping[str, Sequence[float]], unit: str, **axis) -> str:
+    figure = _figure(150 + 26 * len(rows))
+    for i, (name, look) in enumerate(in_order(list(values)).items()):
+        figure.add_scatter(
+            x=_plain(values[name]),
+            y=[escape(row) for row in rows],
+            name=escape(name),
+            mode='markers',
+            marker=dict(
+                size=10,
+                color=look.colour,
+                symbol=SYMBOLS[i % len(SYMBOLS)],
+                line=dict(width=1, color='white'),
+            ),
+        )
+    figure.update_xaxes(title=unit, **axis)
+    figure.update_yaxes(autorange='reversed', type='category')
+    return html_of(figure)
+
+
+def bars(
+    classes: Sequence[str], values: Mapping[str, Sequence[float]], unit: str, colours: Sequence[str]
+) -> str:
+    """Horizontal bars, a group per class and a bar per name."""
+    figure = _figure(110 + (10 + 14 * len(values)) * len(classes), barmode='group')
+    for (name, row), colour in zip(values.items(), colours):
+        figure.add_bar(
+            x=_plain(row),
+            y=[escape(one) for one in classes],
+            name=escape(name),
+            orientation='h',
+            marker=dict(color=colour),
+        )
+    figure.update_xaxes(title=unit, range=[0, 1], tickformat='.0%')
+    figure.update_yaxes(autorange='reversed', type='category')
+    return html_of(figure)
+
+
+def confusion(classes: Sequence[str], counts: np.ndarray) -> str:
+    """A confusion matrix whose rows, the truth, add up to 1.
+
+    Args:
+        classes (Sequence[str]): Names of the ``K`` classes.
+        counts (np.ndarray): ``(K, K)`` pixels, rows are the truth.
+
+    Returns:
+        str: HTML.
+    """
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    names = [escape(name) for name in classes]
+    figure = _figure(130 + ROW * len(names))
+    figure.add_heatmap(
+        z=[_plain(row) for row in share],
+        x=names,
+        y=names,
+        zmin=0,
+        zmax=1,
+        xgap=1,
+        ygap=1,
+        colorscale='Blues',
+        showscale=False,
+        texttemplate='%{text}',
+        text=[[f'{100 * value:.0f}' if value >= SHOWN else '' for value in row] for row in share],
+        hovertemplate='%{y} taken for %{x}: %{z:.1%}<extra></extra>',
+    )
+    figure.update_xaxes(title='prediction', type='category', tickangle=-90, dtick=1)
+    figure.update_yaxes(title='truth', autorange='reversed', type='category', dtick=1)
+    return html_of(figure)
+
+
+def scatter_classes(
+    points: np.ndarray,
+    label: np.ndarray,
+    is_bank: np.ndarray,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+) -> str:
+    """Points in the colours of their classes, bank entries as discs and queries as crosses.
+
+    Args:
+        points (np.ndarray): ``(N, 2)``.
+        label (np.ndarray): ``(N,)`` integer classes.
+        is_bank (np.ndarray): ``(N,)`` bool.
+        classes (Sequence[str]): Names.
+        palette (Sequence[Sequence[int]]): RGB in 0-255 of each class.
+
+    Returns:
+        str: HTML.
+    """
+    figure = _figure(620, plot_bgcolor=BEHIND)
+    names: List[Tuple[float, float, str]] = []
+    for k in np.unique(label):
+        colour = 'rgb({},{},{})'.format(*palette[k])
+        for bank, symbol, size in ((True, 'circle', 5), (False, 'x-thin', 6)):
+            chosen = points[(label == k) & (is_bank == bank)]
+            if len(chosen):
+                figure.add_scatter(
+                    x=_plain(chosen[:, 0]),
+                    y=_plain(chosen[:, 1]),
+                    mode='markers',
+                    name=f'{escape(classes[k])}, {"bank" if bank else "query"}',
+                    showlegend=False,
+                    hovertemplate='%{fullData.name}<extra></extra>',
+                    marker=dict(
+                        symbol=symbol,
+                        size=size,
+                        color=colour,
+                        line=dict(width=0 if bank else 1.5, color=colour),
+                    ),
+                )
+        names.append((*np.median(points[label == k], axis=0).tolist(), classes[k]))
+    for x, y, name in names:
+        figure.add_annotation(
+            x=x,
+            y=y,
+            text=escape(name),
+            showarrow=False,
+            bgcolor='rgba(255,255,255,0.75)',
+            font=dict(size=12),
+        )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return html_of(figure)
+
+
+def _figure(height: int, **layout) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template='none',
+        height=height,
+        autosize=True,
+        hovermode='closest',
+        margin=dict(l=8, r=8, t=8, b=8),
+        paper_bgcolor='white',
+        plot_bgcolor='white',
+        font=dict(family='system-ui, sans-serif', size=13, color=INK),
+        legend=dict(orientation='h', x=0, xanchor='left', y=1.02, yanchor='bottom'),
+    )
+    figure.update_layout(**layout)
+    figure.update_xaxes(**AXIS)
+    figure.update_yaxes(**AXIS)
+    return figure
+
+
+def _plain(values: Sequence[float]) -> list:
+    """Python numbers in a list, None for NaN: binary arrays would need newer readers."""
+    return [None if value != value else float(value) for value in values]

@@ -1,0 +1,152 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What a work folder holds, as one object."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from mmengine.config import Config
+
+from .colours import MEMBER, PLAIN_MODEL, in_order
+from .scalars import FILE, Curve, read_curves
+
+CHECKPOINTS = ('last', 'best')
+ENVIRONMENT = re.compile(r'\nSystem environment:\n(.*?)\n-{20}', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training as its work folder tells it.
+
+    Attributes:
+        name (str): Short and unlike that of the other runs.
+        folder (Path): The work folder.
+        curves (dict[str, Curve]): Scalars by mmengine's key, such as ``student0/mIoU``.
+        config (Config | None): As dumped, None where there is none.
+        environment (dict[str, str]): From the newest log; empty where there is none.
+        checkpoint (Path | None): What the networks are read from.
+        damaged (int): Lines of the scalars that could not be read.
+    """
+
+    name: str
+    folder: Path
+    curves: Dict[str, Curve] = field(default_factory=dict)
+    config: Optional[Config] = None
+    environment: Dict[str, str] = field(default_factory=dict)
+    checkpoint: Optional[Path] = None
+    damaged: int = 0
+
+    @property
+    def members(self) -> List[str]:
+        """Students, teachers, the ensemble; ``model`` alone for a plain segmentor."""
+        heads = {re.split(r'[./]', key)[0] for key in self.curves}
+        return list(in_order([head for head in heads if MEMBER.match(head)])) or [PLAIN_MODEL]
+
+    def score(self, member: str, metric: str = 'mIoU') -> Optional[Curve]:
+        """Validation curve of a member."""
+        return self.curves.get(metric if member == PLAIN_MODEL else f'{member}/{metric}')
+
+    @property
+    def predicting(self) -> str:
+        """The member that plain predictions come from."""
+        model = (self.config or {}).get('model') or {}
+        wanted = (model.get('test_cfg') or {}).get('predict_on')
+        default = 'teacher0' if 'teacher0' in self.members else self.members[0]
+        return wanted if wanted in self.members else default
+
+
+def read_runs(folders: Sequence[Path], checkpoint: str = 'last') -> List[Run]:
+    """Read work folders.
+
+    Args:
+        folders (Sequence[Path]): As given to ``--work-dir``.
+        checkpoint (str): ``'last'`` or ``'best'``. Defaults to 'last'.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist or holds nothing of a run.
+        ValueError: If a folder is given twice.
+    """
+    folders = [Path(folder) for folder in folders]
+    for i, folder in enumerate(folders):
+        if folder.resolve() in [other.resolve() for other in folders[:i]]:
+            raise ValueError(f'{folder} is given twice')
+    return [
+        _read_run(folder, name, checkpoint) for folder, name in zip(folders, _short_names(folders))
+    ]
+
+
+def _read_run(folder: Path, name: str, checkpoint: str) -> Run:
+    if not folder.is_dir():
+        raise FileNotFoundError(f'the work folder {folder} does not exist')
+    parts = sorted(path.parent for path in folder.glob(f'*/vis_data/{FILE}'))
+    curves, damaged = read_curves(parts)
+    run = Run(
+        name=name,
+        folder=folder,
+        curves=curves,
+        config=_read_config(folder, parts),
+        environment=_read_environment(folder),
+        damaged=damaged,
+        checkpoint=_best(folder) if checkpoint == 'best' else _last(folder),
+    )
+    if not (run.curves or run.config or run.checkpoint):
+        raise FileNotFoundError(
+            f'{folder} holds no run: no */vis_data/{FILE}, no config, no '
+            'checkpoint; give the --work-dir of a training'
+        )
+    return run
+
+
+def _short_names(folders: Sequence[Path]) -> List[str]:
+    """As many last parts of the paths as tell them apart."""
+    paths = [folder.resolve() for folder in folders]
+    longest = max((len(path.parts) for path in paths), default=1)
+    for depth in range(1, longest + 1):
+        names = ['/'.join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read_config(folder: Path, parts: Sequence[Path]) -> Optional[Config]:
+    """The config of the newest start that wrote scalars, else the newest one in the folder."""
+    found = [part / 'config.py' for part in reversed(parts)]
+    found += sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime, reverse=True)
+    path = next((one for one in found if one.is_file()), None)
+    return None if path is None else Config.fromfile(path)
+
+
+def _read_environment(folder: Path) -> Dict[str, str]:
+    """The ``name: value`` lines that mmengine logs when a run starts."""
+    logs = sorted(folder.glob('*/*.log'))
+    if not logs:
+        return {}
+    found: Dict[str, str] = {}
+    for block in ENVIRONMENT.findall(logs[-1].read_text(encoding='utf-8', errors='replace')):
+        for line in block.splitlines():
+            name, colon, value = line.partition(': ')
+            if colon and name.startswith('    ') and 'compiling' not in name:
+                found[name.strip()] = value
+    return found
+
+
+def _last(folder: Path) -> Optional[Path]:
+    """What ``last_checkpoint`` names, in this folder in case it was moved; else the newest."""
+    pointer = folder / 'last_checkpoint'
+    if pointer.is_file():
+        named = Path(pointer.read_text().strip())
+        for path in (folder / named.name, named):
+            if path.is_file():
+                return path
+    numbered = {
+        int(match[1]): path
+        for path in folder.glob('*.pth')
+        if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)', path.stem))
+    }
+    return numbered[max(numbered)] if numbered else None
+
+
+def _best(folder: Path) -> Optional[Path]:
+    found = sorted(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None

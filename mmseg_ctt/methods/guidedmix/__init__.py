@@ -1,0 +1,4 @@
+# Copyright (c) mmseg_ctt contributors.
+from .segmentor import GuidedMixNet
+
+__all__ = ['GuidedMixNet']

@@ -1,0 +1,147 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Labelled images that guide unlabelled ones (GuidedMix-Net, arXiv 2106.15064)."""
+
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...functional.pseudo_label import pseudo_label
+
+AGREEMENTS = ('ce', 'mse', 'focal')
+
+
+@torch.no_grad()
+def most_similar(query: Tensor, pool: Tensor) -> Tensor:
+    """Index of the pool's entry with the largest cosine, for each query.
+
+    Args:
+        query (Tensor): ``(B, D)``, one embedding per unlabelled image.
+        pool (Tensor): ``(P, D)``, one per labelled image, ``P`` at least 1.
+
+    Returns:
+        Tensor: ``(B,)`` int64.
+    """
+    query, pool = (F.normalize(one.float(), dim=1) for one in (query, pool))
+    return (query @ pool.t()).argmax(dim=1)
+
+
+@torch.no_grad()
+def classes_present(label: Tensor, num_classes: int) -> Tensor:
+    """Image-level labels: which classes each label map shows.
+
+    Args:
+        label (Tensor): ``(B, H, W)`` int64; labels outside ``[0, K)`` are no class.
+        num_classes (int): ``K``.
+
+    Returns:
+        Tensor: ``(B, K)`` float32 of 0 and 1.
+    """
+    label = label.flatten(1)
+    label = torch.where((label >= 0) & (label < num_classes), label, num_classes)
+    present = torch.zeros(len(label), num_classes + 1, device=label.device)
+    return present.scatter_(1, label, torch.ones_like(label, dtype=present.dtype))[:, :-1]
+
+
+def interpolate_pair(labeled: Tensor, unlabeled: Tensor, share: Tensor) -> Tensor:
+    """``share * labeled + (1 - share) * unlabeled``, images or features.
+
+    Args:
+        labeled (Tensor): ``(B, C, H, W)``, the partner of each unlabelled image.
+        unlabeled (Tensor): ``(B, C, H, W)``.
+        share (Tensor): ``(B,)``, lambda of each pair.
+
+    Returns:
+        Tensor: ``(B, C, H, W)``.
+    """
+    share = share.view(-1, 1, 1, 1).to(labeled.dtype)
+    return unlabeled + share * (labeled - unlabeled)
+
+
+def decouple(mixed: Tensor, labeled: Tensor, share: Tensor) -> Tensor:
+    """What a mixed prediction says about the unlabelled image: ``mixed - share * labeled``.
+
+    Args:
+        mixed (Tensor): ``(B, K, h, w)`` logits of the mixed images.
+        labeled (Tensor): ``(B, K, h, w)`` logits of their labelled parts.
+        share (Tensor): ``(B,)``, lambda of each pair.
+
+    Returns:
+        Tensor: ``(B, K, h, w)`` float32 (float64 for double input).
+    """
+    dtype = torch.float64 if mixed.dtype == torch.float64 else torch.float32
+    share = share.view(-1, 1, 1, 1).to(dtype)
+    return mixed.to(dtype) - share * labeled.to(dtype)
+
+
+def sigmoid_focal(logits: Tensor, label: Tensor, gamma: float = 0.5, alpha: float = 0.5) -> Tensor:
+    """One-against-all focal loss to hard labels, of every pixel.
+
+    The mean over classes of ``a_t (1 - p_t) ** gamma * -log p_t``, with ``p_t`` the probability of
+    the right answer and ``a_t`` alpha for the label's class, ``1 - alpha`` for the others: what
+    the released code computes on a GPU (on a CPU it takes logits for soft targets and returns
+    NaN).
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``.
+        label (Tensor): ``(B, h, w)`` int64 in ``[0, K)``.
+        gamma (float): Defaults to 0.5 (released code).
+        alpha (float): Defaults to 0.5 (released code).
+
+    Returns:
+        Tensor: ``(B, h, w)`` float32 (float64 for double input).
+    """
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    hit = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, label.unsqueeze(1), True)
+    right = torch.where(hit, logits, -logits)  # logit of the right answer
+    # logarithms throughout: a power below 1 has no slope at 0
+    value = (gamma * F.logsigmoid(-right)).exp() * F.softplus(-right)
+    return torch.where(hit, alpha * value, (1 - alpha) * value).mean(dim=1)
+
+
+def soft_squared_error(logits: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of two softmax outputs, of every pixel, mean over classes.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``.
+        target (Tensor): ``(B, K, h, w)`` logits, detached.
+
+    Returns:
+        Tensor: ``(B, h, w)`` float32 (float64 for double input).
+    """
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return (logits.to(dtype).softmax(1) - target.to(dtype).softmax(1)).square().mean(dim=1)
+
+
+def agreement(
+    logits: Tensor,
+    target: Tensor,
+    kind: str = 'ce',
+    confident: float = 0.0,
+    valid: Optional[Tensor] = None,
+) -> Tuple[Tensor, Tensor]:
+    """How far a decoupled prediction is from the network's own, mean over all pixels.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``, decoupled.
+        target (Tensor): ``(B, K, h, w)`` logits of the unlabelled images; gives no gradient.
+        kind (str): ``'ce'``, cross-entropy, or ``'focal'``, :func:`sigmoid_focal`, to hard
+            labels; ``'mse'``, :func:`soft_squared_error`. Defaults to 'ce'.
+        confident (float): Pixels of which the target is less sure add nothing. Defaults to 0.
+        valid (Tensor, optional): ``(B, h, w)`` bool; others add nothing. Defaults to None: all.
+
+    Returns:
+        tuple[Tensor, Tensor]: Loss, and the share of pixels that count.
+    """
+    target = target.detach()
+    label, confidence = pseudo_label(target)
+    if kind == 'focal':
+        values = sigmoid_focal(logits, label)
+    elif kind == 'mse':
+        values = soft_squared_error(logits, target)
+    else:
+        values = F.cross_entropy(logits, label, reduction='none')
+    known = confidence >= confident
+    known = (known if valid is None else known & valid).float()
+    return (values * known).mean(), known.mean()

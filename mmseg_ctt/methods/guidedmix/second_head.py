@@ -1,0 +1,54 @@
+# Copyright (c) mmseg_ctt contributors.
+import copy
+from contextlib import contextmanager
+from typing import Iterator, List
+
+import torch.nn as nn
+from torch import Tensor
+
+
+class SecondHead(nn.Module):
+    """Bottleneck and classifier of an ASPP head once more, for features that were mixed.
+
+    Args:
+        head (nn.Module): Has ``bottleneck``, which reads the branches side by side, and
+            ``conv_seg``.
+
+    Raises:
+        ValueError: If it has no bottleneck.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        if not hasattr(head, 'bottleneck'):
+            raise ValueError(
+                "model.mode='released' mixes what decode_head.bottleneck reads, which "
+                f'{type(head).__name__} does not have: use an ASPP head, or '
+                "mode='paper'"
+            )
+        self.bottleneck = copy.deepcopy(head.bottleneck)
+        self.dropout = copy.deepcopy(head.dropout) or nn.Identity()  # as the head's own cls_seg
+        self.classifier = copy.deepcopy(head.conv_seg)
+
+    @property
+    def in_channels(self) -> int:
+        """Width of the mixed features."""
+        return getattr(self.bottleneck, 'conv', self.bottleneck).in_channels
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """``(B, in_channels, h, w)`` to logits ``(B, K, h, w)``."""
+        return self.classifier(self.dropout(self.bottleneck(feature)))
+
+
+@contextmanager
+def bottleneck_inputs(head: nn.Module) -> Iterator[List[Tensor]]:
+    """What the bottleneck of a head reads in the ``with`` block, one tensor a pass."""
+    read: List[Tensor] = []
+    if not hasattr(head, 'bottleneck'):
+        yield read
+        return
+    handle = head.bottleneck.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+    try:
+        yield read
+    finally:
+        handle.remove()

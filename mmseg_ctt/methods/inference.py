@@ -1,0 +1,149 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What mmseg's tools ask of a segmentor, answered by a member of several or by all of them."""
+
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+import torch.nn as nn
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
+from mmseg.utils import OptSampleList, SampleList
+from torch import Tensor
+
+from ..nn.label_map import as_read, finish
+
+
+class PredictingMembers(BaseSegmentor):
+    """Predictions by ``predict_on``, for a segmentor that has ``member_names`` and ``member``."""
+
+    @property
+    def predict_on(self) -> str:
+        """Member that predictions come from."""
+        return self._predict_on
+
+    @predict_on.setter
+    def predict_on(self, name: str) -> None:
+        if name not in self.member_names:
+            raise ValueError(
+                f'model.test_cfg.predict_on={name!r} is not a member; choose from '
+                f'{", ".join(self.member_names)}'
+            )
+        self._predict_on = name
+
+    def predicting_members(self) -> List[nn.Module]:
+        """The segmentors whose mean probability is the prediction."""
+        if self.predict_on == 'ensemble':
+            return list(self.teachers or self.students)
+        return [self.member(self.predict_on)]
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predict by ``predict_on``; see :meth:`mmseg.models.EncoderDecoder.predict`."""
+        logits = self.inference(inputs, _metas(inputs, data_samples))
+        return self.postprocess_result(logits, data_samples)
+
+    def predict_each(
+        self, inputs: Tensor, data_samples: SampleList
+    ) -> Iterator[Tuple[str, SampleList]]:
+        """Predictions of every member and the ensemble, each network run once.
+
+        They come one after the other, so that the maps of one member are in memory at a time.
+
+        Args:
+            inputs (Tensor): ``(B, 3, H, W)``, normalised.
+            data_samples (list[SegDataSample]): Their samples, left unchanged.
+
+        Yields:
+            tuple: Name of the member and its ``list[SegDataSample]``.
+        """
+        metas = _metas(inputs, data_samples)
+        group, combined = 'teacher' if self.teachers else 'student', []
+        for name in self.member_names[:-1]:
+            logits = self.member(name).inference(inputs, metas)
+            if name.startswith(group):
+                combined.append(logits)
+            yield name, self.postprocess_result(logits, [one.new() for one in data_samples])
+        logits = self.mean_probability(combined)
+        yield 'ensemble', self.postprocess_result(logits, [one.new() for one in data_samples])
+
+    def predict_members(self, inputs: Tensor, data_samples: SampleList) -> Dict[str, SampleList]:
+        """Same as :meth:`predict_each`, all at once.
+
+        Returns:
+            dict[str, list[SegDataSample]]: By member name.
+        """
+        return dict(self.predict_each(inputs, data_samples))
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: OptSampleList = None
+    ) -> SampleList:
+        """Same as mmseg's; see :func:`finish` for what is faster.
+
+        Args:
+            seg_logits (Tensor): ``(B, K, H, W)``.
+            data_samples (list[SegDataSample], optional): Are filled in; without them the maps stay
+                at image size. Defaults to None.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg``
+            ``(1, H, W)``.
+        """
+        if data_samples is None:
+            return [finish(one, SegDataSample()) for one in seg_logits.split(1)]
+        return [
+            finish(as_read(one, sample.metainfo, self.align_corners), sample)
+            for one, sample in zip(seg_logits.split(1), data_samples)
+        ]
+
+    def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+        """Logits ``(B, K, H, W)``; for the ensemble, the log of the mean probability."""
+        return self.mean_probability(
+            [member.inference(inputs, batch_img_metas) for member in self.predicting_members()]
+        )
+
+    @staticmethod
+    def mean_probability(logits: Sequence[Tensor]) -> Tensor:
+        """Log of the mean softmax; a single member's logits as they are."""
+        if len(logits) == 1:
+            return logits[0]
+        total = logits[0].float().softmax(dim=1)
+        for one in logits[1:]:
+            total = total + one.float().softmax(dim=1)
+        return (total / len(logits)).clamp_(min=1e-12).log_()
+
+    def extract_feat(self, inputs: Tensor) -> List[Tensor]:
+        """Features of the (first) predicting member."""
+        return self.predicting_members()[0].extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+        """Logits of the (first) predicting member at image size."""
+        return self.predicting_members()[0].encode_decode(inputs, batch_img_metas)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.predicting_members()[0]._forward(inputs, data_samples)
+
+
+def _metas(inputs: Tensor, data_samples: OptSampleList) -> List[dict]:
+    if data_samples is not None:
+        return [sample.metainfo for sample in data_samples]
+    shape = inputs.shape[2:]
+    return [
+        dict(ori_shape=shape, img_shape=shape, pad_shape=shape, padding_size=[0, 0, 0, 0])
+    ] * len(inputs)
+
+
+def _delegate(name: str) -> property:
+    def read(self: PredictingMembers):
+        return getattr(self.predicting_members()[0], name, None)
+
+    return property(read, doc=f'``{name}`` of the (first) predicting member.')
+
+
+for _name in (
+    'backbone',
+    'neck',
+    'decode_head',
+    'auxiliary_head',
+    'align_corners',
+    'num_classes',
+    'out_channels',
+):
+    setattr(PredictingMembers, _name, _delegate(_name))

@@ -1,0 +1,54 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...nn.unwrap import unwrapped
+
+
+@HOOKS.register_module()
+class AnchorAssignmentHook(Hook):
+    """Matches the anchors of a contrast to its class centroids, at an interval (STPG).
+
+    The matching is the one step of the method on the host. Which iterations it falls on follows
+    from their number alone, so that a resumed run goes on as it was.
+
+    Args:
+        interval (int): Iterations between two matchings; the released code matches in each.
+            Defaults to 10.
+        stop_iter (int, optional): Last iteration with a matching; the released code stops after
+            20 epochs of Pascal VOC. Defaults to None: never.
+
+    Raises:
+        ValueError: If ``interval`` is not positive, or the model has no anchors to match.
+    """
+
+    def __init__(self, interval: int = 10, stop_iter: Optional[int] = None) -> None:
+        if interval < 1:
+            raise ValueError(f'AnchorAssignmentHook.interval must be positive, got {interval}')
+        self.interval, self.stop_iter = interval, stop_iter
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the anchors; a model whose contrast is switched off by its weights has none."""
+        model = unwrapped(runner.model)
+        self.contrast = getattr(model, 'contrast', None)
+        if self.contrast is not None and not hasattr(self.contrast, 'assign'):
+            raise ValueError(
+                'AnchorAssignmentHook in custom_hooks needs model.type="STPG", got '
+                f'{type(model).__name__}: remove the hook'
+            )
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
+        """Match at the interval."""
+        done = runner.iter + 1
+        stopped = self.stop_iter is not None and done > self.stop_iter
+        if self.contrast is not None and done % self.interval == 0 and not stopped:
+            self.contrast.assign()

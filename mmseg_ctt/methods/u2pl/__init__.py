@@ -1,0 +1,4 @@
+# Copyright (c) mmseg_ctt contributors.
+from .segmentor import U2PL
+
+__all__ = ['U2PL']

@@ -1,0 +1,248 @@
+# Copyright (c) mmseg_ctt contributors.
+import copy
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ...functional import downsample_nearest, pixel_noise
+from ...nn import settings
+from ...nn.member import PixelOutput
+from ...nn.projection import PixelProjection, attached_zero, rows
+from ...nn.random import Draw, counter_noise
+from ...nn.ranks import mean_over_ranks
+from .entropy import EntropyPartition
+from .functional import (
+    NEGATIVES,
+    best_of_members,
+    class_sums,
+    draw_per_class,
+    draw_slots,
+    negative_candidates,
+    unreliable_contrast,
+)
+
+SIZE = 30000  # entries of a queue
+BUDGET = 1000  # keys that a class gains a step; all that a batch has would be tens of thousands
+KEYS, DRAWS = 2000, 2001  # streams of random numbers; those of the strong view are counted from 0
+
+
+class Pixels(NamedTuple):
+    """What the teacher says of a batch at the resolution of the contrast, labelled images first.
+
+    Attributes:
+        feature (Tensor): ``(N, D)`` representation.
+        prob (Tensor): ``(N, K)`` float32 probabilities.
+        label (Tensor): ``(N,)`` int64, truth or pseudo-label; anything where no mask holds.
+        low (Tensor): ``(N,)`` bool, labelled or of low entropy.
+        known (Tensor): ``(N,)`` bool, labelled.
+        unreliable (Tensor): ``(N,)`` bool, unlabelled and of high entropy.
+    """
+
+    feature: Tensor
+    prob: Tensor
+    label: Tensor
+    low: Tensor
+    known: Tensor
+    unreliable: Tensor
+
+
+class UnreliableContrast(nn.Module):
+    """Contrast of sure pixels with queues of what their class is not, and those queues (U2PL).
+
+    Args:
+        num_classes (int): ``K``.
+        width (int): Of the embedding that the projection reads.
+        bank (dict, optional): Settings of :class:`ClassMemoryBank`. ``size`` defaults to 30,000
+            (released code) and ``budget``, what a class gains a step over all ranks, to 1,000.
+        dim (int): ``D``, width of the representation. Defaults to 256 (released code).
+        dropout (float): Of the projection. Defaults to 0.1 (released code).
+        pool (int): Average pooling of embeddings and logits before the contrast, for heads at
+            stride 4. Defaults to 1, none.
+        num_anchors (int): Of each class, on each rank. Defaults to 256 (released code).
+        num_negatives (int): Of each anchor. Defaults to 50 (released code).
+        temperature (float): Defaults to 0.5 (released code).
+        anchor_threshold (float): Probability of its class above which a pixel is an anchor.
+            Defaults to 0.3 (released code).
+        negative_threshold (float): Probability of a class below which a pixel is its negative.
+            Defaults to 1 (released code).
+        ranks (tuple[int, int]): See :func:`negative_candidates`. Defaults to (3, 20) (paper).
+        negatives (str): ``'paper'`` or ``'released'``, see :func:`negative_candidates`.
+            Defaults to 'paper'.
+        legacy_index (bool): Contrast the ``i``-th class of all with the queue of the ``i``-th
+            class that is present, as the released code does. Defaults to False.
+        norm_cfg (dict, optional): See :class:`PixelProjection`; the segmentor gives its head's.
+            Defaults to None.
+
+    Raises:
+        ValueError: If a setting is out of range or unknown.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        width: int,
+        bank: Optional[dict],
+        dim: int = 256,
+        dropout: float = 0.1,
+        pool: int = 1,
+        num_anchors: int = 256,
+        num_negatives: int = 50,
+        temperature: float = 0.5,
+        anchor_threshold: float = 0.3,
+        negative_threshold: float = 1.0,
+        ranks: Tuple[int, int] = (3, 20),
+        negatives: str = 'paper',
+        legacy_index: bool = False,
+        norm_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__()
+        if min(dim, pool, num_anchors, num_negatives) < 1 or temperature <= 0:
+            raise ValueError(
+                'model.contrast: dim, pool, num_anchors, num_negatives and temperature'
+                f' must be positive, got {dim}, {pool}, {num_anchors}, '
+                f'{num_negatives} and {temperature}'
+            )
+        if not 0 < ranks[0] < min(ranks[1], num_classes):
+            raise ValueError(
+                f'model.contrast.ranks={tuple(ranks)} leaves no class of '
+                f'{num_classes} to be a negative of: the first must be below both '
+                'the second and the number of classes'
+            )
+        if negatives not in NEGATIVES:
+            raise ValueError(
+                f'model.contrast.negatives must be one of {NEGATIVES}, got {negatives!r}'
+            )
+        bank = {'size': SIZE, 'dim': dim, **settings.as_dict('model.bank', bank)}
+        bank.setdefault('budget', min(BUDGET, bank['size']))
+        self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
+        if self.bank.dim != dim:
+            raise ValueError(
+                f'model.bank.dim={self.bank.dim} does not match the representation, '
+                f'which is {dim} wide: set model.contrast.dim instead'
+            )
+        self.projection = PixelProjection(width, dim, dropout, norm_cfg)
+        self.teacher_projection = copy.deepcopy(self.projection).requires_grad_(False)
+        self.pool, self.num_anchors, self.num_negatives = pool, num_anchors, num_negatives
+        self.temperature, self.anchor_threshold = temperature, anchor_threshold
+        self.negative_threshold, self.ranks = negative_threshold, ranks
+        self.negatives, self.legacy_index = negatives, legacy_index
+
+    def forward(self, seen: Sequence[PixelOutput], pixels: Pixels, draws: Sequence[Draw]) -> Tensor:
+        """The loss, against the queues as they stand.
+
+        Its mean over several ranks is that of one process with all pixels, up to the anchors
+        that are drawn: prototypes and numbers of pixels are those of all ranks.
+
+        Args:
+            seen (Sequence[PixelOutput]): Of the student, on labelled images and strong view.
+            pixels (Pixels): What the teacher says of the same.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)``; the random numbers of
+                this rank follow from the first.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        bank = self.bank
+        query = self._project(self.projection, [output.pooled(self.pool) for output in seen])
+        own = pixels.label.masked_fill(~pixels.low, 0).unsqueeze(1)
+        sure = pixels.low & (pixels.prob.gather(1, own).squeeze(1) > self.anchor_threshold)
+        shape = bank.num_classes, self.num_anchors, 1 + self.num_negatives
+        noise = _noise(draws[:1], shape[0] * shape[1], shape[2], DRAWS, query).view(shape)
+        anchor, anchors = draw_per_class(pixels.label, sure, bank.num_classes, noise[..., 0])
+        negative = draw_slots(bank.count.view(-1, 1, 1), noise[..., 1:])
+        prototype, present, share = self._class_means(pixels, anchors)
+        if self.legacy_index:
+            source = (present.cumsum(0) - 1).clamp(min=0)
+            anchor, prototype, share = anchor[source], prototype[source], share[source]
+        number = present.sum()
+        weight = share * (present & (bank.count > 0)) * (number > 1) / number.clamp(min=1)
+        return unreliable_contrast(
+            query, anchor, prototype, bank.features, negative, weight, self.temperature
+        )
+
+    def zero(self, seen: Sequence[PixelOutput]) -> Tensor:
+        """See :func:`attached_zero`."""
+        return attached_zero(self.projection, seen)
+
+    @torch.no_grad()
+    def remember(self, pixels: Pixels, draws: Sequence[Draw]) -> None:
+        """Push keys of every class that a batch has, a random choice where there are too many.
+
+        Args:
+            pixels (Pixels): The batch.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of its images.
+        """
+        member = negative_candidates(
+            pixels.prob,
+            pixels.label,
+            pixels.known,
+            pixels.unreliable,
+            self.ranks,
+            self.negative_threshold,
+            self.negatives,
+        )
+        score = _noise(draws, 1, member.shape[1] // len(draws), KEYS, member).flatten()
+        index, taken = best_of_members(member, score, self.bank.budget)
+        number = torch.arange(len(member), device=index.device).repeat_interleave(index.shape[1])
+        index = index.flatten()
+        self.bank.push(pixels.feature[index], number, score[index], taken.flatten(), len(draws))
+
+    @torch.no_grad()
+    def pixels(
+        self,
+        shown: Sequence[PixelOutput],
+        truth: Tensor,
+        target: Tensor,
+        partition: EntropyPartition,
+    ) -> Pixels:
+        """What the teacher says, and which pixels are what.
+
+        Args:
+            shown (Sequence[PixelOutput]): Of the teacher, on labelled images and strong view.
+            truth (Tensor): ``(B_l, H, W)`` int64.
+            target (Tensor): ``(B_u, H, W)`` int64 pseudo-labels, mixed as the view.
+            partition (EntropyPartition): Of the strong view, ``(B_u, H, W)``.
+        """
+        shown = [output.pooled(self.pool) for output in shown]
+        logits = torch.cat([output.logits.float() for output in shown])
+        size = logits.shape[2:]
+        truth, target, low, high = (
+            downsample_nearest(one, size) for one in (truth, target, *partition)
+        )
+        known = (truth >= 0) & (truth < self.bank.num_classes)
+        maps = dict(
+            label=(truth, target),
+            low=(known, low),
+            known=(known, torch.zeros_like(high)),
+            unreliable=(torch.zeros_like(known), high),
+        )
+        return Pixels(
+            feature=self._project(self.teacher_projection, shown).float(),
+            prob=rows(logits).softmax(dim=1),
+            **{name: torch.cat(parts).flatten() for name, parts in maps.items()},
+        )
+
+    def fill(self) -> Tensor:
+        """Filled share of the queues, mean over classes."""
+        return self.bank.count.float().mean() / self.bank.size
+
+    def _class_means(self, pixels: Pixels, anchors: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Prototypes ``(K, D)``, which classes are present, this rank's share of the anchors."""
+        total, count = class_sums(pixels.feature, pixels.label, pixels.low, len(anchors))
+        mean = mean_over_ranks(torch.cat([total, torch.stack([count, anchors], dim=1)], dim=1))
+        total, count, mean_anchors = mean[:, :-2], mean[:, -2], mean[:, -1]
+        return (
+            total / count.clamp(min=1e-6).unsqueeze(1),
+            count > 0,
+            anchors / mean_anchors.clamp(min=1e-6),
+        )
+
+    def _project(self, projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
+        return rows(projection(torch.cat([one.embedding for one in outputs])))
+
+
+def _noise(draws: Sequence[Draw], height: int, width: int, stream: int, like: Tensor) -> Tensor:
+    """``(B, height, width)`` numbers in [0, 1) that belong to the samples, on a device."""
+    return pixel_noise(counter_noise(draws, 1, stream, like.device).flatten(), height, width)

@@ -1,0 +1,235 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Unreliable pseudo-labels (U2PL, arXiv 2203.03884): what the sure pixels teach, and the unsure.
+
+Every formula was checked against values of the released code where it follows the paper; see
+``tests/test_functional/test_u2pl_parity.py``.
+"""
+
+from typing import Callable, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NEGATIVES = ('paper', 'released')
+TINY = 1e-12  # a shorter feature has no direction
+
+
+def reliable_cross_entropy(
+    logits: Tensor,
+    pseudo_label: Tensor,
+    reliable: Tensor,
+    ignore_index: int = 255,
+    mean_count: Optional[Callable[[Tensor], Tensor]] = None,
+) -> Tensor:
+    """Cross-entropy over the reliable pixels, divided by their share (U2PL, ``L_u``).
+
+    ``(n / kept) * sum_kept CE / kept`` with ``n`` all pixels of the batch; the first factor is the
+    paper's ``lambda_u``, which the released code has in this loss too.
+
+    Args:
+        logits (Tensor): ``(B, K, H, W)``.
+        pseudo_label (Tensor): ``(B, H, W)`` int64.
+        reliable (Tensor): ``(B, H, W)`` bool.
+        ignore_index (int): Label that does not count. Defaults to 255.
+        mean_count (Callable, optional): Takes the number of kept pixels to its mean over all
+            processes; the mean of the processes' losses is then that of one process with all
+            their pixels. Defaults to None: one process.
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if nothing is kept.
+    """
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    label = pseudo_label.masked_fill(~reliable, ignore_index)
+    kept = (label != ignore_index).sum().to(logits.dtype)
+    if mean_count is not None:
+        kept = mean_count(kept)
+    with torch.autocast(logits.device.type, enabled=False):
+        total = F.cross_entropy(logits, label, ignore_index=ignore_index, reduction='sum')
+    return total * label.numel() / kept.clamp(min=1).square()
+
+
+@torch.no_grad()
+def negative_candidates(
+    prob: Tensor,
+    label: Tensor,
+    known: Tensor,
+    unreliable: Tensor,
+    ranks: Tuple[int, int] = (3, 20),
+    below: float = 1.0,
+    rule: str = 'paper',
+) -> Tensor:
+    """Which pixels are negative keys of which classes (U2PL, ``n_ij(c)``).
+
+    By the paper's rule a labelled pixel is a negative of the classes that the teacher ranks
+    among its first ``ranks[0]`` and that it is not, an unreliable unlabelled pixel of those
+    ranked in ``ranks``: likely enough not to be of that class, and easily taken for others. The
+    released code takes such pixels only for the class of their own (pseudo-)label, which leaves
+    no labelled pixel, and unlabelled ones only where two passes of the teacher disagree.
+
+    Args:
+        prob (Tensor): ``(N, K)`` probabilities of the teacher.
+        label (Tensor): ``(N,)`` int64, truth or pseudo-label; anything elsewhere.
+        known (Tensor): ``(N,)`` bool, labelled pixels.
+        unreliable (Tensor): ``(N,)`` bool, unlabelled pixels of high entropy.
+        ranks (tuple[int, int]): ``r_l`` and ``r_h``, 0 being the likeliest class.
+            Defaults to (3, 20).
+        below (float): Probability of the class that a key stays under (released code's
+            ``delta_n``). Defaults to 1: no condition.
+        rule (str): ``'paper'`` or ``'released'``. Defaults to 'paper'.
+
+    Returns:
+        Tensor: ``(K, N)`` bool.
+
+    Raises:
+        ValueError: If the rule is unknown.
+    """
+    if rule not in NEGATIVES:
+        raise ValueError(f'rule must be one of {NEGATIVES}, got {rule!r}')
+    rank = prob.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    own = label.unsqueeze(1) == torch.arange(prob.shape[1], device=prob.device)
+    likely = rank < ranks[0]
+    member = known.unsqueeze(1) & likely & ~own
+    member = member | (unreliable.unsqueeze(1) & ~likely & (rank < ranks[1]))
+    if rule == 'released':
+        member = member & own
+    return (member & (prob < below)).t()
+
+
+@torch.no_grad()
+def class_sums(
+    feature: Tensor, label: Tensor, valid: Tensor, num_classes: int
+) -> Tuple[Tensor, Tensor]:
+    """Sum of the features of every class, and how many there are.
+
+    Args:
+        feature (Tensor): ``(N, D)``.
+        label (Tensor): ``(N,)`` int64; anything where ``valid`` is False.
+        valid (Tensor): ``(N,)`` bool.
+        num_classes (int): ``K``.
+
+    Returns:
+        tuple[Tensor, Tensor]: ``(K, D)`` and ``(K,)``, float32 (float64 for double input).
+    """
+    feature = feature.detach()
+    feature = feature if feature.dtype == torch.float64 else feature.float()
+    number = torch.arange(num_classes, device=label.device).unsqueeze(1)
+    member = ((label == number) & valid).to(feature.dtype)
+    with torch.autocast(feature.device.type, enabled=False):
+        return member @ feature, member.sum(dim=1)
+
+
+def unreliable_contrast(
+    query: Tensor,
+    anchor: Tensor,
+    prototype: Tensor,
+    bank: Tensor,
+    negative: Tensor,
+    weight: Tensor,
+    temperature: float = 0.5,
+) -> Tensor:
+    """Anchors of a class against its prototype and keys of its queue (U2PL, ``L_c``).
+
+    Softmax cross-entropy of the prototype among prototype and negatives by cosine over
+    temperature, mean over the anchors of a class, weighted sum over the classes. Only the keys
+    that are drawn are read; ``K * A * M * D`` numbers are kept for the gradient.
+
+    Args:
+        query (Tensor): ``(N, D)`` features of the student. Receives the gradient.
+        anchor (Tensor): ``(K, A)`` int64, pixels that are the anchors of each class.
+        prototype (Tensor): ``(K, D)`` positive of each class, constant.
+        bank (Tensor): ``(K, V, D)`` queues, constant; entry ``c`` holds pixels that are not of
+            class ``c``.
+        negative (Tensor): ``(K, A, M)`` int64, slots of the queue of the class.
+        weight (Tensor): ``(K,)``; 0 for classes that do not take part.
+        temperature (float): Defaults to 0.5 (released code).
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no class takes part.
+
+    Raises:
+        ValueError: If the feature widths of query and bank differ.
+    """
+    if query.shape[1] != bank.shape[2]:
+        raise ValueError(
+            f'the features are {query.shape[1]} wide and the memory bank '
+            f'{bank.shape[2]}: set bank.dim to the width of the representation'
+        )
+    dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
+    queue = torch.arange(bank.shape[0], device=bank.device).view(-1, 1, 1)
+    with torch.autocast(query.device.type, enabled=False):
+        anchors = _unit(query.to(dtype)[anchor])  # (K, A, D)
+        keys = bank.detach()[queue, negative].to(dtype)  # (K, A, M, D)
+        positive = (anchors * _unit(prototype.detach().to(dtype)).unsqueeze(1)).sum(2)
+        away = torch.einsum('kad,kamd->kam', anchors, keys) / _length(keys).squeeze(3)
+        score = torch.cat([positive.unsqueeze(2), away], dim=2) / temperature
+        loss = score.logsumexp(dim=2) - score[..., 0]
+        return (loss.mean(dim=1) * weight).sum()
+
+
+def _length(feature: Tensor) -> Tensor:
+    """Length ``(..., 1)``; infinite where it is 0, so that dividing gives 0 and no gradient."""
+    length = torch.linalg.vector_norm(feature, dim=-1, keepdim=True)
+    return torch.where(length > TINY, length, torch.inf)
+
+
+def _unit(feature: Tensor) -> Tensor:
+    return feature / _length(feature)
+
+
+@torch.no_grad()
+def draw_per_class(
+    label: Tensor, valid: Tensor, num_classes: int, noise: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """Pixels of every class, uniformly and with replacement.
+
+    Args:
+        label (Tensor): ``(N,)`` int64, ``N`` at least 1; anything where ``valid`` is False.
+        valid (Tensor): ``(N,)`` bool.
+        num_classes (int): ``K``; valid labels lie in ``[0, K)``.
+        noise (Tensor): ``(K, A)`` numbers in [0, 1).
+
+    Returns:
+        tuple[Tensor, Tensor]: ``index`` ``(K, A)`` int64 into the pixels, of no meaning for a
+        class without a valid pixel, and ``count`` ``(K,)`` int64, valid pixels of each class.
+    """
+    label = label.masked_fill(~valid, num_classes)
+    order = label.argsort(stable=True)
+    count = label.new_zeros(num_classes + 1)
+    count = count.scatter_add_(0, label, torch.ones_like(label))[:num_classes]
+    start = (count.cumsum(0) - count).unsqueeze(1)
+    place = start + draw_slots(count.unsqueeze(1), noise)
+    return order[place.clamp_(max=label.shape[0] - 1)], count
+
+
+@torch.no_grad()
+def draw_slots(count: Tensor, noise: Tensor) -> Tensor:
+    """Numbers in ``[0, count)``, 0 where the count is 0.
+
+    Args:
+        count (Tensor): int64, broadcast to ``noise``.
+        noise (Tensor): Numbers in [0, 1).
+
+    Returns:
+        Tensor: As ``noise``, int64.
+    """
+    # a product just below the count may be rounded up to it
+    return torch.minimum((noise * count).long(), count - 1).clamp_(min=0)
+
+
+@torch.no_grad()
+def best_of_members(member: Tensor, score: Tensor, number: int) -> Tuple[Tensor, Tensor]:
+    """The highest scores of every class, where a pixel may belong to several classes.
+
+    Args:
+        member (Tensor): ``(K, N)`` bool.
+        score (Tensor): ``(N,)`` float.
+        number (int): Kept per class.
+
+    Returns:
+        tuple[Tensor, Tensor]: ``index`` ``(K, n)`` int64 into the pixels, by falling score, with
+        ``n = min(number, N)``, and ``taken`` ``(K, n)`` bool, False behind the last member.
+    """
+    score = torch.where(member, score, -torch.inf)
+    value, index = score.topk(min(number, score.shape[1]), dim=1)
+    return index, value > -torch.inf

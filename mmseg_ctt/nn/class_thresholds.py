@@ -1,0 +1,69 @@
+# Copyright (c) mmseg_ctt contributors.
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..functional import confidence_bank_update, sums_by_class, warm_momentum
+from .ranks import sum_over_ranks
+
+
+class ClassThresholds(nn.Module):
+    """Which pseudo-labels teach: pixels at least as sure as their class is on average.
+
+    One threshold for all classes keeps the common and drops the rare, which are never as sure;
+    a weight for the whole batch keeps every mistake. Our own, after the class-wise thresholds of
+    self-training (CBST, FreeMatch).
+
+    Buffers:
+
+    - ``confidence`` ``(K,)`` float32, moving average of the confidence of the pixels
+      pseudo-labelled as each class
+    - ``updates`` ``(K,)`` int64, batches that have entered it
+
+    Args:
+        num_classes (int): ``K``.
+        highest (float): Confidence that is enough for any class.
+        momentum (float): Weight of the old value, once a plain mean over batches has reached it.
+            Defaults to 0.9.
+
+    Raises:
+        ValueError: If ``momentum`` lies outside [0, 1).
+    """
+
+    def __init__(self, num_classes: int, highest: float, momentum: float = 0.9) -> None:
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError(f'model.class_thresholds.momentum must be in [0, 1), got {momentum}')
+        self.num_classes, self.momentum, self.highest = num_classes, momentum, highest
+        self.register_buffer('confidence', torch.zeros(num_classes))
+        self.register_buffer('updates', torch.zeros(num_classes, dtype=torch.long))
+
+    @torch.no_grad()
+    def update(self, label: Tensor, confidence: Tensor) -> None:
+        """Enter the pseudo-labels of one batch, those of all ranks.
+
+        Args:
+            label (Tensor): Any shape, int64; 255 does not count.
+            confidence (Tensor): Same shape, in [0, 1].
+        """
+        sums = torch.stack(sums_by_class(confidence, label, self.num_classes))
+        total, count = sum_over_ranks(sums)
+        old = warm_momentum(self.updates, self.momentum)
+        self.confidence.copy_(confidence_bank_update(self.confidence, total, count, old))
+        self.updates += count > 0
+
+    def of(self, label: Tensor) -> Tensor:
+        """Threshold of each pixel's class.
+
+        Args:
+            label (Tensor): Any shape, int64; labels outside ``[0, K)`` get 2, more than any
+                confidence.
+
+        Returns:
+            Tensor: Same shape, float32.
+        """
+        table = torch.cat(
+            [self.confidence.clamp(max=self.highest), self.confidence.new_full((1,), 2.0)]
+        )
+        known = (label >= 0) & (label < self.num_classes)
+        return table[label.masked_fill(~known, self.num_classes)]

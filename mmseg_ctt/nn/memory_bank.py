@@ -1,0 +1,145 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Optional, Tuple
+
+import torch
+import torch.nn as nn
+from mmengine.dist import all_gather, get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..functional import select_per_class
+
+RANKINGS = ('confidence', 'random')
+
+
+@MODELS.register_module()
+class ClassMemoryBank(nn.Module):
+    """First-in-first-out queue of ``V`` features per class (CTT section on the memory bank).
+
+    A ring: writing moves a pointer and no other entry. All state is in buffers of fixed size,
+    saved with the model and equal on every rank, because every rank writes the same gathered
+    candidates.
+
+    Buffers:
+
+    - ``features`` ``([P,] K, V, D)`` float32, zeros where nothing was written yet
+    - ``pointer`` ``([P,] K)`` int64, slot that is written next
+    - ``count`` ``([P,] K)`` int64, filled slots, at most ``V``
+
+    Args:
+        num_classes (int): ``K``.
+        size (int): ``V``, entries per class. Defaults to 128 (paper).
+        dim (int): ``D``, width of the embedding. Defaults to 256 (paper).
+        budget (int, optional): Entries that a class may gain per push, over all ranks. Defaults
+            to None: the number of labelled images in the global batch, which is what the
+            released rule gives for every published setting.
+        ranking (str): ``'confidence'`` keeps the most confident candidates, ``'random'`` any.
+            Defaults to 'confidence' (released code).
+        num_banks (int, optional): ``P``, banks side by side, written and read in one call.
+            Defaults to None: one, without a leading dimension.
+
+    Raises:
+        ValueError: If a size is not positive, the budget exceeds ``size`` or the ranking is
+            unknown.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        size: int = 128,
+        dim: int = 256,
+        budget: Optional[int] = None,
+        ranking: str = 'confidence',
+        num_banks: Optional[int] = None,
+    ) -> None:
+        super().__init__()
+        if min(num_classes, size, dim) < 1:
+            raise ValueError(
+                f'model.bank: num_classes={num_classes}, size={size} and dim={dim} '
+                'must be positive; contrast is switched off by its weights, not here'
+            )
+        if budget is not None and not 1 <= budget <= size:
+            raise ValueError(f'model.bank.budget must lie in [1, size={size}], got {budget}')
+        if ranking not in RANKINGS:
+            raise ValueError(f'model.bank.ranking must be one of {RANKINGS}, got {ranking!r}')
+        self.num_classes, self.size, self.dim = num_classes, size, dim
+        self.budget, self.ranking = budget, ranking
+        lead = () if num_banks is None else (num_banks,)
+        self.register_buffer('features', torch.zeros(*lead, num_classes, size, dim))
+        self.register_buffer('pointer', torch.zeros(*lead, num_classes, dtype=torch.long))
+        self.register_buffer('count', torch.zeros(*lead, num_classes, dtype=torch.long))
+
+    @property
+    def filled(self) -> Tensor:
+        """``([P,] K, V)`` bool, True for slots that hold a feature."""
+        return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(-1)
+
+    def in_order(self) -> Tensor:
+        """``([P,] K, V, D)`` entries from the oldest to the newest, unwritten slots last."""
+        start = torch.where(self.count == self.size, self.pointer, 0)
+        slot = torch.arange(self.size, device=start.device) + start.unsqueeze(-1)
+        slot = (slot % self.size).unsqueeze(-1).expand_as(self.features)
+        return self.features.gather(-2, slot)
+
+    @torch.no_grad()
+    def push(
+        self, feature: Tensor, label: Tensor, confidence: Tensor, valid: Tensor, num_images: int
+    ) -> None:
+        """Admit the best candidates of every class and forget the oldest entries.
+
+        Args:
+            feature (Tensor): ``([P,] N, D)``, stored as given, in float32.
+            label (Tensor): ``([P,] N)`` int64 true classes; anything where ``valid`` is False.
+            confidence (Tensor): ``([P,] N)`` softmax maximum, the ranking key.
+            valid (Tensor): ``([P,] N)`` bool, candidates (rightly classified labelled pixels).
+            num_images (int): Labelled images the pixels come from, on this rank.
+
+        Raises:
+            ValueError: If the feature width is not ``dim``.
+        """
+        if feature.shape[-1] != self.dim:
+            raise ValueError(
+                f'the embedding is {feature.shape[-1]} wide and the memory bank '
+                f'{self.dim}: set model.bank.dim={feature.shape[-1]}'
+            )
+        budget = self.budget or num_images * get_world_size()
+        budget = min(budget, self.size)
+        score = torch.rand_like(confidence) if self.ranking == 'random' else confidence
+        index, taken = select_per_class(label, score, valid, self.num_classes, budget)
+        entry = _rows_of(feature, index).float()
+        if get_world_size() > 1:
+            entry, taken = self._merge_ranks(
+                entry, score.float().unsqueeze(-1), index, taken, budget
+            )
+        self._write(entry, taken)
+
+    def _merge_ranks(
+        self, entry: Tensor, score: Tensor, index: Tensor, taken: Tensor, budget: int
+    ) -> Tuple[Tensor, Tensor]:
+        """Best ``budget`` of all ranks' candidates: ``([P,] K, n, D)`` and which rows count."""
+        flagged = torch.cat([entry, _rows_of(score, index), taken.unsqueeze(-1).to(entry)], dim=-1)
+        flagged = torch.cat(all_gather(flagged), dim=-2)
+        entry, score, taken = flagged[..., :-2], flagged[..., -2], flagged[..., -1] > 0
+        label = torch.arange(self.num_classes, device=entry.device)
+        label = label.unsqueeze(1).expand_as(score).flatten(-2)
+        index, chosen = select_per_class(
+            label, score.flatten(-2), taken.flatten(-2), self.num_classes, budget
+        )
+        return _rows_of(entry.flatten(-3, -2), index), chosen
+
+    def _write(self, entry: Tensor, taken: Tensor) -> None:
+        """Write ``([P,] K, n, D)`` behind the pointer; rows not taken rewrite what is there."""
+        offset = torch.arange(entry.shape[-2], device=entry.device)
+        slot = (self.pointer.unsqueeze(-1) + offset).remainder_(self.size)
+        slot = slot.unsqueeze(-1).expand_as(entry)
+        kept = torch.where(taken.unsqueeze(-1), entry, self.features.gather(-2, slot))
+        self.features.scatter_(-2, slot, kept)
+        added = taken.sum(dim=-1)
+        self.pointer.add_(added).remainder_(self.size)
+        self.count.add_(added).clamp_(max=self.size)
+
+
+def _rows_of(feature: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``([P,] N, D)`` at ``([P,] K, n)``: ``([P,] K, n, D)``."""
+    flat = index.flatten(-2).unsqueeze(-1).expand(*index.shape[:-2], -1, feature.shape[-1])
+    return feature.gather(-2, flat).unflatten(-2, index.shape[-2:])

@@ -1,0 +1,56 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Optional, Sequence
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import build_norm_layer
+from torch import Tensor
+
+from .member import PixelOutput
+
+
+class PixelProjection(nn.Module):
+    """Projection head of a contrast: 3x3 convolution, norm, ReLU, dropout, 1x1 convolution.
+
+    It works in training only and always by the statistics of the batch: its batch norm keeps no
+    running ones, which would be state that nothing reads and that differs between ranks.
+
+    Args:
+        width (int): Channels of the embedding, kept by the first convolution.
+        dim (int): ``D``, channels of the projection.
+        dropout (float): Share of channels that are dropped. Defaults to 0.1 (STPG released code).
+        norm_cfg (dict, optional): Of the head whose embedding is read; where that is batch norm
+            over all ranks (``SyncBN``), this one is too. Defaults to None: of each rank.
+    """
+
+    def __init__(
+        self, width: int, dim: int, dropout: float = 0.1, norm_cfg: Optional[dict] = None
+    ) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        kind = 'SyncBN' if (norm_cfg or {}).get('type') == 'SyncBN' else 'BN'
+        self.norm = build_norm_layer(dict(type=kind, track_running_stats=False), width)[1]
+        self.dropout = nn.Dropout2d(dropout)
+        self.outer = nn.Conv2d(width, dim, 1)
+
+    def forward(self, embedding: Tensor, drop: bool = True) -> Tensor:
+        """``(B, width, h, w)`` to ``(B, D, h, w)``.
+
+        Args:
+            embedding (Tensor): Of a member.
+            drop (bool): Whether channels are dropped. Defaults to True.
+        """
+        hidden = self.norm(self.inner(embedding)).relu()
+        return self.outer(self.dropout(hidden) if drop else hidden)
+
+
+def attached_zero(projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
+    """0, attached to all that a contrast would reach; DDP asks for it in every iteration."""
+    nothing = [output.zero() for output in outputs]
+    nothing += [weight.flatten()[:0].float().sum() for weight in projection.parameters()]
+    return torch.stack(nothing).sum()
+
+
+def rows(embedding: Tensor) -> Tensor:
+    """``(B, D, h, w)`` to ``(B*h*w, D)``."""
+    return embedding.permute(0, 2, 3, 1).flatten(0, 2)
