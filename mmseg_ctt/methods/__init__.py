@@ -3,9 +3,14 @@
 
 from .ael import AEL
 from .base import SemiSegmentor
+from .classmix import ClassMix
+from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
+from .cutmix_seg import CutMixSeg
 from .dual_negative import DualNegativeLabel
+from .fixmatch import FixMatchSeg
 from .guidedmix import GuidedMixNet
+from .mean_teacher import MeanTeacher
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 
@@ -14,8 +19,13 @@ __all__ = [
     'STPG',
     'U2PL',
     'AnchorAssignmentHook',
+    'ClassMix',
+    'CrossPseudoSupervision',
     'CrossTeacherTraining',
+    'CutMixSeg',
     'DualNegativeLabel',
+    'FixMatchSeg',
     'GuidedMixNet',
+    'MeanTeacher',
     'SemiSegmentor',
 ]

@@ -1,5 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import List, Sequence, Tuple, Union
+"""Random numbers that belong to a sample, whatever rank, worker or restart handles it."""
+
+import zlib
+from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -14,27 +17,56 @@ def draws_of(samples: SampleList) -> List[Draw]:
     return [sample.metainfo['draw'] for sample in samples]
 
 
-def counter_noise(
-    draws: Sequence[Draw], width: int, stream: int = 0, device: Union[str, torch.device] = 'cpu'
-) -> Tensor:
-    """Uniform numbers that belong to a sample, whatever rank, worker or restart handles it.
+def sample_generator(draw: Draw, rng_stream: str) -> np.random.Generator:
+    """Counter-based generator of one sample and one purpose.
 
-    A counter-based generator (Philox) is keyed with the seed and the stream and starts at the
-    draw number, so that nothing has to be stored to go on after a resume.
+    Philox is keyed with the seed and the stream and starts at the draw number, so that nothing has
+    to be stored to go on after a resume.
+
+    Args:
+        draw (tuple[int, int]): ``(seed, draw number)``.
+        rng_stream (str): Name of the purpose; other names give independent numbers.
+    """
+    seed, number = draw
+    key = [seed, zlib.crc32(rng_stream.encode())]
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, 0]))
+
+
+def sample_noise(
+    draws: Sequence[Draw], width: int, rng_stream: str, device: Union[str, torch.device] = 'cpu'
+) -> Tensor:
+    """Uniform numbers of each sample of a batch.
 
     Args:
         draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
         width (int): Numbers per sample.
-        stream (int): Tells independent uses of one sample apart. Defaults to 0.
-        device (str | torch.device): That they are sent to. Defaults to 'cpu'.
+        rng_stream (str): See :func:`sample_generator`.
+        device (str | torch.device): Device that they are copied to. Defaults to 'cpu'.
 
     Returns:
         Tensor: ``(B, width)`` float32 in [0, 1).
     """
-    rows = [
-        np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, number, 0])).random(
-            width, dtype=np.float32
-        )
-        for seed, number in draws
-    ]
-    return torch.from_numpy(np.stack(rows)).to(device, non_blocking=True)
+    return sample_noises(draws, {rng_stream: width}, device)[rng_stream]
+
+
+def sample_noises(
+    draws: Sequence[Draw], widths: Mapping[str, int], device: Union[str, torch.device] = 'cpu'
+) -> Dict[str, Tensor]:
+    """The same for several streams, in one copy to the device.
+
+    Args:
+        draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
+        widths (Mapping[str, int]): Numbers per sample, by stream.
+        device (str | torch.device): Device that they are copied to. Defaults to 'cpu'.
+
+    Returns:
+        dict[str, Tensor]: ``(B, width)`` float32 in [0, 1), by stream.
+    """
+    rows = np.concatenate([_uniform(draws, name, width) for name, width in widths.items()], axis=1)
+    noise = torch.from_numpy(rows).to(device, non_blocking=True)
+    return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
+
+
+def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:
+    rows = [sample_generator(draw, rng_stream).random(width, dtype=np.float32) for draw in draws]
+    return np.stack(rows)
