@@ -2,7 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
-from .base import SemiSegmentor
+from .base import SemiSegmentor, registered_methods
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
@@ -28,4 +28,5 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'SemiSegmentor',
+    'registered_methods',
 ]

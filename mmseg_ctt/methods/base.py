@@ -7,9 +7,10 @@ and :meth:`SemiSegmentor.step`. All else is here.
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 import torch
+from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
@@ -105,6 +106,9 @@ class SemiSegmentor(ForwardPasses):
     reads_embedding: ClassVar[bool] = False  # whether the method needs PixelOutput.embedding
     reads_features: ClassVar[bool] = False  # whether it needs PixelOutput.features
     renamed: ClassVar[Mapping[str, str]] = {}  # former settings of the method, see RENAMED
+    # settings with which every term is at work within a few iterations on tiny images of four
+    # classes: for tests and benchmarks of all methods
+    toy_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -135,9 +139,7 @@ class SemiSegmentor(ForwardPasses):
         }
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
         self.alignment = None
-        settings.check_settings(
-            'model', method_settings, self.build, renamed={**RENAMED, **self.renamed}
-        )
+        self._check_settings(method_settings)
         settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
         settings.check_choice('model.joint_forward', joint_forward, JOINT)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
@@ -148,6 +150,12 @@ class SemiSegmentor(ForwardPasses):
         self.build(**method_settings)
         if channels_last:
             self.to(memory_format=torch.channels_last)
+
+    def _check_settings(self, given: Mapping[str, Any]) -> None:
+        own = [parameter.name for parameter in settings.settings_of(self.build)]
+        shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
+        key = f'model (type={type(self).__name__})'
+        settings.check_keys(key, given, [*own, *shared], renamed={**RENAMED, **self.renamed})
 
     def _build_members(
         self,
@@ -273,3 +281,12 @@ class SemiSegmentor(ForwardPasses):
             return super().parse_losses(losses)
         total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
         return total, dict(loss=total, **losses)
+
+
+def registered_methods() -> Dict[str, Type[SemiSegmentor]]:
+    """Every method by its registered name, those of other packages too."""
+    return {
+        name: kind
+        for name, kind in sorted(MODELS.module_dict.items())
+        if isinstance(kind, type) and issubclass(kind, SemiSegmentor)
+    }

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Strong augmentation of unlabelled images: a list of steps, on the device of the batch.
 
-Every random number belongs to the sample (:mod:`mmseg_ctt.nn.random`), in a stream that is named
+Every random number belongs to the sample (:mod:`mmseg_ctt.nn.rng`), in a stream that is named
 after the view and the step, so that adding a step changes the numbers of no other.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..functional import class_mix_mask, cut_mix_mask, gaussian_blur, jitter_colours, mix
 from ..functional.colour import grey
 from . import settings
-from .random import Draw, sample_noises
+from .rng import Draw, sample_noises
 
 AUGMENTATION_STEPS = Registry('step of the strong augmentation')
 
@@ -156,29 +156,40 @@ class CutMixing(MixingStep):
     """CutMix (arXiv 1905.04899, for segmentation 1906.01916): a rectangle of each image stays.
 
     Args:
-        area (tuple[float, float]): Range of the ratio of the image that the rectangle covers.
+        area (tuple[float, float]): Range of the ratio of the image that a rectangle covers.
             Defaults to (0.5, 0.5) (CutMix-Seg).
+        boxes (int): Rectangles; where two overlap, the neighbour shows. Defaults to 1.
         prob (float): Ratio of images that are mixed. Defaults to 1.
 
     Raises:
-        ValueError: If the range does not lie in [0, 1].
+        ValueError: If the range does not lie in [0, 1], or there is no rectangle.
     """
 
-    def __init__(self, area: Tuple[float, float] = (0.5, 0.5), prob: float = 1.0) -> None:
+    def __init__(
+        self, area: Tuple[float, float] = (0.5, 0.5), boxes: int = 1, prob: float = 1.0
+    ) -> None:
         super().__init__(prob)
+        if boxes < 1:
+            raise ValueError(
+                f'model.strong_augmentation: CutMixing.boxes must be positive, got {boxes}'
+            )
         if not 0 <= area[0] <= area[1] <= 1:
             raise ValueError(
                 f'model.strong_augmentation: CutMixing.area={area} is no range in [0, 1]'
             )
-        self.area = area
+        self.area, self.boxes = area, boxes
 
     def noise_width(self, num_classes: int) -> int:
         """See :class:`AugmentationStep`."""
-        return 5
+        return 1 + 4 * self.boxes
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        return cut_mix_mask(context.label, area=self.area, noise=noise)
+        mask = cut_mix_mask(context.label, area=self.area, noise=noise[:, :4])
+        for i in range(1, self.boxes):
+            box = cut_mix_mask(context.label, area=self.area, noise=noise[:, 4 * i : 4 * i + 4])
+            mask = mask ^ box
+        return mask
 
 
 @AUGMENTATION_STEPS.register_module()

@@ -6,7 +6,7 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from .padding import valid_mask
-from .random import Draw, draws_of
+from .rng import Draw, draws_of
 
 
 class Images(NamedTuple):

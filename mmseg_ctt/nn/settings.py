@@ -42,7 +42,7 @@ def check_keys(
     unknown = sorted(set(given) - set(known))
     for name in unknown:
         if name in (renamed or {}):
-            raise ValueError(f'{key}.{name} of version 0.1 is now {(renamed or {})[name]}')
+            raise ValueError(f'{key}: {name} of version 0.1 is now {(renamed or {})[name]}')
     if unknown:
         raise ValueError(f'{key} has unknown {what} {unknown}; known are {sorted(known)}')
 

@@ -30,7 +30,7 @@ from ...nn.augmentation import View
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
-from ...nn.random import sample_noise
+from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
 from .class_confidence import ClassConfidence
 from .loss import EqualizedConsistency
@@ -68,6 +68,7 @@ class AEL(SemiSegmentor):
     default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
     consistency_class = EqualizedConsistency
     default_consistency: dict = {}
+    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
     renamed = dict(bank='model.class_confidence')
 
     def build(

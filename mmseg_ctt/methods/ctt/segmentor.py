@@ -58,6 +58,9 @@ class CrossTeacherTraining(WeakToStrong):
     consistency_term = 'ct'
     default_consistency = dict(select='ratio', normalizer='all', confidence_threshold=0.968)
     reads_embedding = True
+    toy_settings = dict(
+        consistency=dict(confidence_threshold=0.2), bank=dict(size=2), contrast=dict(threshold=0.3)
+    )
 
     def build(
         self, bank: Optional[dict] = None, contrast: Optional[dict] = None, shared_view: bool = True

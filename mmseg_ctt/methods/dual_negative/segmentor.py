@@ -30,8 +30,8 @@ from ...nn.consistency import ConfidenceSelection
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
-from ...nn.random import sample_noise
 from ...nn.ranks import mean_over_ranks
+from ...nn.rng import sample_noise
 from ...nn.schedule import iterations, training_progress
 from ..base import Losses, SemiSegmentor
 from .functional import (
@@ -98,6 +98,7 @@ class DualNegativeLabel(SemiSegmentor):
     )
     consistency_class = ConfidenceSelection
     default_consistency = dict(confidence_threshold=0.8)
+    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
     renamed = dict(ramp='model.negative_ramp')
 
     def build(

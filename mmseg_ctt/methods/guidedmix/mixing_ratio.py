@@ -4,7 +4,7 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
-from ...nn.random import Draw, sample_generator
+from ...nn.rng import Draw, sample_generator
 
 
 def mixing_ratios(

@@ -30,7 +30,7 @@ from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.images import Images
 from ...nn.member import PixelOutput
-from ...nn.random import sample_noise
+from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
 from .agreement import Agreement
 from .functional import classes_present, decouple, interpolate_pair, most_similar

@@ -11,8 +11,8 @@ from ...nn import settings
 from ...nn.member import PixelOutput
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.projection import PixelProjection, projected_zero_loss, rows
-from ...nn.random import Draw, sample_noise
 from ...nn.ranks import mean_over_ranks
+from ...nn.rng import Draw, sample_noise
 from .entropy import EntropyPartition
 from .functional import (
     NEGATIVES,
