@@ -4,7 +4,7 @@
 import gc
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import mmengine.config.config
 import numpy as np
@@ -143,22 +143,25 @@ def required_hooks(model: dict) -> Dict[str, dict]:
     return {NAMES.get(kind, kind): dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
 
 
-def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
+def toy_config(
+    root: Path, work_dir: Path, hooks: Optional[Dict[str, Optional[dict]]] = None, **changes: Any
+) -> Config:
     """A complete config: train, validate and test CTT on :func:`write_toy_data`.
 
     Args:
         root: Folder of the data.
         work_dir: Of the run.
-        changes: Other top-level entries; ``model`` chooses the hooks that it needs, and
-            ``default_hooks`` is merged into them (None removes one).
+        hooks: Merged into ``default_hooks``; None removes one.
+        changes: Other top-level entries. ``model`` chooses the hooks that it needs;
+            ``default_hooks`` is the same as ``hooks``.
     """
     model = changes.pop('model', None) or toy_ctt()
-    hooks = dict(
+    named = dict(
         logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
         checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
         **required_hooks(model),
     )
-    hooks.update(changes.pop('default_hooks', {}))
+    named.update({**changes.pop('default_hooks', {}), **(hooks or {})})
     tested: Dict[str, Any] = dict(
         batch_size=1,
         num_workers=0,
@@ -190,7 +193,7 @@ def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
         train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=100),
         val_cfg=dict(type='MemberValLoop'),
         test_cfg=dict(type='MemberTestLoop'),
-        default_hooks=hooks,
+        default_hooks=named,
         log_processor=dict(by_epoch=False),
         visualizer=dict(type='SegLocalVisualizer', vis_backends=[]),
         tta_model=dict(type='SegTTAModel'),
