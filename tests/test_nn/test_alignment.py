@@ -1,16 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
-from mmengine.runner import Runner
-from test_functional.test_no_sync import record
-from toy import NUM_CLASSES, losses_of, toy_batch, toy_model, toy_segmentor
-from toy_data import toy_config, write_toy_data
+from no_sync import record
+from toy import NUM_CLASSES
 
-from mmseg_ctt.datasets.frequency import label_frequency
-from mmseg_ctt.engine import DistributionAlignmentHook
 from mmseg_ctt.functional import distribution_alignment, target_distribution
-from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 from mmseg_ctt.nn.alignment import DistributionAlignment, MemberAlignment
+from mmseg_ctt.nn.member import PixelOutput
 
 TARGET = target_distribution(torch.tensor([8.0, 4, 2, 1]))
 
@@ -100,139 +96,30 @@ def test_no_host_synchronisation():
     assert record(lambda: module(logits())) == []
 
 
-def attach(model, **settings):
-    model.alignment = MemberAlignment(model.teaching_members, TARGET, **settings)
-    return model.alignment
+def outputs(seed):
+    """Of two members, for the weak view and for other images."""
+    return {
+        name: [PixelOutput(logits(seed + i + j), None, []) for j in (0, 10)]
+        for i, name in enumerate(('teacher0', 'teacher1'))
+    }
 
 
-@pytest.mark.parametrize(
-    'kind, settings',
-    [
-        ('CrossTeacherTraining', dict()),
-        ('CrossTeacherTraining', dict(teaching='mutual')),
-        ('CrossTeacherTraining', dict(teaching='self', num_pairs=1)),
-        ('DualNegativeLabel', dict(two_views=True)),
-        ('STPG', dict()),
-        ('AEL', dict()),
-        ('U2PL', dict()),
-    ],
-)
-def test_every_method_learns_from_aligned_outputs(kind, settings):
-    """For the weak view; and of nothing else does the step change."""
-    model, seen = toy_model(kind, **settings), []
-    guides, given = model.guides, model.aligned_guides
-    model.guides = lambda *args: seen.append(guides(*args)) or seen[-1]
-    model.aligned_guides = lambda *args: seen.append(given(*args)) or seen[-1]
-    attach(model, steps=4)
-    losses_of(model, toy_batch())
-    plain, aligned = seen
-    assert plain.keys() == aligned.keys() == set(model.teaching_members)
-    for name, (weak, *others) in plain.items():
-        moved = aligned[name][0].logits - weak.logits
-        assert moved.std(dim=(0, 2, 3)).max() < 1e-5 and moved.abs().max() > 0.1
-        assert aligned[name][0].embedding is weak.embedding
-        assert all(one is other for one, other in zip(others, aligned[name][1:]))
-    assert all(one.pointer == 1 for one in model.alignment.values())
+def test_only_the_first_output_of_each_member_is_aligned():
+    alignment, given = MemberAlignment(('teacher0', 'teacher1'), TARGET, steps=4), outputs(3)
+    assert not alignment.applied
+    alignment(outputs(0), None)
+    assert alignment.applied
+    want = {name: alignment[name].align(given[name][0].logits) for name in given}
+    for name, (weak, other) in alignment(given, None).items():
+        assert torch.equal(weak.logits, want[name]) and other is given[name][1]
+    assert torch.equal(alignment['teacher0'].pointer, alignment['teacher1'].pointer)
+    assert not torch.equal(alignment['teacher0'].means, alignment['teacher1'].means)
 
 
-def test_other_passes_are_left_alone():
-    """As those that PseudoLabelHook looks at; they do not enter the mean either."""
-    model = toy_model()
-    weak = torch.ones(2, 3, 32, 32)
-    plain = model.guides(weak, weak)['teacher0'][0].logits
-    attach(model)
-    assert torch.equal(model.guides(weak, weak)['teacher0'][0].logits, plain)
-    assert model.alignment['teacher0'].pointer == 0
-
-
-def test_padding_does_not_enter_the_mean():
-    """Not at the stride of the logits either."""
-    model = toy_model()
-    image = torch.randn(2, 3, 32, 32)
-    output = model.guides(image, image)
-    content = torch.zeros(2, 32, 32, dtype=torch.bool)
-    content[0, :16, :24] = True
-    alignment = attach(model, steps=2)
-    alignment(output, content)
-    want = output['teacher0'][0].logits[0, :, :4, :6].softmax(0).mean(dim=(1, 2))
+def test_padding_does_not_enter_the_mean_at_the_stride_of_the_logits_either():
+    alignment, given = MemberAlignment(('teacher0', 'teacher1'), TARGET, steps=2), outputs(0)
+    valid = torch.zeros(2, 10, 12, dtype=torch.bool)  # twice the size of the logits
+    valid[0, :4, :6] = True
+    alignment(given, valid)
+    want = given['teacher0'][0].logits[0, :, :2, :3].softmax(0).mean(dim=(1, 2))
     torch.testing.assert_close(alignment['teacher0'].means[0], want)
-
-
-def test_a_method_that_takes_no_notice(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        CrossTeacherTraining,
-        'aligned_guides',
-        lambda self, weak, labeled, samples: self.guides(weak, labeled),
-    )
-    with pytest.raises(ValueError, match='CrossTeacherTraining asks no aligned_guides.*align=Fa'):
-        run(write_toy_data(tmp_path / 'data'), tmp_path / 'work')
-
-
-def run(root, work, resume=None, **changes):
-    cfg = toy_config(
-        root,
-        work,
-        resume=resume is not None,
-        load_from=resume,
-        **changes,
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
-        custom_hooks=[
-            dict(type='TeacherEMAHook'),
-            dict(
-                type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperature=0.7, steps=2
-            ),
-        ],
-    )
-    if cfg.model.type == 'CrossTeacherTraining':
-        cfg.model.class_thresholds = dict()
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner.model.state_dict()
-
-
-def test_resumed_run_is_the_uninterrupted_run(tmp_path):
-    root = write_toy_data(tmp_path / 'data')
-    whole = run(root, tmp_path / 'whole')
-    assert whole['alignment.teacher0.pointer'] == 3
-    assert whole['thresholds.updates'].max() == 3
-    again = run(root, tmp_path / 'again', str(tmp_path / 'whole' / 'iter_1.pth'))
-    assert whole.keys() == again.keys()
-    assert all(torch.equal(value, again[name]) for name, value in whole.items())
-
-
-def test_frequencies_are_counted_in_the_labels(tmp_path):
-    """Not in the masks that the unlabelled images happen to have; and only for a training."""
-    root = write_toy_data(tmp_path / 'data')
-    hook = DistributionAlignmentHook()
-    cfg = toy_config(root, tmp_path / 'work', custom_hooks=[])
-    runner = Runner.from_cfg(cfg)
-    hook.before_run(runner)
-    target = runner.model.alignment['teacher0'].target
-    torch.testing.assert_close(target, torch.full((NUM_CLASSES,), 1 / NUM_CLASSES))
-    assert runner.train_loop is not None  # is built here
-    hook.before_run(runner)
-    pixels = label_frequency(cfg).pixel
-    assert pixels.sum() > 0
-    want = target_distribution(pixels).float()
-    torch.testing.assert_close(runner.model.alignment['teacher0'].target, want)
-
-
-def test_bad_settings(tmp_path):
-    root = write_toy_data(tmp_path / 'data')
-    for settings, words in (
-        (dict(steps=0), 'steps'),
-        (dict(temperature=-1), 'temperature'),
-        (dict(frequency=[0, 0]), 'frequency must be finite, not negative, and'),
-        (dict(frequency=[]), 'one positive'),
-        (dict(frequency=[1, float('nan')]), 'frequency must be finite'),
-        (dict(frequency=[1, -1]), 'frequency must be finite, not negative'),
-    ):
-        with pytest.raises(ValueError, match=words):
-            DistributionAlignmentHook(**settings)
-    with pytest.raises(ValueError, match='semi-supervised model, got EncoderDecoder'):
-        run(root, tmp_path / 'a', model=toy_segmentor())
-    with pytest.raises(ValueError, match='4 entries for 3 classes'):
-        DistributionAlignmentHook([8, 4, 2, 1]).before_run(
-            type('R', (), dict(model=toy_model(segmentor=toy_segmentor(num_classes=3))))
-        )
