@@ -125,14 +125,15 @@ def toy_semi(root: Path, **changes: Any) -> dict:
 def toy_method(kind: str, **changes: Any) -> dict:
     """Config of a method around the toy segmentor, by the settings that its class gives.
 
-    With them every loss term is at work from the first iterations.
+    With them every loss term is at work within a few iterations, on some of the pixels.
     """
     return dict(type=kind, segmentor=toy_segmentor(dropout=0.1), **toy_settings(kind, **changes))
 
 
 def toy_ctt(**changes: Any) -> dict:
-    """The same for Cross-Teacher Training, with banks of two entries."""
-    return toy_method('CrossTeacherTraining', **changes)
+    """The same for Cross-Teacher Training, with every pixel confident from the start."""
+    lower = dict(consistency=dict(confidence_threshold=0.2), contrast=dict(threshold=0.3))
+    return toy_method('CrossTeacherTraining', **{**lower, **changes})
 
 
 def required_hooks(model: dict) -> Dict[str, dict]:

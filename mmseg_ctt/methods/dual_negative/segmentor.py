@@ -98,7 +98,7 @@ class DualNegativeLabel(SemiSegmentor):
     )
     consistency_class = ConfidenceSelection
     default_consistency = dict(confidence_threshold=0.8)
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     renamed = dict(ramp='model.negative_ramp')
 
     def build(
