@@ -128,6 +128,11 @@ class DualNegativeLabel(SemiSegmentor):
         outputs = self.teacher_outputs(unlabeled, labeled)  # 1
         probabilities = self._peer_probabilities(outputs, unlabeled.size)
         targets = [self._target(i, p, unlabeled) for i, p in enumerate(probabilities)]  # 2
+        positives = [target.positive for target in targets]
+        self.consistency.update(
+            torch.stack([positive.label for positive in positives]),
+            torch.stack([positive.confidence for positive in positives]),
+        )
         view = self.strong_view(unlabeled, targets[0].positive.label)  # 3
         targets = [target.apply_mix(view) for target in targets]
         positive = self._positive_pixels(targets, view)  # 4
@@ -167,7 +172,6 @@ class DualNegativeLabel(SemiSegmentor):
         if valid is not None:
             label = label.masked_fill(~valid, IGNORE_INDEX)
             confidence = confidence.masked_fill(~valid, 0)
-        self.consistency.update(label, confidence)
         return Target(PseudoLabel(label, confidence, valid), negative)
 
     def _positive_pixels(self, targets: Sequence[Target], view: View) -> List[Tensor]:
