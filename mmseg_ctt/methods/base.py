@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
-from ..nn.consistency import Consistency
 from ..nn.images import Images
 from ..nn.member import PixelOutput, build_students, projects, supervised_losses
 from ..nn.pseudo_label import PseudoLabel
@@ -106,6 +105,10 @@ class SemiSegmentor(ForwardPasses):
     reads_embedding: ClassVar[bool] = False  # whether the method needs PixelOutput.embedding
     reads_features: ClassVar[bool] = False  # whether it needs PixelOutput.features
     renamed: ClassVar[Mapping[str, str]] = {}  # former settings of the method, see RENAMED
+    # methods of the class by section of the step, for benchmarks
+    sections: ClassVar[Mapping[str, str]] = dict(
+        pseudo_labels='pseudo-labels', pseudo_label='pseudo-labels', supervised_loss='losses'
+    )
     # settings with which every term is at work within a few iterations on tiny images of four
     # classes: for tests and benchmarks of all methods
     toy_settings: ClassVar[Mapping[str, Any]] = {}
@@ -149,7 +152,7 @@ class SemiSegmentor(ForwardPasses):
         self._build_losses(loss_weights, ramp_up, strong_augmentation, consistency)
         self.build(**method_settings)
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            self._use_channels_last()
 
     def _check_settings(self, given: Mapping[str, Any]) -> None:
         own = [parameter.name for parameter in settings.settings_of(self.build)]
@@ -198,11 +201,11 @@ class SemiSegmentor(ForwardPasses):
                 raise ValueError(
                     f'model.{key}: {type(self).__name__} has none, so it would be unused; remove it'
                 )
-        self.strong_augmentation: Optional[StrongAugmentation] = None
+        self.strong_augmentation = None
         if self.default_augmentation is not None:
             steps = self.default_augmentation if augmentation is None else augmentation
             self.strong_augmentation = StrongAugmentation(steps)
-        self.consistency: Optional[Consistency] = None
+        self.consistency = None
         if self.default_consistency is not None:
             self.consistency = settings.build_part(
                 'consistency',
@@ -211,6 +214,12 @@ class SemiSegmentor(ForwardPasses):
                 self.default_consistency,
                 num_classes=self.num_classes,
             )
+
+    def _use_channels_last(self) -> None:
+        """Convert weights, those of parts too; a memory of four dimensions is no image."""
+        for weight in self.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def _usual_member(self) -> str:
         teaches = has_teachers(self.graph)
@@ -272,7 +281,6 @@ class SemiSegmentor(ForwardPasses):
 
     def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
         """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
-        assert self.consistency is not None
         return self.consistency(logits, pseudo, self.align_corners)
 
     def parse_losses(self, losses: Losses) -> Tuple[Tensor, Losses]:

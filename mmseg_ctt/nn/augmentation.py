@@ -226,7 +226,8 @@ class ColorJitter(AugmentationStep):
         """See :class:`AugmentationStep`."""
         change = context.scaled((noise[:, 1:] * 2 - 1) * self.ranges).view(-1, 4, 1, 1, 1)
         plain = denormalize(view.image, context.preprocessor)
-        plain = jitter_colours(plain, *(change[:, :3] + 1).unbind(1), change[:, 3])
+        brightness, contrast, saturation = (change[:, :3] + 1).unbind(1)
+        plain = jitter_colours(plain, brightness, contrast, saturation, change[:, 3])
         changed = normalize(plain, context.preprocessor)
         return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
 
@@ -293,6 +294,8 @@ class StrongAugmentation(nn.Module):
         ValueError: For a step or a setting that is not known.
     """
 
+    sections = dict(forward='strong view')  # for benchmarks
+
     def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
         super().__init__()
         built = [_build_step(step) for step in steps]
@@ -332,7 +335,7 @@ class StrongAugmentation(nn.Module):
         Raises:
             ValueError: If there is one image, and mixing is all that is to be done.
         """
-        steps: List[AugmentationStep] = list(self.steps)
+        steps: List[Any] = list(self.steps)
         if len(image) < 2 and steps and all(step.mixes for step in steps):
             raise ValueError(
                 'model.strong_augmentation only mixes the unlabelled images of a '
@@ -351,27 +354,27 @@ class StrongAugmentation(nn.Module):
         return view
 
 
-def denormalize(image: Tensor, preprocessor: nn.Module) -> Tensor:
+def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
     """Red, green, blue in [0, 1] of normalised images ``(B, 3, H, W)``."""
     mean, std = _statistics(preprocessor, image)
     plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
     return plain if _is_rgb(preprocessor) else plain.flip(1)
 
 
-def normalize(image: Tensor, preprocessor: nn.Module) -> Tensor:
+def normalize(image: Tensor, preprocessor: Any) -> Tensor:
     """The inverse of :func:`denormalize`; ``image`` is changed."""
     mean, std = _statistics(preprocessor, image)
     image = image if _is_rgb(preprocessor) else image.flip(1)
     return image.mul_(255).sub_(mean).div_(std)
 
 
-def _statistics(preprocessor: nn.Module, image: Tensor) -> Tuple[Tensor, Tensor]:
+def _statistics(preprocessor: Any, image: Tensor) -> Tuple[Tensor, Tensor]:
     if not hasattr(preprocessor, 'mean'):
         return image.new_zeros(1), image.new_ones(1)
     return preprocessor.mean, preprocessor.std
 
 
-def _is_rgb(preprocessor: nn.Module) -> bool:
+def _is_rgb(preprocessor: Any) -> bool:
     """Whether the network's first channel is red."""
     return getattr(preprocessor, 'channel_conversion', True)
 

@@ -98,6 +98,12 @@ class DualNegativeLabel(SemiSegmentor):
     )
     consistency_class = ConfidenceSelection
     default_consistency = dict(confidence_threshold=0.8)
+    sections = {
+        **SemiSegmentor.sections,
+        '_peer_probabilities': 'pseudo-labels',
+        '_target': 'pseudo-labels',
+        '_pseudo_label_losses': 'losses',
+    }
     toy_settings = dict(consistency=dict(confidence_threshold=0.2))
     renamed = dict(ramp='model.negative_ramp')
 

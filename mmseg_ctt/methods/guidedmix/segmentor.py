@@ -18,7 +18,7 @@ There is one network, and it teaches itself. Its moving average follows in
 :class:`TeacherEMAHook` as ``teacher0``; it only predicts.
 """
 
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -38,7 +38,7 @@ from .mitrans import MITrans
 from .mixing_ratio import mixing_ratios
 from .second_head import SecondHead, bottleneck_inputs
 
-MODES = {  # defaults of the settings, by mode
+MODES: Dict[str, Dict[str, Any]] = {  # defaults of the settings, by mode
     'paper': dict(
         mitrans=True, detach_labeled=True, loss='ce', weights=dict(sup=1.0, mix=1.0, align=0.1)
     ),
@@ -82,9 +82,14 @@ class GuidedMixNet(SemiSegmentor):
     default_loss_weights = dict(mix=1.0, align=0.1)
     ramped_terms = ('mix',)
     consistency_class = Agreement
-    default_consistency: dict = {}
+    default_consistency: ClassVar[Mapping[str, Any]] = {}
     parts = ('mitrans', 'mix_head', 'align')
     reads_features = True  # similarity is measured in the encoder's last map
+    sections = {
+        **SemiSegmentor.sections,
+        '_mixed_logits': 'students forward',
+        '_alignment': 'losses',
+    }
     renamed = dict(
         share_limit='model.ratio_limit',
         share_alpha='model.ratio_alpha',
@@ -97,19 +102,27 @@ class GuidedMixNet(SemiSegmentor):
         mode: str = 'paper',
         loss_weights: Optional[dict] = None,
         consistency: Optional[dict] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         settings.check_choice('model.mode', mode, tuple(MODES))
-        usual = MODES[mode]
         if isinstance(consistency, str):
             raise TypeError(
                 f'model.consistency={consistency!r} of version 0.1 is now '
                 f'model.consistency=dict(loss={consistency!r})'
             )
-        self.default_loss_weights = usual['weights']
-        self.default_consistency = dict(loss=usual['loss'])
+        usual = MODES[mode]
         super().__init__(
-            segmentor, loss_weights=loss_weights, consistency=consistency, mode=mode, **kwargs
+            segmentor,
+            loss_weights={
+                **usual['weights'],
+                **settings.as_dict('model.loss_weights', loss_weights),
+            },
+            consistency={
+                'loss': usual['loss'],
+                **settings.as_dict('model.consistency', consistency),
+            },
+            mode=mode,
+            **kwargs,
         )
 
     def build(
@@ -133,8 +146,8 @@ class GuidedMixNet(SemiSegmentor):
         several = isinstance(head.in_channels, (list, tuple))
         channels = head.in_channels[-1] if several else head.in_channels
         self.in_index = head.in_index[-1] if several else head.in_index
-        self.align = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
-        self.mix_head = SecondHead(head) if mode == 'released' else None
+        self.align: Any = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
+        self.mix_head: Any = SecondHead(head) if mode == 'released' else None
         self.mitrans = (
             settings.build_optional(
                 'mitrans',
