@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
-from ...datasets.sampler import Draw
+from ...datasets.sampler import DrawnImage
+from ...datasets.sources import UNLABELED, source_config
 from ...functional import pseudo_label
 from ...functional.segmentation_counts import (
     PixelCounts,
@@ -94,7 +95,7 @@ class PseudoLabelHook(Hook):
         if not isinstance(data, LabeledUnlabeledDataset) or data.unlabeled is None:
             raise ValueError(
                 f'{KEY} needs train_dataloader.dataset.type='
-                '"LabeledUnlabeledDataset" with an unlabelled set'
+                '"LabeledUnlabeledDataset" with the source unlabeled'
             )
         self.model, self.data = model, data
         self.threshold = (
@@ -146,12 +147,15 @@ class PseudoLabelHook(Hook):
         The first images fill up the last batch: batch statistics of a smaller one would be
         others, and there are none of a single image.
         """
-        period, ratio = loader.sampler.period, loader.sampler.ratio
-        labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
-        companions = cycle(_some(self.data.num_labeled, labeled, self.seed))
+        periods = loader.batch_size // loader.sampler.period
+        counts = {name: periods * count for name, count in loader.sampler.ratio.items()}
+        unlabeled = counts.pop(UNLABELED)
+        companions = [
+            index for name, count in counts.items() for index in self._some_of(name, count)
+        ]
         known = [
-            self.data[Draw(index, number, self.seed)]
-            for number, index in enumerate(islice(companions, labeled))
+            self.data[DrawnImage(index, number, self.seed)]
+            for number, index in enumerate(companions)
         ]
         count = len(self.chosen)
         for start in range(0, count, unlabeled):
@@ -159,13 +163,20 @@ class PseudoLabelHook(Hook):
             samples = [*known, *map(self._weak_view, numbers)]
             yield pseudo_collate(samples), min(unlabeled, count - start)
 
+    def _some_of(self, name: str, count: int) -> List[int]:
+        """``count`` images of a source, again and again where it has fewer."""
+        chosen = _some(self.data.num_images[name], count, self.seed)
+        first = self.data.first_index[name]
+        return [first + index for index in islice(cycle(chosen), count)]
+
     def _weak_view(self, number: int) -> dict:
         index = self.chosen[number]
         if self.truth_set is None:
-            return self.data[Draw(self.data.num_labeled + index, number, self.seed)]
+            first = self.data.first_index[UNLABELED]
+            return self.data[DrawnImage(first + index, number, self.seed)]
         with isolated_randomness(self.seed, number):
             sample = self.truth_set[index]
-        sample['data_samples'].set_metainfo(dict(source='unlabeled', draw=(self.seed, number)))
+        sample['data_samples'].set_metainfo(dict(source=UNLABELED, draw=(self.seed, number)))
         return sample
 
     # ---- pseudo-labels
@@ -310,9 +321,9 @@ def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
 
 def _build_truth(train: dict, truth: dict) -> BaseDataset:
     """The unlabelled set with masks; its pipeline loads them behind the image."""
-    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(copy.deepcopy(train['unlabeled'])))
-    if train.get('split') and 'ann_file' not in truth:
-        cfg['ann_file'] = osp.join(train['split'], 'unlabeled.txt')
+    plain = copy.deepcopy(dict(train[UNLABELED]))
+    plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
+    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
         types = [step['type'] for step in cfg['pipeline']]
         place = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1
