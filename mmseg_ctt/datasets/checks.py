@@ -2,6 +2,7 @@
 """Checks of a training set before the first iteration; each error names the config key."""
 
 import os.path as osp
+from itertools import zip_longest
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -103,18 +104,16 @@ def check_classes(
     for name, given in classes.items():
         if given and list(given) != expected:
             raise ValueError(
-                f'{KEY}.{name} has other classes than {KEY}.{reference} ({len(given)} and '
-                f'{len(expected)}; {_first_difference(given, expected)}): give both the same '
-                'metainfo.classes, or the same type'
+                f'{KEY}.{name} has other classes than {KEY}.{reference} '
+                f'({_first_difference(given, expected)}): give both the same metainfo.classes, or '
+                'the same type'
             )
 
 
 def _first_difference(given: Sequence[str], expected: Sequence[str]) -> str:
-    k = next((k for k, (a, b) in enumerate(zip(given, expected)) if a != b), None)
-    if k is None:
-        k = min(len(given), len(expected))
-    names = [repr(names[k]) if k < len(names) else 'none' for names in (given, expected)]
-    return f'class {k} is {names[0]} and {names[1]}'
+    pairs = enumerate(zip_longest(given, expected))
+    k, (name, other) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
+    return f'class {k} is {name!r} instead of {other!r}'
 
 
 def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:

@@ -145,8 +145,7 @@ def write_split(
         path = folder / name
         if not overwrite and path.is_file() and path.read_bytes() != content:
             raise ValueError(
-                f'{path} already holds another list; remove it, '
-                'write elsewhere, or set overwrite'
+                f'{path} already holds another list; remove it, write elsewhere, or set overwrite'
             )
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in lists.items():

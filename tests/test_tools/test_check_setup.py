@@ -135,8 +135,13 @@ def work_dir_is_a_file(root):
 PROBLEMS = {  # what is done, options, row, words
     'no list': (no_list, [], 'unlabeled', ['splits/toy/unlabeled.txt', 'does not exist']),
     'no mask': (no_mask, [], 'labeled', ['ann/l1.png', 'does not exist']),
-    'same name': (overlap, [], 'overlap', ['img/l1.jpg', 'both labelled and unlabelled']),
-    'same content': (same_content, [], 'overlap', ['1 unlabelled', 'img/copy.jpg', 'img/l1.jpg']),
+    'same name': (
+        overlap,
+        [],
+        'overlap',
+        ['img/l1.jpg', f'{DATASET}.labeled and {DATASET}.unlabeled'],
+    ),
+    'same content': (same_content, [], 'overlap', ['1 unlabeled', 'img/copy.jpg', 'img/l1.jpg']),
     'leak': (leak, [], 'leaks', ['1 val images', 'val/v20.jpg', 'img/u1.jpg']),
     'wrong id': (wrong_id, [], 'masks', ['ann/l2.png', '9 (1536 pixels)']),
     'wrong id in val': (wrong_id_in_val, [], 'masks', ['ann/v21.png', '9 (1536 pixels)']),
