@@ -4,7 +4,7 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -107,7 +107,7 @@ def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str
     if dataset.ann_file:
         files = {stem: files[stem] for stem in read_list(dataset.ann_file) if stem in files}
     endings: Dict[str, int] = Counter(osp.splitext(name)[1] for name in files.values())
-    best: Optional[str] = max(endings, key=endings.get, default='.jpg')
+    best = max(endings, key=lambda ending: endings[ending], default='.jpg')
     if len(endings) > 1:
         counts = ', '.join(f'{count} {ending}' for ending, count in endings.items())
         notes.append(
