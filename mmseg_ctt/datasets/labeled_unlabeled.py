@@ -44,6 +44,7 @@ class LabeledUnlabeledDataset(Dataset):
 
     Attributes:
         sources (dict[str, BaseDataset]): Data sets by name, in order.
+        masked (tuple[str, ...]): Names of the sources whose images have masks.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
     Args:

@@ -182,13 +182,13 @@ def ratio_by_source(ratio: Optional[Ratio], names: Iterable[str]) -> Dict[str, i
 def _named_counts(ratio: Ratio, names: Sequence[str]) -> Dict[str, int]:
     if isinstance(ratio, Mapping):
         return {name: count for name, count in ratio.items() if count is not None}
-    counts = list(ratio)
+    counts = list(ratio) if isinstance(ratio, (list, tuple)) else [ratio]
     while len(counts) > len(names) and counts[-1] == 0:
         counts.pop()  # of a source that the data set does not have
     if len(counts) != len(names):
         example = ', '.join(f'{name}=1' for name in names)
         raise ValueError(
-            f'{KEY}={tuple(ratio)} must have one count for each source of {DATASET}, which has '
+            f'{KEY}={ratio} must have one count for each source of {DATASET}, which has '
             f'{", ".join(names)}: set dict({example}), or add the source that is missing'
         )
     return dict(zip(names, counts))

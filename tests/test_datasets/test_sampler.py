@@ -236,6 +236,8 @@ class Indices:
         (data(), (1,), ['sampler.ratio', '(1,)', 'labeled=1, unlabeled=1']),
         (data(), (0, 0), ['sampler.ratio', '(0, 0)', 'no image']),
         (data(), {}, ['sampler.ratio', 'no image']),
+        (data(), 2, ['sampler.ratio=2', 'labeled=1, unlabeled=1']),
+        (data(), '1:1', ['sampler.ratio=1:1', 'labeled=1, unlabeled=1']),
         (data(), dict(labeled=0), ['sampler.ratio', 'no image']),
         (data(), (2, -1), ['sampler.ratio', '(2, -1)', '-1 for unlabeled']),
         (data(), dict(labeled=1.5), ['sampler.ratio', '1.5 for labeled']),
