@@ -182,7 +182,7 @@ def ratio_by_source(ratio: Optional[Ratio], names: Iterable[str]) -> Dict[str, i
 def _named_counts(ratio: Ratio, names: Sequence[str]) -> Dict[str, int]:
     if isinstance(ratio, Mapping):
         return {name: count for name, count in ratio.items() if count is not None}
-    counts = list(ratio) if isinstance(ratio, (list, tuple)) else [ratio]
+    counts: List[int] = list(ratio) if isinstance(ratio, (list, tuple)) else []
     while len(counts) > len(names) and counts[-1] == 0:
         counts.pop()  # of a source that the data set does not have
     if len(counts) != len(names):
