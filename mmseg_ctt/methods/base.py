@@ -127,11 +127,8 @@ class SemiSegmentor(ForwardPasses):
         **method_settings: Any,
     ) -> None:
         # mmengine passes a config's top-level `data_preprocessor` here; the model's own wins
-        preprocessor = {
-            **(data_preprocessor or {}),
-            **(segmentor.get('data_preprocessor') or {}),
-            'type': 'SemiSegDataPreProcessor',
-        }
+        given = {**(data_preprocessor or {}), **(segmentor.get('data_preprocessor') or {})}
+        preprocessor = dict(given, type='SemiSegDataPreProcessor', sources=self.sources)
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
         self.alignment = None
         usual = self._mode_defaults(mode)
