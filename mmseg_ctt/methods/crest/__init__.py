@@ -5,6 +5,6 @@ It trains any method several times, each time with some pseudo-labels of the tim
 so it is no segmentor but rounds of training.
 
 - ``functional.py``: keep rates, selection by class, thresholds, temperature of a round
-- elsewhere: the rounds are ``mmseg_ctt/self_training``, run by ``tools/self_train.py``; distribution
-  alignment (CReST+) is ``nn/alignment.py`` and works for every method
+- elsewhere: the rounds are ``mmseg_ctt/self_training``, run by ``tools/self_train.py``;
+  distribution alignment (CReST+) is ``nn/alignment.py`` and works for every method
 """
