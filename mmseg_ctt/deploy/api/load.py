@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
@@ -113,7 +114,7 @@ def _ensemble(cfg: Config, state_dict: Mapping, _: Optional[str]) -> Built:
     return model, ENSEMBLE
 
 
-def _dataset_meta(meta: Mapping, model: nn.Module) -> dict:
+def _dataset_meta(meta: Mapping, model: BaseSegmentor) -> dict:
     """Classes and palette, numbered and mmseg's fixed random colours where unknown."""
     from mmseg.datasets import BaseSegDataset
 

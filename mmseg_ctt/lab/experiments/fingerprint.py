@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a result depends on: resolved config, lists of images, code and versions."""
+"""Fingerprint of a result: complete config, lists of images, code and versions."""
 
 import copy
 import hashlib
@@ -20,14 +20,14 @@ SETS = ('labeled', 'unlabeled')
 
 
 def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
-    """The complete config of a cell.
+    """Complete config of a cell.
 
     Args:
-        cell (Cell): The run.
-        changes (dict, optional): Made after those of the cell. Defaults to None.
+        cell (Cell): The cell.
+        changes (dict, optional): Options applied after those of the cell. Defaults to None.
 
     Returns:
-        mmengine.Config: Bases, options and seed merged.
+        mmengine.Config: With bases, options and seed.
 
     Raises:
         FileNotFoundError: If the config file does not exist.
@@ -41,7 +41,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
     return cfg
 
 
-@lru_cache(maxsize=None)  # slow, and many cells begin with the same file
+@lru_cache(maxsize=None)  # slow, and many cells have the same file
 def _read(path: str) -> 'Config':
     from mmengine.config import Config
 
@@ -52,7 +52,7 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     """Checksum of the names of the labelled and the unlabelled training images.
 
     Args:
-        cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
+        cfg (Mapping): Complete config with a :class:`LabeledUnlabeledDataset`.
 
     Returns:
         str: Twelve hexadecimal digits of a sha256.
@@ -64,7 +64,7 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     from mmseg.registry import DATASETS
 
     dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
-    for name in SETS:  # nothing is loaded
+    for name in SETS:  # no pipeline: no image is read
         dataset[name] = dataset.get(name) and {**dataset[name], 'pipeline': []}
     data = DATASETS.build(dataset)
     digest = hashlib.sha256()
@@ -83,7 +83,7 @@ def git_commit(root: Path) -> str:
     """Commit of a checkout, with ``-dirty`` if code or configs differ from it.
 
     Args:
-        root (Path): Of the repository.
+        root (Path): Root of the repository.
 
     Returns:
         str: Abbreviated hash, or ``unknown`` outside a checkout.
@@ -103,7 +103,7 @@ def git_commit(root: Path) -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Of the packages that results depend on most."""
+    """Versions of torch, mmengine, mmseg and this package."""
     import mmengine
     import mmseg
     import torch

@@ -16,7 +16,7 @@ from torch import nn
 
 from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
-from ...deploy.api.predict import _result as result_of
+from ...deploy.api.predict import make_result
 from ...deploy.export import read_checkpoint
 from ...deploy.export.stock_types import without_pretrained
 from ...methods.base import SemiSegmentor
@@ -127,7 +127,7 @@ def evaluate(model: nn.Module, dataset: BaseDataset, max_images: int, num_worst:
         (sample,) = batch['data_samples']
         truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
         for name, (made,) in _predictions(model, batch).items():
-            result = result_of(
+            result = make_result(
                 Source(Path(sample.img_path).stem, sample.img_path), made, dataset.metainfo
             )
             counts = pixel_confusion(truth, result.labels, num_classes)
