@@ -66,7 +66,7 @@ def test_benchmark_of_the_parts(tmp_path, command, monkeypatch, capsys):
     )
     monkeypatch.setattr(
         parts,
-        'run_apart',
+        'run_in_process',
         lambda *args: parts._run(*map(str, args[:2]), args[2], torch.get_num_threads()),
     )
     assert command('benchmark_parts', 'ema', 'contrast', '--out', tmp_path) == 0

@@ -56,7 +56,7 @@ def main() -> None:
         machine=describe_machine(device),
     )
     for name in args.parts or PARTS:
-        result[name] = parts.run_apart(name, device, args.repeats)
+        result[name] = parts.run_in_process(name, device, args.repeats)
     print_parts(result)
     if args.out:
         out = Path(args.out)

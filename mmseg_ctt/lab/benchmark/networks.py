@@ -3,13 +3,15 @@
 
 from typing import Any, Iterator, List, Sequence, Tuple
 
+from mmengine.model import BaseModel
+from mmseg.models.segmentors import BaseSegmentor
 from torch import nn
 
 HEADS = ('decode_head', 'auxiliary_head')
 HEAD_CALLS = ('forward', 'forward_with_embedding')
 
 
-def networks_of(model: nn.Module) -> List[nn.Module]:
+def networks_of(model: BaseModel) -> List[BaseSegmentor]:
     """Every student and teacher, or a plain segmentor itself."""
     if hasattr(model, 'students'):
         return [*model.students, *model.teachers]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Random images and labels in the place of a data set, for machines that do not have it."""
+"""Random images and labels, for machines without the data set."""
 
 from typing import Any, Iterator, Optional, Sequence, Tuple
 
@@ -15,13 +15,13 @@ BLOCK = 16  # side of a patch of one class, pixels
 
 @DATASETS.register_module()
 class SyntheticSegDataset(Dataset):
-    """Noise with labels in blocks; labelled images first, as :class:`LabeledUnlabeledDataset`.
+    """Data set of noise with labels in blocks, in the order of :class:`LabeledUnlabeledDataset`.
 
     Args:
-        num_classes (int): ``K``.
+        num_classes (int): Number of classes.
         size (Sequence[int]): Height and width of an image, pixels.
-        num_labeled (int): Defaults to 64.
-        num_unlabeled (int): Defaults to 64.
+        num_labeled (int): Number of labelled images. Defaults to 64.
+        num_unlabeled (int): Number of unlabelled images. Defaults to 64.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SyntheticSegDataset(Dataset):
         return self.num_labeled + self.num_unlabeled
 
     def __getitem__(self, draw: Any) -> dict:
-        """``inputs`` uint8 ``(3, H, W)`` and ``data_samples``; the draw is a seed or has one."""
+        """Sample of an index or draw: ``inputs`` uint8 ``(3, H, W)`` and ``data_samples``."""
         index, number, seed = draw if isinstance(draw, tuple) else (draw, draw, 0)
         labeled = index < self.num_labeled
         random = torch.Generator().manual_seed(number)
@@ -66,10 +66,10 @@ class SyntheticSegDataset(Dataset):
 
 
 def use_synthetic_data(cfg: Config) -> None:
-    """Replace the training set of a config, at the size and class count the config trains with.
+    """Replace the training set of a config by one of the same image size and number of classes.
 
     Raises:
-        ValueError: If the config names neither a size nor a crop.
+        ValueError: If the config has neither a size nor a crop.
     """
     segmentor = cfg.model.get('segmentor', cfg.model)
     head = segmentor.decode_head
@@ -92,11 +92,10 @@ def _crop_size(node: Any) -> Optional[Tuple[int, int]]:
 
 
 def _dicts(node: Any) -> Iterator[dict]:
-    """Every dict in a config, the outer ones first."""
+    """All dicts of a config, outer ones first."""
     if isinstance(node, dict):
         yield node
-        node = node.values()
     elif not isinstance(node, (list, tuple)):
         return
-    for value in node:
-        yield from _dicts(value)
+    for child in node.values() if isinstance(node, dict) else node:
+        yield from _dicts(child)
