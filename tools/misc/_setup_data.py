@@ -1,11 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checks of versions, data sets and batches; the package is imported when one runs."""
+"""Checks of versions, data sets and batches; a check imports the package when it runs."""
 
 import platform
 from types import SimpleNamespace
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from _setup import Setup, Skip
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
 
 SETS = ('labeled', 'unlabeled', 'val', 'test')
 
@@ -26,22 +30,22 @@ def versions(_: Setup) -> str:
 
 
 def data_set(name: str) -> Callable[[Setup], str]:
-    """The check that builds a data set and looks for its files."""
+    """Check that builds a data set and tests that its files exist."""
 
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
 
         build = _build_semi if name in ('labeled', 'unlabeled') else _build_plain
-        found = build(setup.cfg, name)
-        infos = [found.get_data_info(i) for i in range(len(found))]
+        dataset = build(setup.cfg, name)
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         check_files(name, infos, masks=name != 'unlabeled')
-        setup.sets[name] = found
+        setup.sets[name] = dataset
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
 
     return check
 
 
-def _build_semi(cfg, name: str):
+def _build_semi(cfg: 'Config', name: str) -> 'BaseDataset':
     from mmseg_ctt.datasets.labeled_unlabeled import _build, without_masks
 
     data = cfg.train_dataloader.dataset
@@ -53,15 +57,15 @@ def _build_semi(cfg, name: str):
     return _build(name, part if name == 'labeled' else without_masks(part), data.get('split'))
 
 
-def _build_plain(cfg, name: str):
+def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
     from mmseg.registry import DATASETS
 
     if not cfg.get(f'{name}_dataloader'):
         raise Skip(f'no {name}_dataloader')
-    found = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
-    if len(found) == 0:
+    dataset = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
+    if len(dataset) == 0:
         raise ValueError(f'{name}_dataloader.dataset is empty')
-    return found
+    return dataset
 
 
 def images(setup: Setup) -> str:
@@ -81,20 +85,20 @@ def masks(setup: Setup) -> str:
     from mmseg_ctt.datasets.label_check import scan_presence
 
     names = [name for name in setup.sets if name != 'unlabeled']
-    classes, looked = setup.classes, {name: setup.some(name) for name in names}
+    classes, sampled = setup.classes, {name: setup.some(name) for name in names}
     ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
-    for infos in looked.values():
+    for infos in sampled.values():
         check_masks(infos, len(classes), len(infos), ignored)
-    labeled, note = looked['labeled'], f'{sum(map(len, looked.values()))} read'
+    labeled, note = sampled['labeled'], f'{sum(map(len, sampled.values()))} read'
     if labeled[0].get('label_map'):
-        return note  # files hold other ids than the model
-    shown = scan_presence(
+        return note  # the ids of the files are not those of the model
+    presence = scan_presence(
         [info['seg_map_path'] for info in labeled],
         len(classes),
         ignored,
         bool(labeled[0].get('reduce_zero_label')),
-    ).any(axis=0)
-    absent = [name for name, there in zip(classes, shown) if not there]
+    )
+    absent = [name for k, name in enumerate(classes) if not presence[:, k].any()]
     return note + (f'; labelled ones show no {", ".join(absent)}' if absent else ', every class')
 
 
@@ -129,7 +133,7 @@ def _refuse(pairs: list, name: str, other: str) -> None:
     if pairs:
         raise ValueError(
             f'{len(pairs)} {name} images have the content of {other} ones, such as '
-            f'{pairs[0][1]} and {pairs[0][0]}: take them off one list'
+            f'{pairs[0][1]} and {pairs[0][0]}: remove them from one list'
         )
 
 

@@ -25,7 +25,7 @@ def load_model(
     checkpoint: Union[str, Path],
     member: Optional[str] = None,
     device: Union[str, torch.device] = 'cpu',
-) -> nn.Module:
+) -> BaseSegmentor:
     """Load a run of this package, a plain mmseg model or an exported one.
 
     Of a semi-supervised run only the networks that predict are kept.
@@ -38,7 +38,7 @@ def load_model(
         device (str | torch.device): Defaults to 'cpu'.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
+        BaseSegmentor: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
         functions such as ``inference_model`` take it too.
 
     Raises:
