@@ -200,5 +200,5 @@ def _log_statistic(owner: type, name: str) -> Callable:
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise UnpicklingError(f'a checkpoint may not ask for the attribute "{name}" of {owner}')
+        raise UnpicklingError(f'a checkpoint may not read the attribute "{name}" of {owner}')
     return getattr(HistoryBuffer, name)

@@ -123,7 +123,7 @@ def _end(child: subprocess.Popen) -> None:
 def run_parallel(
     items: Iterable[Item], pool: Sequence[Resources], work: Callable[[Item, Resources], None]
 ) -> None:
-    """Call ``work(item, resources)`` for all items, one item at a time on each resources.
+    """Call ``work(item, resources)`` for all items, with each of the resources one item at a time.
 
     Args:
         items (Iterable): In the order in which they start.

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Run methods x splits x seeds from one file; one row a run, member and evaluation set in a CSV.
+"""Run methods x splits x seeds from a file; the CSV has a row per run, member and evaluation set.
 
 python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --jobs 2 --threads 1
 python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --gpus 0,0,1,1

@@ -179,7 +179,7 @@ def verify_command(args: argparse.Namespace) -> None:
 
 
 def report(written: Dict[str, Any]) -> None:
-    """Print what was written.
+    """Print the sizes of a written split.
 
     Args:
         written (dict): Result of ``write_random_split``.

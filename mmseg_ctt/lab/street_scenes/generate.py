@@ -41,7 +41,7 @@ class Settings:
 
     Args:
         seed (int): Non-negative seed.
-        train (int): Number of training images, at least one a drive.
+        train (int): Number of training images, at least one per drive.
         val (int): Number of validation images.
         height (int): Rows of an image.
         width (int): Columns of an image.
@@ -57,7 +57,9 @@ class Settings:
         if self.seed < 0:
             raise ValueError(f'--seed must not be negative, got {self.seed}')
         if min(self.train, self.val) < len(DRIVES):
-            raise ValueError(f'--train and --val must be at least {len(DRIVES)}, one image a drive')
+            raise ValueError(
+                f'--train and --val must be at least {len(DRIVES)}, one image per drive'
+            )
         if min(self.height, self.width) < 64:
             raise ValueError('--height and --width must be at least 64 pixels')
 
