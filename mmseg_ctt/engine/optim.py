@@ -14,7 +14,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Constructor of mmengine for all parameters but those of the teachers.
+    """Constructor of mmengine for the weights of all members that train.
 
     mmengine without ``paramwise_cfg`` passes frozen parameters to the optimiser; with it, every
     parameter is a group of its own and logs a warning. Here parameters of equal settings are one
@@ -40,6 +40,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         }
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
             self.optimizer_cfg.setdefault('fused', True)
+        self.untrained_groups = getattr(model, 'untrained_groups', ())
         with _one_line_per_group() as logger:
             wrapper = super().__call__(model)
         for group in wrapper.optimizer.param_groups:
@@ -54,8 +55,8 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(
         self, params: List[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        """Add the parameters of ``module`` unless it is the list of teachers."""
-        if prefix == 'teachers':
+        """Add the parameters of ``module`` unless it is a group of members that do not train."""
+        if prefix in self.untrained_groups:
             return
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix == '':

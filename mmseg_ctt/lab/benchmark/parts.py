@@ -156,13 +156,13 @@ def teacher_shapes() -> List[torch.Size]:
 def bank_part(
     device: torch.device, repeats: int, images: int = 10, side: int = 41, sizes: Sizes = PUBLISHED
 ) -> Dict[str, Any]:
-    """Benchmark of a push into full queues: speed, operations, synchronisations."""
+    """Benchmark of an update of full queues: speed, operations, synchronisations."""
     pixels = _pixels(sizes._replace(pixels=images * side**2), device)
     feature, label, _, valid = pixels
     confidence = torch.rand(label.shape, generator=torch.Generator().manual_seed(1)).to(device)
     bank = ClassMemoryBank(sizes.classes, sizes.entries, sizes.width, budget=images).to(device)
     queue = QueuePerClass(sizes.classes, sizes.entries, sizes.width, device)
-    ours = partial(bank.push, feature, label, confidence, valid, images)
+    ours = partial(bank.update, feature, label, confidence, valid, images)
     reference = partial(queue.push, feature, label, confidence, valid, images)
     for _ in range(-(-sizes.entries // images)):
         ours()
