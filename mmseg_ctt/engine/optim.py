@@ -14,27 +14,30 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's constructor, with the weights of all members that train.
+    """Constructor of mmengine for the weights of all members that train.
 
-    Without ``paramwise_cfg`` mmengine passes frozen parameters to the optimiser, with it a
-    warning for each is logged, and every parameter becomes a group of its own. Here parameters of
-    equal settings share a group, so that the optimiser treats them in one call, and on a CPU that
-    call is the fused one. Works for any model; one without teachers loses nothing.
+    mmengine without ``paramwise_cfg`` passes frozen parameters to the optimiser; with it, every
+    parameter is a group of its own and logs a warning. Here parameters of equal settings are one
+    group, which the optimiser updates in one call, on a CPU the fused one. Works for any model,
+    with or without teachers.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimiser wrapper of ``model``.
 
         Raises:
-            ValueError: If there is no optimiser of the name.
+            ValueError: If the optimiser is unknown.
         """
         kind = self.optimizer_cfg['type']
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             raise ValueError(
                 f'optim_wrapper.optimizer.type="{kind}" is not known: name one of torch.optim'
             )
-        # any key makes the parent go through `add_params`; this one changes nothing
-        self.paramwise_cfg = {'bypass_duplicate': False, **(self.paramwise_cfg or {})}
+        # with any key the parent calls `add_params`; this key has its default value
+        self.paramwise_cfg: Dict[str, Any] = {
+            'bypass_duplicate': False,
+            **(self.paramwise_cfg or {}),
+        }
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
             self.optimizer_cfg.setdefault('fused', True)
         self.untrained_groups = getattr(model, 'untrained_groups', ())
@@ -52,7 +55,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(
         self, params: List[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        """Add the parameters of ``module``, unless it is a group of members that do not train."""
+        """Add the parameters of ``module`` unless it is a group of members that do not train."""
         if prefix in self.untrained_groups:
             return
         super().add_params(params, module, prefix=prefix, **kwargs)
@@ -62,26 +65,26 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 @contextmanager
 def _one_line_per_group() -> Iterator[MMLogger]:
-    """Hold back mmengine's three lines for every single parameter."""
+    """Suppress the three lines that mmengine logs for every parameter."""
     logger = MMLogger.get_current_instance()
 
-    def is_news(record: logging.LogRecord) -> bool:
+    def is_other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith('paramwise_options')
 
-    logger.addFilter(is_news)
+    logger.addFilter(is_other)
     try:
         yield logger
     finally:
-        logger.removeFilter(is_news)
+        logger.removeFilter(is_other)
 
 
 def _merged(groups: List[dict]) -> List[dict]:
-    """Groups of equal settings as one, in the order in which they first appear."""
+    """Merge groups of equal settings, in the order of their first appearance."""
     merged: Dict[tuple, dict] = {}
     for group in groups:
         settings = {key: value for key, value in group.items() if key != 'params'}
-        same = merged.setdefault(tuple(sorted(settings.items())), {**settings, 'params': []})
-        same['params'] += group['params']
+        target = merged.setdefault(tuple(sorted(settings.items())), {**settings, 'params': []})
+        target['params'] += group['params']
     return list(merged.values())
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Distribution alignment of pseudo-labels (ReMixMatch, CReST+), for any method."""
 
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -104,9 +104,7 @@ class MemberAlignment(nn.ModuleDict):
         **settings: ``steps``, ``uniform_start``, ``only_raise`` of the parts.
     """
 
-    def __init__(
-        self, members: Sequence[str], target: Tensor, **settings: Union[int, bool]
-    ) -> None:
+    def __init__(self, members: Sequence[str], target: Tensor, **settings: Any) -> None:
         super().__init__({name: DistributionAlignment(target, **settings) for name in members})
         self.applied = False  # by a training step, so far in this process
 
@@ -130,10 +128,12 @@ class MemberAlignment(nn.ModuleDict):
 
     def align(self, outputs: Outputs) -> Outputs:
         """The same, but the running means stay as they are."""
-        return {
-            name: [weak._replace(logits=self[name].align(weak.logits)), *others]
-            for name, (weak, *others) in outputs.items()
-        }
+        aligned = {}
+        for name, (weak, *others) in outputs.items():
+            part = self[name]
+            assert isinstance(part, DistributionAlignment)
+            aligned[name] = [weak._replace(logits=part.align(weak.logits)), *others]
+        return aligned
 
 
 def _resized(valid: Tensor, logits: Tensor) -> Tensor:

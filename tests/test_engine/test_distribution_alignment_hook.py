@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from toy import NUM_CLASSES, toy_model, toy_segmentor
-from toy_data import toy_config, toy_ctt, write_toy_data
+from toy_data import toy_config, write_toy_data
 
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.engine import DistributionAlignmentHook

@@ -36,6 +36,8 @@ class TeacherEMAHook(Hook):
             that nothing updates, or the optimiser holds teacher parameters.
     """
 
+    sections = dict(_update='EMA')  # for benchmarks
+
     def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:
         if not 0 <= alpha <= 1:
             raise ValueError(f'TeacherEMAHook.alpha must be in [0, 1], got {alpha}')
