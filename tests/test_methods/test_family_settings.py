@@ -9,7 +9,6 @@ from family import EVERY_METHOD, METHODS
 from toy import toy_model, toy_settings
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
-from mmseg_ctt.methods.base import RENAMED
 from mmseg_ctt.nn import settings
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
@@ -72,7 +71,7 @@ def test_settings_of_a_part_that_are_no_dict(kind, part, given):
 def test_former_settings_name_the_new_ones(kind):
     method = registered_methods()[kind]
     own = [parameter.name for parameter in settings.settings_of(method.build)]
-    for old, new in {**RENAMED, **method.renamed}.items():
+    for old, new in {**settings.RENAMED, **method.renamed}.items():
         if old not in own:  # AEL's `bank` is another method's setting
             assert refused(kind, **{old: 1}) == (
                 f'model (type={kind}): {old} of version 0.1 is now {new}'
