@@ -38,7 +38,7 @@ def test_a_larger_strength_changes_more(name):
         (INTENSITIES[name](image, strengths(value)) - image).abs().mean().item()
         for value in (0.0, 0.5, 1.0)
     ]
-    assert moved == sorted(moved) and moved[0] < 0.02 < moved[2]
+    assert moved == sorted(moved) and moved[0] < moved[2] / 5
 
 
 @pytest.mark.parametrize('strength', [0.0, 0.3, 1.0])

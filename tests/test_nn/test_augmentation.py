@@ -261,7 +261,7 @@ def test_boxes_are_drawn_one_by_one_and_an_overlap_shows_the_neighbour():
 
 @pytest.mark.parametrize('step', [CLASS, CUT], ids=['class', 'cut'])
 def test_partner_of_the_flipped_batch(step):
-    """Image ``i`` gets parts of image ``B - 1 - i``; so do labels, and those of several teachers."""
+    """Image ``i`` gets parts of image ``B - 1 - i``, and labels of several teachers likewise."""
     image, label = images(), labels()
     straight, got = view([step]), view([dict(step, partner='flipped')])
     (mixing,) = got.mixes
