@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..functional import pseudo_label
-from ..nn.alignment import MemberAlignment
 from ..nn.augmentation import StrongAugmentation, View
 from ..nn.consistency import ConfidenceSelection
 from ..nn.images import Images
@@ -28,7 +27,6 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
-    alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook
     strong_augmentation: Optional[StrongAugmentation]
     consistency: Optional[ConfidenceSelection]
 

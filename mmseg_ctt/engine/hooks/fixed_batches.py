@@ -1,11 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A fixed set of unlabelled images in batches made up as those of training."""
+"""A fixed set of unlabelled images, in batches composed as in training."""
 
 import copy
 import os.path as osp
 from contextlib import contextmanager
 from itertools import cycle, islice
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
-from ...datasets.sampler import Draw
+from ...datasets.sampler import Draw, LabeledUnlabeledSampler
 from ...methods.base import SemiSegmentor
 
 KEY = 'default_hooks.pseudo_labels'
@@ -51,21 +51,22 @@ class FixedBatches:
         self.data, self.seed = data, seed
         self.truth = None if truth is None else _build_truth(train, truth)
         source = data.unlabeled if self.truth is None else self.truth
-        self.chosen = _sample(len(source), num_images, seed)
+        self.chosen = _sample(len(source or ()), num_images, seed)
         if self.truth is not None:
             _check_masks(self.truth, self.chosen)
 
     def batches(self, loader: DataLoader) -> Iterator[Tuple[dict, int]]:
         """Batches, and how many unlabelled images of each are new.
 
-        The first images fill up the last batch: batch statistics of a smaller one would be
-        others, and there are none of a single image.
+        The first images fill the last batch up: a smaller batch would have other batch
+        statistics, and a single image may have none.
 
         Args:
-            loader (DataLoader): Of the training, for the composition of a batch.
+            loader (DataLoader): Of the training; a batch has the same composition.
         """
-        period, ratio = loader.sampler.period, loader.sampler.ratio
-        labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
+        sampler = cast(LabeledUnlabeledSampler, loader.sampler)
+        periods = cast(int, loader.batch_size) // sampler.period
+        labeled, unlabeled = (periods * count for count in sampler.ratio)
         companions = cycle(_sample(self.data.num_labeled, labeled, self.seed))
         known = [
             self.data[Draw(index, number, self.seed)]
