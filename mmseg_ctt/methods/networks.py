@@ -10,7 +10,7 @@ from mmengine.model import ModuleList
 from torch import Tensor
 
 from ..nn.alignment import MemberAlignment
-from ..nn.member import build_member
+from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
 from .inference import PredictingMembers
@@ -77,6 +77,7 @@ class MemberNetworks(PredictingMembers):
         self.register_buffer('num_updates', torch.zeros((), dtype=torch.long))
 
     def _new_member(self, member: Member, segmentor: dict) -> nn.Module:
+        network: nn.Module
         if member.override is not None:
             network = build_member(segmentor, member.override, self.reads_embedding)
         else:
@@ -90,7 +91,7 @@ class MemberNetworks(PredictingMembers):
         """Every name that ``test_cfg.predict_on`` may take."""
         return (*(name for name, member in self.members.items() if member.predicts), 'ensemble')
 
-    def member(self, name: str) -> nn.Module:
+    def member(self, name: str) -> Segmentor:
         """The segmentor of a name in :attr:`members`."""
         group, index = module_path(name)
         found = getattr(self, group)

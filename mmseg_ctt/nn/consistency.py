@@ -34,6 +34,8 @@ class ConfidenceSelection(nn.Module):
         ValueError: If the threshold lies outside [0, 1].
     """
 
+    sections = dict(forward='losses', update='pseudo-labels')  # for benchmarks
+
     def __init__(
         self,
         num_classes: int,

@@ -11,7 +11,14 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
 
-from ..export import choose_member, member_names, member_state, read_checkpoint, segmentor_config
+from ..export import (
+    choose_member,
+    default_member,
+    member_names,
+    member_state,
+    read_checkpoint,
+    segmentor_config,
+)
 from ..export.stock_types import without_pretrained
 from .inputs import image_pipeline
 
@@ -48,8 +55,8 @@ def load_model(
     cfg, device = _read_config(config), _check_device(device)
     loaded = read_checkpoint(checkpoint)
     names = member_names(loaded['state_dict'])
-    wanted = member or (cfg.model.get('test_cfg') or {}).get('predict_on')
     register_all_modules(init_default_scope=False)
+    wanted = member or (default_member(cfg.model) if names else None)
     build = _ensemble if names and wanted == ENSEMBLE else _single
     try:
         with DefaultScope.overwrite_default_scope('mmseg'):

@@ -3,13 +3,21 @@
 
 from .checkpoint import checkpoint_bytes, inference_part, plain_meta, read_checkpoint
 from .export import Export, export_member, write_export
-from .members import choose_member, member_choices, member_names, member_state, segmentor_config
+from .members import (
+    choose_member,
+    default_member,
+    member_choices,
+    member_names,
+    member_state,
+    segmentor_config,
+)
 from .stock_config import stock_config
 
 __all__ = [
     'Export',
     'checkpoint_bytes',
     'choose_member',
+    'default_member',
     'export_member',
     'inference_part',
     'member_choices',

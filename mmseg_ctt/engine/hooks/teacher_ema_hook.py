@@ -38,6 +38,8 @@ class TeacherEMAHook(Hook):
             parameters.
     """
 
+    sections = dict(_update='EMA')  # for benchmarks
+
     def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:
         if not 0 <= alpha <= 1:
             raise ValueError(f'{KEY}.alpha must be in [0, 1], got {alpha}')

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...engine.hooks.queue_warmup_hook import QueueWarmupHook
 from ...nn.memory_bank import ClassMemoryBank
+from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from .networks import networks_of
 from .sections import SectionStack, attached
@@ -68,8 +69,9 @@ def reach_steady_state(runner: Runner) -> None:
     for bank in banks:
         bank.features.normal_()
         bank.count.fill_(bank.size)
-    if banks and hasattr(model, 'set_contrast'):
-        model.set_contrast(True)
+    for part in model.modules():
+        if isinstance(part, MemoryContrast) and part.waits:
+            part.switch(True)
     for hook in runner.hooks:
         if isinstance(hook, QueueWarmupHook):
             hook.done = True

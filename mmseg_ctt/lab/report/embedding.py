@@ -108,7 +108,7 @@ def _queries(
     """Features of the student and true classes of some pixels of one image."""
     batch = model.data_preprocessor(pseudo_collate([sample]), False)
     truth = batch['data_samples'][0].gt_sem_seg.data.cpu()
-    (output,) = model.look(f'student{pair}', batch['inputs'])
+    (output,) = model.forward_member(f'student{pair}', batch['inputs'])
     embedding = _without_padding(
         contrast._pooled(output.embedding).cpu(),
         batch['inputs'],

@@ -17,7 +17,7 @@ images. One step, everything inside ``forward(mode='loss')``:
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
 
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -67,7 +67,8 @@ class AEL(SemiSegmentor):
     ramped_terms = ('labeled', 'unlabeled')
     default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
     consistency_class = EqualizedConsistency
-    default_consistency: dict = {}
+    default_consistency: ClassVar[Mapping[str, Any]] = {}
+    sections = dict(SemiSegmentor.sections, _paste='strong view', _cut='strong view')
     toy_settings = dict(consistency=dict(confidence_threshold=0.2))
     renamed = dict(bank='model.class_confidence')
 

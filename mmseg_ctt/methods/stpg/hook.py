@@ -27,6 +27,8 @@ class AnchorAssignmentHook(Hook):
         ValueError: If ``interval`` is not positive, or the model has no anchors to match.
     """
 
+    sections = dict(after_train_iter='contrast')  # for benchmarks
+
     def __init__(self, interval: int = 10, stop_iter: Optional[int] = None) -> None:
         if interval < 1:
             raise ValueError(f'{KEY}.interval must be positive, got {interval}')
