@@ -118,18 +118,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(path: str, options: Optional[dict] = None):
-    """Read a config and apply ``--cfg-options``.
+    """Read a config, apply ``--cfg-options``, then its ``sizes``.
 
     Returns:
         mmengine.Config: The config.
 
     Raises:
         FileNotFoundError: If it does not exist.
-        ValueError: If it is no Python.
+        ValueError: If it is no Python, or its ``sizes`` cannot be applied.
     """
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    from mmseg_ctt.engine import prepare_config
 
     check_file(path, 'config')
     try:
@@ -139,7 +140,7 @@ def read_config(path: str, options: Optional[dict] = None):
             f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
     cfg.merge_from_dict(options or {})
-    return cfg
+    return prepare_config(cfg)
 
 
 def load_config(args: argparse.Namespace):
