@@ -7,7 +7,7 @@
 #
 # `sizes` are variables that networks and pipelines follow wherever they have been inherited from. A
 # config of a few lines sets those it changes, and so does the command line:
-#   sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5)
+#   sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
 #   --cfg-options sizes.crop_size="(384,512)"
 # They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py).
 #
@@ -28,6 +28,7 @@ sizes = dict(
     scale=None,  # (width, height) that images are resized to: `scale` of Resize and RandomResize
     crop_size=None,  # (height, width): `crop_size` of RandomCrop, `size` of the data preprocessor
     num_classes=None,  # `num_classes` of every head
+    max_iters=None,  # `max_iters` of train_cfg, and the end of the learning rate's schedule
 )  # None: as networks and pipelines say
 
 default_hooks = dict(

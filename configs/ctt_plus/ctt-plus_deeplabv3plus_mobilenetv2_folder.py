@@ -6,8 +6,7 @@
 #
 # A config of your own, data/mine/ctt_mine.py, with other sizes and another length:
 # _base_ = ['mmseg_ctt::ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py']
-# sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5)
-# train_cfg = dict(max_iters=4000, val_interval=500)
+# sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',
     '../_base_/datasets/folder.py',

@@ -8,7 +8,7 @@ importing this module extends: they work with mmseg's own scripts, too.
 """
 
 import copy
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple, TypeVar
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -52,7 +52,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
 
 
 def apply_sizes(cfg: AnyConfig) -> None:
-    """Set image scale, crop size and number of classes wherever a config has them.
+    """Set image scale, crop size, number of classes and length wherever a config has them.
 
     Entries that are applied become None, so that the config is one of plain numbers afterwards and
     takes other sizes again.
@@ -67,72 +67,76 @@ def apply_sizes(cfg: AnyConfig) -> None:
     sizes = cfg.get('sizes')
     if sizes is None:
         return
-    check_keys('sizes', as_dict('sizes', sizes), FOLLOWERS)
+    check_keys('sizes', as_dict('sizes', sizes), SETTERS)
     given = {name: value for name, value in sizes.items() if value is not None}
-    root = cfg._cfg_dict if isinstance(cfg, Config) else cfg
-    nodes = list(_dicts(root)) if given else []
+    nodes = list(_dicts(cfg._cfg_dict if isinstance(cfg, Config) else cfg)) if given else []
     for name, value in given.items():
+        setter, follower = SETTERS[name]
         value = _checked(name, value)
-        followers, where = FOLLOWERS[name]
-        changed = [(node, key) for path, node in nodes for key in followers(path, node)]
-        if not any(key == name for _, key in changed):
+        if not setter(nodes, value):
             raise ValueError(
-                f'sizes.{name}={value} would change nothing: the config has no {where}; remove it, '
-                'or change the pipelines'
+                f'sizes.{name}={value} would change nothing: the config has no {follower}; '
+                'remove it, or change the config'
             )
-        for node, key in changed:
-            node[key] = value
         sizes[name] = None
 
 
 def _checked(name: str, value: Any) -> Any:
-    pair = name != 'num_classes'
-    numbers = value if pair else [value]
-    if (
-        not isinstance(numbers, (list, tuple))
-        or len(numbers) != (2 if pair else 1)
-        or not all(type(number) is int and number > 0 for number in numbers)
+    pair = name in PAIRS
+    numbers = value if pair and isinstance(value, (list, tuple)) else [value]
+    if len(numbers) != 1 + pair or not all(
+        type(number) is int and number > 0 for number in numbers
     ):
         form = 'a pair of positive numbers such as (192, 256)' if pair else 'a positive number'
         raise ValueError(f'sizes.{name} must be {form}, got {value!r}')
     return tuple(value) if pair else value
 
 
-# ---- what follows: keys of a dict of the config, by the path to it
+# ---- what follows a size: dicts of the config, by the names on the way to them
 
-Path = Tuple[str, ...]
-Followers = Callable[[Path, Mapping], Sequence[str]]
-
-
-def _scaled(path: Path, node: Mapping) -> List[str]:
-    return ['scale'] if _kind(node) in ('Resize', 'RandomResize') and node.get('scale') else []
+Nodes = Sequence[Tuple[Tuple[str, ...], dict]]
 
 
-def _cropped(path: Path, node: Mapping) -> List[str]:
-    if _kind(node) == 'RandomCrop':
-        return ['crop_size']
-    # padding of crops of images that are smaller
-    return ['size'] if path[-1:] == ('data_preprocessor',) and node.get('size') else []
+def _set_scale(nodes: Nodes, scale: Tuple[int, int]) -> bool:
+    steps = [node for _, node in nodes if _kind(node) in ('Resize', 'RandomResize')]
+    return _set([node for node in steps if node.get('scale')], scale=scale)
 
 
-def _classified(path: Path, node: Mapping) -> List[str]:
-    return ['num_classes'] if path[-1:] and path[-1] in HEADS and 'num_classes' in node else []
+def _set_crop_size(nodes: Nodes, size: Tuple[int, int]) -> bool:
+    paddings = [node for path, node in nodes if path[-1:] == ('data_preprocessor',)]
+    _set([node for node in paddings if node.get('size')], size=size)
+    return _set([node for _, node in nodes if _kind(node) == 'RandomCrop'], crop_size=size)
 
 
-FOLLOWERS: Dict[str, Tuple[Followers, str]] = dict(
-    scale=(_scaled, 'Resize or RandomResize with a scale'),
-    crop_size=(_cropped, 'RandomCrop'),
-    num_classes=(_classified, 'head with num_classes'),
-)
+def _set_num_classes(nodes: Nodes, number: int) -> bool:
+    heads = [node for path, node in nodes if path and path[-1] in HEADS]
+    return _set([head for head in heads if 'num_classes' in head], num_classes=number)
 
 
-def _kind(node: Mapping) -> str:
+def _set_max_iters(nodes: Nodes, number: int) -> bool:
+    """The length of the run; schedules of the learning rate that end with it still do."""
+    loops = [node for path, node in nodes if path == ('train_cfg',) and 'max_iters' in node]
+    for loop in loops:
+        for path, node in nodes:
+            past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
+            if path == ('param_scheduler',) and past in (0, 1):
+                node['end'] = number + past
+    return _set(loops, max_iters=number)
+
+
+def _set(nodes: Sequence[dict], **values: Any) -> bool:
+    for node in nodes:
+        node.update(values)
+    return bool(nodes)
+
+
+def _kind(node: dict) -> str:
     """Name of a type without its scope; '' where there is none, or a class."""
     kind = node.get('type')
     return kind.rpartition('.')[2] if isinstance(kind, str) else ''
 
 
-def _dicts(node: Any, path: Path = ()) -> Iterator[Tuple[Path, dict]]:
+def _dicts(node: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], dict]]:
     """Every dict of a config with the names on the way to it; entries of a list have the list's."""
     if isinstance(node, dict):
         yield path, node
@@ -141,6 +145,15 @@ def _dicts(node: Any, path: Path = ()) -> Iterator[Tuple[Path, dict]]:
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from _dicts(value, path)
+
+
+PAIRS = ('scale', 'crop_size')
+SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
+    scale=(_set_scale, 'Resize or RandomResize with a scale'),
+    crop_size=(_set_crop_size, 'RandomCrop'),
+    num_classes=(_set_num_classes, 'head with num_classes'),
+    max_iters=(_set_max_iters, 'train_cfg.max_iters'),
+)
 
 
 # ---- mmengine's runner

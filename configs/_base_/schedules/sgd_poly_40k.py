@@ -1,5 +1,6 @@
 # SGD of the ClassMix release: 2.5e-4, momentum 0.9, weight decay 5e-4, polynomial decay, 40,000
 # iterations.
+# `sizes.max_iters` sets another length, and the end of the decay with it.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',

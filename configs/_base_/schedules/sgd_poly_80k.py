@@ -1,5 +1,6 @@
 # SGD of the CTT release: 2.5e-4, momentum 0.9, weight decay 5e-4, polynomial decay, 80,000
 # iterations (the paper's 100 epochs of Cityscapes and 150 of VOC, labelled and unlabelled counted).
+# `sizes.max_iters` sets another length, and the end of the decay with it.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',
