@@ -158,7 +158,7 @@ SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
 
 # ---- mmengine's runner
 
-_build_runner = Runner.from_cfg.__func__  # type: ignore[attr-defined]
+_build_runner = Runner.from_cfg.__func__
 
 
 def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
@@ -166,4 +166,4 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
     return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
 
 
-Runner.from_cfg = classmethod(_from_cfg)  # type: ignore[assignment, method-assign]
+Runner.from_cfg = classmethod(_from_cfg)
