@@ -12,6 +12,7 @@ from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
+from .guards import missing_hook
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
@@ -46,6 +47,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self._max_iters < 1:
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
+        self._check_hooks()
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(
@@ -63,6 +65,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 f'decode_head.num_classes={outputs}, but the data set has {classes} '
                 'classes: make them equal'
             )
+
+    def _check_hooks(self) -> None:
+        line = missing_hook(unwrapped(self.runner.model), self.runner.hooks)
+        if line is not None:
+            raise ValueError(line)
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""

@@ -14,7 +14,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's constructor, with everything but the teachers handed to the optimiser.
+    """mmengine's constructor, with the weights of all members that train.
 
     Without ``paramwise_cfg`` mmengine passes frozen parameters to the optimiser, with it a
     warning for each is logged, and every parameter becomes a group of its own. Here parameters of
@@ -37,6 +37,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.paramwise_cfg = {'bypass_duplicate': False, **(self.paramwise_cfg or {})}
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
             self.optimizer_cfg.setdefault('fused', True)
+        self.untrained_groups = getattr(model, 'untrained_groups', ())
         with _one_line_per_group() as logger:
             wrapper = super().__call__(model)
         for group in wrapper.optimizer.param_groups:
@@ -51,8 +52,8 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(
         self, params: List[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        """Add the parameters of ``module``, unless it is the list of teachers."""
-        if prefix == 'teachers':
+        """Add the parameters of ``module``, unless it is a group of members that do not train."""
+        if prefix in self.untrained_groups:
             return
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix == '':

@@ -2,10 +2,15 @@
 """One file or one folder a method."""
 
 from .ael import AEL
-from .base import SemiSegmentor
+from .base import SemiSegmentor, registered_methods
+from .classmix import ClassMix
+from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
+from .cutmix_seg import CutMixSeg
 from .dual_negative import DualNegativeLabel
+from .fixmatch import FixMatchSeg
 from .guidedmix import GuidedMixNet
+from .mean_teacher import MeanTeacher
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 
@@ -14,8 +19,14 @@ __all__ = [
     'STPG',
     'U2PL',
     'AnchorAssignmentHook',
+    'ClassMix',
+    'CrossPseudoSupervision',
     'CrossTeacherTraining',
+    'CutMixSeg',
     'DualNegativeLabel',
+    'FixMatchSeg',
     'GuidedMixNet',
+    'MeanTeacher',
     'SemiSegmentor',
+    'registered_methods',
 ]

@@ -1,298 +1,292 @@
 # Copyright (c) mmseg_ctt contributors.
-import copy
+"""Base of all methods: members, forward passes, pseudo-labels, weighted losses.
+
+A method says what is its own: class attributes (number of pairs, supervision graph, loss weights,
+default augmentation and consistency), :meth:`SemiSegmentor.build` for its own settings and parts,
+and :meth:`SemiSegmentor.step`. All else is here.
+"""
+
 from abc import abstractmethod
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 import torch
-import torch.nn as nn
-import torch.nn.functional as F
-from mmengine.model import ModuleList
+from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from ..nn.alignment import MemberAlignment
-from ..nn.member import PixelOutput, build_students, forward_member, projects, supervised_losses
-from ..nn.padding import content_mask
-from ..nn.supervision import has_teachers, teaching_graph
-from .inference import PredictingMembers
+from ..nn import settings
+from ..nn.augmentation import StrongAugmentation
+from ..nn.consistency import Consistency
+from ..nn.images import Images
+from ..nn.member import PixelOutput, build_students, projects, supervised_losses
+from ..nn.pseudo_label import PseudoLabel
+from ..nn.schedule import RampUp
+from ..nn.supervision import has_teachers, supervision_graph
+from .forward import ForwardPasses
 
 TEACHER_MODES = ('eval', 'train')
 JOINT = (True, False, 'students')
+Losses = Dict[str, Tensor]
+
+# former names of settings, for one sentence in the error
+RENAMED = dict(
+    teaching='model.supervision',
+    confident='model.consistency=dict(confidence_threshold=...)',
+    class_thresholds='model.consistency=dict(select="pixel", class_thresholds=...)',
+    ramp='model.ramp_up',
+    strong_view='model.strong_augmentation, a list of steps such as [dict(type="ClassMixing")]',
+    share_view='model.shared_view',
+)
 
 
-class SemiSegmentor(PredictingMembers):
+class SemiSegmentor(ForwardPasses):
     """Students and their EMA teachers around any mmseg segmentor.
 
     Holds ``students.{i}`` and ``teachers.{i}``, each a complete segmentor built from one config,
-    and behaves towards mmseg's tools as the member named by ``test_cfg.predict_on``. A method
-    derives from it and writes :meth:`loss`.
+    and behaves towards mmseg's tools as the member named by ``test_cfg.predict_on``.
 
-    Buffers: ``ema_updates`` int64, updates of the teachers so far (0: not yet copied).
+    Buffers: ``num_updates`` int64, updates of the teachers (0: not yet copied).
 
     Args:
         segmentor (dict): Config of a plain mmseg segmentor; its ``data_preprocessor`` becomes
             the wrapper's.
-        num_pairs (int): Number of students. Defaults to 2.
-        teaching (str): Who teaches whom, see :func:`teaching_graph`. Defaults to 'cross'.
+        num_pairs (int, optional): Number of students. Defaults to None: the method's.
+        supervision (str, optional): Who teaches whom, see :func:`supervision_graph`. Defaults to
+            None: the method's.
         student_overrides (list[dict], optional): Merged into ``segmentor``, one per student, for
             example ``dict(backbone=dict(init_cfg=...))``. Defaults to None.
-        teacher_mode (str): ``'eval'`` or ``'train'``, the latter with batch statistics and
-            dropout as in the released code. Defaults to 'eval'.
-        joint_forward (bool | str): Whether a member sees all its images in one pass (joint batch
-            statistics) or labelled and unlabelled ones apart (released code). ``'students'``:
-            teachers apart, so that those in training mode normalise unlabelled images by their
-            own statistics, which matters where these are of another place or time.
-            Defaults to True.
+        teacher_mode (str): ``'train'``: teachers normalise by the statistics of their batch, with
+            dropout (released code of CTT); ``'eval'``: by averages of the students' statistics,
+            which say little in the first hundreds of iterations. Defaults to 'train'.
+        frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them.
+            Defaults to False.
+        joint_forward (bool | str): Which members take labelled and unlabelled images in one pass
+            (joint batch statistics): True: all; False: none (released code of CTT and AEL);
+            ``'students'``: teachers take them apart, so that those in training mode normalise
+            unlabelled images by their own statistics, which matters where these are of another
+            place or time. Defaults to 'students'.
         channels_last (bool): Keep weights and activations in that memory format, which is faster
             on recent CPUs, and on GPUs with AMP. Defaults to False.
+        loss_weights (dict, optional): Weights of the terms; see the method. Defaults to None.
+        ramp_up (float | dict): Part of the training in which the weights of the terms from
+            pseudo-labels climb, see :class:`RampUp`. Defaults to 0: full weights from the start.
+        strong_augmentation (list[dict], optional): Steps of :class:`StrongAugmentation`. Defaults
+            to None: the method's.
+        consistency (dict, optional): Settings of the method's consistency loss. Defaults to None.
         data_preprocessor (dict, optional): Settings that ``segmentor.data_preprocessor`` leaves
             open. Defaults to None.
         train_cfg (dict, optional): Unused; mmseg's ``init_model`` passes it.
         test_cfg (dict, optional): ``predict_on``: ``student0``, ``teacher0``, ... or
             ``ensemble`` (mean probability of the teachers, of the students where there are no
-            teachers). Defaults to ``teacher0``, or ``student0`` without teachers.
+            teachers). Defaults to None: see :meth:`default_predict_on`.
         pretrained (None): Unused; mmseg's ``init_model`` passes it.
         init_cfg (dict, optional): Unused; members carry their own.
+        method_settings: Arguments of the method's :meth:`build`.
 
     Raises:
-        ValueError: For unknown members or modes, overrides that do not match the number of
-            students, or students of different class counts or corner alignment.
+        TypeError: If a setting is of a wrong type.
+        ValueError: For unknown settings, members or modes, overrides that do not match the number
+            of students, or students of different class counts or corner alignment.
     """
 
-    reads_features = False  # whether a method needs PixelOutput.features itself
+    # What a method says of itself.
+    sources: ClassVar[Tuple[str, ...]] = ('labeled', 'unlabeled')  # arguments of `step`
+    default_num_pairs: ClassVar[int] = 2
+    default_supervision: ClassVar[str] = 'cross'
+    fixed_graph: ClassVar[bool] = False  # no other number of pairs, no other graph
+    keeps_average: ClassVar[bool] = False  # EMA teachers that only predict
+    default_member: ClassVar[Optional[str]] = None  # None: teacher0, student0 without teachers
+    default_loss_weights: ClassVar[Mapping[str, float]] = {}  # of the terms besides `sup`
+    ramped_terms: ClassVar[Tuple[str, ...]] = ()  # terms that `ramp_up` applies to
+    default_ramp_up: ClassVar[Union[float, Mapping]] = 0.0
+    default_augmentation: ClassVar[Optional[Sequence[dict]]] = None  # None: the method has none
+    default_consistency: ClassVar[Optional[Mapping[str, Any]]] = None  # None: the method has none
+    consistency_class: ClassVar[Union[type, str]] = 'Consistency'
+    parts: ClassVar[Tuple[str, ...]] = ()  # attributes with weights beside the members
+    reads_embedding: ClassVar[bool] = False  # whether the method needs PixelOutput.embedding
+    reads_features: ClassVar[bool] = False  # whether it needs PixelOutput.features
+    renamed: ClassVar[Mapping[str, str]] = {}  # former settings of the method, see RENAMED
+    # settings with which every term is at work within a few iterations on tiny images of four
+    # classes: for tests and benchmarks of all methods
+    toy_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
         segmentor: dict,
-        num_pairs: int = 2,
-        teaching: str = 'cross',
+        num_pairs: Optional[int] = None,
+        supervision: Optional[str] = None,
         student_overrides: Optional[Sequence[dict]] = None,
-        teacher_mode: str = 'eval',
-        joint_forward: Union[bool, str] = True,
+        teacher_mode: str = 'train',
+        frozen_teachers: bool = False,
+        joint_forward: Union[bool, str] = 'students',
         channels_last: bool = False,
+        loss_weights: Optional[dict] = None,
+        ramp_up: Union[None, float, dict] = None,
+        strong_augmentation: Optional[Sequence[dict]] = None,
+        consistency: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
         train_cfg: Optional[dict] = None,
         test_cfg: Optional[dict] = None,
         pretrained: Optional[str] = None,
         init_cfg: Optional[dict] = None,
+        **method_settings: Any,
     ) -> None:
         # mmengine passes a config's top-level `data_preprocessor` here; the model's own wins
-        data_preprocessor = {
+        preprocessor = {
             **(data_preprocessor or {}),
             **(segmentor.get('data_preprocessor') or {}),
             'type': 'SemiSegDataPreProcessor',
         }
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=None)
-        if teacher_mode not in TEACHER_MODES:
-            raise ValueError(
-                f'model.teacher_mode must be one of {TEACHER_MODES}, got {teacher_mode!r}'
-            )
-        self.graph = teaching_graph(teaching, num_pairs)
-        self.students = build_students(segmentor, num_pairs, student_overrides)
-        self.teachers = ModuleList(
-            copy.deepcopy(list(self.students)) if has_teachers(self.graph) else []
-        )
-        self.teachers.requires_grad_(False)
-        if joint_forward not in JOINT:
-            raise ValueError(f'model.joint_forward must be one of {JOINT}, got {joint_forward!r}')
+        super().__init__(data_preprocessor=preprocessor, init_cfg=None)
+        self.alignment = None
+        self._check_settings(method_settings)
+        settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
+        settings.check_choice('model.joint_forward', joint_forward, JOINT)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
+        self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
+        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
+        self.predict_on = self.test_cfg.get('predict_on') or self._usual_member()
+        self._build_losses(loss_weights, ramp_up, strong_augmentation, consistency)
+        self.build(**method_settings)
         if channels_last:
             self.to(memory_format=torch.channels_last)
-        self.register_buffer('ema_updates', torch.zeros((), dtype=torch.long))
-        self.alignment: Optional[MemberAlignment] = None  # by DistributionAlignmentHook
-        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
-        default = 'teacher0' if self.teachers else 'student0'
-        self.predict_on = self.test_cfg.get('predict_on', default)
 
-    # ---- members
+    def _check_settings(self, given: Mapping[str, Any]) -> None:
+        own = [parameter.name for parameter in settings.settings_of(self.build)]
+        shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
+        key = f'model (type={type(self).__name__})'
+        settings.check_keys(key, given, [*own, *shared], renamed={**RENAMED, **self.renamed})
 
-    @property
-    def member_names(self) -> Tuple[str, ...]:
-        """Every name that ``test_cfg.predict_on`` may take."""
-        students = [f'student{i}' for i in range(len(self.students))]
-        teachers = [f'teacher{i}' for i in range(len(self.teachers))]
-        return (*students, *teachers, 'ensemble')
-
-    def member(self, name: str) -> nn.Module:
-        """The segmentor called ``student{i}`` or ``teacher{i}``."""
-        group = self.students if name.startswith('student') else self.teachers
-        return group[int(name[len('student') :])]
-
-    @property
-    def embedding_width(self) -> int:
-        """Channels of :attr:`PixelOutput.embedding`.
-
-        Raises:
-            ValueError: If students differ in it, and so cannot be compared.
-        """
-        heads = [student.decode_head for student in self.students]
-        widths = [
-            getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels for head in heads
-        ]
-        if len(set(widths)) > 1:
+    def _build_members(
+        self,
+        segmentor: dict,
+        num_pairs: Optional[int],
+        supervision: Optional[str],
+        overrides: Optional[Sequence[dict]],
+        frozen_teachers: bool,
+    ) -> None:
+        num_pairs = self.default_num_pairs if num_pairs is None else num_pairs
+        supervision = supervision or self.default_supervision
+        usual = self.default_num_pairs, self.default_supervision
+        if self.fixed_graph and (num_pairs, supervision) != usual:
             raise ValueError(
-                f'students with embeddings of {widths} channels cannot be compared: '
-                'model.student_overrides must not change their number, which is '
-                'decode_head.channels in most heads'
+                f'model.type={type(self).__name__} has num_pairs={usual[0]} and '
+                f'supervision={usual[1]!r}: remove num_pairs={num_pairs} and '
+                f'supervision={supervision!r}'
             )
-        return widths[0]
+        self.graph = supervision_graph(supervision, num_pairs)
+        students = build_students(segmentor, num_pairs, overrides, self.reads_embedding)
+        with_teachers = has_teachers(self.graph) or self.keeps_average
+        self.members = self.member_table(num_pairs, with_teachers, frozen_teachers)
+        self.add_members(students, segmentor)
 
-    def train(self, mode: bool = True) -> 'SemiSegmentor':
-        """As usual, but teachers keep to ``teacher_mode``."""
-        super().train(mode)
-        if self.teacher_mode == 'eval':
-            self.teachers.eval()
-        return self
+    def _build_losses(
+        self,
+        weights: Optional[dict],
+        ramp_up: Union[None, float, dict],
+        augmentation: Optional[Sequence[dict]],
+        consistency: Optional[dict],
+    ) -> None:
+        self.weights = settings.loss_weights(weights, {'sup': 1.0, **self.default_loss_weights})
+        self.ramp_up = RampUp.of(self.default_ramp_up if ramp_up is None else ramp_up)
+        for key, given, default in (
+            ('strong_augmentation', augmentation, self.default_augmentation),
+            ('consistency', consistency, self.default_consistency),
+            ('ramp_up', ramp_up, self.ramped_terms or None),
+        ):
+            if default is None and given:
+                raise ValueError(
+                    f'model.{key}: {type(self).__name__} has none, so it would be unused; remove it'
+                )
+        self.strong_augmentation: Optional[StrongAugmentation] = None
+        if self.default_augmentation is not None:
+            steps = self.default_augmentation if augmentation is None else augmentation
+            self.strong_augmentation = StrongAugmentation(steps)
+        self.consistency: Optional[Consistency] = None
+        if self.default_consistency is not None:
+            self.consistency = settings.build_part(
+                'consistency',
+                consistency,
+                self.consistency_class,
+                self.default_consistency,
+                num_classes=self.num_classes,
+            )
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
-        """A plain segmentor's weights (``load_from``) become those of every member."""
-        parts = tuple(f'{prefix}{name}.' for name, _ in self.students[0].named_children())
-        own = any(key.startswith(f'{prefix}students.') for key in state_dict)
-        plain = [] if own else [key for key in state_dict if key.startswith(parts)]
-        for key in plain:
-            value = state_dict.pop(key)
-            for group in ('students', 'teachers'):
-                for i in range(len(getattr(self, group))):
-                    state_dict[f'{prefix}{group}.{i}.{key[len(prefix) :]}'] = value
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _usual_member(self) -> str:
+        teaches = has_teachers(self.graph)
+        return self.default_member or ('teacher0' if teaches else 'student0')
 
-    def init_weights(self) -> None:
-        """Initialise each student by its own config and copy it to its teacher."""
-        for student in self.students:
-            student.init_weights()
-        self.copy_students_to_teachers()
-
-    # ---- teachers
-
-    def copy_students_to_teachers(self) -> None:
-        """Parameters and buffers, as a run starts."""
-        for teacher, student in zip(self.teachers, self.students):
-            teacher.load_state_dict(student.state_dict())
-
-    def ema_pairs(self, buffers: bool) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
-        """Tensors of all teachers and the students they follow.
-
-        Args:
-            buffers (bool): Whether buffers follow too.
-
-        Returns:
-            dict: ``average`` (floating point) and ``copy`` (the rest), each two lists.
-        """
-        pairs: Dict[str, Tuple[List[Tensor], List[Tensor]]] = dict(average=([], []), copy=([], []))
-        for teacher, student in zip(self.teachers, self.students):
-            for source in ('parameters', 'buffers') if buffers else ('parameters',):
-                for old, new in zip(getattr(teacher, source)(), getattr(student, source)()):
-                    lists = pairs['average' if old.is_floating_point() else 'copy']
-                    lists[0].append(old)
-                    lists[1].append(new.detach())
-        return pairs
-
-    # ---- what a method's step is made of
+    def build(self) -> None:
+        """Parts and settings of the method; the arguments are settings of the config."""
 
     @abstractmethod
-    def loss(
-        self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]
-    ) -> Dict[str, Tensor]:
-        """Losses of one step; every method's own.
+    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+        """Terms of one training step; every method's own.
 
         Args:
-            inputs (dict[str, Tensor]): ``labeled`` ``(B_l, 3, H, W)``, ``unlabeled``
-                ``(B_u, 3, H, W)``, normalised.
-            data_samples (dict[str, list[SegDataSample]]): Their samples; only the labelled ones
-                carry labels.
+            labeled (Images): The source ``labeled``; further arguments are those of ``sources``.
+            unlabeled (Images): The source ``unlabeled``, without labels.
+
+        Returns:
+            dict[str, Tensor]: Scalars by ``{member}.{term}``. A term of the loss weights is
+            weighted and becomes a loss; other keys are logged, and those with ``loss`` in them
+            count as losses with weight 1.
+        """
+
+    # ---- losses
+
+    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> Losses:
+        """Losses of one step: the terms of :meth:`step`, named and weighted.
+
+        Args:
+            inputs (dict[str, Tensor]): ``(B, 3, H, W)`` normalised images by source.
+            data_samples (dict[str, list[SegDataSample]]): Their samples.
 
         Returns:
             dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
         """
-
-    def look(self, name: str, *batches: Tensor) -> List[PixelOutput]:
-        """Output of one member for several batches of images, one output each.
-
-        Teachers give no gradient. The batches share one pass where ``joint_forward`` says so.
-        """
-        return self.look_all([name], *batches)[0]
-
-    def look_all(self, names: Sequence[str], *batches: Tensor) -> List[List[PixelOutput]]:
-        """The same for several members that look at the same images."""
-        sizes = [len(images) for images in batches]
-        found, together = [], [name for name in names if self._looks_once(name)]
-        joint = [torch.cat(batches)] if together and len(batches) > 1 else batches
-        for name in names:
-            passes = joint if name in together else batches
-            with torch.set_grad_enabled(torch.is_grad_enabled() and name.startswith('student')):
-                outputs = [self._output(self.member(name), images) for images in passes]
-                found.append(outputs if len(outputs) == len(batches) else outputs[0].split(sizes))
-        return found
-
-    @torch.no_grad()
-    def ask(self, names: Sequence[str], *batches: Tensor) -> Dict[str, List[PixelOutput]]:
-        """The same without gradient, by name."""
-        return dict(zip(names, self.look_all(names, *batches)))
-
-    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
-        """What the teaching members say, in the passes that the method makes.
-
-        Args:
-            weak (Tensor): Unlabelled images ``(B_u, 3, H, W)``.
-            labeled (Tensor): ``(B_l, 3, H, W)``, for methods whose teachers see them too.
-
-        Returns:
-            dict[str, list[PixelOutput]]: By member; on the weak view first.
-        """
-        return self.ask(self.teaching_members, weak)
-
-    def aligned_guides(
-        self, weak: Tensor, labeled: Tensor, samples: SampleList
-    ) -> Dict[str, List[PixelOutput]]:
-        """The same in a training step: aligned where ``DistributionAlignmentHook`` is at work.
-
-        Args:
-            weak (Tensor): As in :meth:`guides`.
-            labeled (Tensor): As in :meth:`guides`.
-            samples (list[SegDataSample]): Of the weak view; they tell what is padding.
-        """
-        guides = self.guides(weak, labeled)
-        if self.alignment is None:
-            return guides
-        return self.alignment(guides, content_mask(samples, weak))
-
-    def _looks_once(self, name: str) -> bool:
-        """Whether a member sees all its images in one pass."""
-        if self.joint_forward == 'students':
-            return name.startswith('student')
-        return self.joint_forward
-
-    @property
-    def teaching_members(self) -> List[str]:
-        """Every member that teaches a student, once."""
-        return sorted({name for sources in self.graph for name in sources})
-
-    def _output(self, member: nn.Module, images: Tensor) -> PixelOutput:
-        output = forward_member(member, images)
-        read = self.reads_features or member.with_auxiliary_head
-        return output if read else output._replace(features=[])
-
-    def supervise(self, i: int, output: PixelOutput, samples: SampleList) -> Dict[str, Tensor]:
-        """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
-        student = self.students[i]
-        losses = {
-            f'student{i}.{key}': value * self.weights['sup']
-            for key, value in supervised_losses(student, output, samples).items()
-        }
-        if projects(student):  # DDP wants a gradient of layers that no other term reads
-            first = next(iter(losses))
-            losses[first] = losses[first] + output.zero()
+        images = {name: Images(inputs[name], data_samples[name]) for name in self.sources}
+        losses: Losses = {}
+        for name, value in self.step(**images).items():
+            member, _, term = name.rpartition('.')
+            if term in self.weights:
+                losses[f'{member}.loss_{term}'] = value * self.loss_weight(member, term)
+            else:
+                losses[name] = value
         return losses
 
-    def upsampled(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:
-        """``(B, K, h, w)`` of any precision to ``(B, K, H, W)`` float32."""
-        return F.interpolate(
-            logits.float(), size, mode='bilinear', align_corners=self.align_corners
-        )
+    def loss_weight(self, member: str, term: str) -> float:
+        """Weight of a term in this iteration."""
+        weight = self.weights[term]
+        return weight * self.ramp_up() if term in self.ramped_terms else weight
 
-    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+    def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
+        """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
+        student = self.students[i]
+        terms = supervised_losses(student, output, labeled.samples)
+        losses = {f'student{i}.{key}': term * self.weights['sup'] for key, term in terms.items()}
+        if projects(student):  # DDP wants a gradient of layers that no other term reads
+            first = next(iter(losses))
+            losses[first] = losses[first] + output.zero_loss()
+        return losses
+
+    def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
+        """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
+        assert self.consistency is not None
+        return self.consistency(logits, pseudo, self.align_corners)
+
+    def parse_losses(self, losses: Losses) -> Tuple[Tensor, Losses]:
         """As mmengine's, in two operations where every term is a scalar."""
         if any(not isinstance(value, Tensor) or value.dim() for value in losses.values()):
             return super().parse_losses(losses)
         total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
         return total, dict(loss=total, **losses)
+
+
+def registered_methods() -> Dict[str, Type[SemiSegmentor]]:
+    """Every method by its registered name, those of other packages too."""
+    return {
+        name: kind
+        for name, kind in sorted(MODELS.module_dict.items())
+        if isinstance(kind, type) and issubclass(kind, SemiSegmentor)
+    }

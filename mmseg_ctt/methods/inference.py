@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What mmseg's tools ask of a segmentor, answered by a member of several or by all of them."""
+"""Inference as mmseg's tools call it, by one member or by all of them."""
 
 from typing import Dict, Iterator, List, Sequence, Tuple
 
@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from ..nn.label_map import as_read, finish
+from ..nn.label_map import fill_sample, original_size
 
 
 class PredictingMembers(BaseSegmentor):
@@ -32,7 +32,7 @@ class PredictingMembers(BaseSegmentor):
     def predicting_members(self) -> List[nn.Module]:
         """The segmentors whose mean probability is the prediction."""
         if self.predict_on == 'ensemble':
-            return list(self.teachers or self.students)
+            return list(self.teachers if len(self.teachers) else self.students)
         return [self.member(self.predict_on)]
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
@@ -55,14 +55,14 @@ class PredictingMembers(BaseSegmentor):
             tuple: Name of the member and its ``list[SegDataSample]``.
         """
         metas = _metas(inputs, data_samples)
-        group, combined = 'teacher' if self.teachers else 'student', []
+        group, combined = 'teacher' if len(self.teachers) else 'student', []
         for name in self.member_names[:-1]:
             logits = self.member(name).inference(inputs, metas)
             if name.startswith(group):
                 combined.append(logits)
-            yield name, self.postprocess_result(logits, [one.new() for one in data_samples])
+            yield name, self.postprocess_result(logits, [sample.new() for sample in data_samples])
         logits = self.mean_probability(combined)
-        yield 'ensemble', self.postprocess_result(logits, [one.new() for one in data_samples])
+        yield 'ensemble', self.postprocess_result(logits, [sample.new() for sample in data_samples])
 
     def predict_members(self, inputs: Tensor, data_samples: SampleList) -> Dict[str, SampleList]:
         """Same as :meth:`predict_each`, all at once.
@@ -75,7 +75,7 @@ class PredictingMembers(BaseSegmentor):
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: OptSampleList = None
     ) -> SampleList:
-        """Same as mmseg's; see :func:`finish` for what is faster.
+        """Same as mmseg's; see :func:`fill_sample` for what is faster.
 
         Args:
             seg_logits (Tensor): ``(B, K, H, W)``.
@@ -87,10 +87,10 @@ class PredictingMembers(BaseSegmentor):
             ``(1, H, W)``.
         """
         if data_samples is None:
-            return [finish(one, SegDataSample()) for one in seg_logits.split(1)]
+            return [fill_sample(logits, SegDataSample()) for logits in seg_logits.split(1)]
         return [
-            finish(as_read(one, sample.metainfo, self.align_corners), sample)
-            for one, sample in zip(seg_logits.split(1), data_samples)
+            fill_sample(original_size(logits, sample.metainfo, self.align_corners), sample)
+            for logits, sample in zip(seg_logits.split(1), data_samples)
         ]
 
     def inference(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
@@ -105,8 +105,8 @@ class PredictingMembers(BaseSegmentor):
         if len(logits) == 1:
             return logits[0]
         total = logits[0].float().softmax(dim=1)
-        for one in logits[1:]:
-            total = total + one.float().softmax(dim=1)
+        for other in logits[1:]:
+            total = total + other.float().softmax(dim=1)
         return (total / len(logits)).clamp_(min=1e-12).log_()
 
     def extract_feat(self, inputs: Tensor) -> List[Tensor]:

@@ -1,21 +1,27 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Registered parts that two methods or more use."""
+"""Registered parts that two methods or more use, and what a step is written with."""
 
+from .augmentation import StrongAugmentation
 from .class_thresholds import ClassThresholds
+from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
+from .images import Images
 from .losses import PixelCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
 from .projection import PixelProjection
-from .strong_view import StrongView
+from .pseudo_label import PseudoLabel
 
 __all__ = [
     'ClassMemoryBank',
     'ClassThresholds',
+    'Consistency',
     'DeepLabV2ASPPHead',
     'DeepLabV2Head',
+    'Images',
     'PixelCrossEntropyLoss',
     'PixelProjection',
+    'PseudoLabel',
     'SemiSegDataPreProcessor',
-    'StrongView',
+    'StrongAugmentation',
 ]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Distribution alignment (CReST+) for any method: a bias on what teaching members say."""
+"""Distribution alignment of pseudo-labels (ReMixMatch, CReST+), for any method."""
 
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ..functional import alignment_bias
 from .member import PixelOutput
 from .ranks import sum_over_ranks
+
+Outputs = Dict[str, List[PixelOutput]]
 
 
 class DistributionAlignment(nn.Module):
@@ -23,13 +25,17 @@ class DistributionAlignment(nn.Module):
     Args:
         target (Tensor): ``(K,)``, ``q``.
         steps (int): Length of the running mean. Defaults to 128 (released code).
-        uniform_start (bool): Whether the uniform means of the beginning count until they are
-            replaced (released code), which holds rare classes down for as long; False takes the
-            mean of the steps there are, and leaves the first as it is. Defaults to True.
-        only_raise (bool): Whether classes that are named more often than the target says are left
-            alone; for images whose common classes are others than those of the labels. Defaults
-            to False (released code).
+        uniform_start (bool): Whether the running mean begins with ``steps`` uniform entries
+            (released code), which holds rare classes down until they are replaced; False takes
+            the mean of the steps so far, and does not change the first. Defaults to True.
+        only_raise (bool): Whether only classes that are predicted too rarely are changed; for
+            images whose common classes differ from those of the labels. Defaults to False
+            (released code).
     """
+
+    target: Tensor
+    means: Tensor
+    pointer: Tensor
 
     def __init__(
         self, target: Tensor, steps: int = 128, uniform_start: bool = True, only_raise: bool = False
@@ -53,7 +59,7 @@ class DistributionAlignment(nn.Module):
             Tensor: ``(B, K, h, w)`` float32.
         """
         aligned = self.align(logits)
-        self._remember(logits.float().softmax(dim=1), valid)
+        self._update(logits.float().softmax(dim=1), valid)
         return aligned
 
     def align(self, logits: Tensor) -> Tensor:
@@ -73,7 +79,7 @@ class DistributionAlignment(nn.Module):
         # no matrix product, which autocast would round
         return (self.means * filled.unsqueeze(1)).sum(dim=0) / filled.sum().clamp(min=1)
 
-    def _remember(self, probability: Tensor, valid: Optional[Tensor]) -> None:
+    def _update(self, probability: Tensor, valid: Optional[Tensor]) -> None:
         weight = (
             torch.ones_like(probability[:, :1])
             if valid is None
@@ -82,10 +88,10 @@ class DistributionAlignment(nn.Module):
         sums = sum_over_ranks(
             torch.cat([(probability * weight).sum(dim=(0, 2, 3)), weight.sum().view(1)])
         )
-        slot = (self.pointer % len(self.means)).view(1)
+        row = (self.pointer % len(self.means)).view(1)
         mean = sums[:-1] / sums[-1].clamp(min=1)
-        kept = torch.where(sums[-1] > 0, mean, self.means.index_select(0, slot)[0])
-        self.means.index_copy_(0, slot, kept.unsqueeze(0))
+        kept = torch.where(sums[-1] > 0, mean, self.means.index_select(0, row)[0])
+        self.means.index_copy_(0, row, kept.unsqueeze(0))
         self.pointer += sums[-1] > 0
 
 
@@ -102,30 +108,34 @@ class MemberAlignment(nn.ModuleDict):
         self, members: Sequence[str], target: Tensor, **settings: Union[int, bool]
     ) -> None:
         super().__init__({name: DistributionAlignment(target, **settings) for name in members})
-        self.asked = False  # by a training step, so far in this process
+        self.applied = False  # by a training step, so far in this process
 
-    def forward(
-        self, guides: Dict[str, List[PixelOutput]], content: Optional[Tensor]
-    ) -> Dict[str, List[PixelOutput]]:
+    def forward(self, outputs: Outputs, valid: Optional[Tensor]) -> Outputs:
         """Aligned outputs for the weak view, the first of each member; the others as they are.
 
         Args:
-            guides (dict[str, list[PixelOutput]]): By member.
-            content (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which the
-                running means leave out.
+            outputs (dict[str, list[PixelOutput]]): By member.
+            valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which the running
+                means leave out.
 
         Returns:
             dict[str, list[PixelOutput]]: By member.
         """
-        self.asked = True
-        if content is not None:
-            content = content.unsqueeze(1).float()
+        self.applied = True
         aligned = {}
-        for name, (weak, *others) in guides.items():
-            valid = (
-                None
-                if content is None
-                else F.interpolate(content, weak.logits.shape[2:]).squeeze(1)
-            )
-            aligned[name] = [weak._replace(logits=self[name](weak.logits, valid)), *others]
+        for name, (weak, *others) in outputs.items():
+            weights = None if valid is None else _resized(valid, weak.logits)
+            aligned[name] = [weak._replace(logits=self[name](weak.logits, weights)), *others]
         return aligned
+
+    def align(self, outputs: Outputs) -> Outputs:
+        """The same, but the running means stay as they are."""
+        return {
+            name: [weak._replace(logits=self[name].align(weak.logits)), *others]
+            for name, (weak, *others) in outputs.items()
+        }
+
+
+def _resized(valid: Tensor, logits: Tensor) -> Tensor:
+    """Mask ``(B, H, W)`` at the size of the logits, float32."""
+    return F.interpolate(valid.unsqueeze(1).float(), logits.shape[2:]).squeeze(1)

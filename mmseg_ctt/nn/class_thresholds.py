@@ -8,11 +8,10 @@ from .ranks import sum_over_ranks
 
 
 class ClassThresholds(nn.Module):
-    """Which pseudo-labels teach: pixels at least as sure as their class is on average.
+    """Confidence threshold of each class: the mean confidence of its pixels so far.
 
-    One threshold for all classes keeps the common and drops the rare, which are never as sure;
-    a weight for the whole batch keeps every mistake. Our own, after the class-wise thresholds of
-    self-training (CBST, FreeMatch).
+    One threshold for all classes drops the pixels of rare classes, whose confidence is lower.
+    Our own, after the class-wise thresholds of self-training (CBST, FreeMatch).
 
     Buffers:
 
@@ -29,6 +28,9 @@ class ClassThresholds(nn.Module):
     Raises:
         ValueError: If ``momentum`` lies outside [0, 1).
     """
+
+    confidence: Tensor
+    updates: Tensor
 
     def __init__(self, num_classes: int, highest: float, momentum: float = 0.9) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""From logits at the size of the network's input to a label map of the image as it was read.
+"""From logits at the size of the network's input to a label map at the original size of the image.
 
 The values are those of mmseg's ``BaseSegmentor.postprocess_result``. Labels come from ``max``:
 where the logits of a pixel do not lie side by side, it takes a CPU a tenth of the time of
@@ -16,7 +16,7 @@ from torch import Tensor
 FLIPPED = dict(horizontal=(3,), vertical=(2,), diagonal=(2, 3))
 
 
-def as_read(logits: Tensor, meta: Mapping, align_corners: bool) -> Tensor:
+def original_size(logits: Tensor, meta: Mapping, align_corners: bool) -> Tensor:
     """Undo padding, flip and resizing of one image.
 
     Args:
@@ -40,7 +40,7 @@ def as_read(logits: Tensor, meta: Mapping, align_corners: bool) -> Tensor:
     return F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
 
 
-def finish(logits: Tensor, sample: SegDataSample) -> SegDataSample:
+def fill_sample(logits: Tensor, sample: SegDataSample) -> SegDataSample:
     """Put logits and their label map into a sample.
 
     Args:

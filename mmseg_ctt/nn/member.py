@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""One member, a plain mmseg segmentor: building it and reading logits and embedding from it."""
+"""One member, a plain mmseg segmentor: building it, its outputs, its supervised losses."""
 
 import copy
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -17,56 +18,67 @@ from torch import Tensor
 
 from .losses import PixelCrossEntropyLoss
 
+Perturbation = Callable[[List[Tensor]], List[Tensor]]
+
 
 class PixelOutput(NamedTuple):
-    """What a member says about a batch.
+    """Output of a member for a batch.
 
     Attributes:
         logits (Tensor): ``(B, K, h, w)`` at the stride of the head.
-        embedding (Tensor): ``(B, D, h, w)``, what the classifier reads (dropout included).
-        features (list[Tensor]): Outputs of backbone and neck. ``look`` leaves them out where
-            neither an auxiliary head nor the method (``reads_features``) reads them.
+        embedding (Tensor, optional): ``(B, D, h, w)``, input of the classifier (dropout
+            included); None where the method does not read it.
+        features (list[Tensor]): Outputs of backbone and neck; empty where neither an auxiliary
+            head nor the method reads them.
     """
 
     logits: Tensor
-    embedding: Tensor
+    embedding: Optional[Tensor]
     features: List[Tensor]
 
     def split(self, sizes: Sequence[int]) -> List['PixelOutput']:
-        """The same for consecutive parts of the batch.
+        """The outputs of consecutive parts of the batch.
 
         Split, not sliced: the gradient of a slice is padded into a tensor of the default memory
         format, which makes the backward pass of a channels-last network convert it.
         """
-        parts = zip(*(tensor.split(list(sizes)) for tensor in (*self[:2], *self.features)))
-        return [PixelOutput(logits, embedding, features) for logits, embedding, *features in parts]
+        logits, *features = ([*map_.split(list(sizes))] for map_ in (self.logits, *self.features))
+        nothing: List[Optional[Tensor]] = [None] * len(sizes)
+        embedding = nothing if self.embedding is None else self.embedding.split(list(sizes))
+        return [
+            PixelOutput(logits[i], embedding[i], [level[i] for level in features])
+            for i in range(len(sizes))
+        ]
 
     def pooled(self, side: int) -> 'PixelOutput':
         """Logits and embedding averaged over squares of ``side`` pixels."""
         if side == 1:
             return self
-        return self._replace(
-            **{
-                name: F.avg_pool2d(getattr(self, name), side, ceil_mode=True)
-                for name in ('logits', 'embedding')
-            }
-        )
+        pool = {
+            name: F.avg_pool2d(getattr(self, name), side, ceil_mode=True)
+            for name in ('logits', 'embedding')
+        }
+        return self._replace(**pool)
 
-    def zero(self) -> Tensor:
-        """0 in float32 under any autocast, attached to the graph whatever the embedding holds."""
-        return self.embedding[:0].float().sum()
+    def zero_loss(self) -> Tensor:
+        """0 in float32 under any autocast, attached to the graph whatever the maps hold."""
+        read = self.logits if self.embedding is None else self.embedding
+        return read[:0].float().sum()
 
 
-def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
+def build_member(
+    segmentor: dict, override: Optional[dict] = None, embedding: bool = True
+) -> nn.Module:
     """Build a segmentor from the common config and the changes of one member.
 
     Args:
         segmentor (dict): Config of a plain mmseg segmentor.
         override (dict, optional): Merged into it, e.g. another ``backbone.init_cfg``.
+        embedding (bool): Whether the method reads pixel embeddings. Defaults to True.
 
     Raises:
-        ValueError: If the segmentor has no classifier that embeddings can be taken from, or has
-            a single (sigmoid) output channel.
+        ValueError: If the head has a single (sigmoid) output channel, or embeddings are read and
+            it has no classifier to take them from.
     """
     cfg = ConfigDict(copy.deepcopy(dict(segmentor)))
     if override:
@@ -74,13 +86,13 @@ def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
     cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
     member = MODELS.build(cfg)
     head = getattr(member, 'decode_head', None)
-    if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
+    if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):
         raise ValueError(
             f'model.segmentor: {type(head).__name__} has no `conv_seg` classifier to '
             'take the pixel embedding from; use a head that derives from '
             'BaseDecodeHead and calls `cls_seg`'
         )
-    if head.out_channels < 2:
+    if getattr(head, 'out_channels', 2) < 2:
         raise ValueError(
             'model.segmentor.decode_head.out_channels=1 (sigmoid) has no class '
             'probabilities to compare; set out_channels=num_classes=2'
@@ -89,14 +101,18 @@ def build_member(segmentor: dict, override: Optional[dict] = None) -> nn.Module:
 
 
 def build_students(
-    segmentor: dict, num: int, overrides: Optional[Sequence[dict]] = None
+    segmentor: dict,
+    num: int,
+    overrides: Optional[Sequence[Optional[dict]]] = None,
+    embedding: bool = True,
 ) -> ModuleList:
     """Students of one config, each with its own changes.
 
     Args:
         segmentor (dict): As in :func:`build_member`.
-        num (int): How many.
+        num (int): Number of students.
         overrides (Sequence[dict], optional): One dict (or None) a student. Defaults to None.
+        embedding (bool): As in :func:`build_member`. Defaults to True.
 
     Raises:
         ValueError: If their number is another, or they change what all students share.
@@ -113,7 +129,7 @@ def build_students(
                 f'model.student_overrides[{i}].data_preprocessor: all members see '
                 'the same images; set model.segmentor.data_preprocessor'
             )
-    students = [build_member(segmentor, override) for override in overrides]
+    students = [build_member(segmentor, override, embedding) for override in overrides]
     for key in ('num_classes', 'align_corners'):
         values = [getattr(student, key) for student in students]
         if len(set(values)) > 1:
@@ -124,34 +140,70 @@ def build_students(
     return ModuleList(students)
 
 
-def forward_member(member: nn.Module, image: Tensor) -> PixelOutput:
-    """Logits and embedding of normalised images ``(B, 3, H, W)``.
+def forward_member(
+    member: nn.Module, image: Tensor, embedding: bool = True, perturb: Optional[Perturbation] = None
+) -> PixelOutput:
+    """Logits, embedding and features of normalised images.
 
     The embedding is the input of the head's last 1x1 convolution, the one point that all mmseg
     heads share, unless the head has a method ``forward_with_embedding``. It is returned, not
     left behind on the module.
+
+    Args:
+        member (nn.Module): The segmentor.
+        image (Tensor): ``(B, 3, H, W)``.
+        embedding (bool): Whether the embedding is needed. Defaults to True.
+        perturb (Callable, optional): Changes the list of feature maps before the head reads it.
+
+    Raises:
+        ValueError: If an embedding is needed and the head does not call its classifier once, or
+            the head gives more than one map of logits.
     """
     features = list(member.extract_feat(image))
+    return decode(member, features if perturb is None else perturb(features), embedding)
+
+
+def decode(member: nn.Module, features: List[Tensor], embedding: bool = True) -> PixelOutput:
+    """The same from feature maps; see :func:`forward_member`."""
     head = member.decode_head
     if projects(member):
         return PixelOutput(*head.forward_with_embedding(features), features)
-    seen: List[Tensor] = []
-    handle = head.conv_seg.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    inputs: List[Tensor] = []
+    if not embedding:
+        return PixelOutput(_single_map(head, head(features)), None, features)
+    handle = head.conv_seg.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
     try:
         logits = head(features)
     finally:
         handle.remove()
-    if len(seen) != 1:
+    if len(inputs) != 1:
         raise ValueError(
             f'model.segmentor: {type(head).__name__} called its '
-            f'classifier {len(seen)} times; exactly one call gives an embedding'
+            f'classifier {len(inputs)} times; exactly one call gives an embedding'
         )
+    return PixelOutput(_single_map(head, logits), inputs[0], features)
+
+
+def _single_map(head: nn.Module, logits: Tensor) -> Tensor:
     if not isinstance(logits, Tensor):
         raise ValueError(
             f'model.segmentor: {type(head).__name__} gives a {type(logits).__name__}, '
             'not one map of logits; use a head that gives one'
         )
-    return PixelOutput(logits, seen[0], features)
+    return logits
+
+
+@contextmanager
+def constant_weights(module: nn.Module) -> Iterator[None]:
+    """Passes in the ``with`` block give a gradient to their input and none to the weights."""
+    trained = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in trained:
+            weight.requires_grad_(True)
 
 
 def projects(member: nn.Module) -> bool:
@@ -186,7 +238,7 @@ def supervised_losses(
 
 
 def labels_of(samples: SampleList) -> Tensor:
-    """``(B, H, W)`` int64 truth of labelled samples."""
+    """``(B, H, W)`` int64 ground truth of labelled samples."""
     return torch.cat([sample.gt_sem_seg.data for sample in samples])
 
 
@@ -196,20 +248,21 @@ def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> D
     # the stock method also computes the accuracy, at the price of two host synchronisations
     label = labels_of(samples)
     terms: Sequence = (
-        head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        list(head.loss_decode)
+        if isinstance(head.loss_decode, nn.ModuleList)
+        else [head.loss_decode]
     )
     align = dict(align_corners=head.align_corners)
     if head.sampler is None and all(isinstance(term, PixelCrossEntropyLoss) for term in terms):
         settings = dict(align)  # they up-sample on their own
     else:
         logits = resize(logits.float(), label.shape[1:], mode='bilinear', **align)
-        settings = dict(
-            weight=None if head.sampler is None else head.sampler.sample(logits, label.unsqueeze(1))
-        )
+        sampler = head.sampler
+        weight = None if sampler is None else sampler.sample(logits, label.unsqueeze(1))
+        settings = dict(weight=weight)
     losses: Dict[str, Tensor] = {}
     for term in terms:
         value = term(logits, label, ignore_index=head.ignore_index, **settings)
-        losses[term.loss_name] = (
-            losses[term.loss_name] + value if term.loss_name in losses else value
-        )
+        name = term.loss_name
+        losses[name] = losses[name] + value if name in losses else value
     return losses

@@ -43,6 +43,10 @@ class ClassMemoryBank(nn.Module):
             unknown.
     """
 
+    features: Tensor
+    pointer: Tensor
+    count: Tensor
+
     def __init__(
         self,
         num_classes: int,
@@ -74,6 +78,11 @@ class ClassMemoryBank(nn.Module):
         """``([P,] K, V)`` bool, True for slots that hold a feature."""
         return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(-1)
 
+    def fill_ratio(self) -> Tensor:
+        """``(P, K)`` float32, filled ratio of every queue; ``P`` is 1 without ``num_banks``."""
+        count = self.count if self.count.dim() == 2 else self.count.unsqueeze(0)
+        return count.float() / self.size
+
     def in_order(self) -> Tensor:
         """``([P,] K, V, D)`` entries from the oldest to the newest, unwritten slots last."""
         start = torch.where(self.count == self.size, self.pointer, 0)
@@ -82,7 +91,7 @@ class ClassMemoryBank(nn.Module):
         return self.features.gather(-2, slot)
 
     @torch.no_grad()
-    def push(
+    def update(
         self, feature: Tensor, label: Tensor, confidence: Tensor, valid: Tensor, num_images: int
     ) -> None:
         """Admit the best candidates of every class and forget the oldest entries.

@@ -44,9 +44,9 @@ class PixelProjection(nn.Module):
         return self.outer(self.dropout(hidden) if drop else hidden)
 
 
-def attached_zero(projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
-    """0, attached to all that a contrast would reach; DDP asks for it in every iteration."""
-    nothing = [output.zero() for output in outputs]
+def projected_zero_loss(projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
+    """0, attached to all that a contrast would give a gradient; DDP needs it in every iteration."""
+    nothing = [output.zero_loss() for output in outputs]
     nothing += [weight.flatten()[:0].float().sum() for weight in projection.parameters()]
     return torch.stack(nothing).sum()
 

@@ -1,33 +1,63 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Tuple
+"""Schedules over the iterations of a run: they need neither state nor a second ``max_iters``."""
+
+import math
+from typing import Mapping, Tuple, Union
 
 from mmengine.logging import MessageHub
 
+from .settings import as_dict, check_settings
 
-def training_progress() -> float:
-    """Share of the iterations of the run that are done, in [0, 1]; 0 where no run is under way.
+SHAPES = ('linear', 'sigmoid')
+
+
+def iterations() -> Tuple[int, int]:
+    """Iterations done and in all; 0 and 0 where no run is under way.
 
     mmengine keeps both numbers on the host and, when a run is resumed, sets them before the first
-    iteration, so a schedule that follows needs neither state nor a second ``max_iters``.
+    iteration.
     """
+    hub = MessageHub.get_current_instance()
+    return hub.get_info('iter', 0), hub.get_info('max_iters', 0)
+
+
+def training_progress() -> float:
+    """Ratio of the iterations of the run that are done, in [0, 1]; 0 outside of a run."""
     done, total = iterations()
     return min(done / total, 1.0) if total else 0.0
 
 
-def ramp_up(share: float) -> float:
-    """Factor of a loss that climbs linearly from 0 to 1 in the first part of a run.
+class RampUp:
+    """Factor that climbs to 1 in the first part of a run.
 
     Args:
-        share (float): Part of the iterations that the climb takes, in [0, 1]; 0: the factor is 1.
+        ratio (float): Part of the iterations that the climb takes, in [0, 1]; 0: the factor is 1.
+        shape (str): ``'linear'``: from 0; ``'sigmoid'``: ``exp(-5 (1 - t)^2)``, from 0.007 (mean
+            teacher, temporal ensembling). Defaults to 'linear'.
 
-    Returns:
-        float: In [0, 1]; 1 where no run is under way.
+    Raises:
+        ValueError: If ``ratio`` lies outside [0, 1] or ``shape`` is unknown.
     """
-    done, total = iterations()
-    return min(done / (share * total), 1.0) if share * total else 1.0
 
+    def __init__(self, ratio: float = 0.0, shape: str = 'linear') -> None:
+        if not 0 <= ratio <= 1:
+            raise ValueError(f'model.ramp_up is a ratio of the training, in [0, 1]; got {ratio}')
+        if shape not in SHAPES:
+            raise ValueError(f'model.ramp_up.shape must be one of {SHAPES}, got {shape!r}')
+        self.ratio, self.shape = ratio, shape
 
-def iterations() -> Tuple[int, int]:
-    """Done and in all; 0 and 0 where no run is under way."""
-    hub = MessageHub.get_current_instance()
-    return hub.get_info('iter', 0), hub.get_info('max_iters', 0)
+    @classmethod
+    def of(cls, given: Union[float, Mapping]) -> 'RampUp':
+        """From a config: a number is the ratio of a linear climb, a dict has both settings."""
+        if isinstance(given, (int, float)):
+            return cls(given)
+        settings = as_dict('model.ramp_up', given)
+        check_settings('model.ramp_up', settings, cls)
+        return cls(**settings)
+
+    def __call__(self) -> float:
+        """Factor of this iteration, in [0, 1]; 1 outside of a run."""
+        done, total = iterations()
+        climb = self.ratio * total
+        progress = min(done / climb, 1.0) if climb else 1.0
+        return progress if self.shape == 'linear' else math.exp(-5 * (1 - progress) ** 2)

@@ -2,38 +2,15 @@
 """Settings of methods: checks that several have, and the parts that are built from them."""
 
 import inspect
-from typing import Any, Collection, Dict, Mapping, Optional, Union
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Type, Union
 
 from mmseg.registry import MODELS
 
-
-def loss_weights(given: Optional[Dict[str, float]], defaults: Dict[str, float]) -> Dict[str, float]:
-    """``model.loss_weights`` over a method's own.
-
-    Raises:
-        TypeError: If it is no dict.
-        ValueError: For a term that the method does not have.
-    """
-    given = as_dict('model.loss_weights', given)
-    check_keys('model.loss_weights', given, defaults, 'terms')
-    return {**defaults, **given}
-
-
-def check_single_pair(method: str, num_pairs: int, teaching: str) -> None:
-    """For methods of one student and its teacher.
-
-    Raises:
-        ValueError: For another number or graph.
-    """
-    if (num_pairs, teaching) != (1, 'self'):
-        raise ValueError(
-            f'model.type={method} is one student and its teacher: remove '
-            f'num_pairs={num_pairs} and teaching={teaching!r}'
-        )
+Part = Union[type, str]
 
 
 def as_dict(key: str, given: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """A copy of what stands at a key of the config; empty for None.
+    """A copy of the dict at a key of the config; empty for None.
 
     Raises:
         TypeError: If it is no dict.
@@ -44,50 +21,94 @@ def as_dict(key: str, given: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
 
 
 def check_keys(
-    key: str, given: Collection[str], known: Collection[str], what: str = 'settings'
+    key: str,
+    given: Collection[str],
+    known: Collection[str],
+    what: str = 'settings',
+    renamed: Optional[Mapping[str, str]] = None,
 ) -> None:
-    """Refuse what is misspelt.
+    """Refuse unknown names.
+
+    Args:
+        key (str): Place in the config.
+        given (Collection[str]): Names that are set.
+        known (Collection[str]): Names that exist.
+        what (str): Their kind, for the message. Defaults to 'settings'.
+        renamed (Mapping[str, str], optional): What to write now, by former name.
 
     Raises:
         ValueError: For a name that is not known.
     """
     unknown = sorted(set(given) - set(known))
+    for name in unknown:
+        if name in (renamed or {}):
+            raise ValueError(f'{key}: {name} of version 0.1 is now {(renamed or {})[name]}')
     if unknown:
         raise ValueError(f'{key} has unknown {what} {unknown}; known are {sorted(known)}')
 
 
+def check_choice(key: str, value: Any, known: Sequence[Any]) -> None:
+    """Refuse a value that is none of the known ones.
+
+    Raises:
+        ValueError: Names the key and the choices.
+    """
+    if value not in known:
+        raise ValueError(f'{key} must be one of {tuple(known)}, got {value!r}')
+
+
+def loss_weights(
+    given: Optional[Mapping[str, float]], defaults: Mapping[str, float]
+) -> Dict[str, float]:
+    """``model.loss_weights`` merged into those of the method.
+
+    Raises:
+        TypeError: If it is no dict.
+        ValueError: For a term that the method does not have.
+    """
+    given = as_dict('model.loss_weights', given)
+    check_keys('model.loss_weights', given, defaults, 'terms')
+    return {**defaults, **given}
+
+
 def build_part(
     key: str,
-    given: Optional[dict],
-    part: Union[type, str],
-    defaults: Optional[dict] = None,
+    given: Optional[Mapping[str, Any]],
+    part: Part,
+    defaults: Optional[Mapping[str, Any]] = None,
+    renamed: Optional[Mapping[str, str]] = None,
     **own: Any,
 ) -> Any:
     """Build a part of a method from ``model.<key>``.
 
     Args:
         key (str): Its name in the config.
-        given (dict, optional): What stands there.
-        part (type | str): Its class; a name where ``type`` may choose another registered one.
-        defaults (dict, optional): The method's, where they are not those of the class.
-        own: What the method gives itself and no config can.
+        given (Mapping, optional): Its settings in the config.
+        part (type | str): Its class; a name where ``type`` may choose another registered class.
+        defaults (Mapping, optional): Defaults of the method, where they are not the class's own.
+        renamed (Mapping[str, str], optional): See :func:`check_keys`.
+        own: Arguments that the method sets and no config can.
 
     Raises:
         TypeError: If the settings are no dict.
         ValueError: For a setting that the class does not have or that it lacks, or a ``type``
             that is not registered.
     """
-    given = {**(defaults or {}), **as_dict(f'model.{key}', given)}
+    merged = {**(defaults or {}), **as_dict(f'model.{key}', given)}
     if isinstance(part, str):
-        part = _registered(key, given.pop('type', part))
-    _check_fit(key, given, part, own)
-    return part(**own, **given)
+        part = _registered(key, merged.pop('type', part))
+    check_settings(f'model.{key}', merged, part, own, renamed)
+    return part(**own, **merged)
 
 
-def build_switched(
-    key: str, given: Union[bool, dict], part: type, defaults: Optional[dict] = None, **own: Any
+def build_optional(
+    key: str,
+    given: Union[bool, Mapping[str, Any]],
+    part: Part,
+    defaults: Optional[Mapping[str, Any]] = None,
+    **own: Any,
 ) -> Any:
-    """The same of a part that False switches off, which yields None; True changes no setting.
+    """The same for a part that False switches off, which gives None; True changes no setting.
 
     Raises:
         TypeError: For anything but a bool or a dict. None is refused: other settings mean their
@@ -103,7 +124,49 @@ def build_switched(
     return build_part(key, None if given is True else given, part, defaults, **own)
 
 
-def _registered(key: str, kind: Union[type, str]) -> type:
+def settings_of(function: Any, without: Collection[str] = ()) -> List[inspect.Parameter]:
+    """Named parameters of a class or a function, apart from some."""
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind not in variable and parameter.name not in (*without, 'self')
+    ]
+
+
+def check_settings(
+    key: str,
+    given: Collection[str],
+    part: Any,
+    own: Collection[str] = (),
+    renamed: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Refuse settings that a call of ``part`` would not take, in the words of the config.
+
+    Args:
+        key (str): Place in the config.
+        given (Collection[str]): Names that are set.
+        part (Callable): Class or function.
+        own (Collection[str]): Arguments that no config can set.
+        renamed (Mapping[str, str], optional): See :func:`check_keys`.
+
+    Raises:
+        ValueError: For a setting that is unknown, or one that is missing.
+    """
+    parameters = settings_of(part, own)
+    kinds = {parameter.kind for parameter in inspect.signature(part).parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
+    missing = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.name not in given
+    ]
+    if missing:
+        raise ValueError(f'{key} lacks the settings {missing}')
+
+
+def _registered(key: str, kind: Part) -> Type:
     found = MODELS.get(kind) if isinstance(kind, str) else kind
     if found is None:
         raise ValueError(
@@ -111,18 +174,3 @@ def _registered(key: str, kind: Union[type, str]) -> type:
             'import its module with custom_imports'
         )
     return found
-
-
-def _check_fit(key: str, given: Collection[str], part: type, own: Collection[str]) -> None:
-    """Raise for settings that a call of the class would trip over, in the words of the config."""
-    parameters = inspect.signature(part).parameters.values()
-    named = [
-        one
-        for one in parameters
-        if one.name not in own and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    ]
-    if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-        check_keys(f'model.{key}', given, [one.name for one in named])
-    lacking = [one.name for one in named if one.default is one.empty and one.name not in given]
-    if lacking:
-        raise ValueError(f'model.{key} lacks the settings {lacking}')

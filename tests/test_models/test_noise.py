@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import torch
 
-from mmseg_ctt.nn.random import counter_noise
+from mmseg_ctt.nn.rng import counter_noise
 
 
 def test_numbers_belong_to_the_sample():

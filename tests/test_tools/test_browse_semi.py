@@ -8,7 +8,7 @@ from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
 
 from mmseg_ctt import visualization
 from mmseg_ctt.functional import cut_mix_mask, mix
-from mmseg_ctt.nn.random import counter_noise
+from mmseg_ctt.nn.rng import counter_noise
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 from .duplicates import duplicate_images, same_content
 from .missing import missing_hook
-from .signs import confident_share, empty_queues, not_finite, teacher_below_student
+from .signs import confident_ratio, empty_queues, not_finite, teacher_below_student
 
 __all__ = [
-    'confident_share',
+    'confident_ratio',
     'duplicate_images',
     'empty_queues',
     'missing_hook',

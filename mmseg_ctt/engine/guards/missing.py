@@ -4,27 +4,27 @@ from typing import Optional, Sequence
 import torch.nn as nn
 from mmengine.hooks import Hook
 
-LIST = 'custom_hooks (a list in a config replaces that of its base)'
+# names of the hooks in default_hooks, by class
+NAMES = dict(
+    TeacherEMAHook='teacher_ema',
+    QueueWarmupHook='queue_warmup',
+    AnchorAssignmentHook='anchor_assignment',
+)
 
 
 def missing_hook(model: nn.Module, hooks: Sequence[Hook]) -> Optional[str]:
-    """What a model of this package needs and no hook does; None if nothing is missing.
+    """Hook that a model of this package needs and the run lacks; None if nothing is missing.
+
+    A part says by ``required_hooks`` which hooks it needs.
 
     Args:
         model (nn.Module): Of the run.
         hooks (Sequence[Hook]): Of the run.
     """
-    names = {kind.__name__ for hook in hooks for kind in type(hook).__mro__}
-    contrast = getattr(model, 'contrast', None)
-    for needed, name, what in (
-        (
-            bool(getattr(model, 'teachers', None)),
-            'TeacherEMAHook',
-            'moves the teachers, which stay as they are',
-        ),
-        (contrast is not None, 'QueueWarmupHook', 'switches the contrast on'),
-        (hasattr(contrast, 'assign'), 'AnchorAssignmentHook', 'matches anchors to classes'),
-    ):
-        if needed and name not in names:
-            return f'nothing {what}: add dict(type="{name}") to {LIST}'
+    present = {kind.__name__ for hook in hooks for kind in type(hook).__mro__}
+    for part in model.modules():
+        for name, purpose in getattr(part, 'required_hooks', {}).items():
+            if name not in present:
+                key = NAMES.get(name, name)
+                return f'no hook {purpose}: add default_hooks.{key}=dict(type="{name}")'
     return None

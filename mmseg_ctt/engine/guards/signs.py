@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Signs that a run goes wrong, from logged numbers: one line with what to do, or None."""
+"""Warnings from logged numbers: one line with the remedy, or None."""
 
 import math
 from typing import Mapping, Optional, Sequence
@@ -37,37 +37,38 @@ def teacher_below_student(
         if teacher == student or student not in scores:
             continue
         pairs = list(zip(scores[teacher], scores[student]))[-times:]
-        if len(pairs) == times and all(one < other - margin for one, other in pairs):
+        if len(pairs) == times and all(low < high - margin for low, high in pairs):
             lagging.append(f'{teacher} {pairs[-1][0]:.2f} < {pairs[-1][1]:.2f}')
     if not lagging:
         return None
     return (
         f'teachers worse than their students in {times} validations ({", ".join(lagging)}): '
-        'let them follow faster with a lower TeacherEMAHook.alpha, or give them the '
-        "student's batch-norm statistics with TeacherEMAHook.buffers=True"
+        'update them faster with a lower default_hooks.teacher_ema.alpha, or give them the '
+        "student's batch-norm statistics with default_hooks.teacher_ema.buffers=True"
     )
 
 
-def confident_share(shares: Mapping[str, float], window: int, margin: float) -> Optional[str]:
+def confident_ratio(ratios: Mapping[str, float], window: int, margin: float) -> Optional[str]:
     """Students that learn from no pseudo-label, or from every one.
 
     Args:
-        shares (Mapping[str, float]): Mean share of confident pixels by name.
+        ratios (Mapping[str, float]): Mean ratio of confident pixels by name.
         window (int): Iterations that the means are over.
         margin (float): Distance from 0 or 1 that counts as being there.
     """
-    none = [name for name, share in shares.items() if share <= margin]
+    none = [name for name, ratio in ratios.items() if ratio <= margin]
     if none:
         return (
             f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
-            'unlabelled images teach nothing: lower model.confident, train longer, or see '
-            'model.teacher_mode'
+            'unlabelled images teach nothing: lower model.consistency.'
+            'confidence_threshold, train longer, or see model.teacher_mode'
         )
-    every = [name for name, share in shares.items() if share >= 1 - margin]
+    every = [name for name, ratio in ratios.items() if ratio >= 1 - margin]
     if every:
         return (
             f'{", ".join(every)}: (almost) every pixel was confident in {window} iterations, '
-            'wrong ones too: raise model.confident, and look at the pseudo-labels'
+            'wrong ones too: raise model.consistency.confidence_threshold, and see the '
+            'pseudo-labels'
         )
     return None
 
@@ -76,15 +77,15 @@ def empty_queues(fill: Sequence[float], classes: Sequence[str], iteration: int) 
     """Classes whose queue holds nothing.
 
     Args:
-        fill (Sequence[float]): Filled share of the emptiest queue of each class.
+        fill (Sequence[float]): Filled ratio of the emptiest queue of each class.
         classes (Sequence[str]): Names.
         iteration (int): Iterations so far.
     """
-    empty = [str(name) for name, share in zip(classes, fill) if share == 0]
+    empty = [str(name) for name, ratio in zip(classes, fill) if ratio == 0]
     if not empty:
         return None
     return (
-        f'after {iteration} iterations no pixel of {", ".join(empty)} was classified rightly '
-        'by some teacher, so the contrast knows nothing of it: see that labelled images show '
-        'it, and set QueueWarmupHook.start_iter so that the contrast does not wait'
+        f'after {iteration} iterations no pixel of {", ".join(empty)} was classified correctly '
+        'by some teacher, so the contrast has no feature of it: check that labelled images show '
+        'it, and set default_hooks.queue_warmup.start_iter so that the contrast does not wait'
     )

@@ -13,18 +13,17 @@ from ...methods.base import SemiSegmentor
 from ...nn.alignment import MemberAlignment
 from ...nn.unwrap import segmentor_of
 
-KEY = 'custom_hooks: DistributionAlignmentHook'
+KEY = 'default_hooks.alignment'
 
 
 @HOOKS.register_module()
 class DistributionAlignmentHook(Hook):
     """Aligns the pseudo-labels of any method of this package, before its threshold.
 
-    What the teaching members say about the weak view of a step is aligned
-    (:meth:`SemiSegmentor.aligned_guides`); all else passes unchanged. Not for GuidedMix-Net,
-    whose network is no teacher. The state lives in the model, as ``alignment.{member}``, and in
-    the checkpoint. Exports do not carry it. Source: ReMixMatch, and CReST+ (arXiv 2102.09559)
-    for the temperature.
+    It changes the outputs of the teaching members for the weak view
+    (:meth:`SemiSegmentor.teacher_outputs`), nothing else. The state lives in the model, as
+    ``alignment.{member}``, and in the checkpoint; exports do not carry it. Source: ReMixMatch, and
+    CReST+ (arXiv 2102.09559) for the temperature.
 
     Args:
         frequency (Sequence[float], optional): Of the classes in the labels (pixels). Defaults to
@@ -53,7 +52,7 @@ class DistributionAlignmentHook(Hook):
         if temperature < 0:
             raise ValueError(f'{KEY}.temperature must not be negative, got {temperature}')
         if frequency is not None and not (
-            all(0 <= share < math.inf for share in frequency) and sum(frequency) > 0
+            all(0 <= part < math.inf for part in frequency) and sum(frequency) > 0
         ):
             raise ValueError(
                 f'{KEY}.frequency must be finite, not negative, and one positive, '
@@ -67,8 +66,8 @@ class DistributionAlignmentHook(Hook):
         model = segmentor_of(runner.model)
         if not isinstance(model, SemiSegmentor):
             raise ValueError(
-                f'{KEY} needs a semi-supervised model, got {type(model).__name__}: '
-                'remove the hook, or set self_training.align=False'
+                f'{KEY} needs a model of this package, got {type(model).__name__}: '
+                'set default_hooks.alignment=None, or self_training.align=False'
             )
         frequency = self._frequency(runner, model.num_classes)
         if len(frequency) != model.num_classes:
@@ -79,8 +78,8 @@ class DistributionAlignmentHook(Hook):
         if model.alignment is None:
             alignment = MemberAlignment(model.teaching_members, target, **self.settings)
             model.alignment = alignment.to(next(model.parameters()).device)
-        for one in model.alignment.values():  # a runner that trains and then tests comes twice
-            one.target.copy_(target)
+        for part in model.alignment.values():  # a runner that trains and then tests comes twice
+            part.target.copy_(target)
         self.alignment = model.alignment
 
     def after_train_iter(
@@ -90,12 +89,12 @@ class DistributionAlignmentHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Refuse a method that takes no notice."""
-        if not self.alignment.asked:
+        """Refuse a method whose step does not align."""
+        if not self.alignment.applied:
             name = type(segmentor_of(runner.model)).__name__
             raise ValueError(
-                f'{KEY}: the step of {name} asks no aligned_guides, so nothing is '
-                'aligned; remove the hook, or set self_training.align=False'
+                f'{KEY}: the step of {name} does not call teacher_outputs, so nothing is '
+                'aligned; set default_hooks.alignment=None, or self_training.align=False'
             )
 
     def _frequency(self, runner: Runner, num_classes: int) -> Sequence[float]:

@@ -9,13 +9,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
 from ..guards import (
-    confident_share,
+    confident_ratio,
     duplicate_images,
     empty_queues,
-    missing_hook,
     not_finite,
     teacher_below_student,
 )
@@ -23,10 +23,10 @@ from ..guards import (
 
 @HOOKS.register_module()
 class GuardHook(Hook):
-    """Says in one plain line of the log that a run goes wrong, and what to do.
+    """Warns in one line of the log that a run goes wrong, with the remedy.
 
     A loss or a weight that is not finite ends the run before anything is saved; the rest are
-    warnings, said once and again if they return. Nothing is read from the device but the numbers
+    warnings, given once, and again if they return. Nothing is read from the device but the numbers
     that mmengine reads for its log, and the queues every ``queues`` iterations.
 
     Args:
@@ -34,9 +34,9 @@ class GuardHook(Hook):
         validations (int): Warn of a teacher worse than its student in so many validations
             running; 0 never. Defaults to 3.
         metric (str): Score they are compared by. Defaults to 'mIoU'.
-        margin (float): Points of ``metric`` that a teacher may lie behind: in sound runs the
+        margin (float): Points of ``metric`` by which a teacher may be lower: in sound runs the
             members differ by up to half a point. Defaults to 1.
-        confident (int): Warn where the share of confident pixels was 0 or 1 over so many
+        confident (int): Warn where the ratio of confident pixels was 0 or 1 over so many
             iterations; 0 never, at most ``SafeCheckpointHook.history``. Defaults to 500.
         queues (int): Warn of queues empty after so many iterations; 0 never. Defaults to 1000.
         duplicates (bool): Warn at the start of unlabelled images that have the content of
@@ -46,7 +46,7 @@ class GuardHook(Hook):
         ValueError: If a number is negative; in training, if a loss or weight is not finite.
     """
 
-    EDGE = 1e-3  # of a share from 0 or 1
+    EDGE = 1e-3  # distance of a ratio from 0 or 1 that counts as 0 or 1
 
     def __init__(
         self,
@@ -66,15 +66,14 @@ class GuardHook(Hook):
         self.finite, self.duplicates, self.metric = finite, duplicates, metric
         self.validations, self.margin = validations, margin
         self.confident, self.queues = confident, queues
-        self.said: Set[str] = set()
+        self.given: Set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Look for missing hooks; compare the contents of labelled and unlabelled images."""
+        """Compare the contents of the images of all sources."""
         self.model = unwrapped(runner.model)
-        self._say(runner, 'hooks', missing_hook(self.model, runner.hooks))
         if self.duplicates and is_main_process():
             dataset = runner.train_loop.dataloader.dataset
-            self._say(runner, 'duplicates', duplicate_images(dataset))
+            self._warn(runner, 'duplicates', duplicate_images(dataset))
 
     def after_train_iter(
         self,
@@ -83,19 +82,19 @@ class GuardHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Look at the numbers of the iteration, which mmengine has read already."""
+        """Check the numbers of the iteration, which mmengine has read already."""
         hub, done = runner.message_hub, runner.iter + 1
         if self.finite:
             self._stop_if_not_finite(runner, done, outputs or {})
-        if self.confident and done % self.confident == 0 and getattr(self.model, 'confident', 0):
-            shares = {
+        if self.confident and done % self.confident == 0 and self._has_threshold():
+            ratios = {
                 name[len('train/') :]: float(buffer.mean(self.confident))
                 for name, buffer in hub.log_scalars.items()
-                if name.endswith('.confident')
+                if name.endswith('.confident_ratio')
             }
-            self._say(runner, 'confident', confident_share(shares, self.confident, self.EDGE))
+            self._warn(runner, 'confident', confident_ratio(ratios, self.confident, self.EDGE))
         if self.queues and done % self.queues == 0:
-            self._look_at_queues(runner, done)
+            self._check_queues(runner, done)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Compare teachers with their students."""
@@ -106,7 +105,7 @@ class GuardHook(Hook):
             if name.startswith('val/') and name.endswith(ending)
         }
         if self.validations:
-            self._say(
+            self._warn(
                 runner, 'teacher', teacher_below_student(scores, self.validations, self.margin)
             )
 
@@ -137,26 +136,31 @@ class GuardHook(Hook):
                 f'{_last_good(runner)}. {line}'
             )
 
-    def _look_at_queues(self, runner: Runner, done: int) -> None:
+    def _has_threshold(self) -> bool:
+        """Whether pixels below a threshold teach nothing."""
+        consistency = getattr(self.model, 'consistency', None)
+        return getattr(consistency, 'confidence_threshold', 0) > 0
+
+    def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)
-        if contrast is None:
+        if not isinstance(contrast, MemoryContrast):
             return
-        fill = contrast.fill().min(dim=0).values.tolist()
+        fill = contrast.fill_ratio().min(dim=0).values.tolist()
         dataset = runner.train_loop.dataloader.dataset
         classes = dataset.metainfo.get('classes') or range(len(fill))
-        self._say(runner, 'queues', empty_queues(fill, classes, done))
+        self._warn(runner, 'queues', empty_queues(fill, classes, done))
 
-    def _say(self, runner: Runner, sign: str, line: Optional[str]) -> None:
-        """Log a line once, and once more where it had ceased to hold."""
+    def _warn(self, runner: Runner, kind: str, line: Optional[str]) -> None:
+        """Log a line once, and once more after it had ceased to be true."""
         if line is None:
-            self.said.discard(sign)
-        elif sign not in self.said:
-            self.said.add(sign)
+            self.given.discard(kind)
+        elif kind not in self.given:
+            self.given.add(kind)
             runner.logger.log(logging.WARNING, line)
 
 
 def _last_good(runner: Runner) -> str:
-    """What there is to go on from."""
+    """The checkpoint to resume from, in words."""
     pointer = Path(runner.work_dir, POINTER)
     if not pointer.is_file():
         return 'nothing was saved before'

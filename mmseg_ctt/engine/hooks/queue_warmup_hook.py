@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 
 
@@ -13,16 +14,16 @@ from ...nn.unwrap import unwrapped
 class QueueWarmupHook(Hook):
     """Switches the contrast on when every queue of every bank is full, for good.
 
-    That is the paper's rule. A class that is never predicted rightly would keep the contrast off
-    for the whole run, so ``start_iter`` sets an iteration from which it starts all the same:
-    empty slots are masked, classes without an entry are left out until they have one. The fill
+    That is the paper's rule. A class that is never predicted correctly would keep the contrast off
+    for the whole run, so ``start_iter`` sets an iteration from which it starts in any case:
+    empty entries are masked, classes without an entry are left out until they have one. The fill
     level is logged as ``queue_fill`` (mean over classes) and ``queue_fill_min``. The host reads
     the queues every ``interval`` iterations and only until they are full.
 
     Args:
         start_iter (int, optional): Latest start of the contrast. Defaults to None: never before
             all queues are full (paper).
-        interval (int): Iterations between two looks. Defaults to 10.
+        interval (int): Iterations between two readings of the queues. Defaults to 10.
         when_full (bool): Whether full queues start it before ``start_iter``; False: it starts
             there, no sooner (STPG released code). Defaults to True.
 
@@ -43,11 +44,12 @@ class QueueWarmupHook(Hook):
         self.start_iter, self.interval, self.when_full = start_iter, interval, when_full
 
     def before_train(self, runner: Runner) -> None:
-        """Take up the state of a resumed run."""
-        self.model = unwrapped(runner.model)
-        self.done = getattr(self.model, 'contrast', None) is None
+        """Restore the state of a resumed run; a model without such a contrast needs nothing."""
+        contrast = getattr(unwrapped(runner.model), 'contrast', None)
+        self.done = not isinstance(contrast, MemoryContrast) or not contrast.waits
         if not self.done:
-            self.model.set_contrast(bool(self.model.contrast_on))
+            self.contrast: MemoryContrast = contrast
+            contrast.switch(bool(contrast.on))
 
     def after_train_iter(
         self,
@@ -56,29 +58,29 @@ class QueueWarmupHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Look at the queues at the interval."""
-        behind = runner.iter + 1  # iterations
-        if self.done or (behind % self.interval and behind != self.start_iter):
+        """Read the queues at the interval."""
+        done = runner.iter + 1  # iterations
+        if self.done or (done % self.interval and done != self.start_iter):
             return
-        fill = self.model.contrast.fill()
-        mean, least = torch.stack([fill.mean(), fill.min()]).tolist()
+        fill = self.contrast.fill_ratio()
+        mean, lowest = torch.stack([fill.mean(), fill.min()]).tolist()
         runner.message_hub.update_scalar('train/queue_fill', mean)
-        runner.message_hub.update_scalar('train/queue_fill_min', least)
-        full = least == 1
-        late = self.start_iter is not None and behind >= self.start_iter
-        if not self.model.contrast_active and (late or (full and self.when_full)):
-            self.model.set_contrast(True)
+        runner.message_hub.update_scalar('train/queue_fill_min', lowest)
+        full = lowest == 1
+        late = self.start_iter is not None and done >= self.start_iter
+        if not self.contrast.active and (late or (full and self.when_full)):
+            self.contrast.switch(True)
             runner.logger.info(
-                f'contrast starts after iteration {behind}: ' + self._reason(fill, full, runner)
+                f'contrast starts after iteration {done}: ' + self._reason(fill, full, runner)
             )
-        self.done = full and self.model.contrast_active
+        self.done = full and self.contrast.active
 
     def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
         if full:
             return 'all queues are full'
-        lacking: List[int] = (fill.min(dim=0).values < 1).nonzero().flatten().tolist()
-        classes = (runner.train_dataloader.dataset.metainfo or {}).get('classes') or lacking
+        missing: List[int] = (fill.min(dim=0).values < 1).nonzero().flatten().tolist()
+        classes = (runner.train_dataloader.dataset.metainfo or {}).get('classes') or missing
         names = ', '.join(
-            f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}' for k in lacking
+            f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}' for k in missing
         )
         return f'start_iter={self.start_iter} reached; not yet full: {names}'

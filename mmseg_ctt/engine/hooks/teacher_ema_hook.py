@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
@@ -10,24 +10,26 @@ from torch.utils.hooks import RemovableHandle
 
 from ...functional import ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
+from ...methods.networks import Follower, paired_tensors
 from ...nn.unwrap import unwrapped
 
 
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
-    """Moves every teacher towards its student after each optimiser step.
+    """EMA update of every teacher after each optimiser step.
 
-    Tied to the step of the optimiser itself, not to the iteration: with gradient accumulation it
+    It belongs to the step of the optimiser, not to the iteration: with gradient accumulation it
     runs once per update, and not at all when the AMP scaler skips one. All teachers together are
-    one call (plus one for integer buffers).
+    one call (plus one for integer buffers). Which member follows which, and how often, is in
+    ``model.members``.
 
     Args:
         alpha (float): Weight of the old teacher, reached through ``min(1 - 1/(t + 1), alpha)``
             at update ``t``. Defaults to 0.99 (released code).
-        buffers (bool): Whether batch-norm statistics, too, follow the student and nothing else.
-            The released code leaves them to the teacher's own training-mode passes, that is to
-            the images a teacher sees. It makes no difference to what a teacher in training mode
-            teaches, but to its validation and export. Defaults to True.
+        buffers (bool): Whether batch-norm statistics are averages of the student's, too. False
+            leaves them to the teacher's own passes in training mode (released code), that is to
+            the images of these passes. This changes no pseudo-label of a teacher in training
+            mode, but its validation and export. Defaults to True.
 
     Raises:
         ValueError: If ``alpha`` lies outside [0, 1], teachers would be left with batch statistics
@@ -41,24 +43,32 @@ class TeacherEMAHook(Hook):
         self.handle: Optional[RemovableHandle] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Copy students to teachers that have never been updated; follow the optimiser's steps.
+        """Copy students to teachers that have never been updated; update after optimiser steps.
 
         Teachers of a resumed run, or of the run that ``load_from`` names, stay what they are.
         """
         model = unwrapped(runner.model)
         optimizer = runner.optim_wrapper.optimizer
         self._check(model, optimizer)
-        if not model.teachers:  # with nothing to update, nothing is counted either
+        followers = model.followers()
+        if not followers:  # with nothing to update, nothing is counted either
             return
-        self.updates = int(model.ema_updates)
-        if self.updates == 0:
-            model.copy_students_to_teachers()
+        self.num_updates = int(model.num_updates)
+        if self.num_updates == 0:
+            model.copy_to_followers()
         track_statistics(model.teachers, not self.buffers)
-        self.model, self.pairs = model, model.ema_pairs(self.buffers)
+        self.model = model
+        # members that are updated at the same steps share a call
+        groups: Dict[Tuple[int, int], List[Follower]] = {}
+        for follower in followers:
+            groups.setdefault((follower.interval, follower.offset), []).append(follower)
+        self.groups = {
+            turn: paired_tensors(members, self.buffers) for turn, members in groups.items()
+        }
         self.handle = optimizer.register_step_post_hook(self._update)
 
     def after_train(self, runner: Runner) -> None:
-        """Let go of the optimiser and of the teachers' statistics."""
+        """Leave optimiser and batch norm as they were."""
         if self.handle is not None:
             self.handle.remove()
             track_statistics(self.model.teachers, True)
@@ -66,32 +76,36 @@ class TeacherEMAHook(Hook):
     def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(model, SemiSegmentor):
             raise ValueError(
-                'TeacherEMAHook in custom_hooks needs a semi-supervised model, got '
-                f'{type(model).__name__}: remove the hook'
+                'default_hooks.teacher_ema needs a model of this package, got '
+                f'{type(model).__name__}: set default_hooks.teacher_ema=None'
             )
         if not self.buffers and model.teacher_mode == 'eval':
             raise ValueError(
-                'TeacherEMAHook.buffers=False needs model.teacher_mode="train": '
+                'default_hooks.teacher_ema.buffers=False needs model.teacher_mode="train": '
                 "nothing would update the teachers' batch-norm statistics"
             )
-        taught = {id(parameter) for parameter in model.teachers.parameters()}
-        if any(id(p) in taught for group in optimizer.param_groups for p in group['params']):
+        groups = [getattr(model, name) for name in model.untrained_groups]
+        frozen = {id(weight) for group in groups for weight in group.parameters()}
+        if any(id(p) in frozen for group in optimizer.param_groups for p in group['params']):
             raise ValueError(
                 'teachers must not be in the optimiser: set '
                 'optim_wrapper.constructor="StudentOptimWrapperConstructor"'
             )
 
     @torch.no_grad()
-    def _update(self, optimizer: torch.optim.Optimizer, *_) -> None:
+    def _update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         # a scaler calls a fused optimiser for every step, which skips those with overflow itself
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
             return
-        ema_update_(*self.pairs['average'], ema_decay(self.updates, self.alpha))
-        if self.pairs['copy'][0]:
-            torch._foreach_copy_(*self.pairs['copy'])
-        self.updates += 1
-        self.model.ema_updates += 1
+        for (interval, offset), pairs in self.groups.items():
+            if self.num_updates % interval == offset % interval:
+                decay = ema_decay(self.num_updates // interval, self.alpha)
+                ema_update_(*pairs['average'], decay)
+                if pairs['copy'][0]:
+                    torch._foreach_copy_(*pairs['copy'])
+        self.num_updates += 1
+        self.model.num_updates += 1
 
 
 def track_statistics(modules: torch.nn.Module, track: bool) -> None:

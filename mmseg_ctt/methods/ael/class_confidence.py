@@ -10,11 +10,11 @@ from .functional import class_confidence_sums
 STARTS = ('mean', 'random')
 
 
-class ConfidenceBank(nn.Module):
-    """How sure the student is of the true class, class by class, and how common each class is.
+class ClassConfidence(nn.Module):
+    """Running mean of the student's probability of the true class, and pixels of each class.
 
     Sums and counts of all ranks are added before they enter, in one collective of fixed size, so
-    that the bank is equal on every rank and that of one process with all images (the released
+    that the state is equal on every rank and that of one process with all images (the released
     code has one per rank).
 
     Buffers:
@@ -26,8 +26,8 @@ class ConfidenceBank(nn.Module):
     Args:
         num_classes (int): ``K``.
         momentum (float): Weight of the old value. Defaults to 0.999 (released code).
-        skip_absent (bool): Whether a class that no image shows keeps its value; False lets it
-            fall towards 0 (released code). Defaults to True.
+        skip_absent (bool): Whether an absent class keeps its value; False lets it fall
+            towards 0 (released code). Defaults to True.
         start (str): ``'mean'``: the plain mean of all batches until ``momentum`` takes over, from
             0; ``'random'``: from random numbers that the average forgets (released code).
             Defaults to 'mean'.
@@ -35,6 +35,10 @@ class ConfidenceBank(nn.Module):
     Raises:
         ValueError: If ``momentum`` lies outside [0, 1) or ``start`` is unknown.
     """
+
+    confidence: Tensor
+    updates: Tensor
+    pixels: Tensor
 
     def __init__(
         self,
@@ -45,9 +49,9 @@ class ConfidenceBank(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
-            raise ValueError(f'model.bank.momentum must be in [0, 1), got {momentum}')
+            raise ValueError(f'model.class_confidence.momentum must be in [0, 1), got {momentum}')
         if start not in STARTS:
-            raise ValueError(f'model.bank.start must be one of {STARTS}, got {start!r}')
+            raise ValueError(f'model.class_confidence.start must be one of {STARTS}, got {start!r}')
         self.num_classes, self.momentum = num_classes, momentum
         self.skip_absent, self.start = skip_absent, start
         first = torch.rand(num_classes) if start == 'random' else torch.zeros(num_classes)
@@ -61,7 +65,7 @@ class ConfidenceBank(nn.Module):
 
         Args:
             logits (Tensor): ``(B, K, H, W)`` of the student.
-            label (Tensor): ``(B, H, W)`` int64 truth, as the student was shown it.
+            label (Tensor): ``(B, H, W)`` int64 truth, as in the student's images.
             original (Tensor): ``(B, H, W)`` int64 truth before anything was pasted.
         """
         total, count = class_confidence_sums(logits, label, self.num_classes)

@@ -1,27 +1,31 @@
 # Copyright (c) mmseg_ctt contributors.
 from typing import Optional, Tuple
 
-import torch.nn as nn
 from torch import Tensor
 
 from ...functional import pixel_noise
+from ...nn import settings
+from ...nn.consistency import ConfidenceSelection
+from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from .functional import equalized_consistency, equalized_sample
 
 SAMPLES = ('label', 'student', None)
 
 
-class EqualizedLoss(nn.Module):
+class EqualizedConsistency(ConfidenceSelection):
     """Consistency of AEL: pixels sampled by class, weighted by the teacher's confidence.
 
     Args:
-        confident (float): Pixels below this confidence are ignored. Defaults to 0.
+        num_classes (int): ``K``.
         gamma (float): Power of the confidence in the weight. Defaults to 2 (released code).
         beta (float): Power of the sampling rate. Defaults to 1 (released code).
-        sample_by (str, optional): Whose class a pixel is sampled by: ``'label'``, the
-            pseudo-label (paper), ``'student'``, what the student predicts (released code), or
+        sample_by (str, optional): Class by which a pixel is sampled: ``'label'``, the
+            pseudo-label (paper), ``'student'``, the student's prediction (released code), or
             None: every pixel is kept. Defaults to 'label'.
-        ignore_index (int): Defaults to 255.
+        confidence_threshold (float): Pixels below it are ignored. Defaults to 0.7 (released code
+            on VOC; 0 on Cityscapes, with which short runs end in one class).
+        class_thresholds (dict, optional): See :class:`ConfidenceSelection`. Defaults to None.
 
     Raises:
         ValueError: If a power is negative or ``sample_by`` unknown.
@@ -29,54 +33,51 @@ class EqualizedLoss(nn.Module):
 
     def __init__(
         self,
-        confident: float = 0.0,
+        num_classes: int,
         gamma: float = 2.0,
         beta: float = 1.0,
         sample_by: Optional[str] = 'label',
-        ignore_index: int = 255,
+        confidence_threshold: float = 0.7,
+        class_thresholds: Optional[dict] = None,
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, confidence_threshold, class_thresholds)
         if min(gamma, beta) < 0:
             raise ValueError(
                 f'model.consistency: gamma and beta must not be negative, got {gamma} and {beta}'
             )
-        if sample_by not in SAMPLES:
-            raise ValueError(
-                f'model.consistency.sample_by must be one of {SAMPLES}, got {sample_by!r}'
-            )
-        self.confident, self.gamma, self.beta = confident, gamma, beta
-        self.sample_by, self.ignore_index = sample_by, ignore_index
+        settings.check_choice('model.consistency.sample_by', sample_by, SAMPLES)
+        self.gamma, self.beta, self.sample_by = gamma, beta, sample_by
 
     def forward(
-        self, logits: Tensor, target: Tuple[Tensor, Tensor], key: Tensor, class_confidence: Tensor
+        self, logits: Tensor, pseudo: PseudoLabel, key: Tensor, class_confidence: Tensor
     ) -> Tuple[Tensor, Tensor]:
         """Loss of one batch.
 
         Args:
             logits (Tensor): ``(B, K, H, W)`` of the student.
-            target (tuple[Tensor, Tensor]): Label and confidence ``(B, H, W)`` of the teacher;
-                pixels of confidence 0 are left out, of the sum of the weights too.
+            pseudo (PseudoLabel): Of the teacher; pixels of confidence 0 are left out, of the sum
+                of the weights too.
             key (Tensor): ``(B,)`` uniform in [0, 1), a number of each image.
             class_confidence (Tensor): ``(K,)``.
 
         Returns:
             tuple[Tensor, Tensor]: Loss, the mean over all ranks' pixels after DDP's mean, and the
-            share of pixels that were kept on this rank.
+            ratio of pixels that were kept on this rank.
         """
-        label, confidence = target
-        keep = confidence > 0
+        keep = pseudo.confidence > 0
         if self.sample_by is not None:
-            by = label if self.sample_by == 'label' else logits.detach().argmax(dim=1)
-            noise = pixel_noise(key, *label.shape[1:])
-            keep = keep & equalized_sample(by, class_confidence, noise, self.beta)
-        known = confidence >= self.confident
+            by_label = self.sample_by == 'label'
+            classes = pseudo.index if by_label else logits.detach().argmax(dim=1)
+            noise = pixel_noise(key, *classes.shape[1:])
+            keep = keep & equalized_sample(classes, class_confidence, noise, self.beta)
+        confident = self.confident(pseudo)
         loss = equalized_consistency(
             logits,
-            label.masked_fill(~known, self.ignore_index),
-            confidence,
+            pseudo.label.masked_fill(~confident, IGNORE_INDEX),
+            pseudo.confidence,
             keep,
             self.gamma,
-            self.ignore_index,
+            IGNORE_INDEX,
             mean_over_ranks,
         )
-        return loss, (known & keep).float().mean()
+        return loss, (confident & keep).float().mean()

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Adaptive Copy-Paste and CutMix of AEL as modules: settings, and where numbers are taken from."""
+"""Adaptive Copy-Paste and Adaptive CutMix (AEL)."""
 
 from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -29,16 +29,18 @@ class AdaptiveCopyPaste(nn.Module):
         num_classes (int): ``K``.
         number (int): Draws per image, with replacement. Defaults to 3 (released code: 3 on
             Cityscapes, 1 on VOC).
-        prob (float): Share of images that something is pasted on. Defaults to 0.5.
+        prob (float): Ratio of images that are changed. Defaults to 0.5.
         tail (str | Sequence[int], optional): Classes to draw from: ids, or a file of
-            ``label_statistics.py --json``. Defaults to None: by the labels seen so far.
-        tail_share (float): A class belongs to the tail up to this multiple of an equal share of
-            the pixels. Defaults to 1.
+            ``label_statistics.py --json``. Defaults to None: by the labels so far.
+        tail_ratio (float): A class belongs to the tail up to this multiple of the mean number of
+            pixels of a class. Defaults to 1.
 
     Raises:
         ValueError: If a setting lies outside its range.
         FileNotFoundError: If ``tail`` is a file that does not exist.
     """
+
+    tail: Optional[Tensor]
 
     def __init__(
         self,
@@ -46,17 +48,17 @@ class AdaptiveCopyPaste(nn.Module):
         number: int = 3,
         prob: float = 0.5,
         tail: Union[None, str, Sequence[int]] = None,
-        tail_share: float = 1.0,
+        tail_ratio: float = 1.0,
     ) -> None:
         super().__init__()
-        if number < 1 or not 0 <= prob <= 1 or tail_share <= 0:
+        if number < 1 or not 0 <= prob <= 1 or tail_ratio <= 0:
             raise ValueError(
-                'model.copy_paste: number and tail_share must be positive and prob '
-                f'in [0, 1], got {number}, {tail_share} and {prob}'
+                'model.copy_paste: number and tail_ratio must be positive and prob '
+                f'in [0, 1], got {number}, {tail_ratio} and {prob}'
             )
-        self.number, self.prob, self.tail_share = number, prob, tail_share
-        self.width = number + 1  # random numbers per image
-        self.register_buffer('tail', fixed_tail(tail, num_classes, tail_share), persistent=False)
+        self.number, self.prob, self.tail_ratio = number, prob, tail_ratio
+        self.noise_width = number + 1  # random numbers per image
+        self.register_buffer('tail', fixed_tail(tail, num_classes, tail_ratio), persistent=False)
 
     def forward(
         self, image: Tensor, label: Tensor, noise: Tensor, class_confidence: Tensor, pixels: Tensor
@@ -66,56 +68,65 @@ class AdaptiveCopyPaste(nn.Module):
         Args:
             image (Tensor): ``(B, 3, H, W)``.
             label (Tensor): ``(B, H, W)`` int64.
-            noise (Tensor): ``(B, width)`` uniform in [0, 1).
+            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1).
             class_confidence (Tensor): ``(K,)``.
             pixels (Tensor): ``(K,)``, labelled pixels so far.
 
         Returns:
             tuple[Tensor, Tensor]: Image and label, new tensors.
         """
-        allowed = tail_classes(pixels, self.tail_share) if self.tail is None else self.tail
+        allowed = tail_classes(pixels, self.tail_ratio) if self.tail is None else self.tail
         probability = class_draw_probability(class_confidence, 0.5, allowed)
         drawn = sample_index(probability, noise[:, : self.number])
         chosen = torch.zeros(len(image), len(probability), dtype=torch.bool, device=image.device)
-        # nothing to draw from yields draws all the same
-        happens = ((noise[:, self.number :] < self.prob) & (probability > 0).any()).expand_as(drawn)
-        chosen.scatter_(1, drawn, happens)
-        there, others = label.roll(-1, dims=0), image.roll(-1, dims=0)
-        mask = class_mask(there, chosen)
-        return torch.where(mask.unsqueeze(1), others, image), torch.where(mask, there, label)
+        # classes are drawn even where none is allowed
+        pasted = (noise[:, self.number :] < self.prob) & (probability > 0).any()
+        chosen.scatter_(1, drawn, pasted.expand_as(drawn))
+        other_label, other_image = label.roll(-1, dims=0), image.roll(-1, dims=0)
+        mask = class_mask(other_label, chosen)
+        return (
+            torch.where(mask.unsqueeze(1), other_image, image),
+            torch.where(mask, other_label, label),
+        )
 
 
 class Cut(NamedTuple):
-    """Which image ``(B,)`` is cut into each image, and where, ``(B, H, W)`` bool."""
+    """Which part of which other image is pasted onto each image.
+
+    Attributes:
+        partner (Tensor): ``(B,)`` int64, index of the other image.
+        mask (Tensor): ``(B, H, W)`` bool, True where it is pasted.
+    """
 
     partner: Tensor
     mask: Tensor
 
-    def follow(self, tensor: Tensor) -> Tensor:
-        """Mix images ``(B, C, H, W)`` or maps ``(B, H, W)``."""
-        mask = self.mask.unsqueeze(1) if tensor.dim() == 4 else self.mask
-        return torch.where(mask, tensor[self.partner], tensor)
+    def apply_mix(self, maps: Tensor) -> Tensor:
+        """Images ``(B, C, H, W)`` or maps ``(B, H, W)``, mixed."""
+        mask = self.mask.unsqueeze(1) if maps.dim() == 4 else self.mask
+        return torch.where(mask, maps[self.partner], maps)
 
 
 class AdaptiveCutMix(nn.Module):
-    """Cuts an object of a badly known class, as the teacher sees it, into each image.
+    """Cuts an object of a class of little confidence into each image.
 
-    The class is drawn by the confidence bank, the partner from the batch, if possible one that
-    shows the class (the released code remembers which images showed it and loads one of them).
-    Where no component of the class is large enough, the box is a random one of half the area.
+    The class is drawn by the class confidence. The partner comes from the batch, if possible an
+    image in which the teacher predicts the class (the released code keeps a list of such images
+    and loads one of them). The box is that of a connected component of the class; where none is
+    large enough, a random one of half the area.
 
     Args:
         adaptive (bool): False cuts a random box from a random partner. Defaults to True.
-        object_area (float): Share of the image that a component must exceed. Defaults to 0.005
+        object_area (float): Ratio of the image that a component must exceed. Defaults to 0.005
             (released code; 0.03 on VOC).
-        class_area (float): Share from which an image shows a class. Defaults to 0.01 (released
-            code; 0.03 on VOC).
+        class_area (float): Ratio of the image from which it shows a class. Defaults to 0.01
+            (released code; 0.03 on VOC).
 
     Raises:
         ValueError: If an area lies outside [0, 1).
     """
 
-    width = 7  # random numbers per image
+    noise_width = 7  # random numbers per image
 
     def __init__(
         self, adaptive: bool = True, object_area: float = 0.005, class_area: float = 0.01
@@ -127,11 +138,7 @@ class AdaptiveCutMix(nn.Module):
         self.adaptive, self.object_area, self.class_area = adaptive, object_area, class_area
 
     def forward(
-        self,
-        logits: Tensor,
-        size: Tuple[int, int],
-        noise: Tensor,
-        class_confidence: Optional[Tensor] = None,
+        self, logits: Tensor, size: Tuple[int, int], noise: Tensor, class_confidence: Tensor
     ) -> Cut:
         """Choose partners and boxes.
 
@@ -144,22 +151,21 @@ class AdaptiveCutMix(nn.Module):
         Returns:
             Cut: To be applied to images, labels and confidences.
         """
-        guess = logits.detach().argmax(dim=1)
-        somewhere = cut_mix_mask(guess.new_zeros(1).expand(len(guess), *size), noise=noise[:, 3:])
-        wanted = sample_index(class_draw_probability(class_confidence), noise[:, 0])
-        least = self.class_area if self.adaptive else 2.0  # of which no image has as much
-        area = _class_area(guess, logits.shape[1])
-        partner = choose_partner(area, wanted, least, noise[:, 1])
+        label = logits.detach().argmax(dim=1)
+        random_box = cut_mix_mask(label.new_zeros(1).expand(len(label), *size), noise=noise[:, 3:])
+        drawn = sample_index(class_draw_probability(class_confidence), noise[:, 0])
+        min_area = self.class_area if self.adaptive else 2.0  # more than any image has
+        area = _class_area(label, logits.shape[1])
+        partner = choose_partner(area, drawn, min_area, noise[:, 1])
         if not self.adaptive:
-            return Cut(partner, somewhere)
-        box, found = object_box(
-            guess[partner] == wanted.view(-1, 1, 1), size, self.object_area, noise[:, 2]
-        )
-        return Cut(partner, torch.where(found.view(-1, 1, 1), box, somewhere))
+            return Cut(partner, random_box)
+        shown = label[partner] == drawn.view(-1, 1, 1)
+        box, found = object_box(shown, size, self.object_area, noise[:, 2])
+        return Cut(partner, torch.where(found.view(-1, 1, 1), box, random_box))
 
 
 def _class_area(label: Tensor, num_classes: int) -> Tensor:
-    """``(B, K)``, share of each image that each class covers."""
+    """``(B, K)``, ratio of each image that each class covers."""
     label = label.flatten(1)
     area = torch.zeros(len(label), num_classes, device=label.device)
     return area.scatter_add_(1, label, torch.ones_like(label, dtype=area.dtype)) / label.shape[1]

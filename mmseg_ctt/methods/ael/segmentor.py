@@ -1,23 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
 """Adaptive Equalization Learning (AEL, arXiv 2110.05474): a mean teacher that helps weak classes.
 
-The confidence bank says how sure the student is of each class on labelled images. One step,
-everything inside ``forward(mode='loss')``:
+The class confidence is a running mean of the student's probability of the true class on labelled
+images. One step, everything inside ``forward(mode='loss')``:
 
 1. Adaptive Copy-Paste: pixels of tail classes, rather those of little confidence, come from one
    labelled image onto another, with their labels.
-2. The teacher labels the weak view of the unlabelled images, and the pasted labelled ones.
-3. Adaptive CutMix: an object of a class of little confidence, as the teacher sees it, is cut into
-   each unlabelled image, pseudo-labels along; then colours and blur.
+2. The teacher sees the weak view of the unlabelled images, and the pasted labelled ones.
+3. Adaptive CutMix: an object of a class of little confidence, as the teacher predicts it, is cut
+   into each unlabelled image, pseudo-labels along; then colours and blur.
 4. The student sees the pasted labelled images and the strong view.
 5. Losses: supervised, and on both batches consistency with the teacher, where pixels are sampled
    by the confidence of their class and weighted by that of the teacher.
-6. The student's confidence in the true classes enters the bank.
+6. The student's outputs for the labelled images update the class confidence.
 
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -25,150 +25,130 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from ...functional import pseudo_label
 from ...nn import settings
-from ...nn.member import PixelOutput, labels_of
-from ...nn.padding import content_mask, within
-from ...nn.random import counter_noise, draws_of
-from ..base import SemiSegmentor
-from .class_confidence import ConfidenceBank
-from .loss import EqualizedLoss
+from ...nn.augmentation import View
+from ...nn.images import Images
+from ...nn.member import PixelOutput
+from ...nn.pseudo_label import PseudoLabel
+from ...nn.rng import sample_noise
+from ..base import Losses, SemiSegmentor
+from .class_confidence import ClassConfidence
+from .loss import EqualizedConsistency
 from .mixing import AdaptiveCopyPaste, AdaptiveCutMix
-
-WEIGHTS = dict(sup=1.0, labeled=1.0, unlabeled=1.0)
-STREAM = 16  # of the random numbers; the strong view has the first ones
-Target = Tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
 class AEL(SemiSegmentor):
     """Adaptive Equalization Learning.
 
-    Buffers: those of :class:`SemiSegmentor` and of :class:`ConfidenceBank`.
+    Loss weights: ``sup``, and ``labeled`` and ``unlabeled`` of the consistency, all 1. The
+    consistency is an :class:`EqualizedConsistency`.
+
+    Buffers: those of :class:`SemiSegmentor` and of :class:`ClassConfidence`.
 
     Args:
-        segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
-        loss_weights (dict, optional): ``sup``, and ``labeled`` and ``unlabeled`` of the
-            consistency. All default to 1.
-        confident (float): Pixels of which the teacher is less sure are ignored. Defaults to 0
-            (released code: 0 on Cityscapes, 0.7 on VOC).
-        consistency (dict, optional): Settings of :class:`EqualizedLoss`. Defaults to None.
-        bank (dict, optional): Settings of :class:`ConfidenceBank`. Defaults to None.
+        class_confidence (dict, optional): Settings of :class:`ClassConfidence`. Defaults to None.
         copy_paste (bool | dict): Settings of :class:`AdaptiveCopyPaste`; False switches it off,
             None is an error. Defaults to True.
         cut_mix (bool | dict): Settings of :class:`AdaptiveCutMix`; as ``copy_paste``.
             Defaults to True.
-        strong_view (dict, optional): Settings of :class:`StrongView`, colours and blur.
-            Defaults to None.
+        kwargs: As in :class:`SemiSegmentor`.
 
     Raises:
         TypeError: If ``copy_paste`` or ``cut_mix`` is neither a bool nor a dict.
-        ValueError: For more than the student and its teacher, an unknown loss weight, or any bad
-            setting of the parts.
+        ValueError: For more than the student and its teacher, an unknown loss weight, or a bad
+            setting of a part.
     """
 
-    def __init__(
+    default_num_pairs = 1
+    default_supervision = 'self'
+    fixed_graph = True
+    default_loss_weights = dict(labeled=1.0, unlabeled=1.0)
+    ramped_terms = ('labeled', 'unlabeled')
+    default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
+    consistency_class = EqualizedConsistency
+    default_consistency: dict = {}
+    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    renamed = dict(bank='model.class_confidence')
+
+    def build(
         self,
-        segmentor: dict,
-        num_pairs: int = 1,
-        teaching: str = 'self',
-        loss_weights: Optional[dict] = None,
-        confident: float = 0.0,
-        consistency: Optional[dict] = None,
-        bank: Optional[dict] = None,
+        class_confidence: Optional[dict] = None,
         copy_paste: Union[bool, dict] = True,
         cut_mix: Union[bool, dict] = True,
-        strong_view: Optional[dict] = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(segmentor, num_pairs, teaching, **kwargs)
-        settings.check_single_pair('AEL', num_pairs, teaching)
-        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
-        num_classes = self.students[0].decode_head.num_classes
-        self.confident = confident
-        self.consistency = settings.build_part(
-            'consistency', consistency, EqualizedLoss, confident=confident
+        """See the class."""
+        num_classes = self.num_classes
+        self.class_confidence = settings.build_part(
+            'class_confidence', class_confidence, ClassConfidence, num_classes=num_classes
         )
-        self.bank = settings.build_part('bank', bank, ConfidenceBank, num_classes=num_classes)
-        self.copy_paste = settings.build_switched(
+        self.copy_paste = settings.build_optional(
             'copy_paste', copy_paste, AdaptiveCopyPaste, num_classes=num_classes
         )
-        self.cut_mix = settings.build_switched('cut_mix', cut_mix, AdaptiveCutMix)
-        self.strong_view = settings.build_part(
-            'strong_view', strong_view, 'StrongView', dict(mix=None)
-        )
-        if self.strong_view.mix is not None:
-            raise ValueError('model.strong_view.mix: AEL mixes by model.cut_mix; remove it')
+        self.cut_mix = settings.build_optional('cut_mix', cut_mix, AdaptiveCutMix)
+        if self.strong_augmentation.mixes:
+            raise ValueError(
+                'model.strong_augmentation: AEL mixes by model.cut_mix; remove the steps that mix'
+            )
 
-    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
-        weak, labeled = inputs['unlabeled'], inputs['labeled']
-        samples = data_samples['labeled']
-        truth = labels_of(samples)
-        pasted, label, key = self._paste(labeled, truth, samples)  # 1
-        (guide,) = self.aligned_guides(weak, pasted, data_samples['unlabeled']).values()  # 2
-        target = [
-            self._target(*one)
-            for one in zip(guide, (weak, pasted), (data_samples['unlabeled'], samples))
-        ]
-        strong, mixed, strong_key = self._cut(
-            weak, guide[0], target[0], data_samples['unlabeled']
-        )  # 3
-        seen = self.look('student0', pasted, strong)  # 4
-        losses = self.supervise(0, seen[0], _with_label(samples, label))  # 5
-        on_labeled, on_strong = (self.upsampled(output.logits, weak.shape[2:]) for output in seen)
-        losses.update(self._consistency('labeled', on_labeled, target[1], key))
-        losses.update(self._consistency('unlabeled', on_strong, mixed, strong_key))
-        self.bank.update(on_labeled, label, truth)  # 6
+    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
+        pasted, label, pasted_key = self._paste(labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled, pasted)  # 2
+        ((on_weak, on_pasted),) = outputs.values()
+        (weak_target,) = self.pseudo_labels(outputs, unlabeled).values()
+        pasted_target = self.pseudo_label(on_pasted.logits, pasted)
+        view, target, key = self._cut(unlabeled, on_weak, weak_target)  # 3
+        students = self.forward_member('student0', pasted.image, view.image)  # 4
+        losses = self.supervised_loss(0, students[0], pasted)  # 5
+        logits = [self.upsampled(output.logits, unlabeled.size) for output in students]
+        losses.update(self._consistency('labeled', logits[0], pasted_target, pasted_key))
+        losses.update(self._consistency('unlabeled', logits[1], target, key))
+        self.class_confidence.update(logits[0], label, labeled.labels)  # 6
         return losses
 
-    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
-        """Outputs of the teacher, on the weak view and the labelled images."""
-        return self.ask(self.teaching_members, weak, labeled)
+    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+        """Outputs of the teacher, for the weak view and the labelled images."""
+        return self.forward_members(self.teaching_members, unlabeled.image, labeled.image)
 
-    def _target(self, output: PixelOutput, image: Tensor, samples: SampleList) -> Target:
-        """Label and confidence of each pixel; 0, which leaves it out, in the padding."""
-        label, confidence = pseudo_label(output.logits, image.shape[2:], self.align_corners)
-        return label, within(confidence, content_mask(samples, image), 0)
-
-    def _paste(self, image: Tensor, label: Tensor, samples: SampleList) -> tuple:
-        """Pasted images and labels, and a random number of each image for the sampling."""
-        part = self.copy_paste
-        noise = self._noise(samples, 1 + (part.width if part else 0), image)
+    def _paste(self, labeled: Images) -> Tuple[Images, Tensor, Tensor]:
+        """Pasted images, their labels, and a random number of each image for the sampling."""
+        image, label, part = labeled.image, labeled.labels, self.copy_paste
+        width = 1 + (part.noise_width if part else 0)
+        noise = sample_noise(labeled.draws, width, 'ael/labeled', image.device)
         if part is not None:
             _check_batch(image, 'copy_paste', 'labelled')
-            image, label = part(image, label, noise[:, 1:], self.bank.confidence, self.bank.pixels)
-        return image, label, noise[:, 0]
+            confidence = self.class_confidence
+            image, label = part(
+                image, label, noise[:, 1:], confidence.confidence, confidence.pixels
+            )
+        return Images(image, _with_label(labeled.samples, label)), label, noise[:, 0]
 
     def _cut(
-        self, weak: Tensor, output: PixelOutput, target: Target, samples: SampleList
-    ) -> Tuple[Tensor, Target, Tensor]:
-        """Strong view, its pseudo-labels, and a random number of each image."""
-        noise = self._noise(samples, 1 + AdaptiveCutMix.width, weak)
+        self, weak: Images, output: PixelOutput, target: PseudoLabel
+    ) -> Tuple[View, PseudoLabel, Tensor]:
+        """Strong view, its pseudo-label, and a random number of each image."""
+        width = 1 + AdaptiveCutMix.noise_width
+        noise = sample_noise(weak.draws, width, 'ael/unlabeled', weak.image.device)
         if self.cut_mix is not None:
-            _check_batch(weak, 'cut_mix', 'unlabelled')
-            cut = self.cut_mix(output.logits, weak.shape[2:], noise[:, 1:], self.bank.confidence)
-            weak, target = cut.follow(weak), tuple(map(cut.follow, target))
-        view = self.strong_view(
-            weak, target[0], draws_of(samples), self.data_preprocessor, num_classes=self.num_classes
-        )
-        return view.image, target, noise[:, 0]
+            _check_batch(weak.image, 'cut_mix', 'unlabelled')
+            cut = self.cut_mix(
+                output.logits, weak.size, noise[:, 1:], self.class_confidence.confidence
+            )
+            weak = weak._replace(image=cut.apply_mix(weak.image))
+            target = target.apply_mix(cut)
+        return self.strong_view(weak, target.label), target, noise[:, 0]
 
-    def _noise(self, samples: SampleList, width: int, like: Tensor) -> Tensor:
-        return counter_noise(draws_of(samples), width, STREAM, like.device)
-
-    def _consistency(
-        self, name: str, logits: Tensor, target: Target, key: Tensor
-    ) -> Dict[str, Tensor]:
-        loss, kept = self.consistency(logits, target, key, self.bank.confidence)
-        return {f'student0.loss_{name}': loss * self.weights[name], f'student0.kept_{name}': kept}
+    def _consistency(self, name: str, logits: Tensor, target: PseudoLabel, key: Tensor) -> Losses:
+        loss, kept = self.consistency(logits, target, key, self.class_confidence.confidence)
+        return {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
 
 
 def _with_label(samples: SampleList, label: Tensor) -> SampleList:
     """New samples with other labels; those of the batch stay as they are."""
     return [
-        SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=one.unsqueeze(0)))
-        for sample, one in zip(samples, label)
+        SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=map_.unsqueeze(0)))
+        for sample, map_ in zip(samples, label)
     ]
 
 

@@ -2,7 +2,6 @@
 from typing import Dict, Optional
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.dist import broadcast, get_rank
 from scipy.optimize import linear_sum_assignment
@@ -11,7 +10,8 @@ from torch import Tensor
 from ...functional import downsample_nearest, pseudo_label
 from ...nn import settings
 from ...nn.member import PixelOutput
-from ...nn.projection import PixelProjection, attached_zero, rows
+from ...nn.memory_contrast import MemoryContrast
+from ...nn.projection import PixelProjection, projected_zero_loss, rows
 from ...nn.ranks import sum_over_ranks
 from .functional import AVERAGES, anchor_contrast, equiangular_anchors, moving_centroids
 
@@ -19,7 +19,7 @@ MEMORIES = ('own', 'peer')
 RANKINGS = ('anchor', 'confidence')
 
 
-class AnchorContrast(nn.Module):
+class AnchorContrast(MemoryContrast):
     """Dual contrast of one student with class anchors and a class memory (STPG).
 
     Buffers, equal on every rank:
@@ -37,10 +37,9 @@ class AnchorContrast(nn.Module):
         dim (int, optional): ``D``, width of the projection. Defaults to None: ``width``.
         train_projection (bool): False leaves the projection at its random start, as the released
             code does, which has it in no optimiser. Defaults to True.
-        memory (str): Whose features the memory holds: ``'own'``, those of the contrasted
-            student's own teacher in the space of its projection, or ``'peer'``, those of the
-            other pair's teacher through a random projection of its own (released code).
-            Defaults to 'own'.
+        memory (str): Teacher whose features the memory holds: ``'own'``, that of the contrasted
+            student, in the space of its projection, or ``'peer'``, that of the other pair, through
+            a random projection of its own (released code). Defaults to 'own'.
         threshold (float): Confidence that a rightly classified pixel must exceed to enter memory
             and centroid. Defaults to 0.95 (released code).
         ranking (str): Which candidates enter: those closest to their ``'anchor'`` (released code
@@ -58,6 +57,14 @@ class AnchorContrast(nn.Module):
     Raises:
         ValueError: If a setting is unknown, or so many anchors do not fit into ``dim``.
     """
+
+    required_hooks = {
+        **MemoryContrast.required_hooks,
+        'AnchorAssignmentHook': 'matches anchors to classes',
+    }
+    targets: Tensor
+    assignment: Tensor
+    centroids: Tensor
 
     def __init__(
         self,
@@ -79,13 +86,9 @@ class AnchorContrast(nn.Module):
     ) -> None:
         super().__init__()
         dim = dim or width
-        for name, value, known in (
-            ('memory', memory, MEMORIES),
-            ('ranking', ranking, RANKINGS),
-            ('average', average, AVERAGES),
-        ):
-            if value not in known:
-                raise ValueError(f'model.contrast.{name} must be one of {known}, got {value!r}')
+        settings.check_choice('model.contrast.memory', memory, MEMORIES)
+        settings.check_choice('model.contrast.ranking', ranking, RANKINGS)
+        settings.check_choice('model.contrast.average', average, AVERAGES)
         if temperature <= 0 or pool < 1 or not 0 <= momentum <= 1:
             raise ValueError(
                 'model.contrast: temperature must be positive, pool at least 1 and '
@@ -124,12 +127,12 @@ class AnchorContrast(nn.Module):
     def forward(
         self, labeled: PixelOutput, strong: PixelOutput, label: Tensor, target: Tensor
     ) -> Dict[str, Tensor]:
-        """The loss on labelled images and that on the strong view, against the state as it is.
+        """The loss of labelled images and that of the strong view, against the present memory.
 
         Args:
-            labeled (PixelOutput): Of the student, on the labelled images.
-            strong (PixelOutput): Of the student, on the strong view.
-            label (Tensor): ``(B_l, H, W)`` int64 truth.
+            labeled (PixelOutput): Of the student, for the labelled images.
+            strong (PixelOutput): Of the student, for the strong view.
+            label (Tensor): ``(B_l, H, W)`` int64 ground truth.
             target (Tensor): ``(B_u, H, W)`` int64 labels of its teacher, mixed as the view.
 
         Returns:
@@ -153,22 +156,22 @@ class AnchorContrast(nn.Module):
             sum_counts=sum_over_ranks,
         )
 
-    def zero(self, *outputs: PixelOutput) -> Tensor:
-        """See :func:`attached_zero`."""
-        return attached_zero(self.projection, outputs)
+    def zero_loss(self, *outputs: PixelOutput) -> Tensor:
+        """See :func:`projected_zero_loss`."""
+        return projected_zero_loss(self.projection, outputs)
 
     @torch.no_grad()
-    def remember(self, output: PixelOutput, label: Tensor) -> None:
-        """Surely and rightly classified labelled pixels move the centroids and enter the memory.
+    def update(self, output: PixelOutput, label: Tensor) -> None:
+        """Confident, correctly classified labelled pixels move centroids and enter the memory.
 
         Args:
-            output (PixelOutput): Of the teacher that the memory belongs to, on labelled images.
-            label (Tensor): ``(B_l, H, W)`` int64 truth.
+            output (PixelOutput): Of the teacher that the memory belongs to, for labelled images.
+            label (Tensor): ``(B_l, H, W)`` int64 ground truth.
         """
         output = output.pooled(self.pool)
-        guess, confidence = pseudo_label(output.logits)
-        truth = downsample_nearest(label, guess.shape[1:])
-        valid = ((guess == truth) & (confidence > self.threshold)).flatten()
+        predicted, confidence = pseudo_label(output.logits)
+        truth = downsample_nearest(label, predicted.shape[1:])
+        valid = ((predicted == truth) & (confidence > self.threshold)).flatten()
         project = self.peer_projection or self.projection
         feature, truth = rows(project(output.embedding, drop=False)).float(), truth.flatten()
         self.centroids.copy_(
@@ -178,14 +181,14 @@ class AnchorContrast(nn.Module):
         if self.ranking == 'anchor':
             cosine = F.normalize(feature, dim=1) @ self.anchors.t()
             score = cosine.gather(1, truth.masked_fill(~valid, 0).unsqueeze(1)).squeeze(1)
-        self.bank.push(feature, truth, score, valid, label.shape[0])
+        self.bank.update(feature, truth, score, valid, label.shape[0])
 
     @torch.no_grad()
     def assign(self) -> None:
-        """Give each class the anchor that its centroid is close to, one each (Hungarian method).
+        """Assign an anchor to each class by the cosine with its centroid (Hungarian method).
 
-        A step on the host, therefore taken at an interval. Rank 0 decides for all: equal cosines
-        or another processor must not part the ranks.
+        A step on the host, therefore taken at an interval. Rank 0 decides for all, so that equal
+        cosines or another processor cannot make ranks differ.
         """
         found = torch.empty_like(self.assignment)
         if get_rank() == 0:
@@ -193,7 +196,3 @@ class AnchorContrast(nn.Module):
             found.copy_(torch.from_numpy(linear_sum_assignment(cosine.cpu(), maximize=True)[1]))
         broadcast(found)
         self.assignment.copy_(found)
-
-    def fill(self) -> Tensor:
-        """``(1, K)`` float32, filled share of every queue."""
-        return self.bank.count.unsqueeze(0).float() / self.bank.size

@@ -31,12 +31,12 @@ class AnchorAssignmentHook(Hook):
         self.interval, self.stop_iter = interval, stop_iter
 
     def before_train(self, runner: Runner) -> None:
-        """Find the anchors; a model whose contrast is switched off by its weights has none."""
+        """Find the anchors; a model whose contrast has the weight 0 has none."""
         model = unwrapped(runner.model)
         self.contrast = getattr(model, 'contrast', None)
         if self.contrast is not None and not hasattr(self.contrast, 'assign'):
             raise ValueError(
-                'AnchorAssignmentHook in custom_hooks needs model.type="STPG", got '
+                'default_hooks.anchor_assignment needs model.type="STPG", got '
                 f'{type(model).__name__}: remove the hook'
             )
 

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -9,9 +9,10 @@ from torch import Tensor
 from ...functional import downsample_nearest, pixel_noise
 from ...nn import settings
 from ...nn.member import PixelOutput
-from ...nn.projection import PixelProjection, attached_zero, rows
-from ...nn.random import Draw, counter_noise
+from ...nn.memory_contrast import MemoryContrast
+from ...nn.projection import PixelProjection, projected_zero_loss, rows
 from ...nn.ranks import mean_over_ranks
+from ...nn.rng import Draw, sample_noise
 from .entropy import EntropyPartition
 from .functional import (
     NEGATIVES,
@@ -24,17 +25,17 @@ from .functional import (
 )
 
 SIZE = 30000  # entries of a queue
-BUDGET = 1000  # keys that a class gains a step; all that a batch has would be tens of thousands
-KEYS, DRAWS = 2000, 2001  # streams of random numbers; those of the strong view are counted from 0
+BUDGET = 1000  # entries that a class gains a step; a batch has tens of thousands
 
 
 class Pixels(NamedTuple):
-    """What the teacher says of a batch at the resolution of the contrast, labelled images first.
+    """The teacher's output for a batch at the resolution of the contrast, labelled images first.
 
     Attributes:
         feature (Tensor): ``(N, D)`` representation.
         prob (Tensor): ``(N, K)`` float32 probabilities.
-        label (Tensor): ``(N,)`` int64, truth or pseudo-label; anything where no mask holds.
+        label (Tensor): ``(N,)`` int64, ground truth or pseudo-label; any value where every mask
+            is False.
         low (Tensor): ``(N,)`` bool, labelled or of low entropy.
         known (Tensor): ``(N,)`` bool, labelled.
         unreliable (Tensor): ``(N,)`` bool, unlabelled and of high entropy.
@@ -48,8 +49,8 @@ class Pixels(NamedTuple):
     unreliable: Tensor
 
 
-class UnreliableContrast(nn.Module):
-    """Contrast of sure pixels with queues of what their class is not, and those queues (U2PL).
+class UnreliableContrast(MemoryContrast):
+    """U2PL contrastive loss with per-class negative queues.
 
     Args:
         num_classes (int): ``K``.
@@ -78,6 +79,9 @@ class UnreliableContrast(nn.Module):
     Raises:
         ValueError: If a setting is out of range or unknown.
     """
+
+    waits = False
+    required_hooks: Dict[str, str] = {}
 
     def __init__(
         self,
@@ -110,10 +114,7 @@ class UnreliableContrast(nn.Module):
                 f'{num_classes} to be a negative of: the first must be below both '
                 'the second and the number of classes'
             )
-        if negatives not in NEGATIVES:
-            raise ValueError(
-                f'model.contrast.negatives must be one of {NEGATIVES}, got {negatives!r}'
-            )
+        settings.check_choice('model.contrast.negatives', negatives, NEGATIVES)
         bank = {'size': SIZE, 'dim': dim, **settings.as_dict('model.bank', bank)}
         bank.setdefault('budget', min(BUDGET, bank['size']))
         self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
@@ -129,15 +130,17 @@ class UnreliableContrast(nn.Module):
         self.negative_threshold, self.ranks = negative_threshold, ranks
         self.negatives, self.legacy_index = negatives, legacy_index
 
-    def forward(self, seen: Sequence[PixelOutput], pixels: Pixels, draws: Sequence[Draw]) -> Tensor:
-        """The loss, against the queues as they stand.
+    def forward(
+        self, outputs: Sequence[PixelOutput], pixels: Pixels, draws: Sequence[Draw]
+    ) -> Tensor:
+        """The loss, against the present queues.
 
         Its mean over several ranks is that of one process with all pixels, up to the anchors
         that are drawn: prototypes and numbers of pixels are those of all ranks.
 
         Args:
-            seen (Sequence[PixelOutput]): Of the student, on labelled images and strong view.
-            pixels (Pixels): What the teacher says of the same.
+            outputs (Sequence[PixelOutput]): Of the student, for labelled images and strong view.
+            pixels (Pixels): Of the teacher, for the same images.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)``; the random numbers of
                 this rank follow from the first.
 
@@ -145,30 +148,30 @@ class UnreliableContrast(nn.Module):
             Tensor: Scalar.
         """
         bank = self.bank
-        query = self._project(self.projection, [output.pooled(self.pool) for output in seen])
+        query = self._project(self.projection, [output.pooled(self.pool) for output in outputs])
         own = pixels.label.masked_fill(~pixels.low, 0).unsqueeze(1)
-        sure = pixels.low & (pixels.prob.gather(1, own).squeeze(1) > self.anchor_threshold)
+        candidate = pixels.low & (pixels.prob.gather(1, own).squeeze(1) > self.anchor_threshold)
         shape = bank.num_classes, self.num_anchors, 1 + self.num_negatives
-        noise = _noise(draws[:1], shape[0] * shape[1], shape[2], DRAWS, query).view(shape)
-        anchor, anchors = draw_per_class(pixels.label, sure, bank.num_classes, noise[..., 0])
+        noise = _noise(draws[:1], shape[0] * shape[1], shape[2], 'u2pl/draws', query).view(shape)
+        anchor, anchors = draw_per_class(pixels.label, candidate, bank.num_classes, noise[..., 0])
         negative = draw_slots(bank.count.view(-1, 1, 1), noise[..., 1:])
-        prototype, present, share = self._class_means(pixels, anchors)
+        prototype, present, ratio = self._class_means(pixels, anchors)
         if self.legacy_index:
             source = (present.cumsum(0) - 1).clamp(min=0)
-            anchor, prototype, share = anchor[source], prototype[source], share[source]
+            anchor, prototype, ratio = anchor[source], prototype[source], ratio[source]
         number = present.sum()
-        weight = share * (present & (bank.count > 0)) * (number > 1) / number.clamp(min=1)
+        weight = ratio * (present & (bank.count > 0)) * (number > 1) / number.clamp(min=1)
         return unreliable_contrast(
             query, anchor, prototype, bank.features, negative, weight, self.temperature
         )
 
-    def zero(self, seen: Sequence[PixelOutput]) -> Tensor:
-        """See :func:`attached_zero`."""
-        return attached_zero(self.projection, seen)
+    def zero_loss(self, outputs: Sequence[PixelOutput]) -> Tensor:
+        """See :func:`projected_zero_loss`."""
+        return projected_zero_loss(self.projection, outputs)
 
     @torch.no_grad()
-    def remember(self, pixels: Pixels, draws: Sequence[Draw]) -> None:
-        """Push keys of every class that a batch has, a random choice where there are too many.
+    def update(self, pixels: Pixels, draws: Sequence[Draw]) -> None:
+        """Enter the negatives of every class, a random choice where they are too many.
 
         Args:
             pixels (Pixels): The batch.
@@ -183,33 +186,33 @@ class UnreliableContrast(nn.Module):
             self.negative_threshold,
             self.negatives,
         )
-        score = _noise(draws, 1, member.shape[1] // len(draws), KEYS, member).flatten()
+        score = _noise(draws, 1, member.shape[1] // len(draws), 'u2pl/keys', member).flatten()
         index, taken = best_of_members(member, score, self.bank.budget)
         number = torch.arange(len(member), device=index.device).repeat_interleave(index.shape[1])
         index = index.flatten()
-        self.bank.push(pixels.feature[index], number, score[index], taken.flatten(), len(draws))
+        self.bank.update(pixels.feature[index], number, score[index], taken.flatten(), len(draws))
 
     @torch.no_grad()
     def pixels(
         self,
-        shown: Sequence[PixelOutput],
+        outputs: Sequence[PixelOutput],
         truth: Tensor,
         target: Tensor,
         partition: EntropyPartition,
     ) -> Pixels:
-        """What the teacher says, and which pixels are what.
+        """The teacher's output, and the masks of reliable and unreliable pixels.
 
         Args:
-            shown (Sequence[PixelOutput]): Of the teacher, on labelled images and strong view.
-            truth (Tensor): ``(B_l, H, W)`` int64.
+            outputs (Sequence[PixelOutput]): Of the teacher, for labelled images and strong view.
+            truth (Tensor): ``(B_l, H, W)`` int64 ground truth.
             target (Tensor): ``(B_u, H, W)`` int64 pseudo-labels, mixed as the view.
             partition (EntropyPartition): Of the strong view, ``(B_u, H, W)``.
         """
-        shown = [output.pooled(self.pool) for output in shown]
-        logits = torch.cat([output.logits.float() for output in shown])
+        outputs = [output.pooled(self.pool) for output in outputs]
+        logits = torch.cat([output.logits.float() for output in outputs])
         size = logits.shape[2:]
         truth, target, low, high = (
-            downsample_nearest(one, size) for one in (truth, target, *partition)
+            downsample_nearest(map_, size) for map_ in (truth, target, *partition)
         )
         known = (truth >= 0) & (truth < self.bank.num_classes)
         maps = dict(
@@ -219,17 +222,13 @@ class UnreliableContrast(nn.Module):
             unreliable=(torch.zeros_like(known), high),
         )
         return Pixels(
-            feature=self._project(self.teacher_projection, shown).float(),
+            feature=self._project(self.teacher_projection, outputs).float(),
             prob=rows(logits).softmax(dim=1),
             **{name: torch.cat(parts).flatten() for name, parts in maps.items()},
         )
 
-    def fill(self) -> Tensor:
-        """Filled share of the queues, mean over classes."""
-        return self.bank.count.float().mean() / self.bank.size
-
     def _class_means(self, pixels: Pixels, anchors: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Prototypes ``(K, D)``, which classes are present, this rank's share of the anchors."""
+        """Prototypes ``(K, D)``, which classes are present, anchors relative to all ranks' mean."""
         total, count = class_sums(pixels.feature, pixels.label, pixels.low, len(anchors))
         mean = mean_over_ranks(torch.cat([total, torch.stack([count, anchors], dim=1)], dim=1))
         total, count, mean_anchors = mean[:, :-2], mean[:, -2], mean[:, -1]
@@ -240,9 +239,9 @@ class UnreliableContrast(nn.Module):
         )
 
     def _project(self, projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
-        return rows(projection(torch.cat([one.embedding for one in outputs])))
+        return rows(projection(torch.cat([output.embedding for output in outputs])))
 
 
-def _noise(draws: Sequence[Draw], height: int, width: int, stream: int, like: Tensor) -> Tensor:
-    """``(B, height, width)`` numbers in [0, 1) that belong to the samples, on a device."""
-    return pixel_noise(counter_noise(draws, 1, stream, like.device).flatten(), height, width)
+def _noise(draws: Sequence[Draw], height: int, width: int, rng_stream: str, like: Tensor) -> Tensor:
+    """``(B, height, width)`` random numbers of the samples, uniform in [0, 1)."""
+    return pixel_noise(sample_noise(draws, 1, rng_stream, like.device).flatten(), height, width)

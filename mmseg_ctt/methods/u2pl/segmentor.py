@@ -3,62 +3,58 @@
 
 One step, everything inside ``forward(mode='loss')``:
 
-1. The teacher looks at the weak view of the unlabelled images: their pseudo-labels.
+1. The teacher sees the weak view of the unlabelled images: their pseudo-labels.
 2. The strong view is the weak one after CutMix; pseudo-labels are mixed along.
 3. Student and teacher see the labelled images and the strong view.
 4. The entropy of the teacher on the strong view splits its pixels: the highest ``alpha_t``
    percent are unreliable, and fewer of them as the training goes on.
-5. Losses: supervised; cross-entropy to the pseudo-labels of all other pixels, over their share;
-   contrast of sure pixels of each class with a queue of pixels that are not of it.
+5. Losses: supervised; cross-entropy to the pseudo-labels of the reliable pixels, divided by their
+   ratio; contrast of confident pixels of each class with a queue of pixels that are not of it.
 6. Before that contrast the unreliable pixels enter the queues of the classes that the teacher
-   thinks least of, and labelled ones those of the classes they are mistaken for.
+   finds least probable, and labelled ones those of the classes they are mistaken for.
 
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
 import math
-from typing import Any, Dict, List, Optional, Sequence
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.dist import all_gather, get_world_size
 from mmseg.registry import MODELS
-from mmseg.utils import SampleList
 from torch import Tensor
 
-from ...functional import pseudo_label
 from ...nn import settings
-from ...nn.member import PixelOutput, labels_of
-from ...nn.padding import content_mask, within
-from ...nn.random import Draw, draws_of
+from ...nn.images import Images
+from ...nn.member import PixelOutput
+from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ...nn.schedule import training_progress
-from ..base import TEACHER_MODES, SemiSegmentor
-from .contrast import Pixels, UnreliableContrast
+from ..base import TEACHER_MODES, Losses, SemiSegmentor
+from ..networks import Follower
+from .contrast import UnreliableContrast
 from .entropy import EntropyPartition, drop_percent, entropy_partition, pixel_entropy
 from .functional import reliable_cross_entropy
 
-WEIGHTS = dict(sup=1.0, unsup=1.0, contrast=1.0)
-CUT_MIX = dict(mix='cut', jitter_prob=0, blur_prob=0)
 TEACHER = 'teacher0'
-IGNORE = 255
-MOST_ENTROPIES = 1 << 22  # of all ranks together, that the percentiles are taken of
+MAX_ENTROPIES = 1 << 22  # of all ranks together, from which the percentiles are taken
 
 
 @MODELS.register_module()
 class U2PL(SemiSegmentor):
     """Mean teacher that learns from reliable and from unreliable pixels.
 
-    Buffers: those of :class:`SemiSegmentor` and the queues. Schedules follow the iterations of
-    the run.
+    Loss weights ``sup``, ``unsup``, ``contrast`` default to 1, 1, 1; the released code divides its
+    contrast by the number of GPUs. Without contrast (0) there are no queues and no projections.
+    The strong view is CutMix without changes of colour. Schedules follow the iterations.
+
+    Buffers: those of :class:`SemiSegmentor` and the queues.
 
     Args:
-        segmentor (dict): As in :class:`SemiSegmentor`, as are all arguments not listed here.
-        loss_weights (dict, optional): ``sup``, ``unsup``, ``contrast``. Defaults to 1, 1, 1; the
-            released code divides its contrast by the number of GPUs. Without contrast (0) there are
-            no queues and no projections.
         drop_percent (float): ``alpha_0``, percent of unreliable pixels at the beginning; none
             are at the end. Defaults to 20 (paper).
-        warmup (float): Share of the run in which the student learns from labels alone. Defaults
+        warmup (float): Ratio of the run in which the student learns from labels alone. Defaults
             to 0; the released code does so for the first of 80 epochs on VOC.
         label_mode (str): ``'eval'`` or ``'train'``, mode of the teacher while it makes
             pseudo-labels (1); ``teacher_mode`` is that of its other pass (3).
@@ -66,45 +62,45 @@ class U2PL(SemiSegmentor):
         bank (dict, optional): Settings of the queues, a :class:`ClassMemoryBank`.
             Defaults to None.
         contrast (dict, optional): Settings of :class:`UnreliableContrast`. Defaults to None.
-        strong_view (dict, optional): Settings of :class:`StrongView`. Defaults to CutMix without
-            colours and blur.
-        num_pairs (int): 1, the only choice.
-        teaching (str): ``'self'``, the only choice.
+        kwargs: As in :class:`SemiSegmentor`.
 
     Raises:
-        ValueError: For an unknown loss weight or any bad setting.
+        ValueError: For an unknown loss weight or a bad setting.
     """
 
-    def __init__(
+    default_num_pairs = 1
+    default_supervision = 'self'
+    fixed_graph = True
+    default_loss_weights = dict(unsup=1.0, contrast=1.0)
+    ramped_terms = ('unsup',)
+    default_augmentation = (dict(type='CutMixing'),)
+    parts = ('contrast',)
+    reads_embedding = True
+    toy_settings = dict(
+        bank=dict(size=12, budget=5),
+        contrast=dict(dim=8, num_anchors=4, num_negatives=3, anchor_threshold=0.1, ranks=(1, 4)),
+    )
+
+    def build(
         self,
-        segmentor: dict,
-        loss_weights: Optional[dict] = None,
         drop_percent: float = 20.0,
         warmup: float = 0.0,
         label_mode: str = 'eval',
         bank: Optional[dict] = None,
         contrast: Optional[dict] = None,
-        strong_view: Optional[dict] = None,
-        num_pairs: int = 1,
-        teaching: str = 'self',
-        **kwargs: Any,
     ) -> None:
-        settings.check_single_pair('U2PL', num_pairs, teaching)
-        super().__init__(segmentor, num_pairs=1, teaching='self', **kwargs)
+        """See the class."""
         if not 0 <= drop_percent <= 50 or not 0 <= warmup < 1:
             raise ValueError(
                 'model.drop_percent must lie in [0, 50] and model.warmup in [0, 1), '
                 f'got {drop_percent} and {warmup}'
             )
-        if label_mode not in TEACHER_MODES:
-            raise ValueError(f'model.label_mode must be one of {TEACHER_MODES}, got {label_mode!r}')
-        self.weights = settings.loss_weights(loss_weights, WEIGHTS)
+        settings.check_choice('model.label_mode', label_mode, TEACHER_MODES)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
-        self.strong_view = settings.build_part('strong_view', strong_view, 'StrongView', CUT_MIX)
         head = self.students[0].decode_head
-        self.unreliable: Optional[UnreliableContrast] = None
+        self.contrast: Optional[UnreliableContrast] = None
         if self.weights['contrast']:
-            self.unreliable = settings.build_part(
+            self.contrast = settings.build_part(
                 'contrast',
                 contrast,
                 UnreliableContrast,
@@ -114,108 +110,76 @@ class U2PL(SemiSegmentor):
                 bank=bank,
             )
 
-    def train(self, mode: bool = True) -> 'U2PL':
-        """As usual; the teacher's projection, too, keeps to ``teacher_mode``."""
-        super().train(mode)
-        if self.teacher_mode == 'eval' and self.unreliable is not None:
-            self.unreliable.teacher_projection.eval()  # no dropout; its norm is of the batch
-        return self
+    def followers(self) -> List[Follower]:
+        """The teacher, and the projection of its features."""
+        followers = super().followers()
+        contrast = getattr(self, 'contrast', None)
+        if contrast is not None:
+            followers.append(Follower(contrast.teacher_projection, contrast.projection))
+        return followers
 
-    def copy_students_to_teachers(self) -> None:
-        """As usual, the projection of the contrast too."""
-        super().copy_students_to_teachers()
-        if self.unreliable is not None:
-            state = self.unreliable.projection.state_dict()
-            self.unreliable.teacher_projection.load_state_dict(state)
-
-    def ema_pairs(self, buffers: bool) -> Dict[str, tuple]:
-        """As usual, the projection of the contrast too."""
-        pairs = super().ema_pairs(buffers)
-        if self.unreliable is None:
-            return pairs
-        old, new = pairs['average']
-        old.extend(self.unreliable.teacher_projection.parameters())
-        new.extend(one.detach() for one in self.unreliable.projection.parameters())
-        return pairs
-
-    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> dict:
-        """One step, in the order of the file's header; see :meth:`SemiSegmentor.loss`."""
-        labeled, weak = inputs['labeled'], inputs['unlabeled']
-        draws = {name: draws_of(samples) for name, samples in data_samples.items()}
+    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         progress = training_progress()
-        guide = self.aligned_guides(weak, labeled, data_samples['unlabeled'])[TEACHER][0]
-        target, _ = pseudo_label(guide.logits, weak.shape[2:], self.align_corners)  # 1
-        view = self.strong_view(
-            weak, target, draws['unlabeled'], self.data_preprocessor, num_classes=self.num_classes
-        )  # 2
-        target = within(
-            view.follow(target), content_mask(data_samples['unlabeled'], weak, view), IGNORE
-        )
-        seen = self.look('student0', labeled, view.image)  # 3
-        shown = self.look(TEACHER, labeled, view.image)
-        partition = self._partition(shown[1], target, progress)  # 4
-        losses = self.supervise(0, seen[0], data_samples['labeled'])  # 5
+        outputs = self.teacher_outputs(unlabeled, labeled)
+        pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]  # 1
+        view = self.strong_view(unlabeled, pseudo.label)  # 2
+        target = pseudo.apply_mix(view)
+        student = self.forward_member('student0', labeled.image, view.image)  # 3
+        teacher = self.forward_member(TEACHER, labeled.image, view.image)
+        partition = self._partition(teacher[1], target, progress)  # 4
+        losses = self.supervised_loss(0, student[0], labeled)  # 5
         if progress < self.warmup:
-            return {**losses, **self._nothing(seen)}
-        losses.update(self._teach(seen[1], target, partition))
-        if self.unreliable is not None:
-            pixels = self.unreliable.pixels(
-                shown, labels_of(data_samples['labeled']), target, partition
-            )
-            self.unreliable.remember(pixels, draws['labeled'] + draws['unlabeled'])  # 6
-            losses.update(self._contrast_losses(seen, pixels, draws['unlabeled']))
+            return {**losses, **self._zero_losses(student)}
+        losses.update(self._pseudo_label_loss(student[1], target, partition))
+        if self.contrast is not None:
+            pixels = self.contrast.pixels(teacher, labeled.labels, target.label, partition)
+            self.contrast.update(pixels, labeled.draws + unlabeled.draws)  # 6
+            losses['student0.contrast'] = self.contrast(student, pixels, unlabeled.draws)
+            losses['queue_fill'] = self.contrast.fill_ratio().mean()
         return losses
 
-    def guides(self, weak: Tensor, labeled: Tensor) -> Dict[str, List[PixelOutput]]:
-        """Output of the teacher that pseudo-labels are made of."""
-        apart = self.label_mode != self.teacher_mode
-        if apart:
+    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+        """Output of the teacher for the weak view, in ``label_mode``."""
+        with self._label_mode():
+            return {TEACHER: self.forward_member(TEACHER, unlabeled.image)}
+
+    @contextmanager
+    def _label_mode(self) -> Iterator[None]:
+        differs = self.label_mode != self.teacher_mode
+        if differs:
             self.teachers.train(self.label_mode == 'train')
         try:
-            with torch.no_grad():
-                return {TEACHER: self.look(TEACHER, weak)}
+            yield
         finally:
-            if apart:
+            if differs:
                 self.teachers.train(self.teacher_mode == 'train')
 
-    def _partition(self, output: PixelOutput, target: Tensor, progress: float) -> EntropyPartition:
-        entropy = pixel_entropy(output.logits, target.shape[1:], self.align_corners)
-        return entropy_partition(
-            entropy, drop_percent(progress, self.drop_percent), target != IGNORE, _gathered
-        )
+    def _partition(
+        self, output: PixelOutput, target: PseudoLabel, progress: float
+    ) -> EntropyPartition:
+        size = (target.label.shape[1], target.label.shape[2])
+        entropy = pixel_entropy(output.logits, size, self.align_corners)
+        percent = drop_percent(progress, self.drop_percent)
+        return entropy_partition(entropy, percent, target.label != IGNORE_INDEX, _gathered)
 
-    def _teach(
-        self, output: PixelOutput, target: Tensor, partition: EntropyPartition
-    ) -> Dict[str, Tensor]:
+    def _pseudo_label_loss(
+        self, output: PixelOutput, target: PseudoLabel, partition: EntropyPartition
+    ) -> Losses:
         """Cross-entropy to the pseudo-labels of the pixels that are not unreliable."""
-        logits = self.upsampled(output.logits, target.shape[1:])
-        value = reliable_cross_entropy(logits, target, ~partition.high, IGNORE, mean_over_ranks)
-        used = (~partition.high & (target != IGNORE)).float().mean()
-        return {
-            'student0.loss_unsup': value * self.weights['unsup'],
-            'student0.used': mean_over_ranks(used),
-        }
+        label = target.label
+        logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
+        loss = reliable_cross_entropy(logits, label, ~partition.high, IGNORE_INDEX, mean_over_ranks)
+        used = (~partition.high & (label != IGNORE_INDEX)).float().mean()
+        return {'student0.unsup': loss, 'student0.used_ratio': mean_over_ranks(used)}
 
-    def _contrast_losses(
-        self, seen: Sequence[PixelOutput], pixels: Pixels, draws: Sequence[Draw]
-    ) -> Dict[str, Tensor]:
-        value = self.unreliable(seen, pixels, draws)
-        return {
-            'student0.loss_contrast': value * self.weights['contrast'],
-            'queue_fill': self.unreliable.fill(),
-        }
-
-    def _nothing(self, seen: Sequence[PixelOutput]) -> Dict[str, Tensor]:
+    def _zero_losses(self, student: Sequence[PixelOutput]) -> Losses:
         """The keys of a step without unlabelled images, zeros attached to the graph."""
-        zero = seen[1].zero()
-        terms = {'student0.loss_unsup': zero, 'student0.used': zero.detach()}
-        if self.unreliable is not None:
-            terms.update(
-                {
-                    'student0.loss_contrast': self.unreliable.zero(seen),
-                    'queue_fill': self.unreliable.fill(),
-                }
-            )
+        zero = student[1].zero_loss()
+        terms = {'student0.unsup': zero, 'student0.used_ratio': zero.detach()}
+        if self.contrast is not None:
+            terms['student0.contrast'] = self.contrast.zero_loss(student)
+            terms['queue_fill'] = self.contrast.fill_ratio().mean()
         return terms
 
 
@@ -224,5 +188,5 @@ def _gathered(entropy: Tensor) -> Tensor:
     world = get_world_size()
     if world == 1:
         return entropy
-    step = math.ceil(len(entropy) * world / MOST_ENTROPIES)
+    step = math.ceil(len(entropy) * world / MAX_ENTROPIES)
     return torch.cat(all_gather(entropy[::step].contiguous()))

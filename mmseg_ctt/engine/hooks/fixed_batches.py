@@ -1,0 +1,137 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A fixed set of unlabelled images in batches made up as those of training."""
+
+import copy
+import os.path as osp
+from contextlib import contextmanager
+from itertools import cycle, islice
+from typing import Iterator, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmseg.registry import DATASETS
+from torch.utils.data import DataLoader
+
+from ...datasets.isolation import isolated_randomness
+from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
+from ...datasets.sampler import Draw
+from ...methods.base import SemiSegmentor
+
+KEY = 'default_hooks.pseudo_labels'
+
+
+class FixedBatches:
+    """Chosen unlabelled images, with masks where they are known.
+
+    The training data have no path to the masks of unlabelled images. The images are therefore
+    read a second time, with masks, instead of taking the batches of training.
+
+    Args:
+        data (LabeledUnlabeledDataset): Training data.
+        train (dict): ``train_dataloader.dataset`` of the config.
+        truth (dict, optional): Merged into the config of the unlabelled source to give it masks.
+        num_images (int): Number of images.
+        seed (int): Chooses the images and their augmentation.
+
+    Raises:
+        ValueError: If the truth names no masks.
+        FileNotFoundError: If a mask does not exist.
+    """
+
+    def __init__(
+        self,
+        data: LabeledUnlabeledDataset,
+        train: dict,
+        truth: Optional[dict],
+        num_images: int,
+        seed: int,
+    ) -> None:
+        self.data, self.seed = data, seed
+        self.truth = None if truth is None else _build_truth(train, truth)
+        source = data.unlabeled if self.truth is None else self.truth
+        self.chosen = _sample(len(source), num_images, seed)
+        if self.truth is not None:
+            _check_masks(self.truth, self.chosen)
+
+    def batches(self, loader: DataLoader) -> Iterator[Tuple[dict, int]]:
+        """Batches, and how many unlabelled images of each are new.
+
+        The first images fill up the last batch: batch statistics of a smaller one would be
+        others, and there are none of a single image.
+
+        Args:
+            loader (DataLoader): Of the training, for the composition of a batch.
+        """
+        period, ratio = loader.sampler.period, loader.sampler.ratio
+        labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
+        companions = cycle(_sample(self.data.num_labeled, labeled, self.seed))
+        known = [
+            self.data[Draw(index, number, self.seed)]
+            for number, index in enumerate(islice(companions, labeled))
+        ]
+        count = len(self.chosen)
+        for start in range(0, count, unlabeled):
+            numbers = (number % count for number in range(start, start + unlabeled))
+            samples = [*known, *map(self._weak_view, numbers)]
+            yield pseudo_collate(samples), min(unlabeled, count - start)
+
+    def _weak_view(self, number: int) -> dict:
+        index = self.chosen[number]
+        if self.truth is None:
+            return self.data[Draw(self.data.num_labeled + index, number, self.seed)]
+        with isolated_randomness(self.seed, number):
+            sample = self.truth[index]
+        sample['data_samples'].set_metainfo(dict(source='unlabeled', draw=(self.seed, number)))
+        return sample
+
+
+@contextmanager
+def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
+    """Restore what passes in training mode change: buffers and random numbers.
+
+    Args:
+        model (SemiSegmentor): The model.
+        seed (int): Of the random numbers inside (dropout).
+    """
+    members = [model.member(name) for name in model.members]
+    kept = [(buffer, buffer.clone()) for member in members for buffer in member.buffers()]
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, old in kept:
+                    buffer.copy_(old)
+
+
+def _build_truth(train: dict, truth: dict) -> BaseDataset:
+    """The unlabelled source with masks; its pipeline loads them after the image."""
+    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(copy.deepcopy(train['unlabeled'])))
+    if train.get('split') and 'ann_file' not in truth:
+        cfg['ann_file'] = osp.join(train['split'], 'unlabeled.txt')
+    if 'pipeline' not in truth:
+        types = [step['type'] for step in cfg['pipeline']]
+        index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1
+        cfg['pipeline'].insert(index, dict(type='LoadAnnotations'))
+    return DATASETS.build(cfg)
+
+
+def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:
+    for index in indices:
+        path = dataset.get_data_info(index).get('seg_map_path')
+        if path is None:
+            raise ValueError(f'{KEY}.truth names no masks: set truth.data_prefix.seg_map_path')
+        if not osp.isfile(path):
+            raise FileNotFoundError(
+                f'{KEY}.truth: the mask {path} does not exist; correct '
+                'truth.data_prefix.seg_map_path or remove truth'
+            )
+
+
+def _sample(size: int, count: int, seed: int) -> List[int]:
+    """``count`` of ``size`` indices, or all, drawn from a seed."""
+    return np.random.default_rng(seed).permutation(size)[:count].tolist()

@@ -1,0 +1,217 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What the step of a method is made of: passes of members, pseudo-labels, strong views."""
+
+from contextlib import nullcontext
+from typing import ClassVar, Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..functional import pseudo_label
+from ..nn.alignment import MemberAlignment
+from ..nn.augmentation import StrongAugmentation, View
+from ..nn.consistency import ConfidenceSelection
+from ..nn.images import Images
+from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
+from ..nn.pseudo_label import IGNORE_INDEX, PseudoLabel
+from ..nn.supervision import SupervisionGraph
+from .networks import MemberNetworks
+
+GRADIENTS = ('weights', 'input', None)
+Outputs = Dict[str, List[PixelOutput]]
+
+
+class ForwardPasses(MemberNetworks):
+    """Passes of members and what is made of them."""
+
+    reads_features: ClassVar[bool]
+    graph: SupervisionGraph
+    joint_forward: Union[bool, str]
+    alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook
+    strong_augmentation: Optional[StrongAugmentation]
+    consistency: Optional[ConfidenceSelection]
+
+    # ---- passes
+
+    def forward_member(
+        self,
+        name: str,
+        *batches: Tensor,
+        gradient: Optional[str] = 'weights',
+        perturb: Optional[Perturbation] = None,
+    ) -> List[PixelOutput]:
+        """Outputs of one member for several batches of images.
+
+        The batches share one pass where ``joint_forward`` says so.
+
+        Args:
+            name (str): Member.
+            batches (Tensor): ``(B_i, 3, H, W)``, normalised.
+            gradient (str, optional): ``'weights'``: as usual (members that do not train give
+                none); ``'input'``: to the images alone, the weights being constants; None: none.
+            perturb (Callable, optional): Changes the feature maps before the head reads them.
+
+        Returns:
+            list[PixelOutput]: One a batch.
+        """
+        return self.forward_members([name], *batches, gradient=gradient, perturb=perturb)[name]
+
+    def forward_members(
+        self,
+        names: Sequence[str],
+        *batches: Tensor,
+        gradient: Optional[str] = 'weights',
+        perturb: Optional[Perturbation] = None,
+    ) -> Outputs:
+        """The same for several members that take the same images, by name."""
+        assert gradient in GRADIENTS
+        sizes = [len(images) for images in batches]
+        joint = {name for name in names if len(batches) > 1 and self._is_joint(name)}
+        together = [torch.cat(batches)] if joint else []
+        outputs: Outputs = {}
+        for name in names:
+            trains = gradient == 'input' or (gradient and self.members[name].trains)
+            frozen = constant_weights(self.member(name)) if gradient == 'input' else nullcontext()
+            with torch.set_grad_enabled(torch.is_grad_enabled() and bool(trains)), frozen:
+                passes = together if name in joint else batches
+                found = [self._output(name, images, perturb) for images in passes]
+            outputs[name] = found[0].split(sizes) if name in joint else found
+        return outputs
+
+    def forward_students(self, labeled: Images, views: Sequence[View]) -> List[List[PixelOutput]]:
+        """Outputs of each student for the labelled images and for its strong view.
+
+        Args:
+            labeled (Images): Labelled images.
+            views (Sequence[View]): One a student, or a single one for all.
+        """
+        names = [f'student{i}' for i in range(len(self.students))]
+        if len(views) == 1:
+            return list(self.forward_members(names, labeled.image, views[0].image).values())
+        return [
+            self.forward_member(name, labeled.image, view.image) for name, view in zip(names, views)
+        ]
+
+    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Outputs:
+        """Outputs of the teaching members in the passes that the method makes, by name.
+
+        Methods whose teachers take other images than the weak view override it.
+
+        Args:
+            unlabeled (Images): Weak view of the unlabelled images.
+            labeled (Images): Labelled images.
+
+        Returns:
+            dict[str, list[PixelOutput]]: For the weak view first.
+        """
+        return self.forward_members(self.teaching_members, unlabeled.image)
+
+    @torch.no_grad()
+    def teacher_outputs(self, unlabeled: Images, labeled: Images) -> Outputs:
+        """The same in a training step: without gradient, aligned where alignment is on."""
+        return self.aligned(self.forward_teachers(unlabeled, labeled), unlabeled)
+
+    def aligned(self, outputs: Outputs, unlabeled: Images) -> Outputs:
+        """Outputs with their first entries aligned, where alignment is on; its means move on."""
+        if self.alignment is None:
+            return outputs
+        return self.alignment(outputs, unlabeled.valid())
+
+    @property
+    def teaching_members(self) -> List[str]:
+        """Every member that teaches a student, once."""
+        return sorted({name for members in self.graph for name in members})
+
+    def _is_joint(self, name: str) -> bool:
+        """Whether a member takes all its images in one pass."""
+        if self.joint_forward == 'students':
+            return name.startswith('student')
+        return bool(self.joint_forward)
+
+    def _output(self, name: str, images: Tensor, perturb: Optional[Perturbation]) -> PixelOutput:
+        member = self.member(name)
+        output = forward_member(member, images, self.reads_embedding, perturb)
+        read = self.reads_features or member.with_auxiliary_head
+        return output if read else output._replace(features=[])
+
+    def upsampled(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:
+        """``(B, K, h, w)`` of any precision to ``(B, K, H, W)`` float32."""
+        return F.interpolate(
+            logits.float(), size, mode='bilinear', align_corners=self.align_corners
+        )
+
+    # ---- pseudo-labels
+
+    def pseudo_labels(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
+        """Pseudo-labels of teaching members, from which class thresholds learn.
+
+        Args:
+            outputs (dict[str, list[PixelOutput]]): Of :meth:`teacher_outputs`.
+            images (Images): The images of their first entries.
+
+        Returns:
+            dict[str, PseudoLabel]: By member.
+        """
+        pseudo = self._labels_of(outputs, images)
+        if self.consistency is not None and self.consistency.class_thresholds is not None:
+            labels = torch.stack([target.label for target in pseudo.values()])
+            confidences = torch.stack([target.confidence for target in pseudo.values()])
+            self.consistency.update(labels, confidences)
+        return pseudo
+
+    @torch.no_grad()
+    def inspect_pseudo_labels(self, unlabeled: Images, labeled: Images) -> Dict[str, PseudoLabel]:
+        """Pseudo-labels as a step would make them, without changing alignment or thresholds."""
+        outputs = self.forward_teachers(unlabeled, labeled)
+        if self.alignment is not None:
+            outputs = self.alignment.align(outputs)
+        return self._labels_of(outputs, unlabeled)
+
+    def pseudo_label(self, logits: Tensor, images: Images) -> PseudoLabel:
+        """Pseudo-label from logits ``(B, K, h, w)`` of ``images``; 255 and 0 in the padding."""
+        return self._padded(*pseudo_label(logits, images.size, self.align_corners), images, logits)
+
+    def _labels_of(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
+        """All members in one call, which is fewer operations."""
+        logits = [output[0].logits for output in outputs.values()]
+        label, confidence = pseudo_label(torch.cat(logits), images.size, self.align_corners)
+        parts = zip(label.chunk(len(logits)), confidence.chunk(len(logits)), logits)
+        return {
+            name: self._padded(*part[:2], images, part[2]) for name, part in zip(outputs, parts)
+        }
+
+    def _padded(
+        self, label: Tensor, confidence: Tensor, images: Images, logits: Tensor
+    ) -> PseudoLabel:
+        valid = images.valid()
+        soft = getattr(self.consistency, 'reads_logits', False)
+        full = self.upsampled(logits.detach(), images.size) if soft else None
+        if valid is None:
+            return PseudoLabel(label, confidence, None, full)
+        label = label.masked_fill(~valid, IGNORE_INDEX)
+        return PseudoLabel(label, confidence.masked_fill(~valid, 0), valid, full)
+
+    # ---- strong views
+
+    def strong_view(
+        self, images: Images, label: Tensor, index: int = 0, strength: Optional[Tensor] = None
+    ) -> View:
+        """Strong view of the weakly augmented images.
+
+        Args:
+            images (Images): Weak view.
+            label (Tensor): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
+            index (int): Number of the view; views of other numbers have other random numbers.
+            strength (Tensor, optional): ``(B,)`` in [0, 1], magnitude of each image's changes.
+        """
+        assert self.strong_augmentation is not None
+        return self.strong_augmentation(
+            images.image,
+            label,
+            images.draws,
+            self.data_preprocessor,
+            self.num_classes,
+            f'strong{index}',
+            strength,
+        )

@@ -1,0 +1,227 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The members of a method: building, loading, initialising, and which follow which."""
+
+import copy
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn as nn
+from mmengine.model import ModuleList
+from torch import Tensor
+
+from ..nn.member import build_member
+from ..nn.members import Member, Members, module_path, students_and_teachers
+from ..nn.supervision import has_teachers, supervision_graph
+from .inference import PredictingMembers
+
+
+class Follower(NamedTuple):
+    """A module that averages the weights of another.
+
+    Attributes:
+        module (nn.Module): The average.
+        followed (nn.Module): Of the same layers.
+        interval (int): See :class:`Member`.
+        offset (int): See :class:`Member`.
+    """
+
+    module: nn.Module
+    followed: nn.Module
+    interval: int = 1
+    offset: int = 0
+
+
+class MemberNetworks(PredictingMembers):
+    """Holds ``students.{i}``, ``teachers.{i}`` and what else :attr:`members` names."""
+
+    default_num_pairs: ClassVar[int]
+    default_supervision: ClassVar[str]
+    keeps_average: ClassVar[bool]
+    default_member: ClassVar[Optional[str]]
+    parts: ClassVar[Tuple[str, ...]]
+    reads_embedding: ClassVar[bool]
+    members: Members
+    students: ModuleList
+    teachers: ModuleList
+    teacher_mode: str
+    num_updates: Tensor
+
+    def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
+        """The networks of the method; see :class:`Member`.
+
+        Args:
+            num_pairs (int): Number of students.
+            with_teachers (bool): Whether a student learns from a teacher, or the method keeps
+                averages.
+            frozen (bool): Whether teachers stay as they were loaded.
+        """
+        return students_and_teachers(num_pairs, with_teachers, frozen)
+
+    def add_members(self, students: ModuleList, segmentor: dict) -> None:
+        """Build the table: ``students`` are there, the others are copies or built anew."""
+        self.students, self.teachers = students, ModuleList()
+        for name, member in self.members.items():
+            if member.trains and name.startswith('student'):
+                continue
+            network = self._new_member(member, segmentor)
+            group, index = module_path(name)
+            if index is None:
+                setattr(self, group, network)
+            else:
+                if not hasattr(self, group):
+                    setattr(self, group, ModuleList())
+                getattr(self, group).append(network)
+        self.register_buffer('num_updates', torch.zeros((), dtype=torch.long))
+
+    def _new_member(self, member: Member, segmentor: dict) -> nn.Module:
+        if member.override is not None:
+            network = build_member(segmentor, member.override, self.reads_embedding)
+        else:
+            network = copy.deepcopy(self.member(member.copy_of or member.follows or 'student0'))
+        return network.requires_grad_(member.trains)
+
+    # ---- names
+
+    @property
+    def member_names(self) -> Tuple[str, ...]:
+        """Every name that ``test_cfg.predict_on`` may take."""
+        return (*(name for name, member in self.members.items() if member.predicts), 'ensemble')
+
+    def member(self, name: str) -> nn.Module:
+        """The segmentor of a name in :attr:`members`."""
+        group, index = module_path(name)
+        found = getattr(self, group)
+        return found if index is None else found[index]
+
+    @classmethod
+    def default_predict_on(cls, model_cfg: Mapping[str, Any]) -> str:
+        """Member that a model of a config predicts with.
+
+        Args:
+            model_cfg (Mapping): ``model`` of the config.
+
+        Returns:
+            str: ``test_cfg.predict_on``, else the method's default: ``teacher0``, or ``student0``
+            where no teacher teaches.
+        """
+        given = (model_cfg.get('test_cfg') or {}).get('predict_on') or cls.default_member
+        if given:
+            return given
+        num_pairs = model_cfg.get('num_pairs') or cls.default_num_pairs
+        graph = supervision_graph(
+            model_cfg.get('supervision') or cls.default_supervision, num_pairs
+        )
+        return 'teacher0' if has_teachers(graph) else 'student0'
+
+    @property
+    def embedding_width(self) -> int:
+        """Channels of :attr:`PixelOutput.embedding`.
+
+        Raises:
+            ValueError: If students differ in it, and so cannot be compared.
+        """
+        heads = [student.decode_head for student in self.students]
+        widths = [
+            getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels for head in heads
+        ]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f'students with embeddings of {widths} channels cannot be compared: '
+                'model.student_overrides must not change their number, which is '
+                'decode_head.channels in most heads'
+            )
+        return widths[0]
+
+    # ---- state
+
+    def train(self, mode: bool = True) -> 'MemberNetworks':
+        """As usual, but teachers and their parts keep to ``teacher_mode``, others to eval mode."""
+        super().train(mode)
+        for name, member in self.members.items():
+            if not member.trains and (self.teacher_mode == 'eval' or 'teacher' not in name):
+                self.member(name).eval()
+        if self.teacher_mode == 'eval':
+            for follower in self.followers():
+                follower.module.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise students by their own configs, parts that can, and copy what follows."""
+        for name, member in self.members.items():
+            if member.trains or member.override is not None:
+                self.member(name).init_weights()
+        for name in self.parts:
+            part = getattr(self, name)
+            if hasattr(part, 'init_weights'):
+                part.init_weights()
+        self.copy_to_followers()
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """A plain segmentor's weights (``load_from``) become those of every member."""
+        layers = tuple(f'{prefix}{name}.' for name, _ in self.students[0].named_children())
+        own = any(key.startswith(f'{prefix}students.') for key in state_dict)
+        plain = [] if own else [key for key in state_dict if key.startswith(layers)]
+        for key in plain:
+            value = state_dict.pop(key)
+            for name, member in self.members.items():
+                if member.override is None:
+                    path = '.'.join(str(part) for part in module_path(name) if part is not None)
+                    state_dict[f'{prefix}{path}.{key[len(prefix) :]}'] = value
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    # ---- moving averages
+
+    @property
+    def untrained_groups(self) -> Tuple[str, ...]:
+        """Attributes whose weights no optimiser may have."""
+        return tuple(
+            {
+                module_path(name)[0]: None
+                for name, member in self.members.items()
+                if not member.trains
+            }
+        )
+
+    @property
+    def required_hooks(self) -> Dict[str, str]:
+        """Hooks without which the method does not work, and their purpose."""
+        return {'TeacherEMAHook': 'updates the teachers'} if self.followers() else {}
+
+    def followers(self) -> List[Follower]:
+        """Every module that averages another: members, and parts of a method that do."""
+        return [
+            Follower(self.member(name), self.member(member.follows), member.interval, member.offset)
+            for name, member in self.members.items()
+            if member.follows is not None
+        ]
+
+    def copy_to_followers(self) -> None:
+        """Parameters and buffers, as a run starts; members that follow nobody become copies."""
+        for follower in self.followers():
+            follower.module.load_state_dict(follower.followed.state_dict())
+        for name, member in self.members.items():
+            if member.follows is None and member.copy_of is not None:
+                self.member(name).load_state_dict(self.member(member.copy_of).state_dict())
+
+
+def paired_tensors(
+    followers: Sequence[Follower], buffers: bool
+) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
+    """Tensors of averages and of the modules they follow.
+
+    Args:
+        followers (Sequence[Follower]): The modules.
+        buffers (bool): Whether buffers follow too.
+
+    Returns:
+        dict: ``average`` (floating point) and ``copy`` (the rest), each two lists.
+    """
+    pairs: Dict[str, Tuple[List[Tensor], List[Tensor]]] = dict(average=([], []), copy=([], []))
+    for follower in followers:
+        for kind in ('parameters', 'buffers') if buffers else ('parameters',):
+            tensors = getattr(follower.module, kind)(), getattr(follower.followed, kind)()
+            for old, new in zip(*tensors):
+                lists = pairs['average' if old.is_floating_point() else 'copy']
+                lists[0].append(old)
+                lists[1].append(new.detach())
+    return pairs

@@ -1,0 +1,190 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Losses that pull a network to the pseudo-labels of another."""
+
+from typing import Optional, Tuple, Union
+
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.dist import get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..functional import resized_cross_entropy
+from . import settings
+from .class_thresholds import ClassThresholds
+from .pseudo_label import IGNORE_INDEX, PseudoLabel
+from .ranks import mean_over_ranks
+
+TARGETS = ('hard', 'soft', 'squared')
+SELECTIONS = ('pixel', 'ratio')
+NORMALIZERS = ('valid', 'kept', 'all')
+
+
+class ConfidenceSelection(nn.Module):
+    """Which pixels of a pseudo-label are confident: by a threshold, or one for each class.
+
+    Args:
+        num_classes (int): ``K``.
+        confidence_threshold (float): Lowest confidence of a confident pixel, in [0, 1].
+        class_thresholds (dict, optional): Settings of :class:`ClassThresholds`: the threshold of a
+            class is the mean confidence of its pixels, at most ``confidence_threshold``. Defaults
+            to None: one threshold for all.
+
+    Raises:
+        ValueError: If the threshold lies outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        confidence_threshold: float = 0.95,
+        class_thresholds: Optional[dict] = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= confidence_threshold <= 1:
+            raise ValueError(
+                'model.consistency.confidence_threshold must be in [0, 1], got '
+                f'{confidence_threshold}'
+            )
+        self.num_classes, self.confidence_threshold = num_classes, confidence_threshold
+        self.class_thresholds: Optional[ClassThresholds] = None
+        if class_thresholds is not None:
+            self.class_thresholds = settings.build_part(
+                'consistency.class_thresholds',
+                class_thresholds,
+                ClassThresholds,
+                num_classes=num_classes,
+                highest=confidence_threshold,
+            )
+
+    def update(self, label: Tensor, confidence: Tensor) -> None:
+        """Let the thresholds of the classes learn from pseudo-labels; without them do nothing.
+
+        Args:
+            label (Tensor): int64 of any shape; labels outside ``[0, K)`` do not count.
+            confidence (Tensor): float32 of the same shape.
+        """
+        if self.class_thresholds is not None:
+            self.class_thresholds.update(label, confidence)
+
+    def threshold_of(self, label: Tensor) -> Union[float, Tensor]:
+        """Threshold for all pixels, or float32 of the shape of ``label``."""
+        if self.class_thresholds is None:
+            return self.confidence_threshold
+        return self.class_thresholds.of(label)
+
+    def confident(self, pseudo: PseudoLabel) -> Tensor:
+        """``(B, H, W)`` bool, pixels at or above their threshold."""
+        return pseudo.confidence >= self.threshold_of(pseudo.label)
+
+
+@MODELS.register_module()
+class Consistency(ConfidenceSelection):
+    """Distance of a student's prediction to a pseudo-label.
+
+    Args:
+        num_classes (int): ``K``.
+        target (str): ``'hard'``: cross-entropy to the label; ``'soft'``: cross-entropy to the
+            probabilities; ``'squared'``: squared difference of the probabilities.
+            Defaults to 'hard'.
+        select (str): ``'pixel'``: only confident pixels count; ``'ratio'``: all pixels count,
+            times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks).
+            Defaults to 'pixel'.
+        normalizer (str): The loss is a sum over pixels, divided by the number of ``'valid'``
+            pixels (not padding), of ``'kept'`` ones, or of ``'all'``. Defaults to 'valid'.
+        class_mean (bool): Whether the squared difference is the mean over classes (mean teacher)
+            or their sum (CutMix-Seg). Defaults to True.
+        confidence_threshold (float): See :class:`ConfidenceSelection`. Defaults to 0.95
+            (FixMatch).
+        class_thresholds (dict, optional): See there. Defaults to None.
+
+    Raises:
+        ValueError: For an unknown ``target``, ``select`` or ``normalizer``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target: str = 'hard',
+        select: str = 'pixel',
+        normalizer: str = 'valid',
+        class_mean: bool = True,
+        confidence_threshold: float = 0.95,
+        class_thresholds: Optional[dict] = None,
+    ) -> None:
+        super().__init__(num_classes, confidence_threshold, class_thresholds)
+        settings.check_choice('model.consistency.target', target, TARGETS)
+        settings.check_choice('model.consistency.select', select, SELECTIONS)
+        settings.check_choice('model.consistency.normalizer', normalizer, NORMALIZERS)
+        self.target, self.select, self.normalizer = target, select, normalizer
+        self.class_mean = class_mean
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether the target needs the logits of the pseudo-label."""
+        return self.target != 'hard'
+
+    def forward(
+        self, logits: Tensor, pseudo: PseudoLabel, align_corners: bool = False
+    ) -> Tuple[Tensor, Tensor]:
+        """The loss of a batch.
+
+        Args:
+            logits (Tensor): ``([P,] B, K, h, w)`` of students; up-sampled to the pseudo-label. A
+                leading dimension holds problems of their own.
+            pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
+            align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+
+        Returns:
+            tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
+            ``(P,)``.
+        """
+        confident = self.confident(pseudo)
+        ratio = mean_over_ranks(confident.float().mean((-3, -2, -1)))
+        kept = confident if self.select == 'pixel' else None
+        loss = self._sums(logits, pseudo, kept, align_corners)
+        if self.select == 'ratio':
+            loss = ratio * loss
+        return loss / self._count(pseudo, kept), ratio
+
+    def _sums(
+        self, logits: Tensor, pseudo: PseudoLabel, kept: Optional[Tensor], align_corners: bool
+    ) -> Tensor:
+        """Loss summed over the pixels of each problem, scalar or ``(P,)``."""
+        lead, label = logits.shape[:-4], pseudo.label
+        if self.target == 'hard':
+            label = label if kept is None else label.masked_fill(~kept, IGNORE_INDEX)
+            images = resized_cross_entropy(
+                logits.flatten(0, -4), label.flatten(0, -3), IGNORE_INDEX, align_corners
+            )
+            return images.view(*lead, -1).sum(-1)
+        kept = label != IGNORE_INDEX if kept is None else kept & (label != IGNORE_INDEX)
+        assert pseudo.logits is not None
+        logits = F.interpolate(
+            logits.float().flatten(0, -4),
+            label.shape[-2:],
+            mode='bilinear',
+            align_corners=align_corners,
+        )
+        values = self._distance(logits, pseudo.logits.flatten(0, -4))
+        return (values * kept.flatten(0, -3)).view(*lead, -1).sum(-1)
+
+    def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
+        """``(B, H, W)`` distance of two maps of logits ``(B, K, H, W)``."""
+        probability = target.softmax(dim=1)
+        if self.target == 'soft':
+            return -(probability * logits.log_softmax(dim=1)).sum(dim=1)
+        squared = (logits.softmax(dim=1) - probability).square()
+        return squared.mean(dim=1) if self.class_mean else squared.sum(dim=1)
+
+    def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
+        """Number of pixels that the sum is divided by, averaged over the ranks."""
+        pixels = pseudo.label.shape[-3:].numel()
+        counted = kept if self.normalizer == 'kept' and kept is not None else pseudo.valid
+        if self.normalizer == 'all' or (counted is None and get_world_size() == 1):
+            return pixels
+        if counted is None:  # another rank may have padding, and waits for this one
+            number = pseudo.confidence.new_full(pseudo.label.shape[:-3], pixels)
+        else:
+            number = counted.sum((-3, -2, -1)).float()
+        return mean_over_ranks(number).clamp(min=1)

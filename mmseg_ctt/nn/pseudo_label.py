@@ -1,0 +1,56 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from .augmentation import View
+
+IGNORE_INDEX = 255
+
+
+class PseudoLabel(NamedTuple):
+    """What a network predicts for the pixels of a batch, as a target for another.
+
+    Attributes:
+        label (Tensor): ``(B, H, W)`` int64 class; 255 in the padding.
+        confidence (Tensor): ``(B, H, W)`` float32 probability of that class; 0 in the padding.
+        valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding; None where nothing was
+            padded.
+        logits (Tensor, optional): ``(B, K, H, W)`` float32, where a soft target needs them.
+    """
+
+    label: Tensor
+    confidence: Tensor
+    valid: Optional[Tensor] = None
+    logits: Optional[Tensor] = None
+
+    @property
+    def index(self) -> Tensor:
+        """The label with 0 in the padding, for look-ups by class."""
+        return self.label if self.valid is None else self.label.masked_fill(~self.valid, 0)
+
+    def apply_mix(self, view: View) -> 'PseudoLabel':
+        """The pseudo-label of the images of a strong view."""
+        return PseudoLabel(*(None if map_ is None else view.apply_mix(map_) for map_ in self))
+
+    def joined(self, other: 'PseudoLabel') -> 'PseudoLabel':
+        """The pseudo-labels of two batches of images of one size as those of one batch."""
+        valid = None
+        if self.valid is not None or other.valid is not None:
+            valid = torch.cat([_valid(self), _valid(other)])
+        logits = None
+        if self.logits is not None and other.logits is not None:
+            logits = torch.cat([self.logits, other.logits])
+        label = torch.cat([self.label, other.label])
+        return PseudoLabel(label, torch.cat([self.confidence, other.confidence]), valid, logits)
+
+    def within(self, mask: Tensor) -> Tensor:
+        """``mask`` ``(B, H, W)`` bool without the padding."""
+        return mask if self.valid is None else mask & self.valid
+
+
+def _valid(pseudo: PseudoLabel) -> Tensor:
+    if pseudo.valid is None:
+        return torch.ones_like(pseudo.label, dtype=torch.bool)
+    return pseudo.valid

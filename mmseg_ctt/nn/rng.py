@@ -1,0 +1,72 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Random numbers that belong to a sample, whatever rank, worker or restart handles it."""
+
+import zlib
+from typing import Dict, List, Mapping, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmseg.utils import SampleList
+from torch import Tensor
+
+Draw = Tuple[int, int]
+
+
+def draws_of(samples: SampleList) -> List[Draw]:
+    """``(seed, draw number)`` of each sample of a batch."""
+    return [sample.metainfo['draw'] for sample in samples]
+
+
+def sample_generator(draw: Draw, rng_stream: str) -> np.random.Generator:
+    """Counter-based generator of one sample and one purpose.
+
+    Philox is keyed with the seed and the stream and starts at the draw number, so that nothing has
+    to be stored to go on after a resume.
+
+    Args:
+        draw (tuple[int, int]): ``(seed, draw number)``.
+        rng_stream (str): Name of the purpose; other names give independent numbers.
+    """
+    seed, number = draw
+    key = [seed, zlib.crc32(rng_stream.encode())]
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, 0]))
+
+
+def sample_noise(
+    draws: Sequence[Draw], width: int, rng_stream: str, device: Union[str, torch.device] = 'cpu'
+) -> Tensor:
+    """Uniform numbers of each sample of a batch.
+
+    Args:
+        draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
+        width (int): Numbers per sample.
+        rng_stream (str): See :func:`sample_generator`.
+        device (str | torch.device): Device that they are copied to. Defaults to 'cpu'.
+
+    Returns:
+        Tensor: ``(B, width)`` float32 in [0, 1).
+    """
+    return sample_noises(draws, {rng_stream: width}, device)[rng_stream]
+
+
+def sample_noises(
+    draws: Sequence[Draw], widths: Mapping[str, int], device: Union[str, torch.device] = 'cpu'
+) -> Dict[str, Tensor]:
+    """The same for several streams, in one copy to the device.
+
+    Args:
+        draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
+        widths (Mapping[str, int]): Numbers per sample, by stream.
+        device (str | torch.device): Device that they are copied to. Defaults to 'cpu'.
+
+    Returns:
+        dict[str, Tensor]: ``(B, width)`` float32 in [0, 1), by stream.
+    """
+    rows = np.concatenate([_uniform(draws, name, width) for name, width in widths.items()], axis=1)
+    noise = torch.from_numpy(rows).to(device, non_blocking=True)
+    return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
+
+
+def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:
+    rows = [sample_generator(draw, rng_stream).random(width, dtype=np.float32) for draw in draws]
+    return np.stack(rows)
