@@ -61,6 +61,7 @@ METHODS = {
     ),
     'methods.ctt.functional': ('high_level_contrast', 'low_level_contrast'),
     'methods.dual_negative.functional': (
+        'check_negatives',
         'negative_classes',
         'negative_label_loss',
         'negative_ramp',
@@ -93,8 +94,8 @@ METHODS = {
     'methods.u2pl.functional': (
         'best_of_members',
         'class_sums',
+        'draw_index',
         'draw_per_class',
-        'draw_slots',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',

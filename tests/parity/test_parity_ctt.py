@@ -18,6 +18,7 @@ from mmseg_ctt import functional
 from mmseg_ctt.methods.ctt.contrast import CrossContrast
 from mmseg_ctt.nn.member import PixelOutput
 from mmseg_ctt.nn.memory_bank import ClassMemoryBank
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 # ---- contrast
 
@@ -77,21 +78,25 @@ def test_hc_lc_block(case, record_property):
     leaves = {
         key: value.requires_grad_() for key, value in vars(data).items() if key.startswith('feat_')
     }
-    labeled = [PixelOutput(None, leaves[f'feat_{k}'], []) for k in 'lr']
+    labeled = [PixelOutput(leaves[f'feat_{k}'].detach(), leaves[f'feat_{k}'], []) for k in 'lr']
     strong = [PixelOutput(data[f'out_u_{k}'], leaves[f'feat_u_{k}'], []) for k in 'lr']
-    targets = [torch.stack([data[f'{name}_{k}'] for k in 'lr']) for name in ('max', 'prob')]
-    terms = contrast(labeled, strong, data.labels_feat, targets)
+    label, confidence = (
+        torch.stack([data[f'{name}_{k}'] for k in 'lr']) for name in ('max', 'prob')
+    )
+    high, low = contrast(labeled, strong, data.labels_feat, PseudoLabel(label, confidence))
 
     for i, (k, peer) in enumerate(('lr', 'rl')):
         assert torch.equal(functional.pseudo_label(data[f'out_u_{peer}'])[0], data[f'max_u_{peer}'])
-        for term, key in (('high', 'hc'), ('low', 'lc')):
+        for key, term, names in (
+            ('hc', high[i], [f'feat_{k}', f'feat_u_{k}']),
+            ('lc', low[i], [f'feat_u_{k}']),
+        ):
             if f'loss_{key}_{k}' not in data:
                 continue  # the released code gives NaN
-            names = [f'feat_{k}', f'feat_u_{k}'][term == 'low' :]
             gradients = torch.autograd.grad(
-                terms[term][i], [leaves[name] for name in names], retain_graph=True
+                term, [leaves[name] for name in names], retain_graph=True
             )
-            error = close(terms[term][i], data[f'loss_{key}_{k}'], data.tolerance(1e-5))
+            error = close(term, data[f'loss_{key}_{k}'], data.tolerance(1e-5))
             record_property(f'loss_{key}_{k}', error)
             for name, gradient in zip(names, gradients):
                 want = data[f'grad_{key}_{k}_{name}']
@@ -150,7 +155,7 @@ def test_add_to_memory_bank(case, record_property):
             confidence.flatten(),
             valid.flatten(),
         )
-        bank.push(*pixels, num_images=data.batch_size)
+        bank.update(*pixels, num_images=data.batch_size)
         slow.push(*pixels, data.budget)
         assert torch.equal(bank.count, data.size_after[t].long())
         ordered = bank.in_order()

@@ -89,7 +89,7 @@ def test_queues(case, record_property):
         # given in their own order, the bank keeps it, unless it must choose; see below
         index, taken = index.flip(1).flatten(), taken.flip(1).flatten()
         number = torch.arange(classes).repeat_interleave(len(index) // classes)
-        bank.push(feature[index], number, position[index], taken, 1)
+        bank.update(feature[index], number, position[index], taken, 1)
         ordered = bank.in_order()
         for c in (data.queue_size == size).nonzero().flatten().tolist():
             count = int(data.queue_count_after[c])

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Pairs of labelled and unlabelled images, mixed and decoupled (GuidedMix-Net, 2106.15064)."""
 
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +118,7 @@ def agreement(
     logits: Tensor,
     target: Tensor,
     kind: str = 'ce',
-    threshold: float = 0.0,
+    threshold: Union[float, Tensor] = 0.0,
     valid: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
     """Consistency of a decoupled prediction with the network's own, mean over all pixels.
@@ -128,8 +128,8 @@ def agreement(
         target (Tensor): ``(B, K, h, w)`` logits of the unlabelled images; gives no gradient.
         kind (str): ``'ce'``, cross-entropy, or ``'focal'``, :func:`sigmoid_focal`, to hard
             labels; ``'mse'``, :func:`soft_squared_error`. Defaults to 'ce'.
-        threshold (float): Confidence of the target below which a pixel adds nothing.
-            Defaults to 0.
+        threshold (float | Tensor): Confidence of the target below which a pixel adds nothing, also
+            ``(B, h, w)``. Defaults to 0.
         valid (Tensor, optional): ``(B, h, w)`` bool; others add nothing. Defaults to None: all.
 
     Returns:
