@@ -8,7 +8,7 @@ from torch import Tensor
 def complement(probability: Tensor) -> Tensor:
     """Complement ``1 - p`` of every class, to full precision.
 
-    Where ``p`` is nearly 1, float32 has no digits left of ``1 - p``, but all of the other classes' sum.
+    Where ``p`` is nearly 1, ``1 - p`` has lost its digits in float32; the other classes' sum has not.
 
     Args:
         probability (Tensor): ``(B, K, ...)`` float, sum 1 over classes.
