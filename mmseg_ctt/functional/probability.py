@@ -8,7 +8,7 @@ from torch import Tensor
 def complement(probability: Tensor) -> Tensor:
     """Complement ``1 - p`` of every class, to full precision.
 
-    Where ``p`` is nearly 1, ``1 - p`` has lost its digits in float32; the other classes' sum has not.
+    Where ``p`` is nearly 1, ``1 - p`` has few digits left in float32; it is the sum of the others.
 
     Args:
         probability (Tensor): ``(B, K, ...)`` float, sum 1 over classes.

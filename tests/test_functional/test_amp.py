@@ -27,6 +27,7 @@ FROM_NOISE = ('class_mix_mask', 'cut_mix_mask', 'rejection_box_mask')
 FROM_NETWORK = ('adversarial_direction',)  # the network that it is given runs in half precision
 ROUNDED = ('uniform_feature_noise',)  # to the precision of the feature
 FROM_WEIGHTS = ('ema_update_',)  # parameters are float32
+FLOAT32_INPUTS = (*FROM_NOISE, *FROM_NETWORK, *FROM_WEIGHTS, *ROUNDED)
 
 
 def equal(got, want, device):
@@ -51,10 +52,7 @@ def test_float32_inputs_under_autocast(name, device, dtype):
     equal(got, want, device)
 
 
-@pytest.mark.parametrize(
-    'name',
-    [name for name in NAMES if name not in (*FROM_NOISE, *FROM_NETWORK, *FROM_WEIGHTS, *ROUNDED)],
-)
+@pytest.mark.parametrize('name', [name for name in NAMES if name not in FLOAT32_INPUTS])
 @pytest.mark.parametrize('device,dtype', PRECISIONS)
 def test_half_precision_inputs_are_computed_in_float32(name, device, dtype):
     function, inputs, has_gradient = cases(device)[name]

@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from test_compile import NAMES, cases, results
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmseg_ctt.functional as functional
@@ -93,6 +94,12 @@ def calls():
 @pytest.mark.parametrize('call', list(calls()))
 def test_functional_core(call):
     assert record(call) == []
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_function(name):
+    case = cases()[name]
+    assert record(lambda: results(*case)) == []
 
 
 @pytest.mark.parametrize('ranking', ['confidence', 'random'])
