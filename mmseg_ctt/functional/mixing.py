@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Masks that paste parts of one image onto another of the batch, and the pasting itself."""
 
+import math
 from typing import Optional, Tuple
 
 import torch
@@ -105,7 +106,7 @@ def cut_mix_mask(
         sides = size, across if random_aspect_ratio else size
     rule = _inside if within_bounds else _centred
     rows, columns = (
-        rule(length, fraction * num_boxes**-0.5, position, uniform_corner)
+        rule(length, fraction * math.sqrt(1 / num_boxes), position, uniform_corner)
         for length, fraction, position in zip((height, width), sides, (top, left))
     )
     mask = (rows.unsqueeze(2) & columns.unsqueeze(1)).view(batch, num_boxes, height, width)

@@ -33,8 +33,8 @@ def test_box_masks(case, record_property):
         aspect = draws[1] if data.prop_by_area else to_unit(draws[1], low, high)
     else:
         # the released code then shrinks a side by the root of the number of boxes twice
-        smaller = data.n_boxes if data.prop_by_area else data.n_boxes**0.5
-        low, high = low / smaller, high / smaller
+        factor = 1 / data.n_boxes if data.prop_by_area else (1 / data.n_boxes) ** 0.5
+        low, high = low * factor, high * factor
     masks = functional.cut_mix_mask(
         torch.zeros(data.n_masks, *data.mask_shape.tolist()),
         area=(low, high),
