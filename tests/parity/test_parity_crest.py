@@ -11,7 +11,7 @@ from mmseg_ctt import functional
 def test_class_thresholds(case, record_property):
     """Class-balanced thresholds, up to the width of a bin."""
     data = case.load()
-    ratio, bins = data.label_ratio, 2**16
+    ratio, bins = data.label_ratio, 2**20
     classes, step = len(data.thresholds), data.down_sample_rate
     histogram = torch.zeros(classes, bins, dtype=torch.long)
     for logits, h, w in zip(data.logits, data.heights, data.widths):
@@ -23,5 +23,5 @@ def test_class_thresholds(case, record_property):
     usual = (total > 0) & (total * ratio >= 1)  # with less than one pixel it keeps everything
     got = functional.class_thresholds(histogram, torch.full((classes,), ratio)).double()
     error = (got / (bins - 1) - data.thresholds).abs()[usual]
-    assert (error <= 1e-5).all()
+    assert (error <= 1e-6).all()
     record_property('threshold', error.max().item() if len(error) else 0.0)
