@@ -51,6 +51,19 @@ def test_loss_equals_loops(shape, masked):
     )
 
 
+@pytest.mark.parametrize('scale', [10.0, 40.0])
+def test_float32_keeps_its_digits_where_a_negative_class_is_certain(scale):
+    logits, _, _ = scene(scale=scale)
+    certain = logits.argmax(1, keepdim=True) == torch.arange(logits.shape[1])
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        leaf = logits.clone().to(dtype).requires_grad_()
+        loss = negative_label_loss(leaf, certain)
+        loss.backward()
+        results.append((loss.double(), leaf.grad.double()))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
+
+
 def test_gradcheck():
     logits, negative, valid = scene((6, 4), scale=1.5)
     logits = logits.double().requires_grad_()
