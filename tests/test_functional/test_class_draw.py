@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_per_class, draw_index
+from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_index, draw_per_class
 
 K, N = 5, 60
 
