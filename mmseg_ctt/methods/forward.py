@@ -2,19 +2,17 @@
 """What the step of a method is made of: passes of members, pseudo-labels, strong views."""
 
 from contextlib import nullcontext
-from typing import ClassVar, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..functional import pseudo_label
-from ..nn.alignment import MemberAlignment
-from ..nn.augmentation import StrongAugmentation, View
-from ..nn.consistency import ConfidenceSelection
+from ..nn.augmentation import View
 from ..nn.images import Images
 from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
-from ..nn.pseudo_label import IGNORE_INDEX, PseudoLabel
+from ..nn.pseudo_label import PseudoLabel
 from ..nn.supervision import SupervisionGraph
 from .networks import MemberNetworks
 
@@ -28,9 +26,8 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
-    alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook
-    strong_augmentation: Optional[StrongAugmentation]
-    consistency: Optional[ConfidenceSelection]
+    strong_augmentation: Any  # StrongAugmentation, or None
+    consistency: Any  # ConfidenceSelection or a part derived from it, or None
 
     # ---- passes
 
@@ -184,13 +181,9 @@ class ForwardPasses(MemberNetworks):
     def _padded(
         self, label: Tensor, confidence: Tensor, images: Images, logits: Tensor
     ) -> PseudoLabel:
-        valid = images.valid()
         soft = getattr(self.consistency, 'reads_logits', False)
         full = self.upsampled(logits.detach(), images.size) if soft else None
-        if valid is None:
-            return PseudoLabel(label, confidence, None, full)
-        label = label.masked_fill(~valid, IGNORE_INDEX)
-        return PseudoLabel(label, confidence.masked_fill(~valid, 0), valid, full)
+        return PseudoLabel.of(label, confidence, images.valid(), full)
 
     # ---- strong views
 
@@ -205,7 +198,6 @@ class ForwardPasses(MemberNetworks):
             index (int): Number of the view; views of other numbers have other random numbers.
             strength (Tensor, optional): ``(B,)`` in [0, 1], magnitude of each image's changes.
         """
-        assert self.strong_augmentation is not None
         return self.strong_augmentation(
             images.image,
             label,

@@ -1,9 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Inference as mmseg's tools call it, by one member or by all of them."""
 
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-import torch.nn as nn
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
@@ -29,7 +28,7 @@ class PredictingMembers(BaseSegmentor):
             )
         self._predict_on = name
 
-    def predicting_members(self) -> List[nn.Module]:
+    def predicting_members(self) -> List[Any]:
         """The segmentors whose mean probability is the prediction."""
         if self.predict_on == 'ensemble':
             return list(self.teachers if len(self.teachers) else self.students)

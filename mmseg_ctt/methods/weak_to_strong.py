@@ -14,12 +14,12 @@ One step, everything inside ``forward(mode='loss')``:
 A method that is this step with other settings is a class with other attributes.
 """
 
-from typing import ClassVar, Dict, List, Optional, Sequence
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from ..nn.augmentation import View
+from ..nn.augmentation import CLASS_MIX_STEPS, View
 from ..nn.images import Images
 from ..nn.member import PixelOutput
 from ..nn.pseudo_label import PseudoLabel
@@ -31,14 +31,10 @@ class WeakToStrong(SemiSegmentor):
 
     consistency_term: ClassVar[str] = 'consistency'
     shared_view: bool = True  # one strong view for all students; False: one for each
-    default_loss_weights = dict(consistency=1.0)
-    ramped_terms = ('consistency',)
-    default_augmentation = (
-        dict(type='ClassMixing'),
-        dict(type='ColorJitter'),
-        dict(type='GaussianBlur'),
-    )
-    default_consistency: ClassVar[dict] = dict(confidence_threshold=0.95)
+    default_loss_weights: ClassVar[Mapping[str, float]] = dict(consistency=1.0)
+    ramped_terms: ClassVar[Tuple[str, ...]] = ('consistency',)
+    default_augmentation: ClassVar[Sequence[dict]] = CLASS_MIX_STEPS
+    default_consistency: ClassVar[Mapping[str, Any]] = dict(confidence_threshold=0.95)
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
@@ -66,8 +62,8 @@ class WeakToStrong(SemiSegmentor):
         shape = len(self.graph), len(self.graph[0])
         targets = [pseudo[name] for members in self.graph for name in members]
         stacked = (_mixed_stack(views, maps) for maps in zip(*targets))
-        return PseudoLabel(
-            *(None if map_ is None else map_.unflatten(0, shape) for map_ in stacked)
+        return PseudoLabel._make(
+            None if map_ is None else map_.unflatten(0, shape) for map_ in stacked
         )
 
     def supervised_losses(self, outputs: Sequence[PixelOutput], labeled: Images) -> Losses:
@@ -85,7 +81,7 @@ class WeakToStrong(SemiSegmentor):
             targets (PseudoLabel): ``(P, S, B, H, W)`` maps.
         """
         shape = targets.label.shape[:2]
-        flat = PseudoLabel(*(None if map_ is None else map_.flatten(0, 1) for map_ in targets))
+        flat = PseudoLabel._make(None if map_ is None else map_.flatten(0, 1) for map_ in targets)
         logits = torch.stack([output.logits for output in outputs for _ in range(shape[1])])
         loss, ratio = (value.view(shape).mean(1) for value in self.consistency_loss(logits, flat))
         return {**by_student(self.consistency_term, loss), **by_student('confident_ratio', ratio)}

@@ -3,7 +3,7 @@
 
 import copy
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -19,6 +19,7 @@ from torch import Tensor
 from .losses import PixelCrossEntropyLoss
 
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
+Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
 
 class PixelOutput(NamedTuple):
@@ -54,11 +55,11 @@ class PixelOutput(NamedTuple):
         """Logits and embedding averaged over squares of ``side`` pixels."""
         if side == 1:
             return self
-        pool = {
-            name: F.avg_pool2d(getattr(self, name), side, ceil_mode=True)
-            for name in ('logits', 'embedding')
-        }
-        return self._replace(**pool)
+        assert self.embedding is not None
+        logits, embedding = (
+            F.avg_pool2d(map_, side, ceil_mode=True) for map_ in (self.logits, self.embedding)
+        )
+        return self._replace(logits=logits, embedding=embedding)
 
     def zero_loss(self) -> Tensor:
         """0 in float32 under any autocast, attached to the graph whatever the maps hold."""
@@ -141,7 +142,7 @@ def build_students(
 
 
 def forward_member(
-    member: nn.Module, image: Tensor, embedding: bool = True, perturb: Optional[Perturbation] = None
+    member: Segmentor, image: Tensor, embedding: bool = True, perturb: Optional[Perturbation] = None
 ) -> PixelOutput:
     """Logits, embedding and features of normalised images.
 
@@ -150,7 +151,7 @@ def forward_member(
     left behind on the module.
 
     Args:
-        member (nn.Module): The segmentor.
+        member (BaseSegmentor): The segmentor.
         image (Tensor): ``(B, 3, H, W)``.
         embedding (bool): Whether the embedding is needed. Defaults to True.
         perturb (Callable, optional): Changes the list of feature maps before the head reads it.
@@ -163,11 +164,12 @@ def forward_member(
     return decode(member, features if perturb is None else perturb(features), embedding)
 
 
-def decode(member: nn.Module, features: List[Tensor], embedding: bool = True) -> PixelOutput:
+def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) -> PixelOutput:
     """The same from feature maps; see :func:`forward_member`."""
     head = member.decode_head
     if projects(member):
-        return PixelOutput(*head.forward_with_embedding(features), features)
+        logits, projected = head.forward_with_embedding(features)
+        return PixelOutput(logits, projected, features)
     inputs: List[Tensor] = []
     if not embedding:
         return PixelOutput(_single_map(head, head(features)), None, features)
@@ -206,18 +208,25 @@ def constant_weights(module: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def projects(member: nn.Module) -> bool:
+def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
+    """Index of the deepest feature map that a head reads, and its channels."""
+    if isinstance(head.in_channels, (list, tuple)):
+        return head.in_index[-1], head.in_channels[-1]
+    return head.in_index, head.in_channels
+
+
+def projects(member: Segmentor) -> bool:
     """Whether the head makes the embedding by layers of its own, which the logits do not need."""
     return hasattr(member.decode_head, 'forward_with_embedding')
 
 
 def supervised_losses(
-    member: nn.Module, output: PixelOutput, samples: SampleList
+    member: Segmentor, output: PixelOutput, samples: SampleList
 ) -> Dict[str, Tensor]:
     """Losses of the decode head and the auxiliary heads, as the member's config defines them.
 
     Args:
-        member (nn.Module): The segmentor.
+        member (BaseSegmentor): The segmentor.
         output (PixelOutput): Its output for labelled images.
         samples (list[SegDataSample]): Their labels ``gt_sem_seg`` ``(1, H, W)``.
 

@@ -20,6 +20,7 @@ class MemoryContrast(nn.Module):
 
     waits: ClassVar[bool] = True
     required_hooks: ClassVar[Dict[str, str]] = {'QueueWarmupHook': 'switches the contrast on'}
+    sections = dict(forward='contrast', zero_loss='contrast', update='bank')  # for benchmarks
     bank: ClassMemoryBank
     on: Tensor
 

@@ -25,14 +25,28 @@ class PseudoLabel(NamedTuple):
     valid: Optional[Tensor] = None
     logits: Optional[Tensor] = None
 
+    @classmethod
+    def of(
+        cls,
+        label: Tensor,
+        confidence: Tensor,
+        valid: Optional[Tensor],
+        logits: Optional[Tensor] = None,
+    ) -> 'PseudoLabel':
+        """With 255 and 0 in the padding."""
+        if valid is not None:
+            label = label.masked_fill(~valid, IGNORE_INDEX)
+            confidence = confidence.masked_fill(~valid, 0)
+        return cls(label, confidence, valid, logits)
+
     @property
-    def index(self) -> Tensor:
+    def class_index(self) -> Tensor:
         """The label with 0 in the padding, for look-ups by class."""
         return self.label if self.valid is None else self.label.masked_fill(~self.valid, 0)
 
     def apply_mix(self, view: View) -> 'PseudoLabel':
         """The pseudo-label of the images of a strong view."""
-        return PseudoLabel(*(None if map_ is None else view.apply_mix(map_) for map_ in self))
+        return PseudoLabel._make(None if map_ is None else view.apply_mix(map_) for map_ in self)
 
     def joined(self, other: 'PseudoLabel') -> 'PseudoLabel':
         """The pseudo-labels of two batches of images of one size as those of one batch."""

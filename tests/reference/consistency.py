@@ -1,79 +1,63 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Distances of predictions, weights of pixels and hard examples in NumPy, one pixel at a time."""
+"""Distance of predictions to pseudo-labels, one pixel at a time."""
 
-from typing import Optional
+import math
+from typing import List, Optional, Tuple
 
-import numpy as np
+from torch import Tensor
 
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of one pixel."""
-    weight = np.exp(logits - logits.max())
-    return weight / weight.sum()
+from .cross_entropy import softmax
 
 
-def distance(kind: str, logits: np.ndarray, target: np.ndarray, reduction: str = 'sum') -> float:
-    """Of one pixel: ``logits`` ``(K,)``, ``target`` a class, probabilities or logits."""
-    p = softmax(logits.astype(np.float64))
-    if kind == 'hard':
-        return 0.0 if target == 255 else -np.log(p[int(target)])
-    q = target.astype(np.float64)
-    gap = np.abs(logits.astype(np.float64) - q)
-    terms = {
-        'soft': lambda: -q * np.log(p),
-        'kl': lambda: np.array([b * np.log(b / a) if b > 0 else 0.0 for a, b in zip(p, q)]),
-        'squared': lambda: (p - q) ** 2,
-        'binary': lambda: -q * np.log(p + 1e-6) - (1 - q) * np.log(1 - p + 1e-6),
-        'logit_squared': lambda: gap**2,
-        'logit_smooth_l1': lambda: np.where(gap < 1, gap**2 / 2, gap - 0.5),
-    }[kind]()
-    return terms.sum() / dict(sum=1, mean=len(p), root=len(p) ** 0.5)[reduction]
+def distance(logits: List[float], target: List[float], kind: str, class_mean: bool) -> float:
+    """Of one pixel; ``target`` is a list of probabilities, for ``hard`` one of zeros and a one."""
+    p = softmax(logits)
+    if kind == 'squared':
+        total = sum((a - b) ** 2 for a, b in zip(p, target))
+        return total / len(p) if class_mean else total
+    return -sum(b * math.log(a) for a, b in zip(p, target) if b)
 
 
-def distances(
-    kind: str, logits: np.ndarray, target: np.ndarray, reduction: str = 'sum'
-) -> np.ndarray:
-    """``(B, H, W)`` of ``(B, K, H, W)`` logits."""
-    batch, _, height, width = logits.shape
-    found = np.zeros((batch, height, width))
-    for at in np.ndindex(*found.shape):
-        b, y, x = at
-        goal = target[at] if kind == 'hard' else target[b, :, y, x]
-        found[at] = distance(kind, logits[b, :, y, x], goal, reduction)
-    return found
+def consistency(
+    logits: Tensor,
+    label: Tensor,
+    confidence: Tensor,
+    threshold: float,
+    kind: str = 'hard',
+    select: str = 'pixel',
+    normalizer: str = 'valid',
+    class_mean: bool = True,
+    target_logits: Optional[Tensor] = None,
+) -> Tuple[float, float]:
+    """Loss and ratio of confident pixels.
 
-
-def weight(
-    confidence: np.ndarray, threshold: float, weighting: str, valid: Optional[np.ndarray] = None
-) -> np.ndarray:
-    """``(B, H, W)`` weights by image after image."""
-    valid = np.ones(confidence.shape, bool) if valid is None else valid
-    confident = (confidence >= threshold) & valid
-    if weighting == 'threshold':
-        return confident.astype(float)
-    of_image = [
-        confident[b].sum() / max(valid[b].sum(), 1)
-        if weighting == 'image_ratio'
-        else confidence[b][valid[b]].mean()
-        if valid[b].any()
-        else 0.0
-        for b in range(len(confidence))
-    ]
-    if weighting == 'mean_confidence':
-        of_image = [sum(of_image)] * len(of_image)
-    if weighting == 'batch_ratio':
-        of_image = [confident.sum() / max(valid.sum(), 1)] * len(of_image)
-    return np.array(of_image).reshape(-1, 1, 1) * valid
-
-
-def hard_examples(
-    logits: np.ndarray, label: np.ndarray, threshold: float, min_kept: int, ignore: int = 255
-) -> float:
-    """Mean cross-entropy of the pixels that online hard example mining keeps."""
-    losses = distances('hard', logits, np.where(label == ignore, 255, label))
-    labeled = label != ignore
-    probability = np.where(labeled, np.exp(-losses), 1.0)
-    if 0 < min_kept <= labeled.sum():
-        limit = max(threshold, np.sort(probability.ravel())[min_kept - 1])
-        labeled = labeled & (probability <= limit)
-    return losses[labeled].mean() if labeled.any() else 0.0
+    Args:
+        logits: ``(B, K, H, W)``, already at the size of the label.
+        label: ``(B, H, W)``, 255 in the padding.
+        confidence: ``(B, H, W)``, 0 in the padding.
+        threshold: Lowest confidence of a confident pixel.
+        kind: ``hard``, ``soft`` or ``squared``.
+        select: ``pixel`` or ``ratio``.
+        normalizer: ``valid``, ``kept`` or ``all``.
+        class_mean: Of the squared difference.
+        target_logits: ``(B, K, H, W)``, for targets that are not hard.
+    """
+    total, confident, kept, valid = 0.0, 0, 0, 0
+    for b in range(label.shape[0]):
+        for y in range(label.shape[1]):
+            for x in range(label.shape[2]):
+                c, is_confident = int(label[b, y, x]), float(confidence[b, y, x]) >= threshold
+                confident += is_confident
+                if c == 255:
+                    continue
+                valid += 1
+                if select == 'pixel' and not is_confident:
+                    continue
+                kept += 1
+                target = [float(k == c) for k in range(logits.shape[1])]
+                if kind != 'hard':
+                    target = softmax(target_logits[b, :, y, x].double().tolist())
+                total += distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
+    ratio = confident / label.numel()
+    count = dict(valid=valid, kept=kept, all=label.numel())[normalizer]
+    return (ratio if select == 'ratio' else 1) * total / max(count, 1), ratio

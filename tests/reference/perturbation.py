@@ -5,7 +5,7 @@ from typing import Sequence
 
 import numpy as np
 
-from .consistency import softmax
+from .distances import softmax
 
 
 def channel_dropout(feature: np.ndarray, p: float, noise: np.ndarray) -> np.ndarray:

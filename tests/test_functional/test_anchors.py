@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
+from no_sync import record
 from reference import stpg as slow
-from test_no_sync import record
 
 from mmseg_ctt.methods.stpg.functional import anchor_contrast, equiangular_anchors, moving_centroids
 

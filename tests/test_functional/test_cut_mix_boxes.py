@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from no_sync import record
 from reference import boxes as reference
-from test_no_sync import record
 
 from mmseg_ctt.functional import cut_mix_mask, mix, rejection_box_mask
 from mmseg_ctt.functional.mixing import BOX_NUMBERS, TRY_NUMBERS

@@ -2,8 +2,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from no_sync import record
 from reference import stpg as slow
-from test_no_sync import record
 
 from mmseg_ctt.methods.stpg.functional import (
     confusion_matrix,

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from no_sync import record
 from reference import perturbation as reference
-from test_no_sync import record
 from torch import nn
 
 from mmseg_ctt.functional import (

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Largest errors against released code, for each file of stored values, as a Markdown table.
+"""Print the largest errors against released code per file of stored values, as a Markdown table.
 
 python tools/analysis_tools/parity_table.py [FIXTURES] [--cases]
 
-FIXTURES is a folder with <method>/*.npz and <method>/README.md (default: ../shared/oracles, beside
-the repository). The errors are those that tests/parity measures; nothing is computed here.
+FIXTURES is a folder with <method>/*.npz and <method>/README.md (default: ../shared/oracles, next
+to the repository). tests/parity measures the errors; this tool prints them.
 """
 
 import argparse
@@ -14,11 +14,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / 'tests' / 'parity'
@@ -42,20 +45,20 @@ def parse_args() -> argparse.Namespace:
 
 
 class Recorder:
-    """A pytest plugin: what each comparison with a case recorded, and what failed."""
+    """Plugin of pytest that collects the recorded errors of each case, and failed tests."""
 
     def __init__(self) -> None:
         self.errors: Errors = {}
         self.failed: List[str] = []
         self._case: Dict[str, Any] = {}
 
-    def pytest_collection_modifyitems(self, items: list) -> None:
+    def pytest_collection_modifyitems(self, items: 'List[pytest.Function]') -> None:
         for item in items:
             case = item.callspec.params['case'] if hasattr(item, 'callspec') else None
             if case is not None:
                 self._case[item.nodeid] = case
 
-    def pytest_runtest_logreport(self, report) -> None:
+    def pytest_runtest_logreport(self, report: 'pytest.TestReport') -> None:
         if report.failed:
             self.failed.append(report.nodeid.split('::')[-1])
         elif report.when == 'call' and report.nodeid in self._case:
@@ -67,7 +70,7 @@ class Recorder:
 
 
 def measure(fixtures: Path) -> Recorder:
-    """Run the comparisons on the fixtures of a folder.
+    """Run the comparisons with the fixtures of a folder.
 
     Raises:
         FileNotFoundError: If the folder holds no fixtures.
@@ -80,15 +83,15 @@ def measure(fixtures: Path) -> Recorder:
             f'no fixtures <method>/*.npz in {fixtures}: give the folder that holds them as the '
             'argument'
         )
-    recorder, printed = Recorder(), io.StringIO()
+    recorder, output = Recorder(), io.StringIO()
     os.environ['MMSEG_CTT_SHARED'] = str(fixtures.resolve())
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(output):
         code = pytest.main(
             ['-q', '-c', str(ROOT / 'pyproject.toml'), '--rootdir', str(ROOT), str(TESTS)],
             plugins=[recorder],
         )
     if code != 0:
-        reason = ', '.join(recorder.failed) or printed.getvalue().strip().splitlines()[-1]
+        reason = ', '.join(recorder.failed) or output.getvalue().strip().splitlines()[-1]
         raise ValueError(f'{reason} failed: see pytest {TESTS.relative_to(ROOT)}')
     return recorder
 
@@ -113,7 +116,7 @@ def stated_tolerances(fixtures: Path) -> Tolerances:
 
 
 def table(errors: Errors, tolerances: Tolerances, by_case: bool = False) -> List[str]:
-    """Lines of the table, a file each, or a case each."""
+    """Lines of the table, a row per file or per case."""
     label = 'case' if by_case else 'cases'
     lines = [
         f'| method | file | {label} | value | within | gradient | within |',
@@ -126,11 +129,11 @@ def table(errors: Errors, tolerances: Tolerances, by_case: bool = False) -> List
             groups = [(str(len(cases)), list(cases.values()))]
         for label, found in groups:
             pairs = [pair for properties in found for pair in properties.items()]
-            slopes = [error for name, error in pairs if name.startswith('grad')]
+            gradients = [error for name, error in pairs if name.startswith('grad')]
             values = [error for name, error in pairs if not name.startswith('grad')]
             lines.append(
                 f'| {method} | {file} | {label} | {largest(values)} | {within[0]} | '
-                f'{largest(slopes)} | {within[1] if slopes else "-"} |'
+                f'{largest(gradients)} | {within[1] if gradients else "-"} |'
             )
     return lines
 

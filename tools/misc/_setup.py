@@ -1,24 +1,35 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the checks of check_setup.py share."""
+"""State of check_setup.py that its checks have in common."""
 
 import argparse
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
+    from mmengine.model import BaseModel
 
 MB = 1 << 20
-SAMPLED = 64  # files of a set that are read without --all
+EVALUATED = ('val', 'test')
+SAMPLED = 64  # files read of each set without --all
 
 
 class Skip(Exception):
-    """A check needs what another has not found."""
+    """A check needs the result of a check that failed."""
 
 
 class Setup:
-    """The config and what the checks have built of it so far."""
+    """Config, and the data sets and model that the checks have built from it.
 
-    def __init__(self, cfg, args: argparse.Namespace) -> None:
+    Args:
+        cfg (Config): Config of the job.
+        args (argparse.Namespace): Arguments of check_setup.py.
+    """
+
+    def __init__(self, cfg: 'Config', args: argparse.Namespace) -> None:
         self.cfg, self.args = cfg, args
-        self.sets: Dict[str, object] = {}
-        self.model = None
+        self.sets: Dict[str, BaseDataset] = {}
+        self.model: Optional[BaseModel] = None
 
     def infos(self, name: str) -> List[dict]:
         """Entries of a data set."""
@@ -27,22 +38,38 @@ class Setup:
         return [self.sets[name].get_data_info(i) for i in range(len(self.sets[name]))]
 
     def some(self, name: str) -> List[dict]:
-        """Entries whose files are read: all, or some that are spread evenly."""
+        """Entries whose files are read: all, or ``SAMPLED`` evenly spread ones."""
         infos = self.infos(name)
         return infos if self.args.all else infos[:: max(1, -(-len(infos) // SAMPLED))]
 
     @property
+    def sources(self) -> List[str]:
+        """Names of the sources of training images, in order."""
+        from mmseg_ctt.datasets.sources import source_names
+
+        return source_names((self.cfg.get('train_dataloader') or {}).get('dataset') or {})
+
+    @property
     def trained(self) -> List[str]:
-        """Names of the sets that are trained on, as far as they were found."""
-        return [name for name in ('labeled', 'unlabeled') if name in self.sets]
+        """Names of the sources that were built."""
+        return [name for name in self.sources if name in self.sets]
+
+    def has_masks(self, name: str) -> bool:
+        """Whether the images of a set must have masks."""
+        from mmseg_ctt.datasets.sources import needs_masks
+
+        return name in EVALUATED or needs_masks(name, self.cfg.train_dataloader.dataset[name])
 
     @property
-    def classes(self) -> tuple:
+    def masked(self) -> str:
+        """Name of the first source with masks."""
+        for name in self.sources:
+            if self.has_masks(name):
+                self.infos(name)
+                return name
+        raise Skip('no source with masks')
+
+    @property
+    def classes(self) -> Tuple[str, ...]:
         """Names of the classes."""
-        self.infos('labeled')
-        return tuple(self.sets['labeled'].metainfo['classes'])
-
-    @property
-    def ratio(self) -> tuple:
-        """Labelled and unlabelled images of a period."""
-        return tuple(self.cfg.train_dataloader.sampler.get('ratio', (1, 1)))
+        return tuple(self.sets[self.masked].metainfo['classes'])

@@ -61,11 +61,19 @@ class Views:
     """Columns of the grid and what is in them, as RGB pictures by column."""
 
     def __init__(self, model, trained: bool, palette) -> None:
+        import torch
+
+        from mmseg_ctt.nn.augmentation import ClassMixing, CutMixing
+
         self.model, self.trained, self.palette = model, trained, palette
-        self.strong_view = getattr(model, 'strong_view', None)
-        self.boxes = not trained and getattr(self.strong_view, 'mix', None) == 'class'
+        self.augmentation = getattr(model, 'strong_augmentation', None)
+        steps = [] if self.augmentation is None else self.augmentation.steps
+        # without trained pseudo-labels there are no classes to cut along
+        self.boxes = not trained and any(isinstance(step, ClassMixing) for step in steps)
         if self.boxes:
-            self.strong_view.mix = 'cut'
+            self.augmentation.steps = torch.nn.ModuleList(
+                CutMixing() if isinstance(step, ClassMixing) else step for step in steps
+            )
 
     def of(self, batch: dict) -> dict:
         columns = self._labeled(batch)
@@ -76,7 +84,7 @@ class Views:
         ]
         if unlabeled:
             columns['weak view'] = [picture(image) for image in unlabeled]
-        if unlabeled and self.strong_view is not None:
+        if unlabeled and self.augmentation is not None:
             columns.update(self._strong(batch))
         return columns
 
@@ -85,7 +93,7 @@ class Views:
 
         images, labels = [], []
         for image, sample in zip(batch['inputs'], batch['data_samples']):
-            if sample.metainfo.get('source') != 'unlabeled':
+            if 'gt_sem_seg' in sample:
                 images.append(picture(image))
                 labels.append(colorize(sample.gt_sem_seg.data.squeeze(0).numpy(), self.palette))
         return {'labelled image': images, 'label': labels}
@@ -94,33 +102,30 @@ class Views:
         """The strong view that the model's own step would make of this batch."""
         import torch
 
-        from mmseg_ctt.functional import pseudo_label
+        from mmseg_ctt.nn.images import Images
 
         model, columns = self.model, {}
         data = model.data_preprocessor(batch, True)
-        weak, samples = data['inputs']['unlabeled'], data['data_samples']['unlabeled']
-        label = torch.zeros(len(weak), *weak.shape[2:], dtype=torch.long)
+        unlabeled, labeled = (
+            Images(data['inputs'][name], data['data_samples'][name])
+            for name in ('unlabeled', 'labeled')
+        )
+        label = torch.zeros(len(unlabeled.image), *unlabeled.size, dtype=torch.long)
         with torch.no_grad():
             if self.trained:
-                guide, _ = model.look(model.graph[0][0], weak, data['inputs']['labeled'])
-                label, _ = pseudo_label(guide.logits, weak.shape[2:], model.align_corners)
-                columns[f'{model.graph[0][0]} says'] = self._colours(label)
-            view = self.strong_view(
-                weak,
-                label,
-                [one.metainfo['draw'] for one in samples],
-                model.data_preprocessor,
-                num_classes=model.num_classes,
-            )
+                teacher = model.graph[0][0]
+                label = model.inspect_pseudo_labels(unlabeled, labeled)[teacher].label
+                columns[f'pseudo-label of {teacher}'] = self._colours(label)
+            view = model.strong_view(unlabeled, label)
         columns['strong view'] = list(denormalized(view.image, model.data_preprocessor))
         if self.trained:
-            columns['what it is taught'] = self._colours(view.follow(label))
+            columns['its target'] = self._colours(view.apply_mix(label))
         return columns
 
     def _colours(self, label) -> list:
         from mmseg_ctt.visualization import colorize
 
-        return [colorize(one, self.palette) for one in label.numpy()]
+        return [colorize(map_, self.palette) for map_ in label.numpy()]
 
 
 def picture(image):
@@ -150,8 +155,8 @@ def collect(loader, views: Views, number: int) -> dict:
 
 
 def report(views: Views) -> None:
-    if views.model is not None and views.strong_view is None:
-        print(f'{type(views.model).__name__} has no strong_view: the weak view only')
+    if views.model is not None and views.augmentation is None:
+        print(f'{type(views.model).__name__} has no strong augmentation: the weak view only')
     elif views.boxes:
         print('without --checkpoint there are no pseudo-labels: CutMix is drawn')
 

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Find before a job is queued what would stop it: a table, and exit code 1 if there are problems.
+"""Check a config before a job is queued: a table, and exit code 1 if there are problems.
 
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
-Looks at versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
-banks, checkpoints and work dir. Trains nothing and needs no GPU.
+Checks versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
+banks, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -25,7 +25,7 @@ OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
 
 
 class Row(NamedTuple):
-    """What came of one check."""
+    """Row of the table: result of a check."""
 
     state: str
     name: str
@@ -48,9 +48,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-CHECKS: Dict[str, Callable[[Setup], str]] = {
-    'versions': data.versions,
-    **{name: data.data_set(name) for name in data.SETS},
+CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'images': data.images,
     'masks': data.masks,
     'overlap': data.overlap,
@@ -65,32 +63,41 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {
 }
 
 
+def row(setup: Setup, name: str, run_check: Callable[[Setup], str]) -> Row:
+    """Row of a check; its error is part of the row."""
+    try:
+        return Row(OK, name, run_check(setup))
+    except Skip as reason:
+        return Row(SKIPPED, name, str(reason))
+    except Exception as error:  # any error would stop the job
+        return Row(PROBLEM, name, one_line(error))
+
+
 def check(setup: Setup) -> Iterator[Row]:
-    """Every check, in order; none stops the others."""
-    for name, one in CHECKS.items():
-        try:
-            yield Row(OK, name, one(setup))
-        except Skip as reason:
-            yield Row(SKIPPED, name, str(reason))
-        except Exception as error:  # whatever would stop the job
-            yield Row(PROBLEM, name, one_line(error))
+    """Run the checks in order; a failed one does not stop the others."""
+    yield row(setup, 'versions', data.versions)
+    sets = {name: data.data_set(name) for name in data.set_names(setup)}
+    for name, run_check in {**sets, **CHECKS}.items():
+        yield row(setup, name, run_check)
 
 
 def main() -> None:
     args = parse_args()
     warnings.simplefilter('ignore')
-    logging.disable(logging.INFO)  # before the first message: mmengine's logger remembers its level
+    logging.disable(logging.INFO)  # before the first message: mmengine's logger caches its level
     cfg = load_config(args)
     from mmengine.registry import init_default_scope
 
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     rows = []
-    for row in check(Setup(cfg, args)):
-        print(f'{row.state:8} {row.name:12} {row.note}', flush=True)
-        rows.append(row)
-    problems = [row for row in rows if row.state == PROBLEM]
+    for made in check(Setup(cfg, args)):
+        print(f'{made.state:8} {made.name:12} {made.note}', flush=True)
+        rows.append(made)
+    problems = [made for made in rows if made.state == PROBLEM]
     print(
-        f'\n{len(problems)} problems' + ''.join(f'\n- {row.name}: {row.note}' for row in problems)
+        f'\n{len(problems)} problems',
+        *(f'- {made.name}: {made.note}' for made in problems),
+        sep='\n',
     )
     sys.exit(1 if problems else 0)
 

@@ -7,11 +7,19 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
 
-from ..export import choose_member, member_names, member_state, read_checkpoint, segmentor_config
+from ..export import (
+    choose_member,
+    default_member,
+    member_names,
+    member_state,
+    read_checkpoint,
+    segmentor_config,
+)
 from ..export.stock_types import without_pretrained
 from .inputs import image_pipeline
 
@@ -24,7 +32,7 @@ def load_model(
     checkpoint: Union[str, Path],
     member: Optional[str] = None,
     device: Union[str, torch.device] = 'cpu',
-) -> nn.Module:
+) -> BaseSegmentor:
     """Load a run of this package, a plain mmseg model or an exported one.
 
     Of a semi-supervised run only the networks that predict are kept.
@@ -37,7 +45,7 @@ def load_model(
         device (str | torch.device): Defaults to 'cpu'.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
+        BaseSegmentor: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
         functions such as ``inference_model`` take it too.
 
     Raises:
@@ -48,8 +56,8 @@ def load_model(
     cfg, device = _read_config(config), _check_device(device)
     loaded = read_checkpoint(checkpoint)
     names = member_names(loaded['state_dict'])
-    wanted = member or (cfg.model.get('test_cfg') or {}).get('predict_on')
     register_all_modules(init_default_scope=False)
+    wanted = member or (default_member(cfg.model) if names else None)
     build = _ensemble if names and wanted == ENSEMBLE else _single
     try:
         with DefaultScope.overwrite_default_scope('mmseg'):
@@ -113,7 +121,7 @@ def _ensemble(cfg: Config, state_dict: Mapping, _: Optional[str]) -> Built:
     return model, ENSEMBLE
 
 
-def _dataset_meta(meta: Mapping, model: nn.Module) -> dict:
+def _dataset_meta(meta: Mapping, model: BaseSegmentor) -> dict:
     """Classes and palette, numbered and mmseg's fixed random colours where unknown."""
     from mmseg.datasets import BaseSegDataset
 

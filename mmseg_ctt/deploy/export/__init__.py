@@ -1,15 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
-"""From a semi-supervised run to one plain mmseg model."""
+"""Export of a member of a semi-supervised run as a plain mmseg model."""
 
 from .checkpoint import checkpoint_bytes, inference_part, plain_meta, read_checkpoint
 from .export import Export, export_member, write_export
-from .members import choose_member, member_choices, member_names, member_state, segmentor_config
+from .members import (
+    choose_member,
+    default_member,
+    member_choices,
+    member_names,
+    member_state,
+    segmentor_config,
+)
 from .stock_config import stock_config
 
 __all__ = [
     'Export',
     'checkpoint_bytes',
     'choose_member',
+    'default_member',
     'export_member',
     'inference_part',
     'member_choices',

@@ -7,7 +7,10 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmseg.registry import MODELS
 from torch import Tensor
+
+from ...methods.networks import MemberNetworks
 
 State = Dict[str, Tensor]
 
@@ -31,6 +34,23 @@ def member_choices(names: Sequence[str]) -> Tuple[str, ...]:
     """The members and the weight averages that can be made of them."""
     means = [mean for mean, kind in MEANS.items() if any(n.startswith(kind) for n in names)]
     return (*names, *means)
+
+
+def default_member(model_cfg: Mapping) -> str:
+    """Member that a run predicts with: ``test_cfg.predict_on``, else the choice of its class.
+
+    Args:
+        model_cfg (Mapping): ``model`` of the run's config.
+
+    Raises:
+        ValueError: If the type of the model is not known.
+    """
+    kind = MODELS.get(model_cfg['type'])
+    if kind is None or not issubclass(kind, MemberNetworks):
+        raise ValueError(
+            f'model.type={model_cfg["type"]!r} is no method of this package: name the member'
+        )
+    return kind.default_predict_on(model_cfg)
 
 
 def choose_member(
@@ -57,8 +77,7 @@ def choose_member(
                 'semi-supervised run: leave the member out'
             )
         return None
-    default = 'teacher0' if 'teacher0' in names else 'student0'
-    member = wanted or (model_cfg.get('test_cfg') or {}).get('predict_on') or default
+    member = wanted or default_member(model_cfg)
     if member == 'ensemble':
         raise ValueError(
             'the ensemble is several networks and a plain segmentor is one: choose '

@@ -1,11 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A fixed set of unlabelled images in batches made up as those of training."""
+"""A fixed set of unlabelled images, in batches composed as in training."""
 
 import copy
 import os.path as osp
 from contextlib import contextmanager
 from itertools import cycle, islice
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
-from ...datasets.sampler import Draw
+from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
+from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
 
 KEY = 'default_hooks.pseudo_labels'
@@ -51,25 +52,27 @@ class FixedBatches:
         self.data, self.seed = data, seed
         self.truth = None if truth is None else _build_truth(train, truth)
         source = data.unlabeled if self.truth is None else self.truth
-        self.chosen = _sample(len(source), num_images, seed)
+        self.chosen = _sample(len(source or ()), num_images, seed)
         if self.truth is not None:
             _check_masks(self.truth, self.chosen)
 
     def batches(self, loader: DataLoader) -> Iterator[Tuple[dict, int]]:
         """Batches, and how many unlabelled images of each are new.
 
-        The first images fill up the last batch: batch statistics of a smaller one would be
-        others, and there are none of a single image.
+        The first images fill the last batch up: a smaller batch would have other batch
+        statistics, and a single image may have none.
 
         Args:
-            loader (DataLoader): Of the training, for the composition of a batch.
+            loader (DataLoader): Of the training; a batch has the same composition.
         """
-        period, ratio = loader.sampler.period, loader.sampler.ratio
-        labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
-        companions = cycle(_sample(self.data.num_labeled, labeled, self.seed))
+        sampler = cast(LabeledUnlabeledSampler, loader.sampler)
+        periods = cast(int, loader.batch_size) // sampler.period
+        counts = {name: periods * count for name, count in sampler.ratio.items()}
+        unlabeled = counts.pop(UNLABELED)
+        companions = [index for name, count in counts.items() for index in self._some(name, count)]
         known = [
-            self.data[Draw(index, number, self.seed)]
-            for number, index in enumerate(islice(companions, labeled))
+            self.data[DrawnImage(index, number, self.seed)]
+            for number, index in enumerate(companions)
         ]
         count = len(self.chosen)
         for start in range(0, count, unlabeled):
@@ -77,13 +80,20 @@ class FixedBatches:
             samples = [*known, *map(self._weak_view, numbers)]
             yield pseudo_collate(samples), min(unlabeled, count - start)
 
+    def _some(self, name: str, count: int) -> List[int]:
+        """``count`` images of a source, again and again where it has fewer."""
+        chosen = _sample(self.data.num_images[name], count, self.seed)
+        first = self.data.first_index[name]
+        return [first + index for index in islice(cycle(chosen), count)]
+
     def _weak_view(self, number: int) -> dict:
         index = self.chosen[number]
         if self.truth is None:
-            return self.data[Draw(self.data.num_labeled + index, number, self.seed)]
+            first = self.data.first_index[UNLABELED]
+            return self.data[DrawnImage(first + index, number, self.seed)]
         with isolated_randomness(self.seed, number):
             sample = self.truth[index]
-        sample['data_samples'].set_metainfo(dict(source='unlabeled', draw=(self.seed, number)))
+        sample['data_samples'].set_metainfo(dict(source=UNLABELED, draw=(self.seed, number)))
         return sample
 
 
@@ -110,9 +120,9 @@ def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
 
 def _build_truth(train: dict, truth: dict) -> BaseDataset:
     """The unlabelled source with masks; its pipeline loads them after the image."""
-    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(copy.deepcopy(train['unlabeled'])))
-    if train.get('split') and 'ann_file' not in truth:
-        cfg['ann_file'] = osp.join(train['split'], 'unlabeled.txt')
+    plain = copy.deepcopy(dict(train[UNLABELED]))
+    plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
+    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
         types = [step['type'] for step in cfg['pipeline']]
         index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1

@@ -3,16 +3,20 @@
 
 from typing import Any, Iterator, List, Sequence, Tuple
 
+from mmengine.model import BaseModel
+from mmseg.models.segmentors import BaseSegmentor
 from torch import nn
+
+from ...methods.networks import MemberNetworks
 
 HEADS = ('decode_head', 'auxiliary_head')
 HEAD_CALLS = ('forward', 'forward_with_embedding')
 
 
-def networks_of(model: nn.Module) -> List[nn.Module]:
-    """Every student and teacher, or a plain segmentor itself."""
-    if hasattr(model, 'students'):
-        return [*model.students, *model.teachers]
+def networks_of(model: BaseModel) -> List[BaseSegmentor]:
+    """Every member, or a plain segmentor itself."""
+    if isinstance(model, MemberNetworks):
+        return [model.member(name) for name in model.members]
     return [model]
 
 

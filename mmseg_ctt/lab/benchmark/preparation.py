@@ -7,11 +7,13 @@ from typing import Any, Callable, Iterator
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from ...engine.hooks.queue_warmup_hook import QueueWarmupHook
 from ...nn.memory_bank import ClassMemoryBank
+from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from .networks import networks_of
 from .sections import SectionStack, attached
@@ -50,7 +52,7 @@ def _is_pretrained(node: Any) -> bool:
     return isinstance(node, dict) and node.get('type') == 'Pretrained'
 
 
-def bare_model(runner: Runner) -> nn.Module:
+def bare_model(runner: Runner) -> BaseModel:
     """The model without a distributed wrapper."""
     return unwrapped(runner.model)
 
@@ -68,8 +70,9 @@ def reach_steady_state(runner: Runner) -> None:
     for bank in banks:
         bank.features.normal_()
         bank.count.fill_(bank.size)
-    if banks and hasattr(model, 'set_contrast'):
-        model.set_contrast(True)
+    for part in model.modules():
+        if isinstance(part, MemoryContrast) and part.waits:
+            part.switch(True)
     for hook in runner.hooks:
         if isinstance(hook, QueueWarmupHook):
             hook.done = True

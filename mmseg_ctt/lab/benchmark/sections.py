@@ -1,10 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """Sections of a training step, attached from outside, so that the model's code has no markers."""
 
-import sys
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, Callable, Iterator, List, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, Iterator, List, Protocol, Sequence, Tuple, Union
 from unittest.mock import patch
 
 import torch
@@ -33,62 +32,31 @@ SECTIONS = (
 Section = Union[str, Callable[..., str]]
 
 
-def _looking(names: Sequence[str], *_: Any) -> str:
-    """A look without gradient teaches, whoever takes it."""
-    learns = names[0].startswith('student') and torch.is_grad_enabled()
-    return 'students forward' if learns else 'teachers'
+def _pass_section(names: Sequence[str], *_: Any) -> str:
+    """Passes of students with gradient train; all others make targets."""
+    trains = names[0].startswith('student') and torch.is_grad_enabled()
+    return 'students forward' if trains else 'teachers'
 
 
-# Where the sections are; a new method adds a line for what it calls by another name. What a model
-# does not have is left out.
+# Sections of what every model has. Modules and hooks of this package say by their attribute
+# `sections` which of their methods belong to which section.
 METHODS: Tuple[Tuple[Section, str], ...] = (
     ('data', 'model.data_preprocessor.forward'),
-    (_looking, 'model.look_all'),
-    ('strong view', 'model._strong_views'),
-    ('strong view', 'model.strong_view.forward'),
-    ('losses', 'model._teach'),
-    ('contrast', 'model._contrast_losses'),
-    ('contrast', 'model.contrast.forward'),
-    ('bank', 'model._remember'),
-    ('bank', 'model.contrast.remember'),
-    ('pseudo-labels', 'model._opinions'),
-    ('pseudo-labels', 'model._advice'),
-    ('strong view', 'model._paste'),
-    ('strong view', 'model._cut'),
-    ('students forward', 'model._look_at'),
-    ('losses', 'model._consistency'),
-    ('losses', 'model._alignment'),
-    ('bank', 'model.bank.update'),
-    ('contrast', 'model.unreliable.forward'),
-    ('bank', 'model.unreliable.remember'),
+    (_pass_section, 'model.forward_members'),
     ('logging', 'model.parse_losses'),
     (BACKWARD, 'optim_wrapper.backward'),
     ('optimiser', 'optim_wrapper.step'),
     ('optimiser', 'optim_wrapper.zero_grad'),
 )
-# (section, class of the hook, its method)
+# (section, class of a stock hook, its method)
 HOOKS = (
-    ('EMA', 'TeacherEMAHook', '_update'),
     ('EMA', 'EMAHook', 'after_train_iter'),
-    ('contrast', 'AnchorAssignmentHook', 'after_train_iter'),
     ('optimiser', 'ParamSchedulerHook', 'after_train_iter'),
     ('logging', 'RuntimeInfoHook', 'before_train_iter'),
     ('logging', 'RuntimeInfoHook', 'after_train_iter'),
     ('logging', 'IterTimerHook', 'before_train_iter'),
     ('logging', 'IterTimerHook', 'after_train_iter'),
     ('logging', 'LoggerHook', 'after_train_iter'),
-)
-# (section, function that a model's own module has imported)
-FUNCTIONS = (
-    ('losses', 'supervised_losses'),
-    ('losses', 'cross_entropy'),
-    ('losses', 'confident_fraction_cross_entropy'),
-    ('losses', 'agreement'),
-    ('losses', 'negative_label_loss'),
-    ('losses', 'reliable_cross_entropy'),
-    ('pseudo-labels', 'entropy_partition'),
-    ('losses', 'weighted_cross_entropy'),
-    ('pseudo-labels', 'pseudo_label'),
 )
 
 
@@ -179,7 +147,8 @@ def attached(
             *_forward_and_losses(model),
             *_methods(runner, model, methods),
             *_hooks(runner),
-            *_functions(model),
+            *_declared(model.modules()),
+            *_declared(runner.hooks),
         ]:
             _wrap(undo, owner, name, _entering(stack, section))
         yield
@@ -207,7 +176,7 @@ def _networks(model: nn.Module) -> Iterator[Tuple[Any, str]]:
 
 
 def _forward_and_losses(model: nn.Module) -> Iterator[Tuple[str, Any, str]]:
-    """What ``look`` does not cover: a plain segmentor, and the auxiliary heads of students."""
+    """Passes outside of ``forward_members``: a plain segmentor, auxiliary heads of students."""
     plain = networks_of(model) == [model]
     for network in networks_of(model):
         calls = (
@@ -240,11 +209,8 @@ def _hooks(runner: Runner) -> Iterator[Tuple[str, Any, str]]:
         yield from ((section, hook, name) for section, kind, name in HOOKS if kind in kinds)
 
 
-def _functions(model: nn.Module) -> Iterator[Tuple[str, Any, str]]:
-    own = {
-        kind.__module__
-        for kind in type(model).__mro__
-        if kind.__module__.split('.')[0] == __name__.split('.')[0]
-    }
-    for module in map(sys.modules.get, sorted(own)):
-        yield from ((section, module, name) for section, name in FUNCTIONS if hasattr(module, name))
+def _declared(owners: Iterable[Any]) -> Iterator[Tuple[str, Any, str]]:
+    """Sections that modules and hooks declare themselves."""
+    for owner in owners:
+        for name, section in getattr(owner, 'sections', {}).items():
+            yield section, owner, name

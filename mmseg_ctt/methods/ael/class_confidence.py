@@ -36,6 +36,7 @@ class ClassConfidence(nn.Module):
         ValueError: If ``momentum`` lies outside [0, 1) or ``start`` is unknown.
     """
 
+    sections = dict(update='bank')  # for benchmarks
     confidence: Tensor
     updates: Tensor
     pixels: Tensor

@@ -67,7 +67,7 @@ class EqualizedConsistency(ConfidenceSelection):
         keep = pseudo.confidence > 0
         if self.sample_by is not None:
             by_label = self.sample_by == 'label'
-            classes = pseudo.index if by_label else logits.detach().argmax(dim=1)
+            classes = pseudo.class_index if by_label else logits.detach().argmax(dim=1)
             noise = pixel_noise(key, *classes.shape[1:])
             keep = keep & equalized_sample(classes, class_confidence, noise, self.beta)
         confident = self.confident(pseudo)

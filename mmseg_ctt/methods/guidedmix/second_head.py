@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
 from contextlib import contextmanager
-from typing import Iterator, List
+from typing import Any, Iterator, List
 
 import torch.nn as nn
 from torch import Tensor
@@ -18,7 +18,11 @@ class SecondHead(nn.Module):
         ValueError: If it has no bottleneck.
     """
 
-    def __init__(self, head: nn.Module) -> None:
+    bottleneck: Any
+    dropout: nn.Module
+    classifier: nn.Module
+
+    def __init__(self, head: Any) -> None:
         super().__init__()
         if not hasattr(head, 'bottleneck'):
             raise ValueError(
@@ -41,7 +45,7 @@ class SecondHead(nn.Module):
 
 
 @contextmanager
-def bottleneck_inputs(head: nn.Module) -> Iterator[List[Tensor]]:
+def bottleneck_inputs(head: Any) -> Iterator[List[Tensor]]:
     """What the bottleneck of a head reads in the ``with`` block, one tensor a pass."""
     read: List[Tensor] = []
     if not hasattr(head, 'bottleneck'):

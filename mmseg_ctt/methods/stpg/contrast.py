@@ -170,7 +170,7 @@ class AnchorContrast(MemoryContrast):
         """
         output = output.pooled(self.pool)
         predicted, confidence = pseudo_label(output.logits)
-        truth = downsample_nearest(label, predicted.shape[1:])
+        truth = downsample_nearest(label, (predicted.shape[1], predicted.shape[2]))
         valid = ((predicted == truth) & (confidence > self.threshold)).flatten()
         project = self.peer_projection or self.projection
         feature, truth = rows(project(output.embedding, drop=False)).float(), truth.flatten()

@@ -65,6 +65,7 @@ class STPG(SemiSegmentor):
     default_augmentation = (dict(type='CutMixing'),)
     parts = ('contrast',)
     reads_embedding = True
+    sections = dict(SemiSegmentor.sections, _pseudo_label_losses='losses')
     toy_settings = dict(bank=dict(size=2), contrast=dict(threshold=0.2))
 
     def build(self, bank: Optional[dict] = None, contrast: Optional[dict] = None) -> None:
@@ -124,14 +125,14 @@ class STPG(SemiSegmentor):
         """General student: all pixels (5). Professional student: agreeing and harder ones (6)."""
         size = (targets[0].label.shape[1], targets[0].label.shape[2])
         logits = [self.upsampled(output.logits, size) for output in outputs]
-        label, target = targets[PROFESSIONAL].index, targets[PROFESSIONAL]
+        label, target = targets[PROFESSIONAL].class_index, targets[PROFESSIONAL]
         predicted = logits[PROFESSIONAL].detach().argmax(dim=1)
         score = mismatch_score(label, predicted, self.num_classes, target.valid, sum_over_ranks)
         selected = target.within(mismatch_selection(label, predicted, score))
         every = targets[GENERAL]
         return {
             f'student{GENERAL}.general': weighted_cross_entropy(
-                logits[GENERAL], every.index, every.confidence
+                logits[GENERAL], every.class_index, every.confidence
             ),
             f'student{PROFESSIONAL}.professional': weighted_cross_entropy(
                 logits[PROFESSIONAL], label, target.confidence * selected

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import ClassVar, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -81,7 +81,7 @@ class UnreliableContrast(MemoryContrast):
     """
 
     waits = False
-    required_hooks: Dict[str, str] = {}
+    required_hooks: ClassVar[Dict[str, str]] = {}
 
     def __init__(
         self,
@@ -187,6 +187,7 @@ class UnreliableContrast(MemoryContrast):
             self.negatives,
         )
         score = _noise(draws, 1, member.shape[1] // len(draws), 'u2pl/keys', member).flatten()
+        assert self.bank.budget is not None
         index, taken = best_of_members(member, score, self.bank.budget)
         number = torch.arange(len(member), device=index.device).repeat_interleave(index.shape[1])
         index = index.flatten()
@@ -210,7 +211,7 @@ class UnreliableContrast(MemoryContrast):
         """
         outputs = [output.pooled(self.pool) for output in outputs]
         logits = torch.cat([output.logits.float() for output in outputs])
-        size = logits.shape[2:]
+        size = (logits.shape[2], logits.shape[3])
         truth, target, low, high = (
             downsample_nearest(map_, size) for map_ in (truth, target, *partition)
         )
@@ -239,7 +240,11 @@ class UnreliableContrast(MemoryContrast):
         )
 
     def _project(self, projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
-        return rows(projection(torch.cat([output.embedding for output in outputs])))
+        return rows(
+            projection(
+                torch.cat([output.embedding for output in outputs if output.embedding is not None])
+            )
+        )
 
 
 def _noise(draws: Sequence[Draw], height: int, width: int, rng_stream: str, like: Tensor) -> Tensor:

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from reference import consistency as reference
-from test_no_sync import record
+from no_sync import record
+from reference import distances as reference
 
 from mmseg_ctt.functional import (
     complement,

@@ -1,0 +1,87 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Operations on the values of pixels, each with one strength an image (AugSeg, RandAugment).
+
+Images are ``(B, 3, H, W)`` red, green, blue in [0, 1]; strengths ``(B, 1, 1, 1)`` in [0, 1], where
+0 is the weakest change. Results are new tensors in [0, 1].
+"""
+
+from typing import Callable, Dict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .colour import gaussian_blur, grey, shift_hue
+
+Intensity = Callable[[Tensor, Tensor], Tensor]
+
+
+def autocontrast(image: Tensor, strength: Tensor) -> Tensor:
+    """Each channel stretched to [0, 1]; a channel of one value stays. Strength has no effect."""
+    low, high = image.amin((2, 3), keepdim=True), image.amax((2, 3), keepdim=True)
+    span = high - low
+    return torch.where(span > 0, (image - low) / span.clamp(min=1e-6), image).clamp(0, 1)
+
+
+def brightness(image: Tensor, strength: Tensor) -> Tensor:
+    """Times a factor from 0.95 down to 0.1."""
+    return (image * _factor(strength)).clamp(0, 1)
+
+
+def contrast(image: Tensor, strength: Tensor) -> Tensor:
+    """Distance to the mean grey, times a factor from 0.95 down to 0.1."""
+    mean = grey(image).mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, image, _factor(strength)).clamp(0, 1)
+
+
+def saturation(image: Tensor, strength: Tensor) -> Tensor:
+    """Distance to the grey of the pixel, times a factor from 0.95 down to 0.1."""
+    return torch.lerp(grey(image).expand_as(image), image, _factor(strength)).clamp(0, 1)
+
+
+def hue(image: Tensor, strength: Tensor) -> Tensor:
+    """Hue turned by 0 to half of the colour circle."""
+    return shift_hue(image, strength / 2)
+
+
+def sharpness(image: Tensor, strength: Tensor) -> Tensor:
+    """Distance to a blurred image, times a factor from 0.95 down to 0.1."""
+    kernel = torch.ones(3, 3, dtype=image.dtype, device=image.device)
+    kernel[1, 1] = 5
+    weight = (kernel / kernel.sum()).expand(3, 1, 3, 3)
+    blurred = F.conv2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), weight, groups=3)
+    return torch.lerp(blurred, image, _factor(strength)).clamp(0, 1)
+
+
+def blur(image: Tensor, strength: Tensor) -> Tensor:
+    """Gaussian blur with a standard deviation of 0.1 to 2 pixels."""
+    sigma = 0.1 + 1.9 * strength.flatten(1)
+    return gaussian_blur(image, sigma, 13).clamp(0, 1)
+
+
+def posterize(image: Tensor, strength: Tensor) -> Tensor:
+    """8 down to 4 bits a channel."""
+    levels = 2 ** (8 - (strength * 4).round())
+    return ((image * 255 / (256 / levels)).floor() * (256 / levels) / 255).clamp(0, 1)
+
+
+def solarize(image: Tensor, strength: Tensor) -> Tensor:
+    """Values from a threshold of 1 down to 0 on are inverted."""
+    return torch.where(image >= 1 - strength, 1 - image, image)
+
+
+def _factor(strength: Tensor) -> Tensor:
+    return 0.95 - 0.85 * strength
+
+
+INTENSITIES: Dict[str, Intensity] = dict(
+    autocontrast=autocontrast,
+    blur=blur,
+    brightness=brightness,
+    contrast=contrast,
+    hue=hue,
+    posterize=posterize,
+    saturation=saturation,
+    sharpness=sharpness,
+    solarize=solarize,
+)

@@ -1,0 +1,189 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Steps that change the values of pixels and leave every pixel in place."""
+
+import math
+from typing import Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ...functional import cut_mix_mask, gaussian_blur, jitter_colours
+from ...functional.colour import grey
+from ...functional.intensity import INTENSITIES
+from ..settings import check_keys
+from .step import AUGMENTATION_STEPS, AugmentationStep
+from .view import Context, View, denormalize, normalize
+
+
+@AUGMENTATION_STEPS.register_module()
+class ColorJitter(AugmentationStep):
+    """Random brightness, contrast, saturation and hue of de-normalised images in [0, 1].
+
+    Args:
+        brightness (float): Half range of the factor. Defaults to 0.25 (CTT released code).
+        contrast (float): As ``brightness``.
+        saturation (float): As ``brightness``.
+        hue (float): Half range of the shift, in turns of the colour circle, at most 0.5.
+        prob (float): Ratio of images that are changed. Defaults to 0.8.
+    """
+
+    ranges: Tensor
+
+    def __init__(
+        self,
+        brightness: float = 0.25,
+        contrast: float = 0.25,
+        saturation: float = 0.25,
+        hue: float = 0.25,
+        prob: float = 0.8,
+    ) -> None:
+        super().__init__(prob)
+        ranges = torch.tensor([brightness, contrast, saturation, hue])
+        self.register_buffer('ranges', ranges, persistent=False)
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 5
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        change = context.scaled((noise[:, 1:] * 2 - 1) * self.ranges).view(-1, 4, 1, 1, 1)
+        plain = denormalize(view.image, context.preprocessor)
+        brightness, contrast, saturation = (change[:, :3] + 1).unbind(1)
+        plain = jitter_colours(plain, brightness, contrast, saturation, change[:, 3])
+        changed = normalize(plain, context.preprocessor)
+        return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
+
+
+@AUGMENTATION_STEPS.register_module()
+class RandomGreyscale(AugmentationStep):
+    """Images without colour.
+
+    Args:
+        prob (float): Ratio of images that lose their colour. Defaults to 0.2 (UniMatch).
+    """
+
+    def __init__(self, prob: float = 0.2) -> None:
+        super().__init__(prob)
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 1
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        plain = grey(denormalize(view.image, context.preprocessor)).expand_as(view.image)
+        changed = normalize(plain.clone(), context.preprocessor)
+        return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
+
+
+@AUGMENTATION_STEPS.register_module()
+class GaussianBlur(AugmentationStep):
+    """Blur with a random width.
+
+    Args:
+        sigma (tuple[float, float]): Range of the Gaussian's standard deviation, pixels. Defaults
+            to (0.15, 1.15) (CTT released code).
+        prob (float): Ratio of images that are blurred. Defaults to 0.5.
+    """
+
+    def __init__(self, sigma: Tuple[float, float] = (0.15, 1.15), prob: float = 0.5) -> None:
+        super().__init__(prob)
+        self.sigma = sigma
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 2
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        low, high = self.sigma
+        sigma = low + context.scaled((high - low) * noise[:, 1:])
+        # three standard deviations hold all of the Gaussian; a wider kernel only costs time
+        side = 2 * math.ceil(3 * high) + 1
+        blurred = gaussian_blur(view.image, sigma, side)
+        return view._replace(image=torch.where(self.chosen(noise), blurred, view.image))
+
+
+@AUGMENTATION_STEPS.register_module()
+class CutOut(AugmentationStep):
+    """Cut-out (arXiv 1708.04552): a rectangle of an image becomes the mean colour.
+
+    The pseudo-label of the rectangle stays (ClassMix's and ST++'s strong views).
+
+    Args:
+        area (tuple[float, float]): Range of the ratio of the image that the rectangle covers.
+            Defaults to (0.02, 0.4) (ST++).
+        prob (float): Ratio of images that are changed. Defaults to 0.5.
+    """
+
+    def __init__(self, area: Tuple[float, float] = (0.02, 0.4), prob: float = 0.5) -> None:
+        super().__init__(prob)
+        self.area = area
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 5
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        box = cut_mix_mask(context.label, area=self.area, noise=noise[:, 1:])
+        covered = box.unsqueeze(1) & self.chosen(noise)
+        return view._replace(image=view.image.masked_fill(covered, 0))  # 0 is the mean
+
+
+@AUGMENTATION_STEPS.register_module()
+class RandomIntensity(AugmentationStep):
+    """Up to ``number`` random operations of a list on each image (AugSeg, RandAugment).
+
+    Each image draws how many operations it gets, which, and their strength.
+
+    Args:
+        number (int): Largest number of operations. Defaults to 3 (AugSeg).
+        operations (Sequence[str]): Names in :data:`INTENSITIES`. Defaults to all.
+        prob (float): Ratio of images that are changed. Defaults to 1.
+
+    Raises:
+        ValueError: If ``number`` is not positive, or an operation unknown.
+    """
+
+    def __init__(
+        self, number: int = 3, operations: Sequence[str] = tuple(INTENSITIES), prob: float = 1.0
+    ) -> None:
+        super().__init__(prob)
+        if number < 1:
+            raise ValueError(
+                f'model.strong_augmentation: RandomIntensity.number must be positive, got {number}'
+            )
+        check_keys(
+            'model.strong_augmentation: RandomIntensity.operations',
+            operations,
+            INTENSITIES,
+            'operations',
+        )
+        self.number, self.operations = number, tuple(operations)
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 2 + 2 * self.number
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        plain = denormalize(view.image, context.preprocessor)
+        count = (noise[:, 1] * (self.number + 1)).floor()  # 0 to number
+        choice, strength = noise[:, 2:].chunk(2, dim=1)
+        index = (choice * len(self.operations)).long().clamp_(max=len(self.operations) - 1)
+        strength = context.scaled(strength)
+        for turn in range(self.number):
+            changed = self._operate(plain, index[:, turn], strength[:, turn])
+            plain = torch.where((turn < count).view(-1, 1, 1, 1), changed, plain)
+        image = normalize(plain.clone(), context.preprocessor)
+        return view._replace(image=torch.where(self.chosen(noise), image, view.image))
+
+    def _operate(self, image: Tensor, index: Tensor, strength: Tensor) -> Tensor:
+        """The operation of each image; all are computed, so that nothing waits for the device."""
+        result = image
+        for i, name in enumerate(self.operations):
+            changed = INTENSITIES[name](image, strength.view(-1, 1, 1, 1))
+            result = torch.where((index == i).view(-1, 1, 1, 1), changed, result)
+        return result

@@ -1,0 +1,94 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What a step of the strong augmentation is."""
+
+import torch.nn as nn
+from mmengine.registry import Registry
+from torch import Tensor
+
+from ..settings import check_choice
+from .view import Context, Mix, View
+
+PARTNERS = ('next', 'flipped')
+AUGMENTATION_STEPS = Registry('step of the strong augmentation')
+
+
+class AugmentationStep(nn.Module):
+    """One step of :class:`StrongAugmentation`.
+
+    Args:
+        prob (float): Ratio of images that the step changes.
+
+    Raises:
+        ValueError: If ``prob`` lies outside [0, 1].
+    """
+
+    mixes = False  # whether images of a batch are pasted onto one another
+
+    def __init__(self, prob: float) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if not 0 <= prob <= 1:
+            raise ValueError(
+                f'model.strong_augmentation: {name}.prob must be in [0, 1], got {prob}'
+            )
+        self.prob = prob
+
+    @property
+    def active(self) -> bool:
+        """Whether the step changes anything."""
+        return self.prob > 0
+
+    def noise_width(self, num_classes: int) -> int:
+        """Random numbers that an image needs; the first one decides whether it is changed."""
+        raise NotImplementedError
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """Change a view.
+
+        Args:
+            view (View): As the steps before have left it.
+            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1).
+            context (Context): See there.
+        """
+        raise NotImplementedError
+
+    def chosen(self, noise: Tensor) -> Tensor:
+        """``(B, 1, 1, 1)`` bool, images that are changed."""
+        return (noise[:, 0] < self.prob).view(-1, 1, 1, 1)
+
+
+class MixingStep(AugmentationStep):
+    """A step that keeps a part of each image and fills the rest with another image of the batch.
+
+    Args:
+        prob (float): Ratio of images that are mixed.
+        partner (str): The other image: the ``'next'`` one of the batch, or that of the
+            ``'flipped'`` batch (UniMatch V2). Defaults to 'next'.
+
+    Raises:
+        ValueError: If ``partner`` is unknown.
+    """
+
+    mixes = True
+
+    def __init__(self, prob: float, partner: str = 'next') -> None:
+        super().__init__(prob)
+        check_choice(f'model.strong_augmentation: {type(self).__name__}.partner', partner, PARTNERS)
+        self.flipped = partner == 'flipped'
+
+    def kept(self, noise: Tensor, context: Context) -> Tensor:
+        """``(B, H, W)`` bool, pixels of each image that stay.
+
+        Args:
+            noise (Tensor): ``(B, noise_width - 1)`` uniform in [0, 1).
+            context (Context): See there.
+        """
+        raise NotImplementedError
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        mask = self.kept(noise[:, 1:], context)
+        if self.prob < 1:
+            mask = mask | ~self.chosen(noise).view(-1, 1, 1)
+        mixing = Mix(mask, self.flipped)
+        return View(mixing.apply(view.image), (*view.mixes, mixing))

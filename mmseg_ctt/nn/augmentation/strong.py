@@ -1,0 +1,106 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Strong augmentation of unlabelled images: a list of steps, on the device of the batch.
+
+Every random number belongs to the sample (:mod:`mmseg_ctt.nn.rng`), in a stream that is named
+after the view and the step, so that adding a step changes the numbers of no other.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch.nn as nn
+from torch import Tensor
+
+from .. import settings
+from ..rng import Draw, sample_noises
+from .step import AUGMENTATION_STEPS, AugmentationStep
+from .view import Context, View
+
+# ClassMix, then colours and blur: the strong view of ClassMix and CTT
+CLASS_MIX_STEPS = (dict(type='ClassMixing'), dict(type='ColorJitter'), dict(type='GaussianBlur'))
+
+
+class StrongAugmentation(nn.Module):
+    """The strong view of an unlabelled batch.
+
+    Args:
+        steps (Sequence[dict]): Configs of registered :class:`AugmentationStep` classes, in their
+            order; empty: the strong view is the weak one.
+
+    Raises:
+        TypeError: If they are no list of dicts.
+        ValueError: For a step or a setting that is not known.
+    """
+
+    sections = dict(forward='strong view')  # for benchmarks
+
+    def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
+        super().__init__()
+        built = [_build_step(step) for step in steps]
+        self.steps = nn.ModuleList(step for step in built if step.active)
+
+    @property
+    def active(self) -> bool:
+        """Whether the strong view differs from the weak one."""
+        return len(self.steps) > 0
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are pasted onto one another."""
+        return any(step.mixes for step in self.steps)
+
+    def forward(
+        self,
+        image: Tensor,
+        label: Tensor,
+        draws: Sequence[Draw],
+        preprocessor: nn.Module,
+        num_classes: int,
+        rng_stream: str = 'strong0',
+        strength: Optional[Tensor] = None,
+    ) -> View:
+        """Augment one batch.
+
+        Args:
+            image (Tensor): ``(B, 3, H, W)``, normalised.
+            label (Tensor): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            preprocessor (nn.Module): Data preprocessor, for its mean, std and channel order.
+            num_classes (int): ``K``.
+            rng_stream (str): Name of the view; views of other names have other random numbers.
+            strength (Tensor, optional): ``(B,)`` in [0, 1], see :class:`Context`.
+
+        Raises:
+            ValueError: If there is one image, and mixing is all that is to be done.
+        """
+        steps: List[Any] = list(self.steps)
+        if len(image) < 2 and steps and all(step.mixes for step in steps):
+            raise ValueError(
+                'model.strong_augmentation only mixes the unlabelled images of a '
+                'batch, and there is one: raise train_dataloader.batch_size so that '
+                'each GPU has two, or add a step that changes colours'
+            )
+        names = [f'{rng_stream}/{i}/{type(step).__name__}' for i, step in enumerate(steps)]
+        view = View(image)
+        if not steps:
+            return view
+        widths = {name: step.noise_width(num_classes) for name, step in zip(names, steps)}
+        noise = sample_noises(draws, widths, image.device)
+        for name, step in zip(names, steps):
+            context = Context(view.apply_mix(label), num_classes, preprocessor, strength)
+            view = step(view, noise[name], context)
+        return view
+
+
+def _build_step(given: Dict[str, Any]) -> AugmentationStep:
+    key = 'model.strong_augmentation'
+    if not isinstance(given, dict) or 'type' not in given:
+        raise TypeError(f'{key} must be a list of dicts with a type, got the entry {given!r}')
+    found = AUGMENTATION_STEPS.get(given['type'])
+    if found is None:
+        known = sorted(AUGMENTATION_STEPS.module_dict)
+        raise ValueError(
+            f'{key} has a step of the unknown type {given["type"]!r}; known are {known}'
+        )
+    own = {name: value for name, value in given.items() if name != 'type'}
+    settings.check_settings(f'{key}: {given["type"]}', own, found)
+    return found(**own)

@@ -1,0 +1,97 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Strong views, and what their steps know."""
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ...functional import mix
+
+
+class Mix(NamedTuple):
+    """One mixing of a batch.
+
+    Attributes:
+        mask (Tensor): ``(B, H, W)`` bool, True where an image is kept, False where its partner is
+            pasted.
+        flipped (bool): Whether the partner of image ``i`` is image ``B - 1 - i``; else ``i + 1``.
+    """
+
+    mask: Tensor
+    flipped: bool = False
+
+    def apply(self, maps: Tensor, batch_dim: int = 0) -> Tensor:
+        """Mix maps ``(B, H, W)``, ``(B, C, H, W)``, or ``(T, B, H, W)`` with ``batch_dim=1``."""
+        if not self.flipped:
+            return mix(maps, self.mask, batch_dim=batch_dim)
+        mask = self.mask.unsqueeze(1) if maps.dim() == 4 and batch_dim == 0 else self.mask
+        return torch.where(mask, maps, maps.flip(batch_dim))
+
+
+class View(NamedTuple):
+    """Strongly augmented images, and how they were mixed.
+
+    Attributes:
+        image (Tensor): ``(B, 3, H, W)``, normalised.
+        mixes (tuple[Mix, ...]): In their order.
+    """
+
+    image: Tensor
+    mixes: Tuple[Mix, ...] = ()
+
+    def apply_mix(self, maps: Tensor, batch_dim: int = 0) -> Tensor:
+        """Maps ``(B, H, W)`` or ``(B, C, H, W)``, mixed as the images were.
+
+        With ``batch_dim=1`` they are the maps ``(T, B, H, W)`` of several teachers.
+        """
+        for mixing in self.mixes:
+            maps = mixing.apply(maps, batch_dim)
+        return maps
+
+
+class Context(NamedTuple):
+    """What a step may know besides the images.
+
+    Attributes:
+        label (Tensor): ``(B, H, W)`` int64 pseudo-labels, mixed as the images are so far.
+        num_classes (int): ``K``.
+        preprocessor (nn.Module): Data preprocessor; its mean, std and channel order.
+        strength (Tensor, optional): ``(B,)`` in [0, 1], scales the magnitude of each image's
+            changes of colour.
+    """
+
+    label: Tensor
+    num_classes: int
+    preprocessor: nn.Module
+    strength: Optional[Tensor] = None
+
+    def scaled(self, magnitude: Tensor) -> Tensor:
+        """``(B, n)`` magnitudes times the strength of each image."""
+        return magnitude if self.strength is None else magnitude * self.strength.unsqueeze(1)
+
+
+def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
+    """Red, green, blue in [0, 1] of normalised images ``(B, 3, H, W)``."""
+    mean, std = _statistics(preprocessor, image)
+    plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
+    return plain if _is_rgb(preprocessor) else plain.flip(1)
+
+
+def normalize(image: Tensor, preprocessor: Any) -> Tensor:
+    """The inverse of :func:`denormalize`; ``image`` is changed."""
+    mean, std = _statistics(preprocessor, image)
+    image = image if _is_rgb(preprocessor) else image.flip(1)
+    return image.mul_(255).sub_(mean).div_(std)
+
+
+def _statistics(preprocessor: Any, image: Tensor) -> Tuple[Tensor, Tensor]:
+    if not hasattr(preprocessor, 'mean'):
+        return image.new_zeros(1), image.new_ones(1)
+    return preprocessor.mean, preprocessor.std
+
+
+def _is_rgb(preprocessor: Any) -> bool:
+    """Whether the network's first channel is red."""
+    return getattr(preprocessor, 'channel_conversion', True)
