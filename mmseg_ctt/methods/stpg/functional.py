@@ -125,13 +125,7 @@ def anchor_contrast(
     Raises:
         ValueError: If feature widths differ or ``average`` is unknown.
     """
-    if feature.shape[1] != anchors.shape[1] or (
-        bank is not None and bank.shape[2] != anchors.shape[1]
-    ):
-        raise ValueError(
-            f'the features are {feature.shape[1]} wide, the anchors '
-            f'{anchors.shape[1]}: model.contrast.dim is the width of both'
-        )
+    _check_widths(feature, anchors, bank)
     if average not in AVERAGES:
         raise ValueError(f'average must be one of {AVERAGES}, got {average!r}')
     dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
@@ -147,6 +141,15 @@ def anchor_contrast(
             cosine = (unit @ mean.t()).gather(1, label.unsqueeze(1)).squeeze(1)
             term = term + (1 - cosine) * known[label]
         return (weight.to(dtype) * term).sum()
+
+
+def _check_widths(feature: Tensor, anchors: Tensor, bank: Optional[Tensor]) -> None:
+    others = [feature.shape[1]] if bank is None else [feature.shape[1], bank.shape[2]]
+    if any(width != anchors.shape[1] for width in others):
+        raise ValueError(
+            f'the features are {feature.shape[1]} wide, the anchors '
+            f'{anchors.shape[1]}: model.contrast.dim is the width of both'
+        )
 
 
 @torch.no_grad()
