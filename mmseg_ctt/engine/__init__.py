@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
 from .hooks.preemption_hook import PreemptionHook
@@ -9,12 +10,14 @@ from .hooks.teacher_ema_hook import TeacherEMAHook
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
+from .part_optimizer import PartOptimizer
 
 __all__ = [
     'DistributionAlignmentHook',
     'GuardHook',
     'MemberTestLoop',
     'MemberValLoop',
+    'PartOptimizer',
     'PreemptionHook',
     'PseudoLabelHook',
     'QueueWarmupHook',
@@ -22,4 +25,5 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'prepare_config',
 ]

@@ -13,6 +13,7 @@ import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 
+from ..methods.base import SemiSegmentor
 from .checkpoint import POINTER
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -83,6 +84,8 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
             'from it with --cfg-options load_from=..., without --resume'
         )
     state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
+    if isinstance(model, SemiSegmentor):
+        model.update_state(state)  # as it will be when it is loaded
     if (
         purpose == 'start'
         and isinstance(students := getattr(model, 'students', None), nn.ModuleList)

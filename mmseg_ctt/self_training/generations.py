@@ -182,8 +182,8 @@ class SelfTraining:
             if guards and guards['type'] == 'GuardHook':
                 guards.duplicates = False  # selected images stay among the unlabelled ones
         if self.settings.align:
-            others = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] != ALIGNMENT]
-            cfg.custom_hooks = [*others, self._alignment(generation)]
+            hooks = cfg.get('default_hooks') or {}
+            cfg.default_hooks = {**hooks, 'alignment': self._alignment(generation)}
         return cfg
 
     def _alignment(self, generation: int) -> dict:

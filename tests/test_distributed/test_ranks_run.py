@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A whole run on two ranks: what is equal on both, and what goes between them."""
+"""A whole run on two ranks: equal state on both, and the collectives of an iteration."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES
 from toy_data import toy_ctt
 
-from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook  # noqa: F401
+from mmseg_ctt.engine import PreemptionHook
 
 SHARED = ('teachers.', 'students.', 'contrast', 'num_updates')
 
@@ -23,7 +23,7 @@ def run(root, work, iterations=5, start_iter=3, **changes):
                 root,
                 work,
                 train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100),
-                hooks=dict(
+                default_hooks=dict(
                     queue_warmup=dict(type='QueueWarmupHook', start_iter=start_iter, interval=1)
                 ),
                 **changes,
@@ -51,8 +51,8 @@ def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
         assert not torch.equal(first[-1][f'teachers.{i}.{name}'], first[-1][f'students.{i}.{name}'])
 
 
-def test_what_goes_between_the_ranks(root, tmp_path):
-    """Per iteration one all_gather of all banks and means of a few numbers; DDP's are not seen."""
+def test_collectives_of_an_iteration(root, tmp_path):
+    """One all_gather for all banks and means of a few numbers; those of DDP are not counted."""
     for _, calls, _ in run(root, tmp_path / 'work'):
         labeled = 2 * 2  # images of both ranks: what a class may gain
         bank = ('all_gather', (2, NUM_CLASSES, min(labeled, 2), 8 + 2)), 1
@@ -66,7 +66,7 @@ def test_preemption_compares_one_number_more(root, tmp_path):
     def body(rank):
         with Counted() as counted:
             runner = rank_runner(root, tmp_path / 'work')
-            runner.register_hook(preemption_hook.PreemptionHook())
+            runner.register_hook(PreemptionHook())
             watch = Watch(counted)
             runner.register_hook(watch)
             before = counted.calls['all_reduce', ()]
@@ -78,18 +78,17 @@ def test_preemption_compares_one_number_more(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'case', ['a rank sees one class only', 'no pixel is confident', 'every pixel is confident']
+    'case', ['a rank has one class only', 'no pixel is confident', 'every pixel is confident']
 )
-def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
+def test_ranks_with_unlike_images(root, tmp_path, case, monkeypatch):
     model = toy_ctt()
-    threshold = {'no pixel is confident': 1.0, 'every pixel is confident': 0.0}.get(case)
-    if threshold is not None:
-        model.update(
-            consistency=dict(confidence_threshold=threshold), contrast=dict(threshold=threshold)
-        )
+    if case == 'no pixel is confident':
+        model.update(consistency=dict(confidence_threshold=1.0), contrast=dict(threshold=1.1))
+    elif case == 'every pixel is confident':
+        model.update(consistency=dict(confidence_threshold=0.0), contrast=dict(threshold=0.0))
 
     def body(rank):
-        if case == 'a rank sees one class only' and rank == 0:
+        if case == 'a rank has one class only' and rank == 0:
             from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
             loss = CrossTeacherTraining.loss
@@ -121,11 +120,11 @@ def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
-@pytest.mark.parametrize('asked', [0, 1])
-def test_all_ranks_leave_with_the_one_that_is_asked(root, tmp_path, asked):
+@pytest.mark.parametrize('signalled', [0, 1])
+def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signalled):
     class Sender(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
-            if runner.iter + 1 == 2 and runner.rank == asked:
+            if runner.iter + 1 == 2 and runner.rank == signalled:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def body(rank):

@@ -59,13 +59,15 @@ def config(root, **settings):
 
 def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
     cfg = config(root, align=True)
-    cfg.custom_hooks.append(dict(type='DistributionAlignmentHook', temperature=0.1))
+    cfg.default_hooks.alignment = dict(type='DistributionAlignmentHook', temperature=0.1)
     training = SelfTraining(cfg, tmp_path / 'run', tmp_path)
     training.frequency = label_frequency(cfg)
-    hooks = [
-        hook for hook in training.config(0).custom_hooks if hook.type == 'DistributionAlignmentHook'
-    ]
-    assert [hook.temperature for hook in hooks] == [1]
+    hooks = training.config(0).default_hooks
+    assert hooks.alignment.temperature == 1 and hooks.teacher_ema == cfg.default_hooks.teacher_ema
+    cfg.self_training.align = False
+    assert SelfTraining(cfg, tmp_path / 'run', tmp_path).config(0).default_hooks == (
+        cfg.default_hooks
+    )
 
 
 def resources():
@@ -85,11 +87,11 @@ def test_two_generations(root, tmp_path, trained):
     first, second = (Config.fromfile(tmp_path / 'run' / f'gen{g}' / 'config.py') for g in (0, 1))
     assert first.train_dataloader.dataset.type == 'LabeledUnlabeledDataset'
     assert second.train_dataloader.dataset.type == 'SelfTrainingDataset'
-    assert [cfg.custom_hooks[-1].temperature for cfg in (first, second)] == [1, 0.5]
+    assert [cfg.default_hooks.alignment.temperature for cfg in (first, second)] == [1, 0.5]
     manifest = json.loads((tmp_path / 'run/gen0/pseudo/manifest.json').read_text())
     assert 0 < len(manifest['selected']) <= len(UNLABELED)
     state = [torch.load(tmp_path / f'run/gen{g}/iter_2.pth')['state_dict'] for g in (0, 1)]
-    assert all(one['ema_updates'] == 2 for one in state)  # both from the beginning
+    assert all(one['num_updates'] == 2 for one in state)  # both from the beginning
     assert len(lines) == len([line for line in lines if line.startswith('generation')]) >= 4
     before = len(trained)
     assert (
