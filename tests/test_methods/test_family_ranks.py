@@ -1,18 +1,24 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every method on two ranks: whole runs, and steps against one process with all images."""
 
-from typing import Dict, Tuple
+import zlib
+from typing import Dict, Optional, Tuple
 
+import pytest
 import torch
-from family import EVERY_RECIPE, ready, trained_weights, unmixed
+from family import EVERY_RECIPE, Recipe, ready, trained_weights, unmixed
 from mmengine.structures import PixelData
 from test_distributed.ranks import Counted, Watch, on_ranks, rank_runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from toy import toy_batch
+from toy import NUM_CLASSES, toy_batch
 from toy_data import required_hooks, toy_method, write_toy_data
 
+from mmseg_ctt.methods import SemiSegmentor
+from mmseg_ctt.nn.member import PixelOutput
+
 Tensors = Dict[str, Tensor]
+Found = Tuple[Tensors, Tensors, Tensors]  # losses, gradients, memories
 STATISTICS = ('running_mean', 'running_var')  # of the local batch, unless SyncBN is used
 ITERATIONS = 3
 WARMUP = dict(type='QueueWarmupHook', start_iter=2, interval=1, when_full=False)
@@ -91,10 +97,17 @@ def batch(case: str, rows: slice) -> dict:
     )
 
 
-def losses_and_gradients(recipe, case: str, rows: slice) -> Tuple[Tensors, Tensors, Tensors]:
-    """Of a step, and the memories after it."""
-    model = without_batch_statistics(ready(recipe, **unmixed(recipe)))
+def losses_and_gradients(
+    recipe: Recipe,
+    case: str,
+    rows: slice,
+    model: Optional[SemiSegmentor] = None,
+    leaves: Optional[Tensors] = None,
+) -> Found:
+    """Of a step, and the memories after it; gradients of ``leaves``, else of the weights."""
+    model = model or without_batch_statistics(ready(recipe, **unmixed(recipe)))
     data = model.data_preprocessor(batch(case, rows), True)
+    model.labeled = data['inputs']['labeled']
     if case == 'padding on one rank':
         for sample in data['data_samples']['unlabeled']:
             if sample.metainfo['draw'][1] < 6:
@@ -106,11 +119,8 @@ def losses_and_gradients(recipe, case: str, rows: slice) -> Tuple[Tensors, Tenso
         if 'loss' in key and not (others and key.endswith(others))
     }
     sum(losses.values()).backward()
-    gradients = {
-        name: weight.grad
-        for name, weight in trained_weights(model).items()
-        if weight.grad is not None
-    }
+    weights = trained_weights(model) if leaves is None else leaves
+    gradients = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
     state = {
         name: value
         for name, value in model.named_buffers()
@@ -132,17 +142,86 @@ def test_a_step_is_that_of_one_process_with_all_images(recipe):
             for case in CASES
         }
     )
-    for case, (losses, gradients, state) in alone.items():
-        (first, first_grad, one), (second, second_grad, other) = (rank[case] for rank in ranks)
-        assert first.keys() == second.keys() == losses.keys()
-        for key, value in losses.items():
-            mean = (first[key] + second[key]) / 2
-            torch.testing.assert_close(mean, value, rtol=1e-4, atol=1e-6, msg=f'{case}: {key}')
-        for name, value in gradients.items():
-            mean = (first_grad[name] + second_grad[name]) / 2
-            torch.testing.assert_close(mean, value, rtol=1e-3, atol=1e-6, msg=f'{case}: {name}')
-        for name, value in state.items():
-            assert torch.equal(one[name], other[name]), f'{case}: {name}'
-            if name.endswith('bank.features'):  # one push may be in the order of the ranks
-                value, one[name] = value.sort(dim=-2).values, one[name].sort(dim=-2).values
-            torch.testing.assert_close(one[name], value, msg=f'{case}: {name}')
+    for case, whole in alone.items():
+        assert_mean_of_ranks(case, whole, *(rank[case] for rank in ranks))
+
+
+def assert_mean_of_ranks(case: str, whole: Found, first: Found, second: Found) -> None:
+    """Losses and gradients are the mean of the ranks', memories those of each rank."""
+    for kind in (0, 1):
+        assert first[kind].keys() == second[kind].keys() == whole[kind].keys()
+        for name, value in whole[kind].items():
+            mean = (first[kind][name] + second[kind][name]) / 2
+            rtol = (1e-4, 1e-3)[kind]
+            torch.testing.assert_close(mean, value, rtol=rtol, atol=1e-6, msg=f'{case}: {name}')
+    for name, value in whole[2].items():
+        got = first[2][name]
+        assert torch.equal(got, second[2][name]), f'{case}: {name}'
+        if name.endswith('bank.features'):  # one push may be in the order of the ranks
+            value, got = value.sort(dim=-2).values, got.sort(dim=-2).values
+        torch.testing.assert_close(got, value, msg=f'{case}: {name}')
+
+
+# ---- the same with outputs that are made up, which differ more than those of small networks
+
+
+def with_outputs(model: SemiSegmentor, case: str, rows: slice) -> Dict[str, Tensor]:
+    """Give every pass outputs by member and image; the logits of students are leaves.
+
+    The gradient of the leaves is kept in the place of all four images.
+    """
+    scale = 3 if case == 'certain' else 1
+    leaves: Dict[str, Tensor] = {}
+
+    def output(name: str, source: str) -> PixelOutput:
+        g = torch.Generator().manual_seed(zlib.crc32(f'{name} {source}'.encode()))
+        logits = scale * torch.randn(4, NUM_CLASSES, 8, 8, generator=g)
+        if case == 'classes of one rank only':
+            logits[:2, 2:] -= 10
+        embedding, feature = (torch.randn(4, 8, 8, 8, generator=g) for _ in range(2))
+        if model.members[name].trains:
+            leaf = leaves.setdefault(f'{name} {source}', logits.requires_grad_())
+            logits = leaf
+        return PixelOutput(logits[rows], embedding[rows], [feature[rows], feature[rows]])
+
+    def forward_members(names, *batches, gradient='weights', perturb=None):
+        found = {}
+        for name in names:
+            outputs = [
+                output(name, 'labeled' if torch.equal(batch, model.labeled) else 'unlabeled')
+                for batch in batches
+            ]
+            constant = torch.is_grad_enabled() and gradient == 'weights'
+            found[name] = (
+                outputs
+                if constant
+                else [
+                    PixelOutput(o.logits.detach(), o.embedding.detach(), o.features)
+                    for o in outputs
+                ]
+            )
+        return found
+
+    model.forward_members = forward_members
+    return leaves
+
+
+def made_up(recipe: Recipe, case: str, rows: slice) -> Found:
+    model = without_batch_statistics(ready(recipe, **unmixed(recipe)))
+    leaves = with_outputs(model, case, rows)
+    return losses_and_gradients(recipe, case, rows, model, leaves)
+
+
+SHARP = ('usual', 'certain', 'classes of one rank only', 'padding on one rank')
+
+
+@EVERY_RECIPE
+def test_losses_of_made_up_outputs(recipe):
+    if recipe.kind == 'GuidedMixNet':
+        pytest.skip('mixes images or features inside the network')
+    alone = {case: made_up(recipe, case, slice(0, 4)) for case in SHARP}
+    ranks = on_ranks(
+        lambda rank: {case: made_up(recipe, case, slice(2 * rank, 2 * rank + 2)) for case in SHARP}
+    )
+    for case, whole in alone.items():
+        assert_mean_of_ranks(case, whole, *(rank[case] for rank in ranks))
