@@ -10,17 +10,17 @@ from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 K, V, D = 5, 6, 3
 
 
-def pixels(number, seed, classes=K, share=0.7):
+def pixels(number, seed, classes=K, ratio=0.7):
     """Features, labels, confidences and which pixels are candidates."""
     g = torch.Generator().manual_seed(seed)
     label = torch.randint(0, classes, (number,), generator=g)
-    valid = torch.rand(number, generator=g) < share
+    valid = torch.rand(number, generator=g) < ratio
     confidence = torch.rand(number, generator=g)
     return torch.randn(number, D, generator=g), label.masked_fill(~valid, 255), confidence, valid
 
 
 def none(number, seed):
-    return pixels(number, seed, share=0)
+    return pixels(number, seed, ratio=0)
 
 
 CASES = {  # for each rank: pixels of update p

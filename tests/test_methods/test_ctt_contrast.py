@@ -182,8 +182,8 @@ def test_update_admits_rightly_classified_pixels(threshold):
     contrast.update(given, label)
     count, entries = contrast.bank.count, contrast.bank.in_order()
     for i, output in enumerate(given):
-        confidence, guess = output.logits.softmax(1).max(1)
-        right = (guess == label) & (confidence >= threshold)
+        confidence, predicted = output.logits.softmax(1).max(1)
+        right = (predicted == label) & (confidence >= threshold)
         assert right.sum() > 0
         for c in range(K):
             want = flat(output.embedding)[(right & (label == c)).flatten()]

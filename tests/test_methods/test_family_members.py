@@ -77,7 +77,7 @@ def test_initialisation_reaches_members_and_parts(recipe):
         name for name, module in {**parts, **own}.items() if hasattr(module, 'init_weights')
     }
     assert set(called) == expected and set(own) <= expected
-    assert all(equal(one.module, one.followed) for one in model.followers())
+    assert all(equal(pair.module, pair.followed) for pair in model.followers())
 
 
 @EVERY_RECIPE

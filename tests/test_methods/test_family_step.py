@@ -61,7 +61,7 @@ def test_every_term_is_at_work_with_the_toy_settings(recipe):
 @EVERY_RECIPE
 @pytest.mark.parametrize('active', [True, False])
 def test_gradients_reach_every_trained_weight_and_no_other(recipe, active):
-    """So that DDP need not look for unused parameters; while the contrast is off too."""
+    """So that DDP need not search for unused parameters; while the contrast is off too."""
     model = ready(recipe)
     step(model if active else contrast_off(model))
     for name, weight in model.named_parameters():
@@ -246,7 +246,7 @@ def disturbed(model, noise):
 
 @EVERY_RECIPE
 def test_padding_teaches_nothing(recipe):
-    """Whatever networks predict there: losses, gradients and memories are the same."""
+    """Whatever networks predict in it: losses, gradients and memories are the same."""
     results = []
     for noise in (0.0, 20.0):
         model = disturbed(ready(recipe), noise)
@@ -268,7 +268,7 @@ def test_padding_teaches_nothing(recipe):
 
 @EVERY_RECIPE
 def test_padding_changes_the_losses(recipe):
-    """That of the test above is seen at all."""
+    """The padding of the test above matters at all."""
     model, plain = ready(recipe), losses_of(ready(recipe), toy_batch())
     data = prepared(model)
     for sample in data['data_samples']['unlabeled']:

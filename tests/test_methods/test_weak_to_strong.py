@@ -115,7 +115,7 @@ def test_cross_pseudo_supervision():
 
 
 def test_cross_pseudo_supervision_without_cut_mix():
-    """Both batches are seen once, and each student learns the other's labels of both."""
+    """Both batches are passed once, and each student learns the other's labels of both."""
     settings = dict(strong_augmentation=[], loss_weights=dict(cps=1.5))
     model, twin = (ready('CrossPseudoSupervision', **settings) for _ in range(2))
     passes, forward = [], model.forward_members

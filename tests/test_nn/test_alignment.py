@@ -29,7 +29,7 @@ def test_running_mean_by_hand():
 
 
 def test_a_start_without_uniform_means():
-    """The first step is left as it is, the next ones follow the steps there are."""
+    """The first step is left as it is, the next ones go by the steps so far."""
     module, means = DistributionAlignment(TARGET, steps=3, uniform_start=False), []
     for step in range(5):
         o = logits(step)

@@ -7,10 +7,10 @@ from reference.bank import ListBank
 from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
 
-def pixels(n, k, d, seed, share=0.6):
+def pixels(n, k, d, seed, ratio=0.6):
     g = torch.Generator().manual_seed(seed)
     label = torch.randint(0, k, (n,), generator=g)
-    valid = torch.rand(n, generator=g) < share
+    valid = torch.rand(n, generator=g) < ratio
     confidence = torch.randperm(n, generator=g).float() / n
     return (torch.randn(n, d, generator=g), label.masked_fill(~valid, 255), confidence, valid)
 
@@ -73,14 +73,14 @@ def test_confidence_keeps_the_best_and_random_any():
     assert best.features.flatten().tolist() == [99.0, 98.0, 97.0, 96.0, 95.0]
 
     torch.manual_seed(0)
-    seen = set()
+    stored = set()
     for _ in range(40):
         bank = ClassMemoryBank(1, 5, 1, budget=5, ranking='random')
         bank.update(feature, label, confidence, valid, 1)
         taken = bank.features.flatten().tolist()
         assert len(set(taken)) == 5
-        seen |= set(taken)
-    assert len(seen) > 50 and min(seen) < 50
+        stored |= set(taken)
+    assert len(stored) > 50 and min(stored) < 50
 
 
 def test_random_ranking_takes_only_candidates():
