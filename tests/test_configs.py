@@ -17,6 +17,8 @@ from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
 
 from mmseg_ctt.datasets import LabeledUnlabeledSampler
+from mmseg_ctt.datasets.sampler import ratio_by_source
+from mmseg_ctt.datasets.sources import source_names
 from mmseg_ctt.methods.base import SemiSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -79,7 +81,7 @@ def test_config(name, monkeypatch):
     monkeypatch.setenv(variable, '/elsewhere')
     assert all(one.data_root == '/elsewhere' for one in sources(Config.fromfile(PATHS[name])))
 
-    assert cfg.train_dataloader.batch_size % sum(cfg.train_dataloader.sampler.ratio) == 0
+    assert cfg.train_dataloader.batch_size % period(cfg) == 0
     if 'unlabeled' in cfg.train_dataloader.dataset and cfg.train_dataloader.dataset.unlabeled:
         assert 'seg_map_path' not in cfg.train_dataloader.dataset.unlabeled.data_prefix
     segmentor = cfg.model.get('segmentor', cfg.model)
@@ -201,6 +203,12 @@ class Losses(Hook):
         self.seen.append({key: float(value) for key, value in outputs.items()})
 
 
+def period(cfg: Config) -> int:
+    """Images after which the ratio of the sources repeats."""
+    loader = cfg.train_dataloader
+    return sum(ratio_by_source(loader.sampler.ratio, source_names(loader.dataset)).values())
+
+
 def small_config(path: Path, tmp_path: Path, monkeypatch) -> Config:
     """The config on tiny files of its layout, two iterations and one validation long."""
     kind = Config.fromfile(path).train_dataloader.dataset.labeled.type
@@ -215,7 +223,7 @@ def small_config(path: Path, tmp_path: Path, monkeypatch) -> Config:
         shrink(cfg._cfg_dict[part])
     if kind == 'FolderSegDataset':
         cfg.model.get('segmentor', cfg.model).decode_head.num_classes = 3
-    cfg.train_dataloader.batch_size = 2 * sum(cfg.train_dataloader.sampler.ratio)
+    cfg.train_dataloader.batch_size = 2 * period(cfg)
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     cfg.param_scheduler = cfg.param_scheduler[-1:]  # without warm-up, which is longer than this
     cfg.param_scheduler[0].pop('begin', None)
@@ -260,4 +268,5 @@ def test_two_iterations(name, tmp_path, monkeypatch):
             terms = {f'student0.loss_{name}' for name in ('ct', 'hc', 'lc')}
             assert terms < set(losses.seen[0])
     else:
-        assert runner.train_dataloader.sampler.ratio == (1, 0)
+        ratio = runner.train_dataloader.sampler.ratio
+        assert {name: count for name, count in ratio.items() if count} == dict(labeled=1)

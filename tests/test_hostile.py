@@ -128,7 +128,10 @@ FILES = {  # what is done to the data, words of the line
         ['labeled.txt'],
     ),
     'a folder as list': (list_is_a_folder, ['labeled.txt']),
-    'one list twice': (same_list_twice, ['3 images are both labelled and unlabelled']),
+    'one list twice': (
+        same_list_twice,
+        [f'3 images are in both {DATA}.labeled and {DATA}.unlabeled'],
+    ),
     'two images of one stem': (two_of_one_stem, ['l0.jpg', 'l0.png']),
     'no image folder': (no_folder, ['/img does not exist']),
     'an empty image': (image('l0', b''), ['img/l0.jpg', 'cannot be read']),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copyright (c) mmseg_ctt contributors.
-# Sets up .venv if need be, then lints and tests: bash tools/run_tests.sh [pytest arguments]
+# Sets up .venv if need be, then checks lint, format and types, and tests: bash tools/run_tests.sh [pytest arguments]
 # Two processes at a time; `-n 0` is one, without the processes of pytest-xdist.
 # Where it may (root, apt-get) it installs Chromium, in which the pages of a report are looked at.
 set -euo pipefail
@@ -20,5 +20,7 @@ fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # toy tensors: threads would wait for one another
 status=0
 ruff check . || status=$?
+ruff format --check --quiet . || { echo '[tests] not formatted: ruff format .' >&2; status=1; }
+mypy || status=$?
 python -m pytest -n 2 --dist worksteal "$@" || status=$?
 exit "$status"

@@ -2,14 +2,14 @@
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
-from .sampler import Draw, LabeledUnlabeledSampler
+from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
 from .transforms import CheckSegMap
 
 __all__ = [
     'CamVidDataset',
     'CheckSegMap',
-    'Draw',
+    'DrawnImage',
     'FolderSegDataset',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',

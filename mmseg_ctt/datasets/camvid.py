@@ -11,14 +11,14 @@ from mmseg.registry import DATASETS
 class CamVidDataset(BaseSegDataset):
     """CamVid: 701 street images of 480 x 360 pixels, cut from five videos.
 
-    Laid out by ``tools/dataset_converters/camvid.py``: ``img_dir`` and
+    ``tools/dataset_converters/camvid.py`` makes the folders: ``img_dir`` and
     ``ann_dir``, each with ``train`` (367), ``val`` (101) and ``test`` (233).
     Label 255 is void.
 
     Args:
         img_suffix (str): Defaults to ``'.jpg'``.
         seg_map_suffix (str): Defaults to ``'.png'``.
-        reduce_zero_label (bool): Defaults to False: 0 is the sky.
+        reduce_zero_label (bool): Whether id 0 is no class. Defaults to False: 0 is the sky.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``.
     """
 

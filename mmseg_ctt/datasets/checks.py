@@ -1,21 +1,28 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What can be said about a data set before the first iteration, each as one clear error."""
+"""Checks of a training set before the first iteration; each error names the config key."""
 
 import os.path as osp
-from typing import List, Sequence
+from itertools import zip_longest
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .label_check import check_mask
 
 SHOWN = 3  # examples named in a message
+KEY = 'train_dataloader.dataset'
 
 
-def check_list(name: str, cfg: dict) -> None:
-    """The list of a data set config exists.
+def check_list(name: str, cfg: Mapping[str, Any]) -> None:
+    """The list of a source exists and is not empty.
+
+    Args:
+        name (str): Of the source.
+        cfg (Mapping): Its config.
 
     Raises:
-        FileNotFoundError: Names the list and the config key.
+        FileNotFoundError: If it does not exist.
+        ValueError: If no line of it names an image.
     """
     ann_file = cfg.get('ann_file')
     if not ann_file:
@@ -23,40 +30,112 @@ def check_list(name: str, cfg: dict) -> None:
     path = ann_file if osp.isabs(ann_file) else osp.join(cfg.get('data_root') or '', ann_file)
     if not osp.exists(path):
         raise FileNotFoundError(
-            f'list {path} of train_dataloader.dataset.{name} does not exist: make it with '
-            'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file'
+            f'list {path} of {KEY}.{name} does not exist: make it with '
+            'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file '
+            "(ann_file='' takes all images of the folder)"
+        )
+    if osp.isfile(path) and not _has_text(path):
+        raise ValueError(
+            f'list {path} of {KEY}.{name} is empty: write one image a line, or leave the source '
+            f'out ({KEY}.{name}=None)'
         )
 
 
+def _has_text(path: str) -> bool:
+    with open(path, 'rb') as lines:
+        return any(line.strip() for line in lines)
+
+
 def check_files(name: str, infos: Sequence[dict], masks: bool) -> None:
-    """Every image, and with ``masks`` every mask, exists.
+    """Every image of a source exists, and with ``masks`` its mask.
+
+    Args:
+        name (str): Of the source.
+        infos (Sequence[dict]): What mmseg knows of each image: ``img_path``, ``seg_map_path``.
+        masks (bool): Whether every image must have a mask.
 
     Raises:
-        FileNotFoundError: Names the first missing files and how many there are.
-        ValueError: If masks are needed and the data set names none.
+        FileNotFoundError: Names the first missing files and how many are missing.
+        ValueError: If masks are needed and the data set has no path to them.
     """
-    key = f'train_dataloader.dataset.{name}'
+    key = f'{KEY}.{name}'
     _check_exist('image', [info['img_path'] for info in infos], key)
     if not masks:
-        assert not any('seg_map_path' in info for info in infos)
         return
     if any('seg_map_path' not in info for info in infos):
         raise ValueError(f'{key} has no masks: set {key}.data_prefix.seg_map_path')
     _check_exist('mask', [info['seg_map_path'] for info in infos], key)
 
 
-def check_overlap(labeled: Sequence[dict], unlabeled: Sequence[dict]) -> None:
-    """No image is in both sets.
+def check_no_masks(name: str, infos: Sequence[dict]) -> None:
+    """A source has no path to any mask.
+
+    Args:
+        name (str): Of the source.
+        infos (Sequence[dict]): As for :func:`check_files`.
 
     Raises:
-        ValueError: Names the first common images and how many there are.
+        ValueError: If its class of data set finds masks by itself.
     """
-    paths = {osp.realpath(info['img_path']) for info in labeled}
-    common = [info['img_path'] for info in unlabeled if osp.realpath(info['img_path']) in paths]
-    if common:
+    paths = [info['seg_map_path'] for info in infos if info.get('seg_map_path') is not None]
+    if paths:
         raise ValueError(
-            f'{len(common)} images are both labelled and unlabelled, e.g. '
-            f'{_examples(common)}: take them off the unlabelled list'
+            f'{KEY}.{name} has paths to masks, such as {paths[0]}, although its data_prefix names '
+            'none: use another type of data set'
+        )
+
+
+def check_classes(
+    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool
+) -> None:
+    """All sources have the classes of one; a source that names no classes passes.
+
+    Args:
+        classes (Mapping[str, Sequence[str] | None]): Class names by source.
+        reference (str): Source whose classes are those of the data set.
+        required (bool): Whether the reference must name classes.
+
+    Raises:
+        ValueError: If the classes of two sources differ, or those of the reference are missing.
+    """
+    expected = list(classes[reference] or ())
+    if required and not expected:
+        raise ValueError(f'{KEY}.{reference} names no classes: set its metainfo.classes')
+    for name, given in classes.items():
+        if given and list(given) != expected:
+            raise ValueError(
+                f'{KEY}.{name} has other classes than {KEY}.{reference} '
+                f'({_first_difference(given, expected)}): give both the same metainfo.classes, or '
+                'the same type'
+            )
+
+
+def _first_difference(given: Sequence[str], expected: Sequence[str]) -> str:
+    pairs = enumerate(zip_longest(given, expected))
+    k, (name, other) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
+    return f'class {k} is {name!r} instead of {other!r}'
+
+
+def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:
+    """No image is in two sources.
+
+    Args:
+        infos (Mapping[str, Sequence[dict]]): ``img_path`` of each image, by source.
+
+    Raises:
+        ValueError: Names two sources, the first images they have in common and how many.
+    """
+    owner: Dict[str, str] = {}
+    common: Dict[Tuple[str, str], List[str]] = {}
+    for name, entries in infos.items():
+        for info in entries:
+            first = owner.setdefault(osp.realpath(info['img_path']), name)
+            if first != name:
+                common.setdefault((first, name), []).append(info['img_path'])
+    for (first, second), paths in common.items():
+        raise ValueError(
+            f'{len(paths)} images are in both {KEY}.{first} and {KEY}.{second}, e.g. '
+            f'{_examples(paths)}: take them off the list of {second}'
         )
 
 
@@ -69,7 +148,13 @@ def check_masks(
 ) -> None:
     """Ids and sizes of up to ``limit`` masks, evenly spread.
 
-    With ``skip_unreadable`` the size is not compared with an image that cannot be decoded.
+    Args:
+        infos (Sequence[dict]): As for :func:`check_files`, with masks.
+        num_classes (int): Number of classes.
+        limit (int): Masks that are read; none if 0.
+        ignore_index (int): Id of ignored pixels.
+        skip_unreadable (bool): Whether an image that cannot be decoded passes; the size of its
+            mask is not checked. Defaults to False.
 
     Raises:
         ValueError: Names the mask and what is wrong with it.

@@ -1,12 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Few images that together show every class."""
+"""A small set of images that together show every class (set cover)."""
 
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-# Bound on the exhaustive search, reached only with very many classes and very
-# few images; it keeps a hopeless request from running for hours.
+# Bound on the exhaustive search, which would run for hours with very many
+# classes and very few images.
 MAX_NODES = 200000
 
 
@@ -28,16 +28,17 @@ def names_of(classes: Iterable[int], class_names: Optional[Sequence[str]] = None
 def find_cover(presence: np.ndarray, budget: int) -> Tuple[np.ndarray, List[int]]:
     """Choose at most ``budget`` images that show all classes of the data.
 
-    Three ways are tried in turn, from the least to the most selective one:
-    rarest class first, most new classes first, and an exhaustive search.
+    Three searches are tried in turn, each only if the one before has found no
+    cover of that size: rarest class first, most new classes first, and an
+    exhaustive search.
 
     Args:
         presence (np.ndarray): bool ``(N, K)``, rows in random order.
         budget (int): Largest number of images.
 
     Returns:
-        tuple[np.ndarray, list[int]]: Row indices of the cover, and the classes
-        left out by the best try (empty when the cover is complete).
+        tuple[np.ndarray, list[int]]: Row indices of the cover, int64, and the
+        classes that it does not show (empty when it is complete).
     """
     if presence.shape[1] == 0:
         return np.zeros(0, dtype=np.int64), []
@@ -46,18 +47,18 @@ def find_cover(presence: np.ndarray, budget: int) -> Tuple[np.ndarray, List[int]
         cover = _most_new_first(presence)
     if len(cover) > budget:
         cover = _exhaustive(presence, budget) or cover
-    cover = np.array(cover[:budget], dtype=np.int64)
-    left_out = presence.any(0) & ~presence[cover].any(0)
-    return cover, [int(k) for k in np.flatnonzero(left_out)]
+    rows = np.array(cover[:budget], dtype=np.int64)
+    left_out = presence.any(0) & ~presence[rows].any(0)
+    return rows, [int(k) for k in np.flatnonzero(left_out)]
 
 
 def _rarest_first(presence: np.ndarray) -> List[int]:
     cover: List[int] = []
-    seen = ~presence.any(0)
+    covered = np.logical_not(presence.any(0))
     for k in np.argsort(presence.sum(0), kind='stable'):
-        if not seen[k]:
+        if not covered[k]:
             cover.append(int(np.argmax(presence[:, k])))
-            seen = seen | presence[cover[-1]]
+            covered = covered | presence[cover[-1]]
     return cover
 
 
@@ -71,7 +72,10 @@ def _most_new_first(presence: np.ndarray) -> List[int]:
 
 
 def _exhaustive(presence: np.ndarray, budget: int) -> Optional[List[int]]:
-    """Branch on the images of the rarest class not yet shown."""
+    """Cover of at most ``budget`` images, None if none is found.
+
+    Each step of the search branches on the images of the rarest class that is not covered yet.
+    """
     rows = _undominated(presence)
     sets = [frozenset(np.flatnonzero(presence[row])) for row in rows]
     widest = max((len(shown) for shown in sets), default=0)
@@ -81,16 +85,16 @@ def _exhaustive(presence: np.ndarray, budget: int) -> Optional[List[int]]:
     }
     nodes = 0
 
-    def search(left: frozenset, room: int) -> Optional[List[int]]:
+    def search(left: frozenset, limit: int) -> Optional[List[int]]:
         nonlocal nodes
         nodes += 1
         if not left:
             return []
-        if nodes > MAX_NODES or room * widest < len(left):
+        if nodes > MAX_NODES or limit * widest < len(left):
             return None
         rarest = min(left, key=lambda k: (len(by_class[k]), k))
         for i in by_class[rarest]:
-            found = search(left - sets[i], room - 1)
+            found = search(left - sets[i], limit - 1)
             if found is not None:
                 return [int(rows[i])] + found
         return None
@@ -99,10 +103,10 @@ def _exhaustive(presence: np.ndarray, budget: int) -> Optional[List[int]]:
 
 
 def _undominated(presence: np.ndarray) -> np.ndarray:
-    """Rows whose classes are not all shown by one other row."""
+    """Rows whose classes are no subset of those of another row."""
     _, first = np.unique(presence, axis=0, return_index=True)
     kept = np.sort(first)
     part = presence[kept]
-    # Patterns are unique by now, so each is inside itself exactly once.
+    # Patterns are unique by now: only the row itself shows all its classes.
     alone = [(part[:, row].all(1)).sum() == 1 for row in part]
     return kept[np.array(alone, dtype=bool)]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Any folder of images and masks as a data set."""
+"""A folder of images and masks as a data set."""
 
 import json
 from pathlib import Path
@@ -14,11 +14,11 @@ from .split_files import read_list
 
 @DATASETS.register_module()
 class FolderSegDataset(BaseSegDataset):
-    """Images of mixed types, with or without masks, described by the config.
+    """A folder of images of mixed file types, with or without masks.
 
-    Images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff, in any case; all
-    below ``img_path`` are used, or those whose stems ``ann_file`` lists. The
-    mask of ``a/b.jpg`` is ``a/b.png``. Without ``seg_map_path`` in
+    Images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff, in upper or lower
+    case. All below ``img_path`` are used, or those whose stems ``ann_file``
+    lists. The mask of ``a/b.jpg`` is ``a/b.png``. Without ``seg_map_path`` in
     ``data_prefix`` the data set has images only and no path to any label.
     Samples are sorted by stem, or in the order of ``ann_file``.
 
@@ -28,7 +28,7 @@ class FolderSegDataset(BaseSegDataset):
             ``seg_map_path``. Defaults to ``dict(img_path='')``.
         metainfo (dict, optional): ``classes`` and optionally ``palette``; read
             from ``data_root/meta.json`` where it names no classes. Without a
-            palette mmseg makes one, the same in every run.
+            palette mmseg generates one, the same in every run.
         seg_map_suffix (str): Defaults to ``'.png'``.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
             used.
@@ -57,7 +57,7 @@ class FolderSegDataset(BaseSegDataset):
         )
 
     def load_data_list(self) -> List[Dict[str, Any]]:
-        """Find the images and name their masks.
+        """List the images and the paths of their masks.
 
         Returns:
             list[dict]: One entry a sample; ``seg_map_path`` only where the
@@ -102,14 +102,15 @@ def complete_metainfo(
     """Classes and palette from the config or from ``data_root/meta.json``.
 
     Args:
-        metainfo (dict, optional): From the config; wins where it has classes.
+        metainfo (dict, optional): From the config; used alone where it has
+            classes.
         data_root (str, optional): Root of the data set.
 
     Returns:
-        dict: ``classes``, ``palette`` if known, and what else the config gave.
+        dict: ``classes``, ``palette`` if known, and further keys of the config.
 
     Raises:
-        ValueError: If neither source names the classes, or ``meta.json`` is
+        ValueError: If neither names the classes, or ``meta.json`` is
             malformed.
     """
     metainfo = dict(metainfo or {})

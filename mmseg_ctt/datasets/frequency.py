@@ -1,6 +1,4 @@
 # Copyright (c) mmseg_ctt contributors.
-import copy
-import os.path as osp
 from typing import NamedTuple
 
 import numpy as np
@@ -9,18 +7,17 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from mmseg.datasets.transforms import LoadAnnotations
-from mmseg.registry import DATASETS
 from torch import Tensor
 
-from .labeled_unlabeled import without_masks
+from .sources import LABELED, build_source, source_config
 
 
 class Frequency(NamedTuple):
-    """How often the labels show each class.
+    """Class frequencies in the labels.
 
     Attributes:
-        pixel (Tensor): ``(K,)`` int64 pixels.
-        image (Tensor): ``(K,)`` int64 images.
+        pixel (Tensor): ``(K,)`` int64, pixels of each class.
+        image (Tensor): ``(K,)`` int64, images that show each class.
     """
 
     pixel: Tensor
@@ -28,39 +25,33 @@ class Frequency(NamedTuple):
 
 
 def source(cfg: Config, name: str) -> BaseDataset:
-    """The labelled or the unlabelled set of a config, without a pipeline.
-
-    Raises:
-        ValueError: If the config has no such set.
-    """
-    train = cfg.train_dataloader.dataset
-    if not train.get(name):
-        raise ValueError(
-            f'train_dataloader.dataset.{name} is missing: set '
-            'train_dataloader.dataset.type="LabeledUnlabeledDataset" with both sets'
-        )
-    settings = copy.deepcopy(dict(train[name]))
-    if train.get('split') is not None:
-        settings['ann_file'] = osp.join(train['split'], f'{name}.txt')
-    if name == 'unlabeled':
-        settings = without_masks(settings)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        dataset = DATASETS.build(dict(settings, pipeline=[]))
-    dataset.full_init()
-    return dataset
-
-
-def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
-    """Count the classes of the labelled set.
+    """One source of the training set of a config, without a pipeline.
 
     Args:
         cfg (Config): Of the run.
-        min_area (float): Share of an image from which it shows a class. Defaults to 0.
+        name (str): Of the source, such as ``labeled``.
+
+    Raises:
+        FileNotFoundError: If its list does not exist.
+        ValueError: If the config has no such source, or it has no image.
+    """
+    settings = dict(source_config(cfg.train_dataloader.dataset, name), pipeline=[])
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return build_source(name, settings)
+
+
+def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
+    """Count the classes in the masks of the labelled source.
+
+    Args:
+        cfg (Config): Of the run.
+        min_area (float): Ratio of an image's pixels from which the image shows a class. Defaults
+            to 0.
 
     Returns:
         Frequency: Ignored pixels count nowhere.
     """
-    dataset, load = source(cfg, 'labeled'), LoadAnnotations()
+    dataset, load = source(cfg, LABELED), LoadAnnotations()
     num_classes = len(dataset.metainfo['classes'])
     counts = np.zeros((len(dataset), num_classes), np.int64)
     sizes = np.zeros((len(dataset), 1), np.int64)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Finding the files of a data set by their stems."""
+"""Files of a data set by their stems."""
 
 from pathlib import Path
 from typing import Dict, Sequence, Union
@@ -12,11 +12,11 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 def find_files(
     folder: Union[str, Path], suffixes: Sequence[str] = IMAGE_SUFFIXES
 ) -> Dict[str, str]:
-    """Files below a folder by stem, hidden files left out.
+    """Files below a folder by stem, without hidden files.
 
     Args:
         folder (str | Path): Searched with all its sub-folders.
-        suffixes (Sequence[str]): What file names end in, in any case; may be
+        suffixes (Sequence[str]): Ends of file names, in upper or lower case; an end may be
             longer than an extension, such as ``'_leftImg8bit.png'``.
 
     Returns:

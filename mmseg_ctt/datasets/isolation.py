@@ -11,11 +11,12 @@ from .permutation import mixed
 
 @contextmanager
 def isolated_randomness(seed: int, number: int) -> Iterator[None]:
-    """Seed the global generators from (seed, draw number), and give them back untouched.
+    """Seed the global random generators from (seed, draw number), and restore them afterwards.
 
-    mmcv's transforms draw from the global generators of ``random`` and ``numpy``. Seeding them
-    per sample makes augmentation independent of worker, rank and restart; restoring them keeps
-    loading in the main process (``num_workers=0``) from disturbing the training.
+    mmcv's transforms draw from the global generators of ``random`` and ``numpy``. As they are
+    seeded for each sample, augmentation depends on neither worker, rank nor restart. As they are
+    restored, loading in the main process (``num_workers=0``) does not change the random numbers
+    of the training step.
 
     Args:
         seed (int): Of the run.

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checking and counting the ids of label maps, before and during training."""
+"""Checks of label maps, and counts of their ids, before and during training."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +16,7 @@ def check_ids(
 ) -> None:
     """Check that a label map is 2-D and holds only known ids.
 
-    Pixels are compared, not counted, so that a good map costs next to nothing.
+    Pixels are counted only where an id is wrong, so that a good map is checked fast.
 
     Args:
         seg_map (np.ndarray): Label map of any integer type.
@@ -86,10 +86,10 @@ def class_pixels(seg_map: np.ndarray, num_classes: int, ignore_index: int = 255)
 
 
 def reduce_zero(seg_map: np.ndarray, ignore_index: int = 255) -> np.ndarray:
-    """Shift ids down by one, 0 becoming ``ignore_index``, as mmseg does.
+    """Subtract one from every id and set 0 to ``ignore_index``, as mmseg does.
 
     Args:
-        seg_map (np.ndarray): Label map, left as it is.
+        seg_map (np.ndarray): Label map; it is not changed.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
 
     Returns:
@@ -156,8 +156,8 @@ def check_mask(
 
     Args:
         path (str | Path): Label file.
-        image_path (str | Path, optional): Image whose size the mask must have;
-            not looked at if None.
+        image_path (str | Path, optional): Image whose size the mask must have; None: the size is
+            not checked.
         num_classes (int): Number of classes.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
         reduce_zero_label (bool): As in mmseg. Defaults to False.
@@ -185,14 +185,14 @@ def scan_presence(
     reduce_zero_label: bool = False,
     num_workers: int = 4,
 ) -> np.ndarray:
-    """Which classes each label file shows.
+    """Classes that each label file shows.
 
     Args:
         paths (Sequence[str | Path]): N label files.
         num_classes (int): Number of classes.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
         reduce_zero_label (bool): As in mmseg. Defaults to False.
-        num_workers (int): Files read at a time. Defaults to 4.
+        num_workers (int): Files that are read at the same time. Defaults to 4.
 
     Returns:
         np.ndarray: bool ``(N, num_classes)``.

@@ -1,172 +1,215 @@
 # Copyright (c) mmseg_ctt contributors.
-import copy
 import multiprocessing
-import os.path as osp
-from typing import Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .checks import check_files, check_list, check_masks, check_overlap, decodes
+from .checks import (
+    KEY,
+    check_classes,
+    check_files,
+    check_masks,
+    check_no_masks,
+    check_overlap,
+    decodes,
+)
 from .isolation import isolated_randomness
-from .sampler import Draw
-
-LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckSegMap')
+from .sampler import DrawnImage
+from .sources import (
+    LABELED,
+    UNLABELED,
+    build_source,
+    first_indices,
+    locate,
+    needs_masks,
+    ordered_names,
+    source_config,
+)
 
 
 @DATASETS.register_module()
 class LabeledUnlabeledDataset(Dataset):
-    """A labelled and an unlabelled set of any mmseg data set class, as one.
+    """Training images of several named sources as one data set.
 
-    Labelled images come first. The unlabelled set is built without any path to masks. Each
-    sample carries ``source`` and ``draw`` in its meta information, and its pipeline's random
-    numbers depend on (seed, draw number) alone.
+    A source is a data set of any mmseg class: ``labeled`` (images with masks), ``unlabeled``
+    (images alone), and any other that a method uses, such as ``tagged=dict(...)`` for images with
+    image-level tags. Images are numbered source by source: labelled, unlabelled, then the other
+    sources by name. The unlabelled source is built without any path to masks.
+
+    Each sample has the name of its source as ``source`` and its seed and draw number as ``draw``
+    in its meta information. The random numbers of its pipeline depend on ``draw`` alone.
+
+    Attributes:
+        sources (dict[str, BaseDataset]): Data sets by name, in order.
+        masked (tuple[str, ...]): Names of the sources whose images have masks.
+        unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
     Args:
-        labeled (dict): Config of an mmseg data set with images and masks.
+        labeled (dict, optional): Config of an mmseg data set with images and masks. May be left
+            out where another source is given. Defaults to None.
         unlabeled (dict, optional): Config of an mmseg data set; ``seg_map_path`` is removed.
-            Defaults to None: labelled images only.
+            Defaults to None.
         split (str, optional): Folder of lists, relative to each ``data_root``, that sets
-            ``ann_file`` to ``{split}/labeled.txt`` and ``{split}/unlabeled.txt``. Defaults to
-            None: the two configs name their own lists or folders.
-        skip_unreadable (bool): Draw another image, and count it, where one cannot be decoded,
-            instead of stopping. Defaults to False.
-        scan_masks (int): Masks whose ids and sizes are checked before training, spread evenly;
-            all others are checked when loaded (``CheckSegMap``). Defaults to 64.
+            ``ann_file`` of a source to ``{split}/{source}.txt``, for example
+            ``{split}/labeled.txt``. A source with an ``ann_file`` keeps it; ``ann_file=''`` takes
+            all images of the folder. Defaults to None.
+        skip_unreadable (bool): Where an image cannot be decoded, use the next one of its source
+            and count it, instead of stopping. Defaults to False.
+        scan_masks (int): Masks of each source whose ids and sizes are checked before training,
+            spread evenly; all others are checked when loaded (``CheckSegMap``). Defaults to 64.
         ignore_index (int): Mask id that is no class. Defaults to 255.
+        **sources (dict, optional): Config of an mmseg data set, by the name of the source. Its
+            images must have masks if its pipeline loads labels. None leaves a source out.
 
     Raises:
-        FileNotFoundError: If a list, an image or a labelled image's mask is missing.
-        ValueError: If a set is empty, the sets overlap, a mask does not fit, or the unlabelled
-            pipeline loads labels.
+        FileNotFoundError: If a list, an image or a mask is missing.
+        TypeError: If a source is no config of a data set.
+        ValueError: If there is no source, a source is empty, two have an image in common or
+            different classes, a mask does not fit, or the unlabelled pipeline loads labels.
     """
 
     def __init__(
         self,
-        labeled: dict,
+        labeled: Optional[dict] = None,
         unlabeled: Optional[dict] = None,
         split: Optional[str] = None,
         skip_unreadable: bool = False,
         scan_masks: int = 64,
         ignore_index: int = 255,
+        **sources: Optional[dict],
     ) -> None:
         self.skip_unreadable, self.scan_masks = skip_unreadable, scan_masks
         self.ignore_index = ignore_index
         self.unreadable = multiprocessing.Value('q', 0)  # shared with the loader's workers
-        self.labeled = _build('labeled', labeled, split)
-        self.unlabeled = None
-        if unlabeled is not None:
-            self.unlabeled = _build('unlabeled', without_masks(unlabeled), split)
+        given = _checked({LABELED: labeled, UNLABELED: unlabeled, **sources})
+        configs = {name: source_config({**given, 'split': split}, name) for name in given}
+        self.sources = {name: build_source(name, cfg) for name, cfg in configs.items()}
+        self.masked = tuple(name for name, cfg in configs.items() if needs_masks(name, cfg))
         self._check()
 
     def _check(self) -> None:
-        infos = [self.labeled.get_data_info(i) for i in range(len(self.labeled))]
-        check_files('labeled', infos, masks=True)
-        check_masks(
-            infos,
-            len(self.metainfo['classes']),
-            self.scan_masks,
-            self.ignore_index,
-            self.skip_unreadable,
-        )
-        if self.unlabeled is not None:
-            others = [self.unlabeled.get_data_info(i) for i in range(len(self.unlabeled))]
-            check_files('unlabeled', others, masks=False)
-            check_overlap(infos, others)
+        infos = {name: _infos(source) for name, source in self.sources.items()}
+        classes = {name: source.metainfo.get('classes') for name, source in self.sources.items()}
+        check_classes(classes, self._reference, required=bool(self.masked))
+        for name in self.sources:
+            check_files(name, infos[name], masks=name in self.masked)
+            if name in self.masked:
+                check_masks(
+                    infos[name],
+                    len(self.metainfo['classes']),
+                    self.scan_masks,
+                    self.ignore_index,
+                    self.skip_unreadable,
+                )
+        check_no_masks(UNLABELED, infos.get(UNLABELED, []))
+        check_overlap(infos)
+
+    @property
+    def _reference(self) -> str:
+        """Name of the source whose classes are those of the data set."""
+        if self.masked:
+            return self.masked[0]
+        named = [name for name, source in self.sources.items() if source.metainfo.get('classes')]
+        return [*named, *self.sources][0]
 
     @property
     def metainfo(self) -> dict:
-        """Classes and palette, those of the labelled set."""
-        return self.labeled.metainfo
+        """Classes and palette: of the first source with masks, else of the first with classes."""
+        return self.sources[self._reference].metainfo
+
+    @property
+    def num_images(self) -> Dict[str, int]:
+        """Number of images of each source, in order."""
+        return {name: len(source) for name, source in self.sources.items()}
+
+    @property
+    def first_index(self) -> Dict[str, int]:
+        """Index of the first image of each source, in order."""
+        return first_indices(self.num_images)
+
+    @property
+    def labeled(self) -> Optional[BaseDataset]:
+        """The labelled source, None without one."""
+        return self.sources.get(LABELED)
+
+    @property
+    def unlabeled(self) -> Optional[BaseDataset]:
+        """The unlabelled source, None without one."""
+        return self.sources.get(UNLABELED)
 
     @property
     def num_labeled(self) -> int:
         """Number of labelled images."""
-        return len(self.labeled)
+        return self.num_images.get(LABELED, 0)
 
     @property
     def num_unlabeled(self) -> int:
-        """Number of unlabelled images, 0 without such a set."""
-        return 0 if self.unlabeled is None else len(self.unlabeled)
+        """Number of unlabelled images."""
+        return self.num_images.get(UNLABELED, 0)
 
     def __len__(self) -> int:
-        return self.num_labeled + self.num_unlabeled
+        return sum(self.num_images.values())
 
-    def __getitem__(self, draw: Union[Draw, int]) -> dict:
+    def __getitem__(self, idx: Union[DrawnImage, int]) -> dict:
         """Load and transform one image.
 
         Args:
-            draw (Draw | int): From :class:`LabeledUnlabeledSampler`; a plain index is draw
-                number ``index`` of seed 0.
+            idx (DrawnImage | int): From :class:`LabeledUnlabeledSampler`; a plain index is draw
+                number ``idx`` of seed 0.
 
         Returns:
             dict: ``inputs`` uint8 ``(3, H, W)`` and ``data_samples``.
 
         Raises:
+            IndexError: If there are fewer images.
             ValueError: If the image cannot be decoded; names it.
         """
-        draw = draw if isinstance(draw, tuple) else Draw(draw, draw, 0)
-        labeled = draw.index < self.num_labeled
-        dataset = self.labeled if labeled else self.unlabeled
-        index = draw.index if labeled else draw.index - self.num_labeled
+        draw = idx if isinstance(idx, tuple) else DrawnImage(idx, idx, 0)
+        name, position = locate(draw.idx, self.num_images)
         with isolated_randomness(draw.seed, draw.number):
-            sample = self._load(dataset, index)
-        sample['data_samples'].set_metainfo(
-            dict(source='labeled' if labeled else 'unlabeled', draw=(draw.seed, draw.number))
-        )
+            sample = self._load(self.sources[name], position)
+        sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 
-    def _load(self, dataset: BaseDataset, index: int) -> dict:
-        for step in range(len(dataset)):
-            info = dataset.get_data_info((index + step) % len(dataset))
-            info['num_classes'] = len(self.metainfo['classes'])  # for CheckSegMap
+    def _load(self, source: BaseDataset, position: int) -> dict:
+        """Sample of one image of a source, or of the next that can be decoded."""
+        for step in range(len(source)):
+            info = source.get_data_info((position + step) % len(source))
+            info['num_classes'] = len(self.metainfo.get('classes') or ())  # for CheckSegMap
             path = info['img_path']
             try:
-                return dataset.pipeline(info)
+                return source.pipeline(info)
             except Exception as error:
                 if decodes(path):
                     raise  # the image is fine: something else is wrong
                 if not self.skip_unreadable:
                     raise ValueError(
                         f'cannot decode image {path}: replace it, take it off its list, or set '
-                        'train_dataloader.dataset.skip_unreadable=True'
+                        f'{KEY}.skip_unreadable=True'
                     ) from error
             with self.unreadable.get_lock():
                 self.unreadable.value += 1
                 count = self.unreadable.value
             print_log(f'skipped unreadable image {path} ({count} skips so far)', 'current')
-        raise ValueError(f'none of the {len(dataset)} images can be decoded, {path} for one')
+        raise ValueError(f'none of the {len(source)} images can be decoded, {path} for one')
 
 
-def without_masks(cfg: dict) -> dict:
-    """The config of a data set with every way to its masks removed.
-
-    Raises:
-        ValueError: If its pipeline loads labels.
-    """
-    cfg = copy.deepcopy(cfg)
-    prefix = dict(cfg.get('data_prefix') or dict(img_path=''))
-    prefix.pop('seg_map_path', None)
-    cfg['data_prefix'] = prefix
-    loads = [step['type'] for step in cfg.get('pipeline', []) if step['type'] in LABEL_TRANSFORMS]
-    if loads:
-        raise ValueError(
-            f'train_dataloader.dataset.unlabeled.pipeline has {loads[0]}, but '
-            'unlabelled images have no masks: remove it'
-        )
-    return cfg
+def _checked(sources: Mapping[str, Any]) -> Dict[str, dict]:
+    """Configs of the sources that are given, in order."""
+    given = {name: cfg for name, cfg in sources.items() if cfg is not None}
+    for name, cfg in given.items():
+        if not isinstance(cfg, Mapping) or 'type' not in cfg:
+            raise TypeError(
+                f'{KEY}.{name}={cfg!r} is neither a setting of the data set nor a source: a source '
+                'is the config of a data set, a dict with a type'
+            )
+    if not given:
+        raise ValueError(f'{KEY} has no source of images: set {KEY}.{LABELED}')
+    return {name: given[name] for name in ordered_names(given)}
 
 
-def _build(name: str, cfg: dict, split: Optional[str]) -> BaseDataset:
-    cfg = copy.deepcopy(cfg)
-    if split is not None:
-        cfg['ann_file'] = osp.join(split, f'{name}.txt')
-    check_list(name, cfg)
-    dataset = DATASETS.build(cfg)
-    dataset.full_init()
-    if len(dataset) == 0:
-        where = cfg.get('ann_file') or dataset.data_prefix.get('img_path')
-        raise ValueError(f'train_dataloader.dataset.{name} is empty: {where} gave no image')
-    return dataset
+def _infos(source: BaseDataset) -> List[dict]:
+    return [source.get_data_info(i) for i in range(len(source))]

@@ -1,16 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A shuffle that is computed, not stored."""
+"""A permutation that is computed, not stored."""
 
 MASK = (1 << 64) - 1
 ROUNDS = 4
 
 
 def keyed_permutation(position: int, length: int, key: int) -> int:
-    """Where ``position`` goes in the permutation of ``range(length)`` that belongs to ``key``.
+    """Image of ``position`` under the permutation of ``range(length)`` that belongs to ``key``.
 
-    A Feistel network over the next even number of bits is a permutation of that many numbers;
-    walking on until the value falls below ``length`` restricts it (cycle walking). Memory and
-    time do not depend on ``length``.
+    A Feistel network permutes the numbers of an even count of bits, the smallest that holds
+    ``length``. It is applied again until the value is below ``length`` (cycle walking), which
+    gives a permutation of ``range(length)``. Memory and time do not depend on ``length``.
 
     Args:
         position (int): In ``[0, length)``.
@@ -36,13 +36,13 @@ def keyed_permutation(position: int, length: int, key: int) -> int:
 def _feistel(value: int, half: int, key: int) -> int:
     low_bits = (1 << half) - 1
     left, right = value >> half, value & low_bits
-    for turn in range(ROUNDS):
-        left, right = right, left ^ (mixed(right, key + turn) & low_bits)
+    for number in range(ROUNDS):
+        left, right = right, left ^ (mixed(right, key + number) & low_bits)
     return left << half | right
 
 
 def mixed(value: int, key: int) -> int:
-    """64 well mixed bits of two integers (the finaliser of SplitMix64, applied twice)."""
+    """64-bit hash of two integers (the finaliser of SplitMix64, applied twice)."""
     for word in (key, value):
         value = (value + 0x9E3779B97F4A7C15 * (word + 1)) & MASK
         value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & MASK

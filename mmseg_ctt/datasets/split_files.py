@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Reading, writing and verifying the files of a split.
+"""Files of a split: reading, writing and verifying them.
 
 A split is a folder with ``labeled.txt`` and ``unlabeled.txt`` (stems, one a
 line, as an mmsegmentation ``ann_file``), a ``val.txt`` where some of the same
-images are kept for validation, and a ``manifest.json`` that says how the lists
-came about and holds their checksums.
+images are kept for validation, and a ``manifest.json`` with the checksums of
+the lists and how they were made.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-# Version of the drawing rule: raise it when a seed would give other lists.
+# Version of the rule by which lists are drawn; raise it when a seed gives other lists.
 RULE_VERSION = '1.0'
 LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
 VAL_NAME = 'val.txt'
@@ -62,20 +62,20 @@ def read_lines(path: PathLike) -> List[str]:
 
 
 def check_unique(stems: Sequence[str], where: PathLike) -> None:
-    """Refuse a list that names a stem twice.
+    """Check that no stem is named twice.
 
     Args:
         stems (Sequence[str]): The stems.
-        where (str | Path): Where they come from, for the message.
+        where (str | Path): Origin of the list, for the message.
 
     Raises:
         ValueError: If a stem occurs twice.
     """
-    seen = set()
+    known = set()
     for stem in stems:
-        if stem in seen:
+        if stem in known:
             raise ValueError(f'{where} names {stem} twice')
-        seen.add(stem)
+        known.add(stem)
 
 
 def file_sha256(path: PathLike) -> str:
@@ -91,7 +91,7 @@ def file_sha256(path: PathLike) -> str:
 
 
 def stems_sha256(stems: Sequence[str]) -> str:
-    """Checksum of a set of stems, whatever their order and line ends.
+    """Checksum of a set of stems; it does not depend on order and line ends.
 
     Args:
         stems (Sequence[str]): The stems.
@@ -121,18 +121,18 @@ def write_split(
         folder (str | Path): Made where it does not exist.
         labeled (Sequence[str]): Labelled stems.
         unlabeled (Sequence[str]): Unlabelled stems.
-        facts (dict, optional): What else the manifest shall say, such as
-            seed, fraction, source and class presence.
-        overwrite (bool): Replace other lists that lie there. Defaults to
-            False.
+        facts (dict, optional): Further entries of the manifest, such as seed,
+            fraction, origin and class presence.
+        overwrite (bool): Whether to replace lists that are already in the
+            folder. Defaults to False.
         val (Sequence[str], optional): Stems of a third list, kept for
-            validation. Defaults to None: there is none.
+            validation. Defaults to None: no such list.
 
     Returns:
         Path: The folder.
 
     Raises:
-        ValueError: If a stem occurs twice, or other lists lie in the folder.
+        ValueError: If a stem occurs twice, or the folder has other lists.
     """
     folder = Path(folder)
     check_unique([*labeled, *unlabeled, *(val or ())], f'the split for {folder}')
@@ -145,8 +145,7 @@ def write_split(
         path = folder / name
         if not overwrite and path.is_file() and path.read_bytes() != content:
             raise ValueError(
-                f'{path} already holds another list; remove it, '
-                'write elsewhere, or ask for overwriting'
+                f'{path} already holds another list; remove it, write elsewhere, or set overwrite'
             )
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in lists.items():
@@ -176,7 +175,7 @@ def verify_split(folder: PathLike) -> Dict[str, Any]:
     Raises:
         FileNotFoundError: If the manifest or a list is missing.
         ValueError: If the manifest is no JSON of the right form, a list was
-            changed, or a stem stands in two of them.
+            changed, or a stem is in two of them.
     """
     folder = Path(folder)
     path = folder / MANIFEST_NAME

@@ -13,7 +13,7 @@ Formats, by the repository that uses them:
 * ``pseudoseg``: bare ids.
 * ``permutation``: a pickled order of the indices of a full list, the head of
   which is labelled (ClassMix, CTT).
-* ``auto``: any of the text formats, told line by line.
+* ``auto``: any of the text formats, detected line by line.
 """
 
 import pickle
@@ -26,9 +26,9 @@ import numpy as np
 from .image_files import IMAGE_SUFFIXES
 from .split_files import PathLike, check_unique, read_lines
 
-# What a line may end in; the lists of ACDC name one HDF5 file per slice.
+# Suffixes of the entries of a line; the lists of ACDC name one HDF5 file per slice.
 ENTRY_SUFFIXES = IMAGE_SUFFIXES + ('.h5',)
-# Entries a line may have, image before mask.
+# Numbers of entries that a line may have; the image comes before the mask.
 FORMATS: Dict[str, Tuple[int, ...]] = dict(
     auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1,)
 )
@@ -51,7 +51,7 @@ class ImportedSplit(NamedTuple):
 
 
 def entry_to_stem(entry: str) -> str:
-    """Turn an image path or id of a published list into a stem.
+    """Stem of an image path or id of a published list.
 
     The folders of an image path are dropped, those of a bare id are kept;
     Cityscapes ids get the folder of their city.
@@ -113,15 +113,15 @@ def _line_to_stem(line: str, fmt: str, where: str) -> str:
 
 
 def _bytes_of(text: str, encoding: str) -> bytes:
-    """Stand-in for ``_codecs.encode``, as old pickle protocols call it."""
+    """``_codecs.encode`` as old pickle protocols call it, for latin1 alone."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'encoding {encoding!r} is not allowed')
     return text.encode('latin1')
 
 
 def _array_symbols() -> Dict[Tuple[str, str], Any]:
-    """The callables that rebuild arrays, under their old and new names."""
-    # Asked of numpy itself, so that no private module has to be imported.
+    """Functions that rebuild arrays, under their old and new names."""
+    # Taken from numpy objects, so that no private module has to be imported.
     reconstruct = np.zeros(1).__reduce__()[0]
     scalar = np.int64(0).__reduce__()[0]
     frombuffer = np.zeros(1).__reduce_ex__(5)[0]
@@ -138,7 +138,7 @@ def _array_symbols() -> Dict[Tuple[str, str], Any]:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds numpy arrays and calls nothing else."""
+    """Unpickler that rebuilds numpy arrays and calls nothing else."""
 
     symbols = _array_symbols()
 
@@ -151,7 +151,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def read_permutation(path: PathLike) -> np.ndarray:
-    """Read a pickled permutation without running foreign code.
+    """Read a pickled permutation without running code of the file.
 
     Args:
         path (str | Path): A pickle of a 1-D integer array or list holding
@@ -189,7 +189,8 @@ def import_permutation(path: PathLike, full_list: PathLike, num_labeled: int) ->
         path (str | Path): The pickle, see :func:`read_permutation`.
         full_list (str | Path): The full training list, in the order the
             authors used.
-        num_labeled (int): How many of the head of the order are labelled.
+        num_labeled (int): Number of images at the head of the order that are
+            labelled.
 
     Returns:
         ImportedSplit: The stems.
@@ -219,9 +220,9 @@ def import_lists(
         labeled (str | Path): The labelled list.
         unlabeled (str | Path, optional): The unlabelled list. Labelled images
             it names too (as the CPS lists do) are taken out.
-        full_list (str | Path, optional): The full training list, whose rest
-            is unlabelled; used where no unlabelled list is given, otherwise
-            only to check that both lists lie inside it.
+        full_list (str | Path, optional): The full training list. Without an
+            unlabelled list its other images are unlabelled; with one it is
+            used only to check that it holds both lists.
         fmt (str): A key of :data:`FORMATS`. Defaults to ``'auto'``.
 
     Returns:
@@ -232,11 +233,11 @@ def import_lists(
         ValueError: If neither second list is given, a list is malformed, or a
             stem is missing from the full list.
     """
-    if unlabeled is None and full_list is None:
-        raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
     chosen = read_text_list(labeled, fmt)
     full = None if full_list is None else read_text_list(full_list)
     rest = full if unlabeled is None else read_text_list(unlabeled, fmt)
+    if rest is None:
+        raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
     if full is not None:
         outside = sorted(set(chosen + rest) - set(full))
         if outside:

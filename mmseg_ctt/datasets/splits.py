@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Drawing labelled and unlabelled parts of a data set."""
+"""Splits of a data set into a labelled and an unlabelled part."""
 
 import math
 from fractions import Fraction
@@ -63,16 +63,16 @@ def make_split(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Draw a labelled part that shows every class of the data.
 
-    The images are put in one order per seed: first a cover of the classes
-    (rarest class first, each time the image that comes first at random), then
-    the rest at random. The labelled part is the head of this order, so with
-    one seed a smaller labelled part lies inside every larger one. Only if
-    ``num_labeled`` is too small for that cover is a tighter one searched for,
-    and the nesting given up.
+    A seed gives one order of the images: first a cover of the classes (from
+    the rarest class on, the first image in random order that shows it), then
+    the rest in random order. The labelled part is the head of this order, so
+    with one seed every smaller labelled part is a subset of the larger ones.
+    If ``num_labeled`` is smaller than that cover, a smaller cover is searched
+    for, and the parts are no longer subsets of one another.
 
     Args:
         presence (np.ndarray): bool ``(N, K)``, whether image n shows class k.
-            A class no image shows is not asked for.
+            A class that no image shows is ignored.
         num_labeled (int): Size of the labelled part, 1 to N.
         seed (int): Non-negative seed.
         class_names (Sequence[str], optional): K names for error messages.
@@ -83,7 +83,8 @@ def make_split(
 
     Raises:
         ValueError: If an argument is out of range, or if no ``num_labeled``
-            images show all classes (the message names those left out).
+            images were found that show all classes (the message names those
+            left out).
     """
     presence = np.asarray(presence)
     if presence.ndim != 2:
@@ -108,7 +109,7 @@ def make_split(
 
 
 def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
-    """Label whole sequences: the stems that start with one of the prefixes.
+    """Labelled part of whole sequences: the stems that start with a prefix.
 
     Args:
         stems (Sequence[str]): N stems.
@@ -118,7 +119,7 @@ def split_by_prefix(stems: Sequence[str], prefixes: Sequence[str]) -> Tuple[np.n
         tuple[np.ndarray, np.ndarray]: Labelled and unlabelled int64 indices.
 
     Raises:
-        ValueError: If a prefix fits no stem, or all stems are labelled.
+        ValueError: If no stem starts with a prefix, or all stems are labelled.
     """
     for prefix in prefixes:
         if not any(stem.startswith(prefix) for stem in stems):
@@ -163,7 +164,7 @@ def num_from_fraction(fraction: str, num_images: int) -> int:
 def presence_counts(
     presence: np.ndarray, labeled_idx: np.ndarray, class_names: Optional[Sequence[str]] = None
 ) -> Dict[str, Dict[str, int]]:
-    """How many images show each class, for the manifest.
+    """Number of images that show each class, for the manifest.
 
     Args:
         presence (np.ndarray): bool ``(N, K)``.
@@ -179,7 +180,7 @@ def presence_counts(
 
 
 def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
-    """Classes the data show but the labelled part does not.
+    """Classes that the data show and the labelled part does not.
 
     Args:
         counts (dict): As from :func:`presence_counts`.
@@ -255,7 +256,7 @@ def write_sequence_split(
     class_names: Optional[Sequence[str]] = None,
     overwrite: bool = False,
 ) -> Dict[str, Any]:
-    """Label whole sequences and write the split to ``out/seq_<prefix>``.
+    """Write a split of whole sequences to ``out/seq_<prefix>``.
 
     Args:
         out (str): Folder of all splits, usually ``<data_root>/splits``.

@@ -19,7 +19,7 @@ class StreetsDataset(BaseSegDataset):
     Args:
         img_suffix (str): Defaults to ``'.jpg'``.
         seg_map_suffix (str): Defaults to ``'.png'``.
-        reduce_zero_label (bool): Defaults to False: 0 is the road.
+        reduce_zero_label (bool): Whether id 0 is no class. Defaults to False: 0 is the road.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``.
     """
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Classes, colours and folders of the street scenes, said once."""
+"""Classes, colours and folders of the street scenes."""
 
 from typing import Dict, List, Tuple
 

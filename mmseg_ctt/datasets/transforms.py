@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Transforms that refuse label maps a loss would silently misread."""
+"""Transforms that check label maps."""
 
 from typing import Any, Dict, Optional
 
@@ -15,11 +15,11 @@ __all__ = ['CheckSegMap', 'check_mask']
 class CheckSegMap(BaseTransform):
     """Check the label map that ``LoadAnnotations`` has just loaded.
 
-    A wrong id otherwise surfaces as a device assert on a GPU, or not at all.
+    Without the check a wrong id is a device assert on a GPU, or stays unnoticed.
     The map must be 2-D, as large as its image, and hold only class ids and the
-    ignore index. Place it directly after ``LoadAnnotations``. mmseg loads
-    labels as 8 bit, so ids above 255 have wrapped by then; :func:`check_mask`
-    reads the file itself and finds those too.
+    ignore index. The step belongs directly after ``LoadAnnotations``. mmseg loads
+    labels as 8 bit, where ids above 255 are no longer visible;
+    :func:`check_mask` reads the file itself and finds those too.
 
     Required Keys:
 
@@ -29,7 +29,7 @@ class CheckSegMap(BaseTransform):
     Args:
         num_classes (int, optional): Number of classes. If None, taken from
             the results: ``num_classes``, which LabeledUnlabeledDataset sets,
-            or ``label_map``, which mmseg sets where the config chooses some
+            or ``label_map``, which mmseg sets where the config selects some
             of the classes. Defaults to None.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
 
@@ -45,13 +45,13 @@ class CheckSegMap(BaseTransform):
         self.ignore_index = ignore_index
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Check ``results['gt_seg_map']`` and pass the results on.
+        """Check ``results['gt_seg_map']``.
 
         Args:
             results (dict): Results of the pipeline so far.
 
         Returns:
-            dict: The same results.
+            dict: The same results, unchanged.
         """
         seg_map = results['gt_seg_map']
         name = f'the label map {results.get("seg_map_path", "gt_seg_map")}'

@@ -2,7 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
-from .base import SemiSegmentor, registered_methods
+from .base import SemiSegmentor
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
@@ -11,6 +11,7 @@ from .dual_negative import DualNegativeLabel
 from .fixmatch import FixMatchSeg
 from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
+from .registry import registered_methods
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 

@@ -7,10 +7,9 @@ and :meth:`SemiSegmentor.step`. All else is here.
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
-from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
@@ -26,16 +25,6 @@ from .forward import ForwardPasses
 TEACHER_MODES = ('eval', 'train')
 JOINT = (True, False, 'students')
 Losses = Dict[str, Tensor]
-
-# former names of settings, for one sentence in the error
-RENAMED = dict(
-    teaching='model.supervision',
-    confident='model.consistency=dict(confidence_threshold=...)',
-    class_thresholds='model.consistency=dict(select="pixel", class_thresholds=...)',
-    ramp='model.ramp_up',
-    strong_view='model.strong_augmentation, a list of steps such as [dict(type="ClassMixing")]',
-    share_view='model.shared_view',
-)
 
 
 class SemiSegmentor(ForwardPasses):
@@ -72,14 +61,14 @@ class SemiSegmentor(ForwardPasses):
         strong_augmentation (list[dict], optional): Steps of :class:`StrongAugmentation`. Defaults
             to None: the method's.
         consistency (dict, optional): Settings of the method's consistency loss. Defaults to None.
+        mode (str, optional): Variant of the method, where it has several. Defaults to None: the
+            first of its ``modes``.
         data_preprocessor (dict, optional): Settings that ``segmentor.data_preprocessor`` leaves
             open. Defaults to None.
-        train_cfg (dict, optional): Unused; mmseg's ``init_model`` passes it.
         test_cfg (dict, optional): ``predict_on``: ``student0``, ``teacher0``, ... or
             ``ensemble`` (mean probability of the teachers, of the students where there are no
             teachers). Defaults to None: see :meth:`default_predict_on`.
-        pretrained (None): Unused; mmseg's ``init_model`` passes it.
-        init_cfg (dict, optional): Unused; members carry their own.
+        train_cfg, pretrained, init_cfg: Unused; mmseg's ``init_model`` passes them.
         method_settings: Arguments of the method's :meth:`build`.
 
     Raises:
@@ -101,6 +90,8 @@ class SemiSegmentor(ForwardPasses):
     default_augmentation: ClassVar[Optional[Sequence[dict]]] = None  # None: the method has none
     default_consistency: ClassVar[Optional[Mapping[str, Any]]] = None  # None: the method has none
     consistency_class: ClassVar[Union[type, str]] = 'Consistency'
+    # variants such as 'paper' and 'released': defaults of `loss_weights`, `consistency` and `build`
+    modes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     parts: ClassVar[Tuple[str, ...]] = ()  # attributes with weights beside the members
     reads_embedding: ClassVar[bool] = False  # whether the method needs PixelOutput.embedding
     reads_features: ClassVar[bool] = False  # whether it needs PixelOutput.features
@@ -127,6 +118,7 @@ class SemiSegmentor(ForwardPasses):
         ramp_up: Union[None, float, dict] = None,
         strong_augmentation: Optional[Sequence[dict]] = None,
         consistency: Optional[dict] = None,
+        mode: Optional[str] = None,
         data_preprocessor: Optional[dict] = None,
         train_cfg: Optional[dict] = None,
         test_cfg: Optional[dict] = None,
@@ -135,13 +127,12 @@ class SemiSegmentor(ForwardPasses):
         **method_settings: Any,
     ) -> None:
         # mmengine passes a config's top-level `data_preprocessor` here; the model's own wins
-        preprocessor = {
-            **(data_preprocessor or {}),
-            **(segmentor.get('data_preprocessor') or {}),
-            'type': 'SemiSegDataPreProcessor',
-        }
+        given = {**(data_preprocessor or {}), **(segmentor.get('data_preprocessor') or {})}
+        preprocessor = dict(given, type='SemiSegDataPreProcessor', sources=self.sources)
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
         self.alignment = None
+        usual = self._mode_defaults(mode)
+        method_settings = {**usual.get('build', {}), **method_settings}
         self._check_settings(method_settings)
         settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
         settings.check_choice('model.joint_forward', joint_forward, JOINT)
@@ -149,16 +140,31 @@ class SemiSegmentor(ForwardPasses):
         self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         self.predict_on = self.test_cfg.get('predict_on') or self._usual_member()
-        self._build_losses(loss_weights, ramp_up, strong_augmentation, consistency)
+        self._build_losses(
+            settings.merged('model.loss_weights', usual.get('loss_weights'), loss_weights),
+            ramp_up,
+            strong_augmentation,
+            settings.merged('model.consistency', usual.get('consistency'), consistency),
+        )
         self.build(**method_settings)
         if channels_last:
             self._use_channels_last()
+
+    def _mode_defaults(self, mode: Optional[str]) -> Mapping[str, Any]:
+        """Defaults of the settings in a mode of the method, the first one if none is named."""
+        if not self.modes and mode is not None:
+            raise ValueError(f'model.mode: {type(self).__name__} has no modes, remove it')
+        self.mode = mode or next(iter(self.modes), None)
+        settings.check_choice('model.mode', self.mode, (*self.modes, None))
+        return self.modes.get(self.mode, {}) if self.mode else {}
 
     def _check_settings(self, given: Mapping[str, Any]) -> None:
         own = [parameter.name for parameter in settings.settings_of(self.build)]
         shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
         key = f'model (type={type(self).__name__})'
-        settings.check_keys(key, given, [*own, *shared], renamed={**RENAMED, **self.renamed})
+        settings.check_keys(
+            key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}
+        )
 
     def _build_members(
         self,
@@ -168,9 +174,9 @@ class SemiSegmentor(ForwardPasses):
         overrides: Optional[Sequence[dict]],
         frozen_teachers: bool,
     ) -> None:
-        num_pairs = self.default_num_pairs if num_pairs is None else num_pairs
-        supervision = supervision or self.default_supervision
         usual = self.default_num_pairs, self.default_supervision
+        num_pairs = usual[0] if num_pairs is None else num_pairs
+        supervision = supervision or usual[1]
         if self.fixed_graph and (num_pairs, supervision) != usual:
             raise ValueError(
                 f'model.type={type(self).__name__} has num_pairs={usual[0]} and '
@@ -178,9 +184,9 @@ class SemiSegmentor(ForwardPasses):
                 f'supervision={supervision!r}'
             )
         self.graph = supervision_graph(supervision, num_pairs)
-        students = build_students(segmentor, num_pairs, overrides, self.reads_embedding)
         with_teachers = has_teachers(self.graph) or self.keeps_average
         self.members = self.member_table(num_pairs, with_teachers, frozen_teachers)
+        students = build_students(segmentor, num_pairs, overrides, self.reads_embedding)
         self.add_members(students, segmentor)
 
     def _build_losses(
@@ -289,12 +295,3 @@ class SemiSegmentor(ForwardPasses):
             return super().parse_losses(losses)
         total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
         return total, dict(loss=total, **losses)
-
-
-def registered_methods() -> Dict[str, Type[SemiSegmentor]]:
-    """Every method by its registered name, those of other packages too."""
-    return {
-        name: kind
-        for name, kind in sorted(MODELS.module_dict.items())
-        if isinstance(kind, type) and issubclass(kind, SemiSegmentor)
-    }

@@ -13,7 +13,7 @@ from ..nn.alignment import MemberAlignment
 from ..nn.augmentation import View
 from ..nn.images import Images
 from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
-from ..nn.pseudo_label import IGNORE_INDEX, PseudoLabel
+from ..nn.pseudo_label import PseudoLabel
 from ..nn.supervision import SupervisionGraph
 from .networks import MemberNetworks
 
@@ -183,13 +183,9 @@ class ForwardPasses(MemberNetworks):
     def _padded(
         self, label: Tensor, confidence: Tensor, images: Images, logits: Tensor
     ) -> PseudoLabel:
-        valid = images.valid()
         soft = getattr(self.consistency, 'reads_logits', False)
         full = self.upsampled(logits.detach(), images.size) if soft else None
-        if valid is None:
-            return PseudoLabel(label, confidence, None, full)
-        label = label.masked_fill(~valid, IGNORE_INDEX)
-        return PseudoLabel(label, confidence.masked_fill(~valid, 0), valid, full)
+        return PseudoLabel.of(label, confidence, images.valid(), full)
 
     # ---- strong views
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ..nn.augmentation import View
+from ..nn.augmentation import CLASS_MIX_STEPS, View
 from ..nn.images import Images
 from ..nn.member import PixelOutput
 from ..nn.pseudo_label import PseudoLabel
@@ -33,11 +33,7 @@ class WeakToStrong(SemiSegmentor):
     shared_view: bool = True  # one strong view for all students; False: one for each
     default_loss_weights: ClassVar[Mapping[str, float]] = dict(consistency=1.0)
     ramped_terms: ClassVar[Tuple[str, ...]] = ('consistency',)
-    default_augmentation: ClassVar[Sequence[dict]] = (
-        dict(type='ClassMixing'),
-        dict(type='ColorJitter'),
-        dict(type='GaussianBlur'),
-    )
+    default_augmentation: ClassVar[Sequence[dict]] = CLASS_MIX_STEPS
     default_consistency: ClassVar[Mapping[str, Any]] = dict(confidence_threshold=0.95)
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:

@@ -1,24 +1,44 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Dict, List
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
 from torch import Tensor
 
-LABELED, UNLABELED = 'labeled', 'unlabeled'
+KEY = 'model.data_preprocessor'
 
 
 @MODELS.register_module()
 class SemiSegDataPreProcessor(SegDataPreProcessor):
-    """Groups a mixed batch into labelled and unlabelled images and normalises both at once.
+    """Groups a mixed batch by source and normalises all its images at once.
 
-    While training, the samples of :class:`LabeledUnlabeledDataset` are sorted by their
-    ``source`` (labelled first), go through one normalisation and stacking, and come out as two
-    views of one tensor. When testing this is mmseg's ``SegDataPreProcessor``.
+    While training, the samples of :class:`LabeledUnlabeledDataset` are sorted by the ``source`` in
+    their meta information, normalised and stacked in one pass, and returned as views of one
+    tensor, one view a source. When testing this is mmseg's ``SegDataPreProcessor``.
 
-    Args: as :class:`mmseg.models.SegDataPreProcessor`.
+    Args:
+        *args: As of ``mmseg.models.SegDataPreProcessor``.
+        sources (Sequence[str]): Sources that the method uses. Every batch must have images of each
+            of them, and of no other. Defaults to ('labeled', 'unlabeled').
+        **kwargs: As of ``mmseg.models.SegDataPreProcessor``.
+
+    Raises:
+        ValueError: If there is no source, or one is named twice.
     """
+
+    size: Optional[Sequence[int]]
+
+    def __init__(
+        self, *args: Any, sources: Sequence[str] = ('labeled', 'unlabeled'), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(sources, str) or not sources or len(set(sources)) < len(sources):
+            raise ValueError(
+                f'{KEY}.sources must name different sources, such as ("labeled", "unlabeled"), '
+                f'got {sources!r}'
+            )
+        self.sources = tuple(sources)
 
     def forward(self, data: dict, training: bool = False) -> Dict[str, dict]:
         """Prepare a batch.
@@ -28,24 +48,54 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
             training (bool): Whether to group. Defaults to False.
 
         Returns:
-            dict: ``inputs`` and ``data_samples``; in training both are dicts with the keys
-            ``labeled`` (``(B_l, 3, H, W)`` float32, list of samples) and ``unlabeled``.
+            dict: ``inputs`` and ``data_samples``. In training both are dicts with one key for each
+            of ``sources``, in that order: ``(B, 3, H, W)`` float32, and a list of samples.
 
         Raises:
-            ValueError: If the batch lacks labelled or unlabelled images, or images of unequal
-                size meet and neither ``size`` nor ``size_divisor`` says how to pad them.
+            ValueError: If the batch lacks images of one of ``sources`` or has others, or images of
+                unequal size meet and neither ``size`` nor ``size_divisor`` says how to pad them.
         """
         if not training:
             return super().forward(data, training)
-        order = _labeled_first(data['data_samples'])
+        names = [sample.metainfo.get('source') for sample in data['data_samples']]
+        self._check_sources(names)
+        order = sorted(range(len(names)), key=lambda i: self.sources.index(names[i]))
         data = {key: [data[key][i] for i in order] for key in ('inputs', 'data_samples')}
-        split = sum(sample.metainfo['source'] == LABELED for sample in data['data_samples'])
         data = self._together(data) if self._fits(data['inputs']) else self._padded(data)
-        inputs, samples = data['inputs'], data['data_samples']
-        return dict(
-            inputs={LABELED: inputs[:split], UNLABELED: inputs[split:]},
-            data_samples={LABELED: samples[:split], UNLABELED: samples[split:]},
-        )
+        parts: Dict[str, dict] = dict(inputs={}, data_samples={})
+        start = 0
+        for source in self.sources:
+            stop = start + names.count(source)
+            for key, groups in parts.items():
+                groups[source] = data[key][start:stop]
+            start = stop
+        return parts
+
+    def _check_sources(self, names: Sequence[Optional[str]]) -> None:
+        """Every image has a source of the method, and every source of the method has an image."""
+        used = ', '.join(self.sources)
+        for name in names:
+            if name is None:
+                raise ValueError(
+                    'the batch has images without a source: use LabeledUnlabeledDataset with '
+                    'LabeledUnlabeledSampler in train_dataloader'
+                )
+            if name not in self.sources:
+                raise ValueError(
+                    f'the batch has images of the source {name}, but the method uses {used}: '
+                    f'set train_dataloader.sampler.ratio.{name}=0 or remove '
+                    f'train_dataloader.dataset.{name}, or add it to {KEY}.sources of a method '
+                    'that can use it'
+                )
+        for source in self.sources:
+            if source not in names:
+                raise ValueError(
+                    f'the batch of {len(names)} has no {source} image, but the method uses {used}: '
+                    f'set train_dataloader.dataset.{source} and a positive '
+                    f'train_dataloader.sampler.ratio.{source} (LabeledUnlabeledDataset with '
+                    'LabeledUnlabeledSampler), and a batch_size that is a multiple of the sum of '
+                    'the ratio'
+                )
 
     def _fits(self, images: List[Tensor]) -> bool:
         """Whether there is nothing to pad, nor anything else that is done image by image."""
@@ -82,23 +132,11 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         return data
 
 
-def _labeled_first(samples: List) -> List[int]:
-    sources = [sample.metainfo.get('source') for sample in samples]
-    for needed in (LABELED, UNLABELED):
-        if needed not in sources:
-            raise ValueError(
-                f'the batch of {len(samples)} has no {needed} image: use LabeledUnlabeledDataset '
-                'with LabeledUnlabeledSampler in train_dataloader and a batch_size that is a '
-                'multiple of the sum of sampler.ratio'
-            )
-    return sorted(range(len(samples)), key=lambda i: sources[i] != LABELED)
-
-
-def _common_size(inputs: List) -> tuple:
+def _common_size(inputs: List[Tensor]) -> Tuple[int, ...]:
     sizes = {tuple(image.shape[-2:]) for image in inputs}
     if len(sizes) > 1:
         raise ValueError(
             f'images of unequal size {sorted(sizes)} in one batch: set '
-            'data_preprocessor.size or size_divisor, or crop in both pipelines'
+            'data_preprocessor.size or size_divisor, or crop in all pipelines'
         )
     return sizes.pop()

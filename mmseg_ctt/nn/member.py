@@ -3,7 +3,7 @@
 
 import copy
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -206,6 +206,13 @@ def constant_weights(module: nn.Module) -> Iterator[None]:
     finally:
         for weight in trained:
             weight.requires_grad_(True)
+
+
+def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
+    """Index of the deepest feature map that a head reads, and its channels."""
+    if isinstance(head.in_channels, (list, tuple)):
+        return head.in_index[-1], head.in_channels[-1]
+    return head.in_index, head.in_channels
 
 
 def projects(member: Segmentor) -> bool:

@@ -25,6 +25,20 @@ class PseudoLabel(NamedTuple):
     valid: Optional[Tensor] = None
     logits: Optional[Tensor] = None
 
+    @classmethod
+    def of(
+        cls,
+        label: Tensor,
+        confidence: Tensor,
+        valid: Optional[Tensor],
+        logits: Optional[Tensor] = None,
+    ) -> 'PseudoLabel':
+        """With 255 and 0 in the padding."""
+        if valid is not None:
+            label = label.masked_fill(~valid, IGNORE_INDEX)
+            confidence = confidence.masked_fill(~valid, 0)
+        return cls(label, confidence, valid, logits)
+
     @property
     def class_index(self) -> Tensor:
         """The label with 0 in the padding, for look-ups by class."""

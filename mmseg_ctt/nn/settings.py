@@ -8,6 +8,16 @@ from mmseg.registry import MODELS
 
 Part = Union[type, str]
 
+# former names of settings, for one sentence in the error
+RENAMED = dict(
+    teaching='model.supervision',
+    confident='model.consistency=dict(confidence_threshold=...)',
+    class_thresholds='model.consistency=dict(select="pixel", class_thresholds=...)',
+    ramp='model.ramp_up',
+    strong_view='model.strong_augmentation, a list of steps such as [dict(type="ClassMixing")]',
+    share_view='model.shared_view',
+)
+
 
 def as_dict(key: str, given: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     """A copy of the dict at a key of the config; empty for None.
@@ -18,6 +28,17 @@ def as_dict(key: str, given: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     if not isinstance(given, (Mapping, type(None))):
         raise TypeError(f'{key} must be a dict of settings, got {given!r}')
     return dict(given or {})
+
+
+def merged(
+    key: str, defaults: Optional[Mapping[str, Any]], given: Optional[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    """Settings of a config over defaults.
+
+    Raises:
+        TypeError: If they are no dict.
+    """
+    return {**(defaults or {}), **as_dict(key, given)}
 
 
 def check_keys(
@@ -66,9 +87,9 @@ def loss_weights(
         TypeError: If it is no dict.
         ValueError: For a term that the method does not have.
     """
-    given = as_dict('model.loss_weights', given)
-    check_keys('model.loss_weights', given, defaults, 'terms')
-    return {**defaults, **given}
+    weights = merged('model.loss_weights', defaults, given)
+    check_keys('model.loss_weights', weights, defaults, 'terms')
+    return weights
 
 
 def build_part(
@@ -94,11 +115,11 @@ def build_part(
         ValueError: For a setting that the class does not have or that it lacks, or a ``type``
             that is not registered.
     """
-    merged = {**(defaults or {}), **as_dict(f'model.{key}', given)}
+    values = merged(f'model.{key}', defaults, given)
     if isinstance(part, str):
-        part = _registered(key, merged.pop('type', part))
-    check_settings(f'model.{key}', merged, part, own, renamed)
-    return part(**own, **merged)
+        part = _registered(key, values.pop('type', part))
+    check_settings(f'model.{key}', values, part, own, renamed)
+    return part(**own, **values)
 
 
 def build_optional(

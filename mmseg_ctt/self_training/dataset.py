@@ -9,6 +9,7 @@ from mmseg.registry import DATASETS
 
 from ..datasets.checks import check_files
 from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
+from ..datasets.sources import KEY, LABELED
 
 MANIFEST = 'manifest.json'
 
@@ -53,24 +54,27 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
 
     Raises:
         FileNotFoundError: If the manifest or a mask is missing.
+        ValueError: If there is no labelled source.
     """
 
     def __init__(self, pseudo: Optional[str] = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if pseudo is None:
             return
+        if LABELED not in self.sources:
+            raise ValueError(f'{KEY}.pseudo needs {KEY}.{LABELED}, whose images it adds to')
         path = Path(pseudo, MANIFEST)
         if not path.is_file():
-            raise FileNotFoundError(f'train_dataloader.dataset.pseudo: {path} does not exist')
+            raise FileNotFoundError(f'{KEY}.pseudo: {path} does not exist')
         infos = [
             dict(
-                img_path=one['image'],
-                seg_map_path=str(Path(pseudo, one['mask'])),
+                img_path=entry['image'],
+                seg_map_path=str(Path(pseudo, entry['mask'])),
                 label_map=None,
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for one in json.loads(path.read_text())['selected']
+            for entry in json.loads(path.read_text())['selected']
         ]
         check_files('pseudo', infos, masks=True)
-        self.labeled = WithPseudoLabels(self.labeled, infos)
+        self.sources[LABELED] = WithPseudoLabels(self.sources[LABELED], infos)

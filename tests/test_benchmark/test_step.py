@@ -4,8 +4,9 @@ import json
 import pytest
 import torch
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS
 from toy import toy_segmentor
-from toy_data import toy_config, toy_ctt, write_toy_data
+from toy_data import toy_config, toy_ctt, toy_set, write_toy_data
 
 from mmseg_ctt.lab.benchmark import preparation
 from mmseg_ctt.lab.benchmark.sections import SECTIONS, SectionStack
@@ -170,6 +171,24 @@ def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, rehearse):
     use_synthetic_data(cfg)
     images = rehearse(cfg, lambda rehearsal: [one.images for one in rehearsal.passes])
     assert {tuple(image.shape) for image in images} == {(4, 3, *expected)}
+
+
+def test_synthetic_data_has_the_sources_of_the_config(tmp_path):
+    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work')
+    cfg.train_dataloader.dataset.tagged = toy_set(tmp_path, False)
+    cfg.train_dataloader.dataset.coarse = toy_set(tmp_path, True)
+    use_synthetic_data(cfg)
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    assert data.num_images == dict.fromkeys(('labeled', 'unlabeled', 'coarse', 'tagged'), 64)
+    samples = [data[i]['data_samples'] for i in (0, 63, 64, 128, 255)]
+    assert [sample.source for sample in samples] == [
+        'labeled',
+        'labeled',
+        'unlabeled',
+        'coarse',
+        'tagged',
+    ]
+    assert ['gt_sem_seg' in sample for sample in samples] == [True, True, False, True, False]
 
 
 def test_synthetic_data_needs_a_size(tmp_path):

@@ -6,7 +6,15 @@ import pytest
 from PIL import Image
 from toy_data import write_image, write_mask
 
-from mmseg_ctt.datasets.checks import check_files, check_list, check_masks, check_overlap, decodes
+from mmseg_ctt.datasets.checks import (
+    check_classes,
+    check_files,
+    check_list,
+    check_masks,
+    check_no_masks,
+    check_overlap,
+    decodes,
+)
 
 
 def infos(root, *stems, masks=True):
@@ -22,12 +30,19 @@ def infos(root, *stems, masks=True):
 
 
 def test_list(tmp_path):
-    (tmp_path / 'a.txt').touch()
+    (tmp_path / 'a.txt').write_text('\nstem\n')
     check_list('labeled', dict(data_root=str(tmp_path), ann_file='a.txt'))
     check_list('labeled', dict(data_root='elsewhere', ann_file=str(tmp_path / 'a.txt')))
     check_list('labeled', dict(data_root='elsewhere'))
     with pytest.raises(FileNotFoundError, match=r'b.txt of train_dataloader.dataset.unlabeled'):
         check_list('unlabeled', dict(data_root=str(tmp_path), ann_file='b.txt'))
+
+
+@pytest.mark.parametrize('content', ['', '\n', ' \n\t\n'])
+def test_empty_list(tmp_path, content):
+    (tmp_path / 'a.txt').write_text(content)
+    with pytest.raises(ValueError, match=r'list .*a.txt of train_dataloader.dataset.tagged is emp'):
+        check_list('tagged', dict(data_root=str(tmp_path), ann_file='a.txt'))
 
 
 def test_files(tmp_path):
@@ -55,17 +70,48 @@ def test_labelled_set_without_masks(tmp_path):
         check_files('labeled', infos(tmp_path, 'a', masks=False), masks=True)
 
 
+def test_paths_to_masks_where_none_belong(tmp_path):
+    check_no_masks('unlabeled', infos(tmp_path, 'a', masks=False))
+    with pytest.raises(ValueError, match='unlabeled has paths to masks, such as .*a.png'):
+        check_no_masks('unlabeled', infos(tmp_path, 'a'))
+
+
+def test_classes():
+    road, sky = ('road', 'car'), ('road', 'sky')
+    check_classes(dict(labeled=road, unlabeled=list(road), tagged=None), 'labeled', True)
+    check_classes(dict(unlabeled=None), 'unlabeled', False)
+    for other, words in (
+        (sky, r'dataset.tagged .*dataset.labeled \(class 1 is .sky. instead of .car.\)'),
+        (road[:1], 'class 1 is None instead of .car.'),
+        ((*road, 'sky'), 'class 2 is .sky. instead of None'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_classes(dict(labeled=road, unlabeled=road, tagged=other), 'labeled', True)
+    with pytest.raises(ValueError, match='dataset.labeled names no classes'):
+        check_classes(dict(labeled=None, unlabeled=road), 'labeled', True)
+
+
 def test_overlap_by_the_real_path(tmp_path):
     labeled = infos(tmp_path / 'img', 'a', 'b', masks=False)
     other = infos(tmp_path / 'other', 'a', masks=False)
-    check_overlap(labeled, other)  # the same stem in another folder
+    check_overlap(dict(labeled=labeled, unlabeled=other))  # the same stem in another folder
     (tmp_path / 'link').symlink_to(tmp_path / 'img')
     aliases = [
         dict(img_path=str(tmp_path / 'link' / 'b.jpg')),
         dict(img_path=str(tmp_path / 'other' / '..' / 'img' / 'a.jpg')),
     ]
-    with pytest.raises(ValueError, match='^2 images are both labelled and unlabelled.*b.jpg'):
-        check_overlap(labeled, other + aliases)
+    with pytest.raises(ValueError, match='^2 images are in both .*labeled and .*unlab.*b.jpg'):
+        check_overlap(dict(labeled=labeled, unlabeled=other + aliases))
+
+
+@pytest.mark.parametrize('first, second', [('a', 'b'), ('a', 'c'), ('b', 'c')])
+def test_overlap_of_every_pair(tmp_path, first, second):
+    sources = {name: infos(tmp_path, name, masks=False) for name in 'abc'}
+    check_overlap(sources)
+    sources[second] += sources[first]
+    words = f'^1 images are in both .*dataset.{first} and .*dataset.{second}, .*{first}.jpg'
+    with pytest.raises(ValueError, match=words):
+        check_overlap(sources)
 
 
 def spoil(info):

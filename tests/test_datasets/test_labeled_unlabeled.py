@@ -23,7 +23,7 @@ from toy_data import (
     write_toy_data,
 )
 
-from mmseg_ctt.datasets import Draw, LabeledUnlabeledSampler
+from mmseg_ctt.datasets import DrawnImage, LabeledUnlabeledSampler
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_two_lists(root):
     assert [stem(dataset[i]) for i in range(6)] == [*LABELED, *UNLABELED]
     assert dataset.metainfo['classes'] == ('class0', 'class1', 'class2', 'class3')
     for i in range(6):
-        sample = dataset[Draw(i, 10 + i, 7)]
+        sample = dataset[DrawnImage(i, 10 + i, 7)]
         assert sample['inputs'].dtype == torch.uint8 and sample['inputs'].shape == (3, 32, 32)
         made = sample['data_samples']
         assert made.draw == (7, 10 + i)
@@ -73,6 +73,81 @@ def test_two_folders(tmp_path):
 def test_labeled_only(root):
     dataset = build(root, unlabeled=None)
     assert (len(dataset), dataset.num_unlabeled) == (3, 0)
+    assert list(dataset.sources) == ['labeled'] and dataset.unlabeled is None
+
+
+def test_no_source(root):
+    with pytest.raises(ValueError, match='dataset has no source of images: set .*dataset.labeled'):
+        build(root, labeled=None, unlabeled=None)
+
+
+@pytest.mark.parametrize('value', ['splits/toy', 3, dict(data_root='data')])
+def test_setting_that_is_neither_known_nor_a_source(root, value):
+    with pytest.raises(TypeError, match='train_dataloader.dataset.splits=.* a dict with a type'):
+        build(root, splits=value)
+
+
+@pytest.mark.parametrize('name', ['labeled', 'unlabeled'])
+def test_empty_list(root, name):
+    """Also of a stock data set, whose own error is one of numpy."""
+    (root / SPLIT / f'{name}.txt').write_text('\n')
+    for kind in ('FolderSegDataset', 'BaseSegDataset'):
+        changed = {**toy_set(root, name == 'labeled'), 'type': kind}
+        with pytest.raises(ValueError, match=f'list .*{name}.txt of .*dataset.{name} is empty'):
+            build(root, **{name: changed})
+
+
+def test_empty_folder_of_a_stock_data_set(root):
+    (root / 'none').mkdir()
+    empty = dict(
+        type='StreetsDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='none'),
+        pipeline=toy_pipeline(False),
+    )
+    with pytest.raises(ValueError, match='dataset.unlabeled is empty: .*none gave no image'):
+        build(root, labeled=None, unlabeled=empty, split=None)
+
+
+def test_errors_of_a_data_set_are_its_own(root):
+    (root / SPLIT / 'labeled.txt').write_text('l0\nl0\n')
+    with pytest.raises(ValueError, match='labeled.txt names l0 twice'):
+        build(root)
+
+
+def test_own_list_before_the_split(root):
+    (root / 'mine.txt').write_text('u2\n')
+    listed = toy_set(root, False, ann_file='mine.txt')
+    dataset = build(root, unlabeled=listed)
+    assert [stem(dataset[i]) for i in range(len(dataset))] == [*LABELED, 'u2']
+    write_image(root / 'more' / 'm0.jpg', 8)
+    folder = {**toy_set(root, False, ann_file=''), 'data_prefix': dict(img_path='more')}
+    dataset = build(root, unlabeled=folder)
+    assert [stem(dataset[i]) for i in range(len(dataset))] == [*LABELED, 'm0']
+
+
+def test_other_classes(root):
+    other = {**toy_set(root, False), 'metainfo': dict(classes=('a', 'b'))}
+    with pytest.raises(ValueError, match='unlabeled has other classes than .*labeled .class 0 is'):
+        build(root, unlabeled=other)
+
+
+def test_labelled_set_without_masks(root):
+    with pytest.raises(ValueError, match='dataset.labeled has no masks: set .*labeled.data_prefix'):
+        build(root, labeled=toy_set(root, False))
+
+
+def test_no_class_names(root):
+    plain = {**toy_set(root, True), 'type': 'BaseSegDataset'}
+    plain.pop('metainfo')
+    with pytest.raises(ValueError, match='dataset.labeled names no classes: set its metainfo.cla'):
+        build(root, labeled=plain, unlabeled=None)
+
+
+@pytest.mark.parametrize('index', [6, 7, 100])
+def test_index_behind_the_end(root, index):
+    with pytest.raises(IndexError, match=f'image {index} of 6'):
+        build(root)[index]
 
 
 def test_no_path_to_unlabelled_masks(root):
@@ -85,10 +160,11 @@ def test_no_path_to_unlabelled_masks(root):
     assert 'seg_map_path' not in dataset.unlabeled.data_prefix
 
 
+@pytest.mark.parametrize('nested', [False, True])
 @pytest.mark.parametrize('step', ['LoadAnnotations', 'CheckSegMap'])
-def test_unlabelled_pipeline_must_not_load_labels(root, step):
-    pipeline = toy_pipeline(False)
-    pipeline.insert(1, dict(type=step))
+def test_unlabelled_pipeline_must_not_load_labels(root, step, nested):
+    pipeline, added = toy_pipeline(False), dict(type=f'mmseg.{step}')
+    pipeline.insert(1, dict(type='RandomChoice', transforms=[[added]]) if nested else added)
     with pytest.raises(ValueError, match=f'unlabeled.pipeline has {step}'):
         build(root, unlabeled={**toy_set(root, False), 'pipeline': pipeline})
 
@@ -104,15 +180,15 @@ def test_labels_belong_to_their_image(root):
 @pytest.mark.parametrize('index', [1, 4])
 def test_sample_depends_on_the_draw_alone(root, index):
     dataset = build(root)
-    first = content(dataset[Draw(index, 20, 5)])
+    first = content(dataset[DrawnImage(index, 20, 5)])
     for number in range(5):
-        dataset[Draw(number, number, 5)]
+        dataset[DrawnImage(number, number, 5)]
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
-    assert content(build(root)[Draw(index, 20, 5)]) == first
-    assert content(dataset[Draw(index, 20, 5)]) == first
-    for other in (Draw(index, 21, 5), Draw(index, 20, 6)):
+    assert content(build(root)[DrawnImage(index, 20, 5)]) == first
+    assert content(dataset[DrawnImage(index, 20, 5)]) == first
+    for other in (DrawnImage(index, 21, 5), DrawnImage(index, 20, 6)):
         assert content(dataset[other])[0] != first[0]
 
 
@@ -120,7 +196,7 @@ def test_global_random_state_is_untouched(root):
     dataset = build(root)
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
     for i in range(6):
-        dataset[Draw(i, i, 0)]
+        dataset[DrawnImage(i, i, 0)]
     assert random.getstate() == states[0]
     assert np.array_equal(np.random.get_state()[1], states[1])
     assert torch.equal(torch.get_rng_state(), states[2])

@@ -312,7 +312,7 @@ def test_same_content_in_both_lists(root, tmp_path, warnings, duplicates, monkey
     lines = [line for line in warnings if 'have the content' in line]
     assert len(lines) == duplicates
     if duplicates:
-        says(lines[0], ['1 unlabelled images', 'img/copy.jpg', 'img/l1.jpg', 'unlabelled list'])
+        says(lines[0], ['1 unlabeled images', 'img/copy.jpg', 'img/l1.jpg', 'list of unlabeled'])
 
 
 @pytest.mark.parametrize('name', ['validations', 'margin', 'confident', 'queues'])

@@ -159,7 +159,7 @@ def test_wrong_sampler(root, tmp_path):
 def test_batch_that_the_ratio_cannot_divide(root, tmp_path):
     runner = build(root, tmp_path)
     runner._train_dataloader['batch_size'] = 3
-    with pytest.raises(ValueError, match=r'batch_size=3 .*ratio=\(1, 1\).*multiple of 2'):
+    with pytest.raises(ValueError, match=r'batch_size=3 .*ratio=.*labeled.: 1.*multiple of 2'):
         runner.train()
 
 

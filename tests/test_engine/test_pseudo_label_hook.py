@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import json
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -20,12 +21,14 @@ from toy_data import (
     toy_segmentor,
     toy_semi,
     toy_set,
+    write_image,
     write_mask,
     write_toy_data,
 )
 
 import mmseg_ctt.engine.hooks.pseudo_label_hook as hook_file
 from mmseg_ctt.engine.hooks.pseudo_label_hook import PseudoLabelHook
+from mmseg_ctt.nn.data_preprocessor import SemiSegDataPreProcessor
 
 HELD_BACK = dict(data_prefix=dict(seg_map_path='held_back'))
 HOOK = dict(type='PseudoLabelHook', truth=HELD_BACK, interval=2, num_images=3, pictures=2)
@@ -417,6 +420,37 @@ def test_nothing_happens_between_intervals(root, tmp_path, monkeypatch):
 def test_errors(root, tmp_path, hook, model, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model, custom_hooks=[])
+
+
+def test_batches_have_the_sources_of_training(root, tmp_path, monkeypatch):
+    """The preprocessor refuses a batch that lacks one of the method's sources."""
+    write_image(root / 'img' / 't0.jpg', 30)
+    (root / SPLIT / 'tagged.txt').write_text('t0\n')
+    names = ('labeled', 'unlabeled', 'tagged')
+    counted, forward = [], SemiSegDataPreProcessor.forward
+
+    def count(self, data, training=False):
+        counted.append(Counter(sample.source for sample in data['data_samples']))
+        return forward(self, data, training)
+
+    monkeypatch.setattr(SemiSegDataPreProcessor, 'forward', count)
+    loader = dict(
+        batch_size=8,
+        num_workers=0,
+        dataset={**toy_semi(root), 'tagged': toy_set(root, False)},
+        sampler=dict(type='LabeledUnlabeledSampler', ratio=dict(labeled=1, unlabeled=1, tagged=2)),
+    )
+    runner = trained(
+        root,
+        tmp_path / 'work',
+        HOOK,
+        iterations=2,
+        model=toy_ctt(data_preprocessor=dict(sources=names)),
+        train_dataloader=loader,
+    )
+    training = dict(labeled=2, unlabeled=2, tagged=4)
+    assert counted == [training] * 4  # two iterations; three images in two batches of two
+    assert runner.message_hub.get_scalar('pseudo/mIoU').current() >= 0
 
 
 def test_training_has_no_path_to_the_truth(root, tmp_path):

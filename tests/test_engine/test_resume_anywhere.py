@@ -184,7 +184,7 @@ def test_permutation_of_a_billion_can_be_undone(length):
 
 def peak(size: int) -> int:
     """Bytes that the sampler takes for itself and a thousand draws."""
-    data = SimpleNamespace(num_labeled=100, num_unlabeled=size)
+    data = SimpleNamespace(num_images=dict(labeled=100, unlabeled=size))
     tracemalloc.start()
     sampler = LabeledUnlabeledSampler(data, seed=0)
     sampler.advance_to(2 * 10**6)

@@ -88,6 +88,19 @@ def test_training_part_trains(tmp_path):
     assert runner.iter == 2
 
 
+def test_batch_of_the_labelled_images_of_three_sources(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
+    loader = cfg.train_dataloader
+    loader.dataset.tagged = toy_set(tmp_path / 'data', False)
+    loader.update(batch_size=12, sampler=dict(ratio=dict(tagged=3, labeled=2, unlabeled=1)))
+    plain, _ = converted(cfg, {})
+    assert plain.train_dataloader.batch_size == 4
+    loader.dataset.labeled = None
+    loader.sampler.ratio = dict(unlabeled=1)
+    plain, notes = converted(cfg, {})
+    assert 'train_dataloader' not in plain and 'train_dataloader.dataset.labeled' in notes[0]
+
+
 def test_preprocessor_can_pad():
     """mmseg's benchmark.py and its training need a size or a divisor."""
     model, _ = stock_model(small_segmentor(), {})

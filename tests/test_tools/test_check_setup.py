@@ -95,6 +95,31 @@ def test_one_step(call):
     assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
 
 
+@pytest.mark.parametrize('damage', [None, 'overlap', 'copy'])
+def test_third_source(root, config, call, damage):
+    write_image(root / 'img' / 't0.jpg', 30)
+    (root / SPLIT / 'tagged.txt').write_text('t0\nu1\n' if damage == 'overlap' else 't0\n')
+    if damage == 'copy':
+        shutil.copy(root / 'img' / 'u1.jpg', root / 'img' / 't0.jpg')
+    cfg = Config.fromfile(config)
+    cfg.train_dataloader.dataset.tagged = toy_set(root, False)
+    cfg.train_dataloader.update(
+        batch_size=6, sampler=dict(ratio=dict(labeled=1, unlabeled=1, tagged=1))
+    )
+    cfg.model.data_preprocessor = dict(sources=('labeled', 'unlabeled', 'tagged'))
+    cfg.dump(config)
+    code, rows, text = call('--step')
+    assert list(rows)[:5] == ['versions', 'labeled', 'unlabeled', 'tagged', 'val']
+    if damage is None:
+        assert code == 0, text
+        assert 'images of labeled and unlabeled and tagged differ' in rows['overlap'][1]
+        assert '1.3 labeled, 1.3 unlabeled, 4.0 tagged' in rows['batch'][1]
+        assert '6 images, loss ' in rows['step'][1]
+    else:
+        words = ['img/u1.jpg', 'unlabeled', 'tagged']
+        assert code == 1 and all(word in rows['overlap'][1] for word in words), text
+
+
 def test_no_step_with_other_classes(call):
     code, rows, text = call('--step', '--cfg-options', 'model.segmentor.decode_head.num_classes=3')
     assert code == 1 and '\n1 problems\n- model: decode_head.num_classes=3' in text
@@ -135,8 +160,13 @@ def work_dir_is_a_file(root):
 PROBLEMS = {  # what is done, options, row, words
     'no list': (no_list, [], 'unlabeled', ['splits/toy/unlabeled.txt', 'does not exist']),
     'no mask': (no_mask, [], 'labeled', ['ann/l1.png', 'does not exist']),
-    'same name': (overlap, [], 'overlap', ['img/l1.jpg', 'both labelled and unlabelled']),
-    'same content': (same_content, [], 'overlap', ['1 unlabelled', 'img/copy.jpg', 'img/l1.jpg']),
+    'same name': (
+        overlap,
+        [],
+        'overlap',
+        ['img/l1.jpg', f'{DATASET}.labeled and {DATASET}.unlabeled'],
+    ),
+    'same content': (same_content, [], 'overlap', ['1 unlabeled', 'img/copy.jpg', 'img/l1.jpg']),
     'leak': (leak, [], 'leaks', ['1 val images', 'val/v20.jpg', 'img/u1.jpg']),
     'wrong id': (wrong_id, [], 'masks', ['ann/l2.png', '9 (1536 pixels)']),
     'wrong id in val': (wrong_id_in_val, [], 'masks', ['ann/v21.png', '9 (1536 pixels)']),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_data import CLASSES, LABELED, toy_config, write_toy_data
+from toy_data import CLASSES, LABELED, SPLIT, toy_config, toy_set, write_toy_data
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def reference(folder, stems):
     return [sum(int((ids == k).sum()) for ids in maps) for k in range(len(CLASSES))]
 
 
-@pytest.mark.parametrize('which', ['labeled', 'test'])
+@pytest.mark.parametrize('which', ['labeled', 'test', 'coarse'])
 def test_sets_of_a_config(tmp_path, tool, which):
     """The labelled training images are those of the split's list."""
     root = write_toy_data(tmp_path / 'data')
@@ -75,12 +75,15 @@ def test_sets_of_a_config(tmp_path, tool, which):
     for stem in LABELED:
         (root / 'labelled').mkdir(exist_ok=True)
         (root / 'labelled' / f'{stem}.jpg').write_bytes((root / 'img' / f'{stem}.jpg').read_bytes())
+    cfg.train_dataloader.dataset.coarse = toy_set(root, True, ann_file=f'{SPLIT}/labeled.txt')
     cfg.dump(tmp_path / 'toy.py')
     tool.call(tmp_path / 'toy.py', '--set', which, '--json', tmp_path / 's.json')
     made = json.loads((tmp_path / 's.json').read_text())
-    stems = ('l0', 'l2') if which == 'labeled' else LABELED
+    stems = LABELED if which == 'test' else ('l0', 'l2')
     assert [row['pixels'] for row in made['classes']] == reference(root / 'ann', stems)
     assert [row['class'] for row in made['classes']] == list(CLASSES)
+    with pytest.raises(ValueError, match='train_dataloader.dataset.fine is missing'):
+        tool.call(tmp_path / 'toy.py', '--set', 'fine')
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,11 @@ BAD_INPUT = {
     ),
     'missing image': (no_image, [], ['absent', 'unlabeled.txt']),
     'missing mask': (no_mask, [], ['ann/l1.png', f'{DATASET}labeled', 'does not exist']),
-    'same image in both lists': (overlap, [], ['img/l1.jpg', 'both labelled and unlabelled']),
+    'same image in both lists': (
+        overlap,
+        [],
+        ['img/l1.jpg', f'both {DATASET}labeled and {DATASET}unlabeled'],
+    ),
     'id outside the classes': (wrong_id, [], ['ann/l2.png', '0..3', '9 (1536 pixels)']),
     'size of mask and image': (wrong_size, [], ['ann/l2.png', '32 high and 32 wide', '48 wide']),
     'unreadable labelled image': (damaged('l1'), [], ['img/l1.jpg', 'cannot be read']),
@@ -78,12 +82,12 @@ BAD_INPUT = {
     'no unlabelled set': (
         nothing,
         [f'{DATASET}unlabeled=None'],
-        ['sampler.ratio=(1, 1)', f'{DATASET}unlabeled is empty'],
+        ['sampler.ratio=(1, 1)', 'train_dataloader.dataset, which has labeled:'],
     ),
     'batch and ratio': (
         nothing,
         ['train_dataloader.sampler.ratio=(1,2)'],
-        ['train_dataloader.batch_size=4', '(1, 2)', 'multiple of 3'],
+        ['train_dataloader.batch_size=4', "'unlabeled': 2", 'multiple of 3'],
     ),
     'unknown member': (
         nothing,

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Count the pixels and images of every class, and say what class weights they give.
 
-python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test] [--json FILE]
+python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|...] [--json FILE]
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
 
 FOLDER holds PNG masks of class ids, itself or in masks/; class names come from a meta.json beside
@@ -12,7 +12,7 @@ them. Prints Markdown. Weights are for `class_weight` of mmseg's CrossEntropyLos
 - median: median frequency / frequency, counted in images that show the class (Eigen and Fergus,
   arXiv 1411.4734)
 
-A class that is never seen gets 0 from `inverse` and `median`.
+A class that no mask shows gets 0 from `inverse` and `median`.
 """
 
 import argparse
@@ -52,9 +52,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', metavar='CONFIG|FOLDER')
     parser.add_argument(
         '--set',
-        choices=('labeled', 'val', 'test'),
         default='labeled',
-        help='of a config; default: the labelled training images',
+        help='val, test or a source of the training images of a config; default: labeled',
     )
     parser.add_argument(
         '--num-classes',
@@ -71,15 +70,15 @@ def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
     from mmengine.registry import DefaultScope
     from mmseg.registry import DATASETS
 
+    from mmseg_ctt.datasets.sources import LABELED, source_config, source_names
+
     cfg = read_config(str(path))
-    key = f'{"train" if which == "labeled" else which}_dataloader'
+    key = f'{which if which in ("val", "test") else "train"}_dataloader'
     if not cfg.get(key):
         raise ValueError(f'{path} has no {key}')
     settings = dict(cfg[key].dataset)
-    if 'labeled' in settings:
-        split, settings = settings.get('split'), dict(settings['labeled'])
-        if split is not None:
-            settings['ann_file'] = f'{split}/labeled.txt'
+    if which not in ('val', 'test') and (which != LABELED or source_names(settings)):
+        settings = source_config(settings, which)
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build(dict(settings, pipeline=[]))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

@@ -5,6 +5,7 @@ import argparse
 from typing import Dict, List
 
 MB = 1 << 20
+EVALUATED = ('val', 'test')
 SAMPLED = 64  # files of a set that are read without --all
 
 
@@ -32,17 +33,33 @@ class Setup:
         return infos if self.args.all else infos[:: max(1, -(-len(infos) // SAMPLED))]
 
     @property
+    def sources(self) -> List[str]:
+        """Names of the sources of training images, in order."""
+        from mmseg_ctt.datasets.sources import source_names
+
+        return source_names((self.cfg.get('train_dataloader') or {}).get('dataset') or {})
+
+    @property
     def trained(self) -> List[str]:
-        """Names of the sets that are trained on, as far as they were found."""
-        return [name for name in ('labeled', 'unlabeled') if name in self.sets]
+        """Names of the sources that could be built."""
+        return [name for name in self.sources if name in self.sets]
+
+    def has_masks(self, name: str) -> bool:
+        """Whether the images of a set must have masks."""
+        from mmseg_ctt.datasets.sources import needs_masks
+
+        return name in EVALUATED or needs_masks(name, self.cfg.train_dataloader.dataset[name])
+
+    @property
+    def masked(self) -> str:
+        """Name of the first source with masks."""
+        for name in self.sources:
+            if self.has_masks(name):
+                self.infos(name)
+                return name
+        raise Skip('no source with masks')
 
     @property
     def classes(self) -> tuple:
         """Names of the classes."""
-        self.infos('labeled')
-        return tuple(self.sets['labeled'].metainfo['classes'])
-
-    @property
-    def ratio(self) -> tuple:
-        """Labelled and unlabelled images of a period."""
-        return tuple(self.cfg.train_dataloader.sampler.get('ratio', (1, 1)))
+        return tuple(self.sets[self.masked].metainfo['classes'])

@@ -2,12 +2,13 @@
 """Checks of versions, data sets and batches; the package is imported when one runs."""
 
 import platform
+from itertools import combinations
 from types import SimpleNamespace
-from typing import Callable
+from typing import Callable, List
 
-from _setup import Setup, Skip
+from _setup import EVALUATED, Setup, Skip
 
-SETS = ('labeled', 'unlabeled', 'val', 'test')
+USUAL = ('labeled', 'unlabeled')  # sources that every table has a row of
 
 
 def versions(_: Setup) -> str:
@@ -25,32 +26,36 @@ def versions(_: Setup) -> str:
     )
 
 
+def set_names(setup: Setup) -> List[str]:
+    """Names of all sets that have a row in the table."""
+    return list(dict.fromkeys((*USUAL, *setup.sources, *EVALUATED)))
+
+
 def data_set(name: str) -> Callable[[Setup], str]:
     """The check that builds a data set and looks for its files."""
 
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
 
-        build = _build_semi if name in ('labeled', 'unlabeled') else _build_plain
+        build = _build_plain if name in EVALUATED else _build_source
         found = build(setup.cfg, name)
         infos = [found.get_data_info(i) for i in range(len(found))]
-        check_files(name, infos, masks=name != 'unlabeled')
+        check_files(name, infos, masks=setup.has_masks(name))
         setup.sets[name] = found
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
 
     return check
 
 
-def _build_semi(cfg, name: str):
-    from mmseg_ctt.datasets.labeled_unlabeled import _build, without_masks
+def _build_source(cfg, name: str):
+    from mmseg_ctt.datasets.sources import build_source, source_config
 
     data = cfg.train_dataloader.dataset
     if data.type != 'LabeledUnlabeledDataset':
         raise Skip(f'train_dataloader.dataset.type is {data.type}')
-    part = data.get(name)
-    if part is None:
+    if data.get(name) is None:
         raise Skip(f'train_dataloader.dataset.{name} is not set')
-    return _build(name, part if name == 'labeled' else without_masks(part), data.get('split'))
+    return build_source(name, source_config(data, name))
 
 
 def _build_plain(cfg, name: str):
@@ -80,12 +85,12 @@ def masks(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_masks
     from mmseg_ctt.datasets.label_check import scan_presence
 
-    names = [name for name in setup.sets if name != 'unlabeled']
-    classes, looked = setup.classes, {name: setup.some(name) for name in names}
+    classes = setup.classes
+    checked = {name: setup.some(name) for name in setup.sets if setup.has_masks(name)}
     ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
-    for infos in looked.values():
+    for infos in checked.values():
         check_masks(infos, len(classes), len(infos), ignored)
-    labeled, note = looked['labeled'], f'{sum(map(len, looked.values()))} read'
+    labeled, note = checked[setup.masked], f'{sum(map(len, checked.values()))} read'
     if labeled[0].get('label_map'):
         return note  # files hold other ids than the model
     shown = scan_presence(
@@ -94,7 +99,7 @@ def masks(setup: Setup) -> str:
         ignored,
         bool(labeled[0].get('reduce_zero_label')),
     ).any(axis=0)
-    absent = [name for name, there in zip(classes, shown) if not there]
+    absent = [name for name, present in zip(classes, shown) if not present]
     return note + (f'; labelled ones show no {", ".join(absent)}' if absent else ', every class')
 
 
@@ -102,11 +107,14 @@ def overlap(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_overlap
     from mmseg_ctt.engine.guards import same_content
 
-    labeled, unlabeled = setup.infos('labeled'), setup.infos('unlabeled')
-    check_overlap(labeled, unlabeled)
-    paths = [[info['img_path'] for info in infos] for infos in (labeled, unlabeled)]
-    _refuse(same_content(*paths), 'unlabelled', 'labelled')
-    return 'labelled and unlabelled images differ in name and content'
+    infos = {name: setup.infos(name) for name in setup.sources}
+    if len(infos) < 2:
+        raise Skip('fewer than two sources')
+    check_overlap(infos)
+    paths = {name: [info['img_path'] for info in infos[name]] for name in infos}
+    for first, second in combinations(paths, 2):
+        _refuse(same_content(paths[first], paths[second]), second, first)
+    return f'images of {" and ".join(paths)} differ in name and content'
 
 
 def leaks(setup: Setup) -> str:
@@ -115,7 +123,7 @@ def leaks(setup: Setup) -> str:
     if not setup.trained:
         raise Skip('no training set')
     trained = [info['img_path'] for name in setup.trained for info in setup.infos(name)]
-    for name in ('val', 'test'):
+    for name in EVALUATED:
         if name in setup.sets:
             _refuse(
                 same_content(trained, [info['img_path'] for info in setup.infos(name)]),
@@ -136,17 +144,18 @@ def _refuse(pairs: list, name: str, other: str) -> None:
 def batch(setup: Setup) -> str:
     from mmseg.registry import DATA_SAMPLERS
 
-    loader, ratio = setup.cfg.train_dataloader, setup.ratio
+    from mmseg_ctt.datasets.sampler import ratio_by_source
+
+    loader = setup.cfg.train_dataloader
     if loader.sampler.type != 'LabeledUnlabeledSampler':
         raise ValueError(
             f'train_dataloader.sampler.type is "{loader.sampler.type}": use '
             '"LabeledUnlabeledSampler"'
         )
-    for name, count in zip(('labeled', 'unlabeled'), ratio):
-        if count and loader.dataset.get(name):
-            setup.infos(name)  # else its own check has told why
-    sizes = {f'num_{name}': len(setup.sets.get(name, ())) for name in ('labeled', 'unlabeled')}
-    sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': SimpleNamespace(**sizes)})
+    ratio = ratio_by_source(loader.sampler.get('ratio'), setup.sources)
+    sizes = {name: len(setup.infos(name)) if ratio[name] else 1 for name in setup.sources}
+    data = SimpleNamespace(num_images=sizes)
+    sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': data})
     size = loader.batch_size
     if size % sampler.period:
         raise ValueError(
@@ -155,9 +164,7 @@ def batch(setup: Setup) -> str:
         )
     periods = setup.cfg.train_cfg.max_iters * setup.args.gpus * size // sampler.period
     passes = [
-        f'{periods * count / number:.1f} {name[4:]}'
-        for count, (name, number) in zip(ratio, sizes.items())
-        if count
+        f'{periods * count / sizes[name]:.1f} {name}' for name, count in ratio.items() if count
     ]
     return (
         f'{size} images on each of {setup.args.gpus} ranks; passes in '

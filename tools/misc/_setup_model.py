@@ -18,7 +18,8 @@ def model(setup: Setup) -> str:
 
     with torch.random.fork_rng(devices=[]):
         setup.model = MODELS.build(setup.cfg.model)
-    outputs, classes = setup.model.num_classes, 'labeled' in setup.sets and len(setup.classes)
+    outputs = setup.model.num_classes
+    classes = len(setup.classes) if _has_labels(setup) else 0
     if classes and outputs != classes:
         raise ValueError(
             f'decode_head.num_classes={outputs}, but the data set has {classes} '
@@ -34,6 +35,10 @@ def model(setup: Setup) -> str:
         f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
         f'{banks / MB:.1f} MB on every rank'
     )
+
+
+def _has_labels(setup: Setup) -> bool:
+    return any(setup.has_masks(name) for name in setup.trained)
 
 
 def hooks(setup: Setup) -> str:
@@ -68,17 +73,20 @@ def step(setup: Setup) -> str:
     from mmengine.dataset import pseudo_collate
     from mmseg.registry import DATASETS
 
+    from mmseg_ctt.datasets.sampler import ratio_by_source
+
     if not setup.args.step:
         raise Skip('asked for with --step')
-    if setup.model is None or 'labeled' not in setup.sets:
+    if setup.model is None or not _has_labels(setup):
         raise Skip('no model or no data')
     if setup.model.num_classes != len(setup.classes):
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
-    labeled, unlabeled = (2 * count for count in setup.ratio)  # batch norm takes two
+    ratio = ratio_by_source(setup.cfg.train_dataloader.sampler.get('ratio'), data.sources)
     chosen = [
-        *(i % data.num_labeled for i in range(labeled)),
-        *(data.num_labeled + i % max(data.num_unlabeled, 1) for i in range(unlabeled)),
+        data.first_index[name] + i % data.num_images[name]
+        for name, count in ratio.items()
+        for i in range(2 * count)  # batch norm needs two
     ]
     inputs = setup.model.train().data_preprocessor(pseudo_collate([data[i] for i in chosen]), True)
     total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))

@@ -113,7 +113,7 @@ def benchmark_sampler() -> None:
 
     print(f'{"unlabelled":>12} {"us a draw":>10} {"peak kB":>8}')
     for exponent in range(3, 10, 2):
-        data = SimpleNamespace(num_labeled=100, num_unlabeled=10**exponent)
+        data = SimpleNamespace(num_images=dict(labeled=100, unlabeled=10**exponent))
         tracemalloc.start()
         sampler = LabeledUnlabeledSampler(data, seed=0)
         sampler.advance_to(2 * 10**6)

@@ -93,7 +93,7 @@ class Views:
 
         images, labels = [], []
         for image, sample in zip(batch['inputs'], batch['data_samples']):
-            if sample.metainfo.get('source') != 'unlabeled':
+            if 'gt_sem_seg' in sample:
                 images.append(picture(image))
                 labels.append(colorize(sample.gt_sem_seg.data.squeeze(0).numpy(), self.palette))
         return {'labelled image': images, 'label': labels}

@@ -48,9 +48,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-CHECKS: Dict[str, Callable[[Setup], str]] = {
-    'versions': data.versions,
-    **{name: data.data_set(name) for name in data.SETS},
+CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'images': data.images,
     'masks': data.masks,
     'overlap': data.overlap,
@@ -65,15 +63,22 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {
 }
 
 
+def row(setup: Setup, name: str, function: Callable[[Setup], str]) -> Row:
+    """What comes of one check; none stops the others."""
+    try:
+        return Row(OK, name, function(setup))
+    except Skip as reason:
+        return Row(SKIPPED, name, str(reason))
+    except Exception as error:  # whatever would stop the job
+        return Row(PROBLEM, name, one_line(error))
+
+
 def check(setup: Setup) -> Iterator[Row]:
-    """Every check, in order; none stops the others."""
-    for name, one in CHECKS.items():
-        try:
-            yield Row(OK, name, one(setup))
-        except Skip as reason:
-            yield Row(SKIPPED, name, str(reason))
-        except Exception as error:  # whatever would stop the job
-            yield Row(PROBLEM, name, one_line(error))
+    """Every check, in order."""
+    yield row(setup, 'versions', data.versions)
+    sets = {name: data.data_set(name) for name in data.set_names(setup)}
+    for name, function in {**sets, **CHECKS}.items():
+        yield row(setup, name, function)
 
 
 def main() -> None:
@@ -85,12 +90,14 @@ def main() -> None:
 
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     rows = []
-    for row in check(Setup(cfg, args)):
-        print(f'{row.state:8} {row.name:12} {row.note}', flush=True)
-        rows.append(row)
-    problems = [row for row in rows if row.state == PROBLEM]
+    for made in check(Setup(cfg, args)):
+        print(f'{made.state:8} {made.name:12} {made.note}', flush=True)
+        rows.append(made)
+    problems = [made for made in rows if made.state == PROBLEM]
     print(
-        f'\n{len(problems)} problems' + ''.join(f'\n- {row.name}: {row.note}' for row in problems)
+        f'\n{len(problems)} problems',
+        *(f'- {made.name}: {made.note}' for made in problems),
+        sep='\n',
     )
     sys.exit(1 if problems else 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_files
-from ...datasets.labeled_unlabeled import LABEL_TRANSFORMS
+from ...datasets.sources import LABEL_TRANSFORMS
 
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
 

@@ -4,13 +4,15 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ...datasets import FolderSegDataset
 from ...datasets.image_files import find_files
+from ...datasets.sampler import ratio_by_source
+from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.split_files import read_list
 from .stock_types import is_own, type_name
 
@@ -37,11 +39,9 @@ def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict
     dataset, key = loader['dataset'], 'train_dataloader.dataset'
     batch = loader['batch_size']
     if type_name(dataset) == 'LabeledUnlabeledDataset':
-        labeled, unlabeled = loader.get('sampler', {}).get('ratio', (1, 1))
-        batch = batch * labeled // (labeled + unlabeled)
-        split, dataset, key = dataset.get('split'), dataset['labeled'], f'{key}.labeled'
-        if split is not None:
-            dataset = dict(dataset, ann_file=osp.join(split, 'labeled.txt'))
+        ratio = ratio_by_source(loader.get('sampler', {}).get('ratio'), source_names(dataset))
+        dataset, key = source_config(dataset, LABELED), f'{key}.{LABELED}'
+        batch = batch * ratio[LABELED] // sum(ratio.values())
     return dict(
         loader,
         batch_size=batch,
@@ -107,7 +107,7 @@ def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str
     if dataset.ann_file:
         files = {stem: files[stem] for stem in read_list(dataset.ann_file) if stem in files}
     endings: Dict[str, int] = Counter(osp.splitext(name)[1] for name in files.values())
-    best: Optional[str] = max(endings, key=endings.get, default='.jpg')
+    best = max(endings, key=lambda ending: endings[ending], default='.jpg')
     if len(endings) > 1:
         counts = ', '.join(f'{count} {ending}' for ending, count in endings.items())
         notes.append(

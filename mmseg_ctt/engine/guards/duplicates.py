@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Images that are in two sets under different names."""
+"""Images that are in two sources under different names."""
 
 import hashlib
 import os
+from itertools import combinations
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -29,27 +30,27 @@ def same_content(first: Sequence[str], second: Sequence[str]) -> List[Tuple[str,
 
 
 def duplicate_images(dataset: Dataset) -> Optional[str]:
-    """Whether unlabelled images have the content of labelled ones.
+    """Whether images of one source have the content of images of another.
 
     Args:
         dataset (LabeledUnlabeledDataset): Any other data set passes.
 
     Returns:
-        str | None: One line for the log.
+        str | None: One line for the log, about the first two such sources.
     """
-    sets = getattr(dataset, 'labeled', None), getattr(dataset, 'unlabeled', None)
-    if None in sets:
-        return None
-    pairs = same_content(
-        *([one.get_data_info(i)['img_path'] for i in range(len(one))] for one in sets)
-    )
-    if not pairs:
-        return None
-    return (
-        f'{len(pairs)} unlabelled images have the content of a labelled one, such as '
-        f'{pairs[0][1]} and {pairs[0][0]}: take them off the unlabelled list, the model knows '
-        'their labels'
-    )
+    paths = {
+        name: [source.get_data_info(i)['img_path'] for i in range(len(source))]
+        for name, source in getattr(dataset, 'sources', {}).items()
+    }
+    for first, second in combinations(paths, 2):
+        pairs = same_content(paths[first], paths[second])
+        if pairs:
+            return (
+                f'{len(pairs)} {second} images have the content of {first} ones, such as '
+                f'{pairs[0][1]} and {pairs[0][0]}: take them off the list of {second}, the model '
+                f'trains on them as {first} ones'
+            )
+    return None
 
 
 def _sizes(paths: Sequence[str]) -> Dict[str, int]:

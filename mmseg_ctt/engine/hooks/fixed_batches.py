@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
-from ...datasets.sampler import Draw
+from ...datasets.sampler import DrawnImage
+from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
 
 KEY = 'default_hooks.pseudo_labels'
@@ -64,12 +65,13 @@ class FixedBatches:
         Args:
             loader (DataLoader): Of the training, for the composition of a batch.
         """
-        period, ratio = loader.sampler.period, loader.sampler.ratio
-        labeled, unlabeled = (loader.batch_size // period * count for count in ratio)
-        companions = cycle(_sample(self.data.num_labeled, labeled, self.seed))
+        periods = loader.batch_size // loader.sampler.period
+        counts = {name: periods * count for name, count in loader.sampler.ratio.items()}
+        unlabeled = counts.pop(UNLABELED)
+        companions = [index for name, count in counts.items() for index in self._some(name, count)]
         known = [
-            self.data[Draw(index, number, self.seed)]
-            for number, index in enumerate(islice(companions, labeled))
+            self.data[DrawnImage(index, number, self.seed)]
+            for number, index in enumerate(companions)
         ]
         count = len(self.chosen)
         for start in range(0, count, unlabeled):
@@ -77,13 +79,20 @@ class FixedBatches:
             samples = [*known, *map(self._weak_view, numbers)]
             yield pseudo_collate(samples), min(unlabeled, count - start)
 
+    def _some(self, name: str, count: int) -> List[int]:
+        """``count`` images of a source, again and again where it has fewer."""
+        chosen = _sample(self.data.num_images[name], count, self.seed)
+        first = self.data.first_index[name]
+        return [first + index for index in islice(cycle(chosen), count)]
+
     def _weak_view(self, number: int) -> dict:
         index = self.chosen[number]
         if self.truth is None:
-            return self.data[Draw(self.data.num_labeled + index, number, self.seed)]
+            first = self.data.first_index[UNLABELED]
+            return self.data[DrawnImage(first + index, number, self.seed)]
         with isolated_randomness(self.seed, number):
             sample = self.truth[index]
-        sample['data_samples'].set_metainfo(dict(source='unlabeled', draw=(self.seed, number)))
+        sample['data_samples'].set_metainfo(dict(source=UNLABELED, draw=(self.seed, number)))
         return sample
 
 
@@ -110,9 +119,9 @@ def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
 
 def _build_truth(train: dict, truth: dict) -> BaseDataset:
     """The unlabelled source with masks; its pipeline loads them after the image."""
-    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(copy.deepcopy(train['unlabeled'])))
-    if train.get('split') and 'ann_file' not in truth:
-        cfg['ann_file'] = osp.join(train['split'], 'unlabeled.txt')
+    plain = copy.deepcopy(dict(train[UNLABELED]))
+    plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
+    cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
         types = [step['type'] for step in cfg['pipeline']]
         index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Random images and labels in the place of a data set, for machines that do not have it."""
 
-from typing import Any, Iterator, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -10,48 +10,57 @@ from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
+from ...datasets.sources import LABELED, UNLABELED, locate, needs_masks, source_names
+
 BLOCK = 16  # side of a patch of one class, pixels
+NUM_IMAGES = 64  # of each source
 
 
 @DATASETS.register_module()
 class SyntheticSegDataset(Dataset):
-    """Noise with labels in blocks; labelled images first, as :class:`LabeledUnlabeledDataset`.
+    """Noise with labels in blocks, by source, as :class:`LabeledUnlabeledDataset`.
 
     Args:
         num_classes (int): ``K``.
         size (Sequence[int]): Height and width of an image, pixels.
-        num_labeled (int): Defaults to 64.
-        num_unlabeled (int): Defaults to 64.
+        masked (dict[str, bool], optional): Names of the sources, in order, and whether their
+            images have masks. Defaults to ``dict(labeled=True, unlabeled=False)``.
+        num_images (int): Images of each source. Defaults to 64.
     """
 
     def __init__(
-        self, num_classes: int, size: Sequence[int], num_labeled: int = 64, num_unlabeled: int = 64
+        self,
+        num_classes: int,
+        size: Sequence[int],
+        masked: Optional[Mapping[str, bool]] = None,
+        num_images: int = NUM_IMAGES,
     ) -> None:
         self.metainfo = dict(
             classes=tuple(f'class{k}' for k in range(num_classes)),
             palette=[[k % 256] * 3 for k in range(num_classes)],
         )
         self.num_classes, self.size = num_classes, tuple(size)
-        self.num_labeled, self.num_unlabeled = num_labeled, num_unlabeled
+        self.masked = dict(masked or {LABELED: True, UNLABELED: False})
+        self.num_images = dict.fromkeys(self.masked, num_images)
 
     def __len__(self) -> int:
-        return self.num_labeled + self.num_unlabeled
+        return sum(self.num_images.values())
 
     def __getitem__(self, draw: Any) -> dict:
         """``inputs`` uint8 ``(3, H, W)`` and ``data_samples``; the draw is a seed or has one."""
         index, number, seed = draw if isinstance(draw, tuple) else (draw, draw, 0)
-        labeled = index < self.num_labeled
+        source, _ = locate(index, self.num_images)
         random = torch.Generator().manual_seed(number)
         sample = SegDataSample(
             metainfo=dict(
-                source='labeled' if labeled else 'unlabeled',
+                source=source,
                 draw=(seed, number),
                 img_shape=self.size,
                 ori_shape=self.size,
                 pad_shape=self.size,
             )
         )
-        if labeled:
+        if self.masked[source]:
             sample.gt_sem_seg = PixelData(data=self._label(random))
         image = torch.randint(256, (3, *self.size), generator=random, dtype=torch.uint8)
         return dict(inputs=image, data_samples=sample)
@@ -82,8 +91,13 @@ def use_synthetic_data(cfg: Config) -> None:
             '--synthetic needs the size of an image: set '
             'model.data_preprocessor.size or a RandomCrop in the pipeline'
         )
+    real = cfg.train_dataloader.dataset
+    masked = {name: needs_masks(name, real[name]) for name in source_names(real)}
     cfg.train_dataloader.dataset = dict(
-        type='SyntheticSegDataset', num_classes=head.num_classes, size=tuple(size)
+        type='SyntheticSegDataset',
+        num_classes=head.num_classes,
+        size=tuple(size),
+        masked=masked or None,
     )
 
 

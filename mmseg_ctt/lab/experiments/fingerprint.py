@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 CODE = ('mmseg_ctt', 'configs', 'tools')
-SETS = ('labeled', 'unlabeled')
 
 
 def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
@@ -49,7 +48,7 @@ def _read(path: str) -> 'Config':
 
 
 def split_checksum(cfg: Mapping[str, Any]) -> str:
-    """Checksum of the names of the labelled and the unlabelled training images.
+    """Checksum of the names of the training images, by source.
 
     Args:
         cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
@@ -59,17 +58,19 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
 
     Raises:
         FileNotFoundError: If a list, an image or a mask is missing.
-        ValueError: If the data set is empty or the lists overlap.
+        ValueError: If a source is empty or two have an image in common.
     """
     from mmseg.registry import DATASETS
 
+    from ...datasets.sources import LABELED, UNLABELED, source_names
+
     dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
-    for name in SETS:  # nothing is loaded
-        dataset[name] = dataset.get(name) and {**dataset[name], 'pipeline': []}
+    for name in source_names(dataset):  # nothing is loaded
+        dataset[name] = {**dataset[name], 'pipeline': []}
     data = DATASETS.build(dataset)
     digest = hashlib.sha256()
-    for name in SETS:
-        part = getattr(data, name)
+    for name in dict.fromkeys((LABELED, UNLABELED, *data.sources)):  # the first two in any case
+        part = data.sources.get(name)
         digest.update(f'{name}\n'.encode())
         if part is not None:
             prefix = part.data_prefix['img_path'] or ''

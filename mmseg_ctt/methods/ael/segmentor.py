@@ -68,7 +68,7 @@ class AEL(SemiSegmentor):
     default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
     consistency_class = EqualizedConsistency
     default_consistency: ClassVar[Mapping[str, Any]] = {}
-    sections = {**SemiSegmentor.sections, '_paste': 'strong view', '_cut': 'strong view'}
+    sections = dict(SemiSegmentor.sections, _paste='strong view', _cut='strong view')
     toy_settings = dict(consistency=dict(confidence_threshold=0.2))
     renamed = dict(bank='model.class_confidence')
 

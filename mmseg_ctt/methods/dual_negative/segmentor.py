@@ -22,10 +22,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import confident_fraction_cross_entropy
-from ...functional.pixel_noise import pixel_noise
+from ...functional import pixel_noise, resized_cross_entropy
 from ...nn import settings
-from ...nn.augmentation import View
+from ...nn.augmentation import CLASS_MIX_STEPS, View
 from ...nn.consistency import ConfidenceSelection
 from ...nn.images import Images
 from ...nn.member import PixelOutput
@@ -91,20 +90,16 @@ class DualNegativeLabel(SemiSegmentor):
 
     default_loss_weights = dict(pos=1.0, neg=2.0)
     ramped_terms = ('pos',)
-    default_augmentation = (
-        dict(type='ClassMixing'),
-        dict(type='ColorJitter'),
-        dict(type='GaussianBlur'),
-    )
+    default_augmentation = CLASS_MIX_STEPS
     consistency_class = ConfidenceSelection
     default_consistency = dict(confidence_threshold=0.8)
-    sections = {
-        **SemiSegmentor.sections,
-        '_peer_probabilities': 'pseudo-labels',
-        '_target': 'pseudo-labels',
-        '_pseudo_label_losses': 'losses',
-    }
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    sections = dict(
+        SemiSegmentor.sections,
+        _peer_probabilities='pseudo-labels',
+        _target='pseudo-labels',
+        _pseudo_label_losses='losses',
+    )
+    toy_settings = dict(consistency=dict(confidence_threshold=0.3))
     renamed = dict(ramp='model.negative_ramp')
 
     def build(
@@ -169,12 +164,9 @@ class DualNegativeLabel(SemiSegmentor):
         negative = negative_classes(
             probability, self.num_negatives, self.selection, self.exclude, noise
         )
-        valid = images.valid()
-        if valid is not None:
-            label = label.masked_fill(~valid, IGNORE_INDEX)
-            confidence = confidence.masked_fill(~valid, 0)
-        self.consistency.update(label, confidence)
-        return Target(PseudoLabel(label, confidence, valid), negative)
+        positive = PseudoLabel.of(label, confidence, images.valid())
+        self.consistency.update(positive.label, positive.confidence)
+        return Target(positive, negative)
 
     def _positive_pixels(self, targets: Sequence[Target], view: View) -> List[Tensor]:
         """Pixels ``(B, H, W)`` whose positive label each student takes."""
@@ -199,17 +191,11 @@ class DualNegativeLabel(SemiSegmentor):
         logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
         negative = target.positive.within(~positive)
         positive = target.positive.within(positive)
+        values = resized_cross_entropy(logits, label.masked_fill(~positive, IGNORE_INDEX))
+        count = mean_over_ranks(negative.sum().float())
         return {
-            f'student{i}.pos': confident_fraction_cross_entropy(
-                logits,
-                label.masked_fill(~positive, IGNORE_INDEX),
-                target.positive.confidence,
-                ignore_index=IGNORE_INDEX,
-                fraction=1,
-            ),
-            f'student{i}.neg': negative_label_loss(
-                logits, target.negative, negative, count=mean_over_ranks(negative.sum().float())
-            ),
+            f'student{i}.pos': values.sum() / label.numel(),
+            f'student{i}.neg': negative_label_loss(logits, target.negative, negative, count=count),
             f'student{i}.confident_ratio': mean_over_ranks(positive.float().mean()),
         }
 

@@ -18,7 +18,7 @@ There is one network, and it teaches itself. Its moving average follows in
 :class:`TeacherEMAHook` as ``teacher0``; it only predicts.
 """
 
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Mapping, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -29,7 +29,7 @@ from torch import Tensor
 from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.images import Images
-from ...nn.member import PixelOutput
+from ...nn.member import PixelOutput, last_level
 from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
 from .agreement import Agreement
@@ -37,18 +37,6 @@ from .functional import classes_present, decouple, interpolate_pair, most_simila
 from .mitrans import MITrans
 from .mixing_ratio import mixing_ratios
 from .second_head import SecondHead, bottleneck_inputs
-
-MODES: Dict[str, Dict[str, Any]] = {  # defaults of the settings, by mode
-    'paper': dict(
-        mitrans=True, detach_labeled=True, loss='ce', weights=dict(sup=1.0, mix=1.0, align=0.1)
-    ),
-    'released': dict(
-        mitrans=False,
-        detach_labeled=False,
-        loss='focal',
-        weights=dict(sup=1.0, mix=10.0, align=0.0),
-    ),
-}
 
 
 @MODELS.register_module()
@@ -60,13 +48,13 @@ class GuidedMixNet(SemiSegmentor):
 
     Args:
         mode (str): ``'paper'`` or ``'released'``, see the file's header; also chooses the
-            defaults of loss weights, consistency and the following settings. Defaults to 'paper'.
+            defaults of loss weights, consistency and what follows. Defaults to 'paper'.
         ratio_limit (float): Upper limit of the labelled ratio. Defaults to 0.5 (released code).
         ratio_alpha (float): Of the Beta distribution. Defaults to 1 (released code).
-        mitrans (bool | dict, optional): Settings of :class:`MITrans`, or whether there is one.
-            Defaults to None: in paper mode.
-        detach_labeled (bool, optional): Whether the partner's prediction that is subtracted gives
-            no gradient. Defaults to None: True, released False.
+        mitrans (bool | dict): Settings of :class:`MITrans`, or whether there is one. Defaults to
+            True, released False.
+        detach_labeled (bool): Whether the partner's prediction that is subtracted gives no
+            gradient. Defaults to True, released False.
         kwargs: As in :class:`SemiSegmentor`.
 
     Raises:
@@ -80,58 +68,32 @@ class GuidedMixNet(SemiSegmentor):
     keeps_average = True
     default_member = 'student0'
     default_loss_weights = dict(mix=1.0, align=0.1)
+    modes = dict(
+        paper={},
+        released=dict(
+            loss_weights=dict(mix=10.0, align=0.0),
+            consistency=dict(loss='focal'),
+            build=dict(mitrans=False, detach_labeled=False),
+        ),
+    )
     ramped_terms = ('mix',)
     consistency_class = Agreement
     default_consistency: ClassVar[Mapping[str, Any]] = {}
     parts = ('mitrans', 'mix_head', 'align')
     reads_features = True  # similarity is measured in the encoder's last map
-    sections = {
-        **SemiSegmentor.sections,
-        '_mixed_logits': 'students forward',
-        '_alignment': 'losses',
-    }
+    sections = dict(SemiSegmentor.sections, _mixed_logits='students forward', _alignment='losses')
     renamed = dict(
         share_limit='model.ratio_limit',
         share_alpha='model.ratio_alpha',
         confident='model.consistency=dict(confidence_threshold=...)',
     )
 
-    def __init__(
-        self,
-        segmentor: dict,
-        mode: str = 'paper',
-        loss_weights: Optional[dict] = None,
-        consistency: Optional[dict] = None,
-        **kwargs: Any,
-    ) -> None:
-        settings.check_choice('model.mode', mode, tuple(MODES))
-        if isinstance(consistency, str):
-            raise TypeError(
-                f'model.consistency={consistency!r} of version 0.1 is now '
-                f'model.consistency=dict(loss={consistency!r})'
-            )
-        usual = MODES[mode]
-        super().__init__(
-            segmentor,
-            loss_weights={
-                **usual['weights'],
-                **settings.as_dict('model.loss_weights', loss_weights),
-            },
-            consistency={
-                'loss': usual['loss'],
-                **settings.as_dict('model.consistency', consistency),
-            },
-            mode=mode,
-            **kwargs,
-        )
-
     def build(
         self,
-        mode: str = 'paper',
         ratio_limit: float = 0.5,
         ratio_alpha: float = 1.0,
-        mitrans: Union[None, bool, dict] = None,
-        detach_labeled: Optional[bool] = None,
+        mitrans: Union[bool, dict] = True,
+        detach_labeled: bool = True,
     ) -> None:
         """See the class."""
         if not 0 < ratio_limit <= 0.5 or ratio_alpha <= 0:
@@ -139,25 +101,16 @@ class GuidedMixNet(SemiSegmentor):
                 'model.ratio_limit must be in (0, 0.5] and model.ratio_alpha '
                 f'positive, got {ratio_limit} and {ratio_alpha}'
             )
-        usual = MODES[mode]
-        self.mode, self.ratio_limit, self.ratio_alpha = mode, ratio_limit, ratio_alpha
-        self.detach_labeled = usual['detach_labeled'] if detach_labeled is None else detach_labeled
+        self.ratio_limit, self.ratio_alpha = ratio_limit, ratio_alpha
+        self.detach_labeled = detach_labeled
         head = self.students[0].decode_head
-        several = isinstance(head.in_channels, (list, tuple))
-        channels = head.in_channels[-1] if several else head.in_channels
-        self.in_index = head.in_index[-1] if several else head.in_index
+        self.in_index, channels = last_level(head)
         self.align: Any = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
-        self.mix_head: Any = SecondHead(head) if mode == 'released' else None
-        self.mitrans = (
-            settings.build_optional(
-                'mitrans',
-                usual['mitrans'] if mitrans is None else mitrans,
-                MITrans,
-                dict(norm_cfg=head.norm_cfg),
-                channels=self.mix_head.in_channels if self.mix_head else channels,
-            )
-            or nn.Identity()
-        )
+        self.mix_head: Any = SecondHead(head) if self.mode == 'released' else None
+        width = self.mix_head.in_channels if self.mix_head else channels
+        defaults = dict(norm_cfg=head.norm_cfg)
+        part = settings.build_optional('mitrans', mitrans, MITrans, defaults, channels=width)
+        self.mitrans = part or nn.Identity()
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""

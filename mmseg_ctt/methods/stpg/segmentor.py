@@ -65,7 +65,7 @@ class STPG(SemiSegmentor):
     default_augmentation = (dict(type='CutMixing'),)
     parts = ('contrast',)
     reads_embedding = True
-    sections = {**SemiSegmentor.sections, '_pseudo_label_losses': 'losses'}
+    sections = dict(SemiSegmentor.sections, _pseudo_label_losses='losses')
     toy_settings = dict(bank=dict(size=2), contrast=dict(threshold=0.2))
 
     def build(self, bank: Optional[dict] = None, contrast: Optional[dict] = None) -> None:

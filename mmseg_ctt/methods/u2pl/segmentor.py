@@ -76,11 +76,7 @@ class U2PL(SemiSegmentor):
     default_augmentation = (dict(type='CutMixing'),)
     parts = ('contrast',)
     reads_embedding = True
-    sections = {
-        **SemiSegmentor.sections,
-        '_partition': 'pseudo-labels',
-        '_pseudo_label_loss': 'losses',
-    }
+    sections = dict(SemiSegmentor.sections, _partition='pseudo-labels', _pseudo_label_loss='losses')
     toy_settings = dict(
         bank=dict(size=12, budget=5),
         contrast=dict(dim=8, num_anchors=4, num_negatives=3, anchor_threshold=0.1, ranks=(1, 4)),

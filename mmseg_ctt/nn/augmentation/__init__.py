@@ -4,11 +4,12 @@
 from .intensity import ColorJitter, CutOut, GaussianBlur, RandomGreyscale, RandomIntensity
 from .mixing import ClassMixing, CutMixing
 from .step import AUGMENTATION_STEPS, AugmentationStep, MixingStep
-from .strong import StrongAugmentation
+from .strong import CLASS_MIX_STEPS, StrongAugmentation
 from .view import Context, Mix, View, denormalize, normalize
 
 __all__ = [
     'AUGMENTATION_STEPS',
+    'CLASS_MIX_STEPS',
     'AugmentationStep',
     'ClassMixing',
     'ColorJitter',

@@ -15,6 +15,9 @@ from ..rng import Draw, sample_noises
 from .step import AUGMENTATION_STEPS, AugmentationStep
 from .view import Context, View
 
+# ClassMix, then colours and blur: the strong view of ClassMix and CTT
+CLASS_MIX_STEPS = (dict(type='ClassMixing'), dict(type='ColorJitter'), dict(type='GaussianBlur'))
+
 
 class StrongAugmentation(nn.Module):
     """The strong view of an unlabelled batch.

@@ -1,0 +1,182 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Sources of a training set: data sets of images by name, each with or without masks."""
+
+import copy
+import os.path as osp
+from typing import Any, Dict, List, Mapping, Tuple
+
+from mmengine.dataset import BaseDataset
+from mmseg.registry import DATASETS
+
+from .checks import KEY, check_list
+
+LABELED, UNLABELED = 'labeled', 'unlabeled'
+LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckSegMap')
+
+
+def ordered_names(names: Mapping[str, Any]) -> List[str]:
+    """Names of sources in the order in which their images are numbered.
+
+    That is ``labeled``, ``unlabeled``, then the others by name. The order in a config does not
+    count: mmengine appends the keys of a child config to those of its base, and sorts them when
+    it writes a config to a file.
+
+    Args:
+        names (Mapping[str, Any]): Any mapping by source name.
+    """
+    first = [name for name in (LABELED, UNLABELED) if name in names]
+    return first + sorted(set(names) - set(first))
+
+
+def first_indices(num_images: Mapping[str, int]) -> Dict[str, int]:
+    """Index of the first image of each source, where images are numbered source by source.
+
+    Args:
+        num_images (Mapping[str, int]): Number of images by source, in order.
+    """
+    first, total = {}, 0
+    for name, size in num_images.items():
+        first[name] = total
+        total += size
+    return first
+
+
+def locate(idx: int, num_images: Mapping[str, int]) -> Tuple[str, int]:
+    """Source of an image, and the image's index in it.
+
+    Args:
+        idx (int): Index of the image among those of all sources.
+        num_images (Mapping[str, int]): Number of images by source, in order.
+
+    Raises:
+        IndexError: If there are fewer images.
+    """
+    position = idx
+    for name, size in num_images.items():
+        if position < size:
+            return name, position
+        position -= size
+    raise IndexError(f'image {idx} of {sum(num_images.values())}')
+
+
+def source_names(dataset: Mapping[str, Any]) -> List[str]:
+    """Names of the sources in the config of a training set, in their order.
+
+    Args:
+        dataset (Mapping): Config of a :class:`LabeledUnlabeledDataset`; its sources are the dicts
+            with a ``type``.
+
+    Returns:
+        list[str]: Empty for the config of a plain data set.
+    """
+    configs = {
+        key: value
+        for key, value in dataset.items()
+        if isinstance(value, Mapping) and 'type' in value
+    }
+    return ordered_names(configs)
+
+
+def source_config(dataset: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    """Complete config of one source: with its list, and unlabelled images without masks.
+
+    Args:
+        dataset (Mapping): Config of a :class:`LabeledUnlabeledDataset`.
+        name (str): Of the source.
+
+    Returns:
+        dict: A copy. ``ann_file`` is ``{split}/{name}.txt`` where ``dataset`` has a ``split`` and
+        the source has no ``ann_file``; the empty string keeps all images of the folder.
+
+    Raises:
+        ValueError: If there is no such source, or the unlabelled pipeline loads labels.
+    """
+    if name not in source_names(dataset):
+        raise ValueError(
+            f'{KEY}.{name} is missing: set {KEY}.type="LabeledUnlabeledDataset" and '
+            f'{KEY}.{name} to the config of a data set'
+        )
+    cfg = dict(copy.deepcopy(dataset[name]))
+    if dataset.get('split') is not None and cfg.get('ann_file') is None:
+        cfg['ann_file'] = osp.join(dataset['split'], f'{name}.txt')
+    return without_masks(cfg) if name == UNLABELED else cfg
+
+
+def without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    """The config of the unlabelled source without any path to masks.
+
+    Args:
+        cfg (Mapping): Config of a data set.
+
+    Returns:
+        dict: A copy.
+
+    Raises:
+        ValueError: If its pipeline loads labels.
+    """
+    made = dict(copy.deepcopy(cfg))
+    prefix = dict(made.get('data_prefix') or dict(img_path=''))
+    prefix.pop('seg_map_path', None)
+    made['data_prefix'] = prefix
+    steps = label_transforms(made.get('pipeline'))
+    if steps:
+        raise ValueError(
+            f'{KEY}.{UNLABELED}.pipeline has {steps[0]}, but unlabelled images have no masks: '
+            'remove it'
+        )
+    return made
+
+
+def needs_masks(name: str, cfg: Mapping[str, Any]) -> bool:
+    """Whether every image of a source must have a mask.
+
+    Args:
+        name (str): Of the source: ``labeled`` needs masks, ``unlabeled`` has none.
+        cfg (Mapping): Its config: any other source needs masks if its pipeline loads labels.
+    """
+    if name in (LABELED, UNLABELED):
+        return name == LABELED
+    return bool(label_transforms(cfg.get('pipeline')))
+
+
+def label_transforms(steps: Any) -> List[str]:
+    """Names of the transforms that load or check labels, also of those inside other transforms.
+
+    Args:
+        steps (Any): Pipeline, or a part of one.
+    """
+    if isinstance(steps, (list, tuple)):
+        return [name for step in steps for name in label_transforms(step)]
+    if not isinstance(steps, Mapping):
+        return []
+    kind = steps.get('type', '')
+    name = (kind if isinstance(kind, str) else kind.__name__).split('.')[-1]
+    own = [name] if name in LABEL_TRANSFORMS else []
+    return own + label_transforms(list(steps.values()))
+
+
+def build_source(name: str, cfg: Mapping[str, Any]) -> BaseDataset:
+    """Build the data set of a source and list its images.
+
+    Args:
+        name (str): Of the source, for messages.
+        cfg (Mapping): As from :func:`source_config`.
+
+    Raises:
+        FileNotFoundError: If its list does not exist.
+        ValueError: If it has no image.
+    """
+    check_list(name, cfg)
+    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    dataset.data_list = [{}]  # stays where the images cannot be listed
+    try:
+        dataset.full_init()
+        empty = len(dataset) == 0
+    except ValueError:
+        if dataset.data_list:
+            raise
+        empty = True  # mmengine cannot serialise an empty list
+    if empty:
+        where = cfg.get('ann_file') or dataset.data_prefix.get('img_path')
+        raise ValueError(f'{KEY}.{name} is empty: {where} gave no image')
+    return dataset
