@@ -1,13 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checksum of a config: of all settings that a result depends on."""
+"""Checksum of the settings of a config that a result depends on."""
 
 import hashlib
 import json
 import os.path as osp
 from typing import Any, Mapping
 
-# What mmengine's runner reads and a result depends on. Logging, pictures and the intervals of
-# checkpoints are left out, so that changing them makes no run out of date.
+# Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
+# checkpoints are left out: a change of them does not make a run out of date.
 HASHED = (
     'model',
     'train_dataloader',
@@ -26,24 +26,24 @@ HASHED = (
     'load_from',
     'self_training',
 )
-# Machine dependent. A sample's random numbers do not depend on the number of workers.
+# Keys that depend on the machine. Random numbers of a sample do not depend on the workers.
 MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-WATCHING = ('PseudoLabelHook',)  # hooks that leave the training as it is
+LOGGING_HOOKS = ('PseudoLabelHook',)  # hooks that do not change the training
 DIGITS = 12
 
 
 def config_hash(cfg: Mapping[str, Any]) -> str:
-    """Checksum of all settings that a result depends on, equal on all machines.
+    """Checksum of the settings that a result depends on, equal on all machines.
 
     Args:
-        cfg (Mapping): Resolved config.
+        cfg (Mapping): Complete config.
 
     Returns:
         str: Twelve hexadecimal digits of a sha256.
     """
     plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
     plain['custom_hooks'] = [
-        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING
+        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in LOGGING_HOOKS
     ]
     text = json.dumps(plain, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

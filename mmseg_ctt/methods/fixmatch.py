@@ -39,4 +39,4 @@ class FixMatchSeg(WeakToStrong):
         dict(type='CutMixing', area=(0.02, 0.4), prob=0.5),
     )
     default_consistency = dict(confidence_threshold=0.95, normalizer='valid')
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))

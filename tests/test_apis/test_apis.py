@@ -167,7 +167,7 @@ def test_pictures(model, images, tmp_path):
     unsure = result.confidence < middle
     assert (sure[unsure] == result.image[unsure]).all()
     assert (sure[~unsure] == colours[~unsure]).all() and unsure.any()
-    assert sum(result.share().values()) == pytest.approx(1)
+    assert sum(result.class_fractions().values()) == pytest.approx(1)
     assert list(result.share())[0] == CLASSES[np.bincount(result.labels.ravel()).argmax()]
 
     assert result.save(tmp_path / 'new') == tmp_path / 'new' / 'l0.png'

@@ -214,7 +214,7 @@ def test_tool(tool, tmp_path, config, capsys):
     'arguments, words',
     [
         (['absent.py'], 'the config absent.py does not exist'),
-        (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10'),
+        (['absent.py', '--repeats', 9], '--repeats=9: a median needs at least 10'),
     ],
 )
 def test_errors_are_one_line(tool, capsys, arguments, words):

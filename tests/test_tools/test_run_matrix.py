@@ -144,7 +144,7 @@ def test_matrix_of_two_cells(here, call, capsys):
     write_matrix(methods=methods)
     capsys.readouterr()
     assert call('--table') == (0, [])
-    assert 'with a config that is another today: ctt.' in capsys.readouterr().out
+    assert 'with a config that has changed since: ctt.' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

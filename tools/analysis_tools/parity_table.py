@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Largest error against the released code of CTT, for each fixture, as a Markdown table.
+"""Print the largest error against the released code of CTT per fixture, as a Markdown table.
 
 python tools/analysis_tools/parity_table.py [FIXTURES]
 
-FIXTURES is a folder with ctt/*.npz and ctt/README.md (default: ../shared/oracles, beside the
-repository). The errors are those that tests/test_parity.py measures; nothing is computed here.
+FIXTURES is a folder with ctt/*.npz and ctt/README.md (default: ../shared/oracles, next to the
+repository). tests/test_parity.py measures the errors; this tool prints them.
 """
 
 import argparse
@@ -15,11 +15,14 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / 'tests' / 'test_parity.py'
@@ -39,30 +42,30 @@ def parse_args() -> argparse.Namespace:
 
 
 class Recorder:
-    """A pytest plugin: what each comparison with a fixture recorded, and what failed."""
+    """Plugin of pytest that collects the recorded errors of each fixture, and failed tests."""
 
     def __init__(self) -> None:
         self.errors: Dict[str, Dict[str, dict]] = {}  # by fixture and case
         self.failed: List[str] = []
-        self._place: Dict[str, tuple] = {}
+        self._case: Dict[str, Tuple[str, str]] = {}  # fixture and case by test
 
-    def pytest_collection_modifyitems(self, items: list) -> None:
+    def pytest_collection_modifyitems(self, items: 'List[pytest.Function]') -> None:
         for item in items:
             mark = item.get_closest_marker('parametrize')
             for fixture, cases in item.module.RELEASED.files.items():
                 if mark is not None and mark.args[1] is cases:
-                    self._place[item.nodeid] = fixture, item.callspec.params['case']
+                    self._case[item.nodeid] = fixture, str(item.callspec.params['case'])
 
-    def pytest_runtest_logreport(self, report) -> None:
+    def pytest_runtest_logreport(self, report: 'pytest.TestReport') -> None:
         if report.failed:
             self.failed.append(report.nodeid.split('::')[-1])
-        elif report.when == 'call' and report.nodeid in self._place:
-            fixture, case = self._place[report.nodeid]
+        elif report.when == 'call' and report.nodeid in self._case:
+            fixture, case = self._case[report.nodeid]
             self.errors.setdefault(fixture, {})[case] = dict(report.user_properties)
 
 
 def measure(fixtures: Path) -> Recorder:
-    """Run the comparisons on the fixtures of a folder.
+    """Run the comparisons with the fixtures of a folder.
 
     Raises:
         FileNotFoundError: If the folder holds no fixtures.
@@ -74,8 +77,8 @@ def measure(fixtures: Path) -> Recorder:
         raise FileNotFoundError(
             f'no fixtures ctt/*.npz in {fixtures}: give the folder that holds them as the argument'
         )
-    recorder, said = Recorder(), io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said):
+    recorder, output = Recorder(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(output):
         os.symlink(fixtures.resolve(), Path(folder, 'oracles'))
         os.environ['MMSEG_CTT_SHARED'] = folder
         code = pytest.main(
@@ -83,13 +86,13 @@ def measure(fixtures: Path) -> Recorder:
             plugins=[recorder],
         )
     if code != 0:
-        reason = ', '.join(recorder.failed) or said.getvalue().strip().splitlines()[-1]
+        reason = ', '.join(recorder.failed) or output.getvalue().strip().splitlines()[-1]
         raise ValueError(f'{reason} failed: see pytest {TESTS.relative_to(ROOT)}')
     return recorder
 
 
 def stated_tolerances(readme: Path) -> Dict[str, List[str]]:
-    """Tolerance of value and gradient that the fixtures' own notes state, by fixture."""
+    """Tolerances of value and gradient in the README of the fixtures, by fixture."""
     if not readme.is_file():
         return {}
     pairs = re.findall(
@@ -104,20 +107,20 @@ def stated_tolerances(readme: Path) -> Dict[str, List[str]]:
 
 
 def table(errors: Dict[str, Dict[str, dict]], tolerances: Dict[str, List[str]]) -> List[str]:
-    """Lines of the table, one fixture each."""
+    """Lines of the table, a row per fixture."""
     lines = [
         '| fixture | cases | value | within | gradient | within |',
         '| --- | --- | --- | --- | --- | --- |',
     ]
     for fixture, cases in errors.items():
         compared = [properties for properties in cases.values() if properties]
-        found = [item for properties in compared for item in properties.items()]
-        slopes = [error for name, error in found if name.startswith('grad')]
-        values = [error for name, error in found if not name.startswith('grad')]
+        named = [item for properties in compared for item in properties.items()]
+        gradients = [error for name, error in named if name.startswith('grad')]
+        values = [error for name, error in named if not name.startswith('grad')]
         stated = tolerances.get(fixture, ['not stated'])
         lines.append(
             f'| {fixture} | {len(compared)} of {len(cases)} | {largest(values)} | '
-            f'{stated[0]} | {largest(slopes)} | {stated[-1] if slopes else "-"} |'
+            f'{stated[0]} | {largest(gradients)} | {stated[-1] if gradients else "-"} |'
         )
     return lines
 

@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
@@ -51,7 +52,7 @@ def _is_pretrained(node: Any) -> bool:
     return isinstance(node, dict) and node.get('type') == 'Pretrained'
 
 
-def bare_model(runner: Runner) -> nn.Module:
+def bare_model(runner: Runner) -> BaseModel:
     """The model without a distributed wrapper."""
     return unwrapped(runner.model)
 

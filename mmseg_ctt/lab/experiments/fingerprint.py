@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a result depends on: resolved config, lists of images, code and versions."""
+"""Fingerprint of a result: complete config, lists of images, code and versions."""
 
 import copy
 import hashlib
@@ -19,14 +19,14 @@ CODE = ('mmseg_ctt', 'configs', 'tools')
 
 
 def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
-    """The complete config of a cell.
+    """Complete config of a cell.
 
     Args:
-        cell (Cell): The run.
-        changes (dict, optional): Made after those of the cell. Defaults to None.
+        cell (Cell): The cell.
+        changes (dict, optional): Options applied after those of the cell. Defaults to None.
 
     Returns:
-        mmengine.Config: Bases, options and seed merged.
+        mmengine.Config: With bases, options and seed.
 
     Raises:
         FileNotFoundError: If the config file does not exist.
@@ -40,7 +40,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
     return cfg
 
 
-@lru_cache(maxsize=None)  # slow, and many cells begin with the same file
+@lru_cache(maxsize=None)  # slow, and many cells have the same file
 def _read(path: str) -> 'Config':
     from mmengine.config import Config
 
@@ -51,7 +51,7 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     """Checksum of the names of the training images, by source.
 
     Args:
-        cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
+        cfg (Mapping): Complete config with a :class:`LabeledUnlabeledDataset`.
 
     Returns:
         str: Twelve hexadecimal digits of a sha256.
@@ -65,7 +65,7 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     from ...datasets.sources import LABELED, UNLABELED, source_names
 
     dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
-    for name in source_names(dataset):  # nothing is loaded
+    for name in source_names(dataset):  # no pipeline: no image is read
         dataset[name] = {**dataset[name], 'pipeline': []}
     data = DATASETS.build(dataset)
     digest = hashlib.sha256()
@@ -84,7 +84,7 @@ def git_commit(root: Path) -> str:
     """Commit of a checkout, with ``-dirty`` if code or configs differ from it.
 
     Args:
-        root (Path): Of the repository.
+        root (Path): Root of the repository.
 
     Returns:
         str: Abbreviated hash, or ``unknown`` outside a checkout.
@@ -104,7 +104,7 @@ def git_commit(root: Path) -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Of the packages that results depend on most."""
+    """Versions of torch, mmengine, mmseg and this package."""
     import mmengine
     import mmseg
     import torch

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 
-from mmseg_ctt.nn.supervision import has_teachers, teaching_graph
+from mmseg_ctt.nn.supervision import has_teachers, supervision_graph
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from mmseg_ctt.nn.supervision import has_teachers, teaching_graph
         ),
         ('self', 1, (('teacher0',),)),
         ('self', 2, (('teacher0',), ('teacher1',))),
+        ('own', 1, (('student0',),)),
+        ('own', 2, (('student0',), ('student1',))),
         ('mutual', 2, (('student1',), ('student0',))),
         (
             'mutual',
@@ -26,22 +28,23 @@ from mmseg_ctt.nn.supervision import has_teachers, teaching_graph
     ],
 )
 def test_graphs(name, num_pairs, want):
-    graph = teaching_graph(name, num_pairs)
+    graph = supervision_graph(name, num_pairs)
     assert graph == want
-    assert has_teachers(graph) == (name != 'mutual')
+    assert has_teachers(graph) == (name not in ('mutual', 'own'))
 
 
 @pytest.mark.parametrize('name', ['cross', 'mutual', 'dual', 'ensemble'])
 def test_graphs_that_need_two_pairs(name):
-    with pytest.raises(ValueError, match=f"teaching='{name}' needs num_pairs >= 2, got 1"):
-        teaching_graph(name, 1)
+    with pytest.raises(ValueError, match=f"supervision='{name}' needs num_pairs >= 2, got 1"):
+        supervision_graph(name, 1)
 
 
-def test_no_pair_at_all():
+@pytest.mark.parametrize('name', ['self', 'own'])
+def test_no_pair_at_all(name):
     with pytest.raises(ValueError, match='needs num_pairs >= 1, got 0'):
-        teaching_graph('self', 0)
+        supervision_graph(name, 0)
 
 
 def test_unknown_graph():
-    with pytest.raises(ValueError, match="must be one of .*'cross'.*got 'ring'"):
-        teaching_graph('ring', 2)
+    with pytest.raises(ValueError, match="^model.supervision must be one of .*'cross'.*got 'ring'"):
+        supervision_graph('ring', 2)

@@ -2,7 +2,7 @@
 import torch
 from mmseg.structures import SegDataSample
 
-from mmseg_ctt.nn.padding import content_mask
+from mmseg_ctt.nn.padding import valid_mask
 
 
 def samples(*shapes):
@@ -10,11 +10,11 @@ def samples(*shapes):
 
 
 def test_none_where_nothing_is_padded():
-    assert content_mask(samples((4, 6), (4, 6)), torch.zeros(2, 3, 4, 6)) is None
+    assert valid_mask(samples((4, 6), (4, 6)), torch.zeros(2, 3, 4, 6)) is None
 
 
 def test_padding_is_right_and_below():
-    mask = content_mask(samples((4, 6), (2, 5), (4, 1)), torch.zeros(3, 3, 4, 6))
+    mask = valid_mask(samples((4, 6), (2, 5), (4, 1)), torch.zeros(3, 3, 4, 6))
     want = torch.zeros(3, 4, 6, dtype=torch.bool)
     want[0], want[1, :2, :5], want[2, :, :1] = True, True, True
     assert torch.equal(mask, want)

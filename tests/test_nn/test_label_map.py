@@ -5,7 +5,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from toy import NUM_CLASSES, toy_model
 
-from mmseg_ctt.nn.label_map import as_read
+from mmseg_ctt.nn.label_map import original_size
 
 SIZE = (24, 32)
 METAS = dict(
@@ -62,7 +62,7 @@ def test_without_samples(model):
 def test_both_flips():
     meta = dict(ori_shape=SIZE, flip=True, flip_direction='diagonal')
     logits = logits_of()
-    assert torch.equal(as_read(logits, meta, False), logits.flip((2, 3)))
+    assert torch.equal(original_size(logits, meta, False), logits.flip((2, 3)))
 
 
 def test_channels_last_stays(model):

@@ -1,12 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Warnings from logged numbers: one line with the remedy, or None."""
+"""Checks of logged numbers; each gives one line with the remedy, or None."""
 
 import math
-from typing import Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 
 def not_finite(values: Mapping[str, float]) -> Optional[str]:
-    """Which of the logged values are infinite or not a number.
+    """Logged values that are infinite or not a number.
 
     Args:
         values (Mapping[str, float]): By name.
@@ -49,43 +49,48 @@ def teacher_below_student(
 
 
 def confident_ratio(ratios: Mapping[str, float], window: int, margin: float) -> Optional[str]:
-    """Students that learn from no pseudo-label, or from every one.
+    """Students for which no pseudo-label is confident, or every one.
 
     Args:
         ratios (Mapping[str, float]): Mean ratio of confident pixels by name.
         window (int): Iterations that the means are over.
-        margin (float): Distance from 0 or 1 that counts as being there.
+        margin (float): Distance from 0 or 1 up to which a ratio counts as 0 or 1.
     """
     none = [name for name, ratio in ratios.items() if ratio <= margin]
     if none:
         return (
             f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
-            'unlabelled images teach nothing: lower model.consistency.'
-            'confidence_threshold, train longer, or see model.teacher_mode'
+            'the model learns nothing from unlabelled images: lower model.consistency.'
+            'confidence_threshold, train longer, or set model.teacher_mode="train"'
         )
     every = [name for name, ratio in ratios.items() if ratio >= 1 - margin]
     if every:
         return (
             f'{", ".join(every)}: (almost) every pixel was confident in {window} iterations, '
-            'wrong ones too: raise model.consistency.confidence_threshold, and see the '
-            'pseudo-labels'
+            'wrong ones too: raise model.consistency.confidence_threshold, and inspect the '
+            'pseudo-labels with default_hooks.pseudo_labels=dict(type="PseudoLabelHook")'
         )
     return None
 
 
-def empty_queues(fill: Sequence[float], classes: Sequence[str], iteration: int) -> Optional[str]:
-    """Classes whose queue holds nothing.
+def empty_queues(
+    fill: Sequence[float], classes: Sequence[Any], iteration: int, waits: bool = True
+) -> Optional[str]:
+    """Classes whose queue in a memory bank is empty.
 
     Args:
         fill (Sequence[float]): Filled ratio of the emptiest queue of each class.
-        classes (Sequence[str]): Names.
+        classes (Sequence): Names, or numbers where there are no names.
         iteration (int): Iterations so far.
+        waits (bool): Whether the contrast waits for full queues. Defaults to True.
     """
     empty = [str(name) for name, ratio in zip(classes, fill) if ratio == 0]
     if not empty:
         return None
-    return (
-        f'after {iteration} iterations no pixel of {", ".join(empty)} was classified correctly '
-        'by some teacher, so the contrast has no feature of it: check that labelled images show '
-        'it, and set default_hooks.queue_warmup.start_iter so that the contrast does not wait'
+    line = (
+        f'after {iteration} iterations the memory bank of the contrast has no feature of '
+        f'{", ".join(empty)}: check that labelled images show it'
     )
+    if waits:
+        line += ', and set default_hooks.queue_warmup.start_iter, so that the contrast starts'
+    return line

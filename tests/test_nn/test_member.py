@@ -9,7 +9,13 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from toy import toy_segmentor
 
-from mmseg_ctt.nn.member import PixelOutput, build_member, forward_member, supervised_losses
+from mmseg_ctt.nn.member import (
+    PixelOutput,
+    build_member,
+    constant_weights,
+    forward_member,
+    supervised_losses,
+)
 
 BN = dict(type='BN')
 COMMON = dict(num_classes=5, align_corners=False, loss_decode=dict(type='CrossEntropyLoss'))
@@ -234,6 +240,80 @@ def test_rows_of_an_output():
     assert torch.equal(part.features[0], output.features[0][1:3])
 
 
+def test_parts_of_an_output_without_embedding():
+    output = PixelOutput(torch.randn(3, 2, 4, 4), None, [])
+    first, second = output.split([1, 2])
+    assert torch.equal(second.logits, output.logits[1:]) and first.embedding is None
+
+
+def test_pooled_output():
+    output = PixelOutput(torch.randn(2, 2, 4, 5), torch.randn(2, 3, 4, 5), [])
+    assert output.pooled(1) is output
+    pooled = output.pooled(2)
+    assert pooled.logits.shape == (2, 2, 2, 3) and pooled.embedding.shape == (2, 3, 2, 3)
+    torch.testing.assert_close(pooled.logits[..., 0, 0], output.logits[..., :2, :2].mean((2, 3)))
+    torch.testing.assert_close(pooled.embedding[..., 1, 2], output.embedding[..., 2:, 4].mean(2))
+
+
+@pytest.mark.parametrize('embedding', [True, False])
+def test_zero_loss_reaches_all_layers_in_float32(embedding):
+    member = build('pspnet').train()
+    with torch.autocast('cpu', torch.bfloat16):
+        output = forward_member(member, torch.randn(2, 3, 32, 32), embedding)
+        zero = output.zero_loss()
+    zero.backward()
+    assert zero == 0 and zero.dtype == torch.float32
+    missing = {name for name, p in member.named_parameters() if p.grad is None}
+    assert {name.split('.')[1] for name in missing} <= {'conv_seg'}
+    assert bool(missing) == embedding  # the classifier is behind the embedding
+
+
+@pytest.mark.parametrize('name', ['pspnet', 'upernet', 'deeplabv2_aspp'])
+def test_no_embedding_where_it_is_not_needed(name, monkeypatch):
+    member, image = build(name).eval(), torch.randn(2, 3, 32, 32)
+    inner = member.decode_head.cls_seg
+    with torch.no_grad():
+        want = forward_member(member, image).logits
+        monkeypatch.setattr(member.decode_head, 'cls_seg', lambda x: 0 * inner(x) + inner(x))
+        output = forward_member(member, image, embedding=False)  # two calls of the classifier
+    torch.testing.assert_close(output.logits, want)
+    assert output.embedding is None
+
+
+# ---- perturbed features, and what gets the gradient
+
+
+@pytest.mark.parametrize('name', ['pspnet', 'upernet', 'deeplabv2'])
+def test_the_head_reads_the_perturbed_features(name):
+    member, image = build(name).eval(), torch.randn(2, 3, 32, 32)
+    changed = []
+
+    def perturb(features):
+        changed.append([0.5 * map_ for map_ in features])
+        return changed[0]
+
+    with torch.no_grad():
+        output = forward_member(member, image, perturb=perturb)
+        halved = [0.5 * map_ for map_ in member.extract_feat(image)]
+        assert torch.equal(output.logits, member.decode_head(halved))
+        assert not torch.equal(output.logits, forward_member(member, image).logits)
+    assert all(map(torch.equal, output.features, changed[0]))
+
+
+def test_constant_weights_give_the_gradient_to_the_image_alone():
+    member, image = build('pspnet').train(), torch.randn(2, 3, 32, 32, requires_grad=True)
+    frozen = next(member.parameters()).requires_grad_(False)
+    with constant_weights(member):
+        logits = forward_member(member, image).logits
+    logits.square().sum().backward()
+    assert image.grad.abs().sum() > 0
+    assert all(p.grad is None for p in member.parameters())
+    # as before, after an error too
+    with pytest.raises(RuntimeError), constant_weights(member):
+        raise RuntimeError
+    assert [p for p in member.parameters() if not p.requires_grad] == [frozen]
+
+
 # ---- building
 
 
@@ -254,7 +334,7 @@ def test_sigmoid_output_is_an_error():
         build_member(cfg)
 
 
-def test_head_without_classifier_is_an_error():
+def test_head_without_classifier_is_an_error_where_embeddings_are_read():
     @MODELS.register_module(name='HeadlessToy', force=True)
     class Headless(nn.Module):
         def __init__(self):
@@ -263,6 +343,7 @@ def test_head_without_classifier_is_an_error():
 
     with pytest.raises(ValueError, match='Identity has no `conv_seg` classifier'):
         build_member(dict(type='HeadlessToy'))
+    assert build_member(dict(type='HeadlessToy'), embedding=False).decode_head is not None
 
 
 @pytest.mark.parametrize(
