@@ -62,6 +62,7 @@ def public() -> List[Tuple[ModuleType, list]]:
                 if not name.startswith('_')
                 and getattr(value, '__module__', None) == module.__name__
                 and (inspect.isfunction(value) or inspect.isclass(value))
+                and value.__name__ == name  # not a former name
             ]
         )
     ]
