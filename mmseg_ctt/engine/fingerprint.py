@@ -6,6 +6,8 @@ import json
 import os.path as osp
 from typing import Any, Mapping
 
+from ..nn.pretrained import pretrained_path
+
 # Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
 # checkpoints are left out: a change of them does not make a run out of date.
 HASHED = (
@@ -20,6 +22,7 @@ HASHED = (
     'test_cfg',
     'optim_wrapper',
     'param_scheduler',
+    'default_hooks',
     'custom_hooks',
     'auto_scale_lr',
     'randomness',
@@ -28,7 +31,19 @@ HASHED = (
 )
 # Keys that depend on the machine. Random numbers of a sample do not depend on the workers.
 MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-LOGGING_HOOKS = ('PseudoLabelHook',)  # hooks that do not change the training
+# Hooks that do not change the training.
+WATCHING_HOOKS = (
+    'CheckpointHook',
+    'DistSamplerSeedHook',
+    'GuardHook',
+    'IterTimerHook',
+    'LoggerHook',
+    'PreemptionHook',
+    'PseudoLabelHook',
+    'RuntimeInfoHook',
+    'SafeCheckpointHook',
+    'SegVisualizationHook',
+)
 DIGITS = 12
 
 
@@ -42,8 +57,13 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
         str: Twelve hexadecimal digits of a sha256.
     """
     plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
+    plain['default_hooks'] = {
+        name: hook
+        for name, hook in plain.get('default_hooks', {}).items()
+        if (hook.get('type') not in WATCHING_HOOKS if hook else name == 'param_scheduler')
+    }
     plain['custom_hooks'] = [
-        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in LOGGING_HOOKS
+        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING_HOOKS
     ]
     text = json.dumps(plain, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
@@ -56,6 +76,8 @@ def _portable(value: Any, key: str = '') -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [_portable(item, key) for item in value]
+    if key == 'checkpoint' and isinstance(value, str):
+        value = pretrained_path(value)  # other weights are another config
     if (
         isinstance(value, str)
         and '://' not in value

@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
+from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
-from .matrix import Cell
+from .matrix import Cell, Matrix
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -37,7 +38,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
         )
     cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
     cfg.merge_from_dict({**cell.options, **(changes or {})})
-    return cfg
+    return prepare_config(cfg)
 
 
 @lru_cache(maxsize=None)  # slow, and many cells have the same file
@@ -45,6 +46,29 @@ def _read(path: str) -> 'Config':
     from mmengine.config import Config
 
     return Config.fromfile(path)
+
+
+def default_members(matrix: Matrix) -> Dict[str, str]:
+    """Member that represents each method of a matrix: the one the file names, else the class's.
+
+    Args:
+        matrix (Matrix): The matrix; its configs are read.
+
+    Returns:
+        dict[str, str]: By method; plain models, which have no members, are left out.
+    """
+    from mmseg.registry import MODELS
+
+    from ...methods.networks import MemberNetworks
+
+    members = dict(matrix.members)
+    for cell in matrix.cells:
+        if cell.method not in members:
+            model = resolve(cell).model
+            kind = MODELS.get(model['type'])
+            if kind is not None and issubclass(kind, MemberNetworks):
+                members[cell.method] = kind.default_predict_on(model)
+    return members
 
 
 def split_checksum(cfg: Mapping[str, Any]) -> str:
