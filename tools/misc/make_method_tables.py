@@ -141,6 +141,8 @@ def filled(text: str, table: str) -> Optional[str]:
 
 def main() -> None:
     check, outdated = parse_args().check, []
+    import mmengine  # noqa: F401, without an environment the error is that of all tools
+
     for page, table in tables().items():
         old = (ROOT / page).read_text()
         new = filled(old, table)
