@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START, END = '<!-- methods: made by tools/misc/make_method_tables.py -->', '<!-- end of methods -->'
 README, INDEX = 'README.md', 'docs/methods/index.md'
 PACKAGE = 'mmseg_ctt.methods.'
+REFERENCE = re.compile(r'(After )?\[[^\]]+\]\(https:')  # paragraph that begins with the paper
+LINK = re.compile(r'\[([^\]]+)\]\([^)]+\)')
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,8 +56,8 @@ def overview() -> str:
 def summary(text: str) -> Tuple[str, str]:
     """Title of a page, and the first sentence of its first paragraph that is no reference."""
     title, *paragraphs = text.strip().split('\n\n')
-    prose = [p for p in paragraphs if re.match(r'\w', p) and not re.match(r'After \[', p)]
-    first = ' '.join(prose[0].split())
+    prose = [p for p in paragraphs if re.match(r'\w|\[', p) and not REFERENCE.match(p)]
+    first = ' '.join(LINK.sub(r'\1', prose[0]).split())
     return title.lstrip('# '), re.split(r'(?<=\.) ', first)[0].rstrip('.')
 
 
