@@ -1,14 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The few lines that let mmseg 1.2.2 run on a current PyTorch; importing the package applies them.
+"""Compatibility of mmseg 1.2.2 with a current PyTorch; importing the package applies it.
 
-* Without compiled mmcv ops (``mmcv-lite``) a placeholder stands in for ``mmcv._ext``: mmseg can be
-  imported, and only calling such an op raises. A full mmcv is left untouched.
-* Since torch 2.6 ``torch.load`` refuses what it does not know. The types that mmengine writes into
-  checkpoints are made known, one by one; a checkpoint with any other code in it stays refused.
-  Before 2.6 torch itself runs code found in a checkpoint, and a warning says so.
-* The fork ``onedl-mmsegmentation`` does without the placeholder and gets none; ``onedl-mmengine``
-  0.10.12 stops at its own checkpoints as mmengine does.
-* mmengine learns where the configs are that are called ``mmseg_ctt::...``.
+* Without compiled mmcv ops (``mmcv-lite``) a placeholder replaces ``mmcv._ext``: mmseg can be
+  imported, and calling such an op raises. A full mmcv stays unchanged.
+* Since torch 2.6 ``torch.load`` refuses unknown types. The types that mmengine writes into
+  checkpoints are allowed one by one; a checkpoint with any other code is still refused. Before 2.6
+  torch runs code of a checkpoint, and a warning says so.
+* The fork ``onedl-mmsegmentation`` needs no placeholder and gets none; ``onedl-mmengine`` 0.10.12
+  refuses its own checkpoints as mmengine does.
+* mmengine finds the configs named ``mmseg_ctt::...``.
+* ``default_hooks.<name>=None`` switches any hook off; mmengine allows it for its own six alone.
 """
 
 import importlib
@@ -23,18 +24,20 @@ from typing import Any, Callable, List, Optional, Tuple
 _EXT = 'mmcv._ext'
 _PACKAGE = 'mmseg_ctt'
 _LITE = "pip install 'mmcv-lite==2.1.0', or build the full mmcv 2.1.0 for its compiled ops"
-# Plain numbers, the only contents of the arrays and scalars that mmengine logs.
+# Types of the arrays and scalars that mmengine logs.
 _NUMBERS = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')
+# Hooks that mmengine adds to every run.
+_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 class MissingOps(ModuleType):
-    """Stands in for ``mmcv._ext``: any op can be looked up, none can be called."""
+    """Placeholder for ``mmcv._ext``: every op exists, calling one raises."""
 
     def __getattr__(self, name: str) -> Callable:
-        if name.startswith('__'):  # Python's own look-ups must see a plain module
+        if name.startswith('__'):  # for Python itself this is a plain module
             raise AttributeError(name)
 
-        def missing_op(*args, **kwargs) -> None:
+        def missing_op(*args: Any, **kwargs: Any) -> None:
             raise RuntimeError(
                 f'the op "{name}" is compiled code of the full mmcv, and the mmcv '
                 'installed here has no compiled ops: build the full mmcv 2.1.0, or '
@@ -45,10 +48,10 @@ class MissingOps(ModuleType):
 
 
 def apply() -> None:
-    """Check the versions and do what this installation needs; a second call changes nothing.
+    """Check the versions and adapt the installation; a second call changes nothing.
 
     Raises:
-        ImportError: If something is missing or too old or too new to work; says what to install.
+        ImportError: If a package is missing, too old or too new; says what to install.
     """
     _check_torch()
     _check_mmengine()
@@ -58,6 +61,7 @@ def apply() -> None:
             _add_placeholder()
     _allow_checkpoint_types()
     _name_configs()
+    _allow_absent_hooks()
 
 
 def _installed(name: str) -> bool:
@@ -69,11 +73,11 @@ def _installed(name: str) -> bool:
 
 
 def _import(module: str, remedy: str) -> ModuleType:
-    """Import a module or say in one sentence what is missing."""
+    """Import a module; raise ``ImportError`` with the remedy if it is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:  # it is there, something that it needs is not
+        if error.name != module:  # the module exists, one that it imports does not
             raise
         raise ImportError(f'mmseg_ctt needs {module}: {remedy}') from None
 
@@ -109,7 +113,7 @@ def _check_mmengine() -> None:
 
 
 def _check_mmseg() -> None:
-    """The bounds of stock mmseg 1.2, told before its own bare assertion is reached."""
+    """Check the version bounds of mmseg 1.2, before its own assertion without a message."""
     mmcv = _import('mmcv', _LITE)
     if not (2, 0, 0) <= _release(mmcv.__version__) < (2, 2):
         raise ImportError(
@@ -131,24 +135,24 @@ def _add_placeholder() -> None:
     # A spec without a loader: importable, yet mmengine's search for compiled ops finds none.
     module.__spec__ = ModuleSpec(_EXT, None)
     sys.modules[_EXT] = module
-    sys.modules['mmcv']._ext = module
+    sys.modules['mmcv'].__dict__['_ext'] = module
 
 
 def _name_configs() -> None:
-    """Let configs inherit ours by name, ``_base_ = ['mmseg_ctt::ctt/...']``.
+    """Let configs inherit those of this package by name, ``_base_ = ['mmseg_ctt::ctt/...']``.
 
-    mmengine keeps a list of the packages whose configs it finds so, and takes the package's name
-    for the scope of the types in them, which here is mmseg's.
+    mmengine has a table of packages with such configs. It takes the name of the package for the
+    scope of the types, which here is ``mmseg``.
     """
     from mmengine.config import Config, utils
 
     if _PACKAGE in utils.MODULE2PACKAGE:
         return
-    # By a module of it: by the name of the distribution mmengine looks for an editable
-    # installation where it is not.
+    # The name of a module: with that of the distribution mmengine looks into the wrong folder of
+    # an editable installation.
     utils.MODULE2PACKAGE[_PACKAGE] = f'{_PACKAGE}.version'
     if _installed('onedl-mmsegmentation'):
-        utils.MODULE2PACKAGE['mmseg'] = 'mmseg'  # looked for by its usual name otherwise
+        utils.MODULE2PACKAGE['mmseg'] = 'mmseg'  # the entry names the distribution of stock mmseg
     find = Config._get_cfg_path
 
     def find_in_mmseg_scope(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
@@ -156,6 +160,22 @@ def _name_configs() -> None:
         return path, 'mmseg' if scope == _PACKAGE else scope
 
     Config._get_cfg_path = staticmethod(find_in_mmseg_scope)
+
+
+def _allow_absent_hooks() -> None:
+    """Let ``default_hooks`` hold None for hooks that mmengine has no default of."""
+    from mmengine.runner import Runner
+
+    register = Runner.register_default_hooks
+    if register.__module__ == __name__:
+        return
+
+    def register_present_hooks(self: Runner, hooks: Optional[dict] = None) -> None:
+        absent = [name for name, hook in (hooks or {}).items() if hook is None]
+        kept = {name: hook for name, hook in (hooks or {}).items() if name not in absent}
+        register(self, {**kept, **{name: None for name in absent if name in _OWN_HOOKS}})
+
+    Runner.register_default_hooks = register_present_hooks
 
 
 def _allow_checkpoint_types() -> None:
@@ -171,7 +191,7 @@ def _allow_checkpoint_types() -> None:
 
 
 def _checkpoint_types() -> List[Any]:
-    """What mmengine's message hub and meta hold: numbers, arrays of numbers, log buffers."""
+    """Types in the message hub and meta of mmengine: numbers, arrays of numbers, log buffers."""
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
@@ -183,7 +203,7 @@ def _checkpoint_types() -> List[Any]:
     ]
     dtypes = {type(np.dtype(name)) for name in _NUMBERS}
     # `HistoryBuffer.mean` is pickled as getattr(HistoryBuffer, 'mean'). The real getattr would
-    # give a checkpoint access to everything.
+    # let a checkpoint reach any attribute.
     return [
         HistoryBuffer,
         np.ndarray,
@@ -200,5 +220,5 @@ def _log_statistic(owner: type, name: str) -> Callable:
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise UnpicklingError(f'a checkpoint may not ask for the attribute "{name}" of {owner}')
+        raise UnpicklingError(f'a checkpoint may not read the attribute "{name}" of {owner}')
     return getattr(HistoryBuffer, name)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Bad input, each with the one line that it ends in. More in test_tools/test_train_cli.py."""
+"""Bad input, each with the one line of its error. More in test_tools/test_train_cli.py."""
 
 import os
 import shutil
@@ -16,7 +16,6 @@ from PIL import Image
 from toy import toy_segmentor
 from toy_data import LABELED, SPLIT, toy_config, toy_ctt, write_lists
 
-from mmseg_ctt.engine.hooks import guard_hook, safe_checkpoint_hook  # noqa: F401
 from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 DATA = 'train_dataloader.dataset'
@@ -36,24 +35,25 @@ class Code:
 
 @pytest.fixture
 def config(tmp_path: Path, root: Path) -> Path:
-    cfg = toy_config(root, tmp_path / 'work')
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
-    cfg.default_hooks.guards = dict(type='GuardHook')
+    hooks = dict(
+        checkpoint=dict(type='SafeCheckpointHook', interval=2), guards=dict(type='GuardHook')
+    )
+    cfg = toy_config(root, tmp_path / 'work', default_hooks=hooks)
     cfg.dump(tmp_path / 'toy.py')
     return tmp_path / 'toy.py'
 
 
 @pytest.fixture
 def call(load_tool, capsys):
-    """Exit code of a script and what it says last."""
+    """Exit code of a script and its error, or its output."""
 
     def call(script: str, *arguments: object) -> tuple:
         code = load_tool(script).exit_code(*arguments)
-        said = capsys.readouterr()
-        assert 'Traceback' not in said.err
-        lines = [line for line in said.err.splitlines() if line.startswith('error: ')]
-        assert len(lines) == (code != 0), said.err
-        return code, lines[-1] if lines else said.out
+        printed = capsys.readouterr()
+        assert 'Traceback' not in printed.err
+        lines = [line for line in printed.err.splitlines() if line.startswith('error: ')]
+        assert len(lines) == (code != 0), printed.err
+        return code, lines[-1] if lines else printed.out
 
     return call
 
@@ -181,14 +181,27 @@ SETTINGS = {  # options of train.py, words of the line
     'unknown backbone': (['model.segmentor.backbone.type=ResNeXd'], ['ResNeXd']),
     'unknown transform': ([f'{LABELED_STEPS}.0.type=LoadImage'], ['LoadImage']),
     'unknown data set': ([f'{DATA}.labeled.type=VOC'], ['VOC']),
-    'unknown hook': (['custom_hooks.0.type=EMA'], ['EMA']),
+    'unknown hook': (['default_hooks.teacher_ema.type=EMA'], ['EMA']),
+    'no EMA': (
+        ['default_hooks.teacher_ema=None'],
+        ['updates the teachers', 'add default_hooks.teacher_ema=dict(type="TeacherEMAHook")'],
+    ),
+    'no warm-up': (['default_hooks.queue_warmup=None'], ['switches the contrast on']),
     'unknown optimiser': ([f'{OPTIM}.optimizer.type=SDG'], ['SDG']),
     'unknown loop': (['train_cfg.type=Loop'], ['Loop']),
     'unknown argument of the model': (['model.temperature=1'], ['temperature']),
     'unknown argument of the optimiser': ([f'{OPTIM}.optimizer.rate=1'], ['rate']),
     'unknown loss weight': (['model.loss_weights.cts=1'], ['cts', 'model.loss_weights']),
-    'unknown teaching graph': (['model.teaching=both'], ['model.teaching', 'both', 'cross']),
-    'one pair in cross teaching': (['model.num_pairs=1'], ['num_pairs >= 2', 'got 1']),
+    'unknown supervision graph': (
+        ['model.supervision=both'],
+        ['model.supervision', 'both', 'cross'],
+    ),
+    'setting of version 0.1': (['model.teaching=cross'], ['version 0.1', 'model.supervision']),
+    'hook setting of version 0.1': (
+        ['default_hooks.guards.confident=9'],
+        ['version 0.1', 'default_hooks.guards.confident_iters'],
+    ),
+    'one pair in cross supervision': (['model.num_pairs=1'], ['num_pairs >= 2', 'got 1']),
     'unknown teacher mode': (['model.teacher_mode=test'], ['model.teacher_mode', 'test']),
     'unknown confidence': (['model.contrast.confidence=peer'], ['model.contrast.confidence']),
     'empty bank': (['model.bank.size=0'], ['bank', 'size=0']),
@@ -224,12 +237,22 @@ SETTINGS = {  # options of train.py, words of the line
         ['num_classes=7', '4 classes'],
     ),
     'no iteration': (['train_cfg.max_iters=0'], ['max_iters']),
-    'EMA out of range': (['custom_hooks.0.alpha=99'], ['TeacherEMAHook.alpha', '99']),
-    'statistics that nothing updates': (
-        ['custom_hooks.0.buffers=False'],
-        ['TeacherEMAHook.buffers', 'teacher_mode'],
+    'EMA out of range': (
+        ['default_hooks.teacher_ema.alpha=99'],
+        ['default_hooks.teacher_ema.alpha', '99'],
     ),
-    'warm-up never looked at': (['custom_hooks.1.interval=0'], ['QueueWarmupHook.interval']),
+    'statistics that nothing updates': (
+        ['default_hooks.teacher_ema.buffers=False', 'model.teacher_mode=eval'],
+        ['default_hooks.teacher_ema.buffers', 'teacher_mode'],
+    ),
+    'warm-up without an interval': (
+        ['default_hooks.queue_warmup.interval=0'],
+        ['default_hooks.queue_warmup.interval'],
+    ),
+    'optimiser of an unknown part': (
+        [f'{OPTIM}.part_optimizers.critic.type=Adam'],
+        [f'{OPTIM}.part_optimizers', "['critic']", 'known are []'],
+    ),
     'teachers in the optimiser': (
         [f'{OPTIM}.constructor=DefaultOptimWrapperConstructor'],
         ['StudentOptimWrapperConstructor'],
@@ -377,13 +400,13 @@ def test_resume_as_another_model(name, saved, config, call):
     refused(call('train', config, '--resume', saved, '--cfg-options', *options), words)
 
 
-def test_a_fitting_checkpoint_is_taken(saved, config, call, tmp_path, monkeypatch):
-    """The tests above would not notice if every checkpoint were refused."""
+def test_a_fitting_checkpoint_is_accepted(saved, config, call, tmp_path, monkeypatch):
+    """The tests above would pass if every checkpoint were refused."""
     assert call('test', config, saved)[0] == 0
     longer = ['--cfg-options', 'train_cfg.max_iters=3', 'experiment_name=longer']
     assert call('train', config, '--resume', saved, *longer)[0] == 0
     bank = ['--cfg-options', 'model.bank.size=3', 'experiment_name=bank']
-    assert call('test', config, saved, *bank)[0] == 0  # banks play no part in a prediction
+    assert call('test', config, saved, *bank)[0] == 0  # a prediction reads no bank
     start = [
         '--work-dir',
         tmp_path / 'start',
@@ -395,5 +418,5 @@ def test_a_fitting_checkpoint_is_taken(saved, config, call, tmp_path, monkeypatc
     assert call('train', config, *start)[0] == 0
 
 
-def test_sound_input_trains(config, call):
+def test_good_input_trains(config, call):
     assert call('train', config)[0] == 0

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """A segmentor small enough to train in a test, and batches for it."""
 
+import copy
 from typing import List, Sequence
 
 import torch
@@ -9,6 +10,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+
+from mmseg_ctt.methods import registered_methods
 
 NUM_CLASSES = 4
 SIDE = 32
@@ -115,22 +118,32 @@ def losses_of(model: nn.Module, batch: dict) -> dict:
 
 
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
-    """Random full banks, contrast on."""
+    """Random full banks, contrast on; a model without a contrast stays as it is."""
+    contrast = getattr(model, 'contrast', None)
+    if contrast is None:
+        return model
     g = torch.Generator().manual_seed(seed)
-    bank = model.contrast.bank
+    bank = contrast.bank
     bank.features.copy_(torch.randn(bank.features.shape, generator=g))
     bank.count.fill_(bank.size)
-    model.set_contrast(True)
+    if contrast.waits:
+        contrast.switch(True)
     return model
 
 
-def ready_model(**settings) -> nn.Module:
-    """A model with unequal teachers, small full banks and all terms on."""
-    model = toy_model(**{**dict(bank=dict(size=3)), **settings})
+def toy_settings(kind: str, **changes) -> dict:
+    """The settings that a method's class gives for toy data, with changes."""
+    return {**copy.deepcopy(registered_methods()[kind].toy_settings), **changes}
+
+
+def ready_model(kind: str = 'CrossTeacherTraining', **settings) -> nn.Module:
+    """A model with members that differ, small full banks and all terms on."""
+    model = toy_model(kind, **toy_settings(kind, **settings))
     torch.manual_seed(11)
-    for teacher in model.teachers:
-        teacher.decode_head.conv_seg.weight.data.normal_(std=2)
-    return fill_banks(model) if model.contrast else model
+    for name, member in model.members.items():
+        if not member.trains:
+            model.member(name).decode_head.conv_seg.weight.data.normal_(std=2)
+    return fill_banks(model)
 
 
 def total_of(losses: dict, model: nn.Module) -> Tensor:

@@ -4,14 +4,19 @@
 import gc
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import mmengine.config.config
 import numpy as np
+import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from PIL import Image
-from toy import NUM_CLASSES, toy_segmentor
+from toy import NUM_CLASSES, toy_segmentor, toy_settings
+
+from mmseg_ctt.engine.guards.missing import NAMES
 
 # mmengine lays its config out with yapf three times a run, which takes longer than the run here.
 mmengine.config.config.FormatCode = lambda text, **_: (text, False)
@@ -21,6 +26,10 @@ LABELED = ('l0', 'l1', 'l2')
 UNLABELED = ('u0', 'u1', 'u2')
 SPLIT = 'splits/toy'
 CLASSES = tuple(f'class{k}' for k in range(NUM_CLASSES))
+# settings of hooks that some methods need, with which they are at work at once
+TOY_HOOKS = dict(
+    QueueWarmupHook=dict(start_iter=1, interval=1), AnchorAssignmentHook=dict(interval=1)
+)
 PALETTE = [[40 * k, 200 - 40 * k, 60] for k in range(NUM_CLASSES)]
 
 
@@ -113,23 +122,47 @@ def toy_semi(root: Path, **changes: Any) -> dict:
     )
 
 
-def toy_ctt(**changes: Any) -> dict:
-    """Config of Cross-Teacher Training around the toy segmentor, with banks of two entries.
+def toy_method(kind: str, **changes: Any) -> dict:
+    """Config of a method around the toy segmentor, by the settings that its class gives.
 
-    The thresholds are so low that every loss term is at work from the first iterations.
+    With them every loss term is at work within a few iterations, on some of the pixels.
     """
-    return dict(
-        type='CrossTeacherTraining',
-        segmentor=toy_segmentor(dropout=0.1),
-        confident=0.2,
-        bank=dict(size=2),
-        contrast=dict(threshold=0.3),
-        **changes,
+    return dict(type=kind, segmentor=toy_segmentor(dropout=0.1), **toy_settings(kind, **changes))
+
+
+def toy_ctt(**changes: Any) -> dict:
+    """The same for Cross-Teacher Training, with every pixel confident from the start."""
+    lower = dict(consistency=dict(confidence_threshold=0.2), contrast=dict(threshold=0.3))
+    return toy_method('CrossTeacherTraining', **{**lower, **changes})
+
+
+def required_hooks(model: dict) -> Dict[str, dict]:
+    """Hooks that a model says it needs, by their names in ``default_hooks``."""
+    with torch.random.fork_rng([]), DefaultScope.overwrite_default_scope('mmseg'):
+        parts = MODELS.build(model).modules()
+    kinds = [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
+    return {NAMES.get(kind, kind): dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
+
+
+def toy_config(
+    root: Path, work_dir: Path, hooks: Optional[Dict[str, Optional[dict]]] = None, **changes: Any
+) -> Config:
+    """A complete config: train, validate and test CTT on :func:`write_toy_data`.
+
+    Args:
+        root: Folder of the data.
+        work_dir: Of the run.
+        hooks: Merged into ``default_hooks``; None removes one.
+        changes: Other top-level entries. ``model`` chooses the hooks that it needs;
+            ``default_hooks`` is the same as ``hooks``.
+    """
+    model = changes.pop('model', None) or toy_ctt()
+    named = dict(
+        logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+        checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
+        **required_hooks(model),
     )
-
-
-def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
-    """A complete config: train, validate and test CTT on :func:`write_toy_data`."""
+    named.update({**changes.pop('default_hooks', {}), **(hooks or {})})
     tested: Dict[str, Any] = dict(
         batch_size=1,
         num_workers=0,
@@ -141,7 +174,7 @@ def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
         default_scope='mmseg',
         experiment_name=uuid.uuid4().hex,  # mmengine keeps hubs and loggers by name
         work_dir=str(work_dir),
-        model=toy_ctt(),
+        model=model,
         train_dataloader=dict(
             batch_size=4,
             num_workers=0,
@@ -161,14 +194,7 @@ def toy_config(root: Path, work_dir: Path, **changes: Any) -> Config:
         train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=100),
         val_cfg=dict(type='MemberValLoop'),
         test_cfg=dict(type='MemberTestLoop'),
-        custom_hooks=[
-            dict(type='TeacherEMAHook'),
-            dict(type='QueueWarmupHook', start_iter=1, interval=1),
-        ],
-        default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
-        ),
+        default_hooks=named,
         log_processor=dict(by_epoch=False),
         visualizer=dict(type='SegLocalVisualizer', vis_backends=[]),
         tta_model=dict(type='SegTTAModel'),

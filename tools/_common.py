@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the scripts share. Standard library only until a script's ``main`` runs.
+"""Common functions of the scripts; only the standard library is imported before ``main`` runs.
 
-A script that needs more at its top imports that inside :func:`errors_in_one_line`.
+A script that needs other packages at its top imports them inside :func:`errors_in_one_line`.
 """
 
 import argparse
@@ -14,13 +14,16 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Callable, Iterator, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, Optional
 from urllib.error import URLError
 
-# The package next to this folder is found without an installation, from any working directory.
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+# Finds the package next to this folder without an installation, from any working directory.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# of mmengine's registries, which call a name they do not know a KeyError
+# a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the \S+ registry)")
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
@@ -34,7 +37,7 @@ def run(main: Callable[[], None]) -> None:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """What a user can mend, such as an environment that is not there, ends with exit code 2.
+    """Print errors that a user can correct in one line and exit with code 2.
 
     Set the environment variable ``MMSEG_CTT_TRACEBACK=1`` to see the full traceback.
     """
@@ -51,7 +54,7 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error in one line, without a worker's traceback that it may carry."""
+    """Message of an error in one line, without the traceback of a worker process."""
     if isinstance(error, UnpicklingError):
         return (
             'the checkpoint is damaged, or holds code, which is never run: load the file '
@@ -68,7 +71,7 @@ def one_line(error: Exception) -> str:
         )
     if isinstance(error, URLError):
         return (
-            f'a download failed ({error.reason}), its address and place are in the line above: '
+            f'a download failed ({error.reason}), its address and folder are in the line above: '
             'put the file there by hand, or see "Starting weights" in docs/guide/training.md'
         )
     if 'Traceback (most recent call last)' in message:
@@ -78,7 +81,7 @@ def one_line(error: Exception) -> str:
 
 
 def described(header: str) -> argparse.ArgumentParser:
-    """A parser whose help is the header of the script, laid out as it is."""
+    """Parser whose help is the header of a script, line by line."""
     return argparse.ArgumentParser(
         description=header, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,7 +102,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what :func:`load_config` reads."""
+    """Add the arguments that :func:`load_config` reads."""
     parser.epilog = 'MMSEG_CTT_TRACEBACK=1 shows the traceback behind an error line.'
     parser.add_argument(
         '--work-dir',
@@ -113,11 +116,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes of a distributed run',
     )
-    # torch.distributed.launch passes either spelling, depending on its version
+    # versions of torch.distributed.launch differ in the spelling
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
-def read_config(path: str, options: Optional[dict] = None):
+def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     """Read a config, apply ``--cfg-options``, then its ``sizes``.
 
     Returns:
@@ -143,7 +146,7 @@ def read_config(path: str, options: Optional[dict] = None):
     return prepare_config(cfg)
 
 
-def load_config(args: argparse.Namespace):
+def load_config(args: argparse.Namespace) -> 'Config':
     """Read the config of a run and apply the arguments of :func:`add_arguments`.
 
     Returns:
@@ -166,13 +169,13 @@ def load_config(args: argparse.Namespace):
 
 
 def check_file(path: str, role: str) -> None:
-    """Refuse a missing local file at once, before data sets and models are built."""
+    """Raise if a local file is missing, before data sets and models are built."""
     if '://' not in path and not os.path.isfile(path):
         raise FileNotFoundError(f'the {role} {path} does not exist')
 
 
-def _join_without_gpu(cfg) -> None:
-    """On machines without a GPU join the processes here: mmengine would look for the GPU."""
+def _join_without_gpu(cfg: 'Config') -> None:
+    """Join the processes on machines without a GPU, for which mmengine would need one."""
     from mmengine.device import get_device
 
     if get_device() != 'cpu':
@@ -187,7 +190,7 @@ def _join_without_gpu(cfg) -> None:
 
 
 def _slurm_rank() -> None:
-    """What torchrun sets, from what srun sets.
+    """Set the variables of torchrun from those of srun.
 
     Raises:
         ValueError: Outside a Slurm step.

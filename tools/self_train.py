@@ -1,16 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Train, label the unlabelled images, select some of them per class, train again (CReST).
+"""Self-training (CReST): train, label the unlabelled images, select some per class, repeat.
 
 python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
 python tools/self_train.py CONFIG --cfg-options self_training.alpha=0    # plain self-training
 python tools/self_train.py CONFIG --cfg-options self_training.align=True # CReST+
 
 CONFIG is any config of this package with both image lists, the supervised baseline too. Its
-`self_training` dict, if there is one, holds the settings: generations, alpha, mode, sure, min_area,
-count, align, low_temperature, member. Every generation is a complete training in a folder of its
-own, genN of the work dir, and may be tested by tools/test.py with the config.py that lies there.
+optional `self_training` dict holds the settings: generations, alpha, mode, confidence_threshold,
+min_area, count, align, low_temperature, member. Every generation is a complete training in a folder
+of its own, genN of the work dir; tools/test.py tests it with the config.py in that folder.
 
-Safe to stop and to start again at any moment; a training that is asked to end saves a checkpoint.
+Safe to stop and to start again at any moment; a training that is stopped saves a checkpoint.
 """
 
 import sys
@@ -33,15 +33,21 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')
-    from mmseg_ctt.engine.processes import ChildFailed, Slot, Stopped, cores, stopped_by_signals
+    from mmseg_ctt.engine.processes import (
+        ChildFailed,
+        Resources,
+        Stopped,
+        cores,
+        stopped_by_signals,
+    )
     from mmseg_ctt.self_training import SelfTraining
 
     folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
-    slot = Slot(args.threads or cores(), args.gpu, threading.Event())
+    resources = Resources(args.threads or cores(), args.gpu, threading.Event())
     training = SelfTraining(cfg, folder, ROOT, lambda line: print(line, flush=True))
     try:
-        with stopped_by_signals(slot.stop):
-            checkpoint = training.run(slot)
+        with stopped_by_signals(resources.stop):
+            checkpoint = training.run(resources)
     except Stopped:
         print('stopped; start again to go on')
         sys.exit(1)

@@ -1,7 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 import argparse
+from typing import TYPE_CHECKING
 
 from _common import add_arguments, check_file, load_config, run
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def set_pictures(cfg, args: argparse.Namespace) -> None:
+def set_pictures(cfg: 'Config', args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.get('default_hooks', {}):
         raise ValueError(
             '--show and --show-dir need a hook in the config: '
@@ -25,12 +29,12 @@ def set_pictures(cfg, args: argparse.Namespace) -> None:
         )
     hook = cfg.default_hooks.visualization
     hook.update(draw=True, show=args.show, wait_time=args.wait_time)
-    hook.setdefault('interval', 1)  # mmseg's own default leaves out 49 pictures of 50
+    hook.setdefault('interval', 1)  # the default of mmseg writes one picture of 50
     if args.show_dir:
         cfg.visualizer.save_dir = args.show_dir
 
 
-def set_tta(cfg) -> None:
+def set_tta(cfg: 'Config') -> None:
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise ValueError(f'--tta needs {key} in the config')
@@ -38,7 +42,7 @@ def set_tta(cfg) -> None:
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
 
 
-def set_output(cfg, folder: str) -> None:
+def set_output(cfg: 'Config', folder: str) -> None:
     evaluators = cfg.test_evaluator
     evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
     for evaluator in evaluators:

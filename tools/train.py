@@ -1,7 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 import argparse
+from typing import TYPE_CHECKING, Optional
 
 from _common import add_arguments, check_file, load_config, run
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -12,27 +16,28 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint; without a value from the latest one in '
-        'the work dir, or from the beginning while there is none',
+        help='resume from this checkpoint; without a value from the latest one in the work dir, '
+        'or start from the beginning if it has none',
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     add_arguments(parser)
     return parser.parse_args()
 
 
-def set_resume(cfg, resume: str) -> None:
-    """Point the runner at a checkpoint; ``load_from`` serves for the start only."""
+def set_resume(cfg: 'Config', resume: str) -> None:
+    """Set the checkpoint to resume from, in place of the ``load_from`` of a new run."""
     from mmseg_ctt.engine.resume import find_whole_checkpoint
 
+    checkpoint: Optional[str] = resume
     if resume == 'auto':
-        resume = find_whole_checkpoint(cfg.work_dir)
+        checkpoint = find_whole_checkpoint(cfg.work_dir)
     else:
         check_file(resume, 'checkpoint')
-    if resume is not None:
-        cfg.resume, cfg.load_from = True, resume
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = True, checkpoint
 
 
-def set_amp(cfg) -> None:
+def set_amp(cfg: 'Config') -> None:
     from mmengine.device import get_device
 
     if get_device() == 'cpu':

@@ -10,12 +10,14 @@ from .hooks.teacher_ema_hook import TeacherEMAHook
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
+from .part_optimizer import PartOptimizer
 
 __all__ = [
     'DistributionAlignmentHook',
     'GuardHook',
     'MemberTestLoop',
     'MemberValLoop',
+    'PartOptimizer',
     'PreemptionHook',
     'PseudoLabelHook',
     'QueueWarmupHook',

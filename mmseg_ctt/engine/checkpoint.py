@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Files that are whole or not there: written aside, flushed, renamed."""
+"""Atomic files: written under another name, flushed to the disk, renamed."""
 
 import os
 import os.path as osp
@@ -11,22 +11,22 @@ from typing import Union
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.utils import mkdir_or_exist
 
-BACKEND = 'mmseg_ctt.whole'  # name in mmengine's `backend_args`
-PARTIAL = '.part'  # ending of a file that is being written
+BACKEND = 'mmseg_ctt.whole'  # in mmengine's `backend_args`
+PARTIAL = '.part'  # suffix of a file while it is written
 POINTER = 'last_checkpoint'
-VALIDATED = 'last_validation'  # key of the message hub: iteration of the last validation
+VALIDATED = 'last_validation'  # iteration of the last validation, key of the message hub
 MB = 1 << 20
 
 
 def write_whole(path: Union[str, Path], data: bytes) -> None:
-    """Write a file so that it is never seen half written, not even after a crash of the machine.
+    """Write a file atomically, safe against a crash of the machine.
 
     Args:
         path (str | Path): An older file of this name stays until the new one is on the disk.
         data (bytes): Its content.
 
     Raises:
-        OSError: If it cannot be written, for example for lack of space; nothing is left behind.
+        OSError: If it cannot be written, for example on a full disk; no partial file is left.
     """
     path = osp.abspath(path)
     mkdir_or_exist(osp.dirname(path))
@@ -45,7 +45,7 @@ def write_whole(path: Union[str, Path], data: bytes) -> None:
 
 
 def _flush_folder(folder: str) -> None:
-    """Put a rename on the disk; some file systems cannot, and need not."""
+    """Flush a rename to the disk; file systems that cannot do so do not need it."""
     handle = os.open(folder, os.O_RDONLY)
     with suppress(OSError):
         os.fsync(handle)
@@ -54,13 +54,14 @@ def _flush_folder(folder: str) -> None:
 
 @register_backend(BACKEND, force=True)
 class WholeFileBackend(LocalBackend):
-    """mmengine's backend for local files, with :func:`write_whole` in place of a plain write."""
+    """Backend of mmengine for local files that writes them by :func:`write_whole`."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write a checkpoint.
 
         Raises:
-            OSError: Says what is lacking and that the older checkpoints are intact.
+            OSError: If it cannot be written; names the free space and says that older checkpoints
+                are intact.
         """
         try:
             write_whole(filepath, obj)

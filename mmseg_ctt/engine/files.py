@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Files that several processes share: locks, and writing all or nothing."""
+"""Files that several processes use: locks and atomic text files."""
 
 import fcntl
 import os
@@ -10,14 +10,14 @@ from typing import Iterator, Optional
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[Optional[int]]:
-    """Hold the lock file ``path``.
+    """Hold an exclusive lock on the file ``path``.
 
-    The descriptor may be handed to a child process, which then holds the lock as well: a lock
-    outlives a killed parent for as long as the child lives.
+    A child process that inherits the descriptor holds the lock too: the lock outlives a killed
+    parent as long as the child runs.
 
     Args:
-        path (Path): Made where it does not exist, and left behind.
-        wait (bool): Wait for a lock that is held elsewhere. Defaults to True.
+        path (Path): Created if missing, and never removed.
+        wait (bool): Wait until another process frees the lock. Defaults to True.
 
     Yields:
         int | None: The descriptor; None if another process holds the lock and ``wait`` is False.
@@ -36,10 +36,10 @@ def locked(path: Path, wait: bool = True) -> Iterator[Optional[int]]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file; readers and crashes meet the old text or the new one, nothing between.
+    """Replace a text file atomically: after a crash it has the old content or the new.
 
     Args:
-        path (Path): The file; its folder is made where it does not exist.
+        path (Path): The file; its folder is created if missing.
         text (str): The new content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checksum of a config: of all settings that a result depends on."""
+"""Checksum of the settings of a config that a result depends on."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ from typing import Any, Mapping
 
 from ..nn.pretrained import pretrained_path
 
-# What mmengine's runner reads and a result depends on. Logging, pictures and the intervals of
-# checkpoints are left out, so that changing them makes no run out of date.
+# Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
+# checkpoints are left out: a change of them does not make a run out of date.
 HASHED = (
     'model',
     'train_dataloader',
@@ -29,10 +29,10 @@ HASHED = (
     'load_from',
     'self_training',
 )
-# Machine dependent. A sample's random numbers do not depend on the number of workers.
+# Keys that depend on the machine. Random numbers of a sample do not depend on the workers.
 MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-# Hooks that leave the training as it is.
-WATCHING = (
+# Hooks that do not change the training.
+WATCHING_HOOKS = (
     'CheckpointHook',
     'DistSamplerSeedHook',
     'GuardHook',
@@ -48,10 +48,10 @@ DIGITS = 12
 
 
 def config_hash(cfg: Mapping[str, Any]) -> str:
-    """Checksum of all settings that a result depends on, equal on all machines.
+    """Checksum of the settings that a result depends on, equal on all machines.
 
     Args:
-        cfg (Mapping): Resolved config.
+        cfg (Mapping): Complete config.
 
     Returns:
         str: Twelve hexadecimal digits of a sha256.
@@ -60,10 +60,10 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
     plain['default_hooks'] = {
         name: hook
         for name, hook in plain.get('default_hooks', {}).items()
-        if (hook.get('type') not in WATCHING if hook else name == 'param_scheduler')
+        if (hook.get('type') not in WATCHING_HOOKS if hook else name == 'param_scheduler')
     }
     plain['custom_hooks'] = [
-        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING
+        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING_HOOKS
     ]
     text = json.dumps(plain, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, Sequence, Union
+from typing import Any, Dict, Sequence, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -10,9 +10,11 @@ from torch.utils.data import DataLoader
 
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
+from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
-from .guards import missing_hook
+from .guards import missing_hook, repeated_hook
+from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
@@ -20,18 +22,18 @@ SEED = 'sampler_seed'
 
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
-    """mmengine's iteration loop, resumed by telling the sampler where to begin.
+    """Iteration loop with exact resume: the sampler starts at the draw where the run stopped.
 
-    mmengine loads and transforms every past batch again before it goes on. Here the number of
-    draws is kept in the checkpoint and the sampler starts there, with the seed it had. Random
-    numbers on the device (dropout, say) are seeded from (seed, iteration, rank).
+    To resume, mmengine loads and transforms every past batch again. Here the number of draws is in
+    the checkpoint, and the sampler starts there, with the seed it had. Random numbers on the
+    device (of dropout, for example) are seeded from (seed, iteration, rank).
 
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
 
     Raises:
         ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
-            no multiple of its period, there is no iteration, or model and data differ in the
-            number of classes.
+            no multiple of its period, there is no iteration, model and data differ in the number
+            of classes, or a hook of this package is missing or repeated.
     """
 
     def __init__(
@@ -67,17 +69,19 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             )
 
     def _check_hooks(self) -> None:
-        line = missing_hook(unwrapped(self.runner.model), self.runner.hooks)
+        hooks = self.runner.hooks
+        line = missing_hook(unwrapped(self.runner.model), hooks) or repeated_hook(hooks)
         if line is not None:
             raise ValueError(line)
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""
+        self._remove_unused_alignment()
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        self._find_place()
+        self._set_start()
         if self._iter and self.runner.message_hub.runtime_info.get(VALIDATED) != self._iter:
-            self._validate_if_due()  # the run was stopped between checkpoint and validation
+            self._validate_if_due()  # the run was stopped after the checkpoint, before validation
         self.runner.model.train()
         while self._iter < self._max_iters and not self.stop_training:
             if not self.runner.model.training:  # after a validation; it visits every module
@@ -95,9 +99,19 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.message_hub.update_info(DRAWS, self.draws)
         super().run_iter(data_batch)
 
-    def _find_place(self) -> None:
-        """Begin behind the draws of the resumed run, in its order."""
-        stored = self.runner.message_hub.runtime_info if self._iter else {}
+    def _remove_unused_alignment(self) -> None:
+        """Alignment that came with a checkpoint, in a run without the hook, is off."""
+        model, kind = unwrapped(self.runner.model), DistributionAlignmentHook
+        used = any(isinstance(hook, kind) for hook in self.runner.hooks)
+        if isinstance(model, SemiSegmentor) and model.alignment is not None and not used:
+            model.alignment = None
+            self.runner.logger.info(
+                'default_hooks.alignment is off, and the alignment of the checkpoint with it'
+            )
+
+    def _set_start(self) -> None:
+        """Start after the draws of the resumed run, in its order."""
+        stored: Dict[str, Any] = self.runner.message_hub.runtime_info if self._iter else {}
         self.draws = stored.get(DRAWS, self._iter * self.draws_per_iter)
         self.sampler.seed = stored.get(SEED, self.sampler.seed)
         self.runner.message_hub.update_info(SEED, self.sampler.seed)

@@ -2,14 +2,15 @@
 import copy
 import os.path as osp
 from contextlib import nullcontext
-from typing import ContextManager, Dict, List, Sequence
+from typing import Any, ContextManager, Dict, List, Sequence, Sized, cast
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.runner import TestLoop, ValLoop, autocast
+from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from mmengine.structures import BaseDataElement
 from mmengine.utils import mkdir_or_exist
 from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
 
 from ..evaluation import count_at_once
 from ..methods.base import SemiSegmentor
@@ -17,25 +18,27 @@ from ..nn.unwrap import unwrapped
 
 
 class MemberLoopMixin:
-    """Evaluates every student, every teacher and the ensemble from one reading of the images.
+    """Evaluation of every student, every teacher and the ensemble from one reading of the images.
 
-    Metrics come out as ``student0/mIoU``, ``teacher1/mIoU``, ``ensemble/mIoU`` and, for the
-    member named by ``test_cfg.predict_on``, as plain ``mIoU``; ``save_best`` takes any of them.
-    A model that is no :class:`SemiSegmentor` (a baseline, or a model wrapped for test-time
-    augmentation) is evaluated as mmengine does.
+    Metrics are named ``student0/mIoU``, ``teacher1/mIoU``, ``ensemble/mIoU`` and, for the member
+    named by ``test_cfg.predict_on``, plain ``mIoU``; ``save_best`` takes any of them. A model that
+    is no :class:`SemiSegmentor` (a baseline, or a model wrapped for test-time augmentation) is
+    evaluated as by mmengine.
     """
 
     stage: str  # 'val' or 'test', the part of the hooks' names
+    runner: Runner
+    dataloader: DataLoader
+    evaluator: Evaluator
+    fp16: bool
 
-    def run(self) -> dict:
-        """Evaluate all members, or the plain model."""
-        self.model = unwrapped(self.runner.model)
-        if not isinstance(self.model, SemiSegmentor):
-            return super().run()
+    def run_members(self, model: SemiSegmentor) -> dict:
+        """Evaluate all members of ``model``."""
+        self.model = model
         self._call('before_{}')
         self._call('before_{}_epoch')
         self.runner.model.eval()
-        evaluators = {name: self._evaluator_of(name) for name in self.model.member_names}
+        evaluators = {name: self._evaluator_of(name) for name in model.member_names}
         for index, batch in enumerate(self.dataloader):
             self._run_batch(index, batch, evaluators)
         metrics = self._metrics(evaluators)
@@ -51,7 +54,7 @@ class MemberLoopMixin:
         predictions = self.model.predict_each(data['inputs'], data['data_samples'])
         shown: Sequence[BaseDataElement] = []
         for _ in evaluators:
-            with self._precision():  # the networks run here, one a turn
+            with self._precision():  # each step of the generator is a pass of one member
                 name, samples = next(predictions)
             evaluators[name].process(data_samples=samples, data_batch=batch)
             shown = samples if name == self.model.predict_on else shown
@@ -61,7 +64,7 @@ class MemberLoopMixin:
         return autocast() if self.fp16 else nullcontext()
 
     def _evaluator_of(self, name: str) -> Evaluator:
-        """A copy of the evaluator; label images it writes go to a folder of the member."""
+        """A copy of the evaluator, which writes label images to a folder of the member."""
         evaluator = copy.deepcopy(self.evaluator)
         for metric in evaluator.metrics:
             count_at_once(metric)
@@ -71,7 +74,7 @@ class MemberLoopMixin:
         return evaluator
 
     def _metrics(self, evaluators: Dict[str, Evaluator]) -> dict:
-        size = len(self.dataloader.dataset)
+        size = len(cast(Sized, self.dataloader.dataset))
         metrics = {}
         for name, evaluator in evaluators.items():
             self.runner.logger.info(f'results of {name}')
@@ -82,7 +85,7 @@ class MemberLoopMixin:
         plain: List[str] = [key for key in metrics if key.startswith(prefix)]
         return {**metrics, **{key[len(prefix) :]: metrics[key] for key in plain}}
 
-    def _call(self, name: str, **kwargs) -> None:
+    def _call(self, name: str, **kwargs: Any) -> None:
         self.runner.call_hook(name.format(self.stage), **kwargs)
 
 
@@ -92,9 +95,19 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
 
     stage = 'val'
 
+    def run(self) -> dict:
+        """Evaluate all members, or the plain model."""
+        model = unwrapped(self.runner.model)
+        return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
+
 
 @LOOPS.register_module()
 class MemberTestLoop(MemberLoopMixin, TestLoop):
     """Test of all members; arguments as :class:`mmengine.runner.TestLoop`."""
 
     stage = 'test'
+
+    def run(self) -> dict:
+        """Evaluate all members, or the plain model."""
+        model = unwrapped(self.runner.model)
+        return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

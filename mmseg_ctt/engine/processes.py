@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Child processes with a log, and slots that they take turns in."""
+"""Child processes: resources, logs, signals, and running several at a time."""
 
 import os
 import queue
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, TypeVar
 
-GRACE = 30  # seconds between asking a process to end and ending it
+GRACE = 30  # seconds between SIGTERM and SIGKILL
 Item = TypeVar('Item')
 
 
 def cores() -> int:
-    """That this process may use, where the system tells; fewer than there are in many jobs."""
+    """CPU cores that this process may use; in many cluster jobs fewer than the machine has."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Stopped(Exception):
-    """The whole program was asked to end."""
+    """The program was told to stop."""
 
 
 class ChildFailed(Exception):
@@ -32,13 +32,13 @@ class ChildFailed(Exception):
 
 
 @dataclass
-class Slot:
-    """Where one process runs.
+class Resources:
+    """Resources of one child process.
 
     Attributes:
-        threads (int): Of torch and OpenMP.
-        gpu (str, optional): ``CUDA_VISIBLE_DEVICES``; None leaves it as it is.
-        stop (threading.Event): Set when the program shall end.
+        threads (int): Threads of torch and OpenMP.
+        gpu (str, optional): ``CUDA_VISIBLE_DEVICES``; None keeps the current value.
+        stop (threading.Event): Set to stop the program.
     """
 
     threads: int
@@ -56,33 +56,33 @@ class Slot:
 def run_logged(
     command: Sequence[str],
     log: Path,
-    slot: Slot,
+    resources: Resources,
     root: Path,
     tick: Callable[[], None] = lambda: None,
     keep_open: Sequence[int] = (),
 ) -> None:
-    """Run a command to its end, its output appended to a log.
+    """Run a command and append its output to a log.
 
     Args:
         command (Sequence[str]): Program and arguments.
         log (Path): Text file.
-        slot (Slot): Threads and GPU.
+        resources (Resources): Threads and GPU.
         root (Path): Put in front of ``PYTHONPATH``.
-        tick (Callable): Called every second meanwhile, and at the end.
+        tick (Callable): Called every second, and at the end.
         keep_open (Sequence[int]): Descriptors that the child inherits.
 
     Raises:
         ChildFailed: If it ends with an error.
-        Stopped: If the program was asked to end; the child has been ended, as it is when
-            ``tick`` raises.
+        Stopped: If the program was told to stop. The child is ended first, also when ``tick``
+            raises.
     """
-    if slot.stop.is_set():
+    if resources.stop.is_set():
         raise Stopped
-    environment = slot.environment()
+    environment = resources.environment()
     paths = [str(root), environment.get('PYTHONPATH')]
     environment['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     with open(log, 'ab') as output:
-        # a session of its own: Ctrl-C reaches this program alone, which then ends all of it
+        # in a session of its own, so that Ctrl-C reaches this program alone, which ends the child
         child = subprocess.Popen(
             command,
             stdout=output,
@@ -92,8 +92,8 @@ def run_logged(
             pass_fds=keep_open,
         )
     try:
-        _wait(child, slot, tick)
-    except BaseException:  # a full disk, say: the slot must be free for the next run
+        _wait(child, resources, tick)
+    except BaseException:  # such as a full disk: the resources must be free for the next run
         _end(child)
         raise
     tick()
@@ -101,13 +101,13 @@ def run_logged(
         raise ChildFailed(f'exit status {child.returncode}')
 
 
-def _wait(child: subprocess.Popen, slot: Slot, tick: Callable[[], None]) -> None:
+def _wait(child: subprocess.Popen, resources: Resources, tick: Callable[[], None]) -> None:
     while child.poll() is None:
         try:
             child.wait(timeout=1)
         except subprocess.TimeoutExpired:
             tick()
-            if slot.stop.is_set():
+            if resources.stop.is_set():
                 raise Stopped from None
 
 
@@ -120,38 +120,38 @@ def _end(child: subprocess.Popen) -> None:
         child.wait()
 
 
-def in_slots(
-    items: Iterable[Item], slots: Sequence[Slot], work: Callable[[Item, Slot], None]
+def run_parallel(
+    items: Iterable[Item], pool: Sequence[Resources], work: Callable[[Item, Resources], None]
 ) -> None:
-    """Call ``work(item, slot)`` for all items, as many at a time as there are slots.
+    """Call ``work(item, resources)`` for all items, with each of the resources one item at a time.
 
     Args:
-        items (Iterable): In the order in which they begin.
-        slots (Sequence[Slot]): Each serves one item at a time.
+        items (Iterable): In the order in which they start.
+        pool (Sequence[Resources]): Their number is the number of items at a time.
         work (Callable): Raises nothing but :class:`Stopped`.
     """
     free: queue.Queue = queue.Queue()
-    for slot in slots:
-        free.put(slot)
+    for resources in pool:
+        free.put(resources)
 
-    def one(item: Item) -> None:
-        slot = free.get()
+    def run_item(item: Item) -> None:
+        resources = free.get()
         try:
-            if not slot.stop.is_set():
-                work(item, slot)
+            if not resources.stop.is_set():
+                work(item, resources)
         except Stopped:
             pass
         finally:
-            free.put(slot)
+            free.put(resources)
 
-    with ThreadPoolExecutor(len(slots)) as pool:
-        for future in [pool.submit(one, item) for item in items]:
+    with ThreadPoolExecutor(len(pool)) as threads:
+        for future in [threads.submit(run_item, item) for item in items]:
             future.result()
 
 
 @contextmanager
 def stopped_by_signals(event: threading.Event) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into ``event``."""
+    """Set ``event`` on Ctrl-C, SIGTERM or a closed terminal, in place of ending the program."""
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     old: List = [signal.signal(name, lambda *_: event.set()) for name in names]
     try:

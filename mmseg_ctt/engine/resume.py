@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Which checkpoint a run goes on from, and whether it can."""
+"""Checkpoints to resume from: the newest intact one, and checks that it fits the model."""
 
 import logging
 import os
@@ -13,17 +13,18 @@ import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 
+from ..methods.base import SemiSegmentor
 from .checkpoint import POINTER
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 
 
 def defect(path: str) -> Optional[str]:
-    """What is wrong with a checkpoint file; None if it is whole. Reads all of it.
+    """Defect of a checkpoint file as the end of a sentence; None if it is intact.
 
     Args:
         path (str): File that ``torch.save`` wrote in its usual (zip) format, in which every
-            part carries a check sum.
+            part has a checksum. All of it is read.
     """
     if not osp.isfile(path):
         return 'is missing'
@@ -31,17 +32,17 @@ def defect(path: str) -> Optional[str]:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception:
-        # zipfile takes damaged bytes at their word: one bit makes a part encrypted, compressed with
-        # lzma or placed beyond the file, and each of these is an error of another type
+        # One flipped bit can mark a part as encrypted, as compressed with lzma or as beyond the
+        # end of the file; for each of these zipfile raises another type of error.
         return f'is truncated or damaged ({os.path.getsize(path)} bytes)'
     return None if damaged is None else f'is damaged (check sum of {damaged})'
 
 
 def refuse_broken(path: str) -> None:
-    """Say in one line what torch would say in many when it loads a broken file.
+    """Check that a checkpoint file is intact, for an error of one line in place of torch's many.
 
     Args:
-        path (str): What a run loads; what is not local or not in torch's zip format passes.
+        path (str): Checkpoint; remote ones and those not in torch's zip format pass.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -62,17 +63,17 @@ def refuse_broken(path: str) -> None:
 
 
 def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str) -> None:
-    """Refuse a checkpoint of another model, of which mmengine loads what fits and goes on.
+    """Check that a checkpoint is of this model; mmengine would load the entries that fit.
 
     Args:
-        path (str): Named in the message.
-        checkpoint (Mapping): As loaded, a bare ``state_dict`` or one with more around it.
-        model (nn.Module): That it is for.
-        purpose (str): ``'resume'``: the whole state must fit, and the optimiser's be there;
-            ``'test'``: all weights must fit; ``'start'``: some must.
+        path (str): For the message.
+        checkpoint (Mapping): Loaded checkpoint: a ``state_dict``, or a dict that holds one.
+        model (nn.Module): The model to load it.
+        purpose (str): ``'resume'``: the whole state must fit, with the state of the optimiser;
+            ``'test'``: all weights must fit; ``'start'``: some weights must fit.
 
     Raises:
-        ValueError: If it does not fit; names the first entries that do not.
+        ValueError: If it does not fit; names the first such entries.
     """
     inner = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(inner, Mapping):
@@ -83,12 +84,14 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
             'from it with --cfg-options load_from=..., without --resume'
         )
     state = {re.sub(r'^module\.', '', str(name)): value for name, value in inner.items()}
+    if isinstance(model, SemiSegmentor):
+        model.update_state(state)  # as it will be when it is loaded
     if (
         purpose == 'start'
-        and hasattr(model, 'students')
+        and isinstance(students := getattr(model, 'students', None), nn.ModuleList)
         and not any(name.startswith(('students.', 'teachers.')) for name in state)
     ):
-        model = model.students[0]  # a plain segmentor's weights become those of every member
+        model = students[0]  # the weights of a plain segmentor are copied to every member
     own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
     misfits = [
         name
@@ -112,9 +115,9 @@ def _shape(value: Optional[torch.Tensor]) -> str:
 
 
 def find_whole_checkpoint(work_dir: str) -> Optional[str]:
-    """The newest checkpoint to go on from: that of ``last_checkpoint``, else one before it.
+    """Newest intact checkpoint: that of ``last_checkpoint``, else an earlier one.
 
-    Every checkpoint that is passed over is reported in the log.
+    Damaged checkpoints are reported in the log.
 
     Args:
         work_dir (str): Work dir of the interrupted run.
@@ -123,7 +126,7 @@ def find_whole_checkpoint(work_dir: str) -> Optional[str]:
         str | None: Its path; None if the run has saved nothing yet.
 
     Raises:
-        ValueError: If there are checkpoints and none is whole.
+        ValueError: If all checkpoints are damaged.
     """
     broken: Dict[str, str] = {}
     for path in _newest_first(work_dir):
@@ -147,8 +150,8 @@ def find_whole_checkpoint(work_dir: str) -> Optional[str]:
 
 
 def _newest_first(work_dir: str) -> Iterator[str]:
-    """The file ``last_checkpoint`` names, then those before it by falling number."""
-    newest, folder, limit = _pointed_at(work_dir), work_dir, float('inf')
+    """Checkpoint that ``last_checkpoint`` names, then earlier ones by falling number."""
+    newest, folder, limit = _last_checkpoint(work_dir), work_dir, float('inf')
     if newest is not None:
         yield newest
         folder = osp.dirname(newest)
@@ -161,7 +164,7 @@ def _newest_first(work_dir: str) -> Iterator[str]:
             yield osp.join(folder, numbers[number])
 
 
-def _pointed_at(work_dir: str) -> Optional[str]:
+def _last_checkpoint(work_dir: str) -> Optional[str]:
     pointer = Path(work_dir, POINTER)
     path = pointer.read_text().strip() if pointer.is_file() else ''
     beside = osp.join(work_dir, osp.basename(path))

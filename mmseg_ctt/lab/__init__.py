@@ -1,2 +1,2 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What no training needs: benchmarks, reports, experiments, generated street scenes."""
+"""Tools apart from training: benchmarks, reports, experiments, generated street scenes."""

@@ -101,7 +101,8 @@ class SemiSegmentor(ForwardPasses):
         pseudo_labels='pseudo-labels', pseudo_label='pseudo-labels', supervised_loss='losses'
     )
     # settings with which every term is at work within a few iterations on tiny images of four
-    # classes: for tests and benchmarks of all methods
+    # classes, for tests and benchmarks of all methods; a confidence threshold just above 1/4 lies
+    # between the pixels of a network that has only begun to learn
     toy_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(

@@ -34,5 +34,5 @@ class ClassMix(WeakToStrong):
     default_loss_weights = dict(unsup=1.0)
     consistency_term = 'unsup'
     ramped_terms = ('unsup',)
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     default_consistency = dict(select='ratio', normalizer='all', confidence_threshold=0.968)

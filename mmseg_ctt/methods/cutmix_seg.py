@@ -35,7 +35,7 @@ class CutMixSeg(WeakToStrong):
     consistency_term = 'unsup'
     ramped_terms = ('unsup',)
     default_augmentation = (dict(type='CutMixing'),)
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     default_consistency = dict(
         target='squared',
         class_mean=False,

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..functional import pseudo_label
-from ..nn.alignment import MemberAlignment
 from ..nn.augmentation import View
 from ..nn.images import Images
 from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
@@ -27,7 +26,6 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
-    alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook
     strong_augmentation: Any  # StrongAugmentation, or None
     consistency: Any  # ConfidenceSelection or a part derived from it, or None
 

@@ -9,10 +9,12 @@ import torch.nn as nn
 from mmengine.model import ModuleList
 from torch import Tensor
 
+from ..nn.alignment import MemberAlignment
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
 from .inference import PredictingMembers
+from .key_map import log_renamed, rename_keys
 
 
 class Follower(NamedTuple):
@@ -44,6 +46,7 @@ class MemberNetworks(PredictingMembers):
     students: ModuleList
     teachers: ModuleList
     teacher_mode: str
+    alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook, or from a checkpoint
     num_updates: Tensor
 
     def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
@@ -139,7 +142,8 @@ class MemberNetworks(PredictingMembers):
         """As usual, but teachers and their parts keep to ``teacher_mode``, others to eval mode."""
         super().train(mode)
         for name, member in self.members.items():
-            if not member.trains and (self.teacher_mode == 'eval' or 'teacher' not in name):
+            averages = member.follows is not None and 'teacher' in name
+            if not member.trains and (self.teacher_mode == 'eval' or not averages):
                 self.member(name).eval()
         if self.teacher_mode == 'eval':
             for follower in self.followers():
@@ -152,13 +156,17 @@ class MemberNetworks(PredictingMembers):
             if member.trains or member.override is not None:
                 self.member(name).init_weights()
         for name in self.parts:
-            part = getattr(self, name)
-            if hasattr(part, 'init_weights'):
-                part.init_weights()
+            initialise = getattr(getattr(self, name), 'init_weights', None)
+            if initialise is not None:
+                initialise()
         self.copy_to_followers()
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """A plain segmentor's weights (``load_from``) become those of every member."""
+        """Load this model's state, that of version 0.1, or a plain segmentor's weights.
+
+        The last (``load_from``) become those of every member.
+        """
+        log_renamed(self.update_state(state_dict, prefix))
         layers = tuple(f'{prefix}{name}.' for name, _ in self.students[0].named_children())
         own = any(key.startswith(f'{prefix}students.') for key in state_dict)
         plain = [] if own else [key for key in state_dict if key.startswith(layers)]
@@ -168,7 +176,31 @@ class MemberNetworks(PredictingMembers):
                 if member.override is None:
                     path = '.'.join(str(part) for part in module_path(name) if part is not None)
                     state_dict[f'{prefix}{path}.{key[len(prefix) :]}'] = value
+        if self.alignment is None:
+            alignment = MemberAlignment.of_state(state_dict, f'{prefix}alignment.')
+            self.alignment = alignment and alignment.to(self.num_updates.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def update_state(self, state_dict: Dict[str, Tensor], prefix: str = '') -> List[str]:
+        """Bring a checkpoint of version 0.1 to the present names.
+
+        Its alignment gets the settings of this model's; without any here (no
+        :class:`DistributionAlignmentHook`) it is left out, since it does not hold its target.
+
+        Args:
+            state_dict (dict[str, Tensor]): Changed in place; later versions stay as they are.
+            prefix (str): Of this model's entries. Defaults to ''.
+
+        Returns:
+            list[str]: What was renamed, see :func:`rename_keys`.
+        """
+        renamed = rename_keys(state_dict, prefix)
+        if renamed and self.alignment is not None:
+            self.alignment.add_settings(state_dict, f'{prefix}alignment.')
+        elif renamed:
+            for key in [key for key in state_dict if key.startswith(f'{prefix}alignment.')]:
+                del state_dict[key]
+        return renamed
 
     # ---- moving averages
 

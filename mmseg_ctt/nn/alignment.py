@@ -1,7 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Distribution alignment of pseudo-labels (ReMixMatch, CReST+), for any method."""
 
-from typing import Any, Dict, List, Optional, Sequence
+import re
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,9 @@ class DistributionAlignment(nn.Module):
     Adding the logarithm of ``(q + eps) / (p_model + eps)`` to the logits multiplies the
     probabilities by that ratio and normalises them. The mean is that of the steps before.
 
-    Buffers: ``means`` ``(steps, K)`` float32, uniform at first; ``pointer`` int64.
+    Buffers: ``means`` ``(steps, K)`` float32, uniform at first; ``pointer`` int64; the settings, so
+    that a checkpoint says all that its alignment needs: ``target`` ``(K,)`` float32,
+    ``uniform_start`` and ``only_raise`` bool.
 
     Args:
         target (Tensor): ``(K,)``, ``q``.
@@ -33,7 +36,10 @@ class DistributionAlignment(nn.Module):
             (released code).
     """
 
+    SETTINGS = ('target', 'uniform_start', 'only_raise')
     target: Tensor
+    uniform_start: Tensor
+    only_raise: Tensor
     means: Tensor
     pointer: Tensor
 
@@ -41,8 +47,9 @@ class DistributionAlignment(nn.Module):
         self, target: Tensor, steps: int = 128, uniform_start: bool = True, only_raise: bool = False
     ) -> None:
         super().__init__()
-        self.uniform_start, self.only_raise = uniform_start, only_raise
-        self.register_buffer('target', target.float(), persistent=False)
+        self.register_buffer('target', target.float())
+        self.register_buffer('uniform_start', torch.tensor(uniform_start))
+        self.register_buffer('only_raise', torch.tensor(only_raise))
         self.register_buffer('means', torch.full((steps, len(target)), 1 / len(target)))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
 
@@ -68,14 +75,12 @@ class DistributionAlignment(nn.Module):
 
     def _bias(self) -> Tensor:
         bias = alignment_bias(self._mean(), self.target)
-        if self.only_raise:
-            bias = bias.clamp(min=0)
-        return bias if self.uniform_start else bias * (self.pointer > 0)
+        bias = torch.where(self.only_raise, bias.clamp(min=0), bias)
+        return bias * (self.uniform_start | (self.pointer > 0))
 
     def _mean(self) -> Tensor:
-        if self.uniform_start:
-            return self.means.mean(dim=0)
-        filled = (torch.arange(len(self.means), device=self.means.device) < self.pointer).float()
+        rows = torch.arange(len(self.means), device=self.means.device)
+        filled = (self.uniform_start | (rows < self.pointer)).float()
         # no matrix product, which autocast would round
         return (self.means * filled.unsqueeze(1)).sum(dim=0) / filled.sum().clamp(min=1)
 
@@ -101,12 +106,70 @@ class MemberAlignment(nn.ModuleDict):
     Args:
         members (Sequence[str]): Their names.
         target (Tensor): ``(K,)``.
-        **settings: ``steps``, ``uniform_start``, ``only_raise`` of the parts.
+        steps (int): See :class:`DistributionAlignment`. Defaults to 128.
+        uniform_start (bool): See there. Defaults to True.
+        only_raise (bool): See there. Defaults to False.
     """
 
-    def __init__(self, members: Sequence[str], target: Tensor, **settings: Any) -> None:
-        super().__init__({name: DistributionAlignment(target, **settings) for name in members})
+    def __init__(
+        self,
+        members: Sequence[str],
+        target: Tensor,
+        steps: int = 128,
+        uniform_start: bool = True,
+        only_raise: bool = False,
+    ) -> None:
+        parts = {
+            name: DistributionAlignment(target, steps, uniform_start, only_raise)
+            for name in members
+        }
+        super().__init__(parts)
         self.applied = False  # by a training step, so far in this process
+
+    @classmethod
+    def of_state(cls, state_dict: Mapping[str, Tensor], prefix: str) -> Optional['MemberAlignment']:
+        """The alignment that a checkpoint holds, its state still to be loaded.
+
+        Args:
+            state_dict (Mapping[str, Tensor]): Entries of the checkpoint.
+            prefix (str): Of those of the alignment, such as ``'alignment.'``.
+
+        Returns:
+            MemberAlignment | None: None without such entries, or where the target is not among
+            them, as in version 0.1.
+        """
+        means = re.escape(prefix) + r'([^.]+)\.means'
+        found = [match[1] for key in state_dict if (match := re.fullmatch(means, key))]
+        targets = [state_dict.get(f'{prefix}{name}.target') for name in found]
+        if not found or targets[0] is None:
+            return None
+        return cls(found, targets[0], steps=len(state_dict[f'{prefix}{found[0]}.means']))
+
+    def configure(self, target: Tensor, uniform_start: bool, only_raise: bool) -> None:
+        """Change the settings of all members; the running means stay."""
+        for name in self:
+            part = self.part(name)
+            part.target.copy_(target)
+            part.uniform_start.fill_(uniform_start)
+            part.only_raise.fill_(only_raise)
+
+    def add_settings(self, state_dict: Dict[str, Tensor], prefix: str) -> None:
+        """Give a checkpoint of version 0.1, which has running means alone, these settings.
+
+        Args:
+            state_dict (dict[str, Tensor]): Changed in place.
+            prefix (str): As in :meth:`of_state`.
+        """
+        for name in self:
+            if f'{prefix}{name}.means' in state_dict:
+                for key in DistributionAlignment.SETTINGS:
+                    state_dict.setdefault(f'{prefix}{name}.{key}', getattr(self[name], key))
+
+    def part(self, name: str) -> DistributionAlignment:
+        """The alignment of one member."""
+        part = self[name]
+        assert isinstance(part, DistributionAlignment)
+        return part
 
     def forward(self, outputs: Outputs, valid: Optional[Tensor]) -> Outputs:
         """Aligned outputs for the weak view, the first of each member; the others as they are.
@@ -128,12 +191,10 @@ class MemberAlignment(nn.ModuleDict):
 
     def align(self, outputs: Outputs) -> Outputs:
         """The same, but the running means stay as they are."""
-        aligned = {}
-        for name, (weak, *others) in outputs.items():
-            part = self[name]
-            assert isinstance(part, DistributionAlignment)
-            aligned[name] = [weak._replace(logits=part.align(weak.logits)), *others]
-        return aligned
+        return {
+            name: [weak._replace(logits=self.part(name).align(weak.logits)), *others]
+            for name, (weak, *others) in outputs.items()
+        }
 
 
 def _resized(valid: Tensor, logits: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Generations of training and labelling (CReST), on top of any config."""
+"""Self-training with class-rebalanced selection (CReST), on top of any config."""
 
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining

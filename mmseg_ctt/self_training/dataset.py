@@ -15,11 +15,11 @@ MANIFEST = 'manifest.json'
 
 
 class WithPseudoLabels:
-    """A labelled data set followed by images with pseudo-labels, under the same pipeline.
+    """Labelled data set extended by images with pseudo-labels, under the same pipeline.
 
     Args:
-        dataset (BaseDataset): The labels.
-        infos (list[dict]): ``img_path`` and ``seg_map_path`` of the rest.
+        dataset (BaseDataset): The labelled images.
+        infos (list[dict]): ``img_path`` and ``seg_map_path`` of the pseudo-labelled images.
     """
 
     def __init__(self, dataset: BaseDataset, infos: List[dict]) -> None:
@@ -30,12 +30,12 @@ class WithPseudoLabels:
         return len(self.dataset) + len(self.infos)
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # while it is unpickled
+        if name == 'dataset':  # not yet set while unpickling
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
     def get_data_info(self, index: int) -> dict:
-        """What a pipeline starts from."""
+        """Entry of an image, the input of a pipeline."""
         if index < len(self.dataset):
             return self.dataset.get_data_info(index)
         return dict(copy.deepcopy(self.infos[index - len(self.dataset)]), sample_idx=index)
@@ -43,14 +43,14 @@ class WithPseudoLabels:
 
 @DATASETS.register_module()
 class SelfTrainingDataset(LabeledUnlabeledDataset):
-    """As its base, with pseudo-labelled images among the labelled ones.
+    """Labelled and unlabelled images, with pseudo-labelled ones added to the labelled set.
 
-    They stay in the unlabelled set too (CReST).
+    Pseudo-labelled images stay in the unlabelled set too, as in CReST.
 
     Args:
         pseudo (str, optional): Folder written by :class:`SelfTraining`, with ``manifest.json``
-            and ``masks/``. Defaults to None: none, the first generation.
-        **kwargs: Of :class:`LabeledUnlabeledDataset`.
+            and ``masks/``. Defaults to None: no pseudo-labels, as in the first generation.
+        **kwargs: See :class:`LabeledUnlabeledDataset`.
 
     Raises:
         FileNotFoundError: If the manifest or a mask is missing.

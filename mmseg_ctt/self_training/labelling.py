@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Label and confidence of every unlabelled image, as files, and what is counted in them."""
+"""Predictions of the unlabelled images as files, and their statistics."""
 
 import os
 from pathlib import Path
@@ -10,17 +10,17 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from ..deploy.api import load_model, predict
+from ..deploy.api import load_model, predict_iter
 
 BINS = 2**16  # confidences are kept as 16 bit integers
 
 
 class Statistics(NamedTuple):
-    """Of ``I`` labelled images and ``K`` classes.
+    """Statistics of the predictions of ``I`` images with ``K`` classes.
 
     Attributes:
-        area (Tensor): ``(I, K)`` float64, share of the image.
-        confidence (Tensor): ``(I, K)`` float64, mean over the pixels of the class, 0 without any.
+        area (Tensor): ``(I, K)`` float64, fraction of the image that each class covers.
+        confidence (Tensor): ``(I, K)`` float64, mean over the pixels of the class; 0 without.
         histogram (Tensor): ``(K, BINS)`` int64, pixels of all images by confidence.
     """
 
@@ -38,31 +38,33 @@ def label_images(
     device: str = 'cpu',
     before_each: Callable[[], None] = lambda: None,
 ) -> int:
-    """Predict what is not yet in the folder.
+    """Predict the images that the folder lacks.
 
     Args:
-        cfg (Config): Of the run.
-        checkpoint (str | Path): Its end.
-        images (Sequence[str]): Files; image ``i`` becomes ``{i}.npz``.
-        folder (Path): Where.
-        member (str, optional): That labels. Defaults to None: as the config predicts.
+        cfg (Config): Config of the run.
+        checkpoint (str | Path): Final checkpoint of the run.
+        images (Sequence[str]): Image files; image ``i`` becomes ``{i}.npz``.
+        folder (Path): Folder of the predictions.
+        member (str, optional): Member that predicts. Defaults to None: that of the config.
         device (str): Defaults to 'cpu'.
-        before_each (Callable): Called before every image; may raise to end here.
+        before_each (Callable): Called before every image; may raise to stop.
 
     Returns:
-        int: Number of images that were predicted now.
+        int: Number of images predicted by this call.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [i for i in range(len(images)) if not (folder / f'{i}.npz').is_file()]
-    model = load_model(cfg, checkpoint, member, device) if todo else None
-    for i in todo:
+    missing = [i for i in range(len(images)) if not (folder / f'{i}.npz').is_file()]
+    if not missing:
+        return 0
+    model = load_model(cfg, checkpoint, member, device)
+    for i in missing:
         before_each()
-        result = predict(model, images[i])
+        (result,) = predict_iter(model, images[i])
         level = np.round(result.confidence.astype(np.float64) * (BINS - 1)).astype(np.uint16)
         partial = folder / f'.{i}.npz'
         np.savez_compressed(partial, label=result.labels, level=level)
-        os.replace(partial, folder / f'{i}.npz')  # whole or not there
-    return len(todo)
+        os.replace(partial, folder / f'{i}.npz')  # atomic
+    return len(missing)
 
 
 def read_label(folder: Path, i: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -72,22 +74,22 @@ def read_label(folder: Path, i: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def collect(folder: Path, number: int, num_classes: int) -> Statistics:
-    """Count in all files of a folder.
+    """Statistics of all predictions in a folder.
 
     Args:
-        folder (Path): Of :func:`label_images`.
-        number (int): ``I``.
-        num_classes (int): ``K``.
+        folder (Path): Folder written by :func:`label_images`.
+        number (int): Number of images ``I``.
+        num_classes (int): Number of classes ``K``.
     """
     area, confidence = np.zeros((2, number, num_classes))
     histogram = np.zeros(num_classes * BINS, np.int64)
     for i in range(number):
-        label, level = (one.ravel() for one in read_label(folder, i))
+        label, level = (array.ravel() for array in read_label(folder, i))
         pixels = np.bincount(label, minlength=num_classes)
         summed = np.bincount(label, level / (BINS - 1), num_classes)
         area[i], confidence[i] = pixels / label.size, summed / np.maximum(pixels, 1)
-        places, counts = np.unique(label * BINS + level, return_counts=True)
-        histogram[places] += counts
+        bins, counts = np.unique(label * BINS + level, return_counts=True)
+        histogram[bins] += counts
     return Statistics(
         torch.from_numpy(area),
         torch.from_numpy(confidence),
@@ -95,6 +97,6 @@ def collect(folder: Path, number: int, num_classes: int) -> Statistics:
     )
 
 
-def names(images: Sequence[str]) -> List[str]:
-    """File names of masks, one an image: its number keeps equal stems apart."""
+def mask_names(images: Sequence[str]) -> List[str]:
+    """File names of the masks; the number of the image keeps equal stems apart."""
     return [f'masks/{i}_{Path(image).stem}.png' for i, image in enumerate(images)]

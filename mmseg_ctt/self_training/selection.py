@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Which images of a generation become labels for the next, and which of their pixels."""
+"""Selection of the images and pixels whose predictions become labels of the next generation."""
 
 import json
 from pathlib import Path
@@ -13,20 +13,20 @@ from torch import Tensor
 from ..engine.files import write_whole
 from ..methods.crest.functional import class_rebalanced_selection, class_thresholds, keep_rates
 from .dataset import MANIFEST
-from .labelling import BINS, Statistics, names, read_label
+from .labelling import BINS, Statistics, mask_names, read_label
 from .settings import Settings
 
 IGNORE = 255
 
 
 class Selection(NamedTuple):
-    """What is chosen.
+    """Selected images and thresholds of the classes.
 
     Attributes:
-        chosen (Tensor): ``(I, K)`` bool, image ``i`` for class ``c``.
+        chosen (Tensor): ``(I, K)`` bool, image ``i`` is selected for class ``c``.
         present (Tensor): ``(I, K)`` bool, image ``i`` shows class ``c``.
-        rate (Tensor): ``(K,)`` share that a class keeps.
-        threshold (Tensor): ``(K,)`` int64, in levels of ``BINS``.
+        rate (Tensor): ``(K,)`` fraction of the images and pixels that a class keeps.
+        threshold (Tensor): ``(K,)`` int64, confidence threshold in levels of ``BINS``.
     """
 
     chosen: Tensor
@@ -36,12 +36,12 @@ class Selection(NamedTuple):
 
 
 def select(statistics: Statistics, frequency: Tensor, settings: Settings) -> Selection:
-    """Images of every class by mean confidence, and the pixel threshold of every class.
+    """Select images per class by mean confidence, and set the pixel threshold of each class.
 
     Args:
-        statistics (Statistics): Of the predictions.
-        frequency (Tensor): ``(K,)``, of the labels.
-        settings (Settings): ``alpha`` and ``min_area``.
+        statistics (Statistics): Statistics of the predictions.
+        frequency (Tensor): ``(K,)``, class frequencies of the labels.
+        settings (Settings): Its ``alpha`` and ``min_area`` are used.
     """
     rate = keep_rates(frequency, settings.alpha)
     present = (statistics.area > 0) & (statistics.area >= settings.min_area)
@@ -52,10 +52,10 @@ def select(statistics: Statistics, frequency: Tensor, settings: Settings) -> Sel
 def kept_pixels(
     label: np.ndarray, level: np.ndarray, selection: Selection, i: int, settings: Settings
 ) -> np.ndarray:
-    """``(H, W)`` bool, pixels of image ``i`` whose label is used."""
+    """Mask ``(H, W)`` bool of the pixels of image ``i`` whose label is used."""
     if settings.mode == 'restricted':
-        own = selection.chosen[i].numpy()[label]
-        return own | (level >= round(settings.sure * (BINS - 1)))
+        of_chosen_class = selection.chosen[i].numpy()[label]
+        return of_chosen_class | (level >= round(settings.confidence_threshold * (BINS - 1)))
     return level >= selection.threshold.numpy()[label]
 
 
@@ -68,21 +68,21 @@ def write_selection(
     settings: Settings,
     classes: Sequence[str],
 ) -> dict:
-    """Masks with 255 where no label is used, and ``manifest.json``, which is written last.
+    """Write the masks, 255 where no label is used, and last ``manifest.json``.
 
     Args:
-        folder (Path): Of the pseudo-labels.
-        raw (Path): Of the predictions.
-        images (Sequence[str]): ``I`` files.
-        selection (Selection): What to write.
-        statistics (Statistics): Scores for the manifest.
-        settings (Settings): How pixels are kept.
-        classes (Sequence[str]): ``K`` names.
+        folder (Path): Folder of the pseudo-labels.
+        raw (Path): Folder of the predictions.
+        images (Sequence[str]): ``I`` image files.
+        selection (Selection): The selection.
+        statistics (Statistics): Its confidences go into the manifest.
+        settings (Settings): Its ``mode`` and ``confidence_threshold`` are used.
+        classes (Sequence[str]): Names of the ``K`` classes.
 
     Returns:
         dict: The manifest.
     """
-    masks, selected = names(images), []
+    masks, selected = mask_names(images), []
     (folder / 'masks').mkdir(parents=True, exist_ok=True)
     for i in selection.chosen.any(dim=1).nonzero().flatten().tolist():
         label, level = read_label(raw, i)
@@ -113,5 +113,5 @@ def _by_class(
 
 
 def never_predicted(selection: Selection) -> List[int]:
-    """Classes that no image shows."""
+    """Classes that no prediction shows."""
     return torch.nonzero(~selection.present.any(dim=0)).flatten().tolist()

@@ -7,23 +7,27 @@ from ..nn.settings import as_dict, check_keys
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
 KEY = 'self_training'
+RENAMED = {'sure': 'confidence_threshold'}  # keys of 0.1, still accepted
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``self_training`` of a config.
+    """Settings of self-training, ``self_training`` of a config.
 
     Attributes:
-        generations (int): Complete trainings, the first on the labels alone.
+        generations (int): Number of complete trainings, the first on the labels alone.
         alpha (float): Exponent of the class rebalancing; 0 keeps all pseudo-labels.
-        mode (str): ``'whole'``: of a selected image every pixel from its class's threshold;
-            ``'restricted'``: every pixel of the classes it was selected for, others from ``sure``.
-        sure (float): See ``mode``.
-        min_area (float): Share of an image from which it shows a class.
-        count (str): Class frequencies of the selection: ``'image'`` or ``'pixel'``.
+        mode (str): Pixels of a selected image that are used. ``'whole'``: those that reach the
+            threshold of their class; ``'restricted'``: all of the classes it was selected for,
+            of other classes those that reach ``confidence_threshold``.
+        confidence_threshold (float): See ``mode``; ``sure`` in 0.1.
+        min_area (float): Fraction of an image that a class must cover to count as shown.
+        count (str): Unit of the class frequencies: ``'image'`` or ``'pixel'``.
         align (bool): CReST+: align the distribution of pseudo-labels while training.
-        low_temperature (float): ``t_min`` of the last generation's target distribution.
-        member (str, optional): That labels; None is the config's ``test_cfg.predict_on``.
+        low_temperature (float): Temperature ``t_min`` of the target distribution in the last
+            generation.
+        member (str, optional): Member that predicts the labels; None is the config's
+            ``test_cfg.predict_on``.
 
     Raises:
         ValueError: For an unknown key or value.
@@ -32,7 +36,7 @@ class Settings:
     generations: int = 3
     alpha: float = 1 / 3
     mode: str = 'whole'
-    sure: float = 0.95
+    confidence_threshold: float = 0.95
     min_area: float = 0.001
     count: str = 'image'
     align: bool = False
@@ -45,7 +49,7 @@ class Settings:
                 raise ValueError(
                     f'{KEY}.{name} must be one of {known}, got {getattr(self, name)!r}'
                 )
-        for name in ('sure', 'min_area', 'low_temperature'):
+        for name in ('confidence_threshold', 'min_area', 'low_temperature'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{KEY}.{name} must be in [0, 1], got {getattr(self, name)}')
         if self.generations < 1 or self.alpha < 0:
@@ -56,12 +60,12 @@ class Settings:
 
     @classmethod
     def of(cls, given: Optional[Mapping[str, Any]]) -> 'Settings':
-        """From a config's dict; what it leaves out has its default.
+        """Settings from the dict of a config; absent keys have their defaults.
 
         Raises:
             TypeError: If it is no dict.
             ValueError: For an unknown key or value.
         """
-        given = as_dict(KEY, given)
+        given = {RENAMED.get(key, key): value for key, value in as_dict(KEY, given).items()}
         check_keys(KEY, given, [field.name for field in fields(cls)])
         return cls(**given)

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Label map to colours; ids without a colour, such as 255, become black.
+    """Colour picture of a label map; ids without a colour, such as 255, are black.
 
     Args:
         label (np.ndarray): ``(H, W)`` integer ids.
@@ -29,14 +29,14 @@ def save_grid(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> None:
-    """Write pictures as a grid with titles above and the class colours below.
+    """Write a grid of pictures with titles above and a legend of the classes below.
 
     Args:
         path (str | Path): PNG file to write.
         rows (Sequence[Sequence[np.ndarray]]): RGB pictures ``(H, W, 3)`` uint8, one per title.
-        titles (Sequence[str]): Of the columns.
-        classes (Sequence[str]): Names for the legend.
-        palette (Sequence[Sequence[int]]): Their colours.
+        titles (Sequence[str]): Titles of the columns.
+        classes (Sequence[str]): Names of the classes.
+        palette (Sequence[Sequence[int]]): RGB in 0-255 of each class.
     """
     height, width = rows[0][0].shape[:2]
     size = (3 * len(titles), 3 * len(rows) * height / width + 0.9)
@@ -48,7 +48,8 @@ def save_grid(
             if i == 0:
                 axes[i, j].set_title(titles[j], fontsize=10)
     handles = [
-        Patch(color=np.array(colour) / 255, label=name) for name, colour in zip(classes, palette)
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in zip(classes, palette)
     ]
     figure.legend(
         handles=handles,

@@ -66,7 +66,7 @@ def test_benchmark_of_the_parts(tmp_path, command, monkeypatch, capsys):
     )
     monkeypatch.setattr(
         parts,
-        'run_apart',
+        'run_in_process',
         lambda *args: parts._run(*map(str, args[:2]), args[2], torch.get_num_threads()),
     )
     assert command('benchmark_parts', 'ema', 'contrast', '--out', tmp_path) == 0
@@ -80,7 +80,7 @@ def test_benchmark_of_the_parts(tmp_path, command, monkeypatch, capsys):
     'arguments, words',
     [
         (['absent.py'], 'the config absent.py does not exist'),
-        (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10'),
+        (['absent.py', '--repeats', 9], '--repeats=9: a median needs at least 10'),
     ],
 )
 def test_errors_of_a_step_are_one_line(command, capsys, arguments, words):
@@ -106,7 +106,7 @@ def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
     'arguments, words',
     [
         (['speed'], 'unknown part speed: choose from contrast, ema, bank'),
-        (['--repeats', 1], '--repeats=1: the figures are medians of at least 10'),
+        (['--repeats', 1], '--repeats=1: a median needs at least 10'),
     ],
 )
 def test_errors_of_the_parts_are_one_line(command, capsys, arguments, words):

@@ -50,7 +50,8 @@ def watched(evaluation, action):
 
 def plain(config):
     """The same run with a segmentor of mmseg alone."""
-    config.model, config.custom_hooks = toy_segmentor(), []
+    config.model = toy_segmentor()
+    config.default_hooks.teacher_ema = config.default_hooks.queue_warmup = None
     return config
 
 
@@ -214,7 +215,7 @@ def test_tool(tool, tmp_path, config, capsys):
     'arguments, words',
     [
         (['absent.py'], 'the config absent.py does not exist'),
-        (['absent.py', '--repeats', 9], '--repeats=9: the figures are medians of at least 10'),
+        (['absent.py', '--repeats', 9], '--repeats=9: a median needs at least 10'),
     ],
 )
 def test_errors_are_one_line(tool, capsys, arguments, words):

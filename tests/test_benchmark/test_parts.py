@@ -65,6 +65,6 @@ def test_speed_is_measured_in_turns(monkeypatch):
 
 def test_parts_run_in_a_process_of_their_own():
     held = parts._run('ema', 'meta', 1, torch.get_num_threads())
-    apart = parts.run_apart('ema', torch.device('meta'), 1)
+    apart = parts.run_in_process('ema', torch.device('meta'), 1)
     assert apart['operations'] == held['operations'] == 1
     assert apart['parameters'] == held['parameters'] == 2 * 43589878

@@ -10,9 +10,9 @@ from toy_data import toy_config, toy_ctt, toy_set, write_toy_data
 
 from mmseg_ctt.lab.benchmark import preparation
 from mmseg_ctt.lab.benchmark.sections import SECTIONS, SectionStack
-from mmseg_ctt.lab.benchmark.step import Rehearsal, benchmark_step
+from mmseg_ctt.lab.benchmark.step import StepBenchmark, benchmark_step
 from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
-from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
+from mmseg_ctt.nn.consistency import Consistency
 
 # where a step may not wait for the device; `data` and `logging` are mmengine's
 QUIET = (
@@ -36,17 +36,17 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def rehearse(tmp_path):
+def measure(tmp_path):
     """Counts of one step of a config, after two others."""
 
-    def call(cfg, action=lambda rehearsal: rehearsal.count()[0]):
-        runner = Runner.from_cfg(preparation.prepare_config(cfg, str(tmp_path / 'rehearsal')))
+    def call(cfg, action=lambda benchmark: benchmark.count()[0]):
+        runner = Runner.from_cfg(preparation.prepare_config(cfg, str(tmp_path / 'benchmark')))
         stack = SectionStack()
 
         def act(loop):
-            rehearsal = Rehearsal(loop, stack)
-            rehearsal.warm_up(1)
-            return action(rehearsal)
+            benchmark = StepBenchmark(loop, stack)
+            benchmark.warm_up(1)
+            return action(benchmark)
 
         return preparation.run_in_train_loop(runner, stack, act)
 
@@ -78,8 +78,8 @@ def test_report_of_a_ctt_step(config):
     assert result['machine']['threads'] == torch.get_num_threads()
 
 
-def test_every_section_of_every_step_is_timed(config, rehearse):
-    times = rehearse(config, lambda rehearsal: rehearsal.time(3))
+def test_every_section_of_every_step_is_timed(config, measure):
+    times = measure(config, lambda benchmark: benchmark.time(3))
     assert [len(column) for column in times] == [3, 3, 3, 3]
     assert all(set(step) == set(SECTIONS) for step in times.steps)
     assert all(value > 0 for step in times.steps for value in step.values())
@@ -87,54 +87,54 @@ def test_every_section_of_every_step_is_timed(config, rehearse):
 
 
 @pytest.mark.parametrize('joint', [True, False])
-def test_no_synchronisation_in_the_steady_state(config, rehearse, joint):
+def test_no_synchronisation_in_the_steady_state(config, measure, joint):
     config.model = toy_ctt(joint_forward=joint)
-    counter = rehearse(config)
+    counter = measure(config)
     waits = {name: counter.total(counter.synchronisations, name) for name in QUIET}
     assert waits == dict.fromkeys(QUIET, 0)
     for name in QUIET:
         assert counter.total(counter.outside + counter.networks, name) > 0, name
 
 
-def test_the_strong_view_does_not_wait(config, rehearse):
-    counter = rehearse(config)
+def test_the_strong_view_does_not_wait(config, measure):
+    counter = measure(config)
     assert counter.total(counter.synchronisations, 'strong view') == 0
 
 
-def test_planted_operations_and_a_planted_read_are_found(config, rehearse, monkeypatch):
-    before = rehearse(config)
-    teach = CrossTeacherTraining._teach
+def test_planted_operations_and_a_planted_read_are_found(config, measure, monkeypatch):
+    before = measure(config)
+    forward = Consistency.forward
 
-    def slower(self, strong, targets):
-        strong[0].logits.max().neg().item()
-        return teach(self, strong, targets)
+    def slower(self, logits, *args):
+        logits.max().neg().item()
+        return forward(self, logits, *args)
 
-    monkeypatch.setattr(CrossTeacherTraining, '_teach', slower)
-    after = rehearse(config)
+    monkeypatch.setattr(Consistency, 'forward', slower)
+    after = measure(config)
     more = after.outside - before.outside
     assert {section for section, _ in more} == {'losses'}
     assert more['losses', 'max'] == more['losses', 'neg'] == 1
     assert after.total(after.synchronisations, 'losses') == 1
 
 
-def test_the_steady_state_is_measured(config, rehearse):
-    config.custom_hooks[1].start_iter = None  # the contrast waits for full queues
-    seen = rehearse(
+def test_the_steady_state_is_measured(config, measure):
+    config.default_hooks.queue_warmup.start_iter = None  # the contrast waits for full queues
+    seen = measure(
         config,
-        lambda rehearsal: (
-            rehearsal.model.contrast_active,
-            rehearsal.model.contrast.fill().min().item(),
+        lambda benchmark: (
+            benchmark.model.contrast.active,
+            benchmark.model.contrast.fill_ratio().min().item(),
         ),
     )
     assert seen == (True, 1.0)
 
 
-def test_floors_leave_no_gradient_for_the_step(config, rehearse):
-    def gradients(rehearsal):
-        rehearsal.time(1)
-        return [p.grad for p in rehearsal.model.parameters() if p.grad is not None]
+def test_floors_leave_no_gradient_for_the_step(config, measure):
+    def gradients(benchmark):
+        benchmark.time(1)
+        return [p.grad for p in benchmark.model.parameters() if p.grad is not None]
 
-    assert rehearse(config, gradients) == []
+    assert measure(config, gradients) == []
 
 
 def test_two_benchmarks_in_one_process(config):
@@ -145,7 +145,8 @@ def test_two_benchmarks_in_one_process(config):
 
 
 def test_a_supervised_step(config):
-    config.model, config.custom_hooks = toy_segmentor(), []
+    config.model = toy_segmentor()
+    config.default_hooks.teacher_ema = config.default_hooks.queue_warmup = None
     config.model.data_preprocessor.size = (32, 32)
     config.train_dataloader.sampler.ratio = (1, 0)
     result = benchmark_step(config, repeats=2, warmup=1)
@@ -162,14 +163,14 @@ def test_a_supervised_step(config):
 
 
 @pytest.mark.parametrize('size', ['preprocessor', 'crop'])
-def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, rehearse):
-    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work')
+def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, measure):
+    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work', model=toy_ctt(joint_forward=True))
     expected = (32, 32)
     if size == 'preprocessor':
         expected = (48, 40)
         cfg.model.segmentor.data_preprocessor.size = expected
     use_synthetic_data(cfg)
-    images = rehearse(cfg, lambda rehearsal: [one.images for one in rehearsal.passes])
+    images = measure(cfg, lambda benchmark: [one.images for one in benchmark.passes])
     assert {tuple(image.shape) for image in images} == {(4, 3, *expected)}
 
 
@@ -211,20 +212,20 @@ def test_pretrained_weights_are_not_fetched(tmp_path):
     assert cfg.model.segmentor.pretrained == 'absent://weights'
 
 
-def test_backbones_are_compiled_in_step_and_floor(config, rehearse):
+def test_backbones_are_compiled_in_step_and_floor(config, measure):
     calls = []
 
     def backend(graph, inputs):
         return lambda *args: calls.append(1) or graph(*args)
 
-    def act(rehearsal):
-        preparation.compile_networks(rehearsal.model, backend=backend)
-        rehearsal.step()
+    def act(benchmark):
+        preparation.compile_networks(benchmark.model, backend=backend)
+        benchmark.step()
         in_step = len(calls)
-        rehearsal.floor()
+        benchmark.floor()
         return in_step, len(calls) - in_step
 
-    in_step, in_floor = rehearse(config, act)
+    in_step, in_floor = measure(config, act)
     assert in_step == in_floor >= 4
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A run that goes on with another number of ranks, with exactly the next samples."""
+"""A run resumed with another number of ranks goes on with exactly the next samples."""
 
 from pathlib import Path
 
@@ -10,10 +10,8 @@ from mmengine.runner import Runner
 from ranks import on_ranks, rank_runner
 from toy_data import toy_config
 
-from mmseg_ctt.engine.hooks import safe_checkpoint_hook  # noqa: F401
 
-
-class Seen(Hook):
+class Samples(Hook):
     """Name, draw number and pixels of each sample of each iteration."""
 
     def __init__(self):
@@ -35,15 +33,15 @@ def settings(iterations):
 
 
 def stage(root, work, ranks, iterations, batch, workers):
-    """Go on to an iteration; the samples of all ranks together, by iteration."""
+    """Resume and train up to an iteration; the samples of all ranks together, by iteration."""
     changes = settings(iterations)
 
     def train(runner):
         runner._train_dataloader.update(batch_size=batch, num_workers=workers)
-        seen = Seen()
-        runner.register_hook(seen)
+        recorded = Samples()
+        runner.register_hook(recorded)
         runner.train()
-        return seen.samples
+        return recorded.samples
 
     if ranks == 1:
         parts = [train(Runner.from_cfg(toy_config(root, work, **changes)))]
@@ -61,23 +59,23 @@ def stage(root, work, ranks, iterations, batch, workers):
     ],
 )
 def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
-    work, seen = tmp_path / 'work', {}
+    work, parts = tmp_path / 'work', {}
     for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
         made = stage(root, work, ranks, iterations, batch, workers)
         assert sorted(made) == list(range(iterations - 2, iterations + 1))
-        seen.update(made)
+        parts.update(made)
     alone = stage(root, tmp_path / 'alone', 1, 12, 4, 0)
     order = [sample for number in sorted(alone) for sample in alone[number]]
-    together = [sample for number in sorted(seen) for sample in seen[number]]
+    together = [sample for number in sorted(parts) for sample in parts[number]]
     assert [sample[0] for sample in together] == list(range(len(together)))
     assert together == order[: len(together)]  # the same images, cut and coloured alike
     assert len(together) == (36 if batches[1] == 2 else 48)
     if batches[1] == 2:  # the global batch was 4 throughout
-        assert all(seen[number] == alone[number] for number in seen)
+        assert all(parts[number] == alone[number] for number in parts)
 
 
 def test_state_of_a_rank_checkpoint_is_complete(root, tmp_path):
-    """What two ranks saved is taken up by one, and the other way round."""
+    """A checkpoint of two ranks, loaded by one."""
     work = tmp_path / 'work'
     stage(root, work, 2, 3, 4, 0)
     saved = torch.load(work / 'iter_3.pth')
@@ -94,7 +92,7 @@ def test_state_of_a_rank_checkpoint_is_complete(root, tmp_path):
     assert saved['state_dict']['contrast.bank.count'].sum() > 0
 
 
-def test_all_ranks_take_the_file_that_the_first_chooses(root, tmp_path):
+def test_all_ranks_load_the_file_that_the_first_chooses(root, tmp_path):
     """A shared file system may show the newest checkpoint to one node and not yet to another."""
     work = tmp_path / 'work'
     stage(root, work, 1, 3, 4, 0)
@@ -103,9 +101,9 @@ def test_all_ranks_take_the_file_that_the_first_chooses(root, tmp_path):
         runner = rank_runner(root, work, **settings(5))
         if rank == 1:  # what its tools/train.py has found
             runner._resume, runner._load_from = False, None
-        seen = Seen()
-        runner.register_hook(seen)
+        recorded = Samples()
+        runner.register_hook(recorded)
         runner.train()
-        return sorted(seen.samples)
+        return sorted(recorded.samples)
 
     assert on_ranks(body) == [[4, 5], [4, 5]]

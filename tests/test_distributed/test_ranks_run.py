@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A whole run on two ranks: what is equal on both, and what goes between them."""
+"""A whole run on two ranks: equal state on both, and the collectives of an iteration."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES
 from toy_data import toy_ctt
 
-from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook  # noqa: F401
+from mmseg_ctt.engine import PreemptionHook
 
-SHARED = ('teachers.', 'students.', 'contrast', 'ema_updates')
+SHARED = ('teachers.', 'students.', 'contrast', 'num_updates')
 
 
 def run(root, work, iterations=5, start_iter=3, **changes):
@@ -23,10 +23,9 @@ def run(root, work, iterations=5, start_iter=3, **changes):
                 root,
                 work,
                 train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=100),
-                custom_hooks=[
-                    dict(type='TeacherEMAHook'),
-                    dict(type='QueueWarmupHook', start_iter=start_iter, interval=1),
-                ],
+                default_hooks=dict(
+                    queue_warmup=dict(type='QueueWarmupHook', start_iter=start_iter, interval=1)
+                ),
                 **changes,
             )
             watch = Watch(counted)
@@ -39,35 +38,35 @@ def run(root, work, iterations=5, start_iter=3, **changes):
 
 def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
     (keys, _, first), (other_keys, _, second) = run(root, tmp_path / 'work')
-    assert keys == other_keys and all(one == keys[0] for one in keys)  # in every iteration
+    assert keys == other_keys and all(names == keys[0] for names in keys)  # in every iteration
     statistics = ('running_mean', 'running_var')  # of the local batch, unless SyncBN is used
-    for one, other in zip(first, second):
-        for name, value in one.items():
+    for state, other in zip(first, second):
+        for name, value in state.items():
             if name.startswith(SHARED) and not name.endswith(statistics):
                 assert torch.equal(value, other[name]), name
-    assert [bool(state['contrast_on']) for state in first] == [False, False, True, True, True]
+    assert [bool(state['contrast.on']) for state in first] == [False, False, True, True, True]
     assert first[-1]['contrast.bank.count'].sum() > 0
     for i in (0, 1):
         name = 'decode_head.conv_seg.weight'
         assert not torch.equal(first[-1][f'teachers.{i}.{name}'], first[-1][f'students.{i}.{name}'])
 
 
-def test_what_goes_between_the_ranks(root, tmp_path):
-    """Per iteration one all_gather of all banks and means of a few numbers; DDP's are not seen."""
+def test_collectives_of_an_iteration(root, tmp_path):
+    """One all_gather for all banks and means of a few numbers; those of DDP are not counted."""
     for _, calls, _ in run(root, tmp_path / 'work'):
         labeled = 2 * 2  # images of both ranks: what a class may gain
         bank = ('all_gather', (2, NUM_CLASSES, min(labeled, 2), 8 + 2)), 1
-        share = ('all_reduce', (2, 1)), 1  # of confident pixels, a student and teacher
-        assert calls[:3] == [dict([bank, share])] * 3
+        ratio = ('all_reduce', (2,)), 1  # of confident pixels, a student and teacher
+        assert calls[:3] == [dict([bank, ratio])] * 3
         counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
-        assert calls[3:] == [dict([bank, share, counts])] * 2
+        assert calls[3:] == [dict([bank, ratio, counts])] * 2
 
 
 def test_preemption_compares_one_number_more(root, tmp_path):
     def body(rank):
         with Counted() as counted:
             runner = rank_runner(root, tmp_path / 'work')
-            runner.register_hook(preemption_hook.PreemptionHook())
+            runner.register_hook(PreemptionHook())
             watch = Watch(counted)
             runner.register_hook(watch)
             before = counted.calls['all_reduce', ()]
@@ -79,17 +78,17 @@ def test_preemption_compares_one_number_more(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'case', ['a rank sees one class only', 'no pixel is confident', 'every pixel is confident']
+    'case', ['a rank has one class only', 'no pixel is confident', 'every pixel is confident']
 )
-def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
+def test_ranks_with_unlike_images(root, tmp_path, case, monkeypatch):
     model = toy_ctt()
     if case == 'no pixel is confident':
-        model.update(confident=1.1, contrast=dict(threshold=1.1))
+        model.update(consistency=dict(confidence_threshold=1.0), contrast=dict(threshold=1.1))
     elif case == 'every pixel is confident':
-        model.update(confident=0.0, contrast=dict(threshold=0.0))
+        model.update(consistency=dict(confidence_threshold=0.0), contrast=dict(threshold=0.0))
 
     def body(rank):
-        if case == 'a rank sees one class only' and rank == 0:
+        if case == 'a rank has one class only' and rank == 0:
             from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
             loss = CrossTeacherTraining.loss
@@ -112,7 +111,7 @@ def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
         return watch.keys, watch.states[-1]
 
     (keys, first), (other, second) = on_ranks(body)
-    assert keys == other and all(one == keys[0] for one in keys)
+    assert keys == other and all(names == keys[0] for names in keys)
     assert all(
         torch.equal(value, second[name])
         for name, value in first.items()
@@ -121,11 +120,11 @@ def test_ranks_that_see_different_things(root, tmp_path, case, monkeypatch):
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
-@pytest.mark.parametrize('asked', [0, 1])
-def test_all_ranks_leave_with_the_one_that_is_asked(root, tmp_path, asked):
+@pytest.mark.parametrize('signalled', [0, 1])
+def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signalled):
     class Sender(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
-            if runner.iter + 1 == 2 and runner.rank == asked:
+            if runner.iter + 1 == 2 and runner.rank == signalled:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def body(rank):

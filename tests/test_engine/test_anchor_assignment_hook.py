@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""When anchors are matched, and that a stopped run of STPG goes on bit for bit."""
+"""Iterations with a matching of anchors, and exact resume of STPG around them."""
 
 from types import SimpleNamespace
 
@@ -7,10 +7,9 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from test_engine.test_resume_anywhere import Notes, later
-from toy import toy_model, toy_segmentor
-from toy_data import toy_config, write_toy_data
+from toy import toy_model
+from toy_data import toy_config, toy_method, write_toy_data
 
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
 from mmseg_ctt.methods.stpg.hook import AnchorAssignmentHook
 
 ITERATIONS, CONTRAST, INTERVAL = 8, 4, 3
@@ -46,7 +45,9 @@ def test_models_without_anchors():
     hook.after_train_iter(runner, 0)
     with pytest.raises(ValueError, match='needs model.type="STPG", got CrossTeacherTraining'):
         hook.before_train(SimpleNamespace(model=toy_model()))
-    with pytest.raises(ValueError, match='AnchorAssignmentHook.interval must be positive'):
+    with pytest.raises(
+        ValueError, match='default_hooks.anchor_assignment.interval must be positive'
+    ):
         AnchorAssignmentHook(interval=0)
 
 
@@ -59,20 +60,15 @@ def run(root, work, resume=None, **settings):
         work,
         resume=resume is not None,
         load_from=resume,
-        custom_hooks=[
-            dict(type='TeacherEMAHook', alpha=0.9),
-            dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
-            dict(type='AnchorAssignmentHook', interval=INTERVAL),
-        ],
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
-        model=dict(
-            type='STPG',
-            segmentor=toy_segmentor(dropout=0.1),
-            bank=dict(size=3),
-            contrast=dict(threshold=0.0, **settings),
+        default_hooks=dict(
+            teacher_ema=dict(type='TeacherEMAHook', alpha=0.9),
+            queue_warmup=dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
+            anchor_assignment=dict(type='AnchorAssignmentHook', interval=INTERVAL),
+            checkpoint=dict(type='SafeCheckpointHook', interval=1),
         ),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=100),
+        model=toy_method('STPG', bank=dict(size=3), contrast=dict(threshold=0.0, **settings)),
     )
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     runner, notes = Runner.from_cfg(cfg), Notes()
     runner.register_hook(notes)
     runner.train()
@@ -89,9 +85,9 @@ def test_resumed_run_is_the_uninterrupted_run(tmp_path, settings):
     whole = run(root, tmp_path / 'whole', **settings)
     states = [state(tmp_path / 'whole', n) for n in range(1, ITERATIONS + 1)]
     # the stops lie before and after the first matching and the start of the contrast
-    assignments = [one['contrast.assignment'].tolist() for one in states]
+    assignments = [saved['contrast.assignment'].tolist() for saved in states]
     assert assignments[1] == [0, 1, 2, 3] != assignments[-1]
-    assert [bool(one['contrast_on']) for one in states] == [False] * 3 + [True] * 5
+    assert [bool(saved['contrast.on']) for saved in states] == [False] * 3 + [True] * 5
     assert not torch.equal(states[0]['contrast.centroids'], states[-1]['contrast.centroids'])
     assert states[-1]['contrast.bank.count'].sum() > 0
     assert whole[ITERATIONS]['student0.loss_contrast_labeled'] > 0

@@ -7,23 +7,31 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import LABELED, SPLIT, UNLABELED, toy_config, toy_ctt, write_image, write_lists
+from toy_data import (
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_config,
+    toy_ctt,
+    toy_method,
+    write_image,
+    write_lists,
+)
 
 from mmseg_ctt.engine.guards import (
-    confident_share,
+    confident_ratio,
     empty_queues,
     not_finite,
     same_content,
     teacher_below_student,
 )
 from mmseg_ctt.engine.hooks.guard_hook import GuardHook
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
 from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
 
 NAN, INF = math.nan, math.inf
 
 
-# ---- the signs
+# ---- checks of logged numbers
 
 
 @pytest.mark.parametrize(
@@ -44,7 +52,7 @@ def test_not_finite(values, words):
     [
         (
             dict(student0=[2, 3, 4], teacher0=[0, 1, 2]),
-            ['3 validations', 'teacher0 2.00 < 4.00', 'TeacherEMAHook.alpha'],
+            ['3 validations', 'teacher0 2.00 < 4.00', 'default_hooks.teacher_ema.alpha'],
         ),
         (dict(student0=[9, 2, 3, 4], teacher0=[9, 0, 1, 2]), ['teacher0 2.00 < 4.00']),
         (dict(student0=[3, 4], teacher0=[1, 2]), None),
@@ -65,29 +73,46 @@ def test_teacher_below_student(scores, words):
 
 
 @pytest.mark.parametrize(
-    'shares, words',
+    'ratios, words',
     [
         (dict(a=0.5, b=0.01), None),
-        (dict(a=0.5, b=0.0), ['b: (almost) no pixel', '500 iterations', 'lower model.confident']),
+        (
+            dict(a=0.5, b=0.0),
+            [
+                'b: (almost) no pixel',
+                '500 iterations',
+                'lower model.consistency.confidence_threshold',
+            ],
+        ),
         (dict(a=0.0005, b=0.0), ['a, b: (almost) no']),
-        (dict(a=0.9995, b=0.5), ['a: (almost) every', 'raise model.confident']),
+        (
+            dict(a=0.9995, b=0.5),
+            ['a: (almost) every', 'raise model.consistency.confidence_threshold'],
+        ),
         ({}, None),
     ],
 )
-def test_confident_share(shares, words):
-    says(confident_share(shares, 500, 1e-3), words)
+def test_confident_ratio(ratios, words):
+    says(confident_ratio(ratios, 500, 1e-3), words)
 
 
 @pytest.mark.parametrize(
     'fill, words',
     [
         ([1.0, 0.1, 0.5], None),
-        ([1.0, 0.0, 0.5], ['after 7 iterations', 'sky', 'QueueWarmupHook.start_iter']),
+        ([1.0, 0.0, 0.5], ['after 7 iterations', 'sky', 'default_hooks.queue_warmup.start_iter']),
         ([0.0, 0.0, 0.5], ['road, sky']),
     ],
 )
 def test_empty_queues(fill, words):
     says(empty_queues(fill, ('road', 'sky', 'car'), 7), words)
+
+
+def test_empty_queues_of_a_contrast_that_does_not_wait():
+    """Of U2PL: no hook starts it."""
+    line = empty_queues([1.0, 0.0], ('road', 'sky'), 7, waits=False)
+    says(line, ['sky', 'labelled images'])
+    assert 'queue_warmup' not in line
 
 
 def says(line, words):
@@ -157,11 +182,11 @@ def build(root, work, iterations=6, val_interval=100, model=None, **guards):
         root,
         work,
         model=model or toy_ctt(),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=2, max_keep_ckpts=2),
+            guards=dict(type='GuardHook', **guards),
+        ),
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval),
-    )
-    cfg.default_hooks.update(
-        checkpoint=dict(type='SafeCheckpointHook', interval=2, max_keep_ckpts=2),
-        guards=dict(type='GuardHook', **guards),
     )
     return Runner.from_cfg(cfg)
 
@@ -223,40 +248,40 @@ def test_switched_off(root, tmp_path):
     assert (tmp_path / 'work' / 'iter_6.pth').is_file()
 
 
-def test_a_sound_run_hears_nothing(root, tmp_path, warnings):
-    build(root, tmp_path / 'work', queues=0, confident=0).train()
+def test_a_good_run_has_no_warning(root, tmp_path, warnings):
+    build(root, tmp_path / 'work', queues=0, confident_iters=0).train()
     assert not [line for line in warnings if 'pixel' in line or 'teacher' in line]
 
 
 def test_nothing_is_read_from_the_device(root, tmp_path, monkeypatch):
     """All but every `queues` iterations: a read would have to go through one of these."""
-    runner = build(root, tmp_path / 'work', queues=4, confident=1)
+    runner = build(root, tmp_path / 'work', queues=4, confident_iters=1)
     (hook,) = [hook for hook in runner.hooks if isinstance(hook, GuardHook)]
-    looked, inside = [], [False]
+    iterations, inside = [], [False]
     for name in ('item', 'tolist', '__float__', '__bool__', '__int__', 'cpu', 'numpy'):
         real = getattr(torch.Tensor, name)
 
         def read(self, *given, real=real, **more):
             if inside[0]:
-                looked.append(runner.iter + 1)
+                iterations.append(runner.iter + 1)
             return real(self, *given, **more)
 
         monkeypatch.setattr(torch.Tensor, name, read)
-    look = hook.after_train_iter
+    check = hook.after_train_iter
 
     def watched(*given, **more):
         inside[0] = True
-        look(*given, **more)
+        check(*given, **more)
         inside[0] = False
 
     hook.after_train_iter = watched
     runner.train()
-    assert set(looked) == {4}
+    assert set(iterations) == {4}
 
 
 @pytest.mark.parametrize('margin, times', [(1.0, 2), (3.9, 2), (4.0, 0)])
 def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch, margin, times):
-    """Said once although it holds for three validations, and again after it had ceased."""
+    """Logged once although it holds for three validations, and again after it had ceased."""
     runner = build(
         root, tmp_path / 'work', iterations=7, val_interval=1, validations=2, margin=margin
     )
@@ -276,26 +301,38 @@ def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch, m
     assert all('2 validations (teacher0 1.00 < 5.00)' in line for line in lines)
 
 
-@pytest.mark.parametrize('confident, word', [(0.99, 'no pixel'), (0.01, 'every pixel'), (0, None)])
-def test_confident_share_in_a_run(root, tmp_path, warnings, confident, word):
-    model = toy_ctt()
-    model['confident'] = confident
-    build(root, tmp_path / 'work', model=model, confident=2).train()
+@pytest.mark.parametrize('threshold, word', [(0.99, 'no pixel'), (0.01, 'every pixel'), (0, None)])
+def test_confident_ratio_in_a_run(root, tmp_path, warnings, threshold, word):
+    model = toy_ctt(consistency=dict(confidence_threshold=threshold))
+    build(root, tmp_path / 'work', model=model, confident_iters=2).train()
     lines = [line for line in warnings if 'confident' in line]
     assert len(lines) == (word is not None)
     if word:
-        says(lines[0], ['student0.confident, student1.confident', word, '2 iterations'])
+        says(lines[0], ['student0.confident_ratio, student1.confident_ratio', word, '2 iterations'])
 
 
 def test_empty_queue_in_a_run(root, tmp_path, warnings, monkeypatch):
-    push = torch.no_grad()(
+    update = torch.no_grad()(
         lambda self, outputs, label: self.bank.count.copy_(torch.tensor([2, 0, 1, 2]))
     )
-    monkeypatch.setattr('mmseg_ctt.methods.ctt.contrast.CrossContrast.remember', push)
+    monkeypatch.setattr('mmseg_ctt.methods.ctt.contrast.CrossContrast.update', update)
     build(root, tmp_path / 'work', queues=2).train()
-    lines = [line for line in warnings if 'classified rightly' in line]
+    lines = [line for line in warnings if 'memory bank' in line]
     assert len(lines) == 1
-    says(lines[0], ['after 2 iterations no pixel of class1 was'])
+    says(lines[0], ['after 2 iterations', 'no feature of class1:', 'start_iter'])
+
+
+def test_empty_queue_of_u2pl(root, tmp_path, warnings, monkeypatch):
+    """Its contrast is watched as any other."""
+    update = torch.no_grad()(
+        lambda self, pixels, draws: self.bank.count.copy_(torch.tensor([2, 0, 1, 2]))
+    )
+    monkeypatch.setattr('mmseg_ctt.methods.u2pl.contrast.UnreliableContrast.update', update)
+    build(root, tmp_path / 'work', model=toy_method('U2PL'), queues=2).train()
+    lines = [line for line in warnings if 'memory bank' in line]
+    assert len(lines) == 1
+    says(lines[0], ['no feature of class1:'])
+    assert 'start_iter' not in lines[0]
 
 
 @pytest.mark.parametrize('duplicates', [True, False])
@@ -315,7 +352,14 @@ def test_same_content_in_both_lists(root, tmp_path, warnings, duplicates, monkey
         says(lines[0], ['1 unlabeled images', 'img/copy.jpg', 'img/l1.jpg', 'list of unlabeled'])
 
 
-@pytest.mark.parametrize('name', ['validations', 'margin', 'confident', 'queues'])
+@pytest.mark.parametrize('name', ['validations', 'margin', 'confident_iters', 'queues'])
 def test_bad_settings(name):
-    with pytest.raises(ValueError, match=f'GuardHook.{name}'):
+    with pytest.raises(ValueError, match=f'default_hooks.guards.{name}'):
         GuardHook(**{name: -1})
+
+
+def test_former_and_unknown_settings():
+    with pytest.raises(ValueError, match='confident of version 0.1 is now .*confident_iters'):
+        GuardHook(confident=100)
+    with pytest.raises(ValueError, match=r"unknown settings \['finit'\]; known are .*'finite'"):
+        GuardHook(finit=False)

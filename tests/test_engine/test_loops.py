@@ -4,7 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy import toy_segmentor
-from toy_data import toy_config, toy_ctt
+from toy_data import toy_config, toy_ctt, toy_method
 
 from mmseg_ctt.datasets import LabeledUnlabeledDataset
 
@@ -74,10 +74,10 @@ def test_resumed_run_is_the_uninterrupted_run(root, tmp_path, workers):
 
     states = whole.model.state_dict(), resumed.model.state_dict()
     assert states[0].keys() == states[1].keys()
-    parts = {'students', 'teachers', 'contrast', 'contrast_on', 'ema_updates'}
+    parts = {'students', 'teachers', 'contrast', 'num_updates'}
     assert {name.split('.')[0] for name in states[0]} >= parts
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert states[0]['contrast.bank.count'].sum() > 0 and bool(states[0]['contrast_on'])
+    assert states[0]['contrast.bank.count'].sum() > 0 and bool(states[0]['contrast.on'])
     momentum = [runner.optim_wrapper.state_dict()['state'] for runner in (whole, resumed)]
     assert all(
         torch.equal(momentum[0][i]['momentum_buffer'], momentum[1][i]['momentum_buffer'])
@@ -128,13 +128,13 @@ def test_resumed_run_keeps_its_seed(root, tmp_path, seed):
 
 def test_random_numbers_of_an_iteration_depend_on_nothing_before_it(root, tmp_path):
     """Dropout is the only random number of the step that the loop is responsible for."""
-    seen = []
+    losses = []
     for noise in (0, 5):
         runner = build(root, tmp_path / str(noise))
-        seen.append(train(runner, last=2, noise=noise).losses)
-    assert seen[0] == seen[1]
+        losses.append(train(runner, last=2, noise=noise).losses)
+    assert losses[0] == losses[1]
     other = build(root, tmp_path / 'seed', randomness=dict(seed=4))
-    assert train(other, last=2).losses != seen[0]
+    assert train(other, last=2).losses != losses[0]
 
 
 def test_validation_at_the_interval_and_at_the_end(root, tmp_path):
@@ -167,7 +167,56 @@ def test_batch_that_the_ratio_cannot_divide(root, tmp_path):
 def test_class_counts_of_model_and_data(root, tmp_path, model):
     part = model.get('segmentor', model)
     part['decode_head']['num_classes'] = 5
-    changes = {} if 'segmentor' in model else dict(custom_hooks=[])
-    runner = build(root, tmp_path, model=model, **changes)
+    runner = build(root, tmp_path, model=model)
     with pytest.raises(ValueError, match='num_classes=5.* 4 classes'):
         runner.train()
+
+
+@pytest.mark.parametrize(
+    'kind, name, words',
+    [
+        ('CrossTeacherTraining', 'teacher_ema', 'no hook updates the teachers'),
+        ('CrossTeacherTraining', 'queue_warmup', 'no hook switches the contrast on'),
+        ('STPG', 'anchor_assignment', 'no hook matches'),
+    ],
+)
+def test_a_hook_that_the_model_needs_is_missed_before_the_first_iteration(
+    root, tmp_path, kind, name, words
+):
+    runner = build(root, tmp_path, model=toy_method(kind), default_hooks={name: None})
+    recorder = Recorder()
+    runner.register_hook(recorder)
+    with pytest.raises(
+        ValueError, match=rf'{words}.*add default_hooks.{name}=dict\(type="'
+    ) as error:
+        runner.train()
+    assert '\n' not in str(error.value)
+    assert not recorder.losses
+
+
+def test_a_hook_of_version_0_1_beside_the_present_one(root, tmp_path):
+    runner = build(root, tmp_path, custom_hooks=[dict(type='TeacherEMAHook')])
+    with pytest.raises(
+        ValueError, match='2 hooks of type TeacherEMAHook: keep default_hooks.teach'
+    ):
+        runner.train()
+
+
+def test_hooks_that_no_model_needs_are_simply_off(root, tmp_path):
+    names = ('alignment', 'pseudo_labels', 'guards', 'preemption', 'timer')
+    runner = build(root, tmp_path, default_hooks=dict.fromkeys(names))
+    kinds = {type(hook).__name__ for hook in runner.hooks}
+    assert {'TeacherEMAHook', 'QueueWarmupHook', 'RuntimeInfoHook'} <= kinds
+    absent = {'PseudoLabelHook', 'GuardHook', 'PreemptionHook', 'IterTimerHook'}
+    assert not absent & kinds
+    assert len(train(runner).losses) == 6
+
+
+def test_a_model_without_teachers_or_banks_needs_no_hook(root, tmp_path):
+    runner = build(
+        root,
+        tmp_path,
+        model=toy_method('CrossPseudoSupervision'),
+        default_hooks=dict(teacher_ema=None, queue_warmup=None, anchor_assignment=None),
+    )
+    assert len(train(runner).losses) == 6

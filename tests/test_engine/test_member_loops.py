@@ -16,7 +16,7 @@ MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
 METRICS = ('aAcc', 'mIoU', 'mAcc')
 
 
-class Seen(Hook):
+class Recorder(Hook):
     """Names of the hooks that are called and what they are given."""
 
     def __init__(self):
@@ -84,16 +84,16 @@ def by_stock(runner, name):
 @pytest.mark.parametrize('stage', ['val', 'test'])
 def test_keys(root, tmp_path, stage):
     runner = build(root, tmp_path, model=toy_ctt(test_cfg=dict(predict_on='student1')))
-    seen = Seen()
-    runner.register_hook(seen)
+    recorder = Recorder()
+    runner.register_hook(recorder)
     metrics = run(runner, stage)
     expected = {f'{member}/{metric}' for member in MEMBERS for metric in METRICS}
     assert set(metrics) == expected | set(METRICS)
     assert all(metrics[metric] == metrics[f'student1/{metric}'] for metric in METRICS)
     assert len({metrics[f'{member}/aAcc'] for member in MEMBERS}) == 5  # members differ
-    assert seen.metrics == metrics
+    assert recorder.metrics == metrics
     middle = [f'before_{stage}_iter', f'after_{stage}_iter'] * 3
-    assert seen.calls == [
+    assert recorder.calls == [
         f'before_{stage}',
         f'before_{stage}_epoch',
         *middle,
@@ -159,11 +159,11 @@ def test_each_image_is_loaded_once(root, tmp_path):
 
 def test_hooks_see_the_predicting_member(root, tmp_path):
     runner = build(root, tmp_path, model=toy_ctt(test_cfg=dict(predict_on='teacher1')))
-    seen = Seen()
-    runner.register_hook(seen)
+    recorder = Recorder()
+    runner.register_hook(recorder)
     run(runner, 'val')
-    assert len(seen.outputs) == 3
-    for batch, shown in zip(runner.val_loop.dataloader, seen.outputs):
+    assert len(recorder.outputs) == 3
+    for batch, shown in zip(runner.val_loop.dataloader, recorder.outputs):
         with torch.no_grad():
             (sample,) = runner.model.test_step(batch)
         assert torch.equal(shown.pred_sem_seg.data, sample.pred_sem_seg.data)
@@ -200,7 +200,7 @@ def test_label_images_of_each_member(root, tmp_path):
 
 @pytest.mark.parametrize('stage', ['val', 'test'])
 def test_plain_model(root, tmp_path, stage):
-    runner = build(root, tmp_path, model=toy_segmentor(), custom_hooks=[])
+    runner = build(root, tmp_path, model=toy_segmentor())
     assert set(run(runner, stage)) == set(METRICS)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner import Runner
+from mmseg.registry import MODELS
 from PIL import Image
 from toy_data import (
     CLASSES,
@@ -18,6 +19,7 @@ from toy_data import (
     WIDTH,
     toy_config,
     toy_ctt,
+    toy_method,
     toy_segmentor,
     toy_semi,
     toy_set,
@@ -28,6 +30,7 @@ from toy_data import (
 
 import mmseg_ctt.engine.hooks.pseudo_label_hook as hook_file
 from mmseg_ctt.engine.hooks.pseudo_label_hook import PseudoLabelHook
+from mmseg_ctt.methods import CrossTeacherTraining, registered_methods
 from mmseg_ctt.nn.data_preprocessor import SemiSegDataPreProcessor
 
 HELD_BACK = dict(data_prefix=dict(seg_map_path='held_back'))
@@ -42,35 +45,29 @@ def root(tmp_path):
     return write_toy_data(tmp_path / 'data')
 
 
-def runner_of(root, work_dir, *hooks, model=None, **changes):
-    cfg = toy_config(root, work_dir, **changes)
-    if model is not None:
-        cfg.model = model
-    cfg.custom_hooks.extend(hooks)
-    return Runner.from_cfg(cfg)
-
-
 def hook_of(runner):
     return next(hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook))
 
 
-def trained(root, work_dir, *hooks, iterations=4, **changes):
-    runner = runner_of(
+def trained(root, work_dir, hook=None, iterations=4, hooks=None, **changes):
+    """A runner after its training, with ``hook`` as default_hooks.pseudo_labels."""
+    cfg = toy_config(
         root,
         work_dir,
-        *hooks,
         val_dataloader=None,
         val_cfg=None,
         val_evaluator=None,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations),
+        default_hooks=dict(pseudo_labels=hook, **(hooks or {})),
         **changes,
     )
+    runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
 def tensors(value, name=''):
-    """Every tensor of a nest of dicts and lists, by its place."""
+    """Every tensor of nested dicts and lists, by its path."""
     if isinstance(value, torch.Tensor):
         return {name: value}
     items = (
@@ -81,28 +78,30 @@ def tensors(value, name=''):
         else ()
     )
     return {
-        place: tensor
+        path: tensor
         for key, item in items
-        for place, tensor in tensors(item, f'{name}.{key}').items()
+        for path, tensor in tensors(item, f'{name}.{key}').items()
     }
 
 
 @pytest.mark.parametrize(
-    'model',
-    [None, dict(teacher_mode='train'), dict(teaching='mutual', teacher_mode='train')],
-    ids=['eval', 'train', 'mutual'],
+    'kind, settings',
+    [
+        ('CrossTeacherTraining', dict(teacher_mode='eval')),
+        ('CrossTeacherTraining', dict()),
+        ('CrossTeacherTraining', dict(supervision='mutual')),
+        ('GuidedMixNet', dict()),
+    ],
+    ids=str,
 )
-def test_run_with_and_without_the_hook_are_equal(root, tmp_path, model):
+def test_run_with_and_without_the_hook_are_equal(root, tmp_path, kind, settings):
     """Weights, statistics, banks and momenta bit by bit; dropout and batch norm are at work."""
-    model = toy_ctt(**(model or {}))
-    hooks = (
-        []
-        if model.get('teaching') == 'mutual'
-        else [dict(type='TeacherEMAHook', buffers=model.get('teacher_mode') != 'train')]
-    )
+    own = settings.get('teacher_mode') != 'eval'
+    hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=not own))
     states = []
-    for name, more in (('without', []), ('with', [HOOK])):
-        runner = trained(root, tmp_path / name, *more, model=model, custom_hooks=hooks)
+    for name, hook in (('without', None), ('with', HOOK)):
+        model = toy_method(kind, **settings)
+        runner = trained(root, tmp_path / name, hook, model=model, hooks=hooks)
         states.append(
             tensors(
                 dict(
@@ -111,28 +110,37 @@ def test_run_with_and_without_the_hook_are_equal(root, tmp_path, model):
                 )
             )
         )
-        assert (tmp_path / name / 'pseudo_labels').is_dir() == bool(more)
+        assert (tmp_path / name / 'pseudo_labels').is_dir() == (hook is not None)
     assert states[0].keys() == states[1].keys() and len(states[0]) > 20
-    for place, tensor in states[0].items():
-        assert torch.equal(tensor, states[1][place]), place
+    for path, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][path]), path
 
 
-def look(runner, iteration=2):
-    """Let the hook look at a model that has been trained, as if in that iteration."""
+def measure(runner, iteration=2):
+    """Let the hook measure a model that has been trained, as if in that iteration."""
     runner.train_loop._iter = iteration - 1
     runner.model.train()
     hook_of(runner).after_train_iter(runner, iteration - 1)
 
 
-def test_random_numbers_and_gradients_are_left_alone(root, tmp_path):
-    runner = trained(
-        root, tmp_path / 'work', HOOK, model=toy_ctt(teacher_mode='train'), custom_hooks=[]
+def recorded(monkeypatch, model):
+    """Pseudo-labels of each batch as the model gives them to the hook, while it measures."""
+    batches, inspect = [], model.inspect_pseudo_labels
+    monkeypatch.setattr(
+        model,
+        'inspect_pseudo_labels',
+        lambda *images: batches.append(inspect(*images)) or batches[-1],
     )
+    return batches
+
+
+def test_random_numbers_and_gradients_are_left_alone(root, tmp_path):
+    runner = trained(root, tmp_path / 'work', HOOK)
     for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(123)  # else the state might be the one that the last look left behind
+        seed(123)  # another state than at the end of the last measurement
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     runner.optim_wrapper.zero_grad()
-    look(runner)
+    measure(runner)
     assert random.getstate() == before[0] and np.random.get_state()[1].tolist() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
     assert all(parameter.grad is None for parameter in runner.model.parameters())
@@ -154,7 +162,7 @@ def restate(labels, confidences, truths, threshold):
 
 
 def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
-    """Pseudo-labels as they leave the model, masks as they lie on disk."""
+    """From the pseudo-labels of the model and the masks on the disk."""
     data = toy_semi(root)
     data['unlabeled'] = toy_set(root, False, random=False)
     data['labeled'] = toy_set(root, True, random=False)
@@ -162,7 +170,7 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
     runner = trained(
         root,
         work,
-        dict(HOOK, confident=0.28),
+        dict(HOOK, confidence_threshold=0.28),
         train_dataloader=dict(
             batch_size=4,
             num_workers=0,
@@ -171,24 +179,20 @@ def test_figures_against_a_restatement(root, tmp_path, monkeypatch):
         ),
         visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
     )
-    seen, original = [], hook_file.pseudo_label
-    monkeypatch.setattr(
-        hook_file, 'pseudo_label', lambda *args: seen.append(original(*args)) or seen[-1]
-    )
-    look(runner)
-    assert [len(label) for label, _ in seen] == [2, 2, 2, 2]  # two batches, two teachers
-    seen[2:] = [(label[:1], confidence[:1]) for label, confidence in seen[2:]]  # the third image
+    batches = recorded(monkeypatch, runner.model)
+    measure(runner)
+    assert [list(batch) for batch in batches] == [['teacher0', 'teacher1']] * 2
     masks = [
         np.array(Image.open(root / 'held_back' / f'{UNLABELED[index]}.png'))
-        for index in hook_of(runner).chosen
+        for index in hook_of(runner).images.chosen
     ]
-    truths = [np.stack(masks[:2])] * 2 + [np.stack(masks[2:])] * 2
-    expected = restate(
-        [label.numpy() for label, _ in seen],
-        [confidence.numpy() for _, confidence in seen],
-        truths,
-        0.28,
-    )
+    # the second batch has one new image, and the first image once more
+    parts = [
+        (target.label[:new].numpy(), target.confidence[:new].numpy(), truth)
+        for batch, new, truth in zip(batches, (2, 1), (np.stack(masks[:2]), np.stack(masks[2:])))
+        for target in batch.values()
+    ]
+    expected = restate(*zip(*parts), 0.28)
     hub = runner.message_hub
     for name, value in expected.items():
         assert hub.get_scalar(name).current() == pytest.approx(value), name
@@ -212,9 +216,7 @@ def test_last_batch_is_as_large_as_the_others(root, tmp_path, monkeypatch):
     segmentor['decode_head'].update(type='PSPHead', pool_scales=(1, 2), channels=8)
     for key in ('num_convs', 'kernel_size', 'concat_input'):
         del segmentor['decode_head'][key]
-    model = toy_ctt(
-        teacher_mode='train', joint_forward='students', strong_view=dict(jitter_prob=0, blur_prob=0)
-    )
+    model = toy_ctt(strong_augmentation=[dict(type='ClassMixing')])
     model['segmentor'] = segmentor
     sizes, original = [], hook_file.pixel_counts
     monkeypatch.setattr(
@@ -228,44 +230,45 @@ def test_last_batch_is_as_large_as_the_others(root, tmp_path, monkeypatch):
         HOOK,
         iterations=2,
         model=model,
-        custom_hooks=[dict(type='TeacherEMAHook', buffers=False)],
+        hooks=dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False)),
     )
     assert sizes == [2, 2, 1, 1]
 
 
-def test_shows_what_is_taught(root, tmp_path, monkeypatch):
-    """Aligned labels, and the thresholds of the classes; looking moves neither."""
-    align = dict(type='DistributionAlignmentHook', temperature=0.5, steps=2)
-    runner = trained(root, tmp_path / 'work', align, HOOK, model=toy_ctt(class_thresholds=dict()))
-    model, asked, aligned = runner.model, [], []
-    threshold_of, plain = model.threshold_of, hook_file.pseudo_label
-    monkeypatch.setattr(
-        model, 'threshold_of', lambda label: asked.append(label) or threshold_of(label)
+def test_labels_are_those_of_a_step(root, tmp_path, monkeypatch):
+    """Aligned, with the thresholds of the classes; a measurement changes neither."""
+    runner = trained(
+        root,
+        tmp_path / 'work',
+        HOOK,
+        hooks=dict(alignment=dict(type='DistributionAlignmentHook', temperature=0.5, steps=2)),
+        model=toy_ctt(consistency=dict(confidence_threshold=0.2, class_thresholds=dict())),
     )
+    model, thresholds, of = runner.model, [], hook_file.pixel_counts
     monkeypatch.setattr(
-        hook_file,
-        'pseudo_label',
-        lambda logits, *rest: aligned.append(logits) or plain(logits, *rest),
+        hook_file, 'pixel_counts', lambda *args: thresholds.append(args[-1]) or of(*args)
     )
     before = {
         name: value.clone()
         for name, value in model.state_dict().items()
-        if name.startswith(('alignment', 'thresholds'))
+        if name.startswith(('alignment', 'consistency'))
     }
-    look(runner)
-    assert len(before) == 6 and all(
+    batches = recorded(monkeypatch, model)
+    measure(runner)
+    assert len(before) == 12 and all(
         torch.equal(value, model.state_dict()[name]) for name, value in before.items()
     )
-    assert asked and len(asked) == len(aligned)
+    label = batches[0]['teacher0'].label
+    assert torch.equal(thresholds[0], model.consistency.class_thresholds.of(label))
     monkeypatch.setattr(type(model.alignment['teacher0']), 'align', lambda self, logits: logits)
-    look(runner)
-    bias = aligned[0] - aligned[len(aligned) // 2]
-    assert bias.abs().max() > 1e-3 and bias.std(dim=(0, 2, 3)).max() < 1e-4
+    measure(runner)
+    aligned, plain = (batches[i]['teacher0'].confidence for i in (0, len(batches) // 2))
+    assert (aligned - plain).abs().max() > 1e-3
 
 
 def test_padding_counts_nowhere(root, tmp_path, monkeypatch):
     runner = trained(root, tmp_path / 'work', HOOK)
-    seen, counts = [], hook_file.pixel_counts
+    counted, counts = [], hook_file.pixel_counts
 
     def half(samples, image):
         mask = torch.ones(len(image), *image.shape[2:], dtype=torch.bool)
@@ -273,19 +276,20 @@ def test_padding_counts_nowhere(root, tmp_path, monkeypatch):
         return mask
 
     def noted(label, *rest):
-        seen.append((label, counts(label, *rest)))
-        return seen[-1][1]
+        counted.append((label, counts(label, *rest)))
+        return counted[-1][1]
 
-    monkeypatch.setattr(hook_file, 'content_mask', half)
+    monkeypatch.setattr('mmseg_ctt.nn.images.valid_mask', half)
     monkeypatch.setattr(hook_file, 'pixel_counts', noted)
-    look(runner)
-    for label, counted in seen:
+    measure(runner)
+    assert len(counted) == 4
+    for label, counts_ in counted:
         assert (label == 255).float().mean() == 0.5
-        assert counted.labeled.sum() == label.numel() // 2 >= counted.confident.sum()
+        assert counts_.labeled.sum() == label.numel() // 2 >= counts_.confident.sum()
 
 
-def test_mask_follows_crop_and_flip(root, tmp_path):
-    """Images that show their own class as a shade of grey."""
+def test_masks_are_cropped_and_flipped_with_their_images(root, tmp_path):
+    """Images in which each class is a shade of grey."""
     for stem in UNLABELED:
         mask = np.array(Image.open(root / 'held_back' / f'{stem}.png'))
         grey = Image.fromarray((np.where(mask == 255, 0, mask) * 80).astype(np.uint8))
@@ -309,17 +313,17 @@ def test_mask_follows_crop_and_flip(root, tmp_path):
             sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
         ),
     )
-    hook, flips = hook_of(runner), set()
+    images, flips = hook_of(runner).images, set()
     for number in range(3):
-        sample = hook._weak_view(number)
+        sample = images._weak_view(number)
         mask = sample['data_samples'].gt_sem_seg.data[0]
         shown = (sample['inputs'].float().mean(dim=0) / 80).round()
         assert mask.shape == CROP and (mask != 255).any()
         assert torch.equal(mask[mask != 255], shown[mask != 255].to(mask.dtype))
         flips.add(sample['data_samples'].flip)
-        hook.truth_set, kept = None, hook.truth_set
-        without = hook._weak_view(number)
-        hook.truth_set = kept
+        images.truth, kept = None, images.truth
+        without = images._weak_view(number)
+        images.truth = kept
         assert torch.equal(sample['inputs'], without['inputs'])  # the weak view of training
     assert flips == {False, True}
 
@@ -343,7 +347,7 @@ def test_pictures(root, tmp_path, monkeypatch):
         assert all(picture.shape == (*CROP, 3) and picture.dtype == np.uint8 for picture in row)
         assert not np.array_equal(row[0], row[1])
     first = [row[0] for row in rows]
-    assert all(np.array_equal(one, row[0]) for one, row in zip(first, grids[1][1]))  # fixed
+    assert all(np.array_equal(image, row[0]) for image, row in zip(first, grids[1][1]))  # fixed
 
 
 def test_picture_has_the_colours_of_the_file(root, tmp_path, monkeypatch):
@@ -364,46 +368,50 @@ def test_picture_has_the_colours_of_the_file(root, tmp_path, monkeypatch):
             sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
         ),
     )
-    stem = UNLABELED[hook_of(runner).chosen[0]]
+    stem = UNLABELED[hook_of(runner).images.chosen[0]]
     image = np.array(Image.open(root / 'img' / f'{stem}.jpg')).astype(int)
     assert image.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(image - rows[0][0]).max() <= 4  # two decoders of JPEG
 
 
+GRAPHS = [
+    ('CrossTeacherTraining', dict(supervision='self', num_pairs=1)),
+    ('CrossTeacherTraining', dict(supervision='dual')),
+    ('CrossTeacherTraining', dict(supervision='mutual')),
+    ('CrossTeacherTraining', dict(supervision='own')),
+    ('CrossTeacherTraining', dict(loss_weights=dict(hc=0, lc=0))),
+    ('CrossPseudoSupervision', dict(strong_augmentation=[])),
+]
+
+
 @pytest.mark.parametrize(
-    'model',
-    [
-        dict(teaching='self', num_pairs=1),
-        dict(teaching='dual'),
-        dict(teaching='mutual'),
-        dict(loss_weights=dict(hc=0, lc=0)),
-    ],
-    ids=str,
+    'kind, settings', [*((kind, {}) for kind in registered_methods()), *GRAPHS], ids=str
 )
-def test_every_teaching_graph_and_no_truth(root, tmp_path, model):
-    runner = trained(
-        root,
-        tmp_path / 'work',
-        dict(HOOK, truth=None),
-        iterations=2,
-        model=toy_ctt(**model),
-        custom_hooks=[],
-    )
+def test_every_method_and_graph_without_truth(root, tmp_path, monkeypatch, kind, settings):
+    """Those without strong augmentation or consistency too, and where a student teaches itself."""
+    grids, save = [], hook_file.save_grid
+    monkeypatch.setattr(hook_file, 'save_grid', lambda *args: grids.append(args[2]) or save(*args))
+    model = toy_method(kind, **settings)
+    runner = trained(root, tmp_path / 'work', dict(HOOK, truth=None), iterations=2, model=model)
     named = [name for name in runner.message_hub.log_scalars if name.startswith('pseudo/')]
     assert 'pseudo/used' in named and 'pseudo/acc' not in named
     assert (tmp_path / 'work' / 'pseudo_labels' / 'iter_2.png').is_file()
+    views = ['strong view'] * (runner.model.strong_augmentation is not None)
+    assert grids == [['image', *views, 'pseudo-label', 'confidence']]
+    if runner.model.consistency is None:  # every pixel is a target
+        assert runner.message_hub.get_scalar('pseudo/used').current() == 1
 
 
-def test_nothing_happens_between_intervals(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(PseudoLabelHook, '_look', lambda *_: pytest.fail('looked'))
+def test_nothing_is_measured_between_intervals(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(PseudoLabelHook, '_measure', lambda *_: pytest.fail('measured'))
     trained(root, tmp_path / 'work', dict(HOOK, interval=5))
 
 
 @pytest.mark.parametrize(
     'hook, model, words',
     [
-        (dict(interval=0), None, 'PseudoLabelHook.interval must be positive, got 0'),
-        (dict(num_images=0), None, 'PseudoLabelHook.num_images'),
+        (dict(interval=0), None, 'default_hooks.pseudo_labels.interval must be positive, got 0'),
+        (dict(num_images=0), None, 'default_hooks.pseudo_labels.num_images'),
         (
             dict(truth=dict(data_prefix=dict(seg_map_path='absent'))),
             None,
@@ -413,20 +421,29 @@ def test_nothing_happens_between_intervals(root, tmp_path, monkeypatch):
         (
             {},
             toy_segmentor(data_preprocessor=dict(type='SegDataPreProcessor', size=CROP)),
-            'needs a semi-supervised model, got Enc',
+            'needs a model of this package, got Enc.*set default_hooks.pseudo_labels=None',
         ),
+        (dict(confident=0.9), None, 'confident of version 0.1 is now .*confidence_threshold'),
+        (dict(pictres=1), None, "unknown settings \\['pictres'\\]"),
     ],
 )
 def test_errors(root, tmp_path, hook, model, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
-        trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model, custom_hooks=[])
+        trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model)
 
 
 def test_batches_have_the_sources_of_training(root, tmp_path, monkeypatch):
     """The preprocessor refuses a batch that lacks one of the method's sources."""
+
+    class ThreeSources(CrossTeacherTraining):
+        sources = ('labeled', 'unlabeled', 'tagged')
+
+        def step(self, labeled, unlabeled, tagged):
+            return super().step(labeled, unlabeled)
+
+    monkeypatch.setitem(MODELS.module_dict, 'ThreeSources', ThreeSources)
     write_image(root / 'img' / 't0.jpg', 30)
     (root / SPLIT / 'tagged.txt').write_text('t0\n')
-    names = ('labeled', 'unlabeled', 'tagged')
     counted, forward = [], SemiSegDataPreProcessor.forward
 
     def count(self, data, training=False):
@@ -445,7 +462,7 @@ def test_batches_have_the_sources_of_training(root, tmp_path, monkeypatch):
         tmp_path / 'work',
         HOOK,
         iterations=2,
-        model=toy_ctt(data_preprocessor=dict(sources=names)),
+        model=toy_method('ThreeSources'),
         train_dataloader=loader,
     )
     training = dict(labeled=2, unlabeled=2, tagged=4)
@@ -456,6 +473,6 @@ def test_batches_have_the_sources_of_training(root, tmp_path, monkeypatch):
 def test_training_has_no_path_to_the_truth(root, tmp_path):
     runner = trained(root, tmp_path / 'work', HOOK, iterations=1)
     data = runner.train_dataloader.dataset
-    for i in range(data.num_unlabeled):
+    for i in range(len(data.unlabeled)):
         assert 'seg_map_path' not in data.unlabeled.get_data_info(i)
-    assert hook_of(runner).truth_set.ann_file.endswith(f'{SPLIT}/unlabeled.txt')
+    assert hook_of(runner).images.truth.ann_file.endswith(f'{SPLIT}/unlabeled.txt')

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
-from toy import losses_of, toy_batch, toy_model, toy_segmentor
+from toy import losses_of, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.engine import QueueWarmupHook
 
@@ -46,8 +46,8 @@ def start(model, **settings):
 
 
 def state(model):
-    assert model.contrast_active == bool(model.contrast_on)
-    return model.contrast_active
+    assert model.contrast.active == bool(model.contrast.on)
+    return model.contrast.active
 
 
 def test_starts_when_every_queue_is_full():
@@ -67,7 +67,7 @@ def test_starts_when_every_queue_is_full():
     assert state(model)
 
 
-def test_looks_at_the_interval_only():
+def test_reads_the_queues_at_the_interval_only():
     model = build()
     hook, runner = start(model, interval=3)
     fill(model, 4, 4, 4, 4)
@@ -96,7 +96,7 @@ def test_latest_start(caplog):
     model = build()
     hook, runner = start(model, interval=4, start_iter=6)
     fill(model, 4, 1, 4, 0)
-    run(hook, runner, 5)  # looked at iteration 4
+    run(hook, runner, 5)  # reads at iteration 4
     assert not state(model)
     with caplog.at_level(logging.INFO):
         run(hook, runner, 1)
@@ -116,17 +116,17 @@ def test_reason_when_full(caplog):
     assert message == 'contrast starts after iteration 1: all queues are full'
 
 
-def test_resume_takes_up_the_state():
+def test_resume_restores_the_state():
     model = build()
-    model.set_contrast(True)
+    model.contrast.switch(True)
     resumed = build(seed=1)
     resumed.load_state_dict(model.state_dict())
-    assert not resumed.contrast_active  # the host does not know yet
+    assert not resumed.contrast.active  # the copy on the host
     start(resumed)
     assert state(resumed)
 
 
-def test_fill_level_is_logged():
+def test_filled_ratio_is_logged():
     model = build()
     hook, runner = start(model, interval=1)
     fill(model, 4, 2, 2, 0)
@@ -140,16 +140,16 @@ def test_fill_level_is_logged():
     assert scalar('train/queue_fill_min').current() == 0.5
 
 
-def test_full_queues_are_not_looked_at_again(monkeypatch):
+def test_full_queues_are_not_read_again(monkeypatch):
     model = build()
     hook, runner = start(model, interval=1)
     fill(model, 4, 4, 4, 4)
     run(hook, runner, 1)
-    monkeypatch.setattr(type(model.contrast), 'fill', lambda self: pytest.fail('looked again'))
+    monkeypatch.setattr(type(model.contrast), 'fill_ratio', lambda self: pytest.fail('read again'))
     run(hook, runner, 3)
 
 
-def test_contrast_terms_follow_the_switch():
+def test_the_switch_switches_the_terms():
     model = build()
     hook, runner = start(model, interval=1)
     fill(model, 4, 4, 4, 4)
@@ -164,7 +164,11 @@ def test_contrast_terms_follow_the_switch():
 
 @pytest.mark.parametrize(
     'model',
-    [lambda: toy_model(loss_weights=dict(hc=0, lc=0)), lambda: MODELS.build(toy_segmentor())],
+    [
+        lambda: toy_model(loss_weights=dict(hc=0, lc=0)),
+        lambda: toy_model('U2PL', **toy_settings('U2PL')),  # its contrast does not wait
+        lambda: MODELS.build(toy_segmentor()),
+    ],
 )
 def test_nothing_to_do_without_banks(model):
     hook, runner = start(model(), interval=1, start_iter=1)
@@ -173,5 +177,10 @@ def test_nothing_to_do_without_banks(model):
 
 
 def test_bad_interval():
-    with pytest.raises(ValueError, match='QueueWarmupHook.interval'):
+    with pytest.raises(ValueError, match='default_hooks.queue_warmup.interval'):
         QueueWarmupHook(interval=0)
+
+
+def test_nothing_would_start_the_contrast():
+    with pytest.raises(ValueError, match='when_full=False needs default_hooks.queue_warmup.start'):
+        QueueWarmupHook(when_full=False)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A run stopped after any iteration goes on as if it had not been: all numbers, bit for bit."""
+"""Exact resume: a run stopped after any iteration equals the uninterrupted run, bit for bit."""
 
 import tracemalloc
 from itertools import islice
@@ -15,7 +15,6 @@ from toy_data import toy_config, write_toy_data
 
 from mmseg_ctt.datasets import LabeledUnlabeledDataset, LabeledUnlabeledSampler
 from mmseg_ctt.datasets.permutation import ROUNDS, keyed_permutation, mixed
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
 
 ITERATIONS, VALIDATION, CONTRAST, BANK = 8, 3, 5, 8  # a class gains two entries an iteration
 MOMENTS = dict(SGD=['momentum_buffer'], AdamW=['exp_avg', 'exp_avg_sq', 'step'])
@@ -48,12 +47,12 @@ def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0, itera
         resume=resume is not None,
         load_from=resume,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=VALIDATION),
-        custom_hooks=[
-            dict(type='TeacherEMAHook', alpha=0.9),
-            dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
-        ],
+        default_hooks=dict(
+            teacher_ema=dict(type='TeacherEMAHook', alpha=0.9),
+            queue_warmup=dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
+            checkpoint=dict(type='SafeCheckpointHook', interval=1),
+        ),
     )
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
     cfg.model.bank.size = BANK
     cfg.optim_wrapper.accumulative_counts = accumulate
@@ -119,16 +118,16 @@ def test_stopped_after_any_iteration(root, tmp_path, accumulate, optimizer, work
 
 
 def test_stops_lie_before_and_after_the_queues_fill(root, tmp_path):
-    """What the test above stands on: banks empty, filling and full, contrast off and on."""
+    """What the test above assumes: banks empty, filling and full, contrast off and on."""
     run(root, tmp_path)
     states = [torch.load(tmp_path / f'iter_{n}.pth')['state_dict'] for n in range(1, 9)]
     fill = [int(state['contrast.bank.count'].sum()) for state in states]
     assert 0 < fill[0] < fill[-1]
-    assert [bool(state['contrast_on']) for state in states] == [False] * 4 + [True] * 4
+    assert [bool(state['contrast.on']) for state in states] == [False] * 4 + [True] * 4
     full = states[-1]['contrast.bank.count'] == BANK
     assert full.any()
     moved = [state['contrast.bank.features'][full] for state in states[-2:]]
-    assert not torch.equal(*moved)  # a full queue goes on: the oldest leave
+    assert not torch.equal(*moved)  # in a full queue the oldest are replaced
 
 
 @pytest.mark.parametrize('iteration', [100, 10_000, 1_000_000])
@@ -144,7 +143,7 @@ def test_nothing_is_drawn_again(root, tmp_path, monkeypatch, iteration):
     monkeypatch.setattr(
         LabeledUnlabeledDataset,
         '__getitem__',
-        lambda self, one: (loaded.append(one.number), load(self, one))[1],
+        lambda self, drawn: (loaded.append(drawn.number), load(self, drawn))[1],
     )
     monkeypatch.setattr(
         LabeledUnlabeledSampler,
@@ -190,9 +189,9 @@ def peak(size: int) -> int:
     sampler.advance_to(2 * 10**6)
     for _ in islice(sampler, 1000):
         pass
-    _, most = tracemalloc.get_traced_memory()
+    _, highest = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return most
+    return highest
 
 
 def test_memory_does_not_grow_with_the_data():

@@ -13,11 +13,11 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy import toy_model
-from toy_data import toy_config
+from toy_data import toy_config, toy_ctt
 
 from mmseg_ctt.engine import checkpoint, resume
 from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER, WholeFileBackend, write_whole
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mmseg_ctt.engine.resume import defect, find_whole_checkpoint
 
 OLD, NEW = b'old' * 1000, b'new' * 100_000
@@ -204,7 +204,7 @@ def work(saved, tmp_path) -> Path:
 
 
 @pytest.fixture
-def said(monkeypatch) -> list:
+def logged(monkeypatch) -> list:
     lines = []
     monkeypatch.setattr(resume, 'print_log', lambda message, *_: lines.append(message))
     return lines
@@ -226,12 +226,12 @@ def test_the_one_that_last_checkpoint_names(work):
 
 
 @pytest.mark.parametrize('size', [0, 1, 100, 1500, -1])
-def test_truncated_newest_checkpoint(work, size, said):
+def test_truncated_newest_checkpoint(work, size, logged):
     path = work / 'iter_6.pth'
     truncate(path, size if size >= 0 else path.stat().st_size - 1)
     assert defect(str(path)) is not None
     assert found(work) == 'iter_4.pth'
-    assert 'iter_6.pth is truncated' in said[0] and 'iter_4.pth' in said[1]
+    assert 'iter_6.pth is truncated' in logged[0] and 'iter_4.pth' in logged[1]
     truncate(work / 'iter_4.pth', 10)
     assert found(work) == 'iter_2.pth'
 
@@ -272,10 +272,10 @@ def test_no_damage_of_the_list_of_parts_is_an_error(tmp_path):
     assert found == {True, False}  # a date may be another
 
 
-def test_missing_newest_checkpoint(work, said):
+def test_missing_newest_checkpoint(work, logged):
     (work / 'iter_6.pth').unlink()
     assert found(work) == 'iter_4.pth'
-    assert 'iter_6.pth is missing' in said[0]
+    assert 'iter_6.pth is missing' in logged[0]
 
 
 @pytest.mark.parametrize('content', [None, '', '\n'])
@@ -331,26 +331,32 @@ def test_resume_passes_over_a_broken_checkpoint(root, tmp_path):
 def test_a_run_of_another_length_is_reported(root, tmp_path, monkeypatch):
     train(build(root, tmp_path), last=5)
     runner = build(root, tmp_path, iterations=8, resume=True)
-    said = []
-    monkeypatch.setattr(runner.logger, 'warning', lambda words, *args: said.append(words))
+    logged = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda words, *args: logged.append(words))
     train(runner)
     assert [
         words
-        for words in said
+        for words in logged
         if 'this run has 8 iterations' in words and 'still that of 6' in words
     ]
 
 
 def test_a_teacher_alone_is_what_self_training_starts_from(root, tmp_path):
-    settings = dict(num_pairs=1, teaching='self', loss_weights=dict(hc=0, lc=0))
+    settings = dict(
+        num_pairs=1, supervision='self', frozen_teachers=True, loss_weights=dict(hc=0, lc=0)
+    )
     weights = toy_model(**settings).students[0].state_dict()
     path = tmp_path / 'teacher.pth'
     torch.save(
         dict(state_dict={f'teachers.0.{key}': value for key, value in weights.items()}), path
     )
-    cfg = toy_config(root, tmp_path / 'work', load_from=str(path), custom_hooks=[])
-    cfg.model.update(settings)
-    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook')
+    cfg = toy_config(
+        root,
+        tmp_path / 'work',
+        load_from=str(path),
+        model=toy_ctt(**settings),
+        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook')),
+    )
     runner = Runner.from_cfg(cfg)
     runner.train()
     teacher = dict(runner.model.teachers[0].named_parameters())
@@ -385,16 +391,16 @@ def test_a_checkpoint_in_the_format_of_old_pytorch_is_let_through(root, tmp_path
 
 def test_the_old_checkpoint_is_removed_last(root, tmp_path, monkeypatch):
     work = tmp_path / 'work'
-    seen = []
+    written = []
 
     def watch(path, data, write=write_whole):
-        seen.append((Path(path).name, names(work) - {POINTER}))
+        written.append((Path(path).name, names(work) - {POINTER}))
         write(path, data)
 
     monkeypatch.setattr(checkpoint, 'write_whole', watch)
     monkeypatch.setattr('mmseg_ctt.engine.hooks.safe_checkpoint_hook.write_whole', watch)
     train(build(root, work, max_keep_ckpts=1))
-    assert seen == [
+    assert written == [
         ('iter_2.pth', set()),
         (POINTER, {'iter_2.pth'}),
         ('iter_4.pth', {'iter_2.pth'}),
@@ -422,7 +428,7 @@ def test_accumulated_gradients_are_not_cut_in_two(root, tmp_path):
     train(build(root, work, iterations=7, accumulate=2, interval=3, max_keep_ckpts=-1))
     assert names(work) == {'iter_4.pth', 'iter_6.pth', 'iter_7.pth', POINTER}
     updates = [
-        int(torch.load(work / f'iter_{n}.pth')['state_dict']['ema_updates']) for n in (4, 6, 7)
+        int(torch.load(work / f'iter_{n}.pth')['state_dict']['num_updates']) for n in (4, 6, 7)
     ]
     assert updates == [2, 3, 4]
 

@@ -63,9 +63,9 @@ def reference(teacher, student, update, alpha):
 
 @both_modes
 @pytest.mark.parametrize('alpha', [0.6, 0.99])
-def test_follows_the_reference(alpha, mode):
+def test_equals_the_reference(alpha, mode):
     """In training mode, too: a teacher's own passes do not touch its statistics."""
-    model = toy_model(teaching='cross', teacher_mode=mode)
+    model = toy_model(supervision='cross', teacher_mode=mode)
     runner, hook = start(model, alpha=alpha)
     expected = copies(model.teachers)
     for update in range(5):
@@ -77,12 +77,12 @@ def test_follows_the_reference(alpha, mode):
         assert not same(before, copies(model.teachers))
     names = set(expected[0])
     assert {'backbone.norm.running_mean', 'backbone.norm.num_batches_tracked'} < names
-    for teacher, wanted in zip(copies(model.teachers), expected):
+    for teacher, averages in zip(copies(model.teachers), expected):
         for name in names:
             assert teacher[name].dtype == model.students[0].state_dict()[name].dtype
-            assert torch.allclose(teacher[name].double(), wanted[name].double(), atol=1e-6), name
+            assert torch.allclose(teacher[name].double(), averages[name].double(), atol=1e-6), name
         assert teacher['backbone.norm.num_batches_tracked'] == 5
-    assert int(model.ema_updates) == hook.updates == 5
+    assert int(model.num_updates) == hook.num_updates == 5
     assert not same(copies(model.teachers), copies(model.students))
 
 
@@ -92,14 +92,14 @@ def test_parameters_alone():
     step(runner)
     for teacher, student in zip(model.teachers, model.students):
         assert all(map(torch.equal, teacher.parameters(), student.parameters()))
-        # its own statistics, from its pass over the weak view and the labelled images
-        assert teacher.backbone.norm.num_batches_tracked == 1
+        # its own statistics, from its passes over the weak view and the labelled images
+        assert teacher.backbone.norm.num_batches_tracked == 2
         assert not torch.equal(
             teacher.backbone.norm.running_mean, student.backbone.norm.running_mean
         )
 
 
-def test_whose_statistics_they_are_is_nothing_to_the_students():
+def test_students_do_not_depend_on_the_teachers_statistics():
     """In training mode teachers normalise with those of the batch either way."""
     students, teachers = [], []
     for buffers in (False, True):
@@ -141,7 +141,7 @@ def test_one_update_per_optimiser_step(mode):
     for seed in range(6):
         before = copies(model.teachers)
         step(runner, seed)
-        counts.append(int(model.ema_updates))
+        counts.append(int(model.num_updates))
         assert same(before, copies(model.teachers)) == (seed % 2 == 0)
     assert counts == [0, 1, 1, 2, 2, 3]
 
@@ -160,7 +160,7 @@ def test_step_skipped_by_the_loss_scaler():
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-        assert int(model.ema_updates) == updates
+        assert int(model.num_updates) == updates
         assert same(before, copies(model.teachers)) == overflow
 
 
@@ -180,33 +180,47 @@ def test_resumed_run_goes_on(mode):
     for each in (runner, other):
         step(each, seed=7)
     assert same(copies(resumed.teachers), copies(model.teachers))
-    assert int(resumed.ema_updates) == 4
+    assert int(resumed.num_updates) == 4
 
 
 def test_nothing_is_counted_without_teachers():
-    """Else teachers that start from such a run would be taken for ones that have learnt."""
-    taught = toy_model(teaching='mutual')
-    runner, hook = start(taught)
+    """Else teachers that start from such a run would count as updated."""
+    mutual = toy_model(supervision='mutual')
+    runner, hook = start(mutual)
     step(runner)
     hook.after_train(runner)
-    assert int(taught.ema_updates) == 0
+    assert int(mutual.num_updates) == 0
     model = toy_model()
-    model.load_state_dict(taught.state_dict(), strict=False)
+    model.load_state_dict(mutual.state_dict(), strict=False)
     start(model)
     for student, teacher in zip(model.students, model.teachers):
         assert same([student.state_dict()], [teacher.state_dict()])
 
 
 @both_modes
-def test_let_go_after_training(mode):
+def test_frozen_teachers_stay_as_they_are(mode):
+    """Their statistics too, which passes in training mode would move."""
+    model = toy_model(teacher_mode=mode, frozen_teachers=True)
+    with torch.no_grad():
+        for parameter in model.teachers.parameters():
+            parameter.add_(1)
+    before = copies(model.teachers)
+    runner, _ = start(model)
+    step(runner)
+    assert same(before, copies(model.teachers))
+    assert int(model.num_updates) == 0
+
+
+@both_modes
+def test_optimiser_and_batch_norm_are_restored_after_training(mode):
     model = toy_model(teacher_mode=mode)
     runner, hook = start(model)
     step(runner)
     hook.after_train(runner)
     step(runner)
-    assert int(model.ema_updates) == 1
+    assert int(model.num_updates) == 1
     for norm in (teacher.backbone.norm for teacher in model.teachers):
-        assert norm.track_running_stats  # again: another hook may leave them to its passes
+        assert norm.track_running_stats
 
 
 def test_teachers_get_no_gradient():
@@ -220,19 +234,19 @@ def test_teachers_get_no_gradient():
 
 @pytest.mark.parametrize('alpha', [-0.1, 1.01])
 def test_alpha_out_of_range(alpha):
-    with pytest.raises(ValueError, match='TeacherEMAHook.alpha'):
+    with pytest.raises(ValueError, match='default_hooks.teacher_ema.alpha'):
         TeacherEMAHook(alpha=alpha)
 
 
 def test_plain_model_is_refused():
     model = MODELS.build(toy_segmentor())
-    with pytest.raises(ValueError, match='custom_hooks.*EncoderDecoder'):
+    with pytest.raises(ValueError, match='EncoderDecoder: set default_hooks.teacher_ema=None'):
         TeacherEMAHook().before_train(runner_of(model))
 
 
 def test_statistics_that_nothing_would_update_are_refused():
     with pytest.raises(ValueError, match='buffers=False.*teacher_mode="train"'):
-        TeacherEMAHook(buffers=False).before_train(runner_of(toy_model()))
+        TeacherEMAHook(buffers=False).before_train(runner_of(toy_model(teacher_mode='eval')))
 
 
 def test_teachers_in_the_optimiser_are_refused():

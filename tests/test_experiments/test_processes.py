@@ -10,11 +10,11 @@ import pytest
 from mmseg_ctt.engine.files import locked, write_whole
 from mmseg_ctt.engine.processes import (
     ChildFailed,
-    Slot,
+    Resources,
     Stopped,
     cores,
-    in_slots,
     run_logged,
+    run_parallel,
     stopped_by_signals,
 )
 
@@ -29,17 +29,17 @@ def test_log_and_environment(tmp_path):
         'import os; print(*(os.environ[k] for k in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", '
         '"PYTHONPATH")), flush=True); raise SystemExit({})'
     )
-    run_logged(python(code.format(0)), log, Slot(3, '5'), tmp_path, lambda: ticks.append(1))
+    run_logged(python(code.format(0)), log, Resources(3, '5'), tmp_path, lambda: ticks.append(1))
     assert log.read_text().startswith(f'3 5 {tmp_path}') and ticks
     with pytest.raises(ChildFailed, match='exit status 7'):
-        run_logged(python(code.format(7)), log, Slot(4, '6'), tmp_path)
+        run_logged(python(code.format(7)), log, Resources(4, '6'), tmp_path)
     assert [line[:3] for line in log.read_text().splitlines()] == ['3 5', '4 6']
-    assert 'CUDA_VISIBLE_DEVICES' not in set(Slot(1).environment()) - set(os.environ)
+    assert 'CUDA_VISIBLE_DEVICES' not in set(Resources(1).environment()) - set(os.environ)
 
 
 def test_stop_ends_the_child(tmp_path):
     """Ctrl-C, SIGTERM and the like: the child and what it has started are gone."""
-    slot, log, lock = Slot(1), tmp_path / 'log', tmp_path / 'lock'
+    resources, log, lock = Resources(1), tmp_path / 'log', tmp_path / 'lock'
     code = 'import os, time; print(os.getpid(), flush=True); os.fork(); time.sleep(1000)'
 
     def stop():
@@ -48,15 +48,15 @@ def test_stop_ends_the_child(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread, begin = threading.Thread(target=stop), time.monotonic()
-    with stopped_by_signals(slot.stop), locked(lock) as descriptor:
+    with stopped_by_signals(resources.stop), locked(lock) as descriptor:
         thread.start()
         with pytest.raises(Stopped):
-            run_logged(python(code), log, slot, tmp_path, keep_open=[descriptor])
+            run_logged(python(code), log, resources, tmp_path, keep_open=[descriptor])
     thread.join()
     with locked(lock):  # waits for all that have inherited it
         assert time.monotonic() - begin < 600
     with pytest.raises(Stopped):  # nothing new begins
-        run_logged(python('print()'), log, slot, tmp_path)
+        run_logged(python('print()'), log, resources, tmp_path)
 
 
 def test_an_error_beside_the_child_ends_it(tmp_path):
@@ -67,7 +67,7 @@ def test_an_error_beside_the_child_ends_it(tmp_path):
 
     with locked(lock) as descriptor, pytest.raises(OSError, match='no space'):
         run_logged(
-            python('import time; time.sleep(1000)'), log, Slot(1), tmp_path, full, [descriptor]
+            python('import time; time.sleep(1000)'), log, Resources(1), tmp_path, full, [descriptor]
         )
     with locked(lock, wait=False) as free:
         assert free is not None
@@ -98,29 +98,29 @@ def test_lock_outlives_the_parent_with_its_child(tmp_path):
 
 
 def test_slots_take_turns():
-    slots = [Slot(1, '0'), Slot(1, '0'), Slot(1, '1')]
+    pool = [Resources(1, '0'), Resources(1, '0'), Resources(1, '1')]
     busy, most, done, lock = set(), [], [], threading.Lock()
 
-    def work(item, slot):
+    def work(item, resources):
         with lock:
-            assert id(slot) not in busy
-            busy.add(id(slot))
+            assert id(resources) not in busy
+            busy.add(id(resources))
             most.append(len(busy))
         time.sleep(0.02)
         with lock:
-            busy.remove(id(slot))
+            busy.remove(id(resources))
             done.append(item)
         if item == 4:
             raise Stopped
 
-    in_slots(range(9), slots, work)
+    run_parallel(range(9), pool, work)
     assert sorted(done) == list(range(9)) and max(most) <= 3
 
 
 def test_nothing_begins_after_a_stop():
-    slot = Slot(1)
-    slot.stop.set()
-    in_slots(range(3), [slot], lambda *_: pytest.fail('began'))
+    resources = Resources(1)
+    resources.stop.set()
+    run_parallel(range(3), [resources], lambda *_: pytest.fail('began'))
 
 
 def test_write_whole(tmp_path):

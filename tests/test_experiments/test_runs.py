@@ -7,7 +7,7 @@ from mmseg_ctt.engine.processes import ChildFailed
 from mmseg_ctt.lab.experiments import evaluate, runs
 from mmseg_ctt.lab.experiments.fingerprint import versions
 from mmseg_ctt.lab.experiments.matrix import Cell
-from mmseg_ctt.lab.experiments.runs import CellRun, Place
+from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_tool_and_checkpoint_of_a_cell(tmp_path, text, tool, folder):
     """Self-training has a tool of its own; its last generation is what counts."""
     config = tmp_path / 'toy.py'
     config.write_text(text)
-    place = Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',))
-    cell = CellRun(Cell('toy', 'all', 0, str(config), {}), place)
+    workspace = Workspace(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',))
+    cell = CellRun(Cell('toy', 'all', 0, str(config), {}), workspace)
     command = cell.train_command()
     assert Path(command[1]) == tmp_path / 'tools' / tool
     assert cell.checkpoint() is None
@@ -69,18 +69,18 @@ def test_changed_lists_are_not_trained_on_further(tmp_path, monkeypatch):
     config.write_text('model = dict()')
     cell = CellRun(
         Cell('toy', 'all', 0, str(config), {}),
-        Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
+        Workspace(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
     )
     monkeypatch.setattr(runs, 'run_logged', lambda *args, **kwargs: None)
     monkeypatch.setattr(runs, 'split_checksum', lambda cfg: 'one')
     cell.folder.mkdir(parents=True)
     cell._train(None, 0)
-    assert cell.past()['versions'] == versions()
+    assert cell.read_record()['versions'] == versions()
     cell._train(None, 0)
     monkeypatch.setattr(runs, 'split_checksum', lambda cfg: 'two')
     with pytest.raises(ValueError, match='toy all seed 0: the lists of its split have changed'):
         cell._train(None, 0)
-    assert cell.past()['split_checksum'] == 'one'
+    assert cell.read_record()['split_checksum'] == 'one'
 
 
 def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypa
     config.write_text("model = dict(type='Mine')")
     cell = CellRun(
         Cell('toy', 'all', 0, str(config), {}),
-        Place(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
+        Workspace(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',)),
     )
     cell.folder.mkdir(parents=True)
     (cell.folder / 'iter_2.pth').touch()

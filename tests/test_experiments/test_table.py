@@ -4,7 +4,7 @@ import math
 import pytest
 
 from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
-from mmseg_ctt.lab.experiments.table import Table, scores, share_of_gap, summarize
+from mmseg_ctt.lab.experiments.table import Table, gap_ratio, scores, summarize
 
 
 def row(method, split, seed, member, miou, eval_set='val', car=0.0):
@@ -80,14 +80,14 @@ def test_without_teachers_the_first_student_stands():
 
 def test_summary():
     one = summarize([30.0, 34.0, 38.0])
-    assert (one.mean, one.spread, one.count) == (34, 4, 3)  # (16 + 0 + 16) / 2 = 4 * 4
+    assert (one.mean, one.spread, one.number) == (34, 4, 3)  # (16 + 0 + 16) / 2 = 4 * 4
     assert math.isnan(summarize([30.0]).spread) and math.isnan(summarize([]).mean)
 
 
-def test_share_of_gap():
-    assert share_of_gap(42, 32, 52) == 0.5
-    assert share_of_gap(30, 32, 52) == pytest.approx(-0.1)
-    assert math.isnan(share_of_gap(42, 52, 52)) and math.isnan(share_of_gap(42, math.nan, 52))
+def test_gap_ratio():
+    assert gap_ratio(42, 32, 52) == 0.5
+    assert gap_ratio(30, 32, 52) == pytest.approx(-0.1)
+    assert math.isnan(gap_ratio(42, 52, 52)) and math.isnan(gap_ratio(42, math.nan, 52))
 
 
 def test_table_by_hand():
@@ -109,7 +109,7 @@ def test_table_by_hand():
 def test_member_of_the_file():
     matrix = Matrix(**{**MATRIX.__dict__, 'members': {'ctt': 'ensemble'}})
     text = Table(matrix, ROWS).miou('val')
-    assert '| ctt | 45.50' in text and 'member: ensemble for ctt, else' in text
+    assert '| ctt | 45.50' in text and 'member: ensemble for ctt; else' in text
 
 
 def test_classes():

@@ -3,40 +3,10 @@
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from no_sync import record
+from test_compile import NAMES, cases, results
 
 import mmseg_ctt.functional as functional
-from mmseg_ctt.methods.ctt.contrast import CrossContrast
-from mmseg_ctt.nn.member import PixelOutput
-from mmseg_ctt.nn.memory_bank import ClassMemoryBank
-
-READS_BACK = ('_local_scalar_dense', 'item', 'nonzero', 'masked_select', 'unique', 'is_nonzero')
-
-
-class Recorder(TorchDispatchMode):
-    """Names of the operations that would wait for a GPU."""
-
-    def __init__(self):
-        super().__init__()
-        self.waiting, self.seen = [], 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        by_mask = name in ('index', 'index_put', 'index_put_') and any(
-            i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1]
-        )
-        from_host = name == 'lift_fresh'  # a tensor made from Python numbers is copied over
-        if any(name.startswith(bad) for bad in READS_BACK) or by_mask or from_host:
-            self.waiting.append(str(function))
-        self.seen += 1
-        return function(*args, **(kwargs or {}))
-
-
-def record(function):
-    with Recorder() as recorder:
-        function()
-    assert recorder.seen > 0
-    return recorder.waiting
 
 
 @pytest.mark.parametrize(
@@ -95,31 +65,7 @@ def test_functional_core(call):
     assert record(call) == []
 
 
-@pytest.mark.parametrize('ranking', ['confidence', 'random'])
-def test_bank(ranking):
-    bank = ClassMemoryBank(4, size=3, dim=6, ranking=ranking)
-    query, label, valid, *_ = inputs()
-    assert record(lambda: bank.push(query, label, torch.rand(30), valid, 2)) == []
-    assert bank.count.sum() > 0
-    assert record(bank.in_order) == []
-
-
-@pytest.mark.parametrize('confidence', ['teacher', 'student'])
-def test_cross_contrast(confidence):
-    contrast = CrossContrast(
-        2, 4, 6, dict(size=3), confidence=confidence, peer_threshold=0.3, threshold=0.5, pool=2
-    )
-    outputs = [
-        PixelOutput(torch.randn(2, 4, 8, 8), torch.randn(2, 6, 8, 8, requires_grad=True), [])
-        for _ in range(4)
-    ]
-    label = torch.randint(0, 4, (2, 16, 16))
-    target = torch.randint(0, 4, (2, 2, 16, 16)), torch.rand(2, 2, 16, 16)
-
-    def step():
-        contrast.remember(outputs[:2], label)
-        terms = contrast(outputs[:2], outputs[2:], label, target)
-        (terms['high'] + terms['low']).sum().backward()
-
-    assert record(step) == []
-    assert outputs[0].embedding.grad.abs().sum() > 0
+@pytest.mark.parametrize('name', NAMES)
+def test_every_function(name):
+    case = cases()[name]
+    assert record(lambda: results(*case)) == []

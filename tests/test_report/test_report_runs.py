@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from mmseg_ctt.lab.report.colours import in_order, look_of
+from mmseg_ctt.lab.report.colours import member_styles, style_of
 from mmseg_ctt.lab.report.runs import read_runs
 
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
@@ -18,7 +18,9 @@ def test_semi_supervised(toy_runs):
     for member in MEMBERS:
         assert run.score(member).steps == [3, 6], member
     assert run.score('teacher0') == run.curves['mIoU']
-    assert {'queue_fill', 'student1.confident', 'pseudo/used', 'pseudo/mIoU'} <= set(run.curves)
+    assert {'queue_fill', 'student1.confident_ratio', 'pseudo/used', 'pseudo/mIoU'} <= set(
+        run.curves
+    )
     assert run.config.model.type == 'CrossTeacherTraining'
     assert run.checkpoint == toy_runs.ctt / 'iter_6.pth'
     assert run.environment['sys.platform'] == 'linux' and run.environment['MMEngine']
@@ -77,12 +79,12 @@ def test_errors(tmp_path, toy_runs):
         read_runs([toy_runs.ctt, toy_runs.ctt / '..' / 'ctt'])
 
 
-def test_looks():
-    looks = in_order(['ensemble', 'teacher1', 'student10', 'student0', 'model', 'student1'])
-    assert list(looks) == ['student0', 'student1', 'student10', 'teacher1', 'ensemble', 'model']
-    shown = [look_of(name) for name in MEMBERS]
-    assert len(set(shown)) == len(shown) and len({look.colour for look in shown}) == len(shown)
-    assert look_of('student0').dash != look_of('teacher0').dash
+def test_styles():
+    styles = member_styles(['ensemble', 'teacher1', 'student10', 'student0', 'model', 'student1'])
+    assert list(styles) == ['student0', 'student1', 'student10', 'teacher1', 'ensemble', 'model']
+    shown = [style_of(name) for name in MEMBERS]
+    assert len(set(shown)) == len(shown) and len({style.colour for style in shown}) == len(shown)
+    assert style_of('student0').dash != style_of('teacher0').dash
 
 
 def test_bank_fill():

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from toy_data import UNLABELED, toy_config, write_toy_data
 
 from mmseg_ctt.datasets.frequency import label_frequency
-from mmseg_ctt.engine.processes import ChildFailed, Slot, Stopped
+from mmseg_ctt.engine.processes import ChildFailed, Resources, Stopped
 from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
 
 
@@ -29,7 +29,7 @@ def trainings_here():
     """Trainings run in this process; the commands that would have started them."""
     commands = []
 
-    def here(command, log, slot, root, keep_open=()):
+    def here(command, log, resources, root, keep_open=()):
         commands.append(command)
         cfg = Config.fromfile(command[2])
         cfg.work_dir, cfg.experiment_name = command[4], f'{command[4]}-{len(commands)}'
@@ -59,25 +59,27 @@ def config(root, **settings):
 
 def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
     cfg = config(root, align=True)
-    cfg.custom_hooks.append(dict(type='DistributionAlignmentHook', temperature=0.1))
+    cfg.default_hooks.alignment = dict(type='DistributionAlignmentHook', temperature=0.1)
     training = SelfTraining(cfg, tmp_path / 'run', tmp_path)
     training.frequency = label_frequency(cfg)
-    hooks = [
-        hook for hook in training.config(0).custom_hooks if hook.type == 'DistributionAlignmentHook'
-    ]
-    assert [hook.temperature for hook in hooks] == [1]
+    hooks = training.config(0).default_hooks
+    assert hooks.alignment.temperature == 1 and hooks.teacher_ema == cfg.default_hooks.teacher_ema
+    cfg.self_training.align = False
+    assert SelfTraining(cfg, tmp_path / 'run', tmp_path).config(0).default_hooks == (
+        cfg.default_hooks
+    )
 
 
-def slot():
-    return Slot(1, stop=threading.Event())
+def resources():
+    return Resources(1, stop=threading.Event())
 
 
 def test_two_generations(root, tmp_path, trained):
-    said = []
+    lines = []
     training = SelfTraining(
-        config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run', tmp_path, said.append
+        config(root, generations=2, align=True, alpha=0.5), tmp_path / 'run', tmp_path, lines.append
     )
-    checkpoint = training.run(slot())
+    checkpoint = training.run(resources())
     assert checkpoint == tmp_path / 'run' / 'gen1' / 'iter_2.pth'
     assert [command[4] for command in trained] == [
         str(tmp_path / 'run' / f'gen{g}') for g in (0, 1)
@@ -85,25 +87,38 @@ def test_two_generations(root, tmp_path, trained):
     first, second = (Config.fromfile(tmp_path / 'run' / f'gen{g}' / 'config.py') for g in (0, 1))
     assert first.train_dataloader.dataset.type == 'LabeledUnlabeledDataset'
     assert second.train_dataloader.dataset.type == 'SelfTrainingDataset'
-    assert [cfg.custom_hooks[-1].temperature for cfg in (first, second)] == [1, 0.5]
+    assert [cfg.default_hooks.alignment.temperature for cfg in (first, second)] == [1, 0.5]
     manifest = json.loads((tmp_path / 'run/gen0/pseudo/manifest.json').read_text())
     assert 0 < len(manifest['selected']) <= len(UNLABELED)
     state = [torch.load(tmp_path / f'run/gen{g}/iter_2.pth')['state_dict'] for g in (0, 1)]
-    assert all(one['ema_updates'] == 2 for one in state)  # both from the beginning
-    assert len(said) == len([line for line in said if line.startswith('generation')]) >= 4
+    assert all(one['num_updates'] == 2 for one in state)  # both from the beginning
+    assert len(lines) == len([line for line in lines if line.startswith('generation')]) >= 4
     before = len(trained)
     assert (
         SelfTraining(
             config(root, generations=2, align=True, alpha=0.5),
             tmp_path / 'run',
             tmp_path,
-            said.append,
-        ).run(slot())
+            lines.append,
+        ).run(resources())
         == checkpoint
     )
     assert len(trained) == before + 1  # the last training, which finds itself at its end
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
-        SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(slot())
+        SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(resources())
+
+
+def test_a_run_of_0_1_is_resumed(root, tmp_path, trained):
+    training = SelfTraining(config(root, generations=1), tmp_path / 'run', tmp_path, str)
+    training._save(0, 'train')
+    state = json.loads(training.file.read_text())
+    state['settings']['sure'] = state['settings'].pop('confidence_threshold')
+    training.file.write_text(json.dumps(state))
+    assert training.run(resources()) == tmp_path / 'run' / 'gen0' / 'iter_2.pth'
+    state['settings']['sure'] = 0.5
+    training.file.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match='other self_training settings'):
+        training.run(resources())
 
 
 @pytest.fixture(scope='module')
@@ -113,7 +128,7 @@ def uninterrupted(tmp_path_factory):
     root = write_toy_data(place / 'data')
     with trainings_here(), DefaultScope.overwrite_default_scope('mmseg'):
         checkpoint = SelfTraining(config(root, generations=2), place / 'run', place, str).run(
-            slot()
+            resources()
         )
     return torch.load(checkpoint)['state_dict']
 
@@ -125,35 +140,35 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
         if when == 'train':
             patch.setattr(generations, 'run_logged', lambda *_, **__: fail())
         elif when == 'label':
-            real, calls = labelling.predict, []
+            real, calls = labelling.predict_iter, []
             patch.setattr(
                 labelling,
-                'predict',
+                'predict_iter',
                 lambda *given: (calls.append(1), fail() if len(calls) == 2 else real(*given))[1],
             )
         else:
             patch.setattr(generations, 'write_selection', lambda *_: fail())
         with pytest.raises(ChildFailed):
-            stopped.run(slot())
+            stopped.run(resources())
     assert json.loads((tmp_path / 'run/state.json').read_text())['step'] == when
     if when == 'label':
         assert [path.name for path in (tmp_path / 'run/gen0/predictions').iterdir()] == ['0.npz']
     made = torch.load(
-        SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str).run(slot())
+        SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str).run(resources())
     )['state_dict']
     assert all(torch.equal(value, made[name]) for name, value in uninterrupted.items())
 
 
 def fail():
-    raise ChildFailed('as asked')
+    raise ChildFailed('on purpose')
 
 
 def test_labelling_ends_when_asked(root, tmp_path, trained):
-    asked = slot()
+    stopping = resources()
     training = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
-    training._train, inner = lambda *given: (inner(*given), asked.stop.set()), training._train
+    training._train, inner = lambda *given: (inner(*given), stopping.stop.set()), training._train
     with pytest.raises(Stopped):
-        training.run(asked)
+        training.run(stopping)
     assert not list((tmp_path / 'run/gen0/predictions').iterdir())
 
 
@@ -163,7 +178,7 @@ def test_one_process_at_a_time(root, tmp_path):
         generations.locked(training.folder / '.lock'),
         pytest.raises(ValueError, match='another process'),
     ):
-        training.run(slot())
+        training.run(resources())
 
 
 def test_a_checkpoint_is_needed(root, tmp_path):

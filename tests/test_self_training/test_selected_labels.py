@@ -59,7 +59,7 @@ def test_statistics_equal_loops(raw):
 
 @pytest.mark.parametrize('mode', ['whole', 'restricted'])
 def test_files_hold_what_is_selected(raw, tmp_path, mode):
-    settings = Settings(alpha=1.0, mode=mode, sure=0.9, min_area=0.05)
+    settings = Settings(alpha=1.0, mode=mode, confidence_threshold=0.9, min_area=0.05)
     statistics = collect(raw, 3, NUM_CLASSES)
     selection = select(statistics, torch.tensor([10, 5, 5, 4]), settings)
     assert selection.chosen.any() and not selection.chosen.all()
@@ -128,7 +128,7 @@ def test_frequency_counts_the_labelled_masks(tmp_path):
     [
         (dict(mode='half'), 'self_training.mode'),
         (dict(count='box'), 'self_training.count'),
-        (dict(sure=2), 'self_training.sure'),
+        (dict(confidence_threshold=2), 'self_training.confidence_threshold'),
         (dict(generations=0), 'self_training.generations'),
         (dict(alfa=1), r"self_training has unknown settings \['alfa'\]"),
     ],
@@ -136,6 +136,10 @@ def test_frequency_counts_the_labelled_masks(tmp_path):
 def test_bad_settings(given, word):
     with pytest.raises(ValueError, match=word):
         Settings.of(given)
+
+
+def test_the_key_of_the_threshold_in_0_1():
+    assert Settings.of(dict(sure=0.5)) == Settings(confidence_threshold=0.5)
 
 
 def test_defaults():

@@ -47,7 +47,7 @@ def test_figures(folder, tool, capsys):
     printed = capsys.readouterr().out
     assert '| 1 | y | 2 | 25.000% | 1 | 2.000 |' in printed
     assert 'inverse: `class_weight=[0.6667, 2, 0]`' in printed
-    assert printed.endswith('Never seen: z.\n')
+    assert printed.endswith('Without pixels: z.\n')
 
 
 def test_folder_without_names(folder, tool, capsys):
@@ -102,7 +102,7 @@ def test_how_ids_are_read(tmp_path, tool, mask, expected):
 @pytest.mark.parametrize(
     'spoil, arguments, words',
     [
-        (None, ['absent'], 'there is no config or folder absent'),
+        (None, ['absent'], 'no config or folder absent exists'),
         ('empty', [], 'no mask was found'),
         ('wrong id', [], 'a.png holds ids outside 0..2'),
         (None, ['--num-classes', '2'], '--num-classes 2, but'),

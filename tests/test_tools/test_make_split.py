@@ -160,7 +160,7 @@ def test_import_lists(main, tmp_path, capsys):
     (tmp_path / 'u.txt').write_text('JPEGImages/a.jpg Seg/a.png\nJPEGImages/b.jpg Seg/b.png\n')
     args = ('import', '--format', 'unimatch', '--labeled', tmp_path / 'l.txt')
     assert main(*args, '--unlabeled', tmp_path / 'u.txt', '--out', tmp_path / 'out') == 0
-    assert '1 labelled stems were taken out' in capsys.readouterr().out
+    assert '1 labelled stems were removed' in capsys.readouterr().out
     assert lines(tmp_path / 'out' / 'unlabeled.txt') == ['a']
     manifest = json.loads((tmp_path / 'out' / 'manifest.json').read_text())
     assert manifest['sources']['labeled']['name'] == 'l.txt'

@@ -1,12 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What evaluating every member costs, beside running the members' networks and nothing else.
+"""Benchmark the evaluation of every member against the networks of the members alone.
 
 python tools/analysis_tools/benchmark_evaluation.py CONFIG [--images N] [--repeats R] [--out DIR]
 
-Runs the validation loop of the config, with its metrics, and its floor in turns: the same networks
-on the same images, read and normalised before. Images are read in this process, not by workers, and
-the ratio is given with and without that. Weights are random. Writes evaluation.json (`ratio` and
-`cpu_ratio`, both without reading, at its top) into DIR.
+Runs the validation loop of the config, with its metrics, and alternately its floor: the same
+networks on the same images, read and normalised before. Images are read in this process, not by
+workers; the ratio is given with and without reading. Weights are random. Writes evaluation.json
+(`ratio` and `cpu_ratio`, both without reading, at its top) into DIR.
 """
 
 import argparse
@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_cfg_options, described, read_config, run  # noqa: E402
 
-FEWEST = 10  # repeats that a median is taken of
+MIN_REPEATS = 10  # for a median
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
-    parser.add_argument('--images', type=int, default=16, help='the first of the validation set')
-    parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
+    parser.add_argument('--images', type=int, default=16, help='first images that are read')
+    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
     parser.add_argument('--out', help='folder for evaluation.json')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -38,32 +38,32 @@ def print_result(result: dict) -> None:
     rows = [
         [
             name,
-            f'{1e3 * one["seconds"]:.1f}',
-            f'{1e3 * one["cpu_seconds"]:.1f}',
-            f'{100 * one["cpu_of_floor"]:.1f}',
+            f'{1e3 * section["seconds"]:.1f}',
+            f'{1e3 * section["cpu_seconds"]:.1f}',
+            f'{100 * section["cpu_of_floor"]:.1f}',
         ]
-        for name, one in result['sections'].items()
+        for name, section in result['sections'].items()
     ]
     machine = result['machine']
-    where = machine['device_name'] + (' (no GPU found)' if machine['device'] == 'cpu' else '')
+    device = machine['device_name'] + (' (no GPU found)' if machine['device'] == 'cpu' else '')
     print_rows(
-        f'{result["config"]}, {result["images"]} images, on {where}',
+        f'{result["config"]}, {result["images"]} images, on {device}',
         ['section', 'ms', 'processor ms', '% floor, processor'],
         rows,
     )
     for name, key in (('by the clock', 'seconds'), ('in processor time', 'cpu_seconds')):
-        one = result[key]
+        times = result[key]
         print(
-            f'{name}: {result["networks"]} networks alone {1e3 * one["floor"]:.0f} ms, loop '
-            f'{1e3 * one["loop"]:.0f} ms: {one["ratio"]:.3f} x floor; with reading of images '
-            f'{one["ratio_with_data"]:.3f}'
+            f'{name}: {result["networks"]} networks alone {1e3 * times["floor"]:.0f} ms, loop '
+            f'{1e3 * times["loop"]:.0f} ms: {times["ratio"]:.3f} x floor; with reading of images '
+            f'{times["ratio_with_data"]:.3f}'
         )
 
 
 def main() -> None:
     args = parse_args()
-    if args.repeats < FEWEST:
-        raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
+    if args.repeats < MIN_REPEATS:
+        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.evaluation import benchmark_evaluation
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Contrast, EMA and memory bank beside the forms that released code has, measured in turns.
+"""Benchmark contrast, EMA and memory bank against the forms of released code, alternately.
 
 python tools/analysis_tools/benchmark_parts.py [contrast] [ema] [bank] [--out DIR]
 
@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import described, run  # noqa: E402
 
 PARTS = ('contrast', 'ema', 'bank')
-FEWEST = 10  # repeats that a median is taken of
+MIN_REPEATS = 10  # for a median
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)}; all')
     parser.add_argument('--out', help='folder for parts.json')
-    parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
+    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
     return parser.parse_args()
 
 
@@ -34,8 +34,8 @@ def check(args: argparse.Namespace) -> None:
     unknown = sorted(set(args.parts) - set(PARTS))
     if unknown:
         raise ValueError(f'unknown part {unknown[0]}: choose from {", ".join(PARTS)}')
-    if args.repeats < FEWEST:
-        raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
+    if args.repeats < MIN_REPEATS:
+        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
         machine=describe_machine(device),
     )
     for name in args.parts or PARTS:
-        result[name] = parts.run_apart(name, device, args.repeats)
+        result[name] = parts.run_in_process(name, device, args.repeats)
     print_parts(result)
     if args.out:
         out = Path(args.out)

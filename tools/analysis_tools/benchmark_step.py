@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a training step costs, section by section, and how far it is above its networks alone.
+"""Benchmark a training step by section, and its ratio to the networks alone.
 
 python tools/analysis_tools/benchmark_step.py CONFIG [--out DIR] [--synthetic]
 
 Writes benchmark.json (`floor_ratio` at its top) and benchmark.png into DIR. The floor is the same
-network passes with the losses replaced by a mean of the logits, measured in turns with the step.
+network passes with the losses replaced by a mean of the logits, measured alternately with the step.
 Weights are random, memory banks are full, the contrast is on.
 """
 
@@ -13,12 +13,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_cfg_options, described, read_config, run  # noqa: E402
 
-FEWEST = 10  # repeats that a median is taken of
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+MIN_REPEATS = 10  # for a median
 DTYPES = dict(bf16='bfloat16', fp16='float16')
 
 
@@ -26,12 +30,12 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--out', help='folder for benchmark.json and benchmark.png')
-    parser.add_argument('--repeats', type=int, default=FEWEST, help=f'at least {FEWEST}')
-    parser.add_argument('--warmup', type=int, default=3, help='steps before, not timed')
+    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
+    parser.add_argument('--warmup', type=int, default=3, help='untimed steps before')
     parser.add_argument(
         '--synthetic',
         action='store_true',
-        help='random images and labels, where the data is absent',
+        help='random images and labels, for machines without the data',
     )
     parser.add_argument('--amp', choices=sorted(DTYPES), help='mixed precision, on a GPU')
     parser.add_argument(
@@ -44,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace):
+def load_config(args: argparse.Namespace) -> 'Config':
     cfg = read_config(args.config, args.cfg_options)
     if args.synthetic:
         from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
@@ -55,15 +59,15 @@ def load_config(args: argparse.Namespace):
 
         set_amp(cfg)
         cfg.optim_wrapper.dtype = DTYPES[args.amp]
-        if args.amp == 'bf16':  # has the range of float32
+        if args.amp == 'bf16':  # it has the range of float32
             cfg.optim_wrapper.loss_scale = dict(enabled=False)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    if args.repeats < FEWEST:
-        raise ValueError(f'--repeats={args.repeats}: the figures are medians of at least {FEWEST}')
+    if args.repeats < MIN_REPEATS:
+        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
     cfg = load_config(args)
     from mmseg_ctt.lab.benchmark.chart import save_chart
     from mmseg_ctt.lab.benchmark.report import print_step

@@ -11,10 +11,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import check_file, read_config, run  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+    from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,11 +27,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('runs', nargs='+', metavar='NAME=CONFIG:CHECKPOINT')
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument('--eval-set', choices=('val', 'test'), default='val')
-    parser.add_argument('--images', type=int, default=5, help='pictures, evenly spread')
+    parser.add_argument('--images', type=int, default=5, help='number of pictures, evenly spread')
     return parser.parse_args()
 
 
-def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
+def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> 'Runner':
     from mmengine.runner import Runner
 
     cfg = read_config(config)
@@ -39,15 +44,15 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path):
 
 
 def member_scores(metrics: dict) -> dict:
-    """mIoU by member; a plain model has one, called 'model'."""
+    """mIoU by member; the only member of a plain model is 'model'."""
     scores = {
         key.split('/')[0]: value for key, value in metrics.items() if key.endswith('/mIoU')
     } or {'model': metrics['mIoU']}
     return {name: round(float(value), 2) for name, value in scores.items()}  # from float32
 
 
-def predicted_labels(runner, indices: list) -> list:
-    """Label maps ``(H, W)`` of some images, by the member that predicts."""
+def predicted_labels(runner: 'Runner', indices: list) -> list:
+    """Label maps ``(H, W)`` of some images by the predicting member."""
     from mmengine.dataset import pseudo_collate
 
     dataset = runner.test_dataloader.dataset
@@ -58,7 +63,7 @@ def predicted_labels(runner, indices: list) -> list:
     return labels
 
 
-def images_and_truths(dataset, indices: list) -> tuple:
+def images_and_truths(dataset: 'BaseDataset', indices: list) -> Tuple[list, list]:
     import mmcv
 
     images, truths = [], []

@@ -1,18 +1,18 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Count the pixels and images of every class, and say what class weights they give.
+"""Count the pixels and images of every class, and compute class weights.
 
 python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|...] [--json FILE]
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
 
-FOLDER holds PNG masks of class ids, itself or in masks/; class names come from a meta.json beside
-them. Prints Markdown. Weights are for `class_weight` of mmseg's CrossEntropyLoss:
+FOLDER holds PNG masks of class ids, directly or in masks/; class names come from a meta.json in
+FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of mmseg's CrossEntropyLoss:
 
 - inverse: total / (classes * pixels of the class)
-- enet: 1 / ln(1.02 + share of the class) (ENet, arXiv 1606.02147)
+- enet: 1 / ln(1.02 + frequency of the class) (ENet, arXiv 1606.02147)
 - median: median frequency / frequency, counted in images that show the class (Eigen and Fergus,
   arXiv 1411.4734)
 
-A class that no mask shows gets 0 from `inverse` and `median`.
+A class without pixels has weight 0 in `inverse` and `median`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
 
 class Mask(NamedTuple):
-    """A label file and how its ids are read."""
+    """Label file and the mapping of its ids."""
 
     path: str
     label_map: Optional[Dict[int, int]] = None
@@ -41,7 +41,7 @@ class Mask(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """``pixels`` int64 ``(N, K)`` of each image and class, ``sizes`` int64 ``(N,)``."""
+    """Counts: ``pixels`` int64 ``(N, K)`` of each image and class, ``sizes`` int64 ``(N,)``."""
 
     pixels: np.ndarray
     sizes: np.ndarray
@@ -58,14 +58,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num-classes',
         type=int,
-        help='of a folder; default: from meta.json, else the largest id found',
+        help='classes of a folder; default: those of meta.json, else up to the largest id',
     )
     parser.add_argument('--ignore-index', type=int, default=255)
-    parser.add_argument('--json', help='file for the same figures')
+    parser.add_argument('--json', help='JSON file for the same numbers')
     return parser.parse_args()
 
 
-def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
+def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     """Label files and class names of one set of a config."""
     from mmengine.registry import DefaultScope
     from mmseg.registry import DATASETS
@@ -73,12 +73,12 @@ def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
     from mmseg_ctt.datasets.sources import LABELED, source_config, source_names
 
     cfg = read_config(str(path))
-    key = f'{which if which in ("val", "test") else "train"}_dataloader'
+    key = f'{name if name in ("val", "test") else "train"}_dataloader'
     if not cfg.get(key):
         raise ValueError(f'{path} has no {key}')
     settings = dict(cfg[key].dataset)
-    if which not in ('val', 'test') and (which != LABELED or source_names(settings)):
-        settings = source_config(settings, which)
+    if name not in ('val', 'test') and (name != LABELED or source_names(settings)):
+        settings = source_config(settings, name)
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build(dict(settings, pipeline=[]))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
@@ -92,7 +92,7 @@ def masks_of_config(path: Path, which: str) -> Tuple[List[Mask], List[str]]:
 
 
 def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
-    """Label files of a folder, and class names where a ``meta.json`` gives them."""
+    """Label files of a folder, and class names if a ``meta.json`` has them."""
     from mmseg_ctt.datasets.folder import read_meta
     from mmseg_ctt.datasets.image_files import find_files
 
@@ -106,10 +106,10 @@ def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
 
 
 def count(masks: List[Mask], num_classes: int, ignore_index: int) -> Counts:
-    """Read every mask once."""
+    """Count the pixels of every mask, each read once."""
     from mmseg_ctt.datasets.label_check import check_ids, class_pixels, read_mask, reduce_zero
 
-    def one(mask: Mask) -> Tuple[np.ndarray, int]:
+    def count_mask(mask: Mask) -> Tuple[np.ndarray, int]:
         ids = read_mask(mask.path)
         size = ids.size
         ids = reduce_zero(ids, ignore_index) if mask.reduce_zero_label else ids
@@ -123,25 +123,25 @@ def count(masks: List[Mask], num_classes: int, ignore_index: int) -> Counts:
         return pixels, size
 
     with ThreadPoolExecutor(4) as pool:
-        rows = list(pool.map(one, masks))
+        rows = list(pool.map(count_mask, masks))
     return Counts(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]))
 
 
 def class_weights(counts: Counts) -> Dict[str, np.ndarray]:
-    """float64 ``(K,)`` of each scheme, see the file's header."""
+    """Class weights float64 ``(K,)`` of each scheme, see the header of the file."""
     pixels = counts.pixels.sum(axis=0)
-    seen, share = pixels > 0, pixels / max(pixels.sum(), 1)
-    shown_in = (counts.sizes[:, None] * (counts.pixels > 0)).sum(axis=0)
+    present, fraction = pixels > 0, pixels / max(pixels.sum(), 1)
+    size_of_images = (counts.sizes[:, None] * (counts.pixels > 0)).sum(axis=0)
     inverse, median = np.zeros(len(pixels)), np.zeros(len(pixels))
-    if seen.any():
-        frequency = pixels[seen] / shown_in[seen]
-        inverse[seen] = 1 / (seen.sum() * share[seen])
-        median[seen] = np.median(frequency) / frequency
-    return dict(inverse=inverse, enet=1 / np.log(1.02 + share), median=median)
+    if present.any():
+        frequency = pixels[present] / size_of_images[present]
+        inverse[present] = 1 / (present.sum() * fraction[present])
+        median[present] = np.median(frequency) / frequency
+    return dict(inverse=inverse, enet=1 / np.log(1.02 + fraction), median=median)
 
 
 def statistics(counts: Counts, classes: List[str]) -> dict:
-    """Everything that is printed, in plain numbers."""
+    """All statistics as plain numbers."""
     pixels = counts.pixels.sum(axis=0)
     weights = class_weights(counts)
     rows = [
@@ -165,15 +165,15 @@ def statistics(counts: Counts, classes: List[str]) -> dict:
     )
 
 
-def markdown(made: dict, source: str) -> str:
+def markdown(result: dict, source: str) -> str:
     lines = [
-        f'{source}: {made["images"]} label maps, {made["pixels"]:,} pixels, '
-        f'{made["ignored"]:.2%} of them ignored',
+        f'{source}: {result["images"]} label maps, {result["pixels"]:,} pixels, '
+        f'{result["ignored"]:.2%} of them ignored',
         '',
         '| id | class | pixels | share | images | inverse | enet | median |',
         '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
-    for k, row in enumerate(made['classes']):
+    for k, row in enumerate(result['classes']):
         lines.append(
             f'| {k} | {row["class"]} | {row["pixels"]:,} | {row["share"]:.3%} | '
             f'{row["images"]} | {row["inverse"]:.3f} | {row["enet"]:.3f} | '
@@ -181,10 +181,10 @@ def markdown(made: dict, source: str) -> str:
         )
     lines.append('')
     for scheme in ('inverse', 'enet', 'median'):
-        values = ', '.join(f'{row[scheme]:.4g}' for row in made['classes'])
+        values = ', '.join(f'{row[scheme]:.4g}' for row in result['classes'])
         lines.append(f'{scheme}: `class_weight=[{values}]`')
-    unseen = [row['class'] for row in made['classes'] if not row['pixels']]
-    return '\n'.join([*lines, *(['', f'Never seen: {", ".join(unseen)}.'] if unseen else [])])
+    absent = [row['class'] for row in result['classes'] if not row['pixels']]
+    return '\n'.join([*lines, *(['', f'Without pixels: {", ".join(absent)}.'] if absent else [])])
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
     elif source.is_file():
         masks, classes = masks_of_config(source, args.set)
     else:
-        raise FileNotFoundError(f'there is no config or folder {source}')
+        raise FileNotFoundError(f'no config or folder {source} exists')
     if not masks:
         raise FileNotFoundError(f'no mask was found in {source}')
     if args.num_classes is not None and classes is not None and len(classes) != args.num_classes:
@@ -210,11 +210,11 @@ def main() -> None:
     if known is None:
         known = int(np.flatnonzero(counts.pixels.sum(axis=0)).max(initial=0)) + 1
         counts = counts._replace(pixels=counts.pixels[:, :known])
-    made = statistics(counts, classes or names_of(range(known)))
+    result = statistics(counts, classes or names_of(range(known)))
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(made, indent=2) + '\n')
-    print(markdown(made, args.source))
+        Path(args.json).write_text(json.dumps(result, indent=2) + '\n')
+    print(markdown(result, args.source))
 
 
 if __name__ == '__main__':

@@ -1,12 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write one self-contained report.html about one or several trainings.
+"""Write a self-contained report.html on one or several trainings.
 
 python tools/analysis_tools/report.py WORK_DIR [WORK_DIR ...] [--out report.html] [--no-model]
 
 Curves, IoU per class, confusion matrix, memory banks, pseudo-labels, worst images, a t-SNE of the
-features, settings; several runs are compared. The page opens without a network. What needs the
-networks is computed from the checkpoint and the validation set of the config that lies
-in WORK_DIR; what a folder does not have is left out, with a line saying why. See docs/report.md.
+features, settings; several runs are compared. The page opens offline. Parts that need the networks
+are computed from the checkpoint and the validation set of the config in WORK_DIR; a part that the
+folder does not allow is left out with the reason. See docs/report.md.
 """
 
 import argparse
@@ -25,19 +25,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR')
     parser.add_argument('--out', help='default: report.html in the (first) WORK_DIR')
     parser.add_argument(
-        '--checkpoint',
-        choices=('last', 'best'),
-        default='last',
-        help='whose networks are looked at',
+        '--checkpoint', choices=('last', 'best'), default='last', help='checkpoint of the networks'
     )
     parser.add_argument(
         '--no-model',
         action='store_true',
-        help='only what the run recorded: seconds, no data needed',
+        help='only the records of the run: seconds, no data needed',
     )
     parser.add_argument('--no-tsne', action='store_true', help='no feature embedding')
     parser.add_argument(
-        '--max-images', type=int, default=100, help='validation images that are read, evenly spread'
+        '--max-images', type=int, default=100, help='number of validation images, evenly spread'
     )
     parser.add_argument('--worst', type=int, default=6, help='images shown as the worst')
     return parser.parse_args()
@@ -54,7 +51,7 @@ def main() -> None:
 
     try:
         from mmseg_ctt.lab.report.build import write_report
-        from mmseg_ctt.lab.report.networks import Effort
+        from mmseg_ctt.lab.report.networks import NetworkOptions
     except ModuleNotFoundError as error:
         if error.name not in ('plotly', 'jinja2'):
             raise
@@ -62,8 +59,8 @@ def main() -> None:
             f'the report needs {error.name}: pip install "mmseg_ctt[report]"'
         ) from None
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
-    effort = Effort(not args.no_model, args.max_images, args.worst, not args.no_tsne)
-    for chapter in write_report(args.work_dirs, out, args.checkpoint, effort):
+    options = NetworkOptions(not args.no_model, args.max_images, args.worst, not args.no_tsne)
+    for chapter in write_report(args.work_dirs, out, args.checkpoint, options):
         for part in chapter.parts:
             if part.missing:
                 print(f'{chapter.title}: no {part.title.lower()}: {part.missing}')

@@ -1,25 +1,25 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Run methods x splits x seeds from one file; one row a run, member and evaluation set in a CSV.
+"""Run methods x splits x seeds from a file; the CSV has a row per run, member and evaluation set.
 
 python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --jobs 2 --threads 1
 python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --gpus 0,0,1,1
 python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --table
 
 Safe to stop and to start again at any moment, also several times at once: a run that has its rows
-is left alone while its config stays the same, an interrupted one goes on from its last checkpoint,
-one that another process is at is passed over. A failed run is reported and the others go on.
+is skipped while its config stays the same, an interrupted one is resumed from its last checkpoint,
+one that another process runs is skipped. A failed run is reported and the others go on.
 
   --only method=ctt,method=ct,seed=0   these runs only: seed 0 of both methods; of several
-                                       arguments, separated by spaces, a run fits at least one
-  --dry-run                            what would be done
-  --sbatch PARTITION                   print one sbatch line a run instead of running
+                                       arguments, separated by spaces, a run matches at least one
+  --dry-run                            print the state of every run
+  --sbatch PARTITION                   print an sbatch line for each run instead of running
   --eval-sets val test                 also on the test set; nothing is trained again for it
   --cfg-options KEY=VALUE              for this machine, such as train_dataloader.num_workers=0
-  --merge OTHER.csv                    take over rows measured elsewhere
-  --table [--member ensemble] [--classes SPLIT]   tables of what there is, in markdown
+  --merge OTHER.csv                    add rows measured elsewhere
+  --table [--member ensemble] [--classes SPLIT]   tables of the rows so far, in markdown
 
-Exit status: 0 all selected runs have their rows, 1 some have not, 2 wrong arguments or files.
-Configs are found from the working directory: start it in the root of the repository.
+Exit status: 0 all selected runs have their rows, 1 some do not, 2 wrong arguments or files.
+Paths of configs are relative to the root of the repository: start it there.
 """
 
 import argparse
@@ -27,21 +27,28 @@ import shlex
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_cfg_options, described, one_line, run  # noqa: E402
 
+if TYPE_CHECKING:
+    from mmseg_ctt.engine.processes import Resources
+    from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
+    from mmseg_ctt.lab.experiments.results import Run
+    from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
+
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = 1
-JOB_THREADS = 5  # of one job on a cluster, unless --threads says otherwise
+JOB_THREADS = 5  # default of --threads for a job on a cluster
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('matrix', help='file such as configs/matrices/camvid.yaml')
-    parser.add_argument('--out', help='CSV of the results; default: as the file says')
-    parser.add_argument('--work-dir', help='folder of the runs; default: as the file says')
+    parser.add_argument('--out', help='CSV of the results; default: that of the matrix')
+    parser.add_argument('--work-dir', help='folder of the runs; default: that of the matrix')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time')
     parser.add_argument(
         '--gpus',
@@ -49,11 +56,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--threads', type=int, help='of one run; default: cores / jobs')
     parser.add_argument('--only', nargs='+', action='extend', default=[], metavar='KEY=VALUE,...')
-    parser.add_argument('--eval-sets', nargs='+', help='default: as the file says')
+    parser.add_argument('--eval-sets', nargs='+', help='default: those of the matrix')
     add_cfg_options(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the state of every run')
     parser.add_argument('--sbatch', metavar='PARTITION', help='print sbatch lines')
-    parser.add_argument('--merge', nargs='+', metavar='CSV', help='take over rows')
+    parser.add_argument('--merge', nargs='+', metavar='CSV', help='add rows of other files')
     parser.add_argument(
         '--table',
         nargs='?',
@@ -63,14 +70,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--member',
-        help='stands for every method: student0, teacher1, ensemble, students (their mean), ...',
+        help='member that represents every method: student0, teacher1, ensemble, students (their '
+        'mean), ...',
     )
     parser.add_argument('--classes', metavar='SPLIT', help='table of the IoU per class')
     return parser.parse_args()
 
 
-def make_slots(args: argparse.Namespace) -> list:
-    from mmseg_ctt.engine.processes import Slot, cores
+def make_pool(args: argparse.Namespace) -> 'List[Resources]':
+    from mmseg_ctt.engine.processes import Resources, cores
 
     gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
     if not gpus:
@@ -79,11 +87,11 @@ def make_slots(args: argparse.Namespace) -> list:
         raise ValueError(f'--gpus {args.gpus}: an entry is empty; write 0,1 or so')
     threads = args.threads or max(1, cores() // len(gpus))
     stop = threading.Event()
-    return [Slot(threads, gpu, stop) for gpu in gpus]
+    return [Resources(threads, gpu, stop) for gpu in gpus]
 
 
-def sbatch_line(args: argparse.Namespace, cell) -> str:
-    """A job that runs one cell by this very tool, which knows how to go on."""
+def sbatch_line(args: argparse.Namespace, cell: 'Cell') -> str:
+    """Command of a job that runs or resumes one cell with this tool."""
     only = f'method={cell.method},split={cell.split},seed={cell.seed}'
     threads = args.threads or JOB_THREADS
     inner = [
@@ -115,66 +123,72 @@ def sbatch_line(args: argparse.Namespace, cell) -> str:
     )
 
 
-def hashes(matrix, place) -> dict:
-    """Of all configs as they are today, by method, split and seed."""
+def hashes(matrix: 'Matrix', workspace: 'Workspace') -> 'Dict[Run, str]':
+    """Hashes of all current configs by method, split and seed."""
     from mmseg_ctt.lab.experiments.runs import CellRun
 
-    return {one.key: one.hash for one in (CellRun(cell, place) for cell in matrix.cells)}
+    return {run.key: run.hash for run in (CellRun(cell, workspace) for cell in matrix.cells)}
 
 
-def tables(args: argparse.Namespace, matrix, place) -> str:
+def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -> str:
+    from dataclasses import replace
+
+    from mmseg_ctt.lab.experiments.fingerprint import default_members
     from mmseg_ctt.lab.experiments.matrix import check_member
     from mmseg_ctt.lab.experiments.results import outdated, read_rows
     from mmseg_ctt.lab.experiments.table import Table
 
-    rows = read_rows(place.out)
+    rows = read_rows(workspace.out)
     if not rows:
         raise FileNotFoundError(
-            f'{place.out} has no rows yet: run the matrix first, or name another file with --out'
+            f'{workspace.out} has no rows yet: run the matrix first, or name another file with '
+            '--out'
         )
+    matrix = replace(matrix, members=default_members(matrix))
     table = Table(matrix, rows, args.member and check_member(args.member))
     if args.classes:
-        parts = [table.classes(args.classes, name) for name in place.eval_sets]
+        parts = [table.classes(args.classes, name) for name in workspace.eval_sets]
     else:
-        parts = [table.miou(name) for name in place.eval_sets]
-    old = outdated(rows, hashes(matrix, place))
+        parts = [table.miou(name) for name in workspace.eval_sets]
+    old = outdated(rows, hashes(matrix, workspace))
     if old:
-        parts.append(f'Measured with a config that is another today: {", ".join(old)}.\n')
+        parts.append(f'Measured with a config that has changed since: {", ".join(old)}.\n')
     return '\n'.join(parts)
 
 
-def run_all(runs: list, slots: list) -> bool:
-    """Run what lacks rows; whether all have theirs in the end."""
-    from mmseg_ctt.engine.processes import ChildFailed, Stopped, in_slots, stopped_by_signals
+def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
+    """Run the cells without rows; True if all have rows at the end."""
+    from mmseg_ctt.engine.processes import ChildFailed, Stopped, run_parallel, stopped_by_signals
 
-    todo, finished = [one for one in runs if one.missing()], []
+    pending = [run for run in runs if run.missing()]
+    finished: 'List[CellRun]' = []
     lock = threading.Lock()
 
-    def say(words: str) -> None:
+    def report(line: str) -> None:
         with lock:
-            print(words, flush=True)
+            print(line, flush=True)
 
-    def work(one, slot) -> None:
-        say(f'{one.cell}: begins, {one.state()}; log: {one.log}')
+    def work(run: 'CellRun', resources: 'Resources') -> None:
+        report(f'{run.cell}: begins, {run.state()}; log: {run.log}')
         try:
-            outcome = one.run(slot)
+            outcome = run.run(resources)
         except Stopped:
             raise
         except ChildFailed as error:
-            say(f'{one.cell}: FAILED, {error}; end of {one.log}:\n{one.last_lines()}')
-        except Exception as error:  # whatever it is, the other runs go on
-            say(f'{one.cell}: FAILED, {type(error).__name__}: {one_line(error)}')
+            report(f'{run.cell}: FAILED, {error}; end of {run.log}:\n{run.last_lines()}')
+        except Exception as error:  # any error: the other runs go on
+            report(f'{run.cell}: FAILED, {type(error).__name__}: {one_line(error)}')
         else:
             if outcome == 'done':
-                finished.append(one)
-            say(f'{one.cell}: {outcome} ({len(finished)} of {len(todo)} done)')
+                finished.append(run)
+            report(f'{run.cell}: {outcome} ({len(finished)} of {len(pending)} done)')
 
-    say(f'{len(runs)} runs, {len(runs) - len(todo)} have their rows')
-    with stopped_by_signals(slots[0].stop):
-        in_slots(todo, slots, work)
-    if slots[0].stop.is_set():
-        say('stopped; start again to go on')
-    return len(finished) == len(todo)
+    report(f'{len(runs)} runs, {len(runs) - len(pending)} have their rows')
+    with stopped_by_signals(pool[0].stop):
+        run_parallel(pending, pool, work)
+    if pool[0].stop.is_set():
+        report('stopped; start again to go on')
+    return len(finished) == len(pending)
 
 
 def main() -> None:
@@ -184,12 +198,12 @@ def main() -> None:
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.lab.experiments.matrix import check_eval_sets, read_matrix, select
     from mmseg_ctt.lab.experiments.results import merge_rows, read_rows
-    from mmseg_ctt.lab.experiments.runs import CellRun, Place
+    from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
 
     MMLogger.get_current_instance().setLevel('WARNING')  # mmengine reports each variable it reads
     matrix = read_matrix(args.matrix)
     eval_sets = check_eval_sets(args.eval_sets or matrix.eval_sets)
-    place = Place(
+    workspace = Workspace(
         ROOT,
         Path(args.work_dir or matrix.work_dir),
         Path(args.out or matrix.out),
@@ -200,25 +214,25 @@ def main() -> None:
     for path in args.merge or ():
         if not Path(path).is_file():
             raise FileNotFoundError(f'--merge: {path} does not exist')
-        merge_rows(place.out, read_rows(Path(path)), hashes(matrix, place))
+        merge_rows(workspace.out, read_rows(Path(path)), hashes(matrix, workspace))
     if args.table or args.classes:
-        text = tables(args, matrix, place)
+        text = tables(args, matrix, workspace)
         if args.table in (None, '-'):
             print(text)
         else:
             Path(args.table).write_text(text)
         return
-    runs = [CellRun(cell, place) for cell in cells]
+    runs = [CellRun(cell, workspace) for cell in cells]
     if args.dry_run:
-        for one in runs:
-            print(f'{one.cell}: {one.state()} ({one.folder})')
+        for cell_run in runs:
+            print(f'{cell_run.cell}: {cell_run.state()} ({cell_run.folder})')
     elif args.sbatch:
-        for one in runs:
-            if one.missing():
-                print(sbatch_line(args, one.cell))
+        for cell_run in runs:
+            if cell_run.missing():
+                print(sbatch_line(args, cell_run.cell))
     elif args.merge and not args.only:
         return
-    elif not run_all(runs, make_slots(args)):
+    elif not run_all(runs, make_pool(args)):
         sys.exit(UNFINISHED)
 
 

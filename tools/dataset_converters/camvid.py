@@ -28,12 +28,12 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
 
 PARTS = ('train', 'val', 'test')
-CLASSES = CamVidDataset.METAINFO['classes']
+CLASSES = tuple(str(name) for name in CamVidDataset.METAINFO['classes'])
 VOID_ID = len(CLASSES)  # 11 in the source folder
 IGNORE_INDEX = 255
 FRACTIONS = ('1/16', '1/8', '1/4', '1/2')
 SEEDS = (0, 1, 2)
-# Video sequences of the training part that are labelled as a whole.
+# Video sequences of the training part whose images are the labelled ones of a split.
 SEQUENCES = ('0006R0', '0001TP')
 
 
@@ -82,7 +82,7 @@ def find_pairs(source: Path, part: str) -> Dict[str, Tuple[Path, Path]]:
 
 
 def convert_mask(path: Path, image_path: Path) -> np.ndarray:
-    """Read a mask and turn its void id into the ignore index.
+    """Read a mask and replace its void id by the ignore index.
 
     Args:
         path (Path): Mask.
@@ -108,8 +108,8 @@ def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.nda
         part (str): ``'train'``, ``'val'`` or ``'test'``.
 
     Returns:
-        tuple[list[str], np.ndarray]: N stems, and bool ``(N, K)`` which
-        classes each shows.
+        tuple[list[str], np.ndarray]: N stems, and bool ``(N, K)``, presence of
+        the classes in each image.
     """
     pairs = find_pairs(args.source, part)
     img_dir = args.out / 'img_dir' / part
@@ -149,7 +149,7 @@ def write_splits(out: Path, stems: List[str], presence: np.ndarray, overwrite: b
 
 
 def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
-    """Describe the converted data set.
+    """Description of the converted data set.
 
     Args:
         args (argparse.Namespace): Arguments of the tool.

@@ -28,13 +28,13 @@ Import a published list::
 
 import argparse
 import sys
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import errors_in_one_line, run  # noqa: E402
+from _split_arguments import parse_args  # noqa: E402
 
 with errors_in_one_line():
     import numpy as np
@@ -50,123 +50,19 @@ with errors_in_one_line():
         verify_split,
         write_split,
     )
-    from mmseg_ctt.datasets.split_import import FORMATS, import_lists, import_permutation
+    from mmseg_ctt.datasets.split_import import import_lists, import_permutation
     from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
 
 
-def proper_fraction(text: str) -> str:
-    """Argument type of ``--fraction``: 2/16 and 0.125 both become 1/8.
-
-    Args:
-        text (str): Fraction between 0 and 1.
-
-    Returns:
-        str: The reduced fraction.
-    """
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(0)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no fraction between 0 and 1, such as 1/8')
-    return str(value)
-
-
-def parse_args() -> argparse.Namespace:
-    """Parse the command line.
-
-    Returns:
-        argparse.Namespace: With ``command``, the function to call.
-    """
-    parser = argparse.ArgumentParser(
-        description='Make, import and verify labelled/unlabelled lists.'
-    )
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    make = commands.add_parser('make', help='draw labelled images at random')
-    add_source(make)
-    size = make.add_mutually_exclusive_group(required=True)
-    size.add_argument(
-        '--fraction', nargs='+', type=proper_fraction, help='labelled part, such as 1/8'
-    )
-    size.add_argument('--num', nargs='+', type=int, help='labelled images')
-    make.add_argument('--seed', nargs='+', type=int, default=[0])
-    make.set_defaults(command=make_command)
-    sequence = commands.add_parser('sequence', help='label whole sequences')
-    add_source(sequence)
-    sequence.add_argument(
-        '--labeled-prefix', nargs='+', required=True, help='beginning of the labelled stems'
-    )
-    sequence.set_defaults(command=sequence_command)
-    masks = commands.add_parser('masks', help='label the images with a mask')
-    masks.add_argument('--img-dir', required=True)
-    masks.add_argument('--ann-dir', required=True)
-    masks.add_argument(
-        '--val', type=int, default=0, help='masks kept apart, drawn with seed 0: val.txt'
-    )
-    add_out(masks, 'folder of this one split')
-    masks.set_defaults(command=masks_command)
-    add_import(commands.add_parser('import', help='read published lists'))
-    verify = commands.add_parser('verify', help='check lists by manifest')
-    verify.add_argument('dir', type=Path, help='a split, or a folder of them')
-    verify.set_defaults(command=verify_command)
-    return parser.parse_args()
-
-
-def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which images there are."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument('--ann-dir', help='folder of the masks')
-    source.add_argument(
-        '--img-dir',
-        help='folder of the images, where there are no masks: classes are not looked at',
-    )
-    parser.add_argument(
-        '--suffix',
-        help='end of the file names, such as '
-        '_leftImg8bit.png; default: .png below --ann-dir, any '
-        'image below --img-dir',
-    )
-    parser.add_argument('--list', help='use only the stems in this file')
-    parser.add_argument('--num-classes', type=int, help='for --ann-dir')
-    parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
-    parser.add_argument('--ignore-index', type=int, default=255)
-    parser.add_argument('--reduce-zero-label', action='store_true')
-    add_out(parser, 'folder of all splits, usually DATA_ROOT/splits')
-
-
-def add_import(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``import``."""
-    parser.add_argument('--format', default='auto', choices=[*FORMATS, 'permutation'])
-    parser.add_argument('--labeled', required=True, help='labelled list, or pickled permutation')
-    parser.add_argument('--unlabeled', help='unlabelled list')
-    parser.add_argument('--all', help='full list: its rest is unlabelled')
-    parser.add_argument('--num', type=int, help='labelled images of a permutation')
-    add_out(parser, 'folder of this one split')
-    parser.set_defaults(command=import_command)
-
-
-def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """Add the arguments that say where the lists go.
-
-    Args:
-        parser (argparse.ArgumentParser): Parser of a sub-command.
-        meaning (str): What ``--out`` is.
-    """
-    parser.add_argument('--out', required=True, help=meaning)
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace other lists that lie there'
-    )
-
-
 def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
-    """Find the stems, and which classes their masks show.
+    """Find the stems and the classes that their masks show.
 
     Args:
-        args (argparse.Namespace): Arguments of :func:`add_source`.
+        args (argparse.Namespace): Arguments of ``add_source``.
 
     Returns:
         tuple: N stems, bool presence ``(N, K)`` (K = 0 without masks), and the
-        class names where known.
+        class names if known.
     """
     folder = args.ann_dir or args.img_dir
     suffixes = ['.png'] if args.ann_dir else None
@@ -176,15 +72,15 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
     stems = read_list(args.list) if args.list else list(files)
     absent = [stem for stem in stems if stem not in files]
     if absent or not stems:
-        what = f'such as {absent[0]}' if absent else 'it holds no such file'
-        raise ValueError(f'{len(absent) or "all"} files are missing from {folder}, {what}')
+        detail = f'such as {absent[0]}' if absent else 'it has no such file'
+        raise ValueError(f'{len(absent) or "all"} files are missing from {folder}, {detail}')
     names = read_meta(args.meta)['classes'] if args.meta else None
     if args.img_dir:
         return stems, np.zeros((len(stems), 0), dtype=bool), None
     num_classes = len(names) if names else args.num_classes
     if not num_classes or num_classes != (args.num_classes or num_classes):
         raise ValueError(
-            '--ann-dir needs --num-classes or --meta, and where both are given they must agree'
+            '--ann-dir needs --num-classes or --meta; if both are given, they must agree'
         )
     paths = [Path(folder, files[stem]) for stem in stems]
     presence = scan_presence(paths, num_classes, args.ignore_index, args.reduce_zero_label)
@@ -208,15 +104,15 @@ def sequence_command(args: argparse.Namespace) -> None:
 
 
 def masks_command(args: argparse.Namespace) -> None:
-    """Label the images with a mask, leave the others without."""
+    """Split into images with a mask, labelled, and without."""
     images = find_files(args.img_dir)
     masks = find_files(args.ann_dir, ['.png'])
     masked = [stem for stem in masks if stem in images]
-    strays = [stem for stem in masks if stem not in images]
+    unmatched = [stem for stem in masks if stem not in images]
     note = (
-        f'{len(strays)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
-        f'{strays[0]}.png: a mask has the name of its image'
-        if strays
+        f'{len(unmatched)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
+        f'{unmatched[0]}.png: a mask has the name of its image'
+        if unmatched
         else ''
     )
     if args.val < 0 or len(masked) <= args.val:
@@ -238,7 +134,7 @@ def masks_command(args: argparse.Namespace) -> None:
 
 
 def import_command(args: argparse.Namespace) -> None:
-    """Turn published lists into stems."""
+    """Convert published lists to stems."""
     if args.format == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:
             raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
@@ -268,7 +164,7 @@ def import_command(args: argparse.Namespace) -> None:
         )
     )
     if split.num_dropped:
-        print(f'  {split.num_dropped} labelled stems were taken out of the unlabelled list')
+        print(f'  {split.num_dropped} labelled stems were removed from the unlabelled list')
 
 
 def verify_command(args: argparse.Namespace) -> None:
@@ -283,10 +179,10 @@ def verify_command(args: argparse.Namespace) -> None:
 
 
 def report(written: Dict[str, Any]) -> None:
-    """Print what was written.
+    """Print the sizes of a written split.
 
     Args:
-        written (dict): As from ``write_random_split``.
+        written (dict): Result of ``write_random_split``.
     """
     print(
         f'{written["folder"]}: {written["num_labeled"]} labelled, '
@@ -296,9 +192,18 @@ def report(written: Dict[str, Any]) -> None:
         print(f'  warning: no labelled image shows {", ".join(written["missing"])}')
 
 
+COMMANDS: Dict[str, Callable[[argparse.Namespace], None]] = {
+    'make': make_command,
+    'sequence': sequence_command,
+    'masks': masks_command,
+    'import': import_command,
+    'verify': verify_command,
+}
+
+
 def main() -> None:
     args = parse_args()
-    args.command(args)
+    COMMANDS[args.command](args)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Generate the street scenes, a data set for trying things out offline.
+"""Generate the street scenes, a data set for experiments without a download.
 
 The files depend on the seed and the sizes only::
 
     python tools/dataset_converters/make_streets.py --out data/streets
 
-A complete data set with the same settings is left as it is.
+A complete data set with the same settings is kept.
 """
 
 import argparse
@@ -39,7 +39,7 @@ with errors_in_one_line():
 
 FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)
-# Fewer images cannot be relied on to show every class.
+# Fewer images may lack a class.
 MIN_LABELED = 8
 
 
@@ -51,22 +51,22 @@ def parse_args() -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description='Generate street scenes.')
     root = os.environ.get('STREETS_ROOT') or 'data/streets'
-    usual = Settings()
+    default = Settings()
     parser.add_argument(
         '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'
     )
-    parser.add_argument('--seed', type=int, default=usual.seed)
-    parser.add_argument('--train', type=int, default=usual.train, help='number of training images')
-    parser.add_argument('--val', type=int, default=usual.val, help='number of validation images')
-    parser.add_argument('--height', type=int, default=usual.height)
-    parser.add_argument('--width', type=int, default=usual.width)
+    parser.add_argument('--seed', type=int, default=default.seed)
+    parser.add_argument('--train', type=int, default=default.train, help='training images')
+    parser.add_argument('--val', type=int, default=default.val, help='validation images')
+    parser.add_argument('--height', type=int, default=default.height)
+    parser.add_argument('--width', type=int, default=default.width)
     parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.add_argument('--force', action='store_true', help='replace what lies in OUT')
+    parser.add_argument('--force', action='store_true', help='replace the data set in OUT')
     return parser.parse_args()
 
 
 def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
-    """Write random splits, one split per drive, and the list of all.
+    """Write random splits, a split per drive, and the list of all images.
 
     Random splits of less than ``MIN_LABELED`` labelled images are left out.
 
@@ -86,7 +86,7 @@ def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
 
 
 def make(args: argparse.Namespace) -> None:
-    """Generate the data set unless it is there.
+    """Generate the data set unless it is complete already.
 
     Args:
         args (argparse.Namespace): Arguments of the tool.
@@ -98,7 +98,7 @@ def make(args: argparse.Namespace) -> None:
     prepare(args.out, settings, args.force)
     meta, stems, presence = generate(args.out, settings, args.workers)
     write_splits(args.out / 'splits', stems, presence)
-    # Last, so that an interrupted run is seen as incomplete.
+    # Last, so that an interrupted run counts as incomplete.
     write_meta(args.out, meta)
     print(f'{args.out}: {settings.train} training and {settings.val} validation images')
 

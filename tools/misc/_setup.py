@@ -1,25 +1,35 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the checks of check_setup.py share."""
+"""State of check_setup.py that its checks have in common."""
 
 import argparse
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
+    from mmengine.model import BaseModel
 
 MB = 1 << 20
 EVALUATED = ('val', 'test')
-SAMPLED = 64  # files of a set that are read without --all
+SAMPLED = 64  # files read of each set without --all
 
 
 class Skip(Exception):
-    """A check needs what another has not found."""
+    """A check needs the result of a check that failed."""
 
 
 class Setup:
-    """The config and what the checks have built of it so far."""
+    """Config, and the data sets and model that the checks have built from it.
 
-    def __init__(self, cfg, args: argparse.Namespace) -> None:
+    Args:
+        cfg (Config): Config of the job.
+        args (argparse.Namespace): Arguments of check_setup.py.
+    """
+
+    def __init__(self, cfg: 'Config', args: argparse.Namespace) -> None:
         self.cfg, self.args = cfg, args
-        self.sets: Dict[str, object] = {}
-        self.model = None
+        self.sets: Dict[str, BaseDataset] = {}
+        self.model: Optional[BaseModel] = None
 
     def infos(self, name: str) -> List[dict]:
         """Entries of a data set."""
@@ -28,7 +38,7 @@ class Setup:
         return [self.sets[name].get_data_info(i) for i in range(len(self.sets[name]))]
 
     def some(self, name: str) -> List[dict]:
-        """Entries whose files are read: all, or some that are spread evenly."""
+        """Entries whose files are read: all, or ``SAMPLED`` evenly spread ones."""
         infos = self.infos(name)
         return infos if self.args.all else infos[:: max(1, -(-len(infos) // SAMPLED))]
 
@@ -41,7 +51,7 @@ class Setup:
 
     @property
     def trained(self) -> List[str]:
-        """Names of the sources that could be built."""
+        """Names of the sources that were built."""
         return [name for name in self.sources if name in self.sets]
 
     def has_masks(self, name: str) -> bool:
@@ -60,6 +70,6 @@ class Setup:
         raise Skip('no source with masks')
 
     @property
-    def classes(self) -> tuple:
+    def classes(self) -> Tuple[str, ...]:
         """Names of the classes."""
         return tuple(self.sets[self.masked].metainfo['classes'])

@@ -1,12 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checks of versions, data sets and batches; the package is imported when one runs."""
+"""Checks of versions, data sets and batches; a check imports the package when it runs."""
 
 import platform
 from itertools import combinations
 from types import SimpleNamespace
-from typing import Callable, List
+from typing import TYPE_CHECKING, Callable, List
 
 from _setup import EVALUATED, Setup, Skip
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
 
 USUAL = ('labeled', 'unlabeled')  # sources that every table has a row of
 
@@ -32,22 +36,22 @@ def set_names(setup: Setup) -> List[str]:
 
 
 def data_set(name: str) -> Callable[[Setup], str]:
-    """The check that builds a data set and looks for its files."""
+    """Check that builds a data set and tests that its files exist."""
 
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
 
         build = _build_plain if name in EVALUATED else _build_source
-        found = build(setup.cfg, name)
-        infos = [found.get_data_info(i) for i in range(len(found))]
+        dataset = build(setup.cfg, name)
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         check_files(name, infos, masks=setup.has_masks(name))
-        setup.sets[name] = found
+        setup.sets[name] = dataset
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
 
     return check
 
 
-def _build_source(cfg, name: str):
+def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
     from mmseg_ctt.datasets.sources import build_source, source_config
 
     data = cfg.train_dataloader.dataset
@@ -58,15 +62,15 @@ def _build_source(cfg, name: str):
     return build_source(name, source_config(data, name))
 
 
-def _build_plain(cfg, name: str):
+def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
     from mmseg.registry import DATASETS
 
     if not cfg.get(f'{name}_dataloader'):
         raise Skip(f'no {name}_dataloader')
-    found = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
-    if len(found) == 0:
+    dataset = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
+    if len(dataset) == 0:
         raise ValueError(f'{name}_dataloader.dataset is empty')
-    return found
+    return dataset
 
 
 def images(setup: Setup) -> str:
@@ -86,20 +90,20 @@ def masks(setup: Setup) -> str:
     from mmseg_ctt.datasets.label_check import scan_presence
 
     classes = setup.classes
-    checked = {name: setup.some(name) for name in setup.sets if setup.has_masks(name)}
+    sampled = {name: setup.some(name) for name in setup.sets if setup.has_masks(name)}
     ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
-    for infos in checked.values():
+    for infos in sampled.values():
         check_masks(infos, len(classes), len(infos), ignored)
-    labeled, note = checked[setup.masked], f'{sum(map(len, checked.values()))} read'
+    labeled, note = sampled[setup.masked], f'{sum(map(len, sampled.values()))} read'
     if labeled[0].get('label_map'):
-        return note  # files hold other ids than the model
-    shown = scan_presence(
+        return note  # the ids of the files are not those of the model
+    presence = scan_presence(
         [info['seg_map_path'] for info in labeled],
         len(classes),
         ignored,
         bool(labeled[0].get('reduce_zero_label')),
-    ).any(axis=0)
-    absent = [name for name, present in zip(classes, shown) if not present]
+    )
+    absent = [name for k, name in enumerate(classes) if not presence[:, k].any()]
     return note + (f'; labelled ones show no {", ".join(absent)}' if absent else ', every class')
 
 
@@ -137,7 +141,7 @@ def _refuse(pairs: list, name: str, other: str) -> None:
     if pairs:
         raise ValueError(
             f'{len(pairs)} {name} images have the content of {other} ones, such as '
-            f'{pairs[0][1]} and {pairs[0][0]}: take them off one list'
+            f'{pairs[0][1]} and {pairs[0][0]}: remove them from one list'
         )
 
 

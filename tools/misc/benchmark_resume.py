@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Time from start to the first resumed iteration, and the sampler's cost, against size.
+"""Benchmark the time to the first resumed iteration, and the sampler, for growing sizes.
 
 python tools/misc/benchmark_resume.py CONFIG [--iters 100 10000 1000000] [--stock 100]
 python tools/misc/benchmark_resume.py --sampler
 
-One iteration of CONFIG is trained and saved; the checkpoint is then dated to each of --iters and
-resumed. --stock does the same with mmengine's own loop, which loads every past batch again.
+One iteration of CONFIG is trained and saved; the checkpoint is then set to each iteration of
+--iters and resumed. --stock does the same with the loop of mmengine, which loads every past batch
+again.
 """
 
 import argparse
@@ -17,10 +18,14 @@ import tracemalloc
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_arguments, load_config, run  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,18 +44,20 @@ def parse_args() -> argparse.Namespace:
 
 
 class Done(Exception):
-    """The first iteration is over."""
+    """The first iteration has ended."""
 
 
-def first_iteration(cfg, folder: Path, load_from=None) -> tuple:
-    """Seconds from building the runner to the end of its first iteration, and draws of one."""
+def first_iteration(
+    cfg: 'Config', folder: Path, load_from: Optional[str] = None
+) -> Tuple[float, int]:
+    """Seconds from building the runner to the end of its first iteration, and its batch size."""
     from mmengine.hooks import Hook
     from mmengine.runner import Runner
 
     class Stop(Hook):
         priority = 'LOWEST'
 
-        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        def after_train_iter(self, *_: Any, **__: Any) -> None:
             raise Done
 
     cfg = copy.deepcopy(cfg)
@@ -68,13 +75,13 @@ def first_iteration(cfg, folder: Path, load_from=None) -> tuple:
     except Done:
         pass
     seconds, loader = time.perf_counter() - begin, runner.train_loop.dataloader
-    if loader._iterator is not None:  # else the garbage collector waits for each worker
+    if loader._iterator is not None:  # otherwise garbage collection waits for each worker
         loader._iterator._shutdown_workers()
     return seconds, loader.batch_size
 
 
-def dated(path: Path, iteration: int, draws: int) -> str:
-    """A copy of a checkpoint that says it was written at an iteration."""
+def set_iteration(path: Path, iteration: int, draws: int) -> str:
+    """Copy of a checkpoint as if it were written at an iteration."""
     import torch
 
     checkpoint = torch.load(path)
@@ -88,12 +95,12 @@ def dated(path: Path, iteration: int, draws: int) -> str:
         kept = min(iteration, 1000)  # SafeCheckpointHook.history
         for name in ('_log_history', '_count_history'):
             setattr(buffer, name, getattr(buffer, name)[-1:].repeat(kept))
-    made = path.with_name(f'dated_{iteration}.pth')
-    torch.save(checkpoint, made)
-    return str(made)
+    copied = path.with_name(f'dated_{iteration}.pth')
+    torch.save(checkpoint, copied)
+    return str(copied)
 
 
-def benchmark_resume(cfg, args: argparse.Namespace, folder: Path) -> None:
+def benchmark_resume(cfg: 'Config', args: argparse.Namespace, folder: Path) -> None:
     cfg.default_hooks.checkpoint.interval = 1
     cfg.train_cfg.max_iters = max(args.iters + args.stock) + 1
     seconds, draws = first_iteration(cfg, folder / 'first')
@@ -103,7 +110,7 @@ def benchmark_resume(cfg, args: argparse.Namespace, folder: Path) -> None:
     for kind, iterations in ((cfg.train_cfg.type, args.iters), ('IterBasedTrainLoop', args.stock)):
         cfg.train_cfg.type = kind
         for iteration in iterations:
-            checkpoint = dated(saved, iteration, draws)
+            checkpoint = set_iteration(saved, iteration, draws)
             seconds, _ = first_iteration(cfg, folder / f'{kind}{iteration}', checkpoint)
             print(f'{kind:20} {iteration:10} {seconds:8.2f}', flush=True)
 
@@ -123,8 +130,8 @@ def benchmark_sampler() -> None:
         begin = time.perf_counter()
         for _ in islice(sampler, 20_000):
             pass
-        each = (time.perf_counter() - begin) / 20_000
-        print(f'{10**exponent:12,} {each * 1e6:10.1f} {peak / 1000:8.1f}')
+        seconds = (time.perf_counter() - begin) / 20_000
+        print(f'{10**exponent:12,} {seconds * 1e6:10.1f} {peak / 1000:8.1f}')
 
 
 def main() -> None:

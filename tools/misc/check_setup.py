@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Find before a job is queued what would stop it: a table, and exit code 1 if there are problems.
+"""Check a config before a job is queued: a table, and exit code 1 if there are problems.
 
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
-Looks at versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
-banks, checkpoints and work dir. Trains nothing and needs no GPU.
+Checks versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
+banks, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -25,7 +25,7 @@ OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
 
 
 class Row(NamedTuple):
-    """What came of one check."""
+    """Row of the table: result of a check."""
 
     state: str
     name: str
@@ -63,28 +63,28 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
 }
 
 
-def row(setup: Setup, name: str, function: Callable[[Setup], str]) -> Row:
-    """What comes of one check; none stops the others."""
+def row(setup: Setup, name: str, run_check: Callable[[Setup], str]) -> Row:
+    """Row of a check; its error is part of the row."""
     try:
-        return Row(OK, name, function(setup))
+        return Row(OK, name, run_check(setup))
     except Skip as reason:
         return Row(SKIPPED, name, str(reason))
-    except Exception as error:  # whatever would stop the job
+    except Exception as error:  # any error would stop the job
         return Row(PROBLEM, name, one_line(error))
 
 
 def check(setup: Setup) -> Iterator[Row]:
-    """Every check, in order."""
+    """Run the checks in order; a failed one does not stop the others."""
     yield row(setup, 'versions', data.versions)
     sets = {name: data.data_set(name) for name in data.set_names(setup)}
-    for name, function in {**sets, **CHECKS}.items():
-        yield row(setup, name, function)
+    for name, run_check in {**sets, **CHECKS}.items():
+        yield row(setup, name, run_check)
 
 
 def main() -> None:
     args = parse_args()
     warnings.simplefilter('ignore')
-    logging.disable(logging.INFO)  # before the first message: mmengine's logger remembers its level
+    logging.disable(logging.INFO)  # before the first message: mmengine's logger caches its level
     cfg = load_config(args)
     from mmengine.registry import init_default_scope
 

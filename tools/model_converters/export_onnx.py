@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write a model as ONNX and check in onnxruntime that it gives the same labels.
+"""Export a model as ONNX and check its labels in onnxruntime.
 
 python tools/model_converters/export_onnx.py CONFIG CHECKPOINT OUT.onnx [--shape H W]
 
@@ -19,33 +19,31 @@ from _common import check_file, described, errors_in_one_line, run  # noqa: E402
 with errors_in_one_line():
     import numpy as np
 
-TOLERATED = 1e-4  # share of pixels whose two best classes may change places by rounding
+TOLERANCE = 1e-4  # fraction of pixels whose two best classes may be swapped by rounding
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
-    parser.add_argument('config', help='exported config, or that of a run')
+    parser.add_argument('config', help='exported config, or config of a run')
     parser.add_argument('checkpoint', help='its checkpoint')
-    parser.add_argument('out', help='file to write, such as model.onnx')
+    parser.add_argument('out', help='ONNX file, such as model.onnx')
     parser.add_argument('--member', help='of a run: student0, teacher0, ..., mean-teacher')
     parser.add_argument(
         '--shape',
         type=int,
         nargs=2,
         metavar=('H', 'W'),
-        help='of the images; default: data_preprocessor.size of the config, else 512 512',
+        help='size of the images; default: data_preprocessor.size of the config, else 512 512',
     )
+    parser.add_argument('--dynamic-batch', action='store_true', help='free batch size; default: 1')
     parser.add_argument(
-        '--dynamic-batch', action='store_true', help='any number of images at once, not one'
-    )
-    parser.add_argument(
-        '--images', nargs='*', default=[], help='images to check with; default: two drawn at random'
+        '--images', nargs='*', default=[], help='images of the check; default: two random ones'
     )
     return parser.parse_args()
 
 
 def check_images(paths: list, size: tuple) -> np.ndarray:
-    """``(B, H, W, 3)`` uint8: the named images resized, or noise and coarse blocks."""
+    """Images ``(B, H, W, 3)`` uint8 of the check: resized files, or noise and coarse blocks."""
     if paths:
         import mmcv
 
@@ -73,20 +71,20 @@ def main() -> None:
     size = tuple(args.shape or model.data_preprocessor.size or (512, 512))
     images = check_images(args.images, size)
     if model.test_cfg.get('mode') == 'slide':
-        print('note: the graph sees the image as a whole, without sliding windows')
+        print('note: the graph takes the whole image, without sliding windows')
     export_onnx(model, args.out, size, args.dynamic_batch)
     batches = [images] if args.dynamic_batch else [images[i : i + 1] for i in range(len(images))]
     checks = [compare(model, args.out, batch) for batch in batches]
     found = Agreement(
-        sum(one.pixels for one in checks),
-        sum(one.differing for one in checks),
-        max(one.confidence for one in checks),
+        sum(check.pixels for check in checks),
+        sum(check.differing for check in checks),
+        max(check.confidence for check in checks),
     )
     print(
         f'{args.out}: {found.differing} of {found.pixels} labels differ from PyTorch, '
         f'confidence by at most {found.confidence:.1e}'
     )
-    if found.differing > TOLERATED * found.pixels:
+    if found.differing > TOLERANCE * found.pixels:
         raise ValueError(f'onnxruntime does not give the labels of PyTorch: do not use {args.out}')
 
 

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write one member of a run as a plain mmseg config and checkpoint.
+"""Export one member of a run as a plain mmseg config and checkpoint.
 
 python tools/model_converters/export_segmentor.py CONFIG CHECKPOINT OUT_DIR [--member teacher0]
 
 Stock mmseg runs both files without this package. A weight average (mean-teacher, mean-student)
-averages batch-norm statistics too; it predicts well only where the networks began from the same
+averages batch-norm statistics too; it predicts well only if the networks started from the same
 weights, so test it before use.
 """
 
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         help='student0, teacher0, ..., mean-student, mean-teacher; '
         "default: the config's model.test_cfg.predict_on",
     )
-    parser.add_argument('--name', help='of the files; default: <config>_<member>')
+    parser.add_argument('--name', help='name of the files; default: <config>_<member>')
     add_cfg_options(parser)
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Make a checkpoint ready to be given away.
+"""Prepare a checkpoint for publication.
 
 python tools/model_converters/publish_model.py CHECKPOINT OUT_DIR
 
-Keeps weights and the facts about them, leaves out optimiser, schedulers, logs and paths, and
-writes OUT_DIR/<config>_<date>-<sha8>.pth, sha8 being the beginning of that very file's sha256.
+Keeps weights and meta, removes optimiser, schedulers, logs and paths, and writes
+OUT_DIR/<config>_<date>-<sha8>.pth, where sha8 is the beginning of the sha256 of the file.
 """
 
 import argparse
@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import described, run  # noqa: E402
 
 DATE = '%Y%m%d_%H%M%S'
-# Names that mmengine gives to the files of any run.
+# File names that mmengine uses for every run.
 COMMON = re.compile(r'(iter|epoch)_\d+$|best_|latest$|last$|averaged')
-# A quoted absolute path in the text of a config: folders, and the last part of it.
+# Quoted absolute path in the text of a config: its folders, and its last part.
 ABSOLUTE = re.compile(r"""(['"])(?:/|~|[A-Za-z]:[\\/])(?:[^'"\n]*[\\/])?([^'"\n\\/]*)\1""")
 
 
@@ -32,14 +32,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out_dir', help='folder for the file')
     parser.add_argument(
         '--name',
-        help='of the model; default: the name of the file if it has one '
-        'of its own, else of the config',
+        help='name of the model; default: that of the file if mmengine did not name it, else that '
+        'of the config',
     )
     return parser.parse_args()
 
 
 def model_name(path: Path, meta: dict) -> str:
-    """``<config>`` of the file's name."""
+    """Name of the model, the first part of the name of the file."""
     if not COMMON.match(path.stem):
         return path.stem
     experiment = re.sub(r'_\d{8}_\d{6}$', '', str(meta.get('experiment_name') or ''))
@@ -47,13 +47,13 @@ def model_name(path: Path, meta: dict) -> str:
 
 
 def date_of(path: Path, meta: dict) -> str:
-    """When the training ended, or the file was written."""
-    written = str(meta.get('time') or '')
+    """Date of the checkpoint, else of its file."""
+    saved = str(meta.get('time') or '')
     try:
-        time.strptime(written, DATE)
+        time.strptime(saved, DATE)
     except ValueError:
         return time.strftime(DATE, time.localtime(path.stat().st_mtime))
-    return written
+    return saved
 
 
 def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
@@ -69,9 +69,9 @@ def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
         raise ValueError(f'--name {name} must be a plain name, not a path')
     data = checkpoint_bytes(checkpoint)
     sha8 = hashlib.sha256(data).hexdigest()[:8]
-    final = out_dir / f'{name}_{date_of(path, checkpoint["meta"])}-{sha8}.pth'
-    write_whole(final, data)
-    return final
+    published = out_dir / f'{name}_{date_of(path, checkpoint["meta"])}-{sha8}.pth'
+    write_whole(published, data)
+    return published
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Python in three lines: load a run or an exported model, predict, look.
+"""Python API: load a run or an exported model, predict, save pictures.
 
 .. code-block:: python
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What may be given to :func:`predict`, as one kind of thing."""
+"""Inputs of :func:`predict` as a list of images."""
 
 from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -15,11 +15,11 @@ ImageInput = Union[str, Path, np.ndarray, Image.Image]
 
 
 class Source(NamedTuple):
-    """One image: a file, or pixels.
+    """Image as a file or as pixels.
 
     Attributes:
-        name (str): Stem of the file, below the folder that was given; else a number.
-        path (str | None): Of the file.
+        name (str): Path of the file without suffix, relative to the input folder; else a number.
+        path (str | None): Path of the file; None for pixels.
         pixels (np.ndarray | None): ``(H, W, 3)`` uint8, RGB.
     """
 
@@ -28,14 +28,14 @@ class Source(NamedTuple):
     pixels: Optional[np.ndarray] = None
 
     def rgb(self) -> np.ndarray:
-        """The image ``(H, W, 3)`` uint8."""
+        """Pixels ``(H, W, 3)`` uint8; a file is read."""
         if self.pixels is not None:
             return self.pixels
         return mmcv.imread(self.path, channel_order='rgb')
 
 
 def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
-    """Steps of the config's test pipeline without those that load labels; None without any."""
+    """Test pipeline of a config without the steps that load labels; None without a loader."""
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         return None
@@ -45,12 +45,12 @@ def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
 
 
 def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source], bool]:
-    """All images of the input, and whether there may be several.
+    """Images of an input, and whether the input is a folder or list.
 
     Args:
         inputs (str | Path | np.ndarray | PIL.Image | list): An image file, a folder (searched
             with its sub-folders), pixels, or a list of files and pixels.
-        channel_order (str): Of arrays, ``'rgb'`` or ``'bgr'``. Defaults to 'rgb'.
+        channel_order (str): Channel order of arrays, ``'rgb'`` or ``'bgr'``. Defaults to 'rgb'.
 
     Raises:
         FileNotFoundError: If a file or folder does not exist, or a folder has no image.
@@ -60,30 +60,30 @@ def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source],
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}")
     if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
-        found = find_files(inputs)
-        if not found:
+        files = find_files(inputs)
+        if not files:
             raise FileNotFoundError(
                 f'no image was found in {inputs}; images end in {", ".join(IMAGE_SUFFIXES)}'
             )
-        return [Source(stem, str(Path(inputs, name))) for stem, name in found.items()], True
+        return [Source(stem, str(Path(inputs, name))) for stem, name in files.items()], True
     if isinstance(inputs, (list, tuple)):
-        return [_source(one, i, channel_order) for i, one in enumerate(inputs)], True
+        return [_source(entry, i, channel_order) for i, entry in enumerate(inputs)], True
     return [_source(inputs, 0, channel_order)], False
 
 
-def _source(one: ImageInput, number: int, channel_order: str) -> Source:
-    if isinstance(one, (str, Path)):
-        if not Path(one).is_file():
-            raise FileNotFoundError(f'the image {one} does not exist')
-        return Source(Path(one).stem, str(one))
-    if isinstance(one, Image.Image):
-        one, channel_order = np.array(one.convert('RGB')), 'rgb'
-    if not isinstance(one, np.ndarray):
+def _source(entry: ImageInput, number: int, channel_order: str) -> Source:
+    if isinstance(entry, (str, Path)):
+        if not Path(entry).is_file():
+            raise FileNotFoundError(f'the image {entry} does not exist')
+        return Source(Path(entry).stem, str(entry))
+    if isinstance(entry, Image.Image):
+        entry, channel_order = np.array(entry.convert('RGB')), 'rgb'
+    if not isinstance(entry, np.ndarray):
         raise TypeError(
             'predict takes image files, folders, numpy arrays, PIL images and lists of '
-            f'them, not {type(one).__name__}'
+            f'them, not {type(entry).__name__}'
         )
-    return Source(f'{number:06d}', None, _pixels(one, channel_order))
+    return Source(f'{number:06d}', None, _pixels(entry, channel_order))
 
 
 def _pixels(array: np.ndarray, channel_order: str) -> np.ndarray:

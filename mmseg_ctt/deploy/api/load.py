@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
@@ -32,7 +33,7 @@ def load_model(
     checkpoint: Union[str, Path],
     member: Optional[str] = None,
     device: Union[str, torch.device] = 'cpu',
-) -> nn.Module:
+) -> BaseSegmentor:
     """Load a run of this package, a plain mmseg model or an exported one.
 
     Of a semi-supervised run only the networks that predict are kept.
@@ -45,7 +46,7 @@ def load_model(
         device (str | torch.device): Defaults to 'cpu'.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
+        BaseSegmentor: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
         functions such as ``inference_model`` take it too.
 
     Raises:
@@ -121,7 +122,7 @@ def _ensemble(cfg: Config, state_dict: Mapping, _: Optional[str]) -> Built:
     return model, ENSEMBLE
 
 
-def _dataset_meta(meta: Mapping, model: nn.Module) -> dict:
+def _dataset_meta(meta: Mapping, model: BaseSegmentor) -> dict:
     """Classes and palette, numbered and mmseg's fixed random colours where unknown."""
     from mmseg.datasets import BaseSegDataset
 

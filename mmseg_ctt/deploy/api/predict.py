@@ -5,8 +5,8 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
-from torch import nn
 
 from ...datasets.checks import decodes
 from .inputs import Source, image_pipeline, list_sources
@@ -16,7 +16,7 @@ Loaded = Tuple[Source, Dict[str, Any]]
 
 
 def predict(
-    model: nn.Module,
+    model: BaseSegmentor,
     inputs: Any,
     batch_size: int = 1,
     channel_order: str = 'rgb',
@@ -25,12 +25,13 @@ def predict(
     """Segment an image, or all images of a folder or list.
 
     Args:
-        model (nn.Module): From :func:`load_model`.
+        model (BaseSegmentor): From :func:`load_model`.
         inputs (str | Path | np.ndarray | PIL.Image | list): An image file, a folder (searched
             with its sub-folders), pixels ``(H, W, 3)`` or ``(H, W)`` uint8, or a list.
-        batch_size (int): Images in one pass; only neighbours of equal size after the test
-            pipeline share one. Defaults to 1.
-        channel_order (str): Of arrays, ``'rgb'`` or ``'bgr'`` (OpenCV). Defaults to 'rgb'.
+        batch_size (int): Images in one forward pass; consecutive images of one size after the
+            test pipeline make a batch. Defaults to 1.
+        channel_order (str): Channel order of arrays, ``'rgb'`` or ``'bgr'`` (OpenCV). Defaults
+            to 'rgb'.
         progress (bool, optional): Show a progress bar. Defaults to None: for folders and lists.
 
     Returns:
@@ -43,33 +44,33 @@ def predict(
         ValueError: If an image cannot be decoded or is no image, or the model has no test
             pipeline.
     """
-    _, several = list_sources(inputs, channel_order)
+    _, is_list = list_sources(inputs, channel_order)
     results = list(predict_iter(model, inputs, batch_size, channel_order, progress))
-    return results if several else results[0]
+    return results if is_list else results[0]
 
 
 def predict_iter(
-    model: nn.Module,
+    model: BaseSegmentor,
     inputs: Any,
     batch_size: int = 1,
     channel_order: str = 'rgb',
     progress: Optional[bool] = None,
 ) -> Iterator[SegResult]:
-    """As :func:`predict`, one result after the other, so that none need be kept."""
-    sources, several = list_sources(inputs, channel_order)
+    """Iterator over the results of :func:`predict`, for more images than fit into memory."""
+    sources, is_list = list_sources(inputs, channel_order)
     if batch_size < 1:
         raise ValueError(f'batch_size must be positive, got {batch_size}')
     pipelines = _pipelines(model)
-    bar = _Bar(len(sources), several if progress is None else progress)
+    bar = _Bar(len(sources), is_list if progress is None else progress)
     with bar:
         for batch in _batches(sources, pipelines, batch_size):
             for (source, _), sample in zip(batch, _forward(model, [data for _, data in batch])):
-                yield _result(source, sample, model.dataset_meta)
+                yield make_result(source, sample, model.dataset_meta)
                 bar.advance()
 
 
-def _pipelines(model: nn.Module) -> Dict[bool, Compose]:
-    """The config's test pipeline without labels; by whether the image comes from a file."""
+def _pipelines(model: BaseSegmentor) -> Dict[bool, Compose]:
+    """Test pipeline without labels: under True for files, under False for pixels."""
     steps = image_pipeline(getattr(model, 'cfg', None) or {})
     if steps is None:
         raise ValueError(
@@ -91,8 +92,8 @@ def _batches(
     batch: List[Loaded] = []
     for source in sources:
         data = _load(source, pipelines)
-        unlike = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
-        if unlike or len(batch) == size:
+        other_size = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
+        if other_size or len(batch) == size:
             yield batch
             batch = []
         batch.append((source, data))
@@ -103,31 +104,38 @@ def _batches(
 def _load(source: Source, pipelines: Mapping[bool, Compose]) -> Dict[str, Any]:
     if source.path is None:
         # mmseg's pipelines work on BGR
-        return pipelines[False](dict(img=np.ascontiguousarray(source.pixels[..., ::-1])))
+        return pipelines[False](dict(img=np.ascontiguousarray(source.rgb()[..., ::-1])))
     try:
         return pipelines[True](dict(img_path=source.path))
     except Exception:
         if decodes(source.path):
-            raise  # the image is fine: something else is wrong
+            raise  # the image is intact, so the error is another
         raise ValueError(f'cannot decode image {source.path}') from None
 
 
 @torch.inference_mode()
-def _forward(model: nn.Module, batch: List[Dict[str, Any]]) -> List[SegDataSample]:
+def _forward(model: BaseSegmentor, batch: List[Dict[str, Any]]) -> List[SegDataSample]:
     return model.test_step(pseudo_collate(batch))
 
 
-def _result(source: Source, sample: SegDataSample, meta: Mapping) -> SegResult:
+def make_result(source: Source, sample: SegDataSample, meta: Mapping) -> SegResult:
+    """Result of one image from a prediction of mmseg.
+
+    Args:
+        source (Source): The image.
+        sample (SegDataSample): With ``seg_logits`` and ``pred_sem_seg``.
+        meta (Mapping): ``classes`` and ``palette``.
+    """
     logits = sample.seg_logits.data.float()  # (K, H, W)
     labels = sample.pred_sem_seg.data.squeeze(0)
-    if logits.shape[0] == 1:  # mmseg has put the sigmoid of the foreground here
+    if logits.shape[0] == 1:  # here mmseg stores the sigmoid of the foreground
         foreground = logits[0]
         confidence = torch.where(labels > 0, foreground, 1 - foreground)
     else:
         confidence = logits.softmax(dim=0).amax(dim=0)
-    kind = np.uint8 if len(meta['classes']) <= 256 else np.int64
+    dtype = np.uint8 if len(meta['classes']) <= 256 else np.int64
     return SegResult(
-        labels=labels.cpu().numpy().astype(kind),
+        labels=labels.cpu().numpy().astype(dtype),
         confidence=confidence.cpu().numpy(),
         classes=tuple(meta['classes']),
         palette=[list(colour) for colour in meta['palette']],
@@ -136,7 +144,7 @@ def _result(source: Source, sample: SegDataSample, meta: Mapping) -> SegResult:
 
 
 class _Bar:
-    """A progress bar on the error stream, or nothing."""
+    """Progress bar on the error stream; hidden if ``shown`` is False."""
 
     def __init__(self, total: int, shown: bool) -> None:
         from rich.console import Console

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -15,14 +15,14 @@ KINDS = ('overlay', 'labels', 'confidence')
 
 @dataclass(frozen=True)
 class SegResult:
-    """What a model says about one image, at the size of the image.
+    """Prediction of a model for one image, at the size of the image.
 
     Attributes:
         labels (np.ndarray): ``(H, W)`` uint8 class ids, int64 for more than 256 classes.
         confidence (np.ndarray): ``(H, W)`` float32 in [0, 1], the largest class probability.
         classes (tuple[str, ...]): Names of the classes.
         palette (list[list[int]]): RGB in 0-255 of each class.
-        source (Source): Where the image comes from.
+        source (Source): The image.
     """
 
     labels: np.ndarray
@@ -33,20 +33,20 @@ class SegResult:
 
     @property
     def image(self) -> np.ndarray:
-        """The image ``(H, W, 3)`` uint8, RGB; files are read anew."""
+        """Image ``(H, W, 3)`` uint8, RGB; a file is read again."""
         return self.source.rgb()
 
     @property
     def name(self) -> str:
-        """Stem of the file, below the folder that was given; else a number."""
+        """Path of the file without suffix, relative to the input folder; else a number."""
         return self.source.name
 
     def overlay(self, alpha: float = 0.5, min_confidence: float = 0.0) -> np.ndarray:
-        """The image under the colours of the classes.
+        """Image blended with the colours of the classes.
 
         Args:
             alpha (float): Weight of the colours, 0 to 1. Defaults to 0.5.
-            min_confidence (float): Pixels below it keep the image. Defaults to 0.
+            min_confidence (float): Pixels of lower confidence show the image. Defaults to 0.
 
         Returns:
             np.ndarray: ``(H, W, 3)`` uint8, RGB.
@@ -63,29 +63,31 @@ class SegResult:
         mixed = image * (1 - weight) + colorize(self.labels, self.palette) * weight
         return mixed.round().astype(np.uint8)
 
-    def share(self) -> dict:
-        """Part of the image that each class covers, by name, the largest first."""
+    def class_fractions(self) -> Dict[str, float]:
+        """Fraction of the image that each class covers, by name, the largest first."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         order = np.argsort(-counts, kind='stable')
         return {self.classes[k]: float(counts[k] / self.labels.size) for k in order if counts[k]}
 
+    share = class_fractions  # its name in 0.1
+
     def save(
         self, path: Union[str, Path], kind: str = 'overlay', alpha: Optional[float] = None
     ) -> Path:
-        """Write a picture.
+        """Write a picture of the prediction.
 
         Args:
-            path (str | Path): File, or a folder (an existing one, or a name without a suffix)
-                for ``<name>.png``.
+            path (str | Path): File, or folder (existing, or a name without suffix) for
+                ``<name>.png``.
             kind (str): ``'overlay'``, ``'labels'`` (PNG of class ids, with the palette, as mmseg
                 reads masks) or ``'confidence'`` (8 bit grey). Defaults to 'overlay'.
-            alpha (float, optional): Of the overlay.
+            alpha (float, optional): Weight of the colours in the overlay. Defaults to None: 0.5.
 
         Returns:
             Path: The file.
 
         Raises:
-            ValueError: If the kind is unknown, or ids are to be written to anything but PNG.
+            ValueError: If the kind is unknown, or class ids are not written to a PNG.
         """
         if kind not in KINDS:
             raise ValueError(f'kind must be one of {KINDS}, got {kind!r}')

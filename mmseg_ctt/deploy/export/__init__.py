@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""From a semi-supervised run to one plain mmseg model."""
+"""Export of a member of a semi-supervised run as a plain mmseg model."""
 
 from .checkpoint import checkpoint_bytes, inference_part, plain_meta, read_checkpoint
 from .export import Export, export_member, write_export

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Reading checkpoints, and writing plain ones that ``torch.load`` takes without any exception."""
+"""Checkpoints: reading those of mmengine, writing plain ones that ``torch.load`` accepts."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import torch
 
 PathLike = Union[str, Path]
 
-# What mmengine writes and inference, or a reader, wants; paths and hook messages stay behind.
+# Keys of mmengine's meta that are kept; paths and messages of hooks are dropped.
 META_KEYS = (
     'cfg',
     'dataset_meta',
@@ -34,11 +34,11 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
         path (str | Path): File or URL.
 
     Returns:
-        dict: With ``state_dict`` and ``meta`` (empty where there was none).
+        dict: With ``state_dict`` and ``meta`` (empty if the file has none).
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint with a ``state_dict``.
+        ValueError: If it is damaged, holds code or has no ``state_dict``.
     """
     from mmengine.runner import CheckpointLoader
 
@@ -47,7 +47,7 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
         raise FileNotFoundError(f'the checkpoint {path} does not exist')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-    except (EOFError, OSError, RuntimeError, UnpicklingError):  # torch's, for what it cannot read
+    except (EOFError, OSError, RuntimeError, UnpicklingError):  # of torch.load
         raise ValueError(
             f'{path} is no checkpoint, or damaged, or holds code, which is never '
             'run: write it again where it comes from, state_dict only'
@@ -59,7 +59,7 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
 
 
 def inference_part(checkpoint: Mapping[str, Any]) -> Dict[str, Any]:
-    """``state_dict`` and the facts about it; optimiser, schedulers and logs are left out."""
+    """Checkpoint with ``state_dict`` and plain ``meta``; optimiser, schedulers and logs dropped."""
     return dict(
         meta=plain_meta(checkpoint.get('meta') or {}),
         state_dict=OrderedDict(checkpoint['state_dict']),
@@ -67,12 +67,12 @@ def inference_part(checkpoint: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def plain_meta(meta: Mapping[str, Any]) -> Dict[str, Any]:
-    """The known keys of a checkpoint's ``meta``, in Python's own types."""
+    """Keys ``META_KEYS`` of a checkpoint's ``meta``, in built-in types of Python."""
     return {key: _plain(meta[key]) for key in META_KEYS if key in meta}
 
 
 def checkpoint_bytes(checkpoint: Mapping[str, Any]) -> bytes:
-    """What ``torch.save`` writes; equal contents give equal bytes, whatever the file is called."""
+    """Bytes of a checkpoint file; they depend on the content alone, not on the file name."""
     stream = io.BytesIO()
     torch.save(dict(checkpoint), stream)
     return stream.getvalue()
@@ -81,10 +81,10 @@ def checkpoint_bytes(checkpoint: Mapping[str, Any]) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            str(key) if not isinstance(key, int) else key: _plain(one) for key, one in value.items()
+            key if isinstance(key, int) else str(key): _plain(item) for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return type(value)(_plain(one) for one in value)
+        return type(value)(_plain(item) for item in value)
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""One member of a run as a plain mmseg config and a plain ``EncoderDecoder`` checkpoint."""
+"""Export of one member as a plain mmseg config and a plain ``EncoderDecoder`` checkpoint."""
 
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -18,13 +18,13 @@ from .stock_types import refuse_own, stock_losses, without_pretrained
 
 
 class Export(NamedTuple):
-    """A plain model.
+    """Plain model of one member.
 
     Attributes:
         config (Config): For stock mmseg.
         checkpoint (dict): ``state_dict`` and ``meta``.
-        member (str | None): Which member it is; None if the run had none.
-        notes (list[str]): What the user should know.
+        member (str | None): Name of the member; None if the run has none.
+        notes (list[str]): Notes for the user.
     """
 
     config: Config
@@ -36,22 +36,23 @@ class Export(NamedTuple):
 def export_member(
     cfg: Config, checkpoint: Mapping[str, Any], member: Optional[str] = None
 ) -> Export:
-    """Make a plain model of one member.
+    """Export one member as a plain model.
 
     Args:
-        cfg (Config): Of the run.
-        checkpoint (Mapping): Of :func:`read_checkpoint`.
+        cfg (Config): Config of the run.
+        checkpoint (Mapping): From :func:`read_checkpoint`.
         member (str, optional): ``student0``, ``teacher0``, ..., ``mean-student`` or
             ``mean-teacher``. Defaults to None: the one that ``test_cfg.predict_on`` names.
 
     Returns:
-        Export: Built once and loaded without a missing or surplus weight.
+        Export: Built once and loaded without a missing or unexpected weight.
 
     Raises:
-        ValueError: If there is no such member, stock mmseg has no equal of a part, or config and
-            checkpoint do not belong together.
+        ValueError: If there is no such member, a part has no counterpart in stock mmseg, or
+            config and checkpoint do not fit.
     """
-    source, notes = checkpoint['state_dict'], []
+    source = checkpoint['state_dict']
+    notes: List[str] = []
     member = choose_member(cfg.model, member_names(source), member)
     model, state = stock_model(
         segmentor_config(cfg.model, member, cfg.get('data_preprocessor')),
@@ -67,7 +68,7 @@ def export_member(
 
 
 def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[Path, Path]:
-    """Write ``<name>.py`` and ``<name>.pth``, each complete or not at all.
+    """Write ``<name>.py`` and ``<name>.pth``, each atomically.
 
     Returns:
         tuple[Path, Path]: Config and checkpoint.
@@ -87,7 +88,7 @@ def check_weights(model: Mapping, state: State) -> None:
     """Build the model and load every weight.
 
     Raises:
-        ValueError: If one is missing, left over or of another shape.
+        ValueError: If a weight is missing, unexpected or of another shape.
     """
     with DefaultScope.overwrite_default_scope('mmseg'):
         built = MODELS.build(dict(model))
@@ -99,15 +100,15 @@ def check_weights(model: Mapping, state: State) -> None:
 
 
 def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
-    """Config and weights of an equal segmentor that stock mmseg can build.
+    """Config and weights of an equivalent segmentor of stock mmseg.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If a part has no counterpart in stock mmseg.
     """
     model = without_pretrained(stock_losses(segmentor))
     preprocessor = model['data_preprocessor']
     if preprocessor.get('size') is None and preprocessor.get('size_divisor') is None:
-        preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training ask for one of them
+        preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training need one of them
     if isinstance(model.get('decode_head'), Mapping):
         model['decode_head'], state = stock_head(model['decode_head'], state)
     refuse_own(model, 'model')
@@ -115,14 +116,14 @@ def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
 
 
 def _dataset_meta(meta: Mapping, config: Config) -> dict:
-    """Classes and palette as the run wrote them, else as its data sets have them."""
+    """Classes and palette from the checkpoint, else from the data sets of the config."""
     if meta.get('dataset_meta'):
         return meta['dataset_meta']
     datasets = [
         config[key]['dataset'] for key in ('test_dataloader', 'val_dataloader') if key in config
     ]
     found = [
-        one.get('metainfo') or getattr(DATASETS.get(one['type']), 'METAINFO', {})
-        for one in datasets
+        dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+        for dataset in datasets
     ]
     return dict(found[0]) if found else {}

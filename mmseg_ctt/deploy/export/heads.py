@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Decode heads of this package as heads of stock mmseg, where the two can be made equal."""
+"""Equivalents of decode heads of this package in stock mmseg."""
 
 from typing import Mapping, Tuple
 
@@ -12,14 +12,14 @@ _OWN_KEYS = ('type', 'dilations', 'branches', 'embedding_dim', 'channels', 'init
 
 
 def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
-    """Config and weights of an equal stock head; heads that need no change pass through.
+    """Config and weights of an equivalent stock head; heads of stock mmseg are kept.
 
     ``DeepLabV2Head``, a sum of dilated classifiers, is an ``ASPPHead`` without normalisation and
-    activation: its branches are the classifiers, and what follows them adds up.
+    activation: its branches are the classifiers, and its bottleneck sums them.
 
     Args:
         head (Mapping): Config of the decode head.
-        state (dict[str, Tensor]): Of the whole segmentor.
+        state (dict[str, Tensor]): State of the whole segmentor.
 
     Returns:
         tuple[dict, dict[str, Tensor]]: The head's config and the segmentor's state.
@@ -44,23 +44,26 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
 
 
 def _sum_of_branches(state: State, branches: int, classes: int) -> State:
-    prefix, made = 'decode_head.', {}
+    prefix = 'decode_head.'
+    converted: State = {}
     for i in range(branches):
         for name in ('weight', 'bias'):
-            made[f'{prefix}aspp_modules.{i}.conv.{name}'] = state[f'{prefix}conv_seg.{i}.{name}']
+            converted[f'{prefix}aspp_modules.{i}.conv.{name}'] = state[
+                f'{prefix}conv_seg.{i}.{name}'
+            ]
     weight = state[f'{prefix}conv_seg.0.weight']
-    one = torch.eye(classes, dtype=weight.dtype)
+    identity = torch.eye(classes, dtype=weight.dtype)
     bottleneck = weight.new_zeros(classes, (branches + 1) * classes, 3, 3)
-    bottleneck[:, :, 1, 1] = torch.cat([torch.zeros_like(one), *[one] * branches], dim=1)
+    bottleneck[:, :, 1, 1] = torch.cat([torch.zeros_like(identity), *[identity] * branches], dim=1)
     layers = {
         'image_pool.1.conv': weight.new_zeros(classes, weight.shape[1], 1, 1),
         'bottleneck.conv': bottleneck,
-        'conv_seg': one.view(classes, classes, 1, 1),
+        'conv_seg': identity.view(classes, classes, 1, 1),
     }
     for name, value in layers.items():
-        made[f'{prefix}{name}.weight'] = value
-        made[f'{prefix}{name}.bias'] = _zeros(value)
-    return made
+        converted[f'{prefix}{name}.weight'] = value
+        converted[f'{prefix}{name}.bias'] = _zeros(value)
+    return converted
 
 
 def _zeros(weight: Tensor) -> Tensor:

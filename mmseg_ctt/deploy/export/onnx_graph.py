@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A segmentor from pixels to labels as one ONNX graph, and its check in onnxruntime."""
+"""ONNX graph of a segmentor, from pixels to labels, and its check in onnxruntime."""
 
 import importlib
 from pathlib import Path
@@ -7,20 +7,21 @@ from typing import NamedTuple, Tuple, Union
 
 import numpy as np
 import torch
+from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
 
 class PixelLabels(nn.Module):
-    """RGB pixels in, labels and confidence out; normalisation is part of the graph.
+    """Segmentor from RGB pixels to labels and confidence, normalisation included.
 
     Args:
-        model (nn.Module): Of :func:`mmseg_ctt.apis.load_model`.
-        size (tuple[int, int]): Height and width of the images, fixed in the graph.
+        model (EncoderDecoder): From :func:`mmseg_ctt.apis.load_model`.
+        size (tuple[int, int]): Height and width of the images, constant in the graph.
     """
 
-    def __init__(self, model: nn.Module, size: Tuple[int, int]) -> None:
+    def __init__(self, model: EncoderDecoder, size: Tuple[int, int]) -> None:
         super().__init__()
         self.model = model
         self.metas = [
@@ -28,13 +29,13 @@ class PixelLabels(nn.Module):
         ]
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Labels of images.
+        """Labels and confidence of images.
 
         Args:
             image (Tensor): ``(B, 3, H, W)`` float32, RGB in 0-255.
 
         Returns:
-            tuple[Tensor, Tensor]: ``(B, H, W)`` int64 and float32.
+            tuple[Tensor, Tensor]: Labels ``(B, H, W)`` int64, confidence ``(B, H, W)`` float32.
         """
         preprocessor = self.model.data_preprocessor
         if not preprocessor.channel_conversion:  # mmseg reads BGR, and this model keeps it
@@ -51,12 +52,12 @@ class PixelLabels(nn.Module):
 
 
 class Agreement(NamedTuple):
-    """How far onnxruntime and PyTorch agree on some images.
+    """Agreement of onnxruntime with PyTorch on some images.
 
     Attributes:
-        pixels (int): Compared.
-        differing (int): Of another label.
-        confidence (float): Largest difference of a confidence.
+        pixels (int): Number of pixels.
+        differing (int): Number of pixels with another label.
+        confidence (float): Largest absolute difference of the confidence.
     """
 
     pixels: int
@@ -65,10 +66,10 @@ class Agreement(NamedTuple):
 
 
 def check_packages() -> None:
-    """See that what ONNX needs is installed.
+    """Check that the packages for ONNX are installed.
 
     Raises:
-        ImportError: Says what to install.
+        ImportError: If one is not; names what to install.
     """
     for name in PACKAGES:
         try:
@@ -81,21 +82,24 @@ def check_packages() -> None:
 
 
 def export_onnx(
-    model: nn.Module, path: Union[str, Path], size: Tuple[int, int], dynamic_batch: bool = False
+    model: EncoderDecoder,
+    path: Union[str, Path],
+    size: Tuple[int, int],
+    dynamic_batch: bool = False,
 ) -> None:
     """Write a model as ONNX: input ``image``, outputs ``label`` and ``confidence``.
 
     Args:
-        model (nn.Module): Of :func:`mmseg_ctt.apis.load_model`, on the CPU. Sliding windows are
-            not part of the graph: the image is seen as a whole.
+        model (EncoderDecoder): From :func:`mmseg_ctt.apis.load_model`, on the CPU. The graph takes
+            the whole image, without sliding windows.
         path (str | Path): File to write.
         size (tuple[int, int]): Height and width in pixels.
-        dynamic_batch (bool): Whether any number of images may be given at once, or one.
-            Defaults to False.
+        dynamic_batch (bool): Whether the batch size is free; else it is 1. Defaults to False.
     """
-    graph = PixelLabels(model, tuple(size)).eval()
-    # an example of one image would make the exporter take the batch for constant
-    example = torch.zeros(2 if dynamic_batch else 1, 3, *size)
+    height, width = size
+    graph = PixelLabels(model, (height, width)).eval()
+    # with an example of one image the exporter makes the batch size constant
+    example = torch.zeros(2 if dynamic_batch else 1, 3, height, width)
     shapes = {'image': {0: torch.export.Dim('batch')}} if dynamic_batch else None
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
@@ -112,11 +116,11 @@ def export_onnx(
         )
 
 
-def compare(model: nn.Module, path: Union[str, Path], images: np.ndarray) -> Agreement:
-    """Run images through the file and through the model.
+def compare(model: EncoderDecoder, path: Union[str, Path], images: np.ndarray) -> Agreement:
+    """Compare the outputs of an ONNX file and of its model.
 
     Args:
-        model (nn.Module): That was exported.
+        model (EncoderDecoder): The exported model.
         path (str | Path): The ONNX file.
         images (np.ndarray): ``(B, H, W, 3)`` uint8, RGB.
     """
@@ -126,9 +130,11 @@ def compare(model: nn.Module, path: Union[str, Path], images: np.ndarray) -> Agr
     pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
     label, confidence = session.run(None, {'image': pixels})
     with torch.inference_mode():
-        expected, sure = PixelLabels(model, images.shape[1:3]).eval()(torch.from_numpy(pixels))
+        height, width = images.shape[1:3]
+        graph = PixelLabels(model, (height, width)).eval()
+        expected, reference = graph(torch.from_numpy(pixels))
     return Agreement(
         label.size,
         int((label != expected.numpy()).sum()),
-        float(np.abs(confidence - sure.numpy()).max()),
+        float(np.abs(confidence - reference.numpy()).max()),
     )

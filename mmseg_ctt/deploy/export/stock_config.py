@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A whole config that stock mmseg runs without this package."""
+"""Complete config that stock mmseg runs without this package."""
 
 import copy
 from typing import Any, List, Mapping
@@ -9,8 +9,8 @@ from mmengine.config import Config
 from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_types import PACKAGE, find_own, is_own, refuse_own
 
-# Other keys are helpers of the config file, such as `geometry`.
-_AS_IT_IS = (
+# Keys that are copied. Others are variables of the config file, such as `geometry`.
+_COPIED = (
     'default_scope',
     'env_cfg',
     'vis_backends',
@@ -24,42 +24,42 @@ _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'
 
 
 def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -> Config:
-    """The config of a plain model, for testing, inference and fine-tuning.
+    """Config of a plain model, for testing, inference and fine-tuning.
 
     Args:
-        cfg (Config): Of the semi-supervised run.
+        cfg (Config): Config of the semi-supervised run.
         model (Mapping): Stock config of the model.
         meta (Mapping): ``classes`` and ``palette`` of the data; empty if not known.
-        notes (list[str]): What the user should know is added here.
+        notes (list[str]): Notes for the user are appended.
 
     Returns:
-        Config: Of stock types only.
+        Config: With types of stock mmseg only.
 
     Raises:
-        ValueError: If something that testing needs has no counterpart in stock mmseg.
+        ValueError: If a type that testing needs has no counterpart in stock mmseg.
     """
-    made = {key: copy.deepcopy(cfg[key]) for key in _AS_IT_IS if cfg.get(key) is not None}
-    made.setdefault('default_scope', 'mmseg')
-    made.setdefault('tta_model', dict(type='SegTTAModel'))
+    stock = {key: copy.deepcopy(cfg[key]) for key in _COPIED if cfg.get(key) is not None}
+    stock.setdefault('default_scope', 'mmseg')
+    stock.setdefault('tta_model', dict(type='SegTTAModel'))
     imports = _other_imports(cfg.get('custom_imports') or {})
     if imports:
-        made['custom_imports'] = imports
-    made['model'] = model
+        stock['custom_imports'] = imports
+    stock['model'] = model
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
-        made.update(_evaluation(cfg, stage, loop, meta, notes))
-    if 'test_dataloader' in made:  # mmseg's `inference_model` looks for the name
-        made['test_pipeline'] = made['test_dataloader']['dataset']['pipeline']
+        stock.update(_evaluation(cfg, stage, loop, meta, notes))
+    if 'test_dataloader' in stock:  # mmseg's `inference_model` reads this key
+        stock['test_pipeline'] = stock['test_dataloader']['dataset']['pipeline']
     if cfg.get('tta_pipeline'):
-        made['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
-    made['default_hooks'] = {
+        stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
+    stock['default_hooks'] = {
         name: _stock_hook(hook)
         for name, hook in (cfg.get('default_hooks') or {}).items()
-        if not is_own(hook)
+        if hook and not is_own(hook)
     }
-    made['custom_hooks'] = [hook for hook in cfg.get('custom_hooks') or [] if not is_own(hook)]
-    refuse_own(made)
-    made.update(_training(cfg, meta, notes))
-    return Config(_plain({**made, 'load_from': None, 'resume': False}))
+    stock['custom_hooks'] = [hook for hook in cfg.get('custom_hooks') or [] if not is_own(hook)]
+    refuse_own(stock)
+    stock.update(_training(cfg, meta, notes))
+    return Config(_plain({**stock, 'load_from': None, 'resume': False}))
 
 
 def _other_imports(imports: Mapping) -> dict:
@@ -82,22 +82,22 @@ def _evaluation(cfg: Config, stage: str, loop: str, meta: Mapping, notes: List[s
 
 
 def _stock_evaluator(evaluator: Any) -> Any:
-    """One evaluator as a dict, which mmseg's ``test.py --out`` asks for."""
-    several = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    kept = [one for one in several if one and not is_own(one)]
+    """Evaluators of stock mmseg; a single one as a dict, which ``test.py --out`` needs."""
+    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    kept = [metric for metric in metrics if metric and not is_own(metric)]
     if not kept:
         return dict(type='IoUMetric', iou_metrics=['mIoU'])
     return kept[0] if len(kept) == 1 else kept
 
 
 def _stock_hook(hook: Any) -> Any:
-    """``save_best='teacher0/mIoU'`` becomes ``'mIoU'``: there are no members any more."""
+    """Hook whose ``save_best`` names no member: ``'teacher0/mIoU'`` becomes ``'mIoU'``."""
     best = hook.get('save_best') if isinstance(hook, Mapping) else None
     return dict(hook, save_best=best.split('/')[-1]) if isinstance(best, str) else hook
 
 
 def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
-    """Supervised training on the labelled images, left out where stock mmseg cannot do it."""
+    """Supervised training on the labelled images; empty if stock mmseg cannot run it."""
     if not all(cfg.get(key) for key in _TRAINING):
         return {}
     wrapper = dict(cfg.optim_wrapper)
@@ -111,22 +111,22 @@ def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
     except (ValueError, OSError) as error:
         notes.append(f'without the training part: {error}')
         return {}
-    made = dict(
+    training = dict(
         train_dataloader=loader,
         optim_wrapper=wrapper,
         train_cfg=dict(type='IterBasedTrainLoop', **lengths),
         param_scheduler=cfg.param_scheduler,
     )
-    for where, kind in find_own(made):
-        notes.append(f'without the training part: stock mmseg has no {kind} ({where})')
+    for key, kind in find_own(training):
+        notes.append(f'without the training part: stock mmseg has no {kind} ({key})')
         return {}
-    return made
+    return training
 
 
 def _plain(node: Any) -> Any:
-    """Config nodes of mmengine as plain dicts and lists, which it prints and copies best."""
+    """Config node with plain dicts and lists, which mmengine prints and copies."""
     if isinstance(node, Mapping):
-        return {key: _plain(one) for key, one in node.items()}
+        return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return type(node)(_plain(one) for one in node)
+        return type(node)(_plain(item) for item in node)
     return node

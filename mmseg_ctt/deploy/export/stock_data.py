@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Data loaders of this package as loaders of stock mmseg."""
+"""Data loaders of a config as loaders of stock mmseg."""
 
 import inspect
 import os.path as osp
@@ -20,22 +20,22 @@ _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self
 
 
 def stock_eval_loader(loader: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
-    """A validation or test loader, its data set being mmseg's own or ``BaseSegDataset``.
+    """Validation or test loader with a data set that stock mmseg has.
 
     Args:
         loader (Mapping): ``val_dataloader`` or ``test_dataloader``.
         key (str): Its name, for messages.
         meta (Mapping): ``classes`` and ``palette``; empty if not known.
-        notes (list[str]): What the user should know is added here.
+        notes (list[str]): Notes for the user are appended.
 
     Raises:
-        ValueError: If stock mmseg cannot read the data in the same way.
+        ValueError: If stock mmseg cannot read this data set.
     """
     return dict(loader, dataset=stock_dataset(loader['dataset'], f'{key}.dataset', meta, notes))
 
 
 def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict:
-    """The labelled images of a semi-supervised loader, in an endless random order."""
+    """Training loader of the labelled images alone, in an endless random order."""
     dataset, key = loader['dataset'], 'train_dataloader.dataset'
     batch = loader['batch_size']
     if type_name(dataset) == 'LabeledUnlabeledDataset':
@@ -60,7 +60,7 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
         raise ValueError(f'{key}.type={type_name(cfg)!r} has no counterpart in stock mmseg')
     metainfo = cfg.get('metainfo') or {}
     if not metainfo.get('classes') and not kind.METAINFO:
-        # so that a folder's meta.json need not be here
+        # the meta.json of the folder may be absent on this machine
         metainfo = {name: meta[name] for name in ('classes', 'palette') if meta.get(name)}
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
     if probe.label_map is not None:
@@ -93,25 +93,25 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
 
 
 def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """The pipeline without the check of label maps, which changes nothing."""
+    """Pipeline without the check of label maps, which does not change a sample."""
     return [step for step in pipeline if type_name(step) != 'CheckSegMap']
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
-    """What most of the images end in: ``BaseSegDataset`` knows one ending only."""
+    """Most frequent file ending of the images: ``BaseSegDataset`` reads one only."""
     folder = dataset.data_prefix['img_path']
     if not osp.isdir(folder):
-        notes.append(f'{key}: {folder} is not here, so img_suffix=.jpg is a guess')
+        notes.append(f'{key}: {folder} does not exist here, so img_suffix=.jpg is a guess')
         return '.jpg'
     files = find_files(folder)
     if dataset.ann_file:
         files = {stem: files[stem] for stem in read_list(dataset.ann_file) if stem in files}
     endings: Dict[str, int] = Counter(osp.splitext(name)[1] for name in files.values())
-    best = max(endings, key=lambda ending: endings[ending], default='.jpg')
+    most_frequent = max(endings, key=endings.__getitem__, default='.jpg')
     if len(endings) > 1:
         counts = ', '.join(f'{count} {ending}' for ending, count in endings.items())
         notes.append(
             f'{key}: stock mmseg reads images of one type, and these are {counts}: '
             f'convert them before testing with the exported config'
         )
-    return best
+    return most_frequent

@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Which types of a config are this package's own, and the stock ones that take their place."""
+"""Types of this package in a config, and their replacements from stock mmseg."""
 
 import copy
-from typing import Any, FrozenSet, Iterator, Mapping, Tuple
+from typing import Any, FrozenSet, Iterable, Iterator, Mapping, Tuple
 
 import mmseg.registry
 from mmengine.registry import Registry
@@ -11,85 +11,85 @@ PACKAGE = __name__.split('.')[0]
 
 
 def own_types() -> FrozenSet[str]:
-    """Names that this package has added to mmseg's registries."""
-    registries = [one for one in vars(mmseg.registry).values() if isinstance(one, Registry)]
+    """Names that this package has added to the registries of mmseg."""
+    registries = [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
     return frozenset(
         name
         for registry in registries
-        for name, made in registry.module_dict.items()
-        if made.__module__.split('.')[0] == PACKAGE
+        for name, registered in registry.module_dict.items()
+        if registered.__module__.split('.')[0] == PACKAGE
     )
 
 
 def type_name(node: Any) -> str:
-    """``type`` of a config node without scope, '' where there is none."""
+    """``type`` of a config node without its scope; '' if it has none."""
     kind = node.get('type', '') if isinstance(node, Mapping) else ''
     return (kind if isinstance(kind, str) else kind.__name__).split('.')[-1]
 
 
 def is_own(node: Any) -> bool:
-    """Whether a config node is built by a class of this package."""
+    """Whether a class of this package builds a config node."""
     return type_name(node) in own_types()
 
 
 def find_own(node: Any, key: str = '') -> Iterator[Tuple[str, str]]:
-    """Dotted key and type of everything below ``node`` that this package would build."""
+    """Dotted key and type of every config node, from ``node`` down, that this package builds."""
     names = own_types()
-    for where, one in _walk(node, key):
-        if type_name(one) in names:
-            yield where, type_name(one)
+    for path, inner in _walk(node, key):
+        if type_name(inner) in names:
+            yield path, type_name(inner)
 
 
 def refuse_own(node: Any, key: str = '') -> None:
-    """Check that stock mmseg can build everything below ``node``.
+    """Check that stock mmseg can build everything from ``node`` down.
 
     Raises:
-        ValueError: Names the first type it does not know, and where it stands.
+        ValueError: If it cannot; names the first type of this package and its key.
     """
-    for where, kind in find_own(node, key):
+    for path, kind in find_own(node, key):
         raise ValueError(
-            f'{where}.type={kind!r} exists only in {PACKAGE}, and stock mmseg has '
+            f'{path}.type={kind!r} exists only in {PACKAGE}, and stock mmseg has '
             f'nothing equal: replace it in the config, or load the run with '
             f'{PACKAGE}.apis, which needs no export'
         )
 
 
 def stock_losses(node: Any) -> Any:
-    """A copy of ``node`` with mmseg's cross-entropy in place of ``PixelCrossEntropyLoss``."""
+    """Copy of a config node with mmseg's cross-entropy for ``PixelCrossEntropyLoss``."""
     if isinstance(node, Mapping):
         if type_name(node) == 'PixelCrossEntropyLoss':
             return dict(node, type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
-        return {key: stock_losses(one) for key, one in node.items()}
+        return {key: stock_losses(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return type(node)(stock_losses(one) for one in node)
+        return type(node)(stock_losses(item) for item in node)
     return copy.deepcopy(node)
 
 
 def without_pretrained(node: Any) -> Any:
-    """A copy of a model's config that asks for no weights: the checkpoint has them all."""
+    """Copy of a model's config that loads no weights: the checkpoint has them all."""
     if isinstance(node, Mapping):
         return {
-            key: without_pretrained(one)
-            for key, one in node.items()
-            if key != 'pretrained' and not (key == 'init_cfg' and _asks_for_weights(one))
+            key: without_pretrained(value)
+            for key, value in node.items()
+            if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
         }
     if isinstance(node, (list, tuple)):
-        return type(node)(without_pretrained(one) for one in node)
+        return type(node)(without_pretrained(item) for item in node)
     return node
 
 
-def _asks_for_weights(init_cfg: Any) -> bool:
-    several = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(type_name(one) == 'Pretrained' or 'checkpoint' in (one or {}) for one in several)
+def _loads_weights(init_cfg: Any) -> bool:
+    settings = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    return any(type_name(cfg) == 'Pretrained' or 'checkpoint' in (cfg or {}) for cfg in settings)
 
 
 def _walk(node: Any, key: str) -> Iterator[Tuple[str, Any]]:
     if isinstance(node, Mapping):
         yield key, node
-        below = node.items()
+        children: Iterable[Tuple[Any, Any]] = node.items()
     elif isinstance(node, (list, tuple)):
-        below = enumerate(node)
+        children = enumerate(node)
     else:
         return
-    for name, one in below:
-        yield from _walk(one, f'{key}.{name}' if key else str(name))
+    for name, child in children:
+        yield from _walk(child, f'{key}.{name}' if key else str(name))

@@ -21,13 +21,13 @@ class DistributionAlignmentHook(Hook):
     """Aligns the pseudo-labels of any method of this package, before its threshold.
 
     It changes the outputs of the teaching members for the weak view
-    (:meth:`SemiSegmentor.teacher_outputs`), nothing else. The state lives in the model, as
-    ``alignment.{member}``, and in the checkpoint; exports do not carry it. Source: ReMixMatch, and
-    CReST+ (arXiv 2102.09559) for the temperature.
+    (:meth:`SemiSegmentor.teacher_outputs`), nothing else. The state is in the model, as
+    ``alignment.{member}``, and in the checkpoint, not in exports. Source: ReMixMatch, and CReST+
+    (arXiv 2102.09559) for the temperature.
 
     Args:
         frequency (Sequence[float], optional): Of the classes in the labels (pixels). Defaults to
-            None: counted in the labelled masks when the run begins.
+            None: counted in the labelled masks at the start of the run.
         temperature (float): Exponent of the target; below 1 it is flatter. Defaults to 1.
         steps (int): Length of the running mean. Defaults to 128 (released code of CReST).
         uniform_start (bool): See :class:`DistributionAlignment`. Defaults to True (released
@@ -58,11 +58,11 @@ class DistributionAlignmentHook(Hook):
                 f'{KEY}.frequency must be finite, not negative, and one positive, '
                 f'got {list(frequency)}'
             )
-        self.frequency, self.temperature = frequency, temperature
-        self.settings = dict(steps=steps, uniform_start=uniform_start, only_raise=only_raise)
+        self.frequency, self.temperature, self.steps = frequency, temperature, steps
+        self.uniform_start, self.only_raise = uniform_start, only_raise
 
     def before_run(self, runner: Runner) -> None:
-        """Give the model its state, before a checkpoint is loaded into it."""
+        """Give the model its alignment, before a checkpoint is loaded into it."""
         model = segmentor_of(runner.model)
         if not isinstance(model, SemiSegmentor):
             raise ValueError(
@@ -74,13 +74,19 @@ class DistributionAlignmentHook(Hook):
             raise ValueError(
                 f'{KEY}.frequency has {len(frequency)} entries for {model.num_classes} classes'
             )
-        target = target_distribution(torch.tensor(list(frequency)), self.temperature)
+        self.target = target_distribution(torch.tensor(list(frequency)), self.temperature)
         if model.alignment is None:
-            alignment = MemberAlignment(model.teaching_members, target, **self.settings)
-            model.alignment = alignment.to(next(model.parameters()).device)
-        for part in model.alignment.values():  # a runner that trains and then tests comes twice
-            part.target.copy_(target)
+            alignment = MemberAlignment(model.teaching_members, self.target, self.steps)
+            model.alignment = alignment.to(model.num_updates.device)
         self.alignment = model.alignment
+        self._configure()  # a runner that trains and then tests comes twice
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep to the settings of the run; a checkpoint has those of its own."""
+        self._configure()
+
+    def _configure(self) -> None:
+        self.alignment.configure(self.target, self.uniform_start, self.only_raise)
 
     def after_train_iter(
         self,
@@ -89,7 +95,7 @@ class DistributionAlignmentHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Refuse a method whose step does not align."""
+        """Refuse a method whose step does not align, after its first iteration."""
         if not self.alignment.applied:
             name = type(segmentor_of(runner.model)).__name__
             raise ValueError(

@@ -1,11 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""A fixed set of unlabelled images in batches made up as those of training."""
+"""A fixed set of unlabelled images, in batches composed as in training."""
 
 import copy
 import os.path as osp
 from contextlib import contextmanager
 from itertools import cycle, islice
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
-from ...datasets.sampler import DrawnImage
+from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
 
@@ -52,21 +52,22 @@ class FixedBatches:
         self.data, self.seed = data, seed
         self.truth = None if truth is None else _build_truth(train, truth)
         source = data.unlabeled if self.truth is None else self.truth
-        self.chosen = _sample(len(source), num_images, seed)
+        self.chosen = _sample(len(source or ()), num_images, seed)
         if self.truth is not None:
             _check_masks(self.truth, self.chosen)
 
     def batches(self, loader: DataLoader) -> Iterator[Tuple[dict, int]]:
         """Batches, and how many unlabelled images of each are new.
 
-        The first images fill up the last batch: batch statistics of a smaller one would be
-        others, and there are none of a single image.
+        The first images fill the last batch up: a smaller batch would have other batch
+        statistics, and a single image may have none.
 
         Args:
-            loader (DataLoader): Of the training, for the composition of a batch.
+            loader (DataLoader): Of the training; a batch has the same composition.
         """
-        periods = loader.batch_size // loader.sampler.period
-        counts = {name: periods * count for name, count in loader.sampler.ratio.items()}
+        sampler = cast(LabeledUnlabeledSampler, loader.sampler)
+        periods = cast(int, loader.batch_size) // sampler.period
+        counts = {name: periods * count for name, count in sampler.ratio.items()}
         unlabeled = counts.pop(UNLABELED)
         companions = [index for name, count in counts.items() for index in self._some(name, count)]
         known = [

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import logging
 from pathlib import Path
-from typing import Optional, Set
+from typing import Any, Optional, Set
 
 import torch
 from mmengine.dist import is_main_process
@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...nn import settings
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
@@ -20,30 +21,37 @@ from ..guards import (
     teacher_below_student,
 )
 
+KEY = 'default_hooks.guards'
+RENAMED = dict(confident=f'{KEY}.confident_iters')
+
 
 @HOOKS.register_module()
 class GuardHook(Hook):
-    """Warns in one line of the log that a run goes wrong, with the remedy.
+    """Warnings about runs that fail, each one line of the log with the remedy.
 
-    A loss or a weight that is not finite ends the run before anything is saved; the rest are
-    warnings, given once, and again if they return. Nothing is read from the device but the numbers
-    that mmengine reads for its log, and the queues every ``queues`` iterations.
+    A loss or a weight that is not finite ends the run before anything is saved. The other cases
+    are warnings, logged once, and again if they return. The hook reads the numbers that mmengine
+    logs anyway, and from the device only the filled ratio of the queues, every ``queues``
+    iterations.
 
     Args:
-        finite (bool): End at a loss that is not finite. Defaults to True.
-        validations (int): Warn of a teacher worse than its student in so many validations
-            running; 0 never. Defaults to 3.
-        metric (str): Score they are compared by. Defaults to 'mIoU'.
-        margin (float): Points of ``metric`` by which a teacher may be lower: in sound runs the
+        finite (bool): Whether to end the run at a loss that is not finite. Defaults to True.
+        validations (int): Consecutive validations in which a teacher is worse than its student
+            before a warning; 0: no warning. Defaults to 3.
+        metric (str): Score by which they are compared. Defaults to 'mIoU'.
+        margin (float): Points of ``metric`` by which a teacher may be lower: in good runs the
             members differ by up to half a point. Defaults to 1.
-        confident (int): Warn where the ratio of confident pixels was 0 or 1 over so many
-            iterations; 0 never, at most ``SafeCheckpointHook.history``. Defaults to 500.
-        queues (int): Warn of queues empty after so many iterations; 0 never. Defaults to 1000.
-        duplicates (bool): Warn at the start of unlabelled images that have the content of
-            labelled ones. Defaults to True.
+        confident_iters (int): Iterations in which the ratio of confident pixels is 0 or 1 before a
+            warning; 0: no warning; at most ``SafeCheckpointHook.history``. Defaults to 500.
+        queues (int): Iterations between two checks for empty queues; 0: no check.
+            Defaults to 1000.
+        duplicates (bool): Whether to compare the contents of the images of all sources at the
+            start. Defaults to True.
+        former: Settings of version 0.1, for the error that names the new ones.
 
     Raises:
-        ValueError: If a number is negative; in training, if a loss or weight is not finite.
+        ValueError: If a number is negative or a setting unknown; in training, if a loss or weight
+            is not finite.
     """
 
     EDGE = 1e-3  # distance of a ratio from 0 or 1 that counts as 0 or 1
@@ -54,18 +62,21 @@ class GuardHook(Hook):
         validations: int = 3,
         metric: str = 'mIoU',
         margin: float = 1.0,
-        confident: int = 500,
+        confident_iters: int = 500,
         queues: int = 1000,
         duplicates: bool = True,
+        **former: Any,
     ) -> None:
+        known = [parameter.name for parameter in settings.settings_of(GuardHook)]
+        settings.check_keys(KEY, former, known, renamed=RENAMED)
         for name, value in dict(
-            validations=validations, margin=margin, confident=confident, queues=queues
+            validations=validations, margin=margin, confident_iters=confident_iters, queues=queues
         ).items():
             if value < 0:
-                raise ValueError(f'GuardHook.{name} must not be negative, got {value}')
+                raise ValueError(f'{KEY}.{name} must not be negative, got {value}')
         self.finite, self.duplicates, self.metric = finite, duplicates, metric
         self.validations, self.margin = validations, margin
-        self.confident, self.queues = confident, queues
+        self.confident_iters, self.queues = confident_iters, queues
         self.given: Set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
@@ -82,27 +93,22 @@ class GuardHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Check the numbers of the iteration, which mmengine has read already."""
-        hub, done = runner.message_hub, runner.iter + 1
+        """Check the logged numbers of the iteration."""
+        done = runner.iter + 1
         if self.finite:
             self._stop_if_not_finite(runner, done, outputs or {})
-        if self.confident and done % self.confident == 0 and self._has_threshold():
-            ratios = {
-                name[len('train/') :]: float(buffer.mean(self.confident))
-                for name, buffer in hub.log_scalars.items()
-                if name.endswith('.confident_ratio')
-            }
-            self._warn(runner, 'confident', confident_ratio(ratios, self.confident, self.EDGE))
+        if self.confident_iters and done % self.confident_iters == 0 and self._has_threshold():
+            self._check_confidence(runner)
         if self.queues and done % self.queues == 0:
             self._check_queues(runner, done)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Compare teachers with their students."""
-        ending = f'/{self.metric}'
+        suffix = f'/{self.metric}'
         scores = {
-            name[len('val/') : -len(ending)]: buffer.data[0].tolist()
+            name[len('val/') : -len(suffix)]: buffer.data[0].tolist()
             for name, buffer in runner.message_hub.log_scalars.items()
-            if name.startswith('val/') and name.endswith(ending)
+            if name.startswith('val/') and name.endswith(suffix)
         }
         if self.validations:
             self._warn(
@@ -137,9 +143,18 @@ class GuardHook(Hook):
             )
 
     def _has_threshold(self) -> bool:
-        """Whether pixels below a threshold teach nothing."""
+        """Whether pixels below a threshold are left out of the loss."""
         consistency = getattr(self.model, 'consistency', None)
         return getattr(consistency, 'confidence_threshold', 0) > 0
+
+    def _check_confidence(self, runner: Runner) -> None:
+        window = self.confident_iters
+        ratios = {
+            name[len('train/') :]: float(buffer.mean(window))
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if name.endswith('.confident_ratio')
+        }
+        self._warn(runner, 'confidence', confident_ratio(ratios, window, self.EDGE))
 
     def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)
@@ -148,7 +163,7 @@ class GuardHook(Hook):
         fill = contrast.fill_ratio().min(dim=0).values.tolist()
         dataset = runner.train_loop.dataloader.dataset
         classes = dataset.metainfo.get('classes') or range(len(fill))
-        self._warn(runner, 'queues', empty_queues(fill, classes, done))
+        self._warn(runner, 'queues', empty_queues(fill, classes, done, contrast.waits))
 
     def _warn(self, runner: Runner, kind: str, line: Optional[str]) -> None:
         """Log a line once, and once more after it had ceased to be true."""

@@ -2,6 +2,7 @@
 import os
 import signal
 from contextlib import suppress
+from types import FrameType
 from typing import Optional, Sequence
 
 import torch
@@ -17,18 +18,18 @@ EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint and ends the run when the cluster asks for the machine.
+    """Hook that saves a checkpoint and ends the run when the cluster preempts it.
 
     After a signal the run ends with the next iteration (with gradient accumulation, the next step
-    of the optimiser; in a validation of a single process, the next image), with a checkpoint of
-    that moment and an exit code that tells a job script to start it again with ``--resume``. All
-    ranks leave at the same iteration, whichever got the signal: they compare one number at every
-    ``interval``. A single process compares nothing.
+    of the optimiser; in a validation of a single process, the next image). It saves a checkpoint
+    and exits with a code that tells a job script to start it again with ``--resume``. All ranks
+    end at the same iteration, whichever received the signal: they reduce one number at every
+    ``interval``. A single process does not communicate.
 
     Args:
-        signals (Sequence[str]): Defaults to ``('SIGTERM', 'SIGUSR1')``.
+        signals (Sequence[str]): Names of signals. Defaults to ``('SIGTERM', 'SIGUSR1')``.
         exit_code (int): Defaults to 75.
-        interval (int): Iterations between two looks of several ranks. Defaults to 1.
+        interval (int): Iterations between two reductions over the ranks. Defaults to 1.
 
     Raises:
         ValueError: If a signal is unknown, or ``interval`` is not positive.
@@ -50,11 +51,11 @@ class PreemptionHook(Hook):
             )
         self.signals = [signal.Signals[name] for name in signals]
         self.exit_code, self.interval = exit_code, interval
-        self.asked: Optional[str] = None
-        _let_workers_live()
+        self.received: Optional[str] = None
+        _detach_workers()
 
     def before_train(self, runner: Runner) -> None:
-        """Listen from here on; before there is nothing to save."""
+        """Install the signal handlers; before training there is nothing to save."""
         found = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         self.before = {}
         if not found:
@@ -64,10 +65,12 @@ class PreemptionHook(Hook):
             )
             return
         self.checkpoint = found[0]
-        self.before = {number: signal.signal(number, self._note) for number in self.signals}
+        self.before = {
+            number: signal.signal(number, self._handle_signal) for number in self.signals
+        }
 
     def after_train(self, runner: Runner) -> None:
-        """Let the signals have their usual effect again."""
+        """Restore the previous signal handlers."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
@@ -78,10 +81,10 @@ class PreemptionHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Leave after this iteration if any rank was asked to."""
+        """End the run after this iteration if any rank received a signal."""
         due = (runner.iter + 1) % self.interval == 0 or get_world_size() == 1
-        if due and self._agreed() and runner.optim_wrapper.should_update():
-            self._leave(runner, runner.iter + 1)
+        if due and self._any_received() and runner.optim_wrapper.should_update():
+            self._end_run(runner, runner.iter + 1)
 
     def after_val_iter(
         self,
@@ -90,45 +93,46 @@ class PreemptionHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Leave a long validation too; it is made up for when the run goes on.
+        """End the run during a validation, which is repeated when the run is resumed.
 
-        Ranks may have different numbers of images, so that several ranks finish it.
+        With several ranks the validation runs to its end, because ranks may have different
+        numbers of images.
         """
-        if self.asked and get_world_size() == 1 and runner.optim_wrapper.should_update():
+        if self.received and get_world_size() == 1 and runner.optim_wrapper.should_update():
             runner.message_hub.update_info(VALIDATED, -1)
-            self._leave(runner, runner.iter)
+            self._end_run(runner, runner.iter)
 
-    def _note(self, number: int, _) -> None:
-        self.asked = signal.Signals(number).name
+    def _handle_signal(self, number: int, _: Optional[FrameType]) -> None:
+        self.received = signal.Signals(number).name
 
-    def _agreed(self) -> bool:
+    def _any_received(self) -> bool:
         if get_world_size() == 1:
-            return self.asked is not None
-        flag = torch.tensor(float(self.asked is not None))
+            return self.received is not None
+        flag = torch.tensor(float(self.received is not None))
         all_reduce(flag, op='max')
         return bool(flag)
 
-    def _leave(self, runner: Runner, step: int) -> None:
+    def _end_run(self, runner: Runner, step: int) -> None:
         name = self.checkpoint.filename_tmpl.format(step)
         if os.path.basename(self.checkpoint.last_ckpt or '') != name:
             self.checkpoint._save_checkpoint_with_step(
                 runner, step, meta=dict(epoch=runner.epoch, iter=step)
             )
-        for number in self.signals:  # Slurm sends another once the first rank is gone
+        for number in self.signals:  # Slurm sends another when the first rank has ended
             signal.signal(number, signal.SIG_IGN)
         barrier()
         runner.logger.info(
-            f'{self.asked or "another rank was asked"}: saved {name}, ending with '
+            f'{self.received or "a signal to another rank"}: saved {name}, ending with '
             f'exit code {self.exit_code}; --resume goes on from there'
         )
         raise SystemExit(self.exit_code)
 
 
-def _let_workers_live() -> None:
-    """Keep signals that are sent to the whole process group away from the loaders' workers.
+def _detach_workers() -> None:
+    """Move future workers of data loaders out of the process group.
 
-    They would end, and their end would stop the iteration half way. Workers whose main process
-    is gone end by themselves.
+    A signal to the whole group would end them, and the iteration with them. Workers whose main
+    process has ended exit by themselves.
     """
     global _registered
     if not _registered and hasattr(os, 'register_at_fork'):
@@ -137,7 +141,7 @@ def _let_workers_live() -> None:
 
 
 def _leave_group() -> None:
-    with suppress(OSError):  # a leader of a session cannot and need not
+    with suppress(OSError):  # fails for a session leader, which has a group of its own
         os.setpgid(0, 0)
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -19,6 +19,7 @@ from ...functional.segmentation_counts import (
     pseudo_label_scores,
 )
 from ...methods.base import SemiSegmentor
+from ...nn import settings
 from ...nn.images import Images
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.unwrap import unwrapped
@@ -26,34 +27,37 @@ from ...visualization import colorize, save_grid
 from .fixed_batches import KEY, FixedBatches, undisturbed
 
 Targets = Dict[str, PseudoLabel]
+RENAMED = dict(confident=f'{KEY}.confidence_threshold')
 
 
 @HOOKS.register_module()
 class PseudoLabelHook(Hook):
-    """Quality of the pseudo-labels, on a fixed set of unlabelled images.
+    """Accuracy and IoU of the pseudo-labels, on a fixed set of unlabelled images.
 
-    Every ``interval`` iterations the teaching members label these images as they do in a step
-    (same mode, same batch composition, the weak view of the training pipeline with random
-    numbers that never change). The ratio of confident pixels, accuracy and IoU come out as
+    Every ``interval`` iterations the teaching members label these images as in a training step
+    (same mode, same batch composition, the weak view of the training pipeline with random numbers
+    that never change). The ratio of confident pixels, accuracy and IoU are logged as
     ``pseudo/used``, ``pseudo/acc``, ``pseudo/mIoU``, ``pseudo/IoU_<class>``, ... in the message
-    hub, the log and the visualizer; pictures go to ``pseudo_labels/`` of the work folder.
+    hub, the log and the visualizer; pictures are written to ``pseudo_labels/`` of the work folder.
 
     The model gets images alone, and no gradient is computed; buffers and random numbers are
-    restored, so that a run with the hook is the run without it.
+    restored, so that a run with the hook equals the run without it.
 
     Args:
         truth (dict, optional): Merged into the config of the unlabelled source to give the hook
             its masks, such as ``dict(data_prefix=dict(seg_map_path='ann_dir/train'))``. Defaults
-            to None: without truth there are only the ratio of confident pixels and pictures.
+            to None: only the ratio of confident pixels and pictures.
         interval (int): Iterations between two measurements. Defaults to 500.
         num_images (int): Images of a measurement. Defaults to 16.
         pictures (int): Of these, images in the picture grid. Defaults to 4.
         confidence_threshold (float, optional): Confidence from which a pixel counts as used.
             Defaults to None: that of ``model.consistency``, or 0 where the method has none.
         seed (int): Chooses the images and their augmentation. Defaults to 0.
+        former: Settings of version 0.1, for the error that names the new ones.
 
     Raises:
-        ValueError: If a count is not positive, or the model or the data are not semi-supervised.
+        ValueError: If a count is not positive, a setting is unknown, or the model or the data are
+            not semi-supervised.
         FileNotFoundError: If a mask of the truth does not exist.
     """
 
@@ -65,7 +69,10 @@ class PseudoLabelHook(Hook):
         pictures: int = 4,
         confidence_threshold: Optional[float] = None,
         seed: int = 0,
+        **former: Any,
     ) -> None:
+        known = [parameter.name for parameter in settings.settings_of(PseudoLabelHook)]
+        settings.check_keys(KEY, former, known, renamed=RENAMED)
         for name, value in (('interval', interval), ('num_images', num_images)):
             if value < 1:
                 raise ValueError(f'{KEY}.{name} must be positive, got {value}')
@@ -209,7 +216,8 @@ class PseudoLabelHook(Hook):
 def _pictures(image: Tensor, preprocessor: nn.Module) -> List[np.ndarray]:
     """Normalised images ``(B, 3, H, W)`` as RGB pictures ``(H, W, 3)`` uint8."""
     plain = image.float()
-    if hasattr(preprocessor, 'mean'):
-        plain = plain * preprocessor.std + preprocessor.mean
+    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
+    if isinstance(mean, Tensor) and isinstance(std, Tensor):
+        plain = plain * std + mean
     plain = plain if getattr(preprocessor, 'channel_conversion', True) else plain.flip(1)
     return list(plain.clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())

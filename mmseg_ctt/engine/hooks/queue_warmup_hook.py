@@ -9,23 +9,25 @@ from mmseg.registry import HOOKS
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 
+KEY = 'default_hooks.queue_warmup'
+
 
 @HOOKS.register_module()
 class QueueWarmupHook(Hook):
-    """Switches the contrast on when every queue of every bank is full, for good.
+    """Warm-up of a memory bank: switches the contrast on once every queue is full.
 
-    That is the paper's rule. A class that is never predicted correctly would keep the contrast off
-    for the whole run, so ``start_iter`` sets an iteration from which it starts in any case:
-    empty entries are masked, classes without an entry are left out until they have one. The fill
-    level is logged as ``queue_fill`` (mean over classes) and ``queue_fill_min``. The host reads
-    the queues every ``interval`` iterations and only until they are full.
+    That is the rule of the CTT paper. A class that is never predicted correctly would keep the
+    contrast off for the whole run, so ``start_iter`` sets an iteration from which it starts in any
+    case: empty entries are masked, and classes without an entry are left out until they have one.
+    The filled ratio is logged as ``queue_fill`` (mean over classes) and ``queue_fill_min``. The
+    host reads the queues every ``interval`` iterations and only until they are full.
 
     Args:
         start_iter (int, optional): Latest start of the contrast. Defaults to None: never before
             all queues are full (paper).
         interval (int): Iterations between two readings of the queues. Defaults to 10.
-        when_full (bool): Whether full queues start it before ``start_iter``; False: it starts
-            there, no sooner (STPG released code). Defaults to True.
+        when_full (bool): Whether full queues start it before ``start_iter``; False: it starts at
+            that iteration (STPG released code). Defaults to True.
 
     Raises:
         ValueError: If ``interval`` is not positive, or nothing would start the contrast.
@@ -35,20 +37,21 @@ class QueueWarmupHook(Hook):
         self, start_iter: Optional[int] = None, interval: int = 10, when_full: bool = True
     ) -> None:
         if interval < 1:
-            raise ValueError(f'QueueWarmupHook.interval must be positive, got {interval}')
+            raise ValueError(f'{KEY}.interval must be positive, got {interval}')
         if not when_full and start_iter is None:
             raise ValueError(
-                'QueueWarmupHook.when_full=False needs a start_iter: nothing else '
-                'would start the contrast'
+                f'{KEY}.when_full=False needs {KEY}.start_iter: nothing else would start the '
+                'contrast'
             )
         self.start_iter, self.interval, self.when_full = start_iter, interval, when_full
+        self.contrast: Optional[MemoryContrast] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the state of a resumed run; a model without such a contrast needs nothing."""
+        """Restore the state of a resumed run; a model without such a contrast has none."""
         contrast = getattr(unwrapped(runner.model), 'contrast', None)
-        self.done = not isinstance(contrast, MemoryContrast) or not contrast.waits
-        if not self.done:
-            self.contrast: MemoryContrast = contrast
+        self.contrast = None
+        if isinstance(contrast, MemoryContrast) and contrast.waits:
+            self.contrast = contrast
             contrast.switch(bool(contrast.on))
 
     def after_train_iter(
@@ -60,7 +63,7 @@ class QueueWarmupHook(Hook):
     ) -> None:
         """Read the queues at the interval."""
         done = runner.iter + 1  # iterations
-        if self.done or (done % self.interval and done != self.start_iter):
+        if self.contrast is None or (done % self.interval and done != self.start_iter):
             return
         fill = self.contrast.fill_ratio()
         mean, lowest = torch.stack([fill.mean(), fill.min()]).tolist()
@@ -73,7 +76,8 @@ class QueueWarmupHook(Hook):
             runner.logger.info(
                 f'contrast starts after iteration {done}: ' + self._reason(fill, full, runner)
             )
-        self.done = full and self.contrast.active
+        if full and self.contrast.active:  # nothing is left to read
+            self.contrast = None
 
     def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
         if full:

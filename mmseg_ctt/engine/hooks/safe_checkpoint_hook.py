@@ -2,7 +2,7 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Deque, Iterable, List, Optional
 
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
@@ -17,29 +17,30 @@ from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """mmengine's checkpoints, made to survive a kill at any moment and a full disk.
+    """Checkpoints of mmengine that survive a kill at any moment and a full disk.
 
-    - A file is written aside, flushed and renamed, ``last_checkpoint`` after it, and an outdated
-      checkpoint is removed last. mmengine removes first and writes in place.
-    - With gradient accumulation a checkpoint waits for the optimiser's next step, so that there
-      are no gradients to lose.
-    - A checkpoint of another model is refused. mmengine loads what fits and goes on.
-    - ``resume=True`` without a file goes on from the newest checkpoint that is whole.
-    - The log's history in a checkpoint is bounded; mmengine's grows with every iteration.
+    - A file is written atomically, then ``last_checkpoint``; outdated checkpoints are removed
+      last. mmengine removes them first and writes in place.
+    - With gradient accumulation a checkpoint is delayed to the next step of the optimiser, when
+      no accumulated gradients are pending.
+    - A checkpoint of another model is refused. mmengine loads the entries that fit.
+    - ``resume=True`` without a file resumes from the newest intact checkpoint.
+    - The history of logged values in a checkpoint is bounded; in mmengine it grows with every
+      iteration.
 
     Args:
         interval (int): Iterations (epochs with ``by_epoch``) between checkpoints. Defaults to -1:
             the last only.
         by_epoch (bool): Defaults to False.
-        history (int): Values kept of each logged quantity. A log window that is longer, such as
-            ``'global'`` in ``log_processor.custom_cfg``, sees these only. Defaults to 1000.
-        **kwargs: Of :class:`mmengine.hooks.CheckpointHook`. ``backend_args`` of another file
-            system are passed on, and writing is then as safe as that backend.
+        history (int): Number of values kept of each logged quantity. A longer log window, such as
+            ``'global'`` in ``log_processor.custom_cfg``, averages these only. Defaults to 1000.
+        **kwargs: See :class:`mmengine.hooks.CheckpointHook`. With ``backend_args`` of another file
+            system, writing is as safe as that backend.
 
     Raises:
-        ValueError: If ``history`` is not positive, or what is to be loaded is broken or of
+        ValueError: If ``history`` is not positive, or the checkpoint to load is damaged or of
             another model.
-        OSError: When saving, if the file cannot be written; older ones are intact.
+        OSError: If a checkpoint cannot be written; older ones are intact.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.due = False
 
     def before_run(self, runner: Runner) -> None:
-        """Choose what to go on from where no file is named; refuse a named one that is broken."""
+        """Find the checkpoint to resume from if none is named; check a named one."""
         if is_main_process():
             if runner._resume and runner._load_from is None:
                 runner._load_from = find_whole_checkpoint(runner.work_dir)
@@ -63,7 +64,7 @@ class SafeCheckpointHook(CheckpointHook):
         runner._resume, runner._load_from = chosen
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse the checkpoint of another model; warn if it is of a run of another length."""
+        """Refuse a checkpoint of another model; warn if its run had another length."""
         training = isinstance(runner._train_loop, BaseLoop)
         purpose = 'test' if not training else 'resume' if runner._resume else 'start'
         model = segmentor_of(runner.model)
@@ -80,10 +81,10 @@ class SafeCheckpointHook(CheckpointHook):
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Set the folder and remove what a kill left half written."""
+        """Set the folder and remove partial files of a killed run."""
         folder = self.out_dir or runner.work_dir
         if '://' not in str(folder) and not (self.backend_args or self.file_client_args):
-            self.backend_args = dict(backend=BACKEND)
+            self.backend_args: Optional[dict] = dict(backend=BACKEND)
         super().before_train(runner)
         if is_main_process() and osp.isdir(self.out_dir):
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL}'):
@@ -96,7 +97,7 @@ class SafeCheckpointHook(CheckpointHook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Save at the interval and at the end, once the optimiser has made its step."""
+        """Save at the interval and at the end, after a step of the optimiser."""
         if self.by_epoch:
             return
         self.due |= self.every_n_train_iters(runner, self.interval, self.save_begin)
@@ -107,10 +108,10 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         self.due = not runner.optim_wrapper.should_update()
-        if self.due:  # asked for by a new best score, between two steps of the optimiser
+        if self.due:  # a new best score, between two steps of the optimiser
             return
         hub, name = runner.message_hub, self.filename_tmpl.format(step)
-        outdated = self._keep(hub, step)
+        outdated = self._add_to_kept(hub, step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         hub.update_info('last_ckpt', self.last_ckpt)
         bound_history(hub, self.history)
@@ -134,21 +135,21 @@ class SafeCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
-    def _keep(self, hub: MessageHub, step: int) -> List[int]:
-        """Note a new checkpoint; returns those to be removed once it is written.
+    def _add_to_kept(self, hub: MessageHub, step: int) -> List[int]:
+        """Add a checkpoint to the list of kept ones and return those to remove after writing it.
 
-        They stay on the list that is saved with it: mmengine removes what is too much on it when
-        a run is resumed, which makes up for a kill before the removal.
+        These stay on the list that the checkpoint holds: if the run is killed before their
+        removal, mmengine removes them when the run is resumed.
         """
         if self.max_keep_ckpts <= 0:
             return []
         steps = [*(old for old in self.keep_ckpt_ids if old != step), step]
         hub.update_info('keep_ckpt_ids', steps)
-        self.keep_ckpt_ids = deque(steps[-self.max_keep_ckpts :], self.max_keep_ckpts)
+        self.keep_ckpt_ids: Deque[int] = deque(steps[-self.max_keep_ckpts :], self.max_keep_ckpts)
         return steps[: -self.max_keep_ckpts]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """As mmengine, but the old best is removed after the new one is written."""
+        """Save a new best checkpoint; unlike in mmengine, the old one is removed after it."""
         if not self.save_best:
             return
         before = self._best()
@@ -172,20 +173,20 @@ class SafeCheckpointHook(CheckpointHook):
             self.best_ckpt_path_dict = paths
 
     @master_only
-    def _remove(self, paths) -> None:
+    def _remove(self, paths: Iterable[str]) -> None:
         for path in paths:
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
 
 
 def bound_history(hub: MessageHub, length: int) -> None:
-    """Keep the last values of every logged quantity.
+    """Bound the history of every logged quantity.
 
-    mmengine keeps a million, copies them at every update and writes them all to checkpoints.
+    mmengine keeps a million values, copies them at every update and writes all to checkpoints.
 
     Args:
         hub (MessageHub): Changed in place.
-        length (int): Values to keep.
+        length (int): Number of values to keep.
     """
     for buffer in hub.log_scalars.values():
-        buffer.max_length = length  # cut at its next update
+        buffer.max_length = length  # takes effect at the next update

@@ -13,34 +13,36 @@ from ...methods.base import SemiSegmentor
 from ...methods.networks import Follower, paired_tensors
 from ...nn.unwrap import unwrapped
 
+KEY = 'default_hooks.teacher_ema'
+
 
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
     """EMA update of every teacher after each optimiser step.
 
-    It belongs to the step of the optimiser, not to the iteration: with gradient accumulation it
-    runs once per update, and not at all when the AMP scaler skips one. All teachers together are
-    one call (plus one for integer buffers). Which member follows which, and how often, is in
-    ``model.members``.
+    With gradient accumulation that is one update in several iterations, and none where the AMP
+    scaler skips a step. All teachers together are one call (plus one for integer buffers). Which
+    member follows which, and how often, is in ``model.members``.
 
     Args:
         alpha (float): Weight of the old teacher, reached through ``min(1 - 1/(t + 1), alpha)``
-            at update ``t``. Defaults to 0.99 (released code).
-        buffers (bool): Whether batch-norm statistics are averages of the student's, too. False
-            leaves them to the teacher's own passes in training mode (released code), that is to
-            the images of these passes. This changes no pseudo-label of a teacher in training
-            mode, but its validation and export. Defaults to True.
+            at update ``t``. Defaults to 0.99 (released code of CTT).
+        buffers (bool): Whether batch-norm statistics are averages of the student's, too. False:
+            they are those of the images of the teacher's own passes in training mode (released
+            code of CTT). Pseudo-labels of a teacher in training mode do not depend on it, its
+            validation and export do. Defaults to True.
 
     Raises:
-        ValueError: If ``alpha`` lies outside [0, 1], teachers would be left with batch statistics
-            that nothing updates, or the optimiser holds teacher parameters.
+        ValueError: If ``alpha`` lies outside [0, 1], the model is not of this package, nothing
+            would update the batch statistics of teachers, or the optimiser holds teacher
+            parameters.
     """
 
     sections = dict(_update='EMA')  # for benchmarks
 
     def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:
         if not 0 <= alpha <= 1:
-            raise ValueError(f'TeacherEMAHook.alpha must be in [0, 1], got {alpha}')
+            raise ValueError(f'{KEY}.alpha must be in [0, 1], got {alpha}')
         self.alpha, self.buffers = alpha, buffers
         self.handle: Optional[RemovableHandle] = None
 
@@ -49,20 +51,19 @@ class TeacherEMAHook(Hook):
 
         Teachers of a resumed run, or of the run that ``load_from`` names, stay what they are.
         """
-        model = unwrapped(runner.model)
         optimizer = runner.optim_wrapper.optimizer
-        self._check(model, optimizer)
-        followers = model.followers()
-        if not followers:  # with nothing to update, nothing is counted either
+        model = self._checked(unwrapped(runner.model), optimizer)
+        self.followers = model.followers()
+        if not self.followers:  # nothing is updated, so nothing is counted
             return
         self.num_updates = int(model.num_updates)
         if self.num_updates == 0:
             model.copy_to_followers()
-        track_statistics(model.teachers, not self.buffers)
+        self._track_statistics(not self.buffers)
         self.model = model
         # members that are updated at the same steps share a call
         groups: Dict[Tuple[int, int], List[Follower]] = {}
-        for follower in followers:
+        for follower in self.followers:
             groups.setdefault((follower.interval, follower.offset), []).append(follower)
         self.groups = {
             turn: paired_tensors(members, self.buffers) for turn, members in groups.items()
@@ -73,17 +74,16 @@ class TeacherEMAHook(Hook):
         """Leave optimiser and batch norm as they were."""
         if self.handle is not None:
             self.handle.remove()
-            track_statistics(self.model.teachers, True)
+            self._track_statistics(True)
 
-    def _check(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def _checked(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> SemiSegmentor:
         if not isinstance(model, SemiSegmentor):
             raise ValueError(
-                'default_hooks.teacher_ema needs a model of this package, got '
-                f'{type(model).__name__}: set default_hooks.teacher_ema=None'
+                f'{KEY} needs a model of this package, got {type(model).__name__}: set {KEY}=None'
             )
         if not self.buffers and model.teacher_mode == 'eval':
             raise ValueError(
-                'default_hooks.teacher_ema.buffers=False needs model.teacher_mode="train": '
+                f'{KEY}.buffers=False needs model.teacher_mode="train": '
                 "nothing would update the teachers' batch-norm statistics"
             )
         groups = [getattr(model, name) for name in model.untrained_groups]
@@ -93,6 +93,7 @@ class TeacherEMAHook(Hook):
                 'teachers must not be in the optimiser: set '
                 'optim_wrapper.constructor="StudentOptimWrapperConstructor"'
             )
+        return model
 
     @torch.no_grad()
     def _update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -109,13 +110,13 @@ class TeacherEMAHook(Hook):
         self.num_updates += 1
         self.model.num_updates += 1
 
+    def _track_statistics(self, track: bool) -> None:
+        """Whether passes in training mode move the running statistics of the followers' batch norm.
 
-def track_statistics(modules: torch.nn.Module, track: bool) -> None:
-    """Whether passes in training mode move the running statistics of batch norm.
-
-    Such passes normalise with the statistics of their batch in either case, and passes in eval
-    mode with the running ones.
-    """
-    for module in modules.modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is not None:
-            module.track_running_stats = track
+        Such passes normalise with the statistics of their batch in either case, and passes in eval
+        mode with the running ones.
+        """
+        for follower in self.followers:
+            for module in follower.module.modules():
+                if isinstance(module, _BatchNorm) and module.running_mean is not None:
+                    module.track_running_stats = track

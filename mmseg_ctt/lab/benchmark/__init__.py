@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a training step costs, its parts beside the published forms, and an evaluation.
+"""Benchmarks of a training step, of its parts against released code, and of an evaluation.
 
-Nothing here is imported by a training run; the tools ``benchmark_step.py``, ``benchmark_parts.py``
-and ``benchmark_evaluation.py`` are its users.
+A training run imports nothing of it; the tools ``benchmark_step.py``, ``benchmark_parts.py`` and
+``benchmark_evaluation.py`` do.
 """

@@ -9,15 +9,15 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_extra_bytes(call: Callable[[], Any], device: torch.device) -> int:
-    """Most bytes of new tensors that ``call`` holds at a time.
+    """Peak memory of a call in bytes, without the tensors allocated before.
 
-    On a GPU the allocator's own peak beyond what was allocated before. On a CPU every allocation
-    that torch's allocator reports to its profiler, and its release, buffers inside an operation
-    included; what a BLAS library takes for itself is not seen.
+    On a GPU it is the peak of the allocator. On a CPU it is summed over the allocations and
+    releases that the allocator of torch reports to its profiler, buffers inside an operation
+    included; memory of a BLAS library is not counted.
 
     Args:
         call (Callable): Its result is dropped.
-        device (torch.device): Where it computes.
+        device (torch.device): Device of the computation.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize()

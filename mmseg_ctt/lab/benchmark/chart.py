@@ -6,14 +6,14 @@ FLOOR, STEP, SECTION = '#8c8c8c', '#1f4e79', '#4c9fd1'
 
 
 def save_chart(path: Path, result: Dict[str, Any], title: str) -> None:
-    """Bars of the floor, the whole step and its sections.
+    """Write a bar chart of the floor, the whole step and its sections.
 
     Args:
         path (Path): PNG to write.
-        result (dict): Of :func:`mmseg_ctt.lab.benchmark.step.benchmark_step`.
-        title (str): What was measured, on what.
+        result (dict): Result of :func:`mmseg_ctt.lab.benchmark.step.benchmark_step`.
+        title (str): Config and machine.
     """
-    # pyplot would look for a display
+    # not pyplot, which needs a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Two ways to compute the same, measured in turns."""
+"""Comparison of two implementations, measured alternately."""
 
 import time
 from statistics import median
@@ -14,7 +14,7 @@ Call = Callable[[], Any]
 
 
 def seconds_of(call: Call, device: torch.device) -> float:
-    """Wall time of one call, the device idle before and after."""
+    """Wall time of one call in seconds, waiting for the device before and after."""
     if device.type == 'cuda':
         torch.cuda.synchronize()
     begin = time.perf_counter()
@@ -27,7 +27,7 @@ def seconds_of(call: Call, device: torch.device) -> float:
 def compare_speed(
     ours: Call, reference: Call, device: torch.device, repeats: int = 10, warmup: int = 2
 ) -> Dict[str, float]:
-    """Median seconds of both, in turns, and how many times faster ``ours`` is."""
+    """Median seconds of both, measured alternately, and the speed-up of ``ours``."""
     for _ in range(warmup):
         ours()
         reference()
@@ -37,7 +37,7 @@ def compare_speed(
 
 
 def compare_operations(ours: Call, reference: Call, device: torch.device) -> Dict[str, int]:
-    """Dispatched operations and host synchronisations of both."""
+    """Numbers of dispatched operations and host synchronisations of both."""
     result = {}
     for prefix, call in (('', ours), ('reference_', reference)):
         with OperationCounter(SectionStack(), device) as counter:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Operations and host synchronisations of a step, counted where torch dispatches them."""
+"""Counters of the dispatched operations and host synchronisations of a step."""
 
 import warnings
 from collections import Counter
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from .sections import BACKWARD, SectionStack
 
-# the host needs the values to go on: their number, or what they are
+# operations whose values, or their number, the host must wait for
 READS = (
     '_local_scalar_dense',
     'nonzero',
@@ -33,27 +33,28 @@ INDEXING = (
     '_index_put_impl_',
 )
 COPIES = ('_to_copy', 'copy_')
-# these read a tensor too; on a GPU they are seen as copies, on a CPU nothing is dispatched
+# methods that read a tensor; on a GPU they dispatch a copy, on a CPU nothing
 METHODS = {Tensor.cpu: 'cpu', Tensor.numpy: 'numpy', Tensor.tolist: 'tolist'}
-MARKS = ('_record_function_enter_new', '_record_function_exit')  # a profiler's, not work
+MARKS = ('_record_function_enter_new', '_record_function_exit')  # marks of a profiler
 
 
 class OperationCounter(TorchDispatchMode):
-    """Counts dispatched operations, views included, by section; never used while timing.
+    """Counter of dispatched operations by section, views included; not used while timing.
 
     Networks compiled by torch.compile run uncompiled under it.
 
     Args:
-        stack (SectionStack): Tells the section.
-        device (torch.device): Of the model. Where it is a GPU, reading a tensor of the host is
-            no synchronisation.
-        on_host (Iterable[Tensor]): Tensors that lie on the host on any device, such as the step
+        stack (SectionStack): Names the current section.
+        device (torch.device): Device of the model. If it is a GPU, reading a tensor on the host
+            is no synchronisation.
+        on_host (Iterable[Tensor]): Tensors that are on the host for any device, such as the step
             counts of an optimiser. Defaults to none.
 
     Attributes:
-        networks, outside (Counter): ``(section, operation)`` to their number.
+        networks (Counter): Operations inside networks by ``(section, operation)``.
+        outside (Counter): Operations outside networks by ``(section, operation)``.
         views (Counter): Those of ``outside`` that compute nothing, such as a slice.
-        synchronisations (Counter): ``(section, kind)`` to their number.
+        synchronisations (Counter): Host synchronisations by ``(section, kind)``.
     """
 
     def __init__(
@@ -81,28 +82,28 @@ class OperationCounter(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name in MARKS:
             return function(*args, **kwargs)
-        place = self.stack.current, name
+        key = self.stack.current, name
         if self.stack.in_network:
-            self.networks[place] += 1
+            self.networks[key] += 1
         else:
-            self.outside[place] += 1
-            self.views[place] += function.is_view
-        kind = self._waits(name, args, kwargs)
+            self.outside[key] += 1
+            self.views[key] += function.is_view
+        kind = self._synchronisation(name, args, kwargs)
         if kind is not None:
             self.synchronisations[self.stack.current, kind] += 1
         return function(*args, **kwargs)
 
     def total(self, counts: Counter, section: Optional[str] = None) -> int:
-        """Of all sections or one."""
-        return sum(n for (where, _), n in counts.items() if section in (None, where))
+        """Sum of a counter over all sections, or of one section."""
+        return sum(n for (name, _), n in counts.items() if section in (None, name))
 
     @property
     def autograd(self) -> int:
-        """Operations of the backward pass."""
+        """Number of operations of the backward pass."""
         return self.total(self.outside, BACKWARD)
 
-    def _waits(self, name: str, args: tuple, kwargs: dict) -> Optional[str]:
-        """Why the host would wait for the device, or None."""
+    def _synchronisation(self, name: str, args: tuple, kwargs: dict) -> Optional[str]:
+        """Kind of synchronisation of host and device by an operation; None without any."""
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if name in COPIES:
             return _copy_direction(name, tensors, args, kwargs)
@@ -117,7 +118,7 @@ class OperationCounter(TorchDispatchMode):
 
 
 class _MethodCounter(TorchFunctionMode):
-    """Adds calls of :data:`METHODS` to the synchronisations of a counter."""
+    """Counter of calls of :data:`METHODS`, added to the synchronisations of another counter."""
 
     def __init__(self, counter: OperationCounter) -> None:
         super().__init__()
@@ -125,8 +126,8 @@ class _MethodCounter(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None) -> Any:
         if function in METHODS and self.counter.device.type == 'cpu':
-            place = self.counter.stack.current, METHODS[function]
-            self.counter.synchronisations[place] += 1
+            key = self.counter.stack.current, METHODS[function]
+            self.counter.synchronisations[key] += 1
         return function(*args, **(kwargs or {}))
 
 
@@ -145,10 +146,10 @@ def _copy_direction(name: str, tensors: List[Tensor], args: tuple, kwargs: dict)
 
 @contextmanager
 def device_synchronisations(stack: SectionStack) -> Iterator[Counter]:
-    """What CUDA itself reports as waiting for the device, by section.
+    """Count the synchronisations that CUDA itself reports, by section.
 
     Yields:
-        Counter: ``(section, 'cuda')`` to the number of warnings; stays empty without a GPU.
+        Counter: Number of warnings by ``(section, 'cuda')``; stays empty without a GPU.
     """
     counts: Counter = Counter()
     if not torch.cuda.is_available():

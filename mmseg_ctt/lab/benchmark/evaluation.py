@@ -97,7 +97,7 @@ class Reader:
 
     def __init__(self, loader: DataLoader, images: int, stack: SectionStack) -> None:
         self.loader, self.dataset, self.stack = loader, loader.dataset, stack
-        self.length = min(len(loader), -(-images // loader.batch_size))
+        self.length = min(len(loader), -(-images // (loader.batch_size or 1)))
 
     def __len__(self) -> int:
         return self.length
@@ -149,7 +149,8 @@ class Evaluation:
 
     def time(self) -> List[Seconds]:
         """Sections of one floor and one loop, each by the clock and of the processor."""
-        clock, processor, found = TimeMeter(self.device), ProcessorMeter(), []
+        clock, processor = TimeMeter(self.device), ProcessorMeter()
+        found: List[Seconds] = []
         for action in (self.floor, self.loop.run):
             with self.stack.watched_by(clock), self.stack.watched_by(processor):
                 action()

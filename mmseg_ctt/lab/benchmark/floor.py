@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
 from .networks import head_calls, heads_of
@@ -27,7 +28,7 @@ class HeadCall:
 class Pass:
     """One run of a backbone, and of the heads that read its features."""
 
-    network: nn.Module
+    network: BaseSegmentor
     images: Tensor
     learns: bool
     storages: Set[int]
@@ -43,11 +44,11 @@ class Pass:
         return logits
 
 
-def record_passes(networks: List[nn.Module], step: Callable[[], Any]) -> List[Pass]:
+def record_passes(networks: List[BaseSegmentor], step: Callable[[], Any]) -> List[Pass]:
     """Which network passes a step makes: members, batches, gradient, heads.
 
     Args:
-        networks (list[nn.Module]): Every segmentor of the model.
+        networks (list[BaseSegmentor]): Every segmentor of the model.
         step (Callable): Runs one step.
 
     Returns:
@@ -88,7 +89,7 @@ class _Recorder:
         self.passes: List[Pass] = []
         self.in_head = False
 
-    def features_of(self, network: nn.Module) -> Callable:
+    def features_of(self, network: BaseSegmentor) -> Callable:
         original = network.extract_feat
 
         @wraps(original)
@@ -103,7 +104,7 @@ class _Recorder:
 
         return extract_feat
 
-    def output_of(self, network: nn.Module, head: nn.Module, name: str) -> Callable:
+    def output_of(self, network: BaseSegmentor, head: nn.Module, name: str) -> Callable:
         original = getattr(head, name)
 
         @wraps(original)
@@ -119,7 +120,7 @@ class _Recorder:
 
         return call
 
-    def _source(self, network: nn.Module, features: Sequence[Tensor]) -> Pass:
+    def _source(self, network: BaseSegmentor, features: Sequence[Tensor]) -> Pass:
         """The pass whose features a head reads; perturbed copies count for the last one."""
         own = [one for one in reversed(self.passes) if one.network is network]
         read = set(map(_storage, features))

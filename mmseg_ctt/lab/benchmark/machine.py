@@ -9,7 +9,7 @@ import torch
 
 
 def describe_machine(device: torch.device) -> Dict[str, Any]:
-    """What a figure depends on: processor, cores, threads, versions, device, other load."""
+    """Facts that a measurement depends on: processor, cores, threads, versions, device, load."""
     return dict(
         cpu=_processor(),
         cores=os.cpu_count(),

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Watchers that measure the sections of a step: seconds, and peak memory."""
+"""Meters of the sections of a step: seconds, and peak memory."""
 
 import re
 import resource
@@ -14,13 +14,12 @@ MIB = 2**20
 
 
 class TimeMeter:
-    """Exclusive seconds of each section.
+    """Meter of the seconds of each section, without those of inner sections.
 
-    On a GPU the stretches lie between events of the stream, so that measuring waits for nothing
-    until the step is over.
+    On a GPU it records events of the stream and waits for the device only after the step.
 
     Args:
-        device (torch.device): Of the model.
+        device (torch.device): Device of the model.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,14 +28,14 @@ class TimeMeter:
         self._cpu = 0.0
 
     def start(self) -> None:
-        """Begin a step, with an idle device."""
+        """Begin a step, after waiting for the device."""
         if self.on_gpu:
             torch.cuda.synchronize()
         self._marks, self._cpu = [], time.process_time()
         self.lap('')
 
     def lap(self, section: str) -> None:
-        """A stretch of ``section`` ends here."""
+        """End an interval of ``section``."""
         self._marks.append((section, self._now()))
 
     def seconds(self) -> Dict[str, float]:
@@ -49,7 +48,7 @@ class TimeMeter:
         return dict(totals)
 
     def cpu_seconds(self) -> float:
-        """Processor time of this process since :meth:`start`; other programs do not count."""
+        """Processor time of this process since :meth:`start`, without other programs."""
         return time.process_time() - self._cpu
 
     def _now(self) -> Any:
@@ -61,17 +60,17 @@ class TimeMeter:
 
 
 class MemoryMeter:
-    """Peak memory of each section, MiB.
+    """Meter of the peak memory of each section, MiB.
 
     Args:
-        device (torch.device): Of the model.
+        device (torch.device): Device of the model.
 
     Attributes:
-        kind (str): What is measured. On a GPU, bytes of tensors. On Linux without one, resident
-            memory of the process, whose peak the kernel keeps and resets; elsewhere the peak of
-            the whole process so far, which says nothing about sections.
-        sections (dict[str, float]): Peak of each section, what was in use before included.
-        at_start (float): In use when measuring began.
+        kind (str): Name of the quantity. On a GPU, bytes of tensors. On Linux without a GPU,
+            resident memory of the process, whose peak the kernel keeps and resets; elsewhere the
+            peak of the whole process so far, which is not a peak of a section.
+        sections (dict[str, float]): Peak of each section, with the memory in use before it.
+        at_start (float): Memory in use at :meth:`start`.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -80,24 +79,24 @@ class MemoryMeter:
         self.at_start = 0.0
 
     def start(self) -> None:
-        """Forget past peaks and read what is in use."""
+        """Reset the peaks and read the memory in use."""
         self.sections = {}
         self._reset()
         self.at_start = self._peak() / MIB
 
     def lap(self, section: str) -> None:
-        """A stretch of ``section`` ends here."""
+        """End an interval of ``section``."""
         self.sections[section] = max(self.sections.get(section, 0.0), self._peak() / MIB)
         self._reset()
 
     @property
     def peak(self) -> float:
-        """Of all sections since :meth:`start`, MiB."""
+        """Peak of all sections since :meth:`start`, MiB."""
         return max(self.sections.values(), default=0.0)
 
 
 def _gauge(device: torch.device) -> Tuple[str, Callable[[], int], Callable[[], None]]:
-    """What can be read here, how it is read, and how it is reset."""
+    """Name of the quantity that this machine can measure, and functions to read and reset it."""
     if device.type == 'cuda':
         return (
             'allocated by tensors on the GPU',
@@ -122,4 +121,6 @@ def _reset_resident_peak() -> None:
 
 def _resident_peak() -> int:
     status = Path('/proc/self/status').read_text()
-    return int(re.search(r'VmHWM:\s+(\d+) kB', status).group(1)) * 1024
+    found = re.search(r'VmHWM:\s+(\d+) kB', status)
+    assert found is not None, 'the kernel does not report VmHWM'
+    return int(found[1]) * 1024

@@ -3,6 +3,8 @@
 
 from typing import Any, Iterator, List, Sequence, Tuple
 
+from mmengine.model import BaseModel
+from mmseg.models.segmentors import BaseSegmentor
 from torch import nn
 
 from ...methods.networks import MemberNetworks
@@ -11,7 +13,7 @@ HEADS = ('decode_head', 'auxiliary_head')
 HEAD_CALLS = ('forward', 'forward_with_embedding')
 
 
-def networks_of(model: nn.Module) -> List[nn.Module]:
+def networks_of(model: BaseModel) -> List[BaseSegmentor]:
     """Every member, or a plain segmentor itself."""
     if isinstance(model, MemberNetworks):
         return [model.member(name) for name in model.members]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Contrast, EMA and memory bank beside the forms that released code has."""
+"""Benchmarks of contrast, EMA and memory bank against the forms of released code."""
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -29,7 +29,7 @@ TEACHER_CONFIG = 'mmseg::_base_/models/deeplabv3plus_r50-d8.py'
 
 
 class Sizes(NamedTuple):
-    """Of a contrast: pixels, classes, entries per class, width. Defaults: VOC, 4 of 41x41."""
+    """Sizes of a contrast: pixels, classes, entries per class, width. Defaults: VOC, 4 of 41x41."""
 
     pixels: int = 6724
     classes: int = 21
@@ -40,11 +40,11 @@ class Sizes(NamedTuple):
 PUBLISHED = Sizes()
 
 
-def run_apart(name: str, device: torch.device, repeats: int) -> Dict[str, Any]:
-    """The part called ``name``, in a process of its own.
+def run_in_process(name: str, device: torch.device, repeats: int) -> Dict[str, Any]:
+    """Benchmark of the part ``name`` in a process of its own.
 
-    What one part leaves in the allocator would change what the next one takes: large temporaries
-    are several times as dear in a process that has not held such before.
+    The state of the allocator after one part would change the time of the next: large temporaries
+    cost several times as much in a process that has not allocated such before.
     """
     with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
         return pool.submit(_run, name, str(device), repeats, torch.get_num_threads()).result()
@@ -56,12 +56,12 @@ def _run(name: str, device: str, repeats: int, threads: int) -> Dict[str, Any]:
 
 
 def contrast_part(device: torch.device, repeats: int, sizes: Sizes = PUBLISHED) -> Dict[str, Any]:
-    """Speed and memory of both contrast terms, forward and backward.
+    """Benchmark of speed and memory of both contrast terms, forward and backward.
 
     Returns:
         dict: ``sizes``, ``times_faster`` of both terms together, and ``high`` and ``low``, each
-        with seconds and ``memory``: MiB beyond the inputs at these sizes, with twice the entries
-        and with twice the pixels.
+        with seconds and ``memory``: MiB on top of the inputs at these sizes, with twice the
+        entries and with twice the pixels.
     """
     results: Dict[str, Any] = dict(sizes=sizes._asdict())
     for name, terms in (('high', _high_terms), ('low', _low_terms)):
@@ -118,7 +118,7 @@ def _high_terms(sizes: Sizes, device: torch.device) -> List[Callable[[], None]]:
 
 
 def _low_terms(sizes: Sizes, device: torch.device) -> List[Callable[[], None]]:
-    """Against the banks of both pairs, as in a step."""
+    """Low-level terms, with the banks of both pairs as negatives, as in a step."""
     query, label, bank, valid = _pixels(sizes, device)
     peer, both = query.flip(0), torch.cat([bank, bank.flip(1)], dim=1)
     return [
@@ -133,7 +133,7 @@ def _forward_backward(form: Callable, query: Tensor, *args: Any) -> None:
 
 
 def ema_part(device: torch.device, repeats: int) -> Dict[str, Any]:
-    """Speed and operations of the average of two teachers (mmseg's DeepLabV3+ R50)."""
+    """Benchmark of the EMA of two teachers (mmseg's DeepLabV3+ R50): speed and operations."""
     shapes = 2 * teacher_shapes()
     teacher, student = ([torch.randn(shape, device=device) for shape in shapes] for _ in range(2))
     ours = partial(ema_update_, teacher, student, 0.99)
@@ -147,7 +147,7 @@ def ema_part(device: torch.device, repeats: int) -> Dict[str, Any]:
 
 
 def teacher_shapes() -> List[torch.Size]:
-    """Shapes of a teacher's parameters, auxiliary head included; no memory is taken."""
+    """Shapes of the parameters of a teacher with auxiliary head; allocates no memory."""
     model = get_config(TEACHER_CONFIG).model
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmseg'):
         return [parameter.shape for parameter in MODELS.build(model).parameters()]
@@ -156,13 +156,13 @@ def teacher_shapes() -> List[torch.Size]:
 def bank_part(
     device: torch.device, repeats: int, images: int = 10, side: int = 41, sizes: Sizes = PUBLISHED
 ) -> Dict[str, Any]:
-    """Speed, operations and synchronisations of a push into full queues."""
+    """Benchmark of an update of full queues: speed, operations, synchronisations."""
     pixels = _pixels(sizes._replace(pixels=images * side**2), device)
     feature, label, _, valid = pixels
     confidence = torch.rand(label.shape, generator=torch.Generator().manual_seed(1)).to(device)
     bank = ClassMemoryBank(sizes.classes, sizes.entries, sizes.width, budget=images).to(device)
     queue = QueuePerClass(sizes.classes, sizes.entries, sizes.width, device)
-    ours = partial(bank.push, feature, label, confidence, valid, images)
+    ours = partial(bank.update, feature, label, confidence, valid, images)
     reference = partial(queue.push, feature, label, confidence, valid, images)
     for _ in range(-(-sizes.entries // images)):
         ours()

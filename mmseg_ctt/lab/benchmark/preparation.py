@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
@@ -51,7 +52,7 @@ def _is_pretrained(node: Any) -> bool:
     return isinstance(node, dict) and node.get('type') == 'Pretrained'
 
 
-def bare_model(runner: Runner) -> nn.Module:
+def bare_model(runner: Runner) -> BaseModel:
     """The model without a distributed wrapper."""
     return unwrapped(runner.model)
 
@@ -105,8 +106,8 @@ def run_in_train_loop(
         with attached(runner, stack):
             runner.call_hook('before_train')
             runner.call_hook('before_train_epoch')
-            if hasattr(loop, '_find_place'):
-                loop._find_place()
+            if hasattr(loop, '_set_start'):
+                loop._set_start()
             reach_steady_state(runner)
             results.append(action(loop))
             runner.call_hook('after_train_epoch')

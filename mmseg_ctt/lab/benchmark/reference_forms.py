@@ -1,9 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The forms that released code has, restated: slow, and only there to be measured against.
+"""Reference forms of the benchmarks: slow, with the structure of released code.
 
-A loop over classes, pixels picked by boolean masks, every similarity kept for autograd, a queue
-that is shifted entry by entry, one tensor at a time in the average. Values and gradients are those
-of :mod:`mmseg_ctt.functional`.
+They loop over classes, select pixels by boolean masks, keep every similarity for autograd, shift a
+queue by copying, and average tensor by tensor. Values and gradients are those of
+:mod:`mmseg_ctt.functional`.
 """
 
 from typing import List, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 def high_level_per_class(
     query: Tensor, label: Tensor, bank: Tensor, temperature: float, valid: Tensor
 ) -> Tensor:
-    """CTT Eq 6; arguments and value as :func:`mmseg_ctt.functional.high_level_contrast`."""
+    """Reference of :func:`~mmseg_ctt.functional.high_level_contrast` (CTT Eq 6)."""
     total, present = query.new_zeros(()), 0
     for c in range(len(bank)):
         chosen = valid & (label == c)
@@ -32,7 +32,7 @@ def high_level_per_class(
 def low_level_per_class(
     query: Tensor, positive: Tensor, label: Tensor, bank: Tensor, temperature: float, valid: Tensor
 ) -> Tensor:
-    """CTT Eq 8; arguments and value as :func:`mmseg_ctt.functional.low_level_contrast`."""
+    """Reference of :func:`~mmseg_ctt.functional.low_level_contrast` (CTT Eq 8)."""
     total, present = query.new_zeros(()), 0
     for c in range(len(bank)):
         chosen = valid & (label == c)
@@ -48,31 +48,31 @@ def low_level_per_class(
 
 
 def _exponentials(query: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """``exp(cosine / temperature)`` ``(n, m)``; the lengths are divided out of the product."""
+    """``exp(cosine / temperature)`` ``(n, m)``, the product divided by the lengths."""
     lengths = torch.outer(query.norm(dim=1), keys.norm(dim=1))
     return torch.exp(query @ keys.t() / lengths / temperature)
 
 
 def _others(bank: Tensor, c: int) -> Tensor:
-    """``((K - 1) * V, D)`` entries of all classes but ``c``."""
+    """Entries ``((K - 1) * V, D)`` of all classes but ``c``."""
     return bank[[k for k in range(len(bank)) if k != c]].flatten(0, 1)
 
 
 @torch.no_grad()
 def ema_per_tensor(teacher: Sequence[Tensor], student: Sequence[Tensor], alpha: float) -> None:
-    """``teacher = alpha * teacher + (1 - alpha) * student``, through slices of each tensor."""
+    """EMA ``teacher = alpha * teacher + (1 - alpha) * student``, tensor by tensor."""
     for old, new in zip(teacher, student):
         old.data[:] = alpha * old[:].data + (1 - alpha) * new[:].data
 
 
 class QueuePerClass:
-    """Memory bank as one queue after another, oldest entry first.
+    """Memory bank of one queue per class, oldest entry first.
 
     Args:
-        num_classes (int): ``K``.
-        size (int): ``V``.
-        dim (int): ``D``.
-        device (torch.device): Where the entries lie.
+        num_classes (int): Number of classes ``K``.
+        size (int): Entries of a queue ``V``.
+        dim (int): Width of an entry ``D``.
+        device (torch.device): Device of the entries.
     """
 
     def __init__(self, num_classes: int, size: int, dim: int, device: torch.device) -> None:
@@ -83,7 +83,7 @@ class QueuePerClass:
     def push(
         self, feature: Tensor, label: Tensor, confidence: Tensor, valid: Tensor, budget: int
     ) -> None:
-        """Append the ``budget`` best candidates of each class, or all in their own order."""
+        """Append the ``budget`` most confident candidates of each class, or all in their order."""
         present = label.unique()
         for c in range(len(self.features)):
             if c not in present:

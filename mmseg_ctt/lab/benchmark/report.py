@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the benchmarks print."""
+"""Tables of the benchmarks."""
 
 from typing import Any, Dict, Sequence
 
@@ -8,7 +8,7 @@ from rich.table import Table
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; the first column to the left, the others to the right."""
+    """Print a table; the first column is aligned left, the others right."""
     table = Table(title=title)
     for i, column in enumerate(columns):
         table.add_column(column, justify='right' if i else 'left', no_wrap=True)
@@ -18,7 +18,7 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def print_step(result: Dict[str, Any]) -> None:
-    """Table of sections, and the figures of the whole step."""
+    """Print the table of sections, and the figures of the whole step."""
     rows = [_section_row(name, section) for name, section in result['sections'].items()]
     print_rows(
         f'{result["config"]} on {result["machine"]["device_name"]}',
@@ -55,7 +55,7 @@ def _section_row(name: str, section: Dict[str, Any]) -> Sequence[str]:
 
 
 def print_parts(result: Dict[str, Any]) -> None:
-    """Table of the parts that were measured, each beside its reference form."""
+    """Print the table of the measured parts, each with its reference form."""
     contrast = result.get('contrast', {})
     parts = {
         'contrast, high': contrast.get('high'),

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The benchmark of a training step: the very step that users run, beside its floor."""
+"""Benchmark of a training step, run as in a training, against its floor."""
 
 import tempfile
 from collections import Counter
@@ -27,16 +27,16 @@ from .sections import BACKWARD, SECTIONS, SectionStack
 def benchmark_step(
     cfg: Config, repeats: int = 10, warmup: int = 3, compiled: bool = False
 ) -> Dict[str, Any]:
-    """Measure a training step of a config and its floor, in turns.
+    """Measure a training step of a config and its floor, alternately.
 
     A runner is built from the config and started as in a training; its hooks, optimiser wrapper
-    and loop do every step. Memory banks are full and the contrast is on. Seconds, operations and
-    memory come from separate steps, so that none disturbs another.
+    and loop run every step. Memory banks are full and the contrast is on. Seconds, operations and
+    memory come from separate steps, so that one measurement does not disturb another.
 
     Args:
-        cfg (Config): Of a whole run; validation and pretrained weights are left out.
-        repeats (int): Timed steps and floors. Defaults to 10.
-        warmup (int): Untimed ones before. Defaults to 3.
+        cfg (Config): Config of a run; validation and pretrained weights are left out.
+        repeats (int): Number of timed steps and floors. Defaults to 10.
+        warmup (int): Number of untimed steps and floors before. Defaults to 3.
         compiled (bool): torch.compile every backbone, for step and floor. Defaults to False.
 
     Returns:
@@ -54,7 +54,7 @@ def benchmark_step(
         if compiled:
             compile_networks(bare_model(runner))
         return run_in_train_loop(
-            runner, stack, lambda loop: _measure(Rehearsal(loop, stack), repeats, warmup)
+            runner, stack, lambda loop: _measure(StepBenchmark(loop, stack), repeats, warmup)
         )
 
 
@@ -67,12 +67,12 @@ class Times(NamedTuple):
     cpu_floors: List[float]
 
 
-class Rehearsal:
-    """Steps of a training loop and floors of them, measured one way at a time.
+class StepBenchmark:
+    """Benchmark of the steps of a training loop and their floor.
 
     Args:
-        loop (IterBasedTrainLoop): Ready to iterate; one step is made, to see its passes.
-        stack (SectionStack): Attached to the loop's runner.
+        loop (IterBasedTrainLoop): Ready to iterate; a step is run to record its network passes.
+        stack (SectionStack): Attached to the runner of the loop.
     """
 
     def __init__(self, loop: IterBasedTrainLoop, stack: SectionStack) -> None:
@@ -82,7 +82,7 @@ class Rehearsal:
         self.passes = record_passes(networks_of(self.model), self.step)
 
     def step(self) -> None:
-        """One iteration, as the loop does it."""
+        """Run one iteration of the loop."""
         if not self.loop.runner.model.training:
             self.loop.runner.model.train()
         with self.stack.inside('data'):
@@ -90,18 +90,18 @@ class Rehearsal:
         self.loop.run_iter(batch)
 
     def floor(self) -> None:
-        """The step's networks alone, from and to parameters without gradient."""
+        """Run the network passes of the step alone, forward and backward."""
         run_floor(self.passes, self.model, self.wrapper)
 
-    def warm_up(self, times: int) -> None:
-        """Steps and floors that nobody watches."""
-        for _ in range(times):
+    def warm_up(self, number: int) -> None:
+        """Run unmeasured steps and floors."""
+        for _ in range(number):
             self.floor()
             self.wrapper.zero_grad()
             self.step()
 
     def time(self, repeats: int) -> Times:
-        """Steps and floors in turns."""
+        """Time steps and floors alternately."""
         times, meter = Times([], [], [], []), TimeMeter(self.device)
         for _ in range(repeats):
             with self.stack.watched_by(meter):
@@ -116,7 +116,7 @@ class Rehearsal:
         return times
 
     def count(self) -> Tuple[OperationCounter, Counter]:
-        """Operations of one step, and what CUDA reports of another."""
+        """Count operations of one step, and synchronisations that CUDA reports in another."""
         on_host = optimiser_counters(self.wrapper.optimizer)
         with OperationCounter(self.stack, self.device, on_host) as counter:
             self.step()
@@ -125,7 +125,7 @@ class Rehearsal:
         return counter, reported
 
     def memory(self) -> Tuple[MemoryMeter, MemoryMeter]:
-        """Peak memory of one step and one floor."""
+        """Measure the peak memory of one step and one floor."""
         step, floor = MemoryMeter(self.device), MemoryMeter(self.device)
         with self.stack.watched_by(floor):
             self.floor()
@@ -135,11 +135,11 @@ class Rehearsal:
         return step, floor
 
 
-def _measure(rehearsal: Rehearsal, repeats: int, warmup: int) -> Dict[str, Any]:
-    rehearsal.warm_up(warmup)
-    times = rehearsal.time(repeats)
-    counter, reported = rehearsal.count()
-    step_memory, floor_memory = rehearsal.memory()
+def _measure(benchmark: StepBenchmark, repeats: int, warmup: int) -> Dict[str, Any]:
+    benchmark.warm_up(warmup)
+    times = benchmark.time(repeats)
+    counter, reported = benchmark.count()
+    step_memory, floor_memory = benchmark.memory()
     seconds = _ratio([sum(step.values()) for step in times.steps], times.floors)
     outside = counter.total(counter.outside) - counter.autograd
     views = counter.total(counter.views) - counter.total(counter.views, BACKWARD)
@@ -167,13 +167,13 @@ def _measure(rehearsal: Rehearsal, repeats: int, warmup: int) -> Dict[str, Any]:
             for name in SECTIONS
             if any(name in step for step in times.steps)
         },
-        machine=describe_machine(rehearsal.device),
+        machine=describe_machine(benchmark.device),
         iterations=dict(repeats=repeats, warmup=warmup),
     )
 
 
 def _ratio(steps: List[float], floors: List[float]) -> Dict[str, Any]:
-    """Medians, their ratio, and every value."""
+    """Medians of steps and floors, their ratio, and every value."""
     step, floor = median(steps), median(floors)
     return dict(step=step, floor=floor, floor_ratio=step / floor, steps=steps, floors=floors)
 
@@ -187,8 +187,8 @@ def _section(
     memory: MemoryMeter,
 ) -> Dict[str, Any]:
     seconds = median(step.get(name, 0.0) for step in steps)
-    by_name = {kind: n for (where, kind), n in counter.outside.most_common() if where == name}
-    waits = {kind: n for (where, kind), n in counter.synchronisations.items() if where == name}
+    by_name = {kind: n for (part, kind), n in counter.outside.most_common() if part == name}
+    waits = {kind: n for (part, kind), n in counter.synchronisations.items() if part == name}
     return dict(
         seconds=seconds,
         of_floor=seconds / floor,

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Random images and labels in the place of a data set, for machines that do not have it."""
+"""Random images and labels, for machines without the data set."""
 
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
@@ -18,10 +18,10 @@ NUM_IMAGES = 64  # of each source
 
 @DATASETS.register_module()
 class SyntheticSegDataset(Dataset):
-    """Noise with labels in blocks, by source, as :class:`LabeledUnlabeledDataset`.
+    """Data set of noise with labels in blocks, by source as :class:`LabeledUnlabeledDataset`.
 
     Args:
-        num_classes (int): ``K``.
+        num_classes (int): Number of classes.
         size (Sequence[int]): Height and width of an image, pixels.
         masked (dict[str, bool], optional): Names of the sources, in order, and whether their
             images have masks. Defaults to ``dict(labeled=True, unlabeled=False)``.
@@ -47,7 +47,7 @@ class SyntheticSegDataset(Dataset):
         return sum(self.num_images.values())
 
     def __getitem__(self, draw: Any) -> dict:
-        """``inputs`` uint8 ``(3, H, W)`` and ``data_samples``; the draw is a seed or has one."""
+        """Sample of an index or draw: ``inputs`` uint8 ``(3, H, W)`` and ``data_samples``."""
         index, number, seed = draw if isinstance(draw, tuple) else (draw, draw, 0)
         source, _ = locate(index, self.num_images)
         random = torch.Generator().manual_seed(number)
@@ -75,10 +75,10 @@ class SyntheticSegDataset(Dataset):
 
 
 def use_synthetic_data(cfg: Config) -> None:
-    """Replace the training set of a config, at the size and class count the config trains with.
+    """Replace the training set of a config by one of the same image size and number of classes.
 
     Raises:
-        ValueError: If the config names neither a size nor a crop.
+        ValueError: If the config has neither a size nor a crop.
     """
     segmentor = cfg.model.get('segmentor', cfg.model)
     head = segmentor.decode_head
@@ -106,11 +106,10 @@ def _crop_size(node: Any) -> Optional[Tuple[int, int]]:
 
 
 def _dicts(node: Any) -> Iterator[dict]:
-    """Every dict in a config, the outer ones first."""
+    """All dicts of a config, outer ones first."""
     if isinstance(node, dict):
         yield node
-        node = node.values()
     elif not isinstance(node, (list, tuple)):
         return
-    for value in node:
-        yield from _dicts(value)
+    for child in node.values() if isinstance(node, dict) else node:
+        yield from _dicts(child)

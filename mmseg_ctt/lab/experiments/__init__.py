@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Matrices of runs: what ``tools/analysis_tools/run_matrix.py`` is made of."""
+"""Matrices of runs, for ``tools/analysis_tools/run_matrix.py``."""
 
 from .matrix import Cell, Matrix, read_matrix
 

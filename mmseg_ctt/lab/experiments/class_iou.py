@@ -10,14 +10,14 @@ CLASS_KEY = 'IoU/'
 
 @METRICS.register_module()
 class ClassIoUMetric(IoUMetric):
-    """mmseg's metric, with the IoU of each class among the returned values.
+    """IoU metric of mmseg that also returns the IoU of each class, which mmseg only prints.
 
-    ``IoU/<class>`` in percent, NaN for a class that neither truth nor prediction has. mmseg only
-    prints these.
+    The key is ``IoU/<class>``, the value in per cent; NaN for a class in neither truth nor
+    prediction.
     """
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Metrics of all images; see :meth:`mmseg.evaluation.IoUMetric.compute_metrics`."""
+        """Metrics over all images; see :meth:`mmseg.evaluation.IoUMetric.compute_metrics`."""
         metrics = super().compute_metrics(results)
         intersect, union = (sum(areas).double().numpy() for areas in list(zip(*results))[:2])
         iou = 100 * np.divide(intersect, union, out=np.full_like(union, np.nan), where=union > 0)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Scores of every member of a checkpoint as JSON; a process of its own, started by run_matrix.
+"""Scores of every member of a checkpoint as JSON; run_matrix starts this module as a process.
 
 python -m mmseg_ctt.lab.experiments.evaluate CONFIG CHECKPOINT --eval-sets val --out scores.json
 """
@@ -14,13 +14,13 @@ import mmseg_ctt
 from ...engine.files import write_whole
 from .class_iou import CLASS_KEY
 
-PLAIN_MODEL = 'model'  # what the only member of a model without members is called
+PLAIN_MODEL = 'model'  # name of the only network of a plain segmentor
 
 Scores = Dict[str, Dict[str, float]]
 
 
 def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Scores:
-    """Scores of all members, from one reading of the images.
+    """Scores of all members from one pass over the images.
 
     Args:
         config (str): Config file.
@@ -29,7 +29,7 @@ def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Sco
         work_dir (Path): Folder of the logs.
 
     Returns:
-        dict[str, dict[str, float]]: By member: ``mIoU`` and one value a class, in percent.
+        dict[str, dict[str, float]]: By member: ``mIoU`` and the IoU of each class, in per cent.
     """
     from mmengine.config import Config
     from mmengine.runner import Runner
@@ -44,13 +44,14 @@ def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Sco
 
 
 def by_member(metrics: Mapping[str, float]) -> Scores:
-    """Metrics of a test loop, sorted by member.
+    """Metrics of a test loop, grouped by member.
 
     Args:
-        metrics (Mapping): ``teacher0/mIoU`` and ``teacher0/IoU/<class>``, or without member.
+        metrics (Mapping): Keys ``teacher0/mIoU`` and ``teacher0/IoU/<class>``; without the
+            member for a plain segmentor.
 
     Returns:
-        dict[str, dict[str, float]]: By member: ``mIoU`` and one value a class.
+        dict[str, dict[str, float]]: By member: ``mIoU`` and the IoU of each class.
     """
     members = [key[: -len('/mIoU')] for key in metrics if key.endswith('/mIoU')]
     prefixes = {member: f'{member}/' for member in members} or {PLAIN_MODEL: ''}
@@ -66,7 +67,7 @@ def by_member(metrics: Mapping[str, float]) -> Scores:
 
 
 def facts_of(checkpoint: str) -> dict:
-    """Iterations behind a checkpoint, versions and device."""
+    """Number of iterations of a checkpoint, versions and device."""
     import torch
     from mmengine.device import get_device
 
@@ -78,14 +79,14 @@ def facts_of(checkpoint: str) -> dict:
 
 
 def main() -> None:
-    """Evaluate as the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--eval-sets', nargs='+', required=True)
     parser.add_argument('--out', type=Path, required=True)
     args = parser.parse_args()
-    # mmengine writes the config it was given into its folder, where that of the training lies
+    # a folder of its own: mmengine would overwrite the config of the training
     scores = {
         name: evaluate(args.config, args.checkpoint, name, args.out.parent / f'evaluate_{name}')
         for name in args.eval_sets
@@ -94,5 +95,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    assert mmseg_ctt.__version__  # imported first: it prepares mmseg
+    assert mmseg_ctt.__version__  # imported before mmseg, which it prepares
     main()

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a result depends on: resolved config, lists of images, code and versions."""
+"""Fingerprint of a result: complete config, lists of images, code and versions."""
 
 import copy
 import hashlib
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
-from .matrix import Cell
+from .matrix import Cell, Matrix
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -20,14 +20,14 @@ CODE = ('mmseg_ctt', 'configs', 'tools')
 
 
 def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
-    """The complete config of a cell.
+    """Complete config of a cell.
 
     Args:
-        cell (Cell): The run.
-        changes (dict, optional): Made after those of the cell. Defaults to None.
+        cell (Cell): The cell.
+        changes (dict, optional): Options applied after those of the cell. Defaults to None.
 
     Returns:
-        mmengine.Config: Bases, options and seed merged.
+        mmengine.Config: With bases, options and seed.
 
     Raises:
         FileNotFoundError: If the config file does not exist.
@@ -41,18 +41,41 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
     return prepare_config(cfg)
 
 
-@lru_cache(maxsize=None)  # slow, and many cells begin with the same file
+@lru_cache(maxsize=None)  # slow, and many cells have the same file
 def _read(path: str) -> 'Config':
     from mmengine.config import Config
 
     return Config.fromfile(path)
 
 
+def default_members(matrix: Matrix) -> Dict[str, str]:
+    """Member that represents each method of a matrix: the one the file names, else the class's.
+
+    Args:
+        matrix (Matrix): The matrix; its configs are read.
+
+    Returns:
+        dict[str, str]: By method; plain models, which have no members, are left out.
+    """
+    from mmseg.registry import MODELS
+
+    from ...methods.networks import MemberNetworks
+
+    members = dict(matrix.members)
+    for cell in matrix.cells:
+        if cell.method not in members:
+            model = resolve(cell).model
+            kind = MODELS.get(model['type'])
+            if kind is not None and issubclass(kind, MemberNetworks):
+                members[cell.method] = kind.default_predict_on(model)
+    return members
+
+
 def split_checksum(cfg: Mapping[str, Any]) -> str:
     """Checksum of the names of the training images, by source.
 
     Args:
-        cfg (Mapping): Resolved config with a :class:`LabeledUnlabeledDataset`.
+        cfg (Mapping): Complete config with a :class:`LabeledUnlabeledDataset`.
 
     Returns:
         str: Twelve hexadecimal digits of a sha256.
@@ -66,7 +89,7 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     from ...datasets.sources import LABELED, UNLABELED, source_names
 
     dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
-    for name in source_names(dataset):  # nothing is loaded
+    for name in source_names(dataset):  # no pipeline: no image is read
         dataset[name] = {**dataset[name], 'pipeline': []}
     data = DATASETS.build(dataset)
     digest = hashlib.sha256()
@@ -85,7 +108,7 @@ def git_commit(root: Path) -> str:
     """Commit of a checkout, with ``-dirty`` if code or configs differ from it.
 
     Args:
-        root (Path): Of the repository.
+        root (Path): Root of the repository.
 
     Returns:
         str: Abbreviated hash, or ``unknown`` outside a checkout.
@@ -105,7 +128,7 @@ def git_commit(root: Path) -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Of the packages that results depend on most."""
+    """Versions of torch, mmengine, mmseg and this package."""
     import mmengine
     import mmseg
     import torch

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The file of an experiment: methods x splits x seeds, read into a list of cells."""
+"""Matrix file: methods x splits x seeds as a list of cells."""
 
 import ast
 import re
@@ -27,14 +27,14 @@ EVAL_SETS = ('val', 'test')
 
 @dataclass(frozen=True)
 class Cell:
-    """One run.
+    """Cell of a matrix: one run.
 
     Attributes:
-        method (str): Name of the row in the table.
-        split (str): Name of the column.
-        seed (int): Of data and network.
-        config (str): File it starts from.
-        options (dict): Changes of it, ``{'a.b': value}``.
+        method (str): Row of the table.
+        split (str): Column of the table.
+        seed (int): Seed of data and networks.
+        config (str): Config file.
+        options (dict): Changes of the config, ``{'a.b': value}``.
     """
 
     method: str
@@ -49,16 +49,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What a matrix file says.
+    """Content of a matrix file.
 
     Attributes:
         cells (list[Cell]): First seeds before second ones, so that a table fills early.
-        members (dict[str, str]): Member that stands for a method, where the file names one.
-        eval_sets (tuple[str, ...]): Of ``val`` and ``test``.
+        members (dict[str, str]): Member that represents a method, if the file names one.
+        eval_sets (tuple[str, ...]): ``val``, ``test`` or both.
         out (str): CSV of the results.
         work_dir (str): Folder of the runs.
-        baseline (str, optional): Method that gains are counted from.
-        full_labels (str, optional): Split on which the baseline has all labels.
+        baseline (str, optional): Method that gains are relative to.
+        full_labels (str, optional): Split in which the baseline has all labels.
     """
 
     cells: List[Cell]
@@ -75,7 +75,7 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML, or a key or a name in it is unknown or missing.
+        ValueError: If it is not YAML, or a key or name is unknown or missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -113,10 +113,10 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
 
 
 def check_eval_sets(names: Sequence[str]) -> Tuple[str, ...]:
-    """Names of evaluation sets as a tuple.
+    """Names of evaluation sets, checked.
 
     Raises:
-        ValueError: If one is unknown or there is none.
+        ValueError: If a name is unknown or the list is empty.
     """
     if not names or isinstance(names, str):
         raise ValueError(f'eval_sets must be a list of {", ".join(EVAL_SETS)}, got {names!r}')
@@ -126,10 +126,10 @@ def check_eval_sets(names: Sequence[str]) -> Tuple[str, ...]:
 
 
 def check_member(name: str) -> str:
-    """A member that can stand for a method in a table.
+    """Name of a member that can represent a method in a table, checked.
 
     Raises:
-        ValueError: If no member is called so.
+        ValueError: If it is no name of a member.
     """
     if not re.fullmatch(r'(student|teacher)(\d+|s)|ensemble|model', name):
         raise ValueError(
@@ -140,33 +140,34 @@ def check_member(name: str) -> str:
 
 
 def select(cells: Sequence[Cell], conditions: Sequence[str]) -> List[Cell]:
-    """Cells that fit at least one condition, in their order.
+    """Cells that match at least one condition, in their order.
 
     Args:
         cells (Sequence[Cell]): All cells.
-        conditions (Sequence[str]): Such as ``method=ctt,seed=0``: a cell fits if it has a named
-            value of each named key, so ``method=ct,method=ctt,seed=0`` is seed 0 of both.
-            Without a condition all cells fit.
+        conditions (Sequence[str]): Conditions such as ``method=ctt,seed=0``. A cell matches if for
+            each key it has one of the values: ``method=ct,method=ctt,seed=0`` is seed 0 of both.
+            Without conditions all cells match.
 
     Raises:
-        ValueError: If a condition has another form, names nothing in the file, or no cell fits.
+        ValueError: If a condition is malformed or has an unknown value, or no cell matches.
     """
-    wanted = [_parse_condition(condition, cells) for condition in conditions]
-    found = [
+    parsed = [_parse_condition(condition, cells) for condition in conditions]
+    selected = [
         cell
         for cell in cells
-        if not wanted
+        if not parsed
         or any(
-            all(str(getattr(cell, key)) in values for key, values in one.items()) for one in wanted
+            all(str(getattr(cell, key)) in values for key, values in condition.items())
+            for condition in parsed
         )
     ]
-    if not found:
+    if not selected:
         raise ValueError(f'--only {" ".join(conditions)}: the matrix has no such run')
-    return found
+    return selected
 
 
 def _parse_condition(condition: str, cells: Sequence[Cell]) -> Dict[str, set]:
-    wanted: Dict[str, set] = {}
+    values: Dict[str, set] = {}
     for part in condition.split(','):
         key, _, value = part.partition('=')
         if key not in ('method', 'split', 'seed') or not value:
@@ -175,8 +176,8 @@ def _parse_condition(condition: str, cells: Sequence[Cell]) -> Dict[str, set]:
                 'joined by commas without spaces'
             )
         known = dict.fromkeys(str(getattr(cell, key)) for cell in cells)
-        wanted.setdefault(key, set()).add(_known(value, known, '--only', key))
-    return wanted
+        values.setdefault(key, set()).add(_known(value, known, '--only', key))
+    return values
 
 
 def _cells(content: dict, path: Path) -> List[Cell]:
@@ -193,12 +194,12 @@ def _cells(content: dict, path: Path) -> List[Cell]:
 
 
 def _seeds(content: dict, method: str, split: str, path: Path) -> List[int]:
-    """Seeds of a method on a split: as the split says, else as the file does."""
-    usual = content.get('seeds', [0])
-    seeds = content['splits'][split].get('seeds', usual)
-    if isinstance(seeds, dict):  # of some methods only
+    """Seeds of a method on a split: those of the split, else those of the file."""
+    default = content.get('seeds', [0])
+    seeds = content['splits'][split].get('seeds', default)
+    if isinstance(seeds, dict):  # by method
         _check_mapping(seeds, path, f'splits.{split}.seeds.', tuple(content['methods']))
-        seeds = seeds.get(method, usual)
+        seeds = seeds.get(method, default)
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
         raise ValueError(
             f'{path}: seeds of {method} on {split} must be a list of numbers, got {seeds!r}'
@@ -207,11 +208,11 @@ def _seeds(content: dict, method: str, split: str, path: Path) -> List[int]:
 
 
 def _splits(content: dict, method: str, path: Path) -> Sequence[str]:
-    """Splits of a method; all where it names none."""
-    found = content['methods'][method].get('splits', content['splits'])
-    for split in found:
+    """Splits of a method; all if it names none."""
+    splits = content['methods'][method].get('splits', content['splits'])
+    for split in splits:
         _known(split, content['splits'], path, f'methods.{method}.splits')
-    return found
+    return splits
 
 
 def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell:
@@ -219,20 +220,20 @@ def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell
     if 'config' not in entry:
         raise ValueError(f'{path}: methods.{method}.config is missing')
     options: Dict[str, Any] = {}
-    for where, source in (
+    for prefix, source in (
         ('', content),
         (f'methods.{method}.', entry),
         (f'splits.{split}.', content['splits'][split]),
     ):
         changes = source.get('cfg_options') or {}
-        _check_mapping(changes, path, f'{where}cfg_options')
+        _check_mapping(changes, path, f'{prefix}cfg_options')
         options.update({key: _option(value, path, key) for key, value in changes.items()})
     config = entry['config'].replace('{split}', split.replace('_', '-'))
     return Cell(method, split, seed, config, {**options, 'randomness.seed': seed})
 
 
 def _option(value: Any, path: Path, key: str) -> Any:
-    """YAML has no tuples, which crop sizes must be: ``(128, 176)`` is read as on a command line."""
+    """Value of an option; text such as ``(128, 176)`` is a tuple, which YAML does not have."""
     if not isinstance(value, str) or not value.startswith('('):
         return value
     try:
@@ -244,15 +245,15 @@ def _option(value: Any, path: Path, key: str) -> Any:
 
 
 def _check_mapping(
-    part: Any, path: Union[str, Path], where: str, known: Optional[Sequence[str]] = None
+    part: Any, path: Union[str, Path], key: str, known: Optional[Sequence[str]] = None
 ) -> None:
     if not isinstance(part, dict):
-        raise ValueError(f'{path}: {where or "the file"} must be a mapping, got {part!r}')
-    for key in part if known else ():
-        _known(key, known, path, where + 'key')
+        raise ValueError(f'{path}: {key or "the file"} must be a mapping, got {part!r}')
+    for name in part if known else ():
+        _known(name, known, path, key + 'key')
 
 
-def _known(name: Optional[str], known: Any, path: Union[str, Path], where: str) -> Optional[str]:
+def _known(name: Optional[str], known: Any, path: Union[str, Path], key: str) -> Optional[str]:
     if name is not None and name not in known:
-        raise ValueError(f'{path}: {where} {name!r} is unknown; known are {", ".join(known)}')
+        raise ValueError(f'{path}: {key} {name!r} is unknown; known are {", ".join(known)}')
     return name

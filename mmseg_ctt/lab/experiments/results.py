@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The CSV of results: one row a run, member and evaluation set."""
+"""CSV of results: one row per run, member and evaluation set."""
 
 import csv
 import io
@@ -30,10 +30,10 @@ IOU = 'iou_'
 
 
 def read_rows(path: Path) -> List[Row]:
-    """All rows, values as text; none if there is no file.
+    """All rows, values as text; empty if the file does not exist.
 
     Raises:
-        ValueError: If the file holds something else.
+        ValueError: If it is no file of results.
     """
     if not path.is_file():
         return []
@@ -49,15 +49,14 @@ def read_rows(path: Path) -> List[Row]:
 
 
 def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Add rows; earlier ones of the same runs and evaluation sets go.
+    """Add rows in place of earlier ones of the same runs and evaluation sets.
 
-    So do those of the same runs with another config, on any evaluation set: the row of ``test``
-    never stands beside one of ``val`` that another training gave. Several processes may add rows
-    at once.
+    Rows of the same runs with another config are removed too, for any evaluation set: rows of
+    ``val`` and ``test`` always come from one training. Several processes may add rows at once.
 
     Args:
-        path (Path): CSV file, made where it does not exist.
-        rows (Sequence[Mapping]): With the columns ``BEGIN``, one ``iou_<class>`` a class, and
+        path (Path): CSV file, created if missing.
+        rows (Sequence[Mapping]): With the columns ``BEGIN``, ``iou_<class>`` of each class, and
             ``END``.
 
     Raises:
@@ -75,24 +74,24 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
                 f'{path} has other columns ({which}): choose another '
                 'file with --out for other classes'
             )
-        replaced = {_place(row) for row in rows}
+        replaced = {_key(row) for row in rows}
         hashes = {run_of(row): row['config_hash'] for row in rows}
         kept = [
             row
             for row in old
-            if _place(row) not in replaced
+            if _key(row) not in replaced
             and hashes.get(run_of(row), row['config_hash']) == row['config_hash']
         ]
         write_whole(path, _csv(columns, [*kept, *rows]))
 
 
 def merge_rows(path: Path, rows: Sequence[Row], current: Mapping[Run, str]) -> None:
-    """Add rows measured elsewhere, but no older ones in place of those of today's config.
+    """Add rows of another file, unless they would replace rows of the current config by older ones.
 
     Args:
         path (Path): CSV file, as in :func:`put_rows`.
-        rows (Sequence[Row]): Of the other file.
-        current (Mapping[tuple, str]): Hash of today's config by method, split and seed.
+        rows (Sequence[Row]): Rows of the other file.
+        current (Mapping[tuple, str]): Hash of the current config by method, split and seed.
 
     Raises:
         ValueError: As in :func:`put_rows`.
@@ -121,11 +120,11 @@ def make_rows(
     Args:
         cell (Cell): The run.
         eval_set (str): ``val`` or ``test``.
-        scores (Mapping): By member: ``mIoU`` and one value a class, in percent.
+        scores (Mapping): By member: ``mIoU`` and the IoU of each class, in per cent.
         facts (Mapping): Values of the columns ``END``.
 
     Returns:
-        list[dict]: One a member.
+        list[dict]: One row per member.
     """
     rows = []
     for member, values in scores.items():
@@ -148,17 +147,17 @@ def make_rows(
 def missing_sets(
     rows: Iterable[Row], cell: Cell, config_hash: str, eval_sets: Iterable[str]
 ) -> List[str]:
-    """Evaluation sets that no row of this run with this config is about."""
-    have = {
+    """Evaluation sets without a row of this run with this config."""
+    measured = {
         row['eval_set']
         for row in rows
         if run_of(row) == run_of(vars(cell)) and row['config_hash'] == config_hash
     }
-    return [name for name in eval_sets if name not in have]
+    return [name for name in eval_sets if name not in measured]
 
 
 def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
-    """Methods with rows of another config than today's, given as in :func:`merge_rows`."""
+    """Methods with rows of another config than the current one, as in :func:`merge_rows`."""
     return list(
         dict.fromkeys(
             row['method']
@@ -169,11 +168,11 @@ def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
 
 
 def run_of(row: Mapping[str, object]) -> Run:
-    """Method, split and seed that a row is about, with whatever config."""
+    """Method, split and seed of a row."""
     return tuple(str(row[key]) for key in RUN)
 
 
-def _place(row: Mapping[str, object]) -> tuple:
+def _key(row: Mapping[str, object]) -> tuple:
     return (*run_of(row), row['eval_set'])
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""One cell of a matrix: train, or go on training, evaluate, and write its rows."""
+"""Run of one cell of a matrix: train or resume, evaluate, write its rows."""
 
 import json
 import sys
@@ -10,26 +10,26 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ...engine.files import locked, write_whole
 from ...engine.fingerprint import config_hash
-from ...engine.processes import ChildFailed, Slot, run_logged
+from ...engine.processes import ChildFailed, Resources, run_logged
 from ...self_training.settings import KEY as SELF_TRAINING
 from ...self_training.settings import Settings
 from .fingerprint import git_commit, resolve, split_checksum, versions
 from .matrix import Cell
 from .results import Run, make_rows, missing_sets, put_rows, read_rows, run_of
 
-SAVE_EVERY = 10  # seconds between two records of the time spent
+SAVE_INTERVAL = 10  # seconds between two updates of record.json
 GENERATIONS = 'generations'  # folder of a self-training
 
 
 @dataclass
-class Place:
-    """Where runs happen and results go.
+class Workspace:
+    """Folders, results and options that all runs of a matrix have in common.
 
     Attributes:
-        root (Path): Of the repository.
+        root (Path): Root of the repository.
         work_dir (Path): Folder of the runs.
         out (Path): CSV of the results.
-        eval_sets (tuple[str, ...]): What every run is evaluated on.
+        eval_sets (tuple[str, ...]): Evaluation sets of every run.
         changes (dict): Config changes of every run on this machine.
     """
 
@@ -41,61 +41,60 @@ class Place:
 
 
 class CellRun:
-    """A cell with its resolved config, its folder and what is known of its past.
+    """Run of a cell: its complete config, its folder and the record of earlier starts.
 
-    The folder carries the config's hash, so that a changed config never goes on from a
-    checkpoint of the old one.
+    The name of the folder has the hash of the config, so that a changed config is never resumed
+    from a checkpoint of the old one.
 
     Args:
-        cell (Cell): The run.
-        place (Place): Where it happens.
+        cell (Cell): The cell.
+        workspace (Workspace): Folders and options.
 
     Raises:
         FileNotFoundError: If its config does not exist.
     """
 
-    def __init__(self, cell: Cell, place: Place) -> None:
-        self.cell, self.place = cell, place
-        self.cfg = resolve(cell, place.changes)
+    def __init__(self, cell: Cell, workspace: Workspace) -> None:
+        self.cell, self.workspace = cell, workspace
+        self.cfg = resolve(cell, workspace.changes)
         self.hash = config_hash(self.cfg)
         self.folder = (
-            place.work_dir / cell.method / cell.split / f'seed{cell.seed}-{self.hash}'
+            workspace.work_dir / cell.method / cell.split / f'seed{cell.seed}-{self.hash}'
         ).resolve()
         self.log, self.record = self.folder / 'run.log', self.folder / 'record.json'
 
-    # ---- the past
-
     @property
     def key(self) -> Run:
-        """What its rows are found by."""
+        """Method, split and seed, the key of its rows."""
         return run_of(vars(self.cell))
 
     def missing(self) -> List[str]:
-        """Evaluation sets that still lack their rows."""
-        return missing_sets(read_rows(self.place.out), self.cell, self.hash, self.place.eval_sets)
+        """Evaluation sets without rows."""
+        rows = read_rows(self.workspace.out)
+        return missing_sets(rows, self.cell, self.hash, self.workspace.eval_sets)
 
-    def past(self) -> Dict[str, Any]:
-        """Seconds spent, commits, versions, checksum, whether training has ended."""
+    def read_record(self) -> Dict[str, Any]:
+        """Record of earlier starts: seconds, commits, versions, checksum, whether trained."""
         if self.record.is_file():
             return json.loads(self.record.read_text())
         return dict(seconds=0.0, commits=[], trained=False)
 
     def checkpoint(self) -> Optional[str]:
-        """The latest checkpoint that still exists."""
+        """Latest checkpoint; None if it does not exist."""
         pointer = self.training_folder / 'last_checkpoint'
         path = pointer.read_text().strip() if pointer.is_file() else ''
         return path if path and Path(path).is_file() else None
 
     @property
     def training_folder(self) -> Path:
-        """Where the training that counts writes: for self-training, its last generation."""
+        """Folder of the training that is evaluated; for self-training the last generation."""
         if SELF_TRAINING not in self.cfg:
             return self.folder
         last = Settings.of(self.cfg[SELF_TRAINING]).generations - 1
         return self.folder / GENERATIONS / f'gen{last}'
 
     def state(self) -> str:
-        """In words: done, trained, interrupted or new."""
+        """State in words: done, running, new, trained or interrupted."""
         if not self.missing():
             return 'done'
         if not self.folder.is_dir():
@@ -106,67 +105,76 @@ class CellRun:
         checkpoint = self.checkpoint()
         if checkpoint is None:
             return 'new'
-        return 'trained' if self.past()['trained'] else f'interrupted after {Path(checkpoint).stem}'
+        return (
+            'trained'
+            if self.read_record()['trained']
+            else f'interrupted after {Path(checkpoint).stem}'
+        )
 
-    # ---- the work
+    def run(self, resources: Resources) -> str:
+        """Train and evaluate as far as rows are missing.
 
-    def run(self, slot: Slot) -> str:
-        """Do what is missing.
+        Args:
+            resources (Resources): Threads and GPU.
 
         Returns:
-            str: 'done', or 'running' if another process is at it.
+            str: 'done', or 'running' if another process runs it.
 
         Raises:
             ChildFailed: If training or evaluation ends with an error.
-            Stopped: If the program was asked to end.
-            ValueError, FileNotFoundError: If data or results file do not fit.
+            Stopped: If the program was told to stop.
+            ValueError: If the lists of images have changed, or the file of results is of other
+                classes.
+            FileNotFoundError: If data is missing.
         """
         with locked(self.folder / '.lock', wait=False) as lock:
             if lock is None:
                 return 'running'
-            sets = self.missing()  # another process may have been faster
+            sets = self.missing()  # another process may have written rows before the lock
             if sets:
-                if not self.past()['trained'] or self.checkpoint() is None:
-                    self._train(slot, lock)
-                self._evaluate(slot, lock, sets)
+                if not self.read_record()['trained'] or self.checkpoint() is None:
+                    self._train(resources, lock)
+                self._evaluate(resources, lock, sets)
         return 'done'
 
-    def _train(self, slot: Slot, lock: int) -> None:
-        past = self.past()
-        past['split_checksum'] = self._same_lists(past)
-        past['versions'] = versions()
-        past['commits'] = list(dict.fromkeys([*past['commits'], git_commit(self.place.root)]))
+    def _train(self, resources: Resources, lock: int) -> None:
+        record = self.read_record()
+        record['split_checksum'] = self._check_lists(record)
+        record['versions'] = versions()
+        commit = git_commit(self.workspace.root)
+        record['commits'] = list(dict.fromkeys([*record['commits'], commit]))
         self.cfg.dump(self.folder / 'config.py')
-        begin, before, saved = time.monotonic(), past['seconds'], 0.0
+        begin, before, saved = time.monotonic(), record['seconds'], 0.0
 
         def save(end: bool = False) -> None:
             nonlocal saved
-            past['seconds'] = before + time.monotonic() - begin
-            if end or past['seconds'] - saved > SAVE_EVERY:
-                saved = past['seconds']
-                write_whole(self.record, json.dumps(past))
+            record['seconds'] = before + time.monotonic() - begin
+            if end or record['seconds'] - saved > SAVE_INTERVAL:
+                saved = record['seconds']
+                write_whole(self.record, json.dumps(record))
 
         save(end=True)
         try:
-            run_logged(self.train_command(), self.log, slot, self.place.root, save, [lock])
-            past['trained'] = True
+            command, root = self.train_command(), self.workspace.root
+            run_logged(command, self.log, resources, root, save, [lock])
+            record['trained'] = True
         finally:
             save(end=True)
 
-    def _same_lists(self, past: Dict[str, Any]) -> str:
-        """Checksum of the lists of images, which are no part of the config's hash."""
-        now = split_checksum(self.cfg)
-        if past.get('split_checksum', now) != now:
+    def _check_lists(self, record: Dict[str, Any]) -> str:
+        """Checksum of the lists of images, which the hash of the config does not cover."""
+        checksum = split_checksum(self.cfg)
+        if record.get('split_checksum', checksum) != checksum:
             raise ValueError(
                 f'{self.cell}: the lists of its split have changed since it began; '
                 f'restore them, or remove {self.folder} to train on the new ones'
             )
-        return now
+        return checksum
 
     def train_command(self) -> List[str]:
-        """What trains the cell, from the beginning or from its last checkpoint."""
-        tools, config = self.place.root / 'tools', str(self.folder / 'config.py')
-        if SELF_TRAINING in self.cfg:  # it goes on by itself
+        """Command that trains the cell, from the beginning or from its last checkpoint."""
+        tools, config = self.workspace.root / 'tools', str(self.folder / 'config.py')
+        if SELF_TRAINING in self.cfg:  # resumes by itself
             return [
                 sys.executable,
                 str(tools / 'self_train.py'),
@@ -183,7 +191,7 @@ class CellRun:
             '--resume',
         ]
 
-    def _evaluate(self, slot: Slot, lock: int, sets: Sequence[str]) -> None:
+    def _evaluate(self, resources: Resources, lock: int, sets: Sequence[str]) -> None:
         checkpoint, out = self.checkpoint(), self.folder / 'scores.json'
         if checkpoint is None:
             raise ChildFailed(f'training left no checkpoint in {self.folder}')
@@ -201,23 +209,24 @@ class CellRun:
                 str(out),
             ],
             self.log,
-            slot,
-            self.place.root,
+            resources,
+            self.workspace.root,
             keep_open=[lock],
         )
-        result, past = json.loads(out.read_text()), self.past()
+        result, record = json.loads(out.read_text()), self.read_record()
         facts = dict(
             result['facts'],
-            **past.get('versions', {}),
+            **record.get('versions', {}),
             config_hash=self.hash,
-            split_checksum=past['split_checksum'],
-            git_commit='+'.join(past['commits']),
-            seconds=round(past['seconds']),
+            split_checksum=record['split_checksum'],
+            git_commit='+'.join(record['commits']),
+            seconds=round(record['seconds']),
         )
         for name in sets:
-            put_rows(self.place.out, make_rows(self.cell, name, result['scores'][name], facts))
+            rows = make_rows(self.cell, name, result['scores'][name], facts)
+            put_rows(self.workspace.out, rows)
 
     def last_lines(self, count: int = 8) -> str:
-        """The end of the log."""
+        """Last lines of the log."""
         lines = self.log.read_text(errors='replace').splitlines() if self.log.is_file() else []
         return '\n'.join(lines[-count:])

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Results as markdown: mean and spread over seeds, and the share of the gap that is won back."""
+"""Results as markdown: mean and spread over seeds, and the fraction of the gap that is closed."""
 
 import math
 from statistics import fmean, stdev
@@ -17,13 +17,13 @@ class Summary(NamedTuple):
 
     mean: float
     spread: float
-    count: int
+    number: int
 
     def __str__(self) -> str:
-        if self.count == 0:
+        if self.number == 0:
             return '-'
         spread = '' if math.isnan(self.spread) else f' ± {self.spread:.2f}'
-        return f'{self.mean:.2f}{spread} ({self.count})'
+        return f'{self.mean:.2f}{spread} ({self.number})'
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -37,11 +37,11 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(mean, stdev(values) if len(values) > 1 else math.nan, len(values))
 
 
-def share_of_gap(value: float, baseline: float, full: float) -> float:
-    """How much of the way from the baseline to full labels a method goes, NaN without a gap.
+def gap_ratio(value: float, baseline: float, full: float) -> float:
+    """Fraction of the gap from the baseline to full labels that a method closes; NaN without a gap.
 
     Example:
-        >>> share_of_gap(45.0, 40.0, 50.0)
+        >>> gap_ratio(45.0, 40.0, 50.0)
         0.5
     """
     return (value - baseline) / (full - baseline) if full > baseline else math.nan
@@ -58,30 +58,30 @@ def scores(
     """Score of a method by seed.
 
     Args:
-        rows (Iterable[Row]): Of the CSV.
-        method (str): As in the column.
-        split (str): As in the column.
+        rows (Iterable[Row]): Rows of the CSV.
+        method (str): The method.
+        split (str): The split.
         eval_set (str): ``val`` or ``test``.
-        member (str, optional): The member that stands for the method; ``students`` or
-            ``teachers`` is the mean over these. A plain model is its own only member. Defaults
-            to None: ``teacher0``, else ``student0``.
-        column (str): Defaults to ``miou``.
+        member (str, optional): Member that represents the method; ``students`` or ``teachers``
+            is the mean over these. A plain model has one member only. Defaults to None:
+            ``teacher0``, else ``student0``.
+        column (str): Column of the score. Defaults to ``miou``.
 
     Returns:
-        dict[int, float]: Values in percent. Seeds without the member are left out.
+        dict[int, float]: Scores in per cent. Seeds without the member are left out.
     """
     by_seed: Dict[int, Dict[str, float]] = {}
     for row in rows:
         if (row['method'], row['split'], row['eval_set']) == (method, split, eval_set):
             by_seed.setdefault(int(row['seed']), {})[row['member']] = float(row[column])
-    chosen = {seed: _of_member(values, member) for seed, values in sorted(by_seed.items())}
+    chosen = {seed: _member_score(values, member) for seed, values in sorted(by_seed.items())}
     return {seed: value for seed, value in chosen.items() if value is not None}
 
 
-def _of_member(values: Dict[str, float], member: Optional[str]) -> Optional[float]:
+def _member_score(values: Dict[str, float], member: Optional[str]) -> Optional[float]:
     if 'model' in values:
         return values['model']
-    if member in GROUPS:
+    if member is not None and member in GROUPS:
         group = [value for name, value in values.items() if name.startswith(member[:-1])]
         return fmean(group) if group else None
     names = DEFAULT_MEMBERS if member is None else (member,)
@@ -93,9 +93,9 @@ class Table:
 
     Args:
         matrix (Matrix): Methods, splits, baseline.
-        rows (Sequence[Row]): Of the CSV.
-        member (str, optional): As in :func:`scores`, for all methods. Defaults to None: what the
-            matrix file says, else the default.
+        rows (Sequence[Row]): Rows of the CSV.
+        member (str, optional): Member of all methods, as in :func:`scores`. Defaults to None:
+            that of the matrix file, else the default.
     """
 
     def __init__(self, matrix: Matrix, rows: Sequence[Row], member: Optional[str] = None) -> None:
@@ -104,45 +104,44 @@ class Table:
         self.splits = list(dict.fromkeys(cell.split for cell in matrix.cells))
 
     def summary(self, method: str, split: str, eval_set: str, column: str = 'miou') -> Summary:
-        """Mean and spread over the seeds that have a row."""
+        """Mean and spread over the seeds that have a row; of one column of the CSV."""
         member = self.member or self.matrix.members.get(method)
         return summarize(list(scores(self.rows, method, split, eval_set, member, column).values()))
 
-    def won_back(self, method: str, split: str, eval_set: str) -> float:
-        """Share of the gap to full labels, NaN where it has no meaning or a figure is lacking."""
+    def closed_gap(self, method: str, split: str, eval_set: str) -> float:
+        """Fraction of the gap to full labels; NaN for baseline and full labels, or without rows."""
         baseline, full = self.matrix.baseline, self.matrix.full_labels
-        if None in (baseline, full) or method == baseline or split == full:
+        if baseline is None or full is None or method == baseline or split == full:
             return math.nan
-        return share_of_gap(
-            *(
-                self.summary(*place, eval_set).mean
-                for place in ((method, split), (baseline, split), (baseline, full))
-            )
+        return gap_ratio(
+            self.summary(method, split, eval_set).mean,
+            self.summary(baseline, split, eval_set).mean,
+            self.summary(baseline, full, eval_set).mean,
         )
 
     def miou(self, eval_set: str) -> str:
-        """Methods x splits: mIoU, and share of the gap."""
+        """Table of methods x splits: mIoU, and the fraction of the gap that is closed."""
         lines = []
         for method in self.methods:
             entry = [method]
             for split in self.splits:
-                share = self.won_back(method, split, eval_set)
-                won = '' if math.isnan(share) else f', {share:.0%}'
-                entry.append(f'{self.summary(method, split, eval_set)}{won}')
+                closed = self.closed_gap(method, split, eval_set)
+                gap = '' if math.isnan(closed) else f', {closed:.0%}'
+                entry.append(f'{self.summary(method, split, eval_set)}{gap}')
             lines.append(entry)
         text = (
             f'mIoU on the {eval_set} set, mean ± sample standard deviation (number of seeds); '
-            f'{self._who()}.'
+            f'{self._members()}.'
         )
         if self.matrix.baseline and self.matrix.full_labels:
             text += (
-                f' Percentages: share won back of the gap between {self.matrix.baseline} on '
-                f'the split and on {self.matrix.full_labels}.'
+                f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
+                f'on the split and on {self.matrix.full_labels}.'
             )
         return f'{text}\n\n{_markdown(["method", *self.splits], lines)}'
 
     def classes(self, split: str, eval_set: str) -> str:
-        """Methods x classes: mean IoU over seeds, on one split.
+        """Table of methods x classes: mean IoU over seeds, on one split.
 
         Raises:
             ValueError: If the matrix has no such split.
@@ -156,19 +155,24 @@ class Table:
         lines = []
         for method in self.methods:
             values = [self.summary(method, split, eval_set, column) for column in columns]
-            if any(value.count for value in values):
+            if any(value.number for value in values):
                 lines.append([method, *(f'{value.mean:.1f}' for value in values)])
         names = [column[len(IOU) :] for column in columns]
         return (
             f'IoU per class on the {eval_set} set, split {split}, mean over seeds; '
-            f'{self._who()}\n\n{_markdown(["method", *names], lines)}'
+            f'{self._members()}\n\n{_markdown(["method", *names], lines)}'
         )
 
-    def _who(self) -> str:
+    def _members(self) -> str:
         if self.member:
             return f'member: {self.member}'
-        named = [f'{member} for {method}' for method, member in self.matrix.members.items()]
-        return 'member: ' + ', '.join([*named, 'else teacher0 (student0 without teachers)'])
+        methods: Dict[str, List[str]] = {}
+        for method, member in self.matrix.members.items():
+            methods.setdefault(member, []).append(method)
+        named = [f'{member} for {", ".join(names)}' for member, names in methods.items()]
+        unnamed = set(self.methods) - set(self.matrix.members)
+        rest = ['else teacher0 (student0 without teachers)'] if unnamed else []
+        return 'member: ' + '; '.join([*named, *rest])
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""From work folders to the page."""
+"""Report on runs: from their work folders to an HTML file."""
 
 from datetime import datetime
 from functools import partial
@@ -8,8 +8,8 @@ from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 from ...version import __version__
 from . import comparison, recorded
-from .colours import in_order
-from .networks import Effort, network_parts
+from .colours import member_styles
+from .networks import NetworkOptions, network_parts
 from .page import Chapter, render
 from .parts import Part, attempt
 from .runs import Run, read_runs
@@ -29,28 +29,28 @@ def write_report(
     folders: Sequence[Union[str, Path]],
     out: Union[str, Path],
     checkpoint: str = 'last',
-    effort: Optional[Effort] = None,
+    options: Optional[NetworkOptions] = None,
 ) -> List[Chapter]:
-    """Write a page about runs.
+    """Write a report on runs.
 
     Args:
         folders (Sequence[str | Path]): Work folders.
         out (str | Path): HTML file to write.
         checkpoint (str): ``'last'`` or ``'best'``. Defaults to 'last'.
-        effort (Effort, optional): What the networks are used for. Defaults to None: all parts.
+        options (NetworkOptions, optional): Parts that run the networks. Defaults to None: all.
 
     Returns:
-        list[Chapter]: What the page shows.
+        list[Chapter]: Chapters of the page.
 
     Raises:
-        FileNotFoundError: If a folder does not exist or holds nothing of a run.
+        FileNotFoundError: If a folder does not exist or is not of a run.
         ValueError: If a folder is given twice.
     """
     runs = read_runs([Path(folder) for folder in folders], checkpoint)
-    chapters = [_chapter(run, effort or Effort()) for run in runs]
+    chapters = [_chapter(run, options or NetworkOptions()) for run in runs]
     if len(runs) > 1:
         parts = [attempt(title, partial(build, runs)) for title, build in COMPARED]
-        members = in_order([name for run in runs for name in run.members])
+        members = member_styles([name for run in runs for name in run.members])
         chapters.insert(0, Chapter('Comparison', parts, members))
     made = f'{datetime.now():%Y-%m-%d %H:%M}, mmseg_ctt {__version__}'
     title = 'Report on ' + ', '.join(run.name for run in runs)
@@ -60,9 +60,9 @@ def write_report(
     return chapters
 
 
-def _chapter(run: Run, effort: Effort) -> Chapter:
+def _chapter(run: Run, options: NetworkOptions) -> Chapter:
     def attempts(builders: Builders) -> List[Part]:
         return [attempt(title, partial(build, run)) for title, build in builders]
 
-    parts = [*attempts(RECORDED), *network_parts(run, effort), *attempts(SETTINGS)]
-    return Chapter(run.name, parts, in_order(run.members))
+    parts = [*attempts(RECORDED), *network_parts(run, options), *attempts(SETTINGS)]
+    return Chapter(run.name, parts, member_styles(run.members))

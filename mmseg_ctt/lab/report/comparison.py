@@ -1,25 +1,25 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Parts of the page about several runs."""
+"""Parts of the page that compare runs."""
 
 import math
 from typing import Any, Dict, List, Sequence
 
 from . import figures
-from .colours import SYMBOLS, look_of
+from .colours import SYMBOLS, style_of
 from .figures import Line
 from .parts import Figure, Part, Table
 from .recorded import NO_SCALARS, final_scores, median_seconds
 from .runs import Run
 from .settings import config_differences
 
-WHY = (
-    'What the runs do not have in common; a part that only some have is one row, and a plain '
-    'model stands where a semi-supervised one has its segmentor.'
+DESCRIPTION = (
+    'Settings that differ between the runs. A dict that only some runs have is one row; a plain '
+    'model is compared with the segmentor of a semi-supervised one.'
 )
 
 
 def scores(runs: Sequence[Run]) -> Part:
-    """Curves of what each run predicts with, and the last score of every member."""
+    """Scores: curves of the predicting members, and the last score of every member."""
     last = {run.name: final_scores(run) for run in runs}
     if not any(last.values()):
         raise ValueError(NO_SCALARS)
@@ -27,7 +27,7 @@ def scores(runs: Sequence[Run]) -> Part:
         Line(
             f'{run.name}: {run.predicting}',
             curve,
-            look_of(run.predicting),
+            style_of(run.predicting),
             SYMBOLS[i % len(SYMBOLS)],
         )
         for i, run in enumerate(runs)
@@ -35,8 +35,8 @@ def scores(runs: Sequence[Run]) -> Part:
     ]
     return Part(
         'Scores',
-        'Validation mIoU of every run: that of the member it predicts with over '
-        'the training, and that of all members at the last validation.',
+        'Validation mIoU of every run: that of the predicting member over the '
+        'training, and that of all members at the last validation.',
         [
             Figure(figures.lines(drawn, 'mIoU (%)')),
             Figure(figures.run_dots(last, 'last mIoU (%)')),
@@ -74,13 +74,14 @@ def _seconds(run: Run) -> str:
 
 
 def differences(runs: Sequence[Run]) -> Part:
-    """Settings and environment that are not the same in all runs."""
-    lacking = [run.name for run in runs if run.config is None]
-    if lacking:
+    """Settings and environment that differ between the runs."""
+    configs = [run.config for run in runs if run.config is not None]
+    if len(configs) < len(runs):
+        lacking = [run.name for run in runs if run.config is None]
         raise ValueError(f'no config in {", ".join(lacking)}')
     blocks = []
     for title, tables in (
-        ('setting', [_comparable(run.config.to_dict()) for run in runs]),
+        ('setting', [_comparable(config.to_dict()) for config in configs]),
         ('environment', [run.environment for run in runs]),
     ):
         found = config_differences(tables)
@@ -94,12 +95,12 @@ def differences(runs: Sequence[Run]) -> Part:
             )
     return Part(
         'Differences of settings',
-        WHY if blocks else 'The runs have the same settings and environment.',
+        DESCRIPTION if blocks else 'The runs have the same settings and environment.',
         blocks,
     )
 
 
 def _comparable(config: Dict[str, Any]) -> Dict[str, Any]:
-    """With a plain segmentor where a semi-supervised model keeps its own."""
+    """Config with a plain model under the key that semi-supervised models have."""
     model = config.get('model') or {}
     return config if 'segmentor' in model else {**config, 'model': dict(segmentor=model)}

@@ -6,7 +6,8 @@ from typing import NamedTuple, Tuple
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
-from torch import Tensor, nn
+from mmengine.model import BaseModel
+from torch import Tensor
 from torch.nn import functional as F
 
 from ...functional import downsample_nearest, select_per_class
@@ -34,12 +35,12 @@ class Points(NamedTuple):
 
 @torch.no_grad()
 def collect_points(
-    model: nn.Module, dataset: BaseDataset, max_images: int, pair: int = 0, seed: int = 0
+    model: BaseModel, dataset: BaseDataset, max_images: int, pair: int = 0, seed: int = 0
 ) -> Points:
     """Bank entries of a pair and as many features of its student, class by class.
 
     Args:
-        model (nn.Module): In eval mode, with the banks of :class:`CrossContrast`.
+        model (BaseModel): In eval mode, with the banks of :class:`CrossContrast`.
         dataset (BaseDataset): Labelled images.
         max_images (int): Images that queries are drawn from.
         pair (int): Which bank, and which student. Defaults to 0.
@@ -103,7 +104,7 @@ def project(points: Points, seed: int = 0) -> np.ndarray:
 
 
 def _queries(
-    model: nn.Module, contrast: CrossContrast, pair: int, sample: dict, g: torch.Generator
+    model: BaseModel, contrast: CrossContrast, pair: int, sample: dict, g: torch.Generator
 ) -> Tuple[Tensor, Tensor]:
     """Features of the student and true classes of some pixels of one image."""
     batch = model.data_preprocessor(pseudo_collate([sample]), False)
@@ -114,7 +115,8 @@ def _queries(
         batch['inputs'],
         batch['data_samples'][0].metainfo['img_shape'],
     )
-    label = downsample_nearest(truth, embedding.shape[2:]).flatten()
+    height, width = embedding.shape[2:]
+    label = downsample_nearest(truth, (height, width)).flatten()
     known = (label >= 0) & (label < model.num_classes)
     rows = embedding.permute(0, 2, 3, 1).flatten(0, 2)
     return _some_per_class(rows, label, known, model.num_classes, PER_IMAGE, g)

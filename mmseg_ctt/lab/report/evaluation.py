@@ -9,25 +9,25 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
-from ...deploy.api.predict import _result as result_of
+from ...deploy.api.predict import make_result
 from ...deploy.export import read_checkpoint
 from ...deploy.export.stock_types import without_pretrained
 from ...methods.base import SemiSegmentor
 from .colours import PLAIN_MODEL
 
 
-class Judged(NamedTuple):
-    """One image and what the predicting member made of it.
+class ScoredImage(NamedTuple):
+    """Prediction of the predicting member for an image, and its score.
 
     Attributes:
-        score (float): Mean IoU within the image, over the classes that its truth has.
+        score (float): Mean IoU of the image over the classes in its truth.
         truth (np.ndarray): ``(H, W)`` integer ids.
         result (SegResult): The prediction.
     """
@@ -42,14 +42,14 @@ class Evaluation(NamedTuple):
 
     Attributes:
         confusion (dict[str, np.ndarray]): ``(K, K)`` int64 pixels by member; rows are the truth.
-        worst (list[Judged]): Images, the worst first.
+        worst (list[ScoredImage]): Images, the worst first.
         images (int): That were looked at.
         of (int): That the validation set has.
         predicting (str): The member whose worst images these are.
     """
 
     confusion: Dict[str, np.ndarray]
-    worst: List[Judged]
+    worst: List[ScoredImage]
     images: int
     of: int
     predicting: str
@@ -105,11 +105,11 @@ def spread(size: int, count: int) -> List[int]:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, dataset: BaseDataset, max_images: int, num_worst: int) -> Evaluation:
+def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst: int) -> Evaluation:
     """Every member on evenly spread images, each read once.
 
     Args:
-        model (nn.Module): Of :func:`load_network`.
+        model (BaseModel): Of :func:`load_network`.
         dataset (BaseDataset): Labelled images.
         max_images (int): At most that many.
         num_worst (int): Images to keep.
@@ -119,7 +119,7 @@ def evaluate(model: nn.Module, dataset: BaseDataset, max_images: int, num_worst:
     """
     num_classes = len(dataset.metainfo['classes'])
     confusion: Dict[str, np.ndarray] = {}
-    worst: List[Judged] = []
+    worst: List[ScoredImage] = []
     chosen = spread(len(dataset), max_images)
     predicting = getattr(model, 'predict_on', PLAIN_MODEL)
     for index in chosen:
@@ -127,18 +127,18 @@ def evaluate(model: nn.Module, dataset: BaseDataset, max_images: int, num_worst:
         (sample,) = batch['data_samples']
         truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
         for name, (made,) in _predictions(model, batch).items():
-            result = result_of(
+            result = make_result(
                 Source(Path(sample.img_path).stem, sample.img_path), made, dataset.metainfo
             )
             counts = pixel_confusion(truth, result.labels, num_classes)
             confusion[name] = confusion.get(name, 0) + counts
             if name == predicting:
-                worst.append(Judged(image_score(counts), truth, result))
+                worst.append(ScoredImage(image_score(counts), truth, result))
         worst = sorted(worst, key=lambda one: one.score)[:num_worst]
     return Evaluation(confusion, worst, len(chosen), len(dataset), predicting)
 
 
-def _predictions(model: nn.Module, batch: dict) -> Dict[str, Sequence]:
+def _predictions(model: BaseModel, batch: dict) -> Dict[str, Sequence]:
     if isinstance(model, SemiSegmentor):
         return model.predict_members(batch['inputs'], batch['data_samples'])
     return {PLAIN_MODEL: model.predict(batch['inputs'], batch['data_samples'])}

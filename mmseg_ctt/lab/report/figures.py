@@ -1,35 +1,37 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Plotly figures from plain numbers, as pieces of HTML that need plotly.js once in the page."""
+"""Plotly figures as HTML; the page includes plotly.js once."""
 
 from html import escape
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import plotly.graph_objects as go
 
-from .colours import SYMBOLS, Look, in_order
+from .colours import SYMBOLS, Style, member_styles
 from .scalars import Curve
 
 HEIGHT, SMALL = 360, 240
 GRID, INK = '#e5e7eb', '#1f2937'
 AXIS = dict(gridcolor=GRID, zeroline=False, automargin=True, linecolor=GRID)
 CONFIG = dict(responsive=True, displayModeBar=False)  # one of its buttons uploads the figure
-ROW, COLUMN = 24, 20  # pixels of a class in a confusion matrix, at least
-SHOWN = 0.005  # share from which a cell of it is given as a number
-BEHIND = '#dfe3e8'  # grey, on which white classes are seen too
+ROW, COLUMN = 24, 20  # smallest height and width of a cell in a confusion matrix, pixels
+SHOWN = 0.005  # fraction from which a cell has a number
+BACKGROUND = '#dfe3e8'  # grey, so that white classes are visible
+
+Numbers = Union[Sequence[float], np.ndarray]
 
 
 class Line(NamedTuple):
-    """A curve and how it is drawn."""
+    """Line of a figure: a curve and its style."""
 
     name: str
     curve: Curve
-    look: Look
+    style: Style
     symbol: Optional[str] = None
 
 
 def html_of(figure: go.Figure) -> str:
-    """A ``div`` and its script, as wide as the page allows."""
+    """HTML of a figure: a ``div`` of the width of the page, and its script."""
     return figure.to_html(
         full_html=False,
         include_plotlyjs=False,
@@ -43,10 +45,10 @@ def lines(drawn: Sequence[Line], unit: str, legend: bool = True, height: int = H
     """Curves over the iterations.
 
     Args:
-        drawn (Sequence[Line]): What is drawn.
+        drawn (Sequence[Line]): The lines.
         unit (str): Title of the vertical axis.
-        legend (bool): Names above the figure. Defaults to True.
-        height (int): Pixels. Defaults to 360.
+        legend (bool): Whether names are shown above the figure. Defaults to True.
+        height (int): Height in pixels. Defaults to 360.
 
     Returns:
         str: HTML.
@@ -59,7 +61,7 @@ def lines(drawn: Sequence[Line], unit: str, legend: bool = True, height: int = H
             y=line.curve.values,
             name=escape(line.name),
             mode='lines+markers' if few or line.symbol else 'lines',
-            line=dict(color=line.look.colour, dash=line.look.dash, width=2),
+            line=dict(color=line.style.colour, dash=line.style.dash, width=2),
             marker=dict(size=8 if line.symbol else 5, symbol=line.symbol or 'circle'),
         )
     figure.update_xaxes(title='iteration', rangemode='tozero')
@@ -70,12 +72,13 @@ def lines(drawn: Sequence[Line], unit: str, legend: bool = True, height: int = H
     return html_of(figure)
 
 
-def class_dots(classes: Sequence[str], values: Mapping[str, Sequence[float]], unit: str) -> str:
-    """A row per class, a dot per member.
+def class_dots(classes: Sequence[str], values: Mapping[str, Numbers], unit: str) -> str:
+    """Dot plot of a row per class and a dot per member.
 
     Args:
         classes (Sequence[str]): Names of the ``K`` classes.
-        values (Mapping[str, Sequence[float]]): ``K`` values of each member; NaN: no dot.
+        values (Mapping[str, Sequence[float] | np.ndarray]): ``K`` values of each member; NaN gives
+            no dot.
         unit (str): Title of the horizontal axis.
 
     Returns:
@@ -83,25 +86,25 @@ def class_dots(classes: Sequence[str], values: Mapping[str, Sequence[float]], un
     """
     return _dots(
         classes,
-        {name: list(values[name]) for name in in_order(list(values))},
+        {name: list(values[name]) for name in member_styles(list(values))},
         unit,
         range=[-2, 102],
     )
 
 
 def run_dots(scores: Mapping[str, Mapping[str, float]], unit: str) -> str:
-    """A row per run, a dot per member; arguments by run, then by member."""
-    members = in_order([name for one in scores.values() for name in one])
+    """Dot plot of a row per run and a dot per member, from scores by run and member."""
+    members = member_styles([name for run in scores.values() for name in run])
     return _dots(
         list(scores),
-        {name: [one.get(name, float('nan')) for one in scores.values()] for name in members},
+        {name: [run.get(name, float('nan')) for run in scores.values()] for name in members},
         unit,
     )
 
 
-def _dots(rows: Sequence[str], values: Mapping[str, Sequence[float]], unit: str, **axis) -> str:
+def _dots(rows: Sequence[str], values: Mapping[str, Numbers], unit: str, **axis: Any) -> str:
     figure = _figure(150 + 26 * len(rows))
-    for i, (name, look) in enumerate(in_order(list(values)).items()):
+    for i, (name, style) in enumerate(member_styles(list(values)).items()):
         figure.add_scatter(
             x=_plain(values[name]),
             y=[escape(row) for row in rows],
@@ -109,7 +112,7 @@ def _dots(rows: Sequence[str], values: Mapping[str, Sequence[float]], unit: str,
             mode='markers',
             marker=dict(
                 size=10,
-                color=look.colour,
+                color=style.colour,
                 symbol=SYMBOLS[i % len(SYMBOLS)],
                 line=dict(width=1, color='white'),
             ),
@@ -124,10 +127,10 @@ def bars(
 ) -> str:
     """Horizontal bars, a group per class and a bar per name."""
     figure = _figure(110 + (10 + 14 * len(values)) * len(classes), barmode='group')
-    for (name, row), colour in zip(values.items(), colours):
+    for (name, lengths), colour in zip(values.items(), colours):
         figure.add_bar(
-            x=_plain(row),
-            y=[escape(one) for one in classes],
+            x=_plain(lengths),
+            y=[escape(row) for row in classes],
             name=escape(name),
             orientation='h',
             marker=dict(color=colour),
@@ -138,7 +141,7 @@ def bars(
 
 
 def confusion(classes: Sequence[str], counts: np.ndarray) -> str:
-    """A confusion matrix whose rows, the truth, add up to 1.
+    """Confusion matrix with rows of the truth that sum to 1.
 
     Args:
         classes (Sequence[str]): Names of the ``K`` classes.
@@ -148,11 +151,11 @@ def confusion(classes: Sequence[str], counts: np.ndarray) -> str:
         str: HTML.
     """
     total = counts.sum(axis=1, keepdims=True)
-    share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    fractions = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     names = [escape(name) for name in classes]
     figure = _figure(130 + ROW * len(names))
     figure.add_heatmap(
-        z=[_plain(row) for row in share],
+        z=[_plain(row) for row in fractions],
         x=names,
         y=names,
         zmin=0,
@@ -162,7 +165,9 @@ def confusion(classes: Sequence[str], counts: np.ndarray) -> str:
         colorscale='Blues',
         showscale=False,
         texttemplate='%{text}',
-        text=[[f'{100 * value:.0f}' if value >= SHOWN else '' for value in row] for row in share],
+        text=[
+            [f'{100 * value:.0f}' if value >= SHOWN else '' for value in row] for row in fractions
+        ],
         hovertemplate='%{y} taken for %{x}: %{z:.1%}<extra></extra>',
     )
     figure.update_xaxes(title='prediction', type='category', tickangle=-90, dtick=1)
@@ -177,7 +182,7 @@ def scatter_classes(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> str:
-    """Points in the colours of their classes, bank entries as discs and queries as crosses.
+    """Scatter plot in the colours of the classes, bank entries as discs, queries as crosses.
 
     Args:
         points (np.ndarray): ``(N, 2)``.
@@ -189,8 +194,8 @@ def scatter_classes(
     Returns:
         str: HTML.
     """
-    figure = _figure(620, plot_bgcolor=BEHIND)
-    names: List[Tuple[float, float, str]] = []
+    figure = _figure(620, plot_bgcolor=BACKGROUND)
+    labels: List[Tuple[float, float, str]] = []
     for k in np.unique(label):
         colour = 'rgb({},{},{})'.format(*palette[k])
         for bank, symbol, size in ((True, 'circle', 5), (False, 'x-thin', 6)):
@@ -210,8 +215,8 @@ def scatter_classes(
                         line=dict(width=0 if bank else 1.5, color=colour),
                     ),
                 )
-        names.append((*np.median(points[label == k], axis=0).tolist(), classes[k]))
-    for x, y, name in names:
+        labels.append((*np.median(points[label == k], axis=0).tolist(), classes[k]))
+    for x, y, name in labels:
         figure.add_annotation(
             x=x,
             y=y,
@@ -225,7 +230,7 @@ def scatter_classes(
     return html_of(figure)
 
 
-def _figure(height: int, **layout) -> go.Figure:
+def _figure(height: int, **layout: Any) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template='none',
@@ -244,6 +249,6 @@ def _figure(height: int, **layout) -> go.Figure:
     return figure
 
 
-def _plain(values: Sequence[float]) -> list:
-    """Python numbers in a list, None for NaN: binary arrays would need newer readers."""
+def _plain(values: Numbers) -> List[Optional[float]]:
+    """List of Python numbers, None for NaN: older plotly.js cannot read binary arrays."""
     return [None if value != value else float(value) for value in values]

@@ -1,14 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
 """Parts of the page that need the checkpoint and the validation images."""
 
-from typing import Callable, Dict, List, NamedTuple
+from pathlib import Path
+from typing import Callable, List, NamedTuple, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from torch import nn
+from mmengine.model import BaseModel
 
 from . import figures
-from .colours import in_order
+from .colours import member_styles
 from .embedding import collect_points, project
 from .evaluation import Evaluation, class_iou, evaluate, load_network, validation_set
 from .figures import COLUMN
@@ -19,13 +20,13 @@ from .runs import Run
 TITLES = ('IoU of every class', 'Confusion matrix', 'Worst images', 'Feature embedding')
 
 
-class Effort(NamedTuple):
-    """How much is looked at.
+class NetworkOptions(NamedTuple):
+    """Options of the parts that run the networks.
 
     Attributes:
-        model (bool): Whether the networks are used at all.
-        max_images (int): Validation images that are read.
-        worst (int): Images shown as the worst.
+        model (bool): Whether the networks are run at all.
+        max_images (int): Number of validation images.
+        worst (int): Number of worst images that are shown.
         tsne (bool): Whether features are embedded.
     """
 
@@ -35,47 +36,59 @@ class Effort(NamedTuple):
     tsne: bool = True
 
 
-def network_parts(run: Run, effort: Effort) -> List[Part]:
-    """IoU per class, confusion matrix, worst images, feature embedding; or why there are none."""
-    made: Dict[str, object] = {}
+class Evaluated(NamedTuple):
+    """Networks of a run, the validation set, and their evaluation on it."""
+
+    model: BaseModel
+    dataset: BaseDataset
+    result: Evaluation
+    checkpoint: Path
+
+
+def network_parts(run: Run, options: NetworkOptions) -> List[Part]:
+    """IoU per class, confusion matrix, worst images, feature embedding; or why they are missing."""
+    evaluated: Optional[Evaluated] = None
 
     def prepare() -> Part:
-        _check(run, effort)
-        made['set'] = validation_set(run.config)
-        made['model'] = load_network(run.config, str(run.checkpoint))
-        made['seen'] = evaluate(made['model'], made['set'], effort.max_images, effort.worst)
+        nonlocal evaluated
+        evaluated = _evaluate(run, options)
         return Part('')
 
-    failed = attempt('', prepare).missing
-    if failed:
-        return [Part(title, missing=failed) for title in TITLES]
-    meta = made['set'].metainfo
+    missing = attempt('', prepare).missing
+    if evaluated is None:
+        return [Part(title, missing=missing) for title in TITLES]
+    model, dataset, result, checkpoint = evaluated
     builders: List[Callable[[], Part]] = [
-        lambda: iou_part(run, made['seen'], meta),
-        lambda: confusion_part(made['seen'], meta),
-        lambda: worst_part(made['seen'], meta),
-        lambda: embedding_part(made['model'], made['set'], effort),
+        lambda: iou_part(checkpoint, result, dataset.metainfo),
+        lambda: confusion_part(result, dataset.metainfo),
+        lambda: worst_part(result, dataset.metainfo),
+        lambda: embedding_part(model, dataset, options),
     ]
     return [attempt(title, build) for title, build in zip(TITLES, builders)]
 
 
-def _check(run: Run, effort: Effort) -> None:
-    if not effort.model:
+def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
+    if not options.model:
         raise ValueError('left out by --no-model')
     if run.config is None:
         raise ValueError('the folder holds no config')
     if run.checkpoint is None:
         raise ValueError('the folder holds no such checkpoint')
+    dataset = validation_set(run.config)
+    model = load_network(run.config, str(run.checkpoint))
+    result = evaluate(model, dataset, options.max_images, options.worst)
+    return Evaluated(model, dataset, result, run.checkpoint)
 
 
-def _words(seen: Evaluation) -> str:
-    part = 'all' if seen.images == seen.of else f'{seen.images} evenly spread of the'
-    return f'{part} {seen.of} validation images'
+def _images(result: Evaluation) -> str:
+    part = 'all' if result.images == result.of else f'{result.images} evenly spread of the'
+    return f'{part} {result.of} validation images'
 
 
-def iou_part(run: Run, seen: Evaluation, meta: dict) -> Part:
-    """Dots and a table of every class and member."""
-    iou = {name: 100 * class_iou(seen.confusion[name]) for name in in_order(list(seen.confusion))}
+def iou_part(checkpoint: Path, result: Evaluation, meta: dict) -> Part:
+    """IoU of every class and member, as dots and as a table."""
+    members = member_styles(list(result.confusion))
+    iou = {name: 100 * class_iou(result.confusion[name]) for name in members}
     rows = [
         [name, *(_number(values[k]) for values in iou.values())]
         for k, name in enumerate(meta['classes'])
@@ -84,40 +97,40 @@ def iou_part(run: Run, seen: Evaluation, meta: dict) -> Part:
     return Part(
         'IoU of every class',
         f'Intersection over union of every class and member, per '
-        f'cent, computed from {run.checkpoint.name} on {_words(seen)}.',
+        f'cent, computed from {checkpoint.name} on {_images(result)}.',
         [Figure(figures.class_dots(meta['classes'], iou, 'IoU (%)')), Table(('class', *iou), rows)],
     )
 
 
-def confusion_part(seen: Evaluation, meta: dict) -> Part:
-    """Of the predicting member."""
-    html = figures.confusion(meta['classes'], seen.confusion[seen.predicting])
+def confusion_part(result: Evaluation, meta: dict) -> Part:
+    """Confusion matrix of the predicting member."""
+    html = figures.confusion(meta['classes'], result.confusion[result.predicting])
     return Part(
         'Confusion matrix',
-        f'Of the pixels that truly are of the class of a row, the '
-        f'share (per cent) that {seen.predicting} takes for the class of a column, on '
-        f'{_words(seen)}; a perfect model has 100 on the diagonal.',
+        f'Pixels of the true class of a row that {result.predicting} '
+        f'predicts as the class of a column, in per cent of the row, on {_images(result)}; a '
+        'perfect model has 100 on the diagonal.',
         [Figure(html, min_width=120 + COLUMN * len(meta['classes']))],
     )
 
 
-def worst_part(seen: Evaluation, meta: dict) -> Part:
+def worst_part(result: Evaluation, meta: dict) -> Part:
     """Overlays of the worst images."""
     colours = ['rgb({},{},{})'.format(*colour) for colour in meta['palette']]
     return Part(
         'Worst images',
-        f'The images with the lowest mean IoU of {seen.predicting} (over '
-        f'the classes that their truth has) among {_words(seen)}; pixels without a label '
-        'keep the image.',
-        [Pictures([panels(one) for one in seen.worst], list(zip(colours, meta['classes'])))],
+        f'The images with the lowest mean IoU of {result.predicting} (over '
+        f'the classes in their truth) among {_images(result)}; pixels without a label '
+        'show the image.',
+        [Pictures([panels(image) for image in result.worst], list(zip(colours, meta['classes'])))],
     )
 
 
-def embedding_part(model: nn.Module, dataset: BaseDataset, effort: Effort) -> Part:
-    """t-SNE of the first pair."""
-    if not effort.tsne:
+def embedding_part(model: BaseModel, dataset: BaseDataset, options: NetworkOptions) -> Part:
+    """Feature embedding of the first pair by t-SNE."""
+    if not options.tsne:
         raise ValueError('left out by --no-tsne')
-    points = collect_points(model, dataset, effort.max_images)
+    points = collect_points(model, dataset, options.max_images)
     html = figures.scatter_classes(
         project(points),
         points.label.numpy(),
@@ -129,10 +142,10 @@ def embedding_part(model: nn.Module, dataset: BaseDataset, effort: Effort) -> Pa
     return Part(
         'Feature embedding',
         f'{banked} entries of memory bank 0 (discs) and '
-        f'{len(points.label) - banked} pixels of validation images seen by student0 '
-        '(crosses, true classes), laid out by t-SNE so that like features lie together; '
-        'crosses upon the discs of their class are what the contrast aims at. Distances '
-        'between clusters mean nothing.',
+        f'{len(points.label) - banked} features of student0 at pixels of validation images '
+        '(crosses, true classes), embedded by t-SNE so that similar features are close; the '
+        'contrast moves crosses to the discs of their class. Distances between clusters have no '
+        'meaning.',
         [Figure(html)],
     )
 

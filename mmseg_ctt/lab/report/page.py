@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Parts to one HTML file that holds everything it shows."""
+"""HTML page of a report, self-contained."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Dict, List, Sequence
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from .colours import Look
+from .colours import Style
 from .parts import Part
 
 FOLDER = Path(__file__).parent
@@ -16,29 +16,29 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Chapter:
-    """A run, or the comparison of all.
+    """Chapter of the page: a run, or the comparison of all runs.
 
     Attributes:
         title (str): Heading.
-        parts (list[Part]): In order.
-        members (dict[str, Look]): For the key of colours; empty: no key.
+        parts (list[Part]): Parts in order.
+        members (dict[str, Style]): Styles for the legend; empty for no legend.
     """
 
     title: str
     parts: List[Part]
-    members: Dict[str, Look] = field(default_factory=dict)
+    members: Dict[str, Style] = field(default_factory=dict)
 
 
 def render(title: str, made: str, chapters: Sequence[Chapter]) -> str:
-    """The page. Everything but our own figures and style is escaped.
+    """HTML of the page; everything but figures and style sheet is escaped.
 
     Args:
-        title (str): Of the page.
-        made (str): A line on when and with what it was made.
-        chapters (Sequence[Chapter]): In order.
+        title (str): Title of the page.
+        made (str): Line with date and version.
+        chapters (Sequence[Chapter]): Chapters in order.
 
     Returns:
-        str: HTML, which asks for no file and no network.
+        str: HTML that loads no other file.
     """
     templates = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined

@@ -1,29 +1,29 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a part of the page is made of."""
+"""Parts of the page and the blocks that they consist of."""
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple, Union
 
 from .pictures import Picture
 
-# What users' folders, files and installations give rise to; anything else is our own fault.
+# Errors that users' folders, files and installations cause; others are faults of this package.
 REASONS = (ValueError, TypeError, OSError, ImportError, KeyError)
 MAX_REASON = 300
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure in HTML, below a heading of its own where it has one of several."""
+    """Figure as HTML, with an optional heading; small figures are set side by side."""
 
     html: str
     title: str = ''
     small: bool = False
-    min_width: int = 0  # pixels, below which the figure scrolls
+    min_width: int = 0  # pixels; a narrower page scrolls the figure
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text in rows; ``code`` sets it in a fixed-width type."""
+    """Table of text; ``code`` sets it in a fixed-width font."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -32,41 +32,44 @@ class Table:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Rows of pictures, side by side as far as there is room."""
+    """Rows of pictures, side by side as far as the width allows."""
 
     rows: Sequence[Sequence[Picture]]
-    legend: Sequence[Tuple[str, str]] = ()  # colour and name
+    legend: Sequence[Tuple[str, str]] = ()  # colours and names
 
 
 @dataclass(frozen=True)
 class Text:
-    """Long text that is folded away."""
+    """Long text that the reader unfolds."""
 
     title: str
     text: str
 
 
+Block = Union[Figure, Table, Pictures, Text]
+
+
 @dataclass(frozen=True)
 class Part:
-    """A heading, one sentence of explanation, and what there is to see.
+    """Part of a chapter: a heading, a description and blocks.
 
     Attributes:
         title (str): Heading.
-        why (str): What it shows, for someone who did not write it.
+        description (str): Meaning of the blocks in one or two sentences.
         blocks (list): Figures, tables, pictures, text.
-        missing (str | None): Why there is nothing to see.
+        missing (str | None): Reason why the part has no blocks.
     """
 
     title: str
-    why: str = ''
-    blocks: List[Any] = field(default_factory=list)
+    description: str = ''
+    blocks: Sequence[Block] = field(default_factory=list)
     missing: Optional[str] = None
 
 
 def attempt(title: str, make: Callable[[], Part]) -> Part:
-    """A part, or the one line that says why the folder does not give it."""
+    """Part of the page; if an error of :data:`REASONS` prevents it, a part with the reason."""
     try:
         return make()
     except REASONS as error:
-        words = ' '.join(str(error).split()) or type(error).__name__
-        return Part(title, missing=words[:MAX_REASON])
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        return Part(title, missing=reason[:MAX_REASON])

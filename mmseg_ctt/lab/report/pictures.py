@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Pictures inside the page: panels of an image, as data URIs."""
+"""Pictures of the page as data URIs: panels of an image."""
 
 import base64
 import io
@@ -10,14 +10,14 @@ from typing import List, NamedTuple, Tuple
 import numpy as np
 from PIL import Image
 
-from .evaluation import Judged
+from .evaluation import ScoredImage
 
 MAX_SIDE = 560  # pixels
 WRONG = (213, 94, 0)
 
 
 class Picture(NamedTuple):
-    """``uri`` of the pixels, words below it and for those who do not see it, and its size."""
+    """Picture: ``uri`` of the pixels, caption and alternative text, size in pixels."""
 
     uri: str
     caption: str
@@ -28,12 +28,12 @@ class Picture(NamedTuple):
 def picture(
     pixels: np.ndarray, caption: str, max_side: int = MAX_SIDE, photo: bool = True
 ) -> Picture:
-    """A picture that the page holds itself.
+    """Picture as a data URI.
 
     Args:
         pixels (np.ndarray): ``(H, W, 3)`` uint8, RGB.
-        caption (str): Below it.
-        max_side (int): Larger ones are reduced. Defaults to 560.
+        caption (str): Text below the picture.
+        max_side (int): Longer side in pixels; larger pictures are reduced. Defaults to 560.
         photo (bool): JPEG; else PNG, for few colours and sharp edges. Defaults to True.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -46,22 +46,22 @@ def picture(
 
 
 def picture_file(path: Path, caption: str, max_side: int = 1100) -> Picture:
-    """A picture from a file."""
+    """Picture of a file, as :func:`picture`."""
     with Image.open(path) as image:
         return picture(np.array(image.convert('RGB')), caption, max_side)
 
 
-def panels(judged: Judged) -> List[Picture]:
-    """Image, truth, prediction, and where they differ."""
-    result = judged.result
-    known = (judged.truth >= 0) & (judged.truth < len(result.classes))
-    truth = replace(result, labels=judged.truth, confidence=known.astype(np.float32))
-    wrong = known & (judged.truth != result.labels)
+def panels(scored: ScoredImage) -> List[Picture]:
+    """Panels of an image: image, truth, prediction, wrong pixels."""
+    result = scored.result
+    known = (scored.truth >= 0) & (scored.truth < len(result.classes))
+    truth = replace(result, labels=scored.truth, confidence=known.astype(np.float32))
+    wrong = known & (scored.truth != result.labels)
     image = Image.fromarray(result.image).resize(result.labels.shape[::-1])
     return [
         picture(np.array(image), result.name),
         picture(truth.overlay(0.6, min_confidence=0.5), 'truth'),
-        picture(result.overlay(0.6), f'prediction, mIoU of the image {judged.score:.1%}'),
+        picture(result.overlay(0.6), f'prediction, mIoU of the image {scored.score:.1%}'),
         picture(
             marked(np.array(image), wrong), f'wrong pixels: {wrong.sum() / max(known.sum(), 1):.1%}'
         ),
@@ -69,7 +69,7 @@ def panels(judged: Judged) -> List[Picture]:
 
 
 def marked(image: np.ndarray, mask: np.ndarray, colour: Tuple[int, int, int] = WRONG) -> np.ndarray:
-    """A paled grey image with marked pixels ``(H, W)`` in one colour."""
+    """Pale grey image with the masked pixels ``(H, W)`` in one colour."""
     grey = np.array(Image.fromarray(image).convert('L'), dtype=np.float32)[..., None]
     pale = (grey * 0.4 + 150).clip(0, 255).repeat(3, axis=2)
     return np.where(mask[..., None], colour, pale).astype(np.uint8)

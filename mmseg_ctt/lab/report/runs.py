@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What a work folder holds, as one object."""
+"""Runs, read from their work folders."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
-from .colours import MEMBER, PLAIN_MODEL, in_order
+from ...methods.networks import MemberNetworks
+from .colours import MEMBER, PLAIN_MODEL, member_styles
 from .scalars import FILE, Curve, read_curves
 
 CHECKPOINTS = ('last', 'best')
@@ -17,16 +19,16 @@ ENVIRONMENT = re.compile(r'\nSystem environment:\n(.*?)\n-{20}', re.DOTALL)
 
 @dataclass(frozen=True)
 class Run:
-    """A training as its work folder tells it.
+    """Training, read from its work folder.
 
     Attributes:
-        name (str): Short and unlike that of the other runs.
+        name (str): Short name, distinct from that of the other runs.
         folder (Path): The work folder.
         curves (dict[str, Curve]): Scalars by mmengine's key, such as ``student0/mIoU``.
-        config (Config | None): As dumped, None where there is none.
-        environment (dict[str, str]): From the newest log; empty where there is none.
-        checkpoint (Path | None): What the networks are read from.
-        damaged (int): Lines of the scalars that could not be read.
+        config (Config | None): Dumped config; None without one.
+        environment (dict[str, str]): Environment from the newest log; empty without one.
+        checkpoint (Path | None): Checkpoint of the networks; None without one.
+        damaged (int): Number of lines of the scalars that could not be read.
     """
 
     name: str
@@ -39,9 +41,9 @@ class Run:
 
     @property
     def members(self) -> List[str]:
-        """Students, teachers, the ensemble; ``model`` alone for a plain segmentor."""
+        """Students, teachers, ensemble; for a plain segmentor only ``model``."""
         heads = {re.split(r'[./]', key)[0] for key in self.curves}
-        return list(in_order([head for head in heads if MEMBER.match(head)])) or [PLAIN_MODEL]
+        return list(member_styles([head for head in heads if MEMBER.match(head)])) or [PLAIN_MODEL]
 
     def score(self, member: str, metric: str = 'mIoU') -> Optional[Curve]:
         """Validation curve of a member."""
@@ -49,22 +51,24 @@ class Run:
 
     @property
     def predicting(self) -> str:
-        """The member that plain predictions come from."""
+        """Member that predicts by default."""
         model = (self.config or {}).get('model') or {}
-        wanted = (model.get('test_cfg') or {}).get('predict_on')
-        default = 'teacher0' if 'teacher0' in self.members else self.members[0]
-        return wanted if wanted in self.members else default
+        configured = (model.get('test_cfg') or {}).get('predict_on')
+        kind = MODELS.get(model.get('type'))
+        if configured is None and kind is not None and issubclass(kind, MemberNetworks):
+            configured = kind.default_predict_on(model)
+        return configured if configured in self.members else self.members[0]
 
 
 def read_runs(folders: Sequence[Path], checkpoint: str = 'last') -> List[Run]:
     """Read work folders.
 
     Args:
-        folders (Sequence[Path]): As given to ``--work-dir``.
+        folders (Sequence[Path]): Work folders, the ``--work-dir`` of each training.
         checkpoint (str): ``'last'`` or ``'best'``. Defaults to 'last'.
 
     Raises:
-        FileNotFoundError: If a folder does not exist or holds nothing of a run.
+        FileNotFoundError: If a folder does not exist or is not of a run.
         ValueError: If a folder is given twice.
     """
     folders = [Path(folder) for folder in folders]
@@ -99,7 +103,7 @@ def _read_run(folder: Path, name: str, checkpoint: str) -> Run:
 
 
 def _short_names(folders: Sequence[Path]) -> List[str]:
-    """As many last parts of the paths as tell them apart."""
+    """Shortest ends of the paths that are distinct."""
     paths = [folder.resolve() for folder in folders]
     longest = max((len(path.parts) for path in paths), default=1)
     for depth in range(1, longest + 1):
@@ -110,29 +114,29 @@ def _short_names(folders: Sequence[Path]) -> List[str]:
 
 
 def _read_config(folder: Path, parts: Sequence[Path]) -> Optional[Config]:
-    """The config of the newest start that wrote scalars, else the newest one in the folder."""
-    found = [part / 'config.py' for part in reversed(parts)]
-    found += sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime, reverse=True)
-    path = next((one for one in found if one.is_file()), None)
+    """Config of the newest start that wrote scalars, else the newest one in the folder."""
+    candidates = [part / 'config.py' for part in reversed(parts)]
+    candidates += sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime, reverse=True)
+    path = next((path for path in candidates if path.is_file()), None)
     return None if path is None else Config.fromfile(path)
 
 
 def _read_environment(folder: Path) -> Dict[str, str]:
-    """The ``name: value`` lines that mmengine logs when a run starts."""
+    """Environment that mmengine logs when a run starts, lines of ``name: value``."""
     logs = sorted(folder.glob('*/*.log'))
     if not logs:
         return {}
-    found: Dict[str, str] = {}
+    environment: Dict[str, str] = {}
     for block in ENVIRONMENT.findall(logs[-1].read_text(encoding='utf-8', errors='replace')):
         for line in block.splitlines():
             name, colon, value = line.partition(': ')
             if colon and name.startswith('    ') and 'compiling' not in name:
-                found[name.strip()] = value
-    return found
+                environment[name.strip()] = value
+    return environment
 
 
 def _last(folder: Path) -> Optional[Path]:
-    """What ``last_checkpoint`` names, in this folder in case it was moved; else the newest."""
+    """Checkpoint that ``last_checkpoint`` names, also in a moved folder; else the newest one."""
     pointer = folder / 'last_checkpoint'
     if pointer.is_file():
         named = Path(pointer.read_text().strip())

@@ -10,11 +10,11 @@ FILE = 'scalars.json'
 
 
 class Curve(NamedTuple):
-    """Values at rising iterations.
+    """Curve of a logged quantity.
 
     Attributes:
-        steps (list[int]): Iterations.
-        values (list[float]): One each; NaN where the run wrote it.
+        steps (list[int]): Iterations, rising.
+        values (list[float]): Value at each of them; may be NaN.
     """
 
     steps: List[int]
@@ -22,12 +22,12 @@ class Curve(NamedTuple):
 
     @property
     def last(self) -> float:
-        """The newest value."""
+        """Last value."""
         return self.values[-1]
 
     @property
     def best(self) -> float:
-        """The largest value; NaN where all are."""
+        """Largest value; NaN if all are."""
         return max((value for value in self.values if not math.isnan(value)), default=math.nan)
 
 
@@ -36,17 +36,18 @@ Curves = Dict[str, Curve]
 
 
 def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
-    """Curves by key of a run that was perhaps interrupted.
+    """Curves of a run by key, over all its starts.
 
-    A later part replaces what an earlier one wrote from its first iteration on. A part that begins
-    as early as the one before it is another run in the same folder, and only that counts.
+    A resumed start replaces the values of earlier ones from its first iteration on. A start whose
+    first iteration is not later than that of the one before is a new run in the same folder; the
+    older ones are dropped.
 
     Args:
         folders (Sequence[Path]): ``<timestamp>/vis_data`` of every start, the oldest first.
 
     Returns:
-        tuple[dict[str, Curve], int]: Curves, and the number of lines that are no JSON, such as
-        the last one of a killed run.
+        tuple[dict[str, Curve], int]: Curves, and the number of damaged lines, such as the last
+        one of a killed run.
     """
     merged: Points = {}
     damaged, begin = 0, math.inf
@@ -55,14 +56,15 @@ def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
         damaged += bad
         if not points:
             continue
-        first = min(min(one) for one in points.values())
+        first = min(min(values) for values in points.values())
         if first <= begin:
             merged, begin = {}, first
-        for key, one in points.items():
-            kept = {step: value for step, value in merged.get(key, {}).items() if step < min(one)}
-            merged[key] = {**kept, **one}
+        for key, new in points.items():
+            kept = {step: value for step, value in merged.get(key, {}).items() if step < min(new)}
+            merged[key] = {**kept, **new}
     return {
-        key: Curve(sorted(one), [one[step] for step in sorted(one)]) for key, one in merged.items()
+        key: Curve(sorted(values), [values[step] for step in sorted(values)])
+        for key, values in merged.items()
     }, damaged
 
 
@@ -77,8 +79,8 @@ def _read_points(folder: Path) -> Tuple[Points, int]:
             damaged += bool(line.strip())
             continue
         # a validation writes its own `time` at the step of the training's
-        passed = ('iter',) if 'iter' in row else ('time', 'data_time')
+        skipped = ('iter',) if 'iter' in row else ('time', 'data_time')
         for key, value in row.items():
-            if key not in passed and isinstance(value, (int, float)):
+            if key not in skipped and isinstance(value, (int, float)):
                 points.setdefault(key, {})[step] = float(value)
     return points, damaged

@@ -1,35 +1,35 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What differs between the settings of runs."""
+"""Differences between the settings of runs."""
 
 from typing import Any, List, Mapping, NamedTuple, Sequence, Tuple
 
-# of no consequence: where a run lies and how it was started
+# keys without influence on the result
 IGNORED = ('work_dir', 'experiment_name', 'launcher', 'resume', 'filename')
 MAX_CHARACTERS = 240
 ABSENT = '(not set)'
 
 
 class Difference(NamedTuple):
-    """A dotted key, and its value in every run as text."""
+    """Setting that differs: its dotted key, and its value in every run as text."""
 
     key: str
     values: Tuple[str, ...]
 
 
 class _Absent:
-    """A key that a run does not have."""
+    """Value of a key that a run does not have."""
 
 
 def config_differences(configs: Sequence[Mapping[str, Any]]) -> List[Difference]:
-    """Settings that are not the same in all runs.
+    """Settings that differ between runs.
 
-    Where a whole part exists in some runs only, it is one row.
+    A dict that only some runs have is one difference.
 
     Args:
-        configs (Sequence[Mapping]): Resolved configs.
+        configs (Sequence[Mapping]): Complete configs.
 
     Returns:
-        list[Difference]: In the order of the keys.
+        list[Difference]: Differences in the order of the keys.
     """
     plain = [
         {key: value for key, value in config.items() if key not in IGNORED} for config in configs
@@ -65,7 +65,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without what a dump may change: the order of keys, tuples."""
+    """Value with sorted keys and lists for tuples, both of which a dump may change."""
     if isinstance(value, Mapping):
         return {str(name): _plain(value[name]) for name in sorted(value, key=str)}
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

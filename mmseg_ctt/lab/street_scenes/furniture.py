@@ -32,8 +32,8 @@ ANGLES = dict(disc=18, triangle=3, diamond=4, octagon=8)
 def _post(
     scene: Scene, x: float, z: float, height: float, width: float, colour: np.ndarray
 ) -> Tuple[np.ndarray, float]:
-    """Paint a post and return its top and the pixels a metre."""
-    foot, metre = scene.place(x, z)
+    """Paint a post and return its top and the pixels per metre."""
+    foot, metre = scene.ground_pixel(x, z)
     top = foot - (scene.rng.normal(0, 0.01) * height * metre, height * metre)
     darken_below(scene, x, z, (0.25, 0.2), 0.7)
     # At least two pixels of the finished picture.
@@ -50,7 +50,7 @@ def paint_pole(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng, canvas = scene.rng, scene.canvas
-    colour = jitter(rng, scene.style('poles'))
+    colour = jitter(rng, scene.draw_colour('poles'))
     kind = pick(rng, ('lamp', 'lamp', 'utility', 'post', 'bollard'))
     if kind == 'bollard':
         _post(scene, x, z, 1.0, 0.3, colour)
@@ -77,9 +77,9 @@ def paint_sign(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng = scene.rng
-    metal = jitter(rng, scene.style('poles'))
+    metal = jitter(rng, scene.draw_colour('poles'))
     top, metre = _post(scene, x, z, rng.uniform(2.1, 2.7), 0.2, metal)
-    shape, edge, inner = SIGNS[scene.style('signs')]
+    shape, edge, inner = SIGNS[scene.draw_kind('signs')]
     if shape == 'light':
         _paint_lights(scene, top, metre, z)
         return
@@ -130,9 +130,9 @@ def paint_clutter(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng = scene.rng
-    foot, metre = scene.place(x, z)
+    foot, metre = scene.ground_pixel(x, z)
     half, tall = metre * rng.uniform(0.2, 0.5), metre * rng.uniform(0.6, 1.4)
-    colour = jitter(rng, scene.style('cars'), 0.15)
+    colour = jitter(rng, scene.draw_colour('cars'), 0.15)
     darken_below(scene, x, z, (0.5, 0.4), 0.6)
     scene.canvas.polygon(
         [foot - (half, 0), foot + (half, 0), foot + (half, -tall), foot - (half, tall)],

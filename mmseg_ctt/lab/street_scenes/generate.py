@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write the data set: images, masks, ``meta.json`` and split lists.
+"""Generator of the data set: images, masks and ``meta.json``.
 
 Every image has a random stream of its own, named by seed, part, drive and
 number, so the files do not depend on the number of workers or their order.
@@ -37,11 +37,11 @@ CHUNK = 4
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the content of the data set.
+    """Settings that determine the content of the data set.
 
     Args:
         seed (int): Non-negative seed.
-        train (int): Number of training images, at least one a drive.
+        train (int): Number of training images, at least one per drive.
         val (int): Number of validation images.
         height (int): Rows of an image.
         width (int): Columns of an image.
@@ -57,7 +57,9 @@ class Settings:
         if self.seed < 0:
             raise ValueError(f'--seed must not be negative, got {self.seed}')
         if min(self.train, self.val) < len(DRIVES):
-            raise ValueError(f'--train and --val must be at least {len(DRIVES)}, one image a drive')
+            raise ValueError(
+                f'--train and --val must be at least {len(DRIVES)}, one image per drive'
+            )
         if min(self.height, self.width) < 64:
             raise ValueError('--height and --width must be at least 64 pixels')
 
@@ -131,7 +133,7 @@ def render_task(task: Task) -> np.ndarray:
 
 
 def _start_worker() -> None:
-    # Workers share the cores already; OpenCV's threads would only add to them.
+    # One worker a core; threads of OpenCV would only compete with them.
     cv2.setNumThreads(0)
 
 
@@ -143,7 +145,7 @@ def _render_all(tasks: List[Task], workers: int) -> np.ndarray:
 
 
 def read_meta(out: Path) -> Dict[str, Any]:
-    """Read what an earlier run wrote about the folder.
+    """Read the ``meta.json`` of an earlier run.
 
     Args:
         out (Path): Folder of the data set.
@@ -188,7 +190,7 @@ def is_complete(out: Path, settings: Settings) -> bool:
 
 
 def prepare(out: Path, settings: Settings, force: bool = False) -> None:
-    """Clear the folder and mark it as begun.
+    """Clear the folder and mark its data set as incomplete.
 
     Args:
         out (Path): Folder of the data set.
@@ -253,8 +255,8 @@ def generate(
 
     Returns:
         tuple[dict, list[str], np.ndarray]: Content of ``meta.json``, to be
-        written last; N training stems; bool ``(N, K)`` which classes each
-        shows.
+        written last; N training stems; bool ``(N, K)``, presence of the classes in
+        each training image.
     """
     tasks = plan(str(out), settings)
     pixels = _render_all(tasks, workers)
@@ -264,7 +266,7 @@ def generate(
 
 
 def describe(settings: Settings, tasks: List[Task], pixels: np.ndarray) -> Dict[str, Any]:
-    """Content of ``meta.json``.
+    """Complete content of ``meta.json``.
 
     Args:
         settings (Settings): Settings.
@@ -274,7 +276,7 @@ def describe(settings: Settings, tasks: List[Task], pixels: np.ndarray) -> Dict[
     Returns:
         dict: Ready for JSON.
     """
-    share = pixels.sum(0) / pixels.sum()
+    fractions = pixels.sum(0) / pixels.sum()
     return dict(
         name=NAME,
         classes=list(CLASSES),
@@ -284,7 +286,7 @@ def describe(settings: Settings, tasks: List[Task], pixels: np.ndarray) -> Dict[
         reduce_zero_label=False,
         img_suffix=IMG_SUFFIX,
         seg_map_suffix=SEG_MAP_SUFFIX,
-        class_shares={name: round(float(s), 5) for name, s in zip(CLASSES, share)},
+        class_shares={name: round(float(f), 5) for name, f in zip(CLASSES, fractions)},
         drives={drive.name: drive.weather for drive in DRIVES},
         settings=asdict(settings),
         renderer_version=RENDERER_VERSION,

@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 
 from ...datasets.streets_layout import BUILDING, LANE, PAVEMENT, ROAD, SKY, VEGETATION
-from .canvas import FAR, Box
+from .camera import FAR
+from .canvas import Box
 from .scene import Scene
 from .texture import fractal, jitter, pick
 
-# Side of the square of random numbers that world coordinates look up.
+# Side of the square of random numbers that is repeated over the ground.
 TILE = 256
-# Paints a mask of the ground: mask, colour, texture, class id.
+# Paints the masked ground: mask, colour, texture, class id.
 Painter = Callable[[np.ndarray, np.ndarray, np.ndarray, int], None]
 
 
@@ -40,7 +41,7 @@ def paint_sky(scene: Scene) -> None:
         spot = (rng.uniform(0, width), rng.uniform(0, scene.camera.horizon))
         away = np.hypot(cols - spot[0], rows - spot[1]) / width
         sky = sky + np.exp(-away / 0.12)[..., None] * (0.5, 0.45, 0.35)
-    # The sky's colour has the light of the day in it, which will be applied.
+    # The colour of the sky includes the light, which light_scene applies again.
     canvas.colour[:height] = sky / np.asarray(drive.light, np.float32)
     canvas.label[:] = SKY
 
@@ -60,12 +61,12 @@ def paint_skyline(scene: Scene) -> None:
             step = rng.uniform(0.08, 0.25) * width
             tall = scene.camera.focal / depth * rng.uniform(3, 14)
             if rng.random() < 0.35:
-                colour = jitter(rng, scene.style('leaves'))
+                colour = jitter(rng, scene.draw_colour('leaves'))
                 canvas.ellipse(
                     (col + step / 2, base), (step * 0.7, tall * 0.7), colour, VEGETATION, depth
                 )
             elif rng.random() < 0.8:
-                colour = jitter(rng, scene.style('facades'))
+                colour = jitter(rng, scene.draw_colour('facades'))
                 corners = [
                     (col, base),
                     (col, base - tall),
@@ -76,7 +77,7 @@ def paint_skyline(scene: Scene) -> None:
             col += step * rng.uniform(0.6, 1.3)
 
 
-def _lookup(noise: np.ndarray, x: np.ndarray, z: np.ndarray, per_metre: float) -> np.ndarray:
+def _sample(noise: np.ndarray, x: np.ndarray, z: np.ndarray, per_metre: float) -> np.ndarray:
     return cv2.remap(
         noise,
         x * np.float32(per_metre),
@@ -111,18 +112,18 @@ def paint_ground(scene: Scene) -> None:
     x, z = x[box], z[box]
     below = z < FAR * 0.98
     noise = fractal(rng, TILE, TILE, 16, 4)
-    rough = _lookup(noise, x, z, 12)
-    patchy = _lookup(noise, x, z, 1.3)
+    rough = _sample(noise, x, z, 12)
+    patchy = _sample(noise, x, z, 1.3)
 
     def paint(mask: np.ndarray, colour: np.ndarray, texture: np.ndarray, class_id: int) -> None:
         mask = mask & below
-        shaded = np.float32(colour) * (1 + texture.astype(np.float32))[..., None]
+        shaded = np.asarray(colour, np.float32) * (1 + texture.astype(np.float32))[..., None]
         canvas.paint(box, mask, shaded, class_id, z)
 
     road = (x > street.kerb[0]) & (x < street.kerb[1])
     kind = pick(rng, ('plain', 'plain', 'plain', 'plain', 'cobble'))
     texture = _tiles(kind, x, z, noise) + 0.05 * rough + 0.08 * patchy
-    repair = (_lookup(noise, x, z, 0.5) > 1.1) * rng.uniform(-0.3, 0.2)
+    repair = (_sample(noise, x, z, 0.5) > 1.1) * rng.uniform(-0.3, 0.2)
     asphalt = jitter(rng, scene.drive.asphalt, 0.1)
     paint(road, asphalt, texture + repair, ROAD)
     for side in (0, 1):
@@ -138,17 +139,17 @@ def _paint_side(
     rng, street = scene.rng, scene.street
     out = 2 * side - 1
     kind = pick(rng, ('slab', 'slab', 'brick', 'cobble', 'plain'))
-    colour = jitter(rng, scene.style('paving'))
+    colour = jitter(rng, scene.draw_colour('paving'))
     if rng.random() < 0.2:
         colour = jitter(rng, scene.drive.asphalt, 0.1)
-    texture = _tiles(kind, x, z, noise) + 0.06 * _lookup(noise, x, z, 1.7)
+    texture = _tiles(kind, x, z, noise) + 0.06 * _sample(noise, x, z, 1.7)
     beyond = out * (x - street.kerb[side]) >= 0
     paint(beyond, colour, texture, PAVEMENT)
     kerb = beyond & (out * (x - street.kerb[side]) < 0.25)
     paint(kerb, colour * rng.uniform(0.7, 1.3), 0.3 * texture, PAVEMENT)
     yard = out * (x - street.fence_line(side)) >= 0
-    grass = jitter(rng, scene.style('leaves')) * 1.1
-    mottled = 0.2 * _lookup(noise, x, z, 6) + 0.15 * _lookup(noise, x, z, 2)
+    grass = jitter(rng, scene.draw_colour('leaves')) * 1.1
+    mottled = 0.2 * _sample(noise, x, z, 6) + 0.15 * _sample(noise, x, z, 2)
     if street.lawn[side]:
         paint(yard, grass, mottled, VEGETATION)
     if rng.random() < 0.2:  # a strip of grass along the kerb
@@ -162,12 +163,12 @@ def _paint_snow(
     snow = scene.drive.snow
     if not snow:
         return
-    deep = _lookup(noise, x, z, 1.1) + 0.5 * _lookup(noise, x, z, 7)
+    deep = _sample(noise, x, z, 1.1) + 0.5 * _sample(noise, x, z, 7)
     bound = np.where(road, 2.2 - 2 * snow * scene.rng.random(), 1.2 - 2.2 * snow)
     cover = np.clip((deep - bound) * 2, 0, 0.9)[..., None] * (z < FAR * 0.98)[..., None]
     colour = scene.canvas.colour[box]
     colour *= 1 - cover
-    colour += cover * np.float32((0.86, 0.88, 0.92))
+    colour += cover * np.array((0.86, 0.88, 0.92), np.float32)
 
 
 def _marking_mask(scene: Scene, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -203,9 +204,12 @@ def _paint_markings(
         return
     mask = _marking_mask(scene, x, z)
     mask &= scene.canvas.label[box] == ROAD
-    worn = _lookup(noise, x, z, 5) > rng.uniform(0.4, 2.5)
+    worn = _sample(noise, x, z, 5) > rng.uniform(0.4, 2.5)
     paint(
-        mask & ~worn, jitter(rng, scene.style('paint'), 0.06), 0.08 * _lookup(noise, x, z, 9), LANE
+        mask & ~worn,
+        jitter(rng, scene.draw_colour('paint'), 0.06),
+        0.08 * _sample(noise, x, z, 9),
+        LANE,
     )
 
 
@@ -220,7 +224,7 @@ def _paint_sunlight(
     edge = rng.uniform(-9, 6) + 3 * np.floor(_wave(z, rng.uniform(6, 14), rng))
     shade = out * x < edge
     if rng.random() < 0.5:
-        shade |= _lookup(noise, x, z, 1.6) > rng.uniform(0.3, 1.5)
+        shade |= _sample(noise, x, z, 1.6) > rng.uniform(0.3, 1.5)
     colour = scene.canvas.colour[box]
     colour[shade & below] *= 1 - 0.75 * sun
     colour[~shade & below] *= 1 + 0.2 * sun
@@ -234,14 +238,14 @@ def _wave(z: np.ndarray, period: float, rng: np.random.Generator) -> np.ndarray:
 def darken_below(
     scene: Scene, x: float, z: float, size: Tuple[float, float], factor: float = 0.5
 ) -> None:
-    """Paint the contact shadow of a thing on the ground.
+    """Paint the contact shadow of an object on the ground.
 
     Args:
         scene (Scene): The scene.
         x (float): Metres to the right.
         z (float): Metres ahead.
         size (tuple[float, float]): Half extent across and ahead in metres.
-        factor (float): Times which the ground is taken. Defaults to 0.5.
+        factor (float): Multiplies the colour of the ground. Defaults to 0.5.
     """
     angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     ring = [(x + size[0] * np.cos(a), 0, max(z + size[1] * np.sin(a), 0.5)) for a in angle]

@@ -10,7 +10,7 @@ from ...datasets.streets_layout import BUILDING, FENCE, VEGETATION
 from .canvas import Canvas
 from .ground import darken_below
 from .scene import Scene
-from .texture import fence, fractal, jitter, pick, wall
+from .texture import Colour, fence, fractal, jitter, pick, wall
 
 # Largest side of a facade's texture in pixels.
 MAX_TEXTURE = 180
@@ -31,7 +31,7 @@ def _sky_glass(rng: np.random.Generator, scene: Scene) -> np.ndarray:
 
 
 def _windows(scene: Scene, face: np.ndarray, pixels: float, storeys: int) -> np.ndarray:
-    """Draw a grid of windows, and return the light they give off."""
+    """Draw a grid of windows, and return the light that they emit."""
     rng = scene.rng
     glow = np.zeros_like(face)
     height, width = face.shape[:2]
@@ -40,17 +40,17 @@ def _windows(scene: Scene, face: np.ndarray, pixels: float, storeys: int) -> np.
     tall, wide = rng.uniform(0.35, 0.75), rng.uniform(0.3, 0.8)
     glass, frame = _sky_glass(rng, scene), jitter(rng, (0.75, 0.75, 0.72), 0.15)
     shop = rng.random() < 0.35
-    awning = jitter(rng, scene.style('facades'), 0.1)
+    awning = jitter(rng, scene.draw_colour('facades'), 0.1)
     lit = scene.drive.night * rng.uniform(0.1, 0.5)
     for storey in range(storeys):
         top = height - (storey + 1) * floor
         broad = shop and storey == 0
-        share = 0.85 if broad else wide
+        filled = 0.85 if broad else wide
         for col in np.arange(pitch * 0.2, width - pitch * 0.5, pitch):
             rect = (
                 int(col),
                 int(top + floor * (1 - tall) * 0.5),
-                int(col + pitch * share),
+                int(col + pitch * filled),
                 int(top + floor * (1 + tall) * 0.5),
             )
             cv2.rectangle(face, rect[:2], rect[2:], frame.tolist(), -1)
@@ -72,7 +72,7 @@ def paint_facade(scene: Scene, x: float, near: float, far: float, side: int) -> 
 
     Args:
         scene (Scene): The scene.
-        x (float): Where its front stands, in metres.
+        x (float): Its front, metres to the right.
         near (float): Where it begins, metres ahead.
         far (float): Where it ends.
         side (int): 0 is left, 1 is right.
@@ -88,11 +88,9 @@ def paint_facade(scene: Scene, x: float, near: float, far: float, side: int) -> 
     longest = max(high, far - near)
     pixels = min(camera.focal / np.sqrt(near * far), 14, MAX_TEXTURE / longest)
     size = (max(int(high * pixels), 4), max(int((far - near) * pixels), 4))
-    kind, colour = scene.style('walls'), scene.style('facades')
+    kind, colour = scene.draw_kind('walls'), scene.draw_colour('facades')
     face = wall(rng, kind, colour, *size, pixels) * np.float32(scene.shade(side))
-    glow = None
-    if rng.random() > 0.08:
-        glow = _windows(scene, face, pixels, storeys)
+    glow = _windows(scene, face, pixels, storeys) if rng.random() > 0.08 else None
     face[: max(int(pixels * 0.35), 1)] *= rng.uniform(0.5, 1.3)
     scene.canvas.warp(face, corners, (left, right), BUILDING, glow=glow)
     _paint_end_wall(scene, x, far, high, side, face.mean((0, 1)), near)
@@ -103,7 +101,7 @@ def paint_facade(scene: Scene, x: float, near: float, far: float, side: int) -> 
 def _paint_end_wall(
     scene: Scene, x: float, far: float, high: float, side: int, colour: np.ndarray, near: float
 ) -> None:
-    """The wall across, seen where the next building stands further back."""
+    """End wall, visible where the next building stands further back."""
     out = 2 * side - 1
     corners = scene.camera.project(
         [(x, high, near), (x + out * 12, high, near), (x + out * 12, 0, near), (x, 0, near)]
@@ -129,16 +127,16 @@ def paint_fence(scene: Scene, x: float, near: float, far: float) -> None:
 
     Args:
         scene (Scene): The scene.
-        x (float): Where it stands, in metres.
+        x (float): Metres to the right.
         near (float): Where it begins, metres ahead.
         far (float): Where it ends.
     """
     rng, camera = scene.rng, scene.camera
-    kind = scene.style('fences')
+    kind = scene.draw_kind('fences')
     high = rng.uniform(*FENCE_HEIGHT[kind])
     pixels = float(np.clip(camera.focal / np.sqrt(near * far), 8, 24))
     size = (max(int(high * pixels), 4), max(int((far - near) * pixels), 4))
-    colour = jitter(rng, scene.style('fence_colours'), 0.12)
+    colour = jitter(rng, scene.draw_colour('fence_colours'), 0.12)
     face, alpha = fence(rng, kind, colour, *size, pixels)
     left, right = (near, far) if x < 0 else (far, near)
     corners = camera.project([(x, high, left), (x, high, right), (x, 0, right), (x, 0, left)])
@@ -151,12 +149,12 @@ def paint_hedge(scene: Scene, x: float, near: float, far: float) -> None:
 
     Args:
         scene (Scene): The scene.
-        x (float): Where it stands, in metres.
+        x (float): Metres to the right.
         near (float): Where it begins, metres ahead.
         far (float): Where it ends.
     """
     rng, high = scene.rng, scene.rng.uniform(0.8, 2.2)
-    leaf = jitter(rng, scene.style('leaves'))
+    leaf = jitter(rng, scene.draw_colour('leaves'))
     texture = 1 + 0.3 * fractal(rng, 48, 160, 16, 3)
     left, right = (near, far) if x < 0 else (far, near)
     corners = scene.camera.project([(x, high, left), (x, high, right), (x, 0, right), (x, 0, left)])
@@ -174,10 +172,10 @@ def paint_tree(scene: Scene, x: float, z: float) -> None:
         z (float): Metres ahead.
     """
     rng, canvas = scene.rng, scene.canvas
-    foot, metre = scene.place(x, z)
+    foot, metre = scene.ground_pixel(x, z)
     tall = metre * rng.uniform(3.5, 11)
     bark = jitter(rng, pick(rng, ((0.3, 0.22, 0.16), (0.4, 0.37, 0.33), (0.2, 0.17, 0.15))))
-    leaf = jitter(rng, scene.style('leaves'), 0.1) * scene.shade(int(x > 0))
+    leaf = jitter(rng, scene.draw_colour('leaves'), 0.1) * scene.shade(int(x > 0))
     if rng.random() < 0.15:
         _paint_crown(
             canvas, rng, foot - (0, metre * 0.5), (metre * 1.2, metre * 0.7), leaf, z, 'round'
@@ -209,7 +207,7 @@ def _paint_crown(
     rng: np.random.Generator,
     centre: np.ndarray,
     radii: Tuple[float, float],
-    leaf: np.ndarray,
+    leaf: Colour,
     depth: float,
     shape: str,
 ) -> None:
@@ -220,14 +218,14 @@ def _paint_crown(
     rows, cols = np.mgrid[box[0], box[1]]
     across = (cols - centre[0]) / radii[0]
     down = (rows - centre[1]) / radii[1]
-    ragged = fractal(rng, *rows.shape, 5, 4)
+    ragged = fractal(rng, len(rows), len(rows[0]), 5, 4)
     width = np.clip((down + 1) / 2, 0.02, 1) if shape == 'cone' else 1.0
     inside = (across / width) ** 2 + down**2 + 0.22 * ragged < 1
     if shape == 'cone':
         inside &= np.abs(down) < 1
     clumps = ragged[::-1, ::-1]
     shade = np.clip(1 + 0.32 * clumps - 0.25 * down, 0.15, 2)
-    canvas.paint(box, inside, leaf * shade[..., None], VEGETATION, depth)
+    canvas.paint(box, inside, np.asarray(leaf) * shade[..., None], VEGETATION, depth)
 
 
 def _paint_branches(

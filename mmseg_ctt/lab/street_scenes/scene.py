@@ -1,28 +1,30 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The scene being painted: canvas, camera, street and drive in one."""
+"""Scene: canvas, camera, street and drive in one."""
 
 from dataclasses import dataclass, replace
 from typing import Tuple
 
 import numpy as np
 
-from .canvas import Camera, Canvas
-from .drives import DRIVES, Drive
-from .texture import T, pick
+from .camera import Camera
+from .canvas import Canvas
+from .drive import RGB, Drive
+from .drives import DRIVES
+from .texture import pick
 
-# How often a thing is drawn from the palette of another drive.
+# Probability that a colour or kind comes from the palette of another drive.
 FOREIGN = 0.05
 
 
 @dataclass(frozen=True)
 class Street:
-    """Sideways layout of a street, in metres; pairs are left and right.
+    """Cross section of a street, in metres; pairs are left and right.
 
     Args:
         kerb (tuple[float, float]): Edges of the road, negative and positive.
         pavement (tuple[float, float]): Widths of the pavements.
-        setback (tuple[float, float]): From pavement to buildings.
-        lawn (tuple[bool, bool]): The setback is grass, not paved.
+        setback (tuple[float, float]): Distances from pavement to buildings.
+        lawn (tuple[bool, bool]): Whether the setback is grass, not paved.
         lanes (int): Lanes of the road.
     """
 
@@ -33,7 +35,7 @@ class Street:
     lanes: int
 
     def fence_line(self, side: int) -> float:
-        """Where pavement and setback meet.
+        """Border of pavement and setback.
 
         Args:
             side (int): 0 is left, 1 is right.
@@ -44,7 +46,7 @@ class Street:
         return self.kerb[side] + (2 * side - 1) * self.pavement[side]
 
     def wall_line(self, side: int) -> float:
-        """Where the buildings begin.
+        """Front of the buildings.
 
         Args:
             side (int): 0 is left, 1 is right.
@@ -57,13 +59,13 @@ class Street:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a painting function needs.
+    """Everything that a painting function needs.
 
     Args:
-        canvas (Canvas): What is painted on.
-        camera (Camera): How the world is seen.
-        street (Street): How the street is laid out.
-        drive (Drive): What it looks like.
+        canvas (Canvas): The picture so far.
+        camera (Camera): The camera.
+        street (Street): Layout of the street.
+        drive (Drive): Light, weather and colours.
         rng (np.random.Generator): Source of randomness.
         sunny (int): Side that the sun shines on, 0 or 1.
     """
@@ -75,19 +77,30 @@ class Scene:
     rng: np.random.Generator
     sunny: int
 
-    def style(self, name: str) -> T:
-        """Draw from a palette of the drive, now and then of another drive.
+    def _random_drive(self) -> Drive:
+        return pick(self.rng, DRIVES) if self.rng.random() < FOREIGN else self.drive
+
+    def draw_colour(self, palette: str) -> RGB:
+        """Draw a colour of the drive, with probability ``FOREIGN`` of any drive.
 
         Args:
-            name (str): Field of :class:`Drive` that holds a tuple.
+            palette (str): Field of :class:`Drive` that holds colours.
 
         Returns:
-            object: One entry of the tuple.
+            tuple[float, float, float]: RGB, 0 to 1.
         """
-        drive = self.drive
-        if self.rng.random() < FOREIGN:
-            drive = pick(self.rng, DRIVES)
-        return pick(self.rng, getattr(drive, name))
+        return pick(self.rng, getattr(self._random_drive(), palette))
+
+    def draw_kind(self, field: str) -> str:
+        """Draw a kind of thing of the drive, with probability ``FOREIGN`` of any drive.
+
+        Args:
+            field (str): Field of :class:`Drive` that holds kinds.
+
+        Returns:
+            str: The kind.
+        """
+        return pick(self.rng, getattr(self._random_drive(), field))
 
     def shade(self, side: int) -> float:
         """Brightness of a wall on one side of the street.
@@ -96,12 +109,12 @@ class Scene:
             side (int): 0 is left, 1 is right.
 
         Returns:
-            float: Times which its colour is taken.
+            float: Factor of its colour.
         """
         return 1 + self.drive.sun * (0.25 if side == self.sunny else -0.45)
 
     def shrunk(self, factor: int) -> 'Scene':
-        """The same scene at a lower resolution.
+        """Copy of the scene at a lower resolution.
 
         Args:
             factor (int): Divides height and width.
@@ -117,21 +130,21 @@ class Scene:
         )
         return replace(self, canvas=self.canvas.shrunk(factor), camera=camera)
 
-    def place(self, x: float, z: float) -> Tuple[np.ndarray, float]:
-        """Where a point of the ground is seen, and how large a metre is.
+    def ground_pixel(self, x: float, z: float) -> Tuple[np.ndarray, float]:
+        """Pixel of a point of the ground, and the scale at its distance.
 
         Args:
             x (float): Metres to the right.
             z (float): Metres ahead.
 
         Returns:
-            tuple[np.ndarray, float]: Column and row; pixels a metre.
+            tuple[np.ndarray, float]: Column and row; pixels per metre.
         """
         return self.camera.project([(x, 0, z)])[0], self.camera.focal / z
 
 
 def make_scene(drive: Drive, rng: np.random.Generator, height: int, width: int) -> Scene:
-    """Draw the camera and the street of a scene.
+    """Scene with a random camera and a random street.
 
     Args:
         drive (Drive): The drive.

@@ -1,24 +1,24 @@
 # Copyright (c) mmseg_ctt contributors.
 """Noise, colours and small flat textures; colours are RGB, 0 to 1."""
 
-from typing import Sequence, Tuple, TypeVar
+from typing import Sequence, Tuple, TypeVar, Union
 
 import cv2
 import numpy as np
 
-Colour = Sequence[float]
+Colour = Union[Sequence[float], np.ndarray]
 T = TypeVar('T')
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """Draw one of several things.
+    """Draw an entry of a sequence, all equally likely.
 
     Args:
         rng (np.random.Generator): Source of randomness.
-        choices (Sequence): At least one thing.
+        choices (Sequence): At least one entry.
 
     Returns:
-        object: One of them.
+        object: The entry.
     """
     return choices[int(rng.integers(len(choices)))]
 
@@ -28,16 +28,16 @@ def jitter(rng: np.random.Generator, colour: Colour, amount: float = 0.05) -> np
 
     Args:
         rng (np.random.Generator): Source of randomness.
-        colour (Sequence[float]): RGB, 0 to 1.
+        colour (Sequence[float] | np.ndarray): RGB, 0 to 1.
         amount (float): Standard deviation of the change. Defaults to 0.05.
 
     Returns:
         np.ndarray: float32 ``(3,)``, 0.02 to 1.
     """
-    colour = np.asarray(colour, np.float32)
-    colour = colour * (1 + amount * 2 * rng.standard_normal())
-    colour = colour + amount * 0.5 * rng.standard_normal(3)
-    return np.clip(colour, 0.02, 1).astype(np.float32)
+    varied: np.ndarray = np.asarray(colour, np.float32)
+    varied = varied * (1 + amount * 2 * rng.standard_normal())
+    varied = varied + amount * 0.5 * rng.standard_normal(3)
+    return np.clip(varied, 0.02, 1).astype(np.float32)
 
 
 def fractal(
@@ -82,13 +82,13 @@ def _stripes(height: int, width: int, size: int, along: int) -> np.ndarray:
 def wall(
     rng: np.random.Generator, kind: str, colour: Colour, height: int, width: int, pixels: float
 ) -> np.ndarray:
-    """Flat wall without windows.
+    """Texture of a flat wall without windows.
 
     Args:
         rng (np.random.Generator): Source of randomness.
         kind (str): ``'brick'``, ``'plaster'``, ``'panel'``, ``'wood'``,
             ``'stone'`` or ``'glass'``.
-        colour (Sequence[float]): RGB, 0 to 1.
+        colour (Sequence[float] | np.ndarray): RGB, 0 to 1.
         height (int): Height in pixels.
         width (int): Width in pixels.
         pixels (float): Pixels a metre.
@@ -115,13 +115,13 @@ def wall(
 def fence(
     rng: np.random.Generator, kind: str, colour: Colour, height: int, width: int, pixels: float
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Flat fence and how opaque it is.
+    """Texture of a flat fence and its opacity.
 
     Args:
         rng (np.random.Generator): Source of randomness.
         kind (str): ``'plank'``, ``'bars'``, ``'mesh'``, ``'rail'``, ``'wall'``
             or ``'picket'``.
-        colour (Sequence[float]): RGB, 0 to 1.
+        colour (Sequence[float] | np.ndarray): RGB, 0 to 1.
         height (int): Height in pixels.
         width (int): Width in pixels.
         pixels (float): Pixels a metre.

@@ -5,23 +5,24 @@ import cv2
 import numpy as np
 
 from ...datasets.streets_layout import LANE, PAVEMENT, ROAD, SKY
-from .canvas import FAR
+from .camera import FAR
 from .scene import Scene
 from .texture import fractal
 
-LUMA = np.float32((0.299, 0.587, 0.114))
+LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 def _lamp_light(scene: Scene) -> np.ndarray:
-    """Pools of lamp light and the own headlights, at night."""
+    """Light of street lamps and of the own headlights, at night."""
     rng, (height, width) = scene.rng, scene.canvas.shape
     rows, cols = np.mgrid[:height, :width].astype(np.float32)
     light = np.zeros((height, width, 3), np.float32)
-    lamp = np.float32((1.0, 0.72, 0.38)) if rng.random() < 0.6 else np.float32((0.8, 0.9, 1.0))
+    warm = rng.random() < 0.6
+    lamp = np.array((1.0, 0.72, 0.38) if warm else (0.8, 0.9, 1.0), np.float32)
     for _ in range(rng.integers(3, 7)):
-        place = (rng.uniform(0, width), scene.camera.horizon + rng.uniform(-0.3, 0.4) * height)
+        middle = (rng.uniform(0, width), scene.camera.horizon + rng.uniform(-0.3, 0.4) * height)
         size = width * rng.uniform(0.08, 0.25)
-        far = ((cols - place[0]) / size) ** 2 + ((rows - place[1]) / size / 0.8) ** 2
+        far = ((cols - middle[0]) / size) ** 2 + ((rows - middle[1]) / size / 0.8) ** 2
         light += np.exp(-far)[..., None] * lamp * rng.uniform(0.3, 0.8)
     beam = ((cols - scene.camera.centre) / (0.4 * width)) ** 2 + (
         (rows - 0.8 * height) / (0.3 * height)
@@ -37,14 +38,14 @@ def _wet_road(scene: Scene, picture: np.ndarray) -> np.ndarray:
     mirrored = cv2.GaussianBlur(picture[mirror], (1, 15), 0)
     ground = np.isin(canvas.label, (ROAD, LANE, PAVEMENT))
     puddle = np.clip(0.45 + 0.3 * fractal(scene.rng, *canvas.shape, 6, 3), 0, 0.8)
-    share = (scene.drive.rain * 0.7 * ground * puddle)[..., None]
-    return picture * (1 - share) + mirrored * share
+    opacity = (scene.drive.rain * 0.7 * ground * puddle)[..., None]
+    return picture * (1 - opacity) + mirrored * opacity
 
 
 def _streaks(scene: Scene, picture: np.ndarray) -> np.ndarray:
     """Falling rain or snow flakes."""
     rng, shape = scene.rng, scene.canvas.shape
-    drops = (rng.random(shape) < 0.006).astype(np.float32)
+    drops: np.ndarray = (rng.random(shape) < 0.006).astype(np.float32)
     if scene.drive.rain:
         kernel = np.zeros((9, 9), np.float32)
         cv2.line(kernel, (4 + int(rng.integers(-2, 3)), 0), (4, 8), 1 / 3)
@@ -65,7 +66,7 @@ def light_scene(scene: Scene) -> np.ndarray:
         np.ndarray: float32 ``(H, W, 3)``, RGB, about 0 to 1.
     """
     canvas, drive, rng = scene.canvas, scene.drive, scene.rng
-    light = np.float32(drive.light) * rng.uniform(0.9, 1.1)
+    light = np.asarray(drive.light, np.float32) * rng.uniform(0.9, 1.1)
     light = light * (1 + 0.03 * rng.standard_normal(3)).astype(np.float32)
     if drive.night > 0.5:
         field = light + _lamp_light(scene) * (canvas.label != SKY)[..., None]
@@ -79,7 +80,7 @@ def light_scene(scene: Scene) -> np.ndarray:
     clear = np.exp(-fog * canvas.depth)[..., None]
     # The sky has its own colour; only dense fog hides it.
     clear = np.where((canvas.depth >= FAR)[..., None], max(0.3, 1 - 25 * fog), clear)
-    picture = picture * clear + (1 - clear) * np.float32(drive.haze)
+    picture = picture * clear + (1 - clear) * np.asarray(drive.haze, np.float32)
     if drive.rain:
         picture = _wet_road(scene, picture)
     if drive.night:
@@ -91,7 +92,7 @@ def light_scene(scene: Scene) -> np.ndarray:
 
 
 def take_picture(scene: Scene, picture: np.ndarray) -> np.ndarray:
-    """Exposure, lens and sensor of the camera.
+    """Apply the lens, exposure and sensor of the camera.
 
     Args:
         scene (Scene): The scene.

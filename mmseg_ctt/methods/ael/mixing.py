@@ -7,7 +7,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ...functional import cut_mix_mask
+from ...functional import cut_mix_mask, downsample_nearest
 from .functional import (
     choose_partner,
     class_draw_probability,
@@ -138,7 +138,12 @@ class AdaptiveCutMix(nn.Module):
         self.adaptive, self.object_area, self.class_area = adaptive, object_area, class_area
 
     def forward(
-        self, logits: Tensor, size: Tuple[int, int], noise: Tensor, class_confidence: Tensor
+        self,
+        logits: Tensor,
+        size: Tuple[int, int],
+        noise: Tensor,
+        class_confidence: Tensor,
+        valid: Optional[Tensor] = None,
     ) -> Cut:
         """Choose partners and boxes.
 
@@ -147,25 +152,30 @@ class AdaptiveCutMix(nn.Module):
             size (tuple[int, int]): ``(H, W)`` of the images.
             noise (Tensor): ``(B, 7)`` uniform in [0, 1).
             class_confidence (Tensor): ``(K,)``.
+            valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which shows no
+                class. Defaults to None: nothing was padded.
 
         Returns:
             Cut: To be applied to images, labels and confidences.
         """
         label = logits.detach().argmax(dim=1)
+        inside = torch.ones_like(label, dtype=torch.bool)
+        if valid is not None:
+            inside = downsample_nearest(valid, (label.shape[1], label.shape[2]))
         random_box = cut_mix_mask(label.new_zeros(1).expand(len(label), *size), noise=noise[:, 3:])
         drawn = sample_index(class_draw_probability(class_confidence), noise[:, 0])
         min_area = self.class_area if self.adaptive else 2.0  # more than any image has
-        area = _class_area(label, logits.shape[1])
+        area = _class_area(label, inside, logits.shape[1])
         partner = choose_partner(area, drawn, min_area, noise[:, 1])
         if not self.adaptive:
             return Cut(partner, random_box)
-        shown = label[partner] == drawn.view(-1, 1, 1)
+        shown = (label[partner] == drawn.view(-1, 1, 1)) & inside[partner]
         box, found = object_box(shown, size, self.object_area, noise[:, 2])
         return Cut(partner, torch.where(found.view(-1, 1, 1), box, random_box))
 
 
-def _class_area(label: Tensor, num_classes: int) -> Tensor:
+def _class_area(label: Tensor, inside: Tensor, num_classes: int) -> Tensor:
     """``(B, K)``, ratio of each image that each class covers."""
     label = label.flatten(1)
     area = torch.zeros(len(label), num_classes, device=label.device)
-    return area.scatter_add_(1, label, torch.ones_like(label, dtype=area.dtype)) / label.shape[1]
+    return area.scatter_add_(1, label, inside.flatten(1).to(area.dtype)) / label.shape[1]

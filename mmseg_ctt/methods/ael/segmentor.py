@@ -69,7 +69,7 @@ class AEL(SemiSegmentor):
     consistency_class = EqualizedConsistency
     default_consistency: ClassVar[Mapping[str, Any]] = {}
     sections = dict(SemiSegmentor.sections, _paste='strong view', _cut='strong view')
-    toy_settings = dict(consistency=dict(confidence_threshold=0.2))
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     renamed = dict(bank='model.class_confidence')
 
     def build(
@@ -133,9 +133,8 @@ class AEL(SemiSegmentor):
         noise = sample_noise(weak.draws, width, 'ael/unlabeled', weak.image.device)
         if self.cut_mix is not None:
             _check_batch(weak.image, 'cut_mix', 'unlabelled')
-            cut = self.cut_mix(
-                output.logits, weak.size, noise[:, 1:], self.class_confidence.confidence
-            )
+            confidence = self.class_confidence.confidence
+            cut = self.cut_mix(output.logits, weak.size, noise[:, 1:], confidence, target.valid)
             weak = weak._replace(image=cut.apply_mix(weak.image))
             target = target.apply_mix(cut)
         return self.strong_view(weak, target.label), target, noise[:, 0]

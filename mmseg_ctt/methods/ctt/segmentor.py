@@ -59,7 +59,9 @@ class CrossTeacherTraining(WeakToStrong):
     default_consistency = dict(select='ratio', normalizer='all', confidence_threshold=0.968)
     reads_embedding = True
     toy_settings = dict(
-        consistency=dict(confidence_threshold=0.2), bank=dict(size=2), contrast=dict(threshold=0.3)
+        consistency=dict(confidence_threshold=0.27),
+        bank=dict(size=2),
+        contrast=dict(threshold=0.27),
     )
 
     def build(

@@ -93,13 +93,8 @@ class DualNegativeLabel(SemiSegmentor):
     default_augmentation = CLASS_MIX_STEPS
     consistency_class = ConfidenceSelection
     default_consistency = dict(confidence_threshold=0.8)
-    sections = dict(
-        SemiSegmentor.sections,
-        _peer_probabilities='pseudo-labels',
-        _target='pseudo-labels',
-        _pseudo_label_losses='losses',
-    )
-    toy_settings = dict(consistency=dict(confidence_threshold=0.3))
+    sections = dict(SemiSegmentor.sections, _target='pseudo-labels', _pseudo_label_losses='losses')
+    toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     renamed = dict(ramp='model.negative_ramp')
 
     def build(

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from typing import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,8 @@ def mixing_ratios(
     Returns:
         Tensor: ``(B,)`` float32 in [0, limit), on the host.
     """
-    return torch.tensor([_ratio(draw, limit, alpha, rng_stream) for draw in draws])
+    ratios = [_ratio(draw, limit, alpha, rng_stream) for draw in draws]
+    return torch.from_numpy(np.array(ratios, np.float32))
 
 
 def _ratio(draw: Draw, limit: float, alpha: float, rng_stream: str) -> float:

@@ -7,6 +7,8 @@ from mmseg.registry import HOOKS
 
 from ...nn.unwrap import unwrapped
 
+KEY = 'default_hooks.anchor_assignment'
+
 
 @HOOKS.register_module()
 class AnchorAssignmentHook(Hook):
@@ -29,7 +31,7 @@ class AnchorAssignmentHook(Hook):
 
     def __init__(self, interval: int = 10, stop_iter: Optional[int] = None) -> None:
         if interval < 1:
-            raise ValueError(f'AnchorAssignmentHook.interval must be positive, got {interval}')
+            raise ValueError(f'{KEY}.interval must be positive, got {interval}')
         self.interval, self.stop_iter = interval, stop_iter
 
     def before_train(self, runner: Runner) -> None:
@@ -38,8 +40,7 @@ class AnchorAssignmentHook(Hook):
         self.contrast = getattr(model, 'contrast', None)
         if self.contrast is not None and not hasattr(self.contrast, 'assign'):
             raise ValueError(
-                'default_hooks.anchor_assignment needs model.type="STPG", got '
-                f'{type(model).__name__}: remove the hook'
+                f'{KEY} needs model.type="STPG", got {type(model).__name__}: set {KEY}=None'
             )
 
     def after_train_iter(

@@ -1,0 +1,177 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What the tests of all methods share.
+
+Every registered method is tested with the ``toy_settings`` of its class; :data:`VARIANTS` adds
+settings with which a method takes another path. A new method needs no entry here.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_segmentor
+
+from mmseg_ctt.methods import SemiSegmentor, registered_methods
+from mmseg_ctt.nn.augmentation import AUGMENTATION_STEPS
+
+
+class Recipe(NamedTuple):
+    """A method and settings besides those of its class.
+
+    Attributes:
+        kind: Registered name.
+        settings: Of the model.
+        run: Settings of whole runs alone.
+        idle: Terms that these settings leave at zero.
+    """
+
+    kind: str
+    settings: Dict[str, Any]
+    run: Dict[str, Any] = {}
+    idle: Tuple[str, ...] = ()
+
+    @property
+    def method(self) -> type:
+        return registered_methods()[self.kind]
+
+
+def aspp_segmentor(dropout: float = 0.0) -> dict:
+    """The toy segmentor with a head that has a bottleneck."""
+    head = dict(
+        type='ASPPHead',
+        in_channels=8,
+        in_index=1,
+        channels=6,
+        dilations=(1, 2),
+        dropout_ratio=dropout,
+        num_classes=NUM_CLASSES,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
+    return toy_segmentor(decode_head=head)
+
+
+CTT, STILL = 'CrossTeacherTraining', []
+VARIANTS = {
+    'CTT, three pairs': Recipe(CTT, dict(num_pairs=3, contrast=dict(threshold=0.35))),
+    'CTT, no teachers': Recipe(CTT, dict(supervision='mutual')),
+    'CTT, one pair': Recipe(CTT, dict(supervision='self', num_pairs=1), idle=('lc',)),
+    'CTT, all teachers': Recipe(CTT, dict(supervision='dual', shared_view=False)),
+    'CTT, class thresholds': Recipe(
+        CTT,
+        dict(
+            consistency=dict(confidence_threshold=0.5, select='pixel', class_thresholds=dict()),
+            teacher_mode='eval',
+        ),
+    ),
+    'CTT, no contrast': Recipe(CTT, dict(loss_weights=dict(hc=0, lc=0), joint_forward=True)),
+    'CPS without CutMix': Recipe('CrossPseudoSupervision', dict(strong_augmentation=STILL)),
+    'mean teacher, hard labels': Recipe(
+        'MeanTeacher',
+        dict(
+            on_labeled=False,
+            consistency=dict(target='hard', confidence_threshold=0.27),
+            loss_weights=dict(consistency=1.0),
+        ),
+    ),
+    'STPG, memory of the peer': Recipe(
+        'STPG', dict(contrast=dict(threshold=0.2, memory='peer'), joint_forward=False)
+    ),
+    'U2PL as released': Recipe(
+        'U2PL',
+        dict(
+            label_mode='train',
+            contrast=dict(
+                dim=8,
+                num_anchors=4,
+                num_negatives=3,
+                anchor_threshold=0.1,
+                ranks=(1, 4),
+                negatives='released',
+                legacy_index=True,
+            ),
+        ),
+        run=dict(warmup=0.2),
+    ),
+    'AEL, plain mixing': Recipe(
+        'AEL',
+        dict(
+            class_confidence=dict(start='random', skip_absent=False),
+            cut_mix=dict(adaptive=False),
+            consistency=dict(sample_by='student', confidence_threshold=0.27),
+        ),
+    ),
+    'negative labels in turns': Recipe(
+        'DualNegativeLabel',
+        dict(supervision='mutual', two_views=True, selection='replacement'),
+        run=dict(schedule='turns'),
+    ),
+    'GuidedMix-Net as released': Recipe(
+        'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
+    ),
+}
+METHODS = sorted(registered_methods())
+RECIPES = {**{kind: Recipe(kind, {}) for kind in METHODS}, **VARIANTS}
+EVERY_METHOD = pytest.mark.parametrize('kind', METHODS)
+EVERY_RECIPE = pytest.mark.parametrize('recipe', RECIPES.values(), ids=list(RECIPES))
+# settings of methods that mix images of a batch by a part of their own
+OWN_MIXING = dict(AEL=dict(copy_paste=False, cut_mix=False))
+
+
+def ready(recipe: Recipe, **changes: Any) -> SemiSegmentor:
+    """A model of a recipe with all terms on; nothing is random but the samples' numbers.
+
+    No two members are equal, and the confidences of each lie on both sides of the threshold.
+    """
+    model = ready_model(recipe.kind, **{**recipe.settings, **changes})
+    torch.manual_seed(11)
+    for name in model.members:
+        model.member(name).decode_head.conv_seg.weight.data.normal_(std=0.1)
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+    return model
+
+
+def unmixed(recipe: Recipe) -> Dict[str, Any]:
+    """Settings with which no image of a batch is mixed with another."""
+    settings: Dict[str, Any] = dict(OWN_MIXING.get(recipe.kind, {}))
+    steps = recipe.settings.get('strong_augmentation', recipe.method.default_augmentation)
+    if steps is not None:
+        steps = [step for step in steps if not AUGMENTATION_STEPS.get(step['type']).mixes]
+        settings['strong_augmentation'] = steps
+    return settings
+
+
+def prepared(model: SemiSegmentor, batch: Optional[dict] = None) -> dict:
+    """What the model is called with."""
+    return model.data_preprocessor(batch or toy_batch(), True)
+
+
+def trained_weights(model: SemiSegmentor) -> Dict[str, Tensor]:
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def working_terms(recipe: Recipe, losses: Dict[str, Tensor]) -> List[str]:
+    """Keys of the losses that must not be zero when all is at work."""
+    idle = tuple(f'loss_{term}' for term in recipe.idle)
+    return [key for key in losses if 'loss' in key and not (idle and key.endswith(idle))]
+
+
+def step(model: SemiSegmentor, batch: Optional[dict] = None) -> Dict[str, Tensor]:
+    """Losses of a step, after the backward pass."""
+    losses = losses_of(model, batch or toy_batch())
+    total_of(losses, model).backward()
+    return losses
+
+
+def assert_finite(model: SemiSegmentor, losses: Dict[str, Tensor]) -> None:
+    """Losses, all gradients and all state."""
+    for name, value in losses.items():
+        assert torch.isfinite(value) and value.dtype == torch.float32 and value.shape == (), name
+    for name, weight in trained_weights(model).items():
+        assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+    for name, value in model.state_dict().items():
+        assert not value.is_floating_point() or torch.isfinite(value).all(), name

@@ -1,0 +1,227 @@
+# Copyright (c) mmseg_ctt contributors.
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from no_sync import record
+from reference import consistency as reference
+
+from mmseg_ctt.nn.consistency import (
+    NORMALIZERS,
+    SELECTIONS,
+    TARGETS,
+    ConfidenceSelection,
+    Consistency,
+)
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
+
+K, IMAGES, SIZE, SMALL = 4, 3, (6, 8), (3, 4)
+THRESHOLD = 0.5
+
+
+def student(seed=0, lead=()):
+    g = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(*lead, IMAGES, K, *SMALL, generator=g)
+
+
+def teacher(seed=1, padded=False, lead=()):
+    g = torch.Generator().manual_seed(seed)
+    logits = torch.randn(*lead, IMAGES, K, *SIZE, generator=g)
+    confidence, label = logits.softmax(-3).max(-3)
+    valid = None
+    if padded:
+        valid = torch.ones(*lead, IMAGES, *SIZE, dtype=torch.bool)
+        valid[..., 0, :, 5:] = False
+        label, confidence = label.masked_fill(~valid, 255), confidence.masked_fill(~valid, 0)
+    return PseudoLabel(label, confidence, valid, logits)
+
+
+def full(logits):
+    return F.interpolate(logits, SIZE, mode='bilinear', align_corners=False)
+
+
+CASES = [
+    *itertools.product(('hard', 'soft'), SELECTIONS, NORMALIZERS, (True,)),
+    *itertools.product(('squared',), SELECTIONS, NORMALIZERS, (True, False)),
+]
+
+
+@pytest.mark.parametrize('target,select,normalizer,class_mean', CASES)
+@pytest.mark.parametrize('padded', [False, True])
+@pytest.mark.parametrize('threshold', [THRESHOLD, 0.0])
+def test_equals_loops(target, select, normalizer, class_mean, padded, threshold):
+    part = Consistency(K, target, select, normalizer, class_mean, threshold)
+    logits, pseudo = student(), teacher(padded=padded)
+    loss, ratio = part(logits, pseudo)
+    want = reference.consistency(
+        full(logits),
+        pseudo.label,
+        pseudo.confidence,
+        threshold,
+        target,
+        select,
+        normalizer,
+        class_mean,
+        pseudo.logits,
+    )
+    assert loss.item() == pytest.approx(want[0], rel=1e-5) and loss > 0
+    assert ratio.item() == pytest.approx(want[1]) and loss.shape == ratio.shape == ()
+    assert 0 < want[1] < 1 or threshold == 0
+
+
+def test_every_combination_was_tried():
+    assert {case[0] for case in CASES} == set(TARGETS)
+    values = {
+        round(Consistency(K, *case, THRESHOLD)(student(), teacher(padded=True))[0].item(), 6)
+        for case in CASES
+    }
+    # with all pixels selected, those that are kept are the valid ones
+    assert len(values) == len(CASES) - 4
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('select', SELECTIONS)
+def test_a_leading_dimension_holds_problems_of_their_own(target, select):
+    part = Consistency(K, target, select, 'valid', True, THRESHOLD)
+    logits, pseudo = student(lead=(2,)), teacher(padded=True, lead=(2,))
+    loss, ratio = part(logits, pseudo)
+    assert loss.shape == ratio.shape == (2,)
+    for p in range(2):
+        alone = part(logits[p], PseudoLabel(*(map_[p] for map_ in pseudo)))
+        torch.testing.assert_close(loss[p], alone[0])
+        torch.testing.assert_close(ratio[p], alone[1])
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_only_kept_pixels_give_gradient_and_the_target_none(target):
+    part = Consistency(K, target, confidence_threshold=THRESHOLD)
+    pseudo = teacher(padded=True)
+    logits, leaf = full(student()).requires_grad_(), pseudo.logits.clone().requires_grad_()
+    part(logits, pseudo._replace(logits=leaf.detach()))[0].backward()
+    kept = (pseudo.confidence >= THRESHOLD) & (pseudo.label != 255)
+    assert torch.equal(logits.grad.abs().sum(1) > 0, kept) and leaf.grad is None
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('select', SELECTIONS)
+@pytest.mark.parametrize('normalizer', NORMALIZERS)
+def test_nothing_confident_is_a_zero_in_the_graph(target, select, normalizer):
+    logits = student().requires_grad_()
+    loss, ratio = Consistency(K, target, select, normalizer, True, 1.0)(logits, teacher())
+    loss.backward()
+    assert loss == ratio == 0 and logits.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize('normalizer', NORMALIZERS)
+def test_a_batch_of_padding_is_a_zero(normalizer):
+    pseudo = teacher()
+    pseudo = PseudoLabel(
+        torch.full_like(pseudo.label, 255),
+        torch.zeros_like(pseudo.confidence),
+        torch.zeros_like(pseudo.label, dtype=torch.bool),
+        pseudo.logits,
+    )
+    for target in TARGETS:
+        logits = student().requires_grad_()
+        loss, _ = Consistency(K, target, normalizer=normalizer)(logits, pseudo)
+        loss.backward()
+        assert loss == 0 and torch.isfinite(logits.grad).all()
+
+
+def test_corners_are_aligned_where_the_head_does():
+    part, logits, pseudo = Consistency(K, confidence_threshold=0.0), student(), teacher()
+    up = F.interpolate(logits, SIZE, mode='bilinear', align_corners=True)
+    got = part(logits, pseudo, align_corners=True)[0]
+    torch.testing.assert_close(got, F.cross_entropy(up, pseudo.label))
+    assert not torch.allclose(got, part(logits, pseudo)[0])
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_half_precision_is_computed_in_float32(target):
+    part, pseudo = Consistency(K, target, confidence_threshold=THRESHOLD), teacher()
+    logits = student().bfloat16()
+    want = part(logits.float(), pseudo)[0]
+    with torch.autocast('cpu', torch.bfloat16):
+        got = part(logits, pseudo)[0]
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, want)
+
+
+def test_only_targets_that_are_not_hard_read_logits():
+    assert [Consistency(K, target).reads_logits for target in TARGETS] == [False, True, True]
+
+
+# ---- class thresholds
+
+
+def test_threshold_of_a_class():
+    """With thresholds by class, one class is kept from a lower confidence on."""
+    part = Consistency(K, confidence_threshold=0.9, class_thresholds=dict())
+    part.class_thresholds.confidence.copy_(torch.tensor([0.3, 0.95, 0.5, 0.0]))
+    pseudo = teacher(padded=True)
+    limit = torch.tensor([0.3, 0.9, 0.5, 0.0])
+    want = (pseudo.label != 255) & (pseudo.confidence >= limit[pseudo.index])
+    assert torch.equal(part.confident(pseudo), want)
+    logits = full(student())
+    values = F.cross_entropy(logits, pseudo.index, reduction='none') * want
+    got, ratio = part(logits, pseudo)
+    torch.testing.assert_close(got, values.sum() / pseudo.valid.sum())
+    torch.testing.assert_close(ratio, want.float().mean())
+
+
+def test_thresholds_learn_from_what_they_are_given():
+    part, pseudo = ConfidenceSelection(K, class_thresholds=dict(momentum=0.5)), teacher()
+    part.update(pseudo.label, pseudo.confidence)
+    for k in range(K):
+        want = pseudo.confidence[pseudo.label == k].mean()
+        torch.testing.assert_close(part.class_thresholds.confidence[k], want)
+    assert {name for name, _ in part.named_buffers()} == {
+        'class_thresholds.confidence',
+        'class_thresholds.updates',
+    }
+
+
+def test_one_threshold_has_no_state_and_learns_nothing():
+    part, pseudo = ConfidenceSelection(K, THRESHOLD), teacher()
+    part.update(pseudo.label, pseudo.confidence)
+    assert part.threshold_of(pseudo.label) == THRESHOLD and not part.state_dict()
+
+
+def test_zero_is_the_highest_threshold_too():
+    """With 0 every pixel counts, whatever the classes' thresholds are."""
+    part, pseudo = Consistency(K, confidence_threshold=0.0, class_thresholds=dict()), teacher()
+    part.update(pseudo.label, pseudo.confidence)
+    assert part.confident(pseudo).all()
+
+
+# ---- host and settings
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('normalizer', NORMALIZERS)
+def test_no_host_synchronisation(target, normalizer):
+    part = Consistency(K, target, normalizer=normalizer, class_thresholds=dict())
+    logits, pseudo = student().requires_grad_(), teacher(padded=True)
+
+    def step():
+        part.update(pseudo.label, pseudo.confidence)
+        part(logits, pseudo)[0].backward()
+
+    assert record(step) == []
+
+
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(target='sharp'), r"\.target must be one of .*'squared'.*got 'sharp'"),
+        (dict(select='image'), r"\.select must be one of .*'ratio'.*got 'image'"),
+        (dict(normalizer='batch'), r"\.normalizer must be one of .*'kept'.*got 'batch'"),
+        (dict(confidence_threshold=1.5), r'\.confidence_threshold must be in \[0, 1\], got 1.5'),
+        (dict(confidence_threshold=-0.1), r'\.confidence_threshold must be in \[0, 1\]'),
+        (dict(class_thresholds=dict(highest=1)), r"\.class_thresholds .*\['highest'\]"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=f'^model.consistency{message}'):
+        Consistency(K, **settings)

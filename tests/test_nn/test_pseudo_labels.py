@@ -1,0 +1,62 @@
+# Copyright (c) mmseg_ctt contributors.
+import torch
+
+from mmseg_ctt.nn.augmentation import View
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
+
+K, SHAPE = 4, (2, 5, 6)
+
+
+def pseudo(seed=0, padded=False, soft=False):
+    g = torch.Generator().manual_seed(seed)
+    label, confidence = torch.randint(0, K, SHAPE, generator=g), torch.rand(SHAPE, generator=g)
+    valid = None
+    if padded:
+        valid = torch.arange(6).expand(SHAPE) < torch.tensor([4, 5]).view(2, 1, 1)
+        label, confidence = label.masked_fill(~valid, 255), confidence.masked_fill(~valid, 0)
+    logits = torch.randn(2, K, 5, 6, generator=g) if soft else None
+    return PseudoLabel(label, confidence, valid, logits)
+
+
+def test_look_ups_by_class_work_in_the_padding():
+    plain, padded = pseudo(), pseudo(padded=True)
+    assert torch.equal(plain.index, plain.label)
+    assert torch.equal(padded.index, torch.where(padded.valid, padded.label, 0))
+
+
+def test_a_mask_without_the_padding():
+    mask = torch.rand(SHAPE) < 0.7
+    assert torch.equal(pseudo().within(mask), mask)
+    assert torch.equal(pseudo(padded=True).within(mask), mask & pseudo(padded=True).valid)
+
+
+def test_all_maps_are_mixed_as_the_images_were():
+    mask = torch.rand(SHAPE, generator=torch.Generator().manual_seed(3)) < 0.5
+    view = View(torch.zeros(2, 3, 5, 6), (mask,))
+    given = pseudo(padded=True, soft=True)
+    for got, before in zip(given.apply_mix(view), given):
+        assert torch.equal(got, view.apply_mix(before)) and not torch.equal(got, before)
+    mixed = pseudo().apply_mix(view)
+    assert mixed.valid is None and mixed.logits is None
+
+
+def test_two_batches_as_one():
+    first, second = pseudo(0, soft=True), pseudo(1, soft=True)
+    both = first.joined(second)
+    for name in ('label', 'confidence', 'logits'):
+        want = torch.cat([getattr(first, name), getattr(second, name)])
+        assert torch.equal(getattr(both, name), want)
+    assert both.valid is None
+
+
+def test_padding_of_one_of_two_batches():
+    """The other one is all valid."""
+    for first, second in ((pseudo(0, True), pseudo(1)), (pseudo(1), pseudo(0, True))):
+        valid = first.joined(second).valid
+        for got, part in ((valid[:2], first), (valid[2:], second)):
+            want = torch.ones(SHAPE, dtype=torch.bool) if part.valid is None else part.valid
+            assert torch.equal(got, want)
+
+
+def test_logits_are_joined_where_both_have_them():
+    assert pseudo(soft=True).joined(pseudo(1)).logits is None

@@ -1,0 +1,69 @@
+# Copyright (c) mmseg_ctt contributors.
+import math
+import uuid
+
+import pytest
+from mmengine.logging import MessageHub
+
+from mmseg_ctt.nn.schedule import RampUp, iterations, training_progress
+
+
+@pytest.fixture(autouse=True)
+def no_run():
+    """No run is under way, whatever ran before."""
+    MessageHub.get_instance(uuid.uuid4().hex)  # the current one from now on
+
+
+def run_at(done, total):
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', done)
+    hub.update_info('max_iters', total)
+
+
+@pytest.mark.parametrize('done,total,want', [(0, 10, 0), (3, 12, 0.25), (10, 10, 1), (12, 10, 1)])
+def test_progress_of_the_iterations(done, total, want):
+    assert training_progress() == 0 and iterations() == (0, 0)
+    run_at(done, total)
+    assert training_progress() == want and iterations() == (done, total)
+
+
+@pytest.mark.parametrize(
+    'done,ratio,want',
+    [(0, 0.4, 0), (1, 0.4, 0.25), (4, 0.4, 1), (9, 0.4, 1), (5, 1, 0.5), (0, 0, 1), (5, 0, 1)],
+)
+def test_linear_ramp(done, ratio, want):
+    ramp = RampUp(ratio)
+    assert ramp() == 1  # no run is under way: losses as they are
+    run_at(done, 10)
+    assert ramp() == pytest.approx(want)
+
+
+@pytest.mark.parametrize('done,progress', [(0, 0), (1, 0.25), (2, 0.5), (4, 1), (9, 1)])
+def test_sigmoid_ramp(done, progress):
+    run_at(done, 10)
+    assert RampUp(0.4, 'sigmoid')() == pytest.approx(math.exp(-5 * (1 - progress) ** 2))
+
+
+def test_from_a_config():
+    number, settings = RampUp.of(0.3), RampUp.of(dict(ratio=0.3, shape='sigmoid'))
+    assert (number.ratio, number.shape) == (0.3, 'linear')
+    assert (settings.ratio, settings.shape) == (0.3, 'sigmoid')
+
+
+@pytest.mark.parametrize(
+    'given,message',
+    [
+        (-0.1, r'^model.ramp_up is a ratio of the training, in \[0, 1\]; got -0.1'),
+        (dict(ratio=1.5), r'^model.ramp_up is a ratio .* got 1.5'),
+        (dict(ratio=0.5, shape='step'), r"^model.ramp_up.shape must be one of .*'step'"),
+        (dict(length=3), r"^model.ramp_up has unknown settings \['length'\]; .*'ratio'"),
+    ],
+)
+def test_bad_settings(given, message):
+    with pytest.raises(ValueError, match=message):
+        RampUp.of(given)
+
+
+def test_anything_else_is_no_ramp():
+    with pytest.raises(TypeError, match='^model.ramp_up must be a dict of settings, got'):
+        RampUp.of('slowly')
