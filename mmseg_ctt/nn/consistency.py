@@ -8,6 +8,7 @@ from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..functional import consistency_sums
 from . import settings
 from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
