@@ -20,7 +20,6 @@ HASHED = (
     'test_cfg',
     'optim_wrapper',
     'param_scheduler',
-    'custom_hooks',
     'auto_scale_lr',
     'randomness',
     'load_from',
@@ -28,7 +27,20 @@ HASHED = (
 )
 # Keys that depend on the machine. Random numbers of a sample do not depend on the workers.
 MACHINE = ('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-LOGGING_HOOKS = ('PseudoLabelHook',)  # hooks that do not change the training
+# Hooks that do not change the training.
+WATCHING_HOOKS = (
+    'CheckpointHook',
+    'DistSamplerSeedHook',
+    'GuardHook',
+    'IterTimerHook',
+    'LoggerHook',
+    'ParamSchedulerHook',
+    'PreemptionHook',
+    'PseudoLabelHook',
+    'RuntimeInfoHook',
+    'SafeCheckpointHook',
+    'SegVisualizationHook',
+)
 DIGITS = 12
 
 
@@ -42,9 +54,12 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
         str: Twelve hexadecimal digits of a sha256.
     """
     plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
-    plain['custom_hooks'] = [
-        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in LOGGING_HOOKS
-    ]
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    plain['hooks'] = sorted(
+        json.dumps(_portable(hook), sort_keys=True, default=repr)
+        for hook in hooks
+        if hook and hook.get('type') not in WATCHING_HOOKS
+    )
     text = json.dumps(plain, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 

@@ -82,7 +82,7 @@ def test_default_member_and_weight_average(run):
 
 
 def test_ensemble_without_teachers(tmp_path):
-    run = make_run(tmp_path, model=small_ctt(teaching='mutual'))
+    run = make_run(tmp_path, model=small_ctt(supervision='mutual'))
     model = load_model(run.config, run.checkpoint, 'ensemble')
     assert len(model.students) == 2
     assert predict(model, np.zeros((32, 48, 3), np.uint8)).labels.shape == (32, 48)
@@ -97,7 +97,7 @@ def test_plain_models(tmp_path, images, model, run, exported):
         )
         expected = predict(model, images / 'l1.jpg').labels
     else:
-        run = make_run(tmp_path, model=small_segmentor(), custom_hooks=[])
+        run = make_run(tmp_path, model=small_segmentor())
         files = run.config, run.checkpoint
         plain = init_model(mmseg_config(run.config), str(run.checkpoint), 'cpu')
         expected = inference_model(plain, str(images / 'l1.jpg')).pred_sem_seg.data[0]
@@ -184,7 +184,7 @@ def test_sigmoid_head(tmp_path):
     """A head with one output: its confidence is that of the class it says."""
     segmentor = small_segmentor()
     segmentor['decode_head'].update(num_classes=2, out_channels=1, threshold=0.3)
-    run = make_run(tmp_path, model=segmentor, custom_hooks=[])
+    run = make_run(tmp_path, model=segmentor)
     model = load_model(run.config, run.checkpoint)
     image = np.random.RandomState(0).randint(0, 256, (32, 48, 3)).astype(np.uint8)
     result = predict(model, image)

@@ -50,7 +50,8 @@ def watched(evaluation, action):
 
 def plain(config):
     """The same run with a segmentor of mmseg alone."""
-    config.model, config.custom_hooks = toy_segmentor(), []
+    config.model = toy_segmentor()
+    config.default_hooks.teacher_ema = config.default_hooks.queue_warmup = None
     return config
 
 

@@ -89,7 +89,7 @@ def test_the_floor_reaches_every_student_parameter_and_no_teacher():
 
 @pytest.mark.parametrize('mode, passes', [('eval', 0), ('train', 1)])
 def test_modes_are_those_of_the_step(mode, passes):
-    model = toy_model(teacher_mode=mode)
+    model = toy_model(teacher_mode=mode, joint_forward=True)
     recorded = passes_of(model)
     counts = [network.backbone.norm.num_batches_tracked.item() for network in networks_of(model)]
     floor_of(model, recorded)
@@ -119,7 +119,7 @@ def test_a_head_with_an_embedding_of_its_own():
         dilations=(1, 2),
         loss_decode=dict(type='PixelCrossEntropyLoss'),
     )
-    model = toy_model(segmentor=toy_segmentor(decode_head=head))
+    model = toy_model(segmentor=toy_segmentor(decode_head=head), joint_forward=True)
     passes = passes_of(model)
     assert [call.method for one in passes for call in one.heads] == ['forward_with_embedding'] * 4
     floor_of(model, passes)

@@ -66,7 +66,7 @@ def test_queues():
         label = torch.randint(CLASSES, (PIXELS,), generator=g)
         confidence, valid = torch.rand(2, PIXELS, generator=g)
         valid = valid < 0.15  # some classes have fewer candidates than the budget
-        bank.push(feature, label, confidence, valid, num_images=3)
+        bank.update(feature, label, confidence, valid, num_images=3)
         queue.push(feature, label, confidence, valid, 3)
         assert bank.count.tolist() == queue.counts
         torch.testing.assert_close(bank.in_order(), queue.features)

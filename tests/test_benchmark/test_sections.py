@@ -12,6 +12,7 @@ from toy import losses_of, toy_batch, toy_model, toy_segmentor
 from mmseg_ctt.engine.hooks.teacher_ema_hook import TeacherEMAHook
 from mmseg_ctt.lab.benchmark.meters import TimeMeter
 from mmseg_ctt.lab.benchmark.sections import METHODS, SECTIONS, SectionStack, attached
+from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.methods.ctt import segmentor as cross_teacher
 
 CPU = torch.device('cpu')
@@ -76,7 +77,7 @@ def test_an_error_leaves_the_section():
 
 def test_order_of_a_ctt_step():
     model, watcher = toy_model(), Sequence()
-    model.set_contrast(True)
+    model.contrast.switch(True)
     stack = SectionStack()
     with attached(runner_of(model), stack), stack.watched_by(watcher):
         losses_of(model, toy_batch())
@@ -94,9 +95,9 @@ def test_order_of_a_ctt_step():
     assert watcher.laps.count('teachers') == watcher.laps.count('students forward') == 1
 
 
-@pytest.mark.parametrize('teaching', ['mutual', 'self'])
-def test_whoever_teaches_is_a_teacher(teaching):
-    model, watcher = toy_model(teaching=teaching), Sequence()
+@pytest.mark.parametrize('supervision', ['mutual', 'self'])
+def test_passes_of_teaching_members_are_of_teachers(supervision):
+    model, watcher = toy_model(supervision=supervision), Sequence()
     stack = SectionStack()
     with attached(runner_of(model), stack), stack.watched_by(watcher):
         losses_of(model, toy_batch())
@@ -145,3 +146,20 @@ def test_a_method_adds_its_own_line():
 def test_every_named_section_is_in_the_report():
     named = {section for section, _ in METHODS if isinstance(section, str)}
     assert named <= set(SECTIONS)
+
+
+@pytest.mark.parametrize('name', registered_methods())
+def test_every_method_has_the_sections_of_a_step(name):
+    """No list by hand: classes and parts declare their sections."""
+    model, watcher = toy_model(name, **registered_methods()[name].toy_settings), Sequence()
+    stack = SectionStack()
+    with attached(runner_of(model), stack), stack.watched_by(watcher):
+        losses_of(model, toy_batch(labeled=2, unlabeled=2))
+    expected = {'data', 'students forward', 'losses'}
+    if model.default_supervision != 'own':  # a student of its own labels may need no other pass
+        expected |= {'teachers', 'pseudo-labels'}
+    if model.strong_augmentation is not None:
+        expected |= {'strong view'}
+    if getattr(model, 'contrast', None) is not None:
+        expected |= {'contrast', 'bank'}
+    assert expected <= set(watcher.laps) <= set(SECTIONS)

@@ -12,7 +12,7 @@ from mmseg_ctt.lab.benchmark import preparation
 from mmseg_ctt.lab.benchmark.sections import SECTIONS, SectionStack
 from mmseg_ctt.lab.benchmark.step import StepBenchmark, benchmark_step
 from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
-from mmseg_ctt.methods.ctt.segmentor import CrossTeacherTraining
+from mmseg_ctt.nn.consistency import Consistency
 
 # where a step may not wait for the device; `data` and `logging` are mmengine's
 QUIET = (
@@ -103,13 +103,13 @@ def test_the_strong_view_does_not_wait(config, measure):
 
 def test_planted_operations_and_a_planted_read_are_found(config, measure, monkeypatch):
     before = measure(config)
-    teach = CrossTeacherTraining._teach
+    forward = Consistency.forward
 
-    def slower(self, strong, targets):
-        strong[0].logits.max().neg().item()
-        return teach(self, strong, targets)
+    def slower(self, logits, *args):
+        logits.max().neg().item()
+        return forward(self, logits, *args)
 
-    monkeypatch.setattr(CrossTeacherTraining, '_teach', slower)
+    monkeypatch.setattr(Consistency, 'forward', slower)
     after = measure(config)
     more = after.outside - before.outside
     assert {section for section, _ in more} == {'losses'}
@@ -118,12 +118,12 @@ def test_planted_operations_and_a_planted_read_are_found(config, measure, monkey
 
 
 def test_the_steady_state_is_measured(config, measure):
-    config.custom_hooks[1].start_iter = None  # the contrast waits for full queues
+    config.default_hooks.queue_warmup.start_iter = None  # the contrast waits for full queues
     seen = measure(
         config,
         lambda benchmark: (
-            benchmark.model.contrast_active,
-            benchmark.model.contrast.fill().min().item(),
+            benchmark.model.contrast.active,
+            benchmark.model.contrast.fill_ratio().min().item(),
         ),
     )
     assert seen == (True, 1.0)
@@ -145,7 +145,8 @@ def test_two_benchmarks_in_one_process(config):
 
 
 def test_a_supervised_step(config):
-    config.model, config.custom_hooks = toy_segmentor(), []
+    config.model = toy_segmentor()
+    config.default_hooks.teacher_ema = config.default_hooks.queue_warmup = None
     config.model.data_preprocessor.size = (32, 32)
     config.train_dataloader.sampler.ratio = (1, 0)
     result = benchmark_step(config, repeats=2, warmup=1)
@@ -163,7 +164,7 @@ def test_a_supervised_step(config):
 
 @pytest.mark.parametrize('size', ['preprocessor', 'crop'])
 def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, measure):
-    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work')
+    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work', model=toy_ctt(joint_forward=True))
     expected = (32, 32)
     if size == 'preprocessor':
         expected = (48, 40)

@@ -32,18 +32,18 @@ def test_hash_is_the_same_on_all_machines(tmp_path):
     )
     cfg = toy_config(tmp_path / 'a', tmp_path / 'w')
     cfg.merge_from_dict(init)
-    cfg.custom_hooks.append(dict(type='PseudoLabelHook'))  # changes no figure
+    cfg.default_hooks.pseudo_labels = dict(type='PseudoLabelHook')  # changes no figure
     assert config_hash(cfg) == reference and len(reference) == 12
 
 
 @pytest.mark.parametrize(
     'change',
     [
-        {'model.confident': 0.3},
+        {'model.consistency.confidence_threshold': 0.3},
         {'randomness.seed': 4},
         {'train_cfg.max_iters': 3},
         {'train_dataloader.dataset.split': 'splits/other'},
-        {'custom_hooks.0.alpha': 0.5},
+        {'default_hooks.teacher_ema.alpha': 0.5},
         {'model.segmentor.backbone.init_cfg': dict(checkpoint='other.pth')},
         {'optim_wrapper.optimizer.lr': 0.1},
         {'train_dataloader.batch_size': 8},

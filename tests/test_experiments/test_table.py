@@ -109,7 +109,7 @@ def test_table_by_hand():
 def test_member_of_the_file():
     matrix = Matrix(**{**MATRIX.__dict__, 'members': {'ctt': 'ensemble'}})
     text = Table(matrix, ROWS).miou('val')
-    assert '| ctt | 45.50' in text and 'member: ensemble for ctt, else' in text
+    assert '| ctt | 45.50' in text and 'member: ensemble for ctt; else' in text
 
 
 def test_classes():

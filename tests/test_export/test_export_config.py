@@ -138,7 +138,7 @@ def test_other_imports_stay(tmp_path):
 
 
 def test_baseline_run_has_no_member(tmp_path):
-    run = make_run(tmp_path, model=small_segmentor(), custom_hooks=[])
+    run = make_run(tmp_path, model=small_segmentor())
     export = export_member(run.cfg, dict(state_dict=run.state_dict))
     assert export.member is None and 'member' not in export.checkpoint['meta']
     assert export.checkpoint['state_dict'].keys() == run.state_dict.keys()

@@ -25,6 +25,10 @@ def test_names_and_choices(model):
     assert member_names({'students.10.a': 0, 'students.9.a': 0}) == ('student9', 'student10')
 
 
+CTT = dict(type='CrossTeacherTraining')
+ENSEMBLE = dict(CTT, test_cfg=dict(predict_on='ensemble'))
+
+
 @pytest.mark.parametrize(
     'predict_on, wanted, chosen',
     [
@@ -35,19 +39,24 @@ def test_names_and_choices(model):
     ],
 )
 def test_choice(predict_on, wanted, chosen):
-    cfg = dict(test_cfg=dict(predict_on=predict_on) if predict_on else None)
+    cfg = dict(CTT, test_cfg=dict(predict_on=predict_on) if predict_on else None)
     assert choose_member(cfg, MEMBERS, wanted) == chosen
 
 
 def test_choice_without_teachers_and_without_members():
-    assert choose_member({}, ['student0', 'student1']) == 'student0'
+    assert choose_member(dict(CTT, supervision='mutual'), ['student0', 'student1']) == 'student0'
     assert choose_member({}, []) is None
 
 
 @pytest.mark.parametrize(
     'names, cfg, wanted, words',
     [
-        (MEMBERS, dict(test_cfg=dict(predict_on='ensemble')), None, ['ensemble', 'mean-teacher']),
+        (
+            MEMBERS,
+            dict(CTT, test_cfg=dict(predict_on='ensemble')),
+            None,
+            ['ensemble', 'mean-teacher'],
+        ),
         (MEMBERS, {}, 'teacher7', ['teacher7', 'student0, student1', 'mean-student']),
         (['student0'], {}, 'mean-teacher', ['mean-teacher', 'student0']),
         ([], {}, 'student0', ['plain segmentor', 'student0']),

@@ -99,7 +99,7 @@ def test_load_from(tmp_path, plain, checked):
     state, path = plain
     runner = start(tmp_path, segmentor(), load_from=path, checked=checked)
     assert equals(runner.model, state) == list(MEMBERS)
-    assert int(runner.model.ema_updates) == 0
+    assert int(runner.model.num_updates) == 0
 
 
 def test_load_from_other_classes(tmp_path, plain):

@@ -18,7 +18,9 @@ def test_semi_supervised(toy_runs):
     for member in MEMBERS:
         assert run.score(member).steps == [3, 6], member
     assert run.score('teacher0') == run.curves['mIoU']
-    assert {'queue_fill', 'student1.confident', 'pseudo/used', 'pseudo/mIoU'} <= set(run.curves)
+    assert {'queue_fill', 'student1.confident_ratio', 'pseudo/used', 'pseudo/mIoU'} <= set(
+        run.curves
+    )
     assert run.config.model.type == 'CrossTeacherTraining'
     assert run.checkpoint == toy_runs.ctt / 'iter_6.pth'
     assert run.environment['sys.platform'] == 'linux' and run.environment['MMEngine']

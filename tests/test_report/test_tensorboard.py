@@ -10,15 +10,11 @@ def test_scalars_of_every_member(tmp_path):
     pytest.importorskip('tensorboard', reason='tensorboard is not installed')
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    hooks = [
-        dict(type='TeacherEMAHook'),
-        dict(type='QueueWarmupHook', start_iter=1, interval=1),
-        dict(type='PseudoLabelHook', interval=2, num_images=2),
-    ]
+    hooks = dict(pseudo_labels=dict(type='PseudoLabelHook', interval=2, num_images=2))
     cfg = toy_config(
         write_toy_data(tmp_path / 'data'),
         tmp_path / 'work',
-        custom_hooks=hooks,
+        hooks=hooks,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=2),
         visualizer=dict(
             type='SegLocalVisualizer',

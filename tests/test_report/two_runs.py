@@ -45,27 +45,20 @@ def make_toy_runs(folder: Path) -> ToyRuns:
     root = write_toy_data(folder / 'data')
     for seed, stem in enumerate(UNLABELED):
         write_mask(root / 'ann' / f'{stem}.png', seed + 9)
-    hooks = [
-        dict(type='TeacherEMAHook'),
-        dict(type='QueueWarmupHook', start_iter=3, interval=1),
-        dict(
+    hooks = dict(
+        queue_warmup=dict(type='QueueWarmupHook', start_iter=3, interval=1),
+        pseudo_labels=dict(
             type='PseudoLabelHook',
             interval=2,
             num_images=2,
-            confident=0.2,
+            confidence_threshold=0.2,
             truth=dict(data_prefix=dict(seg_map_path='ann')),
         ),
-    ]
-    ctt = train(root, folder / 'ctt', model={**toy_ctt(), 'bank': dict(size=8)}, custom_hooks=hooks)
+    )
+    ctt = train(root, folder / 'ctt', model={**toy_ctt(), 'bank': dict(size=8)}, hooks=hooks)
     segmentor = toy_segmentor()
     segmentor['data_preprocessor']['size'] = CROP
-    plain = train(
-        root,
-        folder / 'plain',
-        model=segmentor,
-        custom_hooks=[],
-        train_dataloader=plain_loader(root),
-    )
+    plain = train(root, folder / 'plain', model=segmentor, train_dataloader=plain_loader(root))
     return ToyRuns(ctt, plain)
 
 

@@ -8,7 +8,7 @@ from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
 
 from mmseg_ctt import visualization
 from mmseg_ctt.functional import cut_mix_mask, mix
-from mmseg_ctt.nn.rng import counter_noise
+from mmseg_ctt.nn.rng import sample_noise
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def write_config(tmp_path):
 
 def test_without_a_checkpoint(tmp_path, tool, columns_of, write_config, capsys):
     """Colours and blur off: the strong view is the weak one with boxes of its neighbour."""
-    config, cfg = write_config(model=toy_ctt(strong_view=dict(jitter=0, blur_prob=0)))
+    config, cfg = write_config(model=toy_ctt(strong_augmentation=[dict(type='ClassMixing')]))
     columns = columns_of(config, '--out', tmp_path / 'out', '-n', 3)
     assert (tmp_path / 'out' / 'browse.png').stat().st_size > 1000
     assert list(columns) == ['labelled image', 'label', 'weak view', 'strong view']
@@ -65,8 +65,9 @@ def test_without_a_checkpoint(tmp_path, tool, columns_of, write_config, capsys):
     unlabeled = [i for i, one in enumerate(batch['data_samples']) if one.source == 'unlabeled']
     weak = torch.stack([batch['inputs'][i] for i in unlabeled]).flip(1)  # RGB
     np.testing.assert_array_equal(columns['weak view'][:2], weak.permute(0, 2, 3, 1))
-    noise = counter_noise([batch['data_samples'][i].draw for i in unlabeled], 16)
-    mask = cut_mix_mask(torch.zeros(2, *CROP, dtype=torch.long), noise=noise[:, :4])
+    draws = [batch['data_samples'][i].draw for i in unlabeled]
+    noise = sample_noise(draws, 5, 'strong0/0/CutMixing')
+    mask = cut_mix_mask(torch.zeros(2, *CROP, dtype=torch.long), noise=noise[:, 1:])
     assert mask.any() and not mask.all()
     expected = mix(weak, mask).permute(0, 2, 3, 1)
     np.testing.assert_array_equal(columns['strong view'][:2], expected)
@@ -81,17 +82,22 @@ def test_with_a_checkpoint(tmp_path, columns_of, write_config, capsys):
     columns = columns_of(
         config, '--out', tmp_path / 'out', '-n', 2, '--checkpoint', tmp_path / 'a.pth'
     )
-    assert list(columns)[2:] == ['weak view', 'teacher1 says', 'strong view', 'what it is taught']
-    says, taught = columns['teacher1 says'], columns['what it is taught']
-    assert len(np.unique(says.reshape(-1, 3), axis=0)) > 1, 'more than one class'
-    neighbour = says[::-1]
-    own, other = (taught == says).all(-1), (taught == neighbour).all(-1)
-    assert (own | other).all() and (taught != says).any()
+    assert list(columns)[2:] == [
+        'weak view',
+        'pseudo-label of teacher1',
+        'strong view',
+        'its target',
+    ]
+    label, target = columns['pseudo-label of teacher1'], columns['its target']
+    assert len(np.unique(label.reshape(-1, 3), axis=0)) > 1, 'more than one class'
+    neighbour = label[::-1]
+    own, other = (target == label).all(-1), (target == neighbour).all(-1)
+    assert (own | other).all() and (target != label).any()
     assert 'CutMix' not in capsys.readouterr().out
 
 
 def test_plain_config(tmp_path, columns_of, write_config):
-    config, _ = write_config(model=toy_segmentor(), custom_hooks=[])
+    config, _ = write_config(model=toy_segmentor())
     columns = columns_of(
         config,
         '--out',

@@ -33,7 +33,7 @@ def make_run(tmp_path, name, **changes):
 
 def test_tables_and_pictures(tmp_path, tool, capsys):
     write_toy_data(tmp_path / 'data')
-    plain, plain_scores = make_run(tmp_path, 'plain', model=toy_segmentor(), custom_hooks=[])
+    plain, plain_scores = make_run(tmp_path, 'plain', model=toy_segmentor())
     semi, semi_scores = make_run(tmp_path, 'semi')
     out = tmp_path / 'out'
     tool.call(f'supervised={plain}', f'ctt={semi}', '--out', out, '--images', 2)

@@ -50,7 +50,7 @@ def test_labels_of_onnxruntime(tmp_path, tool, exported, capsys, dynamic):
     labels, confidence = (np.concatenate(parts) for parts in zip(*outputs))
     assert labels.dtype == np.int64 and len(np.unique(labels)) > 1
     np.testing.assert_array_equal(labels, np.stack([one.labels for one in results]))
-    np.testing.assert_allclose(confidence, np.stack([one.confidence for one in results]), atol=1e-4)
+    np.testing.assert_allclose(confidence, np.stack([one.confidence for one in results]), atol=5e-4)
 
 
 @needs_onnx
@@ -86,7 +86,7 @@ def test_graph_is_the_model(tmp_path, name):
     segmentor = small_segmentor()
     for part, changes in SEGMENTORS[name].items():
         segmentor[part].update(changes)
-    run = make_run(tmp_path, model=segmentor, custom_hooks=[])
+    run = make_run(tmp_path, model=segmentor)
     model = load_model(run.config, run.checkpoint)
     image = np.random.RandomState(1).randint(0, 256, (32, 48, 3)).astype(np.uint8)
     expected = predict(model, image)

@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
     toy_config(root, tmp_path / 'unused').dump('semi_toy.py')
     plain = toy_segmentor()
     plain['data_preprocessor']['size'] = CROP
-    toy_config(root, tmp_path / 'unused', model=plain, custom_hooks=[]).dump('plain_toy.py')
+    toy_config(root, tmp_path / 'unused', model=plain).dump('plain_toy.py')
     write_matrix()
     return tmp_path
 
@@ -128,7 +128,7 @@ def test_matrix_of_two_cells(here, call, capsys):
 
     old = {row['config_hash'] for row in rows if row['method'] == 'ctt'}
     methods = yaml.safe_load(Path('matrix.yaml').read_text())['methods']
-    methods['ctt']['cfg_options'] = {'model.confident': 0.3}
+    methods['ctt']['cfg_options'] = {'model.consistency.confidence_threshold': 0.3}
     write_matrix(methods=methods)
     assert call() == (0, ['train ctt', 'evaluate ctt'])
     new = [row for row in results() if row['method'] == 'ctt' and row['eval_set'] == 'val']
@@ -140,7 +140,7 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert '| method | toy |' in text and f'{float(rows[0]["miou"]):.2f} (1)' in text
     assert call('--table', 'table.md', '--classes', 'toy', '--member', 'ensemble')[0] == 0
     assert 'class0' in Path('table.md').read_text()
-    methods['ctt']['cfg_options'] = {'model.confident': 0.4}
+    methods['ctt']['cfg_options'] = {'model.consistency.confidence_threshold': 0.4}
     write_matrix(methods=methods)
     capsys.readouterr()
     assert call('--table') == (0, [])
@@ -260,7 +260,7 @@ def slow(here, monkeypatch):
     monkeypatch.syspath_prepend(str(here))
     cfg = toy_config(here / 'data', here / 'unused')
     cfg.custom_imports.imports.append('slow_hook')
-    cfg.custom_hooks.append(dict(type='SlowHook'))
+    cfg.custom_hooks = [dict(type='SlowHook')]
     cfg.dump('semi_toy.py')
     write_matrix(cfg_options={'default_hooks.checkpoint.interval': 2, 'train_cfg.max_iters': 6})
     return here

@@ -180,9 +180,9 @@ def test_train_resume_and_test(tmp_path, config, call):
     checkpoint = work / 'iter_4.pth'
     assert (work / 'last_checkpoint').read_text() == str(checkpoint)
     state = torch.load(checkpoint)
-    assert int(state['state_dict']['ema_updates']) == 4
+    assert int(state['state_dict']['num_updates']) == 4
     assert state['message_hub']['runtime_info']['draws'] == 16
-    assert int(first['state_dict']['ema_updates']) == 2
+    assert int(first['state_dict']['num_updates']) == 2
 
     out = tmp_path / 'out'
     call('test', config, checkpoint, '--work-dir', tmp_path / 'tested', '--out', out)

@@ -131,6 +131,9 @@ def hashes(matrix: 'Matrix', workspace: 'Workspace') -> 'Dict[Run, str]':
 
 
 def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -> str:
+    from dataclasses import replace
+
+    from mmseg_ctt.lab.experiments.fingerprint import default_members
     from mmseg_ctt.lab.experiments.matrix import check_member
     from mmseg_ctt.lab.experiments.results import outdated, read_rows
     from mmseg_ctt.lab.experiments.table import Table
@@ -141,6 +144,7 @@ def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -
             f'{workspace.out} has no rows yet: run the matrix first, or name another file with '
             '--out'
         )
+    matrix = replace(matrix, members=default_members(matrix))
     table = Table(matrix, rows, args.member and check_member(args.member))
     if args.classes:
         parts = [table.classes(args.classes, name) for name in workspace.eval_sets]

@@ -54,7 +54,7 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     stock['default_hooks'] = {
         name: _stock_hook(hook)
         for name, hook in (cfg.get('default_hooks') or {}).items()
-        if not is_own(hook)
+        if hook and not is_own(hook)
     }
     stock['custom_hooks'] = [hook for hook in cfg.get('custom_hooks') or [] if not is_own(hook)]
     refuse_own(stock)

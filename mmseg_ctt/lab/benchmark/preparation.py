@@ -106,8 +106,8 @@ def run_in_train_loop(
         with attached(runner, stack):
             runner.call_hook('before_train')
             runner.call_hook('before_train_epoch')
-            if hasattr(loop, '_find_place'):
-                loop._find_place()
+            if hasattr(loop, '_set_start'):
+                loop._set_start()
             reach_steady_state(runner)
             results.append(action(loop))
             runner.call_hook('after_train_epoch')

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from ...engine.fingerprint import DIGITS
-from .matrix import Cell
+from .matrix import Cell, Matrix
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -45,6 +45,29 @@ def _read(path: str) -> 'Config':
     from mmengine.config import Config
 
     return Config.fromfile(path)
+
+
+def default_members(matrix: Matrix) -> Dict[str, str]:
+    """Member that represents each method of a matrix: the one the file names, else the class's.
+
+    Args:
+        matrix (Matrix): The matrix; its configs are read.
+
+    Returns:
+        dict[str, str]: By method; plain models, which have no members, are left out.
+    """
+    from mmseg.registry import MODELS
+
+    from ...methods.networks import MemberNetworks
+
+    members = dict(matrix.members)
+    for cell in matrix.cells:
+        if cell.method not in members:
+            model = resolve(cell).model
+            kind = MODELS.get(model['type'])
+            if kind is not None and issubclass(kind, MemberNetworks):
+                members[cell.method] = kind.default_predict_on(model)
+    return members
 
 
 def split_checksum(cfg: Mapping[str, Any]) -> str:

@@ -166,8 +166,13 @@ class Table:
     def _members(self) -> str:
         if self.member:
             return f'member: {self.member}'
-        named = [f'{member} for {method}' for method, member in self.matrix.members.items()]
-        return 'member: ' + ', '.join([*named, 'else teacher0 (student0 without teachers)'])
+        methods: Dict[str, List[str]] = {}
+        for method, member in self.matrix.members.items():
+            methods.setdefault(member, []).append(method)
+        named = [f'{member} for {", ".join(names)}' for member, names in methods.items()]
+        unnamed = set(self.methods) - set(self.matrix.members)
+        rest = ['else teacher0 (student0 without teachers)'] if unnamed else []
+        return 'member: ' + '; '.join([*named, *rest])
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
+from ...methods.networks import MemberNetworks
 from .colours import MEMBER, PLAIN_MODEL, member_styles
 from .scalars import FILE, Curve, read_curves
 
@@ -52,8 +54,10 @@ class Run:
         """Member that predicts by default."""
         model = (self.config or {}).get('model') or {}
         configured = (model.get('test_cfg') or {}).get('predict_on')
-        default = 'teacher0' if 'teacher0' in self.members else self.members[0]
-        return configured if configured in self.members else default
+        kind = MODELS.get(model.get('type'))
+        if configured is None and kind is not None and issubclass(kind, MemberNetworks):
+            configured = kind.default_predict_on(model)
+        return configured if configured in self.members else self.members[0]
 
 
 def read_runs(folders: Sequence[Path], checkpoint: str = 'last') -> List[Run]:
