@@ -1,6 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
 import functools
-import os
 import sys
 from pathlib import Path
 from typing import Callable
@@ -16,6 +15,7 @@ import mmseg_ctt  # noqa: E402, F401, before anything imports mmseg
 
 # isort: split
 from scripts import Script  # noqa: E402
+from shared_folder import VARIABLE, shared_folder  # noqa: E402
 from toy_data import freeze_imports, write_toy_data  # noqa: E402
 
 # --doctest-modules would look for examples in what tests share, and trip over the second conftest
@@ -33,17 +33,12 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope='session')
 def shared_dir() -> Path:
-    """Fixtures and real data that lie beside the repository and are not part of it.
-
-    They are other people's data or outputs of their code, whose licences keep them out of this
-    repository. The formulae are held everywhere by ``tests/reference``.
-    """
-    path = Path(os.environ.get('MMSEG_CTT_SHARED', ROOT.parent / 'shared'))
-    if not path.is_dir():
+    """The shared folder with its real data; see ``shared_folder``."""
+    path = shared_folder()
+    if not (path / 'data').is_dir():
         pytest.skip(
-            f'{path} is not there: outputs of published code and real images, which the '
-            'repository may not hold; set MMSEG_CTT_SHARED to their folder. Without it '
-            'tests/reference holds the same formulae, and toy data the same code'
+            f'{path / "data"} does not exist: real images, which the repository may not hold; set '
+            f'{VARIABLE} to the folder above. Without it toy data holds the same code'
         )
     return path
 

@@ -2,75 +2,50 @@
 """Every ablation of the paper changes exactly what its name says, and trains a step."""
 
 import copy
-import functools
 import inspect
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
+from leaves import CONFIGS, LEAVES, leaf, shrink
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from mmseg.registry import HOOKS, MODELS
-from test_configs import shrink
-from toy import fill_banks, losses_of, total_of, toy_batch
+from toy import losses_of, total_of, toy_batch
 
 from mmseg_ctt.engine import QueueWarmupHook, TeacherEMAHook
-from mmseg_ctt.methods.base import SemiSegmentor
+from mmseg_ctt.methods import CrossTeacherTraining, SemiSegmentor
 from mmseg_ctt.methods.ctt.contrast import CrossContrast
-from mmseg_ctt.methods.ctt.segmentor import WEIGHTS, CrossTeacherTraining
 from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'ctt' / 'ablations'
-PREFIX = 'ctt_cityscapes_1-8_'
-ROWS = sorted(path.stem[len(PREFIX) :] for path in FOLDER.glob('*.py'))
-TABLES = [  # rows of the paper's tables 4 to 9
-    *(f'modules-{terms}' for terms in ('none', 'ct', 'hc', 'lc', 'hc-lc', 'ct-hc', 'ct-lc')),
-    *(f'teaching-{name}' for name in ('self', 'mutual', 'ensemble', 'self-training', 'dual')),
-    *(f'pairs-{n}' for n in (1, 2, 3)),
-    *(f'bank-{size}' for size in (0, 64, 128, 256, 512, 1024)),
-    *(f'threshold-{value}' for value in ('0', '0.75', '0.85', '0.95', '1')),
-    'directional-on',
-    'directional-off',
-]
-ALL, CONTRAST = '../ctt_deeplabv2_cityscapes_1-8', f'{PREFIX}modules-hc-lc'
-PARENTS = dict(
-    modules=ALL,
-    teaching=ALL,
-    pairs=f'{PREFIX}modules-ct',
-    bank=CONTRAST,
-    threshold=CONTRAST,
-    directional=CONTRAST,
+PREFIX = 'ctt/ablations/ctt_cityscapes_1-8_'
+README = (CONFIGS / 'ctt' / 'ablations' / 'README.md').read_text()
+ROWS = [name[len(PREFIX) : -len('.py')] for name in LEAVES if name.startswith(PREFIX)]
+ALL, SUPERVISED = (
+    f'{method}/{method}_deeplabv2_cityscapes_1-8.py' for method in ('ctt', 'supervised')
 )
-SAME = {
-    'modules-none': '../../supervised/supervised_deeplabv2_cityscapes_1-8',
-    'pairs-1': f'{PREFIX}teaching-self',
-    'pairs-2': f'{PREFIX}modules-ct',
-    'bank-128': CONTRAST,
-    'threshold-0.75': CONTRAST,
-    'directional-on': CONTRAST,
-}
 LABELS, IMAGES = 372, 2  # labelled images in all and in a batch
-NO_EMA = dict(custom_hooks=[dict(type='QueueWarmupHook')])
+COLOURS = [dict(type='ColorJitter'), dict(type='GaussianBlur')]
+NO_EMA = {'default_hooks.teacher_ema': None}
 TEACHING = {
     'self': {'model.num_pairs': 1},
     'mutual': NO_EMA,
-    'ensemble': {'model.share_view': False, 'model.test_cfg.predict_on': 'ensemble'},
+    'ensemble': {'model.shared_view': False, 'model.test_cfg.predict_on': 'ensemble'},
     'dual': {
-        'model.confident': 0.0,
-        'model.share_view': False,
-        'model.strong_view.mix': None,
+        'model.consistency.confidence_threshold': 0.0,
+        'model.shared_view': False,
+        'model.strong_augmentation': COLOURS,
         'model.loss_weights.ct': 2,
     },
     'self-training': {
-        'model.teaching': 'self',
+        'model.supervision': 'self',
         'model.num_pairs': 1,
-        'model.confident': 0.0,
+        'model.consistency.confidence_threshold': 0.0,
         'model.teacher_mode': 'eval',
-        'model.strong_view.mix': None,
+        'model.frozen_teachers': True,
+        'model.strong_augmentation': COLOURS,
         'model.test_cfg.predict_on': 'student0',
         'load_from': 'work_dirs/self_training_teacher.pth',
         **NO_EMA,
@@ -78,13 +53,20 @@ TEACHING = {
 }
 
 
-def path_of(row):
-    return FOLDER / f'{PREFIX}{row}.py'
+def name_of(row):
+    return f'{PREFIX}{row}.py'
 
 
-@functools.lru_cache(maxsize=None)
-def parsed(path):
-    return Config.fromfile(path)
+def header(row):
+    """The comment at the top, as one line."""
+    text = re.match(r'(#.*\n)+', LEAVES[name_of(row)].read_text())[0]
+    return text.replace('\n# ', ' ')
+
+
+def table_line(row):
+    """Its line in the README."""
+    link = rf'\[{re.escape(row)}\]\(ctt_cityscapes_1-8_{re.escape(row)}\.py\)'
+    return re.search(rf'^\| {link} \|.*$', README, re.MULTILINE)[0]
 
 
 def flat(node, prefix=''):
@@ -103,77 +85,76 @@ def off(*terms):
 
 
 def announced(row):
-    """Settings that a name promises to change, against the parent of its table."""
+    """Settings that a name promises to change, against the config with everything on."""
     table, _, value = row.partition('-')
-    if row in SAME:
+    if row == 'modules-none':
         return {}
     if table == 'modules':
         return off(*({'ct', 'hc', 'lc'} - set(value.split('-'))))
     if table == 'teaching':
-        return {'model.teaching': value, **off('hc', 'lc'), **TEACHING[value]}
-    if row == 'bank-0':
+        return {'model.supervision': value, **off('hc', 'lc'), **TEACHING[value]}
+    if table == 'pairs':
+        pairs = {'1': {'model.num_pairs': 1, 'model.supervision': 'self'}, '2': {}}
+        return {**off('hc', 'lc'), **pairs.get(value, {'model.num_pairs': int(value)})}
+    return {**off('ct'), **contrast_of(table, value)}
+
+
+def contrast_of(table, value):
+    """What tables 7 to 9 change, besides that they are without cross teaching."""
+    if (table, value) == ('bank', '0'):
         return off('hc', 'lc')
+    usual = {('bank', '128'), ('threshold', '0.75'), ('directional', 'on')}
+    if (table, value) in usual:
+        return {}
     if table == 'bank':
         budget = int(2 * int(value) / LABELS)  # rule of the released code, unless the batch is more
-        return {
-            'model.bank.size': int(value),
-            **({'model.bank.budget': budget} if budget > IMAGES else {}),
-        }
+        rule = {'model.bank.budget': budget} if budget > IMAGES else {}
+        return {'model.bank.size': int(value), **rule}
     if table == 'threshold':
         return {'model.contrast.threshold': float(value)}
-    return {
-        'pairs-3': {'model.num_pairs': 3},
-        'directional-off': {'model.contrast.directional': False},
-    }[row]
+    return {'model.contrast.directional': False}
 
 
-def test_every_row_of_the_tables_is_there():
-    assert ROWS == sorted(TABLES)
+def test_the_readme_has_every_row_and_no_other():
+    assert sorted(re.findall(r'^\| \[([^\]]+)\]\(ctt_cityscapes', README, re.MULTILINE)) == sorted(
+        ROWS
+    )
 
 
 @pytest.mark.parametrize('row', ROWS)
 def test_changes_what_its_name_says(row):
-    parent = SAME.get(row) or PARENTS[row.split('-')[0]]
     got, base = (
-        flat(parsed((FOLDER / f'{name}.py').resolve())._cfg_dict.to_dict())
-        for name in (f'{PREFIX}{row}', parent)
+        flat(leaf(name)._cfg_dict.to_dict())
+        for name in (name_of(row), SUPERVISED if row == 'modules-none' else ALL)
     )
-    assert set(base) <= set(got)
-    assert {
-        key: value for key, value in got.items() if key not in base or base[key] != value
-    } == announced(row)
-    if parent.startswith(PREFIX) and row in SAME:
-        assert f'same run as {parent[len(PREFIX) :]}.' in header(row)
+    changes = {key: value for key, value in got.items() if key not in base or base[key] != value}
+    assert changes == announced(row)
+    removed = {'.'.join(key.split('.')[:2]) for key in set(base) - set(got)}
+    assert removed == set(NO_EMA) & set(changes)
 
 
-def header(row):
-    """The comment at the top, as one line."""
-    return re.match(r'(#.*\n)+', path_of(row).read_text())[0].replace('\n# ', ' ')
+@pytest.mark.parametrize('row', [row for row in ROWS if 'same run as' in header(row)])
+def test_same_runs_are_the_same(row):
+    other = re.search(r'same run as ([\w.-]+?)\.', header(row), re.IGNORECASE)[1]
+    assert leaf(name_of(row))._cfg_dict == leaf(name_of(other))._cfg_dict
+    assert f'same run as `{other}`' in table_line(row)
 
 
 @pytest.mark.parametrize('row', ROWS)
 def test_header_and_table_say_the_same(row):
-    text = header(row)
+    text, line = header(row), table_line(row)
     published = re.search(r'published \(CTT, table \d\): ([\d.]+)|no figure published', text)
     assert published, 'the published figure, or that there is none'
     assert 'mIoU of this implementation: not measured.' in text
-    assert f'tools/train.py configs/ctt/ablations/{path_of(row).name}' in text
-    line = re.search(
-        rf'^\| \[{re.escape(row)}\]\({re.escape(path_of(row).name)}\) \|.*$',
-        (FOLDER / 'README.md').read_text(),
-        re.MULTILINE,
-    )
-    assert line and line[0].endswith('| not measured |')
-    assert re.search(rf'\| {published[1] or "-"}\b', line[0])
+    assert f'tools/train.py configs/{name_of(row)}' in text
+    assert line.endswith('| not measured |')
+    assert re.search(rf'\| {published[1] or "-"}\b', line)
 
 
-@pytest.mark.parametrize(
-    'kind,defaults',
-    [
-        (
-            CrossTeacherTraining,
-            dict(confident=0.968, share_view=True, class_thresholds=None, ramp=0.0),
-        ),
+def test_defaults_of_the_choices():
+    """Those of the table in docs/parity.md."""
+    for kind, defaults in (
+        (CrossTeacherTraining.build, dict(shared_view=True)),
         (
             CrossContrast,
             dict(
@@ -187,19 +168,17 @@ def test_header_and_table_say_the_same(row):
             ),
         ),
         (ClassMemoryBank, dict(size=128, budget=None, ranking='confidence')),
-        (
-            SemiSegmentor,
-            dict(num_pairs=2, teaching='cross', teacher_mode='eval', joint_forward=True),
-        ),
+        (SemiSegmentor, dict(teacher_mode='train', joint_forward='students')),
         (TeacherEMAHook, dict(alpha=0.99, buffers=True)),
         (QueueWarmupHook, dict(start_iter=None)),
-    ],
-)
-def test_defaults_of_the_choices(kind, defaults):
-    """Those of the table in docs/parity.md."""
-    given = inspect.signature(kind.__init__).parameters
-    assert {name: given[name].default for name in defaults} == defaults
-    assert WEIGHTS == dict(sup=1, ct=1, hc=0.1, lc=0.1)
+    ):
+        given = inspect.signature(kind).parameters
+        assert {name: given[name].default for name in defaults} == defaults
+    kind = CrossTeacherTraining
+    assert (kind.default_num_pairs, kind.default_supervision) == (2, 'cross')
+    assert kind.default_loss_weights == dict(ct=1, hc=0.1, lc=0.1)
+    expected = dict(select='ratio', normalizer='all', confidence_threshold=0.968)
+    assert kind.default_consistency == expected and not kind.default_ramp_up
 
 
 @pytest.mark.parametrize(
@@ -207,7 +186,7 @@ def test_defaults_of_the_choices(kind, defaults):
     [('deeplabv2_cityscapes', 10), ('deeplabv2_voc', 10), ('deeplabv3plus_voc', 1)],
 )
 def test_schedule_of_the_paper(parent, decoder):
-    cfg = copy.deepcopy(parsed(FOLDER.parent / f'ctt_{parent}_1-8.py'))
+    cfg = copy.deepcopy(leaf(f'ctt/ctt_{parent}_1-8.py'))
     assert cfg.train_cfg.max_iters == 80000
     for part in ('labeled', 'unlabeled'):
         steps = {step.type: step for step in cfg.train_dataloader.dataset[part].pipeline}
@@ -224,12 +203,15 @@ def test_schedule_of_the_paper(parent, decoder):
 # ---- one step
 
 
+DISTINCT = [row for row in ROWS if 'same run as' not in header(row) and row != 'modules-none']
+
+
 def small_model(row):
     """The model as its config builds it, on narrow networks, and its config."""
-    cfg = copy.deepcopy(parsed(path_of(row)))
+    cfg = copy.deepcopy(leaf(name_of(row)))
     shrink(cfg._cfg_dict['model'])
-    if 'segmentor' in cfg.model:
-        cfg.model.confident = 0.0  # a random teacher is sure of nothing
+    if 'segmentor' in cfg.model:  # the labels of a random teacher have little confidence
+        cfg.merge_from_dict({'model.consistency.confidence_threshold': 0.0})
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     model.init_weights()
@@ -239,10 +221,9 @@ def small_model(row):
 def take_step(model, cfg):
     """One optimiser step with the hook that moves the teachers, if there is one."""
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
-    for hook in hooks:
-        if type(hook).__name__ == 'TeacherEMAHook':
-            hook.before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
+    average = cfg.default_hooks.get('teacher_ema')
+    if average is not None:
+        HOOKS.build(average).before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
     losses = losses_of(model, toy_batch(2, 2 if 'segmentor' in cfg.model else 0))
     wrapper.update_params(total_of(losses, model))
     return losses
@@ -250,6 +231,13 @@ def take_step(model, cfg):
 
 def weights_of(module):
     return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def fill_bank(contrast):
+    """Random full queues, contrast on."""
+    contrast.bank.features.normal_()
+    contrast.bank.count.fill_(contrast.bank.size)
+    contrast.switch(True)
 
 
 def moved(module, before):
@@ -263,18 +251,18 @@ def test_supervised_row_trains():
     assert losses['decode.loss_ce'] > 0 and moved(model, before)
 
 
-@pytest.mark.parametrize('row', [row for row in ROWS if row not in SAME])
+@pytest.mark.parametrize('row', DISTINCT)
 def test_trains_with_the_terms_it_names(row):
     model, cfg = small_model(row)
     if model.contrast is not None:
-        fill_banks(model)
-    students, teachers = [weights_of(one) for one in model.students], weights_of(model.teachers)
+        fill_bank(model.contrast)
+    students, teachers = list(map(weights_of, model.students)), weights_of(model.teachers)
     losses = take_step(model, cfg)
     assert all(torch.isfinite(value) for value in losses.values())
     assert all(map(moved, model.students, students))
     frozen = row in ('teaching-mutual', 'teaching-self-training')
     assert moved(model.teachers, teachers) != frozen
-    weights = {**WEIGHTS, **cfg.model.get('loss_weights', {})}
+    weights = {**CrossTeacherTraining.default_loss_weights, **cfg.model.get('loss_weights', {})}
     for term in ('ct', 'hc', 'lc'):
         value = sum(loss for key, loss in losses.items() if key.endswith(f'loss_{term}'))
         on = weights[term] > 0 and (row, term) != ('threshold-0', 'lc')

@@ -121,18 +121,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(path: str, options: Optional[dict] = None) -> 'Config':
-    """Read a config and apply ``--cfg-options``.
+    """Read a config, apply ``--cfg-options``, then its ``sizes``.
 
     Returns:
         mmengine.Config: The config.
 
     Raises:
         FileNotFoundError: If it does not exist.
-        ValueError: If it is no Python.
+        ValueError: If it is no Python, or its ``sizes`` cannot be applied.
     """
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    from mmseg_ctt.engine import prepare_config
 
     check_file(path, 'config')
     try:
@@ -142,7 +143,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
             f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
     cfg.merge_from_dict(options or {})
-    return cfg
+    return prepare_config(cfg)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':

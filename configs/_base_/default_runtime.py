@@ -1,5 +1,69 @@
-# mmseg's runtime with this package imported. `custom_imports` is a list and lists are not merged:
-# extend it here or repeat 'mmseg_ctt' in a config that sets its own.
-_base_ = ['mmseg::_base_/default_runtime.py']
+# Runtime of every config: imports, hooks by name, evaluation, logging.
+#
+# A hook of `default_hooks` is changed or switched off by its name, also on the command line:
+#   --cfg-options default_hooks.checkpoint.interval=4000 default_hooks.guards=None
+# Methods add teacher_ema, queue_warmup, anchor_assignment, alignment and pseudo_labels.
+# `custom_hooks` is yours: no config of this package sets it.
+#
+# `sizes` are variables that networks and pipelines follow wherever they have been inherited from. A
+# config of a few lines sets those it changes, and so does the command line:
+#   sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
+#   --cfg-options sizes.crop_size="(384,512)"
+# They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py).
+#
+# `custom_imports` is a list and lists are not merged: extend it here or repeat 'mmseg_ctt' in a
+# config that sets its own.
 custom_imports = dict(imports=['mmseg_ctt'], allow_failed_imports=False)
+default_scope = 'mmseg'
 randomness = dict(seed=0)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+load_from = None
+resume = False
+
+sizes = dict(
+    scale=None,  # (width, height) that images are resized to: `scale` of Resize and RandomResize
+    crop_size=None,  # (height, width): `crop_size` of RandomCrop, `size` of the data preprocessor
+    num_classes=None,  # `num_classes` of every head
+    max_iters=None,  # `max_iters` of train_cfg, and the end of the learning rate's schedule
+)  # None: as networks and pipelines say
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='SafeCheckpointHook', interval=500, max_keep_ckpts=2),
+    guards=dict(type='GuardHook'),
+    preemption=dict(type='PreemptionHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+log_level = 'INFO'
+log_processor = dict(by_epoch=False)
+visualizer = dict(
+    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+)
+
+val_cfg = dict(type='MemberValLoop')
+test_cfg = dict(type='MemberTestLoop')
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+tta_model = dict(type='SegTTAModel')
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=ratio, keep_ratio=True)
+                for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]

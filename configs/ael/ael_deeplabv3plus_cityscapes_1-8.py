@@ -10,17 +10,20 @@
 # batch_size only). Published for 1/8 (as quoted by U2PL, at 769x769): 75.55 mIoU.
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/ael/ael_deeplabv3plus_cityscapes_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='AEL',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    strong_view=dict(jitter_prob=0, blur_prob=0),
+    joint_forward=True,
+    consistency=dict(confidence_threshold=0.0),
+    strong_augmentation=[],
 )
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
-    optimizer=dict(weight_decay=1e-4),
+    optimizer=dict(lr=0.01, weight_decay=1e-4),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
 )
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

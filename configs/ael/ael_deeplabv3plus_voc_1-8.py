@@ -10,20 +10,22 @@
 # leave two labelled and two unlabelled images on each. Published for 1/8 (as quoted by U2PL, at
 # 513x513): 77.57 mIoU. mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/ael/ael_deeplabv3plus_voc_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_voc_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='AEL',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    confident=0.7,
+    segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
+    joint_forward=True,
     copy_paste=dict(number=1),
     cut_mix=dict(object_area=0.03, class_area=0.03),
-    strong_view=dict(jitter_prob=0, blur_prob=0),
+    strong_augmentation=[],
 )
-train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=1e-4),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
 )
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

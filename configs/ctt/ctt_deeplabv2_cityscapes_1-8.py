@@ -12,14 +12,15 @@
 # Published (CTT, table 1): 64.04 mIoU with 372 labels, at 512x1024.
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/ctt/ctt_deeplabv2_cityscapes_1-8.py
-_base_ = ['../supervised/supervised_deeplabv2_cityscapes_1-8.py']
-model = dict(
-    _delete_=True,
-    type='CrossTeacherTraining',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    joint_forward=False,
-    bank=dict(size=128),
+_base_ = [
+    '../_base_/models/deeplabv2_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(type='CrossTeacherTraining', joint_forward=False, bank=dict(size=128))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    queue_warmup=dict(type='QueueWarmupHook'),
 )
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False), dict(type='QueueWarmupHook')]

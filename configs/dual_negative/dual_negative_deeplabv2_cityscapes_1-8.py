@@ -8,13 +8,12 @@
 # batch_size is not to be divided further. The paper has no figure for segmentation. mIoU, time and
 # memory: not measured.
 # python tools/train.py configs/dual_negative/dual_negative_deeplabv2_cityscapes_1-8.py
-_base_ = ['../supervised/supervised_deeplabv2_cityscapes_1-8.py']
-model = dict(
-    _delete_=True,
-    type='DualNegativeLabel',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    joint_forward=False,
-)
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+_base_ = [
+    '../_base_/models/deeplabv2_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(type='DualNegativeLabel', joint_forward=False)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

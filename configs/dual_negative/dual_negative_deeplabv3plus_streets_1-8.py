@@ -6,13 +6,11 @@
 # mIoU, time and memory: not measured. The paper has no figure for segmentation.
 # python tools/dataset_converters/make_streets.py
 # python tools/train.py configs/dual_negative/dual_negative_deeplabv3plus_streets_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_streets_1-8.py']
-model = dict(
-    _delete_=True,
-    type='DualNegativeLabel',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    channels_last=True,
-)
-train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-small.py',
+    '../_base_/datasets/streets.py',
+    '../_base_/schedules/adamw_poly_scratch.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(type='DualNegativeLabel', joint_forward=True, channels_last=True)
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

@@ -7,13 +7,15 @@
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n. The
 # paper has no figure for segmentation. mIoU, time and memory: not measured.
 # python tools/train.py configs/dual_negative/dual_negative_deeplabv3plus_voc_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_voc_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='DualNegativeLabel',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
     joint_forward=False,
 )
-train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

@@ -7,15 +7,19 @@
 # mIoU, time and memory: not measured. Forward passes: labelled, unlabelled and mixed images, all by the
 # one student with gradient.
 # python tools/train.py configs/guidedmix/guidedmix_deeplabv3plus_mobilenetv2_camvid_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_mobilenetv2_camvid_1-8.py']
-model = dict(_delete_=True, type='GuidedMixNet', segmentor=_base_.model, channels_last=True)
-train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [
-    dict(type='TeacherEMAHook'),
-    dict(  # watches only: the masks of the unlabelled images never reach a loss
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/adamw_poly.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(type='GuidedMixNet', channels_last=True)
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook'),
+    pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
-        confident=0.95,  # the method itself uses every pixel
+        confidence_threshold=0.95,  # the method itself uses every pixel
         interval=500,
     ),
-]
+)

@@ -7,8 +7,16 @@
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/guidedmix/guidedmix_deeplabv3plus_voc_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_voc_1-8.py']
-model = dict(_delete_=True, type='GuidedMixNet', mode='released', segmentor=_base_.model)
-train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='GuidedMixNet',
+    segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
+    mode='released',
+)
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-custom_hooks = [dict(type='TeacherEMAHook')]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook'))

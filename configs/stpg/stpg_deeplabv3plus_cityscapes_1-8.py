@@ -12,19 +12,16 @@
 # batch_size is not to be divided further.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_cityscapes_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
-model = dict(
-    _delete_=True,
-    type='STPG',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    joint_forward=False,
-    test_cfg=dict(predict_on='student0'),
-)
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
-custom_hooks = [
-    dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=13010, when_full=False),
-    dict(type='AnchorAssignmentHook'),
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
 ]
+model = dict(type='STPG', joint_forward=False)
+optim_wrapper = dict(optimizer=dict(lr=0.01, weight_decay=1e-4))
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=13010, when_full=False),
+    anchor_assignment=dict(type='AnchorAssignmentHook'),
+)

@@ -8,21 +8,22 @@
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_streets_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_streets_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-small.py',
+    '../_base_/datasets/streets.py',
+    '../_base_/schedules/adamw_poly_scratch.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='STPG',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    joint_forward=True,
     channels_last=True,
     loss_weights=dict(contrast_labeled=0.01, contrast_unlabeled=0.01),
     bank=dict(size=64),
     contrast=dict(pool=2),
-    test_cfg=dict(predict_on='student0'),
 )
-train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [
-    dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=600),
-    dict(type='AnchorAssignmentHook'),
-]
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=600),
+    anchor_assignment=dict(type='AnchorAssignmentHook'),
+)

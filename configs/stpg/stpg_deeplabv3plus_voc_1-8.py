@@ -10,19 +10,20 @@
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n.
 # Published figures: none that we could read. mIoU, time and memory: not measured.
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_voc_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_voc_1-8.py']
-model = dict(
-    _delete_=True,
-    type='STPG',
-    segmentor=_base_.model,
-    teacher_mode='train',
-    joint_forward=False,
-    test_cfg=dict(predict_on='student0'),
-)
-train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
-optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=1e-4))
-custom_hooks = [
-    dict(type='TeacherEMAHook', buffers=False),
-    dict(type='QueueWarmupHook', start_iter=9260, when_full=False),
-    dict(type='AnchorAssignmentHook', stop_iter=18520),
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
 ]
+model = dict(
+    type='STPG',
+    segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
+    joint_forward=False,
+)
+optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=1e-4))
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=9260, when_full=False),
+    anchor_assignment=dict(type='AnchorAssignmentHook', stop_iter=18520),
+)

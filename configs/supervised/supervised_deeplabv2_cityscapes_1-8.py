@@ -8,6 +8,6 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(decode_head=dict(num_classes=19), data_preprocessor=dict(size=(256, 512)))
+model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
+train_dataloader = dict(batch_size=2, sampler=dict(ratio=dict(unlabeled=0)))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
-train_dataloader = dict(batch_size=2, sampler=dict(ratio=(1, 0)))

@@ -9,5 +9,5 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(decode_head=dict(num_classes=11), data_preprocessor=dict(size=(192, 256)))
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 0)))
+model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
+train_dataloader = dict(batch_size=4, sampler=dict(ratio=dict(unlabeled=0)))

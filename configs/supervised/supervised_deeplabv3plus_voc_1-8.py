@@ -10,5 +10,7 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321)))
-train_dataloader = dict(batch_size=10, sampler=dict(ratio=(1, 0)))
+_base_.model.segmentor.decode_head.num_classes = 21
+_base_.model.segmentor.data_preprocessor.size = (321, 321)
+model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
+train_dataloader = dict(batch_size=10, sampler=dict(ratio=dict(unlabeled=0)))

@@ -13,15 +13,18 @@
 # batch_size is not to be divided further.
 # Published (official README, own 1/8 split, 769x769): 74.37 mIoU. Ours, time: not measured.
 # python tools/train.py configs/u2pl/u2pl_deeplabv3plus_cityscapes_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_cityscapes_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='U2PL',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    joint_forward=True,
     loss_weights=dict(contrast=0.125),
-    strong_view=dict(mix_prob=0.5),
+    strong_augmentation=[dict(type='CutMixing', prob=0.5)],
     bank=dict(size=30000, budget=1000),
 )
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

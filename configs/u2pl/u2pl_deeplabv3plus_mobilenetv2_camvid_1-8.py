@@ -7,25 +7,27 @@
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/u2pl/u2pl_deeplabv3plus_mobilenetv2_camvid_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_mobilenetv2_camvid_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/adamw_poly.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='U2PL',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    joint_forward=True,
     channels_last=True,
     warmup=0.1,
     loss_weights=dict(contrast=0.1),
     bank=dict(size=3000, budget=100),
     contrast=dict(dim=64, pool=4),
 )
-train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [
-    dict(type='TeacherEMAHook', buffers=False),
-    dict(  # watches only: the masks of the unlabelled images never reach a loss
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),
-        confident=0.968,  # as CTT counts; the method itself has no threshold
+        confidence_threshold=0.968,  # as CTT counts; the method itself has no threshold
         interval=500,
     ),
-]
+)

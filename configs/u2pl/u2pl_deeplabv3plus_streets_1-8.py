@@ -8,17 +8,19 @@
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py
 # python tools/train.py configs/u2pl/u2pl_deeplabv3plus_streets_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_streets_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-small.py',
+    '../_base_/datasets/streets.py',
+    '../_base_/schedules/adamw_poly_scratch.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='U2PL',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    joint_forward=True,
     channels_last=True,
     warmup=0.1,
     loss_weights=dict(contrast=0.1),
     bank=dict(size=3000, budget=100),
     contrast=dict(dim=64, pool=2),
 )
-train_dataloader = dict(batch_size=8, sampler=dict(ratio=(1, 1)))
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

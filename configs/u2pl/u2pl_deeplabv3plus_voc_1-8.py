@@ -11,22 +11,25 @@
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n.
 # Published (official README, own 1/8 split, 513x513): 79.01 mIoU. Ours, time: not measured.
 # python tools/train.py configs/u2pl/u2pl_deeplabv3plus_voc_1-8.py
-_base_ = ['../supervised/supervised_deeplabv3plus_voc_1-8.py']
+_base_ = [
+    '../_base_/models/deeplabv3plus_r101-d8.py',
+    '../_base_/datasets/voc.py',
+    '../_base_/schedules/sgd_poly_80k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
-    _delete_=True,
     type='U2PL',
-    segmentor=_base_.model,
-    teacher_mode='train',
+    segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
+    joint_forward=True,
     warmup=1 / 80,
     loss_weights=dict(contrast=0.25),
-    strong_view=dict(mix_prob=0.5),
+    strong_augmentation=[dict(type='CutMixing', prob=0.5)],
     bank=dict(size=30000, budget=1000),
 )
-train_dataloader = dict(batch_size=20, sampler=dict(ratio=(1, 1)))
 optim_wrapper = dict(
     optimizer=dict(lr=0.001, weight_decay=1e-4),
     paramwise_cfg=dict(
-        custom_keys={'decode_head': dict(lr_mult=10.0), 'unreliable': dict(lr_mult=10.0)}
+        custom_keys={'decode_head': dict(lr_mult=10.0), 'contrast': dict(lr_mult=10.0)}
     ),
 )
-custom_hooks = [dict(type='TeacherEMAHook', buffers=False)]
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
 from .hooks.preemption_hook import PreemptionHook
@@ -24,4 +25,5 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'prepare_config',
 ]

@@ -6,6 +6,8 @@ import json
 import os.path as osp
 from typing import Any, Mapping
 
+from ..nn.pretrained import pretrained_path
+
 # Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
 # checkpoints are left out: a change of them does not make a run out of date.
 HASHED = (
@@ -20,6 +22,8 @@ HASHED = (
     'test_cfg',
     'optim_wrapper',
     'param_scheduler',
+    'default_hooks',
+    'custom_hooks',
     'auto_scale_lr',
     'randomness',
     'load_from',
@@ -34,7 +38,6 @@ WATCHING_HOOKS = (
     'GuardHook',
     'IterTimerHook',
     'LoggerHook',
-    'ParamSchedulerHook',
     'PreemptionHook',
     'PseudoLabelHook',
     'RuntimeInfoHook',
@@ -54,12 +57,14 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
         str: Twelve hexadecimal digits of a sha256.
     """
     plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    plain['hooks'] = sorted(
-        json.dumps(_portable(hook), sort_keys=True, default=repr)
-        for hook in hooks
-        if hook and hook.get('type') not in WATCHING_HOOKS
-    )
+    plain['default_hooks'] = {
+        name: hook
+        for name, hook in plain.get('default_hooks', {}).items()
+        if (hook.get('type') not in WATCHING_HOOKS if hook else name == 'param_scheduler')
+    }
+    plain['custom_hooks'] = [
+        hook for hook in plain.get('custom_hooks', []) if hook.get('type') not in WATCHING_HOOKS
+    ]
     text = json.dumps(plain, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
@@ -71,6 +76,8 @@ def _portable(value: Any, key: str = '') -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [_portable(item, key) for item in value]
+    if key == 'checkpoint' and isinstance(value, str):
+        value = pretrained_path(value)  # other weights are another config
     if (
         isinstance(value, str)
         and '://' not in value

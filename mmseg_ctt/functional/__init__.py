@@ -1,9 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Mathematics that several methods share: pure functions on tensors.
+"""Functional core: pure functions on tensors that several methods use.
 
 They import torch only, know nothing of mmseg, hold no state, never synchronise with the host and
-return a zero that keeps the graph (never NaN) when nothing is selected. Mathematics of one method
-lives in its folder, ``mmseg_ctt.methods.<method>``; it can be imported from here as well.
+return a zero that keeps the graph (never NaN) when nothing is selected. Functions of a single
+method live in its folder, ``mmseg_ctt.methods.<method>``, and can be imported from here as well.
 """
 
 from importlib import import_module
@@ -11,20 +11,33 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .colour import gaussian_blur, jitter_colours, shift_hue
+from .confidence import confidence_weight
 from .connected_components import connected_components
-from .ema import ema_decay, ema_update_
-from .mixing import class_mix_mask, cut_mix_mask, mix
-from .pixel_noise import pixel_noise
-from .pseudo_label import (
+from .consistency import (
     confident_fraction_cross_entropy,
-    cross_entropy,
-    downsample_nearest,
-    pseudo_label,
+    consistency_loss,
+    consistency_sums,
+    weighted_cross_entropy,
 )
+from .distances import pixel_consistency
+from .ema import ema_decay, ema_update_
+from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
+from .perturbation import (
+    adaptive_radius,
+    adversarial_direction,
+    channel_dropout,
+    complementary_channel_dropout,
+    uniform_feature_noise,
+)
+from .pixel_noise import pixel_noise
+from .probability import complement
+from .pseudo_label import downsample_nearest, pseudo_label
 from .resized_cross_entropy import resized_cross_entropy
 from .running_mean import confidence_bank_update, warm_momentum
+from .schedule import linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
+from .supervised import cross_entropy, ohem_cross_entropy
 
 # functions of one method, by the module that defines them
 METHODS = {
@@ -48,6 +61,7 @@ METHODS = {
     ),
     'methods.ctt.functional': ('high_level_contrast', 'low_level_contrast'),
     'methods.dual_negative.functional': (
+        'check_negatives',
         'negative_classes',
         'negative_label_loss',
         'negative_ramp',
@@ -69,7 +83,6 @@ METHODS = {
         'mismatch_score',
         'mismatch_selection',
         'moving_centroids',
-        'weighted_cross_entropy',
     ),
     'methods.u2pl.entropy': (
         'EntropyPartition',
@@ -81,8 +94,8 @@ METHODS = {
     'methods.u2pl.functional': (
         'best_of_members',
         'class_sums',
+        'draw_index',
         'draw_per_class',
-        'draw_slots',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',
@@ -91,12 +104,20 @@ METHODS = {
 _HOMES = {name: module for module, names in METHODS.items() for name in names}
 
 __all__ = [
+    'adaptive_radius',
+    'adversarial_direction',
     'alignment_bias',
+    'channel_dropout',
     'class_balanced_weight',
     'class_mix_mask',
+    'complement',
+    'complementary_channel_dropout',
     'confidence_bank_update',
+    'confidence_weight',
     'confident_fraction_cross_entropy',
     'connected_components',
+    'consistency_loss',
+    'consistency_sums',
     'cross_entropy',
     'cut_mix_mask',
     'distribution_alignment',
@@ -105,17 +126,24 @@ __all__ = [
     'ema_update_',
     'gaussian_blur',
     'jitter_colours',
+    'linear_ramp',
     'mix',
+    'ohem_cross_entropy',
+    'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
     'pseudo_label',
     'pseudo_label_scores',
+    'rejection_box_mask',
     'resized_cross_entropy',
     'select_per_class',
     'shift_hue',
+    'sigmoid_ramp',
     'sums_by_class',
     'target_distribution',
+    'uniform_feature_noise',
     'warm_momentum',
+    'weighted_cross_entropy',
 ]
 __all__ += list(_HOMES)
 

@@ -3,26 +3,26 @@
 
 from torch import Tensor
 
-FLOOR = 1e-6  # frequency of a class that no label shows
+FLOOR = 1e-6  # frequency of a class without labels
 
 
 def target_distribution(frequency: Tensor, temperature: float = 1.0) -> Tensor:
-    """``q_c = p_c^t / sum``: that of the labels at ``t = 1``, flatter below.
+    """Target distribution ``q_c = p_c^t / sum``: that of the labels at ``t = 1``, flatter below.
 
     Args:
         frequency (Tensor): ``(K,)``, not negative.
         temperature (float): ``t``. Defaults to 1.
 
     Returns:
-        Tensor: ``(K,)`` float64; about 1e-6 for a class that no label shows, whatever ``t``.
+        Tensor: ``(K,)`` float64; about 1e-6 for a class without labels, whatever ``t``.
     """
-    # flattened, the floor would make a class of which nothing is known a thousand times commoner
+    # flattening the floor too would make a class without labels a thousand times more frequent
     power = normalized_frequency(frequency).pow(temperature).where(frequency > 0, FLOOR)
     return power / power.sum()
 
 
 def alignment_bias(model: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
-    """What aligns logits: the logarithm of ``(q + eps) / (p_model + eps)``.
+    """Bias of the logits that aligns them: the logarithm of ``(q + eps) / (p_model + eps)``.
 
     Args:
         model (Tensor): ``(K,)``, mean probability of the predictions.
@@ -38,7 +38,7 @@ def alignment_bias(model: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
 def distribution_alignment(
     probability: Tensor, model: Tensor, target: Tensor, eps: float = 1e-6
 ) -> Tensor:
-    """``p * (q + eps) / (p_model + eps)``, normalised.
+    """Distribution alignment: ``p * (q + eps) / (p_model + eps)``, normalised.
 
     Args:
         probability (Tensor): ``(B, K, ...)``.

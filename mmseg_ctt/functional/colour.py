@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Colour jitter and blur of a batch, every image with numbers of its own.
+"""Colour jitter and Gaussian blur of a batch, with parameters of their own for each image.
 
-Values are those of kornia, which takes four times as many operations and, for the blur, asks the
-device whether every sigma is positive.
+Values are those of kornia, which takes four times as many operations and whose blur waits for the
+device to check that every sigma is positive.
 """
 
 import torch
@@ -15,13 +15,13 @@ GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue
 def jitter_colours(
     image: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
 ) -> Tensor:
-    """Brightness, contrast, saturation, hue, in this order, clamped to [0, 1] in between.
+    """Colour jitter: brightness, contrast, saturation, hue, in this order, clamped in between.
 
     Args:
         image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1].
         brightness (Tensor): ``(B, 1, 1, 1)`` factor.
-        contrast (Tensor): ``(B, 1, 1, 1)``, share of the distance to the mean grey that is kept.
-        saturation (Tensor): ``(B, 1, 1, 1)``, likewise to the grey of the pixel.
+        contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey.
+        saturation (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the grey of the pixel.
         hue (Tensor): ``(B, 1, 1, 1)`` turns around the colour circle.
 
     Returns:
@@ -41,7 +41,7 @@ def grey(image: Tensor) -> Tensor:
 
 
 def shift_hue(image: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of ``(B, 3, H, W)`` images; HSV value and saturation stay.
+    """Hue shift of ``(B, 3, H, W)`` images; HSV value and saturation stay.
 
     With ``k = (n + hue) mod 6`` and hue in sixths of a turn, a channel is
     ``value - chroma * clamp(min(k, 4 - k), 0, 1)``, ``n`` being 5, 3, 1 for red, green, blue.
@@ -56,7 +56,7 @@ def shift_hue(image: Tensor, turns: Tensor) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
-    """Blur every image by a Gaussian of its own, borders replicated.
+    """Gaussian blur with a width of its own for each image, borders replicated.
 
     Args:
         image (Tensor): ``(B, C, H, W)``.
@@ -67,8 +67,8 @@ def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
         Tensor: ``(B, C, H, W)``.
     """
     batch, channels, height, width = image.shape
-    reach = torch.arange(side, device=image.device) - side // 2
-    kernel = (reach.square() / (-2 * sigma.square())).softmax(dim=1)  # (B, side)
+    offset = torch.arange(side, device=image.device) - side // 2
+    kernel = (offset.square() / (-2 * sigma.square())).softmax(dim=1)  # (B, side)
     kernel = kernel.unsqueeze(1).expand(-1, channels, -1).reshape(-1, 1, 1, side)
     image = image.reshape(1, batch * channels, height, width)
     image = F.pad(image, (side // 2,) * 4, mode='replicate')

@@ -1,4 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
+"""Connected components of masks on the device."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,10 +10,10 @@ from torch import Tensor
 def connected_components(mask: Tensor) -> Tensor:
     """Connected components (8 neighbours) of a batch of masks, without leaving the device.
 
-    Every pixel points to another of its component; in each round it, and what it points to, take
-    over the largest pointer of the neighbourhood, and pointers to pointers are followed (the
-    FastSV algorithm: Zhang, Azad and Hu, SIAM PP 2020). The number of rounds, the bits of the
-    number of pixels, depends on the shape alone; snakes that fill the whole map need fewer.
+    Every pixel points to another one of its component. In each round the pixel and its target take
+    the largest pointer of the neighbourhood, and pointers to pointers are shortened (FastSV
+    algorithm: Zhang, Azad and Hu, SIAM PP 2020). The number of rounds, the bits of the number of
+    pixels, depends on the shape alone; winding components that fill the map need fewer.
 
     Args:
         mask (Tensor): ``(B, h, w)`` bool, less than 2 ** 24 pixels an image.
@@ -26,9 +28,9 @@ def connected_components(mask: Tensor) -> Tensor:
     parent = index
     for _ in range((height * width).bit_length()):
         grandparent = parent.gather(1, parent)
-        known = grandparent.masked_fill(~inside, -1).view(batch, 1, height, width)
+        pointer = grandparent.masked_fill(~inside, -1).view(batch, 1, height, width)
         # pooling knows floats only, which hold these integers exactly
-        best = F.max_pool2d(known.float(), 3, stride=1, padding=1).flatten(1).long()
+        best = F.max_pool2d(pointer.float(), 3, stride=1, padding=1).flatten(1).long()
         best = torch.where(inside, best, index)
         hooked = parent.scatter_reduce(1, parent, best, 'amax')
         parent = torch.maximum(torch.maximum(hooked, best), grandparent)

@@ -1,4 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
+"""Exponential moving average of weights."""
+
 from typing import Sequence
 
 import torch
@@ -6,10 +8,10 @@ from torch import Tensor
 
 
 def ema_decay(step: int, alpha: float = 0.99) -> float:
-    """Decay of update number ``step`` (0-based), with the warm start of the released code.
+    """EMA decay of update number ``step`` (0-based), with a warm start.
 
     ``min(1 - 1 / (step + 1), alpha)``: the first update copies the student, and the average is
-    the plain mean of all students until ``alpha`` takes over (CTT released code).
+    the plain mean of all students until ``alpha`` is reached (CTT released code).
 
     Args:
         step (int): Number of updates done before this one.
@@ -27,7 +29,7 @@ def ema_decay(step: int, alpha: float = 0.99) -> float:
 
 @torch.no_grad()
 def ema_update_(teacher: Sequence[Tensor], student: Sequence[Tensor], alpha: float) -> None:
-    """In place ``teacher = alpha * teacher + (1 - alpha) * student``, in one call.
+    """EMA update in place, ``teacher = alpha * teacher + (1 - alpha) * student``, in one call.
 
     Args:
         teacher (Sequence[Tensor]): Floating point tensors, changed in place.

@@ -1,10 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Masks that paste parts of one image onto its batch neighbour, and the pasting itself."""
+"""Masks that paste parts of one image onto another of the batch, and the pasting itself."""
 
+import math
 from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
+
+BOX_NUMBERS = 4  # random numbers of a box of cut_mix_mask: area, aspect, top, left
+TRY_NUMBERS = 3  # of a try of rejection_box_mask: ratio, left, top
 
 
 @torch.no_grad()
@@ -55,52 +59,174 @@ def cut_mix_mask(
     generator: Optional[torch.Generator] = None,
     area: Tuple[float, float] = (0.5, 0.5),
     noise: Optional[Tensor] = None,
+    num_boxes: int = 1,
+    random_aspect_ratio: bool = True,
+    by_area: bool = True,
+    within_bounds: bool = True,
+    invert: bool = True,
+    uniform_corner: bool = True,
 ) -> Tensor:
-    """CutMix: True inside one random rectangle per image.
+    """CutMix: True inside random rectangles of each image.
 
-    A share ``a`` of the image, uniform in ``area``, is covered; the height takes ``a ** u`` of
-    the side and the width the rest, with ``u`` uniform in [0, 1] (CutMix-Seg).
+    A fraction ``a`` of the image, uniform in ``area``, is covered; the height takes ``a ** u`` of
+    the side and the width the rest, with ``u`` uniform in [0, 1] (CutMix-Seg). Each of several
+    boxes has an area of its own, over the number of boxes; where two overlap the mask is False
+    again (CPS: three boxes, (0.25, 0.5)).
 
     Args:
         label (Tensor): ``(B, H, W)``; only its shape and device are used.
         generator (torch.Generator, optional): Source of the numbers. Defaults to None: global.
-        area (tuple[float, float]): Range of the covered share. Defaults to (0.5, 0.5).
-        noise (Tensor, optional): ``(B, 4)`` numbers in [0, 1) instead of drawing them here.
+        area (tuple[float, float]): Range of the covered fraction. Defaults to (0.5, 0.5).
+        noise (Tensor, optional): ``(B, BOX_NUMBERS * num_boxes)`` numbers in [0, 1) instead of
+            drawing them here.
+        num_boxes (int): Defaults to 1.
+        random_aspect_ratio (bool): False: height and width take the same fraction of their sides.
+            Defaults to True.
+        by_area (bool): False: ``area`` is the range of a box's sides, not of its area.
+            Defaults to True.
+        within_bounds (bool): False centres boxes anywhere in the image; the parts outside are
+            lost, and one that crosses the upper or left border is usually empty (released code).
+            Defaults to True.
+        invert (bool): False: True outside the boxes. Defaults to True.
+        uniform_corner (bool): Whether every position has the same chance; False rounds the corner
+            (released code), so that a box is at a border half as often. Defaults to True.
 
     Returns:
         Tensor: ``(B, H, W)`` bool.
     """
     batch, height, width = label.shape
-    if noise is None:
-        device = generator.device if generator is not None else label.device
-        noise = torch.rand(batch, 4, generator=generator, device=device)
-    share, aspect, top, left = noise.to(label.device).unsqueeze(-1).unbind(1)  # each (B, 1)
-    share = area[0] + (area[1] - area[0]) * share
-    rows = _interval(height, share**aspect, top, label.device)
-    columns = _interval(width, share ** (1 - aspect), left, label.device)
-    return rows.unsqueeze(2) & columns.unsqueeze(1)
+    noise = _uniform(noise, batch, BOX_NUMBERS * num_boxes, generator, label.device)
+    size, aspect, top, left = noise.reshape(batch * num_boxes, BOX_NUMBERS, 1).unbind(1)
+    size = area[0] + (area[1] - area[0]) * size
+    if by_area:
+        aspect = aspect if random_aspect_ratio else torch.full_like(aspect, 0.5)
+        sides = size**aspect, size ** (1 - aspect)
+    else:
+        across = area[0] + (area[1] - area[0]) * aspect
+        sides = size, across if random_aspect_ratio else size
+    rule = _inside if within_bounds else _centred
+    rows, columns = (
+        rule(length, fraction * math.sqrt(1 / num_boxes), position, uniform_corner)
+        for length, fraction, position in zip((height, width), sides, (top, left))
+    )
+    mask = (rows.unsqueeze(2) & columns.unsqueeze(1)).view(batch, num_boxes, height, width)
+    mask = mask[:, 0] if num_boxes == 1 else mask.sum(1) % 2 == 1
+    return mask if invert else ~mask
 
 
-def mix(tensor: Tensor, mask: Tensor, shift: int = 1, batch_dim: int = 0) -> Tensor:
-    """``mask * tensor[i] + (1 - mask) * tensor[(i + shift) mod B]``, by selection.
+@torch.no_grad()
+def rejection_box_mask(
+    label: Tensor,
+    generator: Optional[torch.Generator] = None,
+    area: Tuple[float, float] = (0.02, 0.4),
+    ratio: Tuple[float, float] = (0.3, 1 / 0.3),
+    prob: float = 0.5,
+    num_tries: int = 64,
+    noise: Optional[Tensor] = None,
+) -> Tensor:
+    """CutMix box of UniMatch: True inside the first of several random boxes that fits an image.
+
+    The area is drawn once. A try draws height over width, uniform in ``ratio``, and the upper
+    left corner anywhere, so that boxes are taller than wide and near the upper left corner more
+    often. All tries are drawn at once, where the released code draws until one fits; if none
+    does, the last one is moved and cut so that it does.
+
+    Args:
+        label (Tensor): ``(B, H, W)``; only its shape and device are used.
+        generator (torch.Generator, optional): Source of the numbers. Defaults to None: global.
+        area (tuple[float, float]): Range of the covered fraction. Defaults to (0.02, 0.4).
+        ratio (tuple[float, float]): Range of height over width. Defaults to (0.3, 1 / 0.3).
+        prob (float): Probability of a box; the others are all False. Defaults to 0.5.
+        num_tries (int): Defaults to 64, of which none fits for about one image in a thousand.
+        noise (Tensor, optional): ``(B, 2 + TRY_NUMBERS * num_tries)`` numbers in [0, 1) instead of
+            drawing them here: whether, area, then ratio, left, top of each try.
+
+    Returns:
+        Tensor: ``(B, H, W)`` bool.
+    """
+    batch, height, width = label.shape
+    noise = _uniform(noise, batch, 2 + TRY_NUMBERS * num_tries, generator, label.device)
+    coin, size, tries = noise.split((1, 1, TRY_NUMBERS * num_tries), dim=1)
+    pixels = (area[0] + (area[1] - area[0]) * size) * (height * width)
+    aspect, left, top = tries.reshape(batch, num_tries, TRY_NUMBERS).unbind(2)  # each (B, tries)
+    aspect = ratio[0] + (ratio[1] - ratio[0]) * aspect
+    rows, columns = (pixels * aspect).sqrt().floor(), (pixels / aspect).sqrt().floor()
+    top, left = (top * height).floor(), (left * width).floor()
+    fits = (top + rows <= height) & (left + columns <= width)
+    fits = torch.cat([fits[:, :-1], torch.ones_like(fits[:, -1:])], dim=1)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    rows, columns, top, left = (tried.gather(1, first) for tried in (rows, columns, top, left))
+    rows, columns = rows.clamp(max=height), columns.clamp(max=width)
+    in_rows = _stretch(height, torch.minimum(top, height - rows), rows)
+    in_columns = _stretch(width, torch.minimum(left, width - columns), columns)
+    drawn = (coin < prob).unsqueeze(2)
+    return in_rows.unsqueeze(2) & in_columns.unsqueeze(1) & drawn
+
+
+def mix(
+    tensor: Tensor,
+    mask: Tensor,
+    shift: int = 1,
+    batch_dim: int = 0,
+    partner: Optional[Tensor] = None,
+) -> Tensor:
+    """``mask * tensor[i] + (1 - mask) * tensor[partner of i]``, by selection.
 
     Args:
         tensor (Tensor): ``(B, C, H, W)``, ``(B, H, W)``, or ``(T, B, H, W)`` with ``batch_dim=1``;
             any dtype.
         mask (Tensor): ``(B, H, W)`` bool.
-        shift (int): Distance to the batch neighbour that is pasted onto. Defaults to 1.
+        shift (int): Distance to the partner, ``(i + shift) mod B``. Defaults to 1.
         batch_dim (int): Dimension ``B`` of the tensor. Defaults to 0.
+        partner (Tensor, optional): ``(B,)`` int64, index of each image's partner, in place of
+            ``shift``. Defaults to None.
 
     Returns:
         Tensor: Same shape and dtype as ``tensor``.
     """
     mask = mask.unsqueeze(1) if tensor.dim() == 4 and batch_dim == 0 else mask
-    return torch.where(mask, tensor, tensor.roll(-shift, dims=batch_dim))
+    other = (
+        tensor.roll(-shift, dims=batch_dim)
+        if partner is None
+        else tensor.index_select(batch_dim, partner)
+    )
+    return torch.where(mask, tensor, other)
 
 
-def _interval(side: int, fraction: Tensor, position: Tensor, device: torch.device) -> Tensor:
-    """``(B, side)`` bool, True on ``round(fraction * side)`` cells from a random start."""
+def _uniform(
+    noise: Optional[Tensor],
+    batch: int,
+    width: int,
+    generator: Optional[torch.Generator],
+    device: torch.device,
+) -> Tensor:
+    """``(batch, width)`` numbers in [0, 1) on the device: those given, or drawn ones."""
+    if noise is None:
+        source = generator.device if generator is not None else device
+        noise = torch.rand(batch, width, generator=generator, device=source)
+    return noise.to(device)
+
+
+def _inside(side: int, fraction: Tensor, position: Tensor, uniform_corner: bool) -> Tensor:
+    """``(N, side)`` bool, True on ``round(fraction * side)`` cells from a random start."""
     length = (fraction * side).round()
-    start = (position * (side - length + 1)).floor()
-    cell = torch.arange(side, device=device)
+    start = (
+        (position * (side - length + 1)).floor()
+        if uniform_corner
+        else (position * (side - length)).round()
+    )
+    return _stretch(side, start, length)
+
+
+def _centred(side: int, fraction: Tensor, position: Tensor, _: bool) -> Tensor:
+    """The same around a random centre; a negative start counts from the end (released code)."""
+    length, centre = (fraction * side).round(), (position * side).round()
+    start, stop = (centre - length / 2).trunc(), (centre + length / 2).trunc()
+    start = torch.where(start < 0, (start + side).clamp(min=0), start)
+    return _stretch(side, start, stop - start)
+
+
+def _stretch(side: int, start: Tensor, length: Tensor) -> Tensor:
+    """``(N, side)`` bool, True from ``start`` on ``length`` cells; both ``(N, 1)``."""
+    cell = torch.arange(side, device=start.device)
     return (cell >= start) & (cell < start + length)

@@ -1,4 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
+"""Uniform noise maps made on the device."""
+
 import torch
 from torch import Tensor
 
@@ -8,10 +10,10 @@ STEP, FIRST, SECOND = 0x9E3779B1, 0x7FEB352D, 0x846CA68B
 
 @torch.no_grad()
 def pixel_noise(key: Tensor, height: int, width: int) -> Tensor:
-    """Uniform numbers for every pixel from one number per image, made on the device.
+    """Uniform noise of every pixel from a single key per image, made on the device.
 
-    A 32-bit integer hash (lowbias32 of C. Wellons) of pixel and key, so that a sample's numbers
-    depend on nothing but the sample, and none are sent to the device.
+    A 32-bit integer hash (lowbias32 of C. Wellons) of pixel and key: a sample's numbers depend on
+    the sample alone, and none are sent to the device.
 
     Args:
         key (Tensor): ``(B,)`` float32 in [0, 1); its first 24 bits count.

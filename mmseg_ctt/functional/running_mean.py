@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def warm_momentum(updates: Tensor, momentum: float) -> Tensor:
-    """Weight of the old value that makes an average the plain mean of the first updates.
+    """Momentum with a warm start: the average is the plain mean of the first updates.
 
     Args:
         updates (Tensor): ``(K,)`` int64, updates of each class so far.
@@ -28,19 +28,20 @@ def confidence_bank_update(
     momentum: Union[float, Tensor] = 0.999,
     skip_absent: bool = True,
 ) -> Tensor:
-    """``bank <- momentum * bank + (1 - momentum) * total / count``.
+    """Running mean of each class's confidence.
+
+    ``momentum * bank + (1 - momentum) * total / count``.
 
     Args:
         bank (Tensor): ``(K,)`` float, confidence of each class so far.
         total (Tensor): ``(K,)`` float, from :func:`class_confidence_sums`.
-        count (Tensor): ``(K,)`` float, from there.
+        count (Tensor): ``(K,)`` float, from the same.
         momentum (float | Tensor): Weight of the old value, also ``(K,)``. Defaults to 0.999.
-        skip_absent (bool): Classes without a pixel keep their value, because nothing was learnt
-            about them; False counts them as 0, so that rare classes fall towards 0 whatever the
-            network knows (released code). Defaults to True.
+        skip_absent (bool): Classes without a pixel keep their value; False counts them as 0, so
+            that rare classes decay towards 0 (released code). Defaults to True.
 
     Returns:
-        Tensor: ``(K,)``, the new bank.
+        Tensor: ``(K,)``, the new confidences.
     """
     confidence = total / count.clamp(min=1)
     updated = momentum * bank + (1 - momentum) * confidence.to(bank)

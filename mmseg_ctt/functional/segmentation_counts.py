@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""How good pseudo-labels are: pixel counts of each class, and the figures that follow from them."""
+"""Quality of pseudo-labels: pixel counts of each class, and ratios of them."""
 
 from typing import Dict, NamedTuple, Optional, Union
 
@@ -30,7 +30,7 @@ class PixelCounts(NamedTuple):
 
     def plus(self, other: 'PixelCounts') -> 'PixelCounts':
         """Counts of both."""
-        return PixelCounts(*(one + two for one, two in zip(self, other)))
+        return PixelCounts(*(count + added for count, added in zip(self, other)))
 
 
 @torch.no_grad()
@@ -42,15 +42,15 @@ def pixel_counts(
     threshold: Union[float, Tensor],
     ignore_index: int = 255,
 ) -> PixelCounts:
-    """Count the pixels of each class.
+    """Pixel counts of each class.
 
     Args:
         label (Tensor): ``(B, H, W)`` int64 pseudo-labels; those outside ``[0, K)`` count nowhere.
         confidence (Tensor): ``(B, H, W)``.
         truth (Tensor, optional): ``(B, H, W)`` int64; None: unknown everywhere.
         num_classes (int): ``K``.
-        threshold (float | Tensor): Confidence from which a pixel counts as confident; one for
-            all, or ``(B, H, W)``.
+        threshold (float | Tensor): Confidence from which a pixel counts as confident; a number,
+            or ``(B, H, W)``.
         ignore_index (int): True label that is unknown. Defaults to 255.
 
     Returns:
@@ -77,7 +77,7 @@ def pixel_counts(
 
 
 class PseudoLabelScores(NamedTuple):
-    """Shares in [0, 1]; NaN where there is nothing to take a share of.
+    """Ratios in [0, 1]; NaN where the denominator is 0.
 
     Attributes:
         used (Tensor): Scalar, confident pixels among all.
@@ -99,7 +99,7 @@ class PseudoLabelScores(NamedTuple):
 
 
 def pseudo_label_scores(counts: PixelCounts) -> PseudoLabelScores:
-    """Figures of some counts; a division by zero is NaN.
+    """Ratios of pixel counts; a division by zero is NaN.
 
     Args:
         counts (PixelCounts): Of all images.
@@ -123,10 +123,10 @@ def pseudo_label_scores(counts: PixelCounts) -> PseudoLabelScores:
 
 
 def named_scores(scores: PseudoLabelScores, classes: tuple) -> Dict[str, float]:
-    """Names and plain numbers, as they are logged; shares that are NaN are left out.
+    """Scores as plain numbers by their names in the log; NaN is left out.
 
     Args:
-        scores (PseudoLabelScores): The figures.
+        scores (PseudoLabelScores): From :func:`pseudo_label_scores`.
         classes (tuple[str, ...]): Names of the ``K`` classes.
 
     Returns:
@@ -139,6 +139,6 @@ def named_scores(scores: PseudoLabelScores, classes: tuple) -> Dict[str, float]:
         ('acc', scores.class_acc),
         ('IoU', scores.class_iou),
     ):
-        named.update({f'{name}_{one}': value for one, value in zip(classes, values)})
+        named.update({f'{name}_{label}': value for label, value in zip(classes, values)})
     plain = {name: float(value) for name, value in named.items()}
     return {name: value for name, value in plain.items() if value == value}

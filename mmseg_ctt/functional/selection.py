@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Choosing pixels per class at fixed shapes: no loop over classes, no host synchronisation."""
+"""Selection and weighting of pixels per class at fixed shapes, without a loop over classes."""
 
 from typing import Callable, Optional, Tuple
 
@@ -15,7 +15,7 @@ def class_balanced_weight(
     num_classes: int,
     mean_count: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tensor:
-    """Weights whose sum over pixels is a mean per class, then a mean over the present classes.
+    """Class-balanced weights: a weighted sum is a mean per class, then a mean over present classes.
 
     ``w_q = valid_q / (|C| * |S_c(q)|)`` with ``S_c`` the valid pixels of class ``c`` and ``C``
     the classes that have any (CTT Eq 6 and 8). All weights are 0 when no pixel is valid.
@@ -32,16 +32,16 @@ def class_balanced_weight(
     Returns:
         Tensor: ``(*, N)`` float32.
     """
-    label, share = label.masked_fill(~valid, 0), valid.float()
-    count = share.new_zeros(*label.shape[:-1], num_classes).scatter_add_(-1, label, share)
+    label, counted = label.masked_fill(~valid, 0), valid.float()
+    count = counted.new_zeros(*label.shape[:-1], num_classes).scatter_add_(-1, label, counted)
     if mean_count is not None:
         count = mean_count(count)
     present = count.sign().sum(-1, keepdim=True).clamp_(min=1)
-    return share / (count * present).gather(-1, label).clamp_(min=TINY)
+    return counted / (count * present).gather(-1, label).clamp_(min=TINY)
 
 
 def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tensor, Tensor]:
-    """Sum of a value over the pixels of each class, and their number.
+    """Sums by class: total of a value over the pixels of each class, and their number.
 
     Args:
         value (Tensor): Any shape, float.
@@ -65,7 +65,7 @@ def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tenso
 def select_per_class(
     label: Tensor, score: Tensor, valid: Tensor, num_classes: int, budget: int
 ) -> Tuple[Tensor, Tensor]:
-    """The ``budget`` highest scores of every class.
+    """Top-``budget`` selection: the highest scores of every class.
 
     Args:
         label (Tensor): ``(*, N)`` int64; anything where ``valid`` is False. Leading dimensions

@@ -9,6 +9,7 @@ from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .images import Images
 from .losses import PixelCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
+from .pretrained import pretrained_path
 from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
 
@@ -24,4 +25,5 @@ __all__ = [
     'PseudoLabel',
     'SemiSegDataPreProcessor',
     'StrongAugmentation',
+    'pretrained_path',
 ]

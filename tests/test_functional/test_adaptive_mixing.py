@@ -1,9 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
+from no_sync import record
 from reference import ael as reference
 from scipy import ndimage
-from test_no_sync import record
 
 from mmseg_ctt.functional import connected_components
 from mmseg_ctt.methods.ael.functional import (

@@ -1,9 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
-from oracles import ReleasedCode
+from no_sync import record
 from reference import stpg as slow
-from test_no_sync import record
 
 from mmseg_ctt.methods.stpg.functional import anchor_contrast, equiangular_anchors, moving_centroids
 
@@ -254,35 +253,3 @@ def test_bad_arguments():
         anchor_contrast(feature, label, anchors, bank[..., :-1])
     with pytest.raises(ValueError, match='average must be one of'):
         anchor_contrast(feature, label, anchors, average='some')
-
-
-# ---- released code
-
-
-RELEASED = ReleasedCode(
-    'stpg', {'contrastive_class_to_class_learned_memory': ('labelled_flat', 'unlabelled_map')}
-)
-
-
-@RELEASED.cases('contrastive_class_to_class_learned_memory')
-def test_parity(shared_dir, case, record_property):
-    data = RELEASED.load(shared_dir, 'contrastive_class_to_class_learned_memory', case)
-    leaf = data.features.requires_grad_()
-    feature = leaf.flatten(0, -2)  # channels are the last dimension
-    bank = data.memory
-    filled = torch.arange(bank.shape[1]) < data.memory_count.unsqueeze(1)
-    loss = anchor_contrast(
-        feature,
-        data.class_labels.flatten(),
-        data.class_centroid,
-        bank,
-        data.anchor_temperature,
-        bank_valid=filled,
-    )
-    loss.backward()
-    error = abs(float(loss.detach()) / data.loss - 1)
-    slope = data.grad_features
-    gap = float((leaf.grad - slope).abs().max() / slope.abs().max())
-    record_property('loss', error)
-    record_property('gradient', gap)
-    assert error < 1e-5 and gap < 1e-5

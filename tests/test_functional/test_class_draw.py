@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_per_class, draw_slots
+from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_index, draw_per_class
 
 K, N = 5, 60
 
@@ -48,15 +48,15 @@ def test_no_valid_pixel_at_all():
     assert count.sum() == 0 and (index >= 0).all() and (index < 4).all()
 
 
-def test_slots_lie_below_the_count():
+def test_indices_lie_below_the_count():
     count = torch.tensor([0, 1, 7, 30000]).view(-1, 1, 1)
     below_one = torch.tensor(1.0).nextafter(torch.tensor(0.0))
     noise = torch.cat([torch.rand(4, 3, 50), below_one.expand(4, 3, 1), torch.zeros(4, 3, 1)], 2)
-    slot = draw_slots(count, noise)
-    assert slot.dtype == torch.long and (slot >= 0).all()
-    assert (slot <= (count - 1).clamp(min=0)).all()
-    assert slot[2].unique().tolist() == list(range(7))
-    assert (slot[3, :, 50] == 29999).all()
+    index = draw_index(count, noise)
+    assert index.dtype == torch.long and (index >= 0).all()
+    assert (index <= (count - 1).clamp(min=0)).all()
+    assert index[2].unique().tolist() == list(range(7))
+    assert (index[3, :, 50] == 29999).all()
 
 
 @pytest.mark.parametrize('number', [3, 100])

@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 import torch
-from oracles import ReleasedCode
 from reference import crest as reference
 
 from mmseg_ctt.functional import alignment_bias, distribution_alignment, target_distribution
@@ -110,30 +109,6 @@ def test_class_without_pixels_keeps_none():
     histogram = torch.zeros(2, 8, dtype=torch.long)
     histogram[1, 3] = 5
     assert class_thresholds(histogram, torch.ones(2)).tolist() == [8, 3]
-
-
-RELEASED = ReleasedCode(
-    'dmt', {'generate_class_balanced_pseudo_labels': ('ratio0.2', 'ratio0.5_rate4')}
-)
-
-
-@RELEASED.cases('generate_class_balanced_pseudo_labels')
-def test_thresholds_of_dst_cbc(shared_dir, case):
-    """Its class-balanced thresholds, up to the width of a bin."""
-    data = RELEASED.load(shared_dir, 'generate_class_balanced_pseudo_labels', case)
-    ratio, bins = data.label_ratio, 2**16
-    classes, step = len(data.thresholds), data.down_sample_rate
-    histogram = torch.zeros(classes, bins, dtype=torch.long)
-    for logits, h, w in zip(data.logits, data.heights, data.widths):
-        cropped = logits[:, :h, :w].double().softmax(0)
-        confidence, label = (one.flatten()[::step] for one in cropped.max(dim=0))
-        place = label * bins + (confidence * (bins - 1)).round().long()
-        histogram += place.bincount(minlength=classes * bins).view(classes, bins)
-    total = histogram.sum(1)
-    usual = (total > 0) & (total * ratio >= 1)  # with less than one pixel it keeps everything
-    assert usual.any()
-    got = class_thresholds(histogram, torch.full((classes,), ratio)).double() / (bins - 1)
-    torch.testing.assert_close(got[usual], data.thresholds[usual], rtol=0, atol=1e-5)
 
 
 # ---- alignment

@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
+from no_sync import record
 from reference import ael as reference
-from test_no_sync import record
 
 from mmseg_ctt.functional import confidence_bank_update, pixel_noise, warm_momentum
 from mmseg_ctt.methods.ael.functional import (

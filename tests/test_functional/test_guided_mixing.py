@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
+from no_sync import record
 from reference import guided_mixing as reference
-from test_no_sync import record
 
 from mmseg_ctt.methods.guidedmix.functional import (
     classes_present,

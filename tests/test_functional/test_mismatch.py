@@ -2,9 +2,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from oracles import ReleasedCode
+from no_sync import record
 from reference import stpg as slow
-from test_no_sync import record
 
 from mmseg_ctt.methods.stpg.functional import (
     confusion_matrix,
@@ -170,36 +169,3 @@ def test_compiled():
     torch._dynamo.reset()
     compiled = torch.compile(taught, backend='aot_eager', fullgraph=True)
     torch.testing.assert_close(compiled(*given), taught(*given))
-
-
-# ---- released code
-
-
-RELEASED = ReleasedCode('stpg', {'mismatch_selection': ('base', 'subset')})
-
-
-@RELEASED.cases('mismatch_selection')
-def test_parity(shared_dir, case, record_property):
-    data = vars(RELEASED.load(shared_dir, 'mismatch_selection', case))
-    k = data['num_classes']
-    teacher, student = data['label_teacher1'], data['pred_student2']
-    assert torch.equal(data['logits_student2'].argmax(1), student)
-    table = confusion_matrix(teacher, student, k) + torch.eye(k, dtype=torch.long)
-    assert torch.equal(table, data['confusion'])
-    score = mismatch_score(teacher, student, k)
-    torch.testing.assert_close(score, data['mismatch'], rtol=1e-12, atol=0)
-    kept = mismatch_selection(teacher, student, score)
-    assert torch.equal(kept.float(), data['selection'])
-    for name, logits, label, weight in (
-        ('general', 'logits_student1', data['label_teacher2'], data['conf_teacher2']),
-        ('professional', 'logits_student2', teacher, data['conf_teacher1'] * kept),
-    ):
-        leaf = data[logits].clone().requires_grad_()
-        loss = weighted_cross_entropy(leaf, label, weight)
-        loss.backward()
-        want, slope = data[f'loss_{name}'], data[f'grad_{logits}']
-        error = abs(float(loss.detach()) - want) / want
-        gap = float((leaf.grad - slope).abs().max() / slope.abs().max())
-        record_property(f'{name} loss', error)
-        record_property(f'{name} gradient', gap)
-        assert error < 1e-5 and gap < 1e-5

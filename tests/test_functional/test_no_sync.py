@@ -4,6 +4,7 @@
 import pytest
 import torch
 from no_sync import record
+from test_compile import NAMES, cases, results
 
 import mmseg_ctt.functional as functional
 
@@ -62,3 +63,9 @@ def calls():
 @pytest.mark.parametrize('call', list(calls()))
 def test_functional_core(call):
     assert record(call) == []
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_function(name):
+    case = cases()[name]
+    assert record(lambda: results(*case)) == []

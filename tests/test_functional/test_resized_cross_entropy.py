@@ -40,21 +40,48 @@ def test_value_and_gradient(full, align_corners, layout):
     torch.testing.assert_close(given.grad, logits.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('full', [(18, 27), (5, 7)])
+def test_weights_of_pixels(full):
+    logits, label = problem(full=full)
+    weight = torch.rand(label.shape, generator=torch.Generator().manual_seed(1))
+    got = resized_cross_entropy(logits, label, weight=weight.requires_grad_())
+    (slope,) = torch.autograd.grad(got.sum(), logits)
+    assert weight.grad is None
+    large = F.interpolate(logits.double(), full, mode='bilinear', align_corners=False)
+    values = F.cross_entropy(large, label, ignore_index=255, reduction='none') * weight.detach()
+    torch.testing.assert_close(got.double(), values.sum((1, 2)), rtol=1e-6, atol=1e-6)
+    (want,) = torch.autograd.grad(values.sum(), logits)
+    torch.testing.assert_close(slope, want, rtol=1e-4, atol=1e-5)
+
+
+def test_negative_labels_add_nothing():
+    logits, label = problem()
+    negative = label.masked_fill(label == 255, -1)
+    assert torch.equal(
+        resized_cross_entropy(logits, negative), resized_cross_entropy(logits, label)
+    )
+
+
 @pytest.mark.parametrize('full', [(9, 11), (4, 5)])
 def test_gradcheck(full):
     logits, label = problem((4, 5), full, torch.float64)
     assert torch.autograd.gradcheck(lambda x: resized_cross_entropy(x, label), logits)
+    weight = label / 255 + 0.5
+    assert torch.autograd.gradcheck(
+        lambda x: resized_cross_entropy(x, label, weight=weight), logits
+    )
 
 
 @pytest.mark.parametrize('images', [0.5, 1, 2, 100])
 def test_chunks_change_nothing(images, monkeypatch):
     module = sys.modules['mmseg_ctt.functional.resized_cross_entropy']
     logits, label = problem()
-    want = resized_cross_entropy(logits, label)
+    weight = label / 255 + 0.5
+    want = resized_cross_entropy(logits, label, weight=weight)
     want.sum().backward()
     gradient, logits.grad = logits.grad, None
     monkeypatch.setattr(module, 'CHUNK_ELEMENTS', int(images * K * label[0].numel()))
-    got = resized_cross_entropy(logits, label)
+    got = resized_cross_entropy(logits, label, weight=weight)
     got.sum().backward()
     assert torch.equal(got, want) and torch.equal(logits.grad, gradient)
 

@@ -31,7 +31,7 @@ def calls():
         functional.draw_per_class(label, some, K, noise[..., 0])[0],
         bank[:, 0],
         bank,
-        functional.draw_slots(torch.full_like(noise, 7).long(), noise),
+        functional.draw_index(torch.full_like(noise, 7).long(), noise),
         bank[:, 0, 0],
     ).backward()
 

@@ -1,10 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Print the largest error against the released code of CTT per fixture, as a Markdown table.
+"""Print the largest errors against released code per file of stored values, as a Markdown table.
 
-python tools/analysis_tools/parity_table.py [FIXTURES]
+python tools/analysis_tools/parity_table.py [FIXTURES] [--cases]
 
-FIXTURES is a folder with ctt/*.npz and ctt/README.md (default: ../shared/oracles, next to the
-repository). tests/test_parity.py measures the errors; this tool prints them.
+FIXTURES is a folder with <method>/*.npz and <method>/README.md (default: ../shared/oracles, next
+to the repository). tests/parity measures the errors; this tool prints them.
 """
 
 import argparse
@@ -13,9 +13,8 @@ import io
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ROOT / 'tests' / 'test_parity.py'
+TESTS = ROOT / 'tests' / 'parity'
+Errors = Dict[Tuple[str, str], Dict[str, dict]]  # by method and file, then by case
+Tolerances = Dict[Tuple[str, str], Tuple[str, str]]
+UNKNOWN = 'not stated'
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,32 +38,35 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         metavar='FIXTURES',
         default=ROOT.parent / 'shared' / 'oracles',
-        help='folder with ctt/*.npz; default: ../shared/oracles',
+        help='folder with <method>/*.npz; default: ../shared/oracles',
     )
+    parser.add_argument('--cases', action='store_true', help='a row for each case of a file')
     return parser.parse_args()
 
 
 class Recorder:
-    """Plugin of pytest that collects the recorded errors of each fixture, and failed tests."""
+    """Plugin of pytest that collects the recorded errors of each case, and failed tests."""
 
     def __init__(self) -> None:
-        self.errors: Dict[str, Dict[str, dict]] = {}  # by fixture and case
+        self.errors: Errors = {}
         self.failed: List[str] = []
-        self._case: Dict[str, Tuple[str, str]] = {}  # fixture and case by test
+        self._case: Dict[str, Any] = {}
 
     def pytest_collection_modifyitems(self, items: 'List[pytest.Function]') -> None:
         for item in items:
-            mark = item.get_closest_marker('parametrize')
-            for fixture, cases in item.module.RELEASED.files.items():
-                if mark is not None and mark.args[1] is cases:
-                    self._case[item.nodeid] = fixture, str(item.callspec.params['case'])
+            case = item.callspec.params['case'] if hasattr(item, 'callspec') else None
+            if case is not None:
+                self._case[item.nodeid] = case
 
     def pytest_runtest_logreport(self, report: 'pytest.TestReport') -> None:
         if report.failed:
             self.failed.append(report.nodeid.split('::')[-1])
         elif report.when == 'call' and report.nodeid in self._case:
-            fixture, case = self._case[report.nodeid]
-            self.errors.setdefault(fixture, {})[case] = dict(report.user_properties)
+            case = self._case[report.nodeid]
+            cases = self.errors.setdefault((case.method, case.file), {})
+            kept = cases.setdefault(case.name, {})
+            for name, error in report.user_properties:
+                kept[name] = max(error, kept.get(name, 0.0))
 
 
 def measure(fixtures: Path) -> Recorder:
@@ -73,14 +78,14 @@ def measure(fixtures: Path) -> Recorder:
     """
     import pytest
 
-    if not list(fixtures.glob('ctt/*.npz')):
+    if not list(fixtures.glob('*/*.npz')):
         raise FileNotFoundError(
-            f'no fixtures ctt/*.npz in {fixtures}: give the folder that holds them as the argument'
+            f'no fixtures <method>/*.npz in {fixtures}: give the folder that holds them as the '
+            'argument'
         )
     recorder, output = Recorder(), io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(output):
-        os.symlink(fixtures.resolve(), Path(folder, 'oracles'))
-        os.environ['MMSEG_CTT_SHARED'] = folder
+    os.environ['MMSEG_CTT_SHARED'] = str(fixtures.resolve())
+    with contextlib.redirect_stdout(output):
         code = pytest.main(
             ['-q', '-c', str(ROOT / 'pyproject.toml'), '--rootdir', str(ROOT), str(TESTS)],
             plugins=[recorder],
@@ -91,37 +96,45 @@ def measure(fixtures: Path) -> Recorder:
     return recorder
 
 
-def stated_tolerances(readme: Path) -> Dict[str, List[str]]:
-    """Tolerances of value and gradient in the README of the fixtures, by fixture."""
-    if not readme.is_file():
-        return {}
-    pairs = re.findall(
-        r'^## (\w+)\.npz$.*?^- \*\*Tolerance[^:]*: (.*?)$',
-        readme.read_text(),
-        flags=re.MULTILINE | re.DOTALL,
-    )
-    return {
-        fixture: ['exact'] if text.startswith('exact') else re.findall(r'\d+e-\d+', text)
-        for fixture, text in pairs
-    }
-
-
-def table(errors: Dict[str, Dict[str, dict]], tolerances: Dict[str, List[str]]) -> List[str]:
-    """Lines of the table, a row per fixture."""
-    lines = [
-        '| fixture | cases | value | within | gradient | within |',
-        '| --- | --- | --- | --- | --- | --- |',
-    ]
-    for fixture, cases in errors.items():
-        compared = [properties for properties in cases.values() if properties]
-        named = [item for properties in compared for item in properties.items()]
-        gradients = [error for name, error in named if name.startswith('grad')]
-        values = [error for name, error in named if not name.startswith('grad')]
-        stated = tolerances.get(fixture, ['not stated'])
-        lines.append(
-            f'| {fixture} | {len(compared)} of {len(cases)} | {largest(values)} | '
-            f'{stated[0]} | {largest(gradients)} | {stated[-1] if gradients else "-"} |'
+def stated_tolerances(fixtures: Path) -> Tolerances:
+    """Tolerance of value and gradient that the fixtures' own notes state, by method and file."""
+    stated = {}
+    for readme in sorted(fixtures.glob('*/README.md')):
+        notes = re.findall(
+            r'^## (\w+)\.npz$.*?^- \*\*Tolerance[^:]*: (.*?)$',
+            readme.read_text(),
+            flags=re.MULTILINE | re.DOTALL,
         )
+        for file, text in notes:
+            value = re.search(r'exact|\d+e-\d+', text)
+            gradient = re.search(r'gradient within (\d+e-\d+)', text)
+            stated[readme.parent.name, file] = (
+                value[0] if value else UNKNOWN,
+                gradient[1] if gradient else UNKNOWN,
+            )
+    return stated
+
+
+def table(errors: Errors, tolerances: Tolerances, by_case: bool = False) -> List[str]:
+    """Lines of the table, a row per file or per case."""
+    label = 'case' if by_case else 'cases'
+    lines = [
+        f'| method | file | {label} | value | within | gradient | within |',
+        '| --- | --- | --- | --- | --- | --- | --- |',
+    ]
+    for (method, file), cases in sorted(errors.items()):
+        within = tolerances.get((method, file), (UNKNOWN, UNKNOWN))
+        groups = [(name, [found]) for name, found in cases.items()]
+        if not by_case:
+            groups = [(str(len(cases)), list(cases.values()))]
+        for label, found in groups:
+            pairs = [pair for properties in found for pair in properties.items()]
+            gradients = [error for name, error in pairs if name.startswith('grad')]
+            values = [error for name, error in pairs if not name.startswith('grad')]
+            lines.append(
+                f'| {method} | {file} | {label} | {largest(values)} | {within[0]} | '
+                f'{largest(gradients)} | {within[1] if gradients else "-"} |'
+            )
     return lines
 
 
@@ -132,14 +145,15 @@ def largest(errors: List[float]) -> str:
 
 
 def main() -> None:
-    fixtures = parse_args().fixtures
-    recorder = measure(fixtures)
+    args = parse_args()
+    recorder = measure(args.fixtures)
     import torch
 
-    print('\n'.join(table(recorder.errors, stated_tolerances(fixtures / 'ctt' / 'README.md'))))
+    tolerances = stated_tolerances(args.fixtures)
+    print('\n'.join(table(recorder.errors, tolerances, args.cases)))
     print(
         f'\nPyTorch {torch.__version__} on the CPU. Errors are relative to the largest entry of '
-        'an array; a fixture that is compared exactly counts mismatches.'
+        'an array; a file that is compared exactly counts mismatches.'
     )
 
 

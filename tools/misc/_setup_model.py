@@ -96,9 +96,11 @@ def step(setup: Setup) -> str:
 
 def checkpoints(setup: Setup) -> str:
     from mmseg_ctt.engine.resume import refuse_broken
+    from mmseg_ctt.nn import pretrained_path
 
     named, remote = list(_checkpoints(setup.cfg.to_dict())), []
-    for key, path in named:
+    for key, name in named:
+        path = pretrained_path(name)
         if path.startswith(REMOTE) or '://' in path:
             remote.append(path)
         elif not os.path.isfile(path):

@@ -2,21 +2,16 @@
 # ignored), meta.json ({"classes": ["road", ...]}) and lists of stems in splits/mine: labeled.txt,
 # unlabeled.txt, val.txt (make_split.py masks). Unlabelled images need no mask. For an unlabelled set
 # in a folder of its own set split=None and give each set its own data_prefix and ann_file.
-_base_ = ['./semi_192x256.py']
-data_root = '{{$FOLDER_ROOT:data/folder}}'
-masked = dict(
+#
+# Sizes, augmentation and batch are those of camvid.py.
+_base_ = ['./camvid.py']
+images = dict(
     type='FolderSegDataset',
-    data_root=data_root,
-    data_prefix=dict(img_path='images', seg_map_path='masks'),
+    data_root='{{$FOLDER_ROOT:data/folder}}',
+    data_prefix=dict(img_path='images'),
 )
-train_dataloader = dict(
-    dataset=dict(
-        split='splits/mine',
-        labeled=masked,
-        unlabeled=dict(
-            type='FolderSegDataset', data_root=data_root, data_prefix=dict(img_path='images')
-        ),
-    )
-)
-val_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))
-test_dataloader = dict(dataset=dict(ann_file='splits/mine/val.txt', **masked))
+masked = dict(images, data_prefix=dict(img_path='images', seg_map_path='masks'))
+train_dataloader = dict(dataset=dict(split='splits/mine', labeled=masked, unlabeled=images))
+val_dataloader = dict(dataset=dict(masked, ann_file='splits/mine/val.txt'))
+test_dataloader = dict(dataset=dict(masked, ann_file='splits/mine/val.txt'))
+del images, masked

@@ -2,11 +2,7 @@
 # VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,SegmentationClassAug}, see mmseg's voc_aug.py
 # converter. Crops of 321x321, a batch is 10 labelled and 10 unlabelled images. Lists:
 # tools/dataset_converters/make_split.py, or its `import` for published ones.
-_base_ = ['./semi.py']
-data_root = '{{$VOC_ROOT:data/VOCdevkit/VOC2012}}'
-dataset_type = 'PascalVOCDataset'
-crop_size = (321, 321)
-
+source = dict(type='PascalVOCDataset', data_root='{{$VOC_ROOT:data/VOCdevkit/VOC2012}}')
 geometry = [
     dict(
         type='RandomChoice',
@@ -15,17 +11,9 @@ geometry = [
             for tenth in range(5, 17)
         ],
     ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.0),
+    dict(type='RandomCrop', crop_size=(321, 321), cat_max_ratio=1.0),
     dict(type='RandomFlip', prob=0.5),
 ]
-labeled_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='CheckSegMap'),
-    *geometry,
-    dict(type='PackSegInputs'),
-]
-unlabeled_pipeline = [dict(type='LoadImageFromFile'), *geometry, dict(type='PackSegInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -33,28 +21,41 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=20,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='LabeledUnlabeledSampler', ratio=dict(labeled=1, unlabeled=1)),
     dataset=dict(
+        type='LabeledUnlabeledDataset',
+        split='splits/1_8/seed0',
         labeled=dict(
-            type=dataset_type,
-            data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
-            pipeline=labeled_pipeline,
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations'),
+                dict(type='CheckSegMap'),
+                *geometry,
+                dict(type='PackSegInputs'),
+            ],
+            **source,
         ),
         unlabeled=dict(
-            type=dataset_type,
-            data_root=data_root,
             data_prefix=dict(img_path='JPEGImages'),
-            pipeline=unlabeled_pipeline,
+            pipeline=[dict(type='LoadImageFromFile'), *geometry, dict(type='PackSegInputs')],
+            **source,
         ),
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         ann_file='ImageSets/Segmentation/val.txt',
         pipeline=test_pipeline,
-    )
+        **source,
+    ),
 )
 test_dataloader = val_dataloader
+del source, geometry

@@ -1,4 +1,5 @@
-# AdamW with polynomial decay: the short runs from ImageNet weights or from scratch on a CPU.
+# AdamW with polynomial decay over 1,500 iterations, the backbone at a quarter of the learning rate:
+# short runs from ImageNet weights, on a CPU.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',
@@ -7,15 +8,3 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-6, by_epoch=False)]
 train_cfg = dict(type='ResumableTrainLoop', max_iters=1500, val_interval=500)
-val_cfg = dict(type='MemberValLoop')
-test_cfg = dict(type='MemberTestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='SafeCheckpointHook', interval=500, max_keep_ckpts=2),
-    guards=dict(type='GuardHook'),
-    preemption=dict(type='PreemptionHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
-)

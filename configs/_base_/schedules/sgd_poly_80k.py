@@ -1,11 +1,11 @@
 # SGD of the CTT release: 2.5e-4, momentum 0.9, weight decay 5e-4, polynomial decay, 80,000
 # iterations (the paper's 100 epochs of Cityscapes and 150 of VOC, labelled and unlabelled counted).
-_base_ = ['./adamw_poly.py']
+# `sizes.max_iters` sets another length, and the end of the decay with it.
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
-    paramwise_cfg=dict(_delete_=True, bypass_duplicate=False),
+    type='OptimWrapper',
+    constructor='StudentOptimWrapperConstructor',
+    optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
 )
 # mmengine reaches eta_min in the last iteration, the release one iteration later
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0, end=80001, by_epoch=False)]
-train_cfg = dict(max_iters=80000, val_interval=4000)
-default_hooks = dict(checkpoint=dict(interval=4000))
+train_cfg = dict(type='ResumableTrainLoop', max_iters=80000, val_interval=4000)

@@ -2,5 +2,5 @@
 # teaching the labels alone teach); published (CTT, table 7): 56.96 mIoU, the baseline.
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_bank-0.py
-_base_ = ['./ctt_cityscapes_1-8_modules-hc-lc.py']
-model = dict(loss_weights=dict(hc=0, lc=0))
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(loss_weights=dict(ct=0, hc=0, lc=0))

@@ -2,4 +2,5 @@
 # as teaching-self.
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_pairs-1.py
-_base_ = ['./ctt_cityscapes_1-8_teaching-self.py']
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(supervision='self', num_pairs=1, loss_weights=dict(hc=0, lc=0))

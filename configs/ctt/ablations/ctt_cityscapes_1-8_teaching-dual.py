@@ -5,9 +5,9 @@
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_teaching-dual.py
 _base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
 model = dict(
-    teaching='dual',
-    confident=0.0,
-    share_view=False,
-    strong_view=dict(mix=None),
-    loss_weights=dict(ct=2, hc=0, lc=0),
-)  # a mean over teachers; the release sums
+    supervision='dual',
+    shared_view=False,
+    strong_augmentation=[dict(type='ColorJitter'), dict(type='GaussianBlur')],
+    consistency=dict(confidence_threshold=0.0),
+    loss_weights=dict(ct=2, hc=0, lc=0),  # a mean over teachers; the release sums
+)

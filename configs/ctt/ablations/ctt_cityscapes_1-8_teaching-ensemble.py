@@ -4,8 +4,8 @@
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_teaching-ensemble.py
 _base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
 model = dict(
-    teaching='ensemble',
-    share_view=False,
+    supervision='ensemble',
+    shared_view=False,
     loss_weights=dict(hc=0, lc=0),
     test_cfg=dict(predict_on='ensemble'),
 )

@@ -3,5 +3,5 @@
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_teaching-mutual.py
 _base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
-model = dict(teaching='mutual', loss_weights=dict(hc=0, lc=0))
-custom_hooks = [dict(type='QueueWarmupHook')]  # no teacher to move
+model = dict(supervision='mutual', loss_weights=dict(hc=0, lc=0))
+default_hooks = dict(teacher_ema=None)  # there are no teachers

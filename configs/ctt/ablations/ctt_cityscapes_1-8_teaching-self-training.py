@@ -5,13 +5,14 @@
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_teaching-self-training.py
 _base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
 model = dict(
-    teaching='self',
+    supervision='self',
     num_pairs=1,
     teacher_mode='eval',
-    confident=0.0,
-    strong_view=dict(mix=None),
+    frozen_teachers=True,
+    strong_augmentation=[dict(type='ColorJitter'), dict(type='GaussianBlur')],
+    consistency=dict(confidence_threshold=0.0),
     loss_weights=dict(hc=0, lc=0),
     test_cfg=dict(predict_on='student0'),
 )
-custom_hooks = [dict(type='QueueWarmupHook')]  # nothing moves the teacher
+default_hooks = dict(teacher_ema=None)  # the teacher stays as it is
 load_from = 'work_dirs/self_training_teacher.pth'

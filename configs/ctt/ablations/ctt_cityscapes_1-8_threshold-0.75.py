@@ -2,4 +2,5 @@
 # same run as modules-hc-lc.
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_threshold-0.75.py
-_base_ = ['./ctt_cityscapes_1-8_modules-hc-lc.py']
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(loss_weights=dict(ct=0))

@@ -1,5 +1,5 @@
 # Confidence threshold of Eq 7: 0.85, no cross teaching; published (CTT, table 8): 62.24 mIoU.
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_threshold-0.85.py
-_base_ = ['./ctt_cityscapes_1-8_modules-hc-lc.py']
-model = dict(contrast=dict(threshold=0.85))
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(loss_weights=dict(ct=0), contrast=dict(threshold=0.85))

@@ -2,5 +2,5 @@
 # pixel is confident: no low-level contrast.
 # mIoU of this implementation: not measured.
 # python tools/train.py configs/ctt/ablations/ctt_cityscapes_1-8_threshold-0.py
-_base_ = ['./ctt_cityscapes_1-8_modules-hc-lc.py']
-model = dict(contrast=dict(threshold=0.0))
+_base_ = ['../ctt_deeplabv2_cityscapes_1-8.py']
+model = dict(loss_weights=dict(ct=0), contrast=dict(threshold=0.0))

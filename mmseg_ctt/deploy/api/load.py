@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
 
+from ...engine.config import prepare_config
 from ..export import (
     choose_member,
     default_member,
@@ -79,7 +80,7 @@ def _read_config(config: Union[str, Path, Config]) -> Config:
         config = Config.fromfile(config)
     if not isinstance(config, Config) or 'model' not in config:
         raise ValueError('load_model wants the config of a model: a file or a Config with `model`')
-    config = copy.deepcopy(config)
+    config = prepare_config(copy.deepcopy(config))
     steps = image_pipeline(config)
     if steps:  # where mmseg's `inference_model` looks for them
         config.test_pipeline = steps

@@ -32,8 +32,7 @@ class PreemptionHook(Hook):
         interval (int): Iterations between two reductions over the ranks. Defaults to 1.
 
     Raises:
-        ValueError: If a signal is unknown, ``interval`` is not positive, or there is no
-            checkpoint hook to save with.
+        ValueError: If a signal is unknown, or ``interval`` is not positive.
     """
 
     priority = 'LOWEST'  # after the checkpoint of the same iteration
@@ -58,11 +57,13 @@ class PreemptionHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers; before training there is nothing to save."""
         found = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        self.before = {}
         if not found:
-            raise ValueError(
-                'PreemptionHook has nothing to save with: set default_hooks.'
-                'checkpoint=dict(type="SafeCheckpointHook")'
+            runner.logger.warning(
+                'default_hooks.checkpoint is switched off, so that the preemption hook has nothing '
+                'to save with: a signal ends the run at once'
             )
+            return
         self.checkpoint = found[0]
         self.before = {
             number: signal.signal(number, self._handle_signal) for number in self.signals

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
+from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
 from .matrix import Cell, Matrix
 
@@ -37,7 +38,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
         )
     cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
     cfg.merge_from_dict({**cell.options, **(changes or {})})
-    return cfg
+    return prepare_config(cfg)
 
 
 @lru_cache(maxsize=None)  # slow, and many cells have the same file

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Confidence per class and the consistency that it equalises (AEL, arXiv 2110.05474)."""
+"""Confidence per class, equalised consistency and adaptive mixing (AEL, arXiv 2110.05474)."""
 
 from typing import Callable, Optional, Tuple
 
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.connected_components import connected_components
+from ...functional.distances import pixel_consistency
 from ...functional.selection import sums_by_class
 
 TINY = 1e-12  # guard of the released code: no weight at all gives 0
@@ -15,7 +16,7 @@ TINY = 1e-12  # guard of the released code: no weight at all gives 0
 
 @torch.no_grad()
 def class_confidence_sums(logits: Tensor, label: Tensor, num_classes: int) -> Tuple[Tensor, Tensor]:
-    """Probability of the true class, summed over the pixels of each class, and their number.
+    """Confidence of each class: sum of the true class's probability, and number of pixels.
 
     ``sum / count`` is the confidence of a class in this batch; sums and counts of several
     processes may be added first.
@@ -34,7 +35,7 @@ def class_confidence_sums(logits: Tensor, label: Tensor, num_classes: int) -> Tu
 
 
 def equalization_rate(class_confidence: Tensor, beta: float = 1.0) -> Tensor:
-    """Share of a class's pixels that are kept, ``((1 - conf_c) / max_c (1 - conf_c)) ** beta``.
+    """Rate at which a class's pixels are kept, ``((1 - conf_c) / max_c (1 - conf_c)) ** beta``.
 
     1 for the least confident class, less for the others. Equal to 1 for all where every class is
     fully confident.
@@ -46,16 +47,16 @@ def equalization_rate(class_confidence: Tensor, beta: float = 1.0) -> Tensor:
     Returns:
         Tensor: ``(K,)`` in [0, 1].
     """
-    lack = 1 - class_confidence
-    most = lack.max()
-    return torch.where(most > 0, lack / most.clamp(min=TINY), 1.0) ** beta
+    gap = 1 - class_confidence
+    largest = gap.max()
+    return torch.where(largest > 0, gap / largest.clamp(min=TINY), 1.0) ** beta
 
 
 @torch.no_grad()
 def equalized_sample(
     label: Tensor, class_confidence: Tensor, noise: Tensor, beta: float = 1.0
 ) -> Tensor:
-    """Keep every pixel with the rate of its class, more of the classes that do badly.
+    """Equalised sampling: a pixel is kept at the rate of its class, higher where confidence is low.
 
     Args:
         label (Tensor): ``(B, H, W)`` int64 in ``[0, K)``: the pseudo-label (paper), or the class
@@ -80,7 +81,7 @@ def equalized_consistency(
     ignore_index: int = 255,
     mean_weight: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tensor:
-    """Cross-entropy to pseudo-labels, weighted by ``w = keep * confidence ** gamma``.
+    """Re-weighted cross-entropy to pseudo-labels, with ``w = keep * confidence ** gamma``.
 
     ``sum_q w_q CE_q / sum_q w_q`` (AEL, dynamic re-weighting). As in the released code, ignored
     pixels add nothing to the first sum and stay in the second.
@@ -107,8 +108,7 @@ def equalized_consistency(
     total = weight.sum()
     if mean_weight is not None:
         total = mean_weight(total)
-    with torch.autocast(logits.device.type, enabled=False):
-        values = F.cross_entropy(logits, pseudo_label, ignore_index=ignore_index, reduction='none')
+    values = pixel_consistency(logits, pseudo_label, ignore_index=ignore_index)
     return (weight * values).sum() / (total + TINY)
 
 
@@ -149,26 +149,26 @@ def class_draw_probability(
 
 
 @torch.no_grad()
-def tail_classes(pixels: Tensor, share: float = 1.0) -> Tensor:
-    """Classes with at most ``share`` times an equal share of the labelled pixels.
+def tail_classes(pixels: Tensor, ratio: float = 1.0) -> Tensor:
+    """Tail classes: at most ``ratio`` times the mean number of labelled pixels of a class.
 
-    The released code has a list in its place, all but the Cityscapes classes road, sidewalk,
+    The released code has a fixed list instead, all but the Cityscapes classes road, sidewalk,
     building, vegetation and sky, on every data set.
 
     Args:
         pixels (Tensor): ``(K,)``, pixels of each class; nothing counted makes all tail classes.
-        share (float): Defaults to 1.
+        ratio (float): Defaults to 1.
 
     Returns:
         Tensor: ``(K,)`` bool.
     """
     pixels = pixels.double()
-    return pixels * pixels.numel() <= share * pixels.sum()
+    return pixels * pixels.numel() <= ratio * pixels.sum()
 
 
 @torch.no_grad()
 def class_mask(label: Tensor, chosen: Tensor) -> Tensor:
-    """True at the pixels of each image's chosen classes.
+    """Mask of each image's chosen classes.
 
     Args:
         label (Tensor): ``(B, H, W)`` int64; labels outside ``[0, K)`` are never chosen.
@@ -184,44 +184,44 @@ def class_mask(label: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def choose_partner(area: Tensor, wanted: Tensor, least: float, uniform: Tensor) -> Tensor:
-    """For each image another one of the batch, if possible one that shows the wanted class.
+def choose_partner(area: Tensor, label: Tensor, min_area: float, uniform: Tensor) -> Tensor:
+    """Partner of each image: another image of the batch, with the image's target class if possible.
 
     Args:
-        area (Tensor): ``(B, K)``, share of each image that each class covers.
-        wanted (Tensor): ``(B,)`` int64, class that each image is to be given.
-        least (float): Share from which a class counts as shown.
+        area (Tensor): ``(B, K)``, fraction of each image that each class covers.
+        label (Tensor): ``(B,)`` int64, target class of each image.
+        min_area (float): Fraction from which an image has a class.
         uniform (Tensor): ``(B,)`` in [0, 1).
 
     Returns:
         Tensor: ``(B,)`` int64; the image itself only where it is alone.
     """
-    other = ~torch.eye(len(wanted), dtype=torch.bool, device=wanted.device)
-    shows = (area.t()[wanted] >= least) & other  # row i: who shows the class of image i
-    return sample_index(torch.where(shows.any(1, keepdim=True), shows, other), uniform)
+    other = ~torch.eye(len(label), dtype=torch.bool, device=label.device)
+    suitable = (area.t()[label] >= min_area) & other  # row i: images with the class of image i
+    return sample_index(torch.where(suitable.any(1, keepdim=True), suitable, other), uniform)
 
 
 @torch.no_grad()
 def object_box(
-    mask: Tensor, size: Tuple[int, int], least: float, uniform: Tensor
+    mask: Tensor, size: Tuple[int, int], min_area: float, uniform: Tensor
 ) -> Tuple[Tensor, Tensor]:
-    """Bounding box of one connected component of each mask, any of the large enough ones.
+    """Bounding box of a connected component of each mask, any of those that are large enough.
 
     Args:
         mask (Tensor): ``(B, h, w)`` bool.
         size (tuple[int, int]): ``(H, W)`` of the box's own map; its pixels are scaled to it.
-        least (float): Share of the image that a component must exceed.
+        min_area (float): Fraction of the image that a component must exceed.
         uniform (Tensor): ``(B,)`` in [0, 1), chooses the component.
 
     Returns:
-        tuple[Tensor, Tensor]: Box ``(B, H, W)`` bool, and whether there was a component to
-        choose, ``(B,)`` bool; boxes without are empty.
+        tuple[Tensor, Tensor]: Box ``(B, H, W)`` bool, and whether a component was large enough,
+        ``(B,)`` bool; the box is empty where none was.
     """
     root = connected_components(mask).flatten(1)
     pixels = root.shape[1]
     area = torch.zeros(len(root), pixels + 1, device=root.device)
     area.scatter_add_(1, torch.where(root < 0, pixels, root), torch.ones_like(area[:, :-1]))
-    large = area[:, :-1] > least * pixels
+    large = area[:, :-1] > min_area * pixels
     chosen = sample_index(large, uniform)
     found = large.any(1)
     component = ((root == chosen.unsqueeze(1)) & found.unsqueeze(1)).view_as(mask)
@@ -232,6 +232,6 @@ def object_box(
 
 def _stretch(cells: Tensor, length: int) -> Tensor:
     """``(B, n)`` bool to ``(B, length)``: True from the first to the last True cell, scaled."""
-    seen = (cells.cumsum(1) > 0) & (cells.flip(1).cumsum(1).flip(1) > 0)
+    covered = (cells.cumsum(1) > 0) & (cells.flip(1).cumsum(1).flip(1) > 0)
     position = torch.arange(length, device=cells.device) * cells.shape[1] // length
-    return seen[:, position]
+    return covered[:, position]

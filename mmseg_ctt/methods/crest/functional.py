@@ -12,9 +12,9 @@ from ...functional.alignment import normalized_frequency
 
 
 def keep_rates(frequency: Tensor, alpha: float = 1 / 3) -> Tensor:
-    """Share of its pseudo-labels that each class keeps, ``mu_l = (N_{L+1-l} / N_1)^alpha``.
+    """Keep rate of each class's pseudo-labels, ``mu_l = (N_{L+1-l} / N_1)^alpha``.
 
-    ``l`` numbers the classes by falling frequency: the rarest keeps all, the commonest the share of
+    ``l`` numbers the classes by falling frequency: the rarest keeps all, the commonest the ratio of
     the rarest to it (released code, whose ``alpha=3`` is ``1 / alpha`` here).
 
     Args:
@@ -22,24 +22,24 @@ def keep_rates(frequency: Tensor, alpha: float = 1 / 3) -> Tensor:
         alpha (float): 0 keeps everything (plain self-training). Defaults to 1/3 (released code).
 
     Returns:
-        Tensor: ``(K,)`` float64 in (0, 1]; 1 for a class that no label shows, which is no ``l``.
+        Tensor: ``(K,)`` float64 in (0, 1]; 1 for a class without labels, which is no ``l``.
 
     Raises:
         ValueError: If ``alpha`` or a frequency is negative, or all are 0.
     """
-    share = normalized_frequency(frequency)
+    ratio = normalized_frequency(frequency)
     if alpha < 0:
         raise ValueError(f'alpha must not be negative, got {alpha}')
-    order = share.argsort(descending=True, stable=True)
+    order = ratio.argsort(descending=True, stable=True)
     # classes without a label come last and leave the order of the others as it is
     mirrored = (frequency > 0).sum() - 1 - torch.arange(len(order))
-    sorted_rates = (share[order][mirrored.clamp(min=0)] / share.max()).pow(alpha)
-    rates = torch.empty_like(share).scatter_(0, order, sorted_rates)
+    sorted_rates = (ratio[order][mirrored.clamp(min=0)] / ratio.max()).pow(alpha)
+    rates = torch.empty_like(ratio).scatter_(0, order, sorted_rates)
     return torch.where(frequency > 0, rates, 1.0)
 
 
 def class_rebalanced_selection(score: Tensor, present: Tensor, rate: Tensor) -> Tensor:
-    """Of each class's items the ``floor(n_c * mu_c)`` of the highest score.
+    """Class-rebalanced selection: ``floor(n_c * mu_c)`` items of each class, by falling score.
 
     Args:
         score (Tensor): ``(I, K)`` float; anything where ``present`` is False.
@@ -50,7 +50,7 @@ def class_rebalanced_selection(score: Tensor, present: Tensor, rate: Tensor) -> 
     Returns:
         Tensor: ``(I, K)`` bool. A class that is present nowhere selects nothing.
     """
-    # an exact product of a whole number and a root is one short of it now and then
+    # rounding may leave a product that is a whole number just below it
     kept = (present.sum(dim=0) * rate.double() + 1e-9).floor()
     ranked = score.double().masked_fill(~present, -torch.inf)
     rank = ranked.argsort(dim=0, descending=True, stable=True).argsort(dim=0)
@@ -58,7 +58,7 @@ def class_rebalanced_selection(score: Tensor, present: Tensor, rate: Tensor) -> 
 
 
 def class_thresholds(histogram: Tensor, rate: Tensor) -> Tensor:
-    """Lowest confidence of each class at which about a share ``mu_c`` of its pixels is kept.
+    """Confidence threshold of each class that keeps about a ratio ``mu_c`` of its pixels.
 
     The value at position ``floor(n_c * mu_c)`` of the falling order (DST-CBC's rule), the smallest
     one where that lies behind the end.

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Pixel contrast against class memory banks, in constant memory.
+"""High-level and low-level contrast with class memory banks, in constant memory (CTT Eq 6-9).
 
 Both losses contrast a query pixel with one or more positives against *all* bank entries of the
 other classes. Written with autograd they would keep several copies of the ``N x K x V``
@@ -55,8 +55,8 @@ def high_level_contrast(
         bank (Tensor): ``([P,] K, V, D)`` features, constant.
         temperature (float): Defaults to 0.1 (released code).
         valid (Tensor, optional): ``([P,] N)`` bool, the mask of Eq 7. Defaults to None: all.
-        bank_valid (Tensor, optional): ``([P,] K, V)`` bool, filled slots. Pixels of a class without
-            any are left out. Defaults to None: all.
+        bank_valid (Tensor, optional): ``([P,] K, V)`` bool, filled entries. Pixels of a class
+            without any are left out. Defaults to None: all.
         mean_count (Callable, optional): See :func:`class_balanced_weight`.
 
     Returns:
@@ -92,7 +92,7 @@ def low_level_contrast(
         bank (Tensor): ``([P,] K, W, D)``, the banks of both pairs side by side, constant.
         temperature (float): Defaults to 0.5 (released code).
         valid (Tensor, optional): ``([P,] N)`` bool, the mask of Eq 9. Defaults to None: all.
-        bank_valid (Tensor, optional): ``([P,] K, W)`` bool, filled slots. Defaults to None: all.
+        bank_valid (Tensor, optional): ``([P,] K, W)`` bool, filled entries. Defaults to None: all.
         mean_count (Callable, optional): See :func:`class_balanced_weight`.
 
     Returns:
@@ -124,11 +124,16 @@ def _contrast(
             f'{bank.shape[-1]}: set bank.dim to the width of the embedding'
         )
     if query.dim() == 2:
-        one = [
-            None if x is None else x.unsqueeze(0)
-            for x in (query, positive, label, bank, valid, bank_valid)
-        ]
-        return _contrast(*one[:4], temperature, *one[4:], mean_count).squeeze(0)
+        return _contrast(
+            query.unsqueeze(0),
+            None if positive is None else positive.unsqueeze(0),
+            label.unsqueeze(0),
+            bank.unsqueeze(0),
+            temperature,
+            valid.unsqueeze(0),
+            None if bank_valid is None else bank_valid.unsqueeze(0),
+            mean_count,
+        ).squeeze(0)
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
     weight = class_balanced_weight(label, valid, bank.shape[1], mean_count).to(dtype)
     label = label.masked_fill(~valid, 0)
@@ -157,7 +162,7 @@ class _BankContrast(torch.autograd.Function):
     def forward(ctx, query, positive, label, weight, keys, bank_valid, temperature):
         rows = max(1, CHUNK_ELEMENTS // keys.shape[:3].numel())
         gradient = torch.zeros_like(query) if ctx.needs_input_grad[0] else None
-        share = None if positive is not None else _positive_share(keys, bank_valid)
+        ratio = None if positive is not None else _positive_weight(keys, bank_valid)
         loss = query.new_zeros(query.shape[0])
         pieces = [
             [None] * (query.shape[1] // rows + 1) if tensor is None else tensor.split(rows, dim=1)
@@ -168,7 +173,7 @@ class _BankContrast(torch.autograd.Function):
             # a zero feature has no direction: it stays zero and gets no gradient
             shrink = length.reciprocal().masked_fill_(length <= SHORTEST, 0)
             unit = part * shrink
-            value, slope = _chunk(unit, peer, own, keys, bank_valid, share, temperature)
+            value, slope = _chunk(unit, peer, own, keys, bank_valid, ratio, temperature)
             loss += (value * scale).sum(1)
             if kept is not None:
                 slope -= (slope * unit).sum(2, keepdim=True) * unit  # through the normalisation
@@ -189,22 +194,23 @@ def _chunk(
     label: Tensor,
     keys: Tensor,
     bank_valid: Optional[Tensor],
-    share: Optional[Tensor],
+    ratio: Optional[Tensor],
     temperature: float,
 ) -> Tuple[Tensor, Tensor]:
     """Loss ``(P, n)`` and its gradient ``(P, n, D)`` with respect to the unit queries.
 
-    ``share`` ``(P, K, V)`` is what each positive counts, None where the peer is the only one.
+    ``ratio`` ``(P, K, V)`` is the weight of each positive, None where the peer is the only one.
     """
     num_classes, size = keys.shape[1:3]
     flat = keys.flatten(1, 2)
     score = torch.bmm(unit, flat.transpose(1, 2)).unflatten(2, (num_classes, size))
     label = label.unsqueeze(2)
     own = label.unsqueeze(3).expand(-1, -1, 1, size)
-    if share is not None:
+    if ratio is not None:
         hit = score.gather(2, own).squeeze(2)  # (P, n, V): each own entry is a positive
-        share = share.gather(1, label.expand(-1, -1, size))
+        ratio = ratio.gather(1, label.expand(-1, -1, size))
     else:
+        assert positive is not None
         hit = (unit * positive).sum(2, keepdim=True)  # (P, n, 1)
     if temperature < SAFE_TEMPERATURE:
         # by the largest negative; own entries may overflow, they are overwritten below
@@ -220,18 +226,18 @@ def _chunk(
     negative = score.sum(3).scatter_(2, label, 0).sum(2, keepdim=True)  # (P, n, 1)
     margin = negative.log() - hit
     loss, pull = F.softplus(margin, threshold=FLAT), margin.sigmoid_()  # pull: a_p / P below
-    if share is not None:
-        loss, pull = loss.mul_(share), pull.mul_(share)
+    if ratio is not None:
+        loss, pull = loss.mul_(ratio), pull.mul_(ratio)
     # the negatives' common factor goes over the (n, D) slope, not over the (n, K*V) similarities
     factor = (pull.sum(2, keepdim=True) / negative.clamp_(min=TINY)).clamp_(min=TINY)
-    score.scatter_(2, own, 0 if share is None else (-pull / factor).unsqueeze(2))
+    score.scatter_(2, own, 0 if ratio is None else (-pull / factor).unsqueeze(2))
     slope = torch.bmm(score.flatten(2), flat).mul_(factor)
-    if share is None:
+    if ratio is None:
         slope -= pull * positive
     return loss.sum(2), slope
 
 
-def _positive_share(keys: Tensor, bank_valid: Optional[Tensor]) -> Tensor:
+def _positive_weight(keys: Tensor, bank_valid: Optional[Tensor]) -> Tensor:
     """``(P, K, V)``: ``1 / P_c`` for each positive of class ``c`` that counts, 0 for the others."""
     if bank_valid is None:
         return keys.new_full(keys.shape[:3], 1 / keys.shape[2])

@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Pseudo-negative labels: classes that a pixel (or an image) is taught *not* to be.
+"""Dual negative label learning: pseudo-negative labels, classes that an item does *not* have.
 
-Source: DNLL, arXiv 2301.03976, and its released code, which classifies images; a pixel is an item
-here. Shapes: ``*`` is any number of dimensions, ``(N,)`` images or ``(B, H, W)`` pixels.
+Source: DNLL, arXiv 2301.03976, and its released code, which classifies images. An item is an image
+or a pixel. Shapes: ``*`` is any number of dimensions, ``(N,)`` images or ``(B, H, W)`` pixels.
 """
 
 import math
@@ -10,6 +10,8 @@ from typing import List, Optional
 
 import torch
 from torch import Tensor
+
+from ...functional.probability import complement
 
 SELECTIONS = ('distinct', 'replacement', 'rank')
 
@@ -21,13 +23,13 @@ def negative_label_loss(
     eps: float = 1e-6,
     count: Optional[Tensor] = None,
 ) -> Tensor:
-    """Mean over items of the mean over their negative classes of ``-log(1 - p_c + eps)``.
+    """Negative label loss: ``-log(1 - p_c + eps)``, mean over an item's negatives, then over items.
 
     ``p`` is the softmax of the logits (released code, ``nl``, which gives NaN without an item).
 
     Args:
         logits (Tensor): ``(N, K)`` or ``(B, K, H, W)``.
-        negative (Tensor): Same shape, bool or 0 and 1: "not this class".
+        negative (Tensor): Same shape, bool or 0 and 1; 1 for a negative class.
         valid (Tensor, optional): ``(N,)`` or ``(B, H, W)`` bool, items that count. Defaults to
             None: all. An item without a negative class adds 0 and stays in the mean.
         eps (float): Keeps the logarithm finite; positive. Defaults to 1e-6 (released code).
@@ -50,7 +52,7 @@ def negative_label_loss(
         number = negative.sum(dim=1, dtype=logits.dtype).clamp(min=1)
         weight = negative * (valid / number).unsqueeze(1)
         count = valid.sum() if count is None else count
-        total = -(torch.log1p(eps - logits.softmax(dim=1)) * weight).sum()
+        total = -((complement(logits.softmax(dim=1)) + eps).log() * weight).sum()
         return total / torch.where(count > 0, count, 1)
 
 
@@ -62,7 +64,7 @@ def negative_classes(
     exclude: int = 1,
     noise: Optional[Tensor] = None,
 ) -> Tensor:
-    """Negative classes of every item, none of them among the peer's first choices.
+    """Negative classes of every item, none of them among the classes most probable to the peer.
 
     - ``distinct``: ``number`` different classes, uniformly
     - ``replacement``: ``number`` draws with replacement, so that an item may have fewer
@@ -107,27 +109,33 @@ def stable(
     other_confidence: Tensor,
     threshold: float,
 ) -> Tensor:
-    """Items that two views agree on and at least one of them is sure of (released code, 0.8).
+    """Stable items: two views agree, and at least one is confident (released code, 0.8).
 
     Args:
         label (Tensor): ``(*)`` int64, argmax on one view.
         confidence (Tensor): ``(*)`` its probability.
         other_label (Tensor): ``(*)``, on the other view.
         other_confidence (Tensor): ``(*)``.
-        threshold (float): Confidence from which a view is sure.
+        threshold (float): Confidence from which a view is confident.
 
     Returns:
         Tensor: ``(*)`` bool.
     """
-    sure = torch.maximum(confidence, other_confidence) >= threshold
-    return sure & (label == other_label)
+    confident = torch.maximum(confidence, other_confidence) >= threshold
+    return confident & (label == other_label)
 
 
 def check_negatives(number: int, selection: str, exclude: int, num_classes: int) -> None:
-    """Refuse settings of :func:`negative_classes` that cannot be met.
+    """Check the settings of :func:`negative_classes`.
+
+    Args:
+        number (int): Negative classes of an item.
+        selection (str): How they are selected.
+        exclude (int): Most probable classes that are never negative.
+        num_classes (int): ``K``.
 
     Raises:
-        ValueError: With the names of the settings.
+        ValueError: If the selection is unknown or there are too few classes.
     """
     if selection not in SELECTIONS:
         raise ValueError(f'model.selection must be one of {SELECTIONS}, got {selection!r}')
@@ -139,14 +147,15 @@ def check_negatives(number: int, selection: str, exclude: int, num_classes: int)
 
 
 def negative_ramp(progress: float, until: float = 0.15) -> float:
-    """Factor of the loss: ``exp(-5 (1 - x)^2)`` up to ``until``, relative to its value there.
+    """Ramp-up of the loss weight: ``exp(-5 (1 - x)^2)`` over its value at ``x = until``.
 
     The released weight is ``75 exp(-5 (1 - e / 100)^2)`` until epoch ``e = 15`` of 100, where it
-    is 2.02, and 2 from then on. So it climbs from 0.25 to 1 of its end.
+    is 2.02, and 2 from then on: it rises from 0.25 to 1 of its end.
 
     Args:
-        progress (float): Share of the training that is done, in [0, 1].
-        until (float): Share that the climb takes; 0: the factor is 1. Defaults to 0.15.
+        progress (float): Ratio of the training that is done, in [0, 1].
+        until (float): Ratio of the training that the rise takes; 0: the factor is 1.
+            Defaults to 0.15.
 
     Returns:
         float: At most 1.
@@ -159,12 +168,12 @@ def negative_ramp(progress: float, until: float = 0.15) -> float:
 
 
 def _draw(first: Tensor, noise: Tensor, num_classes: int, replacement: bool) -> Tensor:
-    """Ids along dimension 1: of the classes that are not taken the r-th, with r uniform."""
+    """Class ids along dimension 1: the r-th of the classes not yet taken, with r uniform."""
     taken = list(first.unbind(1))  # ascending
     chosen: List[Tensor] = []
-    for one in noise.unbind(1):
+    for uniform in noise.unbind(1):
         free = num_classes - len(taken)
-        drawn = (one * free).long().clamp_(max=free - 1)
+        drawn = (uniform * free).long().clamp_(max=free - 1)
         for other in taken:
             drawn = drawn + (drawn >= other)
         chosen.append(drawn)
@@ -176,7 +185,7 @@ def _draw(first: Tensor, noise: Tensor, num_classes: int, replacement: bool) -> 
 def _insert(ascending: List[Tensor], value: Tensor) -> List[Tensor]:
     """The list with one more value at each item, still ascending."""
     longer = []
-    for one in ascending:
-        longer.append(torch.minimum(one, value))
-        value = torch.maximum(one, value)
+    for entry in ascending:
+        longer.append(torch.minimum(entry, value))
+        value = torch.maximum(entry, value)
     return [*longer, value]

@@ -1,12 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Labelled images that guide unlabelled ones (GuidedMix-Net, arXiv 2106.15064)."""
+"""Pairs of labelled and unlabelled images, mixed and decoupled (GuidedMix-Net, 2106.15064)."""
 
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.distances import pixel_consistency
 from ...functional.pseudo_label import pseudo_label
 
 AGREEMENTS = ('ce', 'mse', 'focal')
@@ -14,7 +15,7 @@ AGREEMENTS = ('ce', 'mse', 'focal')
 
 @torch.no_grad()
 def most_similar(query: Tensor, pool: Tensor) -> Tensor:
-    """Index of the pool's entry with the largest cosine, for each query.
+    """Nearest neighbour by cosine similarity: an index into the pool for each query.
 
     Args:
         query (Tensor): ``(B, D)``, one embedding per unlabelled image.
@@ -23,13 +24,13 @@ def most_similar(query: Tensor, pool: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B,)`` int64.
     """
-    query, pool = (F.normalize(one.float(), dim=1) for one in (query, pool))
-    return (query @ pool.t()).argmax(dim=1)
+    similarity = F.normalize(query.float(), dim=1) @ F.normalize(pool.float(), dim=1).t()
+    return similarity.argmax(dim=1)
 
 
 @torch.no_grad()
 def classes_present(label: Tensor, num_classes: int) -> Tensor:
-    """Image-level labels: which classes each label map shows.
+    """Image-level labels: the classes that each label map contains.
 
     Args:
         label (Tensor): ``(B, H, W)`` int64; labels outside ``[0, K)`` are no class.
@@ -44,44 +45,43 @@ def classes_present(label: Tensor, num_classes: int) -> Tensor:
     return present.scatter_(1, label, torch.ones_like(label, dtype=present.dtype))[:, :-1]
 
 
-def interpolate_pair(labeled: Tensor, unlabeled: Tensor, share: Tensor) -> Tensor:
-    """``share * labeled + (1 - share) * unlabeled``, images or features.
+def interpolate_pair(labeled: Tensor, unlabeled: Tensor, ratio: Tensor) -> Tensor:
+    """Mixup of pairs, ``ratio * labeled + (1 - ratio) * unlabeled``, images or features.
 
     Args:
         labeled (Tensor): ``(B, C, H, W)``, the partner of each unlabelled image.
         unlabeled (Tensor): ``(B, C, H, W)``.
-        share (Tensor): ``(B,)``, lambda of each pair.
+        ratio (Tensor): ``(B,)``, lambda of each pair.
 
     Returns:
         Tensor: ``(B, C, H, W)``.
     """
-    share = share.view(-1, 1, 1, 1).to(labeled.dtype)
-    return unlabeled + share * (labeled - unlabeled)
+    ratio = ratio.view(-1, 1, 1, 1).to(labeled.dtype)
+    return unlabeled + ratio * (labeled - unlabeled)
 
 
-def decouple(mixed: Tensor, labeled: Tensor, share: Tensor) -> Tensor:
-    """What a mixed prediction says about the unlabelled image: ``mixed - share * labeled``.
+def decouple(mixed: Tensor, labeled: Tensor, ratio: Tensor) -> Tensor:
+    """Unlabelled part of a mixed prediction, ``mixed - ratio * labeled``.
 
     Args:
         mixed (Tensor): ``(B, K, h, w)`` logits of the mixed images.
         labeled (Tensor): ``(B, K, h, w)`` logits of their labelled parts.
-        share (Tensor): ``(B,)``, lambda of each pair.
+        ratio (Tensor): ``(B,)``, lambda of each pair.
 
     Returns:
         Tensor: ``(B, K, h, w)`` float32 (float64 for double input).
     """
     dtype = torch.float64 if mixed.dtype == torch.float64 else torch.float32
-    share = share.view(-1, 1, 1, 1).to(dtype)
-    return mixed.to(dtype) - share * labeled.to(dtype)
+    ratio = ratio.view(-1, 1, 1, 1).to(dtype)
+    return mixed.to(dtype) - ratio * labeled.to(dtype)
 
 
 def sigmoid_focal(logits: Tensor, label: Tensor, gamma: float = 0.5, alpha: float = 0.5) -> Tensor:
     """One-against-all focal loss to hard labels, of every pixel.
 
     The mean over classes of ``a_t (1 - p_t) ** gamma * -log p_t``, with ``p_t`` the probability of
-    the right answer and ``a_t`` alpha for the label's class, ``1 - alpha`` for the others: what
-    the released code computes on a GPU (on a CPU it takes logits for soft targets and returns
-    NaN).
+    the right answer and ``a_t`` alpha for the label's class, ``1 - alpha`` for the others. It is
+    the value of the released code on a GPU; on a CPU that code returns NaN.
 
     Args:
         logits (Tensor): ``(B, K, h, w)``.
@@ -111,28 +111,29 @@ def soft_squared_error(logits: Tensor, target: Tensor) -> Tensor:
         Tensor: ``(B, h, w)`` float32 (float64 for double input).
     """
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    return (logits.to(dtype).softmax(1) - target.to(dtype).softmax(1)).square().mean(dim=1)
+    return pixel_consistency(logits, target.detach().to(dtype).softmax(1), 'squared')
 
 
 def agreement(
     logits: Tensor,
     target: Tensor,
     kind: str = 'ce',
-    confident: float = 0.0,
+    threshold: Union[float, Tensor] = 0.0,
     valid: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """How far a decoupled prediction is from the network's own, mean over all pixels.
+    """Consistency of a decoupled prediction with the network's own, mean over all pixels.
 
     Args:
         logits (Tensor): ``(B, K, h, w)``, decoupled.
         target (Tensor): ``(B, K, h, w)`` logits of the unlabelled images; gives no gradient.
         kind (str): ``'ce'``, cross-entropy, or ``'focal'``, :func:`sigmoid_focal`, to hard
             labels; ``'mse'``, :func:`soft_squared_error`. Defaults to 'ce'.
-        confident (float): Pixels of which the target is less sure add nothing. Defaults to 0.
+        threshold (float | Tensor): Confidence of the target below which a pixel adds nothing, also
+            ``(B, h, w)``. Defaults to 0.
         valid (Tensor, optional): ``(B, h, w)`` bool; others add nothing. Defaults to None: all.
 
     Returns:
-        tuple[Tensor, Tensor]: Loss, and the share of pixels that count.
+        tuple[Tensor, Tensor]: Loss, and the ratio of pixels that count.
     """
     target = target.detach()
     label, confidence = pseudo_label(target)
@@ -141,7 +142,7 @@ def agreement(
     elif kind == 'mse':
         values = soft_squared_error(logits, target)
     else:
-        values = F.cross_entropy(logits, label, reduction='none')
-    known = confidence >= confident
-    known = (known if valid is None else known & valid).float()
-    return (values * known).mean(), known.mean()
+        values = pixel_consistency(logits, label)
+    kept = confidence >= threshold
+    kept = (kept if valid is None else kept & valid).float()
+    return (values * kept).mean(), kept.mean()

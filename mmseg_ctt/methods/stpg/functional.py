@@ -1,21 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Contrast of pixels with evenly spread class anchors and with a class memory.
+"""Contrast with equiangular class anchors and a class memory, and the mismatch score (STPG).
 
 Source: STPG, arXiv 2409.12680, and its released code (the paper's numbered equations were not
 available to us).
 """
 
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.consistency import weighted_cross_entropy as weighted_cross_entropy
+
 AVERAGES = ('all', 'present')
 
 
 def equiangular_anchors(num_classes: int, dim: int, seed: int = 0) -> Tensor:
-    """``K`` unit vectors of which any two have the cosine ``-1 / (K - 1)``, the least there is.
+    """Equiangular class anchors: ``K`` unit vectors, any two with the cosine ``-1 / (K - 1)``.
 
     The corners of a simplex, ``sqrt(K / (K - 1)) (I - 1 1^T / K)``, turned into ``D`` dimensions
     by random orthonormal vectors. The released code reads numerically optimised ones from a file.
@@ -33,7 +35,7 @@ def equiangular_anchors(num_classes: int, dim: int, seed: int = 0) -> Tensor:
     """
     if num_classes < 2 or dim < num_classes - 1:
         raise ValueError(
-            f'{num_classes} evenly spread anchors need at least 2 classes and '
+            f'equiangular anchors of {num_classes} classes need at least 2 classes and '
             f'{num_classes - 1} dimensions, got {dim}: raise model.contrast.dim'
         )
     generator = torch.Generator().manual_seed(seed)
@@ -95,7 +97,7 @@ def anchor_contrast(
     average: str = 'all',
     sum_counts: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tensor:
-    """Dual contrast: pixels are drawn to the anchor of their class and to its memory (STPG).
+    """Dual contrast: attraction of pixels to the anchor and to the memory of their class (STPG).
 
     Of a pixel ``f`` of class ``c``: cross-entropy of ``normalize(f) A^T / temperature`` with the
     target ``c``, plus ``1 - cos(f, m)``, mean over the entries ``m`` of the class in the bank.
@@ -108,7 +110,7 @@ def anchor_contrast(
         bank (Tensor, optional): ``(K, V, D)`` features, constant. Defaults to None: anchors only.
         temperature (float): Defaults to 0.5 (released code).
         valid (Tensor, optional): ``(N,)`` bool. Defaults to None: all.
-        bank_valid (Tensor, optional): ``(K, V)`` bool, filled slots. Defaults to None: all.
+        bank_valid (Tensor, optional): ``(K, V)`` bool, filled entries. Defaults to None: all.
         minimum (int): Pixels that a class needs to count, and entries it needs for the memory
             term. Defaults to 2 (released code).
         average (str): ``'all'`` divides by ``K`` (released code), ``'present'`` by the number of
@@ -123,13 +125,7 @@ def anchor_contrast(
     Raises:
         ValueError: If feature widths differ or ``average`` is unknown.
     """
-    if feature.shape[1] != anchors.shape[1] or (
-        bank is not None and bank.shape[2] != anchors.shape[1]
-    ):
-        raise ValueError(
-            f'the features are {feature.shape[1]} wide, the anchors '
-            f'{anchors.shape[1]}: both follow model.contrast.dim'
-        )
+    _check_widths(feature, anchors, bank)
     if average not in AVERAGES:
         raise ValueError(f'average must be one of {AVERAGES}, got {average!r}')
     dtype = torch.float64 if feature.dtype == torch.float64 else torch.float32
@@ -145,6 +141,15 @@ def anchor_contrast(
             cosine = (unit @ mean.t()).gather(1, label.unsqueeze(1)).squeeze(1)
             term = term + (1 - cosine) * known[label]
         return (weight.to(dtype) * term).sum()
+
+
+def _check_widths(feature: Tensor, anchors: Tensor, bank: Optional[Tensor]) -> None:
+    others = [feature.shape[1]] if bank is None else [feature.shape[1], bank.shape[2]]
+    if any(width != anchors.shape[1] for width in others):
+        raise ValueError(
+            f'the features are {feature.shape[1]} wide, the anchors '
+            f'{anchors.shape[1]}: model.contrast.dim is the width of both'
+        )
 
 
 @torch.no_grad()
@@ -167,12 +172,12 @@ def _class_weight(
     count, parts = count[:-1], count[-1]
     enough = count >= max(minimum, 1)
     classes = num_classes if average == 'all' else enough.sum().clamp(min=1)
-    share = enough * parts / (count.clamp(min=1) * classes)
-    return share[label] * valid
+    weight = enough * parts / (count.clamp(min=1) * classes)
+    return weight[label] * valid
 
 
 @torch.no_grad()
-def _bank_mean(bank: Tensor, bank_valid: Optional[Tensor], minimum: int):
+def _bank_mean(bank: Tensor, bank_valid: Optional[Tensor], minimum: int) -> Tuple[Tensor, Tensor]:
     """Mean direction of each class ``(K, D)``, and which classes have enough entries ``(K,)``.
 
     The mean cosine with all entries is the cosine with this mean: no pixel-by-entry table.
@@ -186,8 +191,8 @@ def _bank_mean(bank: Tensor, bank_valid: Optional[Tensor], minimum: int):
 def _unit(vectors: Tensor) -> Tensor:
     """Directions ``(..., D)``; a zero vector has none, stays zero and gets no gradient."""
     norm = vectors.norm(dim=-1, keepdim=True)
-    some = norm > 1e-12
-    return vectors * some / torch.where(some, norm, 1)
+    directed = norm > 1e-12
+    return vectors * directed / torch.where(directed, norm, 1)
 
 
 @torch.no_grad()
@@ -206,9 +211,9 @@ def confusion_matrix(
         Tensor: ``(K, K)`` int64, ``[i, j]`` for ``row == i`` and ``column == j``.
     """
     cell = _cell(row, column, num_classes).flatten()
-    one = torch.ones_like(cell) if valid is None else valid.flatten().long()
+    counted = torch.ones_like(cell) if valid is None else valid.flatten().long()
     count = torch.zeros(num_classes**2, dtype=torch.long, device=cell.device)
-    return count.scatter_add_(0, cell, one).view(num_classes, num_classes)
+    return count.scatter_add_(0, cell, counted).view(num_classes, num_classes)
 
 
 @torch.no_grad()
@@ -219,7 +224,7 @@ def mismatch_score(
     valid: Optional[Tensor] = None,
     sum_counts: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tensor:
-    """How badly a student follows its teacher on each class of a batch (STPG).
+    """Mismatch of a student and its teacher, per class of a batch (STPG).
 
     ``(1 - precision_c) + (1 - recall_c)`` from the batch confusion matrix with 1 added to every
     diagonal entry, so that a class that is absent from both maps scores 0; over its sum.
@@ -247,7 +252,7 @@ def mismatch_score(
 
 @torch.no_grad()
 def mismatch_selection(teacher: Tensor, student: Tensor, score: Tensor) -> Tensor:
-    """Pixels where both agree, or the teacher names a class with the larger mismatch (STPG).
+    """Pixels where both agree, or the teacher's class has the larger mismatch (STPG).
 
     Args:
         teacher (Tensor): int64 labels of any shape, in ``[0, K)``.
@@ -260,23 +265,6 @@ def mismatch_selection(teacher: Tensor, student: Tensor, score: Tensor) -> Tenso
     harder = score.unsqueeze(1) > score  # (K, K), the teacher's class in the row
     kept = harder.fill_diagonal_(True)
     return kept.flatten()[_cell(teacher, student, score.shape[0])]
-
-
-def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy times a weight of each pixel, mean over *all* pixels.
-
-    Args:
-        logits (Tensor): ``(B, K, H, W)``.
-        label (Tensor): ``(B, H, W)`` int64 in ``[0, K)``.
-        weight (Tensor): ``(B, H, W)``, constant.
-
-    Returns:
-        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all weights are 0.
-    """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    with torch.autocast(logits.device.type, enabled=False):
-        value = F.cross_entropy(logits, label, reduction='none')
-        return (value * weight.detach().to(value.dtype)).mean()
 
 
 def _cell(row: Tensor, column: Tensor, num_classes: int) -> Tensor:

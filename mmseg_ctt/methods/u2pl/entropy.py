@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""How unsure a prediction is, and which pixels of a batch are the surest and the least sure."""
+"""Entropy of predictions, and the pixels of a batch of lowest and highest entropy (U2PL)."""
 
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def drop_percent(progress: float, start: float = 20.0) -> float:
-    """Share of unreliable pixels, which falls linearly while training (U2PL, ``alpha_t``).
+    """Percent of unreliable pixels, which falls linearly while training (U2PL, ``alpha_t``).
 
     Args:
-        progress (float): Share of the training that is done, in [0, 1].
+        progress (float): Ratio of the training that is done, in [0, 1].
         start (float): Percent at the beginning. Defaults to 20 (paper).
 
     Returns:
@@ -27,16 +27,16 @@ def drop_percent(progress: float, start: float = 20.0) -> float:
 
 @torch.no_grad()
 def pixel_entropy(
-    logits: Tensor, size: Optional[Tuple[int, int]] = None, align_corners: bool = False
+    logits: Tensor, size: Optional[Sequence[int]] = None, align_corners: bool = False
 ) -> Tensor:
     """Entropy of the softmax of every pixel, in nats.
 
     ``log sum_c exp(x_c) - sum_c p_c x_c`` with ``x`` the logits minus their maximum, so that no
-    logarithm of a probability is taken; the released code adds 1e-10 to it instead.
+    logarithm of a probability is taken; the released code adds 1e-10 to the probability.
 
     Args:
         logits (Tensor): ``(B, K, h, w)``, any floating dtype.
-        size (tuple[int, int], optional): ``(H, W)`` to up-sample the logits to, bilinearly,
+        size (Sequence[int], optional): ``(H, W)`` to up-sample the logits to, bilinearly,
             before the softmax. Defaults to None: ``(h, w)``.
         align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 
@@ -46,7 +46,7 @@ def pixel_entropy(
     logits = logits.detach()
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if size is not None and tuple(size) != tuple(logits.shape[2:]):
-        logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+        logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)
     logits = logits - logits.amax(dim=1, keepdim=True)
     weight = logits.exp()
     total = weight.sum(dim=1)
@@ -69,22 +69,22 @@ def percentiles(values: Tensor, percents: Sequence[float]) -> Tuple[Tensor, ...]
     found = []
     for percent in percents:
         # in float64: float32 cannot count past 16 million pixels
-        place = last.double() * (percent / 100)
-        below = place.floor()
+        position = last.double() * (percent / 100)
+        below = position.floor()
         index = below.long()
         # `take`: indexing by a tensor of no dimension would read it on the host
         found.append(
             torch.lerp(
                 values.take(index),
                 values.take(torch.minimum(index + 1, last)),
-                (place - below).to(values.dtype),
+                (position - below).to(values.dtype),
             )
         )
     return tuple(found)
 
 
 class EntropyPartition(NamedTuple):
-    """The surest and the least sure pixels of a batch, ``(B, H, W)`` bool each.
+    """Pixels of lowest and of highest entropy in a batch, ``(B, H, W)`` bool each.
 
     Attributes:
         low (Tensor): Entropy in the lowest percents.
@@ -102,7 +102,7 @@ def entropy_partition(
     valid: Optional[Tensor] = None,
     gather: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> EntropyPartition:
-    """Split the pixels of a batch by percentiles of their entropy (U2PL, ``gamma_t``).
+    """Partition of a batch's pixels by percentiles of their entropy (U2PL, ``gamma_t``).
 
     Both ends include the pixel that lies on the threshold, as in the released code.
 

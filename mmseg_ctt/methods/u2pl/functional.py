@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Unreliable pseudo-labels (U2PL, arXiv 2203.03884): what the sure pixels teach, and the unsure.
+"""Loss on reliable pseudo-labels, and contrast with unreliable ones (U2PL, arXiv 2203.03884).
 
-Every formula was checked against values of the released code where it follows the paper; see
-``tests/test_functional/test_u2pl_parity.py``.
+Formulae that paper and released code have in common are compared with values of that code in
+``tests/parity/test_parity_u2pl.py``.
 """
 
 from typing import Callable, Optional, Tuple
@@ -22,7 +22,7 @@ def reliable_cross_entropy(
     ignore_index: int = 255,
     mean_count: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tensor:
-    """Cross-entropy over the reliable pixels, divided by their share (U2PL, ``L_u``).
+    """Cross-entropy of the reliable pixels, over their ratio in the batch (U2PL, ``L_u``).
 
     ``(n / kept) * sum_kept CE / kept`` with ``n`` all pixels of the batch; the first factor is the
     paper's ``lambda_u``, which the released code has in this loss too.
@@ -59,13 +59,13 @@ def negative_candidates(
     below: float = 1.0,
     rule: str = 'paper',
 ) -> Tensor:
-    """Which pixels are negative keys of which classes (U2PL, ``n_ij(c)``).
+    """Negative keys of every class among the pixels of a batch (U2PL, ``n_ij(c)``).
 
-    By the paper's rule a labelled pixel is a negative of the classes that the teacher ranks
-    among its first ``ranks[0]`` and that it is not, an unreliable unlabelled pixel of those
-    ranked in ``ranks``: likely enough not to be of that class, and easily taken for others. The
-    released code takes such pixels only for the class of their own (pseudo-)label, which leaves
-    no labelled pixel, and unlabelled ones only where two passes of the teacher disagree.
+    By the paper's rule a labelled pixel is a negative of the classes among the teacher's first
+    ``ranks[0]``, its own label excepted. An unreliable unlabelled pixel is a negative of the
+    classes ranked in ``ranks``: improbable, and still likely to be confused with it. The
+    released code admits a pixel only for the class of its own (pseudo-)label. That leaves no
+    labelled pixel, and unlabelled ones only where two passes of the teacher disagree.
 
     Args:
         prob (Tensor): ``(N, K)`` probabilities of the teacher.
@@ -100,7 +100,7 @@ def negative_candidates(
 def class_sums(
     feature: Tensor, label: Tensor, valid: Tensor, num_classes: int
 ) -> Tuple[Tensor, Tensor]:
-    """Sum of the features of every class, and how many there are.
+    """Sum and number of the features of every class.
 
     Args:
         feature (Tensor): ``(N, D)``.
@@ -128,10 +128,10 @@ def unreliable_contrast(
     weight: Tensor,
     temperature: float = 0.5,
 ) -> Tensor:
-    """Anchors of a class against its prototype and keys of its queue (U2PL, ``L_c``).
+    """U2PL contrastive loss with negative queues per class (``L_c``).
 
-    Softmax cross-entropy of the prototype among prototype and negatives by cosine over
-    temperature, mean over the anchors of a class, weighted sum over the classes. Only the keys
+    Softmax cross-entropy of an anchor's prototype among prototype and negatives, by cosine over
+    temperature. Mean over the anchors of a class, weighted sum over the classes. Only the keys
     that are drawn are read; ``K * A * M * D`` numbers are kept for the gradient.
 
     Args:
@@ -140,7 +140,7 @@ def unreliable_contrast(
         prototype (Tensor): ``(K, D)`` positive of each class, constant.
         bank (Tensor): ``(K, V, D)`` queues, constant; entry ``c`` holds pixels that are not of
             class ``c``.
-        negative (Tensor): ``(K, A, M)`` int64, slots of the queue of the class.
+        negative (Tensor): ``(K, A, M)`` int64, entries of the queue of the class.
         weight (Tensor): ``(K,)``; 0 for classes that do not take part.
         temperature (float): Defaults to 0.5 (released code).
 
@@ -181,7 +181,7 @@ def _unit(feature: Tensor) -> Tensor:
 def draw_per_class(
     label: Tensor, valid: Tensor, num_classes: int, noise: Tensor
 ) -> Tuple[Tensor, Tensor]:
-    """Pixels of every class, uniformly and with replacement.
+    """Random pixels of every class, uniformly and with replacement.
 
     Args:
         label (Tensor): ``(N,)`` int64, ``N`` at least 1; anything where ``valid`` is False.
@@ -198,13 +198,13 @@ def draw_per_class(
     count = label.new_zeros(num_classes + 1)
     count = count.scatter_add_(0, label, torch.ones_like(label))[:num_classes]
     start = (count.cumsum(0) - count).unsqueeze(1)
-    place = start + draw_slots(count.unsqueeze(1), noise)
-    return order[place.clamp_(max=label.shape[0] - 1)], count
+    position = start + draw_index(count.unsqueeze(1), noise)
+    return order[position.clamp_(max=label.shape[0] - 1)], count
 
 
 @torch.no_grad()
-def draw_slots(count: Tensor, noise: Tensor) -> Tensor:
-    """Numbers in ``[0, count)``, 0 where the count is 0.
+def draw_index(count: Tensor, noise: Tensor) -> Tensor:
+    """Random index in ``[0, count)``, 0 where the count is 0.
 
     Args:
         count (Tensor): int64, broadcast to ``noise``.
@@ -217,9 +217,12 @@ def draw_slots(count: Tensor, noise: Tensor) -> Tensor:
     return torch.minimum((noise * count).long(), count - 1).clamp_(min=0)
 
 
+draw_slots = draw_index  # the name in 0.1
+
+
 @torch.no_grad()
 def best_of_members(member: Tensor, score: Tensor, number: int) -> Tuple[Tensor, Tensor]:
-    """The highest scores of every class, where a pixel may belong to several classes.
+    """Highest scores of every class, where a pixel may belong to several classes.
 
     Args:
         member (Tensor): ``(K, N)`` bool.

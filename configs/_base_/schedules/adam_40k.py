@@ -1,0 +1,8 @@
+# Adam of the CutMix-Seg release: a constant 3e-5 without weight decay, 40,000 iterations.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    constructor='StudentOptimWrapperConstructor',
+    optimizer=dict(type='Adam', lr=3e-5),
+)
+param_scheduler = []
+train_cfg = dict(type='ResumableTrainLoop', max_iters=40000, val_interval=4000)

@@ -1,0 +1,169 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Last changes of a config, between reading and building: sizes, and hooks that are switched off.
+
+mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
+pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
+after all merging, by ``read_config`` of the tools and by mmengine's ``Runner.from_cfg``, which
+importing this module extends: they work with mmseg's own scripts, too.
+"""
+
+import copy
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple, TypeVar
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..nn.settings import as_dict, check_keys
+
+# Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
+MMENGINE_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
+HEADS = ('decode_head', 'auxiliary_head')
+AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
+
+
+def prepare_config(cfg: AnyConfig) -> AnyConfig:
+    """Apply ``sizes`` and remove hooks that are None.
+
+    A second call changes nothing, until ``sizes`` are set again.
+
+    Args:
+        cfg (mmengine.Config | dict): Complete config; changed in place.
+
+    Returns:
+        mmengine.Config | dict: The same.
+
+    Raises:
+        TypeError: If ``sizes`` is no dict.
+        ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows.
+    """
+    apply_sizes(cfg)
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in MMENGINE_HOOKS:  # mmengine stops at these with a bare assertion
+            hooks.pop(name)
+    return cfg
+
+
+def apply_sizes(cfg: AnyConfig) -> None:
+    """Set image scale, crop size, number of classes and length wherever a config has them.
+
+    Entries that are applied become None, so that the config is one of plain numbers afterwards and
+    takes other sizes again.
+
+    Args:
+        cfg (mmengine.Config | dict): Complete config; changed in place.
+
+    Raises:
+        TypeError: If ``sizes`` is no dict.
+        ValueError: For an unknown or malformed entry, or one that nothing follows.
+    """
+    sizes = cfg.get('sizes')
+    if sizes is None:
+        return
+    check_keys('sizes', as_dict('sizes', sizes), SETTERS)
+    given = {name: value for name, value in sizes.items() if value is not None}
+    nodes = list(_dicts(cfg._cfg_dict if isinstance(cfg, Config) else cfg)) if given else []
+    for name, value in given.items():
+        setter, follower = SETTERS[name]
+        value = _checked(name, value)
+        if not setter(nodes, value):
+            raise ValueError(
+                f'sizes.{name}={value} would change nothing: the config has no {follower}; '
+                'remove it, or change the config'
+            )
+        sizes[name] = None
+
+
+def _checked(name: str, value: Any) -> Any:
+    pair = name in PAIRS
+    numbers = value if pair and isinstance(value, (list, tuple)) else [value]
+    if len(numbers) != 1 + pair or not all(
+        type(number) is int and number > 0 for number in numbers
+    ):
+        form = 'a pair of positive numbers such as (192, 256)' if pair else 'a positive number'
+        raise ValueError(f'sizes.{name} must be {form}, got {value!r}')
+    return tuple(value) if pair else value
+
+
+# ---- what follows a size: dicts of the config, by the names on the way to them
+
+Nodes = Sequence[Tuple[Tuple[str, ...], dict]]
+
+
+def _set_scale(nodes: Nodes, scale: Tuple[int, int]) -> bool:
+    steps = [node for _, node in nodes if _kind(node) in ('Resize', 'RandomResize')]
+    return _set([node for node in steps if node.get('scale')], scale=scale)
+
+
+def _set_crop_size(nodes: Nodes, size: Tuple[int, int]) -> bool:
+    paddings = [node for path, node in nodes if path[-1:] == ('data_preprocessor',)]
+    _set([node for node in paddings if node.get('size')], size=size)
+    return _set([node for _, node in nodes if _kind(node) == 'RandomCrop'], crop_size=size)
+
+
+def _set_num_classes(nodes: Nodes, number: int) -> bool:
+    heads = [node for path, node in nodes if path and path[-1] in HEADS]
+    return _set([head for head in heads if 'num_classes' in head], num_classes=number)
+
+
+def _set_max_iters(nodes: Nodes, number: int) -> bool:
+    """The length of the run; schedules of the learning rate that end with it still do."""
+    loops = [node for path, node in nodes if path == ('train_cfg',) and 'max_iters' in node]
+    for loop in loops:
+        for path, node in nodes:
+            past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
+            if path == ('param_scheduler',) and past in (0, 1):
+                node['end'] = number + past
+    return _set(loops, max_iters=number)
+
+
+def _set(nodes: Sequence[dict], **values: Any) -> bool:
+    for node in nodes:
+        node.update(values)
+    return bool(nodes)
+
+
+def _kind(node: dict) -> str:
+    """Name of a type without its scope; '' where there is none, or a class."""
+    kind = node.get('type')
+    return kind.rpartition('.')[2] if isinstance(kind, str) else ''
+
+
+def _dicts(node: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], dict]]:
+    """Every dict of a config with the names on the way to it; entries of a list have the list's."""
+    if isinstance(node, dict):
+        yield path, node
+        for name, value in node.items():
+            yield from _dicts(value, (*path, str(name)))
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value, path)
+
+
+PAIRS = ('scale', 'crop_size')
+SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
+    scale=(_set_scale, 'Resize or RandomResize with a scale'),
+    crop_size=(_set_crop_size, 'RandomCrop'),
+    num_classes=(_set_num_classes, 'head with num_classes'),
+    max_iters=(_set_max_iters, 'train_cfg.max_iters'),
+)
+
+
+# ---- mmengine's runner
+
+_build_runner = Runner.from_cfg.__func__
+
+
+def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
+    """``Runner.from_cfg`` of mmengine, after :func:`prepare_config`."""
+    return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
+
+
+Runner.from_cfg = classmethod(_from_cfg)

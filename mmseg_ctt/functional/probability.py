@@ -1,0 +1,22 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Probabilities without loss of digits."""
+
+import torch
+from torch import Tensor
+
+
+def complement(probability: Tensor) -> Tensor:
+    """Complement ``1 - p`` of every class, to full precision.
+
+    Where ``p`` is nearly 1, ``1 - p`` has few digits left in float32; it is the sum of the others.
+
+    Args:
+        probability (Tensor): ``(B, K, ...)`` float, sum 1 over classes.
+
+    Returns:
+        Tensor: Same shape, float32 (float64 for double input).
+    """
+    probability = probability if probability.dtype == torch.float64 else probability.float()
+    large = probability > 0.5  # one class at most
+    others = probability.masked_fill(large, 0).sum(dim=1, keepdim=True)
+    return torch.where(large, others, 1 - probability)

@@ -1,0 +1,80 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Cross-entropies of labelled pixels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .resized_cross_entropy import resized_cross_entropy
+
+
+def cross_entropy(
+    logits: Tensor, label: Tensor, ignore_index: int = 255, align_corners: bool = False
+) -> Tensor:
+    """Softmax cross-entropy, mean over the pixels that have a label (CTT Eq 1-2).
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger.
+        label (Tensor): ``(B, H, W)`` int64.
+        ignore_index (int): Label that does not count; negative labels do not either.
+            Defaults to 255.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
+    """
+    total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
+    return total / _labeled(label, ignore_index).sum().clamp(min=1)
+
+
+def ohem_cross_entropy(
+    logits: Tensor,
+    label: Tensor,
+    threshold: float = 0.7,
+    min_kept: int = 100000,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+) -> Tensor:
+    """Cross-entropy with online hard example mining, mean over the hard pixels.
+
+    A pixel is hard if the probability of its class is at most ``threshold``, or is among the
+    ``min_kept`` lowest of the batch. All labelled pixels count where they are fewer than
+    ``min_kept``, and with ``min_kept=0`` (``ProbOhemCrossEntropy2d`` of CPS and UniMatch). mmseg's
+    ``OHEMPixelSampler`` counts ``min_kept`` per image and divides by all pixels.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger.
+        label (Tensor): ``(B, H, W)`` int64.
+        threshold (float): Probability up to which a pixel is hard. Defaults to 0.7.
+        min_kept (int): Hard pixels of a batch, at the least. Defaults to 100000.
+        ignore_index (int): Label that does not count; negative labels do not either.
+            Defaults to 255.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
+    """
+    labeled = _labeled(label, ignore_index)
+    if min_kept > 0 and label.numel():
+        probability = _label_probability(logits, label.masked_fill(~labeled, 0), align_corners)
+        probability = probability.masked_fill(~labeled, 1.0)
+        lowest = probability.flatten().kthvalue(min(min_kept, label.numel())).values
+        limit = torch.where(labeled.sum() < min_kept, torch.inf, lowest.clamp(min=threshold))
+        label = label.masked_fill(probability > limit, ignore_index)
+    return cross_entropy(logits, label, ignore_index, align_corners)
+
+
+def _labeled(label: Tensor, ignore_index: int) -> Tensor:
+    return (label != ignore_index) & (label >= 0)
+
+
+@torch.no_grad()
+def _label_probability(logits: Tensor, label: Tensor, align_corners: bool) -> Tensor:
+    """``(B, H, W)`` probability of every pixel's label."""
+    logits = logits.detach()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    if logits.shape[2:] != label.shape[1:]:
+        size = label.shape[1:]
+        logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.cross_entropy(logits, label, reduction='none').neg().exp()

@@ -1,0 +1,130 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The configs of the package: where they are, what they inherit, and small copies of them."""
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LEAVES = {
+    path.relative_to(CONFIGS).as_posix(): path
+    for path in sorted(CONFIGS.rglob('*.py'))
+    if '_base_' not in path.parts
+}
+FOLDERS = sorted({name.split('/')[0] for name in LEAVES})
+
+
+@functools.lru_cache(maxsize=None)
+def parsed(path: Path) -> Config:
+    """Config of a file; not to be changed."""
+    return Config.fromfile(path)
+
+
+def leaf(name: str) -> Config:
+    """Config of a leaf, such as ``ctt/ctt_deeplabv3plus_streets_1-8.py``; not to be changed."""
+    return parsed(LEAVES[name])
+
+
+def bases_of(path: Path) -> List[Path]:
+    """Files that a config file inherits itself."""
+    text = path.read_text()
+    found = re.search(r"^_base_ = (\[[^\]]*\]|'[^']*')", text, re.MULTILINE)
+    names = re.findall(r"'([^']+)'", found[1]) if found else []
+    return [(path.parent / name).resolve() for name in names]
+
+
+def levels(path: Path) -> int:
+    """Levels of inheritance above a config file."""
+    return max((1 + levels(base) for base in bases_of(path)), default=0)
+
+
+def is_thin(name: str) -> bool:
+    """Whether a leaf inherits another leaf."""
+    return any('_base_' not in base.parts for base in bases_of(LEAVES[name]))
+
+
+def dicts(node: Any) -> Iterator[dict]:
+    """Every dict in a config."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from dicts(value)
+
+
+def network(cfg: Config) -> Dict[str, Any]:
+    """Config of the segmentor that a method wraps, or that is the model."""
+    return cfg.model.get('segmentor', cfg.model)
+
+
+def shrink(cfg: Any) -> None:
+    """Make networks narrow and images small, wherever they are described."""
+    for node in list(dicts(cfg)):
+        kind = node.get('type')
+        node.pop('init_cfg', None)
+        if kind == 'EncoderDecoder':
+            _narrow(node['backbone'], node['decode_head'])
+        elif kind == 'RandomCrop':
+            node['crop_size'] = (HEIGHT, WIDTH)
+        elif node.get('scale'):
+            node['scale'] = (WIDTH, HEIGHT)
+        elif 'bgr_to_rgb' in node:
+            node['size'] = (HEIGHT, WIDTH)
+        elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
+            node.update(size=20, budget=5)
+        elif 'num_workers' in node:
+            node.update(num_workers=0, persistent_workers=False)
+
+
+def _narrow(backbone: dict, head: dict) -> None:
+    if backbone['type'] == 'MobileNetV2':
+        backbone['widen_factor'], widths = 0.25, (8, 80)
+    else:
+        backbone.update(depth=18, base_channels=8, stem_channels=8)
+        widths = 8, 8 * 2 ** (backbone['num_stages'] - 1)
+    head.update(in_channels=widths[1], channels=32)
+    if 'c1_in_channels' in head:
+        head.update(c1_in_channels=widths[0], c1_channels=8)
+
+
+# ---- files of every data set
+
+STEMS = ('a', 'b', 'c', 'd', 'e')  # two labelled, three unlabelled
+LAYOUTS = dict(  # image, masks
+    FolderSegDataset=('images/{stem}.jpg', ['masks/{stem}.png']),
+    PascalVOCDataset=(
+        'JPEGImages/{stem}.jpg',
+        ['SegmentationClassAug/{stem}.png', 'SegmentationClass/{stem}.png'],
+    ),
+    CityscapesDataset=(
+        'leftImg8bit/{part}/{stem}_leftImg8bit.png',
+        ['gtFine/{part}/{stem}_gtFine_labelTrainIds.png'],
+    ),
+    CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
+    StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
+)
+
+
+def write_layout(kind: str, root: Path, split: str) -> None:
+    """Files as the documentation of the data set lays them out."""
+    image, masks = LAYOUTS[kind]
+    classes = len(DATASETS.get(kind).METAINFO.get('classes', 'abc'))
+    city = 'city/' if kind == 'CityscapesDataset' else ''
+    names = {part: [f'{city}{part}_{stem}' for stem in STEMS] for part in ('train', 'val', 'test')}
+    for part in names if '{part}' in image else ('train',):
+        for seed, stem in enumerate(names[part] if part == 'train' else names[part][:1]):
+            write_image(root / image.format(part=part, stem=stem), seed)
+            for mask in masks:
+                write_mask(root / mask.format(part=part, stem=stem), seed, classes)
+    write_lists(root / split, names['train'][:2], names['train'][2:])
+    (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y', 'z'])))
+    for place in ('splits/mine', 'ImageSets/Segmentation'):
+        (root / place).mkdir(parents=True, exist_ok=True)
+        (root / place / 'val.txt').write_text('train_a\n')
