@@ -142,8 +142,12 @@ def test_step_hooks_run_once_a_step_and_closures_are_called_once():
 
 def test_state_dict_goes_round():
     model, wrapper = build()
+    assert wrapper.optimizer.state == {}
     for seed in range(2):
         wrapper.update_params(gradients(model, seed))
+    state = wrapper.optimizer.state
+    assert set(state) == {*model.students.parameters(), *model.discriminator.parameters()}
+    assert state[model.discriminator[0].weight]['step'] == 2
     wrapper.optimizer.param_groups[1]['lr'] = 3e-3
     saved = copy.deepcopy((model.state_dict(), wrapper.state_dict()))
     resumed, other = build(seed=1)
