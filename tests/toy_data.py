@@ -127,7 +127,8 @@ def toy_method(kind: str, **changes: Any) -> dict:
 
     With them every loss term is at work within a few iterations, on some of the pixels.
     """
-    return dict(type=kind, segmentor=toy_segmentor(dropout=0.1), **toy_settings(kind, **changes))
+    settings = dict(segmentor=toy_segmentor(dropout=0.1), **toy_settings(kind))
+    return {'type': kind, **settings, **changes}
 
 
 def toy_ctt(**changes: Any) -> dict:

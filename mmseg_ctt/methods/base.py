@@ -160,7 +160,7 @@ class SemiSegmentor(ForwardPasses):
         return self.modes.get(self.mode, {}) if self.mode else {}
 
     def _check_settings(self, given: Mapping[str, Any]) -> None:
-        own = [parameter.name for parameter in settings.settings_of(self.build)]
+        own = [parameter.name for parameter in settings.inherited_settings(type(self), 'build')]
         shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
         key = f'model (type={type(self).__name__})'
         settings.check_keys(

@@ -36,7 +36,7 @@ class FixMatchSeg(WeakToStrong):
         dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
         dict(type='RandomGreyscale'),
         dict(type='GaussianBlur', sigma=(0.1, 2.0)),
-        dict(type='CutMixing', area=(0.02, 0.4), prob=0.5),
+        dict(type='CutMixing', area=(0.02, 0.4), aspect=(0.3, 1 / 0.3), prob=0.5),
     )
     default_consistency = dict(confidence_threshold=0.95, normalizer='valid')
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))

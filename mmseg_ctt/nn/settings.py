@@ -155,6 +155,17 @@ def settings_of(function: Any, without: Collection[str] = ()) -> List[inspect.Pa
     ]
 
 
+def inherited_settings(owner: type, name: str) -> List[inspect.Parameter]:
+    """Named parameters of a method of a class, and of its parents' where it takes ``**kwargs``."""
+    found: List[inspect.Parameter] = []
+    for method in (vars(kind)[name] for kind in owner.__mro__ if name in vars(kind)):
+        found += settings_of(method)
+        kinds = {parameter.kind for parameter in inspect.signature(method).parameters.values()}
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return found
+
+
 def check_settings(
     key: str,
     given: Collection[str],

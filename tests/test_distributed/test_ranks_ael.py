@@ -1,14 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-"""AEL on two ranks: its bank and losses against one process, and a whole run."""
+"""Class confidence and consistency of AEL on two ranks against one process with all images."""
 
 import pytest
 import torch
-from ranks import Counted, Watch, on_ranks, rank_runner
-from toy import NUM_CLASSES, toy_segmentor
-from toy_data import write_toy_data
+from ranks import assert_as_one_process, on_ranks
+from toy import NUM_CLASSES
 
-from mmseg_ctt.methods.ael.class_confidence import ConfidenceBank
-from mmseg_ctt.methods.ael.loss import EqualizedLoss
+from mmseg_ctt.methods.ael.class_confidence import ClassConfidence
+from mmseg_ctt.methods.ael.loss import EqualizedConsistency
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 SIDE = 6
 
@@ -39,72 +39,39 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('skip', [True, False])
-def test_bank_is_that_of_one_process(case, skip):
-    def fed(rows):
-        bank = ConfidenceBank(NUM_CLASSES, momentum=0.6, skip_absent=skip)
+def test_class_confidence_is_that_of_one_process(skip):
+    def fed(case, rows):
+        part = ClassConfidence(NUM_CLASSES, momentum=0.6, skip_absent=skip)
         for step in range(4):
             logits, label, _ = (tensor[rows] for tensor in everything(case, step))
-            bank.update(logits, label, label)
-        return bank.state_dict()
+            part.update(logits, label, label)
+        return part.state_dict()
 
-    alone = fed(slice(0, 4))
-    ranks = on_ranks(lambda rank: fed(slice(2 * rank, 2 * rank + 2)))
-    for name, value in alone.items():
-        assert torch.equal(ranks[0][name], ranks[1][name]), name
-        torch.testing.assert_close(ranks[0][name], value, msg=name)
-    assert alone['pixels'].sum() > 0
+    def all_cases(rows):
+        return {case: fed(case, rows) for case in CASES}
+
+    alone = all_cases(slice(0, 4))
+    first, second = on_ranks(lambda rank: all_cases(slice(2 * rank, 2 * rank + 2)))
+    for case, state in alone.items():
+        for name, value in state.items():
+            assert torch.equal(first[case][name], second[case][name]), (case, name)
+            torch.testing.assert_close(first[case][name], value, msg=f'{case}: {name}')
+        assert state['pixels'].sum() > 0
 
 
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('sample_by', ['label', 'student', None])
 def test_loss_is_that_of_one_process(case, sample_by):
-    key, conf = torch.tensor([0.1, 0.4, 0.2, 0.8]), torch.tensor([0.9, 0.1, 0.6, 0.3])
+    key, known = torch.tensor([0.1, 0.4, 0.2, 0.8]), torch.tensor([0.9, 0.1, 0.6, 0.3])
+    part = EqualizedConsistency(NUM_CLASSES, sample_by=sample_by, confidence_threshold=0.3)
 
     def loss(rows):
         logits, label, confidence = (tensor[rows] for tensor in everything(case))
         logits = logits.clone().requires_grad_()
         label = label.clamp(max=NUM_CLASSES - 1)  # a teacher labels every pixel
-        value, _ = EqualizedLoss(0.3, sample_by=sample_by)(
-            logits, (label, confidence), key[rows], conf
-        )
+        value, _ = part(logits, PseudoLabel(label, confidence), key[rows], known)
         value.backward()
         return value.detach(), logits.grad
 
-    alone, slope = loss(slice(0, 4))
-    ranks = on_ranks(lambda rank: loss(slice(2 * rank, 2 * rank + 2)))
-    torch.testing.assert_close((ranks[0][0] + ranks[1][0]) / 2, alone)
-    together = torch.cat([ranks[0][1], ranks[1][1]]) / 2  # DDP's mean over the ranks
-    torch.testing.assert_close(together, slope)
-    assert alone > 0
-
-
-def test_a_run(tmp_path):
-    root = write_toy_data(tmp_path / 'data')
-
-    def body(rank):
-        with Counted() as counted:
-            runner = rank_runner(
-                root,
-                tmp_path / 'work',
-                model=dict(type='AEL', segmentor=toy_segmentor(0.1), bank=dict(start='random')),
-                custom_hooks=[dict(type='TeacherEMAHook')],
-                train_cfg=dict(type='ResumableTrainLoop', max_iters=3, val_interval=100),
-            )
-            watch = Watch(counted)
-            runner.register_hook(watch)
-            runner.train()
-        return list(zip(watch.keys, watch.calls, watch.states))
-
-    first, second = on_ranks(body)
-    assert len(first) == 3
-    # sums of the bank, and of the weights of both consistencies
-    want = {('all_reduce', (3, NUM_CLASSES)): 1, ('all_reduce', ()): 2}
-    for (keys, calls, state), (other_keys, _, other) in zip(first, second):
-        assert keys == other_keys == first[0][0] and calls == want
-        for name, value in state.items():
-            if not name.endswith(('running_mean', 'running_var')):  # of the local batch
-                assert torch.equal(value, other[name]), name
-    banks = [state['bank.confidence'] for _, _, state in first]
-    assert not torch.equal(banks[0], banks[1]) and first[-1][2]['bank.pixels'].sum() > 0
+    assert_as_one_process(loss)

@@ -23,7 +23,7 @@ def none(number, seed):
     return pixels(number, seed, share=0)
 
 
-CASES = {  # for each rank: pixels of push p
+CASES = {  # for each rank: pixels of update p
     'plenty': [lambda p: pixels(60, p), lambda p: pixels(60, 100 + p)],
     'few': [lambda p: pixels(6, p), lambda p: pixels(6, 100 + p)],
     'classes of one rank only': [lambda p: pixels(60, p, classes=2), lambda p: pixels(60, 100 + p)],
@@ -41,12 +41,12 @@ CASES = {  # for each rank: pixels of push p
 }
 
 
-def pushed(parts, budget, images):
-    """State after six pushes."""
+def updated(parts, budget, images):
+    """State after six updates."""
     bank = ClassMemoryBank(K, V, D, budget)
     for push in range(6):
         given = [part(push) for part in parts]
-        bank.push(*(torch.cat(tensors) for tensors in zip(*given)), num_images=images)
+        bank.update(*(torch.cat(tensors) for tensors in zip(*given)), num_images=images)
     return bank.state_dict()
 
 
@@ -54,8 +54,8 @@ def pushed(parts, budget, images):
 @pytest.mark.parametrize('case', CASES)
 def test_as_one_process_with_the_double_batch(case, budget):
     parts = CASES[case]
-    alone = pushed(parts, budget, images=4)
-    ranks = on_ranks(lambda rank: pushed(parts[rank : rank + 1], budget, images=2))
+    alone = updated(parts, budget, images=4)
+    ranks = on_ranks(lambda rank: updated(parts[rank : rank + 1], budget, images=2))
     for name, value in alone.items():
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         assert torch.equal(ranks[0][name], value), name
@@ -67,7 +67,7 @@ def test_one_collective_of_fixed_size():
         bank, calls = ClassMemoryBank(K, V, D, budget=4), []
         for number in (60, 60, 5, 40):
             with Counted() as counted:
-                bank.push(*pixels(number, rank), num_images=2)
+                bank.update(*pixels(number, rank), num_images=2)
             calls.append(counted.calls)
         return calls
 

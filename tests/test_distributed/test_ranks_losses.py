@@ -1,35 +1,36 @@
 # Copyright (c) mmseg_ctt contributors.
 """Losses on two ranks, averaged as DDP averages gradients, against one process with all images."""
 
+import itertools
+
 import pytest
 import torch
-from ranks import assert_as_one_process
-from toy import NUM_CLASSES, ready_model
+from ranks import Counted, assert_as_one_process, on_ranks
+from toy import NUM_CLASSES
 
+from mmseg_ctt.methods.ctt.contrast import CrossContrast
+from mmseg_ctt.nn.consistency import NORMALIZERS, SELECTIONS, TARGETS, Consistency
 from mmseg_ctt.nn.member import PixelOutput
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 SIDE, WIDTH = 8, 8
-
-
-def outputs(images, seed):
-    """Logits and embeddings of each student, to be differentiated."""
-    g = torch.Generator().manual_seed(seed)
-    return [
-        PixelOutput(
-            logits=2 * torch.randn(images, NUM_CLASSES, SIDE, SIDE, generator=g),
-            embedding=torch.randn(images, WIDTH, SIDE, SIDE, generator=g),
-            features=[],
-        )
-        for _ in range(2)
-    ]
+CASES = (
+    'usual',
+    'a class on one rank only',
+    'a rank without a confident pixel',
+    'a rank where all is confident',
+    'nothing on a rank',
+    'padding on a rank',
+)
 
 
 def everything(case):
-    """Two labelled and two unlabelled images, and what they are taught; the halves are ranks."""
+    """Labels of four images, and what they are taught; the halves are ranks."""
     g = torch.Generator().manual_seed(1)
     label = torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g)
     target = torch.randint(0, NUM_CLASSES, (4, SIDE, SIDE), generator=g)
     confidence = torch.rand(4, SIDE, SIDE, generator=g)
+    valid = None
     if case == 'a class on one rank only':
         label[:2], target[:2] = label[:2] % 2, target[:2] % 2
     elif case == 'a rank without a confident pixel':
@@ -38,52 +39,84 @@ def everything(case):
         confidence[2:] = 1.0
     elif case == 'nothing on a rank':
         label[:2], confidence[:2] = 255, 0.1
-    return outputs(4, 2), outputs(4, 3), label, (target, confidence)
+    elif case == 'padding on a rank':
+        valid = torch.ones(4, SIDE, SIDE, dtype=torch.bool)
+        valid[:2, :, 3:] = False
+    return label, PseudoLabel.of(target, confidence, valid)
 
 
-def part_of(value, rows):
-    """The rows of every tensor of a structure, as new leaves."""
-    if isinstance(value, PixelOutput):
-        return PixelOutput(*(part_of(tensor, rows) for tensor in value))
-    if isinstance(value, (list, tuple)):
-        return type(value)(part_of(one, rows) for one in value)
-    part = value[rows].clone()
-    return part.requires_grad_() if part.is_floating_point() and part.dim() == 4 else part
+def part_of(pseudo, rows):
+    """The pseudo-labels of a rank; one without padding does not know of that of the other."""
+    valid = None if pseudo.valid is None else pseudo.valid[rows]
+    valid = None if valid is None or valid.all() else valid
+    logits = None if pseudo.logits is None else pseudo.logits[rows]
+    return PseudoLabel(pseudo.label[rows], pseudo.confidence[rows], valid, logits)
+
+
+def outputs(rows, seed):
+    """Logits and embeddings of each of two students, the latter to be differentiated."""
+    g = torch.Generator().manual_seed(seed)
+    made = []
+    for _ in range(2):
+        logits = 2 * torch.randn(4, NUM_CLASSES, SIDE, SIDE, generator=g)
+        embedding = torch.randn(4, WIDTH, SIDE, SIDE, generator=g)[rows].clone()
+        made.append(PixelOutput(logits[rows], embedding.requires_grad_(), []))
+    return made
 
 
 def contrast(case, rows):
     """Both terms of each student, and the gradient of all embeddings."""
-    model = ready_model(contrast=dict(threshold=0.5))
-    labeled, strong, label, target = part_of(everything(case), rows)
-    terms = model.contrast(labeled, strong, label, [torch.stack([one, one]) for one in target])
-    values = torch.cat([terms['high'], terms['low']])
+    part = CrossContrast(2, NUM_CLASSES, WIDTH, dict(size=3), threshold=0.5)
+    features = part.bank.features
+    features.copy_(torch.randn(features.shape, generator=torch.Generator().manual_seed(5)))
+    part.bank.count.fill_(3)
+    label, pseudo = everything(case)
+    pseudo = part_of(pseudo, rows)
+    both = PseudoLabel(*(torch.stack([map_, map_]) for map_ in pseudo[:2]))
+    labeled, strong = outputs(rows, 2), outputs(rows, 3)
+    values = torch.cat(part(labeled, strong, label[rows], both))
     values.sum().backward()
     gradients = torch.cat([output.embedding.grad for output in (*labeled, *strong)], dim=1)
     return values.detach(), gradients
 
 
-def teaching(case, rows):
-    """Eq 5 of each student, the shares of confident pixels, and the gradient of all logits."""
-    model = ready_model(confident=0.5)
-    strong, _, _, target = part_of(everything(case), rows)
-    terms = model._teach(strong, [torch.stack([one, one])[:, None] for one in target])
-    sum(terms[f'student{i}.loss_ct'] for i in (0, 1)).backward()
-    return (
-        torch.stack([term.detach() for term in terms.values()]),
-        torch.cat([output.logits.grad for output in strong], dim=1),
-    )
-
-
-CASES = (
-    'usual',
-    'a class on one rank only',
-    'a rank without a confident pixel',
-    'a rank where all is confident',
-    'nothing on a rank',
-)
-
-
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('losses', [contrast, teaching])
-def test_as_one_process_with_the_double_batch(losses, case):
-    assert_as_one_process(lambda rows: losses(case, rows))
+def test_contrast_as_one_process(case):
+    assert_as_one_process(lambda rows: contrast(case, rows))
+
+
+def consistency(settings, case, rows):
+    """Loss and ratio of confident pixels, and the gradient of the logits."""
+    g = torch.Generator().manual_seed(7)
+    logits = torch.randn(4, NUM_CLASSES, SIDE // 2, SIDE // 2, generator=g)[rows].clone()
+    teacher = torch.randn(4, NUM_CLASSES, SIDE, SIDE, generator=g)
+    pseudo = part_of(everything(case)[1]._replace(logits=teacher), rows)
+    target, select, normalizer = settings
+    part = Consistency(NUM_CLASSES, target, select, normalizer, confidence_threshold=0.5)
+    loss, ratio = part(logits.requires_grad_(), pseudo)
+    loss.backward()
+    return torch.stack([loss.detach(), ratio]), logits.grad
+
+
+@pytest.mark.parametrize('settings', [*itertools.product(TARGETS, SELECTIONS, NORMALIZERS)])
+def test_consistency_as_one_process(settings):
+    def all_cases(rows):
+        made = [consistency(settings, case, rows) for case in CASES]
+        return torch.cat([values for values, _ in made]), torch.cat([grad for _, grad in made], 1)
+
+    assert_as_one_process(all_cases)
+
+
+@pytest.mark.parametrize('normalizer', NORMALIZERS)
+@pytest.mark.parametrize('select', SELECTIONS)
+def test_collectives_of_the_consistency_do_not_depend_on_the_padding(select, normalizer):
+    """A rank without padding must not leave out what another waits for."""
+
+    def body(rank):
+        with Counted() as counted:
+            rows = slice(2 * rank, 2 * rank + 2)
+            consistency(('hard', select, normalizer), 'padding on a rank', rows)
+        return counted.calls
+
+    first, second = on_ranks(body)
+    assert first == second == {('all_reduce', ()): 1 if normalizer == 'all' else 2}

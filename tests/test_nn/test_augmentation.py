@@ -6,6 +6,7 @@ from torch import nn
 
 from mmseg_ctt.functional import class_mix_mask, cut_mix_mask, mix
 from mmseg_ctt.functional.colour import grey
+from mmseg_ctt.functional.intensity import INTENSITIES
 from mmseg_ctt.nn.augmentation import (
     AUGMENTATION_STEPS,
     AugmentationStep,
@@ -24,7 +25,9 @@ CLASS, CUT = dict(type='ClassMixing'), dict(type='CutMixing')
 JITTER = dict(type='ColorJitter', prob=1)
 GREY = dict(type='RandomGreyscale', prob=1)
 BLUR = dict(type='GaussianBlur', prob=1)
-ALL = [CLASS, CUT, JITTER, GREY, BLUR]
+CUT_OUT = dict(type='CutOut', prob=1)
+INTENSITY = dict(type='RandomIntensity')
+ALL = [CLASS, CUT, JITTER, GREY, BLUR, CUT_OUT, INTENSITY]
 
 
 def preprocessor(rgb=True):
@@ -58,6 +61,10 @@ def view(steps, image=None, label=None, draws=DRAWS, colour=None, **kwargs):
     )
 
 
+def masks(view):
+    return [mixing.mask for mixing in view.mixes]
+
+
 # ---- the list of steps
 
 
@@ -67,9 +74,9 @@ def test_same_draws_same_view_and_another_stream_differs():
     torch.manual_seed(1)
     again, other = view(ALL), view(ALL, rng_stream='strong1')
     assert torch.equal(first.image, again.image)
-    assert all(map(torch.equal, first.masks, again.masks))
+    assert all(map(torch.equal, masks(first), masks(again)))
     assert not torch.equal(first.image, other.image)
-    assert not torch.equal(first.masks[0], other.masks[0])
+    assert not torch.equal(masks(first)[0], masks(other)[0])
     assert not torch.equal(first.image, view(ALL, draws=[(4, n) for _, n in DRAWS]).image)
 
 
@@ -77,26 +84,28 @@ def test_steps_come_in_their_order():
     """The next one sees what the last one has left, images and labels."""
     jitter = view([JITTER])
     both = view([JITTER, CUT])
-    assert torch.equal(both.image, mix(jitter.image, both.masks[0]))
+    assert torch.equal(both.image, mix(jitter.image, masks(both)[0]))
     assert not torch.equal(view([CUT, JITTER]).image, both.image)
 
 
 @pytest.mark.parametrize('step', ALL, ids=[step['type'] for step in ALL])
 def test_a_step_more_leaves_the_numbers_of_those_before(step):
     alone, followed = view([CLASS, JITTER]), view([CLASS, JITTER, step])
-    assert torch.equal(alone.masks[0], followed.masks[0])
+    assert torch.equal(masks(alone)[0], masks(followed)[0])
     if step is CUT:
-        assert torch.equal(followed.image, mix(alone.image, followed.masks[1]))
+        assert torch.equal(followed.image, mix(alone.image, masks(followed)[1]))
     assert not torch.equal(followed.image, alone.image)
 
 
 def test_the_stream_has_the_name_of_view_place_and_step():
-    mask = view([JITTER, CUT], rng_stream='strong7').masks[0]
+    mask = masks(view([JITTER, CUT], rng_stream='strong7'))[0]
     noise = sample_noise(DRAWS, 5, 'strong7/1/CutMixing')[:, 1:]
     assert torch.equal(mask, cut_mix_mask(labels(), area=(0.5, 0.5), noise=noise))
 
 
-@pytest.mark.parametrize('steps', [[JITTER], [GREY], [BLUR], [JITTER, BLUR]])
+@pytest.mark.parametrize(
+    'steps', [[JITTER], [GREY], [BLUR], [CUT_OUT], [INTENSITY], [JITTER, BLUR]]
+)
 def test_colours_belong_to_the_sample_not_to_its_place(steps):
     steps = [{**step, 'prob': 0.6} for step in steps]
     order = [2, 0, 3, 1]
@@ -117,7 +126,7 @@ def test_no_step_returns_the_input():
     image, target = images(), labels()
     for steps in ([], [{**step, 'prob': 0} for step in ALL]):
         got = view(steps, image=image)
-        assert got.image is image and got.masks == ()
+        assert got.image is image and got.mixes == ()
         assert got.apply_mix(target) is target
         augmentation = StrongAugmentation(steps)
         assert not augmentation.active and not augmentation.mixes and not augmentation.steps
@@ -178,7 +187,7 @@ def test_no_host_synchronisation(steps):
 def test_mask_moves_images_and_targets_alike(step):
     image, label = images(), labels()
     got = view([step], image=image, label=label)
-    (mask,) = got.masks
+    (mask,) = masks(got)
     assert mask.dtype == torch.bool and mask.shape == label.shape
     assert all(0 < kept.sum() < kept.numel() for kept in mask)
     assert torch.equal(got.image, mix(image, mask))
@@ -192,7 +201,7 @@ def test_mask_moves_images_and_targets_alike(step):
 def test_two_mixings_are_applied_one_after_the_other():
     image = images()
     got = view([CUT, CLASS], image=image)
-    first, second = got.masks
+    first, second = masks(got)
     assert torch.equal(got.image, mix(mix(image, first), second))
     assert torch.equal(got.apply_mix(image), got.image)
     # ClassMix cuts along the labels as CutMix has left them
@@ -203,7 +212,7 @@ def test_two_mixings_are_applied_one_after_the_other():
 
 def test_class_mix_is_cut_along_the_labels():
     label = labels()
-    (mask,) = view([CLASS], label=label).masks
+    (mask,) = masks(view([CLASS], label=label))
     for map_, kept in zip(label, mask):
         assert len(map_[kept].unique()) == 2  # floor(5 / 2)
         assert not set(map_[kept].tolist()) & set(map_[~kept].tolist())
@@ -212,7 +221,7 @@ def test_class_mix_is_cut_along_the_labels():
 def test_labels_outside_the_classes_are_ignored_by_class_mix():
     label = labels()
     label[:, :3] = 255
-    (mask,) = view([CLASS], label=label).masks
+    (mask,) = masks(view([CLASS], label=label))
     assert not mask[:, :3].any() and mask.any()
 
 
@@ -230,9 +239,9 @@ def many(step, number=200, size=(40, 40)):
 
 @pytest.mark.parametrize('area', [(0.5, 0.5), (0.25, 0.5), (0.02, 0.4)])
 def test_a_box_is_a_rectangle_of_the_area(area):
-    (masks,) = many(dict(CUT, area=area)).masks
-    ratios = masks.float().mean((1, 2))
-    for mask, ratio in zip(masks, ratios.tolist()):
+    (boxes,) = masks(many(dict(CUT, area=area)))
+    ratios = boxes.float().mean((1, 2))
+    for mask, ratio in zip(boxes, ratios.tolist()):
         height, width = bounds(mask)
         assert mask.sum() == height * width
         assert area[0] - 0.06 <= ratio <= area[1] + 0.06  # sides are whole pixels
@@ -241,13 +250,30 @@ def test_a_box_is_a_rectangle_of_the_area(area):
 
 def test_boxes_are_drawn_one_by_one_and_an_overlap_shows_the_neighbour():
     step = dict(CUT, area=(0.2, 0.4), boxes=3)
-    (mask,) = view([step]).masks
+    (mask,) = masks(view([step]))
     noise = sample_noise(DRAWS, 13, 'strong0/0/CutMixing')[:, 1:]
     boxes = [
         cut_mix_mask(labels(), area=(0.2, 0.4), noise=noise[:, 4 * i : 4 * i + 4]) for i in range(3)
     ]
     covered = torch.stack(boxes).sum(0)
     assert torch.equal(mask, covered % 2 == 1) and (covered == 2).any()
+
+
+@pytest.mark.parametrize('step', [CLASS, CUT], ids=['class', 'cut'])
+def test_partner_of_the_flipped_batch(step):
+    """Image ``i`` gets parts of image ``B - 1 - i``, and labels of several teachers likewise."""
+    image, label = images(), labels()
+    straight, got = view([step]), view([dict(step, partner='flipped')])
+    (mixing,) = got.mixes
+    assert mixing.flipped and torch.equal(mixing.mask, masks(straight)[0])
+    mask = mixing.mask
+    want = torch.where(mask.unsqueeze(1), image, image.flip(0))
+    assert torch.equal(got.image, want) and not torch.equal(got.image, straight.image)
+    assert torch.equal(got.apply_mix(image), want)
+    assert torch.equal(got.apply_mix(label), torch.where(mask, label, label.flip(0)))
+    several = torch.stack([label, label.flip(1)])
+    want = torch.stack([got.apply_mix(map_) for map_ in several])
+    assert torch.equal(got.apply_mix(several, batch_dim=1), want)
 
 
 @pytest.mark.parametrize('step', [CLASS, CUT], ids=['class', 'cut'])
@@ -259,14 +285,16 @@ def test_ratio_of_mixed_images(step, prob):
         [dict(step, prob=prob)], image=image, label=label, draws=[(3, i) for i in range(400)]
     )
     changed = (got.image != image).flatten(1).any(1)
-    assert torch.equal(changed, ~got.masks[0].flatten(1).all(1))
+    assert torch.equal(changed, ~masks(got)[0].flatten(1).all(1))
     assert changed.float().mean().item() == pytest.approx(prob, abs=0 if prob == 1 else 0.11)
 
 
 # ---- colours
 
 
-@pytest.mark.parametrize('step', [JITTER, GREY, dict(BLUR, sigma=(0.5, 1.0))])
+@pytest.mark.parametrize(
+    'step', [JITTER, GREY, dict(BLUR, sigma=(0.5, 1.0)), dict(CUT_OUT, area=(0.3, 0.4))]
+)
 def test_probabilities_are_ratios_of_the_images(step):
     image = images(batch=2, size=(4, 4)).repeat(200, 1, 1, 1)
     given = dict(image=image, label=labels(400, (4, 4)), draws=[(0, i) for i in range(400)])
@@ -281,7 +309,8 @@ def test_extreme_colours_stay_finite_and_in_range(plain):
     mean, std = statistics()
     image = (torch.full((4, 3, 9, 9), plain) - mean) / std
     jitter = dict(JITTER, brightness=0.5, contrast=0.5, saturation=0.5, hue=0.5)
-    got = view([jitter, GREY, BLUR], image=image, label=labels(4, (9, 9))).image
+    steps = [jitter, INTENSITY, GREY, BLUR]
+    got = view(steps, image=image, label=labels(4, (9, 9))).image
     assert torch.isfinite(got).all()
     back = got * std + mean
     assert back.min() > -0.01 and back.max() < 255.01
@@ -399,6 +428,48 @@ def test_blur_is_the_gaussian():
     torch.testing.assert_close(got, want.expand_as(got), rtol=0, atol=1e-3)
 
 
+def test_cut_out_is_the_mean_colour_and_moves_no_label():
+    image, label = images(), labels()
+    got = view([dict(CUT_OUT, area=(0.3, 0.5))], image=image, label=label)
+    assert got.mixes == () and got.apply_mix(label) is label
+    noise = sample_noise(DRAWS, 5, 'strong0/0/CutOut')[:, 1:]
+    box = cut_mix_mask(label, area=(0.3, 0.5), noise=noise).unsqueeze(1)
+    assert torch.equal(got.image, image.masked_fill(box, 0)) and box.any()
+
+
+# ---- random intensities
+
+
+@pytest.mark.parametrize('names', [('solarize',), ('posterize', 'hue', 'brightness')])
+def test_operations_of_each_image_by_hand(names):
+    image, number = images(), 2
+    draws = [(3, i) for i in range(40)]
+    image = image.repeat(10, 1, 1, 1)
+    got = view(
+        [dict(INTENSITY, number=number, operations=names)],
+        image=image,
+        label=labels(40),
+        draws=draws,
+    ).image
+    noise = sample_noise(draws, 2 + 2 * number, 'strong0/0/RandomIntensity')
+    counts = []
+    for plain, result, row in zip(denormalize(image, preprocessor()), got, noise.tolist()):
+        count, want = int(row[1] * (number + 1)), plain.unsqueeze(0)
+        counts.append(count)
+        for choice, strength in list(zip(row[2 : 2 + number], row[2 + number :]))[:count]:
+            operation = INTENSITIES[names[int(choice * len(names))]]
+            want = operation(want, torch.full((1, 1, 1, 1), strength))
+        torch.testing.assert_close(denormalize(result, preprocessor()), want[0])
+    assert set(counts) == {0, 1, 2}
+
+
+def test_strength_scales_the_operations():
+    solarize = [dict(INTENSITY, number=3, operations=['solarize'])]
+    none = view(solarize, strength=torch.zeros(4)).image
+    torch.testing.assert_close(none, images(), atol=1e-4, rtol=0)
+    assert not torch.allclose(view(solarize).image, images(), atol=1e-2)
+
+
 # ---- settings
 
 
@@ -410,6 +481,10 @@ def test_blur_is_the_gaussian():
         ([dict(CUT, boxes=0)], 'CutMixing.boxes must be positive, got 0'),
         ([dict(CUT, area=(0.6, 0.5))], r'CutMixing.area=\(0.6, 0.5\) is no range in \[0, 1\]'),
         ([dict(CUT, area=(0.5, 1.5))], r'CutMixing.area=\(0.5, 1.5\) is no range'),
+        ([dict(CUT, partner='last')], r"CutMixing.partner must be one of .*'flipped'.*'last'"),
+        ([dict(CUT_OUT, prob=2)], r'CutOut.prob must be in \[0, 1\], got 2'),
+        ([dict(INTENSITY, number=0)], 'RandomIntensity.number must be positive, got 0'),
+        ([dict(INTENSITY, operations=['shear'])], r"unknown operations \['shear'\]; known .*'hue'"),
         ([dict(type='Paste')], r"unknown type 'Paste'; known are \[.*'ClassMixing'"),
         ([dict(JITTER, strength=1)], r"ColorJitter has unknown settings \['strength'\]"),
     ],

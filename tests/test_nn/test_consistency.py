@@ -161,10 +161,10 @@ def test_threshold_of_a_class():
     part.class_thresholds.confidence.copy_(torch.tensor([0.3, 0.95, 0.5, 0.0]))
     pseudo = teacher(padded=True)
     limit = torch.tensor([0.3, 0.9, 0.5, 0.0])
-    want = (pseudo.label != 255) & (pseudo.confidence >= limit[pseudo.index])
+    want = (pseudo.label != 255) & (pseudo.confidence >= limit[pseudo.class_index])
     assert torch.equal(part.confident(pseudo), want)
     logits = full(student())
-    values = F.cross_entropy(logits, pseudo.index, reduction='none') * want
+    values = F.cross_entropy(logits, pseudo.class_index, reduction='none') * want
     got, ratio = part(logits, pseudo)
     torch.testing.assert_close(got, values.sum() / pseudo.valid.sum())
     torch.testing.assert_close(ratio, want.float().mean())

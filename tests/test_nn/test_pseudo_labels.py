@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import torch
 
-from mmseg_ctt.nn.augmentation import View
+from mmseg_ctt.nn.augmentation import Mix, View
 from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 K, SHAPE = 4, (2, 5, 6)
@@ -18,10 +18,17 @@ def pseudo(seed=0, padded=False, soft=False):
     return PseudoLabel(label, confidence, valid, logits)
 
 
+def test_made_with_the_padding():
+    plain, valid = pseudo(), pseudo(padded=True).valid
+    made = PseudoLabel.of(plain.label, plain.confidence, valid)
+    assert all(map(torch.equal, made[:3], pseudo(padded=True)[:3])) and made.logits is None
+    assert PseudoLabel.of(*plain[:2], None) == plain
+
+
 def test_look_ups_by_class_work_in_the_padding():
     plain, padded = pseudo(), pseudo(padded=True)
-    assert torch.equal(plain.index, plain.label)
-    assert torch.equal(padded.index, torch.where(padded.valid, padded.label, 0))
+    assert torch.equal(plain.class_index, plain.label)
+    assert torch.equal(padded.class_index, torch.where(padded.valid, padded.label, 0))
 
 
 def test_a_mask_without_the_padding():
@@ -32,7 +39,7 @@ def test_a_mask_without_the_padding():
 
 def test_all_maps_are_mixed_as_the_images_were():
     mask = torch.rand(SHAPE, generator=torch.Generator().manual_seed(3)) < 0.5
-    view = View(torch.zeros(2, 3, 5, 6), (mask,))
+    view = View(torch.zeros(2, 3, 5, 6), (Mix(mask),))
     given = pseudo(padded=True, soft=True)
     for got, before in zip(given.apply_mix(view), given):
         assert torch.equal(got, view.apply_mix(before)) and not torch.equal(got, before)

@@ -124,6 +124,11 @@ class DualNegativeLabel(SemiSegmentor):
         outputs = self.teacher_outputs(unlabeled, labeled)  # 1
         probabilities = self._peer_probabilities(outputs, unlabeled.size)
         targets = [self._target(i, p, unlabeled) for i, p in enumerate(probabilities)]  # 2
+        positives = [target.positive for target in targets]
+        self.consistency.update(
+            torch.stack([positive.label for positive in positives]),
+            torch.stack([positive.confidence for positive in positives]),
+        )
         view = self.strong_view(unlabeled, targets[0].positive.label)  # 3
         targets = [target.apply_mix(view) for target in targets]
         positive = self._positive_pixels(targets, view)  # 4
@@ -159,9 +164,7 @@ class DualNegativeLabel(SemiSegmentor):
         negative = negative_classes(
             probability, self.num_negatives, self.selection, self.exclude, noise
         )
-        positive = PseudoLabel.of(label, confidence, images.valid())
-        self.consistency.update(positive.label, positive.confidence)
-        return Target(positive, negative)
+        return Target(PseudoLabel.of(label, confidence, images.valid()), negative)
 
     def _positive_pixels(self, targets: Sequence[Target], view: View) -> List[Tensor]:
         """Pixels ``(B, H, W)`` whose positive label each student takes."""
