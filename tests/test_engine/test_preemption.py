@@ -12,8 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_data import toy_config
 
-from mmseg_ctt.engine.hooks.preemption_hook import PreemptionHook
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.engine import PreemptionHook, SafeCheckpointHook
 
 TESTS = Path(__file__).resolve().parents[1]
 
