@@ -47,14 +47,12 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     apply_sizes(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
-        if (
-            hook is None and name not in MMENGINE_HOOKS
-        ):  # mmengine stops at it with a bare assertion
-            hooks.pop(name)
+        if hook is None and name not in MMENGINE_HOOKS:
+            hooks.pop(name)  # mmengine would stop at it with a bare assertion
         elif isinstance(hook, dict) and 'type' not in hook:
             raise ValueError(
-                f'default_hooks.{name} has settings, {dict(hook)}, but this config has no such hook: '
-                'remove them, or give the type of the hook too'
+                f'default_hooks.{name} has settings, {dict(hook)}, but this config has no such '
+                'hook: remove them, or give the type of the hook too'
             )
     return cfg
 
