@@ -29,10 +29,11 @@ def test_the_index_is_made_from_the_metafiles(load_tool, tmp_path, monkeypatch, 
         (tmp_path / 'configs' / folder).mkdir(parents=True)
         shutil.copy(CONFIGS / folder / 'metafile.yaml', tmp_path / 'configs' / folder)
     monkeypatch.setattr(script.module, 'ROOT', tmp_path)
-    monkeypatch.setattr(script.module, 'INDEX', tmp_path / 'model-index.yml')
     assert script.exit_code('--check') == 2 and 'out of date' in capsys.readouterr().err
     assert script.exit_code() == 0 and script.exit_code('--check') == 0
     assert (tmp_path / 'model-index.yml').read_text().count('metafile.yaml') == 2
+    (tmp_path / 'configs' / FOLDERS[0] / 'metafile.yaml').write_text('Models: []\n')
+    assert script.exit_code() == 2 and 'no Collections' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('folder', FOLDERS)

@@ -202,11 +202,16 @@ def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
     assert (tmp_path / pointed_at(tmp_path)).is_file()
 
 
-def test_without_a_checkpoint_hook(root, tmp_path):
+def test_without_a_checkpoint_hook(root, tmp_path, monkeypatch):
+    """As after default_hooks.checkpoint=None: one warning, and signals keep their effect."""
     runner = build(root, tmp_path)
     runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, SafeCheckpointHook)]
-    with pytest.raises(ValueError, match='default_hooks.checkpoint'):
-        runner.train()
+    handlers, warnings = [], []
+    monkeypatch.setattr(signal, 'signal', lambda *given: handlers.append(given))
+    monkeypatch.setattr(runner.logger, 'warning', warnings.append)
+    runner.train()
+    assert runner.iter == 6 and not handlers
+    assert [line for line in warnings if 'default_hooks.checkpoint' in line]
 
 
 @pytest.mark.parametrize('settings', [dict(signals=['SIGNOTHING']), dict(interval=0)])
