@@ -5,7 +5,6 @@ import sys
 from collections import OrderedDict
 from pathlib import Path
 from pickle import UnpicklingError
-from types import SimpleNamespace
 
 import mmcv
 import mmengine
@@ -15,7 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
 
 from mmseg_ctt import compat
 
@@ -201,17 +200,3 @@ def test_missing_pkg_resources_says_what_to_install(monkeypatch: pytest.MonkeyPa
     )
     with pytest.raises(ImportError, match='setuptools<81'):
         compat.apply()
-
-
-def test_any_hook_may_be_none():
-    """Those that mmengine adds by itself, and others, of which it has no default."""
-    names = set()
-    runner = SimpleNamespace(register_hook=lambda hook: names.add(hook['type']))
-    compat.apply()  # a second time
-    hooks = dict(timer=None, teacher_ema=None, guards=dict(type='GuardHook'))
-    Runner.register_default_hooks(runner, hooks)
-    assert 'GuardHook' in names and 'LoggerHook' in names and 'IterTimerHook' not in names
-    assert len(names) == 6
-    names.clear()
-    Runner.register_default_hooks(runner)
-    assert 'IterTimerHook' in names and len(names) == 6
