@@ -5,13 +5,22 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from toy import losses_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.nn.member import forward_member
+from mmseg_ctt.methods import SemiSegmentor
+from mmseg_ctt.nn.schedule import RampUp
 
-GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), ('ensemble', 2)]
+GRAPHS = [
+    ('cross', 2),
+    ('cross', 3),
+    ('self', 1),
+    ('mutual', 2),
+    ('dual', 2),
+    ('ensemble', 2),
+    ('own', 1),
+]
 
 
-def same(one, other):
-    states = one.state_dict(), other.state_dict()
+def same(module, other):
+    states = module.state_dict(), other.state_dict()
     return states[0].keys() == states[1].keys() and all(
         torch.equal(states[0][key], states[1][key]) for key in states[0]
     )
@@ -36,10 +45,10 @@ def distinct(**settings):
 # ---- members
 
 
-@pytest.mark.parametrize('teaching,pairs', GRAPHS)
-def test_members(teaching, pairs):
-    model = toy_model(teaching=teaching, num_pairs=pairs)
-    number = 0 if teaching == 'mutual' else pairs
+@pytest.mark.parametrize('supervision,pairs', GRAPHS)
+def test_members(supervision, pairs):
+    model = toy_model(supervision=supervision, num_pairs=pairs)
+    number = 0 if supervision in ('mutual', 'own') else pairs
     assert len(model.students) == pairs and len(model.teachers) == number
     assert model.member_names == (
         *[f'student{i}' for i in range(pairs)],
@@ -88,127 +97,106 @@ def test_students_of_different_widths_without_contrast():
     assert loss.isfinite()
 
 
-def test_every_layer_has_a_gradient_where_no_term_reads_the_embedding():
-    """DDP stops at the second step otherwise."""
-    head = dict(
-        type='DeepLabV2Head',
-        in_channels=8,
-        in_index=1,
-        dilations=(1,),
-        num_classes=4,
-        align_corners=False,
-        loss_decode=dict(type='PixelCrossEntropyLoss'),
-    )
-    model = toy_model(segmentor=toy_segmentor(decode_head=head), loss_weights=dict(hc=0, lc=0))
-    losses = losses_of(model, toy_batch())
-    model.parse_losses(losses)[0].backward()
-    for name, parameter in model.students.named_parameters():
-        assert parameter.grad is not None, name
-        assert name.endswith(('norm.bias', 'norm.weight')) or ('projection' in name) == (
-            not parameter.grad.any()
-        ), name
-
-
-@pytest.mark.parametrize('mode', ['eval', 'train'])
-def test_mode_of_the_teachers(mode):
-    model = toy_model(teacher_mode=mode)
-    for _ in range(2):
-        model.train()
-        assert all(m.training for m in model.students.modules())
-        assert {m.training for m in model.teachers.modules()} == {mode == 'train'}
-        model.eval()
-        assert not any(m.training for m in model.modules())
-
-
-@pytest.mark.parametrize('buffers', [False, True])
-def test_ema_pairs(buffers):
-    model = toy_model()
-    pairs = model.ema_pairs(buffers)
-    teachers = {t.data_ptr() for t in model.teachers.parameters()}
-    if buffers:
-        teachers |= {t.data_ptr() for t in model.teachers.buffers()}
-    old = pairs['average'][0] + pairs['copy'][0]
-    new = pairs['average'][1] + pairs['copy'][1]
-    assert {t.data_ptr() for t in old} == teachers and len(old) == len(teachers)
-    students = dict((t.data_ptr(), name) for name, t in model.students.state_dict().items())
-    names = dict((t.data_ptr(), name) for name, t in model.teachers.state_dict().items())
-    assert [students[t.data_ptr()] for t in new] == [names[t.data_ptr()] for t in old]
-    assert all(t.is_floating_point() for t in pairs['average'][0])
-    assert len(pairs['copy'][0]) == (4 if buffers else 0)  # two counters in each member
-    assert not any(t.requires_grad for t in new)
-
-
 def test_checkpoint_holds_every_member():
     model = toy_model()
     state = model.state_dict()
     for group in ('students', 'teachers'):
         for i in range(2):
             assert f'{group}.{i}.decode_head.conv_seg.weight' in state
-    assert state['ema_updates'].dtype == torch.int64
+    assert state['num_updates'].dtype == torch.int64
     other = toy_model(seed=1)
     assert not same(model, other)
     other.load_state_dict(state)
     assert same(model, other)
 
 
-def test_channels_last():
-    model = toy_model(channels_last=True)
-    for member in (*model.students, *model.teachers):
-        assert member.backbone.body.weight.is_contiguous(memory_format=torch.channels_last)
-    plain = toy_model()
-    assert not plain.students[0].backbone.body.weight.is_contiguous(
-        memory_format=torch.channels_last
+# ---- what a method says of itself, and what the base makes of it
+
+
+class Small(SemiSegmentor):
+    """A method with two terms, a setting and two modes."""
+
+    default_num_pairs = 1
+    default_supervision = 'own'
+    default_loss_weights = dict(first=2.0, second=0.5)
+    ramped_terms = ('second',)
+    modes = dict(paper={}, released=dict(loss_weights=dict(first=3.0), build=dict(scale=10.0)))
+
+    def build(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def step(self, labeled, unlabeled):
+        (output,) = self.forward_member('student0', labeled.image)
+        value = self.scale * output.logits.square().mean()
+        self.given = labeled, unlabeled
+        return {
+            **self.supervised_loss(0, output, labeled),
+            'student0.first': value,
+            'student0.second': value,
+            'student0.some_ratio': value.detach(),
+            'student0.loss_other': value,
+        }
+
+
+def test_terms_are_named_and_weighed():
+    model = toy_model(Small, loss_weights=dict(sup=3))
+    losses = losses_of(model, toy_batch())
+    assert set(losses) == {
+        'student0.decode.loss_ce',
+        'student0.loss_first',
+        'student0.loss_second',
+        'student0.some_ratio',
+        'student0.loss_other',
+    }
+    value = losses['student0.some_ratio']
+    assert value > 0 and model.scale == 1 and model.mode == 'paper'
+    for key, weight in dict(first=2.0, second=0.5, other=1.0).items():
+        torch.testing.assert_close(losses[f'student0.loss_{key}'], weight * value)
+    plain = losses_of(toy_model(Small), toy_batch())
+    torch.testing.assert_close(
+        losses['student0.decode.loss_ce'], 3 * plain['student0.decode.loss_ce']
     )
 
 
-# ---- looking
+def test_sources_are_the_arguments_of_the_step():
+    model = toy_model(Small)
+    losses_of(model, toy_batch(2, 3))
+    labeled, unlabeled = model.given
+    assert labeled.image.shape[0] == 2 and unlabeled.image.shape[0] == 3
+    assert {sample.source for sample in labeled.samples} == {'labeled'}
+    assert labeled.labels.shape == (2, 32, 32)
 
 
-def test_joint_pass_shares_batch_statistics():
-    first, second = image(2), 3 + 2 * image(3, seed=1)
-    joint, apart = toy_model(), toy_model(joint_forward=False)
-    assert same(joint, apart)
-    got = joint.look('student0', first, second)
-    whole = forward_member(toy_model().students[0], torch.cat([first, second]))
-    assert [len(o.logits) for o in got] == [2, 3]
-    for output, part in zip(got, (slice(0, 2), slice(2, 5))):
-        assert torch.equal(output.logits, whole.logits[part])
-        assert torch.equal(output.embedding, whole.embedding[part])
-        assert output.features == []  # no auxiliary head reads them
-    fresh = toy_model().students[0]
-    for output, batch in zip(apart.look('student0', first, second), (first, second)):
-        assert torch.equal(output.logits, forward_member(fresh, batch).logits)
-    norms = [m.students[0].backbone.norm for m in (joint, apart)]
-    assert [int(n.num_batches_tracked) for n in norms] == [1, 2]
-    assert not torch.allclose(norms[0].running_var, norms[1].running_var)
+def test_ramp_up_belongs_to_its_terms(monkeypatch):
+    plain = losses_of(toy_model(Small), toy_batch())
+    monkeypatch.setattr(RampUp, '__call__', lambda self: 0.25)
+    slowed = losses_of(toy_model(Small, ramp_up=0.5), toy_batch())
+    for key in plain:
+        factor = 0.25 if key.endswith('loss_second') else 1
+        torch.testing.assert_close(slowed[key], factor * plain[key])
 
 
-def test_teachers_alone_may_look_apart():
-    first, second = image(2), 3 + 2 * image(3, seed=1)
-    models = {
-        joint: toy_model(joint_forward=joint, teacher_mode='train')
-        for joint in (True, False, 'students')
-    }
-    seen = {
-        joint: [
-            [output.logits for output in model.look(name, first, second)]
-            for name in ('student0', 'teacher0')
-        ]
-        for joint, model in models.items()
-    }
-    for got, want in zip(seen['students'], (seen[True][0], seen[False][1])):
-        assert all(torch.equal(one, other) for one, other in zip(got, want))
-    assert not torch.equal(seen[True][1][0], seen[False][1][0])
-    with pytest.raises(ValueError, match='model.joint_forward must be one of'):
-        toy_model(joint_forward='teachers')
+def test_a_mode_changes_the_defaults_and_settings_come_first():
+    released = toy_model(Small, mode='released')
+    assert released.weights == dict(sup=1, first=3, second=0.5) and released.scale == 10
+    given = toy_model(Small, mode='released', scale=5.0, loss_weights=dict(first=7))
+    assert given.weights['first'] == 7 and given.scale == 5
+    with pytest.raises(ValueError, match=r"^model.mode must be one of .*'released'.*got 'other'"):
+        toy_model(Small, mode='other')
+    with pytest.raises(ValueError, match='^model.mode: CrossTeacherTraining has no modes'):
+        toy_model(mode='paper')
 
 
-def test_only_students_give_gradient():
-    model = toy_model()
-    assert model.look('student1', image())[0].logits.requires_grad
-    assert not model.look('teacher1', image().requires_grad_())[0].logits.requires_grad
-    with torch.no_grad():
-        assert not model.look('student1', image())[0].logits.requires_grad
+def test_the_sum_is_that_of_mmengine():
+    model = toy_model(Small)
+    losses = losses_of(model, toy_batch())
+    total, log = model.parse_losses(losses)
+    want, other = super(SemiSegmentor, model).parse_losses(losses)
+    torch.testing.assert_close(total, want)
+    assert set(log) == set(other)
+    several = dict(losses, extra_loss=[losses['student0.loss_first']] * 2)
+    total, log = model.parse_losses(several)  # lists go mmengine's way
+    torch.testing.assert_close(total, want + 2 * losses['student0.loss_first'])
 
 
 # ---- predicting
@@ -227,18 +215,18 @@ def test_predicts_on_every_member(name):
     samples = [SegDataSample(metainfo=meta) for meta in metas()]
     for given in (None, samples):
         got = model.predict(x, given)
-        for one, logits in zip(got, want):
-            assert torch.equal(one.pred_sem_seg.data[0], logits.argmax(0))
-            assert torch.equal(one.seg_logits.data, logits)
+        for result, logits in zip(got, want):
+            assert torch.equal(result.pred_sem_seg.data[0], logits.argmax(0))
+            assert torch.equal(result.seg_logits.data, logits)
     others = [m for m in model.member_names if m not in (name, 'ensemble')]
     for other in others:
         model.predict_on = other
         assert not torch.equal(model.inference(x, metas()), want)
 
 
-@pytest.mark.parametrize('teaching,group', [('cross', 'teachers'), ('mutual', 'students')])
-def test_ensemble_is_the_log_of_the_mean_probability(teaching, group):
-    model = distinct(teaching=teaching, test_cfg=dict(predict_on='ensemble'))
+@pytest.mark.parametrize('supervision,group', [('cross', 'teachers'), ('mutual', 'students')])
+def test_ensemble_is_the_log_of_the_mean_probability(supervision, group):
+    model = distinct(supervision=supervision, test_cfg=dict(predict_on='ensemble'))
     x = image()
     parts = [m.inference(x, metas()).softmax(1) for m in getattr(model, group)]
     got = model.inference(x, metas())
@@ -254,7 +242,7 @@ def test_prediction_at_the_original_size():
     assert got.pred_sem_seg.data.shape == (1, 20, 40)
 
 
-@pytest.mark.parametrize('name', ['teacher2', 'student', 'student-1', 'mean', ''])
+@pytest.mark.parametrize('name', ['teacher2', 'student', 'student-1', 'mean'])
 def test_unknown_member(name):
     message = 'predict_on=.*is not a member.*student0, student1, teacher0, teacher1, ensemble'
     with pytest.raises(ValueError, match=message):
@@ -267,9 +255,9 @@ def test_unknown_member(name):
 
 def test_default_member_and_no_teacher_without_teachers():
     assert toy_model().predict_on == 'teacher0'
-    assert toy_model(teaching='mutual').predict_on == 'student0'
+    assert toy_model(supervision='mutual').predict_on == 'student0'
     with pytest.raises(ValueError, match="'teacher0' is not a member"):
-        toy_model(teaching='mutual', test_cfg=dict(predict_on='teacher0'))
+        toy_model(supervision='mutual', test_cfg=dict(predict_on='teacher0'))
 
 
 def test_properties_of_the_predicting_member():
@@ -302,15 +290,13 @@ def test_test_mode_takes_a_plain_batch():
     model = distinct()
     data = model.data_preprocessor(toy_batch(1, 1), False)
     got = model(**data, mode='predict')
-    assert [one.pred_sem_seg.data.shape for one in got] == [(1, 32, 32)] * 2
+    assert [result.pred_sem_seg.data.shape for result in got] == [(1, 32, 32)] * 2
 
 
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(teacher_mode='frozen'), "teacher_mode must be one of .*'frozen'"),
-        (dict(teaching='ring'), "model.teaching must be one of .*'ring'"),
-        (dict(num_pairs=1), "teaching='cross' needs num_pairs >= 2, got 1"),
+        (dict(num_pairs=1), "supervision='cross' needs num_pairs >= 2, got 1"),
         (dict(student_overrides=[{}]), 'student_overrides has 1 entries for num_pairs=2'),
         (dict(student_overrides=[{}, {}, {}]), 'student_overrides has 3 entries for num_pairs=2'),
         (
