@@ -3,8 +3,9 @@ import pytest
 import torch
 from reference import ael as reference
 
-from mmseg_ctt.methods.ael.class_confidence import ConfidenceBank
-from mmseg_ctt.methods.ael.loss import EqualizedLoss
+from mmseg_ctt.methods.ael.class_confidence import ClassConfidence
+from mmseg_ctt.methods.ael.loss import EqualizedConsistency
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 K, SHAPE = 4, (2, 5, 6)
 
@@ -17,123 +18,125 @@ def batch(seed=0, absent=()):
     return 2 * torch.randn(SHAPE[0], K, *SHAPE[1:], generator=g), label
 
 
-def fed(bank, *batches):
+def fed(part, *batches):
     for logits, label in batches:
-        bank.update(logits, label, label)
-    return bank
+        part.update(logits, label, label)
+    return part
 
 
 def test_is_the_mean_of_the_batches_at_first():
     batches = [batch(i) for i in range(3)]
-    bank = fed(ConfidenceBank(K), *batches)
-    sums = [reference.confidence_sums(*one, K) for one in batches]
+    part = fed(ClassConfidence(K), *batches)
+    sums = [reference.confidence_sums(*maps, K) for maps in batches]
     mean = [sum(t[k] / n[k] for t, n in sums) / 3 for k in range(K)]
-    torch.testing.assert_close(bank.confidence, torch.tensor(mean))
-    assert bank.updates.tolist() == [3] * K
+    torch.testing.assert_close(part.confidence, torch.tensor(mean))
+    assert part.updates.tolist() == [3] * K
 
 
 def test_momentum_takes_over():
-    bank = fed(ConfidenceBank(K, momentum=0.5), batch(0), batch(1))
-    before = bank.confidence.tolist()
-    fed(bank, batch(2))
+    part = fed(ClassConfidence(K, momentum=0.5), batch(0), batch(1))
+    before = part.confidence.tolist()
+    fed(part, batch(2))
     want = reference.updated(before, *reference.confidence_sums(*batch(2), K), 0.5, True)
-    torch.testing.assert_close(bank.confidence, torch.tensor(want))
+    torch.testing.assert_close(part.confidence, torch.tensor(want))
 
 
 @pytest.mark.parametrize('skip', [True, False])
 def test_absent_class(skip):
-    bank = fed(ConfidenceBank(K, momentum=0.5, skip_absent=skip), batch(0), batch(1))
-    before = bank.confidence.clone()
-    fed(bank, batch(2, absent=[1]))
-    assert bank.confidence[1] == (before[1] if skip else before[1] / 2)
-    assert bank.updates.tolist() == [3, 2 if skip else 3, 3, 3]
-    assert (bank.confidence[[0, 2, 3]] != before[[0, 2, 3]]).all()
+    part = fed(ClassConfidence(K, momentum=0.5, skip_absent=skip), batch(0), batch(1))
+    before = part.confidence.clone()
+    fed(part, batch(2, absent=[1]))
+    assert part.confidence[1] == (before[1] if skip else before[1] / 2)
+    assert part.updates.tolist() == [3, 2 if skip else 3, 3, 3]
+    assert (part.confidence[[0, 2, 3]] != before[[0, 2, 3]]).all()
 
 
 def test_a_class_seen_late_starts_at_its_own_mean():
-    bank = fed(ConfidenceBank(K), *(batch(i, absent=[2]) for i in range(5)))
-    assert bank.confidence[2] == 0
-    fed(bank, batch(7))
+    part = fed(ClassConfidence(K), *(batch(i, absent=[2]) for i in range(5)))
+    assert part.confidence[2] == 0
+    fed(part, batch(7))
     total, count = reference.confidence_sums(*batch(7), K)
-    assert bank.confidence[2].item() == pytest.approx(total[2] / count[2], rel=1e-5)
+    assert part.confidence[2].item() == pytest.approx(total[2] / count[2], rel=1e-5)
 
 
 def test_all_absent_changes_nothing():
-    bank = fed(ConfidenceBank(K), batch(0))
-    before = {name: value.clone() for name, value in bank.state_dict().items()}
-    fed(bank, batch(1, absent=range(K)))
-    assert all(torch.equal(value, before[name]) for name, value in bank.state_dict().items())
+    part = fed(ClassConfidence(K), batch(0))
+    before = {name: value.clone() for name, value in part.state_dict().items()}
+    fed(part, batch(1, absent=range(K)))
+    assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
 
 
 def test_random_start_follows_the_release():
     torch.manual_seed(0)
-    bank = ConfidenceBank(K, start='random', skip_absent=False)
-    before = bank.confidence.tolist()
+    part = ClassConfidence(K, start='random', skip_absent=False)
+    before = part.confidence.tolist()
     assert len(set(before)) == K
-    fed(bank, batch(0, absent=[3]))
+    fed(part, batch(0, absent=[3]))
     sums = reference.confidence_sums(*batch(0, absent=[3]), K)
     torch.testing.assert_close(
-        bank.confidence, torch.tensor(reference.updated(before, *sums, 0.999, False))
+        part.confidence, torch.tensor(reference.updated(before, *sums, 0.999, False))
     )
 
 
 def test_pixels_are_counted_before_pasting():
     logits, label = batch(0)
-    bank = ConfidenceBank(K)
-    bank.update(logits, torch.zeros_like(label), label)
-    bank.update(logits, torch.zeros_like(label), batch(1, absent=[0])[1])
+    part = ClassConfidence(K)
+    part.update(logits, torch.zeros_like(label), label)
+    part.update(logits, torch.zeros_like(label), batch(1, absent=[0])[1])
     want = (
         torch.bincount(label.flatten(), minlength=K)
         + torch.bincount(batch(1, absent=[0])[1].flatten(), minlength=256)[:K]
     )
-    assert torch.equal(bank.pixels, want) and bank.pixels.dtype == torch.int64
-    assert bank.updates.tolist() == [2, 0, 0, 0]
+    assert torch.equal(part.pixels, want) and part.pixels.dtype == torch.int64
+    assert part.updates.tolist() == [2, 0, 0, 0]
 
 
 def test_state_goes_through_a_checkpoint():
-    bank = fed(ConfidenceBank(K), batch(0), batch(1, absent=[2]))
-    other = ConfidenceBank(K)
-    other.load_state_dict(bank.state_dict())
-    for one in (bank, other):
-        fed(one, batch(2))
-    assert set(bank.state_dict()) == {'confidence', 'updates', 'pixels'}
+    part = fed(ClassConfidence(K), batch(0), batch(1, absent=[2]))
+    other = ClassConfidence(K)
+    other.load_state_dict(part.state_dict())
+    for fed_part in (part, other):
+        fed(fed_part, batch(2))
+    assert set(part.state_dict()) == {'confidence', 'updates', 'pixels'}
     assert all(
-        torch.equal(value, other.state_dict()[name]) for name, value in bank.state_dict().items()
+        torch.equal(value, other.state_dict()[name]) for name, value in part.state_dict().items()
     )
 
 
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(momentum=1.0), 'model.bank.momentum must be in'),
-        (dict(momentum=-0.1), 'model.bank.momentum must be in'),
-        (dict(start='zero'), "model.bank.start must be one of .* got 'zero'"),
+        (dict(momentum=1.0), 'model.class_confidence.momentum must be in'),
+        (dict(momentum=-0.1), 'model.class_confidence.momentum must be in'),
+        (dict(start='zero'), "model.class_confidence.start must be one of .* got 'zero'"),
     ],
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
-        ConfidenceBank(K, **settings)
+        ClassConfidence(K, **settings)
 
 
-# ---- the loss around the bank
+# ---- the consistency
 
 
-def loss(conf=(0.9, 0.1, 0.5, 0.7), **settings):
+def loss(known=(0.9, 0.1, 0.5, 0.7), **settings):
     logits, label = batch(3)
     confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
-    value, used = EqualizedLoss(**settings)(
-        logits, (label, confidence), torch.tensor([0.1, 0.2]), torch.tensor(conf)
+    part = EqualizedConsistency(K, **{**dict(confidence_threshold=0.0), **settings})
+    value, kept = part(
+        logits, PseudoLabel(label, confidence), torch.tensor([0.1, 0.2]), torch.tensor(known)
     )
-    return value.item(), used.item()
+    return value.item(), kept.item()
 
 
 def test_loss_without_sampling_equals_loops():
     logits, label = batch(3)
     confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
-    known = label.masked_fill(confidence < 0.4, 255)
-    value, used = loss(sample_by=None, confident=0.4)
-    assert value == pytest.approx(reference.consistency(logits, known, confidence, 2.0), rel=1e-5)
-    assert used == pytest.approx((confidence >= 0.4).float().mean().item())
+    confident = label.masked_fill(confidence < 0.4, 255)
+    value, kept = loss(sample_by=None, confidence_threshold=0.4)
+    want = reference.consistency(logits, confident, confidence, 2.0)
+    assert value == pytest.approx(want, rel=1e-5)
+    assert kept == pytest.approx((confidence >= 0.4).float().mean().item())
     assert loss(sample_by=None)[1] == 1
 
 
@@ -146,13 +149,30 @@ def test_settings_of_the_loss_change_it():
             dict(sample_by=None),
             dict(beta=3.0),
             dict(gamma=0.5),
-            dict(confident=0.5),
+            dict(confidence_threshold=0.5),
         )
     ]
     assert len({value for value, _ in values}) == len(values)
     assert loss(beta=3.0)[1] < loss()[1] < loss(sample_by=None)[1]
-    assert loss(conf=(0.5,) * K)[0] == loss(sample_by=None)[0]  # equal classes: all are kept
+    assert loss(known=(0.5,) * K)[0] == loss(sample_by=None)[0]  # equal classes: all are kept
     assert loss(beta=0.0)[0] == loss(sample_by=None)[0]
+
+
+def test_pixels_of_no_confidence_are_left_out():
+    """As those of the padding, of the sum of the weights too."""
+    logits, label = batch(3)
+    confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
+    valid = torch.arange(SHAPE[2]).expand(SHAPE) < 4
+    part = EqualizedConsistency(K, confidence_threshold=0.0, sample_by=None)
+    key, known = torch.tensor([0.1, 0.2]), torch.full((K,), 0.5)
+    got, kept = part(logits, PseudoLabel.of(label, confidence, valid), key, known)
+    inside = PseudoLabel(label[..., :4], confidence[..., :4])
+    torch.testing.assert_close(got, part(logits[..., :4], inside, key, known)[0])
+    torch.testing.assert_close(kept, valid.float().mean())
+
+
+def test_default_threshold_is_that_of_the_released_code_on_voc():
+    assert EqualizedConsistency(K).confidence_threshold == 0.7
 
 
 @pytest.mark.parametrize(
@@ -165,4 +185,4 @@ def test_settings_of_the_loss_change_it():
 )
 def test_bad_settings_of_the_loss(settings, message):
     with pytest.raises(ValueError, match=message):
-        EqualizedLoss(**settings)
+        EqualizedConsistency(K, **settings)

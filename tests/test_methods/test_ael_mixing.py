@@ -31,7 +31,7 @@ def batch(number=3):
 def paste(confidence=(0.5,) * K, pixels=(1,) * K, noise=None, number=3, **settings):
     part = AdaptiveCopyPaste(K, **settings)
     image, label = batch(number)
-    noise = uniform(number, part.width) if noise is None else noise
+    noise = uniform(number, part.noise_width) if noise is None else noise
     return part(image, label, noise, torch.tensor(confidence), torch.tensor(pixels))
 
 
@@ -39,10 +39,10 @@ def pasted_classes(image):
     """Classes of the pixels that came from the neighbour, by image; checks who that is."""
     number = len(image)
     classes = []
-    for i, one in enumerate(image):
-        moved = one[0] != i
-        assert (one[0][moved] == (i + 1) % number).all()
-        classes.append(set(one[1][moved].long().tolist()))
+    for i, (owner, label, _) in enumerate(image):
+        moved = owner != i
+        assert (owner[moved] == (i + 1) % number).all()
+        classes.append(set(label[moved].long().tolist()))
     return classes
 
 
@@ -52,22 +52,22 @@ def test_all_pixels_of_the_drawn_classes_come_from_the_neighbour():
     assert torch.equal(image[:, 1], label.float())  # the labels went along
     for i, classes in enumerate(pasted_classes(image)):
         assert 0 < len(classes) <= 3 and 255 not in classes
-        there = truth[(i + 1) % 3]
+        neighbour = truth[(i + 1) % 3]
         moved = image[i, 0] != i
-        assert torch.equal(moved, torch.isin(there, torch.tensor(sorted(classes))))
-        assert torch.equal(label[i], torch.where(moved, there, truth[i]))
+        assert torch.equal(moved, torch.isin(neighbour, torch.tensor(sorted(classes))))
+        assert torch.equal(label[i], torch.where(moved, neighbour, truth[i]))
     assert torch.equal(before, batch()[0]) and not torch.equal(label, truth)
 
 
 @pytest.mark.parametrize('prob,want', [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
-def test_share_of_images_that_are_pasted_on(prob, want):
+def test_ratio_of_images_that_are_pasted_on(prob, want):
     image, _ = paste(prob=prob, number=400)
-    share = sum(bool(classes) for classes in pasted_classes(image)) / 400
-    assert share == pytest.approx(want, abs=0.07)
+    ratio = sum(bool(classes) for classes in pasted_classes(image)) / 400
+    assert ratio == pytest.approx(want, abs=0.07)
 
 
 def test_nothing_is_pasted_where_no_class_is_in_the_tail():
-    settings = dict(prob=1.0, tail_share=0.01)
+    settings = dict(prob=1.0, tail_ratio=0.01)
     assert not any(pasted_classes(paste(pixels=(100, 90, 80, 70), **settings)[0]))
     assert any(pasted_classes(paste(pixels=(100, 90, 80, 0), **settings)[0]))
 
@@ -76,14 +76,14 @@ def test_nothing_is_pasted_where_no_class_is_in_the_tail():
 def test_number_of_classes(number):
     part = AdaptiveCopyPaste(K, number=number, prob=1.0)
     image, label = batch(50)
-    image, _ = part(image, label, uniform(50, part.width), torch.zeros(K), torch.ones(K))
+    image, _ = part(image, label, uniform(50, part.noise_width), torch.zeros(K), torch.ones(K))
     assert max(map(len, pasted_classes(image))) == number
 
 
 def test_only_tail_classes_are_pasted():
     by_labels = paste(pixels=(90, 5, 1, 4), prob=1.0, number=60)[0]
     assert set().union(*pasted_classes(by_labels)) == {1, 2, 3}
-    wider = paste(pixels=(90, 5, 1, 4), prob=1.0, number=60, tail_share=4.0)[0]
+    wider = paste(pixels=(90, 5, 1, 4), prob=1.0, number=60, tail_ratio=4.0)[0]
     assert set().union(*pasted_classes(wider)) == {0, 1, 2, 3}
     fixed = paste(pixels=(90, 5, 1, 4), prob=1.0, number=60, tail=[0, 2])[0]
     assert set().union(*pasted_classes(fixed)) == {0, 2}
@@ -137,28 +137,28 @@ def test_missing_and_foreign_files(tmp_path):
 # ---- CutMix
 
 
-def logits_of(guess):
-    return torch.nn.functional.one_hot(guess, K).permute(0, 3, 1, 2).float()
+def logits_of(predicted):
+    return torch.nn.functional.one_hot(predicted, K).permute(0, 3, 1, 2).float()
 
 
 def scene():
     """Class 0 everywhere, an object of class 1 in image 1 and one of class 2 in image 2."""
-    guess = torch.zeros(3, SIDE, SIDE, dtype=torch.long)
-    guess[1, 2:5, 1:4], guess[2, 5:8, 4:8] = 1, 2
-    return guess
+    predicted = torch.zeros(3, SIDE, SIDE, dtype=torch.long)
+    predicted[1, 2:5, 1:4], predicted[2, 5:8, 4:8] = 1, 2
+    return predicted
 
 
-def cut(confidence, noise=None, guess=None, size=(16, 16), **settings):
-    guess = scene() if guess is None else guess
-    noise = uniform(len(guess), AdaptiveCutMix.width) if noise is None else noise
-    return AdaptiveCutMix(**settings)(logits_of(guess), size, noise, torch.tensor(confidence))
+def cut(confidence, noise=None, predicted=None, size=(16, 16), **settings):
+    predicted = scene() if predicted is None else predicted
+    noise = uniform(len(predicted), AdaptiveCutMix.noise_width) if noise is None else noise
+    return AdaptiveCutMix(**settings)(logits_of(predicted), size, noise, torch.tensor(confidence))
 
 
-SURE_BUT_1 = (20.0, -20.0, 20.0, 20.0)  # so extreme that class 1 is always drawn
+CERTAIN_BUT_1 = (20.0, -20.0, 20.0, 20.0)  # so extreme that class 1 is always drawn
 
 
 def test_the_object_of_the_drawn_class_is_cut_in():
-    got = cut(SURE_BUT_1)
+    got = cut(CERTAIN_BUT_1)
     assert got.partner[[0, 2]].tolist() == [1, 1]
     want = torch.zeros(16, 16, dtype=torch.bool)
     want[4:10, 2:8] = True
@@ -169,28 +169,49 @@ def test_the_object_of_the_drawn_class_is_cut_in():
 
 
 def test_too_small_objects_and_classes():
-    assert cut(SURE_BUT_1, object_area=9 / 64).mask.float().mean() == pytest.approx(0.5, abs=0.1)
+    assert cut(CERTAIN_BUT_1, object_area=9 / 64).mask.float().mean() == pytest.approx(0.5, abs=0.1)
     partners = [
-        cut(SURE_BUT_1, uniform(3, 7, seed=i), class_area=0.2).partner[0].item() for i in range(40)
+        cut(CERTAIN_BUT_1, uniform(3, 7, seed=i), class_area=0.2).partner[0].item()
+        for i in range(40)
     ]
     assert set(partners) == {1, 2}
-    assert {cut(SURE_BUT_1, uniform(3, 7, seed=i)).partner[0].item() for i in range(40)} == {1}
+    assert {cut(CERTAIN_BUT_1, uniform(3, 7, seed=i)).partner[0].item() for i in range(40)} == {1}
 
 
 def test_not_adaptive_is_plain_cut_mix():
     for i in range(10):
-        got = cut(SURE_BUT_1, uniform(3, 7, seed=i), adaptive=False)
+        got = cut(CERTAIN_BUT_1, uniform(3, 7, seed=i), adaptive=False)
         assert got.mask.float().mean(dim=(1, 2)).tolist() == pytest.approx([0.5] * 3, abs=0.1)
         assert (got.partner != torch.arange(3)).all()
 
 
-def test_images_and_maps_follow_alike():
+def test_images_and_maps_are_mixed_alike():
     image, label = batch()
     mask = uniform(3, SIDE, SIDE) < 0.5
     made = Cut(torch.tensor([2, 0, 0]), mask)
-    mixed = made.follow(label)
-    assert torch.equal(made.follow(image)[:, 1], mixed.float())
+    mixed = made.apply_mix(label)
+    assert torch.equal(made.apply_mix(image)[:, 1], mixed.float())
     assert torch.equal(mixed, torch.where(mask, label[[2, 0, 0]], label))
+
+
+def test_the_padding_shows_no_class():
+    """An object in it is neither found nor cut, and its class is not in the image."""
+    predicted = scene()
+    valid = torch.ones(3, 16, 16, dtype=torch.bool)
+    valid[1, :, :8] = False  # the object of class 1 lies in the padding
+    logits, confidence = logits_of(predicted), torch.tensor(CERTAIN_BUT_1)
+    partners = set()
+    for i in range(40):
+        noise = uniform(3, 7, seed=i)
+        plain = AdaptiveCutMix()(logits, (16, 16), noise, confidence)
+        got = AdaptiveCutMix()(logits, (16, 16), noise, confidence, valid)
+        assert plain.partner[0] == 1
+        partners.add(int(got.partner[0]))
+        assert got.mask[0].float().mean() == pytest.approx(0.5, abs=0.1)  # any box
+    assert partners == {1, 2}
+    everywhere = torch.ones_like(valid)
+    again = AdaptiveCutMix()(logits, (16, 16), noise, confidence, everywhere)
+    assert all(map(torch.equal, again, plain))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +219,7 @@ def test_images_and_maps_follow_alike():
     [
         (AdaptiveCopyPaste, dict(number=0), 'model.copy_paste: number'),
         (AdaptiveCopyPaste, dict(prob=1.5), 'model.copy_paste: number'),
-        (AdaptiveCopyPaste, dict(tail_share=0), 'model.copy_paste: number'),
+        (AdaptiveCopyPaste, dict(tail_ratio=0), 'model.copy_paste: number'),
         (AdaptiveCutMix, dict(object_area=-0.1), 'model.cut_mix.object_area'),
         (AdaptiveCutMix, dict(class_area=1.0), 'model.cut_mix.class_area'),
     ],

@@ -1,101 +1,39 @@
 # Copyright (c) mmseg_ctt contributors.
+"""Cross-Teacher Training, written out; its contrast is tested in test_ctt_contrast.py."""
+
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.structures import PixelData
-from toy import (
-    NUM_CLASSES,
-    fill_banks,
-    losses_of,
-    ready_model,
-    total_of,
-    toy_batch,
-    toy_model,
-    toy_segmentor,
-)
+from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_model, toy_segmentor
 
-from mmseg_ctt.methods.ctt import segmentor as cross_teacher
 from mmseg_ctt.methods.ctt.functional import high_level_contrast, low_level_contrast
+from mmseg_ctt.methods.ctt.segmentor import most_confident
+from mmseg_ctt.nn.augmentation import StrongAugmentation
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
-GRAPHS = [('cross', 2), ('cross', 3), ('self', 1), ('mutual', 2), ('dual', 2), ('ensemble', 2)]
-STILL = dict(mix=None, jitter_prob=0, blur_prob=0)  # the strong view is the weak one
+STILL = []  # the strong view is the weak one
+MIXES = dict(none=[], classes=[dict(type='ClassMixing')], boxes=[dict(type='CutMixing')])
 
 
 def up(logits):
     return F.interpolate(logits, (32, 32), mode='bilinear', align_corners=False)
 
 
-# ---- keys and gradient
+def ready(threshold=0.3, **settings):
+    """Every term at work, with a confidence threshold."""
+    return ready_model(consistency=dict(confidence_threshold=threshold), **settings)
 
 
-@pytest.mark.parametrize('teaching,pairs', GRAPHS)
-def test_every_graph_trains_its_students_and_no_teacher(teaching, pairs):
-    model = ready_model(teaching=teaching, num_pairs=pairs, confident=0.0)
-    total_of(losses_of(model, toy_batch()), model).backward()
-    for student in model.students:
-        assert all(
-            p.grad is not None and torch.isfinite(p.grad).all() for p in student.parameters()
-        )
-        assert student.backbone.stem.weight.grad.abs().sum() > 0
-    assert all(p.grad is None for p in model.teachers.parameters())
+def calls_of(model, name, monkeypatch):
+    """Arguments of each call of a method, filled by the next steps."""
+    calls, inner = [], getattr(model, name)
 
+    def noted(*args, **kwargs):
+        calls.append((args, kwargs))
+        return inner(*args, **kwargs)
 
-@pytest.mark.parametrize('teaching,pairs', GRAPHS)
-def test_keys_never_change(teaching, pairs):
-    model = toy_model(teaching=teaching, num_pairs=pairs, bank=dict(size=3))
-    off = losses_of(model, toy_batch())
-    fill_banks(model)
-    on = losses_of(model, toy_batch(seed=1))
-    want = {
-        f'student{i}.{key}'
-        for i in range(pairs)
-        for key in ('decode.loss_ce', 'loss_ct', 'loss_hc', 'loss_lc', 'confident')
-    }
-    assert set(off) == set(on) == want
-    assert all(
-        value.shape == () and value.dtype == torch.float32
-        for value in (*off.values(), *on.values())
-    )
-
-
-@pytest.mark.parametrize('teaching,pairs', GRAPHS)
-def test_contrast_that_is_off_is_a_zero_in_the_graph(teaching, pairs):
-    model = toy_model(teaching=teaching, num_pairs=pairs, bank=dict(size=3))
-    losses = losses_of(model, toy_batch())
-    for i in range(pairs):
-        for key in ('hc', 'lc'):
-            value = losses[f'student{i}.loss_{key}']
-            assert value == 0 and value.requires_grad
-    fill_banks(model)
-    on = losses_of(model, toy_batch())
-    assert all(on[f'student{i}.loss_hc'] > 0 for i in range(pairs))
-
-
-def test_total_is_the_sum_of_the_losses():
-    model = ready_model(confident=0.3)
-    losses = losses_of(model, toy_batch())
-    want = sum(value for key, value in losses.items() if 'loss' in key)
-    total, log = model.parse_losses(losses)
-    torch.testing.assert_close(total, want)
-    assert all(value > 0 for key, value in losses.items() if 'loss' in key)
-    assert losses['student0.confident'] > 0  # logged, not summed
-    assert 'student0.confident' in log
-
-
-def test_auxiliary_heads_learn_from_labelled_images():
-    aux = dict(
-        type='FCNHead',
-        in_channels=8,
-        in_index=0,
-        channels=4,
-        num_convs=1,
-        num_classes=NUM_CLASSES,
-        align_corners=False,
-        loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
-    )
-    model = toy_model(segmentor=toy_segmentor(auxiliary_head=aux))
-    losses = losses_of(model, toy_batch())
-    assert {'student0.aux0.loss_ce', 'student1.aux0.loss_ce'} < set(losses)
+    monkeypatch.setattr(model, name, noted)
+    return calls
 
 
 # ---- values
@@ -104,42 +42,40 @@ def test_auxiliary_heads_learn_from_labelled_images():
 @pytest.mark.parametrize('joint', [True, False])
 def test_a_step_by_hand(joint):
     """The strong view is the weak one here, so that every term can be written out."""
-    settings = dict(
-        strong_view=STILL, confident=0.4, joint_forward=joint, contrast=dict(threshold=0.5)
-    )
-    model, twin = ready_model(**settings), ready_model(**settings)
+    settings = dict(strong_augmentation=STILL, joint_forward=joint, contrast=dict(threshold=0.5))
+    model, twin = ready(0.4, **settings), ready(0.4, **settings)
     losses = losses_of(model, toy_batch(2, 3))
     data = twin.data_preprocessor(toy_batch(2, 3), True)
     x, weak = data['inputs']['labeled'], data['inputs']['unlabeled']
     label = torch.stack([s.gt_sem_seg.data[0] for s in data['data_samples']['labeled']])
 
-    def both(member):
+    def both(member, joint):
         """Logits and embedding of the labelled and the unlabelled images."""
 
-        def one(images):
-            seen = []
+        def outputs(images):
+            read = []
             handle = member.decode_head.conv_seg.register_forward_pre_hook(
-                lambda m, args: seen.append(args[0])
+                lambda m, args: read.append(args[0])
             )
             logits = member.decode_head(member.extract_feat(images))
             handle.remove()
-            return logits, seen[0]
+            return logits, read[0]
 
         if joint:
-            logits, z = one(torch.cat([x, weak]))
+            logits, z = outputs(torch.cat([x, weak]))
             return (logits[:2], z[:2]), (logits[2:], z[2:])
-        return one(x), one(weak)
+        return outputs(x), outputs(weak)
 
     def rows(z):
         return z.permute(0, 2, 3, 1).reshape(-1, 8)
 
-    seen = [both(student) for student in twin.students]
-    sure = [up(both(teacher)[1][0]).softmax(1).max(1) for teacher in twin.teachers]
-    own = [on_weak[0].softmax(1).max(1) for _, on_weak in seen]
+    students = [both(student, joint) for student in twin.students]
+    teachers = [up(both(teacher, joint)[1][0]).softmax(1).max(1) for teacher in twin.teachers]
+    own = [on_weak[0].softmax(1).max(1) for _, on_weak in students]
     small = label[:, ::8, ::8].repeat_interleave(2, 1).repeat_interleave(2, 2).flatten()
     for i in range(2):
-        (logits, z), (logits_u, z_u) = seen[i]
-        confidence, pseudo = sure[1 - i]
+        (logits, z), (logits_u, z_u) = students[i]
+        confidence, pseudo = teachers[1 - i]
         fraction = (confidence >= 0.4).float().mean()
         assert 0 < fraction < 1
         confidence, target = confidence[:, ::4, ::4].flatten(), pseudo[:, ::4, ::4].flatten()
@@ -160,119 +96,258 @@ def test_a_step_by_hand(joint):
             'loss_lc': 0.1
             * low_level_contrast(
                 rows(z_u),
-                rows(seen[1 - i][1][1]),
+                rows(students[1 - i][1][1]),
                 own[1 - i].indices.flatten(),
                 torch.cat([bank, peer], 1),
                 valid=low,
             ),
-            'confident': fraction,
+            'confident_ratio': fraction,
         }
         for key, value in want.items():
             assert value > 0
             torch.testing.assert_close(losses[f'student{i}.{key}'], value, rtol=2e-5, atol=0)
 
 
-def test_weights_scale_the_terms():
-    plain = losses_of(ready_model(confident=0.3), toy_batch())
-    changed = losses_of(
-        ready_model(confident=0.3, loss_weights=dict(sup=3, ct=0.5, hc=0.2)), toy_batch()
-    )
-    for key, factor in (('decode.loss_ce', 3), ('loss_ct', 0.5), ('loss_hc', 2), ('loss_lc', 1)):
-        torch.testing.assert_close(changed[f'student1.{key}'], factor * plain[f'student1.{key}'])
+def test_the_ratio_of_confident_pixels_is_a_weight_of_all():
+    full, some = losses_of(ready(0.0), toy_batch()), losses_of(ready(0.6), toy_batch())
+    assert full['student0.confident_ratio'] == 1
+    ratio = some['student0.confident_ratio']
+    assert 0 < ratio < 1
+    torch.testing.assert_close(some['student0.loss_ct'], ratio * full['student0.loss_ct'])
 
 
-def test_ramp_holds_back_what_teachers_say_and_nothing_else(monkeypatch):
-    plain = losses_of(ready_model(confident=0.3), toy_batch())
-    monkeypatch.setattr(cross_teacher, 'ramp_up', lambda share: 1 - share)
-    slowed = losses_of(ready_model(confident=0.3, ramp=0.75), toy_batch())
-    for key, value in plain.items():
-        factor = 0.25 if key.endswith('loss_ct') else 1
-        assert slowed[key].item() == pytest.approx(value.item() * factor, rel=1e-5), key
-    assert plain['student0.loss_ct'] > 0
+def test_confident_pixels_alone_with_class_thresholds():
+    """The threshold of a class is the mean confidence of its pixels, at most the common one."""
+    settings = dict(select='pixel', class_thresholds=dict(), normalizer='valid')
+    still = dict(strong_augmentation=STILL, joint_forward=False)
+    model, twin = (ready_model(consistency=settings, **still) for _ in range(2))
+    losses = losses_of(model, toy_batch())
+    data = twin.data_preprocessor(toy_batch(), True)['inputs']
+    thresholds = model.consistency.class_thresholds
+    teachers = [
+        up(twin.forward_member(f'teacher{i}', data['unlabeled'])[0].logits).softmax(1).max(1)
+        for i in range(2)
+    ]
+    label = torch.stack([teacher.indices for teacher in teachers])
+    confidence = torch.stack([teacher.values for teacher in teachers])
+    for k in range(NUM_CLASSES):
+        torch.testing.assert_close(thresholds.confidence[k], confidence[label == k].mean())
+    for i in range(2):
+        _, student = twin.forward_member(f'student{i}', data['labeled'], data['unlabeled'])
+        limit = thresholds.confidence.clamp(max=0.95)[label[1 - i]]
+        kept = confidence[1 - i] >= limit
+        assert 0.2 < kept.float().mean() < 0.8
+        values = F.cross_entropy(up(student.logits), label[1 - i], reduction='none')
+        torch.testing.assert_close(losses[f'student{i}.loss_ct'], (values * kept).mean())
+        torch.testing.assert_close(losses[f'student{i}.confident_ratio'], kept.float().mean())
 
 
-@pytest.mark.parametrize('share', [-0.1, 1.5])
-def test_ramp_is_a_share(share):
-    with pytest.raises(ValueError, match=r'model.ramp is a share of the training, in \[0, 1\]'):
-        ready_model(ramp=share)
+# ---- who teaches whom, and on which view
 
 
-def test_confident_zero_switches_the_weight_off():
-    none = losses_of(ready_model(confident=1.1), toy_batch())
-    full = losses_of(ready_model(confident=0.0), toy_batch())
-    some = losses_of(ready_model(confident=0.4), toy_batch())
-    assert none['student0.confident'] == none['student0.loss_ct'] == 0
-    assert full['student0.confident'] == 1
-    share = some['student0.confident']
-    assert 0 < share < 1
-    torch.testing.assert_close(some['student0.loss_ct'], share * full['student0.loss_ct'])
-
-
-@pytest.mark.parametrize('how', [None, 'class', 'cut'])
+@pytest.mark.parametrize('how', MIXES)
 def test_students_learn_from_the_mean_of_their_teachers(how, monkeypatch):
-    """Pseudo-labels are mixed as the images were; the contrast takes the surest teacher's."""
-    settings = dict(num_pairs=3, confident=0.0, strong_view=dict(STILL, mix=how))
-    model, twin = ready_model(**settings), ready_model(**settings)
-    given, inner = [], model.contrast.forward
-    monkeypatch.setattr(
-        model.contrast, 'forward', lambda *args: (given.extend(args[3]), inner(*args))[1]
-    )
+    """Pseudo-labels are mixed as the images were; the contrast takes the most confident ones."""
+    settings = dict(num_pairs=3, strong_augmentation=MIXES[how])
+    model, twin = ready(0.0, **settings), ready(0.0, **settings)
+    given = calls_of(model.contrast, 'forward', monkeypatch)
     losses = losses_of(model, toy_batch())
     data = twin.data_preprocessor(toy_batch(), True)
     x, weak = data['inputs']['labeled'], data['inputs']['unlabeled']
-    sure = [up(twin.look(f'teacher{i}', weak)[0].logits).softmax(1).max(1) for i in range(3)]
-    view = twin.strong_view(
-        weak, sure[1].indices, [(7, 2), (7, 3)], twin.data_preprocessor, num_classes=NUM_CLASSES
-    )
-    moved = [not torch.equal(view.follow(one.indices), one.indices) for one in sure]
-    assert any(moved) == (how is not None)
+    teachers = [
+        up(twin.forward_member(f'teacher{i}', weak)[0].logits).softmax(1).max(1) for i in range(3)
+    ]
+    steps = StrongAugmentation(MIXES[how])
+    draws = [(7, 2), (7, 3)]
+    view = steps(weak, teachers[1].indices, draws, twin.data_preprocessor, NUM_CLASSES)
+    moved = [not torch.equal(view.apply_mix(t.indices), t.indices) for t in teachers]
+    assert any(moved) == (how != 'none')
+    target = given[0][0][3]
     for i, (a, b) in enumerate(((1, 2), (0, 2), (0, 1))):
-        logits = up(twin.look(f'student{i}', x, view.image)[1].logits)
-        labels = [view.follow(sure[k].indices) for k in (a, b)]
+        logits = up(twin.forward_member(f'student{i}', x, view.image)[1].logits)
+        labels = [view.apply_mix(teachers[k].indices) for k in (a, b)]
         assert not torch.equal(*labels)
         want = (F.cross_entropy(logits, labels[0]) + F.cross_entropy(logits, labels[1])) / 2
         torch.testing.assert_close(losses[f'student{i}.loss_ct'], want)
-        first = sure[a].values >= sure[b].values
+        first = teachers[a].values >= teachers[b].values
         assert first.any() and not first.all()
-        label = torch.where(first, sure[a].indices, sure[b].indices)
-        confidence = torch.maximum(sure[a].values, sure[b].values)
-        assert torch.equal(given[0][i], view.follow(label))
-        torch.testing.assert_close(given[1][i], view.follow(confidence))
+        label = torch.where(first, teachers[a].indices, teachers[b].indices)
+        confidence = torch.maximum(teachers[a].values, teachers[b].values)
+        assert torch.equal(target.label[i], view.apply_mix(label))
+        torch.testing.assert_close(target.confidence[i], view.apply_mix(confidence))
 
 
-@pytest.mark.parametrize('teaching', ['cross', 'self'])
-def test_pseudo_labels_come_from_the_named_teacher(teaching):
+def test_the_most_confident_of_several_targets():
+    label = torch.tensor([[[3, 1]], [[2, 2]]]).view(1, 2, 1, 1, 2)
+    confidence = torch.tensor([[0.5, 0.9], [0.6, 0.2]]).view(1, 2, 1, 1, 2)
+    best = most_confident(PseudoLabel(label, confidence))
+    assert best.label.flatten().tolist() == [2, 1]
+    torch.testing.assert_close(best.confidence.flatten(), torch.tensor([0.6, 0.9]))
+    single = most_confident(PseudoLabel(label[:, :1], confidence[:, :1]))
+    assert torch.equal(single.label, label[:, 0])
+
+
+@pytest.mark.parametrize('supervision', ['cross', 'self'])
+def test_pseudo_labels_come_from_the_named_teacher(supervision):
     def changed_by(teacher):
-        one, other = (
-            ready_model(teaching=teaching, confident=0.0, strong_view=STILL) for _ in range(2)
-        )
+        settings = dict(supervision=supervision, strong_augmentation=STILL)
+        plain, other = ready(0.0, **settings), ready(0.0, **settings)
         other.teachers[teacher].decode_head.conv_seg.weight.data.neg_()
-        one, other = losses_of(one, toy_batch()), losses_of(other, toy_batch())
-        return [i for i in range(2) if one[f'student{i}.loss_ct'] != other[f'student{i}.loss_ct']]
+        plain, other = losses_of(plain, toy_batch()), losses_of(other, toy_batch())
+        keys = [f'student{i}.loss_ct' for i in range(2)]
+        return [i for i, key in enumerate(keys) if plain[key] != other[key]]
 
-    assert changed_by(0) == ([1] if teaching == 'cross' else [0])
-    assert changed_by(1) == ([0] if teaching == 'cross' else [1])
-
-
-def test_labels_of_unlabelled_images_are_never_read():
-    plain = losses_of(ready_model(confident=0.3), toy_batch())
-    batch = toy_batch()
-    for one in batch['data_samples'][2:]:
-        one.gt_sem_seg = PixelData(data=torch.randint(-1000, 1000, (1, 32, 32)))
-    assert losses_of(ready_model(confident=0.3), batch) == plain
+    assert changed_by(0) == ([1] if supervision == 'cross' else [0])
+    assert changed_by(1) == ([0] if supervision == 'cross' else [1])
 
 
-def test_a_step_depends_on_nothing_but_the_batch_and_the_state():
-    first = losses_of(ready_model(confident=0.3), toy_batch())
-    model = ready_model(confident=0.3)
-    torch.manual_seed(99)
-    assert losses_of(model, toy_batch()) == first
+@pytest.mark.parametrize('shared', [True, False])
+def test_views_are_shared_or_each_its_own(shared, monkeypatch):
+    model = ready(shared_view=shared, num_pairs=3)
+    views = calls_of(model.strong_augmentation, 'forward', monkeypatch)
+    passes = calls_of(model, 'forward_members', monkeypatch)
+    losses_of(model, toy_batch())
+    assert [args[5] for args, _ in views] == [f'strong{i}' for i in range(1 if shared else 3)]
+    assert all(args[2] == [(7, 2), (7, 3)] for args, _ in views)
+    given = {}
+    for (names, *batches), _ in passes:
+        given.update(dict.fromkeys(names, batches[-1]))
+    images = [given[f'student{i}'] for i in range(3)]
+    assert all(torch.equal(images[0], image) == shared for image in images[1:])
+    if not shared:  # each is cut along the labels of its own teacher
+        assert not torch.equal(views[0][0][1], views[1][0][1])
+    assert {f'teacher{i}' for i in range(3)} < set(given)
 
 
-@pytest.mark.parametrize('dropout', [0.0, 0.5])
-def test_autocast(dropout):
-    model = ready_model(confident=0.3, dropout=dropout)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        losses = losses_of(model, toy_batch())
+# ---- banks
+
+
+def test_banks_hold_the_teachers_features_of_labelled_pixels():
+    model = ready(bank=dict(size=100, budget=100))
+    model.contrast.bank.count.zero_()
+    model.contrast.switch(False)
+    losses_of(model, toy_batch())
+    data = model.data_preprocessor(toy_batch(), True)
+    label = torch.cat([s.gt_sem_seg.data for s in data['data_samples']['labeled']])[:, ::4, ::4]
+    bank = model.contrast.bank
+    for i in range(2):
+        output = model.forward_member(f'teacher{i}', data['inputs']['labeled'])[0]
+        right = output.logits.argmax(1) == label
+        assert right.any()
+        rows = output.embedding.permute(0, 2, 3, 1)
+        for c in range(NUM_CLASSES):
+            want = rows[right & (label == c)][:100]
+            assert bank.count[i, c] == len(want)
+            torch.testing.assert_close(bank.in_order()[i, c, : len(want)], want)
+
+
+def test_banks_are_read_before_they_are_written():
+    """The terms of a step read the banks as the step before left them."""
+    model, twin = ready(), ready()
+    twin.contrast.update = lambda *args: None
+    before = model.contrast.bank.features.clone()
+    assert losses_of(model, toy_batch()) == losses_of(twin, toy_batch())
+    assert not torch.equal(before, model.contrast.bank.features)
+    assert losses_of(model, toy_batch()) != losses_of(twin, toy_batch())
+
+
+def test_budget_is_the_number_of_labelled_images():
+    model = toy_model(bank=dict(size=50))
+    losses_of(model, toy_batch(3, 2))
+    assert model.contrast.bank.count.max() == 3
+
+
+def test_banks_of_students_where_there_are_no_teachers():
+    model = toy_model(supervision='mutual', bank=dict(size=50))
+    losses_of(model, toy_batch())
+    assert (model.contrast.bank.count.sum(1) > 0).all()
+
+
+@pytest.mark.parametrize(
+    'weights,built', [(dict(hc=0, lc=0), False), (dict(hc=0), True), (dict(lc=0), True)]
+)
+def test_banks_are_built_only_where_they_are_read(weights, built):
+    model = toy_model(loss_weights=weights)
+    assert (model.contrast is not None) == built
+    assert any('bank' in key for key in model.state_dict()) == built
+    losses = losses_of(model, toy_batch())
+    assert ('student0.loss_hc' in losses) == ('student1.loss_lc' in losses) == built
     total_of(losses, model).backward()
-    assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in losses.values())
+
+
+def test_width_of_the_banks_is_that_of_the_embedding():
+    assert toy_model().contrast.bank.dim == 8
+    head = dict(
+        type='DeepLabV2Head',
+        in_channels=8,
+        in_index=1,
+        dilations=(1,),
+        branches=1,
+        embedding_dim=5,
+        num_classes=NUM_CLASSES,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
+    model = toy_model(segmentor=toy_segmentor(decode_head=head))
+    assert model.contrast.bank.dim == 5
+    losses_of(model, toy_batch())
+
+
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(bank=dict(num_banks=3)), r"^model.bank has unknown settings \['num_banks'\]"),
+        (dict(contrast=dict(bank={})), r"^model.contrast has unknown settings \['bank'\]"),
+        (dict(bank=dict(dim=16)), 'bank.dim=16 does not match the embedding.*8 wide'),
+        (dict(bank=dict(budget=1000)), 'bank.budget must lie in'),
+        (dict(contrast=dict(pool=0)), 'pool at least 1'),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        toy_model(**settings)
+
+
+def test_defaults_are_the_released_ones():
+    model = toy_model()
+    assert model.weights == dict(sup=1, ct=1, hc=0.1, lc=0.1) and model.shared_view
+    consistency = model.consistency
+    assert (consistency.select, consistency.normalizer) == ('ratio', 'all')
+    assert consistency.confidence_threshold == 0.968
+    steps = [type(step).__name__ for step in model.strong_augmentation.steps]
+    assert steps == ['ClassMixing', 'ColorJitter', 'GaussianBlur']
+
+
+# ---- padding
+
+
+@pytest.mark.parametrize('width', [32, 20])
+@pytest.mark.parametrize('confidence', ['teacher', 'student'])
+def test_no_gradient_comes_from_the_padding(width, confidence, monkeypatch):
+    model = ready(
+        0.3,
+        strong_augmentation=STILL,
+        contrast=dict(confidence=confidence, threshold=0.5, directional=False),
+    )
+    data, forward, found = model.data_preprocessor(toy_batch(), True), model.forward_members, []
+    for known in data['data_samples']['unlabeled']:  # as if it had been padded
+        known.set_metainfo(dict(img_shape=(32, width)))
+
+    def watched(names, *batches, **more):
+        outputs = forward(names, *batches, **more)
+        for name in names:
+            if name.startswith('student'):
+                found.append(outputs[name][1])
+                outputs[name][1].logits.retain_grad()
+                outputs[name][1].embedding.retain_grad()
+        return outputs
+
+    monkeypatch.setattr(model, 'forward_members', watched)
+    losses = model(**data, mode='loss')
+    terms = [value for key, value in losses.items() if 'loss_' in key and 'decode' not in key]
+    assert len(terms) == 6 and all(term > 0 for term in terms)
+    sum(terms).backward()
+    for output in found:
+        for tensor in (output.logits, output.embedding):
+            assert tensor.grad.any()
+            beyond = tensor.grad[..., 6:]  # stride 4, bilinear weights reach one cell further
+            assert beyond.numel() > 0 and bool(beyond.any()) == (width == 32)

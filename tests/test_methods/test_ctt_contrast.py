@@ -2,10 +2,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from no_sync import record
 from reference import contrast as reference
 
 from mmseg_ctt.methods.ctt.contrast import CrossContrast
 from mmseg_ctt.nn.member import PixelOutput
+from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
 K, D, H, W = 4, 6, 3, 5
 IMAGES = 2
@@ -28,7 +30,7 @@ def scene(pairs=2, seed=0, size=(H, W)):
     g = torch.Generator().manual_seed(seed + 50)
     label = torch.randint(0, K, (IMAGES, *size), generator=g)
     label[torch.rand(label.shape, generator=g) < 0.3] = 255
-    targets = (
+    targets = PseudoLabel(
         torch.randint(0, K, (pairs, IMAGES, *size), generator=g),
         torch.rand(pairs, IMAGES, *size, generator=g),
     )
@@ -54,11 +56,11 @@ def by_loops(contrast, labeled, strong, label, targets):
     """Eq 6-9 written out, with the settings of ``contrast``."""
     terms = []
     n = len(labeled)
-    sure = [o.logits.softmax(1).max(1) for o in strong]
+    own = [o.logits.softmax(1).max(1) for o in strong]
     for i in range(n):
-        target, confidence = (one[i] for one in targets)
-        asked = confidence if contrast.confidence == 'teacher' else sure[i].values
-        confident = asked >= contrast.threshold
+        target, confidence = targets.label[i], targets.confidence[i]
+        read = confidence if contrast.confidence == 'teacher' else own[i].values
+        confident = read >= contrast.threshold
         bank, filled = contrast.bank.features, contrast.bank.filled
         high = reference.high_level(
             torch.cat([flat(labeled[i].embedding), flat(strong[i].embedding)]),
@@ -71,13 +73,13 @@ def by_loops(contrast, labeled, strong, label, targets):
         j = (i + 1) % n
         chosen = ~confident
         if contrast.directional:
-            chosen &= sure[i].values < sure[j].values
+            chosen &= own[i].values < own[j].values
         if contrast.peer_threshold is not None:
-            chosen &= sure[j].values >= contrast.peer_threshold
+            chosen &= own[j].values >= contrast.peer_threshold
         low = reference.low_level(
             flat(strong[i].embedding),
             flat(strong[j].embedding),
-            sure[j].indices.flatten(),
+            own[j].indices.flatten(),
             torch.cat([bank[i], bank[j]], 1),
             contrast.temperature_low,
             chosen.flatten(),
@@ -102,7 +104,7 @@ def by_loops(contrast, labeled, strong, label, targets):
 def test_terms_equal_the_formula(settings, pairs, full):
     contrast = build(pairs, full=full, **settings)
     given = scene(pairs)
-    got = contrast(*given)
+    got = dict(zip(('high', 'low'), contrast(*given)))
     want = by_loops(contrast, *given)
     for i, other in enumerate(want):
         assert other['queries'] > 0 and other['high'] > 0 and other['low'] > 0
@@ -113,7 +115,7 @@ def test_terms_equal_the_formula(settings, pairs, full):
 def test_gradient_goes_to_the_own_student_only():
     contrast = build()
     labeled, strong, label, targets = scene()
-    terms = contrast(labeled, strong, label, targets)
+    terms = dict(zip(('high', 'low'), contrast(labeled, strong, label, targets)))
     leaves = [o.embedding for o in labeled + strong]
     for i in range(2):
         high = torch.autograd.grad(terms['high'][i], leaves, retain_graph=True)
@@ -127,7 +129,7 @@ def test_gradient_goes_to_the_own_student_only():
 def test_a_single_pair_has_no_low_level_term():
     contrast = build(1)
     labeled, strong, label, targets = scene(1)
-    terms = contrast(labeled, strong, label, targets)
+    terms = dict(zip(('high', 'low'), contrast(labeled, strong, label, targets)))
     assert terms['low'] == 0 and terms['high'] > 0
     terms['low'].backward()
     assert strong[0].embedding.grad.abs().sum() == 0
@@ -136,7 +138,7 @@ def test_a_single_pair_has_no_low_level_term():
 def test_empty_banks_give_zeros_with_a_graph():
     contrast = CrossContrast(2, K, D, dict(size=3))
     labeled, strong, label, targets = scene()
-    terms = contrast(labeled, strong, label, targets)
+    terms = dict(zip(('high', 'low'), contrast(labeled, strong, label, targets)))
     assert not torch.cat(list(terms.values())).any()
     sum(value.sum() for value in terms.values()).backward()
     assert all(o.embedding.grad is not None for o in strong)
@@ -149,10 +151,9 @@ def test_full_size_labels_are_brought_to_the_features():
     def enlarge(t):
         return t.repeat_interleave(4, -2).repeat_interleave(4, -1)
 
-    got = contrast(labeled, strong, enlarge(label), [enlarge(one) for one in targets])
-    want = contrast(labeled, strong, label, targets)
-    for key in ('high', 'low'):
-        assert torch.equal(got[key], want[key])
+    large = PseudoLabel(enlarge(targets.label), enlarge(targets.confidence))
+    got = contrast(labeled, strong, enlarge(label), large)
+    assert all(map(torch.equal, got, contrast(labeled, strong, label, targets)))
 
 
 @pytest.mark.parametrize('size', [(6, 10), (5, 9)])
@@ -174,11 +175,11 @@ def test_pooling_is_that_of_the_outputs(size):
 
 
 @pytest.mark.parametrize('threshold', [0.0, 0.6])
-def test_remember_admits_rightly_classified_pixels(threshold):
+def test_update_admits_rightly_classified_pixels(threshold):
     contrast = CrossContrast(2, K, D, dict(size=200, budget=200), bank_threshold=threshold)
     given = outputs(2, 3)
     label = scene()[2]
-    contrast.remember(given, label)
+    contrast.update(given, label)
     count, entries = contrast.bank.count, contrast.bank.in_order()
     for i, output in enumerate(given):
         confidence, guess = output.logits.softmax(1).max(1)
@@ -191,11 +192,11 @@ def test_remember_admits_rightly_classified_pixels(threshold):
     assert 0 < count.sum() < 2 * (label != 255).sum()
 
 
-def test_remember_keeps_the_surest_of_a_small_budget():
+def test_update_keeps_the_surest_of_a_small_budget():
     contrast = CrossContrast(1, K, D, dict(size=4))  # budget: two images
     given = outputs(1, 3)
     label = given[0].logits.argmax(1)  # every pixel is right
-    contrast.remember(given, label)
+    contrast.update(given, label)
     confidence = given[0].logits.softmax(1).amax(1).flatten()
     for c in range(K):
         own = (label.flatten() == c).nonzero().flatten()
@@ -212,7 +213,7 @@ def test_candidates_scored_by_raw_logits(threshold):
     )
     given = outputs(1, 3)
     label = given[0].logits.argmax(1)
-    contrast.remember(given, label)
+    contrast.update(given, label)
     top = given[0].logits.amax(1).flatten()
     for c in range(K):
         own = (label.flatten() == c) & (top >= threshold)
@@ -222,10 +223,31 @@ def test_candidates_scored_by_raw_logits(threshold):
             assert torch.equal(contrast.bank.in_order()[0, c, 0], flat(given[0].embedding)[best])
 
 
-def test_fill():
+def test_fill_ratio():
     contrast = build(full=False)
     want = torch.tensor([1, 1 / 3, 0, 2 / 3])
-    torch.testing.assert_close(contrast.fill(), torch.stack([want, want]))
+    torch.testing.assert_close(contrast.fill_ratio(), torch.stack([want, want]))
+
+
+def test_zero_loss_of_each_student():
+    _, strong, *_ = scene()
+    zero = build().zero_loss(strong)
+    assert zero.tolist() == [0, 0]
+    zero.sum().backward()
+    assert all(o.embedding.grad is not None and not o.embedding.grad.any() for o in strong)
+
+
+@pytest.mark.parametrize('confidence', ['teacher', 'student'])
+def test_no_host_synchronisation(confidence):
+    contrast = build(confidence=confidence, peer_threshold=0.3, threshold=0.5, pool=2)
+    labeled, strong, label, targets = scene()
+
+    def step():
+        contrast.update(labeled, label)
+        sum(contrast(labeled, strong, label, targets)).sum().backward()
+
+    assert record(step) == []
+    assert labeled[0].embedding.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from mmseg_ctt.engine.guards import missing_hook
 from mmseg_ctt.functional import target_distribution
 from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.alignment import MemberAlignment
+from mmseg_ctt.nn.images import Images
 from mmseg_ctt.nn.schedule import RampUp
 
 TARGET = target_distribution(torch.tensor([8.0, 4, 2, 1]))
@@ -176,8 +177,6 @@ def test_pseudo_labels_can_be_inspected(recipe):
     data, before = prepared(model), persistent(model)
     for known in data['data_samples']['unlabeled']:
         known.set_metainfo(dict(img_shape=(32, 20)))
-    from mmseg_ctt.nn.images import Images
-
     images = [Images(data['inputs'][name], data['data_samples'][name]) for name in data['inputs']]
     labeled, unlabeled = images
     found = model.inspect_pseudo_labels(unlabeled, labeled)

@@ -2,8 +2,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from no_sync import record
 from reference import stpg as slow
-from test_functional.test_no_sync import record
 
 from mmseg_ctt.methods.stpg.contrast import AnchorContrast
 from mmseg_ctt.methods.stpg.functional import anchor_contrast
@@ -36,7 +36,7 @@ def truth(seed=1, images=2, side=16):
 
 def filled(contrast):
     for seed in range(4):
-        contrast.remember(output(seed), truth(seed))
+        contrast.update(output(seed), truth(seed))
     return contrast
 
 
@@ -53,11 +53,11 @@ def test_losses_by_hand(average):
     contrast.assign()
     labeled, strong, label, target = output(5), output(6), truth(7), truth(8)
     terms = contrast(labeled, strong, label, target)
-    for name, one, ids in (('labeled', labeled, label), ('unlabeled', strong, target)):
+    for name, given, ids in (('labeled', labeled, label), ('unlabeled', strong, target)):
         small = ids[:, ::2, ::2].flatten()
         bank = contrast.bank
         want = anchor_contrast(
-            rows(contrast.projection(one.embedding)),
+            rows(contrast.projection(given.embedding)),
             small,
             contrast.targets[contrast.assignment],
             bank.features,
@@ -77,17 +77,18 @@ def test_pooling_comes_first():
     contrast = filled(module(pool=2))
     terms = contrast(output(5), output(6), truth(7), truth(8))
     pooled = [
-        one._replace(embedding=F.avg_pool2d(one.embedding, 2)) for one in (output(5), output(6))
+        given._replace(embedding=F.avg_pool2d(given.embedding, 2))
+        for given in (output(5), output(6))
     ]
     contrast.pool = 1
     small = [ids[:, ::4, ::4] for ids in (truth(7), truth(8))]
     assert contrast(*pooled, *small) == terms
 
 
-def test_zero_reaches_all_that_the_loss_reaches():
-    contrast, one, two = module(), output(0), output(1)
-    contrast.zero(one, two).backward()
-    leaves = [*contrast.projection.parameters(), one.embedding, two.embedding]
+def test_zero_loss_reaches_all_that_the_loss_reaches():
+    contrast, first, second = module(), output(0), output(1)
+    contrast.zero_loss(first, second).backward()
+    leaves = [*contrast.projection.parameters(), first.embedding, second.embedding]
     assert all(leaf.grad is not None and leaf.grad.abs().sum() == 0 for leaf in leaves)
 
 
@@ -97,11 +98,11 @@ def test_zero_reaches_all_that_the_loss_reaches():
 @pytest.mark.parametrize('ranking', ['anchor', 'confidence'])
 def test_which_pixels_enter(ranking):
     contrast = module(ranking=ranking, bank=dict(size=40, budget=3))
-    start, one, label = contrast.centroids.clone(), output(2), truth(2)
-    contrast.remember(one, label)
-    small, (sure, guess) = label[:, ::2, ::2], one.logits.softmax(1).max(1)
-    good = ((guess == small) & (sure > 0.4)).flatten()
-    feature = rows(contrast.projection(one.embedding)).detach()
+    start, given, label = contrast.centroids.clone(), output(2), truth(2)
+    contrast.update(given, label)
+    small, (confidence, predicted) = label[:, ::2, ::2], given.logits.softmax(1).max(1)
+    good = ((predicted == small) & (confidence > 0.4)).flatten()
+    feature = rows(contrast.projection(given.embedding)).detach()
     for c in range(K):
         own = (good & (small.flatten() == c)).nonzero().flatten().tolist()
         assert len(own) > 3
@@ -110,22 +111,22 @@ def test_which_pixels_enter(ranking):
         score = (
             F.cosine_similarity(feature, contrast.anchors[c : c + 1])
             if ranking == 'anchor'
-            else sure.flatten()
+            else confidence.flatten()
         )
         best = sorted(own, key=lambda i: -float(score[i]))[:3]
         torch.testing.assert_close(contrast.bank.in_order()[c, :3], feature[best])
     assert contrast.bank.count.tolist() == [3] * K
-    assert torch.equal(contrast.fill(), torch.full((1, K), 3 / 40))
+    assert torch.equal(contrast.fill_ratio(), torch.full((1, K), 3 / 40))
 
 
-def test_unsure_wrong_and_ignored_pixels_stay_out():
+def test_uncertain_wrong_and_ignored_pixels_stay_out():
     contrast = module(threshold=0.999999)
     before = {name: value.clone() for name, value in contrast.state_dict().items()}
-    contrast.remember(output(2), truth(2))
+    contrast.update(output(2), truth(2))
     contrast.threshold = 0.0
-    one = output(2)
-    contrast.remember(one, torch.full((2, 8, 8), 255))
-    contrast.remember(one, (one.logits.argmax(1) + 1) % K)
+    given = output(2)
+    contrast.update(given, torch.full((2, 8, 8), 255))
+    contrast.update(given, (given.logits.argmax(1) + 1) % K)
     assert all(torch.equal(value, before[name]) for name, value in contrast.state_dict().items())
 
 
@@ -133,19 +134,20 @@ def test_memory_of_the_peer_goes_through_a_projection_that_nothing_trains():
     own, peer = module(), module(memory='peer')
     assert own.peer_projection is None
     assert not any(p.requires_grad for p in peer.peer_projection.parameters())
-    one = output(2)
-    peer.remember(one, truth(2))
+    given = output(2)
+    peer.update(given, truth(2))
     kept = peer.bank.in_order()[0, 0]
-    assert (rows(peer.peer_projection(one.embedding)) - kept).abs().sum(1).min() < 1e-5
-    assert (rows(peer.projection(one.embedding)) - kept).abs().sum(1).min() > 1e-2
+    assert (rows(peer.peer_projection(given.embedding)) - kept).abs().sum(1).min() < 1e-5
+    assert (rows(peer.projection(given.embedding)) - kept).abs().sum(1).min() > 1e-2
 
 
 def test_dropout_spares_the_memory():
-    one, two = module(dropout=0.5), module(dropout=0.0)
-    for contrast in (one, two):
-        contrast.remember(output(2), truth(2))
-    assert torch.equal(one.bank.features, two.bank.features)
-    assert one._loss(output(3), truth(3)) != two._loss(output(3), truth(3))
+    dropped, whole = module(dropout=0.5), module(dropout=0.0)
+    for contrast in (dropped, whole):
+        contrast.update(output(2), truth(2))
+    assert torch.equal(dropped.bank.features, whole.bank.features)
+    args = output(3), output(4), truth(3), truth(4)
+    assert dropped(*args)['labeled'] != whole(*args)['labeled']
 
 
 def test_projection_may_stay_random():
@@ -193,6 +195,7 @@ def test_all_state_is_in_the_checkpoint():
         'bank.features',
         'bank.pointer',
         'bank.count',
+        'on',
     } == {name for name, _ in first.named_buffers()}
 
 
@@ -202,7 +205,7 @@ def test_nothing_is_read_back():
     args, entering = (output(5), output(6), truth(7), truth(8)), (output(2), truth(2))
 
     def step():
-        contrast.remember(*entering)
+        contrast.update(*entering)
         sum(contrast(*args).values()).backward()
 
     assert record(step) == []

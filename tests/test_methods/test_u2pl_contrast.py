@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from no_sync import record
 from reference import u2pl as reference
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -55,17 +56,17 @@ def some_pixels(seed=0, classes=range(K)):
 # ---- which pixels are what
 
 
-def test_pixels_are_what_the_teacher_says():
-    contrast, shown = build(), outputs()
+def test_pixels_are_those_of_the_teacher():
+    contrast, teacher = build(), outputs()
     with torch.no_grad():
-        contrast.projection.outer.bias.add_(1)  # the student's, which is not asked
+        contrast.projection.outer.bias.add_(1)  # the student's, which is not read
     g = torch.Generator().manual_seed(1)
     truth = torch.randint(0, K, (LABELED, 16, 16), generator=g)
     truth[0, :4] = 255
     target = torch.randint(0, K, (UNLABELED, 16, 16), generator=g)
     order = torch.rand(UNLABELED, 16, 16, generator=g)
     partition = EntropyPartition(order < 0.3, order > 0.7)
-    got = contrast.pixels(shown, truth, target, partition)
+    got = contrast.pixels(teacher, truth, target, partition)
     first = LABELED * SIDE**2
     assert torch.equal(
         got.label, torch.cat([truth[:, ::2, ::2].flatten(), target[:, ::2, ::2].flatten()])
@@ -76,21 +77,21 @@ def test_pixels_are_what_the_teacher_says():
     assert torch.equal(got.low[first:], partition.low[:, ::2, ::2].flatten())
     assert torch.equal(got.unreliable[first:], partition.high[:, ::2, ::2].flatten())
     assert not got.unreliable[:first].any()
-    logits = torch.cat([one.logits for one in shown]).permute(0, 2, 3, 1).reshape(-1, K)
+    logits = torch.cat([output.logits for output in teacher]).permute(0, 2, 3, 1).reshape(-1, K)
     torch.testing.assert_close(got.prob, logits.softmax(1))
-    projected = contrast.teacher_projection(torch.cat([one.embedding for one in shown]))
+    projected = contrast.teacher_projection(torch.cat([output.embedding for output in teacher]))
     torch.testing.assert_close(got.feature, projected.permute(0, 2, 3, 1).reshape(-1, D))
     assert not got.feature.requires_grad
 
 
 def test_pooling_comes_before_the_contrast():
-    shown = outputs(side=2 * SIDE)
+    teacher = outputs(side=2 * SIDE)
     truth = torch.zeros(LABELED, 32, 32, dtype=torch.long)
     target = torch.zeros(UNLABELED, 32, 32, dtype=torch.long)
     none = EntropyPartition(target > 0, target > 0)
-    got = build(pool=2).pixels(shown, truth, target, none)
+    got = build(pool=2).pixels(teacher, truth, target, none)
     assert len(got.label) == N and got.feature.shape == (N, D)
-    logits = torch.cat([torch.nn.functional.avg_pool2d(one.logits, 2) for one in shown])
+    logits = torch.cat([torch.nn.functional.avg_pool2d(output.logits, 2) for output in teacher])
     torch.testing.assert_close(got.prob, logits.permute(0, 2, 3, 1).reshape(-1, K).softmax(1))
 
 
@@ -101,7 +102,7 @@ def test_pooling_comes_before_the_contrast():
 def test_queues_get_the_negatives_of_their_class(rule):
     contrast = build(size=N, budget=N, negatives=rule, ranks=(2, 4))
     pixels = some_pixels()
-    contrast.remember(pixels, DRAWS)
+    contrast.update(pixels, DRAWS)
     want = reference.negatives(
         pixels.prob, pixels.label, pixels.known, pixels.unreliable, (2, 4), rule=rule
     )
@@ -116,13 +117,13 @@ def test_queues_get_the_negatives_of_their_class(rule):
 
 def test_too_many_keys_are_thinned_out_at_random():
     contrast, pixels = build(size=30, budget=10), some_pixels()
-    contrast.remember(pixels, DRAWS)
+    contrast.update(pixels, DRAWS)
     assert contrast.bank.count.tolist() == [10] * K
     again = build(size=30, budget=10)
-    again.remember(pixels, DRAWS)
+    again.update(pixels, DRAWS)
     assert torch.equal(again.bank.features, contrast.bank.features)
     other = build(size=30, budget=10)
-    other.remember(pixels, [(7, 100 + i) for i in range(len(DRAWS))])
+    other.update(pixels, [(7, 100 + i) for i in range(len(DRAWS))])
     assert not torch.equal(other.bank.features, contrast.bank.features)
 
 
@@ -130,19 +131,19 @@ def test_a_key_is_chosen_whatever_rank_its_image_is_on():
     """The random numbers belong to the image, not to its place in the batch."""
     pixels, size = some_pixels(), SIDE**2
     whole = build(size=10, budget=10)
-    whole.remember(pixels, DRAWS)
+    whole.update(pixels, DRAWS)
     order = torch.arange(N).view(-1, size)[[4, 2, 0, 1, 3]].flatten()
     turned = build(size=10, budget=10)
-    turned.remember(Pixels(*(one[order] for one in pixels)), [DRAWS[i] for i in (4, 2, 0, 1, 3)])
+    turned.update(Pixels(*(map_[order] for map_ in pixels)), [DRAWS[i] for i in (4, 2, 0, 1, 3)])
     assert torch.equal(whole.bank.features, turned.bank.features)
 
 
 def test_no_key_leaves_the_queues_alone():
     contrast, pixels = build(), some_pixels()
-    contrast.remember(pixels, DRAWS)
+    contrast.update(pixels, DRAWS)
     before = {name: value.clone() for name, value in contrast.bank.state_dict().items()}
     nothing = torch.zeros(N, dtype=torch.bool)
-    contrast.remember(pixels._replace(known=nothing, unreliable=nothing), DRAWS)
+    contrast.update(pixels._replace(known=nothing, unreliable=nothing), DRAWS)
     assert all(
         torch.equal(value, before[name]) for name, value in contrast.bank.state_dict().items()
     )
@@ -159,21 +160,21 @@ class Largest(TorchDispatchMode):
 
     def __init__(self, known):
         super().__init__()
-        self.known, self.numel = {one.untyped_storage().data_ptr() for one in known}, 0
+        self.known, self.numel = {tensor.untyped_storage().data_ptr() for tensor in known}, 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
-        for one in made if isinstance(made, (tuple, list)) else [made]:
-            if isinstance(one, torch.Tensor) and one.untyped_storage().data_ptr() not in self.known:
-                self.numel = max(self.numel, one.numel())
+        for new in made if isinstance(made, (tuple, list)) else [made]:
+            if isinstance(new, torch.Tensor) and new.untyped_storage().data_ptr() not in self.known:
+                self.numel = max(self.numel, new.numel())
         return made
 
 
 def test_no_step_copies_the_queues():
-    contrast, pixels, seen = build(size=30000, budget=10), some_pixels(), outputs()
+    contrast, pixels, student = build(size=30000, budget=10), some_pixels(), outputs()
     with Largest(contrast.bank.buffers()) as largest:
-        contrast.remember(pixels, DRAWS)
-        contrast(seen, pixels, DRAWS).backward()
+        contrast.update(pixels, DRAWS)
+        contrast(student, pixels, DRAWS).backward()
     assert contrast.bank.count.sum() > 0
     assert 0 < largest.numel < 30000  # not one number of each key of one class
 
@@ -181,7 +182,7 @@ def test_no_step_copies_the_queues():
 # ---- the loss
 
 
-def recorded(monkeypatch, contrast, seen, pixels):
+def recorded(monkeypatch, contrast, student, pixels):
     """The loss, and what it was given."""
     from mmseg_ctt.methods.u2pl import contrast as module
 
@@ -192,26 +193,26 @@ def recorded(monkeypatch, contrast, seen, pixels):
         return inner(*args)
 
     monkeypatch.setattr(module, 'unreliable_contrast', spy)
-    return contrast(seen, pixels, DRAWS[LABELED:]), given
+    return contrast(student, pixels, DRAWS[LABELED:]), given
 
 
 @pytest.mark.parametrize('classes', [range(K), (1, 3, 4)])
 def test_loss_equals_the_formula_with_what_was_drawn(classes, monkeypatch):
-    contrast, pixels, seen = build(), some_pixels(classes=classes), outputs()
-    contrast.remember(pixels, DRAWS)
+    contrast, pixels, student = build(), some_pixels(classes=classes), outputs()
+    contrast.update(pixels, DRAWS)
     contrast.bank.count[4] = 0  # its key rule found none
-    loss, given = recorded(monkeypatch, contrast, seen, pixels)
+    loss, given = recorded(monkeypatch, contrast, student, pixels)
     weight, prototypes = [0.0] * K, torch.zeros(K, D)
     for c in classes:
-        sure = pixels.low & (pixels.label == c) & (pixels.prob[:, c] > 0.3)
-        assert sure.any() and sure[given['anchor'][c]].all()
+        certain = pixels.low & (pixels.label == c) & (pixels.prob[:, c] > 0.3)
+        assert certain.any() and certain[given['anchor'][c]].all()
         assert (given['negative'][c] < max(contrast.bank.count[c], 1)).all()
         prototypes[c] = reference.class_mean(pixels.feature, pixels.label, pixels.low, c)
         weight[c] = (c != 4) / len(classes)
     torch.testing.assert_close(given['weight'], torch.tensor(weight))
     present = torch.tensor(list(classes))
     torch.testing.assert_close(given['prototype'][present], prototypes[present])
-    rows = contrast.projection(torch.cat([one.embedding for one in seen]))
+    rows = contrast.projection(torch.cat([output.embedding for output in student]))
     want = reference.contrast(
         rows.permute(0, 2, 3, 1).reshape(-1, D).double(),
         {c: given['anchor'][c].tolist() for c in classes if c != 4},
@@ -227,7 +228,7 @@ def test_loss_equals_the_formula_with_what_was_drawn(classes, monkeypatch):
 
 def test_legacy_index_takes_the_list_position_for_the_class(monkeypatch):
     contrast, pixels = build(legacy_index=True), some_pixels(classes=(1, 3, 4))
-    contrast.remember(pixels, DRAWS)
+    contrast.update(pixels, DRAWS)
     _, given = recorded(monkeypatch, contrast, outputs(), pixels)
     # queue 1 meets class 0 (absent), queue 3 class 1, queue 4 class 2 (absent)
     assert given['weight'].tolist() == pytest.approx([0, 0, 0, 1 / 3, 0])
@@ -241,7 +242,7 @@ def test_indices_are_equal_where_all_classes_are_present():
     losses = []
     for legacy in (False, True):
         contrast, pixels = build(legacy_index=legacy), some_pixels()
-        contrast.remember(pixels, DRAWS)
+        contrast.update(pixels, DRAWS)
         losses.append(contrast(outputs(), pixels, DRAWS))
     assert losses[0] == losses[1] > 0
 
@@ -250,9 +251,9 @@ def test_indices_are_equal_where_all_classes_are_present():
     'case', ['empty queues', 'no low pixel', 'no anchor', 'one class', 'everything ignored']
 )
 def test_nothing_to_contrast_is_a_zero_with_a_graph(case):
-    contrast, pixels, seen = build(), some_pixels(), outputs()
+    contrast, pixels, student = build(), some_pixels(), outputs()
     if case != 'empty queues':
-        contrast.remember(pixels, DRAWS)
+        contrast.update(pixels, DRAWS)
     nothing = torch.zeros(N, dtype=torch.bool)
     if case == 'no low pixel':
         pixels = pixels._replace(low=nothing)
@@ -264,38 +265,54 @@ def test_nothing_to_contrast_is_a_zero_with_a_graph(case):
         pixels = pixels._replace(
             label=torch.full((N,), 255), low=nothing, known=nothing, unreliable=nothing
         )
-        contrast.remember(pixels, DRAWS)
-    loss = contrast(seen, pixels, DRAWS)
+        contrast.update(pixels, DRAWS)
+    loss = contrast(student, pixels, DRAWS)
     assert loss == 0
     loss.backward()
-    for one in (*[output.embedding for output in seen], *contrast.projection.parameters()):
-        assert one.grad is not None and one.grad.abs().sum() == 0
+    for leaf in (*[output.embedding for output in student], *contrast.projection.parameters()):
+        assert leaf.grad is not None and leaf.grad.abs().sum() == 0
 
 
 def test_thresholds_of_anchors_and_negatives(monkeypatch):
     contrast, pixels = build(anchor_threshold=0.8), some_pixels()
-    contrast.remember(pixels, DRAWS)
+    contrast.update(pixels, DRAWS)
     _, given = recorded(monkeypatch, contrast, outputs(), pixels)
-    sure = given['weight'] > 0
-    assert sure.any() and not sure.all()
-    for c in sure.nonzero().flatten():
+    found = given['weight'] > 0
+    assert found.any() and not found.all()
+    for c in found.nonzero().flatten():
         assert (pixels.prob[given['anchor'][c], c] > 0.8).all()
     few, many = (build(size=N, budget=N, negative_threshold=below) for below in (0.01, 1.0))
-    for one in (few, many):
-        one.remember(pixels, DRAWS)
+    for contrast in (few, many):
+        contrast.update(pixels, DRAWS)
     assert 0 < few.bank.count.sum() < many.bank.count.sum()
 
 
-def test_zero_reaches_all_that_the_loss_does():
-    contrast, seen = build(), outputs()
-    zero = contrast.zero(seen)
+def test_zero_loss_reaches_all_that_the_loss_does():
+    contrast, student = build(), outputs()
+    zero = contrast.zero_loss(student)
     assert zero == 0
     zero.backward()
-    assert all(one.grad is not None for one in contrast.projection.parameters())
+    assert all(p.grad is not None for p in contrast.projection.parameters())
 
 
-def test_fill():
+def test_fill_ratio():
     contrast = build(size=40, budget=10)
-    assert contrast.fill() == 0
-    contrast.remember(some_pixels(), DRAWS)
-    assert contrast.fill() == 0.25
+    assert torch.equal(contrast.fill_ratio(), torch.zeros(1, K))
+    contrast.update(some_pixels(), DRAWS)
+    assert torch.equal(contrast.fill_ratio(), torch.full((1, K), 0.25))
+
+
+def test_it_does_not_wait_for_full_queues():
+    contrast = build()
+    assert contrast.active and not contrast.waits and not contrast.required_hooks
+
+
+@pytest.mark.parametrize('settings', [{}, dict(legacy_index=True, negatives='released')])
+def test_no_host_synchronisation(settings):
+    contrast, pixels, given = build(**settings), some_pixels(), outputs()
+
+    def step():
+        contrast.update(pixels, DRAWS)
+        contrast(given, pixels, DRAWS).backward()
+
+    assert record(step) == []
