@@ -5,7 +5,7 @@ import inspect
 from typing import get_type_hints
 
 import pytest
-from family import EVERY_METHOD, METHODS
+from family import EVERY_METHOD, METHODS, aspp_segmentor
 from toy import toy_model, toy_settings
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
@@ -118,6 +118,16 @@ def test_unknown_choices(kind, key, given):
     sentence = refused(kind, **{key: given})
     assert f'model.{key}' in sentence or 'remove' in sentence
     assert repr(given) in sentence
+
+
+@EVERY_METHOD
+def test_modes(kind):
+    modes = registered_methods()[kind].modes
+    sentence = refused(kind, mode='unheard of')
+    assert sentence.startswith('model.mode') and (not modes or str(tuple(modes))[1:-1] in sentence)
+    for mode in modes:
+        given = toy_settings(kind, mode=mode, segmentor=aspp_segmentor())
+        assert toy_model(kind, **given).mode == mode
 
 
 @EVERY_METHOD

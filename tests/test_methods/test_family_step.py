@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from family import (
+    EVERY_METHOD,
     EVERY_RECIPE,
+    RECIPES,
     assert_finite,
     prepared,
     ready,
@@ -17,7 +19,7 @@ from family import (
 )
 from mmengine.structures import PixelData
 from no_sync import record
-from toy import losses_of, total_of, toy_batch
+from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
 from mmseg_ctt.nn.projection import PixelProjection
@@ -107,6 +109,50 @@ def test_everything_that_trains_is_a_member_or_a_part(recipe):
     parts = [getattr(model, name) for name in model.parts]
     held = {id(p) for part in (*members, *parts) if part is not None for p in part.parameters()}
     assert all(id(p) in held for p in model.parameters())
+
+
+AUXILIARY = dict(
+    type='FCNHead',
+    in_channels=8,
+    in_index=0,
+    channels=4,
+    num_convs=1,
+    num_classes=NUM_CLASSES,
+    align_corners=False,
+    loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
+)
+# its embedding is a projection beside the classifiers, which no loss of most methods reads
+PROJECTING = dict(
+    type='DeepLabV2Head',
+    in_channels=8,
+    in_index=1,
+    dilations=(1, 2),
+    embedding_dim=5,
+    num_classes=NUM_CLASSES,
+    align_corners=False,
+    loss_decode=dict(type='PixelCrossEntropyLoss'),
+)
+
+
+@EVERY_METHOD
+def test_auxiliary_heads_learn_from_labelled_images(kind):
+    segmentor = toy_segmentor(auxiliary_head=[AUXILIARY, AUXILIARY])
+    model = ready(RECIPES[kind], segmentor=segmentor)
+    losses = step(model)
+    for i, student in enumerate(model.students):
+        for j, head in enumerate(student.auxiliary_head):
+            assert losses[f'student{i}.aux{j}.loss_ce'] > 0
+            assert head.conv_seg.weight.grad.abs().sum() > 0
+    assert_finite(model, losses)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize('joint', [True, False])
+def test_a_head_with_a_projection_of_its_own(kind, joint):
+    """DDP stops at the second step where a layer gets no gradient."""
+    settings = dict(segmentor=toy_segmentor(decode_head=PROJECTING), joint_forward=joint)
+    model = toy_model(kind, **toy_settings(kind, **settings))
+    assert_finite(model, step(model))
 
 
 # ---- what a step depends on
