@@ -29,9 +29,6 @@ class FixMatchSeg(WeakToStrong):
     default_num_pairs = 1
     default_supervision = 'own'
     fixed_graph = True
-    default_loss_weights = dict(unsup=1.0)
-    consistency_term = 'unsup'
-    ramped_terms = ('unsup',)
     default_augmentation = (
         dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
         dict(type='RandomGreyscale'),
