@@ -9,7 +9,6 @@
 * The fork ``onedl-mmsegmentation`` needs no placeholder and gets none; ``onedl-mmengine`` 0.10.12
   refuses its own checkpoints as mmengine does.
 * mmengine finds the configs named ``mmseg_ctt::...``.
-* ``default_hooks.<name>=None`` switches any hook off; mmengine allows it for its own six alone.
 """
 
 import importlib
@@ -26,8 +25,6 @@ _PACKAGE = 'mmseg_ctt'
 _LITE = "pip install 'mmcv-lite==2.1.0', or build the full mmcv 2.1.0 for its compiled ops"
 # Types of the arrays and scalars that mmengine logs.
 _NUMBERS = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')
-# Hooks that mmengine adds to every run.
-_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 class MissingOps(ModuleType):
@@ -61,7 +58,6 @@ def apply() -> None:
             _add_placeholder()
     _allow_checkpoint_types()
     _name_configs()
-    _allow_absent_hooks()
 
 
 def _installed(name: str) -> bool:
@@ -160,22 +156,6 @@ def _name_configs() -> None:
         return path, 'mmseg' if scope == _PACKAGE else scope
 
     Config._get_cfg_path = staticmethod(find_in_mmseg_scope)
-
-
-def _allow_absent_hooks() -> None:
-    """Let ``default_hooks`` hold None for hooks that mmengine has no default of."""
-    from mmengine.runner import Runner
-
-    register = Runner.register_default_hooks
-    if register.__module__ == __name__:
-        return
-
-    def register_present_hooks(self: Runner, hooks: Optional[dict] = None) -> None:
-        absent = [name for name, hook in (hooks or {}).items() if hook is None]
-        kept = {name: hook for name, hook in (hooks or {}).items() if name not in absent}
-        register(self, {**kept, **{name: None for name in absent if name in _OWN_HOOKS}})
-
-    Runner.register_default_hooks = register_present_hooks
 
 
 def _allow_checkpoint_types() -> None:

@@ -29,6 +29,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from mmseg.registry import DATASETS, HOOKS, MODELS
 from toy import NUM_CLASSES, losses_of, total_of, toy_batch
 
@@ -192,6 +193,7 @@ def test_model_takes_a_step(name):
     shrink(prepare_config(cfg)._cfg_dict)
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    Visualizer.get_instance('configs')  # a hook asks for the one of the run
     assert missing_hook(model, [HOOKS.build(hook) for hook in cfg.default_hooks.values()]) is None
     semi = isinstance(model, SemiSegmentor)
     assert semi == ('segmentor' in cfg.model)

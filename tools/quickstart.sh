@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Copyright (c) mmseg_ctt contributors.
 # From nothing to a comparison: makes .venv, draws the embedded data set, trains the supervised
-# baseline and CTT on its few labels, tests both. Safe to run again: what is done is not done twice,
+# baseline and CTT-plus on its few labels, tests both. Safe to run again: what is done is not done twice,
 # and an interrupted training goes on.
 #   WORK_DIR  results (default work_dirs/quickstart)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup_env.sh
 work="${WORK_DIR:-work_dirs/quickstart}"
-methods=(supervised ctt)
-config() { echo "configs/$1/$1_deeplabv3plus_streets_1-8.py"; }
+methods=(supervised ctt-plus)
+config() { echo "configs/${1//-/_}/$1_deeplabv3plus_streets_1-8.py"; }
 
 python tools/dataset_converters/make_streets.py
 runs=()

@@ -36,7 +36,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='SafeCheckpointHook', interval=500, max_keep_ckpts=2),
+    checkpoint=dict(type='SafeCheckpointHook', interval='validation', max_keep_ckpts=2),
     guards=dict(type='GuardHook'),
     preemption=dict(type='PreemptionHook'),
     visualization=dict(type='SegVisualizationHook'),

@@ -1,17 +1,22 @@
 # Copyright (c) mmseg_ctt contributors.
 """Fills marked lines of pages from the package itself, so that a new class appears by itself.
 
-A line ``<!-- registered classes -->`` becomes the settings of everything in mmseg's registries,
-``<!-- public names -->`` all other public functions and classes, ``<!-- configs -->`` the tables of
-all config files.
+A line ``<!-- methods -->`` becomes the settings of every method, ``<!-- parts -->`` those of the
+parts that methods are made of, ``<!-- registered classes -->`` those of everything else in mmseg's
+registries, ``<!-- public names -->`` all other public functions and classes, ``<!-- configs -->``
+the tables of all config files.
 """
 
 import inspect
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 from config_tables import config_tables
-from inventory import public, registered
+from inventory import augmentation_steps, methods, parts, public, registered
+from method_settings import defaults_table
 from sphinx.application import Sphinx
+from sphinx.util.inspect import signature, stringify_signature
+
+from mmseg_ctt.methods import SemiSegmentor
 
 TITLES = {
     'DATASETS': 'Data sets',
@@ -20,7 +25,7 @@ TITLES = {
     'HOOKS': 'Hooks',
     'LOOPS': 'Loops',
     'METRICS': 'Metrics',
-    'MODELS': 'Models',
+    'MODELS': 'Parts in the registry of models',
     'OPTIM_WRAPPER_CONSTRUCTORS': 'Optimiser constructors',
     'TRANSFORMS': 'Transforms',
     'VISUALIZERS': 'Visualizers',
@@ -34,11 +39,27 @@ def directive(kind: str, thing: object, *options: str) -> str:
     return '\n'.join(['```{eval-rst}', *lines, '```', ''])
 
 
+def method_settings() -> str:
+    """What every method has, then one section a method with its own settings and its defaults."""
+    sections = [directive('autoclass', SemiSegmentor, ':no-index:')]
+    for name, cls in methods().items():
+        sections += [f'### {name}\n', directive('autoclass', cls), defaults_table(cls)]
+    return '\n'.join(sections)
+
+
+def part_settings() -> str:
+    """Parts of methods, and steps of the strong augmentation; the reference has their methods."""
+    names = [directive('autoclass', cls, ':no-index:') for cls in parts()]
+    steps = [directive('autoclass', cls, ':no-index:') for cls in augmentation_steps()]
+    return '\n'.join([*names, '### Steps of the strong augmentation\n', *steps])
+
+
 def registered_classes() -> str:
-    """One section a registry."""
+    """One section a registry, without the methods."""
+    own = set(methods().values())
     return '\n'.join(
         f'## {TITLES.get(name, name)}\n\nIn `mmseg.registry.{name}`.\n\n'
-        + '\n'.join(directive('autoclass', cls) for cls in classes)
+        + '\n'.join(directive('autoclass', cls) for cls in classes if cls not in own)
         for name, classes in registered().items()
     )
 
@@ -63,6 +84,8 @@ def entry(thing: object) -> str:
 
 
 PAGES = {
+    '<!-- methods -->': method_settings,
+    '<!-- parts -->': part_settings,
     '<!-- registered classes -->': registered_classes,
     '<!-- public names -->': public_names,
     '<!-- configs -->': config_tables,
@@ -83,8 +106,20 @@ def skip(
     return True if type(value).__name__ == '_tuplegetter' else None
 
 
+def own_signature(
+    app: Sphinx, kind: str, name: str, thing: Any, options: Any, given: str, returned: str
+) -> Optional[Tuple[str, str]]:
+    """Signature of a method: its own settings, in place of those that every method has."""
+    if not (inspect.isclass(thing) and issubclass(thing, SemiSegmentor)) or thing is SemiSegmentor:
+        return None
+    own = signature(thing.build, bound_method=True)
+    text = stringify_signature(own, show_return_annotation=False, unqualified_typehints=True)
+    return ', '.join(filter(None, ['(segmentor', text[1:-1], '**settings)'])), ''
+
+
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     app.connect('source-read', fill)
+    app.connect('autodoc-process-signature', own_signature)
     app.connect('autodoc-skip-member', skip)
     return dict(parallel_read_safe=True)

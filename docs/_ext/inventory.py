@@ -4,13 +4,16 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from types import ModuleType
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Type
 
 import mmseg.registry
 from mmengine.registry import Registry
 
 import mmseg_ctt
+from mmseg_ctt.methods import SemiSegmentor
+from mmseg_ctt.nn.augmentation import AUGMENTATION_STEPS
 
 PACKAGE = mmseg_ctt.__name__
 
@@ -59,18 +62,71 @@ def public() -> List[Tuple[ModuleType, list]]:
                 if not name.startswith('_')
                 and getattr(value, '__module__', None) == module.__name__
                 and (inspect.isfunction(value) or inspect.isclass(value))
+                and value.__name__ == name  # not a former name
             ]
         )
     ]
 
 
+def methods() -> Dict[str, Type[SemiSegmentor]]:
+    """Registered methods by name."""
+    models = registered()['MODELS']
+    return {cls.__name__: cls for cls in models if issubclass(cls, SemiSegmentor)}
+
+
+def augmentation_steps() -> List[type]:
+    """Registered steps of the strong augmentation."""
+    return [cls for _, cls in sorted(AUGMENTATION_STEPS.module_dict.items())]
+
+
+def parts() -> List[type]:
+    """Classes with settings that are in no registry, such as the contrast of a method.
+
+    They are those that the ``Args`` of a method, or of such a part, refer to.
+    """
+    known = {value.__name__: value for _, values in public() for value in values}
+    listed = {cls for classes in registered().values() for cls in classes}
+    found: Dict[str, type] = {}
+    pending: List[type] = [SemiSegmentor, *methods().values()]
+    while pending:
+        cls = pending.pop()
+        names = re.findall(r':class:`(\w+)`', arguments_section(cls))
+        kinds = [known[name] for name in names if name in known]
+        kinds += [getattr(cls, 'consistency_class', None)]
+        for kind in kinds:
+            if inspect.isclass(kind) and kind not in listed and _is_part(kind, found):
+                found[kind.__name__] = kind
+                pending.append(kind)
+    return [found[name] for name in sorted(found)]
+
+
+def _is_part(kind: type, found: Dict[str, type]) -> bool:
+    steps = augmentation_steps()
+    return kind.__name__ not in found and kind not in steps and not issubclass(kind, SemiSegmentor)
+
+
+def arguments_section(cls: type) -> str:
+    """Section ``Args`` of a docstring, unindented; empty if there is none."""
+    text = inspect.cleandoc(cls.__doc__ or '')
+    section = re.search(r'^Args:\n((?:[ ]+.*\n?|\n)*)', text, re.MULTILINE)
+    return section[1] if section else ''
+
+
 def own_arguments(cls: type) -> List[str]:
-    """Arguments that the class itself or a parent in the package takes by name."""
+    """Settings that the class itself or a parent in the package takes by name.
+
+    Those of a method are the arguments of ``SemiSegmentor`` and of its ``build``.
+    """
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    functions = [
+        vars(parent).get('__init__')
+        for parent in reversed(cls.__mro__)
+        if parent.__module__.split('.')[0] == PACKAGE
+    ]
+    if issubclass(cls, SemiSegmentor):
+        functions.append(cls.build)
     names = []
-    for parent in reversed(cls.__mro__):
-        init = vars(parent).get('__init__')
-        if parent.__module__.split('.')[0] == PACKAGE and inspect.isfunction(init):
-            parameters = list(inspect.signature(init).parameters.values())[1:]
-            names += [one.name for one in parameters if one.kind in kinds]
+    for function in filter(inspect.isfunction, functions):
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        names += [parameter.name for parameter in parameters if parameter.kind in kinds]
     return list(dict.fromkeys(names))

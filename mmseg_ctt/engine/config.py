@@ -41,13 +41,19 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
 
     Raises:
         TypeError: If ``sizes`` is no dict.
-        ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows.
+        ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
+            settings of a hook that the config does not have.
     """
     apply_sizes(cfg)
     hooks = cfg.get('default_hooks') or {}
-    for name in [name for name, hook in hooks.items() if hook is None]:
-        if name not in MMENGINE_HOOKS:  # mmengine stops at these with a bare assertion
-            hooks.pop(name)
+    for name, hook in list(hooks.items()):
+        if hook is None and name not in MMENGINE_HOOKS:
+            hooks.pop(name)  # mmengine would stop at it with a bare assertion
+        elif isinstance(hook, dict) and 'type' not in hook:
+            raise ValueError(
+                f'default_hooks.{name} has settings, {dict(hook)}, but this config has no such '
+                'hook: remove them, or give the type of the hook too'
+            )
     return cfg
 
 

@@ -1,7 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """One optimiser for the members and one for each named part of a model, such as a discriminator."""
 
-from typing import Any, Callable, Dict, Mapping, Optional
+from collections import defaultdict
+from typing import Any, Callable, DefaultDict, Dict, Mapping, Optional
 
 import torch
 from torch.optim import Optimizer
@@ -31,6 +32,18 @@ class PartOptimizer(Optimizer):
         # no defaults yet: they would be added to the groups, which have those of their optimiser
         super().__init__(self._groups(), {})
         self.defaults = self.optimizers[MEMBERS].defaults
+
+    @property
+    def state(self) -> DefaultDict[torch.Tensor, Any]:
+        """State of every parameter, by parameter; a new dict at each reading."""
+        states: DefaultDict[torch.Tensor, Any] = defaultdict(dict)
+        for inner in self.optimizers.values():
+            states.update(inner.state)
+        return states
+
+    @state.setter
+    def state(self, value: DefaultDict[torch.Tensor, Any]) -> None:
+        """Ignore the empty state that the constructor of the parent sets."""
 
     def _groups(self) -> list:
         return [group for inner in self.optimizers.values() for group in inner.param_groups]

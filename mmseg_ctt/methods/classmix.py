@@ -31,8 +31,5 @@ class ClassMix(WeakToStrong):
     default_num_pairs = 1
     default_supervision = 'self'
     fixed_graph = True
-    default_loss_weights = dict(unsup=1.0)
-    consistency_term = 'unsup'
-    ramped_terms = ('unsup',)
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     default_consistency = dict(select='ratio', normalizer='all', confidence_threshold=0.968)

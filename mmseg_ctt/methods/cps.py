@@ -26,8 +26,8 @@ class CrossPseudoSupervision(WeakToStrong):
     """Cross pseudo supervision of two students of other initial weights, no teacher.
 
     Loss weights ``sup`` and ``cps`` default to 1 and 1 (released code, VOC with CutMix; 1.5
-    without, and 5 and 6 on Cityscapes). CutMix cuts three boxes of a quarter to a half of the area
-    each (released code). Every pixel counts, whatever its confidence.
+    without, and 5 and 6 on Cityscapes). CutMix keeps three boxes that cover a quarter to a half of
+    the area together (released code). Every pixel counts, whatever its confidence.
 
     Args:
         kwargs: As in :class:`SemiSegmentor`.

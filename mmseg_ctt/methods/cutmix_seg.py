@@ -31,9 +31,6 @@ class CutMixSeg(WeakToStrong):
     default_num_pairs = 1
     default_supervision = 'self'
     fixed_graph = True
-    default_loss_weights = dict(unsup=1.0)
-    consistency_term = 'unsup'
-    ramped_terms = ('unsup',)
     default_augmentation = (dict(type='CutMixing'),)
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     default_consistency = dict(

@@ -29,14 +29,11 @@ class FixMatchSeg(WeakToStrong):
     default_num_pairs = 1
     default_supervision = 'own'
     fixed_graph = True
-    default_loss_weights = dict(unsup=1.0)
-    consistency_term = 'unsup'
-    ramped_terms = ('unsup',)
     default_augmentation = (
         dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
         dict(type='RandomGreyscale'),
         dict(type='GaussianBlur', sigma=(0.1, 2.0)),
-        dict(type='CutMixing', area=(0.02, 0.4), prob=0.5),
+        dict(type='CutMixing', area=(0.02, 0.4), aspect=(0.3, 1 / 0.3), prob=0.5),
     )
     default_consistency = dict(confidence_threshold=0.95, normalizer='valid')
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))

@@ -29,7 +29,7 @@ def rename_keys(state_dict: Dict[str, Tensor], prefix: str = '') -> List[str]:
         prefix (str): Of the model's entries. Defaults to ''.
 
     Returns:
-        list[str]: ``'former -> present'`` of each row of :data:`KEY_MAP` that was used.
+        list[str]: ``'former.* -> present.*'`` for each row of :data:`KEY_MAP` that was used.
     """
     if f'{prefix}{MARK}' not in state_dict:
         return []
@@ -41,8 +41,12 @@ def rename_keys(state_dict: Dict[str, Tensor], prefix: str = '') -> List[str]:
         for key in keys:
             state_dict[prefix + present + key[len(prefix + former) :]] = state_dict.pop(key)
         if keys:
-            used.append(f'{former} -> {present}')
+            used.append(f'{_pattern(former)} -> {_pattern(present)}')
     return used
+
+
+def _pattern(name: str) -> str:
+    return f'{name}*' if name.endswith('.') else name
 
 
 def _is(key: str, former: str) -> bool:

@@ -29,10 +29,10 @@ from .base import Losses, SemiSegmentor
 class WeakToStrong(SemiSegmentor):
     """Students learn from pseudo-labels of the weak view on a strong view."""
 
-    consistency_term: ClassVar[str] = 'consistency'
+    consistency_term: ClassVar[str] = 'unsup'
     shared_view: bool = True  # one strong view for all students; False: one for each
-    default_loss_weights: ClassVar[Mapping[str, float]] = dict(consistency=1.0)
-    ramped_terms: ClassVar[Tuple[str, ...]] = ('consistency',)
+    default_loss_weights: ClassVar[Mapping[str, float]] = dict(unsup=1.0)
+    ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup',)
     default_augmentation: ClassVar[Sequence[dict]] = CLASS_MIX_STEPS
     default_consistency: ClassVar[Mapping[str, Any]] = dict(confidence_threshold=0.95)
 

@@ -4,12 +4,11 @@
 from typing import Optional, Tuple, Union
 
 import torch.nn as nn
-import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..functional import resized_cross_entropy
+from ..functional import consistency_sums
 from . import settings
 from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
@@ -153,31 +152,17 @@ class Consistency(ConfidenceSelection):
         self, logits: Tensor, pseudo: PseudoLabel, kept: Optional[Tensor], align_corners: bool
     ) -> Tensor:
         """Loss summed over the pixels of each problem, scalar or ``(P,)``."""
-        lead, label = logits.shape[:-4], pseudo.label
-        if self.target == 'hard':
-            label = label if kept is None else label.masked_fill(~kept, IGNORE_INDEX)
-            images = resized_cross_entropy(
-                logits.flatten(0, -4), label.flatten(0, -3), IGNORE_INDEX, align_corners
-            )
-            return images.view(*lead, -1).sum(-1)
-        kept = label != IGNORE_INDEX if kept is None else kept & (label != IGNORE_INDEX)
-        assert pseudo.logits is not None
-        logits = F.interpolate(
-            logits.float().flatten(0, -4),
-            label.shape[-2:],
-            mode='bilinear',
-            align_corners=align_corners,
+        hard = self.target == 'hard'
+        target = pseudo.label if hard else pseudo.logits
+        assert target is not None
+        if not hard and pseudo.valid is not None:
+            kept = pseudo.valid if kept is None else kept & pseudo.valid
+        target = target if hard else target.softmax(dim=-3)
+        reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
+        sums = consistency_sums(
+            logits, target, self.target, kept, reduction, IGNORE_INDEX, align_corners
         )
-        values = self._distance(logits, pseudo.logits.flatten(0, -4))
-        return (values * kept.flatten(0, -3)).view(*lead, -1).sum(-1)
-
-    def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
-        """``(B, H, W)`` distance of two maps of logits ``(B, K, H, W)``."""
-        probability = target.softmax(dim=1)
-        if self.target == 'soft':
-            return -(probability * logits.log_softmax(dim=1)).sum(dim=1)
-        squared = (logits.softmax(dim=1) - probability).square()
-        return squared.mean(dim=1) if self.class_mean else squared.sum(dim=1)
+        return sums.sum(-1)
 
     def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
         """Number of pixels that the sum is divided by, averaged over the ranks."""

@@ -23,8 +23,8 @@ class ClassMemoryBank(nn.Module):
     Buffers:
 
     - ``features`` ``([P,] K, V, D)`` float32, zeros where nothing was written yet
-    - ``pointer`` ``([P,] K)`` int64, slot that is written next
-    - ``count`` ``([P,] K)`` int64, filled slots, at most ``V``
+    - ``pointer`` ``([P,] K)`` int64, index that is written next
+    - ``count`` ``([P,] K)`` int64, filled entries, at most ``V``
 
     Args:
         num_classes (int): ``K``.
@@ -75,7 +75,7 @@ class ClassMemoryBank(nn.Module):
 
     @property
     def filled(self) -> Tensor:
-        """``([P,] K, V)`` bool, True for slots that hold a feature."""
+        """``([P,] K, V)`` bool, True for entries that hold a feature."""
         return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(-1)
 
     def fill_ratio(self) -> Tensor:
@@ -84,11 +84,11 @@ class ClassMemoryBank(nn.Module):
         return count.float() / self.size
 
     def in_order(self) -> Tensor:
-        """``([P,] K, V, D)`` entries from the oldest to the newest, unwritten slots last."""
+        """``([P,] K, V, D)`` entries from the oldest to the newest, unwritten entries last."""
         start = torch.where(self.count == self.size, self.pointer, 0)
-        slot = torch.arange(self.size, device=start.device) + start.unsqueeze(-1)
-        slot = (slot % self.size).unsqueeze(-1).expand_as(self.features)
-        return self.features.gather(-2, slot)
+        index = torch.arange(self.size, device=start.device) + start.unsqueeze(-1)
+        index = (index % self.size).unsqueeze(-1).expand_as(self.features)
+        return self.features.gather(-2, index)
 
     @torch.no_grad()
     def update(
@@ -139,10 +139,10 @@ class ClassMemoryBank(nn.Module):
     def _write(self, entry: Tensor, taken: Tensor) -> None:
         """Write ``([P,] K, n, D)`` behind the pointer; rows not taken rewrite what is there."""
         offset = torch.arange(entry.shape[-2], device=entry.device)
-        slot = (self.pointer.unsqueeze(-1) + offset).remainder_(self.size)
-        slot = slot.unsqueeze(-1).expand_as(entry)
-        kept = torch.where(taken.unsqueeze(-1), entry, self.features.gather(-2, slot))
-        self.features.scatter_(-2, slot, kept)
+        index = (self.pointer.unsqueeze(-1) + offset).remainder_(self.size)
+        index = index.unsqueeze(-1).expand_as(entry)
+        kept = torch.where(taken.unsqueeze(-1), entry, self.features.gather(-2, index))
+        self.features.scatter_(-2, index, kept)
         added = taken.sum(dim=-1)
         self.pointer.add_(added).remainder_(self.size)
         self.count.add_(added).clamp_(max=self.size)

@@ -33,7 +33,6 @@ from mmengine.runner import Runner
 from toy_data import freeze_imports, toy_config, write_toy_data
 
 from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
 from mmseg_ctt.engine.resume import defect
 
 INTERVAL, ITERATIONS, VALIDATION = 2, 20, 5
@@ -84,14 +83,15 @@ class Diary(Hook):
 
 def live(root: Path, work: Path) -> None:
     """One life of the run: from its newest checkpoint to its end."""
+    checkpoint = dict(
+        type='SafeCheckpointHook', interval=INTERVAL, max_keep_ckpts=2, save_best='mIoU'
+    )
     cfg = toy_config(
         root,
         work,
         resume=True,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=VALIDATION),
-    )
-    cfg.default_hooks.checkpoint = dict(
-        type='SafeCheckpointHook', interval=INTERVAL, max_keep_ckpts=2, save_best='mIoU'
+        default_hooks=dict(checkpoint=checkpoint),
     )
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Diary(work / 'diary.txt'))
@@ -233,16 +233,16 @@ def harass(folder: Path, kills: int, seed: int = 0) -> Report:
     done = saving = runs = compared = most = 0
     struck = False
     while done < kills or struck:
-        work, wanted = folder / f'run{runs}', done < kills
+        work, more = folder / f'run{runs}', done < kills
         left = half_written(work)
         child = born(lambda work=work: live(root, work))
-        struck = wanted and kill(child, work, rng.uniform(0, length), saving=done % 2 == 1)
+        struck = more and kill(child, work, rng.uniform(0, length), saving=done % 2 == 1)
         if struck:
             done += 1
             saving += bool(half_written(work) - left)
             check_after_kill(work, expected)
             continue
-        if not wanted:
+        if not more:
             ended(child, wait=True)
         assert numbers(work) == expected
         check_same_end(whole, work)

@@ -36,8 +36,8 @@ def environment():
         if started.returncode == 3:  # not root, not installed, or its daemons do not start here
             pytest.skip(
                 f'{started.stderr.strip()}; what sbatch, srun and a requeue do to a run is '
-                'seen with a real scheduler only, and this test starts its own; what the '
-                'scripts hand to srun is in tests/test_tools/test_common.py without one'
+                'tested with a real scheduler only, and this test starts its own; what the '
+                'scripts pass to srun is in tests/test_tools/test_common.py without one'
             )
         assert started.returncode == 0, started.stderr
         yield {
@@ -63,10 +63,10 @@ def config(folder: Path) -> Path:
         write_toy_data(folder / 'data'),
         folder / 'work',
         train_cfg=dict(type='ResumableTrainLoop', max_iters=ITERATIONS, val_interval=1000),
-    )
-    cfg.default_hooks.update(
-        checkpoint=dict(type='SafeCheckpointHook', interval=1000),
-        preemption=dict(type='PreemptionHook'),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=1000),
+            preemption=dict(type='PreemptionHook'),
+        ),
     )
     cfg.train_dataloader.update(num_workers=1, persistent_workers=True)
     cfg.dump(folder / 'toy.py')

@@ -10,11 +10,22 @@ from pages import PAGES, ROOT, tokens
 
 sys.path.insert(0, str(ROOT / 'docs' / '_ext'))
 
-from inventory import own_arguments, public, registered  # noqa: E402
+from inventory import (  # noqa: E402
+    arguments_section,
+    augmentation_steps,
+    methods,
+    own_arguments,
+    parts,
+    public,
+    registered,
+)
+
+from mmseg_ctt.methods import SemiSegmentor, registered_methods  # noqa: E402
 
 CLASSES = sorted(
     {cls for classes in registered().values() for cls in classes}, key=lambda cls: cls.__name__
 )
+SETTINGS = [*CLASSES, *parts(), *augmentation_steps()]
 FUNCTIONS = {
     f'{module.__name__}.{value.__name__}': value
     for module, values in public()
@@ -24,12 +35,11 @@ FUNCTIONS = {
 
 
 def documented(thing: object) -> set:
-    """Names in the section ``Args:`` of its docstring."""
-    text = inspect.cleandoc(thing.__doc__ or '')
-    section = re.search(r'^Args:\n((?:[ ]+.*\n?|\n)*)', text, re.MULTILINE)
-    return set(
-        re.findall(r'^ {4}\*{0,2}(\w+)(?: \(.*)?:', section[1], re.MULTILINE) if section else ()
+    """Names in the section ``Args:`` of its docstring; an entry may have several."""
+    entries = re.findall(
+        r'^ {4}((?:\*{0,2}\w+, )*\*{0,2}\w+)(?: \(.*)?:', arguments_section(thing), re.MULTILINE
     )
+    return {name.strip('* ') for entry in entries for name in entry.split(',')}
 
 
 def test_the_inventory_finds_what_is_registered():
@@ -46,7 +56,22 @@ def test_the_inventory_finds_what_is_registered():
     assert 'mmseg_ctt.methods.ctt.functional.high_level_contrast' in FUNCTIONS
 
 
-@pytest.mark.parametrize('cls', CLASSES, ids=lambda cls: cls.__name__)
+def test_the_inventory_finds_methods_and_their_parts():
+    assert methods().items() <= registered_methods().items() and len(methods()) > 10
+    assert {'CrossContrast', 'ClassThresholds', 'RampUp', 'EqualizedConsistency'} <= {
+        cls.__name__ for cls in parts()
+    }
+    assert {'CutMixing', 'ColorJitter'} <= {cls.__name__ for cls in augmentation_steps()}
+
+
+@pytest.mark.parametrize('cls', methods().values(), ids=methods())
+def test_settings_of_a_method_are_those_of_the_base_and_of_build(cls):
+    own = {name for name in inspect.signature(cls.build).parameters if name != 'self'}
+    assert own_arguments(SemiSegmentor) == own_arguments(cls)[: len(own_arguments(SemiSegmentor))]
+    assert own <= set(own_arguments(cls)) & documented(cls)
+
+
+@pytest.mark.parametrize('cls', SETTINGS, ids=lambda cls: cls.__name__)
 def test_every_argument_is_documented(cls):
     known = {name for parent in cls.__mro__ for name in documented(parent)}
     if 'Args: as :class:' not in inspect.cleandoc(cls.__doc__ or ''):
@@ -72,11 +97,20 @@ NAMES = {
 }
 
 
+CLASS_OF = {value.__name__: value for _, values in public() for value in values}
+
+
 @pytest.mark.parametrize('page', [page for page in PAGES if page.startswith('docs/methods/')])
 def test_formulae_are_computed_by_what_exists(page):
-    """The items "Computed by" of a method's page name functions and classes of the package."""
+    """The items "Computed by" of a method's page name functions, classes, and their settings."""
     for block in tokens(page):
-        parts = block.children or []
-        if any(one.content == 'Computed by' for one in parts):
-            named = {one.content for one in parts if one.type == 'code_inline'}
-            assert named and named <= NAMES, named - NAMES
+        children = block.children or []
+        if all(part.content != 'Computed by' for part in children):
+            continue
+        pieces = {part.content for part in children if part.type == 'code_inline'}
+        named = {piece for piece in pieces if '=' not in piece}
+        assert named and named <= NAMES, named - NAMES
+        kinds = [SemiSegmentor, *(CLASS_OF[n] for n in named if inspect.isclass(CLASS_OF.get(n)))]
+        known = {name for kind in kinds for name in own_arguments(kind)}
+        settings = {piece.partition('=')[0] for piece in pieces - named}
+        assert settings <= known, settings - known

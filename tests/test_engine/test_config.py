@@ -177,3 +177,11 @@ def test_hooks_of_mmengine_stay_none():
     cfg.default_hooks.update(timer=None, guards=None)
     hooks = prepare_config(cfg).default_hooks
     assert hooks['timer'] is None and 'guards' not in hooks
+
+
+def test_settings_of_a_hook_that_is_not_there(load_tool):
+    options = {'default_hooks.teacher_ema.alpha': 0.999}
+    with pytest.raises(ValueError, match='default_hooks.teacher_ema.*0.999.*no such hook'):
+        load_tool('_common').module.read_config(
+            str(CONFIGS / 'cps/cps_deeplabv3plus_streets_1-8.py'), options
+        )

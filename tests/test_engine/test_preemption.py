@@ -12,8 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_data import toy_config
 
-from mmseg_ctt.engine.hooks.preemption_hook import PreemptionHook
-from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook  # noqa: F401
+from mmseg_ctt.engine import PreemptionHook
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -61,10 +60,10 @@ def build(root, work, accumulate=1, resume=False, val_interval=100, interval=100
         work,
         resume=resume,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=6, val_interval=val_interval),
-    )
-    cfg.default_hooks.update(
-        checkpoint=dict(type='SafeCheckpointHook', interval=interval, max_keep_ckpts=2),
-        preemption=dict(type='PreemptionHook', **hook),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=interval, max_keep_ckpts=2),
+            preemption=dict(type='PreemptionHook', **hook),
+        ),
     )
     cfg.optim_wrapper.accumulative_counts = accumulate
     return Runner.from_cfg(cfg)
@@ -203,11 +202,21 @@ def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
     assert (tmp_path / pointed_at(tmp_path)).is_file()
 
 
-def test_without_a_checkpoint_hook(root, tmp_path):
-    runner = build(root, tmp_path)
-    runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, SafeCheckpointHook)]
-    with pytest.raises(ValueError, match='default_hooks.checkpoint'):
-        runner.train()
+def test_without_a_checkpoint_hook(root, tmp_path, monkeypatch):
+    """There is nothing to save with, so the signals keep their usual handlers."""
+    before, during, lines = handlers(), [], []
+    cfg = toy_config(
+        root, tmp_path, default_hooks=dict(checkpoint=None, preemption=dict(type='PreemptionHook'))
+    )
+    runner = Runner.from_cfg(cfg)
+    monkeypatch.setattr(runner.logger, 'warning', lambda line, *_: lines.append(line))
+    loss = runner.model.loss
+    monkeypatch.setattr(
+        runner.model, 'loss', lambda *given: during.append(handlers()) or loss(*given)
+    )
+    runner.train()
+    assert during == [before] * 2 and handlers() == before
+    assert [line for line in lines if 'default_hooks.checkpoint is switched off' in line]
 
 
 @pytest.mark.parametrize('settings', [dict(signals=['SIGNOTHING']), dict(interval=0)])

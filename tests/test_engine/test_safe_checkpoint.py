@@ -489,3 +489,18 @@ def test_history_is_bounded(root, tmp_path):
 def test_bad_history():
     with pytest.raises(ValueError, match='SafeCheckpointHook.history'):
         SafeCheckpointHook(history=0)
+
+
+def test_as_often_as_validation(root, tmp_path):
+    cfg = toy_config(
+        root, tmp_path, train_cfg=dict(type='ResumableTrainLoop', max_iters=5, val_interval=2)
+    )
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval='validation')
+    Runner.from_cfg(cfg).train()
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == [
+        'iter_2.pth',
+        'iter_4.pth',
+        'iter_5.pth',
+    ]
+    with pytest.raises(ValueError, match='interval must be a number or'):
+        SafeCheckpointHook(interval='often')

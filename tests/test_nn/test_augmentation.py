@@ -7,6 +7,7 @@ from torch import nn
 from mmseg_ctt.functional import class_mix_mask, cut_mix_mask, mix
 from mmseg_ctt.functional.colour import grey
 from mmseg_ctt.functional.intensity import INTENSITIES
+from mmseg_ctt.functional.mixing import BOX_NUMBERS
 from mmseg_ctt.nn.augmentation import (
     AUGMENTATION_STEPS,
     AugmentationStep,
@@ -248,15 +249,23 @@ def test_a_box_is_a_rectangle_of_the_area(area):
     assert area[0] == area[1] or ratios.std() > 0.05
 
 
-def test_boxes_are_drawn_one_by_one_and_an_overlap_shows_the_neighbour():
-    step = dict(CUT, area=(0.2, 0.4), boxes=3)
+def test_boxes_have_a_part_of_the_area_each_and_an_overlap_shows_the_neighbour():
+    step = dict(CUT, area=(0.4, 0.8), boxes=3)
     (mask,) = masks(view([step]))
-    noise = sample_noise(DRAWS, 13, 'strong0/0/CutMixing')[:, 1:]
-    boxes = [
-        cut_mix_mask(labels(), area=(0.2, 0.4), noise=noise[:, 4 * i : 4 * i + 4]) for i in range(3)
-    ]
-    covered = torch.stack(boxes).sum(0)
-    assert torch.equal(mask, covered % 2 == 1) and (covered == 2).any()
+    noise = sample_noise(DRAWS, 1 + 3 * BOX_NUMBERS, 'strong0/0/CutMixing')[:, 1:]
+    assert torch.equal(mask, cut_mix_mask(labels(), area=(0.4, 0.8), noise=noise, num_boxes=3))
+    assert 0 < mask.float().mean() < 0.8
+
+
+def test_box_of_an_aspect_is_pasted():
+    """UniMatch's box: what is inside comes from the partner."""
+    step = dict(CUT, area=(0.1, 0.3), aspect=(0.5, 2.0))
+    (mask,) = masks(view([step]))
+    pasted = (~mask).float().mean((1, 2))
+    assert ((pasted > 0.05) & (pasted < 0.35)).all()
+    for box in ~mask:  # a rectangle
+        rows, columns = box.any(1), box.any(0)
+        assert torch.equal(box, rows.unsqueeze(1) & columns)
 
 
 @pytest.mark.parametrize('step', [CLASS, CUT], ids=['class', 'cut'])
@@ -478,7 +487,10 @@ def test_strength_scales_the_operations():
     [
         ([dict(CUT, prob=1.2)], r'CutMixing.prob must be in \[0, 1\], got 1.2'),
         ([dict(BLUR, prob=-0.1)], r'GaussianBlur.prob must be in \[0, 1\], got -0.1'),
-        ([dict(CUT, boxes=0)], 'CutMixing.boxes must be positive, got 0'),
+        (
+            [dict(CUT, boxes=0)],
+            'CutMixing.boxes must be positive, and 1 with an aspect, got 0 and None',
+        ),
         ([dict(CUT, area=(0.6, 0.5))], r'CutMixing.area=\(0.6, 0.5\) is no range in \[0, 1\]'),
         ([dict(CUT, area=(0.5, 1.5))], r'CutMixing.area=\(0.5, 1.5\) is no range'),
         ([dict(CUT, partner='last')], r"CutMixing.partner must be one of .*'flipped'.*'last'"),

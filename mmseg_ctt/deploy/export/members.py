@@ -54,14 +54,14 @@ def default_member(model_cfg: Mapping) -> str:
 
 
 def choose_member(
-    model_cfg: Mapping, names: Sequence[str], wanted: Optional[str] = None
+    model_cfg: Mapping, names: Sequence[str], member: Optional[str] = None
 ) -> Optional[str]:
-    """The member that is asked for, else the one that ``test_cfg.predict_on`` names.
+    """The member that is named, else the one that ``test_cfg.predict_on`` names.
 
     Args:
         model_cfg (Mapping): ``model`` of the run's config.
         names (Sequence[str]): Of :func:`member_names`.
-        wanted (str, optional): A member, ``mean-student`` or ``mean-teacher``.
+        member (str, optional): A member, ``mean-student`` or ``mean-teacher``.
 
     Returns:
         str | None: None for a plain segmentor, which has no members.
@@ -71,13 +71,13 @@ def choose_member(
     """
     choices = member_choices(names)
     if not names:
-        if wanted is not None:
+        if member is not None:
             raise ValueError(
-                f'the checkpoint holds a plain segmentor, not {wanted!r} of a '
+                f'the checkpoint holds a plain segmentor, not {member!r} of a '
                 'semi-supervised run: leave the member out'
             )
         return None
-    member = wanted or default_member(model_cfg)
+    member = member or default_member(model_cfg)
     if member == 'ensemble':
         raise ValueError(
             'the ensemble is several networks and a plain segmentor is one: choose '

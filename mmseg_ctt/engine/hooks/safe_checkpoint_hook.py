@@ -2,7 +2,7 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import Any, Deque, Iterable, List, Optional
+from typing import Any, Deque, Iterable, List, Optional, Union
 
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import CheckpointHook
@@ -13,6 +13,8 @@ from mmseg.registry import HOOKS
 from ...nn.unwrap import segmentor_of
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
+
+WITH_VALIDATION = 'validation'
 
 
 @HOOKS.register_module()
@@ -29,8 +31,8 @@ class SafeCheckpointHook(CheckpointHook):
       iteration.
 
     Args:
-        interval (int): Iterations (epochs with ``by_epoch``) between checkpoints. Defaults to -1:
-            the last only.
+        interval (int | str): Iterations (epochs with ``by_epoch``) between checkpoints, or
+            ``'validation'``: as often as the run validates. Defaults to -1: the last only.
         by_epoch (bool): Defaults to False.
         history (int): Number of values kept of each logged quantity. A longer log window, such as
             ``'global'`` in ``log_processor.custom_cfg``, averages these only. Defaults to 1000.
@@ -44,9 +46,19 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     def __init__(
-        self, interval: int = -1, by_epoch: bool = False, history: int = 1000, **kwargs: Any
+        self,
+        interval: Union[int, str] = -1,
+        by_epoch: bool = False,
+        history: int = 1000,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(interval, by_epoch, **kwargs)
+        if isinstance(interval, str) and interval != WITH_VALIDATION:
+            raise ValueError(
+                f'SafeCheckpointHook.interval must be a number or {WITH_VALIDATION!r}, got '
+                f'{interval!r}'
+            )
+        self.with_validation = interval == WITH_VALIDATION
+        super().__init__(-1 if isinstance(interval, str) else interval, by_epoch, **kwargs)
         if history < 1:
             raise ValueError(f'SafeCheckpointHook.history must be positive, got {history}')
         self.history = history
@@ -81,7 +93,9 @@ class SafeCheckpointHook(CheckpointHook):
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Set the folder and remove partial files of a killed run."""
+        """Set interval and folder, and remove partial files of a killed run."""
+        if self.with_validation:
+            self.interval = runner.train_loop.val_interval
         folder = self.out_dir or runner.work_dir
         if '://' not in str(folder) and not (self.backend_args or self.file_client_args):
             self.backend_args: Optional[dict] = dict(backend=BACKEND)

@@ -16,7 +16,7 @@ from .evaluation import spread
 
 MAX_POINTS = 2000
 MIN_ENTRIES = 5  # of a bank, below which there is nothing to see
-PER_IMAGE = 8  # pixels of a class from one image, so that many images are seen
+PER_IMAGE = 8  # pixels of a class from one image, so that many images contribute
 
 
 class Points(NamedTuple):
@@ -65,10 +65,10 @@ def collect_points(
     )
     if len(kept) < MIN_ENTRIES:
         raise ValueError(f'the bank holds {len(kept)} entries only')
-    seen = [
+    queries = [
         _queries(model, contrast, pair, dataset[i], g) for i in spread(len(dataset), max_images)
     ]
-    query, label = (torch.cat(part) for part in zip(*seen))
+    query, label = (torch.cat(part) for part in zip(*queries))
     query, label = _some_per_class(
         query, label, torch.ones_like(label, dtype=torch.bool), bank.num_classes, per_class, g
     )

@@ -21,7 +21,7 @@ class ClassConfidence(nn.Module):
 
     - ``confidence`` ``(K,)`` float32, the moving average
     - ``updates`` ``(K,)`` int64, batches that have entered each class
-    - ``pixels`` ``(K,)`` int64, labelled pixels seen so far, before anything was pasted
+    - ``pixels`` ``(K,)`` int64, labelled pixels so far, before anything was pasted
 
     Args:
         num_classes (int): ``K``.

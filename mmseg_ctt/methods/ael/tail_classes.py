@@ -12,7 +12,7 @@ KEY = 'model.copy_paste.tail'
 
 
 def fixed_tail(
-    tail: Union[None, str, Sequence[int]], num_classes: int, share: float
+    tail: Union[None, str, Sequence[int]], num_classes: int, ratio: float
 ) -> Optional[Tensor]:
     """Tail classes that a config knows before training.
 
@@ -20,7 +20,7 @@ def fixed_tail(
         tail (str | Sequence[int], optional): Class ids, or a file that
             ``tools/analysis_tools/label_statistics.py --json`` wrote. None: nothing is known.
         num_classes (int): ``K``.
-        share (float): As in :func:`mmseg_ctt.functional.tail_classes`, for a file.
+        ratio (float): As in :func:`mmseg_ctt.functional.tail_classes`, for a file.
 
     Returns:
         Tensor | None: ``(K,)`` bool.
@@ -32,7 +32,7 @@ def fixed_tail(
     if tail is None:
         return None
     if isinstance(tail, str):
-        return tail_classes(torch.tensor(_pixels_in(Path(tail), num_classes)), share)
+        return tail_classes(torch.tensor(_pixels_in(Path(tail), num_classes)), ratio)
     wrong = [k for k in tail if not 0 <= k < num_classes]
     if wrong or not tail:
         raise ValueError(

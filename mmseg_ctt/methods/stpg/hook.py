@@ -14,8 +14,8 @@ KEY = 'default_hooks.anchor_assignment'
 class AnchorAssignmentHook(Hook):
     """Matches the anchors of a contrast to its class centroids, at an interval (STPG).
 
-    The matching is the one step of the method on the host. Which iterations it falls on follows
-    from their number alone, so that a resumed run goes on as it was.
+    The matching is the only part of the method on the host. It depends on the number of the
+    iteration alone, so that a resumed run equals the uninterrupted run.
 
     Args:
         interval (int): Iterations between two matchings; the released code matches in each.

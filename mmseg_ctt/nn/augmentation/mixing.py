@@ -1,13 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
 """Steps that mix the images of a batch."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 from torch import Tensor
 
-from ...functional import class_mix_mask, cut_mix_mask
+from ...functional import class_mix_mask, cut_mix_mask, rejection_box_mask
+from ...functional.mixing import BOX_NUMBERS, TRY_NUMBERS
 from .step import AUGMENTATION_STEPS, MixingStep
 from .view import Context
+
+TRIES = 64  # boxes of a fixed aspect that are drawn at once; the first that fits is taken
 
 
 @AUGMENTATION_STEPS.register_module()
@@ -33,45 +36,52 @@ class ClassMixing(MixingStep):
 
 @AUGMENTATION_STEPS.register_module()
 class CutMixing(MixingStep):
-    """CutMix (arXiv 1905.04899, for segmentation 1906.01916): a rectangle of each image stays.
+    """CutMix (arXiv 1905.04899, for segmentation 1906.01916): rectangles of the partner are pasted.
 
     Args:
-        area (tuple[float, float]): Range of the ratio of the image that a rectangle covers.
-            Defaults to (0.5, 0.5) (CutMix-Seg).
-        boxes (int): Rectangles; where two overlap, the neighbour shows. Defaults to 1.
+        area (tuple[float, float]): Range of the ratio of the image that stays; with ``aspect`` the
+            ratio that is pasted. Defaults to (0.5, 0.5) (CutMix-Seg).
+        boxes (int): Rectangles, each with its part of the area; where two overlap, the partner
+            shows. Defaults to 1 (CPS: 3).
+        aspect (tuple[float, float], optional): Range of height over width: the box of UniMatch, see
+            :func:`rejection_box_mask`. Defaults to None: any shape, as CutMix-Seg.
         prob (float): Ratio of images that are mixed. Defaults to 1.
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
 
     Raises:
-        ValueError: If the range does not lie in [0, 1], or there is no rectangle.
+        ValueError: If the range does not lie in [0, 1], there is no rectangle, or several of one
+            aspect.
     """
 
     def __init__(
         self,
         area: Tuple[float, float] = (0.5, 0.5),
         boxes: int = 1,
+        aspect: Optional[Tuple[float, float]] = None,
         prob: float = 1.0,
         partner: str = 'next',
     ) -> None:
         super().__init__(prob, partner)
-        if boxes < 1:
+        key = 'model.strong_augmentation: CutMixing'
+        if boxes < 1 or (boxes > 1 and aspect is not None):
             raise ValueError(
-                f'model.strong_augmentation: CutMixing.boxes must be positive, got {boxes}'
+                f'{key}.boxes must be positive, and 1 with an aspect, got {boxes} and {aspect}'
             )
         if not 0 <= area[0] <= area[1] <= 1:
-            raise ValueError(
-                f'model.strong_augmentation: CutMixing.area={area} is no range in [0, 1]'
-            )
-        self.area, self.boxes = area, boxes
+            raise ValueError(f'{key}.area={area} is no range in [0, 1]')
+        self.area, self.boxes, self.aspect = area, boxes, aspect
 
     def noise_width(self, num_classes: int) -> int:
         """See :class:`AugmentationStep`."""
-        return 1 + 4 * self.boxes
+        if self.aspect is not None:
+            return 1 + 2 + TRY_NUMBERS * TRIES
+        return 1 + BOX_NUMBERS * self.boxes
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        mask = cut_mix_mask(context.label, area=self.area, noise=noise[:, :4])
-        for i in range(1, self.boxes):
-            box = cut_mix_mask(context.label, area=self.area, noise=noise[:, 4 * i : 4 * i + 4])
-            mask = mask ^ box
-        return mask
+        label, area = context.label, self.area
+        if self.aspect is None:
+            return cut_mix_mask(label, area=area, noise=noise, num_boxes=self.boxes)
+        return ~rejection_box_mask(
+            label, area=area, ratio=self.aspect, prob=1.0, num_tries=TRIES, noise=noise
+        )
