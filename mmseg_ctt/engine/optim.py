@@ -96,6 +96,10 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if isinstance(part, nn.Module) and any(p.requires_grad for p in part.parameters()):
                 build = StudentOptimWrapperConstructor(dict(type='OptimWrapper', optimizer=cfg))
                 optimizers[name] = build(part).optimizer
+            else:
+                MMLogger.get_current_instance().warning(
+                    '%s.%s is unused: the model has no such weights', KEY, name
+                )
         return optimizers
 
 

@@ -20,6 +20,7 @@ from ..nn.member import PixelOutput, build_students, projects, supervised_losses
 from ..nn.pseudo_label import PseudoLabel
 from ..nn.schedule import RampUp
 from ..nn.supervision import has_teachers, supervision_graph
+from . import checks
 from .forward import ForwardPasses
 
 TEACHER_MODES = ('eval', 'train')
@@ -46,8 +47,8 @@ class SemiSegmentor(ForwardPasses):
         teacher_mode (str): ``'train'``: teachers normalise by the statistics of their batch, with
             dropout (released code of CTT); ``'eval'``: by averages of the students' statistics,
             which say little in the first hundreds of iterations. Defaults to 'train'.
-        frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them.
-            Defaults to False.
+        frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them; they are then
+            always in eval mode. Defaults to False.
         joint_forward (bool | str): Which members take labelled and unlabelled images in one pass
             (joint batch statistics): True: all; False: none (released code of CTT and AEL);
             ``'students'``: teachers take them apart, so that those in training mode normalise
@@ -68,7 +69,8 @@ class SemiSegmentor(ForwardPasses):
         test_cfg (dict, optional): ``predict_on``: ``student0``, ``teacher0``, ... or
             ``ensemble`` (mean probability of the teachers, of the students where there are no
             teachers). Defaults to None: see :meth:`default_predict_on`.
-        train_cfg, pretrained, init_cfg: Unused; mmseg's ``init_model`` passes them.
+        train_cfg, pretrained, init_cfg: mmseg passes them; the last two are errors if they are
+            set, since members have their own.
         method_settings: Arguments of the method's :meth:`build`.
 
     Raises:
@@ -101,8 +103,8 @@ class SemiSegmentor(ForwardPasses):
         pseudo_labels='pseudo-labels', pseudo_label='pseudo-labels', supervised_loss='losses'
     )
     # settings with which every term is at work within a few iterations on tiny images of four
-    # classes, for tests and benchmarks of all methods; a confidence threshold just above 1/4 lies
-    # between the pixels of a network that has only begun to learn
+    # classes, for tests and benchmarks of all methods; some pixels of an untrained network of four
+    # classes pass a confidence threshold just above 1/4, and others do not
     toy_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
@@ -127,9 +129,7 @@ class SemiSegmentor(ForwardPasses):
         init_cfg: Optional[dict] = None,
         **method_settings: Any,
     ) -> None:
-        # mmengine passes a config's top-level `data_preprocessor` here; the model's own wins
-        given = {**(data_preprocessor or {}), **(segmentor.get('data_preprocessor') or {})}
-        preprocessor = dict(given, type='SemiSegDataPreProcessor', sources=self.sources)
+        preprocessor = checks.preprocessor_settings(segmentor, data_preprocessor, self.sources)
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
         self.alignment = None
         usual = self._mode_defaults(mode)
@@ -139,6 +139,8 @@ class SemiSegmentor(ForwardPasses):
         settings.check_choice('model.joint_forward', joint_forward, JOINT)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
         self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
+        checks.check_teachers(type(self), has_teachers(self.graph), teacher_mode, frozen_teachers)
+        checks.check_wrapper(test_cfg or {}, pretrained, init_cfg)
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         self.predict_on = self.test_cfg.get('predict_on') or self._usual_member()
         self._build_losses(
@@ -181,8 +183,7 @@ class SemiSegmentor(ForwardPasses):
         if self.fixed_graph and (num_pairs, supervision) != usual:
             raise ValueError(
                 f'model.type={type(self).__name__} has num_pairs={usual[0]} and '
-                f'supervision={usual[1]!r}: remove num_pairs={num_pairs} and '
-                f'supervision={supervision!r}'
+                f'supervision={usual[1]!r}, got {num_pairs} and {supervision!r}: remove them'
             )
         self.graph = supervision_graph(supervision, num_pairs)
         with_teachers = has_teachers(self.graph) or self.keeps_average
@@ -198,16 +199,14 @@ class SemiSegmentor(ForwardPasses):
         consistency: Optional[dict],
     ) -> None:
         self.weights = settings.loss_weights(weights, {'sup': 1.0, **self.default_loss_weights})
-        self.ramp_up = RampUp.of(self.default_ramp_up if ramp_up is None else ramp_up)
+        self.ramp_up = RampUp.of(ramp_up, self.default_ramp_up)
         for key, given, default in (
             ('strong_augmentation', augmentation, self.default_augmentation),
             ('consistency', consistency, self.default_consistency),
             ('ramp_up', ramp_up, self.ramped_terms or None),
         ):
-            if default is None and given:
-                raise ValueError(
-                    f'model.{key}: {type(self).__name__} has none, so it would be unused; remove it'
-                )
+            if default is None:
+                checks.check_absent(type(self), key, given)
         self.strong_augmentation = None
         if self.default_augmentation is not None:
             steps = self.default_augmentation if augmentation is None else augmentation

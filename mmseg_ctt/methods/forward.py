@@ -2,7 +2,7 @@
 """What the step of a method is made of: passes of members, pseudo-labels, strong views."""
 
 from contextlib import nullcontext
-from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +61,7 @@ class ForwardPasses(MemberNetworks):
         gradient: Optional[str] = 'weights',
         perturb: Optional[Perturbation] = None,
     ) -> Outputs:
-        """The same for several members that take the same images, by name."""
+        """Outputs of several members that take the same images, by name; see there."""
         assert gradient in GRADIENTS
         sizes = [len(images) for images in batches]
         joint = {name for name in names if len(batches) > 1 and self._is_joint(name)}
@@ -90,24 +90,29 @@ class ForwardPasses(MemberNetworks):
             self.forward_member(name, labeled.image, view.image) for name, view in zip(names, views)
         ]
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Outputs:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
         """Outputs of the teaching members in the passes that the method makes, by name.
 
         Methods whose teachers take other images than the weak view override it.
 
         Args:
-            unlabeled (Images): Weak view of the unlabelled images.
-            labeled (Images): Labelled images.
+            images (Mapping[str, Images]): By source; ``unlabeled`` is the weak view.
 
         Returns:
             dict[str, list[PixelOutput]]: For the weak view first.
         """
-        return self.forward_members(self.teaching_members, unlabeled.image)
+        return self.forward_members(self.teaching_members, images['unlabeled'].image)
 
     @torch.no_grad()
-    def teacher_outputs(self, unlabeled: Images, labeled: Images) -> Outputs:
-        """The same in a training step: without gradient, aligned where alignment is on."""
-        return self.aligned(self.forward_teachers(unlabeled, labeled), unlabeled)
+    def teacher_outputs(self, **images: Images) -> Outputs:
+        """Outputs of :meth:`forward_teachers` in a training step.
+
+        They have no gradient, and are aligned where alignment is on.
+
+        Args:
+            images (Images): Named by their sources, of which ``unlabeled`` is one.
+        """
+        return self.aligned(self.forward_teachers(images), images['unlabeled'])
 
     def aligned(self, outputs: Outputs, unlabeled: Images) -> Outputs:
         """Outputs with their first entries aligned, where alignment is on; its means move on."""
@@ -158,12 +163,19 @@ class ForwardPasses(MemberNetworks):
         return pseudo
 
     @torch.no_grad()
-    def inspect_pseudo_labels(self, unlabeled: Images, labeled: Images) -> Dict[str, PseudoLabel]:
-        """Pseudo-labels as a step would make them, without changing alignment or thresholds."""
-        outputs = self.forward_teachers(unlabeled, labeled)
+    def inspect_pseudo_labels(self, **images: Images) -> Dict[str, PseudoLabel]:
+        """Pseudo-labels as a step would make them, without changing alignment or thresholds.
+
+        Args:
+            images (Images): One batch of each of ``sources``, named by it.
+
+        Returns:
+            dict[str, PseudoLabel]: Of the source ``unlabeled``, by teaching member.
+        """
+        outputs = self.forward_teachers(images)
         if self.alignment is not None:
             outputs = self.alignment.align(outputs)
-        return self._labels_of(outputs, unlabeled)
+        return self._labels_of(outputs, images['unlabeled'])
 
     def pseudo_label(self, logits: Tensor, images: Images) -> PseudoLabel:
         """Pseudo-label from logits ``(B, K, h, w)`` of ``images``; 255 and 0 in the padding."""

@@ -13,7 +13,7 @@ One step, everything inside ``forward(mode='loss')``:
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
-from typing import Dict, List
+from typing import Dict, List, Mapping
 
 import torch
 from mmseg.registry import MODELS
@@ -29,8 +29,8 @@ class MeanTeacher(SemiSegmentor):
 
     Loss weights ``sup`` and ``consistency`` default to 1 and 100 (re-implementation for
     segmentation in the code of CPS; the squared difference is a mean over classes and pixels).
-    ``consistency=dict(target='hard')`` is cross-entropy to the teacher's confident labels instead;
-    set ``loss_weights=dict(consistency=1)`` with it. The ramp takes a quarter of the training
+    ``mode='hard'`` is cross-entropy to the teacher's labels of pixels at 0.95 or more instead, with
+    the weight 1 (ours). The ramp takes a quarter of the training
     (ours; the paper gives it in steps). The noise of the input is colour jitter and blur (ours;
     ``strong_augmentation=[]`` gives both networks the same images, as the code of CPS does).
 
@@ -48,6 +48,13 @@ class MeanTeacher(SemiSegmentor):
     default_ramp_up = dict(ratio=0.25, shape='sigmoid')
     default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
     default_consistency = dict(target='squared', confidence_threshold=0.0)
+    modes = dict(
+        soft={},
+        hard=dict(
+            loss_weights=dict(consistency=1.0),
+            consistency=dict(target='hard', confidence_threshold=0.95),
+        ),
+    )
 
     def build(self, on_labeled: bool = True) -> None:
         """See the class."""
@@ -55,7 +62,7 @@ class MeanTeacher(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled, labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         (target,) = self.pseudo_labels(outputs, unlabeled).values()  # 2
         view = self.strong_view(unlabeled, target.label)  # 3
         on_labeled, on_view = self.forward_member('student0', labeled.image, view.image)  # 4
@@ -71,7 +78,9 @@ class MeanTeacher(SemiSegmentor):
             'student0.confident_ratio': ratio,
         }
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, for the labelled images too where they are a target."""
-        batches = [unlabeled.image, labeled.image] if self.on_labeled else [unlabeled.image]
-        return self.forward_members(self.teaching_members, *batches)
+        sources = ('unlabeled', 'labeled') if self.on_labeled else ('unlabeled',)
+        return self.forward_members(
+            self.teaching_members, *(images[name].image for name in sources)
+        )

@@ -61,7 +61,7 @@ class MemberNetworks(PredictingMembers):
         return students_and_teachers(num_pairs, with_teachers, frozen)
 
     def add_members(self, students: ModuleList, segmentor: dict) -> None:
-        """Build the table: ``students`` are there, the others are copies or built anew."""
+        """Add all members: the given students, and copies or new networks for the rest."""
         self.students, self.teachers = students, ModuleList()
         for name, member in self.members.items():
             if member.trains and name.startswith('student'):
@@ -139,7 +139,11 @@ class MemberNetworks(PredictingMembers):
     # ---- state
 
     def train(self, mode: bool = True) -> 'MemberNetworks':
-        """As usual, but teachers and their parts keep to ``teacher_mode``, others to eval mode."""
+        """Set training mode.
+
+        EMA teachers get it only with ``teacher_mode='train'``; other members that do not train
+        stay in eval mode.
+        """
         super().train(mode)
         for name, member in self.members.items():
             averages = member.follows is not None and 'teacher' in name
@@ -229,7 +233,10 @@ class MemberNetworks(PredictingMembers):
         ]
 
     def copy_to_followers(self) -> None:
-        """Parameters and buffers, as a run starts; members that follow nobody become copies."""
+        """Copy parameters and buffers to followers and to members with ``copy_of``.
+
+        :class:`TeacherEMAHook` calls it at the start of a run.
+        """
         for follower in self.followers():
             follower.module.load_state_dict(follower.followed.state_dict())
         for name, member in self.members.items():

@@ -38,7 +38,7 @@ class WeakToStrong(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled, labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
         views = self.strong_views(unlabeled, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4

@@ -30,7 +30,7 @@ class ConfidenceSelection(nn.Module):
             to None: one threshold for all.
 
     Raises:
-        ValueError: If the threshold lies outside [0, 1].
+        ValueError: If the threshold lies outside [0, 1], or is 0 with thresholds of classes.
     """
 
     sections = dict(forward='losses', update='pseudo-labels')  # for benchmarks
@@ -50,6 +50,11 @@ class ConfidenceSelection(nn.Module):
         self.num_classes, self.confidence_threshold = num_classes, confidence_threshold
         self.class_thresholds: Optional[ClassThresholds] = None
         if class_thresholds is not None:
+            if not confidence_threshold:
+                raise ValueError(
+                    'model.consistency.class_thresholds: confidence_threshold is the highest of '
+                    'them, so with 0 all are 0; set a confidence_threshold, such as 0.95'
+                )
             self.class_thresholds = settings.build_part(
                 'consistency.class_thresholds',
                 class_thresholds,
@@ -100,7 +105,8 @@ class Consistency(ConfidenceSelection):
         class_thresholds (dict, optional): See there. Defaults to None.
 
     Raises:
-        ValueError: For an unknown ``target``, ``select`` or ``normalizer``.
+        ValueError: For an unknown ``target``, ``select`` or ``normalizer``, or one that another
+            setting leaves without effect.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class Consistency(ConfidenceSelection):
         settings.check_choice('model.consistency.target', target, TARGETS)
         settings.check_choice('model.consistency.select', select, SELECTIONS)
         settings.check_choice('model.consistency.normalizer', normalizer, NORMALIZERS)
+        _check_together(target, select, normalizer, class_mean)
         self.target, self.select, self.normalizer = target, select, normalizer
         self.class_mean = class_mean
 
@@ -132,7 +139,7 @@ class Consistency(ConfidenceSelection):
 
         Args:
             logits (Tensor): ``([P,] B, K, h, w)`` of students; up-sampled to the pseudo-label. A
-                leading dimension holds problems of their own.
+                leading dimension ``P`` holds independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 
@@ -175,3 +182,16 @@ class Consistency(ConfidenceSelection):
         else:
             number = counted.sum((-3, -2, -1)).float()
         return mean_over_ranks(number).clamp(min=1)
+
+
+def _check_together(target: str, select: str, normalizer: str, class_mean: bool) -> None:
+    """Refuse settings that another one leaves without effect."""
+    if select == 'ratio' and normalizer == 'kept':
+        raise ValueError(
+            "model.consistency.select='ratio' keeps all pixels, so that normalizer='kept' would be "
+            "'valid': set that one"
+        )
+    if target != 'squared' and not class_mean:
+        raise ValueError(
+            f"model.consistency.class_mean is of target='squared', not of {target!r}: remove it"
+        )

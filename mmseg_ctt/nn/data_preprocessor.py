@@ -84,8 +84,7 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
                 raise ValueError(
                     f'the batch has images of the source {name}, but the method uses {used}: '
                     f'set train_dataloader.sampler.ratio.{name}=0 or remove '
-                    f'train_dataloader.dataset.{name}, or add it to {KEY}.sources of a method '
-                    'that can use it'
+                    f'train_dataloader.dataset.{name}'
                 )
         for source in self.sources:
             if source not in names:

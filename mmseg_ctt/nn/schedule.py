@@ -47,11 +47,16 @@ class RampUp:
         self.ratio, self.shape = ratio, shape
 
     @classmethod
-    def of(cls, given: Union[float, Mapping]) -> 'RampUp':
-        """From a config: a number is the ratio of a linear climb, a dict has both settings."""
-        if isinstance(given, (int, float)):
-            return cls(given)
-        settings = as_dict('model.ramp_up', given)
+    def of(
+        cls, given: Union[None, float, Mapping], default: Union[float, Mapping] = 0.0
+    ) -> 'RampUp':
+        """From a config.
+
+        Args:
+            given (float | dict, optional): A number is the ratio, a dict has any of both settings.
+            default (float | dict): Of the method, for what is not given. Defaults to 0: none.
+        """
+        settings = {**_as_settings(default), **_as_settings(given)}
         check_settings('model.ramp_up', settings, cls)
         return cls(**settings)
 
@@ -61,3 +66,9 @@ class RampUp:
         climb = self.ratio * total
         progress = min(done / climb, 1.0) if climb else 1.0
         return progress if self.shape == 'linear' else math.exp(-5 * (1 - progress) ** 2)
+
+
+def _as_settings(given: Union[None, float, Mapping]) -> dict:
+    if isinstance(given, (int, float)):
+        return dict(ratio=given)
+    return as_dict('model.ramp_up', given)

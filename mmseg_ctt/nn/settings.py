@@ -145,6 +145,24 @@ def build_optional(
     return build_part(key, None if given is True else given, part, defaults, **own)
 
 
+def check_part(key: str, given: Optional[Mapping[str, Any]], part: Part) -> None:
+    """Refuse settings that a part does not have, also where it is switched off and not built.
+
+    Args:
+        key (str): As of :func:`build_part`, like the other two.
+        given (Mapping, optional): Settings in the config.
+        part (type | str): Class, or the name of one.
+
+    Raises:
+        TypeError: If the settings are no dict.
+        ValueError: For a setting or a ``type`` that is not known.
+    """
+    values = as_dict(f'model.{key}', given)
+    if isinstance(part, str):
+        part = _registered(key, values.pop('type', part))
+    check_keys(f'model.{key}', values, [parameter.name for parameter in settings_of(part)])
+
+
 def settings_of(function: Any, without: Collection[str] = ()) -> List[inspect.Parameter]:
     """Named parameters of a class or a function, apart from some."""
     variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD

@@ -86,10 +86,10 @@ def pseudo_labels(model):
     """Of a fixed batch, as a step would make them."""
     torch.manual_seed(0)
     data = model.train().data_preprocessor(toy_batch(), True)
-    sources = ('unlabeled', 'labeled')
-    return model.inspect_pseudo_labels(
-        *(Images(data['inputs'][name], data['data_samples'][name]) for name in sources)
-    )
+    images = {
+        name: Images(data['inputs'][name], data['data_samples'][name]) for name in model.sources
+    }
+    return model.inspect_pseudo_labels(**images)
 
 
 def rebuilt():

@@ -14,9 +14,10 @@ ALIGN = dict(type='DistributionAlignmentHook', frequency=[8, 4, 2, 1], temperatu
 
 
 def test_a_method_that_aligns_nothing(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        CrossTeacherTraining, 'teacher_outputs', CrossTeacherTraining.forward_teachers
-    )
+    def not_aligned(model, **images):
+        return model.forward_teachers(images)
+
+    monkeypatch.setattr(CrossTeacherTraining, 'teacher_outputs', not_aligned)
     runner = Runner.from_cfg(toy_config(root, tmp_path / 'work', hooks=dict(alignment=ALIGN)))
     with pytest.raises(ValueError, match='CrossTeacherTraining does not call teacher_outputs'):
         runner.train()

@@ -129,7 +129,7 @@ def recorded(monkeypatch, model):
     monkeypatch.setattr(
         model,
         'inspect_pseudo_labels',
-        lambda *images: batches.append(inspect(*images)) or batches[-1],
+        lambda **images: batches.append(inspect(**images)) or batches[-1],
     )
     return batches
 

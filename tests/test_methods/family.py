@@ -70,11 +70,7 @@ VARIANTS = {
     'CPS without CutMix': Recipe('CrossPseudoSupervision', dict(strong_augmentation=STILL)),
     'mean teacher, hard labels': Recipe(
         'MeanTeacher',
-        dict(
-            on_labeled=False,
-            consistency=dict(target='hard', confidence_threshold=0.27),
-            loss_weights=dict(consistency=1.0),
-        ),
+        dict(mode='hard', on_labeled=False, consistency=dict(confidence_threshold=0.27)),
     ),
     'STPG, memory of the peer': Recipe(
         'STPG', dict(contrast=dict(threshold=0.2, memory='peer'), joint_forward=False)

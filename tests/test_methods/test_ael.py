@@ -226,8 +226,10 @@ def test_the_teacher_of_the_pseudo_label_hook_takes_both_batches():
     """As in a step, where its batch statistics are those of both."""
     model, twin = ready(joint_forward=True), ready(joint_forward=True)
     data = raw(model)
-    images = [Images(data['inputs'][name], data['data_samples'][name]) for name in data['inputs']]
-    (target,) = model.inspect_pseudo_labels(images[1], images[0]).values()
-    weak, _ = twin.forward_member('teacher0', images[1].image, images[0].image)
+    images = {
+        name: Images(data['inputs'][name], data['data_samples'][name]) for name in data['inputs']
+    }
+    (target,) = model.inspect_pseudo_labels(**images).values()
+    weak, _ = twin.forward_member('teacher0', images['unlabeled'].image, images['labeled'].image)
     label, confidence = pseudo_label(weak.logits, (32, 32))
     assert torch.equal(target.label, label) and torch.equal(target.confidence, confidence)

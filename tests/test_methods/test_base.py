@@ -315,8 +315,32 @@ def test_test_mode_takes_a_plain_batch():
             dict(student_overrides=[{}, dict(data_preprocessor=dict(mean=[0, 0, 0]))]),
             r'student_overrides\[1\].data_preprocessor: all members see',
         ),
+        (dict(test_cfg=dict(mode='slide')), '^model.test_cfg has predict_on alone: set mode in'),
+        (
+            dict(pretrained='r50.pth'),
+            '^model.pretrained would be unused: set it in model.segmentor',
+        ),
+        (dict(init_cfg=dict(type='Normal')), '^model.init_cfg would be unused'),
+        (
+            dict(data_preprocessor=dict(sources=('labeled', 'unlabeled', 'tagged'))),
+            '^model.data_preprocessor.sources: the method says',
+        ),
+        (dict(data_preprocessor=dict(type='Nope')), '^model.data_preprocessor.type must be one of'),
+        (
+            dict(loss_weights=dict(hc=0, lc=0), contrast=dict(thresholdd=1)),
+            r"^model.contrast has unknown settings \['thresholdd'\]",
+        ),
+        (
+            dict(loss_weights=dict(hc=0, lc=0), bank=dict(type='Nope')),
+            "^model.bank.type='Nope' is not registered",
+        ),
     ],
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model(**settings)
+
+
+def test_the_segmentor_must_be_a_config():
+    with pytest.raises(TypeError, match='^model.segmentor must be the config of a plain mmseg'):
+        toy_model(segmentor='fcn.py')

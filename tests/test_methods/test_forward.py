@@ -164,7 +164,7 @@ def test_a_perturbation_that_learns_gets_a_gradient():
 @pytest.mark.parametrize('width', [32, 20])
 def test_pseudo_labels_of_all_teaching_members(width):
     model, unlabeled = ready_model(), images(width=width)
-    outputs = model.teacher_outputs(unlabeled, images('labeled'))
+    outputs = model.teacher_outputs(unlabeled=unlabeled, labeled=images('labeled'))
     assert list(outputs) == model.teaching_members == ['teacher0', 'teacher1']
     pseudo = model.pseudo_labels(outputs, unlabeled)
     for name, target in pseudo.items():
@@ -184,7 +184,7 @@ def test_pseudo_labels_of_all_teaching_members(width):
 
 def test_logits_of_a_pseudo_label_where_the_loss_reads_them():
     model = ready_model('MeanTeacher')
-    outputs = model.teacher_outputs(images(), images('labeled', seed=1))
+    outputs = model.teacher_outputs(unlabeled=images(), labeled=images('labeled', seed=1))
     (target,) = model.pseudo_labels(outputs, images()).values()
     up = model.upsampled(outputs['teacher0'][0].logits, (32, 32))
     assert torch.equal(target.logits, up) and not target.logits.requires_grad
@@ -193,7 +193,7 @@ def test_logits_of_a_pseudo_label_where_the_loss_reads_them():
 def test_class_thresholds_learn_from_all_teaching_members():
     settings = dict(select='pixel', class_thresholds=dict())
     model, unlabeled = ready_model(consistency=settings), images(width=20)
-    outputs = model.teacher_outputs(unlabeled, images('labeled'))
+    outputs = model.teacher_outputs(unlabeled=unlabeled, labeled=images('labeled'))
     pseudo = model.pseudo_labels(outputs, unlabeled)
     label = torch.stack([target.label for target in pseudo.values()])
     confidence = torch.stack([target.confidence for target in pseudo.values()])

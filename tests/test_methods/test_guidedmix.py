@@ -250,7 +250,7 @@ def test_the_student_predicts_and_its_average_is_there():
     assert [follower.followed for follower in model.followers()] == [model.students[0]]
     data = raw(model)['inputs']
     twin = ready()
-    given = Images(data['unlabeled'], []), Images(data['labeled'], [])
-    weak = model.teacher_outputs(*given)['student0'][0]
+    given = {name: Images(data[name], []) for name in model.sources}
+    weak = model.teacher_outputs(**given)['student0'][0]
     want = twin.forward_member('student0', data['labeled'], data['unlabeled'])[1]
     assert torch.equal(weak.logits, want.logits) and not weak.logits.requires_grad

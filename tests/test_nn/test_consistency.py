@@ -42,8 +42,11 @@ def full(logits):
 
 
 CASES = [
-    *itertools.product(('hard', 'soft'), SELECTIONS, NORMALIZERS, (True,)),
-    *itertools.product(('squared',), SELECTIONS, NORMALIZERS, (True, False)),
+    (target, select, normalizer, class_mean)
+    for target, select, normalizer, class_mean in itertools.product(
+        TARGETS, SELECTIONS, NORMALIZERS, (True, False)
+    )
+    if (select, normalizer) != ('ratio', 'kept') and (class_mean or target == 'squared')
 ]
 
 
@@ -219,6 +222,12 @@ def test_no_host_synchronisation(target, normalizer):
         (dict(normalizer='batch'), r"\.normalizer must be one of .*'kept'.*got 'batch'"),
         (dict(confidence_threshold=1.5), r'\.confidence_threshold must be in \[0, 1\], got 1.5'),
         (dict(confidence_threshold=-0.1), r'\.confidence_threshold must be in \[0, 1\]'),
+        (dict(select='ratio', normalizer='kept'), r"\.select='ratio' keeps all pixels"),
+        (dict(class_mean=False), r"\.class_mean is of target='squared', not of 'hard'"),
+        (
+            dict(confidence_threshold=0, class_thresholds={}),
+            r'\.class_thresholds: confidence_threshold is the highest of them',
+        ),
         (dict(class_thresholds=dict(highest=1)), r"\.class_thresholds .*\['highest'\]"),
     ],
 )

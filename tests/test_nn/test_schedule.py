@@ -67,3 +67,11 @@ def test_bad_settings(given, message):
 def test_anything_else_is_no_ramp():
     with pytest.raises(TypeError, match='^model.ramp_up must be a dict of settings, got'):
         RampUp.of('slowly')
+
+
+@pytest.mark.parametrize(
+    'given,ratio', [(None, 0.25), (0.4, 0.4), (dict(ratio=0.4), 0.4), (0, 0.0)]
+)
+def test_what_is_not_given_is_the_default_of_the_method(given, ratio):
+    ramp = RampUp.of(given, dict(ratio=0.25, shape='sigmoid'))
+    assert (ramp.ratio, ramp.shape) == (ratio, 'sigmoid')

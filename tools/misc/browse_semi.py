@@ -106,15 +106,15 @@ class Views:
 
         model, columns = self.model, {}
         data = model.data_preprocessor(batch, True)
-        unlabeled, labeled = (
-            Images(data['inputs'][name], data['data_samples'][name])
-            for name in ('unlabeled', 'labeled')
-        )
+        images = {
+            name: Images(data['inputs'][name], data['data_samples'][name]) for name in model.sources
+        }
+        unlabeled = images['unlabeled']
         label = torch.zeros(len(unlabeled.image), *unlabeled.size, dtype=torch.long)
         with torch.no_grad():
             if self.trained:
                 teacher = model.graph[0][0]
-                label = model.inspect_pseudo_labels(unlabeled, labeled)[teacher].label
+                label = model.inspect_pseudo_labels(**images)[teacher].label
                 columns[f'pseudo-label of {teacher}'] = self._colours(label)
             view = model.strong_view(unlabeled, label)
         columns['strong view'] = list(denormalized(view.image, model.data_preprocessor))

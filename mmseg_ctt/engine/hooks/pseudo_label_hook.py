@@ -125,10 +125,10 @@ class PseudoLabelHook(Hook):
         data = self.model.data_preprocessor(batch, True)
         images = {
             name: Images(data['inputs'][name], data['data_samples'][name])
-            for name in ('labeled', 'unlabeled')
+            for name in self.model.sources
         }
         unlabeled = images['unlabeled']
-        targets = self.model.inspect_pseudo_labels(unlabeled, images['labeled'])
+        targets = self.model.inspect_pseudo_labels(**images)
         truth = None if self.images.truth is None else unlabeled.labels.long()
         counts = [
             pixel_counts(

@@ -95,7 +95,7 @@ class AEL(SemiSegmentor):
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         pasted, label, pasted_key = self._paste(labeled)  # 1
-        outputs = self.teacher_outputs(unlabeled, pasted)  # 2
+        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=pasted)  # 2
         ((on_weak, on_pasted),) = outputs.values()
         (weak_target,) = self.pseudo_labels(outputs, unlabeled).values()
         pasted_target = self.pseudo_label(on_pasted.logits, pasted)
@@ -108,9 +108,11 @@ class AEL(SemiSegmentor):
         self.class_confidence.update(logits[0], label, labeled.labels)  # 6
         return losses
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, for the weak view and the labelled images."""
-        return self.forward_members(self.teaching_members, unlabeled.image, labeled.image)
+        return self.forward_members(
+            self.teaching_members, images['unlabeled'].image, images['labeled'].image
+        )
 
     def _paste(self, labeled: Images) -> Tuple[Images, Tensor, Tensor]:
         """Pasted images, their labels, and a random number of each image for the sampling."""

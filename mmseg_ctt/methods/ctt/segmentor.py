@@ -17,7 +17,7 @@ The teachers follow the students in :class:`TeacherEMAHook`, after each optimise
 :class:`QueueWarmupHook` switches the contrast on once the banks are full.
 """
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -80,10 +80,13 @@ class CrossTeacherTraining(WeakToStrong):
                 dim=self.embedding_width,
                 bank=bank,
             )
+        else:
+            settings.check_part('contrast', contrast, CrossContrast)
+            settings.check_part('bank', bank, 'ClassMemoryBank')
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled, labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
         views = self.strong_views(unlabeled, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4
@@ -95,11 +98,13 @@ class CrossTeacherTraining(WeakToStrong):
         self._update_bank(teachers, on_labeled, label)  # 6
         return losses
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teaching members, for labelled images too where banks read them."""
         fills_bank = self.contrast is not None and len(self.teachers) > 0
-        batches = [unlabeled.image, labeled.image] if fills_bank else [unlabeled.image]
-        return self.forward_members(self.teaching_members, *batches)
+        sources = ('unlabeled', 'labeled') if fills_bank else ('unlabeled',)
+        return self.forward_members(
+            self.teaching_members, *(images[name].image for name in sources)
+        )
 
     def _contrast_losses(
         self,

@@ -129,9 +129,11 @@ class GuidedMixNet(SemiSegmentor):
             losses['student0.align'] = self._alignment(student[0], labeled)
         return losses
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the student, from the pass with the labelled images that a step makes."""
-        outputs = self.forward_member('student0', labeled.image, unlabeled.image)
+        outputs = self.forward_member(
+            'student0', images['labeled'].image, images['unlabeled'].image
+        )
         return {'student0': outputs[::-1]}
 
     def _partners(self, student: List[PixelOutput], images: Images) -> Tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ The teachers follow the students in :class:`TeacherEMAHook`; :class:`QueueWarmup
 contrast on; :class:`AnchorAssignmentHook` matches anchors to centroids at an interval.
 """
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -88,10 +88,13 @@ class STPG(SemiSegmentor):
                 width=self.embedding_width,
                 bank=bank,
             )
+        else:
+            settings.check_part('contrast', contrast, AnchorContrast)
+            settings.check_part('bank', bank, 'ClassMemoryBank')
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled, labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
         view = self.strong_view(unlabeled, pseudo[self.graph[GENERAL][0]].label)  # 3
         students = self.forward_students(labeled, [view])  # 4
@@ -110,13 +113,13 @@ class STPG(SemiSegmentor):
         own = self.contrast is not None and self.contrast.memory == 'own'
         return f'teacher{GENERAL if own else PROFESSIONAL}'
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of both teachers for the weak view, of one for the labelled images too."""
         outputs = {}
         for name in ('teacher0', 'teacher1'):
             fills_memory = self.contrast is not None and name == self._memory_teacher
-            batches = (unlabeled.image, labeled.image) if fills_memory else (unlabeled.image,)
-            outputs[name] = self.forward_member(name, *batches)
+            sources = ('unlabeled', 'labeled') if fills_memory else ('unlabeled',)
+            outputs[name] = self.forward_member(name, *(images[key].image for key in sources))
         return outputs
 
     def _pseudo_label_losses(

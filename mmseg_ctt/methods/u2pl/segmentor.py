@@ -18,7 +18,7 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 
 import math
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 import torch
 from mmengine.dist import all_gather, get_world_size
@@ -110,6 +110,9 @@ class U2PL(SemiSegmentor):
                 width=self.embedding_width,
                 bank=bank,
             )
+        else:
+            settings.check_part('contrast', contrast, UnreliableContrast)
+            settings.check_part('bank', bank, 'ClassMemoryBank')
 
     def followers(self) -> List[Follower]:
         """The teacher, and the projection of its features."""
@@ -122,7 +125,7 @@ class U2PL(SemiSegmentor):
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         progress = training_progress()
-        outputs = self.teacher_outputs(unlabeled, labeled)
+        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)
         pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]  # 1
         view = self.strong_view(unlabeled, pseudo.label)  # 2
         target = pseudo.apply_mix(view)
@@ -140,10 +143,10 @@ class U2PL(SemiSegmentor):
             losses['queue_fill'] = self.contrast.fill_ratio().mean()
         return losses
 
-    def forward_teachers(self, unlabeled: Images, labeled: Images) -> Dict[str, List[PixelOutput]]:
+    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Output of the teacher for the weak view, in ``label_mode``."""
         with self._label_mode():
-            return {TEACHER: self.forward_member(TEACHER, unlabeled.image)}
+            return {TEACHER: self.forward_member(TEACHER, images['unlabeled'].image)}
 
     @contextmanager
     def _label_mode(self) -> Iterator[None]:

@@ -1,0 +1,81 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Checks of the settings that all methods share: none of them may stay without effect."""
+
+from typing import Any, Mapping, Optional
+
+from ..nn import settings
+
+PREPROCESSORS = ('SegDataPreProcessor', 'SemiSegDataPreProcessor', None)
+
+
+def preprocessor_settings(
+    segmentor: Any, given: Optional[Mapping[str, Any]], sources: tuple
+) -> dict:
+    """Config of the data preprocessor.
+
+    Args:
+        segmentor (dict): Config of the segmentor; its own ``data_preprocessor`` wins.
+        given (Mapping, optional): The top-level one of the config, which mmengine passes.
+        sources (tuple[str]): Of the method.
+
+    Raises:
+        TypeError: If ``segmentor`` is no dict.
+        ValueError: If it chooses another class or other sources.
+    """
+    if not isinstance(segmentor, Mapping):
+        raise TypeError(
+            'model.segmentor must be the config of a plain mmseg segmentor, a dict; '
+            f'got {segmentor!r}'
+        )
+    key = 'model.data_preprocessor'
+    both = given or {}, segmentor.get('data_preprocessor') or {}
+    for values in both:
+        settings.check_choice(f'{key}.type', values.get('type'), PREPROCESSORS)
+        if 'sources' in values:
+            raise ValueError(f'{key}.sources: the method says which sources it uses; remove it')
+    return dict({**both[0], **both[1]}, type='SemiSegDataPreProcessor', sources=sources)
+
+
+def check_wrapper(test_cfg: Mapping[str, Any], pretrained: Any, init_cfg: Any) -> None:
+    """Settings that mmseg's own segmentors have, and that the members have here.
+
+    Raises:
+        ValueError: Names the key to use.
+    """
+    for name in test_cfg:
+        if name != 'predict_on':
+            raise ValueError(
+                f'model.test_cfg has predict_on alone: set {name} in model.segmentor.test_cfg'
+            )
+    for name, value in (('pretrained', pretrained), ('init_cfg', init_cfg)):
+        if value is not None:
+            raise ValueError(
+                f'model.{name} would be unused: set it in model.segmentor (weights of the '
+                'backbone: model.segmentor.backbone.init_cfg), or load_from for all members'
+            )
+
+
+def check_teachers(method: type, teaches: bool, teacher_mode: str, frozen: bool) -> None:
+    """Settings of teachers, for a method in which none teaches.
+
+    Raises:
+        ValueError: If one is set.
+    """
+    for key, given in (('teacher_mode', teacher_mode != 'train'), ('frozen_teachers', frozen)):
+        if given and not teaches:
+            raise ValueError(
+                f'model.{key}: no EMA teacher teaches in {method.__name__} with this '
+                'model.supervision, so it would be unused; remove it'
+            )
+
+
+def check_absent(method: type, key: str, given: Any) -> None:
+    """Settings of a part that a method does not have.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if given:
+        raise ValueError(
+            f'model.{key}: {method.__name__} has none, so it would be unused; remove it'
+        )
