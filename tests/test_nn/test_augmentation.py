@@ -98,6 +98,10 @@ def test_a_step_more_leaves_the_numbers_of_those_before(step):
     assert not torch.equal(followed.image, alone.image)
 
 
+def test_a_step_in_front_changes_the_numbers_of_those_behind():
+    assert not torch.equal(masks(view([CUT]))[0], masks(view([JITTER, CUT]))[0])
+
+
 def test_the_stream_has_the_name_of_view_place_and_step():
     mask = masks(view([JITTER, CUT], rng_stream='strong7'))[0]
     noise = sample_noise(DRAWS, 5, 'strong7/1/CutMixing')[:, 1:]

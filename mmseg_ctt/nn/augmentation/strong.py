@@ -2,7 +2,8 @@
 """Strong augmentation of unlabelled images: a list of steps, on the device of the batch.
 
 Every random number belongs to the sample (:mod:`mmseg_ctt.nn.rng`), in a stream that is named
-after the view and the step, so that adding a step changes the numbers of no other.
+after the view, the position of the step in the list and its type. A step that is added at the end
+changes no other's numbers; one that is put in front of others changes theirs.
 """
 
 from typing import Any, Dict, List, Optional, Sequence
