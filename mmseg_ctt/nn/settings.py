@@ -129,7 +129,17 @@ def build_optional(
     defaults: Optional[Mapping[str, Any]] = None,
     **own: Any,
 ) -> Any:
-    """The same for a part that False switches off, which gives None; True changes no setting.
+    """Build a part of a method that False switches off, by :func:`build_part`.
+
+    Args:
+        key (str): Its name in the config.
+        given (bool | Mapping): Its settings in the config; True: none is changed; False: no part.
+        part (type | str): As in :func:`build_part`.
+        defaults (Mapping, optional): As in :func:`build_part`.
+        own: As in :func:`build_part`.
+
+    Returns:
+        Any: The part, or None for False.
 
     Raises:
         TypeError: For anything but a bool or a dict. None is refused: other settings mean their
