@@ -143,6 +143,30 @@ def test_what_the_list_says_of_itself(steps, mixes):
     assert augmentation.active and augmentation.mixes == mixes
 
 
+@pytest.mark.parametrize(
+    'steps,want', [([], False), ([CLASS], True), ([JITTER, CUT], False), ([CUT, BLUR, CLASS], True)]
+)
+def test_labels_are_read_by_class_mix_alone(steps, want):
+    assert StrongAugmentation(steps).reads_label is want
+    other = labels().flip(0, 1)
+    assert torch.equal(view(steps).image, view(steps, label=other).image) != want
+
+
+def test_labels_are_mixed_for_steps_that_read_them(monkeypatch):
+    mixed, apply_mix = [], View.apply_mix
+
+    def recorded(self, maps, *args):
+        mixed.append(len(self.mixes))
+        return apply_mix(self, maps, *args)
+
+    monkeypatch.setattr(View, 'apply_mix', recorded)
+    view([CLASS, JITTER, BLUR, CUT_OUT, INTENSITY, GREY])
+    assert mixed == [0]
+    mixed.clear()
+    view([CUT, JITTER, CLASS])
+    assert mixed == [1]
+
+
 def test_input_is_left_alone():
     image, label = images(), labels()
     kept = image.clone(), label.clone()

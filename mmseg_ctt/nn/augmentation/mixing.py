@@ -22,6 +22,8 @@ class ClassMixing(MixingStep):
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
     """
 
+    reads_label = True
+
     def __init__(self, prob: float = 1.0, partner: str = 'next') -> None:
         super().__init__(prob, partner)
 

@@ -23,6 +23,7 @@ class AugmentationStep(nn.Module):
     """
 
     mixes = False  # whether images of a batch are pasted onto one another
+    reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
 
     def __init__(self, prob: float) -> None:
         super().__init__()

@@ -49,6 +49,11 @@ class StrongAugmentation(nn.Module):
         """Whether images of a batch are pasted onto one another."""
         return any(step.mixes for step in self.steps)
 
+    @property
+    def reads_label(self) -> bool:
+        """Whether the view depends on the pseudo-labels."""
+        return any(step.reads_label for step in self.steps)
+
     def forward(
         self,
         image: Tensor,
@@ -87,7 +92,8 @@ class StrongAugmentation(nn.Module):
         widths = {name: step.noise_width(num_classes) for name, step in zip(names, steps)}
         noise = sample_noises(draws, widths, image.device)
         for name, step in zip(names, steps):
-            context = Context(view.apply_mix(label), num_classes, preprocessor, strength)
+            mixed = view.apply_mix(label) if step.reads_label else label
+            context = Context(mixed, num_classes, preprocessor, strength)
             view = step(view, noise[name], context)
         return view
 
