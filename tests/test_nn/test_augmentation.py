@@ -267,8 +267,8 @@ def many(step, number=200, size=(40, 40)):
 
 
 @pytest.mark.parametrize('area', [(0.5, 0.5), (0.25, 0.5), (0.02, 0.4)])
-def test_a_box_is_a_rectangle_of_the_area(area):
-    (boxes,) = masks(many(dict(CUT, area=area)))
+def test_a_box_is_a_rectangle_of_what_the_area_leaves(area):
+    (boxes,) = masks(many(dict(CUT, area=(1 - area[1], 1 - area[0]))))
     ratios = boxes.float().mean((1, 2))
     for mask, ratio in zip(boxes, ratios.tolist()):
         height, width = bounds(mask)
@@ -278,11 +278,18 @@ def test_a_box_is_a_rectangle_of_the_area(area):
 
 
 def test_boxes_have_a_part_of_the_area_each_and_an_overlap_shows_the_neighbour():
-    step = dict(CUT, area=(0.4, 0.8), boxes=3)
+    step = dict(CUT, area=(0.25, 0.5), boxes=3)
     (mask,) = masks(view([step]))
     noise = sample_noise(DRAWS, 1 + 3 * BOX_NUMBERS, 'strong0/0/CutMixing')[:, 1:]
-    assert torch.equal(mask, cut_mix_mask(labels(), area=(0.4, 0.8), noise=noise, num_boxes=3))
+    assert torch.equal(mask, cut_mix_mask(labels(), area=(0.5, 0.75), noise=noise, num_boxes=3))
     assert 0 < mask.float().mean() < 0.8
+
+
+@pytest.mark.parametrize('aspect', [None, (0.8, 1.25)])
+@pytest.mark.parametrize('area', [0.2, 0.7])
+def test_area_is_what_is_pasted(area, aspect):
+    (kept,) = masks(many(dict(CUT, area=(area, area), aspect=aspect)))
+    assert (~kept).float().mean().item() == pytest.approx(area, abs=0.04)  # whole pixels
 
 
 def test_box_of_an_aspect_is_pasted():
