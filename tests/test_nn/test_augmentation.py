@@ -522,15 +522,18 @@ def test_strength_scales_the_operations():
     [
         ([dict(CUT, prob=1.2)], r'CutMixing.prob must be in \[0, 1\], got 1.2'),
         ([dict(BLUR, prob=-0.1)], r'GaussianBlur.prob must be in \[0, 1\], got -0.1'),
-        (
-            [dict(CUT, boxes=0)],
-            'CutMixing.boxes must be positive, and 1 with an aspect, got 0 and None',
-        ),
+        ([dict(CUT, boxes=0)], 'CutMixing.boxes must be at least 1, got 0'),
+        ([dict(CUT, boxes=3, aspect=(1, 2))], 'CutMixing.boxes must be 1 with an aspect, got 3'),
+        ([dict(CUT, aspect=(0, 0))], r'CutMixing.aspect=\(0, 0\) is no range above 0'),
+        ([dict(BLUR, sigma=(0, 1))], r'GaussianBlur.sigma=\(0, 1\) is no range above 0'),
+        ([dict(CUT_OUT, area=(2, 3))], r'CutOut.area=\(2, 3\) is no range in \[0, 1\]'),
+        ([dict(JITTER, hue=3)], r'ColorJitter.hue must be in \[0, 0.5\], got 3'),
+        ([dict(JITTER, contrast=-1)], r'ColorJitter.contrast must be in \[0, 1\], got -1'),
         ([dict(CUT, area=(0.6, 0.5))], r'CutMixing.area=\(0.6, 0.5\) is no range in \[0, 1\]'),
         ([dict(CUT, area=(0.5, 1.5))], r'CutMixing.area=\(0.5, 1.5\) is no range'),
         ([dict(CUT, partner='last')], r"CutMixing.partner must be one of .*'flipped'.*'last'"),
         ([dict(CUT_OUT, prob=2)], r'CutOut.prob must be in \[0, 1\], got 2'),
-        ([dict(INTENSITY, number=0)], 'RandomIntensity.number must be positive, got 0'),
+        ([dict(INTENSITY, number=0)], 'RandomIntensity.number must be at least 1, got 0'),
         ([dict(INTENSITY, operations=['shear'])], r"unknown operations \['shear'\]; known .*'hue'"),
         ([dict(type='Paste')], r"unknown type 'Paste'; known are \[.*'ClassMixing'"),
         ([dict(JITTER, strength=1)], r"ColorJitter has unknown settings \['strength'\]"),
@@ -540,6 +543,24 @@ def test_bad_settings(steps, message):
     with pytest.raises(ValueError, match=f'^model.strong_augmentation.*{message}') as error:
         StrongAugmentation(steps)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'step,message',
+    [
+        (dict(CUT, area=0.5), 'CutMixing.area must be two numbers, such as .*, got 0.5'),
+        (dict(CUT, aspect=1), 'CutMixing.aspect must be two numbers, such as .*, got 1'),
+        (dict(CUT, boxes=1.5), 'CutMixing.boxes must be an integer, got 1.5'),
+        (dict(CUT, prob='1'), "CutMixing.prob must be a number, got '1'"),
+        (dict(CUT_OUT, area=0.5), 'CutOut.area must be two numbers, such as .*, got 0.5'),
+        (dict(BLUR, sigma=2), 'GaussianBlur.sigma must be two numbers, such as .*, got 2'),
+        (dict(JITTER, brightness=None), 'ColorJitter.brightness must be a number, got None'),
+        (dict(INTENSITY, number='3'), "RandomIntensity.number must be an integer, got '3'"),
+    ],
+)
+def test_settings_of_a_wrong_type(step, message):
+    with pytest.raises(TypeError, match=f'^model.strong_augmentation: {message}$'):
+        StrongAugmentation([step])
 
 
 @pytest.mark.parametrize('steps', [['ClassMixing'], [dict(prob=1)], [None]])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...functional import class_mix_mask, cut_mix_mask, rejection_box_mask
 from ...functional.mixing import BOX_NUMBERS, TRY_NUMBERS
+from ..settings import check_number, check_range
 from .step import AUGMENTATION_STEPS, MixingStep
 from .view import Context
 
@@ -55,8 +56,9 @@ class CutMixing(MixingStep):
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
 
     Raises:
-        ValueError: If ``area`` does not lie in [0, 1], there is no rectangle, or several of one
-            aspect.
+        TypeError: See :class:`AugmentationStep`.
+        ValueError: If ``area`` does not lie in [0, 1], ``aspect`` is not positive, there is no
+            rectangle, or several of one aspect.
     """
 
     def __init__(
@@ -68,13 +70,14 @@ class CutMixing(MixingStep):
         partner: str = 'next',
     ) -> None:
         super().__init__(prob, partner)
-        key = 'model.strong_augmentation: CutMixing'
-        if boxes < 1 or (boxes > 1 and aspect is not None):
-            raise ValueError(
-                f'{key}.boxes must be positive, and 1 with an aspect, got {boxes} and {aspect}'
-            )
-        if not 0 <= area[0] <= area[1] <= 1:
-            raise ValueError(f'{key}.area={area} is no range in [0, 1]')
+        check_number(self.key('boxes'), boxes, 1, whole=True)
+        check_range(self.key('area'), area, 0, 1)
+        if aspect is not None:
+            check_range(self.key('aspect'), aspect)
+            if boxes > 1:
+                raise ValueError(
+                    f'{self.key("boxes")} must be 1 with an aspect, got {boxes}: remove one of them'
+                )
         self.area, self.boxes, self.aspect = area, boxes, aspect
 
     def noise_width(self, num_classes: int) -> int:
