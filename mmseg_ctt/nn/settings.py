@@ -96,9 +96,9 @@ def check_number(
         TypeError: If it is no number, or no integer; True and False are none.
         ValueError: If it is not finite or lies outside the bounds.
     """
-    kind, name = (Integral, 'an integer') if whole else (Real, 'a number')
+    kind: type = Integral if whole else Real
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f'{key} must be {name}, got {value!r}')
+        raise TypeError(f'{key} must be {"an integer" if whole else "a number"}, got {value!r}')
     if not (low <= value <= high and math.isfinite(value)):
         bounds = 'finite' if low == -math.inf else f'at least {low}'
         bounds = bounds if high == math.inf else f'in [{low}, {high}]'
