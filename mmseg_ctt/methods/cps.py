@@ -27,7 +27,8 @@ class CrossPseudoSupervision(WeakToStrong):
 
     Loss weights ``sup`` and ``cps`` default to 1 and 1 (released code, VOC with CutMix; 1.5
     without, and 5 and 6 on Cityscapes). CutMix keeps three boxes that cover a quarter to a half of
-    the area together (released code). Every pixel counts, whatever its confidence.
+    the area together and pastes the rest (released code). Every pixel counts, whatever its
+    confidence.
 
     Args:
         kwargs: As in :class:`SemiSegmentor`.
@@ -39,7 +40,7 @@ class CrossPseudoSupervision(WeakToStrong):
     default_loss_weights = dict(cps=1.0)
     consistency_term = 'cps'
     ramped_terms = ('cps',)
-    default_augmentation = (dict(type='CutMixing', area=(0.25, 0.5), boxes=3),)
+    default_augmentation = (dict(type='CutMixing', area=(0.5, 0.75), boxes=3),)
     default_consistency = dict(confidence_threshold=0.0)
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:

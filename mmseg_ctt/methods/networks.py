@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..nn.alignment import MemberAlignment
 from ..nn.member import Segmentor, build_member
-from ..nn.members import Member, Members, module_path, students_and_teachers
+from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
 from .inference import PredictingMembers
 from .key_map import log_renamed, rename_keys
@@ -61,7 +61,16 @@ class MemberNetworks(PredictingMembers):
         return students_and_teachers(num_pairs, with_teachers, frozen)
 
     def add_members(self, students: ModuleList, segmentor: dict) -> None:
-        """Add all members: the given students, and copies or new networks for the rest."""
+        """Add all members: the given students, and copies or new networks for the rest.
+
+        Args:
+            students (ModuleList): ``student{i}``, built.
+            segmentor (dict): Common config, into which each ``override`` is merged.
+
+        Raises:
+            ValueError: See :func:`check_names`.
+        """
+        check_names(self.members)
         self.students, self.teachers = students, ModuleList()
         for name, member in self.members.items():
             if member.trains and name.startswith('student'):

@@ -149,7 +149,7 @@ class Consistency(ConfidenceSelection):
         """
         confident = self.confident(pseudo)
         ratio = mean_over_ranks(confident.float().mean((-3, -2, -1)))
-        kept = pseudo.within(confident) if self.select == 'pixel' else None
+        kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
         loss = self._sums(logits, pseudo, kept, align_corners)
         if self.select == 'ratio':
             loss = ratio * loss

@@ -122,7 +122,7 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         return dict(inputs=images, data_samples=data['data_samples'])
 
     def _padded(self, data: dict) -> dict:
-        """The way of mmseg itself, to the common size where none is set."""
+        """Pad as mmseg does; without ``size`` or ``size_divisor`` all images must have one size."""
         size = self.size
         if size is None and self.size_divisor is None:
             self.size = _common_size(data['inputs'])

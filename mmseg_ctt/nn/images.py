@@ -40,5 +40,19 @@ class Images(NamedTuple):
         return valid_mask(self.samples, self.image)
 
     def maps(self, name: str) -> Tensor:
-        """``(B, ...)`` maps that the pipeline has packed under ``name``."""
+        """``(B, ...)`` maps that the pipeline has packed under ``name``.
+
+        Args:
+            name (str): Field of the samples, such as ``gt_sem_seg``.
+
+        Raises:
+            ValueError: If a sample has no such map.
+        """
+        for sample in self.samples:
+            if sample.get(name) is None:
+                source = sample.metainfo.get('source')
+                raise ValueError(
+                    f'an image of the source {source} has no map {name}, which the method reads: '
+                    f'load and pack it in train_dataloader.dataset.{source}.pipeline'
+                )
         return torch.cat([sample.get(name).data for sample in self.samples])

@@ -147,8 +147,8 @@ def forward_member(
     """Logits, embedding and features of normalised images.
 
     The embedding is the input of the head's last 1x1 convolution, the one point that all mmseg
-    heads share, unless the head has a method ``forward_with_embedding``. It is returned, not
-    left behind on the module.
+    heads share, unless the head has a method ``forward_with_embedding``. The embedding is
+    returned; the module keeps no reference.
 
     Args:
         member (BaseSegmentor): The segmentor.

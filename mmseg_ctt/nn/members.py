@@ -2,7 +2,7 @@
 """The networks of a method as a table: who follows whom, how often, and what they are for."""
 
 import re
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 GROUPS = dict(student='students', teacher='teachers')  # attributes with another name than members
 
@@ -57,6 +57,9 @@ def module_path(member: str) -> Tuple[str, Optional[int]]:
     Returns:
         tuple[str, int | None]: ``('teachers', 1)``, ``('past', 0)``, ``('old', None)``.
 
+    Raises:
+        ValueError: If it is no name of a member.
+
     Example:
         >>> module_path('teacher1'), module_path('old')
         (('teachers', 1), ('old', None))
@@ -66,3 +69,25 @@ def module_path(member: str) -> Tuple[str, Optional[int]]:
         raise ValueError(f'{member!r} is no name of a member: use letters and a number')
     stem, number = found.groups()
     return GROUPS.get(stem, stem), int(number) if number else None
+
+
+def check_names(members: Iterable[str]) -> None:
+    """Refuse names whose numbers are not the positions of the members in their lists.
+
+    Args:
+        members (Iterable[str]): Names in the order of the table, in which the lists are filled.
+
+    Raises:
+        ValueError: If the numbers of a group are not 0, 1, 2, ... in this order, or one of several
+            members has no number.
+    """
+    groups: Dict[str, List[str]] = {}
+    for name in members:
+        groups.setdefault(module_path(name)[0], []).append(name)
+    for group, names in groups.items():
+        numbers = [module_path(name)[1] for name in names]
+        if numbers not in ([None], list(range(len(names)))):
+            raise ValueError(
+                f'the members {names} of model.{group} must be numbered 0, 1, 2, ... in the order '
+                'of member_table, or be one without a number'
+            )

@@ -59,8 +59,8 @@ class PseudoLabel(NamedTuple):
         label = torch.cat([self.label, other.label])
         return PseudoLabel(label, torch.cat([self.confidence, other.confidence]), valid, logits)
 
-    def within(self, mask: Tensor) -> Tensor:
-        """``mask`` ``(B, H, W)`` bool without the padding."""
+    def mask_padding(self, mask: Tensor) -> Tensor:
+        """``mask`` ``(B, H, W)`` bool, made False in the padding."""
         return mask if self.valid is None else mask & self.valid
 
 

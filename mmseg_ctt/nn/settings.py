@@ -2,6 +2,8 @@
 """Settings of methods: checks that several have, and the parts that are built from them."""
 
 import inspect
+import math
+from numbers import Integral, Real
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Type, Union
 
 from mmseg.registry import MODELS
@@ -78,17 +80,67 @@ def check_choice(key: str, value: Any, known: Sequence[Any]) -> None:
         raise ValueError(f'{key} must be one of {tuple(known)}, got {value!r}')
 
 
+def check_number(
+    key: str, value: Any, low: float = -math.inf, high: float = math.inf, whole: bool = False
+) -> None:
+    """Refuse a value that is no finite number between two bounds.
+
+    Args:
+        key (str): Place in the config.
+        value (Any): What is set there.
+        low (float): Smallest number that is allowed. Defaults to -inf.
+        high (float): Largest number that is allowed. Defaults to inf.
+        whole (bool): Whether it must be an integer. Defaults to False.
+
+    Raises:
+        TypeError: If it is no number, or no integer; True and False are none.
+        ValueError: If it is not finite or lies outside the bounds.
+    """
+    kind: type = Integral if whole else Real
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f'{key} must be {"an integer" if whole else "a number"}, got {value!r}')
+    if not (low <= value <= high and math.isfinite(value)):
+        bounds = 'finite' if low == -math.inf else f'at least {low}'
+        bounds = bounds if high == math.inf else f'in [{low}, {high}]'
+        raise ValueError(f'{key} must be {bounds}, got {value!r}')
+
+
+def check_range(key: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
+    """Refuse a value that is no range ``(lower, upper)`` between two bounds.
+
+    Args:
+        key (str): Place in the config.
+        value (Any): What is set there.
+        low (float): Bound of the lower end. Defaults to 0.
+        high (float): Bound of the upper end. Defaults to inf: the range is of positive numbers,
+            ``low`` itself is refused.
+
+    Raises:
+        TypeError: If it is no list or tuple of two numbers.
+        ValueError: If the ends are in the wrong order or lie outside the bounds.
+    """
+    pair = isinstance(value, Sequence) and len(value) == 2
+    if not (pair and all(isinstance(end, Real) for end in value)):
+        raise TypeError(f'{key} must be two numbers, such as (0.2, 0.5), got {value!r}')
+    above = value[0] > low if high == math.inf else value[0] >= low
+    if not (above and value[0] <= value[1] <= high and math.isfinite(value[1])):
+        bounds = f'above {low}' if high == math.inf else f'in [{low}, {high}]'
+        raise ValueError(f'{key}={value} is no range {bounds}: give the lower end first')
+
+
 def loss_weights(
     given: Optional[Mapping[str, float]], defaults: Mapping[str, float]
 ) -> Dict[str, float]:
     """``model.loss_weights`` merged into those of the method.
 
     Raises:
-        TypeError: If it is no dict.
-        ValueError: For a term that the method does not have.
+        TypeError: If it is no dict, or a weight is no number.
+        ValueError: For a term that the method does not have, or a weight that is not finite.
     """
     weights = merged('model.loss_weights', defaults, given)
     check_keys('model.loss_weights', weights, defaults, 'terms')
+    for term, weight in weights.items():
+        check_number(f'model.loss_weights.{term}', weight)
     return weights
 
 
@@ -129,7 +181,17 @@ def build_optional(
     defaults: Optional[Mapping[str, Any]] = None,
     **own: Any,
 ) -> Any:
-    """The same for a part that False switches off, which gives None; True changes no setting.
+    """Build a part of a method that False switches off, by :func:`build_part`.
+
+    Args:
+        key (str): Its name in the config.
+        given (bool | Mapping): Its settings in the config; True: none is changed; False: no part.
+        part (type | str): As in :func:`build_part`.
+        defaults (Mapping, optional): As in :func:`build_part`.
+        own: As in :func:`build_part`.
+
+    Returns:
+        Any: The part, or None for False.
 
     Raises:
         TypeError: For anything but a bool or a dict. None is refused: other settings mean their

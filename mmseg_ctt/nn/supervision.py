@@ -3,6 +3,8 @@
 
 from typing import Callable, Dict, List, Tuple
 
+from .settings import check_number
+
 SupervisionGraph = Tuple[Tuple[str, ...], ...]
 
 GRAPHS: Dict[str, Callable[[int, int], List[str]]] = {
@@ -34,6 +36,7 @@ def supervision_graph(name: str, num_pairs: int) -> SupervisionGraph:
         tuple[tuple[str, ...], ...]: Teaching members of each student.
 
     Raises:
+        TypeError: If ``num_pairs`` is no integer.
         ValueError: If the name is unknown or the graph needs more pairs.
 
     Example:
@@ -42,6 +45,7 @@ def supervision_graph(name: str, num_pairs: int) -> SupervisionGraph:
     """
     if name not in GRAPHS:
         raise ValueError(f'model.supervision must be one of {sorted(GRAPHS)}, got {name!r}')
+    check_number('model.num_pairs', num_pairs, whole=True)
     needed = 2 if name in NEED_TWO else 1
     if num_pairs < needed:
         raise ValueError(f'model.supervision={name!r} needs num_pairs >= {needed}, got {num_pairs}')

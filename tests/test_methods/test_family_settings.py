@@ -107,6 +107,9 @@ def test_loss_weights(kind):
     assert sentence.startswith("model.loss_weights has unknown terms ['temprature']; known are")
     assert all(f"'{term}'" in sentence for term in ('sup', *toy_model(kind).default_loss_weights))
     assert refused(kind, TypeError, loss_weights=3).startswith('model.loss_weights must be a dict')
+    for weight in (None, '1'):
+        sentence = refused(kind, TypeError, loss_weights=dict(sup=weight))
+        assert sentence == f'model.loss_weights.sup must be a number, got {weight!r}'
 
 
 @EVERY_METHOD

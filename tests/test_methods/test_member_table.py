@@ -159,6 +159,17 @@ def test_the_old_model_is_initialised_by_its_own_config(tmp_path):
     assert not torch.equal(weight(model, 'student0')[:OLD_CLASSES], weight(model, 'old'))
 
 
+def test_a_table_with_a_gap_in_its_numbers_is_refused():
+    class Gap(ManyMembers):
+        def member_table(self, *args):
+            table = super().member_table(*args)
+            table['past1'] = table.pop('past0')
+            return table
+
+    with pytest.raises(ValueError, match=r"\['past1'\] of model.past must be numbered"):
+        toy_model(Gap)
+
+
 def test_the_ensemble_is_that_of_the_teachers():
     model = build(test_cfg=dict(predict_on='ensemble')).eval()
     shake(model.teachers, 1)

@@ -98,6 +98,10 @@ def test_a_step_more_leaves_the_numbers_of_those_before(step):
     assert not torch.equal(followed.image, alone.image)
 
 
+def test_a_step_in_front_changes_the_numbers_of_those_behind():
+    assert not torch.equal(masks(view([CUT]))[0], masks(view([JITTER, CUT]))[0])
+
+
 def test_the_stream_has_the_name_of_view_place_and_step():
     mask = masks(view([JITTER, CUT], rng_stream='strong7'))[0]
     noise = sample_noise(DRAWS, 5, 'strong7/1/CutMixing')[:, 1:]
@@ -137,6 +141,30 @@ def test_no_step_returns_the_input():
 def test_what_the_list_says_of_itself(steps, mixes):
     augmentation = StrongAugmentation(steps)
     assert augmentation.active and augmentation.mixes == mixes
+
+
+@pytest.mark.parametrize(
+    'steps,want', [([], False), ([CLASS], True), ([JITTER, CUT], False), ([CUT, BLUR, CLASS], True)]
+)
+def test_labels_are_read_by_class_mix_alone(steps, want):
+    assert StrongAugmentation(steps).reads_label is want
+    other = labels().flip(0, 1)
+    assert torch.equal(view(steps).image, view(steps, label=other).image) != want
+
+
+def test_labels_are_mixed_for_steps_that_read_them(monkeypatch):
+    mixed, apply_mix = [], View.apply_mix
+
+    def recorded(self, maps, *args):
+        mixed.append(len(self.mixes))
+        return apply_mix(self, maps, *args)
+
+    monkeypatch.setattr(View, 'apply_mix', recorded)
+    view([CLASS, JITTER, BLUR, CUT_OUT, INTENSITY, GREY])
+    assert mixed == [0]
+    mixed.clear()
+    view([CUT, JITTER, CLASS])
+    assert mixed == [1]
 
 
 def test_input_is_left_alone():
@@ -239,8 +267,8 @@ def many(step, number=200, size=(40, 40)):
 
 
 @pytest.mark.parametrize('area', [(0.5, 0.5), (0.25, 0.5), (0.02, 0.4)])
-def test_a_box_is_a_rectangle_of_the_area(area):
-    (boxes,) = masks(many(dict(CUT, area=area)))
+def test_a_box_is_a_rectangle_of_what_the_area_leaves(area):
+    (boxes,) = masks(many(dict(CUT, area=(1 - area[1], 1 - area[0]))))
     ratios = boxes.float().mean((1, 2))
     for mask, ratio in zip(boxes, ratios.tolist()):
         height, width = bounds(mask)
@@ -250,11 +278,18 @@ def test_a_box_is_a_rectangle_of_the_area(area):
 
 
 def test_boxes_have_a_part_of_the_area_each_and_an_overlap_shows_the_neighbour():
-    step = dict(CUT, area=(0.4, 0.8), boxes=3)
+    step = dict(CUT, area=(0.25, 0.5), boxes=3)
     (mask,) = masks(view([step]))
     noise = sample_noise(DRAWS, 1 + 3 * BOX_NUMBERS, 'strong0/0/CutMixing')[:, 1:]
-    assert torch.equal(mask, cut_mix_mask(labels(), area=(0.4, 0.8), noise=noise, num_boxes=3))
+    assert torch.equal(mask, cut_mix_mask(labels(), area=(0.5, 0.75), noise=noise, num_boxes=3))
     assert 0 < mask.float().mean() < 0.8
+
+
+@pytest.mark.parametrize('aspect', [None, (0.8, 1.25)])
+@pytest.mark.parametrize('area', [0.2, 0.7])
+def test_area_is_what_is_pasted(area, aspect):
+    (kept,) = masks(many(dict(CUT, area=(area, area), aspect=aspect)))
+    assert (~kept).float().mean().item() == pytest.approx(area, abs=0.04)  # whole pixels
 
 
 def test_box_of_an_aspect_is_pasted():
@@ -487,15 +522,18 @@ def test_strength_scales_the_operations():
     [
         ([dict(CUT, prob=1.2)], r'CutMixing.prob must be in \[0, 1\], got 1.2'),
         ([dict(BLUR, prob=-0.1)], r'GaussianBlur.prob must be in \[0, 1\], got -0.1'),
-        (
-            [dict(CUT, boxes=0)],
-            'CutMixing.boxes must be positive, and 1 with an aspect, got 0 and None',
-        ),
+        ([dict(CUT, boxes=0)], 'CutMixing.boxes must be at least 1, got 0'),
+        ([dict(CUT, boxes=3, aspect=(1, 2))], 'CutMixing.boxes must be 1 with an aspect, got 3'),
+        ([dict(CUT, aspect=(0, 0))], r'CutMixing.aspect=\(0, 0\) is no range above 0'),
+        ([dict(BLUR, sigma=(0, 1))], r'GaussianBlur.sigma=\(0, 1\) is no range above 0'),
+        ([dict(CUT_OUT, area=(2, 3))], r'CutOut.area=\(2, 3\) is no range in \[0, 1\]'),
+        ([dict(JITTER, hue=3)], r'ColorJitter.hue must be in \[0, 0.5\], got 3'),
+        ([dict(JITTER, contrast=-1)], r'ColorJitter.contrast must be in \[0, 1\], got -1'),
         ([dict(CUT, area=(0.6, 0.5))], r'CutMixing.area=\(0.6, 0.5\) is no range in \[0, 1\]'),
         ([dict(CUT, area=(0.5, 1.5))], r'CutMixing.area=\(0.5, 1.5\) is no range'),
         ([dict(CUT, partner='last')], r"CutMixing.partner must be one of .*'flipped'.*'last'"),
         ([dict(CUT_OUT, prob=2)], r'CutOut.prob must be in \[0, 1\], got 2'),
-        ([dict(INTENSITY, number=0)], 'RandomIntensity.number must be positive, got 0'),
+        ([dict(INTENSITY, number=0)], 'RandomIntensity.number must be at least 1, got 0'),
         ([dict(INTENSITY, operations=['shear'])], r"unknown operations \['shear'\]; known .*'hue'"),
         ([dict(type='Paste')], r"unknown type 'Paste'; known are \[.*'ClassMixing'"),
         ([dict(JITTER, strength=1)], r"ColorJitter has unknown settings \['strength'\]"),
@@ -505,6 +543,24 @@ def test_bad_settings(steps, message):
     with pytest.raises(ValueError, match=f'^model.strong_augmentation.*{message}') as error:
         StrongAugmentation(steps)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'step,message',
+    [
+        (dict(CUT, area=0.5), 'CutMixing.area must be two numbers, such as .*, got 0.5'),
+        (dict(CUT, aspect=1), 'CutMixing.aspect must be two numbers, such as .*, got 1'),
+        (dict(CUT, boxes=1.5), 'CutMixing.boxes must be an integer, got 1.5'),
+        (dict(CUT, prob='1'), "CutMixing.prob must be a number, got '1'"),
+        (dict(CUT_OUT, area=0.5), 'CutOut.area must be two numbers, such as .*, got 0.5'),
+        (dict(BLUR, sigma=2), 'GaussianBlur.sigma must be two numbers, such as .*, got 2'),
+        (dict(JITTER, brightness=None), 'ColorJitter.brightness must be a number, got None'),
+        (dict(INTENSITY, number='3'), "RandomIntensity.number must be an integer, got '3'"),
+    ],
+)
+def test_settings_of_a_wrong_type(step, message):
+    with pytest.raises(TypeError, match=f'^model.strong_augmentation: {message}$'):
+        StrongAugmentation([step])
 
 
 @pytest.mark.parametrize('steps', [['ClassMixing'], [dict(prob=1)], [None]])

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import pytest
 import torch
 from mmengine.structures import PixelData
 from toy import sample
@@ -40,3 +41,11 @@ def test_other_maps_of_the_pipeline():
         known.set_data(dict(depth=PixelData(data=torch.full((1, 2, 3), float(i)))))
     maps = given.maps('depth')
     assert maps.shape == (2, 2, 3) and maps[1].unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize('name', ['depth', 'gt_sem_seg'])
+def test_a_missing_map_names_itself_its_source_and_the_remedy(name):
+    given = images(labels=name == 'depth')
+    remedy = 'pack it in train_dataloader.dataset.labeled.pipeline'
+    with pytest.raises(ValueError, match=f'the source labeled has no map {name}, .*{remedy}'):
+        given.maps(name)

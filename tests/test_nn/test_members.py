@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 
-from mmseg_ctt.nn.members import Member, module_path, students_and_teachers
+from mmseg_ctt.nn.members import Member, check_names, module_path, students_and_teachers
 
 
 @pytest.mark.parametrize('pairs', [1, 3])
@@ -48,3 +48,33 @@ def test_names_that_are_no_member(name):
 
 def test_a_member_predicts_and_does_not_train_unless_told():
     assert Member() == Member(None, 1, 0, False, True, None, None)
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ['student0', 'teacher0'],
+        ['student0', 'student1', 'past0', 'past1', 'old'],
+        ['teacher0', 'student0', 'teacher1'],
+        [f'student{i}' for i in range(12)],
+    ],
+)
+def test_numbers_that_are_the_positions(names):
+    check_names(names)
+
+
+@pytest.mark.parametrize(
+    'names,group',
+    [
+        (['student0', 'past1'], 'past'),
+        (['past1', 'past0'], 'past'),
+        (['past0', 'past2'], 'past'),
+        (['past0', 'past00'], 'past'),
+        (['past', 'past0'], 'past'),
+        (['student0', 'students'], 'students'),
+        (['student1'], 'students'),
+    ],
+)
+def test_numbers_that_are_not_the_positions(names, group):
+    with pytest.raises(ValueError, match=f'of model.{group} must be numbered 0, 1, 2, ... in the'):
+        check_names(names)

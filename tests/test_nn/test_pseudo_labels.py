@@ -33,8 +33,8 @@ def test_look_ups_by_class_work_in_the_padding():
 
 def test_a_mask_without_the_padding():
     mask = torch.rand(SHAPE) < 0.7
-    assert torch.equal(pseudo().within(mask), mask)
-    assert torch.equal(pseudo(padded=True).within(mask), mask & pseudo(padded=True).valid)
+    assert torch.equal(pseudo().mask_padding(mask), mask)
+    assert torch.equal(pseudo(padded=True).mask_padding(mask), mask & pseudo(padded=True).valid)
 
 
 def test_all_maps_are_mixed_as_the_images_were():

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import numpy as np
 import pytest
 from mmseg.registry import MODELS
 from torch import nn
@@ -97,6 +98,64 @@ def test_loss_weights_are_merged_and_their_names_checked():
         settings.loss_weights(dict(hc=1), defaults)
     with pytest.raises(TypeError, match='^model.loss_weights must be a dict of settings, got 3$'):
         settings.loss_weights(3, defaults)
+
+
+@pytest.mark.parametrize('weight', [None, '1', [1.0], True])
+def test_a_loss_weight_that_is_no_number(weight):
+    with pytest.raises(TypeError, match='^model.loss_weights.ct must be a number, got'):
+        settings.loss_weights(dict(ct=weight), dict(sup=1.0, ct=0.5))
+
+
+@pytest.mark.parametrize('weight', [float('nan'), float('inf'), -float('inf')])
+def test_a_loss_weight_that_is_not_finite(weight):
+    with pytest.raises(ValueError, match='^model.loss_weights.ct must be finite, got'):
+        settings.loss_weights(dict(ct=weight), dict(sup=1.0, ct=0.5))
+
+
+@pytest.mark.parametrize('value', [0, 1, 0.5, np.float32(0.5), np.int64(1)])
+def test_numbers(value):
+    settings.check_number('model.part.ratio', value, 0, 1)
+
+
+@pytest.mark.parametrize(
+    'value,bounds,message',
+    [
+        (2, (0, 1), r'must be in \[0, 1\], got 2'),
+        (-0.1, (0, 1), r'must be in \[0, 1\], got -0.1'),
+        (float('nan'), (0, 1), r'must be in \[0, 1\], got nan'),
+        (0, (1,), 'must be at least 1, got 0'),
+        (float('inf'), (1,), 'must be at least 1, got inf'),
+    ],
+)
+def test_numbers_out_of_bounds(value, bounds, message):
+    with pytest.raises(ValueError, match=f'^model.part.ratio {message}$'):
+        settings.check_number('model.part.ratio', value, *bounds)
+
+
+@pytest.mark.parametrize('value', [(0, 1), [0.2, 0.2], (0.0, 0.5)])
+def test_ranges(value):
+    settings.check_range('model.part.area', value, 0, 1)
+
+
+@pytest.mark.parametrize('value', [0.5, None, '01', (1,), (0, 1, 2), ('0', 1), {0: 1, 1: 1}])
+def test_ranges_that_are_not_two_numbers(value):
+    with pytest.raises(TypeError, match='^model.part.area must be two numbers, such as .*, got'):
+        settings.check_range('model.part.area', value, 0, 1)
+
+
+@pytest.mark.parametrize(
+    'value,bounds,message',
+    [
+        ((2, 3), (0, 1), r'is no range in \[0, 1\]: give the lower end first'),
+        ((0.6, 0.5), (0, 1), r'is no range in \[0, 1\]'),
+        ((float('nan'), 0.5), (0, 1), r'is no range in \[0, 1\]'),
+        ((0, 0), (), 'is no range above 0'),
+        ((0.5, float('inf')), (), 'is no range above 0'),
+    ],
+)
+def test_ranges_out_of_bounds(value, bounds, message):
+    with pytest.raises(ValueError, match=rf'^model.part.area=\(.*\) {message}'):
+        settings.check_range('model.part.area', value, *bounds)
 
 
 def test_choices():

@@ -45,6 +45,12 @@ def test_no_pair_at_all(name):
         supervision_graph(name, 0)
 
 
+@pytest.mark.parametrize('number', ['2', 2.0, None, True])
+def test_a_number_of_pairs_that_is_no_integer(number):
+    with pytest.raises(TypeError, match=f'^model.num_pairs must be an integer, got {number!r}$'):
+        supervision_graph('cross', number)
+
+
 def test_unknown_graph():
     with pytest.raises(ValueError, match="^model.supervision must be one of .*'cross'.*got 'ring'"):
         supervision_graph('ring', 2)

@@ -187,8 +187,8 @@ class DualNegativeLabel(SemiSegmentor):
         """Positive and negative term of one student."""
         label = target.positive.label
         logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
-        negative = target.positive.within(~positive)
-        positive = target.positive.within(positive)
+        negative = target.positive.mask_padding(~positive)
+        positive = target.positive.mask_padding(positive)
         values = resized_cross_entropy(logits, label.masked_fill(~positive, IGNORE_INDEX))
         count = mean_over_ranks(negative.sum().float())
         return {

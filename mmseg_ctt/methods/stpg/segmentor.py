@@ -131,7 +131,7 @@ class STPG(SemiSegmentor):
         label, target = targets[PROFESSIONAL].class_index, targets[PROFESSIONAL]
         predicted = logits[PROFESSIONAL].detach().argmax(dim=1)
         score = mismatch_score(label, predicted, self.num_classes, target.valid, sum_over_ranks)
-        selected = target.within(mismatch_selection(label, predicted, score))
+        selected = target.mask_padding(mismatch_selection(label, predicted, score))
         every = targets[GENERAL]
         return {
             f'student{GENERAL}.general': weighted_cross_entropy(

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...functional import cut_mix_mask, gaussian_blur, jitter_colours
 from ...functional.colour import grey
 from ...functional.intensity import INTENSITIES
-from ..settings import check_keys
+from ..settings import check_keys, check_number, check_range
 from .step import AUGMENTATION_STEPS, AugmentationStep
 from .view import Context, View, denormalize, normalize
 
@@ -20,7 +20,8 @@ class ColorJitter(AugmentationStep):
     """Random brightness, contrast, saturation and hue of de-normalised images in [0, 1].
 
     Args:
-        brightness (float): Half range of the factor. Defaults to 0.25 (CTT released code).
+        brightness (float): Half range of the factor, at most 1. Defaults to 0.25 (CTT released
+            code).
         contrast (float): As ``brightness``.
         saturation (float): As ``brightness``.
         hue (float): Half range of the shift, in turns of the colour circle, at most 0.5.
@@ -38,6 +39,13 @@ class ColorJitter(AugmentationStep):
         prob: float = 0.8,
     ) -> None:
         super().__init__(prob)
+        for name, value in (
+            ('brightness', brightness),
+            ('contrast', contrast),
+            ('saturation', saturation),
+        ):
+            check_number(self.key(name), value, 0, 1)
+        check_number(self.key('hue'), hue, 0, 0.5)
         ranges = torch.tensor([brightness, contrast, saturation, hue])
         self.register_buffer('ranges', ranges, persistent=False)
 
@@ -89,6 +97,7 @@ class GaussianBlur(AugmentationStep):
 
     def __init__(self, sigma: Tuple[float, float] = (0.15, 1.15), prob: float = 0.5) -> None:
         super().__init__(prob)
+        check_range(self.key('sigma'), sigma)
         self.sigma = sigma
 
     def noise_width(self, num_classes: int) -> int:
@@ -119,6 +128,7 @@ class CutOut(AugmentationStep):
 
     def __init__(self, area: Tuple[float, float] = (0.02, 0.4), prob: float = 0.5) -> None:
         super().__init__(prob)
+        check_range(self.key('area'), area, 0, 1)
         self.area = area
 
     def noise_width(self, num_classes: int) -> int:
@@ -151,16 +161,8 @@ class RandomIntensity(AugmentationStep):
         self, number: int = 3, operations: Sequence[str] = tuple(INTENSITIES), prob: float = 1.0
     ) -> None:
         super().__init__(prob)
-        if number < 1:
-            raise ValueError(
-                f'model.strong_augmentation: RandomIntensity.number must be positive, got {number}'
-            )
-        check_keys(
-            'model.strong_augmentation: RandomIntensity.operations',
-            operations,
-            INTENSITIES,
-            'operations',
-        )
+        check_number(self.key('number'), number, 1, whole=True)
+        check_keys(self.key('operations'), operations, INTENSITIES, 'operations')
         self.number, self.operations = number, tuple(operations)
 
     def noise_width(self, num_classes: int) -> int:

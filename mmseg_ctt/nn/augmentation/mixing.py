@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...functional import class_mix_mask, cut_mix_mask, rejection_box_mask
 from ...functional.mixing import BOX_NUMBERS, TRY_NUMBERS
+from ..settings import check_number, check_range
 from .step import AUGMENTATION_STEPS, MixingStep
 from .view import Context
 
@@ -22,6 +23,8 @@ class ClassMixing(MixingStep):
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
     """
 
+    reads_label = True
+
     def __init__(self, prob: float = 1.0, partner: str = 'next') -> None:
         super().__init__(prob, partner)
 
@@ -36,21 +39,26 @@ class ClassMixing(MixingStep):
 
 @AUGMENTATION_STEPS.register_module()
 class CutMixing(MixingStep):
-    """CutMix (arXiv 1905.04899, for segmentation 1906.01916): rectangles of the partner are pasted.
+    """CutMix (arXiv 1905.04899, for segmentation 1906.01916): images meet at edges of rectangles.
+
+    Without ``aspect`` rectangles of the image stay and the partner is pasted around them; with
+    ``aspect`` a rectangle of the partner is pasted.
 
     Args:
-        area (tuple[float, float]): Range of the ratio of the image that stays; with ``aspect`` the
-            ratio that is pasted. Defaults to (0.5, 0.5) (CutMix-Seg).
-        boxes (int): Rectangles, each with its part of the area; where two overlap, the partner
-            shows. Defaults to 1 (CPS: 3).
-        aspect (tuple[float, float], optional): Range of height over width: the box of UniMatch, see
-            :func:`rejection_box_mask`. Defaults to None: any shape, as CutMix-Seg.
+        area (tuple[float, float]): Range of the ratio of the image that is pasted from the partner.
+            Defaults to (0.5, 0.5) (CutMix-Seg).
+        boxes (int): Rectangles that stay, each with its part of the area that is not pasted; where
+            two overlap, the partner shows, in addition to ``area``. Defaults to 1 (CPS: 3).
+        aspect (tuple[float, float], optional): Range of height over width of the rectangle that is
+            pasted: the box of UniMatch, see :func:`rejection_box_mask`. Defaults to None:
+            rectangles of any shape, as CutMix-Seg.
         prob (float): Ratio of images that are mixed. Defaults to 1.
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
 
     Raises:
-        ValueError: If the range does not lie in [0, 1], there is no rectangle, or several of one
-            aspect.
+        TypeError: See :class:`AugmentationStep`.
+        ValueError: If ``area`` does not lie in [0, 1], ``aspect`` is not positive, there is no
+            rectangle, or several of one aspect.
     """
 
     def __init__(
@@ -62,13 +70,14 @@ class CutMixing(MixingStep):
         partner: str = 'next',
     ) -> None:
         super().__init__(prob, partner)
-        key = 'model.strong_augmentation: CutMixing'
-        if boxes < 1 or (boxes > 1 and aspect is not None):
-            raise ValueError(
-                f'{key}.boxes must be positive, and 1 with an aspect, got {boxes} and {aspect}'
-            )
-        if not 0 <= area[0] <= area[1] <= 1:
-            raise ValueError(f'{key}.area={area} is no range in [0, 1]')
+        check_number(self.key('boxes'), boxes, 1, whole=True)
+        check_range(self.key('area'), area, 0, 1)
+        if aspect is not None:
+            check_range(self.key('aspect'), aspect)
+            if boxes > 1:
+                raise ValueError(
+                    f'{self.key("boxes")} must be 1 with an aspect, got {boxes}: remove one of them'
+                )
         self.area, self.boxes, self.aspect = area, boxes, aspect
 
     def noise_width(self, num_classes: int) -> int:
@@ -79,9 +88,10 @@ class CutMixing(MixingStep):
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        label, area = context.label, self.area
+        label, (low, high) = context.label, self.area
         if self.aspect is None:
-            return cut_mix_mask(label, area=area, noise=noise, num_boxes=self.boxes)
+            stays = (1 - high, 1 - low)
+            return cut_mix_mask(label, area=stays, noise=noise, num_boxes=self.boxes)
         return ~rejection_box_mask(
-            label, area=area, ratio=self.aspect, prob=1.0, num_tries=TRIES, noise=noise
+            label, area=self.area, ratio=self.aspect, prob=1.0, num_tries=TRIES, noise=noise
         )

@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
 
-from ..settings import check_choice
+from ..settings import check_choice, check_number
 from .view import Context, Mix, View
 
 PARTNERS = ('next', 'flipped')
@@ -19,19 +19,22 @@ class AugmentationStep(nn.Module):
         prob (float): Ratio of images that the step changes.
 
     Raises:
-        ValueError: If ``prob`` lies outside [0, 1].
+        TypeError: If a setting is no number, or no range of two.
+        ValueError: If a setting lies outside its bounds, such as ``prob`` outside [0, 1].
     """
 
     mixes = False  # whether images of a batch are pasted onto one another
+    reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
 
     def __init__(self, prob: float) -> None:
         super().__init__()
-        name = type(self).__name__
-        if not 0 <= prob <= 1:
-            raise ValueError(
-                f'model.strong_augmentation: {name}.prob must be in [0, 1], got {prob}'
-            )
+        check_number(self.key('prob'), prob, 0, 1)
         self.prob = prob
+
+    @classmethod
+    def key(cls, setting: str) -> str:
+        """Place of a setting in the config, for messages."""
+        return f'model.strong_augmentation: {cls.__name__}.{setting}'
 
     @property
     def active(self) -> bool:
@@ -73,7 +76,7 @@ class MixingStep(AugmentationStep):
 
     def __init__(self, prob: float, partner: str = 'next') -> None:
         super().__init__(prob)
-        check_choice(f'model.strong_augmentation: {type(self).__name__}.partner', partner, PARTNERS)
+        check_choice(self.key('partner'), partner, PARTNERS)
         self.flipped = partner == 'flipped'
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:

@@ -2,7 +2,8 @@
 """Strong augmentation of unlabelled images: a list of steps, on the device of the batch.
 
 Every random number belongs to the sample (:mod:`mmseg_ctt.nn.rng`), in a stream that is named
-after the view and the step, so that adding a step changes the numbers of no other.
+after the view, the position of the step in the list and its type. A step that is added at the end
+changes no other's numbers; one that is put in front of others changes theirs.
 """
 
 from typing import Any, Dict, List, Optional, Sequence
@@ -48,6 +49,11 @@ class StrongAugmentation(nn.Module):
         """Whether images of a batch are pasted onto one another."""
         return any(step.mixes for step in self.steps)
 
+    @property
+    def reads_label(self) -> bool:
+        """Whether the view depends on the pseudo-labels."""
+        return any(step.reads_label for step in self.steps)
+
     def forward(
         self,
         image: Tensor,
@@ -86,7 +92,8 @@ class StrongAugmentation(nn.Module):
         widths = {name: step.noise_width(num_classes) for name, step in zip(names, steps)}
         noise = sample_noises(draws, widths, image.device)
         for name, step in zip(names, steps):
-            context = Context(view.apply_mix(label), num_classes, preprocessor, strength)
+            mixed = view.apply_mix(label) if step.reads_label else label
+            context = Context(mixed, num_classes, preprocessor, strength)
             view = step(view, noise[name], context)
         return view
 

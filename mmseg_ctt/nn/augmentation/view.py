@@ -55,7 +55,8 @@ class Context(NamedTuple):
     """What a step may know besides the images.
 
     Attributes:
-        label (Tensor): ``(B, H, W)`` int64 pseudo-labels, mixed as the images are so far.
+        label (Tensor): ``(B, H, W)`` int64 pseudo-labels, mixed as the images are so far for steps
+            with ``reads_label``, unmixed for the others.
         num_classes (int): ``K``.
         preprocessor (nn.Module): Data preprocessor; its mean, std and channel order.
         strength (Tensor, optional): ``(B,)`` in [0, 1], scales the magnitude of each image's
