@@ -171,3 +171,10 @@ def assert_finite(model: SemiSegmentor, losses: Dict[str, Tensor]) -> None:
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
     for name, value in model.state_dict().items():
         assert not value.is_floating_point() or torch.isfinite(value).all(), name
+
+
+def contrast_off(model: SemiSegmentor) -> SemiSegmentor:
+    """The model as it is while its contrast waits."""
+    if getattr(model, 'contrast', None) is not None and model.contrast.waits:
+        model.contrast.switch(False)
+    return model

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""One training step of every method: keys, gradients, what is read, corners."""
+"""One training step of every method: keys, gradients, and what it depends on."""
 
 from types import SimpleNamespace
 
@@ -10,28 +10,17 @@ from family import (
     EVERY_RECIPE,
     RECIPES,
     assert_finite,
+    contrast_off,
     prepared,
     ready,
     step,
     trained_weights,
-    unmixed,
     working_terms,
 )
 from mmengine.structures import PixelData
-from no_sync import record
 from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
-from mmseg_ctt.nn.projection import PixelProjection
-
-WIDTH, CELLS = 20, 6  # columns of content, and cells at stride 4 that reach into it
-
-
-def contrast_off(model):
-    if getattr(model, 'contrast', None) is not None and model.contrast.waits:
-        model.contrast.switch(False)
-    return model
-
 
 # ---- keys and gradients
 
@@ -206,193 +195,3 @@ def test_state_goes_through_a_checkpoint(recipe):
     missing = other.load_state_dict(model.state_dict())
     assert not missing.missing_keys and not missing.unexpected_keys
     assert losses_of(other, toy_batch(seed=1)) == losses_of(model, toy_batch(seed=1))
-
-
-# ---- padding
-
-
-def disturbed(model, noise):
-    """Adds noise to the outputs of all members in the padding, where no pixel of content reaches.
-
-    Embeddings that a projection reads are left alone: it is a network as the members are, whose
-    3x3 layer and batch statistics reach everywhere.
-    """
-    forward = model.forward_members
-    projects = any(isinstance(module, PixelProjection) for module in model.modules())
-    g = torch.Generator().manual_seed(4)
-
-    def changed(map_):
-        if map_ is None:
-            return None
-        beyond = torch.zeros_like(map_)
-        beyond[..., CELLS:] = noise * torch.randn(beyond[..., CELLS:].shape, generator=g)
-        return map_ + beyond
-
-    def wrapper(*args, **kwargs):
-        return {
-            name: [
-                output._replace(
-                    logits=changed(output.logits),
-                    embedding=output.embedding if projects else changed(output.embedding),
-                )
-                for output in outputs
-            ]
-            for name, outputs in forward(*args, **kwargs).items()
-        }
-
-    model.forward_members = wrapper
-    return model
-
-
-@EVERY_RECIPE
-def test_padding_teaches_nothing(recipe):
-    """Whatever networks predict in it: losses, gradients and memories are the same."""
-    results = []
-    for noise in (0.0, 20.0):
-        model = disturbed(ready(recipe), noise)
-        data = prepared(model)
-        for samples in data['data_samples'].values():
-            for sample in samples:
-                sample.set_metainfo(dict(img_shape=(32, WIDTH)))
-                if 'gt_sem_seg' in sample:
-                    sample.gt_sem_seg.data[..., WIDTH:] = 255
-        losses = model(**data, mode='loss')
-        total_of(losses, model).backward()
-        gradients = {name: weight.grad for name, weight in trained_weights(model).items()}
-        results.append((losses, gradients, dict(model.named_buffers())))
-    for plain, other in zip(*results):
-        torch.testing.assert_close(other, plain, rtol=1e-5, atol=1e-6)
-    losses = results[0][0]
-    assert all(losses[key] > 0 for key in working_terms(recipe, losses))
-
-
-@EVERY_RECIPE
-def test_padding_changes_the_losses(recipe):
-    """The padding of the test above matters at all."""
-    model, plain = ready(recipe), losses_of(ready(recipe), toy_batch())
-    data = prepared(model)
-    for sample in data['data_samples']['unlabeled']:
-        sample.set_metainfo(dict(img_shape=(32, WIDTH)))
-    losses = model(**data, mode='loss')
-    assert any(losses[key] != plain[key] for key in plain if 'loss' in key)
-
-
-# ---- corners
-
-
-@EVERY_RECIPE
-@pytest.mark.parametrize('active', [True, False])
-@pytest.mark.parametrize('label', [2, 255], ids=['one class', 'every label ignored'])
-def test_absent_classes_and_ignored_labels(recipe, label, active):
-    model = ready(recipe)
-    model, batch = model if active else contrast_off(model), toy_batch()
-    for sample in batch['data_samples'][:2]:
-        sample.gt_sem_seg.data.fill_(label)
-    losses = step(model, batch)
-    assert_finite(model, losses)
-    assert set(losses) == set(losses_of(ready(recipe), toy_batch()))
-    if label == 255:
-        assert all(losses[key] == 0 for key in losses if key.endswith('decode.loss_ce'))
-
-
-@EVERY_RECIPE
-@pytest.mark.parametrize('threshold', [0.0, 1.0])
-def test_all_or_no_pixel_is_confident(recipe, threshold):
-    if recipe.method.default_consistency is None:
-        pytest.skip('has no consistency')
-    settings = dict(recipe.settings.get('consistency', {}), confidence_threshold=threshold)
-    settings.pop('class_thresholds', None)
-    model = ready(recipe, consistency=settings)
-    losses = step(model)
-    assert_finite(model, losses)
-    ratios = [value for key, value in losses.items() if key.endswith('confident_ratio')]
-    assert all(ratio > 0 if threshold == 0 else ratio == 0 for ratio in ratios)
-
-
-@EVERY_RECIPE
-def test_networks_that_are_certain_of_one_class(recipe):
-    model = ready(recipe)
-    with torch.no_grad():
-        for name in model.members:
-            model.member(name).decode_head.conv_seg.bias[2] = 1e4
-    assert_finite(model, step(model))
-
-
-@EVERY_RECIPE
-def test_features_of_zeros(recipe):
-    model = ready(recipe)
-    with torch.no_grad():
-        for name in model.members:
-            body = model.member(name).backbone.body
-            body.weight.zero_()
-            body.bias.zero_()
-    assert_finite(model, step(model))
-
-
-@EVERY_RECIPE
-def test_one_image_a_source_where_nothing_is_mixed(recipe):
-    model = ready(recipe, **unmixed(recipe))
-    assert_finite(model, step(model, toy_batch(1, 1)))
-
-
-@EVERY_RECIPE
-def test_one_image_cannot_be_mixed(recipe):
-    """Either the method does not mix, or one sentence says what to raise."""
-    model = ready(recipe)
-    try:
-        losses = losses_of(model, toy_batch(1, 1))
-    except ValueError as error:
-        assert 'train_dataloader.batch_size' in str(error) and '\n' not in str(error)
-    else:
-        assert all(torch.isfinite(value) for value in losses.values())
-
-
-# ---- precision, memory format, host
-
-
-@EVERY_RECIPE
-@pytest.mark.parametrize('active', [True, False])
-def test_half_precision(recipe, active):
-    plain, model = ready(recipe), ready(recipe)
-    if not active:
-        contrast_off(plain), contrast_off(model)
-    with torch.autocast('cpu', torch.bfloat16):
-        losses = losses_of(model, toy_batch())
-    total_of(losses, model).backward()
-    assert_finite(model, losses)
-    for key, value in losses_of(plain, toy_batch()).items():
-        torch.testing.assert_close(losses[key], value, rtol=0.15, atol=0.03, msg=key)
-    for name, value in model.state_dict().items():
-        assert not value.is_floating_point() or value.dtype == torch.float32, name
-
-
-@EVERY_RECIPE
-def test_channels_last_changes_no_value(recipe):
-    plain, model = ready(recipe), ready(recipe, channels_last=True)
-    model.load_state_dict(plain.state_dict())  # random numbers were drawn in the order of memory
-    for name, weight in model.named_parameters():
-        if weight.dim() == 4:
-            assert weight.is_contiguous(memory_format=torch.channels_last), name
-    losses, want = step(model), step(plain)
-    for key, value in want.items():
-        torch.testing.assert_close(losses[key], value, rtol=1e-3, atol=1e-5, msg=key)
-    for name, weight in trained_weights(model).items():
-        if weight.dim() == 4:
-            assert weight.grad.is_contiguous(memory_format=torch.channels_last), name
-
-
-@EVERY_RECIPE
-@pytest.mark.parametrize('padded', [False, True])
-def test_no_host_synchronisation(recipe, padded):
-    model = ready(recipe)
-    data = prepared(model)
-    if padded:
-        for sample in data['data_samples']['unlabeled']:
-            sample.set_metainfo(dict(img_shape=(32, WIDTH)))
-
-    def whole():
-        losses = model(**data, mode='loss')
-        total_of(losses, model).backward()
-
-    whole()
-    assert record(whole) == []

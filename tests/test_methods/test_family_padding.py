@@ -1,0 +1,76 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Padding teaches no method anything."""
+
+import torch
+from family import EVERY_RECIPE, prepared, ready, trained_weights, working_terms
+from toy import losses_of, total_of, toy_batch
+
+from mmseg_ctt.nn.projection import PixelProjection
+
+WIDTH, CELLS = 20, 6  # columns of content, and cells at stride 4 that reach into it
+
+
+def disturbed(model, noise):
+    """Adds noise to the outputs of all members in the padding, where no pixel of content reaches.
+
+    Embeddings that a projection reads are left alone: it is a network as the members are, whose
+    3x3 layer and batch statistics reach everywhere.
+    """
+    forward = model.forward_members
+    projects = any(isinstance(module, PixelProjection) for module in model.modules())
+    g = torch.Generator().manual_seed(4)
+
+    def changed(map_):
+        if map_ is None:
+            return None
+        beyond = torch.zeros_like(map_)
+        beyond[..., CELLS:] = noise * torch.randn(beyond[..., CELLS:].shape, generator=g)
+        return map_ + beyond
+
+    def wrapper(*args, **kwargs):
+        return {
+            name: [
+                output._replace(
+                    logits=changed(output.logits),
+                    embedding=output.embedding if projects else changed(output.embedding),
+                )
+                for output in outputs
+            ]
+            for name, outputs in forward(*args, **kwargs).items()
+        }
+
+    model.forward_members = wrapper
+    return model
+
+
+@EVERY_RECIPE
+def test_padding_teaches_nothing(recipe):
+    """Whatever networks predict in it: losses, gradients and memories are the same."""
+    results = []
+    for noise in (0.0, 20.0):
+        model = disturbed(ready(recipe), noise)
+        data = prepared(model)
+        for samples in data['data_samples'].values():
+            for sample in samples:
+                sample.set_metainfo(dict(img_shape=(32, WIDTH)))
+                if 'gt_sem_seg' in sample:
+                    sample.gt_sem_seg.data[..., WIDTH:] = 255
+        losses = model(**data, mode='loss')
+        total_of(losses, model).backward()
+        gradients = {name: weight.grad for name, weight in trained_weights(model).items()}
+        results.append((losses, gradients, dict(model.named_buffers())))
+    for plain, other in zip(*results):
+        torch.testing.assert_close(other, plain, rtol=1e-5, atol=1e-6)
+    losses = results[0][0]
+    assert all(losses[key] > 0 for key in working_terms(recipe, losses))
+
+
+@EVERY_RECIPE
+def test_padding_changes_the_losses(recipe):
+    """The padding of the test above matters at all."""
+    model, plain = ready(recipe), losses_of(ready(recipe), toy_batch())
+    data = prepared(model)
+    for sample in data['data_samples']['unlabeled']:
+        sample.set_metainfo(dict(img_shape=(32, WIDTH)))
+    losses = model(**data, mode='loss')
+    assert any(losses[key] != plain[key] for key in plain if 'loss' in key)
