@@ -4,16 +4,21 @@
 mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
 after all merging, by ``read_config`` of the tools and by mmengine's ``Runner.from_cfg``, which
-importing this module extends: they work with mmseg's own scripts, too.
+importing this module extends: they work with mmseg's own scripts, too. ``Runner.train`` checks the
+hooks of the run, whatever its loop.
 """
 
 import copy
+from functools import wraps
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple, TypeVar
 
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
+from ..nn.unwrap import unwrapped
+from .guards import check_hooks
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -164,7 +169,7 @@ SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
 
 # ---- mmengine's runner
 
-_build_runner = Runner.from_cfg.__func__
+_build_runner, _train = Runner.from_cfg.__func__, Runner.train
 
 
 def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
@@ -172,4 +177,12 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
     return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
 
 
+@wraps(_train)
+def _checked_train(self: Runner) -> nn.Module:
+    """``Runner.train`` of mmengine, after :func:`check_hooks`: hooks may come after building."""
+    check_hooks(unwrapped(self.model), self.hooks)
+    return _train(self)
+
+
 Runner.from_cfg = classmethod(_from_cfg)
+Runner.train = _checked_train

@@ -54,6 +54,7 @@ class GuardHook(Hook):
             is not finite.
     """
 
+    config_key = KEY
     EDGE = 1e-3  # distance of a ratio from 0 or 1 that counts as 0 or 1
 
     def __init__(

@@ -33,6 +33,8 @@ class QueueWarmupHook(Hook):
         ValueError: If ``interval`` is not positive, or nothing would start the contrast.
     """
 
+    config_key = KEY
+
     def __init__(
         self, start_iter: Optional[int] = None, interval: int = 10, when_full: bool = True
     ) -> None:
