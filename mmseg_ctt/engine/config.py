@@ -127,12 +127,28 @@ def _set_num_classes(nodes: Nodes, number: int) -> bool:
 def _set_max_iters(nodes: Nodes, number: int) -> bool:
     """The length of the run; schedules of the learning rate that end with it still do."""
     loops = [node for path, node in nodes if path == ('train_cfg',) and 'max_iters' in node]
+    schedules = [node for path, node in nodes if path == ('param_scheduler',)]
     for loop in loops:
-        for path, node in nodes:
+        for node in schedules:
             past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
-            if path == ('param_scheduler',) and past in (0, 1):
+            if past in (0, 1):
                 node['end'] = number + past
+    _check_begins(schedules, number)
     return _set(loops, max_iters=number)
+
+
+def _check_begins(schedules: Sequence[dict], number: int) -> None:
+    """Check that each schedule begins before it ends; without an end it ends with the run."""
+    for i, node in enumerate(schedules):
+        begin, end = node.get('begin') or 0, node.get('end')
+        if end is None and not node.get('by_epoch', True):
+            end = number
+        if end is not None and begin >= end:
+            raise ValueError(
+                f'sizes.max_iters={number} is not longer than the warm-up, after which '
+                f'param_scheduler.{i}.begin={begin}: train longer, or for a short run set '
+                'param_scheduler=[], a constant learning rate'
+            )
 
 
 def _set(nodes: Sequence[dict], **values: Any) -> bool:
