@@ -16,7 +16,7 @@ from mmseg.utils import register_all_modules
 from PIL import Image
 from toy import NUM_CLASSES, toy_segmentor, toy_settings
 
-from mmseg_ctt.engine.guards.missing import NAMES
+from mmseg_ctt.engine.guards import hook_key
 
 # mmengine lays its config out with yapf three times a run, which takes longer than the run here.
 mmengine.config.config.FormatCode = lambda text, **_: (text, False)
@@ -142,7 +142,8 @@ def required_hooks(model: dict) -> Dict[str, dict]:
     with torch.random.fork_rng([]), DefaultScope.overwrite_default_scope('mmseg'):
         parts = MODELS.build(model).modules()
     kinds = [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
-    return {NAMES.get(kind, kind): dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
+    names = {kind: hook_key(kind).rpartition('.')[2] for kind in kinds}
+    return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
 
 
 def toy_config(

@@ -4,16 +4,21 @@
 mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
 after all merging, by ``read_config`` of the tools and by mmengine's ``Runner.from_cfg``, which
-importing this module extends: they work with mmseg's own scripts, too.
+importing this module extends: they work with mmseg's own scripts, too. ``Runner.train`` checks the
+hooks of the run, whatever its loop.
 """
 
 import copy
+from functools import wraps
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple, TypeVar
 
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
+from ..nn.unwrap import unwrapped
+from .guards import check_hooks
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -122,12 +127,28 @@ def _set_num_classes(nodes: Nodes, number: int) -> bool:
 def _set_max_iters(nodes: Nodes, number: int) -> bool:
     """The length of the run; schedules of the learning rate that end with it still do."""
     loops = [node for path, node in nodes if path == ('train_cfg',) and 'max_iters' in node]
+    schedules = [node for path, node in nodes if path == ('param_scheduler',)]
     for loop in loops:
-        for path, node in nodes:
+        for node in schedules:
             past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
-            if path == ('param_scheduler',) and past in (0, 1):
+            if past in (0, 1):
                 node['end'] = number + past
+    _check_begins(schedules, number)
     return _set(loops, max_iters=number)
+
+
+def _check_begins(schedules: Sequence[dict], number: int) -> None:
+    """Check that each schedule begins before it ends; without an end it ends with the run."""
+    for i, node in enumerate(schedules):
+        begin, end = node.get('begin') or 0, node.get('end')
+        if end is None and not node.get('by_epoch', True):
+            end = number
+        if end is not None and begin >= end:
+            raise ValueError(
+                f'sizes.max_iters={number} is not longer than the warm-up, after which '
+                f'param_scheduler.{i}.begin={begin}: train longer, or for a short run set '
+                'param_scheduler=[], a constant learning rate'
+            )
 
 
 def _set(nodes: Sequence[dict], **values: Any) -> bool:
@@ -164,7 +185,7 @@ SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
 
 # ---- mmengine's runner
 
-_build_runner = Runner.from_cfg.__func__
+_build_runner, _train = Runner.from_cfg.__func__, Runner.train
 
 
 def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
@@ -172,4 +193,12 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
     return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
 
 
+@wraps(_train)
+def _checked_train(self: Runner) -> nn.Module:
+    """``Runner.train`` of mmengine, after :func:`check_hooks`: hooks may come after building."""
+    check_hooks(unwrapped(self.model), self.hooks)
+    return _train(self)
+
+
 Runner.from_cfg = classmethod(_from_cfg)
+Runner.train = _checked_train

@@ -13,7 +13,6 @@ from ..datasets.sampler import LabeledUnlabeledSampler
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
-from .guards import missing_hook, repeated_hook
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
@@ -32,8 +31,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     Raises:
         ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
-            no multiple of its period, there is no iteration, model and data differ in the number
-            of classes, or a hook of this package is missing or repeated.
+            no multiple of its period, there is no iteration, or model and data differ in the
+            number of classes.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self._max_iters < 1:
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
-        self._check_hooks()
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(
@@ -67,12 +65,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 f'decode_head.num_classes={outputs}, but the data set has {classes} '
                 'classes: make them equal'
             )
-
-    def _check_hooks(self) -> None:
-        hooks = self.runner.hooks
-        line = missing_hook(unwrapped(self.runner.model), hooks) or repeated_hook(hooks)
-        if line is not None:
-            raise ValueError(line)
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""

@@ -70,7 +70,7 @@ def test_loss_is_that_of_one_process(case, sample_by):
         logits, label, confidence = (tensor[rows] for tensor in everything(case))
         logits = logits.clone().requires_grad_()
         label = label.clamp(max=NUM_CLASSES - 1)  # a teacher labels every pixel
-        value, _ = part(logits, PseudoLabel(label, confidence), key[rows], known)
+        value, *_ = part(logits, PseudoLabel(label, confidence), key[rows], known)
         value.backward()
         return value.detach(), logits.grad
 

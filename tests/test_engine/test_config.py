@@ -116,6 +116,29 @@ def test_a_schedule_ends_with_the_run(end):
     assert cfg.param_scheduler[0]['end'] == moved[end]
 
 
+def test_a_run_that_is_shorter_than_the_warm_up():
+    """The message names both keys, and what it proposes works."""
+    cfg = copy.deepcopy(leaf(STREETS))
+    begin = cfg.param_scheduler[1].begin
+    cfg.sizes.max_iters = begin + 1
+    prepare_config(cfg)
+    assert cfg.train_cfg.max_iters == begin + 1
+    for end in ({}, dict(end=begin + 1)):
+        cfg.param_scheduler[1].update(end)
+        cfg.sizes.max_iters = begin
+        with pytest.raises(ValueError) as error:
+            prepare_config(copy.deepcopy(cfg))
+        for words in (
+            f'sizes.max_iters={begin}',
+            f'param_scheduler.1.begin={begin}',
+            'set param_scheduler=[]',
+        ):
+            assert words in str(error.value)
+    cfg.param_scheduler = []
+    prepare_config(cfg)
+    assert cfg.train_cfg.max_iters == begin
+
+
 def test_numbers_that_are_no_sizes_stay():
     cfg = copy.deepcopy(leaf(VOC))
     cfg.sizes.crop_size = (128, 128)

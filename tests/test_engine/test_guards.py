@@ -93,7 +93,13 @@ def test_teacher_below_student(scores, words):
     ],
 )
 def test_confident_ratio(ratios, words):
-    says(confident_ratio(ratios, 500, 1e-3), words)
+    line = confident_ratio(ratios, 500, 1e-3)
+    says(line, words)
+    assert 'teacher_mode' not in (line or '')
+
+
+def test_teachers_in_eval_mode_may_be_the_cause():
+    says(confident_ratio(dict(a=0.0), 500, 1e-3, eval_teachers=True), ['model.teacher_mode="train"'])
 
 
 @pytest.mark.parametrize(
@@ -309,6 +315,29 @@ def test_confident_ratio_in_a_run(root, tmp_path, warnings, threshold, word):
     assert len(lines) == (word is not None)
     if word:
         says(lines[0], ['student0.confident_ratio, student1.confident_ratio', word, '2 iterations'])
+
+
+def test_confident_ratio_of_ael(root, tmp_path, warnings):
+    """Before the sampling by class, and of unlabelled images alone."""
+    model = toy_method('AEL', consistency=dict(confidence_threshold=0.99))
+    build(root, tmp_path / 'work', model=model, confident_iters=2).train()
+    (line,) = [line for line in warnings if 'confident' in line]
+    says(line, ['student0.confident_ratio: (almost) no pixel'])
+
+
+@pytest.mark.parametrize(
+    'settings, named',
+    [
+        (dict(teacher_mode='eval'), True),
+        (dict(teacher_mode='train'), False),
+        (dict(teacher_mode='eval', supervision='mutual'), False),  # students teach
+    ],
+)
+def test_teacher_mode_is_named_where_it_may_help(root, tmp_path, warnings, settings, named):
+    model = toy_ctt(consistency=dict(confidence_threshold=0.99), **settings)
+    build(root, tmp_path / 'work', iterations=2, model=model, confident_iters=2).train()
+    (line,) = [line for line in warnings if 'confident' in line]
+    assert ('model.teacher_mode="train"' in line) == named
 
 
 def test_empty_queue_in_a_run(root, tmp_path, warnings, monkeypatch):

@@ -7,6 +7,7 @@ from toy import toy_segmentor
 from toy_data import toy_config, toy_ctt, toy_method
 
 from mmseg_ctt.datasets import LabeledUnlabeledDataset
+from mmseg_ctt.engine import TeacherEMAHook
 
 
 class Interrupted(Exception):
@@ -172,6 +173,14 @@ def test_class_counts_of_model_and_data(root, tmp_path, model):
         runner.train()
 
 
+LOOPS = pytest.mark.parametrize('loop', ['ResumableTrainLoop', 'IterBasedTrainLoop'])
+
+
+def train_loop(kind):
+    return dict(train_cfg=dict(type=kind, max_iters=6, val_interval=100))
+
+
+@LOOPS
 @pytest.mark.parametrize(
     'kind, name, words',
     [
@@ -181,9 +190,11 @@ def test_class_counts_of_model_and_data(root, tmp_path, model):
     ],
 )
 def test_a_hook_that_the_model_needs_is_missed_before_the_first_iteration(
-    root, tmp_path, kind, name, words
+    root, tmp_path, kind, name, words, loop
 ):
-    runner = build(root, tmp_path, model=toy_method(kind), default_hooks={name: None})
+    runner = build(
+        root, tmp_path, model=toy_method(kind), default_hooks={name: None}, **train_loop(loop)
+    )
     recorder = Recorder()
     runner.register_hook(recorder)
     with pytest.raises(
@@ -194,11 +205,24 @@ def test_a_hook_that_the_model_needs_is_missed_before_the_first_iteration(
     assert not recorder.losses
 
 
-def test_a_hook_of_version_0_1_beside_the_present_one(root, tmp_path):
-    runner = build(root, tmp_path, custom_hooks=[dict(type='TeacherEMAHook')])
+@LOOPS
+def test_a_hook_of_version_0_1_beside_the_present_one(root, tmp_path, loop):
+    runner = build(root, tmp_path, custom_hooks=[dict(type='TeacherEMAHook')], **train_loop(loop))
     with pytest.raises(
         ValueError, match='2 hooks of type TeacherEMAHook: keep default_hooks.teach'
     ):
+        runner.train()
+
+
+def test_a_hook_that_is_registered_after_building(root, tmp_path):
+    """A subclass would update the teachers a second time, too."""
+
+    class OwnEMAHook(TeacherEMAHook):
+        """One of the user."""
+
+    runner = build(root, tmp_path)
+    runner.register_hook(OwnEMAHook())
+    with pytest.raises(ValueError, match='2 hooks of type OwnEMAHook, TeacherEMAHook: keep'):
         runner.train()
 
 

@@ -476,3 +476,24 @@ def test_training_has_no_path_to_the_truth(root, tmp_path):
     for i in range(len(data.unlabeled)):
         assert 'seg_map_path' not in data.unlabeled.get_data_info(i)
     assert hook_of(runner).images.truth.ann_file.endswith(f'{SPLIT}/unlabeled.txt')
+
+
+def test_buffers_of_parts_are_restored(root, tmp_path, monkeypatch):
+    """Of class thresholds, for example, which are no member."""
+    thresholds = dict(confidence_threshold=0.9, class_thresholds={})
+    runner = trained(
+        root, tmp_path, HOOK, iterations=1, model=toy_method('FixMatchSeg', consistency=thresholds)
+    )
+    model, inspect = runner.model, runner.model.inspect_pseudo_labels
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert any(name.startswith('consistency.') for name in before)
+
+    def spoil(*given):
+        for buffer in model.buffers():
+            buffer.zero_() if buffer.any() else buffer.fill_(1)
+        return inspect(*given)
+
+    monkeypatch.setattr(model, 'inspect_pseudo_labels', spoil)
+    measure(runner)
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffer, before[name]), name

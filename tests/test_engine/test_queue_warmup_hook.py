@@ -18,11 +18,12 @@ def build(**settings):
     return toy_model(bank=dict(size=4), **settings)
 
 
-def runner_of(model):
+def runner_of(model, max_iters=100):
     dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
     return SimpleNamespace(
         model=model,
         iter=0,
+        max_iters=max_iters,
         message_hub=MessageHub.get_instance(uuid.uuid4().hex),
         logger=logging.getLogger('queues'),
         train_dataloader=SimpleNamespace(dataset=dataset),
@@ -39,8 +40,8 @@ def run(hook, runner, iterations):
         runner.iter += 1
 
 
-def start(model, **settings):
-    hook, runner = QueueWarmupHook(**settings), runner_of(model)
+def start(model, max_iters=100, **settings):
+    hook, runner = QueueWarmupHook(**settings), runner_of(model, max_iters)
     hook.before_train(runner)
     return hook, runner
 
@@ -174,6 +175,64 @@ def test_nothing_to_do_without_banks(model):
     hook, runner = start(model(), interval=1, start_iter=1)
     run(hook, runner, 3)
     assert not runner.message_hub.log_scalars
+
+
+def warned(caplog):
+    return [r.message for r in caplog.records if r.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    'settings, times',
+    [
+        (dict(start_iter=5), 0),
+        (dict(start_iter=6), 1),  # it would start after the last iteration
+        (dict(start_iter=500, when_full=False), 1),
+        ({}, 0),
+    ],
+)
+def test_a_run_that_ends_before_the_latest_start(caplog, settings, times):
+    start(build(), max_iters=6, **settings)
+    lines = warned(caplog)
+    assert len(lines) == times
+    for line in lines:
+        assert f'default_hooks.queue_warmup.start_iter={settings["start_iter"]}' in line
+        assert 'the run has 6 iterations' in line
+        assert ('unless all queues are full' in line) == settings.get('when_full', True)
+
+
+def test_no_warning_where_the_contrast_is_on_already(caplog):
+    model = build()
+    model.contrast.switch(True)
+    hook, runner = start(model, max_iters=6, start_iter=500)
+    run(hook, runner, 6)
+    hook.after_train(runner)
+    assert not warned(caplog)
+
+
+@pytest.mark.parametrize('start_iter, off', [(None, True), (3, False)])
+def test_a_run_without_contrast(caplog, start_iter, off):
+    hook, runner = start(build(), max_iters=6, interval=1, start_iter=start_iter)
+    run(hook, runner, 6)
+    hook.after_train(runner)
+    lines = warned(caplog)
+    assert len(lines) == off
+    if off:
+        assert 'off in all 6 iterations' in lines[0]
+        assert 'default_hooks.queue_warmup.start_iter' in lines[0]
+
+
+def test_a_run_that_was_stopped_early_has_no_warning(caplog):
+    hook, runner = start(build(), max_iters=6, interval=1)
+    run(hook, runner, 3)
+    hook.after_train(runner)
+    assert not warned(caplog)
+
+
+def test_nothing_to_do_after_a_run_without_banks(caplog):
+    hook, runner = start(toy_model(loss_weights=dict(hc=0, lc=0)), max_iters=3, start_iter=500)
+    run(hook, runner, 3)
+    hook.after_train(runner)
+    assert not warned(caplog)
 
 
 def test_bad_interval():

@@ -19,8 +19,9 @@ KEYS = {
     'student0.loss_unlabeled',
     'student0.kept_ratio_labeled',
     'student0.kept_ratio_unlabeled',
+    'student0.confident_ratio',
 }
-LABELED = KEYS - {'student0.loss_unlabeled', 'student0.kept_ratio_unlabeled'}
+LABELED = {key for key in KEYS if not key.endswith(('unlabeled', 'confident_ratio'))}
 
 
 def ready(threshold=0.0, consistency=None, **settings):
@@ -70,7 +71,9 @@ def test_a_step_by_hand(joint):
         torch.testing.assert_close(
             losses[f'student0.loss_{name}'], scale * (weight * values).sum() / weight.sum()
         )
-        assert losses[f'student0.kept_ratio_{name}'] == (confidence >= 0.5).float().mean()
+        ratio = (confidence >= 0.5).float().mean()
+        assert losses[f'student0.kept_ratio_{name}'] == ratio
+    assert losses['student0.confident_ratio'] == ratio, 'of the unlabelled images'
     total, count = class_confidence_sums(full[0], truth, NUM_CLASSES)
     want = (KNOWN * 50 / 51 + total / count / 51).float()
     torch.testing.assert_close(model.class_confidence.confidence, want)

@@ -123,20 +123,20 @@ def loss(known=(0.9, 0.1, 0.5, 0.7), **settings):
     logits, label = batch(3)
     confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
     part = EqualizedConsistency(K, **{**dict(confidence_threshold=0.0), **settings})
-    value, kept = part(
+    value, kept, confident = part(
         logits, PseudoLabel(label, confidence), torch.tensor([0.1, 0.2]), torch.tensor(known)
     )
-    return value.item(), kept.item()
+    return value.item(), kept.item(), confident.item()
 
 
 def test_loss_without_sampling_equals_loops():
     logits, label = batch(3)
     confidence = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
-    confident = label.masked_fill(confidence < 0.4, 255)
-    value, kept = loss(sample_by=None, confidence_threshold=0.4)
-    want = reference.consistency(logits, confident, confidence, 2.0)
+    target = label.masked_fill(confidence < 0.4, 255)
+    value, kept, confident = loss(sample_by=None, confidence_threshold=0.4)
+    want = reference.consistency(logits, target, confidence, 2.0)
     assert value == pytest.approx(want, rel=1e-5)
-    assert kept == pytest.approx((confidence >= 0.4).float().mean().item())
+    assert kept == confident == pytest.approx((confidence >= 0.4).float().mean().item())
     assert loss(sample_by=None)[1] == 1
 
 
@@ -152,8 +152,9 @@ def test_settings_of_the_loss_change_it():
             dict(confidence_threshold=0.5),
         )
     ]
-    assert len({value for value, _ in values}) == len(values)
+    assert len({value for value, *_ in values}) == len(values)
     assert loss(beta=3.0)[1] < loss()[1] < loss(sample_by=None)[1]
+    assert loss(beta=3.0, confidence_threshold=0.5)[2] == values[-1][2] < 1, 'sampled or not'
     assert loss(known=(0.5,) * K)[0] == loss(sample_by=None)[0]  # equal classes: all are kept
     assert loss(beta=0.0)[0] == loss(sample_by=None)[0]
 
@@ -165,7 +166,7 @@ def test_pixels_of_no_confidence_are_left_out():
     valid = torch.arange(SHAPE[2]).expand(SHAPE) < 4
     part = EqualizedConsistency(K, confidence_threshold=0.0, sample_by=None)
     key, known = torch.tensor([0.1, 0.2]), torch.full((K,), 0.5)
-    got, kept = part(logits, PseudoLabel.of(label, confidence, valid), key, known)
+    got, kept, _ = part(logits, PseudoLabel.of(label, confidence, valid), key, known)
     inside = PseudoLabel(label[..., :4], confidence[..., :4])
     torch.testing.assert_close(got, part(logits[..., :4], inside, key, known)[0])
     torch.testing.assert_close(kept, valid.float().mean())

@@ -18,13 +18,13 @@ from mmseg_ctt.methods import SemiSegmentor
 from mmseg_ctt.nn.member import PixelOutput
 
 Tensors = Dict[str, Tensor]
-Found = Tuple[Tensors, Tensors, Tensors]  # losses, gradients, memories
+Found = Tuple[Tensors, Tensors, Tensors]  # losses, gradients, ratios and memories
 STATISTICS = ('running_mean', 'running_var')  # of the local batch, unless SyncBN is used
 ITERATIONS = 3
 WARMUP = dict(type='QueueWarmupHook', start_iter=2, interval=1, when_full=False)
-# losses that are no mean over pixels, by method: U2PL draws anchors on each rank, GuidedMix-Net
+# terms that are no mean over pixels, by method: U2PL draws anchors on each rank, GuidedMix-Net
 # takes partners from the images of a rank
-OTHER_LOSSES = dict(U2PL=('contrast',), GuidedMixNet=('mix',))
+OTHER_TERMS = dict(U2PL=('loss_contrast',), GuidedMixNet=('loss_mix',))
 
 
 # ---- whole runs
@@ -104,7 +104,10 @@ def losses_and_gradients(
     model: Optional[SemiSegmentor] = None,
     leaves: Optional[Tensors] = None,
 ) -> Found:
-    """Of a step, and the memories after it; gradients of ``leaves``, else of the weights."""
+    """Of a step, and its ratios and the memories after it.
+
+    The gradients are those of ``leaves``, else of the weights.
+    """
     model = model or without_batch_statistics(ready(recipe, **unmixed(recipe)))
     data = model.data_preprocessor(batch(case, rows), True)
     model.labeled = data['inputs']['labeled']
@@ -112,12 +115,13 @@ def losses_and_gradients(
         for sample in data['data_samples']['unlabeled']:
             if sample.metainfo['draw'][1] < 6:
                 sample.set_metainfo(dict(img_shape=(32, 12)))
-    others = tuple(f'loss_{term}' for term in OTHER_LOSSES.get(recipe.kind, ()))
-    losses = {
+    others = OTHER_TERMS.get(recipe.kind, ())
+    terms = {
         key: value
         for key, value in model(**data, mode='loss').items()
-        if 'loss' in key and not (others and key.endswith(others))
+        if not (others and key.endswith(others))
     }
+    losses = {key: value for key, value in terms.items() if 'loss' in key}
     sum(losses.values()).backward()
     weights = trained_weights(model) if leaves is None else leaves
     gradients = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
@@ -126,6 +130,7 @@ def losses_and_gradients(
         for name, value in model.named_buffers()
         if name.startswith(('contrast.bank', 'contrast.centroids', 'consistency', 'class_confid'))
     }
+    state.update((key, value) for key, value in terms.items() if 'ratio' in key)
     return {key: value.detach() for key, value in losses.items()}, gradients, state
 
 
@@ -147,7 +152,7 @@ def test_a_step_is_that_of_one_process_with_all_images(recipe):
 
 
 def assert_mean_of_ranks(case: str, whole: Found, first: Found, second: Found) -> None:
-    """Losses and gradients are the mean of the ranks', memories those of each rank."""
+    """Losses and gradients are the mean of the ranks', memories and ratios those of each rank."""
     for kind in (0, 1):
         assert first[kind].keys() == second[kind].keys() == whole[kind].keys()
         for name, value in whole[kind].items():

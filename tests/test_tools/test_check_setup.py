@@ -260,6 +260,14 @@ def test_no_warm_up(config, call):
     assert code == 1 and rows['hooks'][0] == 'PROBLEM' and 'QueueWarmupHook' in rows['hooks'][1]
 
 
+def test_two_hooks_of_a_kind(config, call):
+    cfg = Config.fromfile(config)
+    cfg.custom_hooks = [dict(type='TeacherEMAHook')]
+    cfg.dump(config)
+    code, rows, _ = call()
+    assert code == 1 and '2 hooks of type TeacherEMAHook' in rows['hooks'][1]
+
+
 def test_some_or_all_files(root, call, monkeypatch):
     monkeypatch.setattr(sys.modules['_setup'], 'SAMPLED', 1)
     wrong_id(root)  # in the last of three

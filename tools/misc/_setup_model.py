@@ -47,7 +47,7 @@ def hooks(setup: Setup) -> str:
     from mmseg.registry import HOOKS
 
     from mmseg_ctt.engine import TeacherEMAHook
-    from mmseg_ctt.engine.guards import missing_hook
+    from mmseg_ctt.engine.guards import check_hooks
 
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
     listed = [
@@ -57,9 +57,7 @@ def hooks(setup: Setup) -> str:
     built = [HOOKS.build(dict(hook)) for hook in listed if hook]
     if setup.model is None:
         raise Skip('no model')
-    line = missing_hook(setup.model, built)
-    if line is not None:
-        raise ValueError(line)
+    check_hooks(setup.model, built)
     if setup.cfg.optim_wrapper.type.startswith('Amp'):
         return f'{len(built)} hooks; the optimiser of AMP needs a GPU and is not built'
     wrapper = build_optim_wrapper(setup.model, setup.cfg.optim_wrapper)

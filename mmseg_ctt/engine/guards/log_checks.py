@@ -48,20 +48,26 @@ def teacher_below_student(
     )
 
 
-def confident_ratio(ratios: Mapping[str, float], window: int, margin: float) -> Optional[str]:
+def confident_ratio(
+    ratios: Mapping[str, float], window: int, margin: float, eval_teachers: bool = False
+) -> Optional[str]:
     """Students for which no pseudo-label is confident, or every one.
 
     Args:
         ratios (Mapping[str, float]): Mean ratio of confident pixels by name.
         window (int): Iterations that the means are over.
         margin (float): Distance from 0 or 1 up to which a ratio counts as 0 or 1.
+        eval_teachers (bool): Whether teachers in eval mode give the pseudo-labels.
+            Defaults to False.
     """
     none = [name for name, ratio in ratios.items() if ratio <= margin]
     if none:
+        remedies = 'lower model.consistency.confidence_threshold, or train longer'
+        if eval_teachers:
+            remedies += ', or set model.teacher_mode="train"'
         return (
             f'{", ".join(none)}: (almost) no pixel was confident in {window} iterations, so '
-            'the model learns nothing from unlabelled images: lower model.consistency.'
-            'confidence_threshold, train longer, or set model.teacher_mode="train"'
+            f'the model learns nothing from unlabelled images: {remedies}'
         )
     every = [name for name, ratio in ratios.items() if ratio >= 1 - margin]
     if every:

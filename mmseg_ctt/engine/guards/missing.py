@@ -1,21 +1,35 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the hooks of a run: those that a model needs, and none of them twice."""
 
-from typing import Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import torch.nn as nn
 from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
 
-# names in default_hooks of the hooks of this package, by class
-NAMES = dict(
-    TeacherEMAHook='teacher_ema',
-    QueueWarmupHook='queue_warmup',
-    AnchorAssignmentHook='anchor_assignment',
-    DistributionAlignmentHook='alignment',
-    PseudoLabelHook='pseudo_labels',
-    GuardHook='guards',
-    PreemptionHook='preemption',
-)
+
+def check_hooks(model: nn.Module, hooks: Sequence[Hook]) -> None:
+    """Check that a run has the hooks that its model needs, and none of this package twice.
+
+    Args:
+        model (nn.Module): Of the run.
+        hooks (Sequence[Hook]): Of the run.
+
+    Raises:
+        ValueError: If a hook is missing or repeated.
+    """
+    line = missing_hook(model, hooks) or repeated_hook(hooks)
+    if line is not None:
+        raise ValueError(line)
+
+
+def hook_key(name: str) -> str:
+    """Config key of a hook; hooks of this package hold it as ``config_key``.
+
+    Args:
+        name (str): Registered name of the class.
+    """
+    return getattr(HOOKS.get(name), 'config_key', f'default_hooks.{name}')
 
 
 def missing_hook(model: nn.Module, hooks: Sequence[Hook]) -> Optional[str]:
@@ -31,24 +45,28 @@ def missing_hook(model: nn.Module, hooks: Sequence[Hook]) -> Optional[str]:
     for part in model.modules():
         for name, purpose in getattr(part, 'required_hooks', {}).items():
             if name not in present:
-                key = NAMES.get(name, name)
-                return f'no hook {purpose}: add default_hooks.{key}=dict(type="{name}")'
+                return f'no hook {purpose}: add {hook_key(name)}=dict(type="{name}")'
     return None
 
 
 def repeated_hook(hooks: Sequence[Hook]) -> Optional[str]:
     """Hook of this package that the run has more than once; None if there is none.
 
-    This is how a config of version 0.1 fails, which has these hooks in ``custom_hooks``.
+    This is how a config of version 0.1 fails, which has these hooks in ``custom_hooks``. A subclass
+    counts as the hook itself.
 
     Args:
         hooks (Sequence[Hook]): Of the run.
     """
-    kinds = [type(hook).__name__ for hook in hooks]
-    for name, key in NAMES.items():
-        if kinds.count(name) > 1:
+    kinds: Dict[str, List[str]] = {}
+    for hook in hooks:
+        key = getattr(hook, 'config_key', None)
+        if key is not None:
+            kinds.setdefault(key, []).append(type(hook).__name__)
+    for key, names in kinds.items():
+        if len(names) > 1:
             return (
-                f'the run has {kinds.count(name)} hooks of type {name}: keep '
-                f'default_hooks.{key} and remove the others from custom_hooks'
+                f'the run has {len(names)} hooks of type {", ".join(sorted(set(names)))}: keep '
+                f'{key} and remove the others from custom_hooks'
             )
     return None

@@ -39,6 +39,8 @@ class DistributionAlignmentHook(Hook):
             another number of classes, the labels show no class, or the method aligns nothing.
     """
 
+    config_key = KEY
+
     def __init__(
         self,
         frequency: Optional[Sequence[float]] = None,

@@ -99,14 +99,13 @@ class FixedBatches:
 
 @contextmanager
 def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
-    """Restore what passes in training mode change: buffers and random numbers.
+    """Restore what passes in training mode change: random numbers, and buffers of every part.
 
     Args:
         model (SemiSegmentor): The model.
         seed (int): Of the random numbers inside (dropout).
     """
-    members = [model.member(name) for name in model.members]
-    kept = [(buffer, buffer.clone()) for member in members for buffer in member.buffers()]
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)

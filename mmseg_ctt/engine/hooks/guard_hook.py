@@ -54,6 +54,7 @@ class GuardHook(Hook):
             is not finite.
     """
 
+    config_key = KEY
     EDGE = 1e-3  # distance of a ratio from 0 or 1 that counts as 0 or 1
 
     def __init__(
@@ -147,6 +148,12 @@ class GuardHook(Hook):
         consistency = getattr(self.model, 'consistency', None)
         return getattr(consistency, 'confidence_threshold', 0) > 0
 
+    def _has_eval_teachers(self) -> bool:
+        """Whether teachers in eval mode give the pseudo-labels."""
+        teaching = getattr(self.model, 'teaching_members', [])
+        teachers = any(name.startswith('teacher') for name in teaching)
+        return teachers and self.model.teacher_mode == 'eval'
+
     def _check_confidence(self, runner: Runner) -> None:
         window = self.confident_iters
         ratios = {
@@ -154,7 +161,8 @@ class GuardHook(Hook):
             for name, buffer in runner.message_hub.log_scalars.items()
             if name.endswith('.confident_ratio')
         }
-        self._warn(runner, 'confidence', confident_ratio(ratios, window, self.EDGE))
+        line = confident_ratio(ratios, window, self.EDGE, self._has_eval_teachers())
+        self._warn(runner, 'confidence', line)
 
     def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)

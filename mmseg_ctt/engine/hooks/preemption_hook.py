@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 
 from ..checkpoint import VALIDATED
 
+KEY = 'default_hooks.preemption'
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
@@ -35,6 +36,7 @@ class PreemptionHook(Hook):
         ValueError: If a signal is unknown, or ``interval`` is not positive.
     """
 
+    config_key = KEY
     priority = 'LOWEST'  # after the checkpoint of the same iteration
 
     def __init__(

@@ -61,6 +61,8 @@ class PseudoLabelHook(Hook):
         FileNotFoundError: If a mask of the truth does not exist.
     """
 
+    config_key = KEY
+
     def __init__(
         self,
         truth: Optional[dict] = None,

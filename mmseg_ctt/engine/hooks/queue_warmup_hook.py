@@ -33,6 +33,8 @@ class QueueWarmupHook(Hook):
         ValueError: If ``interval`` is not positive, or nothing would start the contrast.
     """
 
+    config_key = KEY
+
     def __init__(
         self, start_iter: Optional[int] = None, interval: int = 10, when_full: bool = True
     ) -> None:
@@ -47,12 +49,17 @@ class QueueWarmupHook(Hook):
         self.contrast: Optional[MemoryContrast] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the state of a resumed run; a model without such a contrast has none."""
+        """Restore the state of a resumed run; warn of a run that is too short for the contrast.
+
+        A model without such a contrast has no state.
+        """
         contrast = getattr(unwrapped(runner.model), 'contrast', None)
         self.contrast = None
         if isinstance(contrast, MemoryContrast) and contrast.waits:
             self.contrast = contrast
             contrast.switch(bool(contrast.on))
+            if not contrast.active:
+                self._warn_if_late(runner)
 
     def after_train_iter(
         self,
@@ -78,6 +85,24 @@ class QueueWarmupHook(Hook):
             )
         if full and self.contrast.active:  # nothing is left to read
             self.contrast = None
+
+    def after_train(self, runner: Runner) -> None:
+        """Warn of a whole run without contrast."""
+        off = self.contrast is not None and not self.contrast.active
+        if off and runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f'the contrast was off in all {runner.iter} iterations, because the queues were '
+                f'not full: set {KEY}.start_iter to an earlier iteration'
+            )
+
+    def _warn_if_late(self, runner: Runner) -> None:
+        if self.start_iter is None or self.start_iter < runner.max_iters:
+            return
+        unless = ', unless all queues are full before' if self.when_full else ''
+        runner.logger.warning(
+            f'{KEY}.start_iter={self.start_iter}, but the run has {runner.max_iters} iterations: '
+            f'it has no contrast{unless}; lower {KEY}.start_iter'
+        )
 
     def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
         if full:

@@ -38,6 +38,7 @@ class TeacherEMAHook(Hook):
             parameters.
     """
 
+    config_key = KEY
     sections = dict(_update='EMA')  # for benchmarks
 
     def __init__(self, alpha: float = 0.99, buffers: bool = True) -> None:

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from typing import Optional, Tuple
 
+import torch
 from torch import Tensor
 
 from ...functional import pixel_noise
@@ -50,7 +51,7 @@ class EqualizedConsistency(ConfidenceSelection):
 
     def forward(
         self, logits: Tensor, pseudo: PseudoLabel, key: Tensor, class_confidence: Tensor
-    ) -> Tuple[Tensor, Tensor]:
+    ) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss of one batch.
 
         Args:
@@ -61,8 +62,9 @@ class EqualizedConsistency(ConfidenceSelection):
             class_confidence (Tensor): ``(K,)``.
 
         Returns:
-            tuple[Tensor, Tensor]: Loss, the mean over all ranks' pixels after DDP's mean, and the
-            ratio of pixels that were kept on this rank.
+            tuple[Tensor, Tensor, Tensor]: Loss, the mean over all ranks' pixels after DDP's mean;
+            ratio of pixels that were kept, and of those that are confident, sampled or not. Both
+            ratios are over all ranks.
         """
         keep = pseudo.confidence > 0
         if self.sample_by is not None:
@@ -80,4 +82,6 @@ class EqualizedConsistency(ConfidenceSelection):
             IGNORE_INDEX,
             mean_over_ranks,
         )
-        return loss, (confident & keep).float().mean()
+        selections = torch.stack([confident & keep, confident])
+        kept_ratio, confident_ratio = mean_over_ranks(selections.float().mean((1, 2, 3)))
+        return loss, kept_ratio, confident_ratio

@@ -142,8 +142,12 @@ class AEL(SemiSegmentor):
         return self.strong_view(weak, target.label), target, noise[:, 0]
 
     def _consistency(self, name: str, logits: Tensor, target: PseudoLabel, key: Tensor) -> Losses:
-        loss, kept = self.consistency(logits, target, key, self.class_confidence.confidence)
-        return {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
+        class_confidence = self.class_confidence.confidence
+        loss, kept, confident = self.consistency(logits, target, key, class_confidence)
+        losses = {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
+        if name == 'unlabeled':  # GuardHook reads it; of labelled images all pixels may be confident
+            losses['student0.confident_ratio'] = confident
+        return losses
 
 
 def _with_label(samples: SampleList, label: Tensor) -> SampleList:

@@ -7,6 +7,7 @@ from ...functional import pseudo_label
 from ...nn import settings
 from ...nn.consistency import ConfidenceSelection
 from ...nn.pseudo_label import IGNORE_INDEX
+from ...nn.ranks import mean_over_ranks
 from .functional import AGREEMENTS, agreement
 
 
@@ -39,7 +40,7 @@ class Agreement(ConfidenceSelection):
     def forward(
         self, logits: Tensor, target: Tensor, valid: Optional[Tensor]
     ) -> Tuple[Tensor, Tensor]:
-        """Loss and ratio of the pixels that count.
+        """Loss, and ratio of the pixels that count, over all ranks.
 
         Args:
             logits (Tensor): ``(B, K, h, w)``, decoupled.
@@ -52,4 +53,5 @@ class Agreement(ConfidenceSelection):
             label = label if valid is None else label.masked_fill(~valid, IGNORE_INDEX)
             self.update(label, confidence)
             threshold = self.threshold_of(label)
-        return agreement(logits, target, self.loss, threshold, valid)
+        loss, ratio = agreement(logits, target, self.loss, threshold, valid)
+        return loss, mean_over_ranks(ratio)

@@ -27,6 +27,7 @@ class AnchorAssignmentHook(Hook):
         ValueError: If ``interval`` is not positive, or the model has no anchors to match.
     """
 
+    config_key = KEY
     sections = dict(after_train_iter='contrast')  # for benchmarks
 
     def __init__(self, interval: int = 10, stop_iter: Optional[int] = None) -> None:

@@ -28,7 +28,7 @@ from ...nn import settings
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
-from ...nn.ranks import sum_over_ranks
+from ...nn.ranks import mean_over_ranks, sum_over_ranks
 from ..base import Losses, SemiSegmentor
 from .contrast import AnchorContrast
 from .functional import mismatch_score, mismatch_selection, weighted_cross_entropy
@@ -140,7 +140,7 @@ class STPG(SemiSegmentor):
             f'student{PROFESSIONAL}.professional': weighted_cross_entropy(
                 logits[PROFESSIONAL], label, target.confidence * selected
             ),
-            f'student{PROFESSIONAL}.selected_ratio': selected.float().mean(),
+            f'student{PROFESSIONAL}.selected_ratio': mean_over_ranks(selected.float().mean()),
         }
 
     def _contrast_losses(
