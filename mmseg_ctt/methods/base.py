@@ -86,6 +86,7 @@ class SemiSegmentor(ForwardPasses):
     fixed_graph: ClassVar[bool] = False  # no other number of pairs, no other graph
     keeps_average: ClassVar[bool] = False  # EMA teachers that only predict
     default_member: ClassVar[Optional[str]] = None  # None: teacher0, student0 without teachers
+    uses_pseudo_labels: ClassVar[bool] = True  # False: alignment and ClassMix are errors
     default_loss_weights: ClassVar[Mapping[str, float]] = {}  # of the terms besides `sup`
     ramped_terms: ClassVar[Tuple[str, ...]] = ()  # terms that `ramp_up` applies to
     default_ramp_up: ClassVar[Union[float, Mapping]] = 0.0
@@ -211,6 +212,7 @@ class SemiSegmentor(ForwardPasses):
         if self.default_augmentation is not None:
             steps = self.default_augmentation if augmentation is None else augmentation
             self.strong_augmentation = StrongAugmentation(steps)
+            checks.check_labels_read(type(self), self.strong_augmentation)
         self.consistency = None
         if self.default_consistency is not None:
             self.consistency = settings.build_part(
@@ -265,6 +267,7 @@ class SemiSegmentor(ForwardPasses):
         for name, value in self.step(**images).items():
             member, _, term = name.rpartition('.')
             if term in self.weights:
+                assert member, f'{name}: a loss that members share is divided among them'
                 losses[f'{member}.loss_{term}'] = value * self.loss_weight(member, term)
             else:
                 losses[name] = value

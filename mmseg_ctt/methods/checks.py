@@ -4,6 +4,7 @@
 from typing import Any, Mapping, Optional
 
 from ..nn import settings
+from ..nn.augmentation import StrongAugmentation
 
 PREPROCESSORS = ('SegDataPreProcessor', 'SemiSegDataPreProcessor', None)
 
@@ -67,6 +68,19 @@ def check_teachers(method: type, teaches: bool, teacher_mode: str, frozen: bool)
                 f'model.{key}: no EMA teacher teaches in {method.__name__} with this '
                 'model.supervision, so it would be unused; remove it'
             )
+
+
+def check_labels_read(method: type, augmentation: StrongAugmentation) -> None:
+    """Steps that read pseudo-labels, for a method that makes none.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if augmentation.reads_label and not method.uses_pseudo_labels:  # type: ignore[attr-defined]
+        raise ValueError(
+            f'model.strong_augmentation: {method.__name__} makes no pseudo-labels to cut along; '
+            'put CutMixing in the place of ClassMixing'
+        )
 
 
 def check_absent(method: type, key: str, given: Any) -> None:

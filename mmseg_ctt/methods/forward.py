@@ -200,16 +200,23 @@ class ForwardPasses(MemberNetworks):
     # ---- strong views
 
     def strong_view(
-        self, images: Images, label: Tensor, index: int = 0, strength: Optional[Tensor] = None
+        self,
+        images: Images,
+        label: Optional[Tensor] = None,
+        index: int = 0,
+        strength: Optional[Tensor] = None,
     ) -> View:
         """Strong view of the weakly augmented images.
 
         Args:
             images (Images): Weak view.
-            label (Tensor): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
+            label (Tensor, optional): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
+                Defaults to None: the method makes none (``uses_pseudo_labels``).
             index (int): Number of the view; views of other numbers have other random numbers.
             strength (Tensor, optional): ``(B,)`` in [0, 1], magnitude of each image's changes.
         """
+        if label is None:  # steps take its shape
+            label = torch.zeros_like(images.image[:, 0], dtype=torch.long)
         return self.strong_augmentation(
             images.image,
             label,

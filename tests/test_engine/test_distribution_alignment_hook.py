@@ -23,6 +23,13 @@ def test_a_method_that_aligns_nothing(root, tmp_path, monkeypatch):
         runner.train()
 
 
+def test_a_method_without_pseudo_labels_is_refused(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(CrossTeacherTraining, 'uses_pseudo_labels', False)
+    runner = Runner.from_cfg(toy_config(root, tmp_path / 'work', hooks=dict(alignment=ALIGN)))
+    with pytest.raises(ValueError, match='CrossTeacherTraining makes no pseudo-labels'):
+        runner.train()
+
+
 def test_frequencies_are_counted_in_the_labels(tmp_path):
     """Not in the masks that the unlabelled images happen to have; and only for a training."""
     root = write_toy_data(tmp_path / 'data')

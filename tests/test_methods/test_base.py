@@ -164,6 +164,25 @@ def test_sources_are_the_arguments_of_the_step():
     assert labeled.labels.shape == (2, 32, 32)
 
 
+class Unlabeled(Small):
+    """A method without pseudo-labels, on a strong view."""
+
+    uses_pseudo_labels = False
+    default_augmentation = (dict(type='CutMixing'),)
+
+    def step(self, labeled, unlabeled):
+        view = self.strong_view(unlabeled)
+        (output,) = self.forward_member('student0', view.image)
+        return {'student0.first': output.logits.square().mean()}
+
+
+def test_a_method_without_pseudo_labels():
+    losses = losses_of(toy_model(Unlabeled), toy_batch())
+    assert losses['student0.loss_first'] > 0
+    with pytest.raises(ValueError, match='^model.strong_augmentation: Unlabeled makes no pseudo-'):
+        toy_model(Unlabeled, strong_augmentation=[dict(type='ClassMixing')])
+
+
 def test_ramp_up_belongs_to_its_terms(monkeypatch):
     plain = losses_of(toy_model(Small), toy_batch())
     monkeypatch.setattr(RampUp, '__call__', lambda self: 0.25)

@@ -71,6 +71,11 @@ class DistributionAlignmentHook(Hook):
                 f'{KEY} needs a model of this package, got {type(model).__name__}: '
                 'set default_hooks.alignment=None, or self_training.align=False'
             )
+        if not model.uses_pseudo_labels:
+            raise ValueError(
+                f'{KEY}: {type(model).__name__} makes no pseudo-labels, so nothing would be '
+                'aligned; set default_hooks.alignment=None, or self_training.align=False'
+            )
         frequency = self._frequency(runner, model.num_classes)
         if len(frequency) != model.num_classes:
             raise ValueError(
