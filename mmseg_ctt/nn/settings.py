@@ -96,7 +96,7 @@ def check_number(
         TypeError: If it is no number, or no integer; True and False are none.
         ValueError: If it is not finite or lies outside the bounds.
     """
-    kind: type = Integral if whole else Real
+    kind: Any = Integral if whole else Real
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f'{key} must be {"an integer" if whole else "a number"}, got {value!r}')
     if not (low <= value <= high and math.isfinite(value)):
