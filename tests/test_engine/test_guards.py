@@ -99,7 +99,9 @@ def test_confident_ratio(ratios, words):
 
 
 def test_teachers_in_eval_mode_may_be_the_cause():
-    says(confident_ratio(dict(a=0.0), 500, 1e-3, eval_teachers=True), ['model.teacher_mode="train"'])
+    says(
+        confident_ratio(dict(a=0.0), 500, 1e-3, eval_teachers=True), ['model.teacher_mode="train"']
+    )
 
 
 @pytest.mark.parametrize(

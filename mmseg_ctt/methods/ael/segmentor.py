@@ -143,7 +143,7 @@ class AEL(SemiSegmentor):
         class_confidence = self.class_confidence.confidence
         loss, kept, confident = self.consistency(logits, target, key, class_confidence)
         losses = {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
-        if name == 'unlabeled':  # GuardHook reads it; of labelled images all pixels may be confident
+        if name == 'unlabeled':  # watched by GuardHook; all labelled pixels may be confident
             losses['student0.confident_ratio'] = confident
         return losses
 
