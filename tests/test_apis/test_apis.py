@@ -248,7 +248,7 @@ def test_bad_settings(model, images, tmp_path):
     'change, error, words',
     [
         (dict(config='absent.py'), FileNotFoundError, 'the config absent.py'),
-        (dict(config=dict(model=1)), ValueError, 'load_model wants'),
+        (dict(config=dict(model=1)), ValueError, 'load_model needs'),
         (dict(checkpoint='absent.pth'), FileNotFoundError, 'the checkpoint absent.pth'),
         (dict(member='teacher7'), ValueError, 'no member .teacher7'),
         (dict(device='cuda:99'), ValueError, 'device=cuda:99 cannot be used'),

@@ -17,7 +17,7 @@ def test_contrast_holds_no_similarities():
         assert memory['similarities_mib'] == pytest.approx(similarities)
         # the reference keeps several copies; ours a chunk, and the gradient twice
         assert memory['reference_mib'] > 2 * banks * similarities * 4 / 5
-        assert memory['share'] == memory['mib'] / memory['reference_mib'] < 1
+        assert memory['ratio'] == memory['mib'] / memory['reference_mib'] < 1
     assert result['times_faster'] == pytest.approx(
         sum(result[term]['reference_seconds'] for term in ('high', 'low'))
         / sum(result[term]['seconds'] for term in ('high', 'low'))

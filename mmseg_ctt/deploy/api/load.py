@@ -58,8 +58,8 @@ def load_model(
     loaded = read_checkpoint(checkpoint)
     names = member_names(loaded['state_dict'])
     register_all_modules(init_default_scope=False)
-    wanted = member or (default_member(cfg.model) if names else None)
-    build = _ensemble if names and wanted == ENSEMBLE else _single
+    chosen = member or (default_member(cfg.model) if names else None)
+    build = _ensemble if names and chosen == ENSEMBLE else _single
     try:
         with DefaultScope.overwrite_default_scope('mmseg'):
             model, member = build(cfg, loaded['state_dict'], member)
@@ -79,7 +79,7 @@ def _read_config(config: Union[str, Path, Config]) -> Config:
             raise FileNotFoundError(f'the config {config} does not exist')
         config = Config.fromfile(config)
     if not isinstance(config, Config) or 'model' not in config:
-        raise ValueError('load_model wants the config of a model: a file or a Config with `model`')
+        raise ValueError('load_model needs the config of a model: a file or a Config with `model`')
     config = prepare_config(copy.deepcopy(config))
     steps = image_pipeline(config)
     if steps:  # where mmseg's `inference_model` looks for them

@@ -176,8 +176,8 @@ def summarise(times: Sequence[Sequence[Seconds]]) -> Dict[str, Any]:
 
 
 def _ratios(loops: Sequence[Seconds], floors: Sequence[Seconds]) -> Dict[str, Any]:
-    alone, whole = ([sum(one.values()) for one in column] for column in (floors, loops))
-    without, floor = [total - one[DATA] for total, one in zip(whole, loops)], median(alone)
+    alone, whole = ([sum(sections.values()) for sections in column] for column in (floors, loops))
+    without, floor = [total - loop[DATA] for total, loop in zip(whole, loops)], median(alone)
     return dict(
         loop=median(without),
         loop_with_data=median(whole),

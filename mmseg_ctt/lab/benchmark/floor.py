@@ -74,10 +74,10 @@ def run_floor(passes: List[Pass], model: nn.Module, optim_wrapper: OptimWrapper)
     """
     total: Any = 0
     with optim_wrapper.optim_context(model):
-        for one in passes:
-            with torch.set_grad_enabled(one.learns):
-                logits = one.run()
-            if one.learns:
+        for pass_ in passes:
+            with torch.set_grad_enabled(pass_.learns):
+                logits = pass_.run()
+            if pass_.learns:
                 total = total + sum(output.float().mean() for output in logits)
     total.backward()
 
@@ -122,9 +122,9 @@ class _Recorder:
 
     def _source(self, network: BaseSegmentor, features: Sequence[Tensor]) -> Pass:
         """The pass whose features a head reads; perturbed copies count for the last one."""
-        own = [one for one in reversed(self.passes) if one.network is network]
+        own = [pass_ for pass_ in reversed(self.passes) if pass_.network is network]
         read = set(map(_storage, features))
-        return next((one for one in own if one.storages & read), own[0])
+        return next((pass_ for pass_ in own if pass_.storages & read), own[0])
 
 
 def _storage(tensor: Tensor) -> int:

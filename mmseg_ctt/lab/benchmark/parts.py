@@ -93,7 +93,7 @@ def _contrast_memory(terms: Callable, sizes: Sizes, device: torch.device) -> Dic
     return dict(
         mib=own,
         reference_mib=other,
-        share=own / other,
+        ratio=own / other,
         twice_entries_mib=entries,
         twice_pixels_mib=pixels,
         **{f'{name}_mib': 4 * count / MIB for name, count in values.items()},

@@ -113,7 +113,7 @@ class SectionStack:
 
     @contextmanager
     def watched_by(self, watcher: Watcher) -> Iterator[None]:
-        """Tell ``watcher`` of all that happens in the ``with`` block."""
+        """Report every change of section in the ``with`` block to ``watcher``."""
         watcher.start()
         self._watchers.append(watcher)
         try:

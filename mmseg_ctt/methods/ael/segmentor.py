@@ -110,9 +110,8 @@ class AEL(SemiSegmentor):
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teacher, for the weak view and the labelled images."""
-        return self.forward_members(
-            self.teaching_members, images['unlabeled'].image, images['labeled'].image
-        )
+        batches = (images[name].image for name in ('unlabeled', 'labeled'))
+        return self.forward_members(self.teaching_members, *batches)
 
     def _paste(self, labeled: Images) -> Tuple[Images, Tensor, Tensor]:
         """Pasted images, their labels, and a random number of each image for the sampling."""
@@ -145,7 +144,7 @@ class AEL(SemiSegmentor):
         class_confidence = self.class_confidence.confidence
         loss, kept, confident = self.consistency(logits, target, key, class_confidence)
         losses = {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
-        if name == 'unlabeled':  # GuardHook reads it; labelled images may be all confident
+        if name == 'unlabeled':  # watched by GuardHook; all labelled pixels may be confident
             losses['student0.confident_ratio'] = confident
         return losses
 
