@@ -24,8 +24,8 @@ def test_a_method_that_aligns_nothing(root, tmp_path, monkeypatch):
 
 
 def test_a_method_without_pseudo_labels_is_refused(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(CrossTeacherTraining, 'uses_pseudo_labels', False)
     runner = Runner.from_cfg(toy_config(root, tmp_path / 'work', hooks=dict(alignment=ALIGN)))
+    monkeypatch.setattr(CrossTeacherTraining, 'uses_pseudo_labels', False)
     with pytest.raises(ValueError, match='CrossTeacherTraining makes no pseudo-labels'):
         runner.train()
 
