@@ -56,7 +56,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         }
         if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
             self.optimizer_cfg.setdefault('fused', True)
-        self.left_out = (*getattr(model, 'untrained_groups', ()), *self.part_cfgs)
+        self.left_out = (*getattr(model, 'untrained_modules', ()), *self.part_cfgs)
         with _one_line_per_group() as logger:
             wrapper = super().__call__(model)
         for group in wrapper.optimizer.param_groups:

@@ -128,7 +128,7 @@ class ForwardPasses(MemberNetworks):
     def _is_joint(self, name: str) -> bool:
         """Whether a member takes all its images in one pass."""
         if self.joint_forward == 'students':
-            return name.startswith('student')
+            return self.members[name].trains
         return bool(self.joint_forward)
 
     def _output(self, name: str, images: Tensor, perturb: Optional[Perturbation]) -> PixelOutput:

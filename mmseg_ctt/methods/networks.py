@@ -73,10 +73,12 @@ class MemberNetworks(PredictingMembers):
         check_names(self.members)
         self.students, self.teachers = students, ModuleList()
         for name, member in self.members.items():
-            if member.trains and name.startswith('student'):
+            group, index = module_path(name)
+            if group == 'students':
+                if not member.trains:
+                    self.member(name).requires_grad_(False)
                 continue
             network = self._new_member(member, segmentor)
-            group, index = module_path(name)
             if index is None:
                 setattr(self, group, network)
             else:
@@ -150,13 +152,12 @@ class MemberNetworks(PredictingMembers):
     def train(self, mode: bool = True) -> 'MemberNetworks':
         """Set training mode.
 
-        EMA teachers get it only with ``teacher_mode='train'``; other members that do not train
-        stay in eval mode.
+        Members that follow another (EMA teachers) get it only with ``teacher_mode='train'``; others
+        that do not train stay in eval mode.
         """
         super().train(mode)
         for name, member in self.members.items():
-            averages = member.follows is not None and 'teacher' in name
-            if not member.trains and (self.teacher_mode == 'eval' or not averages):
+            if not member.trains and (self.teacher_mode == 'eval' or member.follows is None):
                 self.member(name).eval()
         if self.teacher_mode == 'eval':
             for follower in self.followers():
@@ -187,8 +188,7 @@ class MemberNetworks(PredictingMembers):
             value = state_dict.pop(key)
             for name, member in self.members.items():
                 if member.override is None:
-                    path = '.'.join(str(part) for part in module_path(name) if part is not None)
-                    state_dict[f'{prefix}{path}.{key[len(prefix) :]}'] = value
+                    state_dict[f'{prefix}{dotted(name)}.{key[len(prefix) :]}'] = value
         if self.alignment is None:
             alignment = MemberAlignment.of_state(state_dict, f'{prefix}alignment.')
             self.alignment = alignment and alignment.to(self.num_updates.device)
@@ -218,15 +218,9 @@ class MemberNetworks(PredictingMembers):
     # ---- moving averages
 
     @property
-    def untrained_groups(self) -> Tuple[str, ...]:
-        """Attributes whose weights no optimiser may have."""
-        return tuple(
-            {
-                module_path(name)[0]: None
-                for name, member in self.members.items()
-                if not member.trains
-            }
-        )
+    def untrained_modules(self) -> Tuple[str, ...]:
+        """Paths of the modules whose weights no optimiser may have."""
+        return tuple(dotted(name) for name, member in self.members.items() if not member.trains)
 
     @property
     def required_hooks(self) -> Dict[str, str]:
@@ -251,6 +245,11 @@ class MemberNetworks(PredictingMembers):
         for name, member in self.members.items():
             if member.follows is None and member.copy_of is not None:
                 self.member(name).load_state_dict(self.member(member.copy_of).state_dict())
+
+
+def dotted(name: str) -> str:
+    """Path of a member's module, such as ``students.0``."""
+    return '.'.join(str(part) for part in module_path(name) if part is not None)
 
 
 def paired_tensors(

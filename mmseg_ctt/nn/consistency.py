@@ -34,6 +34,7 @@ class ConfidenceSelection(nn.Module):
     """
 
     sections = dict(forward='losses', update='pseudo-labels')  # for benchmarks
+    renamed = dict(confident='confidence_threshold')  # former settings
 
     def __init__(
         self,

@@ -260,11 +260,13 @@ def check_settings(
         given (Collection[str]): Names that are set.
         part (Callable): Class or function.
         own (Collection[str]): Arguments that no config can set.
-        renamed (Mapping[str, str], optional): See :func:`check_keys`.
+        renamed (Mapping[str, str], optional): See :func:`check_keys`; a class may have an attribute
+            of this name.
 
     Raises:
         ValueError: For a setting that is unknown, or one that is missing.
     """
+    renamed = {**(renamed or {}), **getattr(part, 'renamed', {})}
     parameters = settings_of(part, own)
     kinds = {parameter.kind for parameter in inspect.signature(part).parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:

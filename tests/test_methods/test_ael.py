@@ -236,3 +236,15 @@ def test_the_teacher_of_the_pseudo_label_hook_takes_both_batches():
     weak, _ = twin.forward_member('teacher0', images['unlabeled'].image, images['labeled'].image)
     label, confidence = pseudo_label(weak.logits, (32, 32))
     assert torch.equal(target.label, label) and torch.equal(target.confidence, confidence)
+
+
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(consistency=dict(confident=0.5)), 'confident of version 0.1 is now confidence_thr'),
+        (dict(copy_paste=dict(tail_share=2)), 'tail_share of version 0.1 is now tail_ratio'),
+    ],
+)
+def test_former_settings_of_parts(settings, message):
+    with pytest.raises(ValueError, match=f'^model.{next(iter(settings))}: {message}'):
+        toy_model('AEL', **settings)

@@ -68,7 +68,7 @@ def test_where_members_lie():
     assert len(model.students) == 1 and len(model.teachers) == 2 and len(model.past) == 1
     assert model.member('past0') is model.past[0] and model.member('old') is model.old
     assert model.member_names == ('student0', 'teacher0', 'teacher1', 'ensemble')
-    assert model.untrained_groups == ('teachers', 'past', 'old')
+    assert model.untrained_modules == ('teachers.0', 'teachers.1', 'past.0', 'old')
     assert model.old.decode_head.num_classes == OLD_CLASSES and model.num_classes == 4
     keys = {key.split('.')[0] for key in model.state_dict()}
     assert keys == {'students', 'teachers', 'past', 'old', 'num_updates'}
@@ -196,3 +196,29 @@ def test_tensors_of_the_followers_are_paired(buffers):
     assert all(t.is_floating_point() for t in pairs['average'][0])
     assert len(pairs['copy'][0]) == (4 if buffers else 0)  # two counters in each teacher
     assert not any(t.requires_grad for t in new)
+
+
+class FrozenStudent(ManyMembers):
+    """Of two students one stays as it is, and a member of another name follows the other."""
+
+    default_num_pairs = 2
+    default_supervision = 'mutual'
+
+    def member_table(self, num_pairs, with_teachers, frozen):
+        return dict(
+            student0=Member(trains=True),
+            student1=Member(),
+            past0=Member(follows='student0', predicts=False),
+        )
+
+
+def test_a_table_says_who_trains_whatever_the_name():
+    model = toy_model(FrozenStudent).train()
+    assert len(model.students) == 2 and model.untrained_modules == ('students.1', 'past.0')
+    assert not any(weight.requires_grad for weight in model.students[1].parameters())
+    assert model.past[0].training and not model.students[1].training
+    wrapper = StudentOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))
+    )(model)
+    given = {id(weight) for group in wrapper.param_groups for weight in group['params']}
+    assert given == {id(weight) for weight in model.students[0].parameters()}

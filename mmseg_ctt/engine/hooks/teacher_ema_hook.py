@@ -28,9 +28,9 @@ class TeacherEMAHook(Hook):
         alpha (float): Weight of the old teacher, reached through ``min(1 - 1/(t + 1), alpha)``
             at update ``t``. Defaults to 0.99 (released code of CTT).
         buffers (bool): Whether batch-norm statistics are averages of the student's, too. False:
-            they are those of the images of the teacher's own passes in training mode (released
-            code of CTT). Pseudo-labels of a teacher in training mode do not depend on it, its
-            validation and export do. Defaults to True.
+            the teacher's own passes in training mode update them (released code of CTT).
+            Pseudo-labels of a teacher in training mode do not depend on it, its validation and
+            export do. Defaults to True.
 
     Raises:
         ValueError: If ``alpha`` lies outside [0, 1], the model is not of this package, nothing
@@ -87,8 +87,8 @@ class TeacherEMAHook(Hook):
                 f'{KEY}.buffers=False needs model.teacher_mode="train": '
                 "nothing would update the teachers' batch-norm statistics"
             )
-        groups = [getattr(model, name) for name in model.untrained_groups]
-        frozen = {id(weight) for group in groups for weight in group.parameters()}
+        untrained = [model.get_submodule(name) for name in model.untrained_modules]
+        frozen = {id(weight) for module in untrained for weight in module.parameters()}
         if any(id(p) in frozen for group in optimizer.param_groups for p in group['params']):
             raise ValueError(
                 'teachers must not be in the optimiser: set '

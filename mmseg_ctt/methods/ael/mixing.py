@@ -42,6 +42,8 @@ class AdaptiveCopyPaste(nn.Module):
 
     tail: Optional[Tensor]
 
+    renamed = dict(tail_share='tail_ratio')  # former settings
+
     def __init__(
         self,
         num_classes: int,
