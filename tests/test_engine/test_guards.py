@@ -332,7 +332,7 @@ def test_confident_ratio_of_ael(root, tmp_path, warnings):
     [
         (dict(teacher_mode='eval'), True),
         (dict(teacher_mode='train'), False),
-        (dict(teacher_mode='eval', supervision='mutual'), False),  # students teach
+        (dict(supervision='mutual'), False),  # students teach
     ],
 )
 def test_teacher_mode_is_named_where_it_may_help(root, tmp_path, warnings, settings, named):

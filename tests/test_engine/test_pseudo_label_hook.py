@@ -488,10 +488,10 @@ def test_buffers_of_parts_are_restored(root, tmp_path, monkeypatch):
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     assert any(name.startswith('consistency.') for name in before)
 
-    def spoil(*given):
+    def spoil(**given):
         for buffer in model.buffers():
             buffer.zero_() if buffer.any() else buffer.fill_(1)
-        return inspect(*given)
+        return inspect(**given)
 
     monkeypatch.setattr(model, 'inspect_pseudo_labels', spoil)
     measure(runner)
