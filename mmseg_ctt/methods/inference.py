@@ -30,9 +30,15 @@ class PredictingMembers(BaseSegmentor):
 
     def predicting_members(self) -> List[Any]:
         """The segmentors whose mean probability is the prediction."""
-        if self.predict_on == 'ensemble':
-            return list(self.teachers if len(self.teachers) else self.students)
-        return [self.member(self.predict_on)]
+        names = self.ensemble_members if self.predict_on == 'ensemble' else [self.predict_on]
+        return [self.member(name) for name in names]
+
+    @property
+    def ensemble_members(self) -> List[str]:
+        """Members that the ensemble averages: the teachers that predict, else the students."""
+        names = self.member_names[:-1]
+        teachers = [name for name in names if name.startswith('teacher')]
+        return teachers or [name for name in names if name.startswith('student')]
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict by ``predict_on``; see :meth:`mmseg.models.EncoderDecoder.predict`."""
@@ -54,17 +60,17 @@ class PredictingMembers(BaseSegmentor):
             tuple: Name of the member and its ``list[SegDataSample]``.
         """
         metas = _metas(inputs, data_samples)
-        group, combined = 'teacher' if len(self.teachers) else 'student', []
+        averaged, combined = self.ensemble_members, []
         for name in self.member_names[:-1]:
             logits = self.member(name).inference(inputs, metas)
-            if name.startswith(group):
+            if name in averaged:
                 combined.append(logits)
             yield name, self.postprocess_result(logits, [sample.new() for sample in data_samples])
         logits = self.mean_probability(combined)
         yield 'ensemble', self.postprocess_result(logits, [sample.new() for sample in data_samples])
 
     def predict_members(self, inputs: Tensor, data_samples: SampleList) -> Dict[str, SampleList]:
-        """Same as :meth:`predict_each`, all at once.
+        """Predictions of every member and the ensemble at once; see :meth:`predict_each`.
 
         Returns:
             dict[str, list[SegDataSample]]: By member name.

@@ -222,3 +222,20 @@ def test_a_table_says_who_trains_whatever_the_name():
     )(model)
     given = {id(weight) for group in wrapper.param_groups for weight in group['params']}
     assert given == {id(weight) for weight in model.students[0].parameters()}
+
+
+class SilentTeacher(ManyMembers):
+    """Of two teachers one does not predict."""
+
+    def member_table(self, num_pairs, with_teachers, frozen):
+        return dict(
+            student0=Member(trains=True),
+            teacher0=Member(follows='student0'),
+            teacher1=Member(follows='student0', predicts=False),
+        )
+
+
+def test_the_ensemble_is_the_same_everywhere():
+    model = toy_model(SilentTeacher, test_cfg=dict(predict_on='ensemble')).eval()
+    assert model.member_names == ('student0', 'teacher0', 'ensemble')
+    assert model.predicting_members() == [model.teachers[0]]

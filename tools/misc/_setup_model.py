@@ -114,15 +114,15 @@ def checkpoints(setup: Setup) -> str:
 def _checkpoints(value, key: str = '') -> Iterator[tuple]:
     """Every checkpoint that a config names, with its key."""
     if isinstance(value, dict):
-        for name, one in value.items():
+        for name, item in value.items():
             inner = f'{key}.{name}' if key else str(name)
-            if name in ('checkpoint', 'pretrained', 'load_from') and isinstance(one, str):
-                yield inner, one
+            if name in ('checkpoint', 'pretrained', 'load_from') and isinstance(item, str):
+                yield inner, item
             else:
-                yield from _checkpoints(one, inner)
+                yield from _checkpoints(item, inner)
     elif isinstance(value, (list, tuple)):
-        for number, one in enumerate(value):
-            yield from _checkpoints(one, f'{key}.{number}')
+        for number, item in enumerate(value):
+            yield from _checkpoints(item, f'{key}.{number}')
 
 
 def work_dir(setup: Setup) -> str:
