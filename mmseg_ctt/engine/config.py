@@ -47,9 +47,11 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     Raises:
         TypeError: If ``sizes`` is no dict.
         ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
-            settings of a hook that the config does not have.
+            settings of a hook that the config does not have; for a run that ends before one of its
+            schedules begins.
     """
     apply_sizes(cfg)
+    _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
         if hook is None and name not in MMENGINE_HOOKS:
@@ -133,21 +135,21 @@ def _set_max_iters(nodes: Nodes, number: int) -> bool:
             past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
             if past in (0, 1):
                 node['end'] = number + past
-    _check_begins(schedules, number)
     return _set(loops, max_iters=number)
 
 
-def _check_begins(schedules: Sequence[dict], number: int) -> None:
+def _check_schedules(cfg: AnyConfig) -> None:
     """Check that each schedule begins before it ends; without an end it ends with the run."""
-    for i, node in enumerate(schedules):
+    number, schedules = (cfg.get('train_cfg') or {}).get('max_iters'), cfg.get('param_scheduler')
+    for i, node in enumerate(schedules if isinstance(schedules, (list, tuple)) else ()):
         begin, end = node.get('begin') or 0, node.get('end')
         if end is None and not node.get('by_epoch', True):
             end = number
         if end is not None and begin >= end:
             raise ValueError(
-                f'sizes.max_iters={number} is not longer than the warm-up, after which '
-                f'param_scheduler.{i}.begin={begin}: train longer, or for a short run set '
-                'param_scheduler=[], a constant learning rate'
+                f'a run of {number} iterations (sizes.max_iters, train_cfg.max_iters) is no '
+                f'longer than the warm-up, after which param_scheduler.{i}.begin={begin}: train longer, '
+                'or for a short run set param_scheduler=[], a constant learning rate'
             )
 
 

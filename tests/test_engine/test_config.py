@@ -128,8 +128,14 @@ def test_a_run_that_is_shorter_than_the_warm_up():
         cfg.sizes.max_iters = begin
         with pytest.raises(ValueError) as error:
             prepare_config(copy.deepcopy(cfg))
+        directly = copy.deepcopy(cfg)
+        directly.pop('sizes')
+        directly.train_cfg.max_iters = begin
+        directly.param_scheduler[1].pop('end', None)
+        with pytest.raises(ValueError, match=f'^a run of {begin} iterations'):
+            prepare_config(directly)
         for words in (
-            f'sizes.max_iters={begin}',
+            f'a run of {begin} iterations (sizes.max_iters, train_cfg.max_iters)',
             f'param_scheduler.1.begin={begin}',
             'set param_scheduler=[]',
         ):
