@@ -148,8 +148,8 @@ def _check_schedules(cfg: AnyConfig) -> None:
         if end is not None and begin >= end:
             raise ValueError(
                 f'a run of {number} iterations (sizes.max_iters, train_cfg.max_iters) is no '
-                f'longer than the warm-up, after which param_scheduler.{i}.begin={begin}: train longer, '
-                'or for a short run set param_scheduler=[], a constant learning rate'
+                f'longer than the warm-up, after which param_scheduler.{i}.begin={begin}: train '
+                'longer, or for a short run set param_scheduler=[], a constant learning rate'
             )
 
 
