@@ -5,7 +5,7 @@ Every registered method is tested with the ``toy_settings`` of its class; :data:
 settings with which a method takes another path. A new method needs no entry here.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import pytest
 import torch
@@ -112,6 +112,20 @@ METHODS = sorted(registered_methods())
 RECIPES = {**{kind: Recipe(kind, {}) for kind in METHODS}, **VARIANTS}
 EVERY_METHOD = pytest.mark.parametrize('kind', METHODS)
 EVERY_RECIPE = pytest.mark.parametrize('recipe', RECIPES.values(), ids=list(RECIPES))
+
+
+def every_recipe_of(applies: Callable[[type], bool]) -> pytest.MarkDecorator:
+    """The recipes of the methods that a test is about."""
+    found = {name: recipe for name, recipe in RECIPES.items() if applies(recipe.method)}
+    return pytest.mark.parametrize('recipe', found.values(), ids=list(found))
+
+
+def has_consistency(method: type) -> bool:
+    return method.default_consistency is not None
+
+
+WITH_CONSISTENCY = every_recipe_of(has_consistency)
+WITH_PSEUDO_LABELS = every_recipe_of(lambda method: method.uses_pseudo_labels)
 # settings of methods that mix images of a batch by a part of their own
 OWN_MIXING = dict(AEL=dict(copy_paste=False, cut_mix=False))
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from family import (
     EVERY_RECIPE,
+    WITH_CONSISTENCY,
     assert_finite,
     contrast_off,
     prepared,
@@ -37,11 +38,9 @@ def test_absent_classes_and_ignored_labels(recipe, label, active):
         assert all(losses[key] == 0 for key in losses if key.endswith('decode.loss_ce'))
 
 
-@EVERY_RECIPE
+@WITH_CONSISTENCY
 @pytest.mark.parametrize('threshold', [0.0, 1.0])
 def test_all_or_no_pixel_is_confident(recipe, threshold):
-    if recipe.method.default_consistency is None:
-        pytest.skip('has no consistency')
     settings = dict(recipe.settings.get('consistency', {}), confidence_threshold=threshold)
     settings.pop('class_thresholds', None)
     model = ready(recipe, consistency=settings)

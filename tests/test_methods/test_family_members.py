@@ -3,7 +3,16 @@
 
 import pytest
 import torch
-from family import EVERY_METHOD, EVERY_RECIPE, RECIPES, prepared, ready, step
+from family import (
+    EVERY_METHOD,
+    EVERY_RECIPE,
+    RECIPES,
+    WITH_PSEUDO_LABELS,
+    has_consistency,
+    prepared,
+    ready,
+    step,
+)
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -207,11 +216,9 @@ def test_pseudo_labels_can_be_inspected(recipe):
 # ---- options of any method
 
 
-@EVERY_RECIPE
+@WITH_PSEUDO_LABELS
 def test_alignment_changes_the_weak_view_alone(recipe):
-    """Every method reads aligned outputs, and the running mean moves once a step."""
-    if not recipe.method.uses_pseudo_labels:
-        pytest.skip('makes no pseudo-labels')
+    """Methods with pseudo-labels read aligned outputs; the running mean moves once a step."""
     apart = dict(joint_forward=False)  # a view that is cut otherwise moves no labelled image
     model, calls = ready(recipe, **apart), []
     plain = losses_of(ready(recipe, **apart), toy_batch())
@@ -236,11 +243,11 @@ def test_alignment_changes_the_weak_view_alone(recipe):
     assert changed and not any(key.endswith('decode.loss_ce') for key in changed)
 
 
-@EVERY_METHOD
+@pytest.mark.parametrize(
+    'kind', [kind for kind, method in registered_methods().items() if has_consistency(method)]
+)
 def test_class_thresholds_for_every_method_with_a_threshold(kind):
     method = registered_methods()[kind]
-    if method.default_consistency is None:
-        pytest.skip('has no consistency')
     usual = dict(method.toy_settings.get('consistency', {}))
     settings = dict(usual, confidence_threshold=0.5, class_thresholds=dict(momentum=0.5))
     if method.consistency_class == 'Consistency':

@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """What a step of the strong augmentation is."""
 
+from abc import ABC, abstractmethod
+
 import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
@@ -12,7 +14,7 @@ PARTNERS = ('next', 'flipped')
 AUGMENTATION_STEPS = Registry('step of the strong augmentation')
 
 
-class AugmentationStep(nn.Module):
+class AugmentationStep(nn.Module, ABC):
     """One step of :class:`StrongAugmentation`.
 
     Args:
@@ -41,10 +43,11 @@ class AugmentationStep(nn.Module):
         """Whether the step changes anything."""
         return self.prob > 0
 
+    @abstractmethod
     def noise_width(self, num_classes: int) -> int:
         """Random numbers that an image needs; the first one decides whether it is changed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """Change a view.
 
@@ -53,7 +56,6 @@ class AugmentationStep(nn.Module):
             noise (Tensor): ``(B, noise_width)`` uniform in [0, 1).
             context (Context): See there.
         """
-        raise NotImplementedError
 
     def chosen(self, noise: Tensor) -> Tensor:
         """``(B, 1, 1, 1)`` bool, images that are changed."""
@@ -79,6 +81,7 @@ class MixingStep(AugmentationStep):
         check_choice(self.key('partner'), partner, PARTNERS)
         self.flipped = partner == 'flipped'
 
+    @abstractmethod
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """``(B, H, W)`` bool, pixels of each image that stay.
 
@@ -86,7 +89,6 @@ class MixingStep(AugmentationStep):
             noise (Tensor): ``(B, noise_width - 1)`` uniform in [0, 1).
             context (Context): See there.
         """
-        raise NotImplementedError
 
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """See :class:`AugmentationStep`."""
