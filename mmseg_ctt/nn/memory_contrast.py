@@ -1,11 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import ClassVar, Dict
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type, TypeVar
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
+from . import settings
 from .memory_bank import ClassMemoryBank
+
+Kind = TypeVar('Kind', bound='MemoryContrast')
 
 
 class MemoryContrast(nn.Module):
@@ -29,6 +32,37 @@ class MemoryContrast(nn.Module):
         if self.waits:
             self.register_buffer('on', torch.zeros((), dtype=torch.bool))
         self.active = not self.waits
+
+    @classmethod
+    def of(
+        cls: Type[Kind],
+        model: Any,
+        terms: Sequence[str],
+        given: Optional[Mapping[str, Any]],
+        bank: Optional[Mapping[str, Any]],
+        defaults: Optional[Mapping[str, Any]] = None,
+        **own: Any,
+    ) -> Optional[Kind]:
+        """The contrast of a method; None where the weights of all its terms are 0.
+
+        Args:
+            model (SemiSegmentor): Gives loss weights, classes and width of the embedding.
+            terms (Sequence[str]): Of the loss weights.
+            given (Mapping, optional): ``model.contrast`` of the config.
+            bank (Mapping, optional): ``model.bank`` of the config.
+            defaults (Mapping, optional): See :func:`settings.build_part`.
+            own: Further arguments that no config can set.
+
+        Raises:
+            TypeError: If settings are no dict.
+            ValueError: For unknown settings, of a contrast that is off too.
+        """
+        if not any(model.weights[term] for term in terms):
+            settings.check_part('contrast', given, cls)
+            settings.check_part('bank', bank, 'ClassMemoryBank')
+            return None
+        sizes = dict(num_classes=model.num_classes, width=model.embedding_width)
+        return settings.build_part('contrast', given, cls, defaults, bank=bank, **sizes, **own)
 
     def switch(self, active: bool) -> None:
         """Switch every term on or off."""

@@ -263,4 +263,4 @@ def test_no_host_synchronisation(confidence):
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
-        CrossContrast(**{**dict(num_pairs=2, num_classes=K, dim=D, bank=dict()), **settings})
+        CrossContrast(**{**dict(num_pairs=2, num_classes=K, width=D, bank=dict()), **settings})

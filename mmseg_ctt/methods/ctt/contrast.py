@@ -23,7 +23,7 @@ class CrossContrast(MemoryContrast):
     Args:
         num_pairs (int): ``P``, one bank per pair.
         num_classes (int): ``K``.
-        dim (int): Width of the embedding.
+        width (int): Channels of the embedding.
         bank (dict, optional): Settings of :class:`ClassMemoryBank`; ``dim`` may be left out.
         threshold (float): ``phi`` of Eq 7. Defaults to 0.75.
         temperature_high (float): Defaults to 0.1 (released code).
@@ -51,7 +51,7 @@ class CrossContrast(MemoryContrast):
         self,
         num_pairs: int,
         num_classes: int,
-        dim: int,
+        width: int,
         bank: Optional[dict],
         threshold: float = 0.75,
         temperature_high: float = 0.1,
@@ -72,14 +72,14 @@ class CrossContrast(MemoryContrast):
             'bank',
             bank,
             'ClassMemoryBank',
-            dict(dim=dim),
+            dict(dim=width),
             num_classes=num_classes,
             num_banks=num_pairs,
         )
-        if self.bank.dim != dim:
+        if self.bank.dim != width:
             raise ValueError(
                 f'model.bank.dim={self.bank.dim} does not match the embedding, which '
-                f'is {dim} wide (decode_head.channels): set it to {dim}, or leave '
+                f'is {width} wide (decode_head.channels): set it to {width}, or leave '
                 'it out'
             )
         self.threshold = threshold

@@ -22,7 +22,6 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...nn import settings
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
@@ -69,20 +68,9 @@ class CrossTeacherTraining(WeakToStrong):
     ) -> None:
         """See the class."""
         self.shared_view = shared_view
-        self.contrast: Optional[CrossContrast] = None
-        if self.weights['hc'] or self.weights['lc']:
-            self.contrast = settings.build_part(
-                'contrast',
-                contrast,
-                CrossContrast,
-                num_pairs=len(self.students),
-                num_classes=self.num_classes,
-                dim=self.embedding_width,
-                bank=bank,
-            )
-        else:
-            settings.check_part('contrast', contrast, CrossContrast)
-            settings.check_part('bank', bank, 'ClassMemoryBank')
+        self.contrast = CrossContrast.of(
+            self, ('hc', 'lc'), contrast, bank, num_pairs=len(self.students)
+        )
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""

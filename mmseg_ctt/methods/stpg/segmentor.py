@@ -24,7 +24,6 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...nn import settings
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
@@ -76,21 +75,13 @@ class STPG(SemiSegmentor):
                 'model.type=STPG is two students with one teacher each: set num_pairs=2 and '
                 "supervision='cross', 'self' or 'ensemble'"
             )
-        head = self.students[0].decode_head
-        self.contrast: Optional[AnchorContrast] = None
-        if self.weights['contrast_labeled'] or self.weights['contrast_unlabeled']:
-            self.contrast = settings.build_part(
-                'contrast',
-                contrast,
-                AnchorContrast,
-                dict(norm_cfg=head.norm_cfg),
-                num_classes=head.num_classes,
-                width=self.embedding_width,
-                bank=bank,
-            )
-        else:
-            settings.check_part('contrast', contrast, AnchorContrast)
-            settings.check_part('bank', bank, 'ClassMemoryBank')
+        self.contrast = AnchorContrast.of(
+            self,
+            ('contrast_labeled', 'contrast_unlabeled'),
+            contrast,
+            bank,
+            dict(norm_cfg=self.students[0].decode_head.norm_cfg),
+        )
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""

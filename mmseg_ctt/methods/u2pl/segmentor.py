@@ -98,21 +98,10 @@ class U2PL(SemiSegmentor):
             )
         settings.check_choice('model.label_mode', label_mode, TEACHER_MODES)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
-        head = self.students[0].decode_head
-        self.contrast: Optional[UnreliableContrast] = None
-        if self.weights['contrast']:
-            self.contrast = settings.build_part(
-                'contrast',
-                contrast,
-                UnreliableContrast,
-                dict(norm_cfg=head.norm_cfg),
-                num_classes=head.num_classes,
-                width=self.embedding_width,
-                bank=bank,
-            )
-        else:
-            settings.check_part('contrast', contrast, UnreliableContrast)
-            settings.check_part('bank', bank, 'ClassMemoryBank')
+        norm_cfg = self.students[0].decode_head.norm_cfg
+        self.contrast = UnreliableContrast.of(
+            self, ('contrast',), contrast, bank, dict(norm_cfg=norm_cfg)
+        )
 
     def followers(self) -> List[Follower]:
         """The teacher, and the projection of its features."""
