@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """The list of steps of the strong augmentation."""
 
+import logging
+
 import pytest
 import torch
 from augmented import (
@@ -225,3 +227,14 @@ def test_steps_that_are_no_dicts(steps):
 def test_a_view_may_have_no_mask():
     image = images()
     assert View(image).apply_mix(image) is image
+
+
+def test_a_first_look_up_warns_of_nothing(monkeypatch):
+    """mmengine warns that the package is not installed where a registry has no location."""
+    levels = []
+    monkeypatch.setattr(
+        'mmengine.logging.print_log', lambda *_, level=logging.INFO, **__: levels.append(level)
+    )
+    monkeypatch.setattr(AUGMENTATION_STEPS, '_imported', False)
+    assert AUGMENTATION_STEPS.get('ClassMixing') is not None
+    assert levels and max(levels) < logging.WARNING

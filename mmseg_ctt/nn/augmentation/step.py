@@ -11,7 +11,10 @@ from ..settings import check_choice, check_number
 from .view import Context, Mix, View
 
 PARTNERS = ('next', 'flipped')
-AUGMENTATION_STEPS = Registry('step of the strong augmentation')
+# without a location mmengine warns of every run that the package is not installed
+AUGMENTATION_STEPS = Registry(
+    'step of the strong augmentation', locations=['mmseg_ctt.nn.augmentation']
+)
 
 
 class AugmentationStep(nn.Module, ABC):
