@@ -133,7 +133,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.engine import prepare_config
+    from mmseg_ctt.engine import merge_options, prepare_config
 
     check_file(path, 'config')
     try:
@@ -142,7 +142,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
         raise ValueError(
             f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options or {})
     return prepare_config(cfg)
 
 

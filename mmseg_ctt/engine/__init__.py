@@ -11,6 +11,7 @@ from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 from .part_optimizer import PartOptimizer
+from .presets import merge_options
 
 __all__ = [
     'DistributionAlignmentHook',
@@ -25,5 +26,6 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'merge_options',
     'prepare_config',
 ]

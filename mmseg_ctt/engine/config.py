@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Last changes of a config, between reading and building: sizes, and hooks that are switched off.
+"""Last changes of a config, between reading and building: method, sizes, hooks switched off.
 
 mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .guards import check_hooks
+from .presets import apply_presets
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -34,7 +35,7 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply ``sizes`` and remove hooks that are None.
+    """Apply ``method``, ``segmentor_from`` and ``sizes``, and remove hooks that are None.
 
     A second call changes nothing, until ``sizes`` are set again.
 
@@ -50,6 +51,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
             settings of a hook that the config does not have; for a run that ends before one of its
             schedules begins.
     """
+    apply_presets(cfg)
     apply_sizes(cfg)
     _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}

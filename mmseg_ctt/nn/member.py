@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .losses import PixelCrossEntropyLoss
 
+MASK_HEADS = ('MaskFormerHead', 'Mask2FormerHead', 'SideAdapterCLIPHead')
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
@@ -67,6 +68,23 @@ class PixelOutput(NamedTuple):
         return read[:0].float().sum()
 
 
+def check_head(head: Any) -> None:
+    """Refuse heads that predict a set of masks: their members have no map of logits to compare.
+
+    Args:
+        head (dict): Config of a decode head.
+
+    Raises:
+        ValueError: If it is such a head.
+    """
+    kind = head.get('type') if isinstance(head, dict) else None
+    if isinstance(kind, str) and kind.rpartition('.')[2] in MASK_HEADS:
+        raise ValueError(
+            f'model.segmentor: {kind} predicts a set of masks and matches them with the labels, so '
+            'that it gives no map of logits for pseudo-labels; use a head that gives one'
+        )
+
+
 def build_member(
     segmentor: dict, override: Optional[dict] = None, embedding: bool = True
 ) -> nn.Module:
@@ -85,6 +103,7 @@ def build_member(
     if override:
         cfg = Config._merge_a_into_b(ConfigDict(override), cfg)
     cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
+    check_head(cfg.get('decode_head'))
     member = MODELS.build(cfg)
     head = getattr(member, 'decode_head', None)
     if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):

@@ -2,6 +2,7 @@
 # training from scratch on a CPU: nothing is downloaded. 12 classes, images of 128x192 (streets).
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
+    channels_last=True,  # faster on a CPU
     segmentor=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -42,6 +43,6 @@ model = dict(
         ),
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
-    )
+    ),
 )
 del norm_cfg

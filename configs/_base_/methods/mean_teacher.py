@@ -1,0 +1,3 @@
+# Mean teacher: a student that learns from the predictions of its own moving average.
+model = dict(type='MeanTeacher')
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook'))

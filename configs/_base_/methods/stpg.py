@@ -1,0 +1,8 @@
+# STPG for short runs and small batches: queues of 64, embeddings averaged over squares of 4, contrast from
+# iteration 500 at the latest.
+model = dict(type='STPG', joint_forward=True, bank=dict(size=64), contrast=dict(pool=4))
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
+    anchor_assignment=dict(type='AnchorAssignmentHook'),
+)
