@@ -22,6 +22,7 @@ read_file = Config.fromfile  # of mmengine, before `presets` extends it
 
 # hooks that a method needs; others, such as `pseudo_labels`, belong to the data
 METHOD_HOOKS = ('teacher_ema', 'queue_warmup', 'anchor_assignment', 'alignment')
+WATCH = 'PseudoLabelHook'  # a preset has settings for it, without a type: not every config has it
 # settings of a plain segmentor, for a model that is one
 SEGMENTOR_KEYS = (
     'type',
@@ -200,7 +201,8 @@ def _check_type(name: str, kind: str, given: str) -> None:
         other = preset_of(given)
         remedy = f'method={other!r}' if other else 'another method'
         raise ValueError(
-            f'method={name!r} is {kind}, but model.type={given!r}: remove model.type, or set {remedy}'
+            f'method={name!r} is {kind}, but model.type={given!r}: remove model.type, or set '
+            f'{remedy}'
         )
 
 
@@ -221,10 +223,11 @@ def _set_hooks(cfg: dict, preset: dict, layers: Layers) -> List[str]:
         threshold = (former.get('pseudo_labels') or {}).get('confidence_threshold')
         forget(watch, dict(confidence_threshold=threshold), given.get('pseudo_labels') or {})
     for key, hook in preset.get('default_hooks', {}).items():
-        if key not in hooks:
+        present = hooks.get(key)
+        if isinstance(present, dict) and present.get('type') in (None, hook.get('type', WATCH)):
+            hooks[key] = ConfigDict(over(hook, present))
+        elif key not in hooks and 'type' in hook:
             hooks[key] = ConfigDict(hook)
-        elif isinstance(hooks[key], dict) and hooks[key].get('type', hook['type']) == hook['type']:
-            hooks[key] = ConfigDict(over(hook, hooks[key]))
     return [f'default_hooks.{key}' for key in _first_names(gone) if former.get(key) is not None]
 
 

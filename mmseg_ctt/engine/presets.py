@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Top-level variables of a config that choose a method and a network: ``method``, ``segmentor_from``.
+"""Top-level variables ``method`` and ``segmentor_from`` of a config, for any method and network.
 
 Importing this module extends :meth:`mmengine.Config.fromfile`, which then applies them when a
 config is read: only there it is known which settings stand beside a variable and which it
@@ -155,8 +155,8 @@ def _check_change(former: Any, kind: Any) -> None:
         else 'give the whole model, with _delete_=True'
     )
     raise ValueError(
-        f'model.type={kind!r} cannot take the place of {former}, whose settings and hooks the config '
-        f'has: {remedy}'
+        f'model.type={kind!r} cannot take the place of {former}, whose settings and hooks the '
+        f'config has: {remedy}'
     )
 
 

@@ -2,6 +2,7 @@
 # iteration 500 at the latest.
 model = dict(type='STPG', joint_forward=True, bank=dict(size=64), contrast=dict(pool=4))
 default_hooks = dict(
+    pseudo_labels=dict(confidence_threshold=0.968),  # where the config has that hook
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
     queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
     anchor_assignment=dict(type='AnchorAssignmentHook'),

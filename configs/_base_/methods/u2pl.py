@@ -8,4 +8,7 @@ model = dict(
     bank=dict(size=3000, budget=100),
     contrast=dict(dim=64, pool=4),
 )
-default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))
+default_hooks = dict(
+    teacher_ema=dict(type='TeacherEMAHook', buffers=False),
+    pseudo_labels=dict(confidence_threshold=0.968),  # where the config has that hook
+)
