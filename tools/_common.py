@@ -142,6 +142,14 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
         raise ValueError(
             f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
+    except KeyError as error:
+        if 'Duplicate key' not in str(error):
+            raise
+        names = re.findall(r"'(\w+)'", str(error.args[0]))
+        raise ValueError(
+            f'two files of _base_ of the config {path} set {", ".join(sorted(names))}: inherit one '
+            "of them, and take the network of the other with segmentor_from='mmseg::...'"
+        ) from None
     merge_options(cfg, options or {})
     return prepare_config(cfg)
 

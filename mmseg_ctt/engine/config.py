@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
-from .guards import check_hooks
+from .guards import check_hooks, check_parts
 from .presets import apply_presets
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -199,8 +199,9 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, after :func:`check_hooks`: hooks may come after building."""
+    """``Runner.train`` of mmengine, after :func:`check_hooks` and :func:`check_parts`."""
     check_hooks(unwrapped(self.model), self.hooks)
+    check_parts(self)
     return _train(self)
 
 

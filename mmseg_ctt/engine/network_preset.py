@@ -6,6 +6,7 @@ beside another. ``segmentor_from = 'mmseg::segformer/...'`` takes the network al
 """
 
 import difflib
+import importlib
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Dict, List, Mapping
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from ..nn.member import check_head
+from ..nn.heads import check_head
 from .config_layers import Layers, forget, over, plain
 from .method_preset import inner_model, is_plain, read_file
 
@@ -79,7 +80,7 @@ def _read(source: Any, filename: str) -> Config:
         raise ValueError(f'{KEY}={source!r}: {error}') from None
     if not found:
         raise FileNotFoundError(f'{KEY}={source!r} does not exist{_near(source)}')
-    return read_file(path)
+    return read_file(path, import_custom_modules=False)  # first its head is checked
 
 
 def _near(source: str) -> str:
@@ -193,9 +194,17 @@ def _batch(donor: Config) -> str:
 
 
 def _take_imports(cfg: dict, donor: Config) -> None:
-    """Modules of the other config, such as ``mmpretrain.models``."""
+    """Modules of the other config, such as ``mmpretrain.models``; they are imported."""
     new = (donor.get('custom_imports') or {}).get('imports') or []
-    if new:
+    names = [new] if isinstance(new, str) else list(new)
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            package = name.partition('.')[0]
+            raise ImportError(
+                f'{KEY}={cfg[KEY]!r} needs {package}, which cannot be imported: {error}'
+            ) from None
+    if names:
         own = cfg.setdefault('custom_imports', ConfigDict(imports=[]))
-        names = [new] if isinstance(new, str) else list(new)
         own['imports'] = [*own['imports'], *(name for name in names if name not in own['imports'])]

@@ -16,9 +16,9 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .heads import HeadCascade, check_head, side_heads
 from .losses import PixelCrossEntropyLoss
 
-MASK_HEADS = ('MaskFormerHead', 'Mask2FormerHead', 'SideAdapterCLIPHead')
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
@@ -68,23 +68,6 @@ class PixelOutput(NamedTuple):
         return read[:0].float().sum()
 
 
-def check_head(head: Any) -> None:
-    """Refuse heads that predict a set of masks: their members have no map of logits to compare.
-
-    Args:
-        head (dict): Config of a decode head.
-
-    Raises:
-        ValueError: If it is such a head.
-    """
-    kind = head.get('type') if isinstance(head, dict) else None
-    if isinstance(kind, str) and kind.rpartition('.')[2] in MASK_HEADS:
-        raise ValueError(
-            f'model.segmentor: {kind} predicts a set of masks and matches them with the labels, so '
-            'that it gives no map of logits for pseudo-labels; use a head that gives one'
-        )
-
-
 def build_member(
     segmentor: dict, override: Optional[dict] = None, embedding: bool = True
 ) -> nn.Module:
@@ -106,11 +89,14 @@ def build_member(
     check_head(cfg.get('decode_head'))
     member = MODELS.build(cfg)
     head = getattr(member, 'decode_head', None)
+    if isinstance(head, nn.ModuleList):
+        head = member.decode_head = HeadCascade(head)
     if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):
         raise ValueError(
             f'model.segmentor: {type(head).__name__} has no `conv_seg` classifier to '
             'take the pixel embedding from; use a head that derives from '
-            'BaseDecodeHead and calls `cls_seg`'
+            'BaseDecodeHead and calls `cls_seg`, or a method that reads no embedding, such as '
+            "method='mean_teacher'"
         )
     if getattr(head, 'out_channels', 2) < 2:
         raise ValueError(
@@ -242,7 +228,7 @@ def projects(member: Segmentor) -> bool:
 def supervised_losses(
     member: Segmentor, output: PixelOutput, samples: SampleList
 ) -> Dict[str, Tensor]:
-    """Losses of the decode head and the auxiliary heads, as the member's config defines them.
+    """Losses of the decode head and :func:`side_heads`, as the member's config defines them.
 
     Args:
         member (BaseSegmentor): The segmentor.
@@ -253,10 +239,8 @@ def supervised_losses(
         dict[str, Tensor]: Scalars, ``decode.loss_ce`` and the like.
     """
     losses = {'decode': _head_losses(member.decode_head, output.logits, samples)}
-    heads = getattr(member, 'auxiliary_head', None)
-    heads = heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []
-    for i, head in enumerate(heads):
-        losses[f'aux{i}'] = _head_losses(head, head(output.features), samples)
+    for name, head in side_heads(member).items():
+        losses[name] = _head_losses(head, head(output.features), samples)
     return {
         f'{part}.{key}': value
         for part, terms in losses.items()
@@ -271,6 +255,7 @@ def labels_of(samples: SampleList) -> Tensor:
 
 
 def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> Dict[str, Tensor]:
+    head = head[-1] if isinstance(head, HeadCascade) else head
     if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         return head.loss_by_feat(logits, samples)
     # the stock method also computes the accuracy, at the price of two host synchronisations

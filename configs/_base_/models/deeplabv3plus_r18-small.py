@@ -26,6 +26,7 @@ model = dict(
             norm_cfg=norm_cfg,
             norm_eval=False,
             style='pytorch',
+            init_cfg=None,  # from scratch
         ),
         decode_head=dict(
             type='DepthwiseSeparableASPPHead',

@@ -2,9 +2,11 @@
 from .duplicates import duplicate_images, same_content
 from .log_checks import confident_ratio, empty_queues, not_finite, teacher_below_student
 from .missing import check_hooks, hook_key, missing_hook, repeated_hook
+from .parts import check_parts
 
 __all__ = [
     'check_hooks',
+    'check_parts',
     'confident_ratio',
     'duplicate_images',
     'empty_queues',
