@@ -76,7 +76,7 @@ def _read(source: Any, filename: str) -> Config:
         found = os.path.isfile(path)
     except FileNotFoundError:  # of mmengine, for a name with ::
         found = False
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, ValueError) as error:  # no such package, or no name of a config
         raise ValueError(f'{KEY}={source!r}: {error}') from None
     if not found:
         raise FileNotFoundError(f'{KEY}={source!r} does not exist{_near(source)}')
