@@ -28,8 +28,9 @@ from torch import Tensor
 
 from ...functional import downsample_nearest
 from ...nn import settings
+from ...nn.heads import last_level, main_head
 from ...nn.images import Images
-from ...nn.member import PixelOutput, last_level
+from ...nn.member import PixelOutput
 from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
 from .agreement import Agreement
@@ -103,7 +104,7 @@ class GuidedMixNet(SemiSegmentor):
             )
         self.ratio_limit, self.ratio_alpha = ratio_limit, ratio_alpha
         self.detach_labeled = detach_labeled
-        head = self.students[0].decode_head
+        head = main_head(self.students[0])
         self.in_index, channels = last_level(head)
         self.align: Any = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
         self.mix_head: Any = SecondHead(head) if self.mode == 'released' else None
@@ -114,7 +115,7 @@ class GuidedMixNet(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        with bottleneck_inputs(self.students[0].decode_head) as aspp:
+        with bottleneck_inputs(main_head(self.students[0])) as aspp:
             student = self.forward_member('student0', labeled.image, unlabeled.image)  # 1
         partner, ratio = self._partners(student, unlabeled)  # 2
         mixed = self._mixed_logits(labeled, unlabeled, partner, ratio, aspp)  # 3
