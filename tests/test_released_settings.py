@@ -128,6 +128,8 @@ def test_teachers_take_labelled_and_unlabelled_images_apart():
     as_released = {name for name in joint if name.startswith('u2pl/')}
     measured = {'ctt_plus/ctt-plus_deeplabv3plus_streets_1-8.py'}  # the quickstart and its figures
     assert joint == as_released | measured
+    presets = CONFIGS.joinpath('_base_', 'methods').glob('*.py')
+    assert {path.stem for path in presets if 'joint_forward=True' in path.read_text()} <= {'u2pl'}
 
 
 def test_a_divided_gradient_is_a_divided_rate_with_more_decay():
