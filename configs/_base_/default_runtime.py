@@ -34,6 +34,7 @@ method = None  # as `model` says
 segmentor_from = None
 sizes = dict(
     scale=None,  # (width, height) that images are resized to: `scale` of Resize and RandomResize
+    ratio_range=None,  # (smallest, largest) factor of `scale`: `ratio_range` of RandomResize
     crop_size=None,  # (height, width): `crop_size` of RandomCrop, `size` of the data preprocessor
     num_classes=None,  # `num_classes` of every head
     max_iters=None,  # `max_iters` of train_cfg, and the end of the learning rate's schedule

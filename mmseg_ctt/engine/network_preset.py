@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from ..nn.heads import check_head
+from ..nn.heads import check_head_types
 from .config_layers import Layers, forget, over, plain
 from .method_preset import inner_model, is_plain, read_file
 
@@ -103,8 +103,7 @@ def _segmentor_of(donor: Config, source: str) -> Dict[str, Any]:
     common = donor.get('data_preprocessor')
     if common and 'data_preprocessor' not in network:
         network['data_preprocessor'] = plain(common.to_dict())
-    for head in _heads(network):
-        check_head(head)
+    check_head_types(network.get('decode_head'))
     return network
 
 

@@ -1,6 +1,6 @@
 # STPG for short runs and small batches: queues of 64, embeddings averaged over squares of 4, contrast from
 # iteration 500 at the latest.
-model = dict(type='STPG', joint_forward=True, bank=dict(size=64), contrast=dict(pool=4))
+model = dict(type='STPG', bank=dict(size=64), contrast=dict(pool=4))
 default_hooks = dict(
     pseudo_labels=dict(confidence_threshold=0.968),  # where the config has that hook
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
