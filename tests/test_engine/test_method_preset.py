@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, MODELS
 from toy import toy_segmentor
+from toy_run import small_segmentor
 
 from mmseg_ctt.engine import merge_options, method_preset, prepare_config, presets
 from mmseg_ctt.engine.guards import missing_hook
@@ -98,7 +99,7 @@ def test_a_preset_builds_with_every_data_set(name, data, tmp_path):
     path.write_text(f'_base_ = {files}\nmethod = {name!r}\nsizes = dict(max_iters=7)\n')
     cfg = prepare_config(Config.fromfile(path))
     assert cfg.train_cfg.max_iters == 7 and cfg.optim_wrapper.optimizer.type == 'SGD'
-    cfg.model.segmentor = toy_segmentor()
+    cfg.model.segmentor = small_segmentor()
     model = MODELS.build(cfg.model)
     assert isinstance(model, SemiSegmentor)
     hooks = [hook for hook in cfg.default_hooks.values() if hook.type != 'SegVisualizationHook']

@@ -207,7 +207,7 @@ def test_the_optimiser_is_said(mine, monkeypatch):
 
 MASK2FORMER = 'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'
 WRONG = {
-    MASK2FORMER: (ValueError, 'Mask2FormerHead predicts a set of masks'),
+    MASK2FORMER: (ValueError, 'Mask2FormerHead predicts masks'),
     'mmseg::segformer/segformer_mit-b9_8xb2-160k_ade20k-512x512.py': (
         FileNotFoundError,
         'near are mmseg::segformer/segformer_mit-b',
@@ -229,7 +229,7 @@ def test_mistakes(source, mine):
 def test_a_segmentor_without_an_embedding_in_a_method_that_reads_one(mine, tmp_path):
     source = 'mmseg::segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py'
     cfg = Config.fromfile(mine(THREE_LINES.format(source=source, method='ctt')))
-    with pytest.raises(ValueError, match='a method that reads no embedding, such as'):
+    with pytest.raises(ValueError, match='a method without contrast'):
         Runner.from_cfg(small(cfg, source, tmp_path))
 
 
