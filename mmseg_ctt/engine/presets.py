@@ -17,6 +17,7 @@ from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_me
 from .method_preset import apply_method, inner_model, preset_of, read_file, read_preset
 from .network_preset import apply_network
 
+PACKAGE = 'mmseg_ctt'
 VARIABLES = ('method', 'segmentor_from')
 READ = '_presets_applied'  # attribute of a Config that was read with this module
 AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
@@ -25,12 +26,24 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 def read_config_file(filename: Any, *args: Any, **kwargs: Any) -> Config:
     """``Config.fromfile`` of mmengine, and then ``method`` and ``segmentor_from``.
 
+    Configs that do not import this package are left as they are.
+
     Raises:
         ValueError: If one of them cannot be applied, or a file changes ``model.type`` from one
             method to another.
     """
     with recorded_merges() as merges:
         cfg = read_file(filename, *args, **kwargs)
+    return _finished(cfg, merges) if _imports_package(cfg) else cfg
+
+
+def _imports_package(cfg: Config) -> bool:
+    names = (cfg.get('custom_imports') or {}).get('imports') or []
+    names = [names] if isinstance(names, str) else names
+    return any(name.partition('.')[0] == PACKAGE for name in names)
+
+
+def _finished(cfg: Config, merges: Merges) -> Config:
     _check_types(merges)
     _apply(cfg, {name: merges.of(name) for name in VARIABLES})
     object.__setattr__(cfg, READ, True)
@@ -75,8 +88,10 @@ def apply_presets(cfg: AnyConfig) -> AnyConfig:
         layers = Layers({}, plain(node), {}) if complete else NO_LAYERS
         _apply(cfg, {name: layers for name in VARIABLES})
         return cfg
-    changes = changed(plain(read_file(filename)._cfg_dict), plain(cfg._cfg_dict))
-    fresh = read_config_file(filename)
+    with recorded_merges() as merges:
+        fresh = read_file(filename)
+    changes = changed(plain(fresh._cfg_dict), plain(cfg._cfg_dict))
+    _finished(fresh, merges)
     merge_options(fresh, changes)
     cfg._cfg_dict.clear()
     cfg._cfg_dict.update(fresh._cfg_dict)

@@ -310,3 +310,15 @@ def test_a_kind_of_the_method_may_take_its_place(tmp_path):
 
 def test_reading_is_that_of_mmengine():
     assert Config.fromfile is presets.read_config_file
+
+
+def test_a_foreign_config_may_have_a_variable_of_that_name(tmp_path):
+    (tmp_path / 'a.py').write_text("method = 'theirs'\n")
+    assert Config.fromfile(tmp_path / 'a.py').method == 'theirs'
+
+
+def test_a_config_that_does_not_import_the_package(tmp_path, load_tool):
+    """It replaces the list of imports; the tools and the runner apply its method all the same."""
+    text = "method = 'cps'\ncustom_imports = dict(_delete_=True, imports=['toy'])"
+    cfg = load_tool('_common').module.read_config(str(config(tmp_path, LEAVES[FOLDER], text)))
+    assert cfg.model.type == 'CrossPseudoSupervision' and cfg.method is None

@@ -2,7 +2,7 @@
 from .duplicates import duplicate_images, same_content
 from .log_checks import confident_ratio, empty_queues, not_finite, teacher_below_student
 from .missing import check_hooks, hook_key, missing_hook, repeated_hook
-from .parts import check_parts
+from .parts import check_parts, other_constructor
 
 __all__ = [
     'check_hooks',
@@ -13,6 +13,7 @@ __all__ = [
     'hook_key',
     'missing_hook',
     'not_finite',
+    'other_constructor',
     'repeated_hook',
     'same_content',
     'teacher_below_student',
