@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from torch import Tensor
 
 from .sources import LABELED, build_source, source_config
+from .wrappers import AnySet, leaves, with_pipeline
 
 
 class Frequency(NamedTuple):
@@ -24,7 +25,7 @@ class Frequency(NamedTuple):
     image: Tensor
 
 
-def source(cfg: Config, name: str) -> BaseDataset:
+def source(cfg: Config, name: str) -> AnySet:
     """One source of the training set of a config, without a pipeline.
 
     Args:
@@ -35,7 +36,7 @@ def source(cfg: Config, name: str) -> BaseDataset:
         FileNotFoundError: If its list does not exist.
         ValueError: If the config has no such source, or it has no image.
     """
-    settings = dict(source_config(cfg.train_dataloader.dataset, name), pipeline=[])
+    settings = with_pipeline(source_config(cfg.train_dataloader.dataset, name), [])
     with DefaultScope.overwrite_default_scope('mmseg'):
         return build_source(name, settings)
 
@@ -51,13 +52,19 @@ def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
     Returns:
         Frequency: Ignored pixels count nowhere.
     """
-    dataset, load = source(cfg, LABELED), LoadAnnotations()
+    dataset = source(cfg, LABELED)
     num_classes = len(dataset.metainfo['classes'])
-    counts = np.zeros((len(dataset), num_classes), np.int64)
-    sizes = np.zeros((len(dataset), 1), np.int64)
-    for i in range(len(dataset)):
-        mask = load(dataset.get_data_info(i))['gt_seg_map']
-        counts[i] = np.bincount(mask.ravel(), minlength=256)[:num_classes]
-        sizes[i] = mask.size
+    rows = [row for leaf in leaves(dataset) for row in _counts(leaf, num_classes)]
+    counts = np.array(rows, np.int64).reshape(len(rows), num_classes + 1)
+    counts, sizes = counts[:, :-1], counts[:, -1:]
     shown = (counts > 0) & (counts >= min_area * sizes)
     return Frequency(torch.from_numpy(counts.sum(0)), torch.from_numpy(shown.sum(0)))
+
+
+def _counts(dataset: BaseDataset, num_classes: int) -> Iterator[np.ndarray]:
+    """Pixels of each class in each mask, and last all pixels of the mask."""
+    load = LoadAnnotations()  # it keeps the label shift of the first mask that it loads
+    for i in range(len(dataset)):
+        mask = load(dataset.get_data_info(i))['gt_seg_map']
+        pixels = np.bincount(mask.ravel(), minlength=256)[:num_classes]
+        yield np.append(pixels, mask.size)
