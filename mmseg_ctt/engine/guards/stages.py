@@ -10,8 +10,8 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 def check_stages(model: nn.Module, hooks: Sequence[Hook], train_cfg: Mapping[str, Any]) -> None:
     """Check that every stage of a run begins before the run ends.
 
-    A hook of this package gives its stages in ``stages(model, max_iters)``: the config key, the
-    iterations before the stage, and what never happens otherwise.
+    A hook of this package gives its stages in ``stage_starts(model, max_iters)``: for each the config
+    key, the iterations before it, what is missing if it never begins, and the remedy.
 
     Args:
         model (nn.Module): Of the run.
@@ -46,8 +46,8 @@ def _stages(
     key = f'train_cfg.val_begin={begin}'
     yield key, begin - 1, 'it never validates', 'lower it'
     for hook in hooks:
-        if hasattr(hook, 'stages'):
-            yield from hook.stages(model, number)
+        if hasattr(hook, 'stage_starts'):
+            yield from hook.stage_starts(model, number)
         elif isinstance(hook, EMAHook):
             key = f'EMAHook.begin_iter={hook.begin_iter}'
             yield key, hook.begin_iter, 'it never averages', 'lower it'

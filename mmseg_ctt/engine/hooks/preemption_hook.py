@@ -31,7 +31,7 @@ class PreemptionHook(Hook):
     end at the same iteration, whichever received the signal: they reduce one number at every
     ``interval``. A single process does not communicate.
 
-    Ctrl-C (``SIGINT``) does the same with exit code 130, so that no job script starts the run again.
+    Ctrl-C (``SIGINT``) does the same with exit code 130, so that no job script starts it again.
     A second Ctrl-C ends the process at once, without a checkpoint. torchrun passes one Ctrl-C on as
     two signals; what comes in the first second counts as the same.
 

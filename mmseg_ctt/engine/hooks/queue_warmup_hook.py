@@ -40,10 +40,7 @@ class QueueWarmupHook(Hook):
     config_key = KEY
 
     def __init__(
-        self,
-        start_iter: Union[None, int, float] = None,
-        interval: int = 10,
-        when_full: bool = True,
+        self, start_iter: Union[None, int, float] = None, interval: int = 10, when_full: bool = True
     ) -> None:
         if interval < 1:
             raise ValueError(f'{KEY}.interval must be positive, got {interval}')
@@ -56,7 +53,7 @@ class QueueWarmupHook(Hook):
         self.start_iter: Optional[int] = None  # in iterations, known when the run starts
         self.contrast: Optional[MemoryContrast] = None
 
-    def stages(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
+    def stage_starts(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
         """The latest start of the contrast, for :func:`check_stages`."""
         contrast, start = self._waiting(model), self._start(max_iters)
         if contrast is None or contrast.active or start is None:

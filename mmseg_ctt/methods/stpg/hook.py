@@ -45,7 +45,7 @@ class AnchorAssignmentHook(Hook):
                 f'{KEY} needs model.type="STPG", got {type(model).__name__}: set {KEY}=None'
             )
 
-    def stages(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
+    def stage_starts(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
         """The first matching, for :func:`check_stages`."""
         if getattr(unwrapped(model), 'contrast', None) is not None:
             key = f'{KEY}.interval={self.interval}'
