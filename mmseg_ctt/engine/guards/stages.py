@@ -10,8 +10,8 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 def check_stages(model: nn.Module, hooks: Sequence[Hook], train_cfg: Mapping[str, Any]) -> None:
     """Check that every stage of a run begins before the run ends.
 
-    A hook of this package gives its stages in ``stage_starts(model, max_iters)``: for each the config
-    key, the iterations before it, what is missing if it never begins, and the remedy.
+    A hook of this package gives its stages in ``stage_starts(model, max_iters)``: for each the
+    config key, the iterations before it, what is missing if it never begins, and the remedy.
 
     Args:
         model (nn.Module): Of the run.
