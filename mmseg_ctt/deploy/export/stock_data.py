@@ -4,7 +4,7 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -14,6 +14,7 @@ from ...datasets.image_files import find_files
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.split_files import read_list
+from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
@@ -52,7 +53,7 @@ def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict
 
 def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
     """Config of one data set; arguments as :func:`stock_eval_loader`."""
-    cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
+    cfg = dict(cfg, pipeline=stock_steps(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg
     kind = DATASETS.get(cfg['type'])
@@ -90,11 +91,6 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
-
-
-def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """Pipeline without the check of label maps, which does not change a sample."""
-    return [step for step in pipeline if type_name(step) != 'CheckSegMap']
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
