@@ -1,16 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
-from mmseg.datasets.transforms import LoadAnnotations
 from torch import Tensor
 
 from .sources import LABELED, build_source, source_config
-from .wrappers import AnySet, leaves, with_pipeline
+from .transforms import CheckedLoadAnnotations
+from .wrappers import AnySet, distinct_infos, with_pipeline
 
 
 class Frequency(NamedTuple):
@@ -51,20 +50,19 @@ def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
 
     Returns:
         Frequency: Ignored pixels count nowhere.
+
+    Raises:
+        ValueError: Naming a mask and what is wrong with it.
     """
     dataset = source(cfg, LABELED)
     num_classes = len(dataset.metainfo['classes'])
-    rows = [row for leaf in leaves(dataset) for row in _counts(leaf, num_classes)]
+    ignored = cfg.train_dataloader.dataset.get('ignore_index')
+    load = CheckedLoadAnnotations(num_classes, ignored)
+    rows = [
+        np.append(np.bincount(mask.ravel(), minlength=256)[:num_classes], mask.size)
+        for mask in (load(info)['gt_seg_map'] for info in distinct_infos(dataset))
+    ]
     counts = np.array(rows, np.int64).reshape(len(rows), num_classes + 1)
     counts, sizes = counts[:, :-1], counts[:, -1:]
     shown = (counts > 0) & (counts >= min_area * sizes)
     return Frequency(torch.from_numpy(counts.sum(0)), torch.from_numpy(shown.sum(0)))
-
-
-def _counts(dataset: BaseDataset, num_classes: int) -> Iterator[np.ndarray]:
-    """Pixels of each class in each mask, and last all pixels of the mask."""
-    load = LoadAnnotations()  # it keeps the label shift of the first mask that it loads
-    for i in range(len(dataset)):
-        mask = load(dataset.get_data_info(i))['gt_seg_map']
-        pixels = np.bincount(mask.ravel(), minlength=256)[:num_classes]
-        yield np.append(pixels, mask.size)

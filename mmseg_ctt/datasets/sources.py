@@ -11,7 +11,7 @@ from .checks import KEY, check_classes, check_list
 from .wrappers import AnySet, build_lazily, leaf_configs, leaves, with_leaves
 
 LABELED, UNLABELED = 'labeled', 'unlabeled'
-LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckSegMap')
+LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckedLoadAnnotations', 'CheckSegMap')
 
 
 def ordered_names(names: Mapping[str, Any]) -> List[str]:

@@ -232,6 +232,38 @@ def test_a_second_ctrl_c_ends_the_run_at_once(root, tmp_path):
     assert not list(tmp_path.glob('*.pth*'))
 
 
+def test_ctrl_c_of_torchrun(root, tmp_path):
+    """The terminal signals torchrun and both ranks, and torchrun signals the ranks again."""
+    cfg = toy_config(
+        root,
+        tmp_path / 'work',
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=100_000, val_interval=100_000),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=100_000),
+            preemption=dict(type='PreemptionHook'),
+        ),
+    )
+    cfg.dump(tmp_path / 'toy.py')
+    train_py = str(TESTS.parent / 'tools' / 'train.py')
+    command = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--master-port=29631', train_py]
+    environment = {**os.environ, 'PYTHONPATH': str(TESTS), 'OMP_NUM_THREADS': '1'}
+    process = subprocess.Popen(
+        [sys.executable, *command, str(tmp_path / 'toy.py'), '--launcher', 'pytorch'],
+        start_new_session=True,
+        text=True,
+        stdout=(tmp_path / 'output').open('w'),
+        stderr=subprocess.STDOUT,
+        env=environment,
+    )
+    while 'Iter(train)' not in (tmp_path / 'output').read_text() and process.poll() is None:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=120)
+    output = (tmp_path / 'output').read_text()
+    assert 'Ctrl-C: saved iter_' in output, output[-2000:]
+    assert (tmp_path / 'work' / pointed_at(tmp_path / 'work')).is_file()
+
+
 def test_without_a_checkpoint_hook(root, tmp_path, monkeypatch):
     """There is nothing to save with, so the signals keep their usual handlers."""
     before, during, lines = handlers(), [], []

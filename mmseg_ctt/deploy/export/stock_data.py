@@ -4,7 +4,7 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -15,6 +15,7 @@ from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.split_files import read_list
 from ...datasets.wrappers import is_wrapper, with_leaves
+from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
@@ -55,7 +56,7 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
     """Config of one data set; arguments as :func:`stock_eval_loader`."""
     if is_wrapper(cfg):
         return with_leaves(cfg, lambda leaf: stock_dataset(leaf, key, meta, notes))
-    cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
+    cfg = dict(cfg, pipeline=stock_steps(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg
     kind = DATASETS.get(cfg['type'])
@@ -93,11 +94,6 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
-
-
-def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """Pipeline without the check of label maps, which does not change a sample."""
-    return [step for step in pipeline if type_name(step) != 'CheckSegMap']
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
