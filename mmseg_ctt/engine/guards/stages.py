@@ -31,7 +31,7 @@ def late_stage(
 ) -> Optional[str]:
     """Stage that never begins, as an error of one line; None if all begin."""
     number = train_cfg.get('max_iters')
-    if number is None:
+    if not number or number < 1:  # by epochs, or refused by the loop
         return None
     for key, start, effect, remedy in _stages(model, hooks, train_cfg, number):
         if start >= number:
