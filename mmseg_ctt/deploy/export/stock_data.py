@@ -4,7 +4,7 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Dict, List, Mapping
+from typing import Any, Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -53,7 +53,7 @@ def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict
 
 def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
     """Config of one data set; arguments as :func:`stock_eval_loader`."""
-    cfg = dict(cfg, pipeline=stock_steps(cfg.get('pipeline', [])))
+    cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg
     kind = DATASETS.get(cfg['type'])
@@ -66,9 +66,9 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
     if probe.label_map is not None:
         raise ValueError(
-            f'{key}.metainfo.classes chooses some classes of {type_name(cfg)}, which '
+            f'{key}.metainfo.classes chooses or orders the classes of {type_name(cfg)}, which '
             'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
-            'classes and use FolderSegDataset'
+            'classes and use FolderSegDataset with a meta.json of them'
         )
     suffix = probe.img_suffix
     if isinstance(probe, FolderSegDataset):
@@ -91,6 +91,11 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
+
+
+def stock_pipeline(pipeline: List[Any]) -> List[Any]:
+    """Pipeline with the loading steps of mmseg, without checks, which do not change a sample."""
+    return stock_steps(pipeline)
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
