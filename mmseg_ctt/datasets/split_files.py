@@ -10,72 +10,15 @@ the lists and how they were made.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence
+
+from .lists import PathLike, check_unique, read_list
 
 # Version of the rule by which lists are drawn; raise it when a seed gives other lists.
 RULE_VERSION = '1.0'
 LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
 VAL_NAME = 'val.txt'
 MANIFEST_NAME = 'manifest.json'
-
-PathLike = Union[str, Path]
-
-
-def read_list(path: PathLike) -> List[str]:
-    """Read a list of stems, one a line; blank lines are skipped.
-
-    Args:
-        path (str | Path): Text file in UTF-8.
-
-    Returns:
-        list[str]: The stems in the order of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, or a stem occurs twice.
-    """
-    stems = [line.strip() for line in read_lines(path) if line.strip()]
-    check_unique(stems, path)
-    return stems
-
-
-def read_lines(path: PathLike) -> List[str]:
-    """Lines of a UTF-8 text file, with or without a byte order mark.
-
-    Args:
-        path (str | Path): Text file.
-
-    Returns:
-        list[str]: The lines without their ends.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no UTF-8 text.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'the list {path} does not exist')
-    try:
-        return path.read_text(encoding='utf-8-sig').splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f'{path} is not a text file') from None
-
-
-def check_unique(stems: Sequence[str], where: PathLike) -> None:
-    """Check that no stem is named twice.
-
-    Args:
-        stems (Sequence[str]): The stems.
-        where (str | Path): Origin of the list, for the message.
-
-    Raises:
-        ValueError: If a stem occurs twice.
-    """
-    known = set()
-    for stem in stems:
-        if stem in known:
-            raise ValueError(f'{where} names {stem} twice')
-        known.add(stem)
 
 
 def file_sha256(path: PathLike) -> str:
