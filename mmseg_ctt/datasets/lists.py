@@ -19,9 +19,7 @@ PathLike = Union[str, Path]
 ENTRY_SUFFIXES = (*IMAGE_SUFFIXES, '.h5')
 # White space or a comma behind a file name separates an image and its mask, elsewhere it is part of
 # a name.
-_GAP = re.compile(
-    rf'({"|".join(map(re.escape, ENTRY_SUFFIXES))})(?:\s*[,;]\s*|\s+)', re.IGNORECASE
-)
+_GAP = re.compile(rf'({"|".join(map(re.escape, ENTRY_SUFFIXES))})(?:\s*[,;]\s*|\s+)', re.IGNORECASE)
 TABLE_SUFFIXES = ('.csv', '.tsv')
 IMAGE_COLUMNS = (
     *('image', 'images', 'img', 'image_path', 'img_path', 'image_id', 'id'),
@@ -68,6 +66,12 @@ def read_lines(path: PathLike) -> List[str]:
         return path.read_text(encoding='utf-8-sig').splitlines()
     except UnicodeDecodeError:
         raise ValueError(f'{path} is not a text file') from None
+
+
+def has_text(path: PathLike) -> bool:
+    """Whether a file has a line that is not blank."""
+    with open(path, 'rb') as lines:
+        return any(line.strip() for line in lines)
 
 
 def read_list(path: PathLike) -> List[str]:
