@@ -107,7 +107,8 @@ def read_stems(path: PathLike, files: Mapping[str, str], folder: PathLike) -> Li
         FileNotFoundError: If there is no such list, or a file that it names is missing.
         ValueError: If it is no text, or names a file twice.
     """
-    stems, absent = [], []
+    stems: List[str] = []
+    absent: List[str] = []
     for name in read_list(path):
         stem = name if name in files else without_suffix(name)
         (stems if stem in files else absent).append(stem if stem in files else name)

@@ -41,6 +41,7 @@ class ImportedSplit(NamedTuple):
             because they are labelled too.
         folder (str): Folder that the paths of the lists have in common; stems are below it. Empty
             where the lists hold ids, or the image folder was given.
+        mixed (str): An image path, where paths of the lists have folders and none in common.
         mask_note (str): What to do about masks that are not called as their images; empty where
             the lists name none.
     """
@@ -49,6 +50,7 @@ class ImportedSplit(NamedTuple):
     unlabeled: List[str]
     num_dropped: int
     folder: str = ''
+    mixed: str = ''
     mask_note: str = ''
 
 
@@ -58,13 +60,16 @@ def common_folder(entries: Iterable[Entry]) -> str:
     Args:
         entries (Iterable[Entry]): Images; ids without suffix and ids of Cityscapes do not count.
     """
-    paths = [_path(entry.image) for entry in entries]
-    folders = {
-        osp.dirname(path)
-        for path in paths
-        if without_suffix(path) != path and not CITYSCAPES_ID.match(osp.basename(path))
-    }
+    paths = [_image_path(entry) for entry in entries]
+    folders = {osp.dirname(path) for path in paths if path}
     return osp.commonpath(folders) if folders else ''
+
+
+def _image_path(entry: Entry) -> str:
+    """Path of an image with a suffix; empty for an id, and for images of Cityscapes."""
+    path = _path(entry.image)
+    is_id = without_suffix(path) == path or CITYSCAPES_ID.match(osp.basename(path))
+    return '' if is_id else path
 
 
 def entry_to_stem(entry: str, folder: str = '') -> str:
@@ -242,14 +247,16 @@ def import_lists(
         ValueError: If neither second list is given, a list is malformed, a
             stem is missing from the full list, or an image is not among ``images``.
     """
-    if unlabeled is None and full_list is None:
+    second = full_list if unlabeled is None else unlabeled
+    if second is None:
         raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
     formats = {labeled: fmt, unlabeled: fmt, full_list: 'auto'}
     entries = {path: read_published(path, formats[path]) for path in formats if path is not None}
     every = [entry for listed in entries.values() for entry in listed]
     folder = common_folder(every) if images is None else ''
+    alone = [path for path in map(_image_path, every) if path and osp.dirname(path)]
     stems = {path: _stems(path, listed, folder, images) for path, listed in entries.items()}
-    chosen, rest = stems[labeled], stems[full_list if unlabeled is None else unlabeled]
+    chosen, rest = stems[labeled], stems[second]
     if full_list is not None:
         outside = sorted(set(chosen + rest) - set(stems[full_list]))
         if outside:
@@ -263,5 +270,6 @@ def import_lists(
         kept,
         0 if unlabeled is None else len(rest) - len(kept),
         folder,
+        '' if folder or images is not None or not alone else alone[0],
         mask_note(entries[labeled], chosen),
     )

@@ -247,6 +247,18 @@ def test_import_keeps_folders_and_spaces(main, tmp_path, capsys):
     assert 'names are below images/' in printed and "seg_map_suffix='_GT.png'" in printed
 
 
+def test_import_of_paths_that_begin_elsewhere(main, tmp_path, capsys):
+    (tmp_path / 'l.txt').write_text('a.jpg\n')
+    (tmp_path / 'u.txt').write_text('images/day2/b.jpg\n')
+    args = ('import', '--labeled', tmp_path / 'l.txt', '--unlabeled', tmp_path / 'u.txt')
+    assert main(*args, '--out', tmp_path / 'out') == 0
+    printed = capsys.readouterr().out
+    assert 'no folder in common' in printed and 'images/day2/b.jpg' in printed
+    (tmp_path / 'u.txt').write_text('b.jpg\nc\n')
+    assert main(*args, '--out', tmp_path / 'o2') == 0
+    assert 'warning' not in capsys.readouterr().out
+
+
 def test_import_below_the_image_folder(main, ann_dir, tmp_path, capsys):
     (tmp_path / 'l.txt').write_text('/data/x/a_00.png\n')
     (tmp_path / 'u.txt').write_text('b_01\n')

@@ -219,6 +219,11 @@ def import_command(args: argparse.Namespace) -> None:
         print(f'  {split.num_dropped} labelled stems were removed from the unlabelled list')
     if split.folder:
         print(f'  names are below {split.folder}/ of the lists, such as {split.labeled[0]}')
+    if split.mixed:
+        print(
+            '  warning: paths of the lists have no folder in common, and are kept as they are, '
+            f'such as {split.mixed}: give --img-dir if they are not below your image folder'
+        )
     if split.mask_note:
         print(f'  warning: {split.mask_note}')
 
