@@ -110,8 +110,11 @@ def read_stems(path: PathLike, files: Mapping[str, str], folder: PathLike) -> Li
     stems: List[str] = []
     absent: List[str] = []
     for name in read_list(path):
-        stem = name if name in files else without_suffix(name)
-        (stems if stem in files else absent).append(stem if stem in files else name)
+        stem = stem_in(name, files)
+        if stem is None:
+            absent.append(name)
+        else:
+            stems.append(stem)
     if absent:
         raise FileNotFoundError(
             f'{len(absent)} images listed in {path} are not in {folder}, such as {absent[0]}'
@@ -119,6 +122,16 @@ def read_stems(path: PathLike, files: Mapping[str, str], folder: PathLike) -> Li
         )
     check_unique(stems, path)
     return stems
+
+
+def stem_in(name: str, files: Mapping[str, str]) -> Optional[str]:
+    """Stem of a file by its name with or without suffix; None if there is no such file.
+
+    Args:
+        name (str): Line of a list.
+        files (Mapping[str, str]): Stems and paths, as from ``find_files``.
+    """
+    return next((stem for stem in (name, without_suffix(name)) if stem in files), None)
 
 
 def _remedy(name: str) -> str:
