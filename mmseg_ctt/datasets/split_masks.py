@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Split of a folder into images with and without a mask, some of the first kept for validation."""
 
+import shlex
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -14,7 +15,6 @@ from .label_check import read_mask, scan_presence
 from .lists import PathLike
 from .splits import random_ranking
 
-CONVERTER = 'python tools/dataset_converters/colour_masks.py'
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 BINARY_READ = 20  # masks in which 255 is searched
 
@@ -50,7 +50,7 @@ def read_folder(img_dir: PathLike, ann_dir: PathLike, suffix: str = MASK_SUFFIX)
     unmatched = [name for stem, name in found.items() if stem not in images]
     note = (
         f'{len(unmatched)} masks in {ann_dir} belong to no image in {img_dir}, such as '
-        f'{unmatched[0]}: a mask has the name of its image, or ends in --suffix'
+        f'{unmatched[0]}: {_likely_suffix(unmatched[0], images)}'
         if unmatched
         else ''
     )
@@ -59,8 +59,16 @@ def read_folder(img_dir: PathLike, ann_dir: PathLike, suffix: str = MASK_SUFFIX)
             f'no image in {img_dir} has a mask in {ann_dir}: '
             + (note or f'no file there ends in {suffix}{_endings(ann_dir)}')
         )
-    refuse_colours(ann_dir, list(masks.values()))
+    refuse_colours(ann_dir, list(masks.values()), suffix)
     return MaskedFolder(images, masks, note)
+
+
+def _likely_suffix(name: str, images: Mapping[str, str]) -> str:
+    """What to do about a mask of no image."""
+    stem = max((stem for stem in images if name.startswith(stem)), key=len, default=None)
+    if stem is None:
+        return 'a mask has the name of its image, in the same sub-folder'
+    return f'if this is the mask of {images[stem]}, give --suffix {name[len(stem) :]}'
 
 
 def _endings(folder: PathLike) -> str:
@@ -69,12 +77,13 @@ def _endings(folder: PathLike) -> str:
     return f', but in {", ".join(others)} (--suffix says how masks end)' if others else ''
 
 
-def refuse_colours(folder: PathLike, names: Sequence[str]) -> None:
+def refuse_colours(folder: PathLike, names: Sequence[str], suffix: str = MASK_SUFFIX) -> None:
     """Masks have one channel.
 
     Args:
         folder (str | Path): Folder of the masks.
         names (Sequence[str]): Paths below it.
+        suffix (str): End of their names. Defaults to ``'.png'``.
 
     Raises:
         ValueError: Names the command that converts colour masks.
@@ -83,9 +92,15 @@ def refuse_colours(folder: PathLike, names: Sequence[str]) -> None:
     if colours:
         raise ValueError(
             f'{len(colours)} of {len(names)} masks in {folder} are colour images, such as '
-            f'{colours[0]}: convert them to class ids with {CONVERTER} {folder} {folder}_ids, and '
-            f'use {folder}_ids'
+            f'{colours[0]}: convert them to class ids with {converter(folder, suffix)}, and use '
+            f'{folder}_ids'
         )
+
+
+def converter(folder: PathLike, suffix: str = MASK_SUFFIX) -> str:
+    """Command that converts the masks of a folder to class ids in a folder beside it."""
+    words = ['python', 'tools/dataset_converters/colour_masks.py', str(folder), f'{folder}_ids']
+    return shlex.join(words if suffix == MASK_SUFFIX else [*words, '--suffix', suffix])
 
 
 def _is_colour(path: Path) -> bool:
@@ -148,20 +163,23 @@ def presence_of(
     return presence, names_of(range(presence.shape[1]))
 
 
-def binary_note(ann_dir: PathLike, masks: Mapping[str, str], presence: np.ndarray) -> str:
+def binary_note(
+    ann_dir: PathLike, masks: Mapping[str, str], presence: np.ndarray, suffix: str = MASK_SUFFIX
+) -> str:
     """What to do about masks of 0 and 255, of which 255 is ignored; empty for others.
 
     Args:
         ann_dir (str | Path): Folder of the masks.
         masks (Mapping[str, str]): N files below it, by stem.
         presence (np.ndarray): bool ``(N, K)``, as from :func:`presence_of`.
+        suffix (str): End of the names of masks. Defaults to ``'.png'``.
     """
     read = [Path(ann_dir, name) for name in masks.values()][:BINARY_READ]
     if presence[:, 1:].any() or not any((read_mask(path) == 255).any() for path in read):
         return ''
     return (
         f'masks in {ann_dir} hold no id but 0 and 255, and 255 is ignored: nothing but class 0 is '
-        f'labelled. If 255 is a class, convert them with {CONVERTER} {ann_dir} {ann_dir}_ids '
+        f'labelled. If 255 is a class, convert them with {converter(ann_dir, suffix)} '
         '--palette 0 255'
     )
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """``make_split.py masks``: classes, validation images, names of masks, masks that are no ids."""
 
+import argparse
 import json
 import re
 import shutil
@@ -8,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from leaves import CONFIGS
+from mmengine.config import Config, DictAction
+from mmseg.registry import DATASETS
 from PIL import Image
 from test_make_split import lines, one_line_error
 
 from mmseg_ctt.datasets import FolderSegDataset
+
+FOLDER_CONFIG = CONFIGS / 'ctt' / 'ctt_deeplabv3plus_mobilenetv2_folder.py'
 
 
 @pytest.fixture
@@ -39,6 +45,12 @@ def mine(tmp_path):
         return ['masks', '--img-dir', tmp_path / 'images', '--ann-dir', tmp_path / 'masks']
 
     return write
+
+
+def parser():
+    made = argparse.ArgumentParser()
+    made.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return made
 
 
 def manifest_of(folder):
@@ -87,6 +99,13 @@ def test_masks_without_a_validation_list(main, mine, tmp_path, capsys):
     assert main('verify', out) == 0
 
 
+def test_no_unlabelled_image(main, mine, tmp_path, capsys):
+    command = mine()
+    (tmp_path / 'images/a/12.jpg').unlink()
+    assert main(*command, '--val', 2, '--out', tmp_path / 'mine') == 0
+    assert 'warning: no image is unlabelled' in capsys.readouterr().out
+
+
 def test_old_validation_list_is_not_trained_on(main, mine, tmp_path, capsys):
     out = tmp_path / 'mine'
     assert main(*mine(), '--val', 2, '--out', out) == 0
@@ -107,6 +126,12 @@ def test_validation_in_a_folder_of_its_own(main, mine, tmp_path, capsys):
     for loader in ('val', 'test'):
         key = f'{loader}_dataloader.dataset'
         assert f'{key}.ann_file= {key}.data_prefix.img_path=val/images' in printed
+    options = [word for word in printed.split() if '_dataloader.dataset.' in word]
+    cfg = Config.fromfile(FOLDER_CONFIG)
+    cfg.merge_from_dict(vars(parser().parse_args(['--cfg-options', *options]))['cfg_options'])
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        dataset = DATASETS.build({**loader.dataset, 'data_root': str(tmp_path)})
+        assert len(dataset) == 12 and 'val/masks/a' in dataset.get_data_info(0)['seg_map_path']
     assert not (out / 'val.txt').exists() and len(lines(out / 'labeled.txt')) == 12
     assert manifest_of(out)['class_images']['dog'] == dict(labeled=1, val=1, all=1)
     assert main(*command, *other[:2], '--out', out) == 2
@@ -140,6 +165,30 @@ def test_names_of_images_and_masks(main, mine, tmp_path, image, mask, options):
         assert len(infos) == number
         assert all(Path(info[key]).is_file() for info in infos for key in list(info)[:1])
         assert all(Path(info['seg_map_path']).is_file() for info in infos)
+
+
+def test_likely_suffix_is_named(main, mine, tmp_path, capsys):
+    assert main(*mine(mask='{}_GT.PNG'), '--out', tmp_path / 'mine') == 2
+    line = one_line_error(capsys)
+    assert 'a/00_GT.PNG: if this is the mask of a/00.jpg, give --suffix _GT.PNG' in line
+    shutil.rmtree(tmp_path / 'masks')
+    command = mine()
+    (tmp_path / 'masks/a/extra.png').write_bytes((tmp_path / 'masks/a/00.png').read_bytes())
+    assert main(*command, '--out', tmp_path / 'mine', '--suffix', '.png') == 0
+    assert 'a mask has the name of its image' in capsys.readouterr().out
+
+
+def test_command_of_a_folder_with_a_space(main, mine, tmp_path, capsys):
+    command = mine(
+        lambda ids: np.array(Image.fromarray(ids).convert('RGB')),
+        mask='{}_GT.png',
+        folder='my data',
+    )
+    command[2], command[4] = tmp_path / 'my data/images', tmp_path / 'my data/masks'
+    assert main(*command, '--suffix', '_GT.png', '--out', tmp_path / 'mine') == 2
+    line = one_line_error(capsys)
+    folder = f"'{tmp_path}/my data/masks'"
+    assert f"colour_masks.py {folder} {folder[:-1]}_ids' --suffix _GT.png" in line
 
 
 def test_masks_and_images_in_one_folder(main, mine, tmp_path):

@@ -18,6 +18,11 @@ def report(written: Dict[str, Any]) -> None:
     )
     if written['missing']:
         print(f'  warning: no labelled image shows {", ".join(written["missing"])}')
+    if not written['num_unlabeled']:
+        print(
+            '  warning: no image is unlabelled: add images without a mask, or label fewer (make), or '
+            'train the supervised baseline with train_dataloader.dataset.unlabeled=None'
+        )
 
 
 def report_validation(

@@ -119,7 +119,7 @@ def masks_command(args: argparse.Namespace) -> None:
     unlabeled = sorted(set(folder.images) - set(stems))
     counts = count_images(dict(labeled=labeled, val=val), stems, presence, names)
     never = [name for name, count in counts.items() if not count['all']]
-    notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence)]
+    notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, args.suffix)]
     notes.append(f'no mask in {args.ann_dir} shows {", ".join(never)}' if never else '')
     facts = dict(kind='masks', val=args.val, seed=args.seed)
     if args.val_img_dir:
@@ -128,7 +128,7 @@ def masks_command(args: argparse.Namespace) -> None:
         val_presence, _ = read_presence(args, args.val_ann_dir, other, names)
         for k, name in enumerate(names):
             counts[name]['val'] = int(val_presence[:, k].sum())
-        notes += [other.note, binary_note(args.val_ann_dir, other.masks, val_presence)]
+        notes += [other.note, binary_note(args.val_ann_dir, other.masks, val_presence, args.suffix)]
         facts['val_folders'] = [args.val_img_dir, args.val_ann_dir]
     missing = {'labeled': missing_classes(counts)}
     if args.val or args.val_img_dir:
