@@ -20,8 +20,8 @@ def report(written: Dict[str, Any]) -> None:
         print(f'  warning: no labelled image shows {", ".join(written["missing"])}')
     if not written['num_unlabeled']:
         print(
-            '  warning: no image is unlabelled: add images without a mask, or label fewer (make), or '
-            'train the supervised baseline with train_dataloader.dataset.unlabeled=None'
+            '  warning: no image is unlabelled: add images without a mask, or label fewer (make), '
+            'or train the supervised baseline with train_dataloader.dataset.unlabeled=None'
         )
 
 
