@@ -7,8 +7,7 @@ from typing import Any, List, Mapping
 from mmengine.config import Config
 
 from ...datasets.wrappers import leaf_configs
-from ...engine.pipeline_steps import stock_steps
-from .stock_data import stock_eval_loader, stock_train_loader
+from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_types import PACKAGE, find_own, is_own, refuse_own
 
 # Keys that are copied. Others are variables of the config file, such as `geometry`.
@@ -53,7 +52,7 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
         first = [*leaf_configs(stock['test_dataloader']['dataset']).values()][0]
         stock['test_pipeline'] = first['pipeline']
     if cfg.get('tta_pipeline'):
-        stock['tta_pipeline'] = stock_steps(cfg.tta_pipeline)
+        stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {
         name: _stock_hook(hook)
         for name, hook in (cfg.get('default_hooks') or {}).items()
