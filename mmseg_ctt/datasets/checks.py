@@ -81,7 +81,7 @@ def check_no_masks(name: str, infos: Sequence[dict]) -> None:
 
 
 def check_classes(
-    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool
+    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool = False
 ) -> None:
     """All sources have the classes of one; a source that names no classes passes.
 

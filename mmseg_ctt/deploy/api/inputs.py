@@ -10,6 +10,7 @@ from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_images
 from ...datasets.sources import LABEL_TRANSFORMS
+from ...datasets.wrappers import leaf_configs
 
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
 
@@ -39,9 +40,8 @@ def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         return None
-    return [
-        dict(step) for step in loader['dataset']['pipeline'] if step['type'] not in LABEL_TRANSFORMS
-    ]
+    first = [*leaf_configs(loader['dataset']).values()][0]
+    return [dict(step) for step in first['pipeline'] if step['type'] not in LABEL_TRANSFORMS]
 
 
 def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source], bool]:
