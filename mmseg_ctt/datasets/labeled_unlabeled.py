@@ -2,21 +2,13 @@
 import multiprocessing
 from typing import Any, Dict, List, Mapping, Optional, Union
 
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .checks import (
-    KEY,
-    check_classes,
-    check_files,
-    check_masks,
-    check_no_masks,
-    check_overlap,
-    decodes,
-)
+from .checks import KEY, check_classes, check_files, check_no_masks, check_overlap, decodes
 from .isolation import isolated_randomness
+from .mask_scan import LIMIT, log_masks, scan_masks
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
@@ -28,22 +20,24 @@ from .sources import (
     ordered_names,
     source_config,
 )
+from .wrappers import AnySet, distinct_infos, origin
 
 
 @DATASETS.register_module()
 class LabeledUnlabeledDataset(Dataset):
     """Training images of several named sources as one data set.
 
-    A source is a data set of any mmseg class: ``labeled`` (images with masks), ``unlabeled``
-    (images alone), and any other that a method uses, such as ``tagged=dict(...)`` for images with
-    image-level tags. Images are numbered source by source: labelled, unlabelled, then the other
-    sources by name. The unlabelled source is built without any path to masks.
+    A source is a data set of any mmseg class, or ``ConcatDataset`` or ``RepeatDataset`` of such:
+    ``labeled`` (images with masks), ``unlabeled`` (images alone), and any other that a method uses,
+    such as ``tagged=dict(...)`` for images with image-level tags. Images are numbered source by
+    source: labelled, unlabelled, then the other sources by name. The unlabelled source is built
+    without any path to masks.
 
     Each sample has the name of its source as ``source`` and its seed and draw number as ``draw``
     in its meta information. The random numbers of its pipeline depend on ``draw`` alone.
 
     Attributes:
-        sources (dict[str, BaseDataset]): Data sets by name, in order.
+        sources (dict[str, AnySet]): Data sets by name, in order.
         masked (tuple[str, ...]): Names of the sources whose images have masks.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
@@ -58,8 +52,8 @@ class LabeledUnlabeledDataset(Dataset):
             all images of the folder. Defaults to None.
         skip_unreadable (bool): Where an image cannot be decoded, use the next one of its source
             and count it, instead of stopping. Defaults to False.
-        scan_masks (int): Masks of each source whose ids and sizes are checked before training,
-            spread evenly; all others are checked when loaded (``CheckSegMap``). Defaults to 64.
+        scan_masks (int): Masks of each source that are read and checked before training, spread
+            evenly; all others are checked when loaded. Defaults to 256.
         ignore_index (int): Mask id that is no class. Defaults to 255.
         **sources (dict, optional): Config of an mmseg data set, by the name of the source. Its
             images must have masks if its pipeline loads labels. None leaves a source out.
@@ -68,7 +62,8 @@ class LabeledUnlabeledDataset(Dataset):
         FileNotFoundError: If a list, an image or a mask is missing.
         TypeError: If a source is no config of a data set.
         ValueError: If there is no source, a source is empty, two have an image in common or
-            different classes, a mask does not fit, or the unlabelled pipeline loads labels.
+            different classes, a mask does not fit, no mask has a label, or the unlabelled pipeline
+            loads labels.
     """
 
     def __init__(
@@ -77,7 +72,7 @@ class LabeledUnlabeledDataset(Dataset):
         unlabeled: Optional[dict] = None,
         split: Optional[str] = None,
         skip_unreadable: bool = False,
-        scan_masks: int = 64,
+        scan_masks: int = LIMIT,
         ignore_index: int = 255,
         **sources: Optional[dict],
     ) -> None:
@@ -91,21 +86,27 @@ class LabeledUnlabeledDataset(Dataset):
         self._check()
 
     def _check(self) -> None:
-        infos = {name: _infos(source) for name, source in self.sources.items()}
+        infos = {name: distinct_infos(source) for name, source in self.sources.items()}
         classes = {name: source.metainfo.get('classes') for name, source in self.sources.items()}
         check_classes(classes, self._reference, required=bool(self.masked))
         for name in self.sources:
             check_files(name, infos[name], masks=name in self.masked)
-            if name in self.masked:
-                check_masks(
-                    infos[name],
-                    len(self.metainfo['classes']),
-                    self.scan_masks,
-                    self.ignore_index,
-                    self.skip_unreadable,
-                )
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
+        self._scan({name: infos[name] for name in self.masked})
+
+    def _scan(self, infos: Dict[str, List[dict]]) -> None:
+        """Read masks of each source that has them."""
+        if self.scan_masks <= 0 or not infos:
+            return
+        classes = self.metainfo['classes']
+        scans = {
+            f'{KEY}.{name}': scan_masks(
+                entries, len(classes), self.scan_masks, self.ignore_index, self.skip_unreadable
+            )
+            for name, entries in infos.items()
+        }
+        log_masks(scans, classes, self.ignore_index, required=True)
 
     @property
     def _reference(self) -> str:
@@ -131,12 +132,12 @@ class LabeledUnlabeledDataset(Dataset):
         return first_indices(self.num_images)
 
     @property
-    def labeled(self) -> Optional[BaseDataset]:
+    def labeled(self) -> Optional[AnySet]:
         """The labelled source, None without one."""
         return self.sources.get(LABELED)
 
     @property
-    def unlabeled(self) -> Optional[BaseDataset]:
+    def unlabeled(self) -> Optional[AnySet]:
         """The unlabelled source, None without one."""
         return self.sources.get(UNLABELED)
 
@@ -174,14 +175,17 @@ class LabeledUnlabeledDataset(Dataset):
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 
-    def _load(self, source: BaseDataset, position: int) -> dict:
+    def _load(self, source: AnySet, position: int) -> dict:
         """Sample of one image of a source, or of the next that can be decoded."""
         for step in range(len(source)):
-            info = source.get_data_info((position + step) % len(source))
-            info['num_classes'] = len(self.metainfo.get('classes') or ())  # for CheckSegMap
+            leaf, index = origin(source, (position + step) % len(source))
+            info = leaf.get_data_info(index)
+            # for the check of masks
+            info['num_classes'] = len(self.metainfo.get('classes') or ())
+            info['ignore_index'] = self.ignore_index
             path = info['img_path']
             try:
-                return source.pipeline(info)
+                return leaf.pipeline(info)
             except Exception as error:
                 if decodes(path):
                     raise  # the image is fine: something else is wrong
@@ -209,7 +213,3 @@ def _checked(sources: Mapping[str, Any]) -> Dict[str, dict]:
     if not given:
         raise ValueError(f'{KEY} has no source of images: set {KEY}.{LABELED}')
     return {name: given[name] for name in ordered_names(given)}
-
-
-def _infos(source: BaseDataset) -> List[dict]:
-    return [source.get_data_info(i) for i in range(len(source))]

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from . import checked_loaders  # extends mmengine's runner
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -26,6 +27,7 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'checked_loaders',
     'merge_options',
     'prepare_config',
 ]

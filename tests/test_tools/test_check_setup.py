@@ -118,6 +118,32 @@ def test_third_source(root, config, call, damage):
         assert code == 1 and all(word in rows['overlap'][1] for word in words), text
 
 
+def test_joined_and_repeated_sets(root, config, call):
+    """Every check reads the sets inside; passes are those over the drawn images."""
+    cfg = Config.fromfile(config)
+    data, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    data.labeled = dict(type='RepeatDataset', times=2, dataset=data.labeled)
+    data.unlabeled = dict(type='ConcatDataset', datasets=[data.unlabeled])
+    cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[val, val])
+    cfg.dump(config)
+    code, rows, text = call('--all', '--step', '--gpus', '2')
+    assert code == 0, text
+    assert '3 images' in rows['labeled'][1] and '1.3 labeled, 2.7 unlabeled' in rows['batch'][1]
+    shutil.copy(root / 'img' / 'u1.jpg', root / 'val' / 'v20.jpg')
+    code, rows, text = call('--all')
+    assert code == 1 and 'val/v20.jpg' in rows['leaks'][1], text
+
+
+def test_epochs_are_one_line(config, tool, capsys):
+    cfg = Config.fromfile(config)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    cfg.dump(config)
+    assert tool.exit_code(config) == 2
+    line = capsys.readouterr().err.strip()
+    assert line.startswith('error: train_cfg.max_epochs=2') and '\n' not in line
+    assert '2 passes are N=3 for the labeled images and N=3 for the unlabeled' in line
+
+
 def test_no_step_with_other_classes(call):
     code, rows, text = call('--step', '--cfg-options', 'model.segmentor.decode_head.num_classes=3')
     assert code == 1 and '\n1 problems\n- model: decode_head.num_classes=3' in text
@@ -220,6 +246,13 @@ PROBLEMS = {  # what is done, options, row, words
         ['different sizes', '(3, 16, 16)', '(3, 32, 32)'],
     ),
     'work dir': (work_dir_is_a_file, [], 'work dir', ['work']),
+    'late contrast': (
+        nothing,
+        ['default_hooks.queue_warmup.start_iter=2'],  # of 2 iterations
+        'hooks',
+        ['default_hooks.queue_warmup.start_iter=2, but the run has 2 iterations'],
+    ),
+    'late validation': (nothing, ['train_cfg.val_begin=3'], 'hooks', ['train_cfg.val_begin=3']),
 }
 
 
@@ -269,7 +302,7 @@ def test_two_hooks_of_a_kind(config, call):
 
 
 def test_some_or_all_files(root, call, monkeypatch):
-    monkeypatch.setattr(sys.modules['_setup'], 'SAMPLED', 1)
+    monkeypatch.setattr('mmseg_ctt.datasets.mask_scan.LIMIT', 1)
     wrong_id(root)  # in the last of three
     assert call()[0] == 0
     assert call('--all')[0] == 1
@@ -277,9 +310,50 @@ def test_some_or_all_files(root, call, monkeypatch):
 
 def test_class_that_no_label_shows(root, call):
     for stem in LABELED:
-        Image.fromarray(np.ones((32, 48), np.uint8)).save(root / 'ann' / f'{stem}.png')
+        path = root / 'ann' / f'{stem}.png'
+        Image.fromarray(np.minimum(np.array(Image.open(path)), 1)).save(path)
     code, rows, _ = call()
-    assert code == 0 and 'labelled ones show no class0, class2, class3' in rows['masks'][1]
+    assert code == 0
+    words = 'WARNING: labeled: no pixel of all 3 masks is of class 2 (class2), 3 (class3)'
+    assert words in rows['masks'][1]
+
+
+@pytest.mark.parametrize(
+    'value, words',
+    [(0, 'are the masks empty'), (255, 'nothing is labelled'), (None, 'the object is often 255')],
+)
+@pytest.mark.parametrize('name', ['labeled', 'val'])
+def test_masks_that_do_not_mean_what_they_seem(root, call, name, value, words):
+    stems = LABELED if name == 'labeled' else ('v20', 'v21')
+    for stem in stems:
+        mask = np.full((32, 48), value or 0, np.uint8)
+        mask[:8] = 255 if value is None else value
+        Image.fromarray(mask).save(root / 'ann' / f'{stem}.png')
+    code, rows, text = call()
+    assert code == 1 and rows['masks'][0] == 'PROBLEM', text
+    assert f'{name}: no' in rows['masks'][1] and words in rows['masks'][1]
+
+
+def test_labels_of_a_test_may_be_kept_by_others(root, config, call):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.data_prefix.seg_map_path = 'kept'
+    cfg.dump(config)
+    (root / 'kept').mkdir()
+    for stem in ('v20', 'v21'):
+        Image.fromarray(np.full((32, 48), 255, np.uint8)).save(root / 'kept' / f'{stem}.png')
+    code, rows, _ = call()
+    assert code == 0 and 'WARNING: test: nothing is labelled' in rows['masks'][1]
+
+
+def test_sets_with_their_classes_in_another_order(config, call):
+    assert 'the same in training, val, test' in call()[1]['classes'][1]
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.metainfo.classes = tuple(f'class{k}' for k in (1, 0, 2, 3))
+    cfg.dump(config)
+    code, rows, text = call()
+    assert code == 1 and rows['classes'][0] == 'PROBLEM', text
+    words = 'test_dataloader.dataset has other classes than train_dataloader.dataset.labeled (class'
+    assert words in rows['classes'][1]
 
 
 def test_full_disk(root, call, monkeypatch):

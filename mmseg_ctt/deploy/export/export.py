@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 
+from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
 from .checkpoint import checkpoint_bytes, inference_part
@@ -120,7 +121,10 @@ def _dataset_meta(meta: Mapping, config: Config) -> dict:
     if meta.get('dataset_meta'):
         return meta['dataset_meta']
     datasets = [
-        config[key]['dataset'] for key in ('test_dataloader', 'val_dataloader') if key in config
+        leaf
+        for key in ('test_dataloader', 'val_dataloader')
+        if key in config
+        for leaf in leaf_configs(config[key]['dataset']).values()
     ]
     found = [
         dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
