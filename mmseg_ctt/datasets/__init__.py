@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
+from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
@@ -9,6 +10,7 @@ from .transforms import CheckSegMap
 __all__ = [
     'CamVidDataset',
     'CheckSegMap',
+    'CheckedLoadImageFromFile',
     'DrawnImage',
     'FolderSegDataset',
     'LabeledUnlabeledDataset',

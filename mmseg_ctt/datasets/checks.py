@@ -5,8 +5,7 @@ import os.path as osp
 from itertools import zip_longest
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import numpy as np
-
+from .image_reading import decodes
 from .label_check import check_mask
 
 SHOWN = 3  # examples named in a message
@@ -169,17 +168,6 @@ def check_masks(
         check_mask(
             info['seg_map_path'], image, ids, ignore_index, bool(info.get('reduce_zero_label'))
         )
-
-
-def decodes(path: str) -> bool:
-    """Whether a file can be read as an image."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return False
-    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None
 
 
 def _check_exist(kind: str, paths: List[str], key: str) -> None:

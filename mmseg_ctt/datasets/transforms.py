@@ -77,7 +77,7 @@ class CheckSegMap(BaseTransform):
         # Test pipelines resize the image alone, before labels are loaded.
         if shape == tuple(results.get('ori_shape', ())) or 'img' not in results:
             return
-        check_size(results['gt_seg_map'], results['img'].shape[:2], name)
+        check_size(results['gt_seg_map'], results['img'].shape[:2], name, results.get('img_path'))
 
     def __repr__(self) -> str:
         return (

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .guards import check_hooks
+from .image_steps import use_image_loading
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -51,6 +52,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
             schedules begins.
     """
     apply_sizes(cfg)
+    use_image_loading(cfg)
     _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):

@@ -1,7 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the settings that all methods share: none of them may stay without effect."""
 
+import logging
 from typing import Any, Mapping, Optional
+
+from mmengine.logging import print_log
+from torch import nn
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
@@ -81,6 +85,34 @@ def check_labels_read(method: type, augmentation: StrongAugmentation) -> None:
             f'model.strong_augmentation: {method.__name__} makes no pseudo-labels to cut along; '
             'put CutMixing in the place of ClassMixing'
         )
+
+
+def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
+    """:func:`check_labels_read`, and a warning of steps that the channels leave without effect.
+
+    Args:
+        method (SemiSegmentor): With its networks.
+        augmentation (StrongAugmentation): Its strong view.
+
+    Raises:
+        ValueError: See :func:`check_labels_read`.
+    """
+    check_labels_read(type(method), augmentation)
+    channels, idle = input_channels(method), augmentation.rgb_only()
+    if idle and channels not in (3, None):
+        print_log(
+            f'model.strong_augmentation: images have {channels} channels, so these parts do '
+            f'nothing, as they need red, green and blue: {"; ".join(idle)}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def input_channels(model: nn.Module) -> Optional[int]:
+    """Channels of the images that a network takes: those of its first convolution."""
+    weights = (weight for weight in model.parameters() if weight.dim() >= 4)
+    first = next(weights, None)
+    return None if first is None else first.shape[1]
 
 
 def check_absent(method: type, key: str, given: Any) -> None:

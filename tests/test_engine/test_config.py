@@ -146,7 +146,7 @@ def test_a_run_that_is_shorter_than_the_warm_up():
 
 
 def test_numbers_that_are_no_sizes_stay():
-    cfg = copy.deepcopy(leaf(VOC))
+    cfg = prepare_config(copy.deepcopy(leaf(VOC)))  # with checked steps
     cfg.sizes.crop_size = (128, 128)
     steps = copy.deepcopy(cfg.train_dataloader.dataset.labeled.pipeline)
     prepare_config(cfg)
@@ -195,7 +195,7 @@ def test_sizes_that_cannot_be(name, sizes, error, words):
 
 
 def test_configs_without_sizes(root, tmp_path):
-    cfg = toy_config(root, tmp_path / 'work')
+    cfg = prepare_config(toy_config(root, tmp_path / 'work'))  # with checked steps
     before = cfg._cfg_dict.to_dict()
     assert prepare_config(cfg)._cfg_dict.to_dict() == before
 

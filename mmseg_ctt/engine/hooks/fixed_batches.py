@@ -19,6 +19,7 @@ from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
+from ..image_steps import LOADERS
 
 KEY = 'default_hooks.pseudo_labels'
 
@@ -123,9 +124,8 @@ def _build_truth(train: dict, truth: dict) -> BaseDataset:
     plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
     cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
-        types = [step['type'] for step in cfg['pipeline']]
-        index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1
-        cfg['pipeline'].insert(index, dict(type='LoadAnnotations'))
+        loaders = [i for i, step in enumerate(cfg['pipeline']) if step['type'] in LOADERS]
+        cfg['pipeline'].insert(loaders[0] + 1 if loaders else 1, dict(type='LoadAnnotations'))
     return DATASETS.build(cfg)
 
 
