@@ -5,11 +5,12 @@ from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
-from .transforms import CheckSegMap
+from .transforms import CheckedLoadAnnotations, CheckSegMap
 
 __all__ = [
     'CamVidDataset',
     'CheckSegMap',
+    'CheckedLoadAnnotations',
     'CheckedLoadImageFromFile',
     'DrawnImage',
     'FolderSegDataset',

@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.registry import TRANSFORMS
 
-from .image_reading import decode_image
+from .image_reading import UnreadableImageError, decode_image, decodes
 from .image_values import ValueRange, check_color_type, check_value_range, to_input
 
 
@@ -94,3 +94,27 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, value_range={self.value_range})'
+
+
+def loads(dataset: Any, path: str) -> bool:
+    """Whether a data set's pipeline can load an image.
+
+    Args:
+        dataset (Dataset): Of any class; without :class:`CheckedLoadImageFromFile` the file is
+            decoded alone.
+        path (str): Image file.
+
+    Returns:
+        bool: False for a file that is damaged, no image, or missing.
+
+    Raises:
+        ValueError: If the image is intact, and the pipeline does not take its depth or channels.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    loader = next((step for step in steps if isinstance(step, CheckedLoadImageFromFile)), None)
+    if loader is None:
+        return decodes(path)
+    try:
+        return loader.transform(dict(img_path=path)) is not None
+    except (OSError, UnreadableImageError):
+        return False

@@ -20,6 +20,7 @@ from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .guards import check_hooks
 from .image_steps import use_image_loading
+from .pipeline_steps import use_checked_steps
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -35,7 +36,7 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply ``sizes`` and remove hooks that are None.
+    """Apply ``sizes``, use loading steps that check, and remove hooks that are None.
 
     A second call changes nothing, until ``sizes`` are set again.
 
@@ -52,6 +53,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
             schedules begins.
     """
     apply_sizes(cfg)
+    use_checked_steps(cfg)
     use_image_loading(cfg)
     _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}

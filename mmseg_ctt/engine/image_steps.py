@@ -1,7 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Image loading in all pipelines of a config: its step, its settings, and steps that it rules out.
-
-mmcv's ``LoadImageFromFile`` is replaced by :class:`CheckedLoadImageFromFile`.
+"""Settings of image loading for all pipelines of a config, and steps that such images rule out.
 
 ``image_loading`` is a top-level variable, as ``sizes`` is: ``image_loading=dict(value_range=(0,
 4095), color_type='grayscale')`` sets the arguments of the loading step in every pipeline.
@@ -15,11 +13,12 @@ from mmengine.logging import print_log
 
 from ..datasets.image_values import check_color_type, check_value_range
 from ..nn.settings import as_dict, check_keys
+from .pipeline_steps import CHECKED, step_name
 
 KEY = 'image_loading'
 SETTINGS = ('color_type', 'value_range')
-STOCK, CHECKED = 'LoadImageFromFile', 'CheckedLoadImageFromFile'
-LOADERS = (STOCK, CHECKED)
+STOCK = 'LoadImageFromFile'
+LOADERS = (STOCK, CHECKED[STOCK])
 # Steps of mmseg that read the values as 8 bit, and those that need red, green and blue as well.
 NEED_8_BIT = ('PhotoMetricDistortion', 'CLAHE', 'AdjustGamma')
 NEED_COLOURS = ('PhotoMetricDistortion',)
@@ -27,9 +26,7 @@ CHANNELS = dict(color=3, grayscale=1)
 
 
 def use_image_loading(cfg: Any) -> None:
-    """Load images by the reader of this package, with the settings of ``image_loading``.
-
-    Steps that do not allow such images are left out, with a warning.
+    """Apply ``image_loading``, and leave out steps that its images do not allow, with a warning.
 
     A second call changes nothing and is silent.
 
@@ -49,16 +46,9 @@ def use_image_loading(cfg: Any) -> None:
         )
     for key, parent, name in found:
         for step in parent[name]:
-            if _kind(step) in LOADERS:
-                step.update(given, type=CHECKED)
+            if step_name(step) in LOADERS:
+                step.update(given)
         _leave_out(key, parent, name, _channels_of_model(root))
-
-
-def stock_image_step(step: Any) -> Any:
-    """A loading step as mmcv has it; other steps stay."""
-    if _kind(step) != CHECKED:
-        return step
-    return {**{name: value for name, value in step.items() if name != 'value_range'}, 'type': STOCK}
 
 
 def lost_in_stock(pipeline: Sequence[Any], key: str) -> List[str]:
@@ -73,7 +63,7 @@ def lost_in_stock(pipeline: Sequence[Any], key: str) -> List[str]:
     """
     lost = []
     for step in pipeline:
-        if _kind(step) != CHECKED:
+        if step_name(step) not in LOADERS:
             continue
         if step.get('value_range') is not None:
             lost.append(
@@ -108,7 +98,7 @@ def _pipelines(node: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
         children = list(enumerate(node))
     for name, value in children:
         path = f'{key}.{name}' if key else str(name)
-        if isinstance(value, (list, tuple)) and any(_kind(step) in LOADERS for step in value):
+        if isinstance(value, (list, tuple)) and any(step_name(step) in LOADERS for step in value):
             yield path, node, name
         else:
             yield from _pipelines(value, path)
@@ -116,7 +106,7 @@ def _pipelines(node: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
 
 def _leave_out(key: str, parent: Any, name: Any, channels: Optional[int]) -> None:
     """Remove steps from a pipeline whose images they cannot change."""
-    loader = next(step for step in parent[name] if _kind(step) in LOADERS)
+    loader = next(step for step in parent[name] if step_name(step) in LOADERS)
     channels = CHANNELS.get(loader.get('color_type', 'color'), channels)
     deep = loader.get('value_range') is not None
     barred = {*(NEED_8_BIT if deep else ()), *(NEED_COLOURS if channels not in (3, None) else ())}
@@ -125,7 +115,7 @@ def _leave_out(key: str, parent: Any, name: Any, channels: Optional[int]) -> Non
     if not removed:
         return
     parent[name] = kept
-    reason = 'values that are not of 8 bit' if deep else f'{channels} channel(s)'
+    reason = 'values that are not of 8 bit' if deep else f'{channels} channels'
     print_log(
         f'{key}: {", ".join(removed)} is left out, since the images have {reason}',
         'current',
@@ -141,8 +131,10 @@ def _without(node: Any, barred: set, removed: List[str]) -> Any:
         return node
     if not isinstance(node, (list, tuple)):
         return node
-    removed += [_kind(step) for step in node if _kind(step) in barred]
-    return type(node)(_without(step, barred, removed) for step in node if _kind(step) not in barred)
+    removed += [step_name(step) for step in node if step_name(step) in barred]
+    return type(node)(
+        _without(step, barred, removed) for step in node if step_name(step) not in barred
+    )
 
 
 def _channels_of_model(root: Mapping[str, Any]) -> Optional[int]:
@@ -153,8 +145,3 @@ def _channels_of_model(root: Mapping[str, Any]) -> Optional[int]:
         if mean is not None:
             return len(mean)
     return None
-
-
-def _kind(step: Any) -> str:
-    kind = step.get('type') if isinstance(step, dict) else None
-    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')

@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from ...datasets.image_loading import CheckedLoadImageFromFile
-from ...engine.image_steps import use_image_loading
+from ...engine.pipeline_steps import checked_steps
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
 
@@ -82,7 +82,7 @@ def _pipeline(model: BaseSegmentor) -> Pipeline:
             'the config of the model has no test_dataloader whose pipeline says how '
             'images are prepared: load the model by load_model, or add one'
         )
-    use_image_loading(dict(pipeline=steps))  # the config may be one that mmseg has read
+    steps = checked_steps(steps)  # the config may be one that mmseg has read
     with DefaultScope.overwrite_default_scope('mmseg'):
         loader = TRANSFORMS.build(steps[0]) if steps else None
         if not isinstance(loader, CheckedLoadImageFromFile):

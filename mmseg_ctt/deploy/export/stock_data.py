@@ -4,7 +4,7 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -14,7 +14,8 @@ from ...datasets.image_files import find_files
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.split_files import read_list
-from ...engine.image_steps import lost_in_stock, stock_image_step
+from ...engine.image_steps import lost_in_stock
+from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
@@ -54,7 +55,7 @@ def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict
 def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
     """Config of one data set; arguments as :func:`stock_eval_loader`."""
     notes += lost_in_stock(cfg.get('pipeline', []), f'{key}.pipeline')
-    cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
+    cfg = dict(cfg, pipeline=stock_steps(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg
     kind = DATASETS.get(cfg['type'])
@@ -92,11 +93,6 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
-
-
-def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """Pipeline with mmcv's loading step, without the check of label maps."""
-    return [stock_image_step(step) for step in pipeline if type_name(step) != 'CheckSegMap']
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:

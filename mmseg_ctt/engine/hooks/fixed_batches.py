@@ -14,12 +14,14 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from ...datasets.built import set_num_classes
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
 from ..image_steps import LOADERS
+from ..pipeline_steps import checked_steps, step_name
 
 KEY = 'default_hooks.pseudo_labels'
 
@@ -124,9 +126,12 @@ def _build_truth(train: dict, truth: dict) -> BaseDataset:
     plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
     cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
-        loaders = [i for i, step in enumerate(cfg['pipeline']) if step['type'] in LOADERS]
+        loaders = [i for i, step in enumerate(cfg['pipeline']) if step_name(step) in LOADERS]
         cfg['pipeline'].insert(loaders[0] + 1 if loaders else 1, dict(type='LoadAnnotations'))
-    return DATASETS.build(cfg)
+    cfg['pipeline'] = checked_steps(cfg['pipeline'])
+    dataset = DATASETS.build(cfg)
+    set_num_classes(dataset)
+    return dataset
 
 
 def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:
