@@ -115,7 +115,8 @@ def _leave_out(key: str, parent: Any, name: Any, channels: Optional[int]) -> Non
     if not removed:
         return
     parent[name] = kept
-    reason = 'values that are not of 8 bit' if deep else f'{channels} channels'
+    counted = '1 channel' if channels == 1 else f'{channels} channels'
+    reason = 'values that are not of 8 bit' if deep else counted
     print_log(
         f'{key}: {", ".join(removed)} is left out, since the images have {reason}',
         'current',

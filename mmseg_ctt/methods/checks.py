@@ -101,8 +101,8 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
     channels, idle = input_channels(method), augmentation.rgb_only()
     if idle and channels not in (3, None):
         print_log(
-            f'model.strong_augmentation: images have {channels} channels, so these parts do '
-            f'nothing, as they need red, green and blue: {"; ".join(idle)}',
+            f'model.strong_augmentation: images have {channels} channel{"s" * (channels != 1)}, so '
+            f'these parts do nothing, as they need red, green and blue: {"; ".join(idle)}',
             'current',
             logging.WARNING,
         )

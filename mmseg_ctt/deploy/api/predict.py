@@ -10,6 +10,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from ...datasets.image_loading import CheckedLoadImageFromFile
+from ...datasets.image_reading import swapped
 from ...engine.pipeline_steps import checked_steps
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
@@ -72,6 +73,24 @@ def predict_iter(
             for (source, _), sample in zip(batch, _forward(model, [data for _, data in batch])):
                 yield make_result(source, sample, model.dataset_meta)
                 bar.advance()
+
+
+def read_input(model: BaseSegmentor, path: str) -> np.ndarray:
+    """Image as the loading step of a model's test pipeline gives it, in the network's order.
+
+    Args:
+        model (BaseSegmentor): From :func:`load_model`.
+        path (str): Image file.
+
+    Returns:
+        np.ndarray: ``(H, W, C)`` uint8, or float32 in 0-255; three channels are red, green, blue.
+
+    Raises:
+        ValueError: See :func:`predict`.
+    """
+    image = _pipeline(model)[0].transform(dict(img_path=path))['img']
+    image = image[..., None] if image.ndim == 2 else image
+    return swapped(image) if image.shape[2] == 3 else image
 
 
 def _pipeline(model: BaseSegmentor) -> Pipeline:
