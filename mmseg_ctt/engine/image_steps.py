@@ -13,12 +13,15 @@ from mmengine.logging import print_log
 
 from ..datasets.image_values import check_color_type, check_value_range
 from ..nn.settings import as_dict, check_keys
-from .pipeline_steps import CHECKED, step_name
+from .pipeline_steps import AUGMENTED_TEST, CHECKED, step_name
+from .pipeline_steps import LOADERS as DATA_LOADERS
 
 KEY = 'image_loading'
 SETTINGS = ('color_type', 'value_range')
 STOCK = 'LoadImageFromFile'
 LOADERS = (STOCK, CHECKED[STOCK])
+# Keys of a config that are used; others are variables of its file, such as `test_pipeline`.
+USED = (*DATA_LOADERS, AUGMENTED_TEST, 'default_hooks', 'custom_hooks')
 # Steps of mmseg that read the values as 8 bit, and those that need red, green and blue as well.
 NEED_8_BIT = ('PhotoMetricDistortion', 'CLAHE', 'AdjustGamma')
 NEED_COLOURS = ('PhotoMetricDistortion',)
@@ -39,7 +42,7 @@ def use_image_loading(cfg: Any) -> None:
     """
     root = cfg._cfg_dict if isinstance(cfg, Config) else cfg
     given = _settings(root)
-    found = list(_pipelines(root))
+    found = [pipeline for pipeline in _pipelines(root) if pipeline[0].split('.')[0] in USED]
     if given and not found:
         raise ValueError(
             f'{KEY}={given} would change nothing: no pipeline has LoadImageFromFile; remove it'

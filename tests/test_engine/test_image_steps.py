@@ -67,6 +67,7 @@ def test_all_pipelines_load_by_the_reader(warnings):
 def test_settings_reach_every_pipeline(warnings, given, channels, reason):
     cfg = copy.deepcopy(leaf(STREETS))
     cfg.image_loading = given
+    cfg.a_variable = copy.deepcopy(cfg.train_dataloader.dataset.labeled.pipeline)
     preprocessor = cfg.model.segmentor.data_preprocessor
     preprocessor.update(mean=[110.0] * channels, std=[60.0] * channels)
     prepare_config(cfg)
