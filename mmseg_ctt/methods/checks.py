@@ -4,8 +4,8 @@
 import logging
 from typing import Any, Mapping, Optional
 
+import torch.nn as nn
 from mmengine.logging import print_log
-from torch import nn
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
@@ -110,9 +110,27 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
 
 def input_channels(model: nn.Module) -> Optional[int]:
     """Channels of the images that a network takes: those of its first convolution."""
-    weights = (weight for weight in model.parameters() if weight.dim() >= 4)
-    first = next(weights, None)
-    return None if first is None else first.shape[1]
+    first = next((m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))), None)
+    return None if first is None else first.in_channels
+
+
+def allows_channels_last(model: nn.Module) -> bool:
+    """Whether a network may be kept in that memory format; a warning if not.
+
+    The compiled ops of mmcv (deformable convolution, PSA mask) take the usual format alone.
+
+    Args:
+        model (nn.Module): With all its members.
+    """
+    ops = {type(m).__name__ for m in model.modules() if type(m).__module__.startswith('mmcv.ops')}
+    if ops:
+        print_log(
+            f'model.channels_last has no effect: {", ".join(sorted(ops))} of mmcv.ops takes the '
+            'usual memory format alone; set it to False',
+            'current',
+            logging.WARNING,
+        )
+    return not ops
 
 
 def check_absent(method: type, key: str, given: Any) -> None:
