@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from ...datasets.image_loading import CheckedLoadImageFromFile
-from ...datasets.image_reading import swapped
+from ...datasets.image_reading import read_image, swapped
 from ...engine.pipeline_steps import checked_steps
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
@@ -88,7 +88,7 @@ def read_input(model: BaseSegmentor, path: str) -> np.ndarray:
     Raises:
         ValueError: See :func:`predict`.
     """
-    image = _pipeline(model)[0].transform(dict(img_path=path))['img']
+    image = _pipeline(model)[0].with_pixels({}, read_image(path), path)['img']
     image = image[..., None] if image.ndim == 2 else image
     return swapped(image) if image.shape[2] == 3 else image
 
