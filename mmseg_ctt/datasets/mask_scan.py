@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from .image_reading import decodes
 from .label_check import class_pixels, read_checked
 
-LIMIT = 256  # masks of a set that are read before a run; 2 ms each for VOC, 20 ms for Cityscapes
+LIMIT = 256  # masks of a set that are read before a run; 2048x1024 pixels take 0.02 s each
 SHOWN = 10  # classes named in a message
 
 

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from toy_data import toy_config
 
 from mmseg_ctt.engine import prepare_config
+from mmseg_ctt.engine.pipeline_steps import stock_steps
 
 FOLDER = 'ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py'
 VOC = 'ctt/ctt_deeplabv3plus_voc_1-8.py'
@@ -146,7 +147,7 @@ def test_a_run_that_is_shorter_than_the_warm_up():
 
 
 def test_numbers_that_are_no_sizes_stay():
-    cfg = prepare_config(copy.deepcopy(leaf(VOC)))  # with checked steps
+    cfg = prepare_config(copy.deepcopy(leaf(VOC)))
     cfg.sizes.crop_size = (128, 128)
     steps = copy.deepcopy(cfg.train_dataloader.dataset.labeled.pipeline)
     prepare_config(cfg)
@@ -198,9 +199,11 @@ def test_sizes_that_cannot_be(name, sizes, error, words):
 
 
 def test_configs_without_sizes(root, tmp_path):
-    cfg = prepare_config(toy_config(root, tmp_path / 'work'))  # with checked steps
-    before = cfg._cfg_dict.to_dict()
-    assert prepare_config(cfg)._cfg_dict.to_dict() == before
+    cfg = toy_config(root, tmp_path / 'work')
+    before = stock_steps(cfg._cfg_dict.to_dict())
+    once = prepare_config(cfg)._cfg_dict.to_dict()
+    assert prepare_config(cfg)._cfg_dict.to_dict() == once
+    assert stock_steps(once) == before  # steps that load and check, and nothing else
 
 
 def test_hooks_of_mmengine_stay_none():

@@ -301,6 +301,17 @@ def test_masks_that_do_not_mean_what_they_seem(root, call, name, value, words):
     assert f'{name}: no' in rows['masks'][1] and words in rows['masks'][1]
 
 
+def test_labels_of_a_test_may_be_kept_by_others(root, config, call):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.data_prefix.seg_map_path = 'kept'
+    cfg.dump(config)
+    (root / 'kept').mkdir()
+    for stem in ('v20', 'v21'):
+        Image.fromarray(np.full((32, 48), 255, np.uint8)).save(root / 'kept' / f'{stem}.png')
+    code, rows, _ = call()
+    assert code == 0 and 'WARNING: test: nothing is labelled' in rows['masks'][1]
+
+
 def test_sets_with_their_classes_in_another_order(config, call):
     assert 'the same in training, val, test' in call()[1]['classes'][1]
     cfg = Config.fromfile(config)

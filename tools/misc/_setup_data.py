@@ -121,8 +121,10 @@ def masks(setup: Setup) -> str:
             scans[name] = scan_masks(infos, len(names), limit, data.get('ignore_index', 255))
     for name, scan in scans.items():
         line = unlabeled_masks(scan, name) or suspicious_masks(scan, names, name)
-        if line and scan.pixels.any(axis=0).sum() < 2:  # nothing to learn, or to measure
-            raise ValueError(line)
+        if line and name != 'test' and scan.pixels.any(axis=0).sum() < 2:
+            raise ValueError(
+                line
+            )  # nothing to learn, or to choose by; labels of a test may be kept
         notes += [f'WARNING: {line}'] if line else []
     read = sum(len(scan.pixels) for scan in scans.values())
     return '; '.join([f'{read} read', *(notes or ['every class in each set'])])

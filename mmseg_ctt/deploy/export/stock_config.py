@@ -6,8 +6,7 @@ from typing import Any, List, Mapping
 
 from mmengine.config import Config
 
-from ...engine.pipeline_steps import stock_steps
-from .stock_data import stock_eval_loader, stock_train_loader
+from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_types import PACKAGE, find_own, is_own, refuse_own
 
 # Keys that are copied. Others are variables of the config file, such as `geometry`.
@@ -51,7 +50,7 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     if 'test_dataloader' in stock:  # mmseg's `inference_model` reads this key
         stock['test_pipeline'] = stock['test_dataloader']['dataset']['pipeline']
     if cfg.get('tta_pipeline'):
-        stock['tta_pipeline'] = stock_steps(cfg.tta_pipeline)
+        stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {
         name: _stock_hook(hook)
         for name, hook in (cfg.get('default_hooks') or {}).items()
