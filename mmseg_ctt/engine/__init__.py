@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from . import checked_loaders  # extends mmengine's runner
+from . import checked_loaders, drawn_images  # extend mmengine's runner and mmseg's hook
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -27,5 +27,6 @@ __all__ = [
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
     'checked_loaders',
+    'drawn_images',
     'prepare_config',
 ]

@@ -209,9 +209,10 @@ def test_unknown_classes_are_numbered(tmp_path):
     [
         ('absent.jpg', FileNotFoundError, 'the image absent.jpg does not exist'),
         (7, TypeError, 'not int'),
-        (np.zeros((4, 4, 3)), ValueError, 'uint8 in 0-255, got float64'),
+        (np.zeros((4, 4, 3)), ValueError, 'image 000000 is not of 8 bit: it holds float64'),
+        (np.zeros((4, 4, 3), bool), ValueError, 'image 000000 holds bool: give uint8'),
         (np.zeros((2, 4, 4, 3), np.uint8), ValueError, 'as a list'),
-        (np.zeros((4, 4, 4), np.uint8), ValueError, r'\(H, W, 3\)'),
+        (np.zeros((4, 4, 5), np.uint8), ValueError, 'image 000000 has 5 channels'),
     ],
 )
 def test_bad_input(model, given, error, words):

@@ -66,10 +66,12 @@ def predicted_labels(runner: 'Runner', indices: list) -> list:
 def images_and_truths(dataset: 'BaseDataset', indices: list) -> Tuple[list, list]:
     import mmcv
 
+    from mmseg_ctt.datasets.image_values import read_picture
+
     images, truths = [], []
     for index in indices:
         truth = dataset[index]['data_samples'].gt_sem_seg.data.squeeze(0).numpy()
-        image = mmcv.imread(dataset.get_data_info(index)['img_path'], channel_order='rgb')
+        image = read_picture(dataset.get_data_info(index)['img_path'])
         images.append(mmcv.imresize(image, truth.shape[::-1]))
         truths.append(truth)
     return images, truths

@@ -24,6 +24,7 @@ with errors_in_one_line():
 
     from mmseg_ctt.datasets.camvid import CamVidDataset
     from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.image_values import read_picture
     from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
     from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
 
@@ -95,7 +96,7 @@ def convert_mask(path: Path, image_path: Path) -> np.ndarray:
         ValueError: If the mask has unexpected ids or another size.
     """
     seg_map, name = read_mask(path), f'the mask {path}'
-    check_size(seg_map, image_size(image_path), name)
+    check_size(seg_map, image_size(image_path), name, image_path)
     check_ids(seg_map, VOID_ID + 1, IGNORE_INDEX, name)
     return np.where(seg_map == VOID_ID, IGNORE_INDEX, seg_map).astype(np.uint8)
 
@@ -119,8 +120,7 @@ def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.nda
     presence = np.zeros((len(pairs), len(CLASSES)), dtype=bool)
     for row, (stem, (image_path, mask_path)) in enumerate(pairs.items()):
         mask = Image.fromarray(convert_mask(mask_path, image_path))
-        with Image.open(image_path) as stream:
-            image = stream.convert('RGB')
+        image = Image.fromarray(read_picture(str(image_path)))
         if args.scale:
             size = (args.scale[1], args.scale[0])
             image = image.resize(size, Image.Resampling.BILINEAR)
