@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from . import held_runner  # noqa: F401, extends mmengine's Runner
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
