@@ -57,7 +57,7 @@ def test_every_member_predicts_as_in_the_run(run, images, member):
     path = str(images / f'{LABELED[0]}.jpg')
     expected = inference_model(whole_model(run, member), path)
     model = load_model(run.config, run.checkpoint, member)
-    assert model.member == member and not model.training
+    assert model.member_name == member and not model.training
     result = predict(model, path)
     np.testing.assert_array_equal(result.labels, expected.pred_sem_seg.data[0].numpy())
     probability = expected.seg_logits.data.softmax(0).amax(0).numpy()
@@ -69,11 +69,11 @@ def test_every_member_predicts_as_in_the_run(run, images, member):
 
 
 def test_default_member_and_weight_average(run):
-    assert load_model(run.config, run.checkpoint).member == 'teacher0'
+    assert load_model(run.config, run.checkpoint).member_name == 'teacher0'
     cfg = Config.fromfile(run.config)
     cfg.model.test_cfg = dict(predict_on='ensemble')
     ensemble = load_model(cfg, run.checkpoint)
-    assert ensemble.member == 'ensemble' and len(ensemble.teachers) == 2
+    assert ensemble.member_name == 'ensemble' and len(ensemble.teachers) == 2
     assert len(ensemble.students) == 0 and ensemble.contrast is None
     mean = load_model(run.config, run.checkpoint, 'mean-student').state_dict()
     key = 'backbone.bn1.running_var'

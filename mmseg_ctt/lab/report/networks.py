@@ -8,10 +8,11 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 
+from ...deploy.checkpoint import load_network
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
-from .evaluation import Evaluation, class_iou, evaluate, load_network, validation_set
+from .evaluation import Evaluation, class_iou, evaluate, validation_set
 from .figures import COLUMN
 from .parts import Figure, Part, Pictures, Table, attempt
 from .pictures import panels
