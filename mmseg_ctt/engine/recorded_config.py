@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The config that a run records in its work folder; another start never overwrites it."""
 
+import copy
 from pathlib import Path
 from typing import Optional, Union
 
@@ -11,6 +12,7 @@ from .files import write_whole
 
 # Settings of a start that are not settings of the run.
 OF_A_START = ('work_dir', 'resume', 'launcher')
+STAMP = '%Y%m%d_%H%M%S'  # of mmengine
 
 
 def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) -> Path:
@@ -20,20 +22,22 @@ def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) 
         cfg (Config): Of this start.
         folder (str | Path): Work folder.
         name (str): File name, ``<name>.py``.
-        stamp (str): Time of the start. A config that differs from the recorded one is written
-            beside it, as ``<name>_<stamp>.py``.
+        stamp (str): Time of the start, in the form :data:`STAMP`. A config that differs from the
+            recorded one is written beside it, as ``<name>_<stamp>.py``.
 
     Returns:
         Path: The file with this config: the recorded one where that is equal but for
         :data:`OF_A_START` and the checkpoint that is resumed.
     """
-    path = Path(folder, name)
-    if path.exists():
+    first = Path(folder, name)
+    later = [f'_{stamp}', *(f'_{stamp}_{number}' for number in range(2, 100))]
+    for path in [first, *(first.with_name(f'{first.stem}{end}{first.suffix}') for end in later)]:
+        if not path.exists():
+            write_whole(path, cfg.dump() or '')
+            return path
         if same_run(read_recorded(path), cfg):
             return path
-        path = path.with_name(f'{path.stem}_{stamp}{path.suffix}')
-    write_whole(path, cfg.dump() if path.suffix != '.py' else cfg.pretty_text)
-    return path
+    raise ValueError(f'{folder} holds too many configs of the time {stamp}')
 
 
 def read_recorded(path: Path) -> Optional[Config]:
@@ -48,6 +52,7 @@ def same_run(recorded: Optional[Config], cfg: Config) -> bool:
     """Whether two configs are of one run, which may have been started and then resumed."""
     if recorded is None:
         return False
+    cfg = prepare_config(copy.deepcopy(cfg))
     of_a_start = [*OF_A_START, 'load_from'] if cfg.get('resume') else OF_A_START
     settings = [
         {key: value for key, value in one.to_dict().items() if key not in of_a_start}

@@ -13,6 +13,7 @@ import copy
 import json
 import shutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Callable, List
@@ -24,6 +25,7 @@ from ..datasets.frequency import Frequency, label_frequency, source
 from ..engine.files import locked, write_whole
 from ..engine.fingerprint import config_hash
 from ..engine.processes import Resources, Stopped, run_logged
+from ..engine.recorded_config import STAMP, record_config
 from ..engine.resume import find_whole_checkpoint
 from ..methods.crest.functional import generation_temperature
 from .dataset import MANIFEST
@@ -74,17 +76,11 @@ class SelfTraining:
             ChildFailed: If a training ends with an error.
             Stopped: If the program was told to stop.
         """
+        self._read_data()  # before anything is written
         with locked(self.folder / '.lock', wait=False) as lock:
             if lock is None:
                 raise ValueError(f'another process runs in {self.folder}')
             state = self._state()
-            unlabeled = source(self.cfg, 'unlabeled')
-            self.images = [
-                str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
-                for i in range(len(unlabeled))
-            ]
-            self.classes = list(unlabeled.metainfo['classes'])
-            self.frequency = label_frequency(self.cfg, self.settings.min_area)
             last = self.settings.generations - 1
             for generation in range(state['generation'], last + 1):
                 steps = STEPS[:1] if generation == last else STEPS
@@ -93,6 +89,15 @@ class SelfTraining:
                     getattr(self, f'_{step}')(generation, resources, lock)
                 state['step'] = STEPS[0]
             return self.checkpoint(last)
+
+    def _read_data(self) -> None:
+        unlabeled = source(self.cfg, 'unlabeled')
+        self.images = [
+            str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
+            for i in range(len(unlabeled))
+        ]
+        self.classes = list(unlabeled.metainfo['classes'])
+        self.frequency = label_frequency(self.cfg, self.settings.min_area)
 
     def generation_folder(self, generation: int) -> Path:
         """Folder of a generation."""
@@ -112,12 +117,15 @@ class SelfTraining:
     def _train(self, generation: int, resources: Resources, lock: int) -> None:
         folder = self.generation_folder(generation)
         folder.mkdir(parents=True, exist_ok=True)
-        self.config(generation).dump(folder / 'config.py')
+        name, stamp = 'config.py', time.strftime(STAMP)
+        if not any(folder.glob('*.pth')):
+            (folder / name).unlink(missing_ok=True)  # of a start that failed
+        config = record_config(self.config(generation), folder, name, stamp)
         self.report(f'generation {generation}: trains; log: {folder / "run.log"}')
         command = [
             sys.executable,
             str(self.root / 'tools' / 'train.py'),
-            str(folder / 'config.py'),
+            str(config),
             '--work-dir',
             str(folder),
             '--resume',
@@ -201,6 +209,9 @@ class SelfTraining:
         if not self.file.is_file():
             return dict(generation=0, step=STEPS[0])
         state = json.loads(self.file.read_text())
+        first = (state['generation'], state['step']) == (0, STEPS[0])
+        if first and not any(self.generation_folder(0).glob('*.pth')):
+            return dict(generation=0, step=STEPS[0])  # a start that failed, with any settings
         settings = asdict(Settings.of(state['settings']))
         if dict(settings=settings, config=state['config']) != self._fingerprint():
             raise ValueError(
