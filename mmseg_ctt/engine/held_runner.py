@@ -20,6 +20,7 @@ from mmengine.visualization import Visualizer
 
 from .held_log import hold
 from .hooks.start_hook import StartHook
+from .output_files import OutputNamesHook
 from .start import Start
 from .workers import LOADERS, limit_workers
 
@@ -39,6 +40,7 @@ def _held_init(self: Runner, *args: Any, **kwargs: Any) -> None:
     with TemporaryDirectory() as folder:
         given.arguments['work_dir'] = folder
         _init(*given.args, **given.kwargs)
+    self.register_hook(OutputNamesHook())
     self.register_hook(StartHook(self._start), priority='LOWEST')
 
 
