@@ -84,8 +84,9 @@ def hold(logger: MMLogger) -> None:
         if isinstance(handler, logging.FileHandler):
             logger.handlers[i] = HeldFileHandler.like(handler)
         elif handler.level > logging.DEBUG:
-            known = [one for one in handler.filters if isinstance(one, ShortConsole)]
-            handler.filters = [one for one in handler.filters if one not in known]
+            handler.filters = [
+                known for known in handler.filters if not isinstance(known, ShortConsole)
+            ]
             handler.addFilter(ShortConsole())
 
 

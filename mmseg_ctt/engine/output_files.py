@@ -42,11 +42,13 @@ class OutputNamesHook(Hook):
         drawing = [
             hook for hook in runner.hooks if isinstance(hook, SegVisualizationHook) and hook.draw
         ]
-        metrics = [one for one in loop.evaluator.metrics if getattr(one, 'output_dir', None)]
-        if drawing or metrics:
+        writing = [
+            metric for metric in loop.evaluator.metrics if getattr(metric, 'output_dir', None)
+        ]
+        if drawing or writing:
             names = names_of_dataset(loop.dataloader.dataset)
-            for one in (*drawing, *metrics):
-                one.output_names = names
+            for owner in (*drawing, *writing):
+                owner.output_names = names
 
 
 def _names(owner: Any) -> OutputNames:

@@ -54,8 +54,8 @@ def same_run(recorded: Optional[Config], cfg: Config) -> bool:
         return False
     cfg = prepare_config(copy.deepcopy(cfg))
     of_a_start = [*OF_A_START, 'load_from'] if cfg.get('resume') else OF_A_START
-    settings = [
-        {key: value for key, value in one.to_dict().items() if key not in of_a_start}
-        for one in (recorded, cfg)
-    ]
-    return settings[0] == settings[1] or recorded.pretty_text == cfg.pretty_text
+    first, second = (
+        {key: value for key, value in config.to_dict().items() if key not in of_a_start}
+        for config in (recorded, cfg)
+    )
+    return first == second or recorded.pretty_text == cfg.pretty_text

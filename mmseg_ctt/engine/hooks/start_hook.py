@@ -90,11 +90,12 @@ def summary(runner: Runner, stage: str) -> List[str]:
         stage (str): ``'train'``, ``'val'`` or ``'test'``.
     """
     model = segmentor_of(runner.model)
-    members = [name for name in getattr(model, 'members', {})]
+    members = list(getattr(model, 'members', {}))
     networks = f', {len(members)} networks ({", ".join(members)})' if members else ''
-    classes = getattr(model, 'num_classes', None)
+    number = getattr(model, 'num_classes', None)
+    classes = '' if number is None else f', {number} classes'
     ranks, verb = get_world_size(), dict(train='trains', val='validates', test='tests')[stage]
-    lines = [f'{type(model).__name__}{networks}, {classes} classes: {verb} on {_device(ranks)}']
+    lines = [f'{type(model).__name__}{networks}{classes}: {verb} on {_device(ranks)}']
     lines.append(f'images: {_images(runner, stage)}')
     if stage == 'train':
         validations = f', validation every {runner.val_interval}' if runner.val_loop else ''
