@@ -14,6 +14,7 @@ NOISE = re.compile(
     'The prefix is not set in metric class|"FileClient" will be deprecated|'
     '"HardDiskBackend" is the alias|is skipped since its requires_grad=False'
 )
+SHOWN = 'shown'  # attribute of a record that the console shows in any case
 
 
 class HeldFileHandler(logging.FileHandler):
@@ -67,7 +68,7 @@ class ShortConsole(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the console shows a record."""
-        if self.quiet and record.levelno < logging.WARNING:
+        if self.quiet and record.levelno < logging.WARNING and not hasattr(record, SHOWN):
             return False
         return NOISE.search(record.getMessage()) is None
 

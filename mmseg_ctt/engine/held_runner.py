@@ -18,7 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from .held_log import hold
+from .held_log import SHOWN, hold
 from .hooks.start_hook import StartHook
 from .output_files import OutputNamesHook
 from .start import Start
@@ -56,6 +56,8 @@ def _held_logger(
     unopened = dict(type='WatchedFileHandler', mode='a', delay=True)
     logger = _build_logger(self, log_level, log_file, file_handler_cfg=unopened, **kwargs)
     hold(logger)
+    line = f'set-up of {self._experiment_name}: data sets, model and hooks are built and checked'
+    logger.info(line, extra={SHOWN: True})
     return logger
 
 

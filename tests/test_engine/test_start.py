@@ -165,6 +165,7 @@ def test_console_is_short_and_says_what_runs(start, capsys):
     assert begin < 12, lines[:begin]
     shown = '\n'.join(lines)
     for words in (
+        'set-up of ',
         'CrossTeacherTraining, 4 networks (student0, student1, teacher0, teacher1), 4 classes',
         'images: labeled 3, unlabeled 3 (4 a step on each rank); val 3',
         'iterations: 0 to 7, validation every 7',
