@@ -156,7 +156,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.engine import prepare_config
 
-    check_file(path, 'config')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except SyntaxError as error:
@@ -165,6 +165,20 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
         ) from None
     cfg.merge_from_dict(options or {})
     return prepare_config(cfg)
+
+
+def find_config(path: str) -> str:
+    """Path of a config that is given by its path, or as one of this package by its name alone.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+    """
+    if not os.path.isfile(path) and os.path.basename(path) == path:
+        found = sorted(Path(__file__).resolve().parents[1].glob(f'configs/[!_]*/**/{path}'))
+        if found:
+            return str(found[0])
+    check_file(path, 'config')
+    return path
 
 
 def load_config(args: argparse.Namespace) -> 'Config':

@@ -4,11 +4,12 @@ from .folder import FolderSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
-from .transforms import CheckSegMap
+from .transforms import CheckedLoadAnnotations, CheckSegMap
 
 __all__ = [
     'CamVidDataset',
     'CheckSegMap',
+    'CheckedLoadAnnotations',
     'DrawnImage',
     'FolderSegDataset',
     'LabeledUnlabeledDataset',

@@ -3,7 +3,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -27,8 +27,10 @@ class FolderSegDataset(BaseSegDataset):
         data_prefix (dict): ``img_path`` and, where there are masks,
             ``seg_map_path``. Defaults to ``dict(img_path='')``.
         metainfo (dict, optional): ``classes`` and optionally ``palette``; read
-            from ``data_root/meta.json`` where it names no classes. Without a
-            palette mmseg generates one, the same in every run.
+            from ``data_root/meta.json`` where it names no classes. Where both
+            name classes, ids of the masks are those of ``meta.json``, and
+            ``classes`` chooses and orders them by name. Without a palette
+            mmseg generates one, the same in every run.
         seg_map_suffix (str): Defaults to ``'.png'``.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
             used.
@@ -36,7 +38,8 @@ class FolderSegDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: If a folder, ``ann_file``, or an image it lists does
             not exist.
-        ValueError: If no classes are given, or two images have one stem.
+        ValueError: If no classes are given, ``meta.json`` does not have one of
+            them, or two images have one stem.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class FolderSegDataset(BaseSegDataset):
         **kwargs: Any,
     ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
+        self.file_meta = _file_meta(metainfo, data_root)
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
@@ -55,6 +59,41 @@ class FolderSegDataset(BaseSegDataset):
             seg_map_suffix=seg_map_suffix,
             **kwargs,
         )
+
+    def get_label_map(
+        self, new_classes: Optional[Sequence[str]] = None
+    ) -> Optional[Dict[int, int]]:
+        """Ids of the model by ids of the masks, where ``meta.json`` has other classes.
+
+        Args:
+            new_classes (Sequence[str], optional): Classes of the data set, in order.
+
+        Returns:
+            dict[int, int] | None: 255 for a class that is left out; None where ids stay.
+
+        Raises:
+            ValueError: If ``meta.json`` does not have one of the classes.
+        """
+        of_file, chosen = self.file_meta.get('classes'), list(new_classes or ())
+        if not of_file or chosen == of_file:
+            return None
+        unknown = [name for name in chosen if name not in of_file]
+        if unknown:
+            raise ValueError(
+                f'metainfo.classes of {type(self).__name__} has {", ".join(map(repr, unknown))}, '
+                f'but {self.data_root}/meta.json has {", ".join(map(repr, of_file))}: the masks '
+                'have the ids of meta.json, use its names'
+            )
+        ids = {name: k for k, name in enumerate(chosen)}
+        return {k: ids.get(name, 255) for k, name in enumerate(of_file)}
+
+    def _update_palette(self) -> List[Sequence[int]]:
+        """Palette of the config, else that of ``meta.json`` by class, else one of mmseg."""
+        colours, classes = self.file_meta.get('palette'), self._metainfo['classes']
+        if not colours or self._metainfo.get('palette'):
+            return super()._update_palette()
+        by_name = dict(zip(self.file_meta['classes'], colours))
+        return [by_name[name] for name in classes]
 
     def load_data_list(self) -> List[Dict[str, Any]]:
         """List the images and the paths of their masks.
@@ -94,6 +133,22 @@ class FolderSegDataset(BaseSegDataset):
                 Path(self.data_prefix['seg_map_path'], stem + self.seg_map_suffix)
             )
         return sample
+
+
+def _file_meta(metainfo: Optional[Dict[str, Any]], data_root: Optional[str]) -> Dict[str, Any]:
+    """Classes and palette of ``data_root/meta.json``; empty where there is none.
+
+    Where the config names the classes, a file of another form is not used.
+    """
+    path = Path(data_root or '', 'meta.json')
+    if not path.is_file():
+        return {}
+    try:
+        return read_meta(path)
+    except ValueError:
+        if (metainfo or {}).get('classes'):
+            return {}
+        raise
 
 
 def complete_metainfo(

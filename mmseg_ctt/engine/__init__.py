@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from . import held_runner  # noqa: F401, extends mmengine's Runner
+from . import checked_loaders, held_runner  # extend mmengine's runner
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -26,5 +26,7 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'checked_loaders',
+    'held_runner',
     'prepare_config',
 ]

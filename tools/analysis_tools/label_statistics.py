@@ -107,20 +107,13 @@ def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
 
 def count(masks: List[Mask], num_classes: int, ignore_index: int) -> Counts:
     """Count the pixels of every mask, each read once."""
-    from mmseg_ctt.datasets.label_check import check_ids, class_pixels, read_mask, reduce_zero
+    from mmseg_ctt.datasets.label_check import class_pixels, read_checked
 
     def count_mask(mask: Mask) -> Tuple[np.ndarray, int]:
-        ids = read_mask(mask.path)
-        size = ids.size
-        ids = reduce_zero(ids, ignore_index) if mask.reduce_zero_label else ids
-        in_file = len(mask.label_map) if mask.label_map else num_classes
-        check_ids(ids, in_file, ignore_index, f'the mask {mask.path}')
-        pixels = class_pixels(ids, in_file, ignore_index)
-        if mask.label_map:
-            mapped = np.zeros(256, dtype=np.int64)
-            np.add.at(mapped, [mask.label_map[k] for k in range(in_file)], pixels)
-            pixels = mapped[:num_classes]
-        return pixels, size
+        ids = read_checked(
+            mask.path, None, num_classes, ignore_index, mask.reduce_zero_label, mask.label_map
+        )
+        return class_pixels(ids, num_classes, ignore_index)[:num_classes], ids.size
 
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(count_mask, masks))

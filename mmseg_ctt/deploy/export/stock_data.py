@@ -14,6 +14,7 @@ from ...datasets.image_files import find_files
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.split_files import read_list
+from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
@@ -65,9 +66,9 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
     if probe.label_map is not None:
         raise ValueError(
-            f'{key}.metainfo.classes chooses some classes of {type_name(cfg)}, which '
+            f'{key}.metainfo.classes chooses or orders the classes of {type_name(cfg)}, which '
             'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
-            'classes and use FolderSegDataset'
+            'classes and use FolderSegDataset with a meta.json of them'
         )
     suffix = probe.img_suffix
     if isinstance(probe, FolderSegDataset):
@@ -93,8 +94,8 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
 
 
 def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """Pipeline without the check of label maps, which does not change a sample."""
-    return [step for step in pipeline if type_name(step) != 'CheckSegMap']
+    """Pipeline with the loading steps of mmseg, without checks, which do not change a sample."""
+    return stock_steps(pipeline)
 
 
 def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
