@@ -11,7 +11,7 @@ from .config import prepare_config
 from .files import write_whole
 
 # Settings of a start that are not settings of the run.
-OF_A_START = ('work_dir', 'resume', 'launcher')
+OF_A_START = ('work_dir', 'resume', 'launcher', 'experiment_name')
 STAMP = '%Y%m%d_%H%M%S'  # of mmengine
 
 
