@@ -18,5 +18,5 @@ model = dict(
 )
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=1 / 3),
 )

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset

@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from .lists import has_text
+
 SHOWN = 3  # examples named in a message
 KEY = 'train_dataloader.dataset'
 
@@ -32,16 +34,11 @@ def check_list(name: str, cfg: Mapping[str, Any]) -> None:
             'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file '
             "(ann_file='' takes all images of the folder)"
         )
-    if osp.isfile(path) and not _has_text(path):
+    if osp.isfile(path) and not has_text(path):
         raise ValueError(
             f'list {path} of {KEY}.{name} is empty: write one image a line, or leave the source '
             f'out ({KEY}.{name}=None)'
         )
-
-
-def _has_text(path: str) -> bool:
-    with open(path, 'rb') as lines:
-        return any(line.strip() for line in lines)
 
 
 def check_files(name: str, infos: Sequence[dict], masks: bool) -> None:
@@ -84,7 +81,7 @@ def check_no_masks(name: str, infos: Sequence[dict]) -> None:
 
 
 def check_classes(
-    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool
+    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool = False
 ) -> None:
     """All sources have the classes of one; a source that names no classes passes.
 

@@ -8,19 +8,20 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .image_files import find_files
-from .split_files import read_list
+from .image_files import MASK_SUFFIX, find_images, find_masks
+from .lists import read_stems
 
 
 @DATASETS.register_module()
 class FolderSegDataset(BaseSegDataset):
     """A folder of images of mixed file types, with or without masks.
 
-    Images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff, in upper or lower
-    case. All below ``img_path`` are used, or those whose stems ``ann_file``
-    lists. The mask of ``a/b.jpg`` is ``a/b.png``. Without ``seg_map_path`` in
-    ``data_prefix`` the data set has images only and no path to any label.
-    Samples are sorted by stem, or in the order of ``ann_file``.
+    Images end in .jpg, .jpeg, .png, .bmp, .tif, .tiff or .webp, in upper or
+    lower case. All below ``img_path`` are used, or those that ``ann_file``
+    lists, with or without suffix. The mask of ``a/b.jpg`` is ``a/b.png``, or
+    ``a/b.PNG``. Without ``seg_map_path`` in ``data_prefix`` the data set has
+    images only and no path to any label. Samples are sorted by stem, or in
+    the order of ``ann_file``.
 
     Args:
         data_root (str, optional): Root of the relative paths.
@@ -31,7 +32,10 @@ class FolderSegDataset(BaseSegDataset):
             name classes, ids of the masks are those of ``meta.json``, and
             ``classes`` chooses and orders them by name. Without a palette
             mmseg generates one, the same in every run.
-        seg_map_suffix (str): Defaults to ``'.png'``.
+        seg_map_suffix (str): End of the names of masks, such as
+            ``'_GT.png'`` for ``a/b_GT.png``, in upper or lower case. Where it
+            is more than an extension, images do not end so. Defaults to
+            ``'.png'``.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
             used.
 
@@ -47,7 +51,7 @@ class FolderSegDataset(BaseSegDataset):
         data_root: Optional[str] = None,
         data_prefix: Optional[Dict[str, Optional[str]]] = None,
         metainfo: Optional[Dict[str, Any]] = None,
-        seg_map_suffix: str = '.png',
+        seg_map_suffix: str = MASK_SUFFIX,
         **kwargs: Any,
     ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
@@ -103,25 +107,20 @@ class FolderSegDataset(BaseSegDataset):
             data set has masks.
         """
         img_dir = self.data_prefix['img_path']
-        images = find_files(img_dir)
-        stems = list(images)
-        if self.ann_file:
-            stems = read_list(self.ann_file)
-            absent = [stem for stem in stems if stem not in images]
-            if absent:
-                raise FileNotFoundError(
-                    f'{len(absent)} images listed in {self.ann_file} are not '
-                    f'in {img_dir}, such as {absent[0]}'
-                )
+        images = find_images(img_dir, self.seg_map_suffix)
+        stems = read_stems(self.ann_file, images, img_dir) if self.ann_file else list(images)
         if not stems:
             raise FileNotFoundError(
                 f'the list {self.ann_file} is empty'
                 if self.ann_file
                 else f'no image was found in {img_dir}'
             )
-        return [self._sample(stem, images[stem]) for stem in stems]
+        ann_dir = self.data_prefix.get('seg_map_path')
+        known = ann_dir is not None and Path(ann_dir).is_dir()
+        masks = find_masks(ann_dir, self.seg_map_suffix) if known else {}
+        return [self._sample(stem, images[stem], masks.get(stem)) for stem in stems]
 
-    def _sample(self, stem: str, image: str) -> Dict[str, Any]:
+    def _sample(self, stem: str, image: str, mask: Optional[str]) -> Dict[str, Any]:
         sample = dict(
             img_path=str(Path(self.data_prefix['img_path'], image)),
             label_map=self.label_map,
@@ -129,9 +128,9 @@ class FolderSegDataset(BaseSegDataset):
             seg_fields=[],
         )
         if 'seg_map_path' in self.data_prefix:
-            sample['seg_map_path'] = str(
-                Path(self.data_prefix['seg_map_path'], stem + self.seg_map_suffix)
-            )
+            # A mask that is missing is reported with the name that it should have.
+            name = mask or stem + self.seg_map_suffix
+            sample['seg_map_path'] = str(Path(self.data_prefix['seg_map_path'], name))
         return sample
 
 

@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
-from .guards import check_hooks
+from .guards import check_hooks, check_stages
 from .pipeline_steps import use_checked_steps
+from .run_length import check_length
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -48,12 +49,11 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     Raises:
         TypeError: If ``sizes`` is no dict.
         ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
-            settings of a hook that the config does not have; for a run that ends before one of its
-            schedules begins.
+            settings of a hook that the config does not have; see :func:`check_length`.
     """
     apply_sizes(cfg)
     use_checked_steps(cfg)
-    _check_schedules(cfg)
+    check_length(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
         if hook is None and name not in MMENGINE_HOOKS:
@@ -147,21 +147,6 @@ def _set_max_iters(nodes: Nodes, number: int) -> bool:
     return _set(loops, max_iters=number)
 
 
-def _check_schedules(cfg: AnyConfig) -> None:
-    """Check that each schedule begins before it ends; without an end it ends with the run."""
-    number, schedules = (cfg.get('train_cfg') or {}).get('max_iters'), cfg.get('param_scheduler')
-    for i, node in enumerate(schedules if isinstance(schedules, (list, tuple)) else ()):
-        begin, end = node.get('begin') or 0, node.get('end')
-        if end is None and not node.get('by_epoch', True):
-            end = number
-        if end is not None and begin >= end:
-            raise ValueError(
-                f'a run of {number} iterations (sizes.max_iters, train_cfg.max_iters) is no '
-                f'longer than the warm-up, after which param_scheduler.{i}.begin={begin}: train '
-                'longer, or for a short run set param_scheduler=[], a constant learning rate'
-            )
-
-
 def _set(nodes: Sequence[dict], **values: Any) -> bool:
     for node in nodes:
         node.update(values)
@@ -208,8 +193,10 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, after :func:`check_hooks`: hooks may come after building."""
-    check_hooks(unwrapped(self.model), self.hooks)
+    """``Runner.train`` of mmengine, after checks of the hooks, which may come after building."""
+    model = unwrapped(self.model)
+    check_hooks(model, self.hooks)
+    check_stages(model, self.hooks, self.cfg.get('train_cfg') or {})
     return _train(self)
 
 

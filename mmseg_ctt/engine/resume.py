@@ -7,7 +7,7 @@ import os.path as osp
 import re
 import zipfile
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, Optional
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -62,7 +62,9 @@ def refuse_broken(path: str) -> None:
         )
 
 
-def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str) -> None:
+def refuse_misfit(
+    path: str, checkpoint: Mapping, model: nn.Module, purpose: str, differences: Sequence[str] = ()
+) -> None:
     """Check that a checkpoint is of this model; mmengine would load the entries that fit.
 
     Args:
@@ -71,6 +73,8 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
         model (nn.Module): The model to load it.
         purpose (str): ``'resume'``: the whole state must fit, with the state of the optimiser;
             ``'test'``: all weights must fit; ``'start'``: some weights must fit.
+        differences (Sequence[str]): Settings of the model that differ, for the message. Defaults
+            to none known.
 
     Raises:
         ValueError: If it does not fit; names the first such entries.
@@ -104,9 +108,10 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
         f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
         for name in misfits[:2]
     )
+    settings = f'; {"; ".join(differences[:4])}' if differences else ''
     raise ValueError(
         f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
-        f'entries do not fit ({shown}). Take the config it was trained with'
+        f'entries do not fit ({shown}{settings}). Take the config it was trained with'
     )
 
 

@@ -22,12 +22,14 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.frequency import Frequency, label_frequency, source
+from ..datasets.wrappers import distinct_infos
 from ..engine.files import locked, write_whole
 from ..engine.fingerprint import config_hash
 from ..engine.processes import Resources, Stopped, run_logged
 from ..engine.recorded_config import STAMP, record_config
 from ..engine.resume import find_whole_checkpoint
 from ..methods.crest.functional import generation_temperature
+from .checks import check_config, check_steps
 from .dataset import MANIFEST
 from .labelling import collect, label_images
 from .selection import never_predicted, select, write_selection
@@ -82,6 +84,8 @@ class SelfTraining:
                 raise ValueError(f'another process runs in {self.folder}')
             state = self._state()
             last = self.settings.generations - 1
+            if (state['generation'], state['step']) == (0, STEPS[0]):
+                self._check(last)
             for generation in range(state['generation'], last + 1):
                 steps = STEPS[:1] if generation == last else STEPS
                 for step in steps[steps.index(state['step']) :]:
@@ -92,12 +96,19 @@ class SelfTraining:
 
     def _read_data(self) -> None:
         unlabeled = source(self.cfg, 'unlabeled')
-        self.images = [
-            str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
-            for i in range(len(unlabeled))
-        ]
+        self.images = [str(Path(info['img_path']).resolve()) for info in distinct_infos(unlabeled)]
         self.classes = list(unlabeled.metainfo['classes'])
         self.frequency = label_frequency(self.cfg, self.settings.min_area)
+
+    def _check(self, last: int) -> None:
+        """Check settings and steps of all generations before the first is trained."""
+        check_config(self.cfg, self.settings, len(self.classes))
+        second = self.config(1) if last else None
+        if second is not None:
+            self.report('generation 0: checks labelling and generation 1 with an untrained model')
+        folder = self.folder / '.check'
+        shutil.rmtree(folder, ignore_errors=True)  # of a check that was killed
+        check_steps(self.config(0), second, self.images[0], folder, self.settings)
 
     def generation_folder(self, generation: int) -> Path:
         """Folder of a generation."""

@@ -195,3 +195,41 @@ def test_other_real_folders(shared_dir):
                 assert len(dataset) == sizes[part == 'val']
             for i in range(len(dataset)):
                 assert Path(dataset.get_data_info(i)['seg_map_path']).is_file()
+
+
+@pytest.mark.parametrize('suffix', ['.png', '_GT.png', '.tif'])
+def test_masks_in_upper_case(tmp_path, suffix):
+    make_images(tmp_path / 'img', 's/a.JPG', 'b.png', 'c.webp')
+    make_images(tmp_path / 'ann', f's/a{suffix.upper()}', f'b{suffix}')
+    prefix = dict(img_path='img', seg_map_path='ann')
+    dataset = build(tmp_path, data_prefix=prefix, seg_map_suffix=suffix)
+    names = [f'b{suffix}', f'c{suffix}', f'a{suffix.upper()}']  # the second is missing
+    assert names_of(dataset, 'seg_map_path') == names
+
+
+def test_masks_beside_their_images(tmp_path):
+    make_images(tmp_path, 'a.jpg', 'a_GT.png', 'b.png', 'b_GT.png')
+    prefix = dict(img_path='', seg_map_path='')
+    dataset = build(tmp_path, data_prefix=prefix, seg_map_suffix='_GT.png')
+    assert names_of(dataset) == ['a.jpg', 'b.png']
+    assert names_of(dataset, 'seg_map_path') == ['a_GT.png', 'b_GT.png']
+
+
+def test_list_of_file_names(tmp_path):
+    make_images(tmp_path / 'img', 'a b.jpg', 's/b.PNG', 'c.png')
+    (tmp_path / 'l.txt').write_text('s/b.png\r\na b.jpg\nc\n')
+    dataset = build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))
+    assert names_of(dataset) == ['b.PNG', 'a b.jpg', 'c.png']
+    (tmp_path / 'l.txt').write_text('c\nc.png\n')
+    with pytest.raises(ValueError, match='names c twice'):
+        build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))
+
+
+@pytest.mark.parametrize(
+    'line', ['img/c.png ann/c.png', 'img/c.png', 'c.png,c_GT.png', 'image,mask']
+)
+def test_list_of_another_project(tmp_path, line):
+    make_images(tmp_path / 'img', 'c.png')
+    (tmp_path / 'l.txt').write_text(f'{line}\n')
+    with pytest.raises(FileNotFoundError, match='1 images .*: a list has one name.* import'):
+        build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))

@@ -184,6 +184,20 @@ def test_folder_of_mixed_images_is_noted(tmp_path):
     assert '6 .jpg' in notes[0] and '1 .png' in notes[0]
 
 
+def test_masks_in_upper_case_and_names_with_suffix(tmp_path):
+    root = write_toy_data(tmp_path)
+    for path in (root / 'ann').iterdir():
+        path.rename(path.with_suffix('.PNG'))
+    cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
+    plain, notes = converted(cfg)
+    assert plain.test_dataloader.dataset.seg_map_suffix == '.PNG' and not notes
+    (root / 'ann' / 'l0.PNG').rename(root / 'ann' / 'l0.png')
+    (root / SPLIT / 'labeled.txt').write_text('l0.jpg\nl1.jpg\nl2.jpg\n')
+    plain, notes = converted(cfg)
+    assert any('2 .PNG' in note and '1 .png' in note for note in notes)
+    assert any('labeled.txt names files with their suffix' in note for note in notes)
+
+
 def test_chosen_classes_are_refused(tmp_path):
     cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
     cfg.test_dataloader.dataset = dict(

@@ -4,8 +4,9 @@
 python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|...] [--json FILE]
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
 
-FOLDER holds PNG masks of class ids, directly or in masks/; class names come from a meta.json in
-FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of mmseg's CrossEntropyLoss:
+FOLDER holds PNG masks of class ids (--suffix: other names), directly or in masks/; class names come
+from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of mmseg's
+CrossEntropyLoss:
 
 - inverse: total / (classes * pixels of the class)
 - enet: 1 / ln(1.02 + frequency of the class) (ENet, arXiv 1606.02147)
@@ -60,6 +61,11 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='classes of a folder; default: those of meta.json, else up to the largest id',
     )
+    parser.add_argument(
+        '--suffix',
+        default='.png',
+        help='end of the names of the masks of a folder, such as _GT.png; default: .png',
+    )
     parser.add_argument('--ignore-index', type=int, default=255)
     parser.add_argument('--json', help='JSON file for the same numbers')
     return parser.parse_args()
@@ -68,9 +74,9 @@ def parse_args() -> argparse.Namespace:
 def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     """Label files and class names of one set of a config."""
     from mmengine.registry import DefaultScope
-    from mmseg.registry import DATASETS
 
     from mmseg_ctt.datasets.sources import LABELED, source_config, source_names
+    from mmseg_ctt.datasets.wrappers import build_lazily, distinct_infos, with_pipeline
 
     cfg = read_config(str(path))
     key = f'{name if name in ("val", "test") else "train"}_dataloader'
@@ -80,8 +86,9 @@ def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     if name not in ('val', 'test') and (name != LABELED or source_names(settings)):
         settings = source_config(settings, name)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        dataset = DATASETS.build(dict(settings, pipeline=[]))
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        dataset = build_lazily(with_pipeline(settings, []))
+        dataset.full_init()
+    infos = distinct_infos(dataset)
     if any('seg_map_path' not in info for info in infos):
         raise ValueError(f'{key}.dataset.data_prefix of {path} names no seg_map_path')
     masks = [
@@ -91,17 +98,17 @@ def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     return masks, list(dataset.metainfo['classes'])
 
 
-def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
+def masks_of_folder(folder: Path, suffix: str) -> Tuple[List[Mask], Optional[List[str]]]:
     """Label files of a folder, and class names if a ``meta.json`` has them."""
     from mmseg_ctt.datasets.folder import read_meta
-    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.image_files import find_masks
 
     meta = next(
         (path for path in (folder / 'meta.json', folder.parent / 'meta.json') if path.is_file()),
         None,
     )
     folder = folder / 'masks' if (folder / 'masks').is_dir() else folder
-    masks = [Mask(str(folder / name)) for name in find_files(folder, ['.png']).values()]
+    masks = [Mask(str(folder / name)) for name in find_masks(folder, suffix).values()]
     return masks, None if meta is None else list(read_meta(meta)['classes'])
 
 
@@ -187,7 +194,7 @@ def main() -> None:
 
     source = Path(args.source)
     if source.is_dir():
-        masks, classes = masks_of_folder(source)
+        masks, classes = masks_of_folder(source, args.suffix)
     elif source.is_file():
         masks, classes = masks_of_config(source, args.set)
     else:

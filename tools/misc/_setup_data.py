@@ -10,7 +10,8 @@ from _setup import EVALUATED, Setup, Skip
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmengine.dataset import BaseDataset
+
+    from mmseg_ctt.datasets.wrappers import AnySet
 
 USUAL = ('labeled', 'unlabeled')  # sources that every table has a row of
 
@@ -40,10 +41,11 @@ def data_set(name: str) -> Callable[[Setup], str]:
 
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
+        from mmseg_ctt.datasets.wrappers import distinct_infos
 
         build = _build_plain if name in EVALUATED else _build_source
         dataset = build(setup.cfg, name)
-        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        infos = distinct_infos(dataset)
         check_files(name, infos, masks=setup.has_masks(name))
         setup.sets[name] = dataset
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
@@ -51,7 +53,7 @@ def data_set(name: str) -> Callable[[Setup], str]:
     return check
 
 
-def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
+def _build_source(cfg: 'Config', name: str) -> 'AnySet':
     from mmseg_ctt.datasets.sources import build_source, source_config
 
     data = cfg.train_dataloader.dataset
@@ -62,7 +64,7 @@ def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
     return build_source(name, source_config(data, name))
 
 
-def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
+def _build_plain(cfg: 'Config', name: str) -> 'AnySet':
     from mmseg.registry import DATASETS
 
     from mmseg_ctt.datasets.built import set_num_classes
@@ -171,7 +173,7 @@ def batch(setup: Setup) -> str:
             '"LabeledUnlabeledSampler"'
         )
     ratio = ratio_by_source(loader.sampler.get('ratio'), setup.sources)
-    sizes = {name: len(setup.infos(name)) if ratio[name] else 1 for name in setup.sources}
+    sizes = {name: len(setup.built(name)) if ratio[name] else 1 for name in setup.sources}
     data = SimpleNamespace(num_images=sizes)
     sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': data})
     size = loader.batch_size
@@ -192,12 +194,14 @@ def batch(setup: Setup) -> str:
 
 def samples(setup: Setup) -> str:
     from mmseg_ctt.datasets.isolation import isolated_randomness
+    from mmseg_ctt.datasets.wrappers import origin
 
     shapes = set()
     for name in setup.trained:
         info = {**setup.infos(name)[0], 'num_classes': len(setup.classes)}  # to check masks
         with isolated_randomness(0, 0):
-            shapes.add(tuple(setup.sets[name].pipeline(info)['inputs'].shape))
+            pipeline = origin(setup.sets[name], 0)[0].pipeline
+            shapes.add(tuple(pipeline(info)['inputs'].shape))
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
         raise ValueError(

@@ -9,9 +9,10 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from ...datasets.image_files import IMAGE_SUFFIXES, find_files
+from ...datasets.image_files import IMAGE_SUFFIXES, find_images
 from ...datasets.output_names import OutputNames
 from ...datasets.sources import LABEL_TRANSFORMS
+from ...datasets.wrappers import leaf_configs
 
 SERIAL = count(1)
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
@@ -45,9 +46,8 @@ def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         return None
-    return [
-        dict(step) for step in loader['dataset']['pipeline'] if step['type'] not in LABEL_TRANSFORMS
-    ]
+    first = [*leaf_configs(loader['dataset']).values()][0]
+    return [dict(step) for step in first['pipeline'] if step['type'] not in LABEL_TRANSFORMS]
 
 
 def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source], bool]:
@@ -66,7 +66,7 @@ def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source],
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}")
     if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
-        files = find_files(inputs)
+        files = find_images(inputs)
         if not files:
             raise FileNotFoundError(
                 f'no image was found in {inputs}; images end in {", ".join(IMAGE_SUFFIXES)}'

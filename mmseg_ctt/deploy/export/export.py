@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
@@ -105,7 +106,10 @@ def _dataset_meta(meta: Mapping, config: Config) -> dict:
     if meta.get('dataset_meta'):
         return meta['dataset_meta']
     datasets = [
-        config[key]['dataset'] for key in ('test_dataloader', 'val_dataloader') if key in config
+        leaf
+        for key in ('test_dataloader', 'val_dataloader')
+        if key in config
+        for leaf in leaf_configs(config[key]['dataset']).values()
     ]
     found = [
         dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', {})

@@ -19,6 +19,7 @@ from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
+from ...datasets.wrappers import is_wrapper
 from ...methods.base import SemiSegmentor
 from ..pipeline_steps import checked_steps
 
@@ -121,6 +122,11 @@ def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
 
 def _build_truth(train: dict, truth: dict) -> BaseDataset:
     """The unlabelled source with masks; its pipeline loads them after the image."""
+    if is_wrapper(train[UNLABELED]):
+        raise ValueError(
+            f'{KEY}.truth needs a plain data set in train_dataloader.dataset.{UNLABELED}, not a '
+            'ConcatDataset or RepeatDataset: remove truth'
+        )
     plain = copy.deepcopy(dict(train[UNLABELED]))
     plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
     cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
