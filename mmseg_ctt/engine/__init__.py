@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from . import checked_loaders, drawn_images  # extend mmengine's runner and mmseg's hook
+from . import checked_loaders, drawn_images, held_runner  # extend mmengine and mmseg
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -28,5 +28,6 @@ __all__ = [
     'TeacherEMAHook',
     'checked_loaders',
     'drawn_images',
+    'held_runner',
     'prepare_config',
 ]

@@ -41,20 +41,14 @@ def build_model(cfg, checkpoint):
     """The semi-supervised model, or None where the config is a plain one."""
     from mmseg.registry import MODELS
 
-    from mmseg_ctt.deploy.export import read_checkpoint
+    from mmseg_ctt.deploy.checkpoint import build_network, load_network
     from mmseg_ctt.methods.base import SemiSegmentor
 
     if not issubclass(MODELS.get(cfg.model.type), SemiSegmentor):
         return None
-    model = MODELS.build(cfg.model)
-    if checkpoint is not None:
-        try:
-            model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
-        except RuntimeError as error:
-            raise ValueError(
-                f'{checkpoint} is not of a run of this config: {str(error)[:300]}'
-            ) from None
-    return model.train()
+    if checkpoint is None:
+        return build_network(cfg.model, cfg.get('data_preprocessor')).train()
+    return load_network(cfg, checkpoint, 'cpu').train()
 
 
 class Views:
