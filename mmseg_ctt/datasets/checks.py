@@ -5,8 +5,6 @@ import os.path as osp
 from itertools import zip_longest
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import numpy as np
-
 from .lists import has_text
 
 SHOWN = 3  # examples named in a message
@@ -149,17 +147,6 @@ def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:
             f'{len(paths)} images are in both {KEY}.{first} and {KEY}.{second}, e.g. '
             f'{_examples(paths)}: take them off the list of {second}'
         )
-
-
-def decodes(path: str) -> bool:
-    """Whether a file can be read as an image."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return False
-    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None
 
 
 def _check_exist(kind: str, paths: List[str], key: str) -> None:

@@ -6,7 +6,8 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .checks import KEY, check_classes, check_files, check_no_masks, check_overlap, decodes
+from .checks import KEY, check_classes, check_files, check_no_masks, check_overlap
+from .image_reading import decodes
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .sampler import DrawnImage

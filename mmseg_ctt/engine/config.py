@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .guards import check_hooks, check_parts, check_stages
+from .image_steps import use_image_loading
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_length import check_length
@@ -56,6 +57,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     apply_presets(cfg)
     apply_sizes(cfg)
     use_checked_steps(cfg)
+    use_image_loading(cfg)
     check_length(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):

@@ -285,6 +285,30 @@ def fail():
     raise ChildFailed('on purpose')
 
 
+def test_a_start_that_fails_can_be_corrected(root, tmp_path, monkeypatch):
+    """Missing data leave nothing; a training that fails at its start does not bind the folder."""
+    folder = tmp_path / 'run'
+    cfg = config(root, generations=1)
+    cfg.train_dataloader.dataset.split = 'splits/absent'
+    with pytest.raises(FileNotFoundError, match='splits/absent'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert not folder.exists()
+    cfg = config(root, generations=1)
+    cfg.load_from = 'absent.pth'
+    with trainings_here(), pytest.raises((ValueError, FileNotFoundError), match=r'absent\.pth'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    cfg.load_from, cfg.randomness.seed = None, 8
+    with trainings_here():
+        checkpoint = SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert [path.name for path in (folder / 'gen0').glob('*.py')] == ['config.py']
+    assert Config.fromfile(folder / 'gen0' / 'config.py').randomness.seed == 8
+    cfg.randomness.seed = 9
+    with pytest.raises(ValueError, match='belongs to a run with another config'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert Config.fromfile(folder / 'gen0' / 'config.py').randomness.seed == 8
+    assert checkpoint.is_file()
+
+
 def test_labelling_ends_when_asked(root, tmp_path, trained):
     stopping = resources()
     training = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)

@@ -79,15 +79,24 @@ def _build_plain(cfg: 'Config', name: str) -> 'AnySet':
 
 
 def images(setup: Setup) -> str:
-    from mmseg_ctt.datasets.checks import decodes
+    """Every image is loaded as its pipeline loads it."""
+    from mmseg_ctt.datasets.image_loading import loads
+    from mmseg_ctt.datasets.image_reading import stored_size
 
     if not setup.sets:
         raise Skip('no set')
-    paths = {info['img_path'] for name in setup.sets for info in setup.some(name)}
-    broken = sorted(path for path in paths if not decodes(path))
+    found = {info['img_path']: name for name in setup.sets for info in setup.some(name)}
+    broken = sorted(path for path, name in found.items() if not loads(setup.sets[name], path))
     if broken:
         raise ValueError(f'{len(broken)} images cannot be decoded, such as {broken[0]}')
-    return f'{len(paths)} decoded'
+    turned = sorted(path for path in found if stored_size(path)[1] > 1)
+    note = f'{len(found)} decoded'
+    if turned:
+        note += (
+            f'; {len(turned)} are turned as their orientation tag says, such as {turned[0]}: masks '
+            'must be drawn on images as shown'
+        )
+    return note
 
 
 def classes(setup: Setup) -> str:

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 
 from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
+from ..checkpoint import build_network, load_weights, without_pretrained
 from .checkpoint import checkpoint_bytes, inference_part
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
 from .stock_config import stock_config
-from .stock_types import refuse_own, stock_losses, without_pretrained
+from .stock_types import refuse_own, stock_losses
 
 
 class Export(NamedTuple):
@@ -61,7 +61,7 @@ def export_member(
     )
     meta = dict(checkpoint.get('meta') or {})
     config = stock_config(cfg, model, meta.get('dataset_meta') or {}, notes)
-    check_weights(model, state)
+    load_weights(build_network(model), state, 'the checkpoint')  # raises if it does not fit
     meta.update(cfg=config.pretty_text, dataset_meta=_dataset_meta(meta, config))
     if member is not None:
         meta['member'] = member
@@ -83,21 +83,6 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
     write_whole(config, (header + export.config.pretty_text).encode())
     write_whole(weights, checkpoint_bytes(export.checkpoint))
     return config, weights
-
-
-def check_weights(model: Mapping, state: State) -> None:
-    """Build the model and load every weight.
-
-    Raises:
-        ValueError: If a weight is missing, unexpected or of another shape.
-    """
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        built = MODELS.build(dict(model))
-    try:
-        built.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        message = ' '.join(str(error).split())
-        raise ValueError(f'config and checkpoint do not belong together: {message[:300]}') from None
 
 
 def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
