@@ -154,7 +154,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.engine import prepare_config
+    from mmseg_ctt.engine import merge_options, prepare_config
 
     path = find_config(path)
     try:
@@ -164,7 +164,15 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
             _unusable_variable(path)
             or f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
-    cfg.merge_from_dict(options or {})
+    except KeyError as error:
+        if 'Duplicate key' not in str(error):
+            raise
+        names = re.findall(r"'(\w+)'", str(error.args[0]))
+        raise ValueError(
+            f'two files of _base_ of the config {path} set {", ".join(sorted(names))}: inherit one '
+            "of them, and take the network of the other with segmentor_from='mmseg::...'"
+        ) from None
+    merge_options(cfg, options or {})
     return prepare_config(cfg)
 
 

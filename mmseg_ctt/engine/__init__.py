@@ -12,6 +12,7 @@ from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 from .part_optimizer import PartOptimizer
+from .presets import merge_options
 
 __all__ = [
     'DistributionAlignmentHook',
@@ -29,5 +30,6 @@ __all__ = [
     'checked_loaders',
     'drawn_images',
     'held_runner',
+    'merge_options',
     'prepare_config',
 ]

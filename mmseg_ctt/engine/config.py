@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Last changes of a config, between reading and building: sizes, and hooks that are switched off.
+"""Last changes of a config, between reading and building: method, sizes, hooks switched off.
 
 mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
@@ -18,9 +18,10 @@ from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
-from .guards import check_hooks, check_stages
+from .guards import check_hooks, check_parts, check_stages
 from .image_steps import use_image_loading
 from .pipeline_steps import use_checked_steps
+from .presets import apply_presets
 from .run_length import check_length
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -37,9 +38,10 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply ``sizes``, use loading steps that check, and remove hooks that are None.
+    """Apply top-level variables, use loading steps that check, and remove hooks that are None.
 
-    A second call changes nothing, until ``sizes`` are set again.
+    The variables are ``method``, ``segmentor_from`` and ``sizes``. A second call changes nothing,
+    until one of them is set again.
 
     Args:
         cfg (mmengine.Config | dict): Complete config; changed in place.
@@ -52,6 +54,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
         ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
             settings of a hook that the config does not have; see :func:`check_length`.
     """
+    apply_presets(cfg)
     apply_sizes(cfg)
     use_checked_steps(cfg)
     use_image_loading(cfg)
@@ -195,9 +198,10 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, after checks of the hooks, which may come after building."""
+    """``Runner.train`` of mmengine, after checks of hooks and parts."""
     model = unwrapped(self.model)
     check_hooks(model, self.hooks)
+    check_parts(self)
     check_stages(model, self.hooks, self.cfg.get('train_cfg') or {})
     return _train(self)
 
