@@ -136,8 +136,9 @@ def _set_crop_size(nodes: Nodes, size: Tuple[int, int]) -> bool:
 
 
 def _set_num_classes(nodes: Nodes, number: int) -> bool:
-    heads = [node for path, node in nodes if path and path[-1] in HEADS]
-    return _set([head for head in heads if 'num_classes' in head], num_classes=number)
+    """Heads and the heads in them (K-Net), without those that learn edges (STDC), two classes."""
+    heads = [node for path, node in nodes if set(path) & set(HEADS) and 'num_classes' in node]
+    return _set([head for head in heads if 'boundary_threshold' not in head], num_classes=number)
 
 
 def _set_max_iters(nodes: Nodes, number: int) -> bool:
