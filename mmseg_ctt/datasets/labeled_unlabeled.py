@@ -14,7 +14,9 @@ from .checks import (
     check_masks,
     check_no_masks,
     check_overlap,
+    check_sample,
     decodes,
+    pipeline_errors,
 )
 from .isolation import isolated_randomness
 from .sampler import DrawnImage
@@ -169,8 +171,10 @@ class LabeledUnlabeledDataset(Dataset):
         """
         draw = idx if isinstance(idx, tuple) else DrawnImage(idx, idx, 0)
         name, position = locate(draw.idx, self.num_images)
-        with isolated_randomness(draw.seed, draw.number):
+        key = f'{KEY}.{name}'
+        with pipeline_errors(key), isolated_randomness(draw.seed, draw.number):
             sample = self._load(self.sources[name], position)
+        check_sample(key, sample, labels=name in self.masked)
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 

@@ -5,7 +5,7 @@ mmengine merges dicts and replaces lists, so that a config which inherits can ch
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
 after all merging, by ``read_config`` of the tools and by mmengine's ``Runner.from_cfg``, which
 importing this module extends: they work with mmseg's own scripts, too. ``Runner.train`` checks the
-hooks of the run, whatever its loop.
+run, whatever its loop.
 """
 
 import copy
@@ -18,7 +18,9 @@ from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
+from .config_checks import check_always
 from .guards import check_hooks
+from .run_checks import checked_run
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -46,10 +48,11 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
 
     Raises:
         TypeError: If ``sizes`` is no dict.
-        ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
-            settings of a hook that the config does not have; for a run that ends before one of its
-            schedules begins.
+        ValueError: For settings that :func:`check_always` refuses; for an unknown or malformed
+            entry of ``sizes``, or one that nothing follows; for settings of a hook that the config
+            does not have; for a run that ends before one of its schedules begins.
     """
+    check_always(cfg)
     apply_sizes(cfg)
     _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}
@@ -197,9 +200,10 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, after :func:`check_hooks`: hooks may come after building."""
+    """``Runner.train`` of mmengine in :func:`checked_run`; hooks may come after building."""
     check_hooks(unwrapped(self.model), self.hooks)
-    return _train(self)
+    with checked_run(self):
+        return _train(self)
 
 
 Runner.from_cfg = classmethod(_from_cfg)

@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .head_checks import summed_terms
 from .losses import PixelCrossEntropyLoss
 
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
@@ -241,8 +242,7 @@ def supervised_losses(
     return {
         f'{part}.{key}': value
         for part, terms in losses.items()
-        for key, value in terms.items()
-        if 'loss' in key
+        for key, value in summed_terms(part, terms).items()
     }
 
 

@@ -30,6 +30,7 @@ class Setup:
         self.cfg, self.args = cfg, args
         self.sets: Dict[str, BaseDataset] = {}
         self.model: Optional[BaseModel] = None
+        self.warnings: List[str] = []  # of settings that train, but probably not as intended
 
     def infos(self, name: str) -> List[dict]:
         """Entries of a data set."""

@@ -177,13 +177,20 @@ def batch(setup: Setup) -> str:
 
 
 def samples(setup: Setup) -> str:
+    from mmseg_ctt.datasets.checks import KEY, check_sample, pipeline_errors
     from mmseg_ctt.datasets.isolation import isolated_randomness
+    from mmseg_ctt.engine.run_checks import check_evaluation
 
     classes, shapes = len(setup.classes), set()
     for name in setup.trained:
         info = {**setup.infos(name)[0], 'num_classes': classes}  # for CheckSegMap
-        with isolated_randomness(0, 0):
-            shapes.add(tuple(setup.sets[name].pipeline(info)['inputs'].shape))
+        with pipeline_errors(f'{KEY}.{name}'), isolated_randomness(0, 0):
+            sample = setup.sets[name].pipeline(info)
+        check_sample(f'{KEY}.{name}', sample, setup.has_masks(name))
+        shapes.add(tuple(sample['inputs'].shape))
+    for name in EVALUATED:
+        if name in setup.sets:
+            check_evaluation(setup.sets[name], setup.sets[setup.masked], name)
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
         raise ValueError(
