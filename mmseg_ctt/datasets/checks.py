@@ -47,19 +47,20 @@ def _has_text(path: str) -> bool:
         return any(line.strip() for line in lines)
 
 
-def check_files(name: str, infos: Sequence[dict], masks: bool) -> None:
+def check_files(name: str, infos: Sequence[dict], masks: bool, key: Optional[str] = None) -> None:
     """Every image of a source exists, and with ``masks`` its mask.
 
     Args:
         name (str): Of the source.
         infos (Sequence[dict]): What mmseg knows of each image: ``img_path``, ``seg_map_path``.
         masks (bool): Whether every image must have a mask.
+        key (str, optional): Config key. Defaults to None: that of a source of the name.
 
     Raises:
         FileNotFoundError: Names the first missing files and how many are missing.
         ValueError: If masks are needed and the data set has no path to them.
     """
-    key = f'{KEY}.{name}'
+    key = key or f'{KEY}.{name}'
     _check_exist('image', [info['img_path'] for info in infos], key)
     if not masks:
         return
@@ -193,8 +194,8 @@ def pipeline_errors(key: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ValueError(
-            f'{key}.pipeline: a step needs {error}, which nothing before it gives: check that it '
-            'begins with LoadImageFromFile, and data_prefix.seg_map_path where it loads labels'
+            f'{key}.pipeline: a step needs {error}, which nothing before it gives: begin with '
+            'LoadImageFromFile, and for labels LoadAnnotations and data_prefix.seg_map_path'
         ) from error
 
 

@@ -9,7 +9,7 @@ import re
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from ..nn.settings import as_dict, check_choice
-from .pipeline_checks import check_pipelines, crop_sizes
+from .pipeline_checks import check_pipelines, crop_sizes, has_step
 
 PREPROCESSOR = 'data_preprocessor'
 NUMERIC = ('train_cfg', 'optim_wrapper', 'param_scheduler')  # sections without texts of digits
@@ -31,12 +31,12 @@ def check_config(cfg: Mapping[str, Any]) -> List[str]:
         ValueError: Names the key and what to set.
     """
     preprocessor = preprocessor_of(cfg)
-    _check_padding(preprocessor, cfg)
+    _check_crops(preprocessor, cfg)
     check_pipelines(cfg, preprocessor)
     _check_optimizer(cfg)
     _check_interval(cfg)
     _check_steps_of_schedules(cfg)
-    return _normalisation(preprocessor)
+    return _normalisation(preprocessor, has_step(cfg, 'Normalize'))
 
 
 def preprocessor_of(cfg: Mapping[str, Any]) -> Dict[str, Any]:
@@ -60,46 +60,59 @@ def preprocessor_of(cfg: Mapping[str, Any]) -> Dict[str, Any]:
     return {**outer, **inner}
 
 
-def _check_padding(values: Mapping[str, Any], cfg: Mapping[str, Any]) -> None:
-    size = values.get('size')
+def _check_preprocessor(values: Mapping[str, Any]) -> None:
+    size, mean, std = values.get('size'), values.get('mean') or (), values.get('std') or ()
     if size is not None and values.get('size_divisor') is not None:
         raise ValueError(
             f'{PREPROCESSOR} has size={size} and size_divisor={values["size_divisor"]}: images '
             'are padded to one of them, set the other to None'
         )
-    if size is None:
-        return
     pair = isinstance(size, (list, tuple)) and len(size) == 2
-    if not pair or not all(isinstance(side, int) and side > 0 for side in size):
+    if size is not None and not (pair and all(isinstance(n, int) and n > 0 for n in size)):
         raise ValueError(
             f'{PREPROCESSOR}.size must be (height, width), two positive integers, got {size!r}'
         )
-    for key, crop in crop_sizes(cfg).items():
-        if crop[0] > size[0] or crop[1] > size[1]:
-            raise ValueError(
-                f'{PREPROCESSOR}.size={tuple(size)} is smaller than {crop}, the {key}: make them '
-                'equal (sizes.crop_size sets both)'
-            )
-
-
-def _normalisation(values: Mapping[str, Any]) -> List[str]:
-    """Warnings of mean and std.
-
-    Raises:
-        ValueError: For one of them alone, or two orders of the channels.
-    """
-    mean, std = ([*(values.get(name) or ())] for name in ('mean', 'std'))
     if len(mean) != len(std):
         raise ValueError(
             f'{PREPROCESSOR}: mean={mean} and std={std} must have one number for each channel, both'
         )
     if values.get('bgr_to_rgb') and values.get('rgb_to_bgr'):
         raise ValueError(f'{PREPROCESSOR} has bgr_to_rgb and rgb_to_bgr: set one of them')
-    if not mean:
-        return [
-            f'{PREPROCESSOR} has no mean and std, so that networks get values from 0 to 255: set '
-            'both, as the starting weights were trained with'
-        ]
+
+
+def _check_crops(values: Mapping[str, Any], cfg: Mapping[str, Any]) -> None:
+    size = values.get('size')
+    if size is None and values.get('type') == 'SegDataPreProcessor' and not _is_method(cfg):
+        if values.get('size_divisor') is None:
+            raise ValueError(
+                f"{PREPROCESSOR}: mmseg's trains only with size=(height, width) or size_divisor, "
+                'set one of them (size is the crop)'
+            )
+    for key, crop in crop_sizes(cfg).items():
+        if size is not None and (crop[0] > size[0] or crop[1] > size[1]):
+            raise ValueError(
+                f'{PREPROCESSOR}.size={tuple(size)} is smaller than {crop}, the {key}: make them '
+                'equal (sizes.crop_size sets both)'
+            )
+
+
+def _is_method(cfg: Mapping[str, Any]) -> bool:
+    """Whether the model wraps a segmentor; its preprocessor is then of this package."""
+    return 'segmentor' in (cfg.get('model') or {})
+
+
+def _normalisation(values: Mapping[str, Any], normalised: bool) -> List[str]:
+    """Warnings of mean and std."""
+    mean, std = (values.get(name) for name in ('mean', 'std'))
+    if not mean or not std:
+        return (
+            []
+            if normalised
+            else [
+                f'{PREPROCESSOR} has no mean and std, so that networks get values from 0 to 255: '
+                'set both, as the starting weights were trained with'
+            ]
+        )
     if max(map(abs, mean)) < LARGEST_UNIT and max(std) < LARGEST_UNIT:
         return [
             f'{PREPROCESSOR}.mean={mean} is that of images from 0 to 1, and images here go from 0 '
@@ -149,6 +162,7 @@ def check_always(cfg: Mapping[str, Any]) -> None:
         ValueError: Names the key.
     """
     check_numbers(cfg)
+    _check_preprocessor(preprocessor_of(cfg))
     model = cfg.get('model') or {}
     key = 'model.segmentor' if 'segmentor' in model else 'model'
     node = model.get('segmentor', model)

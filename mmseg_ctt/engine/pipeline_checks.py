@@ -64,6 +64,16 @@ def check_pipelines(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> 
     _check_loading(found)
 
 
+def has_step(cfg: Mapping[str, Any], name: str) -> bool:
+    """Whether a pipeline has a step of this type.
+
+    Args:
+        cfg (Mapping): Complete config.
+        name (str): Its type.
+    """
+    return any(name in map(_name, _flat(steps)) for steps in pipelines(cfg).values())
+
+
 def _check_everywhere(name: str, found: Mapping[str, Sequence[Step]]) -> None:
     given = {
         key: next((dict(step) for step in _flat(steps) if _name(step) == name), None)

@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.evaluation.metrics import IoUMetric
+from mmseg.registry import OPTIMIZERS
 from torch.utils.data import Dataset
 
 from ..datasets.checks import check_sample, pipeline_errors
@@ -21,7 +22,7 @@ from ..datasets.sampler import LabeledUnlabeledSampler, ratio_by_source
 from ..datasets.sources import source_names
 from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
-from ..nn.settings import check_keys
+from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
 
@@ -30,7 +31,7 @@ CHANNELS = re.compile(
     r'weight of size \[(?P<shape>[\d, ]+)\], expected input.* to have (?P<expected>\d+) channels, '
     r'but got (?P<given>\d+) channels'
 )
-FACTORS = ('lr_mult', 'decay_mult')  # of the default constructor of mmengine
+FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the optimiser
 SCORES = dict(
     mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'), mFscore=('mFscore', 'mPrecision', 'mRecall')
 )  # of IoUMetric, by iou_metrics
@@ -238,15 +239,18 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
         model (nn.Module): Its model.
 
     Raises:
-        ValueError: For a key in no name of a weight, or another setting than a factor.
+        ValueError: For a key in no name of a weight, or a setting that the optimiser lacks.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
     names = [name for name, _ in model.named_parameters()]
+    optimizer = (wrapper.get('optimizer') or {}).get('type')
+    optimizer = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
+    known = [*FACTORS, *(setting.name for setting in settings_of(optimizer or dict))]
     for key, values in keys.items():
         place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
         if isinstance(values, Mapping):
-            check_keys(place, values, FACTORS)
+            check_keys(place, values, known)
         if not any(key in name for name in names):
             raise ValueError(
                 f'{place} is in no name of a weight, such as {names[0]}, so that it would do '

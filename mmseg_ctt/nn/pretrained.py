@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 import torch.nn as nn
+from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
@@ -163,25 +164,22 @@ def _counter(
         fit, known = fit_of(weights, state), fits.get(key)
         fits[key] = fit
         if not fit.enough:
-            raise ValueError(f'{key}: {misfit_line(file, fit, prefix_of(weights, state))}')
+            raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
         if fit.example and fit != known:  # students of one config say it once
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
 
 
-def misfit_line(file: str, fit: Fit, prefix: Optional[str]) -> str:
-    """Error where hardly any weight fits, with the remedy where a prefix is all that differs.
-
-    Args:
-        file (str): Checkpoint.
-        fit (Fit): Of it.
-        prefix (str, optional): Of :func:`prefix_of`.
-    """
+def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:
+    """Error where hardly any weight fits, with the remedy where a prefix is all that differs."""
     line = f'{file} has {fit}, so that the network would stay random ({fit.example})'
-    if prefix:
-        return f'{line}: its names begin with {prefix!r}, set init_cfg.prefix={prefix!r}'
-    return f'{line}: take the file of this architecture, or set init_cfg=None for random weights'
+    if prefix is None:
+        return f'{line}: take the file of this architecture, or set init_cfg=None to start random'
+    own = getattr(type(module), 'init_weights', None)
+    known = own is BaseModule.init_weights  # others read the file themselves
+    remedy = f'set init_cfg.prefix={prefix!r}' if known else 'save the file without'
+    return f'{line}: its names begin with {prefix!r}, {remedy}'
 
 
 def _shape(value: Any) -> Optional[tuple]:

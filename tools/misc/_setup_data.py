@@ -44,7 +44,8 @@ def data_set(name: str) -> Callable[[Setup], str]:
         build = _build_plain if name in EVALUATED else _build_source
         dataset = build(setup.cfg, name)
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-        check_files(name, infos, masks=setup.has_masks(name))
+        key = f'{name}_dataloader.dataset' if name in EVALUATED else None
+        check_files(name, infos, setup.has_masks(name), key)
         setup.sets[name] = dataset
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
 

@@ -5,9 +5,12 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Iterator
+from typing import TYPE_CHECKING, Iterator
 
-from _setup import MB, Setup, Skip
+from _setup import EVALUATED, MB, Setup, Skip
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 'modelzoo://')
 
@@ -16,7 +19,21 @@ def settings(setup: Setup) -> str:
     from mmseg_ctt.engine.config_checks import check_config
 
     setup.warnings += check_config(setup.cfg)
-    return 'pipelines, preprocessor and optimiser fit together'
+    for part in EVALUATED:
+        _check_scores(setup.cfg, part)
+    return 'pipelines, preprocessor, optimiser and scores fit together'
+
+
+def _check_scores(cfg: 'Config', part: str) -> None:
+    """Build the metrics, and check that of the best checkpoint."""
+    from mmengine.evaluator import Evaluator
+
+    from mmseg_ctt.engine.run_checks import check_save_best
+
+    if cfg.get(f'{part}_evaluator'):
+        metrics = Evaluator(cfg[f'{part}_evaluator']).metrics
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        check_save_best(hook.get('save_best') if part == 'val' else None, metrics)
 
 
 def model(setup: Setup) -> str:
@@ -35,8 +52,10 @@ def model(setup: Setup) -> str:
             f'decode_head.num_classes={outputs}, but the data set has {classes} '
             'classes: make them equal'
         )
-    check_heads(setup.model)
-    check_custom_keys(setup.cfg, setup.model)
+    built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
+    check_heads(built)
+    check_custom_keys(setup.cfg, built)
+    setup.model = built
     setup.warnings += loss_warnings(setup.model)
     weights = sum(value.numel() for value in setup.model.parameters())
     banks = sum(
