@@ -8,6 +8,7 @@
   torch runs code of a checkpoint, and a warning says so.
 * The fork ``onedl-mmsegmentation`` needs no placeholder and gets none; ``onedl-mmengine`` 0.10.12
   refuses its own checkpoints as mmengine does.
+* A PyTorch built for numpy 1 is refused beside numpy 2, with which it cannot exchange arrays.
 * mmengine finds the configs named ``mmseg_ctt::...``.
 """
 
@@ -90,6 +91,15 @@ def _check_torch() -> None:
         raise ImportError(
             f"mmseg_ctt needs torch>=2.0, not {torch.__version__}: pip install 'torch>=2.6'"
         )
+    try:
+        torch.zeros(1).numpy()
+    except RuntimeError:  # "Numpy is not available": of torch before 2.3
+        import numpy
+
+        raise ImportError(
+            f'torch {torch.__version__} cannot use numpy {numpy.__version__}: '
+            "pip install 'numpy<2' 'opencv-python<4.12', or 'torch>=2.6'"
+        ) from None
 
 
 def _check_mmengine() -> None:

@@ -200,3 +200,13 @@ def test_missing_pkg_resources_says_what_to_install(monkeypatch: pytest.MonkeyPa
     )
     with pytest.raises(ImportError, match='setuptools<81'):
         compat.apply()
+
+
+def test_numpy_that_torch_cannot_use_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    def unavailable(tensor):
+        raise RuntimeError('Numpy is not available')
+
+    monkeypatch.setattr(torch.Tensor, 'numpy', unavailable)
+    with pytest.raises(ImportError, match="'numpy<2' 'opencv-python<4.12'") as error:
+        compat.apply()
+    assert np.__version__ in str(error.value) and '\n' not in str(error.value)

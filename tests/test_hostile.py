@@ -120,7 +120,11 @@ def floats_in_mask(root):
 
 
 FILES = {  # what is done to the data, words of the line
-    'names with their suffix': (in_list('labeled', 'l0.jpg', 'l1.jpg'), ['labeled', 'l0.jpg']),
+    'images with their masks': (
+        in_list('labeled', 'img/l0.jpg ann/l0.png'),
+        ['labeled', 'img/l0.jpg ann/l0.png', 'make_split.py import'],
+    ),
+    'a table': (in_list('labeled', 'image,mask', 'l0.jpg,l0.png'), ['labeled', 'image,mask']),
     'a list of another data set': (in_list('unlabeled', 'aachen_000000'), ['aachen_000000']),
     'a list in UTF-16': (in_list('labeled', *LABELED, encoding='utf-16'), ['labeled.txt']),
     'a binary file as list': (

@@ -32,6 +32,17 @@ class ToyBackbone(BaseModule):
         return x, self.body(x).relu()
 
 
+@MODELS.register_module()
+class ToyCompiledBackbone(ToyBackbone):
+    """The same with a compiled op of mmcv, which is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from mmcv.ops import DeformConv2d
+
+        self.deform = DeformConv2d(8, 8, 3)
+
+
 def toy_segmentor(dropout: float = 0.0, num_classes: int = NUM_CLASSES, **changes) -> dict:
     """Config of a plain segmentor with an embedding of 8 channels at stride 4."""
     cfg = dict(

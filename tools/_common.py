@@ -148,15 +148,46 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.engine import prepare_config
 
-    check_file(path, 'config')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
-    except SyntaxError as error:
+    except (SyntaxError, re.error) as error:
         raise ValueError(
-            f'the config {path}, or one it inherits from, is no Python: {error}'
+            _unusable_variable(path)
+            or f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
     cfg.merge_from_dict(options or {})
     return prepare_config(cfg)
+
+
+def _unusable_variable(path: str) -> Optional[str]:
+    """Line about an environment variable that cannot be put into a config; None without one.
+
+    mmengine replaces ``{{$FOLDER_ROOT:...}}`` in the text of a config, inside quotation marks.
+    """
+    text = Path(path).read_text(encoding='utf-8')
+    for name, value in os.environ.items():
+        if re.search(r"['\\\n]", value) and (name.endswith('_ROOT') or f'${name}' in text):
+            return (
+                f'{name}={value} has an apostrophe, a backslash or a line break, which mmengine '
+                f'cannot put into the config {path}: use a link to this folder without it, or '
+                f'unset {name} and set data_root in a config of your own'
+            )
+    return None
+
+
+def find_config(path: str) -> str:
+    """Path of a config that is given by its path, or as one of this package by its name alone.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+    """
+    if not os.path.isfile(path) and os.path.basename(path) == path:
+        found = sorted(Path(__file__).resolve().parents[1].glob(f'configs/[!_]*/**/{path}'))
+        if found:
+            return str(found[0])
+    check_file(path, 'config')
+    return path
 
 
 def load_config(args: argparse.Namespace) -> 'Config':

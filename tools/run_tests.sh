@@ -2,6 +2,7 @@
 # Copyright (c) mmseg_ctt contributors.
 # Sets up .venv if need be, then checks lint, format and types, and tests: bash tools/run_tests.sh [pytest arguments]
 # Two processes at a time; `-n 0` is one, without the processes of pytest-xdist.
+#   TORCH=2.1.2 bash tools/run_tests.sh   the tests in another set, one of requirements/torch (docs/reference/compatibility.md)
 # Where it may (root, apt-get) it installs Chromium, in which the pages of a report are looked at.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,8 +20,10 @@ fi
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # toy tensors: threads would wait for one another
 status=0
-ruff check . || status=$?
-ruff format --check --quiet . || { echo '[tests] not formatted: ruff format .' >&2; status=1; }
-mypy || status=$?
+if [ -z "${TORCH:-}" ]; then  # lint and types do not depend on the set
+    ruff check . || status=$?
+    ruff format --check --quiet . || { echo '[tests] not formatted: ruff format .' >&2; status=1; }
+    mypy || status=$?
+fi
 python -m pytest -n 2 --dist worksteal "$@" || status=$?
 exit "$status"

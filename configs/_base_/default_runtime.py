@@ -26,6 +26,7 @@ resume = False
 
 sizes = dict(
     scale=None,  # (width, height) that images are resized to: `scale` of Resize and RandomResize
+    ratio_range=None,  # (smallest, largest) factor of `scale`: `ratio_range` of RandomResize
     crop_size=None,  # (height, width): `crop_size` of RandomCrop, `size` of the data preprocessor
     num_classes=None,  # `num_classes` of every head
     max_iters=None,  # `max_iters` of train_cfg, and the end of the learning rate's schedule

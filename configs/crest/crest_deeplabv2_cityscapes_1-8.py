@@ -4,8 +4,9 @@
 # Base method: a mean teacher whose student learns the pseudo-labels of all pixels on a strong view,
 # times the ratio of those at 0.95 or more (FixMatch's number; FixMatch leaves the other pixels out).
 # Selection as in the released code of CReST: the rarest class keeps all, the commonest the cube root
-# of the imbalance. self_training.align=True is CReST+. What images and pixels are is this package's
-# own, see README.md.
+# of the imbalance; the teacher's decay is 0.999. self_training.align=True is CReST+. Our own: what
+# images and pixels are, and unlabelled images without the labelled ones, which the release has among
+# them; see README.md.
 #
 # Three times 80,000 iterations, each at about the cost of one pair of CTT. The paper has no figure for
 # segmentation. mIoU, time and memory: not measured.
@@ -19,4 +20,4 @@ _base_ = [
 model = dict(type='ClassMix', joint_forward=False, consistency=dict(confidence_threshold=0.95))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 self_training = dict(generations=3, alpha=1 / 3)
-default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=False))
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', alpha=0.999, buffers=False))

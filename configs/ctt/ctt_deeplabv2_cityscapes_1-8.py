@@ -3,7 +3,7 @@
 # Follows the paper: queues of 128, confidence threshold 0.75, contrast once all queues are full. As
 # in the released code: loss weights 1, 1, 0.1, 0.1 (first upload), temperatures 0.1 and 0.5,
 # teachers in training mode with their own batch-norm statistics, labelled and unlabelled images in
-# passes of their own. The release starts one student from COCO weights; give them here as
+# passes of their own, the mean colour of Cityscapes. The release starts one student from COCO weights; give them here as
 # model.student_overrides=[dict(backbone=dict(init_cfg=dict(checkpoint=...))), dict()]. Our own: one
 # strong view for both students.
 #
@@ -18,7 +18,12 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='CrossTeacherTraining', joint_forward=False, bank=dict(size=128))
+model = dict(
+    type='CrossTeacherTraining',
+    segmentor=dict(data_preprocessor=dict(mean=[73.15835921, 82.90891754, 72.39239876])),
+    joint_forward=False,
+    bank=dict(size=128),
+)
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),

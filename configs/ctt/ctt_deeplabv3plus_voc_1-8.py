@@ -3,8 +3,9 @@
 # Follows the paper: queues of 128, confidence threshold 0.75, contrast once all queues are full. As
 # in the released code: loss weights 1, 1, 0.1, 0.1 (first upload), temperatures 0.1 and 0.5,
 # teachers in training mode with their own batch-norm statistics, labelled and unlabelled images in
-# passes of their own. Our own: one strong view for both students, ClassMix (the release mixes on
-# Cityscapes only), and embeddings pooled from stride 4 to 8.
+# passes of their own, no weight decay of norms and biases, aligned corners. Our own: one strong view
+# for both students, ClassMix (the release mixes on Cityscapes only), embeddings pooled from stride 4
+# to 8, and output stride 8 (the release: 16, the last stage dilated by 2, 4 and 8).
 #
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n. The
 # paper has no figure for this split with this network. mIoU, time and memory: not measured.
@@ -22,6 +23,7 @@ model = dict(
     bank=dict(size=128),
     contrast=dict(pool=2),
 )
+optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
     queue_warmup=dict(type='QueueWarmupHook'),

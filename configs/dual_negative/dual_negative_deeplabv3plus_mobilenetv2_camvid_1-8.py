@@ -15,7 +15,7 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='DualNegativeLabel', joint_forward=True, channels_last=True)
+model = dict(type='DualNegativeLabel', channels_last=True)
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
     pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss

@@ -1,10 +1,10 @@
 # FixMatch on Cityscapes with 372 labels, DeepLabV3+ R101.
 #
 # As in UniMatch's released code, whose baseline it is: no threshold (0.95 in an earlier state of the
-# code), both terms halved, strong view as on VOC, SGD 0.005, weight decay 1e-4. Our own: plain
-# cross-entropy on labels (the code mines hard pixels), crops of 256x512 of halved images and 80,000
-# iterations as for the other methods here (the code: 801x801 of whole images, 240 epochs), and what
-# the VOC config lists.
+# code), both terms halved, strong view as on VOC, images resized by 0.5 to 2.0, SGD 0.005, weight decay
+# 1e-4. Our own: plain cross-entropy on labels (the code mines hard pixels), crops of 256x512 of halved
+# images and 80,000 iterations as for the other methods here (the code: 801x801 of whole images, 240
+# epochs), and what the VOC config lists.
 #
 # 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
 # batch_size is not to be divided further. Published figures: none that we could read.
@@ -21,4 +21,5 @@ model = dict(
     loss_weights=dict(sup=0.5, unsup=0.5),
     consistency=dict(confidence_threshold=0.0),
 )
+sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=1e-4))

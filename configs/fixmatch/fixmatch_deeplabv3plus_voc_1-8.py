@@ -5,7 +5,8 @@
 # of the images), SGD 0.001 and ten times that in the decoder, weight decay 1e-4, crops of 321. Our own:
 # output stride 8 (the code: 16), CutMix with the neighbour in the batch, pseudo-labels from a pass of
 # the unlabelled images alone, the strong view in the pass of the labelled images (the code: the other
-# way round), batches of 10 + 10 (8 + 8) and 80,000 iterations as for the other methods here (80 epochs).
+# way round), images at 0.5 to 1.6 of their size (to 2.0), batches of 10 + 10 (8 + 8) and 80,000
+# iterations as for the other methods here (80 epochs).
 #
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n, and
 # leave two unlabelled images on each. Published figures: none that we could read.

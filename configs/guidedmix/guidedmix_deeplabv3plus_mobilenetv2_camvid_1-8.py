@@ -1,11 +1,12 @@
 # GuidedMix-Net on CamVid with 46 labelled and 321 unlabelled images, from ImageNet weights, for a CPU.
 #
-# Mode `paper`: images are mixed with the most similar labelled one of the batch, seen through MITrans
-# and decoupled. The weights of the terms are our own, the paper's were not available; README.md of
-# this folder. `model.mode=released` does what the released code does.
+# Mode `released`: features of the ASPP are mixed at random, a second classifier reads them, focal loss
+# of weight 10. `model.mode=paper` is our reading of the paper, whose text was not available: images are
+# mixed with the most similar labelled one of the batch, seen through MITrans and decoupled, with
+# weights of our own; README.md of this folder.
 #
-# mIoU, time and memory: not measured. Forward passes: labelled, unlabelled and mixed images, all by the
-# one student with gradient.
+# mIoU, time and memory: not measured. Forward passes: labelled and unlabelled images by the one student
+# with gradient.
 # python tools/train.py configs/guidedmix/guidedmix_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

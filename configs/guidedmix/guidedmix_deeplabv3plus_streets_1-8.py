@@ -1,6 +1,7 @@
 # GuidedMix-Net on 50 labelled and 350 unlabelled street scenes, from scratch, in minutes on a CPU.
 #
-# Mode `paper`, see the CamVid config; `model.mode=released` does what the released code does.
+# Mode `released`, as the released code; `model.mode=paper` is our reading of the paper, see the CamVid
+# config.
 #
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py

@@ -2,9 +2,9 @@
 #
 # Formulae, weights, CutMix without changes of colour, and the evaluated network (the general
 # student) follow the released code. Our own: the projection is trained and the memory lies in
-# its space, joint batch statistics, one box in CutMix, queues of 64, embeddings pooled from
-# stride 4 to 16, anchors matched every 10 iterations, and contrast from iteration 500 at the
-# latest, as in the CTT config.
+# its space, students take both batches in one pass, one box in CutMix, queues of 64, embeddings
+# pooled from stride 4 to 16, anchors matched every 10 iterations, and contrast from iteration 500
+# at the latest, as in the CTT config.
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/stpg/stpg_deeplabv3plus_mobilenetv2_camvid_1-8.py
@@ -14,9 +14,7 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    type='STPG', joint_forward=True, channels_last=True, bank=dict(size=64), contrast=dict(pool=4)
-)
+model = dict(type='STPG', channels_last=True, bank=dict(size=64), contrast=dict(pool=4))
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
     queue_warmup=dict(type='QueueWarmupHook', start_iter=500),

@@ -1,9 +1,9 @@
 # STPG on 50 labelled and 350 unlabelled street scenes, from scratch, in minutes on a CPU.
 #
 # Formulae, weights and CutMix follow the released code. Our own, as in the CTT config of these
-# data: joint batch statistics, queues of 64, embeddings pooled from stride 4 to 8, a tenth of
-# the released weight on the contrast, from iteration 600; and a trained projection with the
-# memory in its space.
+# data: students take both batches in one pass, queues of 64, embeddings pooled from stride 4 to 8,
+# a tenth of the released weight on the contrast, from iteration 600; and a trained projection with
+# the memory in its space.
 #
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py
@@ -16,7 +16,6 @@ _base_ = [
 ]
 model = dict(
     type='STPG',
-    joint_forward=True,
     channels_last=True,
     loss_weights=dict(contrast_labeled=0.01, contrast_unlabeled=0.01),
     bank=dict(size=64),

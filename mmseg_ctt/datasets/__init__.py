@@ -1,14 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
+from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
-from .transforms import CheckSegMap
+from .transforms import CheckedLoadAnnotations, CheckSegMap
 
 __all__ = [
     'CamVidDataset',
     'CheckSegMap',
+    'CheckedLoadAnnotations',
     'DrawnImage',
     'FolderSegDataset',
     'LabeledUnlabeledDataset',

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from .label_check import check_mask
+from .lists import has_text
 
 SHOWN = 3  # examples named in a message
 KEY = 'train_dataloader.dataset'
@@ -35,16 +35,11 @@ def check_list(name: str, cfg: Mapping[str, Any]) -> None:
             'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file '
             "(ann_file='' takes all images of the folder)"
         )
-    if osp.isfile(path) and not _has_text(path):
+    if osp.isfile(path) and not has_text(path):
         raise ValueError(
             f'list {path} of {KEY}.{name} is empty: write one image a line, or leave the source '
             f'out ({KEY}.{name}=None)'
         )
-
-
-def _has_text(path: str) -> bool:
-    with open(path, 'rb') as lines:
-        return any(line.strip() for line in lines)
 
 
 def check_files(name: str, infos: Sequence[dict], masks: bool, key: Optional[str] = None) -> None:
@@ -111,12 +106,29 @@ def check_classes(
             'class its own'
         )
     for name, given in classes.items():
-        if given and list(given) != expected:
-            raise ValueError(
-                f'{KEY}.{name} has other classes than {KEY}.{reference} '
-                f'({_first_difference(given, expected)}): give both the same metainfo.classes, or '
-                'the same type'
-            )
+        check_same_classes(given, f'{KEY}.{name}', expected, f'{KEY}.{reference}')
+
+
+def check_same_classes(
+    given: Optional[Sequence[str]], key: str, expected: Optional[Sequence[str]], expected_key: str
+) -> None:
+    """Two data sets have the same classes in the same order; one that names none passes.
+
+    Args:
+        given (Sequence[str], optional): Classes of a data set.
+        key (str): Its key in the config.
+        expected (Sequence[str], optional): Classes of another.
+        expected_key (str): Its key, or what else it is.
+
+    Raises:
+        ValueError: Naming both keys and the first difference.
+    """
+    if given and expected is not None and list(given) != list(expected):
+        raise ValueError(
+            f'{key} has other classes than {expected_key} '
+            f'({_first_difference(given, expected)}): give both the same metainfo.classes in the '
+            'same order, or the same type'
+        )
 
 
 def _first_difference(given: Sequence[str], expected: Sequence[str]) -> str:
@@ -145,38 +157,6 @@ def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:
         raise ValueError(
             f'{len(paths)} images are in both {KEY}.{first} and {KEY}.{second}, e.g. '
             f'{_examples(paths)}: take them off the list of {second}'
-        )
-
-
-def check_masks(
-    infos: Sequence[dict],
-    num_classes: int,
-    limit: int,
-    ignore_index: int,
-    skip_unreadable: bool = False,
-) -> None:
-    """Ids and sizes of up to ``limit`` masks, evenly spread.
-
-    Args:
-        infos (Sequence[dict]): As for :func:`check_files`, with masks.
-        num_classes (int): Number of classes.
-        limit (int): Masks that are read; none if 0.
-        ignore_index (int): Id of ignored pixels.
-        skip_unreadable (bool): Whether an image that cannot be decoded passes; the size of its
-            mask is not checked. Defaults to False.
-
-    Raises:
-        ValueError: Names the mask and what is wrong with it.
-    """
-    if limit <= 0:
-        return
-    step = max(1, -(-len(infos) // limit))
-    for info in infos[::step]:
-        ids = len(info.get('label_map') or ()) or num_classes  # files hold ids before mapping
-        image = info['img_path']
-        image = None if skip_unreadable and not decodes(image) else image
-        check_mask(
-            info['seg_map_path'], image, ids, ignore_index, bool(info.get('reduce_zero_label'))
         )
 
 

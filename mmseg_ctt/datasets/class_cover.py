@@ -110,3 +110,51 @@ def _undominated(presence: np.ndarray) -> np.ndarray:
     # Patterns are unique by now: only the row itself shows all its classes.
     alone = [(part[:, row].all(1)).sum() == 1 for row in part]
     return kept[np.array(alone, dtype=bool)]
+
+
+def hold_out(presence: np.ndarray, number: int) -> np.ndarray:
+    """Choose images for validation that show the classes, and leave every class to the others.
+
+    A class of a single image stays with the others. Two orders are tried, rarest class first and
+    most new classes first; the second is used only if it misses fewer classes.
+
+    Args:
+        presence (np.ndarray): bool ``(N, K)``, rows in random order.
+        number (int): Images to choose, fewer than N.
+
+    Returns:
+        np.ndarray: int64 ``(number,)``, row indices. What they miss, and what the others miss, is
+        as little as these orders find.
+    """
+    chosen = [_hold_out(presence, number, rarest) for rarest in (True, False)]
+    missed = [len(missing_of(presence, rows)) for rows in chosen]
+    return chosen[int(missed[1] < missed[0])]
+
+
+def missing_of(presence: np.ndarray, rows: np.ndarray) -> List[int]:
+    """Classes of the data that some rows do not show, or the others do not: twice if both."""
+    rest = np.setdiff1d(np.arange(len(presence)), rows)
+    shown = presence.any(0)
+    return [int(k) for part in (rows, rest) for k in np.flatnonzero(shown & ~presence[part].any(0))]
+
+
+def _hold_out(presence: np.ndarray, number: int, rarest: bool) -> np.ndarray:
+    free, left = np.ones(len(presence), dtype=bool), presence.sum(0)
+    missing = left > 1
+    frequency = left.copy()
+    chosen: List[int] = []
+    for _ in range(number):
+        # No class may lose its last image, as long as another image can be chosen.
+        safe = free & ~presence[:, left == 1].any(1)
+        safe = safe if safe.any() else free
+        gain = (presence & missing).sum(1) * safe
+        reachable = (presence[safe].any(0)) & missing
+        if rarest and reachable.any():
+            rare = int(np.argmin(np.where(reachable, frequency, len(presence) + 1)))
+            gain = presence[:, rare] * safe
+        row = int(np.argmax(gain if gain.any() else safe))
+        chosen.append(row)
+        free[row] = False
+        left = left - presence[row]
+        missing = missing & ~presence[row]
+    return np.array(chosen, dtype=np.int64)

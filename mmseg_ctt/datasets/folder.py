@@ -3,40 +3,47 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .image_files import find_files
-from .split_files import read_list
+from .image_files import MASK_SUFFIX, find_images, find_masks
+from .lists import read_stems
 
 
 @DATASETS.register_module()
 class FolderSegDataset(BaseSegDataset):
     """A folder of images of mixed file types, with or without masks.
 
-    Images end in .jpg, .jpeg, .png, .bmp, .tif or .tiff, in upper or lower
-    case. All below ``img_path`` are used, or those whose stems ``ann_file``
-    lists. The mask of ``a/b.jpg`` is ``a/b.png``. Without ``seg_map_path`` in
-    ``data_prefix`` the data set has images only and no path to any label.
-    Samples are sorted by stem, or in the order of ``ann_file``.
+    Images end in .jpg, .jpeg, .png, .bmp, .tif, .tiff or .webp, in upper or
+    lower case. All below ``img_path`` are used, or those that ``ann_file``
+    lists, with or without suffix. The mask of ``a/b.jpg`` is ``a/b.png``, or
+    ``a/b.PNG``. Without ``seg_map_path`` in ``data_prefix`` the data set has
+    images only and no path to any label. Samples are sorted by stem, or in
+    the order of ``ann_file``.
 
     Args:
         data_root (str, optional): Root of the relative paths.
         data_prefix (dict): ``img_path`` and, where there are masks,
             ``seg_map_path``. Defaults to ``dict(img_path='')``.
         metainfo (dict, optional): ``classes`` and optionally ``palette``; read
-            from ``data_root/meta.json`` where it names no classes. Without a
-            palette mmseg generates one, the same in every run.
-        seg_map_suffix (str): Defaults to ``'.png'``.
+            from ``data_root/meta.json`` where it names no classes. Where both
+            name classes, ids of the masks are those of ``meta.json``, and
+            ``classes`` chooses and orders them by name. Without a palette
+            mmseg generates one, the same in every run.
+        seg_map_suffix (str): End of the names of masks, such as
+            ``'_GT.png'`` for ``a/b_GT.png``, in upper or lower case. Where it
+            is more than an extension, images do not end so. Defaults to
+            ``'.png'``.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
             used.
 
     Raises:
         FileNotFoundError: If a folder, ``ann_file``, or an image it lists does
             not exist.
-        ValueError: If no classes are given, or two images have one stem.
+        ValueError: If no classes are given, ``meta.json`` does not have one of
+            them, or two images have one stem.
     """
 
     def __init__(
@@ -44,10 +51,11 @@ class FolderSegDataset(BaseSegDataset):
         data_root: Optional[str] = None,
         data_prefix: Optional[Dict[str, Optional[str]]] = None,
         metainfo: Optional[Dict[str, Any]] = None,
-        seg_map_suffix: str = '.png',
+        seg_map_suffix: str = MASK_SUFFIX,
         **kwargs: Any,
     ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
+        self.file_meta = _file_meta(metainfo, data_root)
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
@@ -55,6 +63,41 @@ class FolderSegDataset(BaseSegDataset):
             seg_map_suffix=seg_map_suffix,
             **kwargs,
         )
+
+    def get_label_map(
+        self, new_classes: Optional[Sequence[str]] = None
+    ) -> Optional[Dict[int, int]]:
+        """Ids of the model by ids of the masks, where ``meta.json`` has other classes.
+
+        Args:
+            new_classes (Sequence[str], optional): Classes of the data set, in order.
+
+        Returns:
+            dict[int, int] | None: 255 for a class that is left out; None where ids stay.
+
+        Raises:
+            ValueError: If ``meta.json`` does not have one of the classes.
+        """
+        of_file, chosen = self.file_meta.get('classes'), list(new_classes or ())
+        if not of_file or chosen == of_file:
+            return None
+        unknown = [name for name in chosen if name not in of_file]
+        if unknown:
+            raise ValueError(
+                f'metainfo.classes of {type(self).__name__} has {", ".join(map(repr, unknown))}, '
+                f'but {self.data_root}/meta.json has {", ".join(map(repr, of_file))}: the masks '
+                'have the ids of meta.json, use its names'
+            )
+        ids = {name: k for k, name in enumerate(chosen)}
+        return {k: ids.get(name, 255) for k, name in enumerate(of_file)}
+
+    def _update_palette(self) -> List[Sequence[int]]:
+        """Palette of the config, else that of ``meta.json`` by class, else one of mmseg."""
+        colours, classes = self.file_meta.get('palette'), self._metainfo['classes']
+        if not colours or self._metainfo.get('palette'):
+            return super()._update_palette()
+        by_name = dict(zip(self.file_meta['classes'], colours))
+        return [by_name[name] for name in classes]
 
     def load_data_list(self) -> List[Dict[str, Any]]:
         """List the images and the paths of their masks.
@@ -64,25 +107,20 @@ class FolderSegDataset(BaseSegDataset):
             data set has masks.
         """
         img_dir = self.data_prefix['img_path']
-        images = find_files(img_dir)
-        stems = list(images)
-        if self.ann_file:
-            stems = read_list(self.ann_file)
-            absent = [stem for stem in stems if stem not in images]
-            if absent:
-                raise FileNotFoundError(
-                    f'{len(absent)} images listed in {self.ann_file} are not '
-                    f'in {img_dir}, such as {absent[0]}'
-                )
+        images = find_images(img_dir, self.seg_map_suffix)
+        stems = read_stems(self.ann_file, images, img_dir) if self.ann_file else list(images)
         if not stems:
             raise FileNotFoundError(
                 f'the list {self.ann_file} is empty'
                 if self.ann_file
                 else f'no image was found in {img_dir}'
             )
-        return [self._sample(stem, images[stem]) for stem in stems]
+        ann_dir = self.data_prefix.get('seg_map_path')
+        known = ann_dir is not None and Path(ann_dir).is_dir()
+        masks = find_masks(ann_dir, self.seg_map_suffix) if known else {}
+        return [self._sample(stem, images[stem], masks.get(stem)) for stem in stems]
 
-    def _sample(self, stem: str, image: str) -> Dict[str, Any]:
+    def _sample(self, stem: str, image: str, mask: Optional[str]) -> Dict[str, Any]:
         sample = dict(
             img_path=str(Path(self.data_prefix['img_path'], image)),
             label_map=self.label_map,
@@ -90,10 +128,26 @@ class FolderSegDataset(BaseSegDataset):
             seg_fields=[],
         )
         if 'seg_map_path' in self.data_prefix:
-            sample['seg_map_path'] = str(
-                Path(self.data_prefix['seg_map_path'], stem + self.seg_map_suffix)
-            )
+            # A mask that is missing is reported with the name that it should have.
+            name = mask or stem + self.seg_map_suffix
+            sample['seg_map_path'] = str(Path(self.data_prefix['seg_map_path'], name))
         return sample
+
+
+def _file_meta(metainfo: Optional[Dict[str, Any]], data_root: Optional[str]) -> Dict[str, Any]:
+    """Classes and palette of ``data_root/meta.json``; empty where there is none.
+
+    Where the config names the classes, a file of another form is not used.
+    """
+    path = Path(data_root or '', 'meta.json')
+    if not path.is_file():
+        return {}
+    try:
+        return read_meta(path)
+    except ValueError:
+        if (metainfo or {}).get('classes'):
+            return {}
+        raise
 
 
 def complete_metainfo(

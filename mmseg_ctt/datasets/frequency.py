@@ -6,10 +6,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
-from mmseg.datasets.transforms import LoadAnnotations
 from torch import Tensor
 
 from .sources import LABELED, build_source, source_config
+from .transforms import CheckedLoadAnnotations
 
 
 class Frequency(NamedTuple):
@@ -50,9 +50,13 @@ def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
 
     Returns:
         Frequency: Ignored pixels count nowhere.
+
+    Raises:
+        ValueError: Naming a mask and what is wrong with it.
     """
-    dataset, load = source(cfg, LABELED), LoadAnnotations()
+    dataset = source(cfg, LABELED)
     num_classes = len(dataset.metainfo['classes'])
+    load = CheckedLoadAnnotations(num_classes, cfg.train_dataloader.dataset.get('ignore_index'))
     counts = np.zeros((len(dataset), num_classes), np.int64)
     sizes = np.zeros((len(dataset), 1), np.int64)
     for i in range(len(dataset)):

@@ -3,52 +3,25 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
+from typing import Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
 
+from .label_ids import check_ids, check_label_map, reduce_zero
+
 PathLike = Union[str, Path]
-
-
-def check_ids(
-    seg_map: np.ndarray, num_classes: int, ignore_index: int = 255, name: str = 'seg_map'
-) -> None:
-    """Check that a label map is 2-D and holds only known ids.
-
-    Pixels are counted only where an id is wrong, so that a good map is checked fast.
-
-    Args:
-        seg_map (np.ndarray): Label map of any integer type.
-        num_classes (int): Ids 0 to ``num_classes - 1`` are allowed.
-        ignore_index (int): The one other id allowed. Defaults to 255.
-        name (str): What the message calls the label map.
-
-    Raises:
-        ValueError: Naming the wrong ids with their pixel counts, or the shape
-            or type.
-    """
-    if seg_map.ndim != 2:
-        raise ValueError(
-            f'{name} has shape {seg_map.shape}; a label map must '
-            'be a single-channel image of class ids (colour '
-            'masks have to be converted first)'
-        )
-    if seg_map.dtype.kind not in 'biu':
-        raise ValueError(f'{name} holds {seg_map.dtype}, not integer ids')
-    wrong = (seg_map >= num_classes) & (seg_map != ignore_index)
-    if seg_map.dtype.kind == 'i':
-        wrong |= (seg_map < 0) & (seg_map != ignore_index)
-    if wrong.any():
-        ids, pixels = np.unique(seg_map[wrong], return_counts=True)
-        shown = ', '.join(f'{i} ({n} pixels)' for i, n in zip(ids[:10], pixels[:10]))
-        more = f' and {len(ids) - 10} more' if len(ids) > 10 else ''
-        raise ValueError(
-            f'{name} holds ids outside 0..{num_classes - 1} and the ignore '
-            f'index {ignore_index}: {shown}{more}. Set num_classes to the '
-            'number of classes, set reduce_zero_label where 0 means "no '
-            'class", or map void ids to the ignore index'
-        )
+__all__ = [
+    'check_ids',
+    'check_mask',
+    'check_size',
+    'class_pixels',
+    'image_size',
+    'read_checked',
+    'read_mask',
+    'reduce_zero',
+    'scan_presence',
+]
 
 
 def check_size(seg_map: np.ndarray, size: Sequence[int], name: str) -> None:
@@ -83,21 +56,6 @@ def class_pixels(seg_map: np.ndarray, num_classes: int, ignore_index: int = 255)
     """
     kept = seg_map[seg_map != ignore_index]
     return np.bincount(kept, minlength=num_classes)
-
-
-def reduce_zero(seg_map: np.ndarray, ignore_index: int = 255) -> np.ndarray:
-    """Subtract one from every id and set 0 to ``ignore_index``, as mmseg does.
-
-    Args:
-        seg_map (np.ndarray): Label map; it is not changed.
-        ignore_index (int): Id of ignored pixels. Defaults to 255.
-
-    Returns:
-        np.ndarray: int64 label map of the same shape.
-    """
-    ids = seg_map.astype(np.int64)
-    ignored = (ids == 0) | (ids == ignore_index)
-    return np.where(ignored, ignore_index, ids - 1)
 
 
 def read_mask(path: PathLike) -> np.ndarray:
@@ -145,25 +103,27 @@ def image_size(path: PathLike) -> Tuple[int, int]:
         raise ValueError(f'the image {path} cannot be read: {error}') from None
 
 
-def check_mask(
+def read_checked(
     path: PathLike,
     image_path: Optional[PathLike],
     num_classes: int,
     ignore_index: int = 255,
     reduce_zero_label: bool = False,
+    label_map: Optional[Mapping[int, int]] = None,
 ) -> np.ndarray:
-    """Check a label file against its image, before training.
+    """Label map of a file, checked against its image.
 
     Args:
         path (str | Path): Label file.
         image_path (str | Path, optional): Image whose size the mask must have; None: the size is
             not checked.
-        num_classes (int): Number of classes.
+        num_classes (int): Number of classes of the model.
         ignore_index (int): Id of ignored pixels. Defaults to 255.
         reduce_zero_label (bool): As in mmseg. Defaults to False.
+        label_map (Mapping[int, int], optional): New id by id of the file. Defaults to None.
 
     Returns:
-        np.ndarray: int64 ``(num_classes,)`` pixels of each class.
+        np.ndarray: As of :func:`check_label_map`.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -172,9 +132,24 @@ def check_mask(
     seg_map, name = read_mask(path), f'the mask {path}'
     if image_path is not None:
         check_size(seg_map, image_size(image_path), name)
-    if reduce_zero_label:
-        seg_map = reduce_zero(seg_map, ignore_index)
-    check_ids(seg_map, num_classes, ignore_index, name)
+    return check_label_map(seg_map, num_classes, ignore_index, reduce_zero_label, label_map, name)
+
+
+def check_mask(
+    path: PathLike,
+    image_path: Optional[PathLike],
+    num_classes: int,
+    ignore_index: int = 255,
+    reduce_zero_label: bool = False,
+) -> np.ndarray:
+    """Pixels of each class in a label file that passes :func:`read_checked`.
+
+    Args: as :func:`read_checked`.
+
+    Returns:
+        np.ndarray: int64 ``(num_classes,)``.
+    """
+    seg_map = read_checked(path, image_path, num_classes, ignore_index, reduce_zero_label)
     return class_pixels(seg_map, num_classes, ignore_index)
 
 

@@ -11,7 +11,6 @@ from .checks import (
     KEY,
     check_classes,
     check_files,
-    check_masks,
     check_no_masks,
     check_overlap,
     check_sample,
@@ -19,6 +18,7 @@ from .checks import (
     pipeline_errors,
 )
 from .isolation import isolated_randomness
+from .mask_scan import LIMIT, log_masks, scan_masks
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
@@ -60,8 +60,8 @@ class LabeledUnlabeledDataset(Dataset):
             all images of the folder. Defaults to None.
         skip_unreadable (bool): Where an image cannot be decoded, use the next one of its source
             and count it, instead of stopping. Defaults to False.
-        scan_masks (int): Masks of each source whose ids and sizes are checked before training,
-            spread evenly; all others are checked when loaded (``CheckSegMap``). Defaults to 64.
+        scan_masks (int): Masks of each source that are read and checked before training, spread
+            evenly; all others are checked when loaded. Defaults to 256.
         ignore_index (int): Mask id that is no class. Defaults to 255.
         **sources (dict, optional): Config of an mmseg data set, by the name of the source. Its
             images must have masks if its pipeline loads labels. None leaves a source out.
@@ -70,7 +70,8 @@ class LabeledUnlabeledDataset(Dataset):
         FileNotFoundError: If a list, an image or a mask is missing.
         TypeError: If a source is no config of a data set.
         ValueError: If there is no source, a source is empty, two have an image in common or
-            different classes, a mask does not fit, or the unlabelled pipeline loads labels.
+            different classes, a mask does not fit, no mask has a label, or the unlabelled pipeline
+            loads labels.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class LabeledUnlabeledDataset(Dataset):
         unlabeled: Optional[dict] = None,
         split: Optional[str] = None,
         skip_unreadable: bool = False,
-        scan_masks: int = 64,
+        scan_masks: int = LIMIT,
         ignore_index: int = 255,
         **sources: Optional[dict],
     ) -> None:
@@ -98,16 +99,22 @@ class LabeledUnlabeledDataset(Dataset):
         check_classes(classes, self._reference, required=bool(self.masked))
         for name in self.sources:
             check_files(name, infos[name], masks=name in self.masked)
-            if name in self.masked:
-                check_masks(
-                    infos[name],
-                    len(self.metainfo['classes']),
-                    self.scan_masks,
-                    self.ignore_index,
-                    self.skip_unreadable,
-                )
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
+        self._scan({name: infos[name] for name in self.masked})
+
+    def _scan(self, infos: Dict[str, List[dict]]) -> None:
+        """Read masks of each source that has them."""
+        if self.scan_masks <= 0 or not infos:
+            return
+        classes = self.metainfo['classes']
+        scans = {
+            f'{KEY}.{name}': scan_masks(
+                entries, len(classes), self.scan_masks, self.ignore_index, self.skip_unreadable
+            )
+            for name, entries in infos.items()
+        }
+        log_masks(scans, classes, self.ignore_index, required=True)
 
     @property
     def _reference(self) -> str:
@@ -182,7 +189,9 @@ class LabeledUnlabeledDataset(Dataset):
         """Sample of one image of a source, or of the next that can be decoded."""
         for step in range(len(source)):
             info = source.get_data_info((position + step) % len(source))
-            info['num_classes'] = len(self.metainfo.get('classes') or ())  # for CheckSegMap
+            # for the check of masks
+            info['num_classes'] = len(self.metainfo.get('classes') or ())
+            info['ignore_index'] = self.ignore_index
             path = info['img_path']
             try:
                 return source.pipeline(info)

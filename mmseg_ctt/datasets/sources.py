@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS
 from .checks import KEY, check_list
 
 LABELED, UNLABELED = 'labeled', 'unlabeled'
-LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckSegMap')
+LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckedLoadAnnotations', 'CheckSegMap')
 
 
 def ordered_names(names: Mapping[str, Any]) -> List[str]:

@@ -10,72 +10,15 @@ the lists and how they were made.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence
+
+from .lists import PathLike, check_unique, read_list
 
 # Version of the rule by which lists are drawn; raise it when a seed gives other lists.
-RULE_VERSION = '1.0'
+RULE_VERSION = '1.1'
 LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
 VAL_NAME = 'val.txt'
 MANIFEST_NAME = 'manifest.json'
-
-PathLike = Union[str, Path]
-
-
-def read_list(path: PathLike) -> List[str]:
-    """Read a list of stems, one a line; blank lines are skipped.
-
-    Args:
-        path (str | Path): Text file in UTF-8.
-
-    Returns:
-        list[str]: The stems in the order of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, or a stem occurs twice.
-    """
-    stems = [line.strip() for line in read_lines(path) if line.strip()]
-    check_unique(stems, path)
-    return stems
-
-
-def read_lines(path: PathLike) -> List[str]:
-    """Lines of a UTF-8 text file, with or without a byte order mark.
-
-    Args:
-        path (str | Path): Text file.
-
-    Returns:
-        list[str]: The lines without their ends.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no UTF-8 text.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'the list {path} does not exist')
-    try:
-        return path.read_text(encoding='utf-8-sig').splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f'{path} is not a text file') from None
-
-
-def check_unique(stems: Sequence[str], where: PathLike) -> None:
-    """Check that no stem is named twice.
-
-    Args:
-        stems (Sequence[str]): The stems.
-        where (str | Path): Origin of the list, for the message.
-
-    Raises:
-        ValueError: If a stem occurs twice.
-    """
-    known = set()
-    for stem in stems:
-        if stem in known:
-            raise ValueError(f'{where} names {stem} twice')
-        known.add(stem)
 
 
 def file_sha256(path: PathLike) -> str:
@@ -132,7 +75,8 @@ def write_split(
         Path: The folder.
 
     Raises:
-        ValueError: If a stem occurs twice, or the folder has other lists.
+        ValueError: If a stem occurs twice, or the folder has other lists; if it has a list of
+            validation images, no other is given, and images on it are in this split.
     """
     folder = Path(folder)
     check_unique([*labeled, *unlabeled, *(val or ())], f'the split for {folder}')
@@ -141,12 +85,10 @@ def write_split(
         for name, stems in zip((*LIST_NAMES, VAL_NAME), (labeled, unlabeled, val))
         if stems is not None
     }
-    for name, content in lists.items():
-        path = folder / name
-        if not overwrite and path.is_file() and path.read_bytes() != content:
-            raise ValueError(
-                f'{path} already holds another list; remove it, write elsewhere, or set overwrite'
-            )
+    if not overwrite:
+        _check_same(folder, lists)
+    if val is None:
+        _check_old_validation(folder, [*labeled, *unlabeled])
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in lists.items():
         (folder / name).write_bytes(content)
@@ -161,6 +103,27 @@ def write_split(
     text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
     (folder / MANIFEST_NAME).write_bytes(text.encode('utf-8'))
     return folder
+
+
+def _check_same(folder: Path, lists: Dict[str, bytes]) -> None:
+    """A folder holds no list that would be changed."""
+    for name, content in lists.items():
+        path = folder / name
+        if path.is_file() and path.read_bytes() != content:
+            raise ValueError(
+                f'{path} already holds another list; remove it, write elsewhere, or set overwrite'
+            )
+
+
+def _check_old_validation(folder: Path, stems: Sequence[str]) -> None:
+    """A list of validation images that stays in a folder names no image of the new lists."""
+    path = folder / VAL_NAME
+    trained = sorted(set(stems).intersection(read_list(path))) if path.is_file() else []
+    if trained:
+        raise ValueError(
+            f'{path} of an earlier split names {len(trained)} of these images, such as '
+            f'{trained[0]}: remove it, or write elsewhere'
+        )
 
 
 def verify_split(folder: PathLike) -> Dict[str, Any]:

@@ -2,7 +2,8 @@
 """Readers for the labelled lists that semi-supervised papers published.
 
 Every reader gives mmsegmentation stems: ``2007_000032`` for VOC,
-``aachen/aachen_000000_000019`` for Cityscapes.
+``aachen/aachen_000000_000019`` for Cityscapes. Paths become stems below the image folder: the one
+that is given, else the folder that all paths of the lists have in common.
 
 Formats, by the repository that uses them:
 
@@ -13,21 +14,16 @@ Formats, by the repository that uses them:
 * ``pseudoseg``: bare ids.
 * ``permutation``: a pickled order of the indices of a full list, the head of
   which is labelled (ClassMix, CTT).
-* ``auto``: any of the text formats, detected line by line.
+* ``auto``: any of the text formats, detected line by line, or a CSV table.
 """
 
-import pickle
+import os.path as osp
 import re
-from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-import numpy as np
+from .lists import Entry, PathLike, check_unique, mask_endings, read_entries, without_suffix
+from .pickled_order import read_permutation
 
-from .image_files import IMAGE_SUFFIXES
-from .split_files import PathLike, check_unique, read_lines
-
-# Suffixes of the entries of a line; the lists of ACDC name one HDF5 file per slice.
-ENTRY_SUFFIXES = IMAGE_SUFFIXES + ('.h5',)
 # Numbers of entries that a line may have; the image comes before the mask.
 FORMATS: Dict[str, Tuple[int, ...]] = dict(
     auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1,)
@@ -43,33 +39,89 @@ class ImportedSplit(NamedTuple):
         unlabeled (list[str]): Unlabelled stems, none of them labelled.
         num_dropped (int): Stems taken out of the published unlabelled list
             because they are labelled too.
+        folder (str): Folder that the paths of the lists have in common; stems are below it. Empty
+            where the lists hold ids, or the image folder was given.
+        mixed (str): An image path, where paths of the lists have folders and none in common.
+        mask_note (str): What to do about masks that are not called as their images; empty where
+            the lists name none.
     """
 
     labeled: List[str]
     unlabeled: List[str]
     num_dropped: int
+    folder: str = ''
+    mixed: str = ''
+    mask_note: str = ''
 
 
-def entry_to_stem(entry: str) -> str:
+def common_folder(entries: Iterable[Entry]) -> str:
+    """Deepest folder that all image paths have in common; empty without one.
+
+    Args:
+        entries (Iterable[Entry]): Images; ids without suffix and ids of Cityscapes do not count.
+    """
+    paths = [_image_path(entry) for entry in entries]
+    folders = {osp.dirname(path) for path in paths if path}
+    return osp.commonpath(folders) if folders else ''
+
+
+def _image_path(entry: Entry) -> str:
+    """Path of an image with a suffix; empty for an id, and for images of Cityscapes."""
+    path = _path(entry.image)
+    is_id = without_suffix(path) == path or CITYSCAPES_ID.match(osp.basename(path))
+    return '' if is_id else path
+
+
+def entry_to_stem(entry: str, folder: str = '') -> str:
     """Stem of an image path or id of a published list.
 
-    The folders of an image path are dropped, those of a bare id are kept;
-    Cityscapes ids get the folder of their city.
+    Bare ids are kept; Cityscapes ids get the folder of their city.
 
     Args:
         entry (str): Such as ``JPEGImages/2007_000032.jpg``.
+        folder (str): Folder at the beginning of image paths that is dropped.
+            Defaults to ``''``.
 
     Returns:
         str: The stem below the image folder, without suffix.
     """
-    name = entry.replace('\\', '/').rsplit('/', 1)[-1]
-    city = CITYSCAPES_ID.match(name)
+    path = _path(entry)
+    city = CITYSCAPES_ID.match(osp.basename(path))
     if city:
         return f'{city.group(1)}/{city.group(0)}'
-    stem, dot, suffix = name.rpartition('.')
-    if dot and f'.{suffix.lower()}' in ENTRY_SUFFIXES:
-        return stem
-    return entry.strip('/')
+    stem = without_suffix(path)
+    return stem if stem == path else osp.relpath(stem, folder or '.')
+
+
+def _path(entry: str) -> str:
+    return osp.normpath(entry.replace('\\', '/').strip('/'))
+
+
+def read_published(path: PathLike, fmt: str = 'auto') -> List[Entry]:
+    """Read a published text list.
+
+    Args:
+        path (str | Path): The list.
+        fmt (str): A key of :data:`FORMATS`. Defaults to ``'auto'``.
+
+    Returns:
+        list[Entry]: Images in the order of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the format is unknown, a line does not fit it, or the list is empty.
+    """
+    if fmt not in FORMATS:
+        raise ValueError(f'unknown list format {fmt!r}; use one of {", ".join(FORMATS)}')
+    entries = read_entries(path)
+    for entry in entries:
+        number = 1 if entry.mask is None else 2
+        if number not in FORMATS[fmt]:
+            raise ValueError(
+                f'{entry.where} has {number} entries, the format {fmt} has '
+                f'{" or ".join(map(str, FORMATS[fmt]))}'
+            )
+    return entries
 
 
 def read_text_list(path: PathLike, fmt: str = 'auto') -> List[str]:
@@ -80,106 +132,64 @@ def read_text_list(path: PathLike, fmt: str = 'auto') -> List[str]:
         fmt (str): A key of :data:`FORMATS`. Defaults to ``'auto'``.
 
     Returns:
-        list[str]: Stems in the order of the file.
+        list[str]: Stems in the order of the file, below the folder that its paths have in common.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the format is unknown, a line does not fit it, the list
             is empty, or names an image twice.
     """
-    if fmt not in FORMATS:
-        raise ValueError(f'unknown list format {fmt!r}; use one of {", ".join(FORMATS)}')
-    stems = [
-        _line_to_stem(line, fmt, f'{path}, line {number}')
-        for number, line in enumerate(read_lines(path), 1)
-        if line.strip()
-    ]
-    if not stems:
-        raise ValueError(f'{path} holds no line (some published files are empty)')
+    entries = read_published(path, fmt)
+    return _stems(path, entries, common_folder(entries), None)
+
+
+def _stems(
+    path: PathLike, entries: Sequence[Entry], folder: str, images: Optional[Mapping[str, str]]
+) -> List[str]:
+    """Stems of the entries of a list, below a folder, or among the images of a folder."""
+    if images is None:
+        stems = [entry_to_stem(entry.image, folder) for entry in entries]
+    else:
+        found = [_stem_among(entry.image, images) for entry in entries]
+        absent = [entry.image for entry, stem in zip(entries, found) if stem is None]
+        if absent:
+            raise ValueError(
+                f'{len(absent)} images of {path} are not in the image folder, such as {absent[0]}'
+            )
+        stems = [stem for stem in found if stem is not None]
     check_unique(stems, path)
     return stems
 
 
-def _line_to_stem(line: str, fmt: str, where: str) -> str:
-    entries = line.split()
-    if len(entries) not in FORMATS[fmt]:
-        raise ValueError(
-            f'{where} has {len(entries)} entries, the format '
-            f'{fmt} has {" or ".join(map(str, FORMATS[fmt]))}'
-        )
-    if len(entries) == 2 and not entries[1].lower().endswith(ENTRY_SUFFIXES):
-        raise ValueError(f'{where}: {entries[1]!r} is not the path of a mask')
-    return entry_to_stem(entries[0])
+def _stem_among(entry: str, images: Mapping[str, str]) -> Optional[str]:
+    """The longest end of a path that is the stem of an image; None without one."""
+    parts = entry_to_stem(entry).split('/')
+    ends = ('/'.join(parts[first:]) for first in range(len(parts)))
+    return next((end for end in ends if end in images), None)
 
 
-def _bytes_of(text: str, encoding: str) -> bytes:
-    """``_codecs.encode`` as old pickle protocols call it, for latin1 alone."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'encoding {encoding!r} is not allowed')
-    return text.encode('latin1')
-
-
-def _array_symbols() -> Dict[Tuple[str, str], Any]:
-    """Functions that rebuild arrays, under their old and new names."""
-    # Taken from numpy objects, so that no private module has to be imported.
-    reconstruct = np.zeros(1).__reduce__()[0]
-    scalar = np.int64(0).__reduce__()[0]
-    frombuffer = np.zeros(1).__reduce_ex__(5)[0]
-    symbols = {
-        ('numpy', 'ndarray'): np.ndarray,
-        ('numpy', 'dtype'): np.dtype,
-        ('_codecs', 'encode'): _bytes_of,
-    }
-    for core in ('numpy.core', 'numpy._core'):
-        symbols[(f'{core}.multiarray', '_reconstruct')] = reconstruct
-        symbols[(f'{core}.multiarray', 'scalar')] = scalar
-        symbols[(f'{core}.numeric', '_frombuffer')] = frombuffer
-    return symbols
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler that rebuilds numpy arrays and calls nothing else."""
-
-    symbols = _array_symbols()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.symbols:
-            raise pickle.UnpicklingError(
-                f'refused to call {module}.{name}; only numpy arrays are read'
-            )
-        return self.symbols[(module, name)]
-
-
-def read_permutation(path: PathLike) -> np.ndarray:
-    """Read a pickled permutation without running code of the file.
+def mask_note(entries: Sequence[Entry], stems: Sequence[str]) -> str:
+    """What to do about masks that are not called as their images.
 
     Args:
-        path (str | Path): A pickle of a 1-D integer array or list holding
-            each of 0 to N - 1 once.
+        entries (Sequence[Entry]): Images of the lists.
+        stems (Sequence[str]): Their stems.
 
     Returns:
-        np.ndarray: int64 ``(N,)``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the pickle calls anything but the reconstruction of an
-            array (the message names it), or is no such permutation.
+        str: One line; empty where nothing is to be done.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'the permutation {path} does not exist')
-    try:
-        with path.open('rb') as stream:
-            order = np.asarray(_ArrayUnpickler(stream).load())
-    except Exception as error:  # a broken pickle can raise nearly anything
-        raise ValueError(f'{path} cannot be read as a pickled permutation: {error}') from None
-    whole = order.ndim == 1 and order.dtype.kind in 'iu' and order.size > 0
-    if not whole or not np.array_equal(np.sort(order), np.arange(order.size)):
-        raise ValueError(
-            f'{path} does not hold a permutation of 0 to N - 1, '
-            f'but {order.dtype} of shape {order.shape}'
+    plain = [pair for pair in zip(entries, stems) if not CITYSCAPES_ID.match(osp.basename(pair[1]))]
+    found = mask_endings([entry for entry, _ in plain], [stem for _, stem in plain])
+    if None in found or len({str(end).lower() for end in found}) > 1:
+        other = found.get(None) or list(found.values())[-1]
+        return (
+            f'masks are not called after their images ({other.where}): FolderSegDataset takes the '
+            'mask of a/b.jpg from a/b.png, rename them or use one ending, seg_map_suffix'
         )
-    return order.astype(np.int64)
+    ending = next(iter(found), None) or '.png'
+    if ending.lower() == '.png':
+        return ''
+    return f'masks end in {ending}: set seg_map_suffix={ending!r} in the data sets with masks'
 
 
 def import_permutation(path: PathLike, full_list: PathLike, num_labeled: int) -> ImportedSplit:
@@ -213,6 +223,7 @@ def import_lists(
     unlabeled: Optional[PathLike] = None,
     full_list: Optional[PathLike] = None,
     fmt: str = 'auto',
+    images: Optional[Mapping[str, str]] = None,
 ) -> ImportedSplit:
     """Labelled and unlabelled stems of published text lists.
 
@@ -224,27 +235,41 @@ def import_lists(
             unlabelled list its other images are unlabelled; with one it is
             used only to check that it holds both lists.
         fmt (str): A key of :data:`FORMATS`. Defaults to ``'auto'``.
+        images (Mapping[str, str], optional): Images by stem, as from ``find_files``, in which every
+            path of the lists is searched. Defaults to None: stems are below the folder that all
+            paths have in common.
 
     Returns:
         ImportedSplit: The stems.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If neither second list is given, a list is malformed, or a
-            stem is missing from the full list.
+        ValueError: If neither second list is given, a list is malformed, a
+            stem is missing from the full list, or an image is not among ``images``.
     """
-    chosen = read_text_list(labeled, fmt)
-    full = None if full_list is None else read_text_list(full_list)
-    rest = full if unlabeled is None else read_text_list(unlabeled, fmt)
-    if rest is None:
+    second = full_list if unlabeled is None else unlabeled
+    if second is None:
         raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
-    if full is not None:
-        outside = sorted(set(chosen + rest) - set(full))
+    formats = {labeled: fmt, unlabeled: fmt, full_list: 'auto'}
+    entries = {path: read_published(path, formats[path]) for path in formats if path is not None}
+    every = [entry for listed in entries.values() for entry in listed]
+    folder = common_folder(every) if images is None else ''
+    alone = [path for path in map(_image_path, every) if path and osp.dirname(path)]
+    stems = {path: _stems(path, listed, folder, images) for path, listed in entries.items()}
+    chosen, rest = stems[labeled], stems[second]
+    if full_list is not None:
+        outside = sorted(set(chosen + rest) - set(stems[full_list]))
         if outside:
             raise ValueError(
                 f'{len(outside)} stems are missing from {full_list}, such as {outside[0]}'
             )
     known = set(chosen)
     kept = [stem for stem in rest if stem not in known]
-    dropped = 0 if unlabeled is None else len(rest) - len(kept)
-    return ImportedSplit(chosen, kept, dropped)
+    return ImportedSplit(
+        chosen,
+        kept,
+        0 if unlabeled is None else len(rest) - len(kept),
+        folder,
+        '' if folder or images is not None or not alone else alone[0],
+        mask_note(entries[labeled], chosen),
+    )

@@ -3,23 +3,118 @@
 
 from typing import Any, Dict, Optional
 
+import mmcv
+import mmengine.fileio as fileio
+import numpy as np
 from mmcv.transforms import BaseTransform
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-from .label_check import check_ids, check_mask, check_size
+from .label_check import check_mask, check_size
+from .label_ids import check_ids, check_label_map
 
-__all__ = ['CheckSegMap', 'check_mask']
+__all__ = ['CheckSegMap', 'CheckedLoadAnnotations', 'check_mask']
+IGNORED = 255  # id of ignored pixels where nothing else is set
+UNKNOWN = 255  # number of classes where it is not known: ids that 8 bits can hold
+
+
+@TRANSFORMS.register_module()
+class CheckedLoadAnnotations(LoadAnnotations):
+    """mmseg's ``LoadAnnotations`` that checks every mask as it is read.
+
+    The mask must have one channel of integers, the size of its image, and only ids of classes and
+    the ignore index. mmseg's step takes each of these as it comes and keeps the lowest 8 bits of
+    an id. For a mask that passes, the result is that of mmseg's step.
+
+    Where a run is prepared, this step replaces ``LoadAnnotations`` in all data loaders.
+
+    Required Keys:
+
+    - seg_map_path
+    - img, ori_shape, num_classes, ignore_index, label_map, reduce_zero_label (optional)
+
+    Added Keys:
+
+    - gt_seg_map (np.ndarray): ``(H, W)`` uint8; int16 for ids that uint8 does not have.
+    - seg_fields
+
+    Args:
+        num_classes (int, optional): Number of classes. Defaults to None: ``num_classes`` of the
+            results, which :class:`LabeledUnlabeledDataset` sets, else that of the data set, set by
+            :func:`set_num_classes`; without either all ids of 8 bits pass.
+        ignore_index (int, optional): Id of ignored pixels. Defaults to None: that of the data set,
+            found in the same way, else 255.
+        **kwargs: See ``mmseg.datasets.LoadAnnotations``.
+
+    Raises:
+        FileNotFoundError: In ``transform``, if there is no such file.
+        ValueError: In ``transform``, naming the file and what is wrong with it.
+    """
+
+    def __init__(
+        self, num_classes: Optional[int] = None, ignore_index: Optional[int] = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        _check_number(self, num_classes)
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.of_dataset: Dict[str, int] = {}  # what the data set gives for the two
+
+    def _load_seg_map(self, results: Dict[str, Any]) -> None:
+        name = f'the mask {results["seg_map_path"]}'
+        seg_map = self._read(results['seg_map_path'], name)
+        _check_size(results, seg_map, name)
+        seg_map = check_label_map(
+            seg_map,
+            self._setting('num_classes', results, UNKNOWN),
+            self._setting('ignore_index', results, IGNORED),
+            self._reduces(results),
+            results.get('label_map'),
+            name,
+        )
+        fits = seg_map.min(initial=0) >= 0 and seg_map.max(initial=0) <= np.iinfo(np.uint8).max
+        results['gt_seg_map'] = seg_map.astype(np.uint8 if fits else np.int16, copy=False)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+
+    def _read(self, path: str, name: str) -> np.ndarray:
+        """Label map as the file holds it."""
+        data = fileio.get(path, backend_args=self.backend_args)
+        try:
+            seg_map = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
+        except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
+            raise ValueError(f'{name} cannot be read: {error}') from None
+        if seg_map is None:
+            raise ValueError(f'{name} cannot be read')
+        return seg_map[..., 0] if seg_map.ndim == 3 and seg_map.shape[2] == 1 else seg_map
+
+    def _setting(self, key: str, results: Dict[str, Any], default: int) -> int:
+        for value in (getattr(self, key), results.get(key), self.of_dataset.get(key)):
+            if value is not None:
+                return value
+        return default
+
+    def _reduces(self, results: Dict[str, Any]) -> bool:
+        of_dataset = bool(results.get('reduce_zero_label'))
+        if self.reduce_zero_label not in (None, of_dataset):
+            raise ValueError(
+                f'LoadAnnotations.reduce_zero_label={self.reduce_zero_label}, but the data set has '
+                f'reduce_zero_label={of_dataset}: set it for the data set alone'
+            )
+        return of_dataset
+
+    def __repr__(self) -> str:
+        return (
+            f'{super().__repr__()[:-1]}, num_classes={self.num_classes}, '
+            f'ignore_index={self.ignore_index})'
+        )
 
 
 @TRANSFORMS.register_module()
 class CheckSegMap(BaseTransform):
-    """Check the label map that ``LoadAnnotations`` has just loaded.
+    """Check the label map that the step before has loaded.
 
-    Without the check a wrong id is a device assert on a GPU, or stays unnoticed.
-    The map must be 2-D, as large as its image, and hold only class ids and the
-    ignore index. The step belongs directly after ``LoadAnnotations``. mmseg loads
-    labels as 8 bit, where ids above 255 are no longer visible;
-    :func:`check_mask` reads the file itself and finds those too.
+    :class:`CheckedLoadAnnotations` does it as it reads the file. This step is for a loading step of
+    one's own: the map must be 2-D, as large as its image, and hold only class ids and the ignore
+    index. It belongs directly after the loading step.
 
     Required Keys:
 
@@ -38,9 +133,8 @@ class CheckSegMap(BaseTransform):
             their pixel counts and what to do.
     """
 
-    def __init__(self, num_classes: Optional[int] = None, ignore_index: int = 255) -> None:
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f'CheckSegMap.num_classes={num_classes} must be positive')
+    def __init__(self, num_classes: Optional[int] = None, ignore_index: int = IGNORED) -> None:
+        _check_number(self, num_classes)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
@@ -56,7 +150,7 @@ class CheckSegMap(BaseTransform):
         seg_map = results['gt_seg_map']
         name = f'the label map {results.get("seg_map_path", "gt_seg_map")}'
         check_ids(seg_map, self._num_classes(results), self.ignore_index, name)
-        self._check_size(results, name)
+        _check_size(results, seg_map, name)
         return results
 
     def _num_classes(self, results: Dict[str, Any]) -> int:
@@ -71,16 +165,20 @@ class CheckSegMap(BaseTransform):
             )
         return len(set(label_map.values()) - {self.ignore_index})
 
-    @staticmethod
-    def _check_size(results: Dict[str, Any], name: str) -> None:
-        shape = results['gt_seg_map'].shape
-        # Test pipelines resize the image alone, before labels are loaded.
-        if shape == tuple(results.get('ori_shape', ())) or 'img' not in results:
-            return
-        check_size(results['gt_seg_map'], results['img'].shape[:2], name)
-
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(num_classes={self.num_classes}, '
             f'ignore_index={self.ignore_index})'
         )
+
+
+def _check_number(step: BaseTransform, num_classes: Optional[int]) -> None:
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(f'{type(step).__name__}.num_classes={num_classes} must be positive')
+
+
+def _check_size(results: Dict[str, Any], seg_map: np.ndarray, name: str) -> None:
+    # Test pipelines resize the image alone, before labels are loaded.
+    if seg_map.shape[:2] == tuple(results.get('ori_shape', ())) or 'img' not in results:
+        return
+    check_size(seg_map, results['img'].shape[:2], name)

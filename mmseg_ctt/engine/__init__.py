@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from . import checked_loaders  # extends mmengine's runner
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -25,5 +26,6 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'checked_loaders',
     'prepare_config',
 ]

@@ -20,6 +20,7 @@ from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .config_checks import check_always
 from .guards import check_hooks
+from .pipeline_steps import use_checked_steps
 from .run_checks import checked_run
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -36,7 +37,7 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply ``sizes`` and remove hooks that are None.
+    """Apply ``sizes``, use loading steps that check, and remove hooks that are None.
 
     A second call changes nothing, until ``sizes`` are set again.
 
@@ -54,6 +55,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     """
     check_always(cfg)
     apply_sizes(cfg)
+    use_checked_steps(cfg)
     _check_schedules(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
@@ -68,7 +70,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
 
 
 def apply_sizes(cfg: AnyConfig) -> None:
-    """Set image scale, crop size, number of classes and length wherever a config has them.
+    """Set scale and its range, crop size, number of classes and length wherever a config has them.
 
     Entries that are applied become None, so that the config is one of plain numbers afterwards and
     takes other sizes again.
@@ -100,11 +102,14 @@ def apply_sizes(cfg: AnyConfig) -> None:
 def _checked(name: str, value: Any) -> Any:
     pair = name in PAIRS
     numbers = value if pair and isinstance(value, (list, tuple)) else [value]
+    kinds = (int, float) if name in RATIOS else (int,)
     if len(numbers) != 1 + pair or not all(
-        type(number) is int and number > 0 for number in numbers
+        type(number) in kinds and number > 0 for number in numbers
     ):
-        form = 'a pair of positive numbers such as (192, 256)' if pair else 'a positive number'
+        form = f'a pair of positive numbers such as {PAIRS[name]}' if pair else 'a positive number'
         raise ValueError(f'sizes.{name} must be {form}, got {value!r}')
+    if name in RATIOS and value[0] > value[1]:
+        raise ValueError(f'sizes.{name}={tuple(value)}: give the smaller ratio first')
     return tuple(value) if pair else value
 
 
@@ -116,6 +121,10 @@ Nodes = Sequence[Tuple[Tuple[str, ...], dict]]
 def _set_scale(nodes: Nodes, scale: Tuple[int, int]) -> bool:
     steps = [node for _, node in nodes if _kind(node) in ('Resize', 'RandomResize')]
     return _set([node for node in steps if node.get('scale')], scale=scale)
+
+
+def _set_ratio_range(nodes: Nodes, ratios: Tuple[float, float]) -> bool:
+    return _set([node for _, node in nodes if _kind(node) == 'RandomResize'], ratio_range=ratios)
 
 
 def _set_crop_size(nodes: Nodes, size: Tuple[int, int]) -> bool:
@@ -179,9 +188,11 @@ def _dicts(node: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, .
             yield from _dicts(value, path)
 
 
-PAIRS = ('scale', 'crop_size')
+PAIRS = dict(scale=(320, 240), crop_size=(192, 256), ratio_range=(0.5, 2.0))  # and examples
+RATIOS = ('ratio_range',)
 SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
     scale=(_set_scale, 'Resize or RandomResize with a scale'),
+    ratio_range=(_set_ratio_range, 'RandomResize'),
     crop_size=(_set_crop_size, 'RandomCrop'),
     num_classes=(_set_num_classes, 'head with num_classes'),
     max_iters=(_set_max_iters, 'train_cfg.max_iters'),

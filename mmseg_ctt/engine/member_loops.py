@@ -12,7 +12,7 @@ from mmengine.utils import mkdir_or_exist
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
-from ..evaluation import count_at_once
+from ..evaluation import class_tables, count_at_once, recorded_classes
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 
@@ -75,12 +75,13 @@ class MemberLoopMixin:
 
     def _metrics(self, evaluators: Dict[str, Evaluator]) -> dict:
         size = len(cast(Sized, self.dataloader.dataset))
-        metrics = {}
+        metrics, recorded = {}, {}
         for name, evaluator in evaluators.items():
-            self.runner.logger.info(f'results of {name}')
-            metrics.update(
-                {f'{name}/{key}': value for key, value in evaluator.evaluate(size).items()}
-            )
+            with recorded_classes(evaluator.metrics) as recorded[name]:
+                values = evaluator.evaluate(size)
+            metrics.update({f'{name}/{key}': value for key, value in values.items()})
+        for table in class_tables((self.evaluator.dataset_meta or {}).get('classes', ()), recorded):
+            self.runner.logger.info(f'classes\n{table}')
         prefix = f'{self.model.predict_on}/'
         plain: List[str] = [key for key in metrics if key.startswith(prefix)]
         return {**metrics, **{key[len(prefix) :]: metrics[key] for key in plain}}

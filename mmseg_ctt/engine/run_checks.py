@@ -246,7 +246,9 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
     names = [name for name, _ in model.named_parameters()]
     optimizer = (wrapper.get('optimizer') or {}).get('type')
     optimizer = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
-    known = [*FACTORS, *(setting.name for setting in settings_of(optimizer or dict))]
+    if not keys or optimizer is None:  # which is refused by name where it is built
+        return
+    known = [*FACTORS, *(setting.name for setting in settings_of(optimizer))]
     for key, values in keys.items():
         place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
         if isinstance(values, Mapping):

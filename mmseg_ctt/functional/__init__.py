@@ -20,7 +20,7 @@ from .consistency import (
     weighted_cross_entropy,
 )
 from .distances import pixel_consistency
-from .ema import ema_decay, ema_update_
+from .ema import copy_tensors_, ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
 from .perturbation import (
     adaptive_radius,
@@ -122,6 +122,7 @@ __all__ = [
     'cut_mix_mask',
     'distribution_alignment',
     'downsample_nearest',
+    'copy_tensors_',
     'ema_decay',
     'ema_update_',
     'gaussian_blur',

@@ -45,3 +45,18 @@ def ema_update_(teacher: Sequence[Tensor], student: Sequence[Tensor], alpha: flo
         raise ValueError(f'alpha must be in [0, 1], got {alpha}')
     if teacher:
         torch._foreach_lerp_(list(teacher), list(student), 1 - alpha)
+
+
+@torch.no_grad()
+def copy_tensors_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy tensors in place, in one call where PyTorch has one (from 2.1 on).
+
+    Args:
+        targets (Sequence[Tensor]): Changed in place.
+        sources (Sequence[Tensor]): As many tensors of the same shapes.
+    """
+    if hasattr(torch, '_foreach_copy_'):
+        torch._foreach_copy_(list(targets), list(sources))
+        return
+    for target, source in zip(targets, sources):
+        target.copy_(source)

@@ -151,7 +151,7 @@ class SemiSegmentor(ForwardPasses):
             settings.merged('model.consistency', usual.get('consistency'), consistency),
         )
         self.build(**method_settings)
-        if channels_last:
+        if channels_last and checks.allows_channels_last(self):
             self._use_channels_last()
 
     def _mode_defaults(self, mode: Optional[str]) -> Mapping[str, Any]:

@@ -1,7 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the settings that all methods share: none of them may stay without effect."""
 
+import logging
 from typing import Any, Mapping, Optional
+
+import torch.nn as nn
+from mmengine.logging import print_log
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
@@ -88,6 +92,25 @@ def check_labels_read(method: type, augmentation: StrongAugmentation) -> None:
             f'model.strong_augmentation: {method.__name__} makes no pseudo-labels to cut along; '
             'put CutMixing in the place of ClassMixing'
         )
+
+
+def allows_channels_last(model: nn.Module) -> bool:
+    """Whether a network may be kept in that memory format; a warning if not.
+
+    The compiled ops of mmcv (deformable convolution, PSA mask) take the usual format alone.
+
+    Args:
+        model (nn.Module): With all its members.
+    """
+    ops = {type(m).__name__ for m in model.modules() if type(m).__module__.startswith('mmcv.ops')}
+    if ops:
+        print_log(
+            f'model.channels_last has no effect: {", ".join(sorted(ops))} of mmcv.ops takes the '
+            'usual memory format alone; set it to False',
+            'current',
+            logging.WARNING,
+        )
+    return not ops
 
 
 def check_absent(method: type, key: str, given: Any) -> None:

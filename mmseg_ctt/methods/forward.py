@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..functional import pseudo_label
 from ..nn.augmentation import View
+from ..nn.heads import reads_features
 from ..nn.images import Images
 from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
 from ..nn.pseudo_label import PseudoLabel
@@ -134,7 +135,7 @@ class ForwardPasses(MemberNetworks):
     def _output(self, name: str, images: Tensor, perturb: Optional[Perturbation]) -> PixelOutput:
         member = self.member(name)
         output = forward_member(member, images, self.reads_embedding, perturb)
-        read = self.reads_features or member.with_auxiliary_head
+        read = self.reads_features or reads_features(member)
         return output if read else output._replace(features=[])
 
     def upsampled(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:

@@ -10,6 +10,7 @@ from mmengine.model import ModuleList
 from torch import Tensor
 
 from ..nn.alignment import MemberAlignment
+from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
@@ -135,7 +136,7 @@ class MemberNetworks(PredictingMembers):
         Raises:
             ValueError: If students differ in it, and so cannot be compared.
         """
-        heads = [student.decode_head for student in self.students]
+        heads = [main_head(student) for student in self.students]
         widths = [
             getattr(head, 'embedding_dim', None) or head.conv_seg.in_channels for head in heads
         ]

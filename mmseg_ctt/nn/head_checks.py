@@ -56,7 +56,9 @@ def _check_padding(key: str, head: BaseDecodeHead, preprocessor: Optional[nn.Mod
 
 
 def _check_segmentor(key: str, segmentor: nn.Module) -> None:
-    _check_levels(f'{key}.decode_head', getattr(segmentor, 'decode_head', None), segmentor)
+    decoders = getattr(segmentor, 'decode_head', None)
+    for head in decoders if isinstance(decoders, nn.ModuleList) else [decoders]:
+        _check_levels(f'{key}.decode_head', head, segmentor)
     heads = getattr(segmentor, 'auxiliary_head', None)
     many = isinstance(heads, nn.ModuleList)
     for i, head in enumerate(heads if many else [heads]):  # type: ignore[arg-type]
@@ -128,18 +130,22 @@ def summed_terms(head: str, terms: Dict[str, Tensor]) -> Dict[str, Tensor]:
         head (str): Its name in the log, such as ``decode``.
         terms (dict[str, Tensor]): What the head computes, among it quantities for the log.
 
+    Returns:
+        dict[str, Tensor]: Losses by ``{head}.{term}``.
+
     Raises:
         ValueError: If a term with a gradient has another name, or there is no loss at all.
     """
     losses = {name: value for name, value in terms.items() if 'loss' in name}
-    unnamed = [name for name in terms if name not in losses and terms[name].requires_grad]
+    others = {name: value for name, value in terms.items() if name not in losses}
+    unnamed = [name for name, value in others.items() if getattr(value, 'requires_grad', False)]
     if unnamed or not losses:
         raise ValueError(
             f'model.segmentor: the head {head} gives the terms {sorted(terms)}, and only those '
             'with "loss" in their names are trained: '
             + (f'set loss_name="loss_{unnamed[0]}"' if unnamed else 'give it a loss')
         )
-    return losses
+    return {f'{head}.{name}': value for name, value in losses.items()}
 
 
 def _terms(key: str, head: BaseDecodeHead) -> Iterator[Tuple[str, nn.Module]]:

@@ -3,21 +3,26 @@
 
 import copy
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleList
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
 from .head_checks import summed_terms
-from .losses import PixelCrossEntropyLoss
+from .heads import (
+    check_head_types,
+    decode_losses,
+    head_losses,
+    head_outputs,
+    main_head,
+    predicting_map,
+    split_output,
+)
 
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
@@ -30,13 +35,15 @@ class PixelOutput(NamedTuple):
         logits (Tensor): ``(B, K, h, w)`` at the stride of the head.
         embedding (Tensor, optional): ``(B, D, h, w)``, input of the classifier (dropout
             included); None where the method does not read it.
-        features (list[Tensor]): Outputs of backbone and neck; empty where neither an auxiliary
-            head nor the method reads them.
+        features (list[Tensor]): Outputs of backbone and neck; empty where neither a loss nor the
+            method reads them.
+        heads (list, optional): Outputs of all decode heads, where they are more than ``logits``.
     """
 
     logits: Tensor
     embedding: Optional[Tensor]
     features: List[Tensor]
+    heads: Optional[List[Any]] = None
 
     def split(self, sizes: Sequence[int]) -> List['PixelOutput']:
         """The outputs of consecutive parts of the batch.
@@ -44,11 +51,12 @@ class PixelOutput(NamedTuple):
         Split, not sliced: the gradient of a slice is padded into a tensor of the default memory
         format, which makes the backward pass of a channels-last network convert it.
         """
-        logits, *features = ([*map_.split(list(sizes))] for map_ in (self.logits, *self.features))
-        nothing: List[Optional[Tensor]] = [None] * len(sizes)
-        embedding = nothing if self.embedding is None else self.embedding.split(list(sizes))
+        parts = (split_output(part, sizes) for part in (self.logits, self.embedding))
+        features = [split_output(level, sizes) for level in self.features]
+        logits, embedding = parts
+        heads = split_output(self.heads, sizes)
         return [
-            PixelOutput(logits[i], embedding[i], [level[i] for level in features])
+            PixelOutput(logits[i], embedding[i], [level[i] for level in features], heads[i])
             for i in range(len(sizes))
         ]
 
@@ -86,13 +94,14 @@ def build_member(
     if override:
         cfg = Config._merge_a_into_b(ConfigDict(override), cfg)
     cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
+    check_head_types(cfg.get('decode_head'))
     member = MODELS.build(cfg)
-    head = getattr(member, 'decode_head', None)
+    head = main_head(member)
     if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):
         raise ValueError(
             f'model.segmentor: {type(head).__name__} has no `conv_seg` classifier to '
-            'take the pixel embedding from; use a head that derives from '
-            'BaseDecodeHead and calls `cls_seg`'
+            'take the pixel embedding from, which this method contrasts: use another head, or a '
+            'method without contrast (docs/reference/networks.md)'
         )
     if getattr(head, 'out_channels', 2) < 2:
         raise ValueError(
@@ -161,39 +170,35 @@ def forward_member(
         ValueError: If an embedding is needed and the head does not call its classifier once, or
             the head gives more than one map of logits.
     """
-    features = list(member.extract_feat(image))
+    found = member.extract_feat(image)
+    features = [found] if isinstance(found, Tensor) else list(found)
     return decode(member, features if perturb is None else perturb(features), embedding)
 
 
 def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) -> PixelOutput:
     """The same from feature maps; see :func:`forward_member`."""
-    head = member.decode_head
+    head = main_head(member)
     if projects(member):
         logits, projected = head.forward_with_embedding(features)
         return PixelOutput(logits, projected, features)
     inputs: List[Tensor] = []
-    if not embedding:
-        return PixelOutput(_single_map(head, head(features)), None, features)
-    handle = head.conv_seg.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    handle = None
+    if embedding:
+        handle = head.conv_seg.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     try:
-        logits = head(features)
+        outputs = head_outputs(member, features)
     finally:
-        handle.remove()
-    if len(inputs) != 1:
+        if handle is not None:
+            handle.remove()
+    if embedding and len(inputs) != 1:
         raise ValueError(
             f'model.segmentor: {type(head).__name__} called its '
             f'classifier {len(inputs)} times; exactly one call gives an embedding'
         )
-    return PixelOutput(_single_map(head, logits), inputs[0], features)
-
-
-def _single_map(head: nn.Module, logits: Tensor) -> Tensor:
-    if not isinstance(logits, Tensor):
-        raise ValueError(
-            f'model.segmentor: {type(head).__name__} gives a {type(logits).__name__}, '
-            'not one map of logits; use a head that gives one'
-        )
-    return logits
+    logits = predicting_map(head, outputs[-1])
+    alone = outputs[-1] is logits and len(outputs) == 1
+    heads = None if alone else outputs
+    return PixelOutput(logits, inputs[0] if embedding else None, features, heads)
 
 
 @contextmanager
@@ -209,16 +214,9 @@ def constant_weights(module: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
-    """Index of the deepest feature map that a head reads, and its channels."""
-    if isinstance(head.in_channels, (list, tuple)):
-        return head.in_index[-1], head.in_channels[-1]
-    return head.in_index, head.in_channels
-
-
 def projects(member: Segmentor) -> bool:
     """Whether the head makes the embedding by layers of its own, which the logits do not need."""
-    return hasattr(member.decode_head, 'forward_with_embedding')
+    return hasattr(main_head(member), 'forward_with_embedding')
 
 
 def supervised_losses(
@@ -234,44 +232,10 @@ def supervised_losses(
     Returns:
         dict[str, Tensor]: Scalars, ``decode.loss_ce`` and the like.
     """
-    losses = {'decode': _head_losses(member.decode_head, output.logits, samples)}
+    outputs = [output.logits] if output.heads is None else output.heads
+    losses = decode_losses(member, outputs, output.features, samples)
     heads = getattr(member, 'auxiliary_head', None)
     heads = heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []
     for i, head in enumerate(heads):
-        losses[f'aux{i}'] = _head_losses(head, head(output.features), samples)
-    return {
-        f'{part}.{key}': value
-        for part, terms in losses.items()
-        for key, value in summed_terms(part, terms).items()
-    }
-
-
-def labels_of(samples: SampleList) -> Tensor:
-    """``(B, H, W)`` int64 ground truth of labelled samples."""
-    return torch.cat([sample.gt_sem_seg.data for sample in samples])
-
-
-def _head_losses(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> Dict[str, Tensor]:
-    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
-        return head.loss_by_feat(logits, samples)
-    # the stock method also computes the accuracy, at the price of two host synchronisations
-    label = labels_of(samples)
-    terms: Sequence = (
-        list(head.loss_decode)
-        if isinstance(head.loss_decode, nn.ModuleList)
-        else [head.loss_decode]
-    )
-    align = dict(align_corners=head.align_corners)
-    if head.sampler is None and all(isinstance(term, PixelCrossEntropyLoss) for term in terms):
-        settings = dict(align)  # they up-sample on their own
-    else:
-        logits = resize(logits.float(), label.shape[1:], mode='bilinear', **align)
-        sampler = head.sampler
-        weight = None if sampler is None else sampler.sample(logits, label.unsqueeze(1))
-        settings = dict(weight=weight)
-    losses: Dict[str, Tensor] = {}
-    for term in terms:
-        value = term(logits, label, ignore_index=head.ignore_index, **settings)
-        name = term.loss_name
-        losses[name] = losses[name] + value if name in losses else value
+        losses.update(summed_terms(f'aux{i}', head_losses(head, head(output.features), samples)))
     return losses

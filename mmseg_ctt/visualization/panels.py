@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch
 
+IGNORED = (224, 224, 192)  # colour of VOC for pixels without a class; black is a class there
+
 
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Colour picture of a label map; ids without a colour, such as 255, are black.
+    """Colour picture of a label map; ids without a colour, such as 255, are :data:`IGNORED`.
 
     Args:
         label (np.ndarray): ``(H, W)`` integer ids.
@@ -17,7 +19,7 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     Returns:
         np.ndarray: ``(H, W, 3)`` uint8.
     """
-    table = np.zeros((max(256, int(label.max()) + 1), 3), dtype=np.uint8)
+    table = np.tile(np.array(IGNORED, np.uint8), (max(256, int(label.max()) + 1), 1))
     table[: len(palette)] = palette
     return table[label]
 
@@ -29,7 +31,7 @@ def save_grid(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> None:
-    """Write a grid of pictures with titles above and a legend of the classes below.
+    """Write a grid of pictures with titles above, a legend of classes and ignored pixels below.
 
     Args:
         path (str | Path): PNG file to write.
@@ -49,7 +51,7 @@ def save_grid(
                 axes[i, j].set_title(titles[j], fontsize=10)
     handles = [
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
-        for name, (red, green, blue) in zip(classes, palette)
+        for name, (red, green, blue) in (*zip(classes, palette), ('ignored', IGNORED))
     ]
     figure.legend(
         handles=handles,

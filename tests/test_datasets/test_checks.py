@@ -1,18 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 
-import numpy as np
 import pytest
-from PIL import Image
 from toy_data import write_image, write_mask
 
 from mmseg_ctt.datasets.checks import (
     check_classes,
     check_files,
     check_list,
-    check_masks,
     check_no_masks,
     check_overlap,
+    check_same_classes,
     decodes,
 )
 
@@ -91,6 +89,14 @@ def test_classes():
         check_classes(dict(labeled=None, unlabeled=road), 'labeled', True)
 
 
+def test_two_data_sets_must_agree_in_classes():
+    check_same_classes(['road', 'car'], 'a', ('road', 'car'), 'b')
+    check_same_classes(None, 'a', ('road',), 'b')
+    check_same_classes(('road',), 'a', None, 'b')
+    with pytest.raises(ValueError, match='^a has other classes than b .class 0 is .car. instead'):
+        check_same_classes(('car', 'road'), 'a', ('road', 'car'), 'b')
+
+
 def test_overlap_by_the_real_path(tmp_path):
     labeled = infos(tmp_path / 'img', 'a', 'b', masks=False)
     other = infos(tmp_path / 'other', 'a', masks=False)
@@ -112,66 +118,6 @@ def test_overlap_of_every_pair(tmp_path, first, second):
     words = f'^1 images are in both .*dataset.{first} and .*dataset.{second}, .*{first}.jpg'
     with pytest.raises(ValueError, match=words):
         check_overlap(sources)
-
-
-def spoil(info):
-    Image.fromarray(np.full((32, 48), 7, np.uint8)).save(info['seg_map_path'])
-
-
-def test_mask_ids(tmp_path):
-    made = infos(tmp_path, *'abcdef')
-    check_masks(made, 4, 64, 255)
-    spoil(made[3])
-    with pytest.raises(ValueError, match=r'd.png .*0..3.*: 7 \(1536 pixels\)'):
-        check_masks(made, 4, 64, 255)
-    check_masks(made, 8, 64, 255)
-    check_masks(made, 4, 0, 255)  # switched off
-    check_masks(made[3:4], 4, 64, 7)  # 7 ignored
-
-
-def test_scan_is_spread_over_the_whole_list(tmp_path):
-    for spoiled, found in ((0, True), (1, False), (2, True), (4, True), (5, False)):
-        made = infos(tmp_path, *'abcdef')
-        spoil(made[spoiled])
-        if found:
-            with pytest.raises(ValueError):
-                check_masks(made, 4, 3, 255)
-        else:
-            check_masks(made, 4, 3, 255)
-
-
-def test_ids_of_the_file_where_the_config_chooses_classes(tmp_path):
-    made = infos(tmp_path, 'a')
-    spoil(made[0])
-    made[0]['label_map'] = {k: k if k < 2 else 255 for k in range(8)}  # two of eight
-    check_masks(made, 2, 64, 255)
-
-
-def test_reduce_zero_label(tmp_path):
-    made = infos(tmp_path, 'a')
-    Image.fromarray(np.full((32, 48), 4, np.uint8)).save(made[0]['seg_map_path'])
-    with pytest.raises(ValueError):
-        check_masks(made, 4, 64, 255)
-    made[0]['reduce_zero_label'] = True
-    check_masks(made, 4, 64, 255)
-
-
-def test_mask_size(tmp_path):
-    made = infos(tmp_path, 'a')
-    write_mask(tmp_path / 'a.png', 0, size=(48, 32))
-    with pytest.raises(ValueError, match='a.png is 48 high and 32 wide, its image 32 high'):
-        check_masks(made, 4, 64, 255)
-
-
-def test_unreadable_image_can_be_passed_over_but_not_its_mask(tmp_path):
-    made = infos(tmp_path, 'a')
-    (tmp_path / 'a.jpg').write_bytes(b'no image')
-    with pytest.raises(ValueError, match='a.jpg cannot be read'):
-        check_masks(made, 4, 64, 255)
-    check_masks(made, 4, 64, 255, skip_unreadable=True)
-    spoil(made[0])
-    with pytest.raises(ValueError, match='a.png'):
-        check_masks(made, 4, 64, 255, skip_unreadable=True)
 
 
 def test_decodes(tmp_path):

@@ -95,10 +95,49 @@ def test_classes_from_meta_json(tmp_path):
     assert list(dataset.metainfo['classes']) == ['x', 'y']
     assert dataset.metainfo['palette'] == palette
     assert 'other' not in dataset.metainfo
+    assert dataset.label_map is None
+
+
+def write_meta(root, *classes, **other):
+    (root / 'meta.json').write_text(json.dumps(dict(classes=classes, **other)))
+
+
+@pytest.mark.parametrize('palette', [None, [[1, 1, 1], [2, 2, 2], [3, 3, 3]]])
+def test_classes_in_another_order_than_meta_json(tmp_path, palette):
+    make_images(tmp_path / 'img', 'a.jpg')
+    (tmp_path / 'ann').mkdir()
+    Image.fromarray(np.array([[0, 1, 2, 255]] * 2, np.uint8)).save(tmp_path / 'ann' / 'a.png')
+    write_meta(tmp_path, 'road', 'car', 'sky', **(dict(palette=palette) if palette else {}))
+    prefix = dict(img_path='img', seg_map_path='ann')
+    steps = [dict(type='LoadAnnotations')]
+    for classes, ids in (
+        (('sky', 'road', 'car'), [1, 2, 0, 255]),
+        (('sky', 'road'), [1, 255, 0, 255]),
+        (['road', 'car', 'sky'], [0, 1, 2, 255]),
+    ):
+        made = build(tmp_path, metainfo=dict(classes=classes), data_prefix=prefix, pipeline=steps)
+        assert made.metainfo['classes'] == classes
+        assert made[0]['gt_seg_map'].tolist() == [ids] * 2  # by name
+        colours = made.metainfo['palette']
+        assert len(colours) == len(classes)
+        if palette:
+            assert colours == [palette[['road', 'car', 'sky'].index(name)] for name in classes]
+    own = dict(classes=('sky', 'road'), palette=[[9, 9, 9], [8, 8, 8]])
+    assert build(tmp_path, metainfo=own, data_prefix=prefix).metainfo['palette'] == own['palette']
+
+
+def test_class_that_meta_json_does_not_have(tmp_path):
+    make_images(tmp_path / 'img', 'a.jpg')
+    write_meta(tmp_path, 'road', 'car')
+    with pytest.raises(ValueError, match="'sky', but .*meta.json has 'road', 'car'"):
+        build(tmp_path, data_prefix=dict(img_path='img'))
+
+
+def test_classes_of_the_config_where_meta_json_is_another_file(tmp_path):
+    make_images(tmp_path / 'img', 'a.jpg')
+    (tmp_path / 'meta.json').write_text('{"license": "CC0"}')
     dataset = build(tmp_path, data_prefix=dict(img_path='img'))
-    assert dataset.metainfo['classes'] == META['classes']
-    assert len(dataset.metainfo['palette']) == 2
-    assert dataset.metainfo['palette'] != palette
+    assert dataset.metainfo['classes'] == META['classes'] and dataset.label_map is None
 
 
 def test_no_classes_anywhere(tmp_path):
@@ -156,3 +195,41 @@ def test_other_real_folders(shared_dir):
                 assert len(dataset) == sizes[part == 'val']
             for i in range(len(dataset)):
                 assert Path(dataset.get_data_info(i)['seg_map_path']).is_file()
+
+
+@pytest.mark.parametrize('suffix', ['.png', '_GT.png', '.tif'])
+def test_masks_in_upper_case(tmp_path, suffix):
+    make_images(tmp_path / 'img', 's/a.JPG', 'b.png', 'c.webp')
+    make_images(tmp_path / 'ann', f's/a{suffix.upper()}', f'b{suffix}')
+    prefix = dict(img_path='img', seg_map_path='ann')
+    dataset = build(tmp_path, data_prefix=prefix, seg_map_suffix=suffix)
+    names = [f'b{suffix}', f'c{suffix}', f'a{suffix.upper()}']  # the second is missing
+    assert names_of(dataset, 'seg_map_path') == names
+
+
+def test_masks_beside_their_images(tmp_path):
+    make_images(tmp_path, 'a.jpg', 'a_GT.png', 'b.png', 'b_GT.png')
+    prefix = dict(img_path='', seg_map_path='')
+    dataset = build(tmp_path, data_prefix=prefix, seg_map_suffix='_GT.png')
+    assert names_of(dataset) == ['a.jpg', 'b.png']
+    assert names_of(dataset, 'seg_map_path') == ['a_GT.png', 'b_GT.png']
+
+
+def test_list_of_file_names(tmp_path):
+    make_images(tmp_path / 'img', 'a b.jpg', 's/b.PNG', 'c.png')
+    (tmp_path / 'l.txt').write_text('s/b.png\r\na b.jpg\nc\n')
+    dataset = build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))
+    assert names_of(dataset) == ['b.PNG', 'a b.jpg', 'c.png']
+    (tmp_path / 'l.txt').write_text('c\nc.png\n')
+    with pytest.raises(ValueError, match='names c twice'):
+        build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))
+
+
+@pytest.mark.parametrize(
+    'line', ['img/c.png ann/c.png', 'img/c.png', 'c.png,c_GT.png', 'image,mask']
+)
+def test_list_of_another_project(tmp_path, line):
+    make_images(tmp_path / 'img', 'c.png')
+    (tmp_path / 'l.txt').write_text(f'{line}\n')
+    with pytest.raises(FileNotFoundError, match='1 images .*: a list has one name.* import'):
+        build(tmp_path, ann_file='l.txt', data_prefix=dict(img_path='img'))

@@ -1,10 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
 
+from mmseg_ctt.datasets.lists import read_entries
 from mmseg_ctt.datasets.split_import import (
     entry_to_stem,
     import_lists,
@@ -17,22 +19,24 @@ CITY = 'aachen_000000_000019'
 
 
 @pytest.mark.parametrize(
-    'entry,stem',
+    'entry,folder,stem',
     [
-        ('2007_000032', '2007_000032'),
-        ('JPEGImages/2007_000032.jpg', '2007_000032'),
-        ('/JPEGImages/2007_000032.jpg', '2007_000032'),
-        ('VOC2012/JPEGImages/2007_000032.JPG', '2007_000032'),
-        (f'leftImg8bit/train/aachen/{CITY}_leftImg8bit.png', f'aachen/{CITY}'),
-        (f'/images/train/{CITY}.png', f'aachen/{CITY}'),
-        (f'aachen/{CITY}', f'aachen/{CITY}'),
-        (CITY, f'aachen/{CITY}'),
-        ('data/slices/patient099_frame01_slice_15.h5', 'patient099_frame01_slice_15'),
-        ('site_a/img.1', 'site_a/img.1'),
+        ('2007_000032', '', '2007_000032'),
+        ('JPEGImages/2007_000032.jpg', 'JPEGImages', '2007_000032'),
+        ('/JPEGImages/2007_000032.jpg', 'JPEGImages', '2007_000032'),
+        ('VOC2012/JPEGImages/2007_000032.JPG', 'VOC2012/JPEGImages', '2007_000032'),
+        ('VOC2012/JPEGImages/2007_000032.JPG', 'VOC2012', 'JPEGImages/2007_000032'),
+        ('./images\\day 1\\a b.webp', 'images', 'day 1/a b'),
+        (f'leftImg8bit/train/aachen/{CITY}_leftImg8bit.png', '', f'aachen/{CITY}'),
+        (f'/images/train/{CITY}.png', 'images', f'aachen/{CITY}'),
+        (f'aachen/{CITY}', '', f'aachen/{CITY}'),
+        (CITY, '', f'aachen/{CITY}'),
+        ('data/slices/p99_slice_15.h5', 'data/slices', 'p99_slice_15'),
+        ('site_a/img.1', 'images', 'site_a/img.1'),
     ],
 )
-def test_entry_to_stem(entry, stem):
-    assert entry_to_stem(entry) == stem
+def test_entry_to_stem(entry, folder, stem):
+    assert entry_to_stem(entry, folder) == stem
 
 
 @pytest.mark.parametrize('fmt', ['auto', 'unimatch', 'u2pl', 'cps'])
@@ -57,10 +61,12 @@ def test_pseudoseg_has_one_entry_a_line(tmp_path):
 @pytest.mark.parametrize(
     'text,message',
     [
-        ('a b c\n', 'line 1 has 3 entries'),
+        ('a.jpg b.png c.png\n', 'line 1 has 3 entries'),
+        ('a\tb.png\tc\n', 'line 1 has 3 entries'),
         ('a.jpg b\n', "'b' is not the path of a mask"),
         ('', 'no line'),
-        ('x/a.jpg\ny/a.jpg\n', 'a twice'),
+        ('x/a.jpg\nx/a.JPG\n', 'a twice'),
+        ('x\ny\nx\n', 'x twice'),
     ],
 )
 def test_malformed_list(tmp_path, text, message):
@@ -83,14 +89,90 @@ def test_import_lists(tmp_path):
     rest.write_text('b\na\n')
     full.write_text('a\nb\nc\nd\n')
     split = import_lists(labeled, rest)
-    assert split == (['c', 'a'], ['b'], 1)
-    assert import_lists(labeled, full_list=full) == (['c', 'a'], ['b', 'd'], 0)
+    assert split[:3] == (['c', 'a'], ['b'], 1)
+    assert import_lists(labeled, full_list=full)[:3] == (['c', 'a'], ['b', 'd'], 0)
     assert import_lists(labeled, rest, full).unlabeled == ['b']
     with pytest.raises(ValueError, match='give the unlabelled list'):
         import_lists(labeled)
     full.write_text('a\nb\n')
     with pytest.raises(ValueError, match='1 stems are missing.*c'):
         import_lists(labeled, rest, full)
+
+
+def test_sub_folders_of_all_lists_are_kept(tmp_path):
+    labeled, rest, full = (tmp_path / n for n in ('l.txt', 'u.txt', 'a.txt'))
+    labeled.write_text('images/day1/0001.png masks/day1/0001.png\n')
+    rest.write_text('images/day2/0001.png\nimages/day2/0003.PNG\n')
+    split = import_lists(labeled, rest)
+    assert split[:3] == (['day1/0001'], ['day2/0001', 'day2/0003'], 0)
+    assert split.folder == 'images' and split.mask_note == ''
+    full.write_text('images/day1/0001.png\nimages/day3/0001.png\n')
+    assert import_lists(labeled, full_list=full).unlabeled == ['day3/0001']
+
+
+def test_image_folder_decides_where_names_begin(tmp_path):
+    labeled, rest = tmp_path / 'l.txt', tmp_path / 'u.txt'
+    labeled.write_text('root/images/day1/0001.png\n')
+    rest.write_text('/data/day1/0002.jpg\nday2/0001\n')
+    files = {stem: f'{stem}.jpg' for stem in ('day1/0001', 'day1/0002', 'day2/0001', '0001')}
+    split = import_lists(labeled, rest, images=files)
+    assert split[:2] == (['day1/0001'], ['day1/0002', 'day2/0001']) and split.folder == ''
+    rest.write_text('day2/0009\n')
+    with pytest.raises(ValueError, match='1 images of .*u.txt are not in .*day2/0009'):
+        import_lists(labeled, rest, images=files)
+
+
+@pytest.mark.parametrize(
+    'name,text,expected',
+    [
+        ('l.csv', 'image,mask\nimages/a.jpg,masks/a_mask.png\n', [('images/a.jpg', 1)]),
+        ('l.txt', 'image,mask\nimages/a.jpg,masks/a_mask.png\n', [('images/a.jpg', 1)]),
+        ('l.csv', 'no;Filename;Split\n1;"a b.jpg";train\n', [('a b.jpg', 0)]),
+        ('l.tsv', 'a.jpg\tb.png\n', [('a.jpg', 1)]),
+        ('l.csv', 'image,mask\na.jpg,\nb.jpg,b.png\n', [('a.jpg', 0), ('b.jpg', 1)]),
+        ('l.txt', 'images/a.jpg,masks/a.png\n', [('images/a.jpg', 1)]),
+        ('l.txt', 'street 1.jpg\nday 2/b\n', [('street 1.jpg', 0), ('day 2/b', 0)]),
+        ('l.txt', 'day 1/a b.jpg masks/day 1/a b.png\n', [('day 1/a b.jpg', 1)]),
+        ('l.txt', 'night, late\n', [('night, late', 0)]),
+    ],
+)
+def test_entries(tmp_path, name, text, expected):
+    (tmp_path / name).write_text(text)
+    entries = read_entries(tmp_path / name)
+    assert [(entry.image, entry.mask is not None) for entry in entries] == expected
+
+
+@pytest.mark.parametrize(
+    'text,message',
+    [
+        ('picture,truth\na.jpg,b.png\n', 'line 1 names no column of images'),
+        ('a.jpg,b.png,3\n', 'line 1 names no column of images'),
+        ('image,mask\n', 'has a header and no image'),
+        ('image,mask\na.jpg,7\n', "'7' is not the path of a mask"),
+    ],
+)
+def test_table_that_is_not_understood(tmp_path, text, message):
+    (tmp_path / 'l.csv').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_entries(tmp_path / 'l.csv')
+
+
+@pytest.mark.parametrize(
+    'text,note',
+    [
+        ('i/d/a.jpg m/d/a.png\n', ''),
+        ('i/d/a.jpg m/d/a.PNG\n', ''),
+        ('i/d/a.jpg m/d/a_GT.png\n', "seg_map_suffix='_GT.png'"),
+        ('i/d/a.jpg m/e/a.png\ni/e/a.jpg m/d/b.png\n', 'not called after their images .*line 1'),
+        ('i/a.jpg m/a.png\ni/b.jpg m/b_GT.png\n', 'not called after .*line 2'),
+        (f'{CITY}_leftImg8bit.png {CITY}_gtFine.png\n', ''),
+    ],
+)
+def test_names_of_masks(tmp_path, text, note):
+    (tmp_path / 'l.txt').write_text(text)
+    (tmp_path / 'u.txt').write_text('i/u.jpg\n')
+    found = import_lists(tmp_path / 'l.txt', tmp_path / 'u.txt').mask_note
+    assert re.search(note, found) if note else found == ''
 
 
 def dump(path, thing, protocol=None):
@@ -180,7 +262,7 @@ def test_import_permutation(tmp_path):
     path = dump(tmp_path / 'p.pkl', np.array([2, 0, 1]))
     full = tmp_path / 'all.txt'
     full.write_text('a\nb\nc\n')
-    assert import_permutation(path, full, 2) == (['c', 'a'], ['b'], 0)
+    assert import_permutation(path, full, 2)[:3] == (['c', 'a'], ['b'], 0)
     with pytest.raises(ValueError, match='cannot label 4'):
         import_permutation(path, full, 4)
     full.write_text('a\nb\n')

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mmseg_ctt.datasets.class_cover import hold_out, missing_of
 from mmseg_ctt.datasets.image_files import find_files
 from mmseg_ctt.datasets.label_check import scan_presence
 from mmseg_ctt.datasets.splits import (
@@ -234,3 +235,44 @@ def test_camvid_labels_make_splits(shared_dir):
     for seed in range(3):
         labeled, _ = make_split(presence, 23, seed)
         assert presence[labeled].any(0).all()
+
+
+def held(presence, number):
+    rows = hold_out(presence, number)
+    assert len(set(rows.tolist())) == number
+    rest = np.setdiff1d(np.arange(len(presence)), rows)
+    return presence[rows].any(0), presence[rest].any(0)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_held_out_images_show_every_class_and_leave_it(seed):
+    presence = random_presence(seed, num_images=60, num_classes=8, rate=0.15)
+    val, rest = held(presence, 10)
+    assert val.all() and rest.all()
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_held_out_images_are_as_good_as_the_best(seed):
+    presence = random_presence(seed, num_images=8, num_classes=5, rate=0.35)
+    for number in range(1, 5):
+        best = min(
+            len(missing_of(presence, np.array(chosen)))
+            for chosen in itertools.combinations(range(8), number)
+        )
+        # Greedy orders: at most a class more than the best choice of up to half of the images.
+        assert len(missing_of(presence, hold_out(presence, number))) <= best + 1
+
+
+def test_class_of_one_image_stays_for_training():
+    presence = np.array([[1, 0], [1, 1], [1, 0]], dtype=bool)
+    val, rest = held(presence, 1)
+    assert val.tolist() == [True, False] and rest.tolist() == [True, True]
+    val, rest = held(presence, 2)
+    assert rest.tolist() == [True, True]
+
+
+def test_many_held_out_images_take_the_last_of_a_class():
+    val, rest = held(np.eye(3, dtype=bool), 2)
+    assert val.sum() == 2 and rest.sum() == 1
+    assert hold_out(np.zeros((4, 0), dtype=bool), 2).tolist() == [0, 1]
+    assert hold_out(np.ones((4, 2), dtype=bool), 0).tolist() == []

@@ -6,7 +6,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from mmseg_ctt.datasets.label_check import reduce_zero, scan_presence
-from mmseg_ctt.datasets.transforms import CheckSegMap, check_mask
+from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations, CheckSegMap, check_mask
 
 
 def results_with(ids, shape=(4, 6), **kwargs):
@@ -181,3 +181,146 @@ def test_scan_presence(tmp_path):
     with pytest.raises(ValueError, match='2.png'):
         scan_presence(paths, 2)
     assert scan_presence([], 3).shape == (0, 3)
+
+
+# ---- CheckedLoadAnnotations
+
+
+def load(step, path, **results):
+    """Label map that a step loads."""
+    results = {**dict(label_map=None, reduce_zero_label=False), **results}
+    return step(dict(seg_map_path=str(path), seg_fields=[], **results))['gt_seg_map']
+
+
+MAPPING = {0: 2, 1: 255, 2: 0, 3: 1}
+SAME = {  # array, settings of the data set
+    'ids': (np.array([[0, 1], [3, 255]], np.uint8), {}),
+    'one column': (np.array([[0], [1], [255]], np.uint8), {}),
+    '16 bit': (np.array([[0, 1], [3, 255]], np.uint16), {}),
+    '32 bit': (np.array([[0, 1], [3, 255]], np.int32), {}),
+    '1 bit': (np.array([[True, False]] * 2), {}),
+    'zero is no class': (np.array([[0, 1], [4, 255]], np.uint8), dict(reduce_zero_label=True)),
+    'some classes': (np.array([[0, 1], [3, 255]], np.uint8), dict(label_map=MAPPING)),
+    'both': (np.array([[0, 1], [4, 2]], np.uint8), dict(label_map=MAPPING, reduce_zero_label=True)),
+}
+
+
+@pytest.mark.parametrize('name', SAME)
+def test_a_good_mask_is_loaded_as_by_mmseg(tmp_path, name):
+    ids, settings = SAME[name]
+    path = save(tmp_path / ('m.tif' if ids.dtype == np.int32 else 'm.png'), ids)
+    made = load(CheckedLoadAnnotations(num_classes=4), path, **settings)
+    expected = load(TRANSFORMS.build(dict(type='LoadAnnotations')), path, **settings)
+    assert made.dtype == expected.dtype == np.uint8 and made.shape == ids.shape
+    assert made.ravel().tolist() == expected.ravel().tolist()
+
+
+def test_palette_image_gives_its_indices(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [1, 2]], np.uint8))
+    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
+    image.save(tmp_path / 'm.png')
+    made = load(CheckedLoadAnnotations(num_classes=3), tmp_path / 'm.png')
+    assert made.tolist() == [[0, 1], [1, 2]]
+
+
+REFUSED = {  # array, settings of the data set, words of the message
+    'id': (np.full((2, 3), 4, np.uint8), {}, r'm.png .*0..3.*: 4 \(6 pixels\)'),
+    'ids that 8 bits wrap': (np.full((2, 3), 256, np.uint16), {}, r'256 \(6 pixels\)'),
+    'ids that 8 bits wrap to 255': (np.full((2, 3), 511, np.uint16), {}, r'511 \(6 pixels\)'),
+    'ids from 1': (
+        np.array([[1, 2], [3, 4]], np.uint8),
+        {},
+        r'4 \(1 pixels\). .*count from 1.*reduce_zero_label',
+    ),
+    'grey levels': (np.array([[0, 85], [170, 255]], np.uint8), {}, r'170 .*grey levels'),
+    'colours': (np.zeros((2, 3, 3), np.uint8), {}, 'm.png .*single-channel.*colour_masks.py'),
+    'grey and alpha': (np.zeros((2, 3, 2), np.uint8), {}, 'single-channel'),
+    'id outside the mapping': (
+        np.full((2, 3), 4, np.uint8),
+        dict(label_map=MAPPING),
+        r'0..3.*: 4 \(6',
+    ),
+    'id above the last, from 1': (
+        np.full((2, 3), 5, np.uint8),
+        dict(reduce_zero_label=True),
+        r'0..3.*: 4 \(6',
+    ),
+    'size': (
+        np.zeros((2, 4), np.uint8),
+        dict(img=np.zeros((2, 3, 3), np.uint8), ori_shape=(2, 3)),
+        'm.png is 2 high and 4 wide, its image 2 high and 3',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_a_wrong_mask_is_refused_as_it_is_read(tmp_path, name):
+    ids, settings, words = REFUSED[name]
+    path = save(tmp_path / 'm.png', ids)
+    with pytest.raises(ValueError, match=words):
+        load(CheckedLoadAnnotations(num_classes=4), path, **settings)
+
+
+def test_float_mask(tmp_path):
+    Image.fromarray(np.ones((2, 3), np.float32)).save(tmp_path / 'm.tif')
+    with pytest.raises(ValueError, match='m.tif holds float32'):
+        load(CheckedLoadAnnotations(num_classes=4), tmp_path / 'm.tif')
+
+
+@pytest.mark.parametrize('backend', ['pillow', 'cv2'])
+def test_damaged_mask(tmp_path, backend):
+    (tmp_path / 'm.png').write_bytes(b'no image at all')
+    with pytest.raises(ValueError, match='the mask .*m.png cannot be read'):
+        load(CheckedLoadAnnotations(num_classes=4, imdecode_backend=backend), tmp_path / 'm.png')
+
+
+def test_number_of_classes_of_the_step_the_results_or_the_data_set(tmp_path):
+    path = save(tmp_path / 'm.png', np.full((2, 3), 4, np.uint8))
+    step = CheckedLoadAnnotations()
+    assert (load(step, path) == 4).all()  # it knows nothing
+    step.of_dataset = dict(num_classes=4)
+    for made, results in ((step, {}), (CheckedLoadAnnotations(), dict(num_classes=4))):
+        with pytest.raises(ValueError, match='0..3'):
+            load(made, path, **results)
+    assert (load(step, path, num_classes=5) == 4).all()
+    assert (load(CheckedLoadAnnotations(5), path, num_classes=4) == 4).all()
+    with pytest.raises(ValueError, match='256'):  # never beyond what the pipeline can hold
+        load(CheckedLoadAnnotations(), save(tmp_path / 'n.png', np.full((2, 3), 256, np.uint16)))
+    with pytest.raises(ValueError, match='num_classes=0 must be positive'):
+        CheckedLoadAnnotations(0)
+
+
+def test_ignored_ids(tmp_path):
+    path = save(tmp_path / 'm.png', np.array([[0, 9, 1]] * 2, np.uint8))
+    assert load(CheckedLoadAnnotations(2, 9), path).tolist() == [[0, 9, 1]] * 2
+    assert load(CheckedLoadAnnotations(2), path, ignore_index=9).tolist() == [[0, 9, 1]] * 2
+    with pytest.raises(ValueError, match='9'):
+        load(CheckedLoadAnnotations(2), path)
+    negative = save(tmp_path / 'n.tif', np.array([[0, -1, 1]] * 2, np.int32))
+    assert load(CheckedLoadAnnotations(2, -1), negative).tolist() == [[0, -1, 1]] * 2
+    many = save(tmp_path / 'k.png', np.array([[0, 300, 1]] * 2, np.uint16))
+    assert load(CheckedLoadAnnotations(400), many).tolist() == [[0, 300, 1]] * 2
+
+
+def test_reduce_zero_label_of_step_and_data_set_must_agree(tmp_path):
+    path = save(tmp_path / 'm.png', np.ones((2, 3), np.uint8))
+    with pytest.warns(UserWarning, match='reduce_zero_label'):
+        step = CheckedLoadAnnotations(4, reduce_zero_label=True)
+    assert (load(step, path, reduce_zero_label=True) == 0).all()
+    with pytest.raises(ValueError, match='LoadAnnotations.reduce_zero_label=True'):
+        load(step, path)
+
+
+def test_data_sets_with_and_without_zero_label_may_share_a_pipeline(tmp_path):
+    """Pseudo-labels are ids of the model: mmseg's step fails at the second data set."""
+    path, step = save(tmp_path / 'm.png', np.ones((2, 3), np.uint8)), CheckedLoadAnnotations(4)
+    assert (load(step, path, reduce_zero_label=True) == 0).all()
+    assert (load(step, path) == 1).all()
+
+
+def test_image_resized_before_the_mask_was_loaded(tmp_path):
+    path = save(tmp_path / 'm.png', np.zeros((4, 6), np.uint8))
+    image = np.zeros((8, 12, 3), np.uint8)
+    assert load(CheckedLoadAnnotations(2), path, img=image, ori_shape=(4, 6)).shape == (4, 6)
+    with pytest.raises(ValueError, match='its image 8 high'):
+        load(CheckedLoadAnnotations(2), path, img=image, ori_shape=(5, 6))

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from toy_data import toy_config
 
 from mmseg_ctt.engine import prepare_config
+from mmseg_ctt.engine.pipeline_steps import stock_steps
 
 FOLDER = 'ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py'
 VOC = 'ctt/ctt_deeplabv3plus_voc_1-8.py'
@@ -146,7 +147,7 @@ def test_a_run_that_is_shorter_than_the_warm_up():
 
 
 def test_numbers_that_are_no_sizes_stay():
-    cfg = copy.deepcopy(leaf(VOC))
+    cfg = prepare_config(copy.deepcopy(leaf(VOC)))
     cfg.sizes.crop_size = (128, 128)
     steps = copy.deepcopy(cfg.train_dataloader.dataset.labeled.pipeline)
     prepare_config(cfg)
@@ -179,6 +180,9 @@ def test_every_head_follows():
         (FOLDER, dict(crop_size=32), ValueError, ['sizes.crop_size', 'pair', '32']),
         (FOLDER, dict(crop_size=(32, 0)), ValueError, ['sizes.crop_size', 'positive']),
         (FOLDER, dict(scale=(1.5, 2)), ValueError, ['sizes.scale', '1.5']),
+        (FOLDER, dict(ratio_range=0.5), ValueError, ['sizes.ratio_range', 'pair', '(0.5, 2.0)']),
+        (FOLDER, dict(ratio_range=(2, 0.5)), ValueError, ['sizes.ratio_range', 'smaller']),
+        (VOC, dict(ratio_range=(0.5, 2)), ValueError, ['sizes.ratio_range', 'RandomResize']),
         (FOLDER, dict(num_classes='5'), ValueError, ['sizes.num_classes', "'5'"]),
         (FOLDER, dict(num_classes=True), ValueError, ['sizes.num_classes']),
         (STREETS, dict(crop_size=(32, 32)), ValueError, ['sizes.crop_size', 'RandomCrop']),
@@ -196,8 +200,10 @@ def test_sizes_that_cannot_be(name, sizes, error, words):
 
 def test_configs_without_sizes(root, tmp_path):
     cfg = toy_config(root, tmp_path / 'work')
-    before = cfg._cfg_dict.to_dict()
-    assert prepare_config(cfg)._cfg_dict.to_dict() == before
+    before = stock_steps(cfg._cfg_dict.to_dict())
+    once = prepare_config(cfg)._cfg_dict.to_dict()
+    assert prepare_config(cfg)._cfg_dict.to_dict() == once
+    assert stock_steps(once) == before  # steps that load and check, and nothing else
 
 
 def test_hooks_of_mmengine_stay_none():

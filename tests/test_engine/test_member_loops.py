@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
+import logging
 
 import numpy as np
 import pytest
@@ -218,3 +219,19 @@ def test_best_checkpoint_of_a_member(root, tmp_path):
     )
     runner.train()
     assert (tmp_path / 'best_ensemble_mIoU_iter_2.pth').is_file()
+
+
+def test_one_table_of_the_classes_for_all_members(root, tmp_path):
+    runner, lines = build(root, tmp_path), []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    runner.logger.addHandler(handler)
+    metrics = run(runner, 'test')
+    (table,) = [line for line in lines if '+--' in line]
+    rows = [[cell.strip() for cell in row.split('|')[1:-1]] for row in table.splitlines()]
+    header, *rows = [row for row in rows if row]
+    assert header == ['IoU in %', *MEMBERS]
+    assert [row[0] for row in rows] == list(runner.test_loop.evaluator.dataset_meta['classes'])
+    for column, member in enumerate(MEMBERS, 1):
+        mean = np.nanmean([float(row[column]) for row in rows])
+        assert mean == pytest.approx(metrics[f'{member}/mIoU'], abs=0.02)

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import json
 import re
 import uuid
 from pathlib import Path
@@ -12,6 +13,7 @@ from toy_run import make_run, small_ctt, small_segmentor
 import mmseg_ctt.deploy.export.stock_types as types
 from mmseg_ctt.deploy.export import export_member, segmentor_config, stock_config
 from mmseg_ctt.deploy.export.export import stock_model
+from mmseg_ctt.engine import prepare_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 THIN = re.compile(r"^_base_ = \['\./", re.MULTILINE)  # differs from its neighbour in the split
@@ -88,6 +90,28 @@ def test_training_part_trains(tmp_path):
     assert runner.iter == 2
 
 
+def test_loading_steps_of_a_prepared_run_are_those_of_mmseg(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline  # nested
+    cfg = prepare_config(cfg)
+    assert 'CheckedLoadAnnotations' in cfg.pretty_text
+    plain, _ = converted(cfg, {})
+    assert 'Checked' not in plain.pretty_text and 'CheckSegMap' not in plain.pretty_text
+    assert not list(types.find_own(plain))
+    load = dict(type='LoadAnnotations')
+    assert plain.train_dataloader.dataset.pipeline[1] == load
+    assert plain.val_dataloader.dataset.pipeline[1] == load
+    assert [load] in plain.test_dataloader.dataset.pipeline[1].transforms
+
+
+def test_classes_in_another_order_cannot_be_exported(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
+    classes = list(cfg.val_dataloader.dataset.metainfo.classes)
+    (tmp_path / 'data' / 'meta.json').write_text(json.dumps(dict(classes=classes[::-1])))
+    with pytest.raises(ValueError, match='dataset.metainfo.classes chooses or orders the classes'):
+        converted(cfg, {})
+
+
 def test_batch_of_the_labelled_images_of_three_sources(tmp_path):
     cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
     loader = cfg.train_dataloader
@@ -158,6 +182,20 @@ def test_folder_of_mixed_images_is_noted(tmp_path):
     assert plain.test_dataloader.dataset.img_suffix == '.jpg'
     assert len(notes) == 1 and 'test_dataloader' in notes[0]
     assert '6 .jpg' in notes[0] and '1 .png' in notes[0]
+
+
+def test_masks_in_upper_case_and_names_with_suffix(tmp_path):
+    root = write_toy_data(tmp_path)
+    for path in (root / 'ann').iterdir():
+        path.rename(path.with_suffix('.PNG'))
+    cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
+    plain, notes = converted(cfg)
+    assert plain.test_dataloader.dataset.seg_map_suffix == '.PNG' and not notes
+    (root / 'ann' / 'l0.PNG').rename(root / 'ann' / 'l0.png')
+    (root / SPLIT / 'labeled.txt').write_text('l0.jpg\nl1.jpg\nl2.jpg\n')
+    plain, notes = converted(cfg)
+    assert any('2 .PNG' in note and '1 .png' in note for note in notes)
+    assert any('labeled.txt names files with their suffix' in note for note in notes)
 
 
 def test_chosen_classes_are_refused(tmp_path):

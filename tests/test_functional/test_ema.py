@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_ctt.functional import ema_decay, ema_update_
+from mmseg_ctt.functional import copy_tensors_, ema_decay, ema_update_
 
 
 @pytest.mark.parametrize('alpha', [0.0, 0.6, 0.99, 1.0])
@@ -58,3 +58,14 @@ def test_update_errors():
     for alpha in (-0.1, 1.1, float('nan')):
         with pytest.raises(ValueError, match='alpha must be in'):
             ema_update_(one, one, alpha)
+
+
+@pytest.mark.parametrize('in_one_call', [True, False])
+def test_copy_is_in_place_with_any_pytorch(monkeypatch, in_one_call):
+    if not in_one_call:  # as in PyTorch 2.0
+        monkeypatch.delattr(torch, '_foreach_copy_', raising=False)
+    targets, sources = [torch.zeros(2), torch.zeros(3, 1)], [torch.ones(2), torch.full((3, 1), 2.0)]
+    memory = [target.data_ptr() for target in targets]
+    copy_tensors_(targets, sources)
+    assert all(torch.equal(a, b) for a, b in zip(targets, sources))
+    assert [target.data_ptr() for target in targets] == memory

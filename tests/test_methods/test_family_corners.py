@@ -15,7 +15,9 @@ from family import (
     unmixed,
 )
 from no_sync import record
-from toy import losses_of, total_of, toy_batch
+from toy import losses_of, total_of, toy_batch, toy_segmentor
+
+from mmseg_ctt.methods import checks
 
 WIDTH = 20  # columns of content
 
@@ -120,6 +122,18 @@ def test_channels_last_changes_no_value(recipe):
     for name, weight in trained_weights(model).items():
         if weight.dim() == 4:
             assert weight.grad.is_contiguous(memory_format=torch.channels_last), name
+
+
+@EVERY_RECIPE
+def test_compiled_ops_keep_the_usual_memory_format(recipe, monkeypatch):
+    """Deformable convolution of mmcv stops at tensors in channels_last."""
+    lines = []
+    monkeypatch.setattr(checks, 'print_log', lambda line, *_: lines.append(line))
+    segmentor = dict(recipe.settings.get('segmentor') or toy_segmentor())
+    segmentor['backbone'] = dict(type='ToyCompiledBackbone')
+    model = ready(recipe, channels_last=True, segmentor=segmentor)
+    assert all(weight.is_contiguous() for weight in model.parameters())
+    assert len(lines) == 1 and 'model.channels_last has no effect: DeformConv2d' in lines[0]
 
 
 @EVERY_RECIPE

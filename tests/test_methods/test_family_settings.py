@@ -105,7 +105,10 @@ def test_some_methods_lack_an_option_and_others_have_it():
 def test_loss_weights(kind):
     sentence = refused(kind, loss_weights=dict(temprature=1))
     assert sentence.startswith("model.loss_weights has unknown terms ['temprature']; known are")
-    assert all(f"'{term}'" in sentence for term in ('sup', *toy_model(kind).default_loss_weights))
+    assert all(
+        f"'{term}'" in sentence
+        for term in ('sup', *registered_methods()[kind].default_loss_weights)
+    )
     assert refused(kind, TypeError, loss_weights=3).startswith('model.loss_weights must be a dict')
     for weight in (None, '1'):
         sentence = refused(kind, TypeError, loss_weights=dict(sup=weight))
@@ -156,7 +159,9 @@ def test_another_graph_works_or_is_refused(kind):
                 assert len(model.students) == pairs
     assert usual in works
     assert works == [usual] or not method.fixed_graph
-    assert toy_model(kind).predict_on == method.default_predict_on(dict(type=kind))
+    given = toy_settings(kind)
+    predicts = method.default_predict_on(dict(type=kind, **given))
+    assert toy_model(kind, **given).predict_on == predicts
 
 
 @EVERY_METHOD

@@ -60,7 +60,10 @@ def test_features_and_embeddings_are_kept_where_they_are_read():
     plain = toy_model('FixMatchSeg').forward_member('student0', image())[0]
     assert plain.embedding is None and plain.features == []
     assert toy_model().forward_member('student0', image())[0].embedding.shape == (2, 8, 8, 8)
-    assert len(toy_model('GuidedMixNet').forward_member('student0', image())[0].features) == 2
+    assert (
+        len(toy_model('GuidedMixNet', mode='paper').forward_member('student0', image())[0].features)
+        == 2
+    )
     auxiliary = dict(
         type='FCNHead', in_channels=8, in_index=0, channels=4, num_convs=1, num_classes=4
     )

@@ -214,7 +214,7 @@ def test_mitrans_keeps_the_shape_and_reaches_far():
         (dict(ratio_limit=0.0), r'model.ratio_limit must be in \(0, 0.5\]'),
         (dict(ratio_alpha=0), 'model.ratio_alpha positive'),
         (dict(mitrans=dict(width=0)), 'model.mitrans: width=0'),
-        (dict(mode='released', segmentor=toy_segmentor()), "model.mode='released' mixes .*FCNHead"),
+        (dict(mode='released', segmentor=toy_segmentor()), "^model.mode='released', .*FCNHead"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -241,6 +241,13 @@ def test_defaults_of_the_modes(mode):
     assert model.consistency.loss == ('ce' if paper else 'focal')
     assert isinstance(model.mitrans, MITrans) == paper == model.detach_labeled
     assert (model.mix_head is None) == paper == (model.align is not None)
+
+
+def test_the_default_is_the_released_code():
+    model = toy_model('GuidedMixNet', segmentor=aspp_segmentor())
+    assert model.mode == 'released' and model.weights == dict(sup=1, mix=10, align=0)
+    with pytest.raises(ValueError, match="default of GuidedMixNet.*set model.mode='paper'"):
+        toy_model('GuidedMixNet')  # its head has no bottleneck
 
 
 def test_the_student_predicts_and_its_average_is_there():

@@ -103,7 +103,7 @@ def test_every_term_with_a_gradient_is_summed(kind):
 def test_terms_of_a_head_of_its_own():
     weight = torch.ones((), requires_grad=True)
     terms = dict(loss_a=weight * 1, acc_seg=torch.ones(()))
-    assert list(summed_terms('decode', terms)) == ['loss_a']
+    assert list(summed_terms('decode', terms)) == ['decode.loss_a']
     with pytest.raises(ValueError, match='aux0 gives .*set loss_name="loss_b"'):
         summed_terms('aux0', dict(terms, b=weight * 2))
     with pytest.raises(ValueError, match='give it a loss'):

@@ -5,29 +5,17 @@ import copy
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, BN, COMMON, PYRAMID, build
+from architectures import ARCHITECTURES, build
 
-from mmseg_ctt.nn.member import PixelOutput, build_member, constant_weights, forward_member
+from mmseg_ctt.nn.member import PixelOutput, constant_weights, forward_member
 
 
-def test_head_of_several_maps():
-    member = build_member(
-        dict(
-            type='EncoderDecoder',
-            backbone=PYRAMID,
-            decode_head=dict(
-                COMMON,
-                type='DAHead',
-                in_channels=32,
-                in_index=3,
-                channels=8,
-                pam_channels=4,
-                norm_cfg=BN,
-            ),
-        )
-    )
-    with pytest.raises(ValueError, match='DAHead gives a tuple, not one map of logits'):
-        forward_member(member, torch.randn(2, 3, 32, 32))
+def test_head_of_several_unknown_maps(monkeypatch):
+    member = build('pspnet')
+    forward = member.decode_head.forward
+    monkeypatch.setattr(member.decode_head, 'forward', lambda x: (forward(x), forward(x)))
+    with pytest.raises(ValueError, match='PSPHead gives a tuple, not one map of logits'):
+        forward_member(member, torch.randn(2, 3, 32, 32), embedding=False)
 
 
 @pytest.mark.parametrize('size', [(32, 32), (48, 64)])

@@ -269,7 +269,7 @@ def test_two_hooks_of_a_kind(config, call):
 
 
 def test_some_or_all_files(root, call, monkeypatch):
-    monkeypatch.setattr(sys.modules['_setup'], 'SAMPLED', 1)
+    monkeypatch.setattr('mmseg_ctt.datasets.mask_scan.LIMIT', 1)
     wrong_id(root)  # in the last of three
     assert call()[0] == 0
     assert call('--all')[0] == 1
@@ -277,9 +277,50 @@ def test_some_or_all_files(root, call, monkeypatch):
 
 def test_class_that_no_label_shows(root, call):
     for stem in LABELED:
-        Image.fromarray(np.ones((32, 48), np.uint8)).save(root / 'ann' / f'{stem}.png')
+        path = root / 'ann' / f'{stem}.png'
+        Image.fromarray(np.minimum(np.array(Image.open(path)), 1)).save(path)
     code, rows, _ = call()
-    assert code == 0 and 'labelled ones show no class0, class2, class3' in rows['masks'][1]
+    assert code == 0
+    words = 'WARNING: labeled: no pixel of all 3 masks is of class 2 (class2), 3 (class3)'
+    assert words in rows['masks'][1]
+
+
+@pytest.mark.parametrize(
+    'value, words',
+    [(0, 'are the masks empty'), (255, 'nothing is labelled'), (None, 'the object is often 255')],
+)
+@pytest.mark.parametrize('name', ['labeled', 'val'])
+def test_masks_that_do_not_mean_what_they_seem(root, call, name, value, words):
+    stems = LABELED if name == 'labeled' else ('v20', 'v21')
+    for stem in stems:
+        mask = np.full((32, 48), value or 0, np.uint8)
+        mask[:8] = 255 if value is None else value
+        Image.fromarray(mask).save(root / 'ann' / f'{stem}.png')
+    code, rows, text = call()
+    assert code == 1 and rows['masks'][0] == 'PROBLEM', text
+    assert f'{name}: no' in rows['masks'][1] and words in rows['masks'][1]
+
+
+def test_labels_of_a_test_may_be_kept_by_others(root, config, call):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.data_prefix.seg_map_path = 'kept'
+    cfg.dump(config)
+    (root / 'kept').mkdir()
+    for stem in ('v20', 'v21'):
+        Image.fromarray(np.full((32, 48), 255, np.uint8)).save(root / 'kept' / f'{stem}.png')
+    code, rows, _ = call()
+    assert code == 0 and 'WARNING: test: nothing is labelled' in rows['masks'][1]
+
+
+def test_sets_with_their_classes_in_another_order(config, call):
+    assert 'the same in training, val, test' in call()[1]['classes'][1]
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.metainfo.classes = tuple(f'class{k}' for k in (1, 0, 2, 3))
+    cfg.dump(config)
+    code, rows, text = call()
+    assert code == 1 and rows['classes'][0] == 'PROBLEM', text
+    words = 'test_dataloader.dataset has other classes than train_dataloader.dataset.labeled (class'
+    assert words in rows['classes'][1]
 
 
 def test_full_disk(root, call, monkeypatch):

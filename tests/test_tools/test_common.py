@@ -233,3 +233,14 @@ def test_amp_is_refused_where_it_cannot_work(train, monkeypatch):
     cfg.optim_wrapper.type = 'OptimWrapper'
     train.set_amp(cfg)
     assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+def test_config_of_the_package_is_found_by_its_name_alone(common, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # as `mim run mmseg_ctt train NAME.py` from any folder
+    name = 'ctt_deeplabv3plus_streets_1-8.py'
+    assert Path(common.find_config(name)).samefile(TOOLS.parent / 'configs' / 'ctt' / name)
+    (tmp_path / name).touch()
+    assert common.find_config(name) == name  # a file that is there comes first
+    for missing in ('streets.py', f'ctt/{name}'):
+        with pytest.raises(FileNotFoundError, match=missing):
+            common.find_config(missing)

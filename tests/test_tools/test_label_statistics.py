@@ -117,3 +117,13 @@ def test_errors(folder, tool, spoil, arguments, words):
     given = [] if arguments[:1] == ['absent'] else [folder]
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         tool.call(*given, *arguments)
+
+
+def test_names_of_masks(folder, tool, capsys):
+    for path in list((folder / 'masks').rglob('*.png')):
+        path.rename(path.with_name(f'{path.stem}_GT.PNG'))
+    tool.call(folder)
+    assert '2 label maps' in capsys.readouterr().out
+    write(folder / 'masks' / 'photo.png', np.full((2, 2, 3), 99))
+    tool.call(folder, '--suffix', '_GT.png')
+    assert '2 label maps' in capsys.readouterr().out

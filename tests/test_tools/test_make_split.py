@@ -231,3 +231,51 @@ def test_masks_keeps_the_validation_list_in_the_manifest(main, ann_dir, tmp_path
     assert main(*command, '--val', 3) == 2
     assert 'val.txt already holds another list' in one_line_error(capsys)
     assert main(*command, '--val', 3, '--overwrite') == 0 and main('verify', folder) == 0
+
+
+# ---- import of lists with folders, tables and names with a space
+
+
+def test_import_keeps_folders_and_spaces(main, tmp_path, capsys):
+    (tmp_path / 'l.csv').write_text('image,mask\nimages/day 1/a b.jpg,masks/day 1/a b_GT.png\n')
+    (tmp_path / 'u.txt').write_text('images/day2/0001.png\nimages/day2/street 1.JPG\n')
+    args = ('import', '--labeled', tmp_path / 'l.csv', '--unlabeled', tmp_path / 'u.txt')
+    assert main(*args, '--out', tmp_path / 'out') == 0
+    assert (tmp_path / 'out/labeled.txt').read_text() == 'day 1/a b\n'
+    assert (tmp_path / 'out/unlabeled.txt').read_text() == 'day2/0001\nday2/street 1\n'
+    printed = capsys.readouterr().out
+    assert 'names are below images/' in printed and "seg_map_suffix='_GT.png'" in printed
+
+
+def test_import_of_paths_that_begin_elsewhere(main, tmp_path, capsys):
+    (tmp_path / 'l.txt').write_text('a.jpg\n')
+    (tmp_path / 'u.txt').write_text('images/day2/b.jpg\n')
+    args = ('import', '--labeled', tmp_path / 'l.txt', '--unlabeled', tmp_path / 'u.txt')
+    assert main(*args, '--out', tmp_path / 'out') == 0
+    printed = capsys.readouterr().out
+    assert 'no folder in common' in printed and 'images/day2/b.jpg' in printed
+    (tmp_path / 'u.txt').write_text('b.jpg\nc\n')
+    assert main(*args, '--out', tmp_path / 'o2') == 0
+    assert 'warning' not in capsys.readouterr().out
+
+
+def test_import_below_the_image_folder(main, ann_dir, tmp_path, capsys):
+    (tmp_path / 'l.txt').write_text('/data/x/a_00.png\n')
+    (tmp_path / 'u.txt').write_text('b_01\n')
+    args = ('import', '--labeled', tmp_path / 'l.txt', '--unlabeled', tmp_path / 'u.txt')
+    args = (*args, '--img-dir', ann_dir, '--out', tmp_path / 'out')
+    assert main(*args) == 0 and lines(tmp_path / 'out/labeled.txt') == ['a_00']
+    (tmp_path / 'u.txt').write_text('b_77\n')
+    assert main(*args, '--overwrite') == 2
+    assert 'such as b_77' in one_line_error(capsys)
+
+
+def test_list_with_suffixes(main, ann_dir, tmp_path, capsys):
+    (tmp_path / 'l.txt').write_text('a_00.PNG\nb_01\n')
+    make = ('make', '--img-dir', ann_dir, '--list', tmp_path / 'l.txt', '--num', 1)
+    assert main(*make, '--out', tmp_path / 'out') == 0
+    parts = [lines(tmp_path / f'out/1/seed0/{name}labeled.txt') for name in ('', 'un')]
+    assert sorted(parts[0] + parts[1]) == ['a_00', 'b_01']
+    (tmp_path / 'l.txt').write_text('image,mask\na_00.png,a_00.png\n')
+    assert main(*make, '--out', tmp_path / 'out') == 2
+    assert 'make_split.py import' in one_line_error(capsys)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from mmseg_ctt.visualization import colorize, save_grid
+from mmseg_ctt.visualization.panels import IGNORED
 
 PALETTE = [[10, 20, 30], [200, 0, 0], [0, 0, 250]]
 
@@ -15,14 +16,17 @@ def test_colours():
     assert picture.dtype == np.uint8 and picture.shape == (3, 2, 3)
     assert picture.tolist() == [
         [PALETTE[0], PALETTE[1]],
-        [PALETTE[2], [0, 0, 0]],
-        [[0, 0, 0], [0, 0, 0]],
+        [PALETTE[2], list(IGNORED)],
+        [list(IGNORED), list(IGNORED)],
     ]
 
 
 def test_colours_of_8_bit_and_of_large_ids():
-    assert colorize(np.array([[1, 255]], np.uint8), PALETTE)[0].tolist() == [PALETTE[1], [0, 0, 0]]
-    assert colorize(np.array([[2, 70000]]), PALETTE)[0].tolist() == [PALETTE[2], [0, 0, 0]]
+    assert colorize(np.array([[1, 255]], np.uint8), PALETTE)[0].tolist() == [
+        PALETTE[1],
+        list(IGNORED),
+    ]
+    assert colorize(np.array([[2, 70000]]), PALETTE)[0].tolist() == [PALETTE[2], list(IGNORED)]
 
 
 @pytest.mark.parametrize('rows, columns', [(1, 1), (3, 2)])
@@ -43,7 +47,7 @@ def test_grid(tmp_path, rows, columns):
     for i in range(rows):
         for j in range(columns):
             assert tuple(picture(i, j)[0, 0]) in colours
-    assert {(10, 20, 30), (200, 0, 0), (0, 0, 250)} <= colours  # the legend
+    assert {(10, 20, 30), (200, 0, 0), (0, 0, 250), IGNORED} <= colours  # the legend
     assert not plt.get_fignums()
 
 

@@ -4,8 +4,9 @@
 python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|...] [--json FILE]
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
 
-FOLDER holds PNG masks of class ids, directly or in masks/; class names come from a meta.json in
-FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of PixelCrossEntropyLoss:
+FOLDER holds PNG masks of class ids (--suffix: other names), directly or in masks/; class names come
+from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of
+PixelCrossEntropyLoss:
 
 - inverse: total / (classes * pixels of the class)
 - enet: 1 / ln(1.02 + frequency of the class) (ENet, arXiv 1606.02147)
@@ -60,6 +61,11 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='classes of a folder; default: those of meta.json, else up to the largest id',
     )
+    parser.add_argument(
+        '--suffix',
+        default='.png',
+        help='end of the names of the masks of a folder, such as _GT.png; default: .png',
+    )
     parser.add_argument('--ignore-index', type=int, default=255)
     parser.add_argument('--json', help='JSON file for the same numbers')
     return parser.parse_args()
@@ -91,36 +97,29 @@ def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     return masks, list(dataset.metainfo['classes'])
 
 
-def masks_of_folder(folder: Path) -> Tuple[List[Mask], Optional[List[str]]]:
+def masks_of_folder(folder: Path, suffix: str) -> Tuple[List[Mask], Optional[List[str]]]:
     """Label files of a folder, and class names if a ``meta.json`` has them."""
     from mmseg_ctt.datasets.folder import read_meta
-    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.image_files import find_masks
 
     meta = next(
         (path for path in (folder / 'meta.json', folder.parent / 'meta.json') if path.is_file()),
         None,
     )
     folder = folder / 'masks' if (folder / 'masks').is_dir() else folder
-    masks = [Mask(str(folder / name)) for name in find_files(folder, ['.png']).values()]
+    masks = [Mask(str(folder / name)) for name in find_masks(folder, suffix).values()]
     return masks, None if meta is None else list(read_meta(meta)['classes'])
 
 
 def count(masks: List[Mask], num_classes: int, ignore_index: int) -> Counts:
     """Count the pixels of every mask, each read once."""
-    from mmseg_ctt.datasets.label_check import check_ids, class_pixels, read_mask, reduce_zero
+    from mmseg_ctt.datasets.label_check import class_pixels, read_checked
 
     def count_mask(mask: Mask) -> Tuple[np.ndarray, int]:
-        ids = read_mask(mask.path)
-        size = ids.size
-        ids = reduce_zero(ids, ignore_index) if mask.reduce_zero_label else ids
-        in_file = len(mask.label_map) if mask.label_map else num_classes
-        check_ids(ids, in_file, ignore_index, f'the mask {mask.path}')
-        pixels = class_pixels(ids, in_file, ignore_index)
-        if mask.label_map:
-            mapped = np.zeros(256, dtype=np.int64)
-            np.add.at(mapped, [mask.label_map[k] for k in range(in_file)], pixels)
-            pixels = mapped[:num_classes]
-        return pixels, size
+        ids = read_checked(
+            mask.path, None, num_classes, ignore_index, mask.reduce_zero_label, mask.label_map
+        )
+        return class_pixels(ids, num_classes, ignore_index)[:num_classes], ids.size
 
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(count_mask, masks))
@@ -194,7 +193,7 @@ def main() -> None:
 
     source = Path(args.source)
     if source.is_dir():
-        masks, classes = masks_of_folder(source)
+        masks, classes = masks_of_folder(source, args.suffix)
     elif source.is_file():
         masks, classes = masks_of_config(source, args.set)
     else:

@@ -53,8 +53,20 @@ def parse_args() -> argparse.Namespace:
     masks.add_argument('--img-dir', required=True)
     masks.add_argument('--ann-dir', required=True)
     masks.add_argument(
-        '--val', type=int, default=0, help='masks kept apart, drawn with seed 0: val.txt'
+        '--val',
+        type=int,
+        default=0,
+        help='images with a mask that are kept for validation: val.txt',
     )
+    masks.add_argument(
+        '--val-img-dir', help='images for validation that are in a folder of their own'
+    )
+    masks.add_argument('--val-ann-dir', help='their masks')
+    masks.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
+    masks.add_argument(
+        '--suffix', default='.png', help='end of the names of masks, such as _GT.png; default: .png'
+    )
+    add_labels(masks, 'default: a meta.json beside the masks, else the ids that occur')
     add_out(masks, 'folder of this one split')
     masks.set_defaults(command='masks')
     add_import(commands.add_parser('import', help='read published lists'))
@@ -77,11 +89,21 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         'image in --img-dir',
     )
     parser.add_argument('--list', help='use only the stems in this file')
-    parser.add_argument('--num-classes', type=int, help='for --ann-dir')
+    add_labels(parser, 'for --ann-dir')
+    add_out(parser, 'folder of all splits, usually DATA_ROOT/splits')
+
+
+def add_labels(parser: argparse.ArgumentParser, number: str) -> None:
+    """Add the arguments that say what the ids of masks mean.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of a sub-command.
+        number (str): Help of ``--num-classes``.
+    """
+    parser.add_argument('--num-classes', type=int, help=number)
     parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
     parser.add_argument('--ignore-index', type=int, default=255)
     parser.add_argument('--reduce-zero-label', action='store_true')
-    add_out(parser, 'folder of all splits, usually DATA_ROOT/splits')
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +115,12 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--unlabeled', help='unlabelled list')
     parser.add_argument('--all', help='full list: images not in the labelled list are unlabelled')
     parser.add_argument('--num', type=int, help='labelled images of a permutation')
+    parser.add_argument(
+        '--img-dir',
+        help='folder of the images, in which every path is searched; default: names are below the '
+        'folder that all paths of the lists have in common',
+    )
+    parser.add_argument('--suffix', help='end of the image names, such as _leftImg8bit.png')
     add_out(parser, 'folder of this one split')
     parser.set_defaults(command='import')
 

@@ -13,7 +13,8 @@ Label whole sequences::
         --img-dir data/camvid/img_dir/train --labeled-prefix 0006R0 \
         --out data/camvid/splits
 
-Label the images that have a mask, and keep 20 of them for validation::
+Label the images that have a mask, and keep 20 of them for validation, every class in both parts
+(or name a folder of validation images with ``--val-img-dir`` and ``--val-ann-dir``)::
 
     python tools/dataset_converters/make_split.py masks --val 20 \
         --img-dir data/mine/images --ann-dir data/mine/masks \
@@ -29,29 +30,34 @@ Import a published list::
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import errors_in_one_line, run  # noqa: E402
 from _split_arguments import parse_args  # noqa: E402
+from _split_report import report, report_validation  # noqa: E402
 
 with errors_in_one_line():
     import numpy as np
 
     from mmseg_ctt.datasets.folder import read_meta
-    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.image_files import find_files, find_images, find_masks
     from mmseg_ctt.datasets.label_check import scan_presence
-    from mmseg_ctt.datasets.split_files import (
-        MANIFEST_NAME,
-        VAL_NAME,
-        file_sha256,
-        read_list,
-        verify_split,
-        write_split,
-    )
+    from mmseg_ctt.datasets.lists import read_stems
+    from mmseg_ctt.datasets.split_files import MANIFEST_NAME, file_sha256, verify_split, write_split
     from mmseg_ctt.datasets.split_import import import_lists, import_permutation
-    from mmseg_ctt.datasets.splits import random_ranking, write_random_split, write_sequence_split
+    from mmseg_ctt.datasets.split_masks import (
+        MaskedFolder,
+        binary_note,
+        count_images,
+        draw_validation,
+        known_classes,
+        presence_of,
+        read_folder,
+        refuse_colours,
+    )
+    from mmseg_ctt.datasets.splits import missing_classes, write_random_split, write_sequence_split
 
 
 def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
@@ -65,15 +71,13 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         class names if known.
     """
     folder = args.ann_dir or args.img_dir
-    suffixes = ['.png'] if args.ann_dir else None
-    if args.suffix:
-        suffixes = [args.suffix]
-    files = find_files(folder, suffixes) if suffixes else find_files(folder)
-    stems = read_list(args.list) if args.list else list(files)
-    absent = [stem for stem in stems if stem not in files]
-    if absent or not stems:
-        detail = f'such as {absent[0]}' if absent else 'it has no such file'
-        raise ValueError(f'{len(absent) or "all"} files are missing from {folder}, {detail}')
+    if args.suffix or args.ann_dir:
+        files = find_masks(folder, args.suffix) if args.suffix else find_masks(folder)
+    else:
+        files = find_images(folder)
+    stems = read_stems(args.list, files, folder) if args.list else list(files)
+    if not stems:
+        raise ValueError(f'all files are missing from {args.list or folder}: it has no such file')
     names = read_meta(args.meta)['classes'] if args.meta else None
     if args.img_dir:
         return stems, np.zeros((len(stems), 0), dtype=bool), None
@@ -82,6 +86,7 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         raise ValueError(
             '--ann-dir needs --num-classes or --meta; if both are given, they must agree'
         )
+    refuse_colours(folder, [files[stem] for stem in stems])
     paths = [Path(folder, files[stem]) for stem in stems]
     presence = scan_presence(paths, num_classes, args.ignore_index, args.reduce_zero_label)
     return stems, presence, names
@@ -105,32 +110,72 @@ def sequence_command(args: argparse.Namespace) -> None:
 
 def masks_command(args: argparse.Namespace) -> None:
     """Split into images with a mask, labelled, and without."""
-    images = find_files(args.img_dir)
-    masks = find_files(args.ann_dir, ['.png'])
-    masked = [stem for stem in masks if stem in images]
-    unmatched = [stem for stem in masks if stem not in images]
-    note = (
-        f'{len(unmatched)} masks in {args.ann_dir} belong to no image in {args.img_dir}, such as '
-        f'{unmatched[0]}.png: a mask has the name of its image'
-        if unmatched
-        else ''
-    )
-    if args.val < 0 or len(masked) <= args.val:
-        raise ValueError(
-            f'{args.ann_dir} has {len(masked)} masks of images in {args.img_dir}: '
-            f'too few for --val {args.val}' + (f'; {note}' if note else '')
-        )
-    ranked = [masked[i] for i in random_ranking(len(masked), 0)]
-    labeled, val = sorted(ranked[args.val :]), sorted(ranked[: args.val])
-    unlabeled = sorted(set(images) - set(masked))
-    write_split(args.out, labeled, unlabeled, dict(kind='masks', val=args.val), args.overwrite, val)
+    if bool(args.val_img_dir) != bool(args.val_ann_dir) or (args.val_img_dir and args.val):
+        raise ValueError('give --val, or both --val-img-dir and --val-ann-dir')
+    folder = read_folder(args.img_dir, args.ann_dir, args.suffix)
+    presence, names = read_presence(args, args.ann_dir, folder)
+    stems = list(folder.masks)
+    labeled, val = draw_validation(stems, presence, args.val, args.seed)
+    unlabeled = sorted(set(folder.images) - set(stems))
+    counts = count_images(dict(labeled=labeled, val=val), stems, presence, names)
+    never = [name for name, count in counts.items() if not count['all']]
+    notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, args.suffix)]
+    notes.append(f'no mask in {args.ann_dir} shows {", ".join(never)}' if never else '')
+    facts = dict(kind='masks', val=args.val, seed=args.seed)
+    if args.val_img_dir:
+        other = read_folder(args.val_img_dir, args.val_ann_dir, args.suffix)
+        check_val_folder(args, other)
+        val_presence, _ = read_presence(args, args.val_ann_dir, other, names)
+        for k, name in enumerate(names):
+            counts[name]['val'] = int(val_presence[:, k].sum())
+        notes += [other.note, binary_note(args.val_ann_dir, other.masks, val_presence, args.suffix)]
+        facts['val_folders'] = [args.val_img_dir, args.val_ann_dir]
+    missing = {'labeled': missing_classes(counts)}
+    if args.val or args.val_img_dir:
+        missing['val'] = [n for n, k in counts.items() if max(k.values()) and not k['val']]
+    facts.update(class_images=counts, missing_classes=missing)
+    write_split(args.out, labeled, unlabeled, facts, args.overwrite, val if args.val else None)
     report(
-        dict(folder=args.out, num_labeled=len(labeled), num_unlabeled=len(unlabeled), missing=[])
+        dict(
+            folder=args.out,
+            num_labeled=len(labeled),
+            num_unlabeled=len(unlabeled),
+            missing=missing['labeled'],
+        )
     )
-    print(
-        f'{Path(args.out, VAL_NAME)}: {args.val} for validation'
-        + (f'\nwarning: {note}' if note else '')
-    )
+    report_validation(args, val, counts, missing.get('val', []))
+    for note in filter(None, notes):
+        print(f'warning: {note}')
+
+
+def read_presence(
+    args: argparse.Namespace, ann_dir: str, folder: MaskedFolder, names: Optional[List[str]] = None
+) -> Tuple[np.ndarray, List[str]]:
+    """Classes that the masks of a folder show, and all names."""
+    names = names or known_classes(ann_dir, args.meta)
+    if names and args.num_classes and len(names) != args.num_classes:
+        raise ValueError(
+            f'--num-classes {args.num_classes}, but the meta.json names {len(names)} classes'
+        )
+    if not names and args.num_classes:
+        names = [f'class {k}' for k in range(args.num_classes)]
+    return presence_of(ann_dir, folder.masks, names, args.ignore_index, args.reduce_zero_label)
+
+
+def check_val_folder(args: argparse.Namespace, folder: MaskedFolder) -> None:
+    """Every image of a folder for validation has a mask, and none is trained on."""
+    trained, own = Path(args.img_dir).resolve(), Path(args.val_img_dir).resolve()
+    if trained == own or trained in own.parents or own in trained.parents:
+        raise ValueError(
+            f'of --img-dir {args.img_dir} and --val-img-dir {args.val_img_dir} one holds the '
+            'other: images for validation would be trained on; move them apart, or use --val'
+        )
+    bare = [name for stem, name in folder.images.items() if stem not in folder.masks]
+    if bare:
+        raise ValueError(
+            f'{len(bare)} images in {args.val_img_dir} have no mask in {args.val_ann_dir}, such as '
+            f'{bare[0]}: every image for validation needs one'
+        )
 
 
 def import_command(args: argparse.Namespace) -> None:
@@ -142,7 +187,14 @@ def import_command(args: argparse.Namespace) -> None:
     elif args.num is not None:
         raise ValueError('--num is for --format permutation only')
     else:
-        split = import_lists(args.labeled, args.unlabeled, args.all, args.format)
+        images = None
+        if args.img_dir:
+            images = (
+                find_files(args.img_dir, [args.suffix])
+                if args.suffix
+                else find_images(args.img_dir)
+            )
+        split = import_lists(args.labeled, args.unlabeled, args.all, args.format, images)
     sources = dict(labeled=args.labeled, unlabeled=args.unlabeled, all=args.all)
     facts = dict(
         kind='import',
@@ -165,6 +217,15 @@ def import_command(args: argparse.Namespace) -> None:
     )
     if split.num_dropped:
         print(f'  {split.num_dropped} labelled stems were removed from the unlabelled list')
+    if split.folder:
+        print(f'  names are below {split.folder}/ of the lists, such as {split.labeled[0]}')
+    if split.mixed:
+        print(
+            '  warning: paths of the lists have no folder in common, and are kept as they are, '
+            f'such as {split.mixed}: give --img-dir if they are not below your image folder'
+        )
+    if split.mask_note:
+        print(f'  warning: {split.mask_note}')
 
 
 def verify_command(args: argparse.Namespace) -> None:
@@ -176,20 +237,6 @@ def verify_command(args: argparse.Namespace) -> None:
             f'{folder}: ok, {manifest["num_labeled"]} labelled, '
             f'{manifest["num_unlabeled"]} unlabelled'
         )
-
-
-def report(written: Dict[str, Any]) -> None:
-    """Print the sizes of a written split.
-
-    Args:
-        written (dict): Result of ``write_random_split``.
-    """
-    print(
-        f'{written["folder"]}: {written["num_labeled"]} labelled, '
-        f'{written["num_unlabeled"]} unlabelled'
-    )
-    if written['missing']:
-        print(f'  warning: no labelled image shows {", ".join(written["missing"])}')
 
 
 COMMANDS: Dict[str, Callable[[argparse.Namespace], None]] = {

@@ -66,9 +66,12 @@ def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
 def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
     from mmseg.registry import DATASETS
 
+    from mmseg_ctt.datasets.built import set_num_classes
+
     if not cfg.get(f'{name}_dataloader'):
         raise Skip(f'no {name}_dataloader')
     dataset = DATASETS.build(cfg[f'{name}_dataloader'].dataset)
+    set_num_classes(dataset)
     if len(dataset) == 0:
         raise ValueError(f'{name}_dataloader.dataset is empty')
     return dataset
@@ -86,26 +89,37 @@ def images(setup: Setup) -> str:
     return f'{len(paths)} decoded'
 
 
-def masks(setup: Setup) -> str:
-    from mmseg_ctt.datasets.checks import check_masks
-    from mmseg_ctt.datasets.label_check import scan_presence
+def classes(setup: Setup) -> str:
+    """Training, validation and test have the same classes in the same order."""
+    from mmseg_ctt.datasets.checks import check_same_classes
 
-    classes = setup.classes
-    sampled = {name: setup.some(name) for name in setup.sets if setup.has_masks(name)}
-    ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
-    for infos in sampled.values():
-        check_masks(infos, len(classes), len(infos), ignored)
-    labeled, note = sampled[setup.masked], f'{sum(map(len, sampled.values()))} read'
-    if labeled[0].get('label_map'):
-        return note  # the ids of the files are not those of the model
-    presence = scan_presence(
-        [info['seg_map_path'] for info in labeled],
-        len(classes),
-        ignored,
-        bool(labeled[0].get('reduce_zero_label')),
-    )
-    absent = [name for k, name in enumerate(classes) if not presence[:, k].any()]
-    return note + (f'; labelled ones show no {", ".join(absent)}' if absent else ', every class')
+    expected, key = setup.classes, f'train_dataloader.dataset.{setup.masked}'
+    evaluated = [name for name in EVALUATED if name in setup.sets]
+    for name in evaluated:
+        given = setup.sets[name].metainfo.get('classes')
+        check_same_classes(given, f'{name}_dataloader.dataset', expected, key)
+    return f'{len(expected)}, the same in {", ".join(["training", *evaluated])}'
+
+
+def masks(setup: Setup) -> str:
+    from mmseg_ctt.datasets.mask_scan import LIMIT, scan_masks, suspicious_masks, unlabeled_masks
+
+    names, data = setup.classes, setup.cfg.train_dataloader.dataset
+    scans, notes = {}, []
+    for name in setup.sets:
+        if setup.has_masks(name):
+            infos = setup.infos(name)
+            limit = len(infos) if setup.args.all else LIMIT
+            scans[name] = scan_masks(infos, len(names), limit, data.get('ignore_index', 255))
+    for name, scan in scans.items():
+        line = unlabeled_masks(scan, name) or suspicious_masks(scan, names, name)
+        if line and name != 'test' and scan.pixels.any(axis=0).sum() < 2:
+            raise ValueError(
+                line
+            )  # nothing to learn, or to choose by; labels of a test may be kept
+        notes += [f'WARNING: {line}'] if line else []
+    read = sum(len(scan.pixels) for scan in scans.values())
+    return '; '.join([f'{read} read', *(notes or ['every class in each set'])])
 
 
 def overlap(setup: Setup) -> str:
@@ -182,9 +196,9 @@ def samples(setup: Setup) -> str:
     from mmseg_ctt.datasets.isolation import isolated_randomness
     from mmseg_ctt.engine.run_checks import check_evaluation
 
-    classes, shapes = len(setup.classes), set()
+    shapes = set()
     for name in setup.trained:
-        info = {**setup.infos(name)[0], 'num_classes': classes}  # for CheckSegMap
+        info = {**setup.infos(name)[0], 'num_classes': len(setup.classes)}  # to check masks
         with pipeline_errors(f'{KEY}.{name}'), isolated_randomness(0, 0):
             sample = setup.sets[name].pipeline(info)
         check_sample(f'{KEY}.{name}', sample, setup.has_masks(name))

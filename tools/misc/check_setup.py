@@ -51,6 +51,7 @@ def parse_args() -> argparse.Namespace:
 
 CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'images': data.images,
+    'classes': data.classes,
     'masks': data.masks,
     'overlap': data.overlap,
     'leaks': data.leaks,

@@ -9,28 +9,22 @@ its title and its first sentence. docs/methods/index.md compares the registered 
 attributes of their classes. Exit status: 0 done or up to date, 1 not up to date.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
+from _made_tables import parse_args, update  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-START, END = '<!-- methods: made by tools/misc/make_method_tables.py -->', '<!-- end of methods -->'
+SCRIPT = 'tools/misc/make_method_tables.py'
 README, INDEX = 'README.md', 'docs/methods/index.md'
 PACKAGE = 'mmseg_ctt.methods.'
 REFERENCE = re.compile(r'(After )?\[[^\]]+\]\(https:')  # paragraph that begins with the paper
 LINK = re.compile(r'\[([^\]]+)\]\([^)]+\)')
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--check', action='store_true', help='change nothing, compare only')
-    return parser.parse_args()
 
 
 def folders() -> List[str]:
@@ -128,36 +122,16 @@ def consistency(cls: type) -> str:
     return f'{target}, pixels from {threshold:g}'
 
 
-def tables() -> Dict[str, str]:
-    """Tables by page."""
-    return {README: overview(), INDEX: comparison()}
-
-
-def filled(text: str, table: str) -> Optional[str]:
-    """A page with the table between the marks; None without marks."""
-    start, end = text.find(START), text.find(END)
-    if start < 0 or end < start:
-        return None
-    return f'{text[: start + len(START)]}\n\n{table}\n\n{text[end:]}'
+def tables() -> Dict[Tuple[str, str], str]:
+    """Tables by page and name."""
+    return {(README, 'methods'): overview(), (INDEX, 'methods'): comparison()}
 
 
 def main() -> None:
-    check, outdated = parse_args().check, []
+    check = parse_args(__doc__).check
     import mmengine  # noqa: F401, without an environment the error is that of all tools
 
-    for page, table in tables().items():
-        old = (ROOT / page).read_text()
-        new = filled(old, table)
-        if new is None:
-            raise ValueError(f'{page} has no lines {START!r} and {END!r} around a table')
-        if new != old:
-            outdated.append(page)
-            if not check:
-                (ROOT / page).write_text(new)
-    if check and outdated:
-        print(f'{", ".join(outdated)}: run python tools/misc/make_method_tables.py')
-        sys.exit(1)
-    print(f'written: {", ".join(outdated)}' if outdated else 'up to date')
+    update(ROOT, tables(), SCRIPT, check)
 
 
 if __name__ == '__main__':

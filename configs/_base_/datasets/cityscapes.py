@@ -1,10 +1,11 @@
 # Cityscapes (2,975 training, 500 validation images, 19 classes) in mmseg's layout with
 # labelTrainIds masks, halved to 512x1024 with crops of 256x512, as in the CTT release; a batch is 2
 # labelled and 2 unlabelled images. mIoU is taken at the full 1024x2048 (the release resizes the
-# truth to 512x1024). Lists hold stems such as aachen/aachen_000000_000019.
+# truth to 512x1024). Configs that resize at random set `sizes.ratio_range`. Lists hold stems such as
+# aachen/aachen_000000_000019.
 source = dict(type='CityscapesDataset', data_root='{{$CITYSCAPES_ROOT:data/cityscapes}}')
 geometry = [
-    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+    dict(type='RandomResize', scale=(1024, 512), ratio_range=(1.0, 1.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(256, 512), cat_max_ratio=1.0),
     dict(type='RandomFlip', prob=0.5),
 ]

@@ -1,6 +1,7 @@
 # DeepLabV3+ with ResNet-101 (deep stem, output stride 8) as in mmseg, with the 256-channel decoder of
 # the CTT release and without an auxiliary head; 19 classes and crops of 256x512 (Cityscapes), where
-# a config or `sizes` says nothing else.
+# a config or `sizes` says nothing else. Logits are up-sampled with aligned corners, as in the releases
+# of CTT, CPS, STPG, AEL, U2PL and UniMatch; GuidedMix-Net's does not align them.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     segmentor=dict(
@@ -38,7 +39,7 @@ model = dict(
             dropout_ratio=0.1,
             num_classes=19,
             norm_cfg=norm_cfg,
-            align_corners=False,
+            align_corners=True,
             loss_decode=dict(type='PixelCrossEntropyLoss'),
         ),
         train_cfg=dict(),

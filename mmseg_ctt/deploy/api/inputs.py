@@ -8,7 +8,7 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from ...datasets.image_files import IMAGE_SUFFIXES, find_files
+from ...datasets.image_files import IMAGE_SUFFIXES, find_images
 from ...datasets.sources import LABEL_TRANSFORMS
 
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
@@ -60,7 +60,7 @@ def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source],
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}")
     if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
-        files = find_files(inputs)
+        files = find_images(inputs)
         if not files:
             raise FileNotFoundError(
                 f'no image was found in {inputs}; images end in {", ".join(IMAGE_SUFFIXES)}'

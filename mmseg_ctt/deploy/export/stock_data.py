@@ -4,16 +4,17 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ...datasets import FolderSegDataset
-from ...datasets.image_files import find_files
+from ...datasets.image_files import find_images, find_masks
+from ...datasets.lists import read_list, stem_in
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
-from ...datasets.split_files import read_list
+from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
@@ -65,13 +66,13 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
     if probe.label_map is not None:
         raise ValueError(
-            f'{key}.metainfo.classes chooses some classes of {type_name(cfg)}, which '
+            f'{key}.metainfo.classes chooses or orders the classes of {type_name(cfg)}, which '
             'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
-            'classes and use FolderSegDataset'
+            'classes and use FolderSegDataset with a meta.json of them'
         )
-    suffix = probe.img_suffix
+    suffixes = (probe.img_suffix, probe.seg_map_suffix)
     if isinstance(probe, FolderSegDataset):
-        suffix = _common_suffix(probe, key, notes)
+        suffixes = _common_suffixes(probe, key, notes)
     plain = {name: value for name, value in cfg.items() if name in _ARGUMENTS}
     plain['data_prefix'] = {
         name: value for name, value in plain['data_prefix'].items() if value is not None
@@ -85,33 +86,51 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
         **{
             **plain,
             'metainfo': metainfo,
-            'img_suffix': suffix,
-            'seg_map_suffix': probe.seg_map_suffix,
+            'img_suffix': suffixes[0],
+            'seg_map_suffix': suffixes[1],
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
 
 
 def stock_pipeline(pipeline: List[Any]) -> List[Any]:
-    """Pipeline without the check of label maps, which does not change a sample."""
-    return [step for step in pipeline if type_name(step) != 'CheckSegMap']
+    """Pipeline with the loading steps of mmseg, without checks, which do not change a sample."""
+    return stock_steps(pipeline)
 
 
-def _common_suffix(dataset: FolderSegDataset, key: str, notes: List[str]) -> str:
-    """Most frequent file ending of the images: ``BaseSegDataset`` reads one only."""
-    folder = dataset.data_prefix['img_path']
+def _common_suffixes(dataset: FolderSegDataset, key: str, notes: List[str]) -> Tuple[str, str]:
+    """Most frequent endings of images and masks: ``BaseSegDataset`` reads one of each."""
+    folder, ending = dataset.data_prefix['img_path'], dataset.seg_map_suffix
     if not osp.isdir(folder):
         notes.append(f'{key}: {folder} does not exist here, so img_suffix=.jpg is a guess')
-        return '.jpg'
-    files = find_files(folder)
+        return '.jpg', ending
+    images = find_images(folder, ending)
     if dataset.ann_file:
-        files = {stem: files[stem] for stem in read_list(dataset.ann_file) if stem in files}
-    endings: Dict[str, int] = Counter(osp.splitext(name)[1] for name in files.values())
-    most_frequent = max(endings, key=endings.__getitem__, default='.jpg')
+        names = read_list(dataset.ann_file)
+        stems = [stem_in(name, images) for name in names]
+        if stems != names and None not in stems:
+            notes.append(
+                f'{key}: {dataset.ann_file} names files with their suffix, which stock mmseg '
+                'appends once more: take it off'
+            )
+        images = {stem: images[stem] for stem in stems if stem is not None}
+    ann_dir = dataset.data_prefix.get('seg_map_path')
+    masks = find_masks(ann_dir, ending) if ann_dir is not None and osp.isdir(ann_dir) else {}
+    masks = {stem: name for stem, name in masks.items() if stem in images}
+    return (
+        _most_frequent(images, 'images', '.jpg', key, notes),
+        _most_frequent(masks, 'masks', ending, key, notes),
+    )
+
+
+def _most_frequent(
+    files: Mapping[str, str], kind: str, default: str, key: str, notes: List[str]
+) -> str:
+    endings: Dict[str, int] = Counter(name[len(stem) :] for stem, name in files.items())
     if len(endings) > 1:
         counts = ', '.join(f'{count} {ending}' for ending, count in endings.items())
         notes.append(
-            f'{key}: stock mmseg reads images of one type, and these are {counts}: '
+            f'{key}: stock mmseg reads {kind} of one type, and these are {counts}: '
             f'convert them before testing with the exported config'
         )
-    return most_frequent
+    return max(endings, key=endings.__getitem__, default=default)

@@ -14,11 +14,13 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from ...datasets.built import set_num_classes
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
 from ...methods.base import SemiSegmentor
+from ..pipeline_steps import checked_steps
 
 KEY = 'default_hooks.pseudo_labels'
 
@@ -126,7 +128,10 @@ def _build_truth(train: dict, truth: dict) -> BaseDataset:
         types = [step['type'] for step in cfg['pipeline']]
         index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1
         cfg['pipeline'].insert(index, dict(type='LoadAnnotations'))
-    return DATASETS.build(cfg)
+    cfg['pipeline'] = checked_steps(cfg['pipeline'])
+    dataset = DATASETS.build(cfg)
+    set_num_classes(dataset)
+    return dataset
 
 
 def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:

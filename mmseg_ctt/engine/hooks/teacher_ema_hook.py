@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from ...functional import ema_decay, ema_update_
+from ...functional import copy_tensors_, ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
 from ...methods.networks import Follower, paired_tensors
 from ...nn.unwrap import unwrapped
@@ -107,7 +107,7 @@ class TeacherEMAHook(Hook):
                 decay = ema_decay(self.num_updates // interval, self.alpha)
                 ema_update_(*pairs['average'], decay)
                 if pairs['copy'][0]:
-                    torch._foreach_copy_(*pairs['copy'])
+                    copy_tensors_(*pairs['copy'])
         self.num_updates += 1
         self.model.num_updates += 1
 

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
+from ...datasets.built import set_num_classes
 from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
 from ...deploy.api.predict import make_result
@@ -91,6 +92,7 @@ def validation_set(cfg: Config) -> BaseDataset:
         raise ValueError('the config has no val_dataloader')
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    set_num_classes(dataset)
     if not len(dataset):
         raise ValueError('the validation set is empty')
     if 'seg_map_path' not in dataset.get_data_info(0):

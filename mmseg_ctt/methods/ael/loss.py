@@ -25,7 +25,8 @@ class EqualizedConsistency(ConfidenceSelection):
             pseudo-label (paper), ``'student'``, the student's prediction (released code), or
             None: every pixel is kept. Defaults to 'label'.
         confidence_threshold (float): Pixels below it are ignored. Defaults to 0.7 (released code
-            on VOC; 0 on Cityscapes, with which short runs end in one class).
+            on VOC; 0 on Cityscapes, with which and our class confidence short runs end in one
+            class).
         class_thresholds (dict, optional): See :class:`ConfidenceSelection`. Defaults to None.
 
     Raises:

@@ -162,6 +162,7 @@ class _BankContrast(torch.autograd.Function):
     def forward(ctx, query, positive, label, weight, keys, bank_valid, temperature):
         rows = max(1, CHUNK_ELEMENTS // keys.shape[:3].numel())
         gradient = torch.zeros_like(query) if ctx.needs_input_grad[0] else None
+        query = query.detach()  # torch.compile before 2.6 cannot trace the chunks without it
         ratio = None if positive is not None else _positive_weight(keys, bank_valid)
         loss = query.new_zeros(query.shape[0])
         pieces = [

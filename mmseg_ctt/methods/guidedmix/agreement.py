@@ -17,7 +17,7 @@ class Agreement(ConfidenceSelection):
     Args:
         num_classes (int): ``K``.
         loss (str): ``'ce'`` or ``'focal'`` to hard labels, ``'mse'`` to probabilities. Defaults
-            to 'ce'; GuidedMix-Net in released mode gives ``'focal'``.
+            to 'ce'; GuidedMix-Net gives ``'focal'``, in paper mode ``'ce'``.
         confidence_threshold (float): Pixels below it do not count. Defaults to 0, all (both
             modes).
         class_thresholds (dict, optional): See :class:`ConfidenceSelection`. Defaults to None.

@@ -15,7 +15,7 @@ class MITrans(nn.Module):
 
     Args:
         channels (int): Of input and output.
-        width (int): Channels in between. Defaults to 128.
+        width (int): Channels in between. Defaults to 128 (released code: 2048).
         reduction (int): Of the attention's keys and queries. Defaults to 2 (released code).
         norm_cfg (dict, optional): Normalisation. Defaults to None: batch norm.
 

@@ -26,9 +26,9 @@ class SecondHead(nn.Module):
         super().__init__()
         if not hasattr(head, 'bottleneck'):
             raise ValueError(
-                "model.mode='released' mixes what decode_head.bottleneck reads, which "
-                f'{type(head).__name__} does not have: use an ASPP head, or '
-                "mode='paper'"
+                "model.mode='released', the default of GuidedMixNet, mixes what "
+                f'decode_head.bottleneck reads, which {type(head).__name__} does not have: use an '
+                "ASPP head, or set model.mode='paper'"
             )
         self.bottleneck = copy.deepcopy(head.bottleneck)
         self.dropout = copy.deepcopy(head.dropout) or nn.Identity()  # as the head's own cls_seg

@@ -24,6 +24,7 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...nn.heads import main_head
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
@@ -80,7 +81,7 @@ class STPG(SemiSegmentor):
             ('contrast_labeled', 'contrast_unlabeled'),
             contrast,
             bank,
-            dict(norm_cfg=self.students[0].decode_head.norm_cfg),
+            dict(norm_cfg=main_head(self.students[0]).norm_cfg),
         )
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:

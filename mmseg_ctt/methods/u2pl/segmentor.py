@@ -26,6 +26,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...nn import settings
+from ...nn.heads import main_head
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
@@ -98,7 +99,7 @@ class U2PL(SemiSegmentor):
             )
         settings.check_choice('model.label_mode', label_mode, TEACHER_MODES)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
-        norm_cfg = self.students[0].decode_head.norm_cfg
+        norm_cfg = main_head(self.students[0]).norm_cfg
         self.contrast = UnreliableContrast.of(
             self, ('contrast',), contrast, bank, dict(norm_cfg=norm_cfg)
         )

@@ -1,0 +1,49 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Errors of data sets that list no image, for every class of data set, source and tool.
+
+mmengine serialises the list of images where it is made: an empty one ends in an error of numpy.
+mmseg stops at a missing list with an assertion. Importing this module extends ``full_init`` of
+mmengine's ``BaseDataset``, which all data sets of mmseg have, by the file that is to blame.
+"""
+
+import os.path as osp
+from functools import wraps
+
+from mmengine.dataset import BaseDataset
+
+from .lists import has_text
+
+_full_init, _serialize_data = BaseDataset.full_init, BaseDataset._serialize_data
+
+
+@wraps(_full_init)
+def _checked_full_init(self: BaseDataset) -> None:
+    """``full_init`` of mmengine, after a check that the list exists and holds a line.
+
+    Raises:
+        FileNotFoundError: If ``ann_file`` names a file that does not exist.
+        ValueError: If the list is empty, or the data set has no image.
+    """
+    path = '' if self._fully_initialized or '://' in self.ann_file else self.ann_file
+    if path and not osp.exists(path):
+        raise FileNotFoundError(
+            f'list {path} of {type(self).__name__} does not exist: make it with '
+            'tools/dataset_converters/make_split.py, or correct data_root or ann_file '
+            "(ann_file='' takes all images of the folder)"
+        )
+    if osp.isfile(path) and not has_text(path):
+        raise ValueError(f'list {path} of {type(self).__name__} is empty: write one image a line')
+    _full_init(self)
+
+
+@wraps(_serialize_data)
+def _checked_serialize_data(self: BaseDataset) -> tuple:
+    """``_serialize_data`` of mmengine, after a check that there is an image."""
+    if not self.data_list:
+        path = self.ann_file or self.data_prefix.get('img_path') or self.data_root
+        raise ValueError(f'{type(self).__name__} is empty: {path} gave no image')
+    return _serialize_data(self)
+
+
+BaseDataset.full_init = _checked_full_init
+BaseDataset._serialize_data = _checked_serialize_data

@@ -1,0 +1,207 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Decode heads of mmseg's segmentors: their maps of logits, and their losses.
+
+A cascade (``CascadeEncoderDecoder``) has several. Some heads give more than one map in training.
+"""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+import torch.nn as nn
+from mmseg.models.decode_heads import PointHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.utils import SampleList
+from torch import Tensor
+
+from .head_checks import summed_terms
+from .losses import PixelCrossEntropyLoss
+
+# which of several maps is the one that predicts, by class of the head or one that it derives from
+PREDICTING_MAP = dict(EncHead=0, DAHead=0, DDRHead=0, PIDHead=1, IterativeDecodeHead=-1)
+# heads that read the map of a backbone, instead of a list of maps, when they do not train
+SINGLE_MAP_IN_EVAL = ('DDRHead', 'PIDHead')
+# heads whose outputs are no map of logits of the classes
+UNFIT = dict(
+    MaskFormerHead='predicts masks and a class for each',
+    Mask2FormerHead='predicts masks and a class for each',
+    SideAdapterCLIPHead='predicts masks and a class for each',
+    VPDDepthHead='predicts depth',
+)
+
+
+def check_head_types(decode_head: Any) -> None:
+    """Check that the heads of a config give maps of logits, before they are built.
+
+    Args:
+        decode_head (dict | list[dict]): ``segmentor.decode_head``.
+
+    Raises:
+        ValueError: If one predicts something else.
+    """
+    for cfg in decode_head if isinstance(decode_head, (list, tuple)) else [decode_head]:
+        kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+        name = kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+        if name in UNFIT:
+            raise ValueError(
+                f'model.segmentor.decode_head: {name} {UNFIT[name]}, and pseudo-labels need one '
+                'map of logits; docs/reference/networks.md has the heads that work'
+            )
+
+
+def heads_of(member: Any) -> List[BaseDecodeHead]:
+    """Decode heads of a segmentor in their order."""
+    head = getattr(member, 'decode_head', None)
+    return list(head) if isinstance(head, nn.ModuleList) else [head]
+
+
+def main_head(member: Any) -> BaseDecodeHead:
+    """The head whose logits are those of the member: the last one that gives a whole map.
+
+    That of PointRend is the head before its point head, which refines single points.
+    """
+    return [head for head in heads_of(member) if not isinstance(head, PointHead)][-1]
+
+
+def reads_features(member: Any) -> bool:
+    """Whether losses of the member need its feature maps."""
+    return member.with_auxiliary_head or isinstance(heads_of(member)[-1], PointHead)
+
+
+def head_outputs(member: Any, features: List[Tensor]) -> List[Any]:
+    """Output of each head that gives a whole map, as its own loss reads it.
+
+    Args:
+        member (BaseSegmentor): The segmentor.
+        features (list[Tensor]): Maps of backbone and neck.
+    """
+    outputs: List[Any] = []
+    previous: List[Tensor] = []  # logits of the head before, which the next of a cascade reads
+    for head in heads_of(member):
+        if isinstance(head, PointHead):
+            break
+        inputs: Any = features
+        if not head.training and _is(head, SINGLE_MAP_IN_EVAL):
+            (inputs,) = features
+        outputs.append(head(inputs, *previous))
+        previous = [predicting_map(head, outputs[-1])]
+    return outputs
+
+
+def predicting_map(head: nn.Module, output: Any) -> Tensor:
+    """``(B, K, h, w)`` logits from the output of a head.
+
+    Raises:
+        ValueError: If the head gives several maps and is none of those that are known to.
+    """
+    if isinstance(output, Tensor):
+        return output
+    for name, index in PREDICTING_MAP.items():
+        if _is(head, (name,)):
+            return output[index]
+    raise ValueError(
+        f'model.segmentor: {type(head).__name__} gives a {type(output).__name__}, '
+        'not one map of logits; use a head that gives one'
+    )
+
+
+def _is(head: nn.Module, names: Sequence[str]) -> bool:
+    return any(kind.__name__ in names for kind in type(head).__mro__)
+
+
+def split_output(output: Any, sizes: Sequence[int]) -> List[Any]:
+    """Output of a head for the consecutive parts of a batch: its tensors are split.
+
+    Args:
+        output (Tensor | tuple | list): Nested in any way; None for every part if None.
+        sizes (Sequence[int]): Images of each part.
+    """
+    if output is None:
+        return [None] * len(sizes)
+    if isinstance(output, Tensor):
+        return list(output.split(list(sizes)))
+    parts = zip(*(split_output(entry, sizes) for entry in output))
+    return [type(output)(part) for part in parts]
+
+
+# ---- losses
+
+
+def labels_of(samples: SampleList) -> Tensor:
+    """``(B, H, W)`` int64 ground truth of labelled samples."""
+    return torch.cat([sample.gt_sem_seg.data for sample in samples])
+
+
+def decode_losses(
+    member: Any, outputs: Sequence[Any], features: List[Tensor], samples: SampleList
+) -> Dict[str, Tensor]:
+    """Losses of the decode heads, named as mmseg does: ``decode.``, or ``decode_0.`` and so on.
+
+    Args:
+        member (BaseSegmentor): The segmentor.
+        outputs (Sequence): Of :func:`head_outputs`.
+        features (list[Tensor]): Maps of backbone and neck; read by a point head alone.
+        samples (list[SegDataSample]): Labels ``gt_sem_seg`` ``(1, H, W)``.
+    """
+    heads = heads_of(member)
+    losses: Dict[str, Tensor] = {}
+    for i, head in enumerate(heads):
+        if i < len(outputs):
+            terms = head_losses(head, outputs[i], samples)
+        else:
+            previous = predicting_map(heads[i - 1], outputs[i - 1])
+            terms = head.loss(features, previous, samples, member.train_cfg)
+        part = 'decode' if len(heads) == 1 else f'decode_{i}'
+        losses.update(summed_terms(part, terms))
+    return losses
+
+
+def head_losses(head: BaseDecodeHead, output: Any, samples: SampleList) -> Dict[str, Tensor]:
+    """Losses of one head, as its config defines them.
+
+    Args:
+        head (BaseDecodeHead): The head, also an auxiliary one.
+        output (Tensor | tuple | list): What it gave.
+        samples (list[SegDataSample]): Labels ``gt_sem_seg`` ``(1, H, W)``.
+
+    Raises:
+        ValueError: If the head learns edges and the samples have none.
+    """
+    if _is(head, ('PIDHead',)) and 'gt_edge_map' not in samples[0]:
+        raise ValueError(
+            'PIDHead learns edges: put dict(type="GenerateEdge", edge_width=4) before '
+            'PackSegInputs in train_dataloader.dataset.labeled.pipeline'
+        )
+    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+        return head.loss_by_feat(output, samples)
+    return _stock_losses(head, predicting_map(head, output), labels_of(samples))
+
+
+def _stock_losses(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Dict[str, Tensor]:
+    """As the stock method, without its accuracy, which costs two host synchronisations."""
+    terms: Sequence = (
+        list(head.loss_decode)
+        if isinstance(head.loss_decode, nn.ModuleList)
+        else [head.loss_decode]
+    )
+    align = dict(align_corners=head.align_corners)
+    if head.sampler is None and all(isinstance(term, PixelCrossEntropyLoss) for term in terms):
+        settings: Dict[str, Any] = dict(align)  # they up-sample on their own
+    else:
+        logits = resize(logits.float(), label.shape[1:], mode='bilinear', **align)
+        sampler = head.sampler
+        weight: Optional[Tensor] = sampler and sampler.sample(logits, label.unsqueeze(1))
+        settings = dict(weight=weight)
+    losses: Dict[str, Tensor] = {}
+    for term in terms:
+        value = term(logits, label, ignore_index=head.ignore_index, **settings)
+        name = term.loss_name
+        losses[name] = losses[name] + value if name in losses else value
+    return losses
+
+
+def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
+    """Index of the deepest feature map that a head reads, and its channels."""
+    if isinstance(head.in_channels, (list, tuple)):
+        return head.in_index[-1], head.in_channels[-1]
+    return head.in_index, head.in_channels
