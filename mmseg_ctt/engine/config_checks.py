@@ -82,23 +82,12 @@ def _check_preprocessor(values: Mapping[str, Any]) -> None:
 
 def _check_crops(values: Mapping[str, Any], cfg: Mapping[str, Any]) -> None:
     size = values.get('size')
-    if size is None and values.get('type') == 'SegDataPreProcessor' and not _is_method(cfg):
-        if values.get('size_divisor') is None:
-            raise ValueError(
-                f"{PREPROCESSOR}: mmseg's trains only with size=(height, width) or size_divisor, "
-                'set one of them (size is the crop)'
-            )
     for key, crop in crop_sizes(cfg).items():
         if size is not None and (crop[0] > size[0] or crop[1] > size[1]):
             raise ValueError(
                 f'{PREPROCESSOR}.size={tuple(size)} is smaller than {crop}, the {key}: make them '
                 'equal (sizes.crop_size sets both)'
             )
-
-
-def _is_method(cfg: Mapping[str, Any]) -> bool:
-    """Whether the model wraps a segmentor; its preprocessor is then of this package."""
-    return 'segmentor' in (cfg.get('model') or {})
 
 
 def _normalisation(values: Mapping[str, Any], normalised: bool) -> List[str]:

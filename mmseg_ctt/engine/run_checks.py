@@ -26,6 +26,7 @@ from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
 
+NO_SIZE = 'only one of size and size_divisor should be valid'  # assertion of mmseg's stack_batch
 TOO_FEW = re.compile(r'Expected more than 1 (?:value per channel|spatial element) when training.*')
 CHANNELS = re.compile(
     r'weight of size \[(?P<shape>[\d, ]+)\], expected input.* to have (?P<expected>\d+) channels, '
@@ -114,6 +115,11 @@ def explained(error: Exception, cfg: Mapping[str, Any], model: nn.Module) -> Opt
         cfg (Mapping): Complete config.
         model (nn.Module): Its model.
     """
+    if NO_SIZE in str(error):
+        return (
+            "data_preprocessor: mmseg's, of a plain segmentor, trains with size=(height, width), "
+            'the crop, or with size_divisor: set one of them'
+        )
     return few_values_line(error, cfg) or channels_line(error, model)
 
 
@@ -222,7 +228,7 @@ def checked_run(runner: Runner) -> Iterator[None]:
     try:
         with counted_starting_weights(model, runner.logger.warning):
             yield
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, AssertionError) as error:
         line = explained(error, runner.cfg, model)
         if line is None:
             raise

@@ -103,11 +103,6 @@ MISTAKES = {
         'settings',
         ['size=(32, 32)', 'size_divisor=8'],
     ),
-    'no size in the baseline': (
-        both(plain, setting('model.data_preprocessor.size', None)),
-        'settings',
-        ['data_preprocessor', 'size_divisor'],
-    ),
     'size below the crop': (
         setting(f'{SIZE}.size', (16, 32)),
         'settings',
@@ -320,6 +315,14 @@ def test_other_channels_name_the_layer(write, train, check):
     with pytest.raises(ValueError, match=f'{HEAD}.convs.0.conv expects 16 channels and gets 8'):
         train(config)
     assert f'{HEAD}.convs.0.conv' in check(config, 'step', '--step')[1]
+
+
+def test_baseline_without_size(write, train, check):
+    config = write(both(plain, setting('model.data_preprocessor.size', None)))
+    with pytest.raises(ValueError, match='data_preprocessor: .*size_divisor: set one of them'):
+        train(config)
+    code, line, _ = check(config, 'step', '--step')
+    assert code == 1 and 'size_divisor: set one of them' in line
 
 
 # ---- others

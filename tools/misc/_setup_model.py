@@ -117,7 +117,7 @@ def step(setup: Setup) -> str:
         inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
         total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
         total.backward()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(explained(error, setup.cfg, setup.model) or error) from error
     return f'{len(samples)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
 
