@@ -21,9 +21,9 @@ SIDE = 32
 class ToyBackbone(BaseModule):
     """Two strided convolutions with batch norm; feature maps at stride 2 and 4."""
 
-    def __init__(self, width: int = 8, init_cfg=None) -> None:
+    def __init__(self, width: int = 8, in_channels: int = 3, init_cfg=None) -> None:
         super().__init__(init_cfg)
-        self.stem = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.stem = nn.Conv2d(in_channels, width, 3, stride=2, padding=1)
         self.norm = nn.BatchNorm2d(width)
         self.body = nn.Conv2d(width, width, 3, stride=2, padding=1)
 
@@ -77,6 +77,16 @@ def toy_segmentor(dropout: float = 0.0, num_classes: int = NUM_CLASSES, **change
     return cfg
 
 
+def of_channels(segmentor: dict, channels: int) -> dict:
+    """The segmentor for images of another number of channels."""
+    statistics = dict(mean=[110.0] * channels, std=[50.0] * channels)
+    return dict(
+        segmentor,
+        data_preprocessor=dict(segmentor['data_preprocessor'], **statistics),
+        backbone=dict(segmentor['backbone'], in_channels=channels),
+    )
+
+
 def sample(source: str, number: int, label: Tensor = None, side: int = SIDE) -> SegDataSample:
     """A data sample as the pipelines make it."""
     made = SegDataSample(
@@ -95,13 +105,14 @@ def toy_batch(
     seed: int = 0,
     side: int = SIDE,
     order: Sequence[int] = None,
+    channels: int = 3,
 ) -> dict:
     """A raw mixed batch: uint8 images, labels only where labelled."""
     g = torch.Generator().manual_seed(seed)
     inputs: List[Tensor] = []
     samples: List[SegDataSample] = []
     for i in range(labeled + unlabeled):
-        inputs.append(torch.randint(0, 256, (3, side, side), generator=g, dtype=torch.uint8))
+        inputs.append(torch.randint(0, 256, (channels, side, side), generator=g, dtype=torch.uint8))
         label = torch.randint(0, NUM_CLASSES, (1, side // 8, side // 8), generator=g)
         label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)
         is_labeled = i < labeled

@@ -28,7 +28,7 @@ SPLIT = 'splits/toy'
 CLASSES = tuple(f'class{k}' for k in range(NUM_CLASSES))
 # settings of hooks that some methods need, with which they are at work at once
 TOY_HOOKS = dict(
-    QueueWarmupHook=dict(start_iter=1, interval=1), AnchorAssignmentHook=dict(interval=1)
+    QueueWarmupHook=dict(start_iter=0, interval=1), AnchorAssignmentHook=dict(interval=1)
 )
 PALETTE = [[40 * k, 200 - 40 * k, 60] for k in range(NUM_CLASSES)]
 

@@ -14,7 +14,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Callable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
 from urllib.error import URLError
 
 if TYPE_CHECKING:
@@ -26,12 +26,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
+# warnings of mmengine and mmseg on themselves, which a user cannot act on
+NOISE = (
+    'pkg_resources is deprecated',
+    '``build_loss`` would be deprecated soon',
+    'The draw is False, it means that the hook for visualization',
+)
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
 
 def run(main: Callable[[], None]) -> None:
     """Call ``main`` inside :func:`errors_in_one_line`."""
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # mmengine uses it
+    for words in NOISE:
+        warnings.filterwarnings('ignore', words)
     with errors_in_one_line():
         main()
 
@@ -93,6 +100,12 @@ def one_line(error: Exception) -> str:
     return ' '.join(message.split()) or type(error).__name__
 
 
+def answer_help(parse_args: Callable[[], argparse.Namespace]) -> None:
+    """Answer ``--help`` in a script that imports other packages at its top, before it does so."""
+    if {'-h', '--help'} & set(sys.argv[1:]):
+        parse_args()
+
+
 def described(header: str) -> argparse.ArgumentParser:
     """Parser whose help is the header of a script, line by line."""
     return argparse.ArgumentParser(
@@ -100,17 +113,25 @@ def described(header: str) -> argparse.ArgumentParser:
     )
 
 
+class CfgOptions(argparse.Action):
+    """``DictAction`` of mmengine, imported when the option is given and not for ``--help``."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest)(parser, *given)
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``."""
-    from mmengine.config import DictAction
-
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
-        help='change settings of the config, such as model.test_cfg.mode=whole, '
-        'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no white space)',
+        help='change settings of the config, such as train_cfg.max_iters=20000, '
+        'model.segmentor.test_cfg.mode=slide, key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no '
+        'white space)',
     )
 
 
@@ -146,7 +167,7 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
     from mmengine.config import Config
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.engine import prepare_config
+    from mmseg_ctt.engine import merge_options, prepare_config
 
     path = find_config(path)
     try:
@@ -156,7 +177,15 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
             _unusable_variable(path)
             or f'the config {path}, or one it inherits from, is no Python: {error}'
         ) from None
-    cfg.merge_from_dict(options or {})
+    except KeyError as error:
+        if 'Duplicate key' not in str(error):
+            raise
+        names = re.findall(r"'(\w+)'", str(error.args[0]))
+        raise ValueError(
+            f'two files of _base_ of the config {path} set {", ".join(sorted(names))}: inherit one '
+            "of them, and take the network of the other with segmentor_from='mmseg::...'"
+        ) from None
+    merge_options(cfg, options or {})
     return prepare_config(cfg)
 
 

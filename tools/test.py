@@ -35,10 +35,12 @@ def set_pictures(cfg: 'Config', args: argparse.Namespace) -> None:
 
 
 def set_tta(cfg: 'Config') -> None:
+    from mmseg_ctt.datasets.wrappers import with_pipeline
+
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise ValueError(f'--tta needs {key} in the config')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.test_dataloader.dataset = with_pipeline(cfg.test_dataloader.dataset, cfg.tta_pipeline)
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
 
 

@@ -11,6 +11,12 @@
 #   --cfg-options sizes.crop_size="(384,512)"
 # They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py).
 #
+# `method` and `segmentor_from` are variables, too; `method=stpg` changes the method of any config:
+#   method: configs/_base_/methods/<name>.py, what the method brings; the config's settings lie over it
+#   segmentor_from: network and optimiser of another config, such as
+#     'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
+# They are applied when a config is read, and are None from then on.
+#
 # `custom_imports` is a list and lists are not merged: extend it here or repeat 'mmseg_ctt' in a
 # config that sets its own.
 custom_imports = dict(imports=['mmseg_ctt'], allow_failed_imports=False)
@@ -24,6 +30,8 @@ env_cfg = dict(
 load_from = None
 resume = False
 
+method = None  # as `model` says
+segmentor_from = None
 sizes = dict(
     scale=None,  # (width, height) that images are resized to: `scale` of Resize and RandomResize
     ratio_range=None,  # (smallest, largest) factor of `scale`: `ratio_range` of RandomResize

@@ -22,7 +22,7 @@ model = dict(
 )
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=1 / 3),
     pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',
         truth=dict(data_prefix=dict(seg_map_path='ann_dir/train')),

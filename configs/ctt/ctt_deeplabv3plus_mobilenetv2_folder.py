@@ -9,14 +9,5 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    type='CrossTeacherTraining',
-    segmentor=dict(decode_head=dict(num_classes=2)),
-    channels_last=True,
-    bank=dict(size=64),
-    contrast=dict(pool=4),
-)
-default_hooks = dict(
-    teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
-)
+method = 'ctt'
+model = dict(segmentor=dict(decode_head=dict(num_classes=2)))

@@ -31,7 +31,7 @@ model = dict(
 )
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=1 / 3),
     alignment=dict(
         type='DistributionAlignmentHook', temperature=0.5, uniform_start=False, only_raise=True
     ),

@@ -13,20 +13,5 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    type='CrossTeacherTraining',
-    segmentor=dict(decode_head=dict(num_classes=2)),
-    channels_last=True,
-    loss_weights=dict(hc=0.01, lc=0.01),
-    consistency=dict(select='pixel', class_thresholds=dict()),
-    ramp_up=0.4,
-    bank=dict(size=64),
-    contrast=dict(pool=4),
-)
-default_hooks = dict(
-    teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
-    alignment=dict(
-        type='DistributionAlignmentHook', temperature=0.5, uniform_start=False, only_raise=True
-    ),
-)
+method = 'ctt-plus'
+model = dict(segmentor=dict(decode_head=dict(num_classes=2)))

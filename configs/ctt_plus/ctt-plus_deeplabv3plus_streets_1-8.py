@@ -30,5 +30,5 @@ model = dict(
 )
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook'),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=600),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=0.5),
 )

@@ -17,7 +17,7 @@ _base_ = [
 model = dict(type='STPG', channels_last=True, bank=dict(size=64), contrast=dict(pool=4))
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=500),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=1 / 3),
     anchor_assignment=dict(type='AnchorAssignmentHook'),
     pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss
         type='PseudoLabelHook',

@@ -23,6 +23,6 @@ model = dict(
 )
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', buffers=False),
-    queue_warmup=dict(type='QueueWarmupHook', start_iter=600),
+    queue_warmup=dict(type='QueueWarmupHook', start_iter=0.5),
     anchor_assignment=dict(type='AnchorAssignmentHook'),
 )

@@ -9,6 +9,5 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-_base_.model.segmentor.decode_head.num_classes = 2
-model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
-train_dataloader = dict(batch_size=4, sampler=dict(ratio=dict(unlabeled=0)))
+method = 'supervised'
+model = dict(segmentor=dict(decode_head=dict(num_classes=2)))

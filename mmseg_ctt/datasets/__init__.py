@@ -2,6 +2,7 @@
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
+from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
@@ -11,6 +12,7 @@ __all__ = [
     'CamVidDataset',
     'CheckSegMap',
     'CheckedLoadAnnotations',
+    'CheckedLoadImageFromFile',
     'DrawnImage',
     'FolderSegDataset',
     'LabeledUnlabeledDataset',

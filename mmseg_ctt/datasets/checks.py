@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-import numpy as np
-
 from .lists import has_text
 
 SHOWN = 3  # examples named in a message
@@ -83,7 +81,7 @@ def check_no_masks(name: str, infos: Sequence[dict]) -> None:
 
 
 def check_classes(
-    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool
+    classes: Mapping[str, Optional[Sequence[str]]], reference: str, required: bool = False
 ) -> None:
     """All sources have the classes of one; a source that names no classes passes.
 
@@ -209,17 +207,6 @@ def check_sample(key: str, sample: Any, labels: bool, same_size: bool = True) ->
             f'{key}.pipeline gives an image of {sizes[0]} and labels of {sizes[1]}: put '
             'LoadAnnotations before the steps that resize or crop'
         )
-
-
-def decodes(path: str) -> bool:
-    """Whether a file can be read as an image."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return False
-    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None
 
 
 def _check_exist(kind: str, paths: List[str], key: str) -> None:

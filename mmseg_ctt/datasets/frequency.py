@@ -4,12 +4,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from .sources import LABELED, build_source, source_config
 from .transforms import CheckedLoadAnnotations
+from .wrappers import AnySet, distinct_infos, with_pipeline
 
 
 class Frequency(NamedTuple):
@@ -24,7 +24,7 @@ class Frequency(NamedTuple):
     image: Tensor
 
 
-def source(cfg: Config, name: str) -> BaseDataset:
+def source(cfg: Config, name: str) -> AnySet:
     """One source of the training set of a config, without a pipeline.
 
     Args:
@@ -35,7 +35,7 @@ def source(cfg: Config, name: str) -> BaseDataset:
         FileNotFoundError: If its list does not exist.
         ValueError: If the config has no such source, or it has no image.
     """
-    settings = dict(source_config(cfg.train_dataloader.dataset, name), pipeline=[])
+    settings = with_pipeline(source_config(cfg.train_dataloader.dataset, name), [])
     with DefaultScope.overwrite_default_scope('mmseg'):
         return build_source(name, settings)
 
@@ -56,12 +56,13 @@ def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
     """
     dataset = source(cfg, LABELED)
     num_classes = len(dataset.metainfo['classes'])
-    load = CheckedLoadAnnotations(num_classes, cfg.train_dataloader.dataset.get('ignore_index'))
-    counts = np.zeros((len(dataset), num_classes), np.int64)
-    sizes = np.zeros((len(dataset), 1), np.int64)
-    for i in range(len(dataset)):
-        mask = load(dataset.get_data_info(i))['gt_seg_map']
-        counts[i] = np.bincount(mask.ravel(), minlength=256)[:num_classes]
-        sizes[i] = mask.size
+    ignored = cfg.train_dataloader.dataset.get('ignore_index')
+    load = CheckedLoadAnnotations(num_classes, ignored)
+    rows = [
+        np.append(np.bincount(mask.ravel(), minlength=256)[:num_classes], mask.size)
+        for mask in (load(info)['gt_seg_map'] for info in distinct_infos(dataset))
+    ]
+    counts = np.array(rows, np.int64).reshape(len(rows), num_classes + 1)
+    counts, sizes = counts[:, :-1], counts[:, -1:]
     shown = (counts > 0) & (counts >= min_area * sizes)
     return Frequency(torch.from_numpy(counts.sum(0)), torch.from_numpy(shown.sum(0)))

@@ -3,11 +3,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from typing import Mapping, Optional, Sequence, Union
 
 import numpy as np
 from PIL import Image
 
+from .image_reading import image_size, stored_size
 from .label_ids import check_ids, check_label_map, reduce_zero
 
 PathLike = Union[str, Path]
@@ -24,13 +25,17 @@ __all__ = [
 ]
 
 
-def check_size(seg_map: np.ndarray, size: Sequence[int], name: str) -> None:
+def check_size(
+    seg_map: np.ndarray, size: Sequence[int], name: str, image_path: Optional[PathLike] = None
+) -> None:
     """Check the height and width of a label map.
 
     Args:
         seg_map (np.ndarray): Label map.
-        size (Sequence[int]): Height and width of its image.
+        size (Sequence[int]): Height and width of its image, as shown.
         name (str): What the message calls the label map.
+        image_path (str | Path, optional): The image, whose orientation tag may be the reason.
+            Defaults to None.
 
     Raises:
         ValueError: If they differ.
@@ -39,8 +44,21 @@ def check_size(seg_map: np.ndarray, size: Sequence[int], name: str) -> None:
         raise ValueError(
             f'{name} is {seg_map.shape[0]} high and '
             f'{seg_map.shape[1]} wide, its image {size[0]} high '
-            f'and {size[1]} wide'
+            f'and {size[1]} wide{_turned(seg_map, image_path)}'
         )
+
+
+def _turned(seg_map: np.ndarray, image_path: Optional[PathLike]) -> str:
+    """What to say of a label map that fits its image as stored, and not as shown."""
+    if image_path is None or not Path(image_path).is_file():
+        return ''
+    size, orientation = stored_size(image_path)
+    if orientation == 1 or tuple(seg_map.shape[:2]) != size:
+        return ''
+    return (
+        f': {image_path} has the orientation tag {orientation}, and the label map fits the image '
+        'as stored. Draw label maps on the image as viewers show it, or remove the tag'
+    )
 
 
 def class_pixels(seg_map: np.ndarray, num_classes: int, ignore_index: int = 255) -> np.ndarray:
@@ -81,28 +99,6 @@ def read_mask(path: PathLike) -> np.ndarray:
         raise ValueError(f'the mask {path} cannot be read: {error}') from None
 
 
-def image_size(path: PathLike) -> Tuple[int, int]:
-    """Height and width of an image, from its header alone.
-
-    Args:
-        path (str | Path): Image file.
-
-    Returns:
-        tuple[int, int]: Height and width in pixels.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read as an image.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'the image {path} does not exist')
-    try:
-        with Image.open(path) as image:
-            return image.size[1], image.size[0]
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f'the image {path} cannot be read: {error}') from None
-
-
 def read_checked(
     path: PathLike,
     image_path: Optional[PathLike],
@@ -131,7 +127,7 @@ def read_checked(
     """
     seg_map, name = read_mask(path), f'the mask {path}'
     if image_path is not None:
-        check_size(seg_map, image_size(image_path), name)
+        check_size(seg_map, image_size(image_path), name, image_path)
     return check_label_map(seg_map, num_classes, ignore_index, reduce_zero_label, label_map, name)
 
 

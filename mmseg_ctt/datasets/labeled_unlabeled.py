@@ -2,7 +2,6 @@
 import multiprocessing
 from typing import Any, Dict, List, Mapping, Optional, Union
 
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
@@ -14,9 +13,9 @@ from .checks import (
     check_no_masks,
     check_overlap,
     check_sample,
-    decodes,
     pipeline_errors,
 )
+from .image_reading import decodes
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .sampler import DrawnImage
@@ -30,22 +29,24 @@ from .sources import (
     ordered_names,
     source_config,
 )
+from .wrappers import AnySet, distinct_infos, origin
 
 
 @DATASETS.register_module()
 class LabeledUnlabeledDataset(Dataset):
     """Training images of several named sources as one data set.
 
-    A source is a data set of any mmseg class: ``labeled`` (images with masks), ``unlabeled``
-    (images alone), and any other that a method uses, such as ``tagged=dict(...)`` for images with
-    image-level tags. Images are numbered source by source: labelled, unlabelled, then the other
-    sources by name. The unlabelled source is built without any path to masks.
+    A source is a data set of any mmseg class, or ``ConcatDataset`` or ``RepeatDataset`` of such:
+    ``labeled`` (images with masks), ``unlabeled`` (images alone), and any other that a method uses,
+    such as ``tagged=dict(...)`` for images with image-level tags. Images are numbered source by
+    source: labelled, unlabelled, then the other sources by name. The unlabelled source is built
+    without any path to masks.
 
     Each sample has the name of its source as ``source`` and its seed and draw number as ``draw``
     in its meta information. The random numbers of its pipeline depend on ``draw`` alone.
 
     Attributes:
-        sources (dict[str, BaseDataset]): Data sets by name, in order.
+        sources (dict[str, AnySet]): Data sets by name, in order.
         masked (tuple[str, ...]): Names of the sources whose images have masks.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
@@ -94,7 +95,7 @@ class LabeledUnlabeledDataset(Dataset):
         self._check()
 
     def _check(self) -> None:
-        infos = {name: _infos(source) for name, source in self.sources.items()}
+        infos = {name: distinct_infos(source) for name, source in self.sources.items()}
         classes = {name: source.metainfo.get('classes') for name, source in self.sources.items()}
         check_classes(classes, self._reference, required=bool(self.masked))
         for name in self.sources:
@@ -140,12 +141,12 @@ class LabeledUnlabeledDataset(Dataset):
         return first_indices(self.num_images)
 
     @property
-    def labeled(self) -> Optional[BaseDataset]:
+    def labeled(self) -> Optional[AnySet]:
         """The labelled source, None without one."""
         return self.sources.get(LABELED)
 
     @property
-    def unlabeled(self) -> Optional[BaseDataset]:
+    def unlabeled(self) -> Optional[AnySet]:
         """The unlabelled source, None without one."""
         return self.sources.get(UNLABELED)
 
@@ -185,16 +186,17 @@ class LabeledUnlabeledDataset(Dataset):
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 
-    def _load(self, source: BaseDataset, position: int) -> dict:
+    def _load(self, source: AnySet, position: int) -> dict:
         """Sample of one image of a source, or of the next that can be decoded."""
         for step in range(len(source)):
-            info = source.get_data_info((position + step) % len(source))
+            leaf, index = origin(source, (position + step) % len(source))
+            info = leaf.get_data_info(index)
             # for the check of masks
             info['num_classes'] = len(self.metainfo.get('classes') or ())
             info['ignore_index'] = self.ignore_index
             path = info['img_path']
             try:
-                return source.pipeline(info)
+                return leaf.pipeline(info)
             except Exception as error:
                 if decodes(path):
                     raise  # the image is fine: something else is wrong
@@ -222,7 +224,3 @@ def _checked(sources: Mapping[str, Any]) -> Dict[str, dict]:
     if not given:
         raise ValueError(f'{KEY} has no source of images: set {KEY}.{LABELED}')
     return {name: given[name] for name in ordered_names(given)}
-
-
-def _infos(source: BaseDataset) -> List[dict]:
-    return [source.get_data_info(i) for i in range(len(source))]

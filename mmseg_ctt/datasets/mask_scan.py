@@ -8,7 +8,7 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
-from .checks import decodes
+from .image_reading import decodes
 from .label_check import class_pixels, read_checked
 
 LIMIT = 256  # masks of a set that are read before a run; 2048x1024 pixels take 0.02 s each

@@ -6,9 +6,9 @@ import os.path as osp
 from typing import Any, Dict, List, Mapping, Tuple
 
 from mmengine.dataset import BaseDataset
-from mmseg.registry import DATASETS
 
-from .checks import KEY, check_list
+from .checks import KEY, check_classes, check_list
+from .wrappers import AnySet, build_lazily, leaf_configs, leaves, with_leaves
 
 LABELED, UNLABELED = 'labeled', 'unlabeled'
 LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckedLoadAnnotations', 'CheckSegMap')
@@ -86,7 +86,8 @@ def source_config(dataset: Mapping[str, Any], name: str) -> Dict[str, Any]:
 
     Returns:
         dict: A copy. ``ann_file`` is ``{split}/{name}.txt`` where ``dataset`` has a ``split`` and
-        the source has no ``ann_file``; the empty string keeps all images of the folder.
+        the source, or a data set inside it, has no ``ann_file``; the empty string keeps all images
+        of the folder.
 
     Raises:
         ValueError: If there is no such source, or the unlabelled pipeline loads labels.
@@ -96,9 +97,14 @@ def source_config(dataset: Mapping[str, Any], name: str) -> Dict[str, Any]:
             f'{KEY}.{name} is missing: set {KEY}.type="LabeledUnlabeledDataset" and '
             f'{KEY}.{name} to the config of a data set'
         )
-    cfg = dict(copy.deepcopy(dataset[name]))
-    if dataset.get('split') is not None and cfg.get('ann_file') is None:
-        cfg['ann_file'] = osp.join(dataset['split'], f'{name}.txt')
+    split = dataset.get('split')
+
+    def listed(leaf: Mapping[str, Any]) -> Mapping[str, Any]:
+        if split is None or leaf.get('ann_file') is not None:
+            return leaf
+        return {**leaf, 'ann_file': osp.join(split, f'{name}.txt')}
+
+    cfg = with_leaves(copy.deepcopy(dataset[name]), listed)
     return without_masks(cfg) if name == UNLABELED else cfg
 
 
@@ -114,7 +120,11 @@ def without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
     Raises:
         ValueError: If its pipeline loads labels.
     """
-    made = dict(copy.deepcopy(cfg))
+    return with_leaves(copy.deepcopy(cfg), _leaf_without_masks)
+
+
+def _leaf_without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    made = dict(cfg)
     prefix = dict(made.get('data_prefix') or dict(img_path=''))
     prefix.pop('seg_map_path', None)
     made['data_prefix'] = prefix
@@ -136,7 +146,7 @@ def needs_masks(name: str, cfg: Mapping[str, Any]) -> bool:
     """
     if name in (LABELED, UNLABELED):
         return name == LABELED
-    return bool(label_transforms(cfg.get('pipeline')))
+    return any(label_transforms(leaf.get('pipeline')) for leaf in leaf_configs(cfg).values())
 
 
 def label_transforms(steps: Any) -> List[str]:
@@ -155,7 +165,7 @@ def label_transforms(steps: Any) -> List[str]:
     return own + label_transforms(list(steps.values()))
 
 
-def build_source(name: str, cfg: Mapping[str, Any]) -> BaseDataset:
+def build_source(name: str, cfg: Mapping[str, Any]) -> AnySet:
     """Build the data set of a source and list its images.
 
     Args:
@@ -163,11 +173,36 @@ def build_source(name: str, cfg: Mapping[str, Any]) -> BaseDataset:
         cfg (Mapping): As from :func:`source_config`.
 
     Raises:
-        FileNotFoundError: If its list does not exist.
-        ValueError: If it has no image.
+        FileNotFoundError: If a list does not exist.
+        TypeError: If it is no data set of files, nor one that joins or repeats such.
+        ValueError: If it, or a data set inside it, has no image; if those inside it have different
+            classes.
     """
-    check_list(name, cfg)
-    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    configs = leaf_configs(cfg, name)
+    for key, leaf in configs.items():
+        check_list(key, leaf)
+    dataset = build_lazily(cfg)
+    found = dict(zip(configs, leaves(dataset)))
+    for key, leaf in found.items():
+        if not isinstance(leaf, BaseDataset):
+            raise TypeError(
+                f'{KEY}.{name}: {type(leaf).__name__} is no source of images; use a data set of '
+                'mmseg, or ConcatDataset or RepeatDataset of such'
+            )
+        _list_images(key, leaf, configs[key])
+    classes = {key: leaf.metainfo.get('classes') for key, leaf in found.items()}
+    check_classes(classes, next((key for key in classes if classes[key]), [*classes][0]))
+    try:
+        dataset.full_init()
+    except NotImplementedError as error:
+        raise TypeError(
+            f'{KEY}.{name}.type={type(dataset).__name__} needs get_cat_ids, which its data set '
+            'does not have: use RepeatDataset'
+        ) from error
+    return dataset
+
+
+def _list_images(name: str, dataset: BaseDataset, cfg: Mapping[str, Any]) -> None:
     dataset.data_list = [{}]  # stays where the images cannot be listed
     try:
         dataset.full_init()
@@ -179,4 +214,3 @@ def build_source(name: str, cfg: Mapping[str, Any]) -> BaseDataset:
     if empty:
         where = cfg.get('ann_file') or dataset.data_prefix.get('img_path')
         raise ValueError(f'{KEY}.{name} is empty: {where} gave no image')
-    return dataset

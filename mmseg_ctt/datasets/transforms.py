@@ -181,4 +181,4 @@ def _check_size(results: Dict[str, Any], seg_map: np.ndarray, name: str) -> None
     # Test pipelines resize the image alone, before labels are loaded.
     if seg_map.shape[:2] == tuple(results.get('ori_shape', ())) or 'img' not in results:
         return
-    check_size(seg_map, results['img'].shape[:2], name)
+    check_size(seg_map, results['img'].shape[:2], name, results.get('img_path'))

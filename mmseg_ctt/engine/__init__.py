@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from . import checked_loaders  # extends mmengine's runner
+from . import checked_loaders, drawn_images, held_runner  # extend mmengine and mmseg
 from .config import prepare_config
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
@@ -12,6 +12,7 @@ from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 from .part_optimizer import PartOptimizer
+from .presets import merge_options
 
 __all__ = [
     'DistributionAlignmentHook',
@@ -27,5 +28,8 @@ __all__ = [
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
     'checked_loaders',
+    'drawn_images',
+    'held_runner',
+    'merge_options',
     'prepare_config',
 ]

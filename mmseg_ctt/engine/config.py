@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Last changes of a config, between reading and building: sizes, and hooks that are switched off.
+"""Last changes of a config, between reading and building: method, sizes, hooks switched off.
 
 mmengine merges dicts and replaces lists, so that a config which inherits can change a number in a
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
@@ -19,9 +19,12 @@ from mmengine.runner import Runner
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
 from .config_checks import check_always
-from .guards import check_hooks
+from .guards import check_hooks, check_parts, check_stages
+from .image_steps import use_image_loading
 from .pipeline_steps import use_checked_steps
+from .presets import apply_presets
 from .run_checks import checked_run
+from .run_length import check_length
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -37,9 +40,10 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply ``sizes``, use loading steps that check, and remove hooks that are None.
+    """Apply top-level variables, use loading steps that check, and remove hooks that are None.
 
-    A second call changes nothing, until ``sizes`` are set again.
+    The variables are ``method``, ``segmentor_from`` and ``sizes``. A second call changes nothing,
+    until one of them is set again.
 
     Args:
         cfg (mmengine.Config | dict): Complete config; changed in place.
@@ -51,12 +55,14 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
         TypeError: If ``sizes`` is no dict.
         ValueError: For settings that :func:`check_always` refuses; for an unknown or malformed
             entry of ``sizes``, or one that nothing follows; for settings of a hook that the config
-            does not have; for a run that ends before one of its schedules begins.
+            does not have; see :func:`check_length`.
     """
+    apply_presets(cfg)
     check_always(cfg)
     apply_sizes(cfg)
     use_checked_steps(cfg)
-    _check_schedules(cfg)
+    use_image_loading(cfg)
+    check_length(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
         if hook is None and name not in MMENGINE_HOOKS:
@@ -134,8 +140,9 @@ def _set_crop_size(nodes: Nodes, size: Tuple[int, int]) -> bool:
 
 
 def _set_num_classes(nodes: Nodes, number: int) -> bool:
-    heads = [node for path, node in nodes if path and path[-1] in HEADS]
-    return _set([head for head in heads if 'num_classes' in head], num_classes=number)
+    """Heads and the heads in them (K-Net), without those that learn edges (STDC), two classes."""
+    heads = [node for path, node in nodes if set(path) & set(HEADS) and 'num_classes' in node]
+    return _set([head for head in heads if 'boundary_threshold' not in head], num_classes=number)
 
 
 def _set_max_iters(nodes: Nodes, number: int) -> bool:
@@ -148,21 +155,6 @@ def _set_max_iters(nodes: Nodes, number: int) -> bool:
             if past in (0, 1):
                 node['end'] = number + past
     return _set(loops, max_iters=number)
-
-
-def _check_schedules(cfg: AnyConfig) -> None:
-    """Check that each schedule begins before it ends; without an end it ends with the run."""
-    number, schedules = (cfg.get('train_cfg') or {}).get('max_iters'), cfg.get('param_scheduler')
-    for i, node in enumerate(schedules if isinstance(schedules, (list, tuple)) else ()):
-        begin, end = node.get('begin') or 0, node.get('end')
-        if end is None and not node.get('by_epoch', True):
-            end = number
-        if end is not None and begin >= end:
-            raise ValueError(
-                f'a run of {number} iterations (sizes.max_iters, train_cfg.max_iters) is no '
-                f'longer than the warm-up, after which param_scheduler.{i}.begin={begin}: train '
-                'longer, or for a short run set param_scheduler=[], a constant learning rate'
-            )
 
 
 def _set(nodes: Sequence[dict], **values: Any) -> bool:
@@ -211,8 +203,11 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine in :func:`checked_run`; hooks may come after building."""
-    check_hooks(unwrapped(self.model), self.hooks)
+    """``Runner.train`` of mmengine, in :func:`checked_run`, after checks of hooks and parts."""
+    model = unwrapped(self.model)
+    check_hooks(model, self.hooks)
+    check_parts(self)
+    check_stages(model, self.hooks, self.cfg.get('train_cfg') or {})
     with checked_run(self):
         return _train(self)
 

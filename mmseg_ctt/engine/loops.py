@@ -17,6 +17,7 @@ from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
+IMAGES = 'num_images'
 
 
 @LOOPS.register_module()
@@ -107,6 +108,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.draws = stored.get(DRAWS, self._iter * self.draws_per_iter)
         self.sampler.seed = stored.get(SEED, self.sampler.seed)
         self.runner.message_hub.update_info(SEED, self.sampler.seed)
+        images = ', '.join(f'{size} {name}' for name, size in self.sampler.sizes.items())
+        before = stored.get(IMAGES, images)
+        self.runner.message_hub.update_info(IMAGES, images)
+        if before != images:
+            self.runner.logger.warning(
+                f'the data have {images} images, and the run so far had {before}: it goes on with '
+                'the new ones, in another order'
+            )
         if self.draws:
             self.sampler.advance_to(self.draws)
             self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)

@@ -4,12 +4,15 @@
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from ..datasets.sources import source_names
+from .pipeline_steps import CHECKED
 
 # Steps that change every pixel in the same way each time: a network must get them everywhere.
 FIXED_STEPS = ('Normalize', 'Rerange', 'RGB2Gray', 'CLAHE', 'AdjustGamma')
 LOADER = 'LoadImageFromFile'
+LOADERS = (LOADER, CHECKED[LOADER])
 NESTING = ('Compose', 'TransformBroadcaster', 'KeyMapper', 'TestTimeAug', 'MultiBranch')
-COLOURS = dict(color_type='color', imdecode_backend='cv2')  # settings of LoadImageFromFile
+# settings of the loading step, with their defaults
+COLOURS = dict(color_type='color', value_range=None)
 
 Step = Mapping[str, Any]
 
@@ -97,7 +100,7 @@ def _check_everywhere(name: str, found: Mapping[str, Sequence[Step]]) -> None:
 def _check_loading(found: Mapping[str, Sequence[Step]]) -> None:
     first: Optional[Tuple[str, Dict[str, Any]]] = None
     for key, steps in found.items():
-        loader = next((step for step in _flat(steps) if _name(step) == LOADER), None)
+        loader = next((step for step in _flat(steps) if _name(step) in LOADERS), None)
         if loader is None:
             continue
         values = {name: loader.get(name, usual) for name, usual in COLOURS.items()}

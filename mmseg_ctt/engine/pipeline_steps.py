@@ -2,7 +2,8 @@
 """Loading steps of mmseg in a config, and the checked steps of this package that replace them.
 
 A pipeline of any config may name the steps of stock mmseg. When a run is prepared, the steps below
-replace them in all data loaders, so that each file that enters a run is checked as it is read.
+replace them in all data loaders and for test-time augmentation, so that each file that enters a run
+is checked as it is read.
 :func:`stock_steps` is the way back, for a config that stock mmseg runs.
 """
 
@@ -12,16 +13,20 @@ from typing import Any, List, Mapping, Sequence
 from mmseg.registry import TRANSFORMS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+AUGMENTED_TEST = 'tta_pipeline'
 # Steps of this package by the names of the stock steps; each is a subclass, and its further
 # arguments have defaults.
-CHECKED = dict(LoadAnnotations='CheckedLoadAnnotations')
+CHECKED = dict(
+    LoadAnnotations='CheckedLoadAnnotations', LoadImageFromFile='CheckedLoadImageFromFile'
+)
 STOCK = {own: stock for stock, own in CHECKED.items()}
 # Check that CheckedLoadAnnotations does itself: directly behind it the step is left out.
 LABEL_LOADER, LABEL_CHECK = 'CheckedLoadAnnotations', 'CheckSegMap'
 
 
 def use_checked_steps(cfg: Any) -> None:
-    """Replace the loading steps of stock mmseg in the pipelines of all data loaders.
+    """Replace the loading steps of stock mmseg in the pipelines of all data loaders, and of tests
+    with augmentation.
 
     Steps inside other steps and data sets inside other data sets are found. ``CheckSegMap``
     directly behind a replaced step is left out; its arguments go to the step. A second call
@@ -34,6 +39,8 @@ def use_checked_steps(cfg: Any) -> None:
         loader = cfg.get(key)
         if isinstance(loader, dict):
             _replace_inside(loader.get('dataset'))
+    if isinstance(cfg.get(AUGMENTED_TEST), (list, tuple)):
+        cfg[AUGMENTED_TEST] = checked_steps(cfg[AUGMENTED_TEST])
 
 
 def checked_steps(pipeline: Sequence[Any]) -> List[Any]:

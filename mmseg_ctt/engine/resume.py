@@ -7,7 +7,7 @@ import os.path as osp
 import re
 import zipfile
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, Optional
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -63,7 +63,9 @@ def refuse_broken(path: str) -> None:
         )
 
 
-def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str) -> None:
+def refuse_misfit(
+    path: str, checkpoint: Mapping, model: nn.Module, purpose: str, differences: Sequence[str] = ()
+) -> None:
     """Check that a checkpoint is of this model; mmengine would load the entries that fit.
 
     Args:
@@ -73,6 +75,8 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
         purpose (str): ``'resume'``: the whole state must fit, with the state of the optimiser;
             ``'test'``: all weights must fit; ``'start'``: a tenth of the weights must fit, and
             the log says how many do.
+        differences (Sequence[str]): Settings of the model that differ, for the message. Defaults
+            to none known.
 
     Raises:
         ValueError: If it does not fit; names the first such entries.
@@ -108,9 +112,10 @@ def refuse_misfit(path: str, checkpoint: Mapping, model: nn.Module, purpose: str
         f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
         for name in misfits[:2]
     )
+    settings = f'; {"; ".join(differences[:4])}' if differences else ''
     raise ValueError(
         f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
-        f'entries do not fit ({shown}). Take the config it was trained with'
+        f'entries do not fit ({shown}{settings}). Take the config it was trained with'
     )
 
 

@@ -17,25 +17,37 @@ def jitter_colours(
 ) -> Tensor:
     """Colour jitter: brightness, contrast, saturation, hue, in this order, clamped in between.
 
+    Images of other than three channels have no saturation and no hue: brightness and contrast
+    change alone.
+
     Args:
-        image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1].
+        image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1], or ``(B, C, H, W)``.
         brightness (Tensor): ``(B, 1, 1, 1)`` factor.
         contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey.
         saturation (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the grey of the pixel.
         hue (Tensor): ``(B, 1, 1, 1)`` turns around the colour circle.
 
     Returns:
-        Tensor: ``(B, 3, H, W)`` in [0, 1].
+        Tensor: Of the same shape, in [0, 1].
     """
     image = (image * brightness).clamp_(0, 1)
     mean = grey(image).mean((1, 2, 3), keepdim=True)
     image = torch.lerp(mean, image, contrast).clamp_(0, 1)
+    if not is_rgb(image):
+        return image
     image = torch.lerp(grey(image), image, saturation).clamp_(0, 1)
     return shift_hue(image, hue)
 
 
+def is_rgb(image: Tensor) -> bool:
+    """Whether images ``(B, C, H, W)`` have three channels, which count as red, green, blue."""
+    return image.shape[1] == 3
+
+
 def grey(image: Tensor) -> Tensor:
-    """``(B, 1, H, W)`` luma of red, green, blue."""
+    """``(B, 1, H, W)`` luma of red, green, blue; of other images the mean of the channels."""
+    if not is_rgb(image):
+        return image.mean(1, keepdim=True)
     red, green, blue = image.split(1, dim=1)
     return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
 

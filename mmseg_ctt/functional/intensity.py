@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """Operations on the values of pixels, each with one strength an image (AugSeg, RandAugment).
 
-Images are ``(B, 3, H, W)`` red, green, blue in [0, 1]; strengths ``(B, 1, 1, 1)`` in [0, 1], where
-0 is the weakest change. Results are new tensors in [0, 1].
+Images are ``(B, 3, H, W)`` red, green, blue in [0, 1], or of another number of channels, which have
+no saturation and no hue to change; strengths ``(B, 1, 1, 1)`` in [0, 1], where 0 is the weakest
+change. Results are new tensors in [0, 1].
 """
 
 from typing import Callable, Dict
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colour import gaussian_blur, grey, shift_hue
+from .colour import gaussian_blur, grey, is_rgb, shift_hue
 
 Intensity = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,12 +37,14 @@ def contrast(image: Tensor, strength: Tensor) -> Tensor:
 
 def saturation(image: Tensor, strength: Tensor) -> Tensor:
     """Distance to the grey of the pixel, times a factor from 0.95 down to 0.1."""
+    if not is_rgb(image):
+        return image.clone()
     return torch.lerp(grey(image).expand_as(image), image, _factor(strength)).clamp(0, 1)
 
 
 def hue(image: Tensor, strength: Tensor) -> Tensor:
     """Hue turned by 0 to half of the colour circle."""
-    return shift_hue(image, strength / 2)
+    return shift_hue(image, strength / 2) if is_rgb(image) else image.clone()
 
 
 def sharpness(image: Tensor, strength: Tensor) -> Tensor:

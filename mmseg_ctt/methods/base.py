@@ -212,7 +212,7 @@ class SemiSegmentor(ForwardPasses):
         if self.default_augmentation is not None:
             steps = self.default_augmentation if augmentation is None else augmentation
             self.strong_augmentation = StrongAugmentation(steps)
-            checks.check_labels_read(type(self), self.strong_augmentation)
+            checks.check_augmentation(self, self.strong_augmentation)
         self.consistency = None
         if self.default_consistency is not None:
             self.consistency = settings.build_part(

@@ -94,6 +94,33 @@ def check_labels_read(method: type, augmentation: StrongAugmentation) -> None:
         )
 
 
+def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
+    """:func:`check_labels_read`, and a warning of steps that the channels leave without effect.
+
+    Args:
+        method (SemiSegmentor): With its networks.
+        augmentation (StrongAugmentation): Its strong view.
+
+    Raises:
+        ValueError: See :func:`check_labels_read`.
+    """
+    check_labels_read(type(method), augmentation)
+    channels, idle = input_channels(method), augmentation.rgb_only()
+    if idle and channels not in (3, None):
+        print_log(
+            f'model.strong_augmentation: images have {channels} channel{"s" * (channels != 1)}, so '
+            f'these parts do nothing, as they need red, green and blue: {"; ".join(idle)}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def input_channels(model: nn.Module) -> Optional[int]:
+    """Channels of the images that a network takes: those of its first convolution."""
+    first = next((m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))), None)
+    return None if first is None else first.in_channels
+
+
 def allows_channels_last(model: nn.Module) -> bool:
     """Whether a network may be kept in that memory format; a warning if not.
 

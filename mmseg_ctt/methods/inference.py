@@ -9,7 +9,6 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from ..nn.label_map import fill_sample, original_size
-from ..nn.members import module_path
 
 
 class PredictingMembers(BaseSegmentor):
@@ -31,10 +30,8 @@ class PredictingMembers(BaseSegmentor):
 
     def predicting_members(self) -> List[Any]:
         """The segmentors whose mean probability is the prediction."""
-        if self.predict_on == 'ensemble':  # of `load_model` too, whose `member` is a name
-            paths = [module_path(name) for name in self.ensemble_members]
-            return [getattr(self, group)[index] for group, index in paths]
-        return [self.member(self.predict_on)]
+        chosen = self.ensemble_members if self.predict_on == 'ensemble' else [self.predict_on]
+        return [self.member(name) for name in chosen]
 
     @property
     def ensemble_members(self) -> List[str]:

@@ -47,18 +47,21 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         """Prepare a batch.
 
         Args:
-            data (dict): ``inputs``, a list of ``(3, H, W)`` uint8 images, and ``data_samples``.
+            data (dict): ``inputs``, a list of ``(C, H, W)`` images, uint8 or float32 in 0-255, and
+                ``data_samples``.
             training (bool): Whether to group. Defaults to False.
 
         Returns:
             dict: ``inputs`` and ``data_samples``. In training both are dicts with one key for each
-            of ``sources``, in that order: ``(B, 3, H, W)`` float32, and a list of samples.
+            of ``sources``, in that order: ``(B, C, H, W)`` float32, and a list of samples.
 
         Raises:
-            ValueError: If the batch lacks images of one of ``sources`` or has others, an image is
-                larger than ``size``, or images of unequal size meet and neither ``size`` nor
-                ``size_divisor`` says how to pad them.
+            ValueError: If the batch lacks images of one of ``sources`` or has others, images have
+                unlike numbers of channels, or not as many as ``mean``, an image is larger than
+                ``size``, or images of unequal size meet and neither ``size`` nor ``size_divisor``
+                says how to pad them.
         """
+        self._check_channels(data)
         if not training:
             return super().forward(data, training)
         names = [sample.metainfo.get('source') for sample in data['data_samples']]
@@ -74,6 +77,22 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
                 groups[source] = data[key][start:stop]
             start = stop
         return parts
+
+    def _check_channels(self, data: dict) -> None:
+        """All images have the channels that ``mean`` has, or all have the same."""
+        images = data['inputs']
+        if isinstance(images, Tensor):  # stacked by the loader
+            images = list(images)
+        expected = len(self.mean) if self._enable_normalize else 1
+        expected = images[0].shape[0] if expected == 1 else expected
+        for image, sample in zip(images, data.get('data_samples') or [None] * len(images)):
+            if image.shape[0] != expected:
+                name = getattr(sample, 'img_path', None) or 'of the batch'
+                raise ValueError(
+                    f'the image {name} has {image.shape[0]} channels where {expected} are '
+                    f'expected: mean and std of {KEY}, in_channels of model.segmentor.backbone '
+                    "and image_loading.color_type ('color', 'grayscale' or 'unchanged') must agree"
+                )
 
     def _check_sources(self, names: Sequence[Optional[str]]) -> None:
         """Every image has a source of the method, and every source of the method has an image."""

@@ -1,10 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
+import numpy as np
 import torch
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from ..datasets.image_values import to_picture
+from .augmentation.view import denormalize
 from .padding import valid_mask
 from .rng import Draw, draws_of
 
@@ -13,7 +16,7 @@ class Images(NamedTuple):
     """Images of one source of a batch, and what is known of them.
 
     Attributes:
-        image (Tensor): ``(B, 3, H, W)``, normalised.
+        image (Tensor): ``(B, C, H, W)``, normalised.
         samples (list[SegDataSample]): Their samples.
     """
 
@@ -56,3 +59,19 @@ class Images(NamedTuple):
                     f'load and pack it in train_dataloader.dataset.{source}.pipeline'
                 )
         return torch.cat([sample.get(name).data for sample in self.samples])
+
+
+def pictures_of(image: Tensor, preprocessor: Any) -> List[np.ndarray]:
+    """Normalised images of any number of channels as pictures.
+
+    Args:
+        image (Tensor): ``(B, C, H, W)``, normalised.
+        preprocessor (nn.Module): Data preprocessor; its mean, std and channel order.
+
+    Returns:
+        list[np.ndarray]: ``(H, W, 3)`` uint8, red, green, blue; see
+        :func:`mmseg_ctt.datasets.image_values.to_picture`.
+    """
+    plain = denormalize(image.detach().float(), preprocessor) * 255
+    pixels = plain.permute(0, 2, 3, 1).cpu().numpy()
+    return [to_picture(image_pixels, rgb=pixels.shape[3] == 3) for image_pixels in pixels]

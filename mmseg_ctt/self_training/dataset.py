@@ -2,43 +2,52 @@
 import copy
 import json
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from mmengine.dataset import BaseDataset
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
 from ..datasets.checks import check_files
 from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ..datasets.sources import KEY, LABELED
+from ..datasets.wrappers import Joined, leaves
 
 MANIFEST = 'manifest.json'
 
 
-class WithPseudoLabels:
-    """Labelled data set extended by images with pseudo-labels, under the same pipeline.
+class PseudoLabelSet(BaseDataset):
+    """Images with pseudo-labels as masks, under the pipeline of the labelled images.
+
+    The masks hold class ids, so that neither ``reduce_zero_label`` nor a label map applies.
 
     Args:
-        dataset (BaseDataset): The labelled images.
-        infos (list[dict]): ``img_path`` and ``seg_map_path`` of the pseudo-labelled images.
+        infos (list[dict]): ``img_path`` and ``seg_map_path`` of each image.
+        labeled (BaseDataset): Gives classes and pipeline.
     """
 
-    def __init__(self, dataset: BaseDataset, infos: List[dict]) -> None:
-        self.dataset, self.infos = dataset, infos
-        self.pipeline, self.metainfo = dataset.pipeline, dataset.metainfo
+    def __init__(self, infos: List[dict], labeled: BaseDataset) -> None:
+        self.infos = infos
+        super().__init__(metainfo=labeled.metainfo, pipeline=[], lazy_init=True)
+        self.pipeline = copy.deepcopy(labeled.pipeline)
+        for step in _steps(self.pipeline):
+            if isinstance(step, LoadAnnotations):
+                step.reduce_zero_label = False
+        self.full_init()
 
-    def __len__(self) -> int:
-        return len(self.dataset) + len(self.infos)
+    def load_data_list(self) -> List[dict]:
+        """Entries of all images."""
+        return [
+            dict(info, label_map=None, reduce_zero_label=False, seg_fields=[])
+            for info in self.infos
+        ]
 
-    def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not yet set while unpickling
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
 
-    def get_data_info(self, index: int) -> dict:
-        """Entry of an image, the input of a pipeline."""
-        if index < len(self.dataset):
-            return self.dataset.get_data_info(index)
-        return dict(copy.deepcopy(self.infos[index - len(self.dataset)]), sample_idx=index)
+def _steps(node: Any) -> Iterator[Any]:
+    """A pipeline or transform and all transforms inside it."""
+    yield node
+    for inner in getattr(node, 'transforms', None) or ():
+        yield from _steps(inner)
 
 
 @DATASETS.register_module()
@@ -67,14 +76,11 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
         if not path.is_file():
             raise FileNotFoundError(f'{KEY}.pseudo: {path} does not exist')
         infos = [
-            dict(
-                img_path=entry['image'],
-                seg_map_path=str(Path(pseudo, entry['mask'])),
-                label_map=None,
-                reduce_zero_label=False,
-                seg_fields=[],
-            )
+            dict(img_path=entry['image'], seg_map_path=str(Path(pseudo, entry['mask'])))
             for entry in json.loads(path.read_text())['selected']
         ]
         check_files('pseudo', infos, masks=True)
-        self.sources[LABELED] = WithPseudoLabels(self.sources[LABELED], infos)
+        labeled = self.sources[LABELED]
+        if infos:
+            added = PseudoLabelSet(infos, leaves(labeled)[0])
+            self.sources[LABELED] = Joined([labeled, added])

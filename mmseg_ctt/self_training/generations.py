@@ -13,6 +13,7 @@ import copy
 import json
 import shutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Callable, List
@@ -21,11 +22,14 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.frequency import Frequency, label_frequency, source
+from ..datasets.wrappers import distinct_infos
 from ..engine.files import locked, write_whole
 from ..engine.fingerprint import config_hash
 from ..engine.processes import Resources, Stopped, run_logged
+from ..engine.recorded_config import STAMP, record_config
 from ..engine.resume import find_whole_checkpoint
 from ..methods.crest.functional import generation_temperature
+from .checks import check_config, check_steps
 from .dataset import MANIFEST
 from .labelling import collect, label_images
 from .selection import never_predicted, select, write_selection
@@ -74,18 +78,14 @@ class SelfTraining:
             ChildFailed: If a training ends with an error.
             Stopped: If the program was told to stop.
         """
+        self._read_data()  # before anything is written
         with locked(self.folder / '.lock', wait=False) as lock:
             if lock is None:
                 raise ValueError(f'another process runs in {self.folder}')
             state = self._state()
-            unlabeled = source(self.cfg, 'unlabeled')
-            self.images = [
-                str(Path(unlabeled.get_data_info(i)['img_path']).resolve())
-                for i in range(len(unlabeled))
-            ]
-            self.classes = list(unlabeled.metainfo['classes'])
-            self.frequency = label_frequency(self.cfg, self.settings.min_area)
             last = self.settings.generations - 1
+            if (state['generation'], state['step']) == (0, STEPS[0]):
+                self._check(last)
             for generation in range(state['generation'], last + 1):
                 steps = STEPS[:1] if generation == last else STEPS
                 for step in steps[steps.index(state['step']) :]:
@@ -93,6 +93,22 @@ class SelfTraining:
                     getattr(self, f'_{step}')(generation, resources, lock)
                 state['step'] = STEPS[0]
             return self.checkpoint(last)
+
+    def _read_data(self) -> None:
+        unlabeled = source(self.cfg, 'unlabeled')
+        self.images = [str(Path(info['img_path']).resolve()) for info in distinct_infos(unlabeled)]
+        self.classes = list(unlabeled.metainfo['classes'])
+        self.frequency = label_frequency(self.cfg, self.settings.min_area)
+
+    def _check(self, last: int) -> None:
+        """Check settings and steps of all generations before the first is trained."""
+        check_config(self.cfg, self.settings, len(self.classes))
+        second = self.config(1) if last else None
+        if second is not None:
+            self.report('generation 0: checks labelling and generation 1 with an untrained model')
+        folder = self.folder / '.check'
+        shutil.rmtree(folder, ignore_errors=True)  # of a check that was killed
+        check_steps(self.config(0), second, self.images[0], folder, self.settings)
 
     def generation_folder(self, generation: int) -> Path:
         """Folder of a generation."""
@@ -112,12 +128,15 @@ class SelfTraining:
     def _train(self, generation: int, resources: Resources, lock: int) -> None:
         folder = self.generation_folder(generation)
         folder.mkdir(parents=True, exist_ok=True)
-        self.config(generation).dump(folder / 'config.py')
+        name, stamp = 'config.py', time.strftime(STAMP)
+        if not any(folder.glob('*.pth')):
+            (folder / name).unlink(missing_ok=True)  # of a start that failed
+        config = record_config(self.config(generation), folder, name, stamp)
         self.report(f'generation {generation}: trains; log: {folder / "run.log"}')
         command = [
             sys.executable,
             str(self.root / 'tools' / 'train.py'),
-            str(folder / 'config.py'),
+            str(config),
             '--work-dir',
             str(folder),
             '--resume',
@@ -201,6 +220,9 @@ class SelfTraining:
         if not self.file.is_file():
             return dict(generation=0, step=STEPS[0])
         state = json.loads(self.file.read_text())
+        first = (state['generation'], state['step']) == (0, STEPS[0])
+        if first and not any(self.generation_folder(0).glob('*.pth')):
+            return dict(generation=0, step=STEPS[0])  # a start that failed, with any settings
         settings = asdict(Settings.of(state['settings']))
         if dict(settings=settings, config=state['config']) != self._fingerprint():
             raise ValueError(

@@ -7,6 +7,12 @@ from ..nn.settings import as_dict, check_keys
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
 KEY = 'self_training'
+TYPES = (
+    (('generations',), (int,), 'a whole number'),
+    (('alpha', 'confidence_threshold', 'min_area', 'low_temperature'), (int, float), 'a number'),
+    (('align',), (bool,), 'True or False'),
+    (('member',), (str, type(None)), 'a name or None'),
+)
 RENAMED = {'sure': 'confidence_threshold'}  # keys of 0.1, still accepted
 
 
@@ -30,7 +36,8 @@ class Settings:
             ``test_cfg.predict_on``.
 
     Raises:
-        ValueError: For an unknown key or value.
+        TypeError: If a number is none, or ``align`` no bool.
+        ValueError: For an unknown value.
     """
 
     generations: int = 3
@@ -44,6 +51,7 @@ class Settings:
     member: Optional[str] = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name, known in (('mode', MODES), ('count', COUNTS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -57,6 +65,13 @@ class Settings:
                 f'{KEY}.generations must be positive and {KEY}.alpha not negative, '
                 f'got {self.generations} and {self.alpha}'
             )
+
+    def _check_types(self) -> None:
+        for names, kinds, expected in TYPES:
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
+                    raise TypeError(f'{KEY}.{name} must be {expected}, got {value!r}')
 
     @classmethod
     def of(cls, given: Optional[Mapping[str, Any]]) -> 'Settings':

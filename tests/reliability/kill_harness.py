@@ -65,6 +65,7 @@ class Diary(Hook):
         self.path = path
 
     def note(self, *words: object) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)  # the runner makes it after the set-up
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(handle, (' '.join(map(str, words)) + '\n').encode())
         os.close(handle)

@@ -57,7 +57,7 @@ def test_every_member_predicts_as_in_the_run(run, images, member):
     path = str(images / f'{LABELED[0]}.jpg')
     expected = inference_model(whole_model(run, member), path)
     model = load_model(run.config, run.checkpoint, member)
-    assert model.member == member and not model.training
+    assert model.member_name == member and not model.training
     result = predict(model, path)
     np.testing.assert_array_equal(result.labels, expected.pred_sem_seg.data[0].numpy())
     probability = expected.seg_logits.data.softmax(0).amax(0).numpy()
@@ -69,11 +69,11 @@ def test_every_member_predicts_as_in_the_run(run, images, member):
 
 
 def test_default_member_and_weight_average(run):
-    assert load_model(run.config, run.checkpoint).member == 'teacher0'
+    assert load_model(run.config, run.checkpoint).member_name == 'teacher0'
     cfg = Config.fromfile(run.config)
     cfg.model.test_cfg = dict(predict_on='ensemble')
     ensemble = load_model(cfg, run.checkpoint)
-    assert ensemble.member == 'ensemble' and len(ensemble.teachers) == 2
+    assert ensemble.member_name == 'ensemble' and len(ensemble.teachers) == 2
     assert len(ensemble.students) == 0 and ensemble.contrast is None
     mean = load_model(run.config, run.checkpoint, 'mean-student').state_dict()
     key = 'backbone.bn1.running_var'
@@ -102,7 +102,7 @@ def test_plain_models(tmp_path, images, model, run, exported):
         plain = init_model(mmseg_config(run.config), str(run.checkpoint), 'cpu')
         expected = inference_model(plain, str(images / 'l1.jpg')).pred_sem_seg.data[0]
     loaded = load_model(*files)
-    assert loaded.member is None and loaded.dataset_meta['classes'] == CLASSES
+    assert loaded.member_name is None and loaded.dataset_meta['classes'] == CLASSES
     np.testing.assert_array_equal(predict(loaded, images / 'l1.jpg').labels, expected)
     with pytest.raises(ValueError, match='plain segmentor'):
         load_model(*files, member='student0')
@@ -209,9 +209,10 @@ def test_unknown_classes_are_numbered(tmp_path):
     [
         ('absent.jpg', FileNotFoundError, 'the image absent.jpg does not exist'),
         (7, TypeError, 'not int'),
-        (np.zeros((4, 4, 3)), ValueError, 'uint8 in 0-255, got float64'),
+        (np.zeros((4, 4, 3)), ValueError, 'image 000000 is not of 8 bit: it holds float64'),
+        (np.zeros((4, 4, 3), bool), ValueError, 'image 000000 holds bool: give uint8'),
         (np.zeros((2, 4, 4, 3), np.uint8), ValueError, 'as a list'),
-        (np.zeros((4, 4, 4), np.uint8), ValueError, r'\(H, W, 3\)'),
+        (np.zeros((4, 4, 5), np.uint8), ValueError, 'image 000000 has 5 channels'),
     ],
 )
 def test_bad_input(model, given, error, words):
@@ -260,11 +261,33 @@ def test_bad_model(run, change, error, words):
         load_model(**{**dict(config=run.config, checkpoint=run.checkpoint), **change})
 
 
+def test_no_picture_of_a_folder_replaces_another(run, tmp_path):
+    """Equal names in sub-folders, lists of files and pixels, single calls, several kinds."""
+    model, out = load_model(run.config, run.checkpoint), tmp_path / 'out'
+    files = [tmp_path / 'photos' / day / '0.png' for day in ('day0', 'day1')]
+    for seed, file in enumerate(files):
+        write_image(file, seed)
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    given = [*files, pixels, pixels]
+    saved = [result.save(out / 'list') for result in predict(model, given, progress=False)]
+    names = [path.relative_to(out / 'list').as_posix() for path in saved]
+    assert names == ['day0/0.png', 'day1/0.png', '000002.png', '000003.png']
+    for file in files:
+        predict(model, file).save(out / 'single')
+    for _ in range(3):
+        predict(model, pixels).save(out / 'single')
+    result = predict(model, files[0])
+    assert result.save(out / 'single') == out / 'single' / '0.png', 'the same picture again'
+    assert result.save(out / 'single', 'labels') == out / 'single' / '0_labels.png'
+    single = sorted(path.name for path in (out / 'single').iterdir())
+    assert len(single) == 6 and {'0.png', '000000.png', '0_labels.png'} < set(single)
+
+
 def test_config_of_another_run(run):
     cfg = Config.fromfile(run.config)
     cfg.model.segmentor.decode_head.channels = 4
     for member in ('student0', 'ensemble'):
-        with pytest.raises(ValueError, match='does not belong to'):
+        with pytest.raises(ValueError, match='do not belong together'):
             load_model(cfg, run.checkpoint, member)
 
 

@@ -11,7 +11,6 @@ from mmseg_ctt.datasets.checks import (
     check_no_masks,
     check_overlap,
     check_same_classes,
-    decodes,
 )
 
 
@@ -118,15 +117,3 @@ def test_overlap_of_every_pair(tmp_path, first, second):
     words = f'^1 images are in both .*dataset.{first} and .*dataset.{second}, .*{first}.jpg'
     with pytest.raises(ValueError, match=words):
         check_overlap(sources)
-
-
-def test_decodes(tmp_path):
-    write_image(tmp_path / 'a.jpg', 0)
-    (tmp_path / 'b.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:60])
-    (tmp_path / 'c.jpg').touch()
-    assert [decodes(str(tmp_path / f'{stem}.jpg')) for stem in 'abcd'] == [
-        True,
-        False,
-        False,
-        False,
-    ]

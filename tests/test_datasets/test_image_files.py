@@ -8,8 +8,8 @@ from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmseg_ctt.datasets import FolderSegDataset
-from mmseg_ctt.datasets.checks import decodes
 from mmseg_ctt.datasets.image_files import IMAGE_SUFFIXES, find_files, find_images, find_masks
+from mmseg_ctt.datasets.image_reading import decodes
 
 
 def touch(root, *names):

@@ -120,12 +120,12 @@ def test_ranks_with_unlike_images(root, tmp_path, case, monkeypatch):
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
-@pytest.mark.parametrize('signalled', [0, 1])
-def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signalled):
+@pytest.mark.parametrize('signalled, name, code', [(0, 'SIGTERM', 75), (1, 'SIGINT', 130)])
+def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signalled, name, code):
     class Sender(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.iter + 1 == 2 and runner.rank == signalled:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.Signals[name])
 
     def body(rank):
         runner = rank_runner(
@@ -143,7 +143,7 @@ def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signal
         except SystemExit as left:
             return left.code, runner.iter + 1
 
-    assert on_ranks(body) == [(75, 2), (75, 2)]
+    assert on_ranks(body) == [(code, 2), (code, 2)]
     assert (tmp_path / 'work' / 'last_checkpoint').read_text().endswith('iter_2.pth')
     state = torch.load(tmp_path / 'work' / 'iter_2.pth')
     assert state['message_hub']['runtime_info']['draws'] == 16

@@ -11,7 +11,7 @@ from toy import NUM_CLASSES, toy_batch, toy_model, toy_segmentor
 from toy_data import toy_config, toy_ctt, toy_method
 
 from mmseg_ctt.deploy.api import load_model
-from mmseg_ctt.lab.report.evaluation import load_network
+from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.alignment import DistributionAlignment
 from mmseg_ctt.nn.images import Images

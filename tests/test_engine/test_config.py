@@ -69,9 +69,9 @@ def test_with_mmengine_alone(mine, tmp_path):
     runner = Runner.from_cfg(cfg)
     assert cfg.sizes.num_classes == 3, "the caller's config stays as it is"
     check_mine(runner.cfg)
-    check_mine(Config.fromfile(tmp_path / 'work' / 'mine.py'))  # of the run
     runner.val_loop.run = dict
     runner.train()
+    check_mine(Config.fromfile(tmp_path / 'work' / 'mine.py'))  # of the run
     assert runner.iter == 1 and runner.model.num_classes == 3
     sample = runner.train_dataloader.dataset[0]
     assert sample['inputs'].shape == (3, 32, 64)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from toy_data import toy_config
 
 from mmseg_ctt.engine import PreemptionHook
+from mmseg_ctt.engine.hooks import preemption_hook
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -39,7 +40,7 @@ class Sender(Hook):
         self.metrics[runner.iter] = metrics
 
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 def handlers() -> list:
@@ -85,11 +86,14 @@ def pointed_at(work: Path) -> str:
     return Path((work / 'last_checkpoint').read_text()).name
 
 
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
-def test_saves_at_the_next_iteration_and_goes_on(root, tmp_path, name):
+CODES = [('SIGTERM', 75), ('SIGUSR1', 75), ('SIGINT', 130)]
+
+
+@pytest.mark.parametrize('name, code', CODES)
+def test_saves_at_the_next_iteration_and_goes_on(root, tmp_path, name, code):
     whole = build(root, tmp_path / 'whole')
     expected = train(whole)
-    first = train(build(root, tmp_path / 'work'), 75, name=name, iteration=3)
+    first = train(build(root, tmp_path / 'work'), code, name=name, iteration=3)
     assert sorted(first.losses) == [1, 2, 3]
     assert pointed_at(tmp_path / 'work') == 'iter_3.pth'
     resumed = build(root, tmp_path / 'work', resume=True)
@@ -122,10 +126,11 @@ def test_no_second_checkpoint_of_one_iteration(root, tmp_path, monkeypatch):
     assert saved == ['iter_3.pth']
 
 
-def test_in_a_validation(root, tmp_path):
+@pytest.mark.parametrize('name, code', [('SIGTERM', 75), ('SIGINT', 130)])
+def test_in_a_validation(root, tmp_path, name, code):
     expected = train(build(root, tmp_path / 'whole', val_interval=2))
     first = train(
-        build(root, tmp_path / 'work', val_interval=2), 75, name='SIGTERM', iteration=4, image=1
+        build(root, tmp_path / 'work', val_interval=2), code, name=name, iteration=4, image=1
     )
     assert pointed_at(tmp_path / 'work') == 'iter_4.pth' and sorted(first.metrics) == [2]
     second = train(build(root, tmp_path / 'work', val_interval=2, resume=True))
@@ -166,8 +171,10 @@ from toy_data import toy_config
 class Slow(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         Path({work!r}, 'started').touch()
-        time.sleep(0.1)
+        time.sleep(pause)
 
+pause = 0.1
+{setup}
 cfg = toy_config(Path({root!r}), Path({work!r}), train_cfg=dict(
     type='ResumableTrainLoop', max_iters=1000, val_interval=1000))
 cfg.default_hooks.update(checkpoint=dict(type='SafeCheckpointHook', interval=1000),
@@ -179,11 +186,10 @@ runner.train()
 """
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
-def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
-    """Slurm may signal the whole process group, and a worker that ends stops the iteration."""
+def started(root, tmp_path, setup=''):
+    """A run of its own that is in an iteration."""
     code = CHILD.format(
-        repo=str(TESTS.parent), tests=str(TESTS), root=str(root), work=str(tmp_path)
+        repo=str(TESTS.parent), tests=str(TESTS), root=str(root), work=str(tmp_path), setup=setup
     )
     process = subprocess.Popen(
         [sys.executable, '-c', code],
@@ -195,11 +201,67 @@ def test_workers_of_a_signalled_group_live_on(root, tmp_path, number):
     while not (tmp_path / 'started').exists() and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.5)
-    os.killpg(process.pid, number)
+    return process
+
+
+@pytest.mark.parametrize('name, code', CODES)
+def test_workers_of_a_signalled_group_live_on(root, tmp_path, name, code):
+    """Slurm and Ctrl-C signal the whole group, and a worker that ends stops the iteration."""
+    process = started(root, tmp_path)
+    os.killpg(process.pid, signal.Signals[name])
     output, _ = process.communicate(timeout=600)
-    assert process.returncode == 75, output[-2000:]
-    assert f'{number.name}: saved iter_' in output and 'Traceback' not in output
+    assert process.returncode == code, output[-2000:]
+    reason = 'Ctrl-C' if name == 'SIGINT' else name
+    assert f'{reason}: saved iter_' in output and 'Traceback' not in output
+    assert 'the same command with --resume goes on from there' in output
     assert (tmp_path / pointed_at(tmp_path)).is_file()
+
+
+def test_a_second_ctrl_c_ends_the_run_at_once(root, tmp_path):
+    process = started(root, tmp_path, setup='pause = 1000')  # the iteration never ends
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)  # of torchrun: still the first
+    time.sleep(preemption_hook.SAME + 0.2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output[-2000:]
+    assert output.count('once more ends the run at once') == 1
+    assert 'saved iter_' not in output and 'Traceback' not in output
+    assert not list(tmp_path.glob('*.pth*'))
+
+
+def test_ctrl_c_of_torchrun(root, tmp_path):
+    """The terminal signals torchrun and both ranks, and torchrun signals the ranks again."""
+    cfg = toy_config(
+        root,
+        tmp_path / 'work',
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=100_000, val_interval=100_000),
+        default_hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval=100_000),
+            preemption=dict(type='PreemptionHook'),
+        ),
+    )
+    cfg.dump(tmp_path / 'toy.py')
+    train_py = str(TESTS.parent / 'tools' / 'train.py')
+    command = ['-m', 'torch.distributed.run', '--nproc-per-node=2', '--master-port=29631', train_py]
+    environment = {**os.environ, 'PYTHONPATH': str(TESTS), 'OMP_NUM_THREADS': '1'}
+    process = subprocess.Popen(
+        [sys.executable, *command, str(tmp_path / 'toy.py'), '--launcher', 'pytorch'],
+        start_new_session=True,
+        text=True,
+        stdout=(tmp_path / 'output').open('w'),
+        stderr=subprocess.STDOUT,
+        env=environment,
+    )
+    while 'Iter(train)' not in (tmp_path / 'output').read_text() and process.poll() is None:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=120)
+    output = (tmp_path / 'output').read_text()
+    assert 'Ctrl-C: saved iter_' in output, output[-2000:]
+    assert (tmp_path / 'work' / pointed_at(tmp_path / 'work')).is_file()
 
 
 def test_without_a_checkpoint_hook(root, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from toy import losses_of, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.engine import QueueWarmupHook
+from mmseg_ctt.engine.guards import late_stage
 
 CLASSES = ('road', 'sky', 'tree', 'car')
 
@@ -182,31 +183,65 @@ def warned(caplog):
 
 
 @pytest.mark.parametrize(
-    'settings, times',
+    'settings, late',
     [
-        (dict(start_iter=5), 0),
-        (dict(start_iter=6), 1),  # it would start after the last iteration
-        (dict(start_iter=500, when_full=False), 1),
-        ({}, 0),
+        (dict(start_iter=5), False),
+        (dict(start_iter=6), True),  # it would start after the last iteration
+        (dict(start_iter=500, when_full=False), True),
+        (dict(start_iter=0.95), True),  # after 6 of 6 iterations
+        (dict(start_iter=0.5), False),
+        (dict(start_iter=0), False),
+        ({}, False),
     ],
 )
-def test_a_run_that_ends_before_the_latest_start(caplog, settings, times):
-    start(build(), max_iters=6, **settings)
-    lines = warned(caplog)
-    assert len(lines) == times
-    for line in lines:
-        assert f'default_hooks.queue_warmup.start_iter={settings["start_iter"]}' in line
-        assert 'the run has 6 iterations' in line
-        assert ('unless all queues are full' in line) == settings.get('when_full', True)
+def test_a_run_that_ends_before_the_latest_start(settings, late):
+    line = late_stage(build(), [QueueWarmupHook(**settings)], dict(max_iters=6))
+    assert bool(line) == late
+    if late:
+        assert line.startswith(f'default_hooks.queue_warmup.start_iter={settings["start_iter"]}')
+        assert 'the run has 6 iterations: the contrast never starts; lower it' in line
+        assert ('or None to wait' in line) == settings.get('when_full', True)
 
 
-def test_no_warning_where_the_contrast_is_on_already(caplog):
+@pytest.mark.parametrize(
+    'model',
+    [lambda: toy_model(loss_weights=dict(hc=0, lc=0)), lambda: MODELS.build(toy_segmentor())],
+)
+def test_a_model_without_contrast_has_no_late_start(model):
+    assert late_stage(model(), [QueueWarmupHook(start_iter=500)], dict(max_iters=6)) is None
+    assert late_stage(build(), [QueueWarmupHook(start_iter=500)], dict(max_epochs=6)) is None
+
+
+@pytest.mark.parametrize(
+    'ratio, max_iters, start_at', [(1 / 3, 1500, 500), (0.5, 10, 5), (0.3, 1, 1)]
+)
+def test_a_ratio_of_the_run(ratio, max_iters, start_at, caplog):
+    with caplog.at_level(logging.INFO):
+        hook, runner = start(build(), max_iters, interval=10**9, start_iter=ratio)
+    assert f'contrast: starts after iteration {start_at} of {max_iters}' in caplog.text
+    run(hook, runner, start_at - 1)
+    assert not state(runner.model)
+    run(hook, runner, 1)
+    assert state(runner.model)
+
+
+def test_no_line_of_a_later_start_where_the_contrast_is_on_already(caplog):
     model = build()
     model.contrast.switch(True)
-    hook, runner = start(model, max_iters=6, start_iter=500)
+    with caplog.at_level(logging.INFO):
+        hook, runner = start(model, max_iters=6, start_iter=500)
+    assert 'starts' not in caplog.text and 'contrast: on' in caplog.text
     run(hook, runner, 6)
     hook.after_train(runner)
     assert not warned(caplog)
+
+
+@pytest.mark.parametrize('start_iter', [-1, 1.0, 2.5, -0.5])
+def test_a_start_out_of_range(start_iter):
+    with pytest.raises(ValueError, match=r'start_iter must be an iteration.* ratio of the run'):
+        QueueWarmupHook(start_iter=start_iter)
+    with pytest.raises(TypeError, match='start_iter must be a number'):
+        QueueWarmupHook(start_iter='half')
 
 
 @pytest.mark.parametrize('start_iter, off', [(None, True), (3, False)])

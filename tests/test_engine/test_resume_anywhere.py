@@ -49,7 +49,9 @@ def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0, itera
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=VALIDATION),
         default_hooks=dict(
             teacher_ema=dict(type='TeacherEMAHook', alpha=0.9),
-            queue_warmup=dict(type='QueueWarmupHook', start_iter=CONTRAST, interval=1),
+            queue_warmup=dict(
+                type='QueueWarmupHook', start_iter=min(CONTRAST, iterations - 1), interval=1
+            ),
             checkpoint=dict(type='SafeCheckpointHook', interval=1),
         ),
     )

@@ -458,6 +458,7 @@ def test_a_best_score_between_two_steps_waits_too(root, tmp_path):
 @pytest.mark.parametrize('keys', ['mIoU', ['mIoU', 'aAcc']])
 def test_the_old_best_is_removed_after_the_new_one_is_written(root, tmp_path, keys):
     runner = build(root, tmp_path / 'work', save_best=keys)
+    (tmp_path / 'work').mkdir()
     runner.call_hook('before_run')
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)

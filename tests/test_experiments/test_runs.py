@@ -83,7 +83,7 @@ def test_changed_lists_are_not_trained_on_further(tmp_path, monkeypatch):
     assert cell.read_record()['split_checksum'] == 'one'
 
 
-def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypatch):
+def test_another_config_in_the_folder_is_neither_used_nor_overwritten(tmp_path, monkeypatch):
     config = tmp_path / 'toy.py'
     config.write_text("model = dict(type='Mine')")
     cell = CellRun(
@@ -96,11 +96,12 @@ def test_a_spoilt_config_is_written_anew_before_an_evaluation(tmp_path, monkeypa
     (cell.folder / 'config.py').write_text("model = dict(type='Other')")
     seen = []
 
-    def run_logged(*args, **kwargs):
-        seen.append((cell.folder / 'config.py').read_text())
+    def run_logged(command, *args, **kwargs):
+        seen.append(Path(command[3]).read_text())
         raise ChildFailed('enough')
 
     monkeypatch.setattr(runs, 'run_logged', run_logged)
     with pytest.raises(ChildFailed, match='enough'):
         cell._evaluate(None, 0, ('val',))
     assert 'Mine' in seen[0] and 'Other' not in seen[0]
+    assert 'Other' in (cell.folder / 'config.py').read_text()

@@ -5,7 +5,8 @@ from mmseg.registry import MODELS
 from toy import NUM_CLASSES, toy_segmentor
 from toy_run import shake
 
-from mmseg_ctt.deploy.export.export import check_weights, stock_model
+from mmseg_ctt.deploy.checkpoint import build_network, load_weights
+from mmseg_ctt.deploy.export.export import stock_model
 from mmseg_ctt.deploy.export.members import segmentor_config
 
 
@@ -29,7 +30,7 @@ def test_sum_of_classifiers_is_an_aspp_head(changes):
     model = shake(MODELS.build(deeplabv2(**changes))).eval()
     cfg, state = stock_model(segmentor_config(deeplabv2(**changes), None), model.state_dict())
     assert cfg['decode_head']['type'] == 'ASPPHead'
-    check_weights(cfg, state)
+    load_weights(build_network(cfg), state, 'toy')
     plain = MODELS.build(cfg).eval()
     plain.load_state_dict(state)
     image = torch.randn(2, 3, 40, 56)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.lab.report.embedding import Points, _without_padding, collect_points, project
-from mmseg_ctt.lab.report.evaluation import load_network, validation_set
+from mmseg_ctt.lab.report.evaluation import validation_set
 from mmseg_ctt.lab.report.runs import read_runs
 from mmseg_ctt.nn.member import forward_member
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.lab.report.evaluation import (
     class_iou,
     evaluate,
     image_score,
-    load_network,
     pixel_confusion,
     spread,
     validation_set,
@@ -67,7 +67,7 @@ def test_worst_images(run):
 
 def test_errors(toy_runs, tmp_path):
     run, other = read_runs([toy_runs.ctt, toy_runs.plain])
-    with pytest.raises(ValueError, match='does not belong to the config'):
+    with pytest.raises(ValueError, match='do not belong together'):
         load_network(run.config, other.checkpoint)
     run.config.val_dataloader.dataset.data_root = str(tmp_path / 'absent')
     with pytest.raises(FileNotFoundError):

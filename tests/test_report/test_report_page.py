@@ -1,11 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 import re
 import shutil
+from contextlib import nullcontext
 from html import escape
 from html.parser import HTMLParser
 
 import pytest
 from two_runs import NASTY, SCRIPT
+
+from mmseg_ctt.lab.report.runs import config_of_checkpoint, read_runs
 
 PARTS = [
     'Losses',
@@ -18,7 +21,8 @@ PARTS = [
     'Feature embedding',
     'Settings and environment',
 ]
-LEFT_OUT = re.compile(r'<h3>([^<]*)</h3> <p class="soft">left out: ([^<]*)</p>')
+MISSING = re.compile(r'<h3>([^<]*)</h3> <p class="soft">(?:left out|none): ([^<]*)</p>')
+WARNINGS = re.compile(r'<p class="warning">Left out of [^:]*: ([^<(]*) \(')
 
 
 class Elements(HTMLParser):
@@ -46,18 +50,22 @@ class Elements(HTMLParser):
 
 
 def read(path):
-    """A page, its elements, and its parts that were left out, with the reason."""
+    """A page, its elements, and its parts that are missing, with the reason."""
     page = path.read_text(encoding='utf-8')
-    return page, Elements(page), dict(LEFT_OUT.findall(page))
+    return page, Elements(page), dict(MISSING.findall(page))
 
 
 @pytest.fixture
 def report(tool, tmp_path):
-    """What the tool writes about some folders."""
+    """What the tool writes about some folders; what it leaves out stands at the top, too."""
 
-    def report(*arguments):
+    def report(*arguments, left_out=()):
         out = tmp_path / 'out' / 'report.html'
-        tool(*arguments, '--out', out)
+        with nullcontext() if not left_out else pytest.raises(SystemExit, match='^1$'):
+            tool(*arguments, '--out', out)
+        page = out.read_text()
+        assert WARNINGS.findall(page.split('<main>')[0]) == list(left_out)
+        assert page.count('left out: ') == len(left_out)
         return read(out)
 
     return report
@@ -117,9 +125,11 @@ def test_plain_run(toy_runs, report, capsys):
 
 def test_without_the_networks(toy_runs, report):
     _, elements, missing = report(toy_runs.ctt, '--no-model')
-    assert set(missing) == set(PARTS[4:8]) and set(missing.values()) == {'left out by --no-model'}
+    assert set(missing) == set(PARTS[4:8]) and set(missing.values()) == {
+        'switched off by --no-model'
+    }
     _, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
-    assert missing == {'Feature embedding': 'left out by --no-tsne'}
+    assert missing == {'Feature embedding': 'switched off by --no-tsne'}
 
 
 @pytest.fixture
@@ -130,7 +140,7 @@ def bare(toy_runs, tmp_path):
 def test_without_checkpoint(bare, report):
     for path in (*bare.glob('*.pth'), bare / 'last_checkpoint'):
         path.unlink()
-    _, _, missing = report(bare)
+    _, _, missing = report(bare, left_out=PARTS[4:8])
     assert set(missing) == set(PARTS[4:8])
     assert set(missing.values()) == {'the folder holds no such checkpoint'}
 
@@ -139,16 +149,49 @@ def test_without_data(bare, report):
     (config,) = bare.glob('*/vis_data/config.py')
     root = re.search(r"data_root='([^']*)'", config.read_text())[1]
     config.write_text(config.read_text().replace(root, str(bare / 'gone')))
-    _, _, missing = report(bare)
+    _, _, missing = report(bare, left_out=PARTS[4:8])
     assert set(missing) == set(PARTS[4:8]) and all('gone' in one for one in missing.values())
 
 
 def test_without_scalars(bare, report):
     for path in bare.glob('*/vis_data/*.json'):
         path.unlink()
-    _, _, missing = report(bare)
-    assert set(missing) == {'Losses', 'mIoU of every member', 'Pseudo-labels'}
+    parts = ['Losses', 'mIoU of every member', 'Pseudo-labels']
+    _, _, missing = report(bare, left_out=parts)
+    assert set(missing) == set(parts)
     assert all('LocalVisBackend' in one for one in missing.values())
+
+
+def test_ratio_of_confident_pixels(toy_runs):
+    """In the batches of the training, which every run with pseudo-labels logs."""
+    from mmseg_ctt.lab.report.recorded import pseudo_labels
+
+    (run,) = read_runs([toy_runs.ctt])
+    titles = [getattr(block, 'title', '') for block in pseudo_labels(run).blocks]
+    assert titles[0] == 'confident pixels in the training batches, by student'
+
+
+def test_config_of_the_checkpoint(bare, report):
+    """A start with another network in the same folder does not hide the run that has weights."""
+    (config,) = bare.glob('*/vis_data/config.py')
+    later = bare / '29991231_000000' / 'vis_data'
+    later.mkdir(parents=True)
+    text = config.read_text()
+    assert 'num_pairs' not in text
+    other = text.replace("type='CrossTeacherTraining'", "type='CrossTeacherTraining', num_pairs=1")
+    (later / 'config.py').write_text(other)
+    (later / 'scalars.json').write_text('{"loss": 1.0, "step": 1}\n')
+    (run,) = read_runs([bare])
+    assert run.config.model.num_pairs == 1
+    assert 'num_pairs' not in config_of_checkpoint(run).model
+    _, _, missing = report(bare, left_out=[PARTS[1]])  # the later start has not validated yet
+    assert not set(PARTS[4:8]) & set(missing)
+    for path in bare.glob('*/vis_data/config.py'):
+        path.write_text(other)
+    for path in bare.glob('*.py'):
+        path.unlink()
+    (run,) = read_runs([bare])
+    assert 'num_pairs' not in config_of_checkpoint(run).model, 'in the checkpoint itself'
 
 
 def test_several_runs(both_page):

@@ -12,9 +12,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from PIL import Image
 from toy_data import UNLABELED, toy_config, write_toy_data
 
 from mmseg_ctt.datasets.frequency import label_frequency
+from mmseg_ctt.datasets.wrappers import origin
 from mmseg_ctt.engine.processes import ChildFailed, Resources, Stopped
 from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
 
@@ -139,12 +141,12 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
     with pytest.MonkeyPatch.context() as patch:
         if when == 'train':
             patch.setattr(generations, 'run_logged', lambda *_, **__: fail())
-        elif when == 'label':
+        elif when == 'label':  # the first call is the check before the first training
             real, calls = labelling.predict_iter, []
             patch.setattr(
                 labelling,
                 'predict_iter',
-                lambda *given: (calls.append(1), fail() if len(calls) == 2 else real(*given))[1],
+                lambda *given: (calls.append(1), fail() if len(calls) == 3 else real(*given))[1],
             )
         else:
             patch.setattr(generations, 'write_selection', lambda *_: fail())
@@ -159,8 +161,152 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
     assert all(torch.equal(value, made[name]) for name, value in uninterrupted.items())
 
 
+def shifted(root):
+    """Masks whose class ids count from 1, and 0 is no class."""
+    for path in (root / 'ann').glob('*.png'):
+        ids = np.array(Image.open(path)).astype(int)
+        Image.fromarray(np.where(ids == 255, 0, ids + 1).astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize('explicit', [False, True])
+def test_reduce_zero_label(root, tmp_path, trained, explicit):
+    """Labels are shifted when they are read, pseudo-labels are not."""
+    shifted(root)
+    cfg = config(root, generations=2)
+    cfg.train_dataloader.dataset.labeled.reduce_zero_label = True
+    if explicit:
+        cfg.train_dataloader.dataset.labeled.pipeline[1].reduce_zero_label = True
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    checkpoint = SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert checkpoint.parent.name == 'gen1' and len(trained) == 2
+    data = dict(Config.fromfile(tmp_path / 'run/gen1/config.py').train_dataloader.dataset)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        data = SelfTrainingDataset(**{k: v for k, v in data.items() if k != 'type'})
+    entries = json.loads((tmp_path / 'run/gen0/pseudo/manifest.json').read_text())['selected']
+    for index, entry in enumerate(entries, 3):
+        info = data.labeled.get_data_info(index)
+        assert info['img_path'] == entry['image'] and not info['reduce_zero_label']
+        leaf, position = origin(data.labeled, index)
+        load = leaf.pipeline.transforms[1]
+        read = load(leaf.get_data_info(position))['gt_seg_map']
+        mask = np.array(Image.open(tmp_path / 'run/gen0/pseudo' / entry['mask']))
+        assert (read == mask).all()
+    labels = {value for i in range(3) for value in data[i]['data_samples'].gt_sem_seg.data.unique()}
+    assert {int(value) for value in labels} <= {0, 1, 2, 3, 255}
+
+
+@pytest.mark.parametrize('wrap', ['RepeatDataset', 'ConcatDataset'])
+def test_joined_and_repeated_sets(root, tmp_path, trained, wrap):
+    cfg = config(root, generations=2)
+    for name in ('labeled', 'unlabeled'):
+        part = cfg.train_dataloader.dataset[name]
+        inner = dict(times=2, dataset=part) if wrap == 'RepeatDataset' else dict(datasets=[part])
+        cfg.train_dataloader.dataset[name] = dict(type=wrap, **inner)
+    SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    predictions = list((tmp_path / 'run/gen0/predictions').glob('*.npz'))
+    assert len(predictions) == len(UNLABELED)  # each image once
+
+
+def no_checkpoint(cfg):
+    cfg.default_hooks.checkpoint = None
+
+
+def last_is_not_saved(cfg):
+    cfg.default_hooks.checkpoint.save_last = False
+
+
+def own_dataset(cfg):
+    cfg.train_dataloader.dataset.type = 'OwnDataset'
+
+
+def pipeline_from_pixels(cfg):
+    cfg.test_dataloader.dataset.pipeline[0].type = 'LoadImageFromNDArray'
+
+
+def pipeline_of_another_kind(cfg):
+    cfg.train_dataloader.dataset.labeled.pipeline.insert(
+        2, dict(type='LoadAnnotations', reduce_zero_label=False, imdecode_backend='none')
+    )
+
+
+def pseudo_of_the_config(cfg):
+    cfg.train_dataloader.dataset.pseudo = 'somewhere'
+
+
+def another_unlabelled_list(cfg):
+    cfg.train_dataloader.dataset.unlabeled.ann_file = 'nowhere.txt'
+
+
+@pytest.mark.parametrize(
+    'change, settings, words',
+    [
+        (no_checkpoint, {}, 'default_hooks.checkpoint does not save the last'),
+        (last_is_not_saved, {}, 'default_hooks.checkpoint does not save the last'),
+        (own_dataset, {}, 'dataset.type="OwnDataset": self-training adds'),
+        (pipeline_from_pixels, {}, 'labelling the images would fail: test_dataloader.dataset.pip'),
+        (pipeline_of_another_kind, {}, 'training on pseudo-labels would fail: .*none'),
+        (pseudo_of_the_config, {}, 'dataset.pseudo is set by self-training: remove it'),
+        (another_unlabelled_list, {}, 'nowhere.txt .* does not exist'),
+        (str, dict(member='teacher7'), "labelling .* no member 'teacher7'"),
+        (str, dict(align=True), 'align=True aligns .*EncoderDecoder makes none'),
+    ],
+)
+def test_faults_of_later_generations_end_before_the_first(
+    root, tmp_path, trained, change, settings, words
+):
+    cfg = config(root, generations=2, **settings)
+    if settings.get('align'):
+        cfg.model = cfg.model.segmentor  # a plain segmentor makes no pseudo-labels
+        cfg.default_hooks.teacher_ema = cfg.default_hooks.queue_warmup = None
+    change(cfg)
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
+        SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert '\n' not in str(error.value)
+    assert trained == [] and not (tmp_path / 'run/gen0').exists()
+    assert not (tmp_path / 'run/.check').exists()
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(generations=2.5), 'generations must be a whole number'),
+        (dict(alpha='much'), 'alpha must be a number'),
+        (dict(min_area=True), 'min_area must be a number'),
+        (dict(align=1), 'align must be True or False'),
+        (dict(member=0), 'member must be a name or None'),
+    ],
+)
+def test_types_of_settings(root, tmp_path, settings, words):
+    with pytest.raises(TypeError, match=f'self_training.{words}'):
+        SelfTraining(config(root, **settings), tmp_path / 'run', tmp_path)
+
+
 def fail():
     raise ChildFailed('on purpose')
+
+
+def test_a_start_that_fails_can_be_corrected(root, tmp_path, monkeypatch):
+    """Missing data leave nothing; a training that fails at its start does not bind the folder."""
+    folder = tmp_path / 'run'
+    cfg = config(root, generations=1)
+    cfg.train_dataloader.dataset.split = 'splits/absent'
+    with pytest.raises(FileNotFoundError, match='splits/absent'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert not folder.exists()
+    cfg = config(root, generations=1)
+    cfg.load_from = 'absent.pth'
+    with trainings_here(), pytest.raises((ValueError, FileNotFoundError), match=r'absent\.pth'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    cfg.load_from, cfg.randomness.seed = None, 8
+    with trainings_here():
+        checkpoint = SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert [path.name for path in (folder / 'gen0').glob('*.py')] == ['config.py']
+    assert Config.fromfile(folder / 'gen0' / 'config.py').randomness.seed == 8
+    cfg.randomness.seed = 9
+    with pytest.raises(ValueError, match='belongs to a run with another config'):
+        SelfTraining(cfg, folder, tmp_path).run(resources())
+    assert Config.fromfile(folder / 'gen0' / 'config.py').randomness.seed == 8
+    assert checkpoint.is_file()
 
 
 def test_labelling_ends_when_asked(root, tmp_path, trained):
@@ -187,8 +333,6 @@ def test_a_checkpoint_is_needed(root, tmp_path):
 
 
 def test_dataset_with_pseudo_labels(root, tmp_path):
-    from PIL import Image
-
     settings = dict(config(root).train_dataloader.dataset)
     settings.pop('type')
     with pytest.raises(FileNotFoundError, match='train_dataloader.dataset.pseudo'):

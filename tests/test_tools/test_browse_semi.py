@@ -116,7 +116,7 @@ def test_plain_config(tmp_path, columns_of, write_config):
         (['absent.py'], 'config absent.py does not exist'),
         (['CONFIG', '-n', '0'], '-n must be positive'),
         (['CONFIG', '--checkpoint', 'absent.pth'], 'checkpoint absent.pth does not exist'),
-        (['CONFIG', '--checkpoint', 'OTHER'], 'is not of a run of this config'),
+        (['CONFIG', '--checkpoint', 'OTHER'], 'do not belong together'),
     ],
 )
 def test_errors(tmp_path, tool, write_config, arguments, words):

@@ -118,6 +118,32 @@ def test_third_source(root, config, call, damage):
         assert code == 1 and all(word in rows['overlap'][1] for word in words), text
 
 
+def test_joined_and_repeated_sets(root, config, call):
+    """Every check reads the sets inside; passes are those over the drawn images."""
+    cfg = Config.fromfile(config)
+    data, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    data.labeled = dict(type='RepeatDataset', times=2, dataset=data.labeled)
+    data.unlabeled = dict(type='ConcatDataset', datasets=[data.unlabeled])
+    cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[val, val])
+    cfg.dump(config)
+    code, rows, text = call('--all', '--step', '--gpus', '2')
+    assert code == 0, text
+    assert '3 images' in rows['labeled'][1] and '1.3 labeled, 2.7 unlabeled' in rows['batch'][1]
+    shutil.copy(root / 'img' / 'u1.jpg', root / 'val' / 'v20.jpg')
+    code, rows, text = call('--all')
+    assert code == 1 and 'val/v20.jpg' in rows['leaks'][1], text
+
+
+def test_epochs_are_one_line(config, tool, capsys):
+    cfg = Config.fromfile(config)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    cfg.dump(config)
+    assert tool.exit_code(config) == 2
+    line = capsys.readouterr().err.strip()
+    assert line.startswith('error: train_cfg.max_epochs=2') and '\n' not in line
+    assert '2 passes are N=3 for the labeled images and N=3 for the unlabeled' in line
+
+
 def test_no_step_with_other_classes(call):
     code, rows, text = call('--step', '--cfg-options', 'model.segmentor.decode_head.num_classes=3')
     assert code == 1 and '\n1 problems\n- model: decode_head.num_classes=3' in text
@@ -220,6 +246,13 @@ PROBLEMS = {  # what is done, options, row, words
         ['different sizes', '(3, 16, 16)', '(3, 32, 32)'],
     ),
     'work dir': (work_dir_is_a_file, [], 'work dir', ['work']),
+    'late contrast': (
+        nothing,
+        ['default_hooks.queue_warmup.start_iter=2'],  # of 2 iterations
+        'hooks',
+        ['default_hooks.queue_warmup.start_iter=2, but the run has 2 iterations'],
+    ),
+    'late validation': (nothing, ['train_cfg.val_begin=3'], 'hooks', ['train_cfg.val_begin=3']),
 }
 
 

@@ -62,7 +62,56 @@ def test_without_the_environment(tool, tmp_path):
     )
     assert done.returncode == 2 and 'Traceback' not in done.stderr
     line = done.stderr.splitlines()[-1]
-    assert 'activate the environment first' in line or 'arguments are required' in line
+    assert 'activate the environment first' in line or f'{tool.name}: error: ' in line
+
+
+HELP = """
+import runpy, sys
+sys.argv = [{tool!r}, '--help']
+sys.path.insert(0, {folder!r})
+try:
+    runpy.run_path({tool!r}, run_name='__main__')
+except SystemExit as stop:
+    assert not stop.code, stop.code
+heavy = {{'torch', 'mmengine', 'mmcv', 'mmseg', 'mmseg_ctt', 'cv2'}} & set(sys.modules)
+assert not heavy, f'imported before the arguments are read: {{heavy}}'
+"""
+
+
+@pytest.mark.parametrize(
+    'tool',
+    [path for path in sorted(TOOLS.rglob('*.py')) if not path.name.startswith('_')],
+    ids=lambda path: path.stem,
+)
+def test_help_imports_nothing_heavy(tool):
+    """It takes a fraction of a second where torch and mmengine take several."""
+    code = HELP.format(tool=str(tool), folder=str(tool.parent))
+    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert 'usage: ' in done.stdout
+
+
+def test_help_advises_no_dead_key(common, load_tool):
+    """``model.test_cfg`` of a method takes ``predict_on`` alone."""
+    parser = common.described('')
+    common.add_arguments(parser)
+    text = ' '.join(parser.format_help().split())
+    assert 'model.segmentor.test_cfg.mode' in text and 'model.test_cfg.mode' not in text
+
+
+def test_config_options_are_parsed(common):
+    parser = common.described('')
+    common.add_cfg_options(parser)
+    given = parser.parse_args(['--cfg-options', 'a.b=3', 'c=[1,2]', 'd=x']).cfg_options
+    assert given == {'a.b': 3, 'c': [1, 2], 'd': 'x'}
+    assert parser.parse_args([]).cfg_options is None
+
+
+def test_formats_of_lists_are_those_of_the_package(load_tool):
+    from mmseg_ctt.datasets.split_import import FORMATS
+
+    module = load_tool('dataset_converters/make_split').module
+    assert sys.modules[module.parse_args.__module__].FORMATS == tuple(FORMATS)
 
 
 def test_own_defects_keep_their_traceback(common):

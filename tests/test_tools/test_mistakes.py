@@ -286,8 +286,8 @@ def pooled(monkeypatch):
 
     build = toy.ToyBackbone.__init__
 
-    def with_pooling(self, width=8, init_cfg=None):
-        build(self, width, init_cfg)
+    def with_pooling(self, width=8, **settings):
+        build(self, width, **settings)
         self.norm = OneValue(width)
 
     monkeypatch.setattr(toy.ToyBackbone, '__init__', with_pooling)

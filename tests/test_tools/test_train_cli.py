@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from spoil import damaged, no_list, no_mask, nothing, overlap, wrong_id
 from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_image, write_lists, write_mask
@@ -206,6 +207,36 @@ def test_train_resume_and_test(tmp_path, config, call):
     )
     flipped = scalars(tmp_path / 'tta')
     assert 0 <= flipped['mIoU'] <= 100 and 'ensemble/mIoU' not in flipped
+
+
+def test_outputs_keep_sub_folders(tmp_path, root, config, call):
+    """``--out`` and ``--show-dir`` write a file for each image, equal names or not."""
+    for day in ('day0', 'day1'):
+        for folder, end in (('img', 'jpg'), ('ann', 'png')):
+            (root / folder / day).mkdir()
+            (root / folder / f'l{day[-1]}.{end}').rename(root / folder / day / f'0.{end}')
+    write_lists(root / SPLIT, ('day0/0', 'day1/0', 'l2'), UNLABELED)
+    work, out, show = tmp_path / 'run', tmp_path / 'out', tmp_path / 'show'
+    options = ['default_hooks.checkpoint.interval=2', 'experiment_name=a']
+    call('train', config, '--work-dir', work, '--cfg-options', *options)
+    cfg = Config.fromfile(config)
+    cfg.default_hooks.visualization = dict(type='SegVisualizationHook')
+    cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    cfg.dump(config)
+    options = ['--out', out, '--show-dir', show, '--cfg-options', 'experiment_name=b']
+    call('test', config, work / 'iter_2.pth', '--work-dir', tmp_path / 'tested', *options)
+    names = {'day0/0.png', 'day1/0.png', 'l2.png'}
+    for member in ('student0', 'ensemble'):
+        found = {
+            path.relative_to(out / member).as_posix() for path in (out / member).rglob('*.png')
+        }
+        assert found == names
+    pictures = {path.relative_to(show).as_posix() for path in show.rglob('*.png')}
+    assert {name.split('vis_image/')[1] for name in pictures} == {
+        'day0/test_0.jpg_0.png',
+        'day1/test_0.jpg_0.png',
+        'test_l2.jpg_0.png',
+    }
 
 
 def test_skipped_image_is_counted_in_the_log(tmp_path, root, config, call):

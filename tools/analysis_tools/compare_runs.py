@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,12 +35,28 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path) ->
     from mmengine.runner import Runner
 
     cfg = read_config(config)
-    check_file(checkpoint, 'checkpoint')
     cfg.work_dir = str(work_dir)
     cfg.load_from = checkpoint
     cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')
     cfg.test_evaluator = cfg.get(f'{eval_set}_evaluator')
     return Runner.from_cfg(cfg)
+
+
+def split_runs(entries: list) -> List[Tuple[str, str, str]]:
+    """Name, config and checkpoint of each run; their files exist, and no name is given twice."""
+    runs = []
+    for entry in entries:
+        name, _, files = entry.partition('=')
+        config, _, checkpoint = files.partition(':')
+        if not checkpoint:
+            raise ValueError(f'{entry}: write NAME=CONFIG:CHECKPOINT')
+        check_file(config, 'config')
+        check_file(checkpoint, 'checkpoint')
+        runs.append((name, config, checkpoint))
+    names = [name for name, _, _ in runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f'a name is given twice: {names}')
+    return runs
 
 
 def member_scores(metrics: dict) -> dict:
@@ -66,16 +82,19 @@ def predicted_labels(runner: 'Runner', indices: list) -> list:
 def images_and_truths(dataset: 'BaseDataset', indices: list) -> Tuple[list, list]:
     import mmcv
 
+    from mmseg_ctt.datasets.image_values import read_picture
+
     images, truths = [], []
     for index in indices:
         truth = dataset[index]['data_samples'].gt_sem_seg.data.squeeze(0).numpy()
-        image = mmcv.imread(dataset.get_data_info(index)['img_path'], channel_order='rgb')
+        image = read_picture(dataset.get_data_info(index)['img_path'])
         images.append(mmcv.imresize(image, truth.shape[::-1]))
         truths.append(truth)
     return images, truths
 
 
 def write_tables(out: Path, scores: dict, eval_set: str, images: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     (out / 'comparison.json').write_text(json.dumps(scores, indent=2) + '\n')
     lines = [
         f'mIoU on {images} images of the {eval_set} set',
@@ -109,13 +128,8 @@ def main() -> None:
     from mmseg_ctt.visualization import colorize, save_grid
 
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     scores, columns, indices = {}, {}, []
-    for entry in args.runs:
-        name, _, files = entry.partition('=')
-        config, _, checkpoint = files.partition(':')
-        if not checkpoint:
-            raise ValueError(f'{entry}: write NAME=CONFIG:CHECKPOINT')
+    for name, config, checkpoint in split_runs(args.runs):
         runner = build_runner(config, checkpoint, args.eval_set, out / 'logs' / name)
         scores[name] = member_scores(runner.test())
         dataset = runner.test_dataloader.dataset

@@ -74,9 +74,9 @@ def parse_args() -> argparse.Namespace:
 def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     """Label files and class names of one set of a config."""
     from mmengine.registry import DefaultScope
-    from mmseg.registry import DATASETS
 
     from mmseg_ctt.datasets.sources import LABELED, source_config, source_names
+    from mmseg_ctt.datasets.wrappers import build_lazily, distinct_infos, with_pipeline
 
     cfg = read_config(str(path))
     key = f'{name if name in ("val", "test") else "train"}_dataloader'
@@ -86,8 +86,9 @@ def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     if name not in ('val', 'test') and (name != LABELED or source_names(settings)):
         settings = source_config(settings, name)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        dataset = DATASETS.build(dict(settings, pipeline=[]))
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        dataset = build_lazily(with_pipeline(settings, []))
+        dataset.full_init()
+    infos = distinct_infos(dataset)
     if any('seg_map_path' not in info for info in infos):
         raise ValueError(f'{key}.dataset.data_prefix of {path} names no seg_map_path')
     masks = [

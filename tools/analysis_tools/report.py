@@ -5,8 +5,8 @@ python tools/analysis_tools/report.py WORK_DIR [WORK_DIR ...] [--out report.html
 
 Curves, IoU per class, confusion matrix, memory banks, pseudo-labels, worst images, a t-SNE of the
 features, settings; several runs are compared. The page opens offline. Parts that need the networks
-are computed from the checkpoint and the validation set of the config in WORK_DIR; a part that the
-folder does not allow is left out with the reason. See docs/report.md.
+are computed from the checkpoint and the validation set of its config. Exit status: 0, or 1 where a
+part was left out, which the page says at its top with the reason. See docs/report.md.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, run  # noqa: E402
+
+LEFT_OUT = 1  # exit status of a report without some of its parts
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described(__doc__)
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR')
     parser.add_argument('--out', help='default: report.html in the (first) WORK_DIR')
     parser.add_argument(
@@ -60,11 +60,15 @@ def main() -> None:
         ) from None
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
     options = NetworkOptions(not args.no_model, args.max_images, args.worst, not args.no_tsne)
-    for chapter in write_report(args.work_dirs, out, args.checkpoint, options):
+    chapters = write_report(args.work_dirs, out, args.checkpoint, options)
+    for chapter in chapters:
         for part in chapter.parts:
             if part.missing:
-                print(f'{chapter.title}: no {part.title.lower()}: {part.missing}')
+                word = 'LEFT OUT:' if part.left_out else 'no'
+                print(f'{chapter.title}: {word} {part.title.lower()}: {part.missing}')
     print(out)
+    if any(chapter.left_out for chapter in chapters):
+        sys.exit(LEFT_OUT)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,11 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
+from _common import answer_help
+
+# keys of mmseg_ctt.datasets.split_import.FORMATS, which is not imported for --help
+FORMATS = ('auto', 'unimatch', 'u2pl', 'cps', 'pseudoseg')
+
 
 def proper_fraction(text: str) -> str:
     """Argument type of ``--fraction``: 2/16 and 0.125 both become 1/8.
@@ -108,8 +113,6 @@ def add_labels(parser: argparse.ArgumentParser, number: str) -> None:
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``import``."""
-    from mmseg_ctt.datasets.split_import import FORMATS
-
     parser.add_argument('--format', default='auto', choices=[*FORMATS, 'permutation'])
     parser.add_argument('--labeled', required=True, help='labelled list, or pickled permutation')
     parser.add_argument('--unlabeled', help='unlabelled list')
@@ -136,3 +139,6 @@ def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace other lists in this folder'
     )
+
+
+answer_help(parse_args)

@@ -16,25 +16,7 @@ from typing import Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import errors_in_one_line, run  # noqa: E402
-
-with errors_in_one_line():
-    import numpy as np
-    from PIL import Image
-
-    from mmseg_ctt.datasets.camvid import CamVidDataset
-    from mmseg_ctt.datasets.image_files import find_files
-    from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
-    from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
-
-PARTS = ('train', 'val', 'test')
-CLASSES = tuple(str(name) for name in CamVidDataset.METAINFO['classes'])
-VOID_ID = len(CLASSES)  # 11 in the source folder
-IGNORE_INDEX = 255
-FRACTIONS = ('1/16', '1/8', '1/4', '1/2')
-SEEDS = (0, 1, 2)
-# Video sequences of the training part whose images are the labelled ones of a split.
-SEQUENCES = ('0006R0', '0001TP')
+from _common import answer_help, errors_in_one_line, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,6 +38,28 @@ def parse_args() -> argparse.Namespace:
         '--overwrite', action='store_true', help='replace other lists in OUT/splits'
     )
     return parser.parse_args()
+
+
+answer_help(parse_args)
+
+with errors_in_one_line():
+    import numpy as np
+    from PIL import Image
+
+    from mmseg_ctt.datasets.camvid import CamVidDataset
+    from mmseg_ctt.datasets.image_files import find_files
+    from mmseg_ctt.datasets.image_values import read_picture
+    from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
+    from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
+
+PARTS = ('train', 'val', 'test')
+CLASSES = tuple(str(name) for name in CamVidDataset.METAINFO['classes'])
+VOID_ID = len(CLASSES)  # 11 in the source folder
+IGNORE_INDEX = 255
+FRACTIONS = ('1/16', '1/8', '1/4', '1/2')
+SEEDS = (0, 1, 2)
+# Video sequences of the training part whose images are the labelled ones of a split.
+SEQUENCES = ('0006R0', '0001TP')
 
 
 def find_pairs(source: Path, part: str) -> Dict[str, Tuple[Path, Path]]:
@@ -95,7 +99,7 @@ def convert_mask(path: Path, image_path: Path) -> np.ndarray:
         ValueError: If the mask has unexpected ids or another size.
     """
     seg_map, name = read_mask(path), f'the mask {path}'
-    check_size(seg_map, image_size(image_path), name)
+    check_size(seg_map, image_size(image_path), name, image_path)
     check_ids(seg_map, VOID_ID + 1, IGNORE_INDEX, name)
     return np.where(seg_map == VOID_ID, IGNORE_INDEX, seg_map).astype(np.uint8)
 
@@ -119,8 +123,7 @@ def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.nda
     presence = np.zeros((len(pairs), len(CLASSES)), dtype=bool)
     for row, (stem, (image_path, mask_path)) in enumerate(pairs.items()):
         mask = Image.fromarray(convert_mask(mask_path, image_path))
-        with Image.open(image_path) as stream:
-            image = stream.convert('RGB')
+        image = Image.fromarray(read_picture(str(image_path)))
         if args.scale:
             size = (args.scale[1], args.scale[0])
             image = image.resize(size, Image.Resampling.BILINEAR)

@@ -16,7 +16,32 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import errors_in_one_line, run  # noqa: E402
+from _common import answer_help, errors_in_one_line, run  # noqa: E402
+
+SETTINGS = dict(  # arguments that become settings of the data set, which has their defaults
+    seed='not negative', train='training images', val='validation images', height=None, width=None
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description='Generate street scenes.')
+    root = os.environ.get('STREETS_ROOT') or 'data/streets'
+    parser.add_argument(
+        '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'
+    )
+    for name, text in SETTINGS.items():
+        parser.add_argument(f'--{name}', type=int, default=argparse.SUPPRESS, help=text)
+    parser.add_argument('--workers', type=int, default=2, help='processes')
+    parser.add_argument('--force', action='store_true', help='replace the data set in OUT')
+    return parser.parse_args()
+
+
+answer_help(parse_args)
 
 with errors_in_one_line():
     import numpy as np
@@ -41,28 +66,6 @@ FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)
 # Fewer images may lack a class.
 MIN_LABELED = 8
-
-
-def parse_args() -> argparse.Namespace:
-    """Parse the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
-    parser = argparse.ArgumentParser(description='Generate street scenes.')
-    root = os.environ.get('STREETS_ROOT') or 'data/streets'
-    default = Settings()
-    parser.add_argument(
-        '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'
-    )
-    parser.add_argument('--seed', type=int, default=default.seed)
-    parser.add_argument('--train', type=int, default=default.train, help='training images')
-    parser.add_argument('--val', type=int, default=default.val, help='validation images')
-    parser.add_argument('--height', type=int, default=default.height)
-    parser.add_argument('--width', type=int, default=default.width)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.add_argument('--force', action='store_true', help='replace the data set in OUT')
-    return parser.parse_args()
 
 
 def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
@@ -91,7 +94,7 @@ def make(args: argparse.Namespace) -> None:
     Args:
         args (argparse.Namespace): Arguments of the tool.
     """
-    settings = Settings(args.seed, args.train, args.val, args.height, args.width)
+    settings = Settings(**{name: value for name, value in vars(args).items() if name in SETTINGS})
     if not args.force and is_complete(args.out, settings):
         print(f'{args.out}: complete already')
         return

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmengine.dataset import BaseDataset
     from mmengine.model import BaseModel
+
+    from mmseg_ctt.datasets.wrappers import AnySet
 
 MB = 1 << 20
 EVALUATED = ('val', 'test')
@@ -28,15 +29,21 @@ class Setup:
 
     def __init__(self, cfg: 'Config', args: argparse.Namespace) -> None:
         self.cfg, self.args = cfg, args
-        self.sets: Dict[str, BaseDataset] = {}
+        self.sets: Dict[str, AnySet] = {}
         self.model: Optional[BaseModel] = None
         self.warnings: List[str] = []  # of settings that train, but probably not as intended
 
-    def infos(self, name: str) -> List[dict]:
-        """Entries of a data set."""
+    def built(self, name: str) -> 'AnySet':
+        """A data set that was built."""
         if name not in self.sets:
             raise Skip(f'no {name} set')
-        return [self.sets[name].get_data_info(i) for i in range(len(self.sets[name]))]
+        return self.sets[name]
+
+    def infos(self, name: str) -> List[dict]:
+        """Entries of a data set, each image once."""
+        from mmseg_ctt.datasets.wrappers import distinct_infos
+
+        return distinct_infos(self.built(name))
 
     def some(self, name: str) -> List[dict]:
         """Entries whose files are read: all, or ``SAMPLED`` evenly spread ones."""

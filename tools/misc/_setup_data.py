@@ -10,7 +10,8 @@ from _setup import EVALUATED, Setup, Skip
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmengine.dataset import BaseDataset
+
+    from mmseg_ctt.datasets.wrappers import AnySet
 
 USUAL = ('labeled', 'unlabeled')  # sources that every table has a row of
 
@@ -40,10 +41,11 @@ def data_set(name: str) -> Callable[[Setup], str]:
 
     def check(setup: Setup) -> str:
         from mmseg_ctt.datasets.checks import check_files
+        from mmseg_ctt.datasets.wrappers import distinct_infos
 
         build = _build_plain if name in EVALUATED else _build_source
         dataset = build(setup.cfg, name)
-        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        infos = distinct_infos(dataset)
         key = f'{name}_dataloader.dataset' if name in EVALUATED else None
         check_files(name, infos, setup.has_masks(name), key)
         setup.sets[name] = dataset
@@ -52,7 +54,7 @@ def data_set(name: str) -> Callable[[Setup], str]:
     return check
 
 
-def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
+def _build_source(cfg: 'Config', name: str) -> 'AnySet':
     from mmseg_ctt.datasets.sources import build_source, source_config
 
     data = cfg.train_dataloader.dataset
@@ -63,7 +65,7 @@ def _build_source(cfg: 'Config', name: str) -> 'BaseDataset':
     return build_source(name, source_config(data, name))
 
 
-def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
+def _build_plain(cfg: 'Config', name: str) -> 'AnySet':
     from mmseg.registry import DATASETS
 
     from mmseg_ctt.datasets.built import set_num_classes
@@ -78,15 +80,24 @@ def _build_plain(cfg: 'Config', name: str) -> 'BaseDataset':
 
 
 def images(setup: Setup) -> str:
-    from mmseg_ctt.datasets.checks import decodes
+    """Every image is loaded as its pipeline loads it."""
+    from mmseg_ctt.datasets.image_loading import loads
+    from mmseg_ctt.datasets.image_reading import stored_size
 
     if not setup.sets:
         raise Skip('no set')
-    paths = {info['img_path'] for name in setup.sets for info in setup.some(name)}
-    broken = sorted(path for path in paths if not decodes(path))
+    found = {info['img_path']: name for name in setup.sets for info in setup.some(name)}
+    broken = sorted(path for path, name in found.items() if not loads(setup.sets[name], path))
     if broken:
         raise ValueError(f'{len(broken)} images cannot be decoded, such as {broken[0]}')
-    return f'{len(paths)} decoded'
+    turned = sorted(path for path in found if stored_size(path)[1] > 1)
+    note = f'{len(found)} decoded'
+    if turned:
+        note += (
+            f'; {len(turned)} are turned as their orientation tag says, such as {turned[0]}: masks '
+            'must be drawn on images as shown'
+        )
+    return note
 
 
 def classes(setup: Setup) -> str:
@@ -172,7 +183,7 @@ def batch(setup: Setup) -> str:
             '"LabeledUnlabeledSampler"'
         )
     ratio = ratio_by_source(loader.sampler.get('ratio'), setup.sources)
-    sizes = {name: len(setup.infos(name)) if ratio[name] else 1 for name in setup.sources}
+    sizes = {name: len(setup.built(name)) if ratio[name] else 1 for name in setup.sources}
     data = SimpleNamespace(num_images=sizes)
     sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': data})
     size = loader.batch_size
@@ -194,13 +205,14 @@ def batch(setup: Setup) -> str:
 def samples(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import KEY, check_sample, pipeline_errors
     from mmseg_ctt.datasets.isolation import isolated_randomness
+    from mmseg_ctt.datasets.wrappers import origin
     from mmseg_ctt.engine.run_checks import check_evaluation
 
     shapes = set()
     for name in setup.trained:
         info = {**setup.infos(name)[0], 'num_classes': len(setup.classes)}  # to check masks
         with pipeline_errors(f'{KEY}.{name}'), isolated_randomness(0, 0):
-            sample = setup.sets[name].pipeline(info)
+            sample = origin(setup.sets[name], 0)[0].pipeline(info)
         check_sample(f'{KEY}.{name}', sample, setup.has_masks(name))
         shapes.add(tuple(sample['inputs'].shape))
     for name in EVALUATED:

@@ -79,7 +79,7 @@ def hooks(setup: Setup) -> str:
     from mmseg.registry import HOOKS
 
     from mmseg_ctt.engine import TeacherEMAHook
-    from mmseg_ctt.engine.guards import check_hooks
+    from mmseg_ctt.engine.guards import check_hooks, check_stages, other_constructor
 
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
     listed = [
@@ -90,6 +90,10 @@ def hooks(setup: Setup) -> str:
     if setup.model is None:
         raise Skip('no model')
     check_hooks(setup.model, built)
+    line = other_constructor(setup.model, setup.cfg.optim_wrapper)
+    if line is not None:
+        raise ValueError(line)
+    check_stages(setup.model, built, setup.cfg.get('train_cfg') or {})
     if setup.cfg.optim_wrapper.type.startswith('Amp'):
         return f'{len(built)} hooks; the optimiser of AMP needs a GPU and is not built'
     wrapper = build_optim_wrapper(setup.model, setup.cfg.optim_wrapper)

@@ -84,7 +84,9 @@ def set_iteration(path: Path, iteration: int, draws: int) -> str:
     """Copy of a checkpoint as if it were written at an iteration."""
     import torch
 
-    checkpoint = torch.load(path)
+    from mmseg_ctt.deploy.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(path)
     checkpoint['meta']['iter'] = iteration
     checkpoint['message_hub']['runtime_info'].update(
         draws=iteration * draws, iter=iteration, last_validation=iteration

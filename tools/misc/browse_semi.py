@@ -41,20 +41,14 @@ def build_model(cfg, checkpoint):
     """The semi-supervised model, or None where the config is a plain one."""
     from mmseg.registry import MODELS
 
-    from mmseg_ctt.deploy.export import read_checkpoint
+    from mmseg_ctt.deploy.checkpoint import build_network, load_network
     from mmseg_ctt.methods.base import SemiSegmentor
 
     if not issubclass(MODELS.get(cfg.model.type), SemiSegmentor):
         return None
-    model = MODELS.build(cfg.model)
-    if checkpoint is not None:
-        try:
-            model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
-        except RuntimeError as error:
-            raise ValueError(
-                f'{checkpoint} is not of a run of this config: {str(error)[:300]}'
-            ) from None
-    return model.train()
+    if checkpoint is None:
+        return build_network(cfg.model, cfg.get('data_preprocessor')).train()
+    return load_network(cfg, checkpoint, 'cpu').train()
 
 
 class Views:
@@ -102,7 +96,7 @@ class Views:
         """The strong view that the model's own step would make of this batch."""
         import torch
 
-        from mmseg_ctt.nn.images import Images
+        from mmseg_ctt.nn.images import Images, pictures_of
 
         model, columns = self.model, {}
         data = model.data_preprocessor(batch, True)
@@ -117,7 +111,7 @@ class Views:
                 label = model.inspect_pseudo_labels(**images)[teacher].label
                 columns[f'pseudo-label of {teacher}'] = self._colours(label)
             view = model.strong_view(unlabeled, label)
-        columns['strong view'] = list(denormalized(view.image, model.data_preprocessor))
+        columns['strong view'] = pictures_of(view.image, model.data_preprocessor)
         if self.trained:
             columns['its target'] = self._colours(view.apply_mix(label))
         return columns
@@ -129,16 +123,10 @@ class Views:
 
 
 def picture(image):
-    """An image of the pipeline, ``(3, H, W)`` uint8 BGR, as ``(H, W, 3)`` RGB."""
-    return image.permute(1, 2, 0).numpy()[..., ::-1]
+    """An image of the pipeline, ``(C, H, W)``, blue first, as ``(H, W, 3)`` RGB."""
+    from mmseg_ctt.datasets.image_values import to_picture
 
-
-def denormalized(image, preprocessor):
-    """Normalised images as ``(B, H, W, 3)`` uint8 RGB."""
-    if hasattr(preprocessor, 'mean'):
-        image = image * preprocessor.std + preprocessor.mean
-    image = image if preprocessor.channel_conversion else image.flip(1)
-    return image.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return to_picture(image.permute(1, 2, 0).numpy())
 
 
 def collect(loader, views: Views, number: int) -> dict:

@@ -4,8 +4,8 @@
 python tools/model_converters/export_onnx.py CONFIG CHECKPOINT OUT.onnx [--shape H W]
 
 CONFIG and CHECKPOINT are an exported member or a run (--member). The graph takes `image`, float32
-(B, 3, H, W), RGB in 0-255, and gives `label`, int64 (B, H, W), and `confidence`, float32. Needs the
-packages of the extra mmseg_ctt[onnx].
+(B, C, H, W) in 0-255, where three channels are RGB, and gives `label`, int64 (B, H, W), and
+`confidence`, float32. Needs the packages of the extra mmseg_ctt[onnx].
 """
 
 import argparse
@@ -42,20 +42,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def check_images(paths: list, size: tuple) -> np.ndarray:
-    """Images ``(B, H, W, 3)`` uint8 of the check: resized files, or noise and coarse blocks."""
-    if paths:
-        import mmcv
+def check_images(model, paths: list, size: tuple) -> np.ndarray:
+    """Images ``(B, H, W, C)`` of the check: resized files, or noise and coarse blocks."""
+    import mmcv
 
+    from mmseg_ctt.deploy.api.predict import read_input
+    from mmseg_ctt.methods.checks import input_channels
+
+    channels = input_channels(model) or 3
+    if paths:
         for path in paths:
             check_file(path, 'image')
-        return np.stack(
-            [mmcv.imresize(mmcv.imread(path, channel_order='rgb'), size[::-1]) for path in paths]
-        )
+        images = [mmcv.imresize(read_input(model, path), size[::-1]) for path in paths]
+        return np.stack([image.reshape(*size, channels) for image in images])
     random = np.random.RandomState(0)
-    coarse = random.randint(0, 256, (-(-size[0] // 16), -(-size[1] // 16), 3))
+    coarse = random.randint(0, 256, (-(-size[0] // 16), -(-size[1] // 16), channels))
     coarse = coarse.repeat(16, 0).repeat(16, 1)[: size[0], : size[1]]
-    return np.stack([random.randint(0, 256, (*size, 3)), coarse]).astype(np.uint8)
+    return np.stack([random.randint(0, 256, (*size, channels)), coarse]).astype(np.uint8)
 
 
 def main() -> None:
@@ -69,7 +72,7 @@ def main() -> None:
         raise ValueError('the ensemble is several networks: choose one member')
     model = load_model(args.config, args.checkpoint, args.member)
     size = tuple(args.shape or model.data_preprocessor.size or (512, 512))
-    images = check_images(args.images, size)
+    images = check_images(model, args.images, size)
     if model.test_cfg.get('mode') == 'slide':
         print('note: the graph takes the whole image, without sliding windows')
     export_onnx(model, args.out, size, args.dynamic_batch)

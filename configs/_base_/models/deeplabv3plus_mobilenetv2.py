@@ -5,6 +5,7 @@
 # one, else mmpretrain's model zoo (mmseg_ctt/nn/pretrained.py).
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
+    channels_last=True,  # faster on a CPU
     segmentor=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -44,6 +45,6 @@ model = dict(
         ),
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
-    )
+    ),
 )
 del norm_cfg

@@ -2,6 +2,7 @@
 # training from scratch on a CPU: nothing is downloaded. 12 classes, images of 128x192 (streets).
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
+    channels_last=True,  # faster on a CPU
     segmentor=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -25,6 +26,7 @@ model = dict(
             norm_cfg=norm_cfg,
             norm_eval=False,
             style='pytorch',
+            init_cfg=None,  # from scratch
         ),
         decode_head=dict(
             type='DepthwiseSeparableASPPHead',
@@ -42,6 +44,6 @@ model = dict(
         ),
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
-    )
+    ),
 )
 del norm_cfg

@@ -1,16 +1,21 @@
 # Copyright (c) mmseg_ctt contributors.
 """Inputs of :func:`predict` as a list of images."""
 
+from itertools import count
 from pathlib import Path
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-import mmcv
 import numpy as np
 from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_images
+from ...datasets.image_reading import pillow_pixels, read_image, swapped
+from ...datasets.image_values import picture_of
+from ...datasets.output_names import OutputNames
 from ...datasets.sources import LABEL_TRANSFORMS
+from ...datasets.wrappers import leaf_configs
 
+SERIAL = count(1)
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
 
 
@@ -18,20 +23,29 @@ class Source(NamedTuple):
     """Image as a file or as pixels.
 
     Attributes:
-        name (str): Path of the file without suffix, relative to the input folder; else a number.
+        name (str): Path of the file without suffix, below the input folder or the folder that the
+            files of the list have in common; a number for pixels.
         path (str | None): Path of the file; None for pixels.
-        pixels (np.ndarray | None): ``(H, W, 3)`` uint8, RGB.
+        pixels (np.ndarray | None): ``(H, W)`` or ``(H, W, C)``, blue first, see
+            :func:`mmseg_ctt.datasets.image_reading.decode_image`.
+        serial (int): Number of an input of pixels, counted in this process.
+        value_range (tuple[float, float] | None): Of the model's test pipeline, for images that are
+            not of 8 bit.
     """
 
     name: str
     path: Optional[str] = None
     pixels: Optional[np.ndarray] = None
+    serial: int = 0
+    value_range: Optional[Tuple[float, float]] = None
+
+    def read(self) -> np.ndarray:
+        """Pixels, blue first; a file is read."""
+        return read_image(str(self.path)) if self.pixels is None else self.pixels
 
     def rgb(self) -> np.ndarray:
-        """Pixels ``(H, W, 3)`` uint8; a file is read."""
-        if self.pixels is not None:
-            return self.pixels
-        return mmcv.imread(self.path, channel_order='rgb')
+        """Picture ``(H, W, 3)`` uint8, red, green, blue; a file is read."""
+        return picture_of(self.read(), self.value_range, self.name)
 
 
 def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
@@ -39,9 +53,8 @@ def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         return None
-    return [
-        dict(step) for step in loader['dataset']['pipeline'] if step['type'] not in LABEL_TRANSFORMS
-    ]
+    first = [*leaf_configs(loader['dataset']).values()][0]
+    return [dict(step) for step in first['pipeline'] if step['type'] not in LABEL_TRANSFORMS]
 
 
 def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source], bool]:
@@ -50,7 +63,8 @@ def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source],
     Args:
         inputs (str | Path | np.ndarray | PIL.Image | list): An image file, a folder (searched
             with its sub-folders), pixels, or a list of files and pixels.
-        channel_order (str): Channel order of arrays, ``'rgb'`` or ``'bgr'``. Defaults to 'rgb'.
+        channel_order (str): Order of the first three channels of arrays, ``'rgb'`` or ``'bgr'``.
+            Defaults to 'rgb'.
 
     Raises:
         FileNotFoundError: If a file or folder does not exist, or a folder has no image.
@@ -67,33 +81,39 @@ def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source],
             )
         return [Source(stem, str(Path(inputs, name))) for stem, name in files.items()], True
     if isinstance(inputs, (list, tuple)):
-        return [_source(entry, i, channel_order) for i, entry in enumerate(inputs)], True
-    return [_source(inputs, 0, channel_order)], False
+        return _sources(inputs, channel_order), True
+    return _sources([inputs], channel_order), False
 
 
-def _source(entry: ImageInput, number: int, channel_order: str) -> Source:
+def _sources(entries: Sequence[ImageInput], channel_order: str) -> List[Source]:
+    """Images of a list, of different names: files keep the sub-folders in which they differ."""
+    files = OutputNames(entry for entry in entries if isinstance(entry, (str, Path)))
+    return [_source(entry, i, channel_order, files) for i, entry in enumerate(entries)]
+
+
+def _source(entry: ImageInput, number: int, channel_order: str, files: OutputNames) -> Source:
     if isinstance(entry, (str, Path)):
         if not Path(entry).is_file():
             raise FileNotFoundError(f'the image {entry} does not exist')
-        return Source(Path(entry).stem, str(entry))
+        return Source(files.of(entry), str(entry))
     if isinstance(entry, Image.Image):
-        entry, channel_order = np.array(entry.convert('RGB')), 'rgb'
-    if not isinstance(entry, np.ndarray):
+        pixels = pillow_pixels(entry)
+    elif isinstance(entry, np.ndarray):
+        pixels = _pixels(entry, channel_order)
+    else:
         raise TypeError(
             'predict takes image files, folders, numpy arrays, PIL images and lists of '
             f'them, not {type(entry).__name__}'
         )
-    return Source(f'{number:06d}', None, _pixels(entry, channel_order))
+    name = files.of(f'pixels {number}/{number:06d}')
+    return Source(name, None, pixels, next(SERIAL))
 
 
 def _pixels(array: np.ndarray, channel_order: str) -> np.ndarray:
-    if array.dtype != np.uint8:
-        raise ValueError(f'an image must be uint8 in 0-255, got {array.dtype}')
-    if array.ndim == 2:
-        array = np.stack([array] * 3, axis=2)
-    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+    """Pixels of an array, blue first; channels beyond the first three stay in their order."""
+    if array.ndim not in (2, 3) or array.size == 0:
         raise ValueError(
-            f'an image must be (H, W, 3) or (H, W), got {array.shape}: give several '
-            'images as a list'
+            f'an image must be (H, W) or (H, W, C), got {array.shape}: give several images as a '
+            'list'
         )
-    return np.ascontiguousarray(array if channel_order == 'rgb' else array[..., ::-1])
+    return swapped(array) if channel_order == 'rgb' else np.ascontiguousarray(array)

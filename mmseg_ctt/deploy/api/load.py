@@ -1,31 +1,21 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
 from pathlib import Path
-from typing import Mapping, Optional, Tuple, Union
+from typing import Mapping, Optional, Union
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DefaultScope
 from mmseg.models.segmentors import BaseSegmentor
-from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import nn
 
 from ...engine.config import prepare_config
-from ..export import (
-    choose_member,
-    default_member,
-    member_names,
-    member_state,
-    read_checkpoint,
-    segmentor_config,
-)
-from ..export.stock_types import without_pretrained
+from ..checkpoint import build_network, load_weights, read_checkpoint
+from ..export import choose_member, member_names, member_state, segmentor_config
 from .inputs import image_pipeline
 
 ENSEMBLE = 'ensemble'
-Built = Tuple[nn.Module, Optional[str]]
 
 
 def load_model(
@@ -46,8 +36,8 @@ def load_model(
         device (str | torch.device): Defaults to 'cpu'.
 
     Returns:
-        BaseSegmentor: In eval mode, with ``cfg``, ``dataset_meta`` and ``member``; mmseg's own
-        functions such as ``inference_model`` take it too.
+        BaseSegmentor: In eval mode, with ``cfg``, ``dataset_meta`` and ``member_name``; mmseg's
+        own functions such as ``inference_model`` take it too.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -56,19 +46,15 @@ def load_model(
     """
     cfg, device = _read_config(config), _check_device(device)
     loaded = read_checkpoint(checkpoint)
-    names = member_names(loaded['state_dict'])
+    state = loaded['state_dict']
     register_all_modules(init_default_scope=False)
-    chosen = member or (default_member(cfg.model) if names else None)
-    build = _ensemble if names and chosen == ENSEMBLE else _single
-    try:
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            model, member = build(cfg, loaded['state_dict'], member)
-    except RuntimeError as error:  # torch's, for weights that do not fit
-        message = ' '.join(str(error).split())[:300]
-        name = getattr(config, 'filename', config)
-        raise ValueError(f'{checkpoint} does not belong to {name}: {message}') from None
+    member = choose_member(cfg.model, member_names(state), member, ensemble=True)
+    if member == ENSEMBLE:
+        model = _ensemble(cfg, state, str(checkpoint))
+    else:
+        model = _single(cfg, state, member, str(checkpoint))
     model = revert_sync_batchnorm(model).to(device).eval()
-    model.cfg, model.member = cfg, member
+    model.cfg, model.member_name = cfg, member
     model.dataset_meta = _dataset_meta(loaded['meta'], model)
     return model
 
@@ -98,28 +84,29 @@ def _check_device(device: Union[str, torch.device]) -> torch.device:
     return device
 
 
-def _single(cfg: Config, state_dict: Mapping, member: Optional[str]) -> Built:
+def _single(cfg: Config, state: Mapping, member: Optional[str], origin: str) -> nn.Module:
     """One plain segmentor."""
-    member = choose_member(cfg.model, member_names(state_dict), member)
     segmentor = segmentor_config(cfg.model, member, cfg.get('data_preprocessor'))
-    model = MODELS.build(ConfigDict(without_pretrained(segmentor)))
-    model.load_state_dict(member_state(state_dict, member))
-    return model, member
+    return load_weights(build_network(segmentor), member_state(state, member), origin)
 
 
-def _ensemble(cfg: Config, state_dict: Mapping, _: Optional[str]) -> Built:
-    """The wrapper with those networks only that are averaged, and without banks."""
+def _ensemble(cfg: Config, state: Mapping, origin: str) -> nn.Module:
+    """The wrapper with those networks only that are averaged, and without its other parts."""
     test_cfg = {**(cfg.model.get('test_cfg') or {}), 'predict_on': ENSEMBLE}
-    model = MODELS.build(ConfigDict(without_pretrained({**cfg.model, 'test_cfg': test_cfg})))
-    group = 'teachers.' if len(model.teachers) else 'students.'
-    if len(model.teachers):
-        model.students = nn.ModuleList()
-    if getattr(model, 'contrast', None) is not None:
-        model.contrast = None
-    getattr(model, group[:-1]).load_state_dict(
-        {key[len(group) :]: value for key, value in state_dict.items() if key.startswith(group)}
-    )
-    return model, ENSEMBLE
+    model = build_network({**cfg.model, 'test_cfg': test_cfg}, cfg.get('data_preprocessor'))
+    load_weights(model, state, origin)
+    kept = model.ensemble_members
+    for group in ('students', 'teachers'):
+        if not any(name.startswith(group[:-1]) for name in kept):
+            setattr(model, group, nn.ModuleList())
+    # they follow nobody, since those that they followed may be gone
+    model.members = {
+        name: model.members[name]._replace(follows=None, copy_of=None) for name in kept
+    }
+    model.teacher_mode = 'train'
+    for name in (*model.parts, 'contrast', 'alignment'):
+        setattr(model, name, None)
+    return model
 
 
 def _dataset_meta(meta: Mapping, model: BaseSegmentor) -> dict:

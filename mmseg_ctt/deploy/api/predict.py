@@ -6,13 +6,17 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from mmseg.models.segmentors import BaseSegmentor
+from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
-from ...datasets.checks import decodes
+from ...datasets.image_loading import CheckedLoadImageFromFile
+from ...datasets.image_reading import read_image, swapped
+from ...engine.pipeline_steps import checked_steps
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
 
 Loaded = Tuple[Source, Dict[str, Any]]
+Pipeline = Tuple[CheckedLoadImageFromFile, Compose]
 
 
 def predict(
@@ -27,11 +31,13 @@ def predict(
     Args:
         model (BaseSegmentor): From :func:`load_model`.
         inputs (str | Path | np.ndarray | PIL.Image | list): An image file, a folder (searched
-            with its sub-folders), pixels ``(H, W, 3)`` or ``(H, W)`` uint8, or a list.
+            with its sub-folders), pixels ``(H, W)`` or ``(H, W, C)``, or a list. Files and PIL
+            images are turned as their orientation tag says; arrays have none. Images that are not
+            uint8 need the ``value_range`` that the model was trained with, in its test pipeline.
         batch_size (int): Images in one forward pass; consecutive images of one size after the
             test pipeline make a batch. Defaults to 1.
-        channel_order (str): Channel order of arrays, ``'rgb'`` or ``'bgr'`` (OpenCV). Defaults
-            to 'rgb'.
+        channel_order (str): Order of the first three channels of arrays, ``'rgb'`` or ``'bgr'``
+            (OpenCV). Defaults to 'rgb'.
         progress (bool, optional): Show a progress bar. Defaults to None: for folders and lists.
 
     Returns:
@@ -41,8 +47,8 @@ def predict(
     Raises:
         FileNotFoundError: If a file or folder does not exist.
         TypeError: If the input is of another type.
-        ValueError: If an image cannot be decoded or is no image, or the model has no test
-            pipeline.
+        ValueError: If an image cannot be decoded, is no image or of a depth or number of channels
+            that the model does not take, or the model has no test pipeline.
     """
     _, is_list = list_sources(inputs, channel_order)
     results = list(predict_iter(model, inputs, batch_size, channel_order, progress))
@@ -60,38 +66,54 @@ def predict_iter(
     sources, is_list = list_sources(inputs, channel_order)
     if batch_size < 1:
         raise ValueError(f'batch_size must be positive, got {batch_size}')
-    pipelines = _pipelines(model)
+    pipeline = _pipeline(model)
     bar = _Bar(len(sources), is_list if progress is None else progress)
     with bar:
-        for batch in _batches(sources, pipelines, batch_size):
+        for batch in _batches(sources, pipeline, batch_size):
             for (source, _), sample in zip(batch, _forward(model, [data for _, data in batch])):
                 yield make_result(source, sample, model.dataset_meta)
                 bar.advance()
 
 
-def _pipelines(model: BaseSegmentor) -> Dict[bool, Compose]:
-    """Test pipeline without labels: under True for files, under False for pixels."""
+def read_input(model: BaseSegmentor, path: str) -> np.ndarray:
+    """Image as the loading step of a model's test pipeline gives it, in the network's order.
+
+    Args:
+        model (BaseSegmentor): From :func:`load_model`.
+        path (str): Image file.
+
+    Returns:
+        np.ndarray: ``(H, W, C)`` uint8, or float32 in 0-255; three channels are red, green, blue.
+
+    Raises:
+        ValueError: See :func:`predict`.
+    """
+    image = _pipeline(model)[0].with_pixels({}, read_image(path), path)['img']
+    image = image[..., None] if image.ndim == 2 else image
+    return swapped(image) if image.shape[2] == 3 else image
+
+
+def _pipeline(model: BaseSegmentor) -> Pipeline:
+    """Loading step and the other steps of the test pipeline, without labels."""
     steps = image_pipeline(getattr(model, 'cfg', None) or {})
     if steps is None:
         raise ValueError(
             'the config of the model has no test_dataloader whose pipeline says how '
             'images are prepared: load the model by load_model, or add one'
         )
-    if not steps or steps[0]['type'] != 'LoadImageFromFile':
-        raise ValueError('test_dataloader.dataset.pipeline must begin with LoadImageFromFile')
+    steps = checked_steps(steps)  # the config may be one that mmseg has read
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return {
-            True: Compose(steps),
-            False: Compose([dict(type='LoadImageFromNDArray'), *steps[1:]]),
-        }
+        loader = TRANSFORMS.build(steps[0]) if steps else None
+        if not isinstance(loader, CheckedLoadImageFromFile):
+            raise ValueError('test_dataloader.dataset.pipeline must begin with LoadImageFromFile')
+        return loader, Compose(steps[1:])
 
 
-def _batches(
-    sources: List[Source], pipelines: Mapping[bool, Compose], size: int
-) -> Iterator[List[Loaded]]:
+def _batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[List[Loaded]]:
     batch: List[Loaded] = []
     for source in sources:
-        data = _load(source, pipelines)
+        source = source._replace(value_range=pipeline[0].value_range)
+        data = _load(source, pipeline)
         other_size = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
         if other_size or len(batch) == size:
             yield batch
@@ -101,16 +123,10 @@ def _batches(
         yield batch
 
 
-def _load(source: Source, pipelines: Mapping[bool, Compose]) -> Dict[str, Any]:
-    if source.path is None:
-        # mmseg's pipelines work on BGR
-        return pipelines[False](dict(img=np.ascontiguousarray(source.rgb()[..., ::-1])))
-    try:
-        return pipelines[True](dict(img_path=source.path))
-    except Exception:
-        if decodes(source.path):
-            raise  # the image is intact, so the error is another
-        raise ValueError(f'cannot decode image {source.path}') from None
+def _load(source: Source, pipeline: Pipeline) -> Dict[str, Any]:
+    loader, rest = pipeline
+    name = source.path or source.name
+    return rest(loader.with_pixels(dict(img_path=source.path), source.read(), name))
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -11,6 +11,9 @@ from ...visualization import colorize
 from .inputs import Source
 
 KINDS = ('overlay', 'labels', 'confidence')
+_files: Dict[tuple, Path] = {}  # written into folders by this process: folder, name, image, kind
+_taken: Set[Path] = set()  # of them, without suffix
+_next: Dict[Path, int] = {}  # number of the next file of a name
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SegResult:
 
     @property
     def name(self) -> str:
-        """Path of the file without suffix, relative to the input folder; else a number."""
+        """Name of the image, see :class:`Source`."""
         return self.source.name
 
     def overlay(self, alpha: float = 0.5, min_confidence: float = 0.0) -> np.ndarray:
@@ -78,7 +81,8 @@ class SegResult:
 
         Args:
             path (str | Path): File, or folder (existing, or a name without suffix) for
-                ``<name>.png``.
+                ``<name>.png``; where this process has written another picture of that name there,
+                for ``<name>_<kind>.png`` or ``<name>_2.png``.
             kind (str): ``'overlay'``, ``'labels'`` (PNG of class ids, with the palette, as mmseg
                 reads masks) or ``'confidence'`` (8 bit grey). Defaults to 'overlay'.
             alpha (float, optional): Weight of the colours in the overlay. Defaults to None: 0.5.
@@ -93,12 +97,26 @@ class SegResult:
             raise ValueError(f'kind must be one of {KINDS}, got {kind!r}')
         path = Path(path)
         if path.is_dir() or not path.suffix:
-            path = path / f'{self.name}.png'
+            path = self._file_in(path, kind)
         if kind == 'labels' and path.suffix.lower() != '.png':
             raise ValueError(f'{path}: class ids are kept by PNG only')
         path.parent.mkdir(parents=True, exist_ok=True)
         self._picture(kind, 0.5 if alpha is None else alpha).save(path)
         return path
+
+    def _file_in(self, folder: Path, kind: str) -> Path:
+        """File of this picture in a folder; other pictures of this process stay."""
+        base = folder.resolve() / self.name
+        picture = (base, self.source.path or self.source.serial, kind)
+        if picture not in _files:
+            name = base if base not in _taken else base.with_name(f'{base.name}_{kind}')
+            while name in _taken:
+                _next[base] = _next.get(base, 1) + 1
+                name = base.with_name(f'{base.name}_{_next[base]}')
+            _files[picture] = name
+            _taken.add(name)
+        written = _files[picture]
+        return folder / written.relative_to(folder.resolve()).with_name(f'{written.name}.png')
 
     def _picture(self, kind: str, alpha: float) -> Image.Image:
         if kind == 'overlay':

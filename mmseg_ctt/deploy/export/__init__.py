@@ -1,7 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Export of a member of a semi-supervised run as a plain mmseg model."""
 
-from .checkpoint import checkpoint_bytes, inference_part, plain_meta, read_checkpoint
+from ..checkpoint import read_checkpoint
+from .checkpoint import checkpoint_bytes, inference_part, plain_meta
 from .export import Export, export_member, write_export
 from .members import (
     choose_member,

@@ -1,17 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checkpoints: reading those of mmengine, writing plain ones that ``torch.load`` accepts."""
+"""Plain checkpoints, which ``torch.load`` accepts."""
 
 import io
-import os
 from collections import OrderedDict
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Dict, Mapping, Union
+from typing import Any, Dict, Mapping
 
 import numpy as np
 import torch
-
-PathLike = Union[str, Path]
 
 # Keys of mmengine's meta that are kept; paths and messages of hooks are dropped.
 META_KEYS = (
@@ -25,37 +20,6 @@ META_KEYS = (
     'member',
     'mmengine_version',
 )
-
-
-def read_checkpoint(path: PathLike) -> Dict[str, Any]:
-    """Load a checkpoint of mmengine onto the host.
-
-    Args:
-        path (str | Path): File or URL.
-
-    Returns:
-        dict: With ``state_dict`` and ``meta`` (empty if the file has none).
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds code or has no ``state_dict``.
-    """
-    from mmengine.runner import CheckpointLoader
-
-    path = str(path)
-    if '://' not in path and not os.path.isfile(path):
-        raise FileNotFoundError(f'the checkpoint {path} does not exist')
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-    except (EOFError, OSError, RuntimeError, UnpicklingError):  # of torch.load
-        raise ValueError(
-            f'{path} is no checkpoint, or damaged, or holds code, which is never '
-            'run: write it again where it comes from, state_dict only'
-        ) from None
-    state = checkpoint.get('state_dict') if isinstance(checkpoint, Mapping) else None
-    if not isinstance(state, Mapping) or not state:
-        raise ValueError(f'{path} has no "state_dict": give a checkpoint that mmengine wrote')
-    return {**checkpoint, 'meta': dict(checkpoint.get('meta') or {})}
 
 
 def inference_part(checkpoint: Mapping[str, Any]) -> Dict[str, Any]:

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 
+from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
+from ..checkpoint import build_network, load_weights, without_pretrained
 from .checkpoint import checkpoint_bytes, inference_part
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
 from .stock_config import stock_config
-from .stock_types import refuse_own, stock_losses, without_pretrained
+from .stock_types import refuse_own, stock_losses
 
 
 class Export(NamedTuple):
@@ -60,7 +61,7 @@ def export_member(
     )
     meta = dict(checkpoint.get('meta') or {})
     config = stock_config(cfg, model, meta.get('dataset_meta') or {}, notes)
-    check_weights(model, state)
+    load_weights(build_network(model), state, 'the checkpoint')  # raises if it does not fit
     meta.update(cfg=config.pretty_text, dataset_meta=_dataset_meta(meta, config))
     if member is not None:
         meta['member'] = member
@@ -84,21 +85,6 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
     return config, weights
 
 
-def check_weights(model: Mapping, state: State) -> None:
-    """Build the model and load every weight.
-
-    Raises:
-        ValueError: If a weight is missing, unexpected or of another shape.
-    """
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        built = MODELS.build(dict(model))
-    try:
-        built.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        message = ' '.join(str(error).split())
-        raise ValueError(f'config and checkpoint do not belong together: {message[:300]}') from None
-
-
 def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
     """Config and weights of an equivalent segmentor of stock mmseg.
 
@@ -120,7 +106,10 @@ def _dataset_meta(meta: Mapping, config: Config) -> dict:
     if meta.get('dataset_meta'):
         return meta['dataset_meta']
     datasets = [
-        config[key]['dataset'] for key in ('test_dataloader', 'val_dataloader') if key in config
+        leaf
+        for key in ('test_dataloader', 'val_dataloader')
+        if key in config
+        for leaf in leaf_configs(config[key]['dataset']).values()
     ]
     found = [
         dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', {})

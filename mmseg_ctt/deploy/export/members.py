@@ -54,14 +54,15 @@ def default_member(model_cfg: Mapping) -> str:
 
 
 def choose_member(
-    model_cfg: Mapping, names: Sequence[str], member: Optional[str] = None
+    model_cfg: Mapping, names: Sequence[str], member: Optional[str] = None, ensemble: bool = False
 ) -> Optional[str]:
-    """The member that is named, else the one that ``test_cfg.predict_on`` names.
+    """The member that is named, else that of ``test_cfg.predict_on``, else that of the class.
 
     Args:
         model_cfg (Mapping): ``model`` of the run's config.
         names (Sequence[str]): Of :func:`member_names`.
         member (str, optional): A member, ``mean-student`` or ``mean-teacher``.
+        ensemble (bool): Whether several networks are accepted. Defaults to False.
 
     Returns:
         str | None: None for a plain segmentor, which has no members.
@@ -78,6 +79,8 @@ def choose_member(
             )
         return None
     member = member or default_member(model_cfg)
+    if member == 'ensemble' and ensemble:
+        return member
     if member == 'ensemble':
         raise ValueError(
             'the ensemble is several networks and a plain segmentor is one: choose '

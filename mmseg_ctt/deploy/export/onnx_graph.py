@@ -10,6 +10,8 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
+from ...methods.checks import input_channels
+
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
 
@@ -32,13 +34,15 @@ class PixelLabels(nn.Module):
         """Labels and confidence of images.
 
         Args:
-            image (Tensor): ``(B, 3, H, W)`` float32, RGB in 0-255.
+            image (Tensor): ``(B, C, H, W)`` float32 in 0-255; three channels are RGB.
 
         Returns:
             tuple[Tensor, Tensor]: Labels ``(B, H, W)`` int64, confidence ``(B, H, W)`` float32.
         """
         preprocessor = self.model.data_preprocessor
-        if not preprocessor.channel_conversion:  # mmseg reads BGR, and this model keeps it
+        if (
+            image.shape[1] == 3 and not preprocessor.channel_conversion
+        ):  # mmseg reads BGR, and this model keeps it
             image = image.flip(1)
         if hasattr(preprocessor, 'mean'):
             image = (image - preprocessor.mean) / preprocessor.std
@@ -99,7 +103,8 @@ def export_onnx(
     height, width = size
     graph = PixelLabels(model, (height, width)).eval()
     # with an example of one image the exporter makes the batch size constant
-    example = torch.zeros(2 if dynamic_batch else 1, 3, height, width)
+    channels = input_channels(model) or 3
+    example = torch.zeros(2 if dynamic_batch else 1, channels, height, width)
     shapes = {'image': {0: torch.export.Dim('batch')}} if dynamic_batch else None
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
@@ -122,7 +127,7 @@ def compare(model: EncoderDecoder, path: Union[str, Path], images: np.ndarray) -
     Args:
         model (EncoderDecoder): The exported model.
         path (str | Path): The ONNX file.
-        images (np.ndarray): ``(B, H, W, 3)`` uint8, RGB.
+        images (np.ndarray): ``(B, H, W, C)`` in 0-255; three channels are RGB.
     """
     import onnxruntime
 

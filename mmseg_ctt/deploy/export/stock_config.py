@@ -6,6 +6,7 @@ from typing import Any, List, Mapping
 
 from mmengine.config import Config
 
+from ...datasets.wrappers import leaf_configs
 from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_types import PACKAGE, find_own, is_own, refuse_own
 
@@ -48,7 +49,8 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
         stock.update(_evaluation(cfg, stage, loop, meta, notes))
     if 'test_dataloader' in stock:  # mmseg's `inference_model` reads this key
-        stock['test_pipeline'] = stock['test_dataloader']['dataset']['pipeline']
+        first = [*leaf_configs(stock['test_dataloader']['dataset']).values()][0]
+        stock['test_pipeline'] = first['pipeline']
     if cfg.get('tta_pipeline'):
         stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {

@@ -14,6 +14,8 @@ from ...datasets.image_files import find_images, find_masks
 from ...datasets.lists import read_list, stem_in
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
+from ...datasets.wrappers import is_wrapper, with_leaves
+from ...engine.image_steps import lost_in_stock
 from ...engine.pipeline_steps import stock_steps
 from .stock_types import is_own, type_name
 
@@ -53,6 +55,9 @@ def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict
 
 def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
     """Config of one data set; arguments as :func:`stock_eval_loader`."""
+    if is_wrapper(cfg):
+        return with_leaves(cfg, lambda leaf: stock_dataset(leaf, key, meta, notes))
+    notes += lost_in_stock(cfg.get('pipeline', []), f'{key}.pipeline')
     cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg

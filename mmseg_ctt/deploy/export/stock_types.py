@@ -65,24 +65,6 @@ def stock_losses(node: Any) -> Any:
     return copy.deepcopy(node)
 
 
-def without_pretrained(node: Any) -> Any:
-    """Copy of a model's config that loads no weights: the checkpoint has them all."""
-    if isinstance(node, Mapping):
-        return {
-            key: without_pretrained(value)
-            for key, value in node.items()
-            if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
-        }
-    if isinstance(node, (list, tuple)):
-        return type(node)(without_pretrained(item) for item in node)
-    return node
-
-
-def _loads_weights(init_cfg: Any) -> bool:
-    settings = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(type_name(cfg) == 'Pretrained' or 'checkpoint' in (cfg or {}) for cfg in settings)
-
-
 def _walk(node: Any, key: str) -> Iterator[Tuple[str, Any]]:
     if isinstance(node, Mapping):
         yield key, node

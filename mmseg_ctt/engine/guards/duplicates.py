@@ -9,6 +9,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from torch.utils.data import Dataset
 
+from ...datasets.wrappers import distinct_infos
+
 
 def same_content(first: Sequence[str], second: Sequence[str]) -> List[Tuple[str, str]]:
     """Pairs of files, one of each list, that are equal byte by byte.
@@ -39,7 +41,7 @@ def duplicate_images(dataset: Dataset) -> Optional[str]:
         str | None: One line for the log, about the first two such sources.
     """
     paths = {
-        name: [source.get_data_info(i)['img_path'] for i in range(len(source))]
+        name: [info['img_path'] for info in distinct_infos(source)]
         for name, source in getattr(dataset, 'sources', {}).items()
     }
     for first, second in combinations(paths, 2):

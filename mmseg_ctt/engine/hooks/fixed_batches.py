@@ -19,8 +19,10 @@ from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
+from ...datasets.wrappers import is_wrapper
 from ...methods.base import SemiSegmentor
-from ..pipeline_steps import checked_steps
+from ..image_steps import LOADERS
+from ..pipeline_steps import checked_steps, step_name
 
 KEY = 'default_hooks.pseudo_labels'
 
@@ -121,13 +123,17 @@ def undisturbed(model: SemiSegmentor, seed: int) -> Iterator[None]:
 
 def _build_truth(train: dict, truth: dict) -> BaseDataset:
     """The unlabelled source with masks; its pipeline loads them after the image."""
+    if is_wrapper(train[UNLABELED]):
+        raise ValueError(
+            f'{KEY}.truth needs a plain data set in train_dataloader.dataset.{UNLABELED}, not a '
+            'ConcatDataset or RepeatDataset: remove truth'
+        )
     plain = copy.deepcopy(dict(train[UNLABELED]))
     plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
     cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
-        types = [step['type'] for step in cfg['pipeline']]
-        index = types.index('LoadImageFromFile') + 1 if 'LoadImageFromFile' in types else 1
-        cfg['pipeline'].insert(index, dict(type='LoadAnnotations'))
+        loaders = [i for i, step in enumerate(cfg['pipeline']) if step_name(step) in LOADERS]
+        cfg['pipeline'].insert(loaders[0] + 1 if loaders else 1, dict(type='LoadAnnotations'))
     cfg['pipeline'] = checked_steps(cfg['pipeline'])
     dataset = DATASETS.build(cfg)
     set_num_classes(dataset)

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import signal
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import Optional, Sequence
@@ -15,11 +16,14 @@ from ..checkpoint import VALIDATED
 
 KEY = 'default_hooks.preemption'
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+INTERRUPTED = 130  # exit code of shells for Ctrl-C
+SAME = 1.0  # seconds in which a second SIGINT is the first one again
+NOTE = b'\nCtrl-C: saves a checkpoint after this iteration; once more ends the run at once\n'
 
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Hook that saves a checkpoint and ends the run when the cluster preempts it.
+    """Hook that saves a checkpoint and ends the run when the cluster preempts it, or on Ctrl-C.
 
     After a signal the run ends with the next iteration (with gradient accumulation, the next step
     of the optimiser; in a validation of a single process, the next image). It saves a checkpoint
@@ -27,9 +31,13 @@ class PreemptionHook(Hook):
     end at the same iteration, whichever received the signal: they reduce one number at every
     ``interval``. A single process does not communicate.
 
+    Ctrl-C (``SIGINT``) does the same with exit code 130, so that no job script starts it again.
+    A second Ctrl-C ends the process at once, without a checkpoint. torchrun passes one Ctrl-C on as
+    two signals; what comes in the first second counts as the same.
+
     Args:
-        signals (Sequence[str]): Names of signals. Defaults to ``('SIGTERM', 'SIGUSR1')``.
-        exit_code (int): Defaults to 75.
+        signals (Sequence[str]): Names of signals. Defaults to ``('SIGTERM', 'SIGUSR1', 'SIGINT')``.
+        exit_code (int): Of a run that is to be started again. Defaults to 75.
         interval (int): Iterations between two reductions over the ranks. Defaults to 1.
 
     Raises:
@@ -41,7 +49,7 @@ class PreemptionHook(Hook):
 
     def __init__(
         self,
-        signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
+        signals: Sequence[str] = ('SIGTERM', 'SIGUSR1', 'SIGINT'),
         exit_code: int = EXIT_CODE,
         interval: int = 1,
     ) -> None:
@@ -54,6 +62,7 @@ class PreemptionHook(Hook):
         self.signals = [signal.Signals[name] for name in signals]
         self.exit_code, self.interval = exit_code, interval
         self.received: Optional[str] = None
+        self.interrupted = 0.0  # time of the first Ctrl-C, 0 before it
         _detach_workers()
 
     def before_train(self, runner: Runner) -> None:
@@ -85,8 +94,9 @@ class PreemptionHook(Hook):
     ) -> None:
         """End the run after this iteration if any rank received a signal."""
         due = (runner.iter + 1) % self.interval == 0 or get_world_size() == 1
-        if due and self._any_received() and runner.optim_wrapper.should_update():
-            self._end_run(runner, runner.iter + 1)
+        code = self._code_of_all() if due else 0
+        if code and runner.optim_wrapper.should_update():
+            self._end_run(runner, runner.iter + 1, code)
 
     def after_val_iter(
         self,
@@ -102,19 +112,34 @@ class PreemptionHook(Hook):
         """
         if self.received and get_world_size() == 1 and runner.optim_wrapper.should_update():
             runner.message_hub.update_info(VALIDATED, -1)
-            self._end_run(runner, runner.iter)
+            self._end_run(runner, runner.iter, self._code())
 
     def _handle_signal(self, number: int, _: Optional[FrameType]) -> None:
         self.received = signal.Signals(number).name
+        if number != signal.SIGINT:
+            return
+        now = time.monotonic()
+        if not self.interrupted:
+            self.interrupted = now
+            os.write(2, NOTE)  # a log may be in use where the signal comes
+        elif now - self.interrupted > SAME:
+            os._exit(INTERRUPTED)  # workers of the loader end by themselves
 
-    def _any_received(self) -> bool:
+    def _code(self) -> int:
+        """Exit code for the signal of this process; 0 without one."""
+        if self.received is None:
+            return 0
+        return INTERRUPTED if self.interrupted else self.exit_code
+
+    def _code_of_all(self) -> int:
+        """The largest exit code of all ranks."""
         if get_world_size() == 1:
-            return self.received is not None
-        flag = torch.tensor(float(self.received is not None))
-        all_reduce(flag, op='max')
-        return bool(flag)
+            return self._code()
+        code = torch.tensor(float(self._code()))
+        all_reduce(code, op='max')
+        return int(code)
 
-    def _end_run(self, runner: Runner, step: int) -> None:
+    def _end_run(self, runner: Runner, step: int, code: int) -> None:
         name = self.checkpoint.filename_tmpl.format(step)
         if os.path.basename(self.checkpoint.last_ckpt or '') != name:
             self.checkpoint._save_checkpoint_with_step(
@@ -123,11 +148,12 @@ class PreemptionHook(Hook):
         for number in self.signals:  # Slurm sends another when the first rank has ended
             signal.signal(number, signal.SIG_IGN)
         barrier()
+        reason = 'Ctrl-C' if self.interrupted else self.received or 'a signal to another rank'
         runner.logger.info(
-            f'{self.received or "a signal to another rank"}: saved {name}, ending with '
-            f'exit code {self.exit_code}; --resume goes on from there'
+            f'{reason}: saved {name} in {self.checkpoint.out_dir}, ending with exit code {code}; '
+            'the same command with --resume goes on from there'
         )
-        raise SystemExit(self.exit_code)
+        raise SystemExit(code)
 
 
 def _detach_workers() -> None:

@@ -3,13 +3,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import mmcv
-import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ...functional.segmentation_counts import (
@@ -20,7 +19,7 @@ from ...functional.segmentation_counts import (
 )
 from ...methods.base import SemiSegmentor
 from ...nn import settings
-from ...nn.images import Images
+from ...nn.images import Images, pictures_of
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.unwrap import unwrapped
 from ...visualization import colorize, save_grid
@@ -187,10 +186,10 @@ class PseudoLabelHook(Hook):
         """Image, strong view, pseudo-label, confidence, truth, by the first student's teacher."""
         target = targets[self.model.graph[0][0]]
         palette, preprocessor = self.metainfo['palette'], self.model.data_preprocessor
-        columns = [_pictures(images.image, preprocessor)]
+        columns = [pictures_of(images.image, preprocessor)]
         if self.model.strong_augmentation is not None:
             view = self.model.strong_view(images, target.label)
-            columns.append(_pictures(view.image, preprocessor))
+            columns.append(pictures_of(view.image, preprocessor))
         columns.append([colorize(label, palette) for label in target.label.cpu().numpy()])
         grey = (target.confidence * 255).byte().cpu().numpy()
         columns.append([map_[..., None].repeat(3, axis=2) for map_ in grey])
@@ -213,13 +212,3 @@ class PseudoLabelHook(Hook):
             mlflow = type(backend).__name__ == 'MLflowVisBackend'
             name = f'pseudo_labels/{step}.png' if mlflow else 'pseudo_labels'
             backend.add_image(name, picture, step)
-
-
-def _pictures(image: Tensor, preprocessor: nn.Module) -> List[np.ndarray]:
-    """Normalised images ``(B, 3, H, W)`` as RGB pictures ``(H, W, 3)`` uint8."""
-    plain = image.float()
-    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
-    if isinstance(mean, Tensor) and isinstance(std, Tensor):
-        plain = plain * std + mean
-    plain = plain if getattr(preprocessor, 'channel_conversion', True) else plain.flip(1)
-    return list(plain.clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())

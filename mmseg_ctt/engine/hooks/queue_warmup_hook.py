@@ -1,10 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import List, Optional
+from typing import Iterator, List, Optional, Tuple, Union
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import nn
 
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
@@ -23,20 +24,23 @@ class QueueWarmupHook(Hook):
     host reads the queues every ``interval`` iterations and only until they are full.
 
     Args:
-        start_iter (int, optional): Latest start of the contrast. Defaults to None: never before
-            all queues are full (paper).
+        start_iter (int | float, optional): Latest start of the contrast: an iteration, or as a
+            float in (0, 1) the ratio of the run that is over by then. Defaults to None: never
+            before all queues are full (paper).
         interval (int): Iterations between two readings of the queues. Defaults to 10.
         when_full (bool): Whether full queues start it before ``start_iter``; False: it starts at
             that iteration (STPG released code). Defaults to True.
 
     Raises:
-        ValueError: If ``interval`` is not positive, or nothing would start the contrast.
+        TypeError: If ``start_iter`` is no number.
+        ValueError: If ``interval`` is not positive, ``start_iter`` is negative or a float of 1 or
+            more, or nothing would start the contrast.
     """
 
     config_key = KEY
 
     def __init__(
-        self, start_iter: Optional[int] = None, interval: int = 10, when_full: bool = True
+        self, start_iter: Union[None, int, float] = None, interval: int = 10, when_full: bool = True
     ) -> None:
         if interval < 1:
             raise ValueError(f'{KEY}.interval must be positive, got {interval}')
@@ -45,21 +49,43 @@ class QueueWarmupHook(Hook):
                 f'{KEY}.when_full=False needs {KEY}.start_iter: nothing else would start the '
                 'contrast'
             )
-        self.start_iter, self.interval, self.when_full = start_iter, interval, when_full
+        self.given, self.interval, self.when_full = _checked_start(start_iter), interval, when_full
+        self.start_iter: Optional[int] = None  # in iterations, known when the run starts
         self.contrast: Optional[MemoryContrast] = None
 
+    def stage_starts(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
+        """The latest start of the contrast, for :func:`check_stages`."""
+        contrast, start = self._waiting(model), self._start(max_iters)
+        if contrast is None or contrast.active or start is None:
+            return
+        remedy = 'lower it, or give a ratio of the run such as 0.3'
+        if self.when_full:
+            remedy += ', or None to wait for full queues alone'
+        yield f'{KEY}.start_iter={self.given}', start, 'the contrast never starts', remedy
+
     def before_train(self, runner: Runner) -> None:
-        """Restore the state of a resumed run; warn of a run that is too short for the contrast.
+        """Restore the state of a resumed run; log when the contrast starts.
 
         A model without such a contrast has no state.
         """
-        contrast = getattr(unwrapped(runner.model), 'contrast', None)
-        self.contrast = None
-        if isinstance(contrast, MemoryContrast) and contrast.waits:
-            self.contrast = contrast
-            contrast.switch(bool(contrast.on))
-            if not contrast.active:
-                self._warn_if_late(runner)
+        self.contrast = self._waiting(runner.model)
+        start = self._start(runner.max_iters)
+        self.start_iter = None if start is None else max(start, 1)  # after an iteration
+        if self.contrast is None:
+            return
+        self.contrast.switch(bool(self.contrast.on))
+        if self.contrast.active:
+            runner.logger.info('contrast: on since an iteration of the resumed run')
+            return
+        full = 'all queues are full'
+        latest = f'iteration {self.start_iter} of {runner.max_iters} ({KEY}.start_iter)'
+        if self.start_iter is None:
+            when = f'as soon as {full} ({KEY}.start_iter sets a latest iteration)'
+        elif self.when_full:
+            when = f'after {latest}, or before it when {full}'
+        else:
+            when = f'after {latest}'
+        runner.logger.info(f'contrast: starts {when}')
 
     def after_train_iter(
         self,
@@ -95,14 +121,15 @@ class QueueWarmupHook(Hook):
                 f'not full: set {KEY}.start_iter to an earlier iteration'
             )
 
-    def _warn_if_late(self, runner: Runner) -> None:
-        if self.start_iter is None or self.start_iter < runner.max_iters:
-            return
-        unless = ', unless all queues are full before' if self.when_full else ''
-        runner.logger.warning(
-            f'{KEY}.start_iter={self.start_iter}, but the run has {runner.max_iters} iterations: '
-            f'it has no contrast{unless}; lower {KEY}.start_iter'
-        )
+    @staticmethod
+    def _waiting(model: nn.Module) -> Optional[MemoryContrast]:
+        """The contrast of a model that waits for this hook, whether or not it is on."""
+        contrast = getattr(unwrapped(model), 'contrast', None)
+        return contrast if isinstance(contrast, MemoryContrast) and contrast.waits else None
+
+    def _start(self, max_iters: int) -> Optional[int]:
+        """Latest start in iterations."""
+        return round(self.given * max_iters) if isinstance(self.given, float) else self.given
 
     def _reason(self, fill: torch.Tensor, full: bool, runner: Runner) -> str:
         if full:
@@ -113,3 +140,16 @@ class QueueWarmupHook(Hook):
             f'{classes[k] if len(classes) > k else k} {fill[:, k].min():.0%}' for k in missing
         )
         return f'start_iter={self.start_iter} reached; not yet full: {names}'
+
+
+def _checked_start(given: Union[None, int, float]) -> Union[None, int, float]:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f'{KEY}.start_iter must be a number or None, got {given!r}')
+    if given < 0 or (isinstance(given, float) and not 0 < given < 1):
+        raise ValueError(
+            f'{KEY}.start_iter must be an iteration, such as 500, or a ratio of the run in (0, 1), '
+            f'such as 0.3; got {given}'
+        )
+    return given

@@ -12,7 +12,9 @@ from mmseg.registry import HOOKS
 
 from ...nn.unwrap import segmentor_of
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
+from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
+from ..resumed_settings import compare, refuse_other_optimizer, report
 
 WITH_VALIDATION = 'validation'
 
@@ -25,7 +27,8 @@ class SafeCheckpointHook(CheckpointHook):
       last. mmengine removes them first and writes in place.
     - With gradient accumulation a checkpoint is delayed to the next step of the optimiser, when
       no accumulated gradients are pending.
-    - A checkpoint of another model is refused. mmengine loads the entries that fit.
+    - A checkpoint of another model or optimiser is refused. mmengine loads the entries that fit.
+    - A resumed run lists the settings that have changed, those without effect as a warning.
     - ``resume=True`` without a file resumes from the newest intact checkpoint.
     - The history of logged values in a checkpoint is bounded; in mmengine it grows with every
       iteration.
@@ -76,16 +79,17 @@ class SafeCheckpointHook(CheckpointHook):
         runner._resume, runner._load_from = chosen
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint of another model; warn if its run had another length."""
+        """Refuse a checkpoint of another model; list what its run had otherwise."""
         training = isinstance(runner._train_loop, BaseLoop)
         purpose = 'test' if not training else 'resume' if runner._resume else 'start'
         model = segmentor_of(runner.model)
-        refuse_misfit(runner._load_from, checkpoint, model, purpose)
-        planned = (
-            checkpoint['message_hub']['runtime_info'].get('max_iters')
-            if purpose == 'resume'
-            else None
-        )
+        found = compare(runner, checkpoint) if purpose == 'resume' else []
+        refuse_misfit(runner._load_from, checkpoint, model, purpose, _of_model(found))
+        if purpose != 'resume':
+            return
+        refuse_other_optimizer(runner, checkpoint, found)
+        report(runner, checkpoint, found)
+        planned = checkpoint['message_hub']['runtime_info'].get('max_iters')
         if planned not in (None, runner.max_iters):
             runner.logger.warning(
                 f'this run has {runner.max_iters} iterations, and the one it resumes was planned '
@@ -191,6 +195,15 @@ class SafeCheckpointHook(CheckpointHook):
         for path in paths:
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+
+
+def _of_model(found: List[Change]) -> List[str]:
+    """Settings of the model that differ, for a message."""
+    return [
+        f'{change.key} is {shown(change.old)} there and {shown(change.new)} here'
+        for change in found
+        if change.path[0] == 'model'
+    ]
 
 
 def bound_history(hub: MessageHub, length: int) -> None:

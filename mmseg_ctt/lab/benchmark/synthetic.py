@@ -26,6 +26,7 @@ class SyntheticSegDataset(Dataset):
         masked (dict[str, bool], optional): Names of the sources, in order, and whether their
             images have masks. Defaults to ``dict(labeled=True, unlabeled=False)``.
         num_images (int): Images of each source. Defaults to 64.
+        channels (int): Of an image. Defaults to 3.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class SyntheticSegDataset(Dataset):
         size: Sequence[int],
         masked: Optional[Mapping[str, bool]] = None,
         num_images: int = NUM_IMAGES,
+        channels: int = 3,
     ) -> None:
         self.metainfo = dict(
             classes=tuple(f'class{k}' for k in range(num_classes)),
             palette=[[k % 256] * 3 for k in range(num_classes)],
         )
-        self.num_classes, self.size = num_classes, tuple(size)
+        self.num_classes, self.size, self.channels = num_classes, tuple(size), channels
         self.masked = dict(masked or {LABELED: True, UNLABELED: False})
         self.num_images = dict.fromkeys(self.masked, num_images)
 
@@ -47,7 +49,7 @@ class SyntheticSegDataset(Dataset):
         return sum(self.num_images.values())
 
     def __getitem__(self, draw: Any) -> dict:
-        """Sample of an index or draw: ``inputs`` uint8 ``(3, H, W)`` and ``data_samples``."""
+        """Sample of an index or draw: ``inputs`` uint8 ``(C, H, W)`` and ``data_samples``."""
         index, number, seed = draw if isinstance(draw, tuple) else (draw, draw, 0)
         source, _ = locate(index, self.num_images)
         random = torch.Generator().manual_seed(number)
@@ -62,7 +64,8 @@ class SyntheticSegDataset(Dataset):
         )
         if self.masked[source]:
             sample.gt_sem_seg = PixelData(data=self._label(random))
-        image = torch.randint(256, (3, *self.size), generator=random, dtype=torch.uint8)
+        shape = (self.channels, *self.size)
+        image = torch.randint(256, shape, generator=random, dtype=torch.uint8)
         return dict(inputs=image, data_samples=sample)
 
     def _label(self, random: torch.Generator) -> torch.Tensor:
@@ -98,6 +101,7 @@ def use_synthetic_data(cfg: Config) -> None:
         num_classes=head.num_classes,
         size=tuple(size),
         masked=masked or None,
+        channels=len((segmentor.get('data_preprocessor') or {}).get('mean') or (0, 0, 0)),
     )
 
 

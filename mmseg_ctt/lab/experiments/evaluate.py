@@ -71,11 +71,11 @@ def facts_of(checkpoint: str) -> dict:
     import torch
     from mmengine.device import get_device
 
+    from ...deploy.checkpoint import read_checkpoint
     from .fingerprint import versions
 
-    state = torch.load(checkpoint, map_location='cpu', weights_only=True)
     device = 'cpu' if get_device() == 'cpu' else torch.cuda.get_device_name()
-    return dict(versions(), iterations=state['meta']['iter'], device=device)
+    return dict(versions(), iterations=read_checkpoint(checkpoint)['meta']['iter'], device=device)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ import os.path as osp
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
+
+from mmengine.dataset import BaseDataset
 
 from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
@@ -87,21 +89,28 @@ def split_checksum(cfg: Mapping[str, Any]) -> str:
     from mmseg.registry import DATASETS
 
     from ...datasets.sources import LABELED, UNLABELED, source_names
+    from ...datasets.wrappers import leaves, with_pipeline
 
     dataset = dict(cfg['train_dataloader']['dataset'], scan_masks=0)
     for name in source_names(dataset):  # no pipeline: no image is read
-        dataset[name] = {**dataset[name], 'pipeline': []}
+        dataset[name] = with_pipeline(dataset[name], [])
     data = DATASETS.build(dataset)
     digest = hashlib.sha256()
     for name in dict.fromkeys((LABELED, UNLABELED, *data.sources)):  # the first two in any case
         part = data.sources.get(name)
         digest.update(f'{name}\n'.encode())
         if part is not None:
-            prefix = part.data_prefix['img_path'] or ''
-            paths = (part.get_data_info(i)['img_path'] for i in range(len(part)))
-            stems = sorted(osp.splitext(osp.relpath(path, prefix or '.'))[0] for path in paths)
+            stems = sorted(stem for leaf in leaves(part) for stem in _stems(leaf))
             digest.update(''.join(f'{stem}\n' for stem in stems).encode())
     return digest.hexdigest()[:DIGITS]
+
+
+def _stems(dataset: BaseDataset) -> Iterator[str]:
+    """Images of a data set, relative to its folder and without suffix."""
+    prefix = dataset.data_prefix['img_path'] or ''
+    for i in range(len(dataset)):
+        path = dataset.get_data_info(i)['img_path']
+        yield osp.splitext(osp.relpath(path, prefix or '.'))[0]
 
 
 def git_commit(root: Path) -> str:

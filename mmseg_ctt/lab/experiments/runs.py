@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from ...engine.files import locked, write_whole
 from ...engine.fingerprint import config_hash
 from ...engine.processes import ChildFailed, Resources, run_logged
+from ...engine.recorded_config import STAMP, record_config
 from ...self_training.settings import KEY as SELF_TRAINING
 from ...self_training.settings import Settings
 from .fingerprint import git_commit, resolve, split_checksum, versions
@@ -62,6 +63,7 @@ class CellRun:
             workspace.work_dir / cell.method / cell.split / f'seed{cell.seed}-{self.hash}'
         ).resolve()
         self.log, self.record = self.folder / 'run.log', self.folder / 'record.json'
+        self.config = self.folder / 'config.py'
 
     @property
     def key(self) -> Run:
@@ -143,7 +145,7 @@ class CellRun:
         record['versions'] = versions()
         commit = git_commit(self.workspace.root)
         record['commits'] = list(dict.fromkeys([*record['commits'], commit]))
-        self.cfg.dump(self.folder / 'config.py')
+        self._record_config()
         begin, before, saved = time.monotonic(), record['seconds'], 0.0
 
         def save(end: bool = False) -> None:
@@ -173,7 +175,7 @@ class CellRun:
 
     def train_command(self) -> List[str]:
         """Command that trains the cell, from the beginning or from its last checkpoint."""
-        tools, config = self.workspace.root / 'tools', str(self.folder / 'config.py')
+        tools, config = self.workspace.root / 'tools', str(self.config)
         if SELF_TRAINING in self.cfg:  # resumes by itself
             return [
                 sys.executable,
@@ -191,17 +193,21 @@ class CellRun:
             '--resume',
         ]
 
+    def _record_config(self) -> None:
+        """Record the config; one that differs in settings of the machine gets a file beside it."""
+        self.config = record_config(self.cfg, self.folder, 'config.py', time.strftime(STAMP))
+
     def _evaluate(self, resources: Resources, lock: int, sets: Sequence[str]) -> None:
         checkpoint, out = self.checkpoint(), self.folder / 'scores.json'
         if checkpoint is None:
             raise ChildFailed(f'training left no checkpoint in {self.folder}')
-        self.cfg.dump(self.folder / 'config.py')
+        self._record_config()
         run_logged(
             [
                 sys.executable,
                 '-m',
                 'mmseg_ctt.lab.experiments.evaluate',
-                str(self.folder / 'config.py'),
+                str(self.config),
                 checkpoint,
                 '--eval-sets',
                 *sets,

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ...functional import downsample_nearest, select_per_class
 from ...methods.ctt.contrast import CrossContrast
 from .evaluation import spread
+from .parts import NothingToShow
 
 MAX_POINTS = 2000
 MIN_ENTRIES = 5  # of a bank, below which there is nothing to see
@@ -51,7 +52,7 @@ def collect_points(
     """
     contrast = getattr(model, 'contrast', None)
     if not isinstance(contrast, CrossContrast):
-        raise ValueError('the model has no class memory bank')
+        raise NothingToShow('the model has no class memory bank')
     g = torch.Generator().manual_seed(seed)
     bank = contrast.bank
     per_class = max(2, MAX_POINTS // (2 * bank.num_classes))

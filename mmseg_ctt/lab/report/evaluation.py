@@ -6,20 +6,16 @@ from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.device import get_device
-from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from mmseg.registry import DATASETS, MODELS
-from torch import nn
+from mmseg.registry import DATASETS
 
 from ...datasets.built import set_num_classes
 from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
 from ...deploy.api.predict import make_result
-from ...deploy.export import read_checkpoint
-from ...deploy.export.stock_types import without_pretrained
 from ...methods.base import SemiSegmentor
 from .colours import PLAIN_MODEL
 
@@ -56,31 +52,6 @@ class Evaluation(NamedTuple):
     predicting: str
 
 
-def load_network(cfg: Config, checkpoint: str) -> nn.Module:
-    """All members of a run, and its banks, in eval mode, on a GPU where there is one.
-
-    Args:
-        cfg (Config): Of the run.
-        checkpoint (str): File.
-
-    Raises:
-        ValueError: If config and checkpoint do not belong together.
-    """
-    state = read_checkpoint(checkpoint)['state_dict']
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        settings = ConfigDict(without_pretrained(cfg.model))
-        if cfg.get('data_preprocessor') and not settings.get('data_preprocessor'):
-            settings['data_preprocessor'] = cfg.data_preprocessor
-        model = MODELS.build(settings)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:  # torch's, for weights that do not fit
-        raise ValueError(
-            f'{checkpoint} does not belong to the config: {" ".join(str(error).split())[:200]}'
-        ) from None
-    return revert_sync_batchnorm(model).to(get_device()).eval()
-
-
 def validation_set(cfg: Config) -> BaseDataset:
     """The data set of ``val_dataloader``.
 
@@ -111,7 +82,7 @@ def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst:
     """Every member on evenly spread images, each read once.
 
     Args:
-        model (BaseModel): Of :func:`load_network`.
+        model (BaseModel): Of :func:`mmseg_ctt.deploy.checkpoint.load_network`.
         dataset (BaseDataset): Labelled images.
         max_images (int): At most that many.
         num_worst (int): Images to keep.

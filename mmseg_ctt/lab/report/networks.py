@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Parts of the page that need the checkpoint and the validation images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional
 
@@ -8,14 +9,15 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 
+from ...deploy.checkpoint import load_network
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
-from .evaluation import Evaluation, class_iou, evaluate, load_network, validation_set
+from .evaluation import Evaluation, class_iou, evaluate, validation_set
 from .figures import COLUMN
-from .parts import Figure, Part, Pictures, Table, attempt
+from .parts import Figure, NothingToShow, Part, Pictures, Table, attempt
 from .pictures import panels
-from .runs import Run
+from .runs import Run, config_of_checkpoint
 
 TITLES = ('IoU of every class', 'Confusion matrix', 'Worst images', 'Feature embedding')
 
@@ -54,9 +56,9 @@ def network_parts(run: Run, options: NetworkOptions) -> List[Part]:
         evaluated = _evaluate(run, options)
         return Part('')
 
-    missing = attempt('', prepare).missing
+    tried = attempt('', prepare)
     if evaluated is None:
-        return [Part(title, missing=missing) for title in TITLES]
+        return [replace(tried, title=title) for title in TITLES]
     model, dataset, result, checkpoint = evaluated
     builders: List[Callable[[], Part]] = [
         lambda: iou_part(checkpoint, result, dataset.metainfo),
@@ -69,13 +71,14 @@ def network_parts(run: Run, options: NetworkOptions) -> List[Part]:
 
 def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
     if not options.model:
-        raise ValueError('left out by --no-model')
+        raise NothingToShow('switched off by --no-model')
     if run.config is None:
         raise ValueError('the folder holds no config')
     if run.checkpoint is None:
         raise ValueError('the folder holds no such checkpoint')
-    dataset = validation_set(run.config)
-    model = load_network(run.config, str(run.checkpoint))
+    config = config_of_checkpoint(run)
+    dataset = validation_set(config)
+    model = load_network(config, run.checkpoint)
     result = evaluate(model, dataset, options.max_images, options.worst)
     return Evaluated(model, dataset, result, run.checkpoint)
 
@@ -129,7 +132,7 @@ def worst_part(result: Evaluation, meta: dict) -> Part:
 def embedding_part(model: BaseModel, dataset: BaseDataset, options: NetworkOptions) -> Part:
     """Feature embedding of the first pair by t-SNE."""
     if not options.tsne:
-        raise ValueError('left out by --no-tsne')
+        raise NothingToShow('switched off by --no-tsne')
     points = collect_points(model, dataset, options.max_images)
     html = figures.scatter_classes(
         project(points),

@@ -28,6 +28,11 @@ class Chapter:
     parts: List[Part]
     members: Dict[str, Style] = field(default_factory=dict)
 
+    @property
+    def left_out(self) -> List[Part]:
+        """Parts that are missing and should not be."""
+        return [part for part in self.parts if part.left_out]
+
 
 def render(title: str, made: str, chapters: Sequence[Chapter]) -> str:
     """HTML of the page; everything but figures and style sheet is escaped.

@@ -58,12 +58,19 @@ class Part:
         description (str): Meaning of the blocks in one or two sentences.
         blocks (list): Figures, tables, pictures, text.
         missing (str | None): Reason why the part has no blocks.
+        left_out (bool): Whether it should have some: the run has what it shows, and the user did
+            not switch it off.
     """
 
     title: str
     description: str = ''
     blocks: Sequence[Block] = field(default_factory=list)
     missing: Optional[str] = None
+    left_out: bool = False
+
+
+class NothingToShow(ValueError):
+    """A part that the method of the run does not have, or that the user has switched off."""
 
 
 def attempt(title: str, make: Callable[[], Part]) -> Part:
@@ -72,4 +79,5 @@ def attempt(title: str, make: Callable[[], Part]) -> Part:
         return make()
     except REASONS as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
-        return Part(title, missing=reason[:MAX_REASON])
+        left_out = not isinstance(error, NothingToShow)
+        return Part(title, missing=reason[:MAX_REASON], left_out=left_out)

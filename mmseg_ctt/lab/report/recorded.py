@@ -10,12 +10,12 @@ import numpy as np
 from mmengine.config import Config
 from torch import Tensor
 
-from ...deploy.export import read_checkpoint
+from ...deploy.checkpoint import read_checkpoint
 from . import figures
 from .colours import ALL, MEMBER, PLAIN_LINES, PLAIN_MODEL, SYMBOLS, Style, member_styles, style_of
 from .evaluation import validation_set
 from .figures import SMALL, Line
-from .parts import REASONS, Block, Figure, Part, Pictures, Table, Text
+from .parts import REASONS, Block, Figure, NothingToShow, Part, Pictures, Table, Text
 from .pictures import picture_file
 from .runs import Run
 from .scalars import FILE
@@ -85,7 +85,8 @@ def queue_fill(run: Run) -> Part:
         blocks.append(Figure(figures.lines(drawn, 'fill ratio'), 'over the training'))
     if run.checkpoint is not None:
         blocks += _checkpoint_fill(run, run.checkpoint)
-    _need(blocks, 'the run has no class memory bank')
+    if not blocks:
+        raise NothingToShow('the run has no class memory bank')
     return Part(
         'Class memory banks',
         'How full the queues of class features are; the contrast with a class '
@@ -108,7 +109,8 @@ def pseudo_labels(run: Run) -> Part:
     """Ratio of confident pixels, and accuracy where the truth is known."""
     _need(run.curves, NO_SCALARS)
     blocks: List[Block] = []
-    confident = _by_term(run, 'confident').get('confident', [])
+    named = _by_term(run, 'confident')
+    confident = named.get('confident_ratio') or named.get('confident')  # in version 0.1
     if confident:
         blocks.append(
             Figure(
@@ -136,7 +138,8 @@ def pseudo_labels(run: Run) -> Part:
     grids = sorted(Path(run.folder, 'pseudo_labels').glob('iter_*.png'), key=_number)
     if grids:
         blocks.append(Pictures([[picture_file(grids[-1], f'pseudo-labels, {grids[-1].stem}')]]))
-    _need(blocks, 'the run has no pseudo-labels, or none were logged')
+    if not blocks:
+        raise NothingToShow('the run has no pseudo-labels, or none were logged')
     return Part(
         'Pseudo-labels',
         'How many pixels of the unlabelled images have a confident '

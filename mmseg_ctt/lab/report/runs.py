@@ -9,6 +9,7 @@ from typing import Dict, List, Optional, Sequence
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from ...deploy.checkpoint import read_checkpoint
 from ...methods.networks import MemberNetworks
 from .colours import MEMBER, PLAIN_MODEL, member_styles
 from .scalars import FILE, Curve, read_curves
@@ -25,7 +26,9 @@ class Run:
         name (str): Short name, distinct from that of the other runs.
         folder (Path): The work folder.
         curves (dict[str, Curve]): Scalars by mmengine's key, such as ``student0/mIoU``.
-        config (Config | None): Dumped config; None without one.
+        config (Config | None): Recorded config of the newest start that wrote scalars; None
+            without one.
+        recorded (list[Path]): All recorded configs, that one first.
         environment (dict[str, str]): Environment from the newest log; empty without one.
         checkpoint (Path | None): Checkpoint of the networks; None without one.
         damaged (int): Number of lines of the scalars that could not be read.
@@ -35,6 +38,7 @@ class Run:
     folder: Path
     curves: Dict[str, Curve] = field(default_factory=dict)
     config: Optional[Config] = None
+    recorded: List[Path] = field(default_factory=list)
     environment: Dict[str, str] = field(default_factory=dict)
     checkpoint: Optional[Path] = None
     damaged: int = 0
@@ -85,11 +89,13 @@ def _read_run(folder: Path, name: str, checkpoint: str) -> Run:
         raise FileNotFoundError(f'the work folder {folder} does not exist')
     parts = sorted(path.parent for path in folder.glob(f'*/vis_data/{FILE}'))
     curves, damaged = read_curves(parts)
+    recorded = _recorded_configs(folder, parts)
     run = Run(
         name=name,
         folder=folder,
         curves=curves,
-        config=_read_config(folder, parts),
+        config=Config.fromfile(recorded[0]) if recorded else None,
+        recorded=recorded,
         environment=_read_environment(folder),
         damaged=damaged,
         checkpoint=_best(folder) if checkpoint == 'best' else _last(folder),
@@ -113,12 +119,32 @@ def _short_names(folders: Sequence[Path]) -> List[str]:
     return names
 
 
-def _read_config(folder: Path, parts: Sequence[Path]) -> Optional[Config]:
-    """Config of the newest start that wrote scalars, else the newest one in the folder."""
+def _recorded_configs(folder: Path, parts: Sequence[Path]) -> List[Path]:
+    """Configs of the starts that wrote scalars, then those in the folder, newest first."""
     candidates = [part / 'config.py' for part in reversed(parts)]
     candidates += sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime, reverse=True)
-    path = next((path for path in candidates if path.is_file()), None)
-    return None if path is None else Config.fromfile(path)
+    return [path for path in candidates if path.is_file()]
+
+
+def config_of_checkpoint(run: Run) -> Config:
+    """Config that the checkpoint of a run was trained with.
+
+    A folder holds several where runs of other settings were started in it. The checkpoint names its
+    own, and the recorded one with that model is taken, whose paths a user may have corrected.
+
+    Args:
+        run (Run): With a config and a checkpoint.
+    """
+    assert run.config is not None and run.checkpoint is not None
+    text = read_checkpoint(run.checkpoint)['meta'].get('cfg')
+    if not isinstance(text, str):
+        return run.config
+    own = Config.fromstring(text, '.py')
+    for path in run.recorded:
+        config = Config.fromfile(path)
+        if config.get('model') == own.get('model'):
+            return config
+    return own
 
 
 def _read_environment(folder: Path) -> Dict[str, str]:

@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional
+from typing import Iterator, Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import nn
 
 from ...nn.unwrap import unwrapped
 
@@ -43,6 +44,12 @@ class AnchorAssignmentHook(Hook):
             raise ValueError(
                 f'{KEY} needs model.type="STPG", got {type(model).__name__}: set {KEY}=None'
             )
+
+    def stage_starts(self, model: nn.Module, max_iters: int) -> Iterator[Tuple[str, int, str, str]]:
+        """The first matching, for :func:`check_stages`."""
+        if getattr(unwrapped(model), 'contrast', None) is not None:
+            key = f'{KEY}.interval={self.interval}'
+            yield key, self.interval - 1, 'no anchor is ever matched', 'lower it'
 
     def after_train_iter(
         self,

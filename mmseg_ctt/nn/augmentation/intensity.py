@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...functional import cut_mix_mask, gaussian_blur, jitter_colours
-from ...functional.colour import grey
+from ...functional.colour import grey, is_rgb
 from ...functional.intensity import INTENSITIES
 from ..settings import check_keys, check_number, check_range
 from .step import AUGMENTATION_STEPS, AugmentationStep
@@ -18,6 +18,8 @@ from .view import Context, View, denormalize, normalize
 @AUGMENTATION_STEPS.register_module()
 class ColorJitter(AugmentationStep):
     """Random brightness, contrast, saturation and hue of de-normalised images in [0, 1].
+
+    Images of other than three channels change in brightness and contrast alone.
 
     Args:
         brightness (float): Half range of the factor, at most 1. Defaults to 0.25 (CTT released
@@ -53,6 +55,10 @@ class ColorJitter(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 5
 
+    def rgb_only(self) -> str:
+        """See :class:`AugmentationStep`."""
+        return 'saturation and hue' if bool(self.ranges[2:].any()) else ''
+
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """See :class:`AugmentationStep`."""
         change = context.scaled((noise[:, 1:] * 2 - 1) * self.ranges).view(-1, 4, 1, 1, 1)
@@ -65,7 +71,7 @@ class ColorJitter(AugmentationStep):
 
 @AUGMENTATION_STEPS.register_module()
 class RandomGreyscale(AugmentationStep):
-    """Images without colour.
+    """Images without colour. Images of other than three channels stay as they are.
 
     Args:
         prob (float): Ratio of images that lose their colour. Defaults to 0.2 (UniMatch).
@@ -78,8 +84,14 @@ class RandomGreyscale(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 1
 
+    def rgb_only(self) -> str:
+        """See :class:`AugmentationStep`."""
+        return 'the whole step'
+
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """See :class:`AugmentationStep`."""
+        if not is_rgb(view.image):
+            return view
         plain = grey(denormalize(view.image, context.preprocessor)).expand_as(view.image)
         changed = normalize(plain.clone(), context.preprocessor)
         return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
@@ -146,7 +158,8 @@ class CutOut(AugmentationStep):
 class RandomIntensity(AugmentationStep):
     """Up to ``number`` random operations of a list on each image (AugSeg, RandAugment).
 
-    Each image draws how many operations it gets, which, and their strength.
+    Each image draws how many operations it gets, which, and their strength. Saturation and hue
+    change images of three channels alone.
 
     Args:
         number (int): Largest number of operations. Defaults to 3 (AugSeg).
@@ -168,6 +181,10 @@ class RandomIntensity(AugmentationStep):
     def noise_width(self, num_classes: int) -> int:
         """See :class:`AugmentationStep`."""
         return 2 + 2 * self.number
+
+    def rgb_only(self) -> str:
+        """See :class:`AugmentationStep`."""
+        return ' and '.join(name for name in ('saturation', 'hue') if name in self.operations)
 
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """See :class:`AugmentationStep`."""

@@ -46,6 +46,10 @@ class AugmentationStep(nn.Module, ABC):
         """Whether the step changes anything."""
         return self.prob > 0
 
+    def rgb_only(self) -> str:
+        """What of the step does nothing to images of other than three channels; '' if nothing."""
+        return ''
+
     @abstractmethod
     def noise_width(self, num_classes: int) -> int:
         """Random numbers that an image needs; the first one decides whether it is changed."""

@@ -54,6 +54,12 @@ class StrongAugmentation(nn.Module):
         """Whether the view depends on the pseudo-labels."""
         return any(step.reads_label for step in self.steps)
 
+    def rgb_only(self) -> List[str]:
+        """What of the steps does nothing to images of other than three channels, by step."""
+        steps: List[Any] = list(self.steps)
+        parts = [(type(step).__name__, step.rgb_only()) for step in steps]
+        return [f'{part} of {name}' for name, part in parts if part]
+
     def forward(
         self,
         image: Tensor,
@@ -67,7 +73,7 @@ class StrongAugmentation(nn.Module):
         """Augment one batch.
 
         Args:
-            image (Tensor): ``(B, 3, H, W)``, normalised.
+            image (Tensor): ``(B, C, H, W)``, normalised.
             label (Tensor): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             preprocessor (nn.Module): Data preprocessor, for its mean, std and channel order.

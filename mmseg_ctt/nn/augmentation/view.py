@@ -8,6 +8,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from ...functional import mix
+from ...functional.colour import is_rgb
 
 
 class Mix(NamedTuple):
@@ -34,7 +35,7 @@ class View(NamedTuple):
     """Strongly augmented images, and how they were mixed.
 
     Attributes:
-        image (Tensor): ``(B, 3, H, W)``, normalised.
+        image (Tensor): ``(B, C, H, W)``, normalised.
         mixes (tuple[Mix, ...]): In their order.
     """
 
@@ -74,16 +75,16 @@ class Context(NamedTuple):
 
 
 def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
-    """Red, green, blue in [0, 1] of normalised images ``(B, 3, H, W)``."""
+    """Values in [0, 1] of images ``(B, C, H, W)``, three channels as red, green, blue."""
     mean, std = _statistics(preprocessor, image)
     plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
-    return plain if _is_rgb(preprocessor) else plain.flip(1)
+    return plain.flip(1) if _is_bgr(image, preprocessor) else plain
 
 
 def normalize(image: Tensor, preprocessor: Any) -> Tensor:
     """The inverse of :func:`denormalize`; ``image`` is changed."""
     mean, std = _statistics(preprocessor, image)
-    image = image if _is_rgb(preprocessor) else image.flip(1)
+    image = image.flip(1) if _is_bgr(image, preprocessor) else image
     return image.mul_(255).sub_(mean).div_(std)
 
 
@@ -93,6 +94,6 @@ def _statistics(preprocessor: Any, image: Tensor) -> Tuple[Tensor, Tensor]:
     return preprocessor.mean, preprocessor.std
 
 
-def _is_rgb(preprocessor: Any) -> bool:
-    """Whether the network's first channel is red."""
-    return getattr(preprocessor, 'channel_conversion', True)
+def _is_bgr(image: Tensor, preprocessor: Any) -> bool:
+    """Whether the network's first of three channels is blue."""
+    return is_rgb(image) and not getattr(preprocessor, 'channel_conversion', True)

@@ -1,0 +1,115 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Header of a TIFF file: what its pixels are, and whether it is stored turned.
+
+OpenCV and Pillow leave out bands that they do not expect, without a word. The header tells how many
+there are. Tags are those of TIFF 6.0 and BigTIFF.
+"""
+
+import struct
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
+ORIENTATION, SAMPLES, FORMAT = 274, 277, 339
+FORMATS = {1: 'uint', 2: 'int', 3: 'float'}
+TYPES = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}  # of numbers in a tag
+MAX_PAGES = 4096
+
+Tags = Dict[int, Tuple[int, int]]  # first number of each tag, and where it stands in the file
+
+
+class TiffHeader(NamedTuple):
+    """What a TIFF file says of its first page.
+
+    Attributes:
+        size (tuple[int, int]): Height and width as stored.
+        bands (int): Samples of a pixel.
+        kind (str): Type of the samples, such as ``'uint16'``.
+        photometric (int): Tag 262: 0 and 1 grey, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr.
+        orientation (int): Tag 274, 1 to 8.
+        orientation_at (int | None): Where the tag's value stands in the file; None without the tag.
+        pages (int): Pages of this size; smaller ones, such as previews, do not count.
+        order (str): ``'<'`` or ``'>'``.
+    """
+
+    size: Tuple[int, int]
+    bands: int
+    kind: str
+    photometric: int
+    orientation: int
+    orientation_at: Optional[int]
+    pages: int
+    order: str
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether a file begins as a TIFF file does."""
+    return content[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
+
+def read_tiff_header(content: bytes) -> Optional[TiffHeader]:
+    """Header of a TIFF file; None if it is broken.
+
+    Args:
+        content (bytes): The file.
+    """
+    order = '<' if content[:2] == b'II' else '>'
+    try:
+        pages = _read_pages(content, order)
+        first = pages[0]
+        height, width = first[HEIGHT][0], first[WIDTH][0]
+    except (struct.error, KeyError, IndexError):
+        return None
+    value = {tag: number for tag, (number, _) in first.items()}
+    return TiffHeader(
+        (height, width),
+        value.get(SAMPLES, 1),
+        f'{FORMATS.get(value.get(FORMAT, 1), "uint")}{value.get(BITS, 1)}',
+        value.get(PHOTOMETRIC, 1),
+        value.get(ORIENTATION, 1),
+        first.get(ORIENTATION, (1, None))[1],
+        sum(_size_of(page) == (height, width) for page in pages),
+        order,
+    )
+
+
+def without_orientation(content: bytes, header: TiffHeader) -> bytes:
+    """The file with an orientation tag of 1, so that no decoder turns the image by itself."""
+    if header.orientation_at is None or header.orientation == 1:
+        return content
+    start = header.orientation_at
+    return content[:start] + struct.pack(f'{header.order}H', 1) + content[start + 2 :]
+
+
+def _size_of(page: Tags) -> Tuple[int, int]:
+    return page.get(HEIGHT, (0, 0))[0], page.get(WIDTH, (0, 0))[0]
+
+
+def _read_pages(content: bytes, order: str) -> List[Tags]:
+    """Tags of each page, in a chain of tables."""
+    big = content[2:4] in (b'+\0', b'\0+')
+    number, count, entry = ('Q', 'Q', 20) if big else ('I', 'H', 12)
+    (start,) = struct.unpack_from(f'{order}{number}', content, 8 if big else 4)
+    pages: List[Tags] = []
+    while start and len(pages) < MAX_PAGES:
+        (entries,) = struct.unpack_from(f'{order}{count}', content, start)
+        first = start + struct.calcsize(f'{order}{count}')
+        pages.append(
+            _read_table(content, order, number, range(first, first + entries * entry, entry))
+        )
+        (start,) = struct.unpack_from(f'{order}{number}', content, first + entries * entry)
+    return pages
+
+
+def _read_table(content: bytes, order: str, number: str, entries: range) -> Tags:
+    """First number of each tag of one page; tags that hold no whole numbers are left out."""
+    tags: Tags = {}
+    for at in entries:
+        tag, kind = struct.unpack_from(f'{order}HH', content, at)
+        (count,) = struct.unpack_from(f'{order}{number}', content, at + 4)
+        if kind not in TYPES:
+            continue
+        value = at + 4 + struct.calcsize(f'{order}{number}')
+        if count * struct.calcsize(TYPES[kind]) > struct.calcsize(number):  # stands elsewhere
+            (value,) = struct.unpack_from(f'{order}{number}', content, value)
+        tags[tag] = struct.unpack_from(f'{order}{TYPES[kind]}', content, value)[0], value
+    return tags

@@ -1,0 +1,125 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Parts of a config that come from mmseg where this package has its own, and starting weights."""
+
+from typing import Any, Iterator, Mapping, Optional
+
+import torch.nn as nn
+from mmengine.runner import Runner
+from mmseg.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
+
+from ...methods.base import SemiSegmentor
+from ...nn.unwrap import unwrapped
+from ..optim import StudentOptimWrapperConstructor
+
+STOCK = 'DefaultOptimWrapperConstructor'
+OWN_LOOP = 'ResumableTrainLoop'
+
+
+def check_parts(runner: Runner) -> None:
+    """Check optimiser, loop and starting weights of a run, before its first iteration.
+
+    Args:
+        runner (Runner): Of the run; a stock loop and random weights are warnings in its log.
+
+    Raises:
+        ValueError: If the constructor of the optimiser does not know members that do not train.
+    """
+    cfg, model = runner.cfg, unwrapped(runner.model)
+    line = other_constructor(model, cfg.get('optim_wrapper'))
+    if line is not None:
+        raise ValueError(line)
+    continued = cfg.get('load_from') or cfg.get('resume')
+    for line in (
+        other_loop(model, cfg.get('train_cfg')),
+        None if continued else random_backbone(cfg.get('model')),
+    ):
+        if line is not None:
+            runner.logger.warning(line)
+
+
+def other_constructor(model: nn.Module, cfg: Any) -> Optional[str]:
+    """A constructor that would hand frozen members to the optimiser, or log each of their weights.
+
+    Args:
+        model (nn.Module): Of the run.
+        cfg (Mapping, optional): ``optim_wrapper`` of the config.
+
+    Returns:
+        str: What to set; None if there is nothing to say.
+    """
+    if not isinstance(model, SemiSegmentor) or not isinstance(cfg, Mapping):
+        return None
+    name = cfg.get('constructor') or STOCK
+    kind = OPTIM_WRAPPER_CONSTRUCTORS.get(name) if isinstance(name, str) else name
+    own = isinstance(kind, type) and issubclass(kind, StudentOptimWrapperConstructor)
+    if own or kind is None or not model.untrained_modules:
+        return None
+    return (
+        f'optim_wrapper.constructor is {name}, which does not leave out members that do not train: '
+        'teachers must not be in the optimiser; set '
+        'optim_wrapper.constructor="StudentOptimWrapperConstructor"'
+    )
+
+
+def other_loop(model: nn.Module, cfg: Any) -> Optional[str]:
+    """A loop with which a resumed run differs from the uninterrupted one.
+
+    Args:
+        model (nn.Module): Of the run.
+        cfg (Mapping, optional): ``train_cfg`` of the config.
+
+    Returns:
+        str: What to set; None if there is nothing to say.
+    """
+    if not isinstance(model, SemiSegmentor) or not isinstance(cfg, Mapping):
+        return None
+    name = cfg.get('type') or 'EpochBasedTrainLoop'
+    kind, own = LOOPS.get(name) if isinstance(name, str) else name, LOOPS.get(OWN_LOOP)
+    if not isinstance(kind, type) or issubclass(kind, own):
+        return None
+    return (
+        f'train_cfg.type is {name}: with it a resumed run draws other images and random numbers '
+        f'than the uninterrupted one; set train_cfg.type="{OWN_LOOP}"'
+    )
+
+
+def random_backbone(model: Any) -> Optional[str]:
+    """A backbone without starting weights, of which the config does not say that it is meant.
+
+    ``init_cfg=None`` in the backbone, or another ``init_cfg`` than pretrained weights, says so.
+
+    Args:
+        model (Mapping, optional): ``model`` of the config.
+
+    Returns:
+        str: What to set; None if there is nothing to say.
+    """
+    model = model if isinstance(model, Mapping) else {}
+    network = model.get('segmentor', model)
+    backbone = network.get('backbone') if isinstance(network, Mapping) else None
+    if not isinstance(backbone, Mapping) or 'init_cfg' in backbone:
+        return None
+    places = backbone, model.get('student_overrides')
+    if network.get('init_cfg') or network.get('pretrained') or any(map(_has_weights, places)):
+        return None
+    key = 'model.segmentor.backbone' if 'segmentor' in model else 'model.backbone'
+    return (
+        f'the backbone {backbone.get("type")} starts from random numbers: set {key}.init_cfg='
+        'dict(type="Pretrained", checkpoint=...) for weights of ImageNet, or init_cfg=None if that '
+        'is meant'
+    )
+
+
+def _has_weights(node: Any) -> bool:
+    return any(
+        found.get('type') == 'Pretrained' or bool(found.get('pretrained')) for found in _dicts(node)
+    )
+
+
+def _dicts(node: Any) -> Iterator[Mapping]:
+    if isinstance(node, Mapping):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value)

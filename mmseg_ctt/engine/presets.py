@@ -1,0 +1,178 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Top-level variables ``method`` and ``segmentor_from`` of a config, for any method and network.
+
+Importing this module extends :meth:`mmengine.Config.fromfile`, which then applies them when a
+config is read: only there it is known which settings stand beside a variable and which it
+inherits. A config that was read before (by mmseg's own tools, which import the package from the
+config) is read again when a runner is built. Variables that are applied become None.
+"""
+
+import copy
+from typing import Any, Dict, Mapping, TypeVar
+
+from mmengine.config import Config
+
+from ..methods.registry import registered_methods
+from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_merges
+from .method_preset import apply_method, inner_model, preset_of, read_file, read_preset
+from .network_preset import apply_network
+
+PACKAGE = 'mmseg_ctt'
+VARIABLES = ('method', 'segmentor_from')
+READ = '_presets_applied'  # attribute of a Config that was read with this module
+AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
+
+
+def read_config_file(filename: Any, *args: Any, **kwargs: Any) -> Config:
+    """``Config.fromfile`` of mmengine, and then ``method`` and ``segmentor_from``.
+
+    Configs that do not import this package are left as they are.
+
+    Raises:
+        ValueError: If one of them cannot be applied, or a file changes ``model.type`` from one
+            method to another.
+    """
+    with recorded_merges() as merges:
+        cfg = read_file(filename, *args, **kwargs)
+    return _finished(cfg, merges) if _imports_package(cfg) else cfg
+
+
+def _imports_package(cfg: Config) -> bool:
+    names = (cfg.get('custom_imports') or {}).get('imports') or []
+    names = [names] if isinstance(names, str) else names
+    return any(name.partition('.')[0] == PACKAGE for name in names)
+
+
+def _finished(cfg: Config, merges: Merges) -> Config:
+    _check_types(merges)
+    _apply(cfg, {name: merges.of(name) for name in VARIABLES})
+    object.__setattr__(cfg, READ, True)
+    return cfg
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Merge settings of the command line: ``method`` and ``segmentor_from`` first, then the others.
+
+    Args:
+        cfg (mmengine.Config): As read; changed in place.
+        options (Mapping[str, Any]): By dotted keys.
+
+    Raises:
+        ValueError: If ``model.type`` would turn a method into another.
+    """
+    options = dict(options)
+    _check_option(cfg, options)
+    chosen = {name: options.pop(name) for name in VARIABLES if options.get(name) is not None}
+    if chosen:
+        former = plain(cfg._cfg_dict)
+        cfg.merge_from_dict(chosen)
+        _apply(cfg, {name: Layers({}, former, {}) for name in chosen})
+    cfg.merge_from_dict(options)
+
+
+def apply_presets(cfg: AnyConfig) -> AnyConfig:
+    """Apply variables that are still set: those of a config that mmengine alone has read.
+
+    Args:
+        cfg (mmengine.Config | dict): Complete config; changed in place.
+
+    Returns:
+        mmengine.Config | dict: The same.
+    """
+    if not any(cfg.get(name) for name in VARIABLES):
+        return cfg
+    filename = getattr(cfg, 'filename', None) if isinstance(cfg, Config) else None
+    if filename is None or READ in vars(cfg):
+        node = cfg._cfg_dict if isinstance(cfg, Config) else cfg
+        complete = (node.get('model') or {}).get('type') is not None
+        layers = Layers({}, plain(node), {}) if complete else NO_LAYERS
+        _apply(cfg, {name: layers for name in VARIABLES})
+        return cfg
+    with recorded_merges() as merges:
+        fresh = read_file(filename)
+    changes = changed(plain(fresh._cfg_dict), plain(cfg._cfg_dict))
+    _finished(fresh, merges)
+    merge_options(fresh, changes)
+    cfg._cfg_dict.clear()
+    cfg._cfg_dict.update(fresh._cfg_dict)
+    object.__setattr__(cfg, READ, True)
+    return cfg
+
+
+def changed(before: Mapping, after: Mapping, path: str = '') -> Dict[str, Any]:
+    """Values of ``after`` that ``before`` does not have, by dotted keys."""
+    found: Dict[str, Any] = {}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            found.update(changed(old, value, f'{path}{key}.'))
+        elif key not in before or old != value:
+            found[f'{path}{key}'] = copy.deepcopy(value)
+    return found
+
+
+def _apply(cfg: AnyConfig, layers: Mapping[str, Layers]) -> None:
+    node = cfg._cfg_dict if isinstance(cfg, Config) else cfg
+    filename = (cfg.filename or '') if isinstance(cfg, Config) else ''
+    if node.get('method') is not None and not _replaced(layers.get('method', NO_LAYERS)):
+        apply_method(node, node['method'], layers.get('method', NO_LAYERS))
+    if node.get('segmentor_from') is not None:
+        own = layers.get('segmentor_from', NO_LAYERS)
+        apply_network(node, node['segmentor_from'], own, filename)
+    for name in VARIABLES:
+        if node.get(name) is not None:
+            node[name] = None
+
+
+def _replaced(layers: Layers) -> bool:
+    """Whether a file that inherits the variable sets a whole new model."""
+    model = layers.above.get('model')
+    return isinstance(model, Mapping) and bool(model.get(DELETE))
+
+
+# ---- model.type
+
+
+def _check_types(merges: Merges) -> None:
+    """No file turns the method of a config that it inherits into another by ``model.type``."""
+    for own, inherited in merges.pairs:
+        model, former = own.get('model'), inherited.get('model')
+        if not isinstance(model, Mapping) or not isinstance(former, Mapping):
+            continue
+        kind = former.get('type')
+        if kind is None and inherited.get('method') is not None:
+            kind = read_preset(inherited['method']).get('model', {}).get('type')
+        if not model.get(DELETE) and own.get('method') is None:
+            _check_change(kind, model.get('type'))
+
+
+def _check_option(cfg: Config, options: Mapping[str, Any]) -> None:
+    kind = options.get('model.type')
+    if kind is not None and options.get('method') is None:
+        _check_change(inner_model(cfg._cfg_dict).get('type'), kind)
+
+
+def _check_change(former: Any, kind: Any) -> None:
+    """A change from one registered method to another that is no kind of it.
+
+    Raises:
+        ValueError: Names the setting to use.
+    """
+    methods = registered_methods()
+    if kind not in methods or former is None or former == kind:
+        return
+    if former in methods and issubclass(methods[kind], methods[former]):
+        return
+    preset = preset_of(kind)
+    remedy = (
+        f'set method={preset!r} in its place, which brings the settings and hooks of the method'
+        if preset
+        else 'give the whole model, with _delete_=True'
+    )
+    raise ValueError(
+        f'model.type={kind!r} cannot take the place of {former}, whose settings and hooks the '
+        f'config has: {remedy}'
+    )
+
+
+Config.fromfile = staticmethod(read_config_file)

@@ -1,0 +1,61 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The config that a run records in its work folder; another start never overwrites it."""
+
+import copy
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.config import Config
+
+from .config import prepare_config
+from .files import write_whole
+
+# Settings of a start that are not settings of the run.
+OF_A_START = ('work_dir', 'resume', 'launcher', 'experiment_name')
+STAMP = '%Y%m%d_%H%M%S'  # of mmengine
+
+
+def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) -> Path:
+    """Write a config into a work folder, unless an equal one is there.
+
+    Args:
+        cfg (Config): Of this start.
+        folder (str | Path): Work folder.
+        name (str): File name, ``<name>.py``.
+        stamp (str): Time of the start, in the form :data:`STAMP`. A config that differs from the
+            recorded one is written beside it, as ``<name>_<stamp>.py``.
+
+    Returns:
+        Path: The file with this config: the recorded one where that is equal but for
+        :data:`OF_A_START` and the checkpoint that is resumed.
+    """
+    first = Path(folder, name)
+    later = [f'_{stamp}', *(f'_{stamp}_{number}' for number in range(2, 100))]
+    for path in [first, *(first.with_name(f'{first.stem}{end}{first.suffix}') for end in later)]:
+        if not path.exists():
+            write_whole(path, cfg.dump() or '')
+            return path
+        if same_run(read_recorded(path), cfg):
+            return path
+    raise ValueError(f'{folder} holds too many configs of the time {stamp}')
+
+
+def read_recorded(path: Path) -> Optional[Config]:
+    """A recorded config, prepared as for a run; None where it cannot be read."""
+    try:
+        return prepare_config(Config.fromfile(str(path), import_custom_modules=False))
+    except Exception:  # a damaged file, or one of another kind: any type of error
+        return None
+
+
+def same_run(recorded: Optional[Config], cfg: Config) -> bool:
+    """Whether two configs are of one run, which may have been started and then resumed."""
+    if recorded is None:
+        return False
+    cfg = prepare_config(copy.deepcopy(cfg))
+    of_a_start = [*OF_A_START, 'load_from'] if cfg.get('resume') else OF_A_START
+    first, second = (
+        {key: value for key, value in config.to_dict().items() if key not in of_a_start}
+        for config in (recorded, cfg)
+    )
+    return first == second or recorded.pretty_text == cfg.pretty_text

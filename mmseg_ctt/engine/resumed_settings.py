@@ -1,0 +1,203 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Settings of a resumed run: those that it takes from its config, and those of the checkpoint."""
+
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
+
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
+from torch.optim import Optimizer
+
+from .config_changes import ABSENT, Change, changes, parse_config, shown
+from .fingerprint import HASHED, MACHINE, WATCHING_HOOKS
+from .part_optimizer import KEY as PARTS
+from .part_optimizer import PartOptimizer
+
+# Of how an optimiser computes, not what: those of this machine and version of PyTorch are right.
+IMPLEMENTATION = ('fused', 'foreach', 'capturable', 'differentiable')
+# Settings without which an optimiser cannot make a step.
+ESSENTIAL = ('momentum', 'betas', 'alpha', 'lambd', 'rho', 'etas')
+# Settings whose value is in the state of the checkpoint.
+OF_THE_STATE = (
+    ('optim_wrapper', 'optimizer'),
+    ('optim_wrapper', 'paramwise_cfg'),
+    ('optim_wrapper', 'part_optimizers'),
+    ('param_scheduler',),
+    ('auto_scale_lr',),
+    ('randomness', 'seed'),
+    ('train_dataloader', 'sampler', 'seed'),
+)
+OF_THE_CONTRAST = ('start_iter', 'when_full')  # of the hook, over once the contrast is on
+NEW_RUN = 'begin a new run from its weights, --cfg-options load_from=CHECKPOINT without --resume'
+
+
+def compare(runner: Runner, checkpoint: Mapping[str, Any]) -> List[Change]:
+    """Settings that differ between the run of a checkpoint and this one.
+
+    Args:
+        runner (Runner): Of this run.
+        checkpoint (Mapping): To be resumed; its ``meta`` holds the config as text.
+
+    Returns:
+        list[Change]: Of the keys that a result depends on; empty if the text cannot be read.
+    """
+    if not isinstance(checkpoint, Mapping) or 'meta' not in checkpoint:
+        return []
+    before = parse_config(checkpoint['meta'].get('cfg') or '')
+    now = parse_config(runner.cfg.pretty_text)
+    if not before or not now:
+        runner.logger.warning(
+            'the checkpoint holds no config that can be read: settings that have changed since are '
+            'not listed'
+        )
+        return []
+    return [
+        change
+        for change in changes(before, now)
+        if change.path[0] in HASHED
+        and change.path[0] != 'load_from'
+        and not set(change.path) & set(MACHINE)
+        and not all(value in (None, ABSENT) for value in (change.old, change.new))
+    ]
+
+
+def report(runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]) -> None:
+    """Log what a resumed run takes from its config and what not, and note the latter in the config.
+
+    The config of the runner then says what is in force, and the next checkpoint with it.
+
+    Args:
+        runner (Runner): Of this run.
+        checkpoint (Mapping): To be resumed; the best score of another metric is removed.
+        found (list[Change]): From :func:`compare`.
+    """
+    started = any(
+        name.endswith('contrast.on') and bool(value)
+        for name, value in checkpoint['state_dict'].items()
+    )
+    kept = [change for change in found if _of_the_state(change, started)]
+    taken = [change for change in found if change not in kept]
+    for change in kept:
+        _restore(runner.cfg, change)
+    if any(change.key.endswith(('.save_best', '.rule')) for change in taken):
+        info = checkpoint['message_hub']['runtime_info']
+        for name in [name for name in info if name.startswith('best_')]:
+            info.pop(name)
+    if kept:
+        lines = (f'{c.key}={shown(c.new)} ({shown(c.old)} goes on)' for c in kept)
+        runner.logger.warning(
+            'these settings of the config have no effect on a resumed run, which goes on with the '
+            f'state of the checkpoint: {", ".join(lines)}. For the new values {NEW_RUN}'
+        )
+    taken = [change for change in taken if not _watches(runner.cfg, change)]
+    if taken:
+        lines = (f'{c.key}={shown(c.new)} (was {shown(c.old)})' for c in taken)
+        runner.logger.info(f'the resumed run goes on with other settings: {", ".join(lines)}')
+
+
+def _of_the_state(change: Change, started: bool) -> bool:
+    path = change.path
+    if path[-1] in IMPLEMENTATION:
+        return False
+    if path[0] == 'model':  # weights come from the checkpoint
+        return any(name in ('pretrained', 'init_cfg') for name in path)
+    if path[:2] == ('default_hooks', 'queue_warmup'):
+        return started and path[-1] in OF_THE_CONTRAST
+    return any(path[: len(key)] == key for key in OF_THE_STATE)
+
+
+def _watches(cfg: Config, change: Change) -> bool:
+    """Whether a setting is one of a hook that does not change the training."""
+    hook = (cfg.get('default_hooks') or {}).get(change.path[1]) if change.path[1:] else None
+    return change.path[0] == 'default_hooks' and (hook or {}).get('type') in WATCHING_HOOKS
+
+
+def _restore(cfg: Config, change: Change) -> None:
+    """Set the value of the checkpoint in the config of the runner."""
+    node = cfg._cfg_dict
+    for name in change.path[:-1]:
+        node = node[name]
+    if change.old is ABSENT:
+        node.pop(change.path[-1], None)
+    else:
+        node[change.path[-1]] = change.old
+
+
+# ---- optimiser and schedules
+
+
+def refuse_other_optimizer(
+    runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]
+) -> None:
+    """Check that optimiser and schedules can load their state; fit it to this machine.
+
+    Args:
+        runner (Runner): Of this run, its optimiser built.
+        checkpoint (Mapping): To be resumed. How the optimisers compute (``fused``, ``foreach``)
+            becomes that of this run.
+        found (list[Change]): From :func:`compare`.
+
+    Raises:
+        ValueError: If the checkpoint has another optimiser, other groups of parameters or other
+            schedules; names the key.
+    """
+    for change in found:
+        of_optimizer = change.path[:2] in (('optim_wrapper', 'optimizer'), tuple(PARTS.split('.')))
+        if change.path[-1] == 'type' and (of_optimizer or change.path[0] == 'param_scheduler'):
+            raise ValueError(
+                f'{change.key}="{change.new}", but the resumed run has "{change.old}", whose state '
+                f'does not fit: set that, or {NEW_RUN}'
+            )
+    for key, state, optimizer in _optimizers(runner, checkpoint['optimizer']):
+        _check_groups(key, state, optimizer)
+        for group, own in zip(state['param_groups'], optimizer.param_groups):
+            for name in IMPLEMENTATION:
+                group.pop(name, None)
+            group.update({name: own[name] for name in IMPLEMENTATION if name in own})
+    saved, own = checkpoint.get('param_schedulers'), runner.param_schedulers
+    if isinstance(saved, list) and isinstance(own or [], list) and len(saved) != len(own or []):
+        raise ValueError(
+            f'param_scheduler has {len(own or [])} schedules, but the resumed run has '
+            f'{len(saved)}, whose state does not fit: set those, or {NEW_RUN}'
+        )
+
+
+def _optimizers(
+    runner: Runner, states: Mapping[str, Any]
+) -> Iterator[Tuple[str, Dict[str, Any], Optimizer]]:
+    """Config key, saved state and optimiser of each optimiser of the run."""
+    wrapper = runner.optim_wrapper
+    several = isinstance(wrapper, OptimWrapperDict)
+    named = dict(wrapper.items()) if several else {'optimizer': wrapper}
+    for name, inner in named.items():
+        state: Any = states.get(name) if several else states
+        key, optimizer = f'optim_wrapper.{name}', inner.optimizer
+        if state is None:
+            continue
+        if isinstance(optimizer, PartOptimizer):  # refuses other parts itself
+            parts = optimizer.optimizers
+            yield from ((f'{key} ({p})', state[p], parts[p]) for p in parts if p in state)
+        elif 'param_groups' not in state:
+            raise ValueError(
+                f'{PARTS} is not set, but the resumed run has optimisers of {sorted(states)}: set '
+                f'it as in the config of that run, or {NEW_RUN}'
+            )
+        else:
+            yield key, state, optimizer
+
+
+def _check_groups(key: str, state: Mapping[str, Any], optimizer: Optimizer) -> None:
+    saved, own = state['param_groups'], optimizer.param_groups
+    sizes = [[len(group['params']) for group in groups] for groups in (saved, own)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f'{key}: the resumed run has groups of {sizes[0]} parameters and this config makes '
+            f'{sizes[1]}: set optim_wrapper.paramwise_cfg and the frozen parts of the model as in '
+            f'that run, or {NEW_RUN}'
+        )
+    missing = [name for name in ESSENTIAL if name in own[0] and name not in saved[0]]
+    if missing:
+        raise ValueError(
+            f'{key}.type="{type(optimizer).__name__}", but the resumed run has an optimiser '
+            f'without {missing[0]}: set that of its config, or {NEW_RUN}'
+        )

@@ -1,0 +1,261 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Settings that have changed since the run that is resumed."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_lists, write_toy_data
+
+from mmseg_ctt.engine.config_changes import ABSENT, changes, parse_config, shown
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """Data, and the checkpoint of iteration 3 of a run of 6."""
+    folder = tmp_path_factory.mktemp('resumed')
+    root = write_toy_data(folder / 'data')
+    train(build(root, folder / 'work'))
+    return root, folder / 'work' / 'iter_3.pth'
+
+
+def build(root, work, resume=None, options=None, **changes):
+    cfg = toy_config(
+        root,
+        work,
+        resume=resume is not None,
+        load_from=None if resume is None else str(resume),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=6, val_interval=100),
+        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=3)),
+        **changes,
+    )
+    cfg.merge_from_dict(options or {})
+    return Runner.from_cfg(cfg)
+
+
+def train(runner):
+    """Train, and return the lines of the log by level."""
+    lines = dict(warning=[], info=[])
+    for level, kept in lines.items():
+        real = getattr(runner.logger, level)
+        setattr(runner.logger, level, lambda m, *a, k=kept, r=real: (k.append(str(m)), r(m, *a)))
+    try:
+        runner.train()
+    finally:
+        for level in lines:
+            delattr(runner.logger, level)
+    return lines
+
+
+def line_of(lines, level, start):
+    found = [line for line in lines[level] if line.startswith(start)]
+    assert len(found) <= 1
+    return found[0] if found else ''
+
+
+KEPT = 'these settings of the config have no effect on a resumed run'
+TAKEN = 'the resumed run goes on with other settings'
+
+
+def test_nothing_is_listed_where_nothing_has_changed(made, tmp_path):
+    root, checkpoint = made
+    lines = train(build(root, tmp_path, checkpoint))
+    assert not line_of(lines, 'warning', KEPT) and not line_of(lines, 'info', TAKEN)
+
+
+NOT_TAKEN = {
+    'optim_wrapper.optimizer.lr': (0.00005, '0.05'),
+    'optim_wrapper.optimizer.weight_decay': (0.5, 'not set'),
+    'optim_wrapper.optimizer.momentum': (0.1, '0.9'),
+    'param_scheduler.0.power': (3.0, '0.9'),
+    'param_scheduler.0.eta_min': (0.01, '0'),
+    'randomness.seed': (8, '3'),
+    'train_dataloader.sampler.seed': (8, 'not set'),
+    'default_hooks.queue_warmup.start_iter': (5, '0'),  # the contrast is on
+    'model.segmentor.backbone.init_cfg': (dict(layer='Conv2d', type='Kaiming'), 'not set'),
+}
+
+
+@pytest.mark.parametrize('key', [*NOT_TAKEN])
+def test_what_the_state_of_the_checkpoint_decides(made, tmp_path, key):
+    root, checkpoint = made
+    new, old = NOT_TAKEN[key]
+    expected = build(root, tmp_path / 'same', checkpoint)
+    train(expected)
+    runner = build(root, tmp_path / 'other', checkpoint, {key: new})
+    line = line_of(train(runner), 'warning', KEPT)
+    assert f'{key}={new} ({old} goes on)' in line
+    assert 'load_from=CHECKPOINT without --resume' in line and '\n' not in line
+    states = [r.model.state_dict() for r in (expected, runner)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    # the next checkpoint says what is in force: resuming it with the same config warns again
+    text = torch.load(tmp_path / 'other' / 'iter_6.pth', weights_only=False)['meta']['cfg']
+    node, *path = parse_config(text), *key.split('.')
+    for name in path[:-1]:
+        node = node[int(name) if isinstance(node, list) else name]
+    assert shown(node.get(path[-1], ABSENT)) == old
+
+
+TAKEN_KEYS = {
+    'default_hooks.teacher_ema.alpha': 0.5,
+    'optim_wrapper.clip_grad': dict(max_norm=1),
+    'model.loss_weights': dict(hc=0.7),
+    'train_dataloader.batch_size': 2,
+    'train_dataloader.sampler.ratio': [1, 2],
+    'train_dataloader.dataset.unlabeled.pipeline.3.prob': 0.0,
+    'train_dataloader.dataset.split': 'splits/other',
+}
+
+
+@pytest.mark.parametrize('key', [*TAKEN_KEYS])
+def test_what_is_taken_from_the_config(made, tmp_path, key):
+    root, checkpoint = made
+    write_lists(root / 'splits' / 'other', LABELED[:2], UNLABELED)
+    options = {key: TAKEN_KEYS[key]}
+    if key.endswith('ratio'):
+        options['train_dataloader.batch_size'] = 3
+    runner = build(root, tmp_path, checkpoint, options)
+    lines = train(runner)
+    assert key in line_of(lines, 'info', TAKEN)
+    assert not line_of(lines, 'warning', KEPT)
+    number = line_of(lines, 'warning', 'the data have 2 labeled, 3 unlabeled images')
+    assert bool(number) == key.endswith('split')
+
+
+def test_a_list_that_has_changed_under_its_name(made, tmp_path):
+    root, checkpoint = made
+    try:
+        write_lists(root / SPLIT, LABELED[:2])
+        lines = train(build(root, tmp_path, checkpoint))
+    finally:
+        write_lists(root / SPLIT)
+    line = line_of(lines, 'warning', 'the data have 2 labeled, 3 unlabeled images')
+    assert 'the run so far had 3 labeled, 3 unlabeled' in line
+
+
+def test_hooks_that_watch_are_not_listed(made, tmp_path):
+    root, checkpoint = made
+    options = {'default_hooks.logger.interval': 2, 'default_hooks.checkpoint.max_keep_ckpts': 1}
+    assert not line_of(train(build(root, tmp_path, checkpoint, options)), 'info', TAKEN)
+
+
+REFUSED = [
+    (
+        {'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)},
+        r'optim_wrapper.optimizer.type="AdamW", but the resumed run has "SGD".*load_from',
+    ),
+    (
+        {'param_scheduler': [dict(type='CosineAnnealingLR', T_max=9, by_epoch=False)]},
+        r'param_scheduler.0.type="CosineAnnealingLR", but the resumed run has "PolyLR"',
+    ),
+    ({'param_scheduler': []}, 'param_scheduler has 0 schedules, but the resumed run has 1'),
+    (
+        {'optim_wrapper.paramwise_cfg': dict(custom_keys=dict(backbone=dict(lr_mult=0.1)))},
+        r'groups of \[\d+\] parameters and this config makes \[\d+, \d+\].*paramwise_cfg',
+    ),
+    ({'model.bank': dict(size=7)}, r'another model.*; model.bank.size is \d+ there and 7 here'),
+]
+
+
+@pytest.mark.parametrize('options, words', REFUSED)
+def test_state_that_does_not_fit(made, tmp_path, options, words):
+    root, checkpoint = made
+    runner = build(root, tmp_path, checkpoint, options)
+    with pytest.raises(ValueError, match=words) as error:
+        runner.train()
+    assert '\n' not in str(error.value)
+
+
+def test_another_optimiser_without_the_text_of_the_config(made, tmp_path):
+    root, checkpoint = made
+    state = torch.load(checkpoint, weights_only=False)
+    del state['meta']['cfg']
+    torch.save(state, tmp_path / 'iter_3.pth')
+    optimizer = {'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)}
+    with pytest.raises(ValueError, match=r'type="AdamW".*an optimiser without betas'):
+        build(root, tmp_path, tmp_path / 'iter_3.pth', optimizer).train()
+    lines = train(build(root, tmp_path, tmp_path / 'iter_3.pth'))
+    assert line_of(lines, 'warning', 'the checkpoint holds no config that can be read')
+
+
+@pytest.mark.parametrize('saved, own', [(True, False), (False, True)])
+def test_a_fused_optimiser_of_another_machine(root_of_adamw, tmp_path, saved, own):
+    """How the optimiser computes is a matter of the machine, and of its version of PyTorch."""
+    root, state = root_of_adamw
+    state = copy.deepcopy(state)
+    for group in state['optimizer']['param_groups']:
+        group.update(fused=saved, capturable=False, from_another_version=1)
+        group.pop('decoupled_weight_decay', None)  # of newer versions
+    torch.save(state, tmp_path / 'iter_3.pth')
+    adamw = dict(type='AdamW', lr=1e-3, fused=own)
+    runner = build(root, tmp_path, tmp_path / 'iter_3.pth', optim_wrapper=wrapper(adamw))
+    lines = train(runner)
+    assert [group['fused'] for group in runner.optim_wrapper.param_groups] == [own]
+    assert not line_of(lines, 'warning', KEPT)
+    steps = {float(moment['step']) for moment in runner.optim_wrapper.optimizer.state.values()}
+    assert steps == {6.0}  # three of them are those of the checkpoint
+
+
+def wrapper(optimizer):
+    kind = 'StudentOptimWrapperConstructor'
+    return dict(type='OptimWrapper', constructor=kind, optimizer=optimizer)
+
+
+@pytest.fixture(scope='module')
+def root_of_adamw(made):
+    root, _ = made
+    work = root.parent / 'adamw'
+    adamw = dict(type='AdamW', lr=1e-3, fused=False)
+    build(root, work, optim_wrapper=wrapper(adamw)).train()
+    return root, torch.load(work / 'iter_3.pth', weights_only=False)
+
+
+def test_best_score_of_another_metric_is_forgotten(root_of_adamw, tmp_path):
+    root, _ = root_of_adamw
+    validating = {'train_cfg.val_interval': 3}
+    best = {'default_hooks.checkpoint.save_best': 'mIoU'}
+    train(build(root, tmp_path / 'a', None, {**validating, **best}))
+    path = tmp_path / 'a' / 'iter_3.pth'
+    state = torch.load(path, weights_only=False)
+    state['message_hub']['runtime_info']['best_score'] = 1000.0
+    torch.save(state, path)
+    for metric, known in (('mIoU', 1000.0), ('aAcc', None)):
+        best = {'default_hooks.checkpoint.save_best': metric}
+        runner = build(root, tmp_path / metric, path, {**validating, **best})
+        train(runner)
+        score = runner.message_hub.get_info('best_score')
+        assert score == known if known else 0 < score <= 100
+
+
+# ---- texts of configs
+
+
+def test_texts_of_configs():
+    cfg = Config(
+        dict(
+            a=dict(b=[dict(c=1, d=(1, 2)), 'x']),
+            odd={'a-b': dict(c=None), '1': float('inf')},
+            tuples=((1, -2.5), 'it\'s "quoted"'),
+        )
+    )
+    parsed = parse_config(cfg.pretty_text)
+    assert parsed['a'] == dict(b=[dict(c=1, d=[1, 2]), 'x'])
+    assert parsed['odd'] == {'a-b': dict(c=None), '1': 'inf'}
+    assert parsed['tuples'] == [[1, -2.5], 'it\'s "quoted"']
+    other = copy.deepcopy(parsed)
+    other['a']['b'][0]['d'] = [1, 3]
+    other['odd']['a-b'] = dict(e=4)
+    found = {change.key: (change.old, change.new) for change in changes(parsed, other)}
+    assert found == {'a.b.0.d.1': (2, 3), 'odd.a-b.c': (None, ABSENT), 'odd.a-b.e': (ABSENT, 4)}
+    assert changes(parsed, copy.deepcopy(parsed)) == []
+    assert changes(dict(a=[1]), dict(a=[1, 2]))[0].key == 'a'
+
+
+def test_a_config_in_a_checkpoint_is_never_run(tmp_path):
+    text = f"a = open({str(tmp_path / 'made')!r}, 'w')\nb = dict(c=__import__('os'))\nd = 1"
+    parsed = parse_config(text)
+    assert parsed['d'] == 1 and not (tmp_path / 'made').exists()
+    assert parsed['b'] == dict(c="__import__('os')")
+    assert parse_config('a = (') is None
