@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # a KeyError of mmengine's registries for an unknown name
-UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the \S+ registry)")
+UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
+REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
 # warnings of mmengine and mmseg on themselves, which a user cannot act on
 NOISE = (
     'pkg_resources is deprecated',
@@ -50,14 +51,23 @@ def errors_in_one_line() -> Iterator[None]:
     """
     try:
         yield
-    except (*USER_ERRORS, KeyError) as error:
-        if isinstance(error, KeyError) and not UNKNOWN_NAME.match(str(error.args[:1])):
+    except (*USER_ERRORS, KeyError, AssertionError) as error:
+        if not isinstance(error, USER_ERRORS) and not is_refusal(error):
             raise
         if os.environ.get('MMSEG_CTT_TRACEBACK') == '1':
             traceback.print_exc()
         else:
             print(f'error: {one_line(error)}', file=sys.stderr)
         sys.exit(2)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an assertion or a KeyError is how a package of OpenMMLab refuses a setting."""
+    if UNKNOWN_NAME.match(str(error.args[:1])):
+        return True
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    sentence = isinstance(error, AssertionError) or ' ' in str(error)
+    return sentence and any(f'/{name}/' in frame.filename for name in REFUSING)
 
 
 def one_line(error: Exception) -> str:
@@ -70,7 +80,10 @@ def one_line(error: Exception) -> str:
     unknown = UNKNOWN_NAME.match(str(error.args[:1]))
     if unknown:
         return f'{unknown[1]}: correct the name, or import its module with custom_imports'
-    message = str(error)
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, AssertionError) and error.__traceback__ is not None:
+        frame = traceback.extract_tb(error.__traceback__)[-1]  # mmcv has assertions without words
+        message = f'{message or frame.line} ({Path(frame.filename).name}, {frame.name})'
     if isinstance(error, ModuleNotFoundError):
         return (
             f'{message}: activate the environment first (source tools/setup_env.sh), or '

@@ -2,8 +2,9 @@
 """Checks of a training set before the first iteration; each error names the config key."""
 
 import os.path as osp
+from contextlib import contextmanager
 from itertools import zip_longest
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .lists import has_text
 
@@ -39,19 +40,20 @@ def check_list(name: str, cfg: Mapping[str, Any]) -> None:
         )
 
 
-def check_files(name: str, infos: Sequence[dict], masks: bool) -> None:
+def check_files(name: str, infos: Sequence[dict], masks: bool, key: Optional[str] = None) -> None:
     """Every image of a source exists, and with ``masks`` its mask.
 
     Args:
         name (str): Of the source.
         infos (Sequence[dict]): What mmseg knows of each image: ``img_path``, ``seg_map_path``.
         masks (bool): Whether every image must have a mask.
+        key (str, optional): Config key. Defaults to None: that of a source of the name.
 
     Raises:
         FileNotFoundError: Names the first missing files and how many are missing.
         ValueError: If masks are needed and the data set has no path to them.
     """
-    key = f'{KEY}.{name}'
+    key = key or f'{KEY}.{name}'
     _check_exist('image', [info['img_path'] for info in infos], key)
     if not masks:
         return
@@ -89,11 +91,18 @@ def check_classes(
         required (bool): Whether the reference must name classes.
 
     Raises:
-        ValueError: If the classes of two sources differ, or those of the reference are missing.
+        ValueError: If the classes of two sources differ, or those of the reference are missing or
+            have a name twice.
     """
     expected = list(classes[reference] or ())
     if required and not expected:
         raise ValueError(f'{KEY}.{reference} names no classes: set its metainfo.classes')
+    twice = sorted({name for name in expected if expected.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f'{KEY}.{reference} names the class {twice[0]!r} twice: scores are by name, give each '
+            'class its own'
+        )
     for name, given in classes.items():
         check_same_classes(given, f'{KEY}.{name}', expected, f'{KEY}.{reference}')
 
@@ -146,6 +155,57 @@ def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:
         raise ValueError(
             f'{len(paths)} images are in both {KEY}.{first} and {KEY}.{second}, e.g. '
             f'{_examples(paths)}: take them off the list of {second}'
+        )
+
+
+@contextmanager
+def pipeline_errors(key: str) -> Iterator[None]:
+    """Name the pipeline of which a step lacks a result, such as the image or the path of a mask.
+
+    Args:
+        key (str): Config key of the data set.
+
+    Raises:
+        ValueError: For a KeyError in the ``with`` block.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(
+            f'{key}.pipeline: a step needs {error}, which nothing before it gives: begin with '
+            'LoadImageFromFile, and for labels LoadAnnotations and data_prefix.seg_map_path'
+        ) from error
+
+
+def check_sample(key: str, sample: Any, labels: bool, same_size: bool = True) -> None:
+    """A sample of a pipeline has what a step of the network reads.
+
+    Args:
+        key (str): Config key of the data set.
+        sample (Any): Result of its pipeline.
+        labels (bool): Whether it must have labels.
+        same_size (bool): Whether labels must be as large as the image, as in training.
+            Defaults to True.
+
+    Raises:
+        ValueError: If images, samples or labels are missing, or labels are of another size.
+    """
+    if not isinstance(sample, Mapping) or not {'inputs', 'data_samples'} <= set(sample):
+        raise ValueError(
+            f'{key}.pipeline packs no inputs and data_samples: end it with PackSegInputs'
+        )
+    if not labels:
+        return
+    label = sample['data_samples'].get('gt_sem_seg')
+    if label is None:
+        raise ValueError(
+            f'{key}.pipeline packs no labels (gt_sem_seg): add LoadAnnotations before PackSegInputs'
+        )
+    sizes = [tuple(data.shape[-2:]) for data in (sample['inputs'], label.data)]
+    if same_size and sizes[0] != sizes[1]:
+        raise ValueError(
+            f'{key}.pipeline gives an image of {sizes[0]} and labels of {sizes[1]}: put '
+            'LoadAnnotations before the steps that resize or crop'
         )
 
 

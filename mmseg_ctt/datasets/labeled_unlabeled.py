@@ -6,7 +6,15 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .checks import KEY, check_classes, check_files, check_no_masks, check_overlap
+from .checks import (
+    KEY,
+    check_classes,
+    check_files,
+    check_no_masks,
+    check_overlap,
+    check_sample,
+    pipeline_errors,
+)
 from .image_reading import decodes
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
@@ -171,8 +179,10 @@ class LabeledUnlabeledDataset(Dataset):
         """
         draw = idx if isinstance(idx, tuple) else DrawnImage(idx, idx, 0)
         name, position = locate(draw.idx, self.num_images)
-        with isolated_randomness(draw.seed, draw.number):
+        key = f'{KEY}.{name}'
+        with pipeline_errors(key), isolated_randomness(draw.seed, draw.number):
             sample = self._load(self.sources[name], position)
+        check_sample(key, sample, labels=name in self.masked)
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 

@@ -5,7 +5,7 @@ mmengine merges dicts and replaces lists, so that a config which inherits can ch
 pipeline only by its position. ``sizes`` are top-level variables for these numbers. They are applied
 after all merging, by ``read_config`` of the tools and by mmengine's ``Runner.from_cfg``, which
 importing this module extends: they work with mmseg's own scripts, too. ``Runner.train`` checks the
-hooks of the run, whatever its loop.
+run, whatever its loop.
 """
 
 import copy
@@ -18,10 +18,12 @@ from mmengine.runner import Runner
 
 from ..nn.settings import as_dict, check_keys
 from ..nn.unwrap import unwrapped
+from .config_checks import check_always
 from .guards import check_hooks, check_parts, check_stages
 from .image_steps import use_image_loading
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
+from .run_checks import checked_run
 from .run_length import check_length
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -51,10 +53,12 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
 
     Raises:
         TypeError: If ``sizes`` is no dict.
-        ValueError: For an unknown or malformed entry of ``sizes``, or one that nothing follows; for
-            settings of a hook that the config does not have; see :func:`check_length`.
+        ValueError: For settings that :func:`check_always` refuses; for an unknown or malformed
+            entry of ``sizes``, or one that nothing follows; for settings of a hook that the config
+            does not have; see :func:`check_length`.
     """
     apply_presets(cfg)
+    check_always(cfg)
     apply_sizes(cfg)
     use_checked_steps(cfg)
     use_image_loading(cfg)
@@ -199,12 +203,13 @@ def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
 
 @wraps(_train)
 def _checked_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, after checks of hooks and parts."""
+    """``Runner.train`` of mmengine, in :func:`checked_run`, after checks of hooks and parts."""
     model = unwrapped(self.model)
     check_hooks(model, self.hooks)
     check_parts(self)
     check_stages(model, self.hooks, self.cfg.get('train_cfg') or {})
-    return _train(self)
+    with checked_run(self):
+        return _train(self)
 
 
 Runner.from_cfg = classmethod(_from_cfg)

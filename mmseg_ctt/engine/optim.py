@@ -54,7 +54,8 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             'bypass_duplicate': False,
             **(self.paramwise_cfg or {}),
         }
-        if _fuses(self.optimizer_cfg['type'], next(model.parameters()).device):
+        device = next(model.parameters()).device
+        if 'foreach' not in self.optimizer_cfg and _fuses(self.optimizer_cfg['type'], device):
             self.optimizer_cfg.setdefault('fused', True)
         self.left_out = (*getattr(model, 'untrained_modules', ()), *self.part_cfgs)
         with _one_line_per_group() as logger:

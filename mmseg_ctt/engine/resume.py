@@ -14,6 +14,7 @@ import torch.nn as nn
 from mmengine.logging import print_log
 
 from ..methods.base import SemiSegmentor
+from ..nn.pretrained import fit_of, prefix_of
 from .checkpoint import POINTER
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -72,7 +73,8 @@ def refuse_misfit(
         checkpoint (Mapping): Loaded checkpoint: a ``state_dict``, or a dict that holds one.
         model (nn.Module): The model to load it.
         purpose (str): ``'resume'``: the whole state must fit, with the state of the optimiser;
-            ``'test'``: all weights must fit; ``'start'``: some weights must fit.
+            ``'test'``: all weights must fit; ``'start'``: a tenth of the weights must fit, and
+            the log says how many do.
         differences (Sequence[str]): Settings of the model that differ, for the message. Defaults
             to none known.
 
@@ -96,13 +98,15 @@ def refuse_misfit(
         and not any(name.startswith(('students.', 'teachers.')) for name in state)
     ):
         model = students[0]  # the weights of a plain segmentor are copied to every member
+    if purpose == 'start':
+        return _check_start(path, dict(model.named_parameters()), state)
     own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
     misfits = [
         name
         for name, value in own.items()
         if getattr(state.get(name), 'shape', None) != value.shape
     ]
-    if not misfits or (purpose == 'start' and len(misfits) < len(own)):
+    if not misfits:
         return
     shown = '; '.join(
         f'{name} is {_shape(state.get(name))} there and {_shape(own[name])} here'
@@ -113,6 +117,33 @@ def refuse_misfit(
         f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
         f'entries do not fit ({shown}{settings}). Take the config it was trained with'
     )
+
+
+def _check_start(path: str, weights: Mapping, state: Mapping) -> None:
+    """Count the weights that ``load_from`` gives to a model, or to each of its members."""
+    fit = fit_of(weights, state)
+    if fit.enough and fit.example:
+        print_log(
+            f'load_from: {path} has {fit} of the network, the others keep their initial values '
+            f'({fit.example})',
+            'current',
+            logging.WARNING,
+        )
+    elif fit.enough:
+        print_log(f'load_from: {path} has {fit} of the network', 'current')
+    else:
+        part, prefix = prefix_of(state, weights), prefix_of(weights, state)
+        reason = (
+            f': it is a {part[:-1]} alone, set the init_cfg of that'
+            if part
+            else f': its names begin with {prefix!r}, save it without'
+            if prefix
+            else ''
+        )
+        raise ValueError(
+            f'load_from: the checkpoint {path} is of another model: it has {fit} of the network '
+            f'({fit.example}){reason}'
+        )
 
 
 def _shape(value: Optional[torch.Tensor]) -> str:

@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Cross-entropies of labelled pixels."""
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +11,11 @@ from .resized_cross_entropy import resized_cross_entropy
 
 
 def cross_entropy(
-    logits: Tensor, label: Tensor, ignore_index: int = 255, align_corners: bool = False
+    logits: Tensor,
+    label: Tensor,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    class_weight: Optional[Tensor] = None,
 ) -> Tensor:
     """Softmax cross-entropy, mean over the pixels that have a label (CTT Eq 1-2).
 
@@ -19,12 +25,19 @@ def cross_entropy(
         ignore_index (int): Label that does not count; negative labels do not either.
             Defaults to 255.
         align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+        class_weight (Tensor, optional): ``(K,)``, not negative; the mean is then weighted by the
+            weight of each pixel's class. Defaults to None: 1.
 
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
-    total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
-    return total / _labeled(label, ignore_index).sum().clamp(min=1)
+    labeled = _labeled(label, ignore_index)
+    if class_weight is None:
+        total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
+        return total / labeled.sum().clamp(min=1)
+    weight = class_weight.float()[label.masked_fill(~labeled, 0)] * labeled
+    total = resized_cross_entropy(logits, label, ignore_index, align_corners, weight).sum()
+    return total / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
 
 
 def ohem_cross_entropy(

@@ -69,8 +69,8 @@ class SemiSegmentor(ForwardPasses):
         test_cfg (dict, optional): ``predict_on``: ``student0``, ``teacher0``, ... or
             ``ensemble`` (mean probability of the teachers, of the students where there are no
             teachers). Defaults to None: see :meth:`default_predict_on`.
-        train_cfg, pretrained, init_cfg: mmseg passes them; the last two are errors if they are
-            set, since members have their own.
+        train_cfg, pretrained, init_cfg: mmseg passes them; they are errors if they are set, since
+            members have their own.
         method_settings: Arguments of the method's :meth:`build`.
 
     Raises:
@@ -141,7 +141,7 @@ class SemiSegmentor(ForwardPasses):
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
         self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
         checks.check_teachers(type(self), has_teachers(self.graph), teacher_mode, frozen_teachers)
-        checks.check_wrapper(test_cfg or {}, pretrained, init_cfg)
+        checks.check_wrapper(test_cfg or {}, train_cfg, pretrained, init_cfg)
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         self.predict_on = self.test_cfg.get('predict_on') or self._usual_member()
         self._build_losses(

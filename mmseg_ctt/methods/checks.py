@@ -41,7 +41,9 @@ def preprocessor_settings(
     return dict({**both[0], **both[1]}, type='SemiSegDataPreProcessor', sources=sources)
 
 
-def check_wrapper(test_cfg: Mapping[str, Any], pretrained: Any, init_cfg: Any) -> None:
+def check_wrapper(
+    test_cfg: Mapping[str, Any], train_cfg: Any, pretrained: Any, init_cfg: Any
+) -> None:
     """Settings that mmseg's own segmentors have, and that the members have here.
 
     Raises:
@@ -52,6 +54,11 @@ def check_wrapper(test_cfg: Mapping[str, Any], pretrained: Any, init_cfg: Any) -
             raise ValueError(
                 f'model.test_cfg has predict_on alone: set {name} in model.segmentor.test_cfg'
             )
+    if train_cfg:
+        raise ValueError(
+            f'model.train_cfg would be unused: set {", ".join(train_cfg)} in '
+            'model.segmentor.train_cfg'
+        )
     for name, value in (('pretrained', pretrained), ('init_cfg', init_cfg)):
         if value is not None:
             raise ValueError(

@@ -24,7 +24,8 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         **kwargs: As of ``mmseg.models.SegDataPreProcessor``.
 
     Raises:
-        ValueError: If there is no source, or one is named twice.
+        ValueError: If there is no source, or one is named twice; for ``size`` with
+            ``size_divisor``.
     """
 
     size: Optional[Sequence[int]]
@@ -33,6 +34,8 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         self, *args: Any, sources: Sequence[str] = ('labeled', 'unlabeled'), **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self.size is not None and self.size_divisor is not None:
+            raise ValueError(f'{KEY} has size and size_divisor: set one of them to None')
         if isinstance(sources, str) or not sources or len(set(sources)) < len(sources):
             raise ValueError(
                 f'{KEY}.sources must name different sources, such as ("labeled", "unlabeled"), '
@@ -54,8 +57,9 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
 
         Raises:
             ValueError: If the batch lacks images of one of ``sources`` or has others, images have
-                unlike numbers of channels, or not as many as ``mean``, or images of unequal size
-                meet and neither ``size`` nor ``size_divisor`` says how to pad them.
+                unlike numbers of channels, or not as many as ``mean``, an image is larger than
+                ``size``, or images of unequal size meet and neither ``size`` nor ``size_divisor``
+                says how to pad them.
         """
         self._check_channels(data)
         if not training:
@@ -145,9 +149,20 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         size = self.size
         if size is None and self.size_divisor is None:
             self.size = _common_size(data['inputs'])
+        elif size is not None:
+            _check_largest(data['inputs'], size)
         data = super().forward(data, training=True)
         self.size = size  # the next batch may have another
         return data
+
+
+def _check_largest(inputs: List[Tensor], size: Sequence[int]) -> None:
+    for image in inputs:
+        if image.shape[-2] > size[0] or image.shape[-1] > size[1]:
+            raise ValueError(
+                f'an image of {tuple(image.shape[-2:])} is larger than data_preprocessor.size='
+                f'{tuple(size)}: crop after all steps that resize (RandomCrop), or raise the size'
+            )
 
 
 def _common_size(inputs: List[Tensor]) -> Tuple[int, ...]:

@@ -14,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .head_checks import summed_terms
 from .losses import PixelCrossEntropyLoss
 
 # which of several maps is the one that predicts, by class of the head or one that it derives from
@@ -151,7 +152,7 @@ def decode_losses(
             previous = predicting_map(heads[i - 1], outputs[i - 1])
             terms = head.loss(features, previous, samples, member.train_cfg)
         part = 'decode' if len(heads) == 1 else f'decode_{i}'
-        losses.update({f'{part}.{key}': value for key, value in terms.items()})
+        losses.update(summed_terms(part, terms))
     return losses
 
 

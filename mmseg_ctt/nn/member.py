@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .head_checks import summed_terms
 from .heads import (
     check_head_types,
     decode_losses,
@@ -236,6 +237,5 @@ def supervised_losses(
     heads = getattr(member, 'auxiliary_head', None)
     heads = heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []
     for i, head in enumerate(heads):
-        terms = head_losses(head, head(output.features), samples)
-        losses.update({f'aux{i}.{key}': value for key, value in terms.items()})
-    return {key: value for key, value in losses.items() if 'loss' in key.partition('.')[2]}
+        losses.update(summed_terms(f'aux{i}', head_losses(head, head(output.features), samples)))
+    return losses

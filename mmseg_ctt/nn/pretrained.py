@@ -1,14 +1,26 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Starting weights: a local file where there is one, else those of a model zoo."""
+"""Starting weights: a local file where there is one, else those of a model zoo; what fits of them.
+
+mmengine loads what fits of a checkpoint and lists the rest in one long message, also where nothing
+fits and all weights stay random.
+"""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
+import torch.nn as nn
+from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
+
+from .head_checks import config_key
 
 PREFIX = 'pretrained:'
 ROOT = 'PRETRAINED_ROOT'  # environment variable
+ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
+TRIED = 40  # weights by which a prefix is found
 
 
 def pretrained_path(checkpoint: str) -> str:
@@ -41,3 +53,135 @@ def pretrained_path(checkpoint: str) -> str:
 def load_from_pretrained(filename: str, map_location: Any = None) -> dict:
     """Checkpoint of ``dict(type='Pretrained', checkpoint='pretrained:FILE|OTHER')``."""
     return CheckpointLoader.load_checkpoint(pretrained_path(filename), map_location)
+
+
+class Fit(NamedTuple):
+    """Weights of a module that a checkpoint has.
+
+    Attributes:
+        fitting (int): Number of them in it, by name and shape.
+        total (int): Number of weights of the module.
+        example (str): First one that is not in it, in words; '' if all are.
+    """
+
+    fitting: int
+    total: int
+    example: str
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many fit that the checkpoint is one of this architecture."""
+        return self.fitting >= max(1, ENOUGH * self.total)
+
+    def __str__(self) -> str:
+        return f'{self.fitting} of {self.total} weights'
+
+
+def fit_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Fit:
+    """Count the weights of a module that a checkpoint has.
+
+    Args:
+        weights (Mapping[str, Tensor]): Of the module, by name.
+        state (Mapping[str, Tensor]): Of the checkpoint.
+    """
+    misfits = [name for name in weights if _shape(state.get(name)) != _shape(weights[name])]
+    example = ''
+    if misfits:
+        there = _shape(state.get(misfits[0])) or 'absent'
+        example = f'{misfits[0]} is {there} there and {_shape(weights[misfits[0]])} here'
+    return Fit(len(weights) - len(misfits), len(weights), example)
+
+
+def prefix_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Optional[str]:
+    """Prefix by which the names of a checkpoint differ from those of a module, None if by more.
+
+    Args:
+        weights (Mapping[str, Tensor]): Of the module, by name.
+        state (Mapping[str, Tensor]): Of the checkpoint.
+
+    Example:
+        >>> prefix_of({'stem.weight': torch.zeros(2)}, {'model.stem.weight': torch.zeros(2)})
+        'model.'
+    """
+    names = list(weights)[:TRIED]
+    prefixes = {key[: -len(name)] for key in state for name in names if key.endswith(f'.{name}')}
+    for prefix in sorted(prefixes):
+        own = {f'{prefix}{name}': value for name, value in weights.items()}
+        if fit_of(own, state).fitting > len(own) / 2:
+            return prefix
+    return None
+
+
+@contextmanager
+def counted_starting_weights(
+    model: nn.Module, warn: Callable[[str], None]
+) -> Iterator[Dict[str, Fit]]:
+    """Count what ``init_cfg=dict(type='Pretrained')`` loads in the ``with`` block.
+
+    Args:
+        model (nn.Module): Whose ``init_weights`` is called in the block.
+        warn (Callable): Called with a line where some of the weights do not fit.
+
+    Yields:
+        dict[str, Fit]: Filled in the block, by config key of the module.
+
+    Raises:
+        ValueError: In the block, where hardly any weight fits.
+    """
+    fits: Dict[str, Fit] = {}
+    handles: List[Any] = []
+    for path, module in model.named_modules():
+        source = _pretrained(getattr(module, 'init_cfg', None))
+        if source is not None:
+            key = f'{config_key(model, path)}.init_cfg'
+            count = _counter(key, module, str(source.get('checkpoint')), fits, warn)
+            handles.append(module._register_load_state_dict_pre_hook(count))
+    try:
+        yield fits
+    except AssertionError as error:
+        if 'is not in the pretrained model' not in str(error):
+            raise
+        raise ValueError(f'init_cfg.prefix: {error}: no name of the checkpoint has it') from None
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _pretrained(init_cfg: Any) -> Optional[Mapping[str, Any]]:
+    for node in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+        if isinstance(node, Mapping) and 'checkpoint' in node:
+            return node
+    return None
+
+
+def _counter(
+    key: str, module: nn.Module, file: str, fits: Dict[str, Fit], warn: Callable[[str], None]
+) -> Callable:
+    def count(state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
+        if prefix:  # a whole model is loaded
+            return
+        weights = dict(module.named_parameters())
+        fit, known = fit_of(weights, state), fits.get(key)
+        fits[key] = fit
+        if not fit.enough:
+            raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
+        if fit.example and fit != known:  # students of one config say it once
+            warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
+
+    return count
+
+
+def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:
+    """Error where hardly any weight fits, with the remedy where a prefix is all that differs."""
+    line = f'{file} has {fit}, so that the network would stay random ({fit.example})'
+    if prefix is None:
+        return f'{line}: take the file of this architecture, or set init_cfg=None to start random'
+    own = getattr(type(module), 'init_weights', None)
+    known = own is BaseModule.init_weights  # others read the file themselves
+    remedy = f'set init_cfg.prefix={prefix!r}' if known else 'save the file without'
+    return f'{line}: its names begin with {prefix!r}, {remedy}'
+
+
+def _shape(value: Any) -> Optional[tuple]:
+    shape = getattr(value, 'shape', None)
+    return None if shape is None else tuple(shape)

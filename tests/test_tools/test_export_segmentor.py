@@ -25,6 +25,8 @@ def run(tmp_path):
                 '--cfg-options',
                 'model.test_cfg.predict_on=student0',
                 'model.segmentor.test_cfg.mode=slide',
+                'model.segmentor.test_cfg.crop_size=(16,16)',
+                'model.segmentor.test_cfg.stride=(8,8)',
             ],
             'toy_student0',
             'students.0.',

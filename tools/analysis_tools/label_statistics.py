@@ -5,8 +5,8 @@ python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|.
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
 
 FOLDER holds PNG masks of class ids (--suffix: other names), directly or in masks/; class names come
-from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of mmseg's
-CrossEntropyLoss:
+from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of
+PixelCrossEntropyLoss:
 
 - inverse: total / (classes * pixels of the class)
 - enet: 1 / ln(1.02 + frequency of the class) (ENet, arXiv 1606.02147)

@@ -46,7 +46,8 @@ def data_set(name: str) -> Callable[[Setup], str]:
         build = _build_plain if name in EVALUATED else _build_source
         dataset = build(setup.cfg, name)
         infos = distinct_infos(dataset)
-        check_files(name, infos, masks=setup.has_masks(name))
+        key = f'{name}_dataloader.dataset' if name in EVALUATED else None
+        check_files(name, infos, setup.has_masks(name), key)
         setup.sets[name] = dataset
         return f'{len(infos)} images, such as {infos[0]["img_path"]}'
 
@@ -202,15 +203,21 @@ def batch(setup: Setup) -> str:
 
 
 def samples(setup: Setup) -> str:
+    from mmseg_ctt.datasets.checks import KEY, check_sample, pipeline_errors
     from mmseg_ctt.datasets.isolation import isolated_randomness
     from mmseg_ctt.datasets.wrappers import origin
+    from mmseg_ctt.engine.run_checks import check_evaluation
 
     shapes = set()
     for name in setup.trained:
         info = {**setup.infos(name)[0], 'num_classes': len(setup.classes)}  # to check masks
-        with isolated_randomness(0, 0):
-            pipeline = origin(setup.sets[name], 0)[0].pipeline
-            shapes.add(tuple(pipeline(info)['inputs'].shape))
+        with pipeline_errors(f'{KEY}.{name}'), isolated_randomness(0, 0):
+            sample = origin(setup.sets[name], 0)[0].pipeline(info)
+        check_sample(f'{KEY}.{name}', sample, setup.has_masks(name))
+        shapes.add(tuple(sample['inputs'].shape))
+    for name in EVALUATED:
+        if name in setup.sets:
+            check_evaluation(setup.sets[name], setup.sets[setup.masked], name)
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
         raise ValueError(

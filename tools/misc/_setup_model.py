@@ -5,16 +5,43 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Iterator
+from typing import TYPE_CHECKING, Iterator
 
-from _setup import MB, Setup, Skip
+from _setup import EVALUATED, MB, Setup, Skip
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 'modelzoo://')
+
+
+def settings(setup: Setup) -> str:
+    from mmseg_ctt.engine.config_checks import check_config
+
+    setup.warnings += check_config(setup.cfg)
+    for part in EVALUATED:
+        _check_scores(setup.cfg, part)
+    return 'pipelines, preprocessor, optimiser and scores fit together'
+
+
+def _check_scores(cfg: 'Config', part: str) -> None:
+    """Build the metrics, and check that of the best checkpoint."""
+    from mmengine.evaluator import Evaluator
+
+    from mmseg_ctt.engine.run_checks import check_save_best
+
+    if cfg.get(f'{part}_evaluator'):
+        metrics = Evaluator(cfg[f'{part}_evaluator']).metrics
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        check_save_best(hook.get('save_best') if part == 'val' else None, metrics)
 
 
 def model(setup: Setup) -> str:
     import torch
     from mmseg.registry import MODELS
+
+    from mmseg_ctt.engine.run_checks import check_custom_keys
+    from mmseg_ctt.nn.head_checks import check_heads, loss_warnings
 
     with torch.random.fork_rng(devices=[]):
         setup.model = MODELS.build(setup.cfg.model)
@@ -25,6 +52,11 @@ def model(setup: Setup) -> str:
             f'decode_head.num_classes={outputs}, but the data set has {classes} '
             'classes: make them equal'
         )
+    built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
+    check_heads(built)
+    check_custom_keys(setup.cfg, built)
+    setup.model = built
+    setup.warnings += loss_warnings(setup.model)
     weights = sum(value.numel() for value in setup.model.parameters())
     banks = sum(
         buffer.numel() * buffer.element_size()
@@ -75,7 +107,7 @@ def step(setup: Setup) -> str:
     from mmengine.dataset import pseudo_collate
     from mmseg.registry import DATASETS
 
-    from mmseg_ctt.datasets.sampler import ratio_by_source
+    from mmseg_ctt.engine.run_checks import explained, first_batch
 
     if not setup.args.step:
         raise Skip('asked for with --step')
@@ -84,16 +116,14 @@ def step(setup: Setup) -> str:
     if setup.model.num_classes != len(setup.classes):
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
-    ratio = ratio_by_source(setup.cfg.train_dataloader.sampler.get('ratio'), data.sources)
-    chosen = [
-        data.first_index[name] + i % data.num_images[name]
-        for name, count in ratio.items()
-        for i in range(2 * count)  # batch norm needs two
-    ]
-    inputs = setup.model.train().data_preprocessor(pseudo_collate([data[i] for i in chosen]), True)
-    total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
-    total.backward()
-    return f'{len(chosen)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
+    samples = first_batch(setup.cfg, data)
+    try:
+        inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
+        total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
+        total.backward()
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise ValueError(explained(error, setup.cfg, setup.model) or error) from error
+    return f'{len(samples)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
 
 
 def checkpoints(setup: Setup) -> str:
@@ -109,10 +139,35 @@ def checkpoints(setup: Setup) -> str:
             raise FileNotFoundError(f'the checkpoint {path} of {key} does not exist')
         else:
             refuse_broken(path)
-    note = f'{len(named) - len(remote)} files'
+    note = f'{len(named) - len(remote)} files{_starting_weights(setup)}'
     return note + (
         f'; a node without internet cannot fetch {", ".join(sorted(set(remote)))}' if remote else ''
     )
+
+
+def _starting_weights(setup: Setup) -> str:
+    """Load the files that ``init_cfg`` and ``load_from`` name, and count what fits of them."""
+    import torch
+
+    from mmseg_ctt.engine.resume import refuse_misfit
+    from mmseg_ctt.nn import pretrained_path
+    from mmseg_ctt.nn.pretrained import counted_starting_weights
+
+    if setup.model is None:
+        return ''
+    notes = []
+    with counted_starting_weights(setup.model, setup.warnings.append) as fits:
+        for module in setup.model.modules():
+            given = getattr(module, 'init_cfg', None)
+            file = given.get('checkpoint') if isinstance(given, dict) else None
+            if isinstance(file, str) and os.path.isfile(pretrained_path(file)):
+                module.init_weights()
+    notes += [f'{key}: {fit}' for key, fit in fits.items()]
+    path = setup.cfg.get('load_from')
+    if path and os.path.isfile(path) and not setup.cfg.get('resume'):
+        state = torch.load(path, map_location='cpu')
+        refuse_misfit(path, state, setup.model, 'start')
+    return ''.join(f'; {note}' for note in notes)
 
 
 def _checkpoints(value, key: str = '') -> Iterator[tuple]:

@@ -3,8 +3,8 @@
 
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
-Checks versions, lists, images, masks, overlap of the sets, batch, model, hooks, memory of the
-banks, checkpoints and work dir. Does not train and needs no GPU.
+Checks versions, lists, images, masks, overlap of the sets, batch, settings, model, hooks, memory of
+the banks, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--step',
         action='store_true',
-        help='compute the loss of one small batch on this machine (minutes for a large model)',
+        help='compute the loss of the first batch of the run on this machine (minutes and memory '
+        'of training, for a large model)',
     )
     parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
     add_arguments(parser)
@@ -56,6 +57,7 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'leaks': data.leaks,
     'batch': data.batch,
     'samples': data.samples,
+    'settings': model.settings,
     'model': model.model,
     'hooks': model.hooks,
     'step': model.step,
@@ -91,7 +93,8 @@ def main() -> None:
 
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     rows = []
-    for made in check(Setup(cfg, args)):
+    setup = Setup(cfg, args)
+    for made in check(setup):
         print(f'{made.state:8} {made.name:12} {made.note}', flush=True)
         rows.append(made)
     problems = [made for made in rows if made.state == PROBLEM]
@@ -100,6 +103,8 @@ def main() -> None:
         *(f'- {made.name}: {made.note}' for made in problems),
         sep='\n',
     )
+    if setup.warnings:
+        print(f'\n{len(setup.warnings)} warnings', *map('- {}'.format, setup.warnings), sep='\n')
     sys.exit(1 if problems else 0)
 
 

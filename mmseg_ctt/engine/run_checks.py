@@ -1,0 +1,286 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Checks of a run around ``Runner.train``: the config, networks, data sets, and the first batch.
+
+``tools/misc/check_setup.py`` calls the same functions.
+"""
+
+import re
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Mapping, Optional, Sequence
+
+import torch.nn as nn
+from mmengine.device import get_device
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.evaluation.metrics import IoUMetric
+from mmseg.registry import OPTIMIZERS
+from torch.utils.data import Dataset
+
+from ..datasets.checks import check_sample, pipeline_errors
+from ..datasets.isolation import isolated_randomness
+from ..datasets.sampler import LabeledUnlabeledSampler, ratio_by_source
+from ..datasets.sources import source_names
+from ..nn.head_checks import check_heads, config_key, loss_warnings
+from ..nn.pretrained import counted_starting_weights
+from ..nn.settings import check_keys, settings_of
+from ..nn.unwrap import unwrapped
+from .config_checks import check_config
+
+NO_SIZE = 'only one of size and size_divisor should be valid'  # assertion of mmseg's stack_batch
+TOO_FEW = re.compile(r'Expected more than 1 (?:value per channel|spatial element) when training.*')
+CHANNELS = re.compile(
+    r'weight of size \[(?P<shape>[\d, ]+)\], expected input.* to have (?P<expected>\d+) channels, '
+    r'but got (?P<given>\d+) channels'
+)
+FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the optimiser
+SCORES = dict(
+    mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'), mFscore=('mFscore', 'mPrecision', 'mRecall')
+)  # of IoUMetric, by iou_metrics
+
+
+# ---- data sets
+
+
+def check_evaluation(dataset: Dataset, trained: Dataset, part: str = 'val') -> None:
+    """Check that images of validation can be scored: the first one, and what the data set says.
+
+    Args:
+        dataset (Dataset): Of validation or test.
+        trained (Dataset): Of training.
+        part (str): ``'val'`` or ``'test'``. Defaults to 'val'.
+
+    Raises:
+        ValueError: Names the key.
+    """
+    key = f'{part}_dataloader.dataset'
+    with pipeline_errors(key), isolated_randomness(0, 0):
+        check_sample(key, dataset[0], labels=True, same_size=False)
+    sources = getattr(trained, 'sources', {None: trained})
+    source = sources[getattr(trained, 'masked', (None,))[0]] if sources else None
+    for name in ('reduce_zero_label', 'ignore_index'):
+        values = [getattr(data, name, None) for data in (source, dataset)]
+        if None not in values and values[0] != values[1]:
+            raise ValueError(
+                f'{key}.{name}={values[1]}, but the labelled training set has {values[0]}: labels '
+                'would mean other classes; make them equal'
+            )
+
+
+def check_save_best(save_best: Any, metrics: Sequence[Any]) -> None:
+    """Check that validation has the scores by which the best checkpoint is chosen.
+
+    Args:
+        save_best (str | list[str], optional): Of a checkpoint hook.
+        metrics (Sequence[BaseMetric]): Of validation; other ones than ``IoUMetric`` pass.
+
+    Raises:
+        ValueError: If one is none of them; names those that exist.
+    """
+    if not save_best or not all(type(metric) is IoUMetric for metric in metrics):
+        return
+    names = {
+        'aAcc',
+        *(name for metric in metrics for kind in metric.metrics for name in SCORES[kind]),
+    }
+    for key in [save_best] if isinstance(save_best, str) else save_best:
+        if key != 'auto' and key.rpartition('/')[2] not in names:
+            raise ValueError(
+                f'default_hooks.checkpoint.save_best={key!r} is no score of validation: set one of '
+                f'{", ".join(sorted(names))}, or that of a member such as student0/mIoU'
+            )
+
+
+def first_batch(cfg: Mapping[str, Any], dataset: Any) -> List[dict]:
+    """Samples of the first batch of a run, of its first rank.
+
+    Args:
+        cfg (Mapping): Complete config.
+        dataset (LabeledUnlabeledDataset): Built from it.
+    """
+    settings = {key: value for key, value in cfg['train_dataloader']['sampler'].items()}
+    settings.pop('type')
+    settings.setdefault('seed', (cfg.get('randomness') or {}).get('seed'))
+    draws = iter(LabeledUnlabeledSampler(dataset, **settings))
+    return [dataset[next(draws)] for _ in range(cfg['train_dataloader']['batch_size'])]
+
+
+# ---- batches
+
+
+def explained(error: Exception, cfg: Mapping[str, Any], model: nn.Module) -> Optional[str]:
+    """Keys behind an error of a training step in PyTorch, None for an error of another kind.
+
+    Args:
+        error (Exception): Of a training step.
+        cfg (Mapping): Complete config.
+        model (nn.Module): Its model.
+    """
+    if NO_SIZE in str(error):
+        return (
+            "data_preprocessor: mmseg's, of a plain segmentor, trains with size=(height, width), "
+            'the crop, or with size_divisor: set one of them'
+        )
+    return few_values_line(error, cfg) or channels_line(error, model)
+
+
+def channels_line(error: Exception, model: nn.Module) -> Optional[str]:
+    """Layer behind PyTorch's error of a convolution that gets another number of channels.
+
+    Args:
+        error (Exception): Of a training step.
+        model (nn.Module): The trained model.
+
+    Returns:
+        str | None: None for any other error.
+    """
+    found = CHANNELS.search(str(error))
+    if found is None:
+        return None
+    shape = tuple(map(int, found['shape'].split(',')))
+    layers = (
+        config_key(model, path)
+        for path, module in model.named_modules()
+        if tuple(getattr(getattr(module, 'weight', None), 'shape', ())) == shape
+    )
+    return (
+        f'{next(layers, "a layer of the model")} expects {found["expected"]} channels and gets '
+        f'{found["given"]}: set in_channels (c1_in_channels, in_index) of that head to what the '
+        'backbone gives, or the channels of mean and std to those of the images'
+    )
+
+
+def few_values_line(error: Exception, cfg: Mapping[str, Any]) -> Optional[str]:
+    """Keys behind PyTorch's error of a normalisation layer that gets one value a channel.
+
+    Args:
+        error (Exception): Of a training step.
+        cfg (Mapping): Complete config.
+
+    Returns:
+        str | None: None for any other error.
+    """
+    found = TOO_FEW.search(str(error))
+    if found is None:
+        return None
+    loader, model = cfg.get('train_dataloader') or {}, cfg.get('model') or {}
+    size, names = loader.get('batch_size', 1), source_names(loader.get('dataset') or {})
+    ratio = ratio_by_source((loader.get('sampler') or {}).get('ratio'), names) if names else {}
+    drawn = {name: count for name, count in ratio.items() if count}
+    period = sum(drawn.values()) or 1
+    counts = {name: size * count // period for name, count in drawn.items()}
+    needed = period * max([2, size // period + 1])
+    parts = ' and '.join(f'{count} {name}' for name, count in counts.items()) or f'{size}'
+    joint = model.get('joint_forward', 'students') if 'segmentor' in model else None
+    passes = (
+        '' if joint is None else f', and with model.joint_forward={joint!r} not all in one pass'
+    )
+    return (
+        f'train_dataloader.batch_size={size} is too small for the normalisation of this network: '
+        f'it has {parts} images{passes}, and a layer got one value a channel ({found[0]}). Set '
+        f'train_dataloader.batch_size={needed}, or sampler.ratio so that each pass has two images'
+    )
+
+
+# ---- runs
+
+
+def _check_device(cfg: Mapping[str, Any]) -> None:
+    kind = (cfg.get('optim_wrapper') or {}).get('type')
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+    if name.rpartition('.')[2] == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise ValueError(
+            'optim_wrapper.type="AmpOptimWrapper" needs a GPU, and none is found: set '
+            'optim_wrapper.type="OptimWrapper"'
+        )
+
+
+class _BuiltChecks(Hook):
+    """Checks what the runner has built, before weights are loaded."""
+
+    priority = 'HIGHEST'
+
+    def before_run(self, runner: Runner) -> None:
+        """Check what would be read after the first interval only: a validation image, scores."""
+        if runner._val_loop is not None:
+            trained = runner.train_loop.dataloader.dataset
+            check_evaluation(runner.val_dataloader.dataset, trained)
+            for hook in runner.hooks:
+                check_save_best(getattr(hook, 'save_best', None), runner.val_evaluator.metrics)
+
+
+@contextmanager
+def checked_run(runner: Runner) -> Iterator[None]:
+    """Check a run, before and during the ``with`` block that trains it.
+
+    Args:
+        runner (Runner): Of the run, built from a config.
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: Names the key and what to set.
+    """
+    model = unwrapped(runner.model)
+    for warning in check_all(runner.cfg, model):
+        runner.logger.warning(warning)
+    _check_device(runner.cfg)
+    hook = _BuiltChecks()
+    runner.register_hook(hook, priority='HIGHEST')
+    try:
+        with counted_starting_weights(model, runner.logger.warning):
+            yield
+    except (ValueError, RuntimeError, AssertionError) as error:
+        line = explained(error, runner.cfg, model)
+        if line is None:
+            raise
+        raise ValueError(line) from error
+    finally:
+        runner._hooks.remove(hook)
+
+
+def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
+    """Check that factors of the learning rate and the weight decay apply to some weights.
+
+    Args:
+        cfg (Mapping): Complete config.
+        model (nn.Module): Its model.
+
+    Raises:
+        ValueError: For a key in no name of a weight, or a setting that the optimiser lacks.
+    """
+    wrapper = cfg.get('optim_wrapper') or {}
+    keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    names = [name for name, _ in model.named_parameters()]
+    optimizer = (wrapper.get('optimizer') or {}).get('type')
+    optimizer = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
+    if not keys or optimizer is None:  # which is refused by name where it is built
+        return
+    known = [*FACTORS, *(setting.name for setting in settings_of(optimizer))]
+    for key, values in keys.items():
+        place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
+        if isinstance(values, Mapping):
+            check_keys(place, values, known)
+        if not any(key in name for name in names):
+            raise ValueError(
+                f'{place} is in no name of a weight, such as {names[0]}, so that it would do '
+                'nothing: correct or remove it'
+            )
+
+
+def check_all(cfg: Mapping[str, Any], model: nn.Module) -> Sequence[str]:
+    """Check a config and the model that was built from it.
+
+    Args:
+        cfg (Mapping): Complete config of a training run.
+        model (nn.Module): Its model.
+
+    Returns:
+        Sequence[str]: Warnings, one line each.
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: Names the key and what to set.
+    """
+    warnings = check_config(cfg)
+    check_heads(model)
+    check_custom_keys(cfg, model)
+    return [*warnings, *loss_warnings(model)]
