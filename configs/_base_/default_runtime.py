@@ -9,7 +9,8 @@
 # config of a few lines sets those it changes, and so does the command line:
 #   sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
 #   --cfg-options sizes.crop_size="(384,512)"
-# They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py).
+# They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py), as is
+# `image_loading`.
 #
 # `method` and `segmentor_from` are variables, too; `method=stpg` changes the method of any config:
 #   method: configs/_base_/methods/<name>.py, what the method brings; the config's settings lie over it
@@ -39,6 +40,10 @@ sizes = dict(
     num_classes=None,  # `num_classes` of every head
     max_iters=None,  # `max_iters` of train_cfg, and the end of the learning rate's schedule
 )  # None: as networks and pipelines say
+image_loading = dict(
+    color_type=None,  # 'color', 'grayscale' or 'unchanged': `color_type` of every loading step
+    value_range=None,  # (black, white) of images that are not of 8 bit, such as (0, 4095)
+)  # None: as pipelines say
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
