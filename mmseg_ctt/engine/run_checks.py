@@ -237,15 +237,20 @@ def checked_run(runner: Runner) -> Iterator[None]:
         runner._hooks.remove(hook)
 
 
-def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
-    """Check that factors of the learning rate and the weight decay apply to some weights.
+def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> List[str]:
+    """Check factors of the learning rate and the weight decay.
+
+    A key that applies to no weight is a warning: configs of mmseg have such keys.
 
     Args:
         cfg (Mapping): Complete config.
         model (nn.Module): Its model.
 
+    Returns:
+        list[str]: Warnings, one line each.
+
     Raises:
-        ValueError: For a key in no name of a weight, or a setting that the optimiser lacks.
+        ValueError: For a setting that the optimiser lacks.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
@@ -253,17 +258,19 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
     optimizer = (wrapper.get('optimizer') or {}).get('type')
     optimizer = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
     if not keys or optimizer is None:  # which is refused by name where it is built
-        return
+        return []
     known = [*FACTORS, *(setting.name for setting in settings_of(optimizer))]
+    warnings = []
     for key, values in keys.items():
         place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
         if isinstance(values, Mapping):
             check_keys(place, values, known)
         if not any(key in name for name in names):
-            raise ValueError(
-                f'{place} is in no name of a weight, such as {names[0]}, so that it would do '
-                'nothing: correct or remove it'
+            warnings.append(
+                f'{place} does nothing, since it is in no name of a weight, such as {names[0]}: '
+                'correct or remove it'
             )
+    return warnings
 
 
 def check_all(cfg: Mapping[str, Any], model: nn.Module) -> Sequence[str]:
@@ -282,5 +289,4 @@ def check_all(cfg: Mapping[str, Any], model: nn.Module) -> Sequence[str]:
     """
     warnings = check_config(cfg)
     check_heads(model)
-    check_custom_keys(cfg, model)
-    return [*warnings, *loss_warnings(model)]
+    return [*warnings, *check_custom_keys(cfg, model), *loss_warnings(model)]

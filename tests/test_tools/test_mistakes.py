@@ -134,11 +134,6 @@ MISTAKES = {
         'settings',
         ['param_scheduler.0', 'by_epoch=False'],
     ),
-    'custom key of no weight': (
-        setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'bckbone': dict(lr_mult=2)})),
-        'model',
-        ['custom_keys.bckbone', 'would do nothing'],
-    ),
     'factor of no name': (
         setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'backbone': dict(lr_mul=2)})),
         'model',
@@ -382,14 +377,20 @@ def test_warnings_in_the_log_and_in_check_setup(write, load_tool, check, tmp_pat
             setting(f'{HEAD}.loss_decode', dict(type='CrossEntropyLoss')),
             setting(f'{SIZE}.mean', [0.485, 0.456, 0.406]),
             setting(f'{SIZE}.std', [0.229, 0.224, 0.225]),
+            setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'bckbone': dict(lr_mult=2)})),
         )
     )
     load_tool('train').call(config)
     (log,) = (tmp_path / 'work').glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'WARNING' in line]
     _, _, text = check(config, 'model')
-    assert '\n2 warnings\n' in text
-    for words in ('avg_non_ignore=True', 'multiply mean and std by 255'):
+    assert '\n3 warnings\n' in text
+    said = (
+        'avg_non_ignore=True',
+        'multiply mean and std by 255',
+        'custom_keys.bckbone does nothing',
+    )
+    for words in said:
         assert len([line for line in lines if words in line]) == 1 and words in text
 
 

@@ -54,7 +54,7 @@ def model(setup: Setup) -> str:
         )
     built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
     check_heads(built)
-    check_custom_keys(setup.cfg, built)
+    setup.warnings += check_custom_keys(setup.cfg, built)
     setup.model = built
     setup.warnings += loss_warnings(setup.model)
     weights = sum(value.numel() for value in setup.model.parameters())
@@ -147,8 +147,7 @@ def checkpoints(setup: Setup) -> str:
 
 def _starting_weights(setup: Setup) -> str:
     """Load the files that ``init_cfg`` and ``load_from`` name, and count what fits of them."""
-    import torch
-
+    from mmseg_ctt.deploy.checkpoint import read_checkpoint
     from mmseg_ctt.engine.resume import refuse_misfit
     from mmseg_ctt.nn import pretrained_path
     from mmseg_ctt.nn.pretrained import counted_starting_weights
@@ -165,8 +164,7 @@ def _starting_weights(setup: Setup) -> str:
     notes += [f'{key}: {fit}' for key, fit in fits.items()]
     path = setup.cfg.get('load_from')
     if path and os.path.isfile(path) and not setup.cfg.get('resume'):
-        state = torch.load(path, map_location='cpu')
-        refuse_misfit(path, state, setup.model, 'start')
+        refuse_misfit(path, read_checkpoint(path), setup.model, 'start')
     return ''.join(f'; {note}' for note in notes)
 
 
