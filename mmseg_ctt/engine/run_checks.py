@@ -238,14 +238,14 @@ def checked_run(runner: Runner) -> Iterator[None]:
 
 
 def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
-    """Check that factors of the learning rate and the weight decay apply to some weights.
+    """Check that factors of the learning rate apply to some weights, and that all are known.
 
     Args:
         cfg (Mapping): Complete config.
         model (nn.Module): Its model.
 
     Raises:
-        ValueError: For a key in no name of a weight, or a setting that the optimiser lacks.
+        ValueError: For a learning rate of no weight, or a setting that the optimiser lacks.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
@@ -259,7 +259,9 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> None:
         place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
         if isinstance(values, Mapping):
             check_keys(place, values, known)
-        if not any(key in name for name in names):
+        # mmseg's configs have decay_mult for weights that some networks lack, such as pos_block
+        factor = values.get('lr_mult', 1) if isinstance(values, Mapping) else 1
+        if factor != 1 and not any(key in name for name in names):
             raise ValueError(
                 f'{place} is in no name of a weight, such as {names[0]}, so that it would do '
                 'nothing: correct or remove it'

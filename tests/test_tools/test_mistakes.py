@@ -342,6 +342,12 @@ def test_foreach_replaces_our_fused(write, load_tool):
     load_tool('train').call(write(change))
 
 
+def test_decay_of_no_weight_is_usual_in_mmseg(write, check):
+    keys = dict(pos_block=dict(decay_mult=0.0), query_embed=dict(lr_mult=1.0, decay_mult=0.0))
+    config = write(setting('optim_wrapper.paramwise_cfg', dict(custom_keys=keys)))
+    assert check(config, 'model')[0] == 0
+
+
 def test_save_best_of_no_score(write, train):
     hook = dict(type='SafeCheckpointHook', interval=1, save_best='miou')
     config = write(setting('default_hooks.checkpoint', hook))
