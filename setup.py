@@ -58,7 +58,7 @@ setup(
     install_requires=read_requirements('requirements.txt'),
     extras_require={
         name: read_requirements(f'requirements/{name}.txt')
-        for name in ('docs', 'lite', 'onnx', 'report', 'tests')
+        for name in ('docs', 'lite', 'onnx', 'report', 'tests', 'tiff')
     },
     cmdclass={'build_py': BuildPyWithMim},
     zip_safe=False,

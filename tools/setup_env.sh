@@ -70,6 +70,7 @@ step 'installing the requirements' "${install[@]}" -r "$root/requirements.txt" -
 if ! "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("mmcv"))'
 then
     if grep -q '^mmcv==' "$constraints"; then
+        step 'installing what compiles mmcv' "${install[@]}" ninja psutil
         step 'compiling mmcv (10 to 30 minutes)' \
             env MMCV_WITH_OPS=1 "${install[@]}" --no-build-isolation mmcv
     else

@@ -1,5 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import argparse
+import os
+import sys
 from typing import TYPE_CHECKING, Optional
 
 from _common import add_arguments, check_file, load_config, run
@@ -58,6 +60,12 @@ def main() -> None:
         set_amp(cfg)
     if args.resume is not None:
         set_resume(cfg, args.resume)
+    if cfg.get('self_training') and os.environ.get('RANK', '0') == '0':
+        print(
+            'WARNING: self_training is not read here, and one generation is trained: '
+            'tools/self_train.py trains all of them',
+            file=sys.stderr,
+        )
     from mmengine.runner import Runner
     from mmseg.registry import RUNNERS
 

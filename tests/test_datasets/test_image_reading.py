@@ -139,8 +139,9 @@ def test_other_modes_agree_as_path_and_pillow_image(tmp_path, name):
 @pytest.mark.parametrize(
     'bands, rgb', [(2, False)] + [(bands, rgb) for bands in (3, 4, 5, 7) for rgb in (False, True)]
 )
-def test_bands_are_whole_or_refused(kind, extra, rgb, bands):
+def test_bands_are_whole_or_refused(monkeypatch, kind, extra, rgb, bands):
     """What OpenCV and Pillow leave out without a word is an error; what they read is exact."""
+    monkeypatch.setitem(sys.modules, 'tifffile', None)  # as if it were not installed
     pixels = (colours(channels=bands) / (255 if kind == np.float32 else 1)).astype(kind)
     try:
         got = decoded(tiff(pixels, rgb, extra, orientation=6))
@@ -159,6 +160,7 @@ def test_more_bands_by_tifffile(tmp_path, monkeypatch, planar):
     pixels = colours(channels=6)
     path = tmp_path / 'x.tif'
     path.write_bytes(tiff(pixels, orientation=3))
+    monkeypatch.setitem(sys.modules, 'tifffile', None)
     with pytest.raises(ValueError, match=r'6 bands of uint8.*pip install tifffile'):
         read_image(path)
     assert decodes(path) and image_size(path) == (20, 30)
@@ -169,6 +171,15 @@ def test_more_bands_by_tifffile(tmp_path, monkeypatch, planar):
 
     monkeypatch.setitem(sys.modules, 'tifffile', SimpleNamespace(imread=imread))
     np.testing.assert_array_equal(read_image(path), turned(pixels, 3))
+
+
+@pytest.mark.parametrize('planar', ['contig', 'separate'])
+def test_more_bands_of_a_real_file(tmp_path, planar):
+    tifffile = pytest.importorskip('tifffile')
+    pixels, path = colours(channels=6), tmp_path / 'x.tif'
+    stored = pixels if planar == 'contig' else pixels.transpose(2, 0, 1)
+    tifffile.imwrite(path, stored, photometric='minisblack', planarconfig=planar)
+    np.testing.assert_array_equal(read_image(path), pixels)
 
 
 def test_pages_are_not_left_out():

@@ -162,14 +162,19 @@ def test_every_head_follows():
     cfg = dict(
         model=dict(
             decode_head=[dict(num_classes=2), dict(num_classes=2)],
-            auxiliary_head=dict(num_classes=2),
+            auxiliary_head=[
+                dict(num_classes=2),
+                dict(num_classes=2, boundary_threshold=0.1),  # STDC: edges
+                dict(kernel_update_head=[dict(num_classes=2)]),  # K-Net
+            ],
             backbone=dict(num_classes=1000),
         ),
         sizes=dict(num_classes=7),
     )
     model = prepare_config(cfg)['model']
-    heads = [*model['decode_head'], model['auxiliary_head']]
-    assert [head['num_classes'] for head in heads] == [7, 7, 7]
+    plain, edges, nested = model['auxiliary_head']
+    heads = [*model['decode_head'], plain, *nested['kernel_update_head'], edges]
+    assert [head['num_classes'] for head in heads] == [7, 7, 7, 7, 2]
     assert model['backbone']['num_classes'] == 1000
 
 

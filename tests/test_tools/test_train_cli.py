@@ -255,3 +255,13 @@ def test_skipped_image_is_counted_in_the_log(tmp_path, root, config, call):
     (log,) = (tmp_path / 'run').glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'skipped unreadable' in line]
     assert len(lines) >= 1 and 'u1.jpg (1 skips' in lines[0]
+
+
+def test_self_training_that_is_not_read_is_said(config, call, capsys):
+    def started(*_):
+        raise NotImplementedError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(NotImplementedError):
+        patch.setattr('mmengine.runner.Runner.from_cfg', started)
+        call('train', config, '--cfg-options', 'self_training.generations=3')
+    assert 'tools/self_train.py trains all of them' in capsys.readouterr().err
