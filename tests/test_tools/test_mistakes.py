@@ -139,6 +139,11 @@ MISTAKES = {
         'model',
         ['custom_keys.bckbone', 'would do nothing'],
     ),
+    'factor of no weight decay': (
+        setting('optim_wrapper.paramwise_cfg', dict(norm_decay_mult=0.0)),
+        'settings',
+        ['paramwise_cfg.norm_decay_mult', 'optim_wrapper.optimizer has no weight_decay'],
+    ),
     'factor of no name': (
         setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'backbone': dict(lr_mul=2)})),
         'model',
@@ -344,8 +349,10 @@ def test_foreach_replaces_our_fused(write, load_tool):
 
 def test_decay_of_no_weight_is_usual_in_mmseg(write, check):
     keys = dict(pos_block=dict(decay_mult=0.0), query_embed=dict(lr_mult=1.0, decay_mult=0.0))
-    config = write(setting('optim_wrapper.paramwise_cfg', dict(custom_keys=keys)))
-    assert check(config, 'model')[0] == 0
+    decay = setting('optim_wrapper.optimizer', dict(type='SGD', lr=0.1, weight_decay=0.01))
+    config = write(both(decay, setting('optim_wrapper.paramwise_cfg', dict(custom_keys=keys))))
+    code, _, text = check(config, 'model')
+    assert code == 0, text
 
 
 def test_save_best_of_no_score(write, train):
