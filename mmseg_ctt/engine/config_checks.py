@@ -111,12 +111,19 @@ def _normalisation(values: Mapping[str, Any], normalised: bool) -> List[str]:
 
 
 def _check_optimizer(cfg: Mapping[str, Any]) -> None:
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    wrapper = cfg.get('optim_wrapper') or {}
+    optimizer, paramwise = wrapper.get('optimizer') or {}, wrapper.get('paramwise_cfg')
     if optimizer.get('fused') and optimizer.get('foreach'):
         raise ValueError(
             'optim_wrapper.optimizer has fused=True and foreach=True, of which PyTorch takes one: '
             'remove the other'
         )
+    for key, value in _leaves('optim_wrapper.paramwise_cfg', paramwise):
+        if key.endswith('decay_mult') and optimizer.get('weight_decay') is None:
+            raise ValueError(
+                f'{key}={value}, but optim_wrapper.optimizer has no weight_decay to multiply: set '
+                'it (0 for none)'
+            )
 
 
 def _check_interval(cfg: Mapping[str, Any]) -> None:

@@ -238,9 +238,10 @@ def checked_run(runner: Runner) -> Iterator[None]:
 
 
 def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> List[str]:
-    """Check factors of the learning rate and the weight decay.
+    """Check factors of the learning rate and the weight decay, whether they apply to some weights.
 
-    A key that applies to no weight is a warning: configs of mmseg have such keys.
+    A learning rate that applies to none is an error. A weight decay is a warning: mmseg's configs
+    have such keys for weights that some networks lack, such as ``pos_block``.
 
     Args:
         cfg (Mapping): Complete config.
@@ -250,7 +251,7 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> List[str]:
         list[str]: Warnings, one line each.
 
     Raises:
-        ValueError: For a setting that the optimiser lacks.
+        ValueError: For a learning rate of no weight, or a setting that the optimiser lacks.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
@@ -265,11 +266,15 @@ def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> List[str]:
         place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
         if isinstance(values, Mapping):
             check_keys(place, values, known)
-        if not any(key in name for name in names):
-            warnings.append(
-                f'{place} does nothing, since it is in no name of a weight, such as {names[0]}: '
-                'correct or remove it'
-            )
+        if any(key in name for name in names):
+            continue
+        line = (
+            f'{place} does nothing, since it is in no name of a weight, such as {names[0]}: '
+            'correct or remove it'
+        )
+        if isinstance(values, Mapping) and values.get('lr_mult', 1) != 1:
+            raise ValueError(line)
+        warnings.append(line)
     return warnings
 
 

@@ -134,6 +134,16 @@ MISTAKES = {
         'settings',
         ['param_scheduler.0', 'by_epoch=False'],
     ),
+    'custom key of no weight': (
+        setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'bckbone': dict(lr_mult=2)})),
+        'model',
+        ['custom_keys.bckbone', 'does nothing'],
+    ),
+    'factor of no weight decay': (
+        setting('optim_wrapper.paramwise_cfg', dict(norm_decay_mult=0.0)),
+        'settings',
+        ['paramwise_cfg.norm_decay_mult', 'optim_wrapper.optimizer has no weight_decay'],
+    ),
     'factor of no name': (
         setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'backbone': dict(lr_mul=2)})),
         'model',
@@ -337,6 +347,14 @@ def test_foreach_replaces_our_fused(write, load_tool):
     load_tool('train').call(write(change))
 
 
+def test_decay_of_no_weight_is_usual_in_mmseg(write, check):
+    keys = dict(pos_block=dict(decay_mult=0.0), query_embed=dict(lr_mult=1.0, decay_mult=0.0))
+    decay = setting('optim_wrapper.optimizer', dict(type='SGD', lr=0.1, weight_decay=0.01))
+    config = write(both(decay, setting('optim_wrapper.paramwise_cfg', dict(custom_keys=keys))))
+    code, _, text = check(config, 'model')
+    assert code == 0, text
+
+
 def test_save_best_of_no_score(write, train):
     hook = dict(type='SafeCheckpointHook', interval=1, save_best='miou')
     config = write(setting('default_hooks.checkpoint', hook))
@@ -377,14 +395,17 @@ def test_warnings_in_the_log_and_in_check_setup(write, load_tool, check, tmp_pat
             setting(f'{HEAD}.loss_decode', dict(type='CrossEntropyLoss')),
             setting(f'{SIZE}.mean', [0.485, 0.456, 0.406]),
             setting(f'{SIZE}.std', [0.229, 0.224, 0.225]),
-            setting('optim_wrapper.paramwise_cfg', dict(custom_keys={'bckbone': dict(lr_mult=2)})),
+            setting('optim_wrapper.optimizer.weight_decay', 0.1),
+            setting(
+                'optim_wrapper.paramwise_cfg', dict(custom_keys=dict(bckbone=dict(decay_mult=0.0)))
+            ),
         )
     )
     load_tool('train').call(config)
     (log,) = (tmp_path / 'work').glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'WARNING' in line]
     _, _, text = check(config, 'model')
-    assert '\n3 warnings\n' in text
+    assert '\n3 warnings\n' in text, text
     said = (
         'avg_non_ignore=True',
         'multiply mean and std by 255',
