@@ -141,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder of logs and results; default: the work_dir of '
-        'the config, else work_dirs/<config name>',
+        'the config, else work_dirs/<config name>, with _<method> for --cfg-options method=...',
     )
     add_cfg_options(parser)
     parser.add_argument(
@@ -235,7 +235,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
     if args.work_dir is not None or cfg.get('work_dir') is None:
-        cfg.work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
+        method = (args.cfg_options or {}).get('method')  # beside the run of the config's own
+        name = Path(args.config).stem + (f'_{method}' if method else '')
+        cfg.work_dir = args.work_dir or os.path.join('work_dirs', name)
     if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg

@@ -60,6 +60,9 @@ def main() -> None:
         set_amp(cfg)
     if args.resume is not None:
         set_resume(cfg, args.resume)
+    from mmseg_ctt.engine.recorded_config import check_work_dir
+
+    check_work_dir(cfg)
     if cfg.get('self_training') and os.environ.get('RANK', '0') == '0':
         print(
             'WARNING: self_training is not read here, and one generation is trained: '

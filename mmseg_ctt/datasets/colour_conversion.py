@@ -41,6 +41,9 @@ class Classes(NamedTuple):
     origin: str
 
 
+LEVELS = 3  # folders above the masks in which a meta.json is looked for
+
+
 def convert(
     source: PathLike,
     out: PathLike,
@@ -60,7 +63,8 @@ def convert(
         palette (Sequence[str], optional): Colour of each class, ``128,64,128`` or a grey value.
             Defaults to None: that of the ``meta.json``, else the colours found.
         meta (str | Path, optional): File that is read as ``meta.json``. Defaults to None: the one
-            in ``source``, next to it or next to ``out``.
+            in ``source``, or the nearest in the folders above it and above ``out``, up to three
+            levels: masks of a validation folder have the ids of the data set.
         suffix (str, optional): End of the names of masks, left out in ``out``. Defaults to None:
             any image.
         overwrite (bool): Whether to replace masks in ``out``. Defaults to False.
@@ -99,7 +103,8 @@ def _meta_file(source: PathLike, out: PathLike, given: Optional[PathLike]) -> Op
     """The ``meta.json`` of the data set, None without one."""
     if given:
         return Path(given)
-    folders = (Path(source), Path(source).resolve().parent, Path(out).resolve().parent)
+    above = [*Path(source).resolve().parents[:LEVELS], *Path(out).resolve().parents[:LEVELS]]
+    folders = [Path(source), *sorted(above, key=lambda folder: -len(folder.parts))]
     return next((path for path in (f / 'meta.json' for f in folders) if path.is_file()), None)
 
 

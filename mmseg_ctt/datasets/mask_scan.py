@@ -171,7 +171,7 @@ def _reason(scan: MaskScan, known: List[str], absent: int, ignore_index: int) ->
             'data_prefix.seg_map_path another folder?'
         )
     return (
-        f'A model cannot learn {"it" if absent == 1 else "them"}, and has no score for '
+        f'These masks neither teach {"it" if absent == 1 else "them"} nor give a score for '
         f'{"it" if absent == 1 else "them"}: label images that show '
         f'{"it" if absent == 1 else "them"}, or check the ids, which count from 0 '
         '(reduce_zero_label=True where they count from 1)'

@@ -111,7 +111,7 @@ def _check_same(folder: Path, lists: Dict[str, bytes]) -> None:
         path = folder / name
         if path.is_file() and path.read_bytes() != content:
             raise ValueError(
-                f'{path} already holds another list; remove it, write elsewhere, or set overwrite'
+                f'{path} already holds another list: write elsewhere, or replace it (--overwrite)'
             )
 
 

@@ -56,7 +56,7 @@ def _held_logger(
     unopened = dict(type='WatchedFileHandler', mode='a', delay=True)
     logger = _build_logger(self, log_level, log_file, file_handler_cfg=unopened, **kwargs)
     hold(logger)
-    line = f'set-up of {self._experiment_name}: data sets, model and hooks are built and checked'
+    line = f'set-up of {self._experiment_name}: builds and checks data sets, model and hooks'
     logger.info(line, extra={SHOWN: True})
     return logger
 

@@ -63,8 +63,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         classes = len(self.dataloader.dataset.metainfo.get('classes') or ())
         if outputs is not None and classes and outputs != classes:
             raise ValueError(
-                f'decode_head.num_classes={outputs}, but the data set has {classes} '
-                'classes: make them equal'
+                f'decode_head.num_classes={outputs}, but the data set has {classes} classes: set '
+                f'sizes.num_classes={classes}, or another data set'
             )
 
     def run(self) -> torch.nn.Module:

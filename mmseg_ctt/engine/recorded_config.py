@@ -40,6 +40,28 @@ def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) 
     raise ValueError(f'{folder} holds too many configs of the time {stamp}')
 
 
+def check_work_dir(cfg: Config) -> None:
+    """Check that a start which does not resume replaces no checkpoints of another run.
+
+    Args:
+        cfg (Config): Of this start, with its ``work_dir``.
+
+    Raises:
+        ValueError: If the folder has checkpoints, and none of its recorded configs is this one.
+    """
+    folder = Path(cfg.work_dir)
+    checkpoints = sorted(folder.glob('*.pth'))
+    recorded = sorted(folder.glob('*.py'))
+    if not checkpoints or not recorded or cfg.get('resume'):
+        return
+    if not any(same_run(read_recorded(path), cfg) for path in recorded):
+        raise ValueError(
+            f'{folder} holds checkpoints of another run, such as {checkpoints[-1].name}, which '
+            'this one would replace: give it a folder of its own (--work-dir), go on with the run '
+            'there (--resume), or remove the folder'
+        )
+
+
 def read_recorded(path: Path) -> Optional[Config]:
     """A recorded config, prepared as for a run; None where it cannot be read."""
     try:

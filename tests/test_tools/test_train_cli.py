@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The command line on a tiny data set: what it makes, and what it says to bad input."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -265,3 +266,24 @@ def test_self_training_that_is_not_read_is_said(config, call, capsys):
         patch.setattr('mmengine.runner.Runner.from_cfg', started)
         call('train', config, '--cfg-options', 'self_training.generations=3')
     assert 'tools/self_train.py trains all of them' in capsys.readouterr().err
+
+
+def test_checkpoints_of_another_run_are_not_replaced(tmp_path, config, call):
+    folder = tmp_path / 'work'
+    call('train', config)
+    call('train', config)  # the same run, from its beginning
+    before = {path: path.read_bytes() for path in folder.glob('*.pth')}
+    with pytest.raises(ValueError, match='holds checkpoints of another run.*--work-dir'):
+        call('train', config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5')
+    assert before == {path: path.read_bytes() for path in folder.glob('*.pth')}
+    call('train', config, '--resume', '--cfg-options', 'train_cfg.max_iters=3')
+
+
+def test_another_method_has_a_folder_of_its_own(config, load_tool, monkeypatch):
+    common = load_tool('_common').module
+    for options, name in ({}, 'toy'), ({'method': 'cps'}, 'toy_cps'):
+        cfg = Config(dict(model=dict()))
+        monkeypatch.setattr(common, 'read_config', lambda *_, cfg=cfg: cfg)
+        arguments = dict(work_dir=None, launcher='none', local_rank=0)
+        args = argparse.Namespace(config=str(config), cfg_options=options, **arguments)
+        assert common.load_config(args).work_dir == f'work_dirs/{name}'

@@ -49,8 +49,8 @@ def model(setup: Setup) -> str:
     classes = len(setup.classes) if _has_labels(setup) else 0
     if classes and outputs != classes:
         raise ValueError(
-            f'decode_head.num_classes={outputs}, but the data set has {classes} '
-            'classes: make them equal'
+            f'decode_head.num_classes={outputs}, but the data set has {classes} classes: set '
+            f'sizes.num_classes={classes}, or another data set'
         )
     built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
     check_heads(built)
@@ -187,10 +187,11 @@ def work_dir(setup: Setup) -> str:
     from mmseg_ctt.engine.resume import find_whole_checkpoint
 
     folder = Path(setup.cfg.work_dir)
-    write_whole(folder / '.check_setup', b'')
-    (folder / '.check_setup').unlink()
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    write_whole(existing / '.check_setup', b'')
+    (existing / '.check_setup').unlink()
     newest = find_whole_checkpoint(str(folder))
-    note = f'{folder} is writable, {shutil.disk_usage(folder).free / MB:.0f} MB free'
+    note = f'{folder} is writable, {shutil.disk_usage(existing).free / MB:.0f} MB free'
     if newest is not None:
         note += f'; --resume goes on from {newest}, a start without it overwrites'
     if setup.model is None:
@@ -204,9 +205,9 @@ def work_dir(setup: Setup) -> str:
     kept = hook.get('max_keep_ckpts', -1)
     if kept < 1:
         kept = -(-setup.cfg.train_cfg.max_iters // max(hook.get('interval', 1), 1))
-    if shutil.disk_usage(folder).free < (kept + 1) * size:
+    if shutil.disk_usage(existing).free < (kept + 1) * size:
         raise ValueError(
-            f'{folder} has {shutil.disk_usage(folder).free / MB:.0f} MB free, but '
+            f'{folder} has {shutil.disk_usage(existing).free / MB:.0f} MB free, but '
             f'{kept} + 1 checkpoints take up to {(kept + 1) * size / MB:.0f} MB: make '
             'room, or set default_hooks.checkpoint.max_keep_ckpts'
         )

@@ -87,7 +87,8 @@ def choose_member(
             f'the member {", ".join(choices[:-1])} or {choices[-1]}'
         )
     if member not in choices:
-        raise ValueError(f'the run has no member {member!r}: choose from {", ".join(choices)}')
+        known = [*choices, *(['ensemble'] if ensemble else [])]
+        raise ValueError(f'the run has no member {member!r}: choose from {", ".join(known)}')
     return member
 
 
