@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from versions import SAFE_GLOBALS
 
 from mmseg_ctt import compat
 
@@ -128,6 +129,7 @@ def test_getattr_reaches_log_statistics_only(tmp_path: Path, target: tuple):
         load(tmp_path / 'a.pth')
 
 
+@SAFE_GLOBALS
 def test_second_call_changes_nothing():
     before = torch.serialization.get_safe_globals(), sys.modules.get('mmcv._ext')
     compat.apply()

@@ -88,7 +88,7 @@ def _checked(build: Callable, stage: str) -> Callable:
 def _checked_checkpoint(self: Runner, filename: str, *args: Any, **kwargs: Any) -> dict:
     """``Runner.load_checkpoint``; what is tested has the classes that the model was trained on."""
     checkpoint = _load_checkpoint(self, filename, *args, **kwargs)
-    trained = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
+    trained = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
     if _classes(self._train_loop) is None:
         for stage, loop in (('val', self._val_loop), ('test', self._test_loop)):
             words = f'those that {filename} was trained on'

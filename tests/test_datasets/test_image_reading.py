@@ -91,7 +91,8 @@ def test_no_value_of_deep_images_is_lost(tmp_path, name, ending):
     shape = (20, 30, channels) if channels > 1 else (20, 30)
     pixels = (random.rand(*shape) if top is None else random.randint(0, top, shape)).astype(kind)
     path = tmp_path / f'x{ending}'
-    assert cv2.imwrite(str(path), pixels)
+    lossless = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if ending == '.tif' else []
+    assert cv2.imwrite(str(path), pixels, lossless)
     got = read_image(path)
     assert got.dtype == kind
     np.testing.assert_array_equal(got, pixels)

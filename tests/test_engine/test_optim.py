@@ -3,6 +3,7 @@ import pytest
 from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
 from mmseg.registry import MODELS
 from toy import toy_model, toy_segmentor
+from versions import FUSED
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor
 
@@ -79,6 +80,7 @@ def test_parameters_of_equal_settings_share_a_group():
     assert len(settings) == 3
 
 
+@FUSED
 @pytest.mark.parametrize('kind', ['SGD', 'AdamW'])
 def test_on_a_cpu_the_optimiser_is_fused(kind):
     cfg = dict(type='OptimWrapper', optimizer=dict(type=kind, lr=0.1))

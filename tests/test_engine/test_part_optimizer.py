@@ -13,6 +13,7 @@ from test_engine.test_resume_anywhere import Notes, later
 from torch import nn
 from toy import NUM_CLASSES, losses_of, toy_batch, toy_model
 from toy_data import toy_config, toy_method
+from versions import FUSED
 
 from mmseg_ctt.engine import PartOptimizer, StudentOptimWrapperConstructor
 from mmseg_ctt.methods import SemiSegmentor
@@ -80,6 +81,7 @@ def assert_equal_state(model, other):
         assert torch.equal(value, state[name]), name
 
 
+@FUSED
 def test_equals_two_optimisers_stepped_by_hand():
     model, wrapper = build()
     other = toy_model('Adversarial')
@@ -174,6 +176,7 @@ def test_checkpoints_with_optimisers_of_other_parts():
         wrapper.optimizer.load_state_dict(state)
 
 
+@FUSED
 def test_an_overflow_skips_the_step_of_all():
     """The inner optimisers are fused; alone, each would unscale its gradients by itself."""
     model, wrapper = build()

@@ -11,6 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_data import toy_config
+from versions import GLOO_BOOL
 
 from mmseg_ctt.engine import PreemptionHook
 from mmseg_ctt.engine.hooks import preemption_hook
@@ -167,6 +168,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg_ctt.engine.hooks import preemption_hook, safe_checkpoint_hook
 from toy_data import toy_config
+from versions import GLOO_BOOL
 
 class Slow(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
@@ -232,6 +234,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once(root, tmp_path):
     assert not list(tmp_path.glob('*.pth*'))
 
 
+@GLOO_BOOL
 def test_ctrl_c_of_torchrun(root, tmp_path):
     """The terminal signals torchrun and both ranks, and torchrun signals the ranks again."""
     cfg = toy_config(

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_lists, write_toy_data
+from versions import FUSED
 
 from mmseg_ctt.engine.config_changes import ABSENT, changes, parse_config, shown
 
@@ -180,6 +181,7 @@ def test_another_optimiser_without_the_text_of_the_config(made, tmp_path):
     assert line_of(lines, 'warning', 'the checkpoint holds no config that can be read')
 
 
+@FUSED
 @pytest.mark.parametrize('saved, own', [(True, False), (False, True)])
 def test_a_fused_optimiser_of_another_machine(root_of_adamw, tmp_path, saved, own):
     """How the optimiser computes is a matter of the machine, and of its version of PyTorch."""

@@ -7,6 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from toy import losses_of, toy_batch, toy_model, toy_segmentor
+from versions import SCALER
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
 
@@ -146,6 +147,7 @@ def test_one_update_per_optimiser_step(mode):
     assert counts == [0, 1, 1, 2, 2, 3]
 
 
+@SCALER
 def test_step_skipped_by_the_loss_scaler():
     model = toy_model()
     runner, _ = start(model)

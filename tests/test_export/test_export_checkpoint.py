@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from toy_run import make_run
+from versions import SAFE_GLOBALS
 
 from mmseg_ctt.deploy.export import checkpoint_bytes, export_member, inference_part, read_checkpoint
 
@@ -39,6 +40,7 @@ def test_only_what_inference_needs(checkpoint):
     assert type(part['meta']['iter']) is int
 
 
+@SAFE_GLOBALS
 def test_strict_load_and_equal_bytes(checkpoint):
     """Without the types that this package makes known to torch."""
     part = inference_part(checkpoint)

@@ -3,6 +3,7 @@ import pytest
 import torch
 from no_sync import record
 from reference import stpg as slow
+from versions import COMPILE
 
 from mmseg_ctt.methods.stpg.functional import anchor_contrast, equiangular_anchors, moving_centroids
 
@@ -232,6 +233,7 @@ def test_nothing_is_read_back():
     assert feature.grad.abs().sum() > 0
 
 
+@COMPILE
 def test_compiled():
     """One graph each, the values of eager execution."""
     feature, label, anchors, bank, valid, filled = inputs()

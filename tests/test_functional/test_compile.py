@@ -9,6 +9,7 @@ import functools
 
 import pytest
 import torch
+from versions import COMPILE
 
 from mmseg_ctt import functional
 from mmseg_ctt.methods.ctt import functional as contrast
@@ -216,6 +217,9 @@ def compare(function, inputs, has_gradient, backend, fullgraph=True, **tolerance
     if has_gradient:
         assert want[1][0].abs().sum() > 0
     torch.testing.assert_close(got, want, **tolerance)
+
+
+pytestmark = COMPILE
 
 
 @pytest.fixture(autouse=True)

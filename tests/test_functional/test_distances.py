@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from no_sync import record
 from reference import distances as reference
+from versions import COMPILE
 
 from mmseg_ctt.functional import (
     complement,
@@ -263,6 +264,7 @@ def test_nothing_waits_for_the_device(kind, weighting):
     assert record(step) == []
 
 
+@COMPILE
 @pytest.mark.parametrize('kind', ['hard', 'kl', 'binary', 'logit_smooth_l1'])
 def test_compiled(kind):
     logits, target = problem(kind, full=(6, 9))

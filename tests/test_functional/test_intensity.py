@@ -4,6 +4,7 @@ import colorsys
 import pytest
 import torch
 from no_sync import record
+from versions import COUNTED
 
 from mmseg_ctt.functional.intensity import INTENSITIES
 
@@ -18,6 +19,7 @@ def strengths(*values):
     return torch.tensor(values).view(-1, 1, 1, 1)
 
 
+@COUNTED
 @pytest.mark.parametrize('name', NAMES)
 def test_results_are_new_tensors_in_range_and_images_do_not_meet(name):
     image, strength = images(), strengths(0.0, 0.4, 1.0)

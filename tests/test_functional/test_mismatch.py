@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from no_sync import record
 from reference import stpg as slow
+from versions import COMPILE
 
 from mmseg_ctt.methods.stpg.functional import (
     confusion_matrix,
@@ -155,6 +156,7 @@ def test_nothing_is_read_back():
     assert record(step) == []
 
 
+@COMPILE
 def test_compiled():
     """One graph, the values of eager execution."""
     teacher, student, k = maps(4, 4, 0)

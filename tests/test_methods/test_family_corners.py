@@ -16,6 +16,7 @@ from family import (
 )
 from no_sync import record
 from toy import losses_of, total_of, toy_batch, toy_segmentor
+from versions import COUNTED
 
 from mmseg_ctt.methods import checks
 
@@ -136,6 +137,7 @@ def test_compiled_ops_keep_the_usual_memory_format(recipe, monkeypatch):
     assert len(lines) == 1 and 'model.channels_last has no effect: DeformConv2d' in lines[0]
 
 
+@COUNTED
 @EVERY_RECIPE
 @pytest.mark.parametrize('padded', [False, True])
 def test_no_host_synchronisation(recipe, padded):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from toy import NUM_CLASSES, toy_batch
 from toy_data import required_hooks, toy_method, write_toy_data
+from versions import GLOO_BOOL
 
 from mmseg_ctt.methods import SemiSegmentor
 from mmseg_ctt.nn.member import PixelOutput
@@ -29,6 +30,7 @@ OTHER_TERMS = dict(U2PL=('loss_contrast',), GuidedMixNet=('loss_mix',))
 # ---- whole runs
 
 
+@GLOO_BOOL
 @EVERY_RECIPE
 def test_a_run_on_two_ranks(recipe, tmp_path):
     """Equal keys and collectives in every iteration, equal state, every weight with a gradient."""

@@ -10,6 +10,7 @@ import torch
 from family import EVERY_METHOD, METHODS, RECIPES
 from record_losses import ASSETS, ITERATIONS, run_losses, toy_run
 from toy_data import write_toy_data
+from versions import RECORDED
 
 LAST, STOPS = 6, (2, 4)  # one while the contrast waits, and one after
 ALIGNMENT = dict(type='DistributionAlignmentHook', frequency=[10, 9, 9, 8], steps=3)
@@ -82,6 +83,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(whole, root, tmp_path):
 # ---- losses that are kept as a record
 
 
+@RECORDED
 @EVERY_METHOD
 def test_losses_are_those_on_record(kind, root, tmp_path):
     """Numbers change on purpose only: record them again, and say why in CHANGELOG.md."""

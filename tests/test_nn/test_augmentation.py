@@ -23,6 +23,7 @@ from augmented import (
     view,
 )
 from no_sync import record
+from versions import COUNTED
 
 from mmseg_ctt.functional import cut_mix_mask, mix
 from mmseg_ctt.nn.augmentation import AUGMENTATION_STEPS, AugmentationStep, StrongAugmentation, View
@@ -162,6 +163,7 @@ def test_one_image_cannot_only_be_mixed(steps):
     assert torch.isfinite(view([*steps, JITTER], **one).image).all()
 
 
+@COUNTED
 @pytest.mark.parametrize('steps', [ALL, [CLASS], [dict(CUT, boxes=3, prob=0.5)]])
 def test_no_host_synchronisation(steps):
     augmentation, colour = StrongAugmentation(steps), preprocessor()

@@ -2,6 +2,7 @@
 """ONNX graph of a segmentor, from pixels to labels, and its check in onnxruntime."""
 
 import importlib
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple, Tuple, Union
 
@@ -70,11 +71,16 @@ class Agreement(NamedTuple):
 
 
 def check_packages() -> None:
-    """Check that the packages for ONNX are installed.
+    """Check that the packages for ONNX are installed, and PyTorch is new enough.
 
     Raises:
         ImportError: If one is not; names what to install.
     """
+    if 'external_data' not in signature(torch.onnx.export).parameters:
+        raise ImportError(
+            f'ONNX export needs a newer PyTorch than {torch.__version__}: export in an environment '
+            "with 'torch>=2.6'"
+        )
     for name in PACKAGES:
         try:
             importlib.import_module(name)

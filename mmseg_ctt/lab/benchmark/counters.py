@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from .sections import BACKWARD, SectionStack
 
@@ -104,7 +104,7 @@ class OperationCounter(TorchDispatchMode):
 
     def _synchronisation(self, name: str, args: tuple, kwargs: dict) -> Optional[str]:
         """Kind of synchronisation of host and device by an operation; None without any."""
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
         if name in COPIES:
             return _copy_direction(name, tensors, args, kwargs)
         if self.device.type != 'cpu' and all(t.device.type == 'cpu' for t in tensors):
