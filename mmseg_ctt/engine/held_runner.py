@@ -92,7 +92,7 @@ def _held_train(self: Runner) -> nn.Module:
     """``Runner.train`` of mmengine, then :meth:`Start.take_back` where it fails."""
     try:
         return _train(self)
-    except BaseException:
+    except Exception:  # not the end after a signal, which leaves a checkpoint
         self._start.take_back()
         raise
 
