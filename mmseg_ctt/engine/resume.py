@@ -130,7 +130,11 @@ def _check_start(path: str, weights: Mapping, state: Mapping) -> None:
             logging.WARNING,
         )
     elif fit.enough:
-        print_log(f'load_from: {path} has {fit} of the network', 'current')
+        logger, line = (
+            MMLogger.get_current_instance(),
+            f'load_from: {path} has {fit} of the network',
+        )
+        logger.info(line, extra={SHOWN: True})
     else:
         part, prefix = prefix_of(state, weights), prefix_of(weights, state)
         reason = (
