@@ -130,11 +130,7 @@ def _check_start(path: str, weights: Mapping, state: Mapping) -> None:
             logging.WARNING,
         )
     elif fit.enough:
-        logger, line = (
-            MMLogger.get_current_instance(),
-            f'load_from: {path} has {fit} of the network',
-        )
-        logger.info(line, extra={SHOWN: True})
+        show(f'load_from: {path} has {fit} of the network')
     else:
         part, prefix = prefix_of(state, weights), prefix_of(weights, state)
         reason = (
