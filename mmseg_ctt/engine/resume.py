@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from ..methods.base import SemiSegmentor
 from ..nn.pretrained import fit_of, prefix_of
 from .checkpoint import POINTER
+from .held_log import show
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 
