@@ -95,6 +95,11 @@ CE = dict(type='CrossEntropyLoss', loss_name='ce')
 # change of the config, row of check_setup.py, words of the message
 MISTAKES = {
     'loss name': (setting(f'{HEAD}.loss_decode', CE), 'model', [f'{HEAD}.loss_decode.loss_name']),
+    'grey images and the mean of colours': (
+        setting('image_loading', dict(color_type='grayscale')),
+        'settings',
+        ["color_type='grayscale'", 'image_loading.color_type', f'{LABELED[:-9]}'],
+    ),
     'best score of a member that is not there': (
         setting('default_hooks.checkpoint', best('teacher7/mIoU')),
         'model',
