@@ -73,6 +73,11 @@ class ShortConsole(logging.Filter):
         return NOISE.search(record.getMessage()) is None
 
 
+def show(line: str) -> None:
+    """Log a line that the console shows in any case."""
+    MMLogger.get_current_instance().info(line, extra={SHOWN: True})
+
+
 def hold(logger: MMLogger) -> None:
     """Hold back the files of a new logger, and keep its console short.
 

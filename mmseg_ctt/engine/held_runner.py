@@ -4,7 +4,8 @@
 Importing this module extends mmengine's ``Runner``, so that mmseg's own scripts behave in the same
 way. A runner makes its folders, log file, recorded config and back ends of the visualizer when the
 hooks of ``before_train`` (``before_val``, ``before_test``) are through: data sets, model, optimiser
-and hooks are built by then, and weights are loaded. A start that fails earlier leaves no trace.
+and hooks are built by then, and weights are loaded. A start that fails earlier leaves no trace, and
+one that fails in its first iteration no recorded config.
 """
 
 import inspect
@@ -13,6 +14,7 @@ from functools import partial, wraps
 from tempfile import TemporaryDirectory
 from typing import Any, Optional
 
+import torch.nn as nn
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -25,7 +27,7 @@ from .start import Start
 from .workers import LOADERS, limit_workers
 
 _init, _build_logger = Runner.__init__, Runner.build_logger
-_build_visualizer = Runner.build_visualizer
+_build_visualizer, _train = Runner.build_visualizer, Runner.train
 _signature = inspect.signature(_init)
 
 
@@ -85,7 +87,18 @@ def _held_dump(self: Runner) -> None:
         self._start.record(self)
 
 
+@wraps(_train)
+def _held_train(self: Runner) -> nn.Module:
+    """``Runner.train`` of mmengine, then :meth:`Start.take_back` where it fails."""
+    try:
+        return _train(self)
+    except Exception:  # not the end after a signal, which leaves a checkpoint
+        self._start.take_back()
+        raise
+
+
 Runner.__init__ = _held_init
+Runner.train = _held_train
 Runner.build_logger = _held_logger
 Runner.build_visualizer = _held_visualizer
 Runner.dump_config = _held_dump

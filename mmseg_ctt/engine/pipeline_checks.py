@@ -4,6 +4,7 @@
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from ..datasets.sources import source_names
+from ..datasets.wrappers import leaf_configs
 from .pipeline_steps import CHECKED
 
 # Steps that change every pixel in the same way each time: a network must get them everywhere.
@@ -13,12 +14,15 @@ LOADERS = (LOADER, CHECKED[LOADER])
 NESTING = ('Compose', 'TransformBroadcaster', 'KeyMapper', 'TestTimeAug', 'MultiBranch')
 # settings of the loading step, with their defaults
 COLOURS = dict(color_type='color', value_range=None)
+CHANNELS = dict(color=3, grayscale=1)  # of color_type; any number for others
 
 Step = Mapping[str, Any]
 
 
 def pipelines(cfg: Mapping[str, Any]) -> Dict[str, Sequence[Step]]:
     """Pipelines of a run by config key: of every source of training images that is drawn, of val.
+
+    Data sets in a ``ConcatDataset`` or ``RepeatDataset`` have a key each.
 
     Args:
         cfg (Mapping): Complete config.
@@ -38,9 +42,11 @@ def pipelines(cfg: Mapping[str, Any]) -> Dict[str, Sequence[Step]]:
     for part in ('val', 'test'):
         nodes[f'{part}_dataloader.dataset'] = (cfg.get(f'{part}_dataloader') or {}).get('dataset')
     return {
-        f'{key}.pipeline': node['pipeline']
-        for key, node in nodes.items()
-        if isinstance(node, Mapping) and isinstance(node.get('pipeline'), (list, tuple))
+        f'{key}.pipeline': leaf['pipeline']
+        for name, node in nodes.items()
+        if isinstance(node, Mapping)
+        for key, leaf in leaf_configs(node, name).items()
+        if isinstance(leaf.get('pipeline'), (list, tuple))
     }
 
 
@@ -53,7 +59,7 @@ def check_pipelines(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> 
 
     Raises:
         ValueError: If images are normalised twice, a step that changes all pixels is not in every
-            pipeline, or images are loaded with other channels.
+            pipeline, or images are loaded with other channels than elsewhere or than the mean has.
     """
     found = pipelines(cfg)
     for key, steps in found.items():
@@ -65,6 +71,9 @@ def check_pipelines(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> 
     for name in FIXED_STEPS:
         _check_everywhere(name, found)
     _check_loading(found)
+    mean = preprocessor.get('mean') or ()
+    if len(mean) > 1 and 'segmentor' in (cfg.get('model') or {}):  # a method's refuses them later
+        _check_channels(found, len(mean))
 
 
 def has_step(cfg: Mapping[str, Any], name: str) -> bool:
@@ -110,6 +119,18 @@ def _check_loading(found: Mapping[str, Sequence[Step]]) -> None:
                 raise ValueError(
                     f'{LOADER}.{name} is {values[name]!r} in {key} and {first[1][name]!r} '
                     f'in {first[0]}: images would differ; make them equal'
+                )
+
+
+def _check_channels(found: Mapping[str, Sequence[Step]], number: int) -> None:
+    for key, steps in found.items():
+        for step in _flat(steps):
+            kind = step.get('color_type', COLOURS['color_type'])
+            if _name(step) in LOADERS and CHANNELS.get(kind, number) != number:
+                raise ValueError(
+                    f'{LOADER}.color_type={kind!r} in {key} gives {CHANNELS[kind]} channels, but '
+                    f'mean and std of data_preprocessor have {number}: set '
+                    'image_loading.color_type, or mean, std and in_channels of the backbone'
                 )
 
 

@@ -14,11 +14,12 @@ from mmengine.config import Config
 
 from ..methods.registry import registered_methods
 from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_merges
-from .method_preset import apply_method, inner_model, preset_of, read_file, read_preset
+from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
 
 PACKAGE = 'mmseg_ctt'
 VARIABLES = ('method', 'segmentor_from')
+NETWORK_PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')  # of no method
 READ = '_presets_applied'  # attribute of a Config that was read with this module
 AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
@@ -67,7 +68,21 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         former = plain(cfg._cfg_dict)
         cfg.merge_from_dict(chosen)
         _apply(cfg, {name: Layers({}, former, {}) for name in chosen})
+        options = {_network_key(cfg._cfg_dict, key): value for key, value in options.items()}
     cfg.merge_from_dict(options)
+
+
+def _network_key(cfg: dict, key: str) -> str:
+    """Key of a setting of the network, which a method has in ``model.segmentor``.
+
+    A command that changes the method may name it in either way, as a file may.
+    """
+    first, *rest = key.split('.')
+    if first != 'model' or not rest or 'module' in cfg['model']:
+        return key
+    if is_plain(cfg['model']):
+        return '.'.join([first, *rest[1:]]) if rest[0] == 'segmentor' and rest[1:] else key
+    return '.'.join([first, 'segmentor', *rest]) if rest[0] in NETWORK_PARTS else key
 
 
 def apply_presets(cfg: AnyConfig) -> AnyConfig:

@@ -2,8 +2,9 @@
 """The config that a run records in its work folder; another start never overwrites it."""
 
 import copy
+import re
 from pathlib import Path
-from typing import Optional, Union
+from typing import List, Optional, Union
 
 from mmengine.config import Config
 
@@ -11,12 +12,12 @@ from .config import prepare_config
 from .files import write_whole
 
 # Settings of a start that are not settings of the run.
-OF_A_START = ('work_dir', 'resume', 'launcher', 'experiment_name')
+OF_A_START = ('work_dir', 'resume', 'launcher', 'experiment_name', 'model_wrapper_cfg')
 STAMP = '%Y%m%d_%H%M%S'  # of mmengine
 
 
 def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) -> Path:
-    """Write a config into a work folder, unless an equal one is there.
+    """Write a config into a work folder, unless an equal one is there, of whatever start.
 
     Args:
         cfg (Config): Of this start.
@@ -26,16 +27,18 @@ def record_config(cfg: Config, folder: Union[str, Path], name: str, stamp: str) 
             recorded one is written beside it, as ``<name>_<stamp>.py``.
 
     Returns:
-        Path: The file with this config: the recorded one where that is equal but for
+        Path: The file with this config: a recorded one where that is equal but for
         :data:`OF_A_START` and the checkpoint that is resumed.
     """
     first = Path(folder, name)
-    later = [f'_{stamp}', *(f'_{stamp}_{number}' for number in range(2, 100))]
-    for path in [first, *(first.with_name(f'{first.stem}{end}{first.suffix}') for end in later)]:
+    present = [path for path in [first, *_later(first)] if path.exists()]
+    for path in present:
+        if same_run(read_recorded(path), cfg):
+            return path
+    ends = ['', f'_{stamp}', *(f'_{stamp}_{number}' for number in range(2, 100))]
+    for path in (first.with_name(f'{first.stem}{end}{first.suffix}') for end in ends):
         if not path.exists():
             write_whole(path, cfg.dump() or '')
-            return path
-        if same_run(read_recorded(path), cfg):
             return path
     raise ValueError(f'{folder} holds too many configs of the time {stamp}')
 
@@ -60,6 +63,12 @@ def check_work_dir(cfg: Config) -> None:
             'this one would replace: give it a folder of its own (--work-dir), go on with the run '
             'there (--resume), or remove the folder'
         )
+
+
+def _later(first: Path) -> List[Path]:
+    """Configs that were recorded beside the first one, in the order of their starts."""
+    form = re.compile(re.escape(first.stem) + r'_\d{8}_\d{6}(_\d+)?' + re.escape(first.suffix))
+    return sorted(path for path in first.parent.glob('*') if form.fullmatch(path.name))
 
 
 def read_recorded(path: Path) -> Optional[Config]:

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from ..methods.base import SemiSegmentor
 from ..nn.pretrained import fit_of, prefix_of
 from .checkpoint import POINTER
+from .held_log import show
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 
@@ -130,7 +131,7 @@ def _check_start(path: str, weights: Mapping, state: Mapping) -> None:
             logging.WARNING,
         )
     elif fit.enough:
-        print_log(f'load_from: {path} has {fit} of the network', 'current')
+        show(f'load_from: {path} has {fit} of the network')
     else:
         part, prefix = prefix_of(state, weights), prefix_of(weights, state)
         reason = (

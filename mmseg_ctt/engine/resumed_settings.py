@@ -8,8 +8,10 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
+from ..methods.registry import registered_methods
 from .config_changes import ABSENT, Change, changes, parse_config, shown
 from .fingerprint import HASHED, MACHINE, WATCHING_HOOKS
+from .held_log import SHOWN
 from .part_optimizer import KEY as PARTS
 from .part_optimizer import PartOptimizer
 
@@ -92,7 +94,8 @@ def report(runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]) -
     taken = [change for change in taken if not _watches(runner.cfg, change)]
     if taken:
         lines = (f'{c.key}={shown(c.new)} (was {shown(c.old)})' for c in taken)
-        runner.logger.info(f'the resumed run goes on with other settings: {", ".join(lines)}')
+        line = f'the resumed run goes on with other settings: {", ".join(lines)}'
+        runner.logger.info(line, extra={SHOWN: True})
 
 
 def _of_the_state(change: Change, started: bool) -> bool:
@@ -138,9 +141,10 @@ def refuse_other_optimizer(
         found (list[Change]): From :func:`compare`.
 
     Raises:
-        ValueError: If the checkpoint has another optimiser, other groups of parameters or other
-            schedules; names the key.
+        ValueError: If the checkpoint is of another method, or has another optimiser, other groups
+            of parameters or other schedules; names the key.
     """
+    _refuse_other_method(found)
     for change in found:
         of_optimizer = change.path[:2] in (('optim_wrapper', 'optimizer'), tuple(PARTS.split('.')))
         if change.path[-1] == 'type' and (of_optimizer or change.path[0] == 'param_scheduler'):
@@ -160,6 +164,20 @@ def refuse_other_optimizer(
             f'param_scheduler has {len(own or [])} schedules, but the resumed run has '
             f'{len(saved)}, whose state does not fit: set those, or {NEW_RUN}'
         )
+
+
+def _refuse_other_method(found: List[Change]) -> None:
+    """The state of a method may hold all entries of another, which has fewer networks."""
+    methods = registered_methods()
+    for change in found:
+        if change.path != ('model', 'type'):
+            continue
+        old, new = methods.get(change.old), methods.get(change.new)
+        if old and new and not issubclass(old, new) and not issubclass(new, old):
+            raise ValueError(
+                f'model.type="{change.new}", but the resumed run is of "{change.old}": resume it '
+                f'with the method of that run, or {NEW_RUN}'
+            )
 
 
 def _optimizers(

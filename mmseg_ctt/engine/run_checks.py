@@ -12,7 +12,6 @@ import torch.nn as nn
 from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.evaluation.metrics import IoUMetric
 from mmseg.registry import OPTIMIZERS
 from torch.utils.data import Dataset
 
@@ -25,6 +24,8 @@ from ..nn.pretrained import counted_starting_weights
 from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
+from .member_loops import MemberLoopMixin
+from .score_checks import check_save_best, members_of
 
 NO_SIZE = 'only one of size and size_divisor should be valid'  # assertion of mmseg's stack_batch
 TOO_FEW = re.compile(r'Expected more than 1 (?:value per channel|spatial element) when training.*')
@@ -33,9 +34,6 @@ CHANNELS = re.compile(
     r'but got (?P<given>\d+) channels'
 )
 FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the optimiser
-SCORES = dict(
-    mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'), mFscore=('mFscore', 'mPrecision', 'mRecall')
-)  # of IoUMetric, by iou_metrics
 
 
 # ---- data sets
@@ -63,30 +61,6 @@ def check_evaluation(dataset: Dataset, trained: Dataset, part: str = 'val') -> N
             raise ValueError(
                 f'{key}.{name}={values[1]}, but the labelled training set has {values[0]}: labels '
                 'would mean other classes; make them equal'
-            )
-
-
-def check_save_best(save_best: Any, metrics: Sequence[Any]) -> None:
-    """Check that validation has the scores by which the best checkpoint is chosen.
-
-    Args:
-        save_best (str | list[str], optional): Of a checkpoint hook.
-        metrics (Sequence[BaseMetric]): Of validation; other ones than ``IoUMetric`` pass.
-
-    Raises:
-        ValueError: If one is none of them; names those that exist.
-    """
-    if not save_best or not all(type(metric) is IoUMetric for metric in metrics):
-        return
-    names = {
-        'aAcc',
-        *(name for metric in metrics for kind in metric.metrics for name in SCORES[kind]),
-    }
-    for key in [save_best] if isinstance(save_best, str) else save_best:
-        if key != 'auto' and key.rpartition('/')[2] not in names:
-            raise ValueError(
-                f'default_hooks.checkpoint.save_best={key!r} is no score of validation: set one of '
-                f'{", ".join(sorted(names))}, or that of a member such as student0/mIoU'
             )
 
 
@@ -204,8 +178,10 @@ class _BuiltChecks(Hook):
         if runner._val_loop is not None:
             trained = runner.train_loop.dataloader.dataset
             check_evaluation(runner.val_dataloader.dataset, trained)
+            members = members_of(runner.model, isinstance(runner.val_loop, MemberLoopMixin))
             for hook in runner.hooks:
-                check_save_best(getattr(hook, 'save_best', None), runner.val_evaluator.metrics)
+                best = getattr(hook, 'save_best', None)
+                check_save_best(best, runner.val_evaluator.metrics, members)
 
 
 @contextmanager

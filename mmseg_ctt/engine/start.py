@@ -2,7 +2,8 @@
 """What a runner writes into the work folder when its set-up has passed."""
 
 import os.path as osp
-from typing import Any, Callable, List
+from pathlib import Path
+from typing import Any, Callable, List, Optional
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
@@ -22,6 +23,7 @@ class Start:
         passed (bool): Whether it is written.
         later (list[Callable]): Calls that write.
         notes (list[str]): Further lines of the summary.
+        iterated (bool): Whether an iteration has been trained.
     """
 
     def __init__(self, work_dir: str) -> None:
@@ -29,6 +31,8 @@ class Start:
         self.passed = False
         self.later: List[Callable[[], Any]] = []
         self.notes: List[str] = []
+        self.iterated = False
+        self._recorded: Optional[Path] = None  # by this start
 
     def write(self, runner: Runner, training: bool) -> None:
         """Write all that was held back; a second call does nothing.
@@ -48,11 +52,21 @@ class Start:
         if is_main_process() and (training or not osp.exists(_recorded_path(runner))):
             self.record(runner)
 
-    @staticmethod
-    def record(runner: Runner) -> None:
+    def record(self, runner: Runner) -> None:
         """Record the config of a runner by :func:`record_config`."""
         folder, name = osp.split(_recorded_path(runner))
-        record_config(runner.cfg, folder, name, runner.timestamp)
+        present = set(Path(folder).glob('*.py'))
+        path = record_config(runner.cfg, folder, name, runner.timestamp)
+        if path not in present:
+            self._recorded = path
+
+    def take_back(self) -> None:
+        """Remove the config of a training that failed in its first iteration.
+
+        The corrected start then has the name for its config, and no checkpoint is without one.
+        """
+        if self._recorded is not None and not self.iterated:
+            self._recorded.unlink(missing_ok=True)
 
 
 def _recorded_path(runner: Runner) -> str:

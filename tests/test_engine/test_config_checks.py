@@ -31,6 +31,16 @@ def run(*steps, **parts):
 CLAHE = dict(type='CLAHE')
 
 
+def test_sources_in_wrappers_have_pipelines_too():
+    cfg = run(CLAHE, labeled=[], unlabeled=[CLAHE])
+    data = cfg['train_dataloader']['dataset']
+    data['labeled'] = dict(type='RepeatDataset', times=2, dataset=data['labeled'])
+    key = 'train_dataloader.dataset.labeled.dataset.pipeline'
+    assert key in pipelines(cfg)
+    with pytest.raises(ValueError, match=f'has CLAHE, and {key} has not'):
+        check_pipelines(cfg, {})
+
+
 def test_a_fixed_step_is_in_all_pipelines_or_in_none():
     check_pipelines(run(CLAHE, labeled=[CLAHE], unlabeled=[dict(type='mmseg.CLAHE')]), {})
     for cfg in (run(labeled=[CLAHE], unlabeled=[CLAHE]), run(CLAHE, labeled=[CLAHE], unlabeled=[])):

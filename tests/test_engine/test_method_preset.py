@@ -201,6 +201,16 @@ def test_the_command_line_sets_the_new_method(load_tool):
     assert cfg.model.type == 'STPG' and cfg.default_hooks.teacher_ema.alpha == 0.9
 
 
+@pytest.mark.parametrize('key', ['backbone.frozen_stages', 'segmentor.backbone.frozen_stages'])
+@pytest.mark.parametrize(('former', 'new'), [('ctt', 'supervised'), ('supervised', 'stpg')])
+def test_the_command_line_names_the_network_in_either_way(former, new, key, load_tool):
+    options = {'method': new, f'model.{key}': 1}
+    cfg = load_tool('_common').module.read_config(str(LEAVES[camvid(former)]), options)
+    network = cfg.model if new == 'supervised' else cfg.model.segmentor
+    assert network.backbone.frozen_stages == 1
+    assert ('segmentor' in cfg.model) == (new != 'supervised') == ('backbone' not in cfg.model)
+
+
 def test_as_the_tools_of_mmseg_read_it(tmp_path, monkeypatch):
     """They import the package from the config, after they have read and merged it."""
     path = config(tmp_path, LEAVES[camvid('ctt_plus')], BESIDE)

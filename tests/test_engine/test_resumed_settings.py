@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from toy import toy_segmentor
 from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_lists, write_toy_data
 from versions import FUSED
 
@@ -41,7 +42,11 @@ def train(runner):
     lines = dict(warning=[], info=[])
     for level, kept in lines.items():
         real = getattr(runner.logger, level)
-        setattr(runner.logger, level, lambda m, *a, k=kept, r=real: (k.append(str(m)), r(m, *a)))
+        setattr(
+            runner.logger,
+            level,
+            lambda m, *a, k=kept, r=real, **b: (k.append(str(m)), r(m, *a, **b)),
+        )
     try:
         runner.train()
     finally:
@@ -167,6 +172,27 @@ def test_state_that_does_not_fit(made, tmp_path, options, words):
     with pytest.raises(ValueError, match=words) as error:
         runner.train()
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind, fits', [('FixMatchSeg', False), ('CutMixSeg', True)])
+def test_another_method(kind, fits, tmp_path, monkeypatch):
+    """Its networks, all in the checkpoint, do not tell that it is another."""
+    root = write_toy_data(tmp_path / 'data')
+    student = dict(num_pairs=1, segmentor=toy_segmentor(), strong_augmentation=dict())
+    train(build(root, tmp_path / 'work', model=dict(type='CutMixSeg', **student)))
+    options = dict(resume=tmp_path / 'work' / 'iter_3.pth', model=dict(type=kind, **student))
+    if fits:
+        train(build(root, tmp_path / 'again', **options))
+        return
+    with pytest.raises(ValueError, match='model.type="FixMatchSeg", but .* is of "CutMixSeg"'):
+        train(build(root, tmp_path / 'again', **options))
+
+
+def test_what_is_taken_is_on_the_console(made, tmp_path, capsys):
+    root, checkpoint = made
+    runner = build(root, tmp_path, checkpoint, {'train_cfg.val_interval': 50})
+    runner.train()
+    assert TAKEN in capsys.readouterr().out
 
 
 def test_another_optimiser_without_the_text_of_the_config(made, tmp_path):

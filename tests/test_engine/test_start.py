@@ -130,6 +130,45 @@ def test_another_config_goes_beside_the_first(start, work):
     assert Config.fromfile(work / beside).randomness.seed == 4
 
 
+def test_a_later_config_is_recorded_once(start, work):
+    start(experiment_name='same')
+    start(experiment_name='same', randomness=dict(seed=4))
+    before = set(work.glob('*.py'))
+    (second,) = before - {work / NAME}
+    older = second.rename(work / 'toy_20260101_000000.py')
+    start(experiment_name='same', randomness=dict(seed=4), model_wrapper_cfg=dict())
+    assert set(work.glob('*.py')) == {work / NAME, older}
+
+
+class FailsInTraining(Hook):
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter == self.iteration:
+            raise ValueError('channels')
+
+
+def test_a_first_iteration_that_fails_records_nothing(start, work):
+    """Or the folder has the config of the failed start under the name of the run."""
+    for _ in range(2):
+        with pytest.raises(ValueError, match='channels'):
+            start(FailsInTraining(0))
+        assert not list(work.glob('*.py')) and list(work.glob('*/*.log'))
+    start()
+    assert [path.name for path in work.glob('*.py')] == [NAME]
+    before = (work / NAME).read_text()
+    with pytest.raises(ValueError, match='channels'):
+        start(FailsInTraining(0))
+    assert (work / NAME).read_text() == before, 'of another start'
+
+
+def test_a_later_iteration_that_fails_keeps_the_config(start, work):
+    with pytest.raises(ValueError, match='channels'):
+        start(FailsInTraining(1), train_cfg=dict(type='ResumableTrainLoop', max_iters=3))
+    assert [path.name for path in work.glob('*.py')] == [NAME]
+
+
 def test_never_the_name_of_another(tmp_path):
     cfg, stamp = Config(dict(a=1)), '20260101_000000'
     paths = []

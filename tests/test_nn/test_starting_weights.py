@@ -120,7 +120,8 @@ def start_from(state):
 
 def test_load_from_counts_too(monkeypatch):
     said = []
-    monkeypatch.setattr('mmseg_ctt.engine.resume.print_log', lambda line, *_: said.append(line))
+    for log in ('show', 'print_log'):
+        monkeypatch.setattr(f'mmseg_ctt.engine.resume.{log}', lambda line, *_: said.append(line))
     state = toy_model('MeanTeacher').students[0].state_dict()
     start_from(state)
     start_from({key: value for key, value in state.items() if 'conv_seg' not in key})

@@ -85,12 +85,31 @@ def setting(key, value):
     return change
 
 
+def best(score):
+    return dict(type='SafeCheckpointHook', interval=1, save_best=score)
+
+
 HEAD = 'model.segmentor.decode_head'
 SIZE = 'model.segmentor.data_preprocessor'
 CE = dict(type='CrossEntropyLoss', loss_name='ce')
 # change of the config, row of check_setup.py, words of the message
 MISTAKES = {
     'loss name': (setting(f'{HEAD}.loss_decode', CE), 'model', [f'{HEAD}.loss_decode.loss_name']),
+    'grey images and the mean of colours': (
+        setting('image_loading', dict(color_type='grayscale')),
+        'settings',
+        ["color_type='grayscale'", 'image_loading.color_type', f'{LABELED[:-9]}'],
+    ),
+    'best score of a member that is not there': (
+        setting('default_hooks.checkpoint', best('teacher7/mIoU')),
+        'model',
+        ['default_hooks.checkpoint.save_best', 'teacher7/mIoU', 'student0/mIoU'],
+    ),
+    'best score of a member of the baseline': (
+        both(plain, setting('default_hooks.checkpoint', best('teacher0/mIoU'))),
+        'model',
+        ['default_hooks.checkpoint.save_best', 'aAcc, mAcc, mIoU'],
+    ),
     'loss name of the baseline': (
         both(setting(f'{HEAD}.loss_decode', CE), plain),
         'model',

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence
 
 from _setup import EVALUATED, MB, Setup, Skip
 
@@ -24,16 +24,16 @@ def settings(setup: Setup) -> str:
     return 'pipelines, preprocessor, optimiser and scores fit together'
 
 
-def _check_scores(cfg: 'Config', part: str) -> None:
+def _check_scores(cfg: 'Config', part: str, members: Optional[Sequence[str]] = None) -> None:
     """Build the metrics, and check that of the best checkpoint."""
     from mmengine.evaluator import Evaluator
 
-    from mmseg_ctt.engine.run_checks import check_save_best
+    from mmseg_ctt.engine.score_checks import check_save_best
 
     if cfg.get(f'{part}_evaluator'):
         metrics = Evaluator(cfg[f'{part}_evaluator']).metrics
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        check_save_best(hook.get('save_best') if part == 'val' else None, metrics)
+        check_save_best(hook.get('save_best') if part == 'val' else None, metrics, members)
 
 
 def model(setup: Setup) -> str:
@@ -41,6 +41,7 @@ def model(setup: Setup) -> str:
     from mmseg.registry import MODELS
 
     from mmseg_ctt.engine.run_checks import check_custom_keys
+    from mmseg_ctt.engine.score_checks import members_of
     from mmseg_ctt.nn.head_checks import check_heads, loss_warnings
 
     with torch.random.fork_rng(devices=[]):
@@ -55,6 +56,7 @@ def model(setup: Setup) -> str:
     built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
     check_heads(built)
     setup.warnings += check_custom_keys(setup.cfg, built)
+    _check_scores(setup.cfg, 'val', members_of(built))
     setup.model = built
     setup.warnings += loss_warnings(setup.model)
     weights = sum(value.numel() for value in setup.model.parameters())

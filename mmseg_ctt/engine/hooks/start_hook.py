@@ -54,6 +54,7 @@ class StartHook(Hook):
         outputs: Optional[dict] = None,
     ) -> None:
         """Log the first iteration, and the estimated end after the first few."""
+        self.start.iterated = True
         if len(self.seconds) >= PACE:
             return
         now = time.monotonic()
