@@ -75,6 +75,11 @@ class ForwardPasses(MemberNetworks):
                 passes = together if name in joint else batches
                 found = [self._output(name, images, perturb) for images in passes]
             outputs[name] = found[0].split(sizes) if name in joint else found
+        no_weights = gradient != 'weights' or not torch.is_grad_enabled()
+        if no_weights and any(self.members[name].trains for name in names):
+            # PyTorch 2.0 and 2.1 would take these casts of weights, which have no gradient, for
+            # the next pass as well
+            torch.clear_autocast_cache()
         return outputs
 
     def forward_students(self, labeled: Images, views: Sequence[View]) -> List[List[PixelOutput]]:

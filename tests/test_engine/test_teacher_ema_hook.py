@@ -254,3 +254,32 @@ def test_statistics_that_nothing_would_update_are_refused():
 def test_teachers_in_the_optimiser_are_refused():
     with pytest.raises(ValueError, match='StudentOptimWrapperConstructor'):
         TeacherEMAHook().before_train(runner_of(toy_model(), all_parameters=True))
+
+
+class Unhooked(torch.optim.Optimizer):
+    """Has no hooks of PyTorch after its step, as all optimisers after torch.compile of 2.1."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, dict(lr=lr))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for weight in group['params']:
+                if weight.grad is not None:
+                    weight -= group['lr'] * weight.grad
+
+    step.hooked = True
+
+
+def test_updates_do_not_need_the_hooks_of_pytorch(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS.module_dict, 'Unhooked', Unhooked)
+    model = toy_model()
+    runner, hook = start(model, optimizer=dict(type='Unhooked', lr=0.1))
+    optimizer = runner.optim_wrapper.optimizer
+    loss, _ = model.parse_losses(losses_of(model, toy_batch()))
+    runner.optim_wrapper.update_params(loss)
+    assert int(model.num_updates) == 1
+    hook.after_train(runner)
+    optimizer.step()
+    assert int(model.num_updates) == 1

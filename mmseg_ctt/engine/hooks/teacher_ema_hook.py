@@ -1,12 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, Dict, List, Optional, Tuple
+from functools import wraps
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.hooks import RemovableHandle
 
 from ...functional import copy_tensors_, ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
@@ -45,7 +45,7 @@ class TeacherEMAHook(Hook):
         if not 0 <= alpha <= 1:
             raise ValueError(f'{KEY}.alpha must be in [0, 1], got {alpha}')
         self.alpha, self.buffers = alpha, buffers
-        self.handle: Optional[RemovableHandle] = None
+        self.step: Optional[Callable] = None
 
     def before_train(self, runner: Runner) -> None:
         """Copy students to teachers that have never been updated; update after optimiser steps.
@@ -69,13 +69,29 @@ class TeacherEMAHook(Hook):
         self.groups = {
             turn: paired_tensors(members, self.buffers) for turn, members in groups.items()
         }
-        self.handle = optimizer.register_step_post_hook(self._update)
+        self._update_after_steps(optimizer)
 
     def after_train(self, runner: Runner) -> None:
         """Leave optimiser and batch norm as they were."""
-        if self.handle is not None:
-            self.handle.remove()
+        if self.step is not None:
+            runner.optim_wrapper.optimizer.step = self.step
+            self.step = None
             self._track_statistics(True)
+
+    def _update_after_steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let each step of an optimiser end with an update.
+
+        PyTorch has hooks for that, but ``torch.compile`` of 2.1 switches them off without a word.
+        """
+        step = self.step = optimizer.step
+
+        @wraps(step)
+        def updating_step(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            self._update(optimizer)
+            return result
+
+        optimizer.step = updating_step  # type: ignore[method-assign]
 
     def _checked(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> SemiSegmentor:
         if not isinstance(model, SemiSegmentor):
@@ -97,7 +113,7 @@ class TeacherEMAHook(Hook):
         return model
 
     @torch.no_grad()
-    def _update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _update(self, optimizer: torch.optim.Optimizer) -> None:
         # a scaler calls a fused optimiser for every step, which skips those with overflow itself
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
