@@ -272,13 +272,12 @@ class Unhooked(torch.optim.Optimizer):
     step.hooked = True
 
 
-def test_updates_do_not_need_the_hooks_of_pytorch(monkeypatch):
-    monkeypatch.setitem(OPTIMIZERS.module_dict, 'Unhooked', Unhooked)
-    model = toy_model()
-    runner, hook = start(model, optimizer=dict(type='Unhooked', lr=0.1))
-    optimizer = runner.optim_wrapper.optimizer
-    loss, _ = model.parse_losses(losses_of(model, toy_batch()))
-    runner.optim_wrapper.update_params(loss)
+def test_updates_do_not_need_the_hooks_of_pytorch():
+    model, hook = toy_model(), TeacherEMAHook()
+    optimizer = Unhooked(model.students.parameters(), lr=0.1)
+    runner = SimpleNamespace(model=model, optim_wrapper=OptimWrapper(optimizer))
+    hook.before_train(runner)
+    step(runner)
     assert int(model.num_updates) == 1
     hook.after_train(runner)
     optimizer.step()
