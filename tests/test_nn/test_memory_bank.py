@@ -3,6 +3,7 @@ import pytest
 import torch
 from no_sync import record
 from reference.bank import ListBank
+from versions import HALF
 
 from mmseg_ctt.nn.memory_bank import ClassMemoryBank
 
@@ -93,6 +94,7 @@ def test_random_ranking_takes_only_candidates():
     assert bank.in_order()[0, :4].flatten().tolist() == [0.0, 5.0, 10.0, 15.0]
 
 
+@HALF
 def test_update_stores_float32_without_a_graph():
     bank = ClassMemoryBank(1, 2, 3, budget=1)
     feature = torch.randn(4, 3).half().requires_grad_()

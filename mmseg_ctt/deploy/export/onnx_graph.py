@@ -76,11 +76,6 @@ def check_packages() -> None:
     Raises:
         ImportError: If one is not; names what to install.
     """
-    if 'external_data' not in signature(torch.onnx.export).parameters:
-        raise ImportError(
-            f'ONNX export needs a newer PyTorch than {torch.__version__}: export in an environment '
-            "with 'torch>=2.6'"
-        )
     for name in PACKAGES:
         try:
             importlib.import_module(name)
@@ -89,6 +84,11 @@ def check_packages() -> None:
                 f'{name} is not installed: pip install {" ".join(PACKAGES)}, or the '
                 "extra: pip install 'mmseg_ctt[onnx]'"
             ) from None
+    if 'external_data' not in signature(torch.onnx.export).parameters:
+        raise ImportError(
+            f'ONNX export needs a newer PyTorch than {torch.__version__}: export in an environment '
+            "with 'torch>=2.6'"
+        )
 
 
 def export_onnx(
