@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,7 +225,7 @@ SETTINGS = {  # options of train.py, words of the line
     ),
     'another sampler': (
         ['train_dataloader.sampler.type=InfiniteSampler'],
-        ['InfiniteSampler', 'ratio'],
+        ['InfiniteSampler', 'ratio'] if sys.version_info >= (3, 10) else ['ratio'],
     ),
     'batch of nothing': (['train_dataloader.batch_size=0'], ['batch_size']),
     'negative workers': (['train_dataloader.num_workers=-1'], ['num_workers']),
