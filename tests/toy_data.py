@@ -215,3 +215,16 @@ def toy_config(
         launcher='none',
     )
     return Config({**cfg, **changes})
+
+
+def evaluation_loader(root: Path) -> dict:
+    """Data loader of images in ``val``, with masks in ``ann``, for validation and test."""
+    return dict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset={
+            **toy_set(root, True, random=False),
+            'data_prefix': dict(img_path='val', seg_map_path='ann'),
+        },
+    )

@@ -194,7 +194,7 @@ def build_source(name: str, cfg: Mapping[str, Any]) -> AnySet:
     check_classes(classes, next((key for key in classes if classes[key]), [*classes][0]))
     try:
         dataset.full_init()
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # mmengine's, where a data set does not say its classes
         raise TypeError(
             f'{KEY}.{name}.type={type(dataset).__name__} needs get_cat_ids, which its data set '
             'does not have: use RepeatDataset'

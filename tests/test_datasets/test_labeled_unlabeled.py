@@ -20,15 +20,9 @@ from toy_data import (
     write_image,
     write_lists,
     write_mask,
-    write_toy_data,
 )
 
 from mmseg_ctt.datasets import DrawnImage, LabeledUnlabeledSampler
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 def build(root, **changes):

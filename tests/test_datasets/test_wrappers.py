@@ -23,7 +23,6 @@ from toy_data import (
     write_image,
     write_lists,
     write_mask,
-    write_toy_data,
 )
 
 from mmseg_ctt.datasets import DrawnImage, LabeledUnlabeledDataset
@@ -31,11 +30,6 @@ from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import distinct_infos, origin
 from mmseg_ctt.deploy.api.inputs import image_pipeline
 from mmseg_ctt.engine.guards import duplicate_images
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_toy_data(tmp_path / 'data')
 
 
 @pytest.fixture

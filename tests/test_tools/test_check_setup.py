@@ -18,6 +18,7 @@ from toy_data import (
     LABELED,
     SPLIT,
     UNLABELED,
+    evaluation_loader,
     toy_config,
     toy_set,
     write_image,
@@ -38,15 +39,7 @@ def root(root: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, root: Path) -> Path:
-    tested = dict(
-        batch_size=1,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset={
-            **toy_set(root, True, random=False),
-            'data_prefix': dict(img_path='val', seg_map_path='ann'),
-        },
-    )
+    tested = evaluation_loader(root)
     cfg = toy_config(root, tmp_path / 'work', val_dataloader=tested, test_dataloader=tested)
     cfg.default_hooks.checkpoint.max_keep_ckpts = 2
     cfg.dump(tmp_path / 'toy.py')

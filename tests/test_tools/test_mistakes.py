@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS, TRANSFORMS
 from toy import toy_segmentor
-from toy_data import toy_config, toy_set, write_image, write_mask
+from toy_data import evaluation_loader, toy_config, write_image, write_mask
 
 from mmseg_ctt.engine import prepare_config
 
@@ -231,15 +231,7 @@ def write(tmp_path, root):
     """A config file with one change."""
 
     def write(change) -> Path:
-        tested = dict(
-            batch_size=1,
-            num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset={
-                **toy_set(root, True, random=False),
-                'data_prefix': dict(img_path='val', seg_map_path='ann'),
-            },
-        )
+        tested = evaluation_loader(root)
         cfg = toy_config(root, tmp_path / 'work', val_dataloader=tested, test_dataloader=tested)
         change(cfg)
         cfg.dump(tmp_path / 'toy.py')

@@ -94,7 +94,10 @@ def test_document_holds_the_table(tool, tmp_path):
     """Every row but the figures, which may differ in the last digits on another machine."""
     oracles = shared_folder() / 'oracles'
     if 'MMSEG_CTT_SHARED' in os.environ or not oracles.is_dir():
-        pytest.skip(f'the document holds the errors of {oracles}, which is missing or not in use')
+        pytest.skip(
+            f'the document holds the errors of {oracles}, which is missing or not in use; the '
+            'other tests of this file make the table from outputs of their own'
+        )
     text = (ROOT / 'docs' / 'parity.md').read_text()
     done = run(tool, oracles, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
