@@ -58,7 +58,17 @@ setup(
     install_requires=read_requirements('requirements.txt'),
     extras_require={
         name: read_requirements(f'requirements/{name}.txt')
-        for name in ('docs', 'lite', 'onnx', 'report', 'tests', 'tiff')
+        for name in (
+            'dicom',
+            'docs',
+            'lite',
+            'onnx',
+            'raters',
+            'report',
+            'tests',
+            'tiff',
+            'volumes',
+        )
     },
     cmdclass={'build_py': BuildPyWithMim},
     zip_safe=False,

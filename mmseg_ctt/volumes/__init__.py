@@ -1,0 +1,2 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Volumes: reading and writing them, their slices along a plane, intensities."""
