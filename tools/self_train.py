@@ -1,14 +1,22 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Self-training (CReST): train, label the unlabelled images, select some per class, repeat.
+"""Self-training in rounds of training and labelling, by the recipe that a config names.
 
 python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
 python tools/self_train.py CONFIG --cfg-options self_training.alpha=0    # plain self-training
 python tools/self_train.py CONFIG --cfg-options self_training.align=True # CReST+
+python tools/self_train.py configs/dmpct/dmpct_deeplabv3plus_mobilenetv2_la3d.py
 
 CONFIG is any config of this package with both image lists, the supervised baseline too. Its
-optional `self_training` dict holds the settings: generations, alpha, mode, confidence_threshold,
-min_area, count, align, low_temperature, member. Every generation is a complete training in a folder
-of its own, genN of the work dir; tools/test.py tests it with the config.py in that folder.
+optional `self_training` dict holds the settings of the recipe, and its name:
+
+type='CReST' (default): train, label the unlabelled images, select some per class, repeat. Settings:
+generations, alpha, mode, confidence_threshold, min_area, count, align, low_temperature, member.
+Every generation is a complete training in a folder of its own, genN of the work dir; tools/test.py
+tests it with the config.py in that folder.
+
+type='MultiPlanar': a network for each plane of the volumes, whose fused predictions label the
+unlabelled volumes for the next round. Settings: rounds, planes, fusion, tie, clean, agreement_mask,
+init, member. Trainings are in round<N>/<plane>, results in results.csv of the work dir.
 
 Safe to stop and to start again at any moment; a training that is stopped saves a checkpoint.
 """
@@ -40,14 +48,14 @@ def main() -> None:
         cores,
         stopped_by_signals,
     )
-    from mmseg_ctt.self_training import SelfTraining
+    from mmseg_ctt.self_training import build_rounds
 
     folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
     resources = Resources(args.threads or cores(), args.gpu, threading.Event())
-    training = SelfTraining(cfg, folder, ROOT, lambda line: print(line, flush=True))
+    training = build_rounds(cfg, folder, ROOT, lambda line: print(line, flush=True))
     try:
         with stopped_by_signals(resources.stop):
-            checkpoint = training.run(resources)
+            training.run(resources)
     except Stopped:
         print('stopped; start again to go on')
         sys.exit(1)
@@ -55,7 +63,7 @@ def main() -> None:
         raise ValueError(
             f'a training ended with {error}: see the newest run.log in {folder}'
         ) from None
-    print(f'done: python tools/test.py {checkpoint.parent / "config.py"} {checkpoint}')
+    print('done:', '\n      '.join(training.closing_lines()))
 
 
 if __name__ == '__main__':

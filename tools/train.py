@@ -65,7 +65,7 @@ def main() -> None:
     check_work_dir(cfg)
     if cfg.get('self_training') and os.environ.get('RANK', '0') == '0':
         print(
-            'WARNING: self_training is not read here, and one generation is trained: '
+            'WARNING: self_training is not read here, and one of its trainings is done: '
             'tools/self_train.py trains all of them',
             file=sys.stderr,
         )

@@ -1,8 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Self-training with class-rebalanced selection (CReST), on top of any config."""
+"""Rounds of training and labelling, on top of any config, by recipes.
+
+``rounds.py`` is what all recipes share, ``recipes.py`` finds them by name. CReST:
+``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``.
+"""
 
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining
+from .recipes import RECIPES, build_rounds
+from .rounds import Rounds
 from .settings import Settings
 
-__all__ = ['SelfTraining', 'SelfTrainingDataset', 'Settings']
+__all__ = ['RECIPES', 'Rounds', 'SelfTraining', 'SelfTrainingDataset', 'Settings', 'build_rounds']

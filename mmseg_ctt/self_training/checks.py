@@ -18,7 +18,8 @@ from ..datasets.sources import LABELED
 from ..methods.base import SemiSegmentor
 from .dataset import MANIFEST
 from .labelling import label_images, read_label
-from .settings import KEY, Settings
+from .round_settings import KEY
+from .settings import Settings
 
 DATA = 'train_dataloader.dataset'
 MOST_CLASSES = 255  # ids of 8 bits, one of which is ignored

@@ -1,24 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
-from dataclasses import dataclass, fields
-from typing import Any, Mapping, Optional
+from dataclasses import dataclass
+from typing import ClassVar, Dict, Optional
 
-from ..nn.settings import as_dict, check_keys
+from ..nn.settings import check_choice
+from .round_settings import KEY, RoundSettings
 
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
-KEY = 'self_training'
 TYPES = (
     (('generations',), (int,), 'a whole number'),
     (('alpha', 'confidence_threshold', 'min_area', 'low_temperature'), (int, float), 'a number'),
     (('align',), (bool,), 'True or False'),
     (('member',), (str, type(None)), 'a name or None'),
 )
-RENAMED = {'sure': 'confidence_threshold'}  # keys of 0.1, still accepted
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of self-training, ``self_training`` of a config.
+class Settings(RoundSettings):
+    """Settings of CReST, ``self_training`` of a config.
 
     Attributes:
         generations (int): Number of complete trainings, the first on the labels alone.
@@ -40,6 +39,8 @@ class Settings:
         ValueError: For an unknown value.
     """
 
+    renamed: ClassVar[Dict[str, str]] = {'sure': 'confidence_threshold'}  # key of 0.1
+
     generations: int = 3
     alpha: float = 1 / 3
     mode: str = 'whole'
@@ -53,10 +54,7 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_types()
         for name, known in (('mode', MODES), ('count', COUNTS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f'{KEY}.{name} must be one of {known}, got {getattr(self, name)!r}'
-                )
+            check_choice(f'{KEY}.{name}', getattr(self, name), known)
         for name in ('confidence_threshold', 'min_area', 'low_temperature'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{KEY}.{name} must be in [0, 1], got {getattr(self, name)}')
@@ -72,15 +70,3 @@ class Settings:
                 value = getattr(self, name)
                 if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
                     raise TypeError(f'{KEY}.{name} must be {expected}, got {value!r}')
-
-    @classmethod
-    def of(cls, given: Optional[Mapping[str, Any]]) -> 'Settings':
-        """Settings from the dict of a config; absent keys have their defaults.
-
-        Raises:
-            TypeError: If it is no dict.
-            ValueError: For an unknown key or value.
-        """
-        given = {RENAMED.get(key, key): value for key, value in as_dict(KEY, given).items()}
-        check_keys(KEY, given, [field.name for field in fields(cls)])
-        return cls(**given)

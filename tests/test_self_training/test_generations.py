@@ -18,7 +18,7 @@ from toy_data import UNLABELED, toy_config, write_toy_data
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import origin
 from mmseg_ctt.engine.processes import ChildFailed, Resources, Stopped
-from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling
+from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling, rounds
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def trainings_here():
         Runner.from_cfg(cfg).train()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generations, 'run_logged', here)
+        patch.setattr(rounds, 'run_logged', here)
         yield commands
 
 
@@ -112,7 +112,7 @@ def test_two_generations(root, tmp_path, trained):
 
 def test_a_run_of_0_1_is_resumed(root, tmp_path, trained):
     training = SelfTraining(config(root, generations=1), tmp_path / 'run', tmp_path, str)
-    training._save(0, 'train')
+    training.save(dict(generation=0, step='train'))
     state = json.loads(training.file.read_text())
     state['settings']['sure'] = state['settings'].pop('confidence_threshold')
     training.file.write_text(json.dumps(state))
@@ -140,7 +140,7 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
     stopped = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
     with pytest.MonkeyPatch.context() as patch:
         if when == 'train':
-            patch.setattr(generations, 'run_logged', lambda *_, **__: fail())
+            patch.setattr(rounds, 'run_logged', lambda *_, **__: fail())
         elif when == 'label':  # the first call is the check before the first training
             real, calls = labelling.predict_iter, []
             patch.setattr(
@@ -321,7 +321,7 @@ def test_labelling_ends_when_asked(root, tmp_path, trained):
 def test_one_process_at_a_time(root, tmp_path):
     training = SelfTraining(config(root), tmp_path / 'run', tmp_path, str)
     with (
-        generations.locked(training.folder / '.lock'),
+        rounds.locked(training.folder / '.lock'),
         pytest.raises(ValueError, match='another process'),
     ):
         training.run(resources())

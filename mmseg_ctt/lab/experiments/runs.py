@@ -12,8 +12,8 @@ from ...engine.files import locked, write_whole
 from ...engine.fingerprint import config_hash
 from ...engine.processes import ChildFailed, Resources, run_logged
 from ...engine.recorded_config import STAMP, record_config
-from ...self_training.settings import KEY as SELF_TRAINING
-from ...self_training.settings import Settings
+from ...self_training.recipes import final_folder
+from ...self_training.round_settings import KEY as SELF_TRAINING
 from .fingerprint import git_commit, resolve, split_checksum, versions
 from .matrix import Cell
 from .results import Run, make_rows, missing_sets, put_rows, read_rows, run_of
@@ -89,11 +89,10 @@ class CellRun:
 
     @property
     def training_folder(self) -> Path:
-        """Folder of the training that is evaluated; for self-training the last generation."""
+        """Folder of the training that is evaluated; of self-training the last one."""
         if SELF_TRAINING not in self.cfg:
             return self.folder
-        last = Settings.of(self.cfg[SELF_TRAINING]).generations - 1
-        return self.folder / GENERATIONS / f'gen{last}'
+        return self.folder / GENERATIONS / final_folder(self.cfg)
 
     def state(self) -> str:
         """State in words: done, running, new, trained or interrupted."""
