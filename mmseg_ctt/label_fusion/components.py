@@ -1,11 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Connected components of label volumes (6 neighbours), and which of them are kept."""
+"""Which connected components (6 neighbours) of fused label volumes are kept."""
 
 from typing import Optional
 
 import numpy as np
-from scipy import ndimage
 
+from ..volumes.components import components, largest_components
 from .planes import BACKGROUND, IGNORE
 
 RATIO = 0.5  # of the largest component; threshold of OrganSegC2F's coarse fusion
@@ -30,27 +30,11 @@ def seeded_components(mask: np.ndarray, seeds: np.ndarray, ratio: float = RATIO)
     number = np.count_nonzero(mask)
     if number == 0 or 2 * number >= mask.size:
         return mask
-    component, count = ndimage.label(mask)
-    size = np.bincount(component.ravel(), minlength=count + 1)
-    seeded = np.unique(component[seeds & mask])
-    kept = np.zeros(count + 1, bool)
-    kept[seeded] = size[seeded] >= ratio * size[seeded].max(initial=0)
+    component, sizes = components(mask)
+    seeded = np.unique(component[seeds & mask]) - 1
+    kept = np.zeros(len(sizes) + 1, bool)
+    kept[seeded + 1] = sizes[seeded] >= ratio * sizes[seeded].max(initial=0)
     return kept[component]
-
-
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest component, the first in memory order among equals.
-
-    Args:
-        mask (np.ndarray): ``(X, Y, Z)`` bool.
-
-    Returns:
-        np.ndarray: ``(X, Y, Z)`` bool.
-    """
-    component, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    return component == 1 + np.bincount(component.ravel())[1:].argmax()
 
 
 def agreement_seeds(mask: np.ndarray, planes: np.ndarray) -> np.ndarray:
@@ -83,7 +67,7 @@ def clean_label(
         fused (np.ndarray): ``(X, Y, Z)`` integers.
         planes (np.ndarray): ``(P, X, Y, Z)`` integers that were fused.
         rule (str, optional): ``'seeded'``: :func:`seeded_components`; ``'largest'``:
-            :func:`largest_component`; None: all are kept.
+            :func:`~mmseg_ctt.volumes.components.largest_components`; None: all are kept.
         background (int): Class id that discarded voxels get. Defaults to 0.
 
     Returns:
@@ -97,6 +81,6 @@ def clean_label(
         if rule == 'seeded':
             kept = seeded_components(mask, agreement_seeds(mask, planes == label))
         else:
-            kept = largest_component(mask)
+            kept = largest_components(mask)
         cleaned[mask & ~kept] = background
     return cleaned

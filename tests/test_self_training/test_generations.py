@@ -18,7 +18,13 @@ from toy_data import UNLABELED, toy_config, write_toy_data
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import origin
 from mmseg_ctt.engine.processes import ChildFailed, Resources, Stopped
-from mmseg_ctt.self_training import SelfTraining, SelfTrainingDataset, generations, labelling, rounds
+from mmseg_ctt.self_training import (
+    SelfTraining,
+    SelfTrainingDataset,
+    generations,
+    labelling,
+    rounds,
+)
 
 
 @pytest.fixture

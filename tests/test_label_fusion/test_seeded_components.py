@@ -6,12 +6,7 @@ import pytest
 from reference import components as reference
 
 from mmseg_ctt.label_fusion import PlaneFusion
-from mmseg_ctt.label_fusion.components import (
-    agreement_seeds,
-    clean_label,
-    largest_component,
-    seeded_components,
-)
+from mmseg_ctt.label_fusion.components import agreement_seeds, clean_label, seeded_components
 
 SHAPE = (9, 8, 7)
 
@@ -44,16 +39,6 @@ def test_empty_and_large_masks_are_left(fill):
     mask[:fill], mask[8, 7, 6] = bool(fill), bool(fill > 1)
     made = seeded_components(mask, np.zeros(SHAPE, bool))
     assert (made == (mask if fill != 1 else False)).all()
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_largest(seed):
-    mask = random_mask(seed)
-    parts = reference.components(mask)
-    expected = max(parts, key=len)
-    assert set(map(tuple, np.argwhere(largest_component(mask)).tolist())) == expected
-    assert len(parts) > 3
-    assert not largest_component(np.zeros(SHAPE, bool)).any()
 
 
 def test_seeds_fall_back():
