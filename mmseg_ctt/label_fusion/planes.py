@@ -30,7 +30,7 @@ def majority_label(labels: np.ndarray, tie: int = -1) -> np.ndarray:
         np.ndarray: ``(...)``, of the same dtype.
     """
     ordered = _ordered(labels, tie)
-    return _winner(ordered, count_votes(ordered))
+    return _winner(ordered, _votes(ordered))
 
 
 def agreed_label(
@@ -51,7 +51,7 @@ def agreed_label(
         np.ndarray: ``(...)``, of the same dtype.
     """
     ordered = _ordered(labels, tie)
-    votes = count_votes(ordered)
+    votes = _votes(ordered)
     counted = (ordered != background) & (votes >= (len(ordered) if needed is None else needed))
     votes[~counted] = 0
     made = _winner(ordered, votes)
@@ -86,24 +86,6 @@ def mean_probability(probabilities: Iterable[np.ndarray]) -> np.ndarray:
     return total / np.float32(number)
 
 
-def count_votes(labels: np.ndarray) -> np.ndarray:
-    """Number of planes that predict what a plane predicts.
-
-    Args:
-        labels (np.ndarray): ``(P, ...)`` integers.
-
-    Returns:
-        np.ndarray: ``(P, ...)`` uint8, at least 1.
-    """
-    votes = np.ones(labels.shape, np.uint8)
-    for p in range(len(labels)):
-        for q in range(p):
-            same = labels[p] == labels[q]
-            votes[p] += same
-            votes[q] += same
-    return votes
-
-
 def disagreement(labels: np.ndarray) -> np.ndarray:
     """Voxels where not all planes predict the same class.
 
@@ -126,3 +108,14 @@ def _ordered(labels: np.ndarray, tie: int) -> np.ndarray:
 def _winner(labels: np.ndarray, votes: np.ndarray) -> np.ndarray:
     """Label with the most votes, that of the first plane among equals."""
     return np.take_along_axis(labels, votes.argmax(axis=0)[None], axis=0)[0]
+
+
+def _votes(labels: np.ndarray) -> np.ndarray:
+    """Number of planes ``(P, ...)`` uint8 that predict what each plane predicts, at least 1."""
+    votes = np.ones(labels.shape, np.uint8)
+    for p in range(len(labels)):
+        for q in range(p):
+            same = labels[p] == labels[q]
+            votes[p] += same
+            votes[q] += same
+    return votes
