@@ -2,7 +2,7 @@
 """One label volume of the predictions of several planes, by settings."""
 
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import Iterable, Optional
 
 import numpy as np
 
@@ -43,30 +43,30 @@ class PlaneFusion:
         """Whether probabilities are fused, and not labels."""
         return self.fusion == 'soft'
 
-    def fuse(self, planes: Sequence[np.ndarray]) -> np.ndarray:
+    def fuse(
+        self, labels: np.ndarray, probabilities: Optional[Iterable[np.ndarray]] = None
+    ) -> np.ndarray:
         """Fused labels.
 
         Args:
-            planes (Sequence[np.ndarray]): Of each plane labels ``(X, Y, Z)``, or for
-                ``fusion='soft'`` probabilities ``(K, X, Y, Z)``.
+            labels (np.ndarray): ``(P, X, Y, Z)`` uint8, class ids that ``P`` planes predict.
+            probabilities (Iterable[np.ndarray], optional): ``(K, X, Y, Z)`` of each plane, for
+                ``fusion='soft'``, read one at a time. Defaults to None.
 
         Returns:
             np.ndarray: ``(X, Y, Z)`` uint8.
         """
-        labels = np.stack(self.plane_labels(planes))
-        if self.needs_probabilities:
-            fused = soft_label(planes)
-        elif self.fusion == 'majority':
-            fused = majority_label(labels, self.tie)
-        else:
-            fused = agreed_label(labels, VOTES_NEEDED[self.fusion], self.tie)
-        fused = clean_label(fused, labels, self.clean)
+        fused = clean_label(self._fused(labels, probabilities), labels, self.clean)
         if self.agreement_mask:
             fused[disagreement(labels)] = IGNORE
         return fused
 
-    def plane_labels(self, planes: Sequence[np.ndarray]) -> List[np.ndarray]:
-        """Labels ``(X, Y, Z)`` uint8 of each plane, as :meth:`fuse` takes them."""
-        if self.needs_probabilities:
-            return [plane.argmax(axis=0).astype(np.uint8) for plane in planes]
-        return [np.asarray(plane, np.uint8) for plane in planes]
+    def _fused(
+        self, labels: np.ndarray, probabilities: Optional[Iterable[np.ndarray]]
+    ) -> np.ndarray:
+        if self.fusion == 'soft':
+            assert probabilities is not None, 'soft fusion is of probabilities'
+            return soft_label(probabilities)
+        if self.fusion == 'majority':
+            return majority_label(labels, self.tie)
+        return agreed_label(labels, VOTES_NEEDED[self.fusion], self.tie)

@@ -57,8 +57,9 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
     Pseudo-labelled images stay in the unlabelled set too, as in CReST.
 
     Args:
-        pseudo (str, optional): Folder written by :class:`SelfTraining`, with ``manifest.json``
-            and ``masks/``. Defaults to None: no pseudo-labels, as in the first generation.
+        pseudo (str, optional): Folder with ``manifest.json`` of a recipe of self-training, or a
+            manifest of another name: a JSON file whose ``selected`` lists images, and masks
+            relative to its folder. Defaults to None: no pseudo-labels, as in the first round.
         **kwargs: See :class:`LabeledUnlabeledDataset`.
 
     Raises:
@@ -72,11 +73,11 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
             return
         if LABELED not in self.sources:
             raise ValueError(f'{KEY}.pseudo needs {KEY}.{LABELED}, whose images it adds to')
-        path = Path(pseudo, MANIFEST)
+        path = Path(pseudo) if pseudo.endswith('.json') else Path(pseudo, MANIFEST)
         if not path.is_file():
             raise FileNotFoundError(f'{KEY}.pseudo: {path} does not exist')
         infos = [
-            dict(img_path=entry['image'], seg_map_path=str(Path(pseudo, entry['mask'])))
+            dict(img_path=entry['image'], seg_map_path=str(path.parent / entry['mask']))
             for entry in json.loads(path.read_text())['selected']
         ]
         check_files('pseudo', infos, masks=True)

@@ -23,6 +23,7 @@ from .checks import check_config, check_steps
 from .dataset import MANIFEST
 from .labelling import collect, label_images
 from .recipes import RECIPES
+from .round_checks import add_pseudo_labels
 from .rounds import Job, Rounds, Step
 from .selection import never_predicted, select, write_selection
 from .settings import Settings
@@ -133,12 +134,7 @@ class SelfTraining(Rounds):
         """Config of a generation: the base config with the labels that the one before selected."""
         cfg = self.training_config(self.generation_folder(generation))
         if generation:
-            cfg.train_dataloader.dataset.type = 'SelfTrainingDataset'
-            previous = self.generation_folder(generation - 1)
-            cfg.train_dataloader.dataset.pseudo = str(previous / 'pseudo')
-            guards = (cfg.get('default_hooks') or {}).get('guards')
-            if guards and guards['type'] == 'GuardHook':
-                guards.duplicates = False  # selected images stay among the unlabelled ones
+            add_pseudo_labels(cfg, self.generation_folder(generation - 1) / 'pseudo')
         if self.settings.align:
             hooks = cfg.get('default_hooks') or {}
             cfg.default_hooks = {**hooks, 'alignment': self._alignment(generation)}

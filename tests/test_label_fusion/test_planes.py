@@ -72,7 +72,7 @@ def test_one_organ_gives_union_majority_and_intersection():
     labels = volumes(3, classes=2)
     total = labels.sum(axis=0)
     for name, needed in (('union', 1), ('at_least_two', 2), ('intersection', 3)):
-        assert (PlaneFusion(name).fuse(list(labels)) == (total >= needed)).all()
+        assert (PlaneFusion(name).fuse(labels) == (total >= needed)).all()
     assert (majority_label(labels) == (total >= 2)).all()
 
 
@@ -87,14 +87,14 @@ def test_soft_is_the_argmax_of_the_mean():
     clear = top[-1] - top[-2] > 1e-5
     assert clear.mean() > 0.9 and (made == mean.argmax(axis=0))[clear].all()
     assert (made != majority_label(planes.argmax(axis=1))).any()  # not the same thing
-    assert (PlaneFusion('soft').fuse(list(planes)) == made).all()
+    assert (PlaneFusion('soft').fuse(planes.argmax(axis=1), iter(planes)) == made).all()
 
 
 def test_voxels_where_planes_differ_are_ignored():
     labels = volumes(3, classes=2)
     differ = [len(set(votes)) > 1 for votes in voxels(labels)]
     assert disagreement(labels).ravel().tolist() == differ
-    made = PlaneFusion(agreement_mask=True).fuse(list(labels))
+    made = PlaneFusion(agreement_mask=True).fuse(labels)
     assert ((made == 255).ravel() == differ).all()
     assert (made == majority_label(labels))[made != 255].all()
 

@@ -62,7 +62,7 @@ def test_classes_are_cleaned_one_by_one(rule):
     labels[:, 0, 0, :5], labels[:, 4, 4, :4] = 1, 2
     labels[:2, 0, 4, 0] = 1  # small, no seed: two planes of three
     labels[:, 4, 0, :2] = 2  # half the size, with seeds
-    fused = PlaneFusion(clean=rule).fuse(list(labels))
+    fused = PlaneFusion(clean=rule).fuse(labels)
     assert (fused == 1).sum() == (6 if rule is None else 5)
     assert (fused == 2).sum() == (4 if rule == 'largest' else 6)
     assert (clean_label(fused, labels, None) == fused).all()
@@ -71,5 +71,5 @@ def test_classes_are_cleaned_one_by_one(rule):
 def test_a_cleaned_voxel_is_masked_where_planes_differ():
     labels = np.zeros((3, *SHAPE), np.uint8)
     labels[:, 0, 0, :5], labels[:2, 4, 4, 0], labels[:, 8, 7, 0] = 1, 1, 1
-    fused = PlaneFusion(clean='seeded', agreement_mask=True).fuse(list(labels))
+    fused = PlaneFusion(clean='seeded', agreement_mask=True).fuse(labels)
     assert fused[4, 4, 0] == 255 and fused[8, 7, 0] == 0 and (fused[0, 0, :5] == 1).all()

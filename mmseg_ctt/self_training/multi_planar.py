@@ -1,0 +1,216 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Deep multi-planar co-training (DMPCT, arXiv 1804.02586): a 2D network for each plane of volumes.
+
+1. Round 0, teachers: each plane's network is trained on the slices of the labelled volumes.
+2. Each network predicts every unlabelled volume, all slices along its plane.
+3. The predictions of the planes are fused: one label volume for each unlabelled volume.
+4. Next round, students: each network is trained on labelled and fused volumes alike.
+5. Steps 2 to 4 for every round; the result is the fusion of the last networks.
+
+Layout of the folder of a run::
+
+    state.json                        settings, and the round and step to do next
+    round0/x/config.py, *.pth         training of the network of plane x
+    round0/predictions/x/*.nii.gz     its predictions of the unlabelled volumes
+    round0/fused/*.nii.gz             their fusion: labels of round 1; agreement.json
+    round0/fused/manifest_x.json      slices of them that the network of plane x is trained on
+    round0/val/x/*.nii.gz             predictions of the validation volumes, and val/fused
+    round0/scores.json                scores of each plane and of the fusion
+    results.csv                       their means, of all rounds
+"""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+from mmengine.config import Config
+from prettytable import PrettyTable
+
+from ..datasets.frequency import source
+from ..engine.files import write_whole
+from ..evaluation.volumes import SCORES, ScoreTable
+from ..label_fusion.plane_folders import fuse_folders, fused_path, plane_cases
+from ..volumes.names import case_names
+from .plane_checks import check_planes
+from .plane_data import (
+    EVALUATED,
+    check_are_slices,
+    evaluated_set,
+    pseudo_entries,
+    set_plane,
+    volumes_of,
+)
+from .plane_settings import PlaneSettings
+from .plane_steps import predict_missing, read_results, score_predictions, write_results
+from .recipes import RECIPES
+from .round_checks import add_pseudo_labels
+from .rounds import Job, Rounds, Step
+
+FUSED = 'fused'  # name of the fusion among the networks
+RESULTS = 'results.csv'
+
+
+@RECIPES.register_module('MultiPlanar')
+class MultiPlanarCoTraining(Rounds):
+    """DMPCT: networks of several planes that label volumes for one another.
+
+    See :class:`~mmseg_ctt.self_training.rounds.Rounds` for the arguments.
+    """
+
+    settings_class = PlaneSettings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.classes: Sequence[str] = ()
+        self.unlabeled: Dict[str, str] = {}  # names of the cases by volume
+        self.evaluated: Dict[str, Dict[str, Any]] = {}  # labels by volume, by set
+
+    # ---- what the base asks for
+
+    @classmethod
+    def final_folder(cls, settings: PlaneSettings) -> str:
+        """Folder of the last network of the plane that decides ties."""
+        return f'round{settings.rounds}/{settings.tie or settings.planes[-1]}'
+
+    def first_folder(self) -> str:
+        """Folder of the first network."""
+        return f'round0/{self.settings.planes[0]}'
+
+    def steps(self) -> Sequence[Step]:
+        """Of every round the trainings and scores; labels for the next one behind all but the last."""
+        found = []
+        for number in range(self.settings.rounds + 1):
+            found += [self._step(number, 'train', plane=plane) for plane in self.settings.planes]
+            found += [self._step(number, 'evaluate')]
+            if number < self.settings.rounds:
+                found += [self._step(number, 'label'), self._step(number, 'fuse')]
+        return found
+
+    def _step(self, number: int, name: str, **more: str) -> Step:
+        def run(job: Job) -> None:
+            getattr(self, f'_{name}')(number, job=job, **more)
+
+        return Step(dict(round=number, step=name, **more), run)
+
+    def read_data(self) -> None:
+        """List the volumes of all sets."""
+        check_are_slices(self.cfg)
+        unlabeled = source(self.cfg, 'unlabeled')
+        self.classes = unlabeled.metainfo['classes']
+        self.unlabeled = case_names(volumes_of(unlabeled))
+        self.evaluated = {}
+        for name in EVALUATED:
+            labels = volumes_of(evaluated_set(self.cfg, name) or ())
+            if labels and labels not in self.evaluated.values():
+                self.evaluated[name] = labels
+
+    def check(self, folder: Path) -> None:
+        """Check data, settings and steps of all rounds before the first training."""
+        self.report('round 0: checks prediction, fusion and round 1 with untrained networks')
+        configs = {plane: self.config(0, plane) for plane in self.settings.planes}
+        check_planes(configs, self.settings, self.unlabeled, len(self.classes), folder)
+
+    # ---- steps
+
+    def round_folder(self, number: int) -> Path:
+        """Folder of a round."""
+        return self.folder / f'round{number}'
+
+    def config(self, number: int, plane: str) -> Config:
+        """Config of the training of a plane: with pseudo-labels from round 1 on."""
+        cfg = self.training_config(self.round_folder(number) / plane)
+        set_plane(cfg, plane)
+        if number:
+            teacher = self.round_folder(number - 1)
+            add_pseudo_labels(cfg, teacher / FUSED / f'manifest_{plane}.json')
+            if self.settings.init == 'teacher':
+                cfg.load_from = str(self.checkpoint_in(teacher / plane))
+        return cfg
+
+    def _train(self, number: int, job: Job, plane: str) -> None:
+        self.train(self.config(number, plane), f'round {number}, plane {plane}', job)
+
+    def _predict(self, number: int, names: Mapping[str, str], folder: Path, job: Job) -> None:
+        """Predictions of volumes by the network of each plane."""
+        for plane in self.settings.planes:
+            predict_missing(
+                self.config(number, plane),
+                self.checkpoint_in(self.round_folder(number) / plane),
+                names,
+                folder / plane,
+                self.settings.fusion == 'soft',
+                self.settings.member,
+                job.check_stop,
+            )
+
+    def _fuse_planes(self, folder: Path, out: Path, is_label: bool, job: Job) -> Dict[str, dict]:
+        """Fusion of the predictions in a folder."""
+        cases = plane_cases({plane: folder / plane for plane in self.settings.planes})
+        fusion = self.settings.plane_fusion(agreement_mask=is_label)
+        return fuse_folders(cases, fusion, out, lambda case: job.check_stop())
+
+    def _label(self, number: int, job: Job) -> None:
+        self.report(f'round {number}: each plane labels {len(self.unlabeled)} volumes')
+        self._predict(number, self.unlabeled, self.round_folder(number) / 'predictions', job)
+
+    def _fuse(self, number: int, job: Job) -> None:
+        folder = self.round_folder(number)
+        out = folder / FUSED
+        shutil.rmtree(out, ignore_errors=True)  # left by an interrupted fusion
+        agreement = self._fuse_planes(folder / 'predictions', out, True, job)
+        mean = sum(found['agreeing'] for found in agreement.values()) / len(agreement)
+        for plane in self.settings.planes:
+            self._write_manifest(number, plane, out)
+        self.report(f'round {number}: fuses the planes, which agree on {mean:.2%} of the voxels')
+
+    def _write_manifest(self, number: int, plane: str, out: Path) -> None:
+        cfg = self.config(0, plane)
+        masks = {v: str(fused_path(Path(), case)) for v, case in self.unlabeled.items()}
+        selected = pseudo_entries(source(cfg, 'unlabeled'), masks)
+        path = out / f'manifest_{plane}.json'
+        write_whole(path, json.dumps(dict(selected=selected), indent=1) + '\n')
+
+    def _evaluate(self, number: int, job: Job) -> None:
+        tables = {}
+        for name, labels in self.evaluated.items():
+            self.report(f'round {number}: predicts {len(labels)} volumes of {name}')
+            names, folder = case_names(labels), self.round_folder(number) / name
+            self._predict(number, names, folder, job)
+            self._fuse_planes(folder, folder / FUSED, False, job)
+            if all(labels.values()):
+                tables[name] = self._scores(folder, names, labels)
+        write_results(self.round_folder(number), tables)
+        rows = read_results([self.round_folder(i) for i in range(number + 1)])
+        if rows:
+            write_whole(self.folder / RESULTS, as_csv(rows))
+            self.report(as_text(rows))
+
+    def _scores(
+        self, folder: Path, names: Mapping[str, str], labels: Mapping[str, str]
+    ) -> Dict[str, ScoreTable]:
+        return {
+            network: score_predictions(folder / network, names, labels, self.classes)
+            for network in (*self.settings.planes, FUSED)
+        }
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Content of the CSV file of results; a score that is not known is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Table to print."""
+    table = PrettyTable(list(rows[0]))
+    for row in rows:
+        scores: List[Any] = [row[score] for score in SCORES]
+        cells = ['' if score is None else f'{score:.4f}' for score in scores]
+        table.add_row([row['set'], row['round'], row['network'], *cells])
+    return table.get_string()

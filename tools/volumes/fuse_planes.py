@@ -1,0 +1,83 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Fuse the volumes that networks of several planes predict of the same cases.
+
+python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused
+python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused --fusion union --clean seeded
+
+Each NAME=FOLDER holds the predictions of one plane, as tools/volumes/predict_volume.py writes them:
+label volumes, for --fusion soft probabilities (its --probabilities). Every folder must hold the same
+cases. OUT gets a label volume of each case, with affine and header of the first plane, and
+agreement.json: Dice of each pair of planes by case and class, and the ratio of voxels where all
+planes agree. All folders are checked before anything is written; existing files are never replaced.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import described, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('planes', nargs='+', metavar='NAME=FOLDER', help='two planes or more')
+    parser.add_argument('--out', required=True, help='folder of the fused volumes')
+    parser.add_argument(
+        '--fusion',
+        default='majority',
+        help='majority (default), soft, union, at_least_two or intersection',
+    )
+    parser.add_argument(
+        '--tie', metavar='NAME', help='plane that decides where votes are equal; default: the last'
+    )
+    parser.add_argument(
+        '--clean',
+        help='components that stay: seeded (those with a voxel that all planes give the class, from '
+        'half the size of the largest) or largest; default: all',
+    )
+    parser.add_argument(
+        '--agreement-mask', action='store_true', help='set voxels where planes differ to 255'
+    )
+    return parser.parse_args()
+
+
+def named_folders(given: List[str]) -> Dict[str, Path]:
+    """Folders by the names of their planes.
+
+    Raises:
+        ValueError: If one has no name, or two have the same.
+    """
+    folders: Dict[str, Path] = {}
+    for text in given:
+        name, sign, folder = text.partition('=')
+        if not (name and sign and folder):
+            raise ValueError(f'{text} is no NAME=FOLDER, such as z=out/z')
+        if name in folders:
+            raise ValueError(f'two folders have the name {name}: {folders[name]} and {folder}')
+        folders[name] = Path(folder)
+    return folders
+
+
+def main() -> None:
+    args = parse_args()
+    from mmseg_ctt.label_fusion import PlaneFusion
+    from mmseg_ctt.label_fusion.plane_folders import check_cases, fuse_folders, plane_cases
+
+    folders, out = named_folders(args.planes), Path(args.out)
+    names = list(folders)
+    if args.tie is not None and args.tie not in names:
+        raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
+    tie = -1 if args.tie is None else names.index(args.tie)
+    fusion = PlaneFusion(args.fusion, tie, args.clean, args.agreement_mask)
+    cases = plane_cases(folders)
+    check_cases(cases, fusion, out)
+    agreement = fuse_folders(cases, fusion, out, lambda case: print(f'fuses {case}', flush=True))
+    mean = sum(found['agreeing'] for found in agreement.values()) / len(agreement)
+    print(f'{len(cases)} volumes in {out}; all planes agree on {mean:.2%} of their voxels')
+
+
+if __name__ == '__main__':
+    run(main)
