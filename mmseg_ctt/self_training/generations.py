@@ -47,8 +47,7 @@ class SelfTraining(Rounds):
         self.classes: List[str] = []
         self.frequency: Frequency
 
-    @classmethod
-    def first_folder(cls) -> str:
+    def first_folder(self) -> str:
         """Folder of generation 0."""
         return 'gen0'
 

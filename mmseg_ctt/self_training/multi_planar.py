@@ -19,19 +19,16 @@ Layout of the folder of a run::
     results.csv                       their means, of all rounds
 """
 
-import csv
-import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 from mmengine.config import Config
-from prettytable import PrettyTable
 
 from ..datasets.frequency import source
 from ..engine.files import write_whole
-from ..evaluation.volumes import SCORES, ScoreTable
+from ..evaluation.volumes import ScoreTable
 from ..label_fusion.plane_folders import fuse_folders, fused_path, plane_cases
 from ..volumes.names import case_names
 from .plane_checks import check_planes
@@ -39,12 +36,13 @@ from .plane_data import (
     EVALUATED,
     check_are_slices,
     evaluated_set,
-    pseudo_entries,
     set_plane,
     volumes_of,
+    write_manifest,
 )
+from .plane_results import as_csv, as_text, read_results, write_results
 from .plane_settings import PlaneSettings
-from .plane_steps import predict_missing, read_results, score_predictions, write_results
+from .plane_steps import predict_missing, score_predictions
 from .recipes import RECIPES
 from .round_checks import add_pseudo_labels
 from .rounds import Job, Rounds, Step
@@ -80,7 +78,7 @@ class MultiPlanarCoTraining(Rounds):
         return f'round0/{self.settings.planes[0]}'
 
     def steps(self) -> Sequence[Step]:
-        """Of every round the trainings and scores; labels for the next one behind all but the last."""
+        """Of every round trainings and scores, then labels for the next round."""
         found = []
         for number in range(self.settings.rounds + 1):
             found += [self._step(number, 'train', plane=plane) for plane in self.settings.planes]
@@ -163,15 +161,13 @@ class MultiPlanarCoTraining(Rounds):
         agreement = self._fuse_planes(folder / 'predictions', out, True, job)
         mean = sum(found['agreeing'] for found in agreement.values()) / len(agreement)
         for plane in self.settings.planes:
-            self._write_manifest(number, plane, out)
+            self._write_manifest(plane, out)
         self.report(f'round {number}: fuses the planes, which agree on {mean:.2%} of the voxels')
 
-    def _write_manifest(self, number: int, plane: str, out: Path) -> None:
+    def _write_manifest(self, plane: str, out: Path) -> None:
         cfg = self.config(0, plane)
         masks = {v: str(fused_path(Path(), case)) for v, case in self.unlabeled.items()}
-        selected = pseudo_entries(source(cfg, 'unlabeled'), masks)
-        path = out / f'manifest_{plane}.json'
-        write_whole(path, json.dumps(dict(selected=selected), indent=1) + '\n')
+        write_manifest(out / f'manifest_{plane}.json', cfg, masks)
 
     def _evaluate(self, number: int, job: Job) -> None:
         tables = {}
@@ -196,21 +192,3 @@ class MultiPlanarCoTraining(Rounds):
             for network in (*self.settings.planes, FUSED)
         }
 
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Content of the CSV file of results; a score that is not known is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Table to print."""
-    table = PrettyTable(list(rows[0]))
-    for row in rows:
-        scores: List[Any] = [row[score] for score in SCORES]
-        cells = ['' if score is None else f'{score:.4f}' for score in scores]
-        table.add_row([row['set'], row['round'], row['network'], *cells])
-    return table.get_string()

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Data of multi-planar co-training: sets of slices along a plane, and the volumes behind them."""
 
+import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -8,10 +9,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
+from ..datasets.frequency import source
 from ..datasets.volume_slices import VolumeSliceDataset
 from ..datasets.wrappers import build_lazily, distinct_infos, leaf_configs, with_leaves
+from ..engine.files import write_whole
 from ..volumes import SliceAddress, open_volume, parse_address
 from ..volumes.planes import slice_size
+from ..volumes.slices import foreground_slices
 from .round_checks import DATA
 from .round_settings import KEY
 
@@ -95,27 +99,53 @@ def evaluated_set(cfg: Config, name: str) -> Any:
     loader = cfg.get(f'{name}_dataloader')
     if not loader:
         return None
-    settings = with_leaves(loader.dataset, lambda leaf: {**leaf, 'pipeline': [], 'stride': 1})
+    whole = dict(pipeline=[], stride=1, foreground_only=False)
+    settings = with_leaves(loader.dataset, lambda leaf: {**leaf, **whole})
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = build_lazily(settings)
         dataset.full_init()
     return dataset
 
 
-def pseudo_entries(dataset: Any, masks: Mapping[str, str]) -> List[Dict[str, str]]:
+def pseudo_entries(
+    dataset: Any, masks: Mapping[str, str], folder: Path, foreground_only: bool
+) -> List[Dict[str, str]]:
     """Slices of an unlabelled set with their pseudo-labels, entries of a manifest.
 
     Args:
         dataset (AnySet): Data set whose files are listed.
-        masks (Mapping[str, str]): Pseudo-label volume by volume.
+        masks (Mapping[str, str]): Pseudo-label volume, relative to the folder, by volume;
+            other volumes are left out.
+        folder (Path): Of the manifest.
+        foreground_only (bool): Leave out slices whose pseudo-label is background alone, as the
+            labelled set does with its slices.
     """
     entries = []
     for info in distinct_infos(dataset):
         image = _address(info['img_path'])
+        if image.volume not in masks:
+            continue
         mask = SliceAddress(masks[image.volume], image.plane, image.index)
+        pseudo = str(folder / mask.volume)
+        if foreground_only and image.index not in foreground_slices(pseudo, image.plane):
+            continue
         whole = image._replace(volume=str(Path(image.volume).resolve()))
         entries.append(dict(image=str(whole), mask=str(mask)))
     return entries
+
+
+def write_manifest(path: Path, cfg: Config, masks: Mapping[str, str]) -> None:
+    """Write the manifest that a student is trained on.
+
+    Args:
+        path (Path): JSON file in the folder of the pseudo-label volumes.
+        cfg (Config): Of the plane.
+        masks (Mapping[str, str]): Pseudo-label volume, relative to the folder, by volume.
+    """
+    labeled = leaf_configs(cfg.train_dataloader.dataset.labeled).values()
+    foreground_only = any(leaf.get('foreground_only') for leaf in labeled)
+    selected = pseudo_entries(source(cfg, 'unlabeled'), masks, path.parent, foreground_only)
+    write_whole(path, json.dumps(dict(selected=selected), indent=1) + '\n')
 
 
 def _address(path: str) -> SliceAddress:

@@ -1,18 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
 """Steps of multi-planar co-training between the trainings: predict, fuse, score whole volumes."""
 
-import json
 import os
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Mapping, Optional, Sequence
 
 import numpy as np
-import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from ..deploy.api import load_model
 from ..deploy.volumes import predict_volume
-from ..engine.files import write_whole
 from ..evaluation.volumes import ScoreTable, class_scores
 from ..label_fusion.plane_folders import fused_path, probabilities_path, read_class_ids
 from ..volumes import open_volume, read_label
@@ -46,8 +44,7 @@ def predict_missing(
     missing = [volume for volume, case in names.items() if not fused_path(folder, case).is_file()]
     if not missing:
         return 0
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    model = load_model(cfg, checkpoint, member, device)
+    model = load_model(cfg, checkpoint, member, get_device())
     for volume in missing:
         before_each()
         path = fused_path(folder, names[volume])
@@ -83,37 +80,3 @@ def score_predictions(
         predicted = read_class_ids(fused_path(folder, case))
         scores[case] = class_scores(predicted, read_label(labels[volume]).array, ids, spacing)
     return ScoreTable.of(scores, tuple(classes[1:]))
-
-
-def write_results(folder: Path, tables: Mapping[str, Mapping[str, ScoreTable]]) -> None:
-    """Write scores of all evaluated sets of a round: ``scores.json``.
-
-    Args:
-        folder (Path): Of the round.
-        tables (Mapping): Tables by set and network.
-    """
-    content = {
-        name: {network: table.as_dict() for network, table in of_set.items()}
-        for name, of_set in tables.items()
-    }
-    write_whole(folder / SCORES, json.dumps(content, indent=1) + '\n')
-
-
-SCORES = 'scores.json'
-
-
-def read_results(rounds: Sequence[Path]) -> List[dict]:
-    """Rows of the table of results: means over the cases by set, round and network.
-
-    Args:
-        rounds (Sequence[Path]): Folders of the rounds; those without scores are left out.
-    """
-    rows = []
-    for number, folder in enumerate(rounds):
-        if not (folder / SCORES).is_file():
-            continue
-        for name, networks in json.loads((folder / SCORES).read_text()).items():
-            for network, scores in networks.items():
-                mean: Dict[str, float] = scores['mean']['all classes']
-                rows.append(dict(set=name, round=number, network=network, **mean))
-    return rows

@@ -114,8 +114,7 @@ class Rounds:
         """All steps in order; the first is a training."""
         raise NotImplementedError
 
-    @classmethod
-    def first_folder(cls) -> str:
+    def first_folder(self) -> str:
         """Folder of the first training, relative to that of the run."""
         raise NotImplementedError
 
