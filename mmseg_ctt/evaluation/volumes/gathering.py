@@ -2,7 +2,8 @@
 """Slices of predictions and labels, compressed, until their volume is complete."""
 
 import zlib
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from ...volumes import num_slices, stack_slices
 FASTEST = 1  # level of zlib; label maps become small at any level
 
 
-class Packed(NamedTuple):
+@dataclass(frozen=True)
+class Packed:
     """Compressed array of integers."""
 
     content: bytes
@@ -30,20 +32,21 @@ class Packed(NamedTuple):
         return np.frombuffer(zlib.decompress(self.content), self.dtype).reshape(self.shape)
 
 
-class LabelSlice(NamedTuple):
+@dataclass(frozen=True)  # mmengine makes plain tuples of named ones
+class LabelSlice:
     """Slice of a predicted volume and of its label.
 
     Attributes:
         volume (str): Path of the image volume.
         plane (str): Axis along which the slices of the volume are counted.
-        index (int): Of the slice.
+        number (int): Index of the slice.
         prediction (Packed): ``(H, W)`` class ids.
         truth (Packed): ``(H, W)`` class ids.
     """
 
     volume: str
     plane: str
-    index: int
+    number: int
     prediction: Packed
     truth: Packed
 
@@ -71,7 +74,7 @@ class VolumeParts:
                     'test one plane at a time'
                 )
             break
-        known[part.index] = part
+        known[part.number] = part
 
     def is_complete(self, volume: str, shape: Sequence[int]) -> bool:
         """Whether all slices of a volume of a shape are here."""
@@ -80,7 +83,7 @@ class VolumeParts:
     def take(self, volume: str) -> Tuple[np.ndarray, np.ndarray]:
         """Prediction and truth ``(X, Y, Z)`` of a complete volume, whose slices are dropped."""
         plane, parts = self._plane(volume), self._slices.pop(volume)
-        ordered = [parts[index] for index in sorted(parts)]
+        ordered = [parts[number] for number in sorted(parts)]
         return (
             stack_slices([part.prediction.array() for part in ordered], plane),
             stack_slices([part.truth.array() for part in ordered], plane),

@@ -2,8 +2,9 @@
 """Scores of whole volumes in a test or validation loop over their slices."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -20,7 +21,8 @@ from .table import ScoreTable, member_table
 FILES = ('volume_scores.csv', 'volume_scores.json')
 
 
-class CaseScores(NamedTuple):
+@dataclass(frozen=True)
+class CaseScores:
     """Scores ``(K, 4)`` of a complete volume, by its path."""
 
     volume: str
@@ -206,8 +208,12 @@ def member_tables(metrics: Mapping[str, Sequence[BaseMetric]]) -> List[str]:
             than :class:`VolumeMetric` have no table.
     """
     columns = {
-        name: [found.table for found in of_member if isinstance(found, VolumeMetric) and found.table]
+        name: [
+            found.table for found in of_member if isinstance(found, VolumeMetric) and found.table
+        ]
         for name, of_member in metrics.items()
     }
     number = len(next(iter(columns.values()), []))
-    return [member_table({name: found[i] for name, found in columns.items()}) for i in range(number)]
+    return [
+        member_table({name: found[i] for name, found in columns.items()}) for i in range(number)
+    ]
