@@ -7,6 +7,7 @@ from .labeled_unlabeled import LabeledUnlabeledDataset
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
+from .volume_slices import VolumeSliceDataset
 
 __all__ = [
     'CamVidDataset',
@@ -18,4 +19,5 @@ __all__ = [
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'StreetsDataset',
+    'VolumeSliceDataset',
 ]
