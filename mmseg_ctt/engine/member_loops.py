@@ -13,6 +13,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from ..evaluation import class_tables, count_at_once, recorded_classes
+from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 
@@ -68,6 +69,8 @@ class MemberLoopMixin:
         evaluator = copy.deepcopy(self.evaluator)
         for metric in evaluator.metrics:
             count_at_once(metric)
+            if isinstance(metric, VolumeMetric):
+                metric.logs_table = False  # one table has all members
             if getattr(metric, 'output_dir', None):
                 metric.output_dir = osp.join(metric.output_dir, name)
                 mkdir_or_exist(metric.output_dir)
@@ -82,6 +85,8 @@ class MemberLoopMixin:
             metrics.update({f'{name}/{key}': value for key, value in values.items()})
         for table in class_tables((self.evaluator.dataset_meta or {}).get('classes', ()), recorded):
             self.runner.logger.info(f'classes\n{table}')
+        for table in member_tables({name: found.metrics for name, found in evaluators.items()}):
+            self.runner.logger.info(f'volumes\n{table}')
         prefix = f'{self.model.predict_on}/'
         plain: List[str] = [key for key in metrics if key.startswith(prefix)]
         return {**metrics, **{key[len(prefix) :]: metrics[key] for key in plain}}

@@ -31,8 +31,8 @@ class Summary(NamedTuple):
 class ScoreTable(NamedTuple):
     """Scores of ``C`` cases and ``K`` classes.
 
-    A score that is NaN (``empty='nan'``) is left out of all means, and ``cases`` of a summary says of how many
-    cases a mean is. The mean over the classes is taken in each case first.
+    A score that is NaN (``empty='nan'``) is left out of all means; ``cases`` of a summary says how
+    many have it. The mean over the classes is taken in each case first.
 
     Attributes:
         cases (tuple[str, ...]): Names.

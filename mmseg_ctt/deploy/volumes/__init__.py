@@ -1,0 +1,24 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Prediction of whole volumes by the slices of one plane."""
+
+from .cases import Case, check_cases, find_cases
+from .outputs import PredictionFolder
+from .predict import VolumeResult, class_probabilities, predict_volume
+from .run import PredictionOptions, chosen_members, predict_cases, prediction_settings
+from .settings import SliceSettings, slice_settings
+
+__all__ = [
+    'Case',
+    'PredictionFolder',
+    'PredictionOptions',
+    'SliceSettings',
+    'VolumeResult',
+    'check_cases',
+    'chosen_members',
+    'class_probabilities',
+    'find_cases',
+    'predict_cases',
+    'predict_volume',
+    'prediction_settings',
+    'slice_settings',
+]
