@@ -2,13 +2,25 @@
 """Rounds of training and labelling, on top of any config, by recipes.
 
 ``rounds.py`` is what all recipes share, ``recipes.py`` finds them by name. CReST:
-``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``.
+``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``. Multi-planar co-training:
+``multi_planar.py`` and the files that begin with ``plane_``.
 """
 
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining
+from .multi_planar import MultiPlanarCoTraining
+from .plane_settings import PlaneSettings
 from .recipes import RECIPES, build_rounds
 from .rounds import Rounds
 from .settings import Settings
 
-__all__ = ['RECIPES', 'Rounds', 'SelfTraining', 'SelfTrainingDataset', 'Settings', 'build_rounds']
+__all__ = [
+    'RECIPES',
+    'MultiPlanarCoTraining',
+    'PlaneSettings',
+    'Rounds',
+    'SelfTraining',
+    'SelfTrainingDataset',
+    'Settings',
+    'build_rounds',
+]

@@ -19,17 +19,18 @@ Layout of the folder of a run::
     results.csv                       their means, of all rounds
 """
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
 from ..datasets.frequency import source
 from ..engine.files import write_whole
-from ..evaluation.volumes import ScoreTable
-from ..label_fusion.plane_folders import fuse_folders, fused_path, plane_cases
+from ..evaluation.volumes import VolumeMetric
+from ..label_fusion.plane_files import plane_cases
+from ..label_fusion.plane_folders import fuse_folders, fused_path
+from ..volumes import open_volume
 from ..volumes.names import case_names
 from .plane_checks import check_planes
 from .plane_data import (
@@ -37,6 +38,7 @@ from .plane_data import (
     check_are_slices,
     evaluated_set,
     set_plane,
+    volume_metric,
     volumes_of,
     write_manifest,
 )
@@ -65,6 +67,7 @@ class MultiPlanarCoTraining(Rounds):
         self.classes: Sequence[str] = ()
         self.unlabeled: Dict[str, str] = {}  # names of the cases by volume
         self.evaluated: Dict[str, Dict[str, Any]] = {}  # labels by volume, by set
+        self.metrics: Dict[str, VolumeMetric] = {}  # by set
 
     # ---- what the base asks for
 
@@ -104,12 +107,41 @@ class MultiPlanarCoTraining(Rounds):
             labels = volumes_of(evaluated_set(self.cfg, name) or ())
             if labels and labels not in self.evaluated.values():
                 self.evaluated[name] = labels
+                if all(labels.values()):
+                    self.metrics[name] = volume_metric(self.cfg, name, labels)
+                    self.metrics[name].dataset_meta = dict(classes=self.classes)
 
     def check(self, folder: Path) -> None:
         """Check data, settings and steps of all rounds before the first training."""
         self.report('round 0: checks prediction, fusion and round 1 with untrained networks')
         configs = {plane: self.config(0, plane) for plane in self.settings.planes}
         check_planes(configs, self.settings, self.unlabeled, len(self.classes), folder)
+
+    def closing_lines(self) -> List[str]:
+        """Folder of the results, and commands that predict other volumes."""
+        last, settings = self.round_folder(self.settings.rounds), self.settings
+        sets = ', '.join(str(last / name / FUSED) for name in self.evaluated)
+        lines = [f'fused predictions in {sets}, scores in {self.folder / RESULTS}'] if sets else []
+        soft = settings.fusion == 'soft'
+        for plane in settings.planes:
+            kept = f' --probabilities OUT/probabilities_{plane}' if soft else ''
+            member = f' --member {settings.member}' if settings.member else ''
+            lines.append(
+                f'python tools/volumes/predict_volume.py {last / plane / "config.py"} '
+                f'{self.checkpoint_in(last / plane)} VOLUMES --out OUT/{plane}{member}{kept}'
+            )
+        return [*lines, f'python tools/volumes/fuse_planes.py {self._fusion_arguments()}']
+
+    def _fusion_arguments(self) -> str:
+        settings = self.settings
+        parts = [*(f'{plane}=OUT/{plane}' for plane in settings.planes), '--out OUT/fused']
+        parts.append(f'--fusion {settings.fusion} --tie {settings.tie or settings.planes[-1]}')
+        if settings.clean:
+            parts.append(f'--clean {settings.clean}')
+        if settings.fusion == 'soft':
+            kept = (f'{plane}=OUT/probabilities_{plane}' for plane in settings.planes)
+            parts.append(f'--probabilities {" ".join(kept)}')
+        return ' '.join(parts)
 
     # ---- steps
 
@@ -139,14 +171,22 @@ class MultiPlanarCoTraining(Rounds):
                 self.checkpoint_in(self.round_folder(number) / plane),
                 names,
                 folder / plane,
-                self.settings.fusion == 'soft',
+                self._probabilities(folder, plane),
                 self.settings.member,
                 job.check_stop,
             )
 
+    def _probabilities(self, folder: Path, plane: str) -> Optional[Path]:
+        """Folder of the probabilities of a plane; None where labels are fused."""
+        return folder / f'probabilities_{plane}' if self.settings.fusion == 'soft' else None
+
     def _fuse_planes(self, folder: Path, out: Path, is_label: bool, job: Job) -> Dict[str, dict]:
         """Fusion of the predictions in a folder."""
-        cases = plane_cases({plane: folder / plane for plane in self.settings.planes})
+        kept = {plane: self._probabilities(folder, plane) for plane in self.settings.planes}
+        cases = plane_cases(
+            {plane: folder / plane for plane in self.settings.planes},
+            {plane: path for plane, path in kept.items() if path} or None,
+        )
         fusion = self.settings.plane_fusion(agreement_mask=is_label)
         return fuse_folders(cases, fusion, out, lambda case: job.check_stop())
 
@@ -166,7 +206,10 @@ class MultiPlanarCoTraining(Rounds):
 
     def _write_manifest(self, plane: str, out: Path) -> None:
         cfg = self.config(0, plane)
-        masks = {v: str(fused_path(Path(), case)) for v, case in self.unlabeled.items()}
+        masks = {
+            volume: str(fused_path(Path(), case, open_volume(volume)))
+            for volume, case in self.unlabeled.items()
+        }
         write_manifest(out / f'manifest_{plane}.json', cfg, masks)
 
     def _evaluate(self, number: int, job: Job) -> None:
@@ -176,19 +219,13 @@ class MultiPlanarCoTraining(Rounds):
             names, folder = case_names(labels), self.round_folder(number) / name
             self._predict(number, names, folder, job)
             self._fuse_planes(folder, folder / FUSED, False, job)
-            if all(labels.values()):
-                tables[name] = self._scores(folder, names, labels)
+            if name in self.metrics:
+                tables[name] = {
+                    network: score_predictions(folder / network, names, labels, self.metrics[name])
+                    for network in (*self.settings.planes, FUSED)
+                }
         write_results(self.round_folder(number), tables)
         rows = read_results([self.round_folder(i) for i in range(number + 1)])
         if rows:
             write_whole(self.folder / RESULTS, as_csv(rows))
             self.report(as_text(rows))
-
-    def _scores(
-        self, folder: Path, names: Mapping[str, str], labels: Mapping[str, str]
-    ) -> Dict[str, ScoreTable]:
-        return {
-            network: score_predictions(folder / network, names, labels, self.classes)
-            for network in (*self.settings.planes, FUSED)
-        }
-

@@ -2,8 +2,9 @@
 """Data of multi-planar co-training: sets of slices along a plane, and the volumes behind them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -13,6 +14,7 @@ from ..datasets.frequency import source
 from ..datasets.volume_slices import VolumeSliceDataset
 from ..datasets.wrappers import build_lazily, distinct_infos, leaf_configs, with_leaves
 from ..engine.files import write_whole
+from ..evaluation.volumes import VolumeMetric
 from ..volumes import SliceAddress, open_volume, parse_address
 from ..volumes.planes import slice_size
 from ..volumes.slices import foreground_slices
@@ -107,6 +109,32 @@ def evaluated_set(cfg: Config, name: str) -> Any:
     return dataset
 
 
+def volume_metric(cfg: Config, name: str, labels: Mapping[str, Optional[str]]) -> VolumeMetric:
+    """Settings of the scores of a set: those of its evaluator, where that is a ``VolumeMetric``.
+
+    Args:
+        cfg (Config): Complete config.
+        name (str): ``'val'`` or ``'test'``.
+        labels (Mapping[str, str | None]): Label volumes by volume; headers of the volumes are read.
+
+    Raises:
+        ValueError: If a volume does not say its spacing, and the evaluator does not either.
+    """
+    given = cfg.get(f'{name}_evaluator') or []
+    given = [given] if isinstance(given, Mapping) else given
+    own = [metric for metric in given if metric.get('type') == 'VolumeMetric']
+    settings = dict(own[0]) if own else {}
+    settings = {key: value for key, value in settings.items() if key not in ('type', 'output_dir')}
+    metric = VolumeMetric(**settings)
+    for volume in labels:
+        if open_volume(volume).spacing is None and metric.spacing is None:
+            raise ValueError(
+                f'the volume {volume} does not say its spacing, which distances in mm need: set '
+                f'{name}_evaluator=dict(type="VolumeMetric", spacing=(x, y, z)) in mm'
+            )
+    return metric
+
+
 def pseudo_entries(
     dataset: Any, masks: Mapping[str, str], folder: Path, foreground_only: bool
 ) -> List[Dict[str, str]]:
@@ -129,7 +157,7 @@ def pseudo_entries(
         pseudo = str(folder / mask.volume)
         if foreground_only and image.index not in foreground_slices(pseudo, image.plane):
             continue
-        whole = image._replace(volume=str(Path(image.volume).resolve()))
+        whole = replace(image, volume=str(Path(image.volume).resolve()))
         entries.append(dict(image=str(whole), mask=str(mask)))
     return entries
 
@@ -154,38 +182,51 @@ def _address(path: str) -> SliceAddress:
     return found
 
 
-def check_thickness(cfg: Config, volumes: List[str], plane: str) -> None:
+def check_thickness(cfg: Config, volumes: Iterable[str], plane: str) -> None:
     """Slices along a plane are not much smaller than the crop that they are padded to.
 
     Args:
         cfg (Config): Complete config.
-        volumes (list[str]): Paths; their headers are read.
+        volumes (Iterable[str]): Paths; their headers are read.
         plane (str): ``'x'``, ``'y'`` or ``'z'``.
 
     Raises:
         ValueError: Names the volume and what to set.
     """
-    crops = list(_crops(cfg.train_dataloader.dataset))
+    labeled = cfg.train_dataloader.dataset.labeled
+    crops = [_pair(crop) for crop in _values(labeled, 'crop_size')]
+    scales = [_pair(scale) for scale in _values(labeled, 'scale')]
     for volume in volumes:
         size = slice_size(open_volume(volume).shape, plane)
+        height, width = _resized(size, scales[0]) if scales else size
         for crop in crops:
-            if any(side < SMALLEST * wanted for side, wanted in zip(size, crop)):
+            if height < SMALLEST * crop[0] or width < SMALLEST * crop[1]:
                 raise ValueError(
-                    f'{volume} is too thin for plane {plane}: its slices are {size[0]}x{size[1]}, '
-                    f'less than half of the crop {crop[0]}x{crop[1]}, which would be padding. Make '
-                    f'crop_size smaller, leave the plane out of {KEY}.planes, or resample the '
+                    f'{volume} is too thin for plane {plane}: its slices of {size[0]}x{size[1]} '
+                    f'are {height:.0f}x{width:.0f} pixels in training, less than half of the crop '
+                    f'{crop[0]}x{crop[1]}, which would be padding. Make the crop smaller '
+                    f'(sizes.crop_size), leave the plane out of {KEY}.planes, or resample the '
                     'volumes'
                 )
 
 
-def _crops(node: Any) -> Iterator[Tuple[int, int]]:
-    """Sizes of the random crops in a part of a config."""
+def _resized(size: Tuple[int, int], scale: Tuple[int, int]) -> Tuple[float, float]:
+    """Size of a slice within a scale, at its own ratio of sides."""
+    factor = min(max(scale) / max(size), min(scale) / min(size))
+    return size[0] * factor, size[1] * factor
+
+
+def _pair(value: Any) -> Tuple[int, int]:
+    first, second = (value, value) if isinstance(value, int) else value
+    return first, second
+
+
+def _values(node: Any, key: str) -> Iterator[Any]:
+    """Values of a key in a part of a config."""
     if isinstance(node, Mapping):
-        size = node.get('crop_size')
-        if size is not None:
-            height, width = (size, size) if isinstance(size, int) else size
-            yield height, width
+        if node.get(key) is not None:
+            yield node[key]
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for inner in node:
-            yield from _crops(inner)
+            yield from _values(inner, key)

@@ -1,18 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Steps of multi-planar co-training between the trainings: predict, fuse, score whole volumes."""
+"""Steps of multi-planar co-training between the trainings: predict and score whole volumes."""
 
-import os
 from pathlib import Path
-from typing import Callable, Mapping, Optional, Sequence
+from typing import Callable, Mapping, Optional
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..deploy.api import load_model
-from ..deploy.volumes import predict_volume
-from ..evaluation.volumes import ScoreTable, class_scores
-from ..label_fusion.plane_folders import fused_path, probabilities_path, read_class_ids
+from ..deploy.volumes import (
+    Case,
+    PredictionFolder,
+    PredictionOptions,
+    predict_cases,
+    prediction_settings,
+    slice_settings,
+)
+from ..evaluation.volumes import ScoreTable, VolumeMetric, class_scores
+from ..label_fusion.plane_files import read_class_ids, volumes_in
 from ..volumes import open_volume, read_label
 
 Names = Mapping[str, str]  # of the cases, by the paths of their volumes
@@ -23,60 +28,57 @@ def predict_missing(
     checkpoint: Path,
     names: Names,
     folder: Path,
-    probabilities: bool,
+    probabilities: Optional[Path] = None,
     member: Optional[str] = None,
-    before_each: Callable[[], None] = lambda: None,
-) -> int:
-    """Predict the volumes that a folder lacks, each a label volume ``<case>.nii.gz``.
+    check_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Predict the volumes that a folder lacks, each a label volume.
 
     Args:
         cfg (Config): Of the training; its test data set says the plane.
         checkpoint (Path): Of the training.
         names (Mapping[str, str]): Names of the cases by the paths of their volumes.
         folder (Path): Of the predictions.
-        probabilities (bool): Write the probabilities of the classes beside each label volume.
+        probabilities (Path, optional): Folder of the probabilities. Defaults to None: not kept.
         member (str, optional): Member that predicts. Defaults to None: that of the config.
-        before_each (Callable): Called before every volume; may raise to stop.
-
-    Returns:
-        int: Number of volumes predicted by this call.
+        check_stop (Callable): Called before every volume; may raise to stop.
     """
-    missing = [volume for volume, case in names.items() if not fused_path(folder, case).is_file()]
-    if not missing:
-        return 0
+    options = PredictionOptions(slice_settings(cfg))
+    kept = probabilities is not None
+    settings = prediction_settings(cfg, str(checkpoint), member, options, kept)
+    cases = [Case(name, volume) for volume, name in names.items()]
+    outputs = PredictionFolder(folder, settings, cases, probabilities)
+    outputs.check()
+    if not outputs.pending:
+        return
+    check_stop()
+    outputs.start()
     model = load_model(cfg, checkpoint, member, get_device())
-    for volume in missing:
-        before_each()
-        path = fused_path(folder, names[volume])
-        result = predict_volume(model, volume, probabilities=probabilities)
-        if result.probabilities is not None:
-            _write_array(probabilities_path(path), result.probabilities)
-        result.save(path)  # last: a case with labels is complete
-    return len(missing)
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}')
-    np.save(partial, array)
-    os.replace(partial, path)  # atomic
+    predict_cases(model, outputs, options, lambda line: check_stop())
 
 
 def score_predictions(
-    folder: Path, names: Names, labels: Mapping[str, str], classes: Sequence[str]
+    folder: Path, names: Names, labels: Mapping[str, str], metric: VolumeMetric
 ) -> ScoreTable:
     """Scores of the predictions of a folder.
 
     Args:
-        folder (Path): Of label volumes ``<case>.nii.gz``.
+        folder (Path): Of label volumes, by the names of the cases.
         names (Mapping[str, str]): Names of the cases by the paths of their volumes.
         labels (Mapping[str, str]): True label volumes by the paths of their volumes.
-        classes (Sequence[str]): Names of the ``K`` classes; class 0 has no scores.
+        metric (VolumeMetric): Settings of the scores; its ``dataset_meta`` has the classes.
     """
-    ids = range(1, len(classes))
-    scores = {}
+    classes = metric.dataset_meta['classes']
+    ids = [k for k in range(len(classes)) if k != metric.background]
+    found, scores = volumes_in(folder), {}
     for volume, case in names.items():
-        spacing = open_volume(volume).spacing
-        predicted = read_class_ids(fused_path(folder, case))
-        scores[case] = class_scores(predicted, read_label(labels[volume]).array, ids, spacing)
-    return ScoreTable.of(scores, tuple(classes[1:]))
+        spacing = open_volume(volume).spacing or metric.spacing or ()  # checked at the start
+        scores[case] = class_scores(
+            read_class_ids(found[case]),
+            read_label(labels[volume]).array,
+            ids,
+            spacing,
+            metric.ignore_index,
+            metric.empty,
+        )
+    return ScoreTable.of(scores, tuple(classes[k] for k in ids))

@@ -2,13 +2,15 @@
 """Fuse the volumes that networks of several planes predict of the same cases.
 
 python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused
-python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused --fusion union --clean seeded
+python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused --clean seeded
+python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused --fusion soft \\
+    --probabilities x=prob/x y=prob/y z=prob/z
 
-Each NAME=FOLDER holds the predictions of one plane, as tools/volumes/predict_volume.py writes them:
-label volumes, for --fusion soft probabilities (its --probabilities). Every folder must hold the same
-cases. OUT gets a label volume of each case, with affine and header of the first plane, and
+Each NAME=FOLDER holds the label volumes of one plane, as tools/volumes/predict_volume.py writes
+them to --out; those of --probabilities its probabilities, for --fusion soft. All folders must hold
+the same cases. OUT gets a label volume of each case, with affine and header of the first plane, and
 agreement.json: Dice of each pair of planes by case and class, and the ratio of voxels where all
-planes agree. All folders are checked before anything is written; existing files are never replaced.
+planes agree. Everything is checked before the first file is written; none is ever replaced.
 """
 
 import argparse
@@ -26,6 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('planes', nargs='+', metavar='NAME=FOLDER', help='two planes or more')
     parser.add_argument('--out', required=True, help='folder of the fused volumes')
     parser.add_argument(
+        '--probabilities', nargs='+', metavar='NAME=FOLDER', help='of every plane, for soft fusion'
+    )
+    parser.add_argument(
         '--fusion',
         default='majority',
         help='majority (default), soft, union, at_least_two or intersection',
@@ -35,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--clean',
-        help='components that stay: seeded (those with a voxel that all planes give the class, from '
-        'half the size of the largest) or largest; default: all',
+        help='components that stay: seeded (with a voxel that all planes give the class, from half '
+        'the size of the largest) or largest; default: all',
     )
     parser.add_argument(
         '--agreement-mask', action='store_true', help='set voxels where planes differ to 255'
@@ -64,7 +69,8 @@ def named_folders(given: List[str]) -> Dict[str, Path]:
 def main() -> None:
     args = parse_args()
     from mmseg_ctt.label_fusion import PlaneFusion
-    from mmseg_ctt.label_fusion.plane_folders import check_cases, fuse_folders, plane_cases
+    from mmseg_ctt.label_fusion.plane_files import plane_cases
+    from mmseg_ctt.label_fusion.plane_folders import check_cases, fuse_folders
 
     folders, out = named_folders(args.planes), Path(args.out)
     names = list(folders)
@@ -72,8 +78,10 @@ def main() -> None:
         raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
     tie = -1 if args.tie is None else names.index(args.tie)
     fusion = PlaneFusion(args.fusion, tie, args.clean, args.agreement_mask)
-    cases = plane_cases(folders)
-    check_cases(cases, fusion, out)
+    if fusion.needs_probabilities != bool(args.probabilities):
+        raise ValueError('--fusion soft and --probabilities need one another')
+    cases = plane_cases(folders, named_folders(args.probabilities) if args.probabilities else None)
+    check_cases(cases, out)
     agreement = fuse_folders(cases, fusion, out, lambda case: print(f'fuses {case}', flush=True))
     mean = sum(found['agreeing'] for found in agreement.values()) / len(agreement)
     print(f'{len(cases)} volumes in {out}; all planes agree on {mean:.2%} of their voxels')

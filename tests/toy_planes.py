@@ -1,0 +1,77 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Multi-planar co-training on toy volumes: a config, and trainings in this process."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from toy import toy_segmentor
+from toy_data import toy_config
+
+from mmseg_ctt.engine import prepare_config
+from mmseg_ctt.self_training import rounds
+
+CROP = (8, 8)
+PREFIX = dict(img_path='images', seg_map_path='labels')
+
+
+def volume_set(root: Path, labels: bool, random: bool, **changes: Any) -> dict:
+    """Config of a set of slices."""
+    steps = [dict(type='LoadImageFromFile')]
+    if labels:
+        steps += [dict(type='LoadAnnotations'), dict(type='CheckSegMap', num_classes=2)]
+    if random:
+        steps += [dict(type='RandomCrop', crop_size=CROP), dict(type='RandomFlip', prob=0.5)]
+    return dict(
+        type='VolumeSliceDataset',
+        data_root=str(root),
+        data_prefix=PREFIX if labels else dict(img_path='images'),
+        pipeline=[*steps, dict(type='PackSegInputs')],
+        **changes,
+    )
+
+
+def plane_config(root: Path, iters: int = 2, **settings: Any) -> Config:
+    """Config of a toy network on the volumes of :func:`write_toy_volumes`."""
+    network = toy_segmentor(num_classes=2)
+    network['data_preprocessor']['size'] = CROP
+    cfg = toy_config(
+        root,
+        root / 'unused',
+        model=network,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iters, val_interval=100),
+        hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=iters)),
+    )
+    tested = volume_set(root, True, random=False, ann_file='splits/val.txt')
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset = tested
+    cfg.train_dataloader.dataset = dict(
+        type='LabeledUnlabeledDataset',
+        labeled=volume_set(root, True, random=True),
+        unlabeled=volume_set(root, False, random=True),
+        split='splits',
+    )
+    cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=0)
+    cfg.optim_wrapper.pop('constructor')
+    cfg.val_cfg, cfg.test_cfg = dict(type='ValLoop'), dict(type='TestLoop')
+    cfg.self_training = dict(type='MultiPlanar', **settings)
+    return prepare_config(cfg)
+
+
+@contextmanager
+def trainings_here() -> Iterator[List[list]]:
+    """Trainings run in this process; the commands that would have started them."""
+    commands: List[list] = []
+
+    def here(command, log, resources, root, keep_open=()) -> None:
+        commands.append(command)
+        cfg = Config.fromfile(command[2])
+        cfg.work_dir, cfg.experiment_name = command[4], f'{command[4]}-{len(commands)}'
+        Runner.from_cfg(cfg).train()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, 'run_logged', here)
+        yield commands
