@@ -1,18 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Multi-planar co-training on toy volumes: a config, and trainings in this process."""
+"""Config of multi-planar co-training on toy volumes."""
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any
 
-import pytest
 from mmengine.config import Config
-from mmengine.runner import Runner
 from toy import toy_segmentor
 from toy_data import toy_config
 
 from mmseg_ctt.engine import prepare_config
-from mmseg_ctt.self_training import rounds
 
 CROP = (8, 8)
 PREFIX = dict(img_path='images', seg_map_path='labels')
@@ -45,9 +41,9 @@ def plane_config(root: Path, iters: int = 2, **settings: Any) -> Config:
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iters, val_interval=100),
         hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=iters)),
     )
-    tested = volume_set(root, True, random=False, ann_file='splits/val.txt')
-    for loader in (cfg.val_dataloader, cfg.test_dataloader):
-        loader.dataset = tested
+    for name in ('val_dataloader', 'test_dataloader'):
+        tested = volume_set(root, True, random=False, ann_file='splits/val.txt')
+        cfg[name] = dict(cfg[name], dataset=tested)
     cfg.train_dataloader.dataset = dict(
         type='LabeledUnlabeledDataset',
         labeled=volume_set(root, True, random=True),
@@ -57,21 +53,5 @@ def plane_config(root: Path, iters: int = 2, **settings: Any) -> Config:
     cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=0)
     cfg.optim_wrapper.pop('constructor')
     cfg.val_cfg, cfg.test_cfg = dict(type='ValLoop'), dict(type='TestLoop')
-    cfg.self_training = dict(type='MultiPlanar', **settings)
+    cfg.self_training = {'type': 'MultiPlanar', **settings}
     return prepare_config(cfg)
-
-
-@contextmanager
-def trainings_here() -> Iterator[List[list]]:
-    """Trainings run in this process; the commands that would have started them."""
-    commands: List[list] = []
-
-    def here(command, log, resources, root, keep_open=()) -> None:
-        commands.append(command)
-        cfg = Config.fromfile(command[2])
-        cfg.work_dir, cfg.experiment_name = command[4], f'{command[4]}-{len(commands)}'
-        Runner.from_cfg(cfg).train()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, 'run_logged', here)
-        yield commands

@@ -3,21 +3,19 @@
 
 import json
 import pickle
-import threading
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from PIL import Image
 from toy_data import UNLABELED, toy_config, write_toy_data
+from toy_rounds import resources, trainings_here
 
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import origin
-from mmseg_ctt.engine.processes import ChildFailed, Resources, Stopped
+from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.self_training import (
     SelfTraining,
     SelfTrainingDataset,
@@ -30,22 +28,6 @@ from mmseg_ctt.self_training import (
 @pytest.fixture
 def root(tmp_path):
     return write_toy_data(tmp_path / 'data')
-
-
-@contextmanager
-def trainings_here():
-    """Trainings run in this process; the commands that would have started them."""
-    commands = []
-
-    def here(command, log, resources, root, keep_open=()):
-        commands.append(command)
-        cfg = Config.fromfile(command[2])
-        cfg.work_dir, cfg.experiment_name = command[4], f'{command[4]}-{len(commands)}'
-        Runner.from_cfg(cfg).train()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, 'run_logged', here)
-        yield commands
 
 
 @pytest.fixture
@@ -76,10 +58,6 @@ def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
     assert SelfTraining(cfg, tmp_path / 'run', tmp_path).config(0).default_hooks == (
         cfg.default_hooks
     )
-
-
-def resources():
-    return Resources(1, stop=threading.Event())
 
 
 def test_two_generations(root, tmp_path, trained):
