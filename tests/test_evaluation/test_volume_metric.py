@@ -68,12 +68,20 @@ def test_files(paths, tmp_path):
 def test_spacing_of_files_without(tmp_path):
     np.save(tmp_path / 'a.npy', toy_image())
     samples = case_samples(tmp_path / 'a.npy', 'z', 0)
-    with pytest.raises(ValueError, match=r'a\.npy does not say its spacing.*set spacing'):
+    with pytest.raises(
+        ValueError, match=r'a\.npy does not say its spacing.*set spacing of VolumeMetric'
+    ):
         metric().process(None, samples[:1])
     made = metric(spacing=SPACING)
     made.process(None, samples)
     made.evaluate(len(samples))
     np.testing.assert_allclose(made.table.values[0], expected_scores()['b'])
+
+
+def test_another_spacing_than_that_of_the_files(paths):
+    with pytest.raises(ValueError, match=r'0.6, 0.7, 1.2\) mm, spacing of VolumeMetric is \(1'):
+        metric(spacing=(1, 1, 1)).process(None, case_samples(paths[0], 'z', 0))
+    metric(spacing=SPACING).process(None, case_samples(paths[0], 'z', 0))
 
 
 def test_slices_are_missing(paths):

@@ -124,7 +124,7 @@ def main() -> None:
         if not folder.pending:
             continue
         model = load_model(cfg, args.checkpoint, member, args.device or get_device())
-        folder.start(args.overwrite)
+        folder.start(model.dataset_meta['classes'], args.overwrite)
         predict_cases(model, folder, options, lambda line: print(line, flush=True))
 
 

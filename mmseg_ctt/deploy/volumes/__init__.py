@@ -2,7 +2,7 @@
 """Prediction of whole volumes by the slices of one plane."""
 
 from .cases import Case, check_cases, find_cases
-from .outputs import PredictionFolder
+from .outputs import PredictionFolder, read_record
 from .predict import VolumeResult, class_probabilities, predict_volume
 from .run import PredictionOptions, chosen_members, predict_cases, prediction_settings
 from .settings import SliceSettings, slice_settings
@@ -20,5 +20,6 @@ __all__ = [
     'predict_cases',
     'predict_volume',
     'prediction_settings',
+    'read_record',
     'slice_settings',
 ]

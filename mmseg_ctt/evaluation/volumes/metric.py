@@ -14,6 +14,7 @@ from mmseg.registry import METRICS
 
 from ...volumes import SliceAddress, open_volume, parse_address
 from ...volumes.names import case_names
+from .folders import spacing_of
 from .gathering import LabelSlice, Packed, VolumeParts
 from .scores import Empty, check_empty, checked_spacing, class_scores
 from .table import ScoreTable, member_table
@@ -55,7 +56,8 @@ class VolumeMetric(BaseMetric):
 
     Raises:
         ValueError: If a setting is none; in a loop, if the data set holds images that are no
-            slices, slices without label, volumes without spacing, or some slices of a volume only.
+            slices, slices without label, volumes without spacing or with another one than the
+            setting, or some slices of a volume only.
     """
 
     default_prefix = 'volume'
@@ -160,13 +162,8 @@ class VolumeMetric(BaseMetric):
         """Shape and spacing, from the header."""
         if volume not in self._geometry:
             opened = open_volume(volume)
-            spacing = opened.spacing or self.spacing
-            if spacing is None:
-                raise ValueError(
-                    f'the volume {volume} does not say its spacing, which distances in mm need: '
-                    'set spacing=(x, y, z) in mm of VolumeMetric'
-                )
-            self._geometry[volume] = opened.shape, checked_spacing(spacing, 3)
+            spacing = spacing_of([opened], self.spacing, 'spacing of VolumeMetric')
+            self._geometry[volume] = opened.shape, spacing
         return self._geometry[volume]
 
     def _check_complete(self, parts: VolumeParts) -> None:
