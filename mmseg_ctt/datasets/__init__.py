@@ -4,6 +4,7 @@ from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
+from .packing import PackSemiSegInputs
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .streets import StreetsDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
@@ -18,6 +19,7 @@ __all__ = [
     'FolderSegDataset',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
+    'PackSemiSegInputs',
     'StreetsDataset',
     'VolumeSliceDataset',
 ]

@@ -2,13 +2,12 @@
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-import torch
 from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..datasets.image_values import to_picture
 from .augmentation.view import denormalize
-from .padding import valid_mask
+from .padding import stacked_maps, valid_mask
 from .rng import Draw, draws_of
 
 
@@ -31,7 +30,7 @@ class Images(NamedTuple):
     @property
     def labels(self) -> Tensor:
         """``(B, H, W)`` int64 ground truth; only sources with masks have it."""
-        return self.maps('gt_sem_seg')
+        return self.maps('gt_sem_seg')[:, 0]
 
     @property
     def draws(self) -> List[Draw]:
@@ -43,7 +42,7 @@ class Images(NamedTuple):
         return valid_mask(self.samples, self.image)
 
     def maps(self, name: str) -> Tensor:
-        """``(B, ...)`` maps that the pipeline has packed under ``name``.
+        """``(B, C, H, W)`` maps that the pipeline has packed under ``name``, 0 in the padding.
 
         Args:
             name (str): Field of the samples, such as ``gt_sem_seg``.
@@ -58,7 +57,7 @@ class Images(NamedTuple):
                     f'an image of the source {source} has no map {name}, which the method reads: '
                     f'load and pack it in train_dataloader.dataset.{source}.pipeline'
                 )
-        return torch.cat([sample.get(name).data for sample in self.samples])
+        return stacked_maps(self.samples, name, self.size)
 
 
 def pictures_of(image: Tensor, preprocessor: Any) -> List[np.ndarray]:

@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmseg.utils import SampleList
 from torch import Tensor
 
@@ -25,3 +26,20 @@ def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
     rows = torch.arange(height, device=image.device) < bounds[:, 0]
     columns = torch.arange(width, device=image.device) < bounds[:, 1]
     return rows.unsqueeze(2) & columns.unsqueeze(1)
+
+
+def stacked_maps(samples: SampleList, name: str, size: Tuple[int, int]) -> Tensor:
+    """``(B, C, H, W)`` maps of padded images.
+
+    Args:
+        samples (list[SegDataSample]): Each with a map ``name``, ``(C, h, w)``; all have it.
+        name (str): Such as ``gt_sem_seg``.
+        size (tuple[int, int]): ``(H, W)``; smaller maps are padded with 0 at the right and below,
+            as the preprocessor pads images. Labels are as large already.
+    """
+    maps = []
+    for sample in samples:
+        data = sample.get(name).data
+        height, width = size[0] - data.shape[-2], size[1] - data.shape[-1]
+        maps.append(F.pad(data, (0, width, 0, height)) if height or width else data)
+    return torch.stack(maps)

@@ -38,9 +38,9 @@ def test_padding():
 def test_other_maps_of_the_pipeline():
     given = images()
     for i, known in enumerate(given.samples):
-        known.set_data(dict(depth=PixelData(data=torch.full((1, 2, 3), float(i)))))
+        known.set_data(dict(depth=PixelData(data=torch.full((1, 4, 6), float(i)))))
     maps = given.maps('depth')
-    assert maps.shape == (2, 2, 3) and maps[1].unique().tolist() == [1.0]
+    assert maps.shape == (2, 1, 4, 6) and maps[1].unique().tolist() == [1.0]
 
 
 @pytest.mark.parametrize('name', ['depth', 'gt_sem_seg'])
