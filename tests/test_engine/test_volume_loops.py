@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from mmengine.runner import Runner
 from toy import toy_segmentor
-from toy_volume_run import make_volume_run
+from toy_data import toy_config
+from toy_volume_run import CLASSES, make_volume_run
 from toy_volumes import toy_label
 
 from mmseg_ctt.apis import load_model, predict_volume
+from mmseg_ctt.datasets import VolumeSliceDataset
 from mmseg_ctt.evaluation.volumes import class_scores
 from mmseg_ctt.volumes.cache import VARIABLE
 
@@ -68,7 +70,6 @@ def test_every_member(tmp_path, plane):
 
 def test_plain_model_and_validation(tmp_path):
     run = make_volume_run(tmp_path, model=toy_segmentor(num_classes=2))
-    run.cfg.resume = False
     metrics, tables = run_test(run, 'val')
     expected = scores_of(run, None, tmp_path / 'volumes/images')
     assert metrics['volume/mDice'] == pytest.approx(expected.mean(axis=0)[0])
@@ -76,7 +77,26 @@ def test_plain_model_and_validation(tmp_path):
     assert '| c ' in table and '| d ' in table
 
 
-def test_a_stride_is_refused(tmp_path):
-    run = make_volume_run(tmp_path, stride=2)
+@pytest.mark.parametrize('model', [None, toy_segmentor(num_classes=2)], ids=['ctt', 'plain'])
+def test_a_stride_is_refused_before_the_first_slice(tmp_path, monkeypatch, model):
+    run = make_volume_run(tmp_path, model, stride=2)
+    monkeypatch.setattr(VolumeSliceDataset, '__getitem__', None)
     with pytest.raises(ValueError, match='has 4 of 8 slices along z of .*every slice'):
+        run_test(run)
+
+
+def test_files_of_every_member_by_the_test_script(tmp_path, load_tool):
+    run = make_volume_run(tmp_path)
+    arguments = ('--work-dir', tmp_path / 'work', '--out', tmp_path / 'out')
+    load_tool('test').call(run.config, run.checkpoint, *arguments)
+    for member in MEMBERS:
+        assert len((tmp_path / f'out/{member}/volume_scores.csv').read_text().splitlines()) == 3
+        assert len(list((tmp_path / f'out/{member}').glob('*.png'))) == 16
+
+
+def test_images_are_refused(tmp_path):
+    run = make_volume_run(tmp_path)
+    run.cfg.test_dataloader = toy_config(tmp_path / 'images', tmp_path / 'work').test_dataloader
+    run.cfg.test_dataloader.dataset.metainfo = dict(classes=CLASSES)
+    with pytest.raises(ValueError, match='VolumeMetric scores slices of volumes, and .*l0.jpg'):
         run_test(run)

@@ -81,6 +81,21 @@ class VolumeMetric(BaseMetric):
         self._parts = VolumeParts()
         self._geometry: Dict[str, Tuple[Sequence[int], Sequence[float]]] = {}
 
+    def check_dataset(self, dataset: Any) -> None:
+        """Check that a data set has all slices of its volumes, before a loop over them.
+
+        Args:
+            dataset (BaseDataset): Of the loop; one that does not list its samples passes.
+
+        Raises:
+            ValueError: See the class.
+        """
+        parts, nothing = VolumeParts(), Packed.of(np.zeros(0))
+        for i in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
+            address = _address(dataset.get_data_info(i))
+            parts.add(LabelSlice(address.volume, address.plane, address.index, nothing, nothing))
+        self._check_complete(parts)
+
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Take the predictions of a batch.
 
@@ -144,12 +159,7 @@ class VolumeMetric(BaseMetric):
         return [k for k in range(len(self._classes)) if k != self.background]
 
     def _slice(self, sample: Mapping[str, Any]) -> LabelSlice:
-        address = parse_address(str(sample.get('img_path', '')))
-        if address is None:
-            raise ValueError(
-                f'VolumeMetric scores slices of volumes, and {sample.get("img_path")} is none: '
-                'test on a VolumeSliceDataset, or take IoUMetric'
-            )
+        address = _address(sample)
         if 'gt_sem_seg' not in sample:
             raise ValueError(
                 f'VolumeMetric needs labels, and {address} has none: the test pipeline must have '
@@ -188,6 +198,16 @@ class VolumeMetric(BaseMetric):
         (folder / csv).write_text(table.as_csv(), encoding='utf-8')
         text = json.dumps(dict(empty=self.empty, **table.as_dict()), indent=1)
         (folder / report).write_text(f'{text}\n', encoding='utf-8')
+
+
+def _address(sample: Mapping[str, Any]) -> SliceAddress:
+    address = parse_address(str(sample.get('img_path', '')))
+    if address is None:
+        raise ValueError(
+            f'VolumeMetric scores slices of volumes, and {sample.get("img_path")} is none: test on '
+            'a VolumeSliceDataset, or take IoUMetric'
+        )
+    return address
 
 
 def _label_slice(address: SliceAddress, sample: Mapping[str, Any]) -> LabelSlice:
