@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from mmengine.runner import Runner
 from toy import toy_segmentor
-from toy_data import toy_config
-from toy_volume_run import CLASSES, make_volume_run
+from toy_volume_run import make_volume_run
 from toy_volumes import toy_label
 
 from mmseg_ctt.apis import load_model, predict_volume
@@ -92,11 +91,3 @@ def test_files_of_every_member_by_the_test_script(tmp_path, load_tool):
     for member in MEMBERS:
         assert len((tmp_path / f'out/{member}/volume_scores.csv').read_text().splitlines()) == 3
         assert len(list((tmp_path / f'out/{member}').glob('*.png'))) == 16
-
-
-def test_images_are_refused(tmp_path):
-    run = make_volume_run(tmp_path)
-    run.cfg.test_dataloader = toy_config(tmp_path / 'images', tmp_path / 'work').test_dataloader
-    run.cfg.test_dataloader.dataset.metainfo = dict(classes=CLASSES)
-    with pytest.raises(ValueError, match='VolumeMetric scores slices of volumes, and .*l0.jpg'):
-        run_test(run)

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 from mmengine.evaluator import Evaluator
-from mmseg.registry import METRICS
+from mmseg.registry import DATASETS, METRICS
+from toy_data import toy_set
 from toy_slice_samples import CLASSES, SPACING, case_samples, expected_scores, write_cases
 from toy_volumes import SHAPE, toy_image
 
@@ -89,6 +90,12 @@ def test_slices_are_missing(paths):
     made.process(None, case_samples(paths[0], 'z', 0)[::2])
     with pytest.raises(ValueError, match=r'has 4 of 8 slices along z of .*b\.nii\.gz'):
         made.evaluate(4)
+
+
+def test_data_set_of_images(root):
+    dataset = DATASETS.build(toy_set(root, True, random=False))
+    with pytest.raises(ValueError, match='scores slices of volumes, and .*/l0.jpg is none'):
+        metric().check_dataset(dataset)
 
 
 def test_two_planes_of_a_volume(paths):
