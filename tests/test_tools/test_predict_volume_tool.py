@@ -165,7 +165,12 @@ def test_files_that_it_has_not_written(call, images, tmp_path):
 def test_inputs_are_never_replaced(call, images, more):
     before = {name: (images / name).read_bytes() for name in files_of(images)}
     with pytest.raises(ValueError, match='is an input and would be replaced'):
-        call(images, *more, out='volumes/images')
+        call(images / 'a.nii.gz', *more, out='volumes/images')
+    for inputs, out in ((images, images), (images.parent, images / 'below')):
+        with pytest.raises(ValueError, match='would be inside the input folder'):
+            call(inputs, *more, out=out)
+    with pytest.raises(ValueError, match='would be inside the input folder'):
+        call(images, *more, '--probabilities', images / 'kept')
     assert before == {name: (images / name).read_bytes() for name in files_of(images)}
 
 
