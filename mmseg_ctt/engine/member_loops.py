@@ -76,6 +76,12 @@ class MemberLoopMixin:
                 mkdir_or_exist(metric.output_dir)
         return evaluator
 
+    def _check_volumes(self) -> None:
+        """Whole volumes can be scored, before the first of them is predicted."""
+        for metric in self.evaluator.metrics:
+            if isinstance(metric, VolumeMetric):
+                metric.check_dataset(self.dataloader.dataset)
+
     def _metrics(self, evaluators: Dict[str, Evaluator]) -> dict:
         size = len(cast(Sized, self.dataloader.dataset))
         metrics, recorded = {}, {}
@@ -103,6 +109,7 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
+        self._check_volumes()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
 
@@ -115,5 +122,6 @@ class MemberTestLoop(MemberLoopMixin, TestLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
+        self._check_volumes()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

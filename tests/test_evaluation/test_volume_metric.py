@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 from mmengine.evaluator import Evaluator
-from mmseg.registry import METRICS
+from mmseg.registry import DATASETS, METRICS
+from toy_data import toy_set
 from toy_slice_samples import CLASSES, SPACING, case_samples, expected_scores, write_cases
 from toy_volumes import SHAPE, toy_image
 
@@ -68,7 +69,9 @@ def test_files(paths, tmp_path):
 def test_spacing_of_files_without(tmp_path):
     np.save(tmp_path / 'a.npy', toy_image())
     samples = case_samples(tmp_path / 'a.npy', 'z', 0)
-    with pytest.raises(ValueError, match=r'a\.npy does not say its spacing.*set spacing'):
+    with pytest.raises(
+        ValueError, match=r'a\.npy does not say its spacing.*set spacing of VolumeMetric'
+    ):
         metric().process(None, samples[:1])
     made = metric(spacing=SPACING)
     made.process(None, samples)
@@ -76,11 +79,23 @@ def test_spacing_of_files_without(tmp_path):
     np.testing.assert_allclose(made.table.values[0], expected_scores()['b'])
 
 
+def test_another_spacing_than_that_of_the_files(paths):
+    with pytest.raises(ValueError, match=r'0.6, 0.7, 1.2\) mm, spacing of VolumeMetric is \(1'):
+        metric(spacing=(1, 1, 1)).process(None, case_samples(paths[0], 'z', 0))
+    metric(spacing=SPACING).process(None, case_samples(paths[0], 'z', 0))
+
+
 def test_slices_are_missing(paths):
     made = metric()
     made.process(None, case_samples(paths[0], 'z', 0)[::2])
     with pytest.raises(ValueError, match=r'has 4 of 8 slices along z of .*b\.nii\.gz'):
         made.evaluate(4)
+
+
+def test_data_set_of_images(root):
+    dataset = DATASETS.build(toy_set(root, True, random=False))
+    with pytest.raises(ValueError, match='scores slices of volumes, and .*/l0.jpg is none'):
+        metric().check_dataset(dataset)
 
 
 def test_two_planes_of_a_volume(paths):

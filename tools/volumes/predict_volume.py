@@ -84,10 +84,12 @@ def folders_of(
     options: 'PredictionOptions',
 ) -> List['PredictionFolder']:
     """A checked folder for each member, below that of the arguments where there are several."""
-    from mmseg_ctt.deploy.volumes import PredictionFolder, prediction_settings
+    from mmseg_ctt.deploy.volumes import PredictionFolder, check_outside, prediction_settings
 
     out = Path(args.out)
     kept = None if args.probabilities is None else Path(args.probabilities)
+    for folder in filter(None, (out, kept)):
+        check_outside(folder, args.inputs)
     if kept is not None and out.resolve() in (kept.resolve(), *kept.resolve().parents):
         raise ValueError('--probabilities must be a folder outside --out, which holds labels')
     folders = []
@@ -124,7 +126,7 @@ def main() -> None:
         if not folder.pending:
             continue
         model = load_model(cfg, args.checkpoint, member, args.device or get_device())
-        folder.start(args.overwrite)
+        folder.start(model.dataset_meta['classes'], args.overwrite)
         predict_cases(model, folder, options, lambda line: print(line, flush=True))
 
 

@@ -62,6 +62,24 @@ def find_cases(
     return [Case(name, path) for name, path in found.items()]
 
 
+def check_outside(folder: Path, inputs: Sequence[Union[str, Path]]) -> None:
+    """Outputs are not put where the next call would find them as inputs.
+
+    Args:
+        folder (Path): Of outputs.
+        inputs (Sequence[str | Path]): Files and folders, see :func:`find_cases`.
+
+    Raises:
+        ValueError: If it is one of the folders, or inside one.
+    """
+    for given in map(Path, inputs):
+        if given.is_dir() and given.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise ValueError(
+                f'the outputs {folder} would be inside the input folder {given}, whose volumes are '
+                'all predicted: give a folder outside'
+            )
+
+
 def check_cases(cases: Sequence[Case], settings: SliceSettings) -> None:
     """Read every volume and check its values and number of slices.
 

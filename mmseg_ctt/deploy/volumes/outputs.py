@@ -69,7 +69,7 @@ class PredictionFolder:
                 raise ValueError(f'{path} is an input and would be replaced: give another --out')
         if overwrite:
             return
-        known = self._read_record()
+        known = read_record(self.folder)
         if known:
             self._check_settings(known['settings'])
         inputs_known: Mapping[str, str] = known.get('cases', {})
@@ -81,19 +81,21 @@ class PredictionFolder:
         self.finished = [case for case in self.cases if self.labels_of(case).exists()]
         self.pending = [case for case in self.cases if not self.labels_of(case).exists()]
 
-    def start(self, overwrite: bool = False) -> None:
+    def start(self, classes: Sequence[str], overwrite: bool = False) -> None:
         """Write ``prediction.json``; with ``overwrite`` remove what it replaces.
 
         Args:
+            classes (Sequence[str]): Names of the classes, for the evaluation.
             overwrite (bool): As for :meth:`check`. Defaults to False.
         """
-        known = self._read_record()
+        known = read_record(self.folder)
         kept = known.get('cases', {}) if known.get('settings') == self.settings else {}
         if overwrite:
             for path in self._files(self.cases):
                 path.unlink(missing_ok=True)
         record = dict(
             settings=self.settings,
+            classes=list(classes),
             cases={**kept, **{case.name: stamp_of(case.path) for case in self.cases}},
         )
         write_whole(self.record, json.dumps(record, indent=1) + '\n')
@@ -101,17 +103,6 @@ class PredictionFolder:
     def _files(self, cases: Sequence[Case]) -> List[Path]:
         files = [file(case) for case in cases for file in (self.labels_of, self.probabilities_of)]
         return [path for path in files if path is not None]
-
-    def _read_record(self) -> Dict[str, Any]:
-        if not self.record.is_file():
-            return {}
-        try:
-            known = json.loads(self.record.read_text(encoding='utf-8'))
-            return dict(settings=dict(known['settings']), cases=dict(known['cases']))
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f'{self.record} is not what this tool wrote: give another --out, or remove it'
-            ) from None
 
     def _check_settings(self, known: Mapping[str, Any]) -> None:
         keys = [key for key in {**self.settings, **known} if self._differs(key, known)]
@@ -138,3 +129,32 @@ class PredictionFolder:
                     f'{path} exists, and {RECORD} does not say how it was made: give another '
                     '--out, or --overwrite'
                 )
+
+
+def read_record(folder: Path) -> Dict[str, Any]:
+    """How the predictions of a folder were made; empty where it does not say it.
+
+    Args:
+        folder (Path): Of :class:`PredictionFolder`; may not exist.
+
+    Returns:
+        dict: ``settings``, ``classes`` and ``cases``, the inputs by the names of the cases.
+
+    Raises:
+        ValueError: If ``prediction.json`` has another form.
+    """
+    record = folder / RECORD
+    if not record.is_file():
+        return {}
+    try:
+        known = json.loads(record.read_text(encoding='utf-8'))
+        return dict(
+            settings=dict(known['settings']),
+            classes=tuple(known['classes']),
+            cases=dict(known['cases']),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f'{record} is not what tools/volumes/predict_volume.py wrote: take another folder, or '
+            'remove it'
+        ) from None

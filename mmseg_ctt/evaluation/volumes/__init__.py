@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Scores of whole volumes, of every case and class: Dice, Jaccard, and HD95 and ASD in mm."""
 
+from .folders import FolderScores
 from .metric import VolumeMetric, member_tables
 from .scores import SCORES, Scores, class_scores, mask_scores
 from .surfaces import (
@@ -12,6 +13,7 @@ from .surfaces import (
 from .table import ScoreTable, Summary, member_table
 
 __all__ = [
+    'FolderScores',
     'SCORES',
     'ScoreTable',
     'Scores',

@@ -14,6 +14,7 @@ from mmseg.registry import METRICS
 
 from ...volumes import SliceAddress, open_volume, parse_address
 from ...volumes.names import case_names
+from .folders import spacing_of
 from .gathering import LabelSlice, Packed, VolumeParts
 from .scores import Empty, check_empty, checked_spacing, class_scores
 from .table import ScoreTable, member_table
@@ -55,7 +56,8 @@ class VolumeMetric(BaseMetric):
 
     Raises:
         ValueError: If a setting is none; in a loop, if the data set holds images that are no
-            slices, slices without label, volumes without spacing, or some slices of a volume only.
+            slices, slices without label, volumes without spacing or with another one than the
+            setting, or some slices of a volume only.
     """
 
     default_prefix = 'volume'
@@ -78,6 +80,21 @@ class VolumeMetric(BaseMetric):
         self.table: Optional[ScoreTable] = None  # of the last evaluation, on the main process
         self._parts = VolumeParts()
         self._geometry: Dict[str, Tuple[Sequence[int], Sequence[float]]] = {}
+
+    def check_dataset(self, dataset: Any) -> None:
+        """Check that a data set has all slices of its volumes, before a loop over them.
+
+        Args:
+            dataset (BaseDataset): Of the loop; one that does not list its samples passes.
+
+        Raises:
+            ValueError: See the class.
+        """
+        parts, nothing = VolumeParts(), Packed.of(np.zeros(0))
+        for i in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
+            address = _address(dataset.get_data_info(i))
+            parts.add(LabelSlice(address.volume, address.plane, address.index, nothing, nothing))
+        self._check_complete(parts)
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Take the predictions of a batch.
@@ -142,12 +159,7 @@ class VolumeMetric(BaseMetric):
         return [k for k in range(len(self._classes)) if k != self.background]
 
     def _slice(self, sample: Mapping[str, Any]) -> LabelSlice:
-        address = parse_address(str(sample.get('img_path', '')))
-        if address is None:
-            raise ValueError(
-                f'VolumeMetric scores slices of volumes, and {sample.get("img_path")} is none: '
-                'test on a VolumeSliceDataset, or take IoUMetric'
-            )
+        address = _address(sample)
         if 'gt_sem_seg' not in sample:
             raise ValueError(
                 f'VolumeMetric needs labels, and {address} has none: the test pipeline must have '
@@ -160,13 +172,8 @@ class VolumeMetric(BaseMetric):
         """Shape and spacing, from the header."""
         if volume not in self._geometry:
             opened = open_volume(volume)
-            spacing = opened.spacing or self.spacing
-            if spacing is None:
-                raise ValueError(
-                    f'the volume {volume} does not say its spacing, which distances in mm need: '
-                    'set spacing=(x, y, z) in mm of VolumeMetric'
-                )
-            self._geometry[volume] = opened.shape, checked_spacing(spacing, 3)
+            spacing = spacing_of([opened], self.spacing, 'spacing of VolumeMetric')
+            self._geometry[volume] = opened.shape, spacing
         return self._geometry[volume]
 
     def _check_complete(self, parts: VolumeParts) -> None:
@@ -191,6 +198,16 @@ class VolumeMetric(BaseMetric):
         (folder / csv).write_text(table.as_csv(), encoding='utf-8')
         text = json.dumps(dict(empty=self.empty, **table.as_dict()), indent=1)
         (folder / report).write_text(f'{text}\n', encoding='utf-8')
+
+
+def _address(sample: Mapping[str, Any]) -> SliceAddress:
+    address = parse_address(str(sample.get('img_path', '')))
+    if address is None:
+        raise ValueError(
+            f'VolumeMetric scores slices of volumes, and {sample.get("img_path")} is none: test on '
+            'a VolumeSliceDataset, or take IoUMetric'
+        )
+    return address
 
 
 def _label_slice(address: SliceAddress, sample: Mapping[str, Any]) -> LabelSlice:

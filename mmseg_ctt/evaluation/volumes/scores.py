@@ -51,13 +51,13 @@ def mask_scores(
     check_empty(empty)
     if prediction.shape != truth.shape:
         raise ValueError(f'the prediction is {prediction.shape}, the truth {truth.shape}')
-    predicted, true = np.count_nonzero(prediction), np.count_nonzero(truth)
+    predicted, true = int(np.count_nonzero(prediction)), int(np.count_nonzero(truth))
     if not predicted and not true:
         return Scores(1.0, 1.0, 0.0, 0.0)
     if not predicted or not true:
         distance = _penalty(empty, truth.shape, spacing)
         return Scores(0.0, 0.0, distance, distance)
-    common = np.count_nonzero(prediction & truth)
+    common = int(np.count_nonzero(prediction & truth))
     sides = surface_distances(prediction, truth, spacing)
     return Scores(
         2 * common / (predicted + true),
