@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """Fusion of the predictions that networks of several planes make of one volume.
 
-The majority with its tie rule is that of DMPCT (arXiv 1804.02586, section 3); union, at least two
-and intersection are the sets F1, F2 and F3 that the released code of OrganSegC2F (arXiv 1612.08230)
-forms for one organ. How classes share a voxel of F1 is ours: the votes decide, then the tie rule.
+The majority with its tie rule is that of DMPCT (arXiv 1804.02586), for three planes; for other
+numbers the rule is ours. Union, at least two and intersection are the sets F1, F2 and F3 that the
+released code of OrganSegC2F (arXiv 1612.08230) forms for one organ. Where several classes claim a
+voxel of F1, the votes decide, then the tie rule: ours.
 """
 
 from typing import Iterable, Optional

@@ -15,10 +15,12 @@ from toy_rounds import resources, trainings_here
 
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import origin
+from mmseg_ctt.engine.fingerprint import config_hash
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.self_training import (
     SelfTraining,
     SelfTrainingDataset,
+    build_rounds,
     generations,
     labelling,
     rounds,
@@ -92,6 +94,28 @@ def test_two_generations(root, tmp_path, trained):
     assert len(trained) == before + 1  # the last training, which finds itself at its end
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(resources())
+
+
+def test_the_state_is_that_of_0_3(root, tmp_path):
+    """A folder of 0.3 goes on where it stopped, whether the recipe is named or not."""
+    training = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
+    assert type(build_rounds(config(root), tmp_path, tmp_path)) is SelfTraining
+    assert type(build_rounds(config(root, type='CReST'), tmp_path, tmp_path)) is SelfTraining
+    training.save(dict(generation=0, step='select'))
+    state = json.loads(training.file.read_text())
+    assert list(state) == ['settings', 'config', 'generation', 'step']
+    assert state['config'] == config_hash(training.cfg) and state['step'] == 'select'
+    assert list(state['settings']) == [
+        'generations',
+        'alpha',
+        'mode',
+        'confidence_threshold',
+        'min_area',
+        'count',
+        'align',
+        'low_temperature',
+        'member',
+    ]
 
 
 def test_a_run_of_0_1_is_resumed(root, tmp_path, trained):
