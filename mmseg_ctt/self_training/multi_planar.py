@@ -69,7 +69,7 @@ class MultiPlanarCoTraining(Rounds):
         self.evaluated: Dict[str, Dict[str, Any]] = {}  # labels by volume, by set
         self.metrics: Dict[str, VolumeMetric] = {}  # by set
 
-    # ---- what the base asks for
+    # ---- what the base needs
 
     @classmethod
     def final_folder(cls, settings: PlaneSettings) -> str:

@@ -38,7 +38,7 @@ def set_plane(cfg: Config, plane: str) -> None:
 
 
 def _data_sets(cfg: Config) -> Iterator[Tuple[Any, str, str]]:
-    """Dict and key of every data set, and its place in the config."""
+    """Dict and key of every data set, and its full name in the config."""
     train = cfg.train_dataloader.dataset
     for name in (name for name, value in train.items() if _is_data_set(value)):
         yield train, name, f'{DATA}.{name}'
@@ -61,8 +61,8 @@ def check_are_slices(cfg: Config) -> None:
     Raises:
         ValueError: Names the key.
     """
-    for owner, key, place in _data_sets(cfg):
-        for name, leaf in leaf_configs(owner[key], place).items():
+    for owner, key, full_name in _data_sets(cfg):
+        for name, leaf in leaf_configs(owner[key], full_name).items():
             kind = leaf['type']
             found = DATASETS.get(kind) if isinstance(kind, str) else kind
             if not issubclass(found or object, VolumeSliceDataset):

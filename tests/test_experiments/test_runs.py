@@ -19,10 +19,15 @@ from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
             'self_train.py',
             'generations/gen3',
         ),
+        (
+            'model = dict()\nself_training = dict(type="MultiPlanar", rounds=1, tie="y")',
+            'self_train.py',
+            'generations/round1/y',
+        ),
     ],
 )
 def test_tool_and_checkpoint_of_a_cell(tmp_path, text, tool, folder):
-    """Self-training has a tool of its own; its last generation is what counts."""
+    """Self-training has a tool of its own; its last training is what counts."""
     config = tmp_path / 'toy.py'
     config.write_text(text)
     workspace = Workspace(tmp_path, tmp_path / 'runs', tmp_path / 'out.csv', ('val',))

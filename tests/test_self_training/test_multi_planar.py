@@ -96,7 +96,7 @@ def test_a_real_round(root, tmp_path):
             cfg = Config.fromfile(tmp_path / f'run/round{number}/{plane}/config.py')
             data = cfg.train_dataloader.dataset
             sets = (data.labeled, data.unlabeled, cfg.val_dataloader.dataset)
-            assert {one.plane for one in (*sets, cfg.test_dataloader.dataset)} == {plane}
+            assert {part.plane for part in (*sets, cfg.test_dataloader.dataset)} == {plane}
             assert data.type == ('SelfTrainingDataset' if number else 'LabeledUnlabeledDataset')
             assert cfg.get('load_from') is None and 'self_training' not in cfg
     state = json.loads((tmp_path / 'run/state.json').read_text())
@@ -151,8 +151,8 @@ def test_soft_fusion(root, tmp_path, stubbed):
     run(root, tmp_path / 'run', fusion='soft', clean=None, planes=['x', 'z'])
     folder = tmp_path / 'run/round0/predictions'
     kept = [np.load(folder / f'probabilities_{plane}/e.npy') for plane in 'xz']
-    assert all(one.dtype == np.float16 and one.shape == (2, *SHAPE) for one in kept)
-    mean = np.mean([one.astype(np.float32) for one in kept], axis=0)
+    assert all(part.dtype == np.float16 and part.shape == (2, *SHAPE) for part in kept)
+    mean = np.mean([part.astype(np.float32) for part in kept], axis=0)
     assert (labels(tmp_path / 'run/round0/fused', 'e') == mean.argmax(axis=0)).all()
 
 
