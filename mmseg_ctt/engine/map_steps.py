@@ -7,6 +7,7 @@ directly before the packing step, behind all geometric ones, and their maps are 
 
 from typing import Any, List, Mapping, Sequence
 
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
@@ -34,18 +35,24 @@ def use_map_steps(cfg: Any) -> None:
     Raises:
         ValueError: If a pipeline has no step that packs the maps.
     """
-    model = inner_model(cfg) if cfg.get('model') else {}
-    kind = model.get('type')
-    method = registered_methods().get(kind) if isinstance(kind, str) else kind
-    if not hasattr(method, 'pipeline_steps_of'):
-        return
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    for source, steps in method.pipeline_steps_of(model).items():
+    for source, steps in method_steps(inner_model(cfg) if cfg.get('model') else {}).items():
         if source not in source_names(dataset):
             continue  # the data preprocessor says that images of it are needed
+        leaf: Any  # changed in place
         for key, leaf in leaf_configs(dataset[source], f'{KEY}.{source}').items():
             if isinstance(leaf.get('pipeline'), (list, tuple)):
                 leaf['pipeline'] = with_steps(leaf['pipeline'], steps, f'{key}.pipeline')
+
+
+def method_steps(model: Mapping[str, Any]) -> Mapping[str, Sequence[dict]]:
+    """Steps that a method needs, by source; none for a plain segmentor.
+
+    Args:
+        model (Mapping): ``model`` of a config.
+    """
+    method = registered_methods().get(step_name(model))
+    return {} if method is None else method.pipeline_steps_of(model)
 
 
 def with_steps(pipeline: Sequence[Any], steps: Sequence[Mapping[str, Any]], key: str) -> List[Any]:
@@ -61,13 +68,14 @@ def with_steps(pipeline: Sequence[Any], steps: Sequence[Mapping[str, Any]], key:
     """
     made = list(pipeline)
     for step in steps:
-        step = dict(step)
+        step = ConfigDict(step)
         position = next((i for i, old in enumerate(made) if step_name(old) == step['type']), None)
         if position is None:
             made.insert(_packing(made, key), step)
-        elif dict(made[position]) != step:
+        elif made[position] != step:
             print_log(
-                f'{key}: {step["type"]} gets the settings of the model, {step}', logger='current'
+                f'{key}: {step["type"]} gets the settings of the model, {dict(step)}',
+                logger='current',
             )
             made[position] = step
     if steps:
@@ -106,12 +114,12 @@ def _packs_maps(step: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, PackSemiSegInputs)
 
 
-def _packed(packing: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> dict:
+def _packed(packing: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> ConfigDict:
     """The packing step with the maps of the steps added to its own."""
-    packing = dict(packing)
-    if not _packs_maps(packing):
-        packing['type'] = PACKING
-    given = packing.get('maps', ())
+    made = ConfigDict(packing)
+    if not _packs_maps(made):
+        made['type'] = PACKING
+    given = made.get('maps', ())
     given = [given] if isinstance(given, str) else list(given)
-    packing['maps'] = given + [name for name in made_maps(steps) if name not in given]
-    return packing
+    made['maps'] = given + [name for name in made_maps(steps) if name not in given]
+    return made

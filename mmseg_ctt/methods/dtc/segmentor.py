@@ -91,7 +91,10 @@ class DualTaskConsistency(SemiSegmentor):
 
     @classmethod
     def pipeline_steps_of(cls, model_cfg: Mapping[str, Any]) -> Mapping[str, Sequence[dict]]:
-        """Distance maps with the settings of the model."""
+        """Distance maps with the settings of the model; none where their loss is off."""
+        weights = settings.as_dict('model.loss_weights', model_cfg.get('loss_weights'))
+        if weights.get('distance', cls.default_loss_weights['distance']) == 0:
+            return {}
         given = _distance_settings(model_cfg.get('mode'), model_cfg.get(MAP))
         return dict(labeled=(dict(given, type=STEP),))
 
