@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_ctt.datasets.map_steps import add_maps
-from mmseg_ctt.methods import registered_methods
+from mmseg_ctt.methods import SemiSegmentor, registered_methods
 
 NUM_CLASSES = 4
 SIDE = 32
@@ -138,7 +138,9 @@ def toy_model(
 
 
 def map_steps(method: type, settings: dict) -> Dict[str, list]:
-    """Steps that make the maps which a method reads, built, by source."""
+    """Steps that make the maps which a method reads, built, by source; none for a segmentor."""
+    if not issubclass(method, SemiSegmentor):
+        return {}
     with DefaultScope.overwrite_default_scope('mmseg'):
         return {
             source: [TRANSFORMS.build(step) for step in steps]
@@ -149,8 +151,10 @@ def map_steps(method: type, settings: dict) -> Dict[str, list]:
 def prepared(model: nn.Module, batch: Optional[dict] = None) -> dict:
     """What a model is called with; its samples have the maps that the pipeline would make."""
     batch = batch or toy_batch()
+    if not hasattr(model, 'toy_steps'):  # built from a config
+        model.toy_steps = map_steps(type(model), {})
     for made in batch['data_samples']:
-        steps = getattr(model, 'toy_steps', {}).get(made.metainfo['source'])
+        steps = model.toy_steps.get(made.metainfo['source'])
         if steps:
             add_maps(made, steps, num_classes=model.num_classes)
     return model.data_preprocessor(batch, True)

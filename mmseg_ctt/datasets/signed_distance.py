@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Signed distance maps of label maps, made in the loader."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 from mmseg.registry import TRANSFORMS
@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from .map_steps import MapStep
 
+AUTO = 'auto'
 EMPTY = ('ones', 'zeros')
 BOUNDARY = ('inside', 'zero')
 IGNORED = 255  # id of ignored pixels where the results do not say
@@ -82,7 +83,7 @@ def _check(**given: str) -> None:
 
 @TRANSFORMS.register_module()
 class GenerateSignedDistance(MapStep):
-    """Signed distance map of every class but the background, see :func:`signed_distance`.
+    """Signed distance maps of the classes, see :func:`signed_distance`.
 
     The step belongs behind all geometric steps: distances are normalised to those of the crop.
     Ignored pixels belong to no class, and their value is 0.
@@ -98,8 +99,8 @@ class GenerateSignedDistance(MapStep):
     - seg_fields
 
     Args:
-        background (int, optional): Class that gets no map; None: every class has one.
-            Defaults to 0.
+        background (int | str, optional): Class that gets no map; None: every class has one;
+            ``'auto'``: class 0 of two classes, none of more. Defaults to 'auto'.
         empty (str): Map of a class without a pixel, see :func:`signed_distance`.
             Defaults to 'ones'.
         boundary (str): Border of a class, see :func:`signed_distance`. Defaults to 'inside'.
@@ -115,15 +116,17 @@ class GenerateSignedDistance(MapStep):
 
     def __init__(
         self,
-        background: Optional[int] = 0,
+        background: Union[int, str, None] = AUTO,
         empty: str = 'ones',
         boundary: str = 'inside',
         num_classes: Optional[int] = None,
     ) -> None:
         _check(empty=empty, boundary=boundary)
-        if background is not None and (not isinstance(background, int) or background < 0):
+        number = isinstance(background, int) and background >= 0
+        if not number and background not in (None, AUTO):
             raise ValueError(
-                f'signed distances: background must be a class or None, got {background!r}'
+                f'signed distances: background must be a class, {AUTO!r} or None, got '
+                f'{background!r}'
             )
         self.background, self.empty, self.boundary = background, empty, boundary
         self.num_classes = num_classes
@@ -139,11 +142,14 @@ class GenerateSignedDistance(MapStep):
         Raises:
             ValueError: If the background is none of them, or there is no other.
         """
-        if self.background is not None and self.background >= num_classes:
+        background = self.background
+        if background == AUTO:
+            background = 0 if num_classes == 2 else None
+        if isinstance(background, int) and background >= num_classes:
             raise ValueError(
-                f'signed distances: background={self.background} is none of {num_classes} classes'
+                f'signed distances: background={background} is none of {num_classes} classes'
             )
-        found = [k for k in range(num_classes) if k != self.background]
+        found = [k for k in range(num_classes) if k != background]
         if not found:
             raise ValueError(
                 'signed distances: there is no class besides the background; set background=None'
@@ -175,6 +181,6 @@ class GenerateSignedDistance(MapStep):
 
     def __repr__(self) -> str:
         return (
-            f'{type(self).__name__}(background={self.background}, empty={self.empty!r}, '
+            f'{type(self).__name__}(background={self.background!r}, empty={self.empty!r}, '
             f'boundary={self.boundary!r}, num_classes={self.num_classes})'
         )

@@ -5,7 +5,7 @@ A method names them in ``pipeline_steps``. So ``method`` works on any config: th
 directly before the packing step, behind all geometric ones, and their maps are packed.
 """
 
-from typing import Any, List, Mapping, Sequence
+from typing import Any, Iterator, List, Mapping, Sequence, Tuple
 
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
@@ -35,14 +35,29 @@ def use_map_steps(cfg: Any) -> None:
     Raises:
         ValueError: If a pipeline has no step that packs the maps.
     """
+    for leaf, steps, key in _leaves(cfg):
+        leaf['pipeline'] = with_steps(leaf['pipeline'], steps, key)
+
+
+def drop_map_steps(cfg: Any) -> None:
+    """Take the steps of the method out of the training pipelines, before another takes its place.
+
+    Args:
+        cfg (mmengine.Config | dict): Complete config; changed in place.
+    """
+    for leaf, steps, _ in _leaves(cfg):
+        leaf['pipeline'] = without_steps(leaf['pipeline'], steps)
+
+
+def _leaves(cfg: Any) -> Iterator[Tuple[Any, Sequence[dict], str]]:
+    """Data sets of the sources that the method has steps for, the steps, keys of the pipelines."""
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     for source, steps in method_steps(inner_model(cfg) if cfg.get('model') else {}).items():
         if source not in source_names(dataset):
             continue  # the data preprocessor says that images of it are needed
-        leaf: Any  # changed in place
         for key, leaf in leaf_configs(dataset[source], f'{KEY}.{source}').items():
             if isinstance(leaf.get('pipeline'), (list, tuple)):
-                leaf['pipeline'] = with_steps(leaf['pipeline'], steps, f'{key}.pipeline')
+                yield leaf, steps, f'{key}.pipeline'
 
 
 def method_steps(model: Mapping[str, Any]) -> Mapping[str, Sequence[dict]]:
@@ -84,6 +99,21 @@ def with_steps(pipeline: Sequence[Any], steps: Sequence[Mapping[str, Any]], key:
     return made
 
 
+def without_steps(pipeline: Sequence[Any], steps: Sequence[Mapping[str, Any]]) -> List[Any]:
+    """A pipeline without steps and their maps: the way back of :func:`with_steps`.
+
+    Args:
+        pipeline (Sequence): Steps, as a config has them.
+        steps (Sequence[Mapping]): As of :func:`with_steps`.
+    """
+    gone = {step['type'] for step in steps}
+    return [
+        _unpacked(step, made_maps(steps)) if _packs_maps(step) else step
+        for step in pipeline
+        if step_name(step) not in gone
+    ]
+
+
 def made_maps(steps: Sequence[Mapping[str, Any]]) -> List[str]:
     """Names of the maps that steps make.
 
@@ -119,7 +149,20 @@ def _packed(packing: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> C
     made = ConfigDict(packing)
     if not _packs_maps(made):
         made['type'] = PACKING
-    given = made.get('maps', ())
-    given = [given] if isinstance(given, str) else list(given)
+    given = _given_maps(packing)
     made['maps'] = given + [name for name in made_maps(steps) if name not in given]
     return made
+
+
+def _unpacked(packing: Mapping[str, Any], names: Sequence[str]) -> ConfigDict:
+    made = ConfigDict(packing)
+    made['maps'] = [name for name in _given_maps(packing) if name not in names]
+    if not made['maps'] and step_name(made) == PACKING:
+        made.pop('maps')
+        made['type'] = STOCK_PACKING
+    return made
+
+
+def _given_maps(packing: Mapping[str, Any]) -> List[str]:
+    given = packing.get('maps', ())
+    return [given] if isinstance(given, str) else list(given)

@@ -94,7 +94,7 @@ def results(label, **given):
 
 def test_maps_of_the_classes_in_their_order():
     label = np.array([[0, 0, 1, 1], [2, 2, 1, 255], [2, 2, 0, 0]], np.uint8)
-    made = GenerateSignedDistance().transform(results(label, num_classes=4))
+    made = GenerateSignedDistance(0).transform(results(label, num_classes=4))
     maps = made['signed_distance']
     assert maps.shape == (3, 4, 3) and maps.dtype == np.float32
     assert made['seg_fields'] == ['gt_seg_map', 'signed_distance']
@@ -113,6 +113,11 @@ def test_every_class_and_another_background():
     assert np.array_equal(some, every[..., [0, 2]])
 
 
+@pytest.mark.parametrize('number, classes', [(1, [0]), (2, [1]), (3, [0, 1, 2])])
+def test_two_classes_have_one_map_and_more_have_one_each(number, classes):
+    assert GenerateSignedDistance().classes(number) == classes
+
+
 def test_ignore_index_of_the_data_set():
     label = np.array([[1, 0, 9, 9]], np.int16)
     made = GenerateSignedDistance(num_classes=2).transform(results(label, ignore_index=9))
@@ -122,7 +127,7 @@ def test_ignore_index_of_the_data_set():
 def test_settings_are_those_of_the_function():
     label = np.zeros((3, 3), np.uint8)
     label[1, 1] = 1
-    step = GenerateSignedDistance(empty='zeros', boundary='zero', num_classes=3)
+    step = GenerateSignedDistance(0, empty='zeros', boundary='zero', num_classes=3)
     maps = step.transform(results(label))['signed_distance']
     assert maps[1, 1, 0] == 0 and maps[..., 0].max() == 1 and not maps[..., 1].any()
 
@@ -132,10 +137,10 @@ def test_settings_are_those_of_the_function():
     [
         (dict(empty='none'), "empty must be one of ('ones', 'zeros'), got 'none'"),
         (dict(boundary='outer'), "boundary must be one of ('inside', 'zero'), got 'outer'"),
-        (dict(background=-1), 'background must be a class or None, got -1'),
-        (dict(background='0'), "background must be a class or None, got '0'"),
+        (dict(background=-1), "background must be a class, 'auto' or None, got -1"),
+        (dict(background='0'), "background must be a class, 'auto' or None, got '0'"),
         (dict(background=3, num_classes=3), 'background=3 is none of 3 classes'),
-        (dict(num_classes=1), 'no class besides the background'),
+        (dict(background=0, num_classes=1), 'no class besides the background'),
     ],
 )
 def test_bad_settings(given, message):

@@ -12,7 +12,7 @@ from toy_data import toy_config, toy_pipeline, toy_set
 from mmseg_ctt.datasets.map_steps import MapStep
 from mmseg_ctt.datasets.packing import PackSemiSegInputs
 from mmseg_ctt.engine import prepare_config
-from mmseg_ctt.engine.map_steps import use_map_steps, with_steps
+from mmseg_ctt.engine.map_steps import use_map_steps, with_steps, without_steps
 from mmseg_ctt.engine.pipeline_steps import stock_steps
 from mmseg_ctt.lab.benchmark.synthetic import SyntheticSegDataset
 from mmseg_ctt.methods import SemiSegmentor
@@ -91,6 +91,14 @@ def test_nothing_packs_the_maps(pipeline):
     with pytest.raises(ValueError) as caught:
         steps(pipeline)
     assert str(caught.value).startswith('p has no PackSegInputs') and '\n' not in str(caught.value)
+
+
+def test_the_way_back():
+    given = [LOAD, PACK]
+    assert without_steps(with_steps(given, [MADE], 'p'), [MADE]) == given
+    assert without_steps(given, [MADE]) == given
+    mine = [LOAD, MADE, dict(type='PackMine', maps=['weight', 'depth'])]
+    assert without_steps(mine, [MADE]) == [LOAD, dict(type='PackMine', maps=['weight'])]
 
 
 def test_sources_and_nested_data_sets(reading, tmp_path):

@@ -69,10 +69,10 @@ def test_a_step(channels, mode):
             F.interpolate(m, (32, 32), mode='bilinear') for m in (level_set, output.logits)
         )
         z = z.tanh().numpy()
-        p = (logits.sigmoid() if channels == 1 else logits.softmax(1)[:, 1:]).numpy()
+        p = (logits.sigmoid() if channels == 1 else logits.softmax(1)[:, channels == 2 :]).numpy()
     label = torch.cat([s.gt_sem_seg.data for s in data['data_samples']['labeled']]).numpy()
     known = label != 255
-    target = np.stack([label == k for k in range(1, max(channels, 2))], axis=1)
+    target = np.stack([label == k for k in (range(4) if channels == 4 else [1])], axis=1)
     kind = dict(empty='zeros', boundary='zero') if mode == 'released' else {}
     distance = np.array(
         [[reference.signed_distance(t, k, **kind) for t in ts] for ts, k in zip(target, known)]
@@ -106,11 +106,12 @@ def test_the_cross_entropy_of_one_channel_is_that_of_a_sigmoid():
     torch.testing.assert_close(losses['student0.decode.loss_ce'], want)
 
 
-def test_every_class_has_a_level_set_without_a_background():
-    model = toy_model(KIND, signed_distance=dict(background=None))
-    assert model.level_set.classes.tolist() == [0, 1, 2, 3]
-    assert prepared(model)['data_samples']['labeled'][0].signed_distance.shape == (32, 32)
-    assert model.level_set.conv.out_channels == 4
+def test_a_background_has_no_level_set():
+    model = toy_model(KIND, signed_distance=dict(background=2))
+    assert model.level_set.classes.tolist() == [0, 1, 3]
+    maps = prepared(model)['data_samples']['labeled'][0].signed_distance
+    assert maps.data.shape == (3, 32, 32)
+    assert model.level_set.conv.out_channels == 3
     assert step(model)['student0.loss_distance'] > 0
 
 
@@ -206,8 +207,8 @@ def test_dice_that_counts_twice_is_a_warning(monkeypatch):
 
 def test_maps_of_another_background_are_refused():
     model = toy_model(KIND)
-    model.toy_steps = toy_model(KIND, signed_distance=dict(background=None)).toy_steps
-    with pytest.raises(ValueError, match='have 4 signed distance maps and the model has 3'):
+    model.toy_steps = toy_model(KIND, signed_distance=dict(background=0)).toy_steps
+    with pytest.raises(ValueError, match='have 3 signed distance maps and the model has 4'):
         losses_of(model, toy_batch())
 
 

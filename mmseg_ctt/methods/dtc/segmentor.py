@@ -49,8 +49,10 @@ class DualTaskConsistency(SemiSegmentor):
     class (``mode='released'``: ``sup`` is 0). The consistency climbs over the whole run (released
     code, in steps of 150 iterations there).
 
-    A head of one channel (``num_classes=2``, ``out_channels=1``) predicts by a sigmoid, as the
-    released code; heads of more channels by a softmax.
+    Level sets and Dice are of class 1 where there are two classes, as in the released code, and of
+    every class where there are more (ours; ``signed_distance=dict(background=...)``). A head of one
+    channel (``num_classes=2``, ``out_channels=1``) predicts by a sigmoid, as the released code;
+    heads of more channels by a softmax.
 
     The loader makes the distance maps: ``GenerateSignedDistance`` enters the pipeline of the
     labelled images when a run is prepared.
@@ -61,8 +63,9 @@ class DualTaskConsistency(SemiSegmentor):
         steepness (float): Of the sigmoid that turns distances into probabilities. Defaults to 1500
             (released code).
         signed_distance (dict, optional): Settings of :class:`GenerateSignedDistance`. Defaults to
-            None: ``background=0``, ``empty='ones'``, ``boundary='inside'``; in mode 'released'
-            ``empty='zeros'`` and ``boundary='zero'``.
+            None: maps of class 1 of two classes, of all classes where they are more;
+            ``empty='ones'`` and ``boundary='inside'``, in mode 'released' ``'zeros'`` and
+            ``'zero'``.
         kwargs: As in :class:`SemiSegmentor`.
 
     Raises:
@@ -111,7 +114,8 @@ class DualTaskConsistency(SemiSegmentor):
             GenerateSignedDistance,
             num_classes=self.num_classes,
         )
-        if head.out_channels == 1 and maps.background != 0:
+        classes = maps.classes(self.num_classes)
+        if head.out_channels == 1 and classes != [1]:
             raise ValueError(
                 'model.signed_distance.background must be 0 for decode_head.out_channels=1, whose '
                 f'channel is class 1; got {maps.background}'
@@ -121,7 +125,7 @@ class DualTaskConsistency(SemiSegmentor):
                 'model.loss_weights: distance and consistency are both 0, so nothing would train '
                 'the distances; set one of them, or method=supervised'
             )
-        self.level_set = LevelSetHead(self.embedding_width, maps.classes(self.num_classes))
+        self.level_set = LevelSetHead(self.embedding_width, classes)
         self.ignore_index = head.ignore_index
         _warn_of_two_dices(head, self.weights['dice'])
 
