@@ -9,6 +9,7 @@ from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
+from .volume_slices import VolumeSliceDataset
 
 __all__ = [
     'CamVidDataset',
@@ -22,4 +23,5 @@ __all__ = [
     'LabeledUnlabeledSampler',
     'PackSemiSegInputs',
     'StreetsDataset',
+    'VolumeSliceDataset',
 ]

@@ -26,6 +26,7 @@ from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
 from .run_length import check_length
+from .volume_settings import use_volume_slices
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -44,7 +45,8 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     """Apply top-level variables, use loading steps that check and steps that make the maps of the
     method, and remove hooks that are None.
 
-    The variables are ``method``, ``segmentor_from`` and ``sizes``. A second call changes nothing,
+    The variables are ``method``, ``segmentor_from``, ``sizes``, ``image_loading`` and
+    ``volume_slices``. A second call changes nothing,
     until one of them is set again.
 
     Args:
@@ -65,6 +67,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     use_checked_steps(cfg)
     use_map_steps(cfg)
     use_image_loading(cfg)
+    use_volume_slices(cfg)
     check_length(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
