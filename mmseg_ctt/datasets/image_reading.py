@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..volumes.address import is_address
+from ..volumes.address import VOLUME_SUFFIXES, is_address
 from ..volumes.reading import UnreadableVolumeError
 from ..volumes.slices import read_slice, slice_shape
 from .tiff_header import TiffHeader, is_tiff, read_tiff_header, without_orientation
@@ -45,6 +45,10 @@ def read_image(path: PathLike) -> np.ndarray:
         return read_slice(str(path))
     if not Path(path).is_file():
         raise FileNotFoundError(f'the image {path} does not exist')
+    if str(path).lower().endswith(VOLUME_SUFFIXES):
+        raise UnreadableImageError(
+            f'{path} is a volume, not an image: name a slice of it, as in {path}#z=041'
+        )
     return decode_image(Path(path).read_bytes(), str(path))
 
 
