@@ -29,3 +29,4 @@ default_hooks = dict(
     ),
 )
 train_cfg = dict(max_iters=1000)
+test_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='VolumeMetric')]

@@ -13,3 +13,4 @@ model['data_preprocessor'].update(size=(144, 144))
 model['decode_head'].update(num_classes=2)
 train_dataloader = dict(batch_size=4, sampler=dict(ratio=dict(unlabeled=0)))
 train_cfg = dict(max_iters=1000)
+test_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='VolumeMetric')]

@@ -3,7 +3,8 @@
 # files of equal names, meta.json ({"classes": ["background", ...]}) and lists of volumes in splits/8:
 # labeled.txt, unlabeled.txt, test.txt (tools/dataset_converters/patient_lists.py). Unlabelled volumes
 # need no label. The published split has no validation cases: scores during training are those of the
-# test cases, every fourth slice of them, and nothing is chosen by them.
+# test cases, every fourth slice of them, and nothing is chosen by them. The test has every slice; with
+# `test_evaluator` of the configs of this ending it scores whole volumes too (VolumeMetric).
 #
 # Plane, context, window and percentiles of all sets: `volume_slices` of ../default_runtime.py; other
 # sizes: `sizes`. A batch is 4 labelled and 4 unlabelled slices. Augmentation: flips, small rotations,
