@@ -11,10 +11,7 @@ _base_ = [
 ]
 method = 'ctt'
 model = dict(
-    segmentor=dict(
-        data_preprocessor=dict(size=(144, 144)),
-        decode_head=dict(num_classes=2),
-    ),
+    segmentor=dict(data_preprocessor=dict(size=(144, 144)), decode_head=dict(num_classes=2)),
     strong_augmentation=[
         dict(type='ClassMixing'),
         dict(type='ColorJitter', saturation=0.0, hue=0.0),

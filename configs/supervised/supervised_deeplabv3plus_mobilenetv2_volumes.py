@@ -11,8 +11,5 @@ _base_ = [
 ]
 method = 'supervised'
 model = dict(
-    segmentor=dict(
-        data_preprocessor=dict(size=(144, 144)),
-        decode_head=dict(num_classes=2),
-    ),
+    segmentor=dict(data_preprocessor=dict(size=(144, 144)), decode_head=dict(num_classes=2))
 )
