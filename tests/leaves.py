@@ -152,5 +152,6 @@ def write_volumes(root: Path, split: str) -> None:
         write_nifti(root / f'images/{name}.nii.gz', toy_image(seed))
         write_nifti(root / f'labels/{name}.nii.gz', toy_label())
     write_lists(root / split, names[:2], names[2:])
-    (root / split / 'test.txt').write_text('test_a\n')
+    for part in ('val', 'test'):
+        (root / split / f'{part}.txt').write_text('test_a\n')
     (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y'])))

@@ -83,6 +83,11 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
             pixels (np.ndarray): See :func:`.image_reading.decode_image`.
             name (str): Path of the file, or what messages call the image.
         """
+        if self.color_type == 'grayscale' and pixels.ndim == 3 and is_address(name):
+            raise ValueError(
+                f'{name} has neighbouring slices as channels, which image_loading.color_type='
+                "'grayscale' would mix: set color_type='color', or context=1"
+            )
         image = to_input(pixels, self.color_type, range_of(name, self.value_range), name)
         if self.to_float32:
             image = image.astype(np.float32)

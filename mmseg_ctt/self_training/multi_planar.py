@@ -14,7 +14,7 @@ Layout of the folder of a run::
     round0/predictions/x/*.nii.gz     its predictions of the unlabelled volumes
     round0/fused/*.nii.gz             their fusion: labels of round 1; agreement.json
     round0/fused/manifest_x.json      slices of them that the network of plane x is trained on
-    round0/val/x/*.nii.gz             predictions of the validation volumes, and val/fused
+    round0/test/x/*.nii.gz            predictions of the test volumes, and test/fused; val likewise
     round0/scores.json                scores of each plane and of the fusion
     results.csv                       their means, of all rounds
 """
@@ -32,7 +32,7 @@ from ..label_fusion.plane_files import plane_cases
 from ..label_fusion.plane_folders import fuse_folders, fused_path
 from ..volumes import open_volume
 from ..volumes.names import case_names
-from .plane_checks import check_planes
+from .plane_checks import check_labels, check_planes
 from .plane_data import (
     EVALUATED,
     check_are_slices,
@@ -114,6 +114,8 @@ class MultiPlanarCoTraining(Rounds):
     def check(self, folder: Path) -> None:
         """Check data, settings and steps of all rounds before the first training."""
         self.report('round 0: checks prediction, fusion and round 1 with untrained networks')
+        for name, metric in self.metrics.items():
+            check_labels(self.evaluated[name], len(self.classes), metric.ignore_index)
         configs = {plane: self.config(0, plane) for plane in self.settings.planes}
         check_planes(configs, self.settings, self.unlabeled, len(self.classes), folder)
 

@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from ..datasets.frequency import source
 from ..deploy.api import load_model
 from ..deploy.volumes import predict_volume
-from ..volumes import Volume, open_volume, write_volume
+from ..volumes import Volume, check_pair, open_volume, read_label, write_volume
 from ..volumes.formats import Stored
 from ..volumes.planes import axis_of
 from .plane_data import check_thickness, volumes_of, write_manifest
@@ -55,6 +55,21 @@ def check_planes(
         try_step('after the trainings', f'predicting along {plane}', predict)
         load = partial(_load, cfg, volume.path, plane, folder)
         try_step('in its turn', f'training plane {plane}', load)
+
+
+def check_labels(labels: Mapping[str, str], num_classes: int, ignore_index: int) -> None:
+    """Check the labels that predictions will be scored against.
+
+    Args:
+        labels (Mapping[str, str]): Label volumes by volume.
+        num_classes (int): Of the data set.
+        ignore_index (int): The one other id allowed.
+
+    Raises:
+        ValueError: Names the label that cannot be read, does not fit, or holds what is no class.
+    """
+    for volume, label in labels.items():
+        check_pair(open_volume(volume), read_label(label), num_classes, ignore_index)
 
 
 def _predict(

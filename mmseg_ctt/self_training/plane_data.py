@@ -15,13 +15,14 @@ from ..datasets.volume_slices import VolumeSliceDataset
 from ..datasets.wrappers import build_lazily, distinct_infos, leaf_configs, with_leaves
 from ..engine.files import write_whole
 from ..evaluation.volumes import VolumeMetric
+from ..evaluation.volumes.folders import spacing_of
 from ..volumes import SliceAddress, open_volume, parse_address
 from ..volumes.planes import slice_size
 from ..volumes.slices import foreground_slices
 from .round_checks import DATA
 from .round_settings import KEY
 
-EVALUATED = ('val', 'test')
+EVALUATED = ('test', 'val')  # validation volumes that are those of the test are scored once
 SOURCES = ('labeled', 'unlabeled')
 SMALLEST = 0.5  # of the side of a crop that a slice must fill
 
@@ -127,11 +128,11 @@ def volume_metric(cfg: Config, name: str, labels: Mapping[str, Optional[str]]) -
     settings = {key: value for key, value in settings.items() if key not in ('type', 'output_dir')}
     metric = VolumeMetric(**settings)
     for volume in labels:
-        if open_volume(volume).spacing is None and metric.spacing is None:
-            raise ValueError(
-                f'the volume {volume} does not say its spacing, which distances in mm need: set '
-                f'{name}_evaluator=dict(type="VolumeMetric", spacing=(x, y, z)) in mm'
-            )
+        spacing_of(
+            [open_volume(volume)],
+            metric.spacing,
+            f'{name}_evaluator=dict(type="VolumeMetric", spacing=...)',
+        )
     return metric
 
 

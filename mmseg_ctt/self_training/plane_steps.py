@@ -17,6 +17,7 @@ from ..deploy.volumes import (
     slice_settings,
 )
 from ..evaluation.volumes import ScoreTable, VolumeMetric, class_scores
+from ..evaluation.volumes.folders import spacing_of
 from ..label_fusion.plane_files import read_class_ids, volumes_in
 from ..volumes import open_volume, read_label
 
@@ -52,8 +53,8 @@ def predict_missing(
     if not outputs.pending:
         return
     check_stop()
-    outputs.start()
     model = load_model(cfg, checkpoint, member, get_device())
+    outputs.start(model.dataset_meta['classes'])
     predict_cases(model, outputs, options, lambda line: check_stop())
 
 
@@ -72,7 +73,7 @@ def score_predictions(
     ids = [k for k in range(len(classes)) if k != metric.background]
     found, scores = volumes_in(folder), {}
     for volume, case in names.items():
-        spacing = open_volume(volume).spacing or metric.spacing or ()  # checked at the start
+        spacing = spacing_of([open_volume(volume)], metric.spacing, 'spacing')
         scores[case] = class_scores(
             read_class_ids(found[case]),
             read_label(labels[volume]).array,

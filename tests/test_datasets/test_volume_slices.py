@@ -3,6 +3,7 @@ import h5py
 import numpy as np
 import pytest
 from mmengine.structures import PixelData
+from torch.utils.data import DataLoader
 from toy_volumes import SHAPE, toy_image, toy_label, write_nifti, write_toy_volumes
 
 from mmseg_ctt.datasets import LabeledUnlabeledDataset, VolumeSliceDataset
@@ -125,6 +126,14 @@ def test_labels_with_an_ending_of_their_own(tmp_path):
     assert len(dataset) == SHAPE[2]
     info = dataset.get_data_info(0)
     assert info['patient'] == 'p1' and info['seg_map_path'].endswith('p1_f01_gt.nii.gz#z=000')
+
+
+def test_workers_read_the_same_slices(root):
+    """A cold cache, filled by two processes at the same time."""
+    loader = DataLoader(make(root, plane='x'), num_workers=2, collate_fn=lambda batch: batch[0])
+    for k, sample in enumerate(loader):
+        expected = toy_image(k // SHAPE[0])[k % SHAPE[0]]
+        np.testing.assert_array_equal(sample['inputs'][0], expected)
 
 
 # ---- bad input

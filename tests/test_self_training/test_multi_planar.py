@@ -120,7 +120,7 @@ def test_students_learn_from_labels_and_fused_volumes_alike(finished):
         assert data[3 * number]['inputs'].shape[0] == 3
 
 
-@pytest.mark.parametrize('part, cases', [('predictions', 'ef'), ('val', 'cd')])
+@pytest.mark.parametrize('part, cases', [('predictions', 'ef'), ('test', 'cd')])
 def test_majority_is_cleaned_by_agreement(finished, part, cases):
     folder = finished / 'run/round0'
     for case in cases:
@@ -129,7 +129,7 @@ def test_majority_is_cleaned_by_agreement(finished, part, cases):
         assert 0 < votes.sum() < 3 * votes.size and (votes == 1).any()
         seeds = votes == 3 if (votes == 3).any() else votes >= 2
         expected = seeded(votes >= 2, seeds, 0.5)
-        out = folder / ('fused' if part == 'predictions' else 'val/fused')
+        out = folder / ('fused' if part == 'predictions' else 'test/fused')
         made = labels(out, case)
         assert made.dtype == np.uint8 and (made == expected).all()
         file = nib.load(out / f'{case}.nii.gz')
@@ -139,7 +139,7 @@ def test_majority_is_cleaned_by_agreement(finished, part, cases):
 def test_pseudo_labels_alone_are_masked(root, tmp_path, stubbed):
     """Two planes, of which the first decides; voxels where they differ are not trained on."""
     run(root, tmp_path / 'run', planes=['z', 'x'], tie='z', clean=None, agreement_mask=True)
-    for part, out, case in (('predictions', 'fused', 'e'), ('val', 'val/fused', 'c')):
+    for part, out, case in (('predictions', 'fused', 'e'), ('test', 'test/fused', 'c')):
         folder = tmp_path / 'run/round0'
         first, second = (labels(folder / part / plane, case) for plane in 'zx')
         differ = (first != second) & (part == 'predictions')
@@ -162,9 +162,9 @@ def test_results(finished):
     assert [(row['round'], row['network']) for row in rows] == [
         (number, network) for number in '01' for network in (*PLANES, 'fused')
     ]
-    assert {row['set'] for row in rows} == {'val'}  # the test set has the same volumes
+    assert {row['set'] for row in rows} == {'test'}  # the validation set has the same volumes
     for row in rows:
-        folder = finished / f'run/round{row["round"]}/val' / row['network']
+        folder = finished / f'run/round{row["round"]}/test' / row['network']
         scores = [
             class_scores(labels(folder, case), toy_label(), [1], (0.6, 0.7, 1.2))[0]
             for case in 'cd'

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from toy_planes import plane_config
 from toy_rounds import resources, trainings_here
-from toy_volumes import toy_image, write_toy_volumes
+from toy_volumes import toy_image, toy_label, write_nifti, write_toy_volumes
 
 from mmseg_ctt.self_training import build_rounds
 
@@ -67,6 +67,10 @@ def damaged_volume(cfg, root):
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def no_class(cfg, root):
+    write_nifti(root / 'labels/d.nii.gz', 5 * toy_label())
+
+
 def wrong_pipeline(cfg, root):
     cfg.test_dataloader.dataset.pipeline = [dict(type='PackSegInputs')]
 
@@ -92,7 +96,12 @@ def wrong_pipeline(cfg, root):
         (large_crop, {}, r'too thin for plane x: its slices of 10x8 .* half of the crop 18x18'),
         (no_last_checkpoint, {}, 'checkpoint does not save the last iteration'),
         (pseudo_of_the_config, {}, 'dataset.pseudo is set by self-training: remove it'),
-        (no_spacing, {}, r'c.npy does not say its spacing.*val_evaluator=dict'),
+        (
+            no_spacing,
+            {},
+            r'c.npy does not say its spacing.*set test_evaluator=dict.type="VolumeMetric"',
+        ),
+        (no_class, {}, r'labels/d.nii.gz holds 5 in 120 voxels, which is no class'),
         (damaged_volume, {}, 'e.nii.gz cannot be read'),
         (wrong_pipeline, {}, 'predicting along x would fail: test_dataloader.dataset.pipeline'),
     ],
