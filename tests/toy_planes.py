@@ -30,14 +30,21 @@ def volume_set(root: Path, labels: bool, random: bool, **changes: Any) -> dict:
     )
 
 
-def plane_config(root: Path, iters: int = 2, **settings: Any) -> Config:
-    """Config of a toy network on the volumes of :func:`write_toy_volumes`."""
+def plane_config(root: Path, method: str = '', iters: int = 2, **settings: Any) -> Config:
+    """Config of a toy network on the volumes of :func:`write_toy_volumes`.
+
+    Args:
+        root: Folder of the volumes.
+        method: Name of a class that trains the network; '' for the network alone.
+        iters: Iterations of a training.
+        settings: Of self-training.
+    """
     network = toy_segmentor(num_classes=2)
     network['data_preprocessor']['size'] = CROP
     cfg = toy_config(
         root,
         root / 'unused',
-        model=network,
+        model=dict(type=method, segmentor=network) if method else network,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iters, val_interval=100),
         hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=iters)),
     )
@@ -50,8 +57,6 @@ def plane_config(root: Path, iters: int = 2, **settings: Any) -> Config:
         unlabeled=volume_set(root, False, random=True),
         split='splits',
     )
-    cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=0)
-    cfg.optim_wrapper.pop('constructor')
-    cfg.val_cfg, cfg.test_cfg = dict(type='ValLoop'), dict(type='TestLoop')
+    cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=int(bool(method)))
     cfg.self_training = {'type': 'MultiPlanar', **settings}
     return prepare_config(cfg)

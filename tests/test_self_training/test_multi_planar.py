@@ -83,16 +83,17 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_a_real_round(root, tmp_path):
-    """Trainings of the three planes, pseudo-labels of them, and trainings on both."""
+@pytest.mark.parametrize('method', ['', 'MeanTeacher'])
+def test_a_real_round(root, tmp_path, method):
+    """Trainings of the planes, pseudo-labels of them, and trainings on both."""
     write_nifti(root / 'labels/e.nii.gz', np.full((3, 3, 3), 77, np.uint8))  # never to be read
     with trainings_here() as commands:
-        checkpoint = run(root, tmp_path / 'run')
+        checkpoint = run(root, tmp_path / 'run', method=method, planes=['x', 'z'])
     assert checkpoint == tmp_path / 'run/round1/z/iter_2.pth'
-    folders = [f'round{number}/{plane}' for number in (0, 1) for plane in PLANES]
+    folders = [f'round{number}/{plane}' for number in (0, 1) for plane in 'xz']
     assert [command[4] for command in commands] == [str(tmp_path / 'run' / f) for f in folders]
     for number in (0, 1):
-        for plane in PLANES:
+        for plane in 'xz':
             cfg = Config.fromfile(tmp_path / f'run/round{number}/{plane}/config.py')
             data = cfg.train_dataloader.dataset
             sets = (data.labeled, data.unlabeled, cfg.val_dataloader.dataset)
