@@ -44,13 +44,16 @@ def fuse_case(files: PlaneFiles, fusion: PlaneFusion) -> Tuple[np.ndarray, dict]
         fusion (PlaneFusion): How they are fused.
 
     Returns:
-        tuple[np.ndarray, dict]: ``(X, Y, Z)`` uint8, and :func:`.plane_agreement.plane_agreement`.
+        tuple[np.ndarray, dict]: ``(X, Y, Z)`` uint8; and :func:`.plane_agreement.plane_agreement`
+        with ``fused``, the number of fused voxels of each id.
     """
     labels = np.stack([read_class_ids(path) for path in files.labels.values()])
     volume = check_same_grid(files)
     probabilities = (read_probabilities(path, volume) for path in files.probabilities.values())
     fused = fusion.fuse(labels, probabilities if fusion.needs_probabilities else None)
-    return fused, plane_agreement(dict(zip(files.labels, labels)))
+    ids, voxels = np.unique(fused, return_counts=True)
+    counts = {str(k): int(number) for k, number in zip(ids, voxels)}
+    return fused, dict(plane_agreement(dict(zip(files.labels, labels))), fused=counts)
 
 
 def fused_path(folder: Path, case: str, like: Volume) -> Path:

@@ -176,6 +176,7 @@ class MultiPlanarCoTraining(Rounds):
                 self._probabilities(folder, plane),
                 self.settings.member,
                 job.check_stop,
+                self.report,
             )
 
     def _probabilities(self, folder: Path, plane: str) -> Optional[Path]:
@@ -205,6 +206,9 @@ class MultiPlanarCoTraining(Rounds):
         for plane in self.settings.planes:
             self._write_manifest(plane, out)
         self.report(f'round {number}: fuses the planes, which agree on {mean:.2%} of the voxels')
+        for k, name in enumerate(self.classes):
+            if not any(found['fused'].get(str(k)) for found in agreement.values()):
+                self.report(f'round {number}: no fused volume shows {name}')
 
     def _write_manifest(self, plane: str, out: Path) -> None:
         cfg = self.config(0, plane)

@@ -32,6 +32,7 @@ def predict_missing(
     probabilities: Optional[Path] = None,
     member: Optional[str] = None,
     check_stop: Callable[[], None] = lambda: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Predict the volumes that a folder lacks, each a label volume.
 
@@ -43,7 +44,13 @@ def predict_missing(
         probabilities (Path, optional): Folder of the probabilities. Defaults to None: not kept.
         member (str, optional): Member that predicts. Defaults to None: that of the config.
         check_stop (Callable): Called before every volume; may raise to stop.
+        report (Callable): Receives a line for every volume. Defaults to nothing.
     """
+
+    def predicted(line: str) -> None:
+        report(line)
+        check_stop()
+
     options = PredictionOptions(slice_settings(cfg))
     kept = probabilities is not None
     settings = prediction_settings(cfg, str(checkpoint), member, options, kept)
@@ -55,7 +62,7 @@ def predict_missing(
     check_stop()
     model = load_model(cfg, checkpoint, member, get_device())
     outputs.start(model.dataset_meta['classes'])
-    predict_cases(model, outputs, options, lambda line: check_stop())
+    predict_cases(model, outputs, options, predicted)
 
 
 def score_predictions(

@@ -21,6 +21,7 @@ from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.evaluation.volumes import class_scores
 from mmseg_ctt.self_training import build_rounds, multi_planar, plane_steps
 from mmseg_ctt.self_training.plane_data import set_plane, write_manifest
+from mmseg_ctt.self_training.rounds import Job
 from mmseg_ctt.volumes import read_label_slice
 
 PLANES = ('x', 'y', 'z')
@@ -195,6 +196,22 @@ def test_another_set_of_test_volumes(root, tmp_path, stubbed):
     assert [line.split()[1] for line in lines[1:]] == [
         *['tools/volumes/predict_volume.py'] * 2,
         'tools/volumes/fuse_planes.py',
+    ]
+
+
+def test_a_class_that_is_fused_nowhere_is_named(root, tmp_path):
+    """The run goes on: the next round has its labels."""
+    lines = []
+    made = build_rounds(plane_config(root), tmp_path / 'run', tmp_path, lines.append)
+    made.read_data()
+    for plane in PLANES:
+        for case in 'ef':
+            empty = np.zeros(SHAPE, np.uint8)
+            write_nifti(tmp_path / f'run/round0/predictions/{plane}/{case}.nii.gz', empty)
+    made._fuse(0, Job(resources(), 0))
+    assert lines == [
+        'round 0: fuses the planes, which agree on 100.00% of the voxels',
+        'round 0: no fused volume shows box',
     ]
 
 

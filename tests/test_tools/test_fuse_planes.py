@@ -62,6 +62,8 @@ def test_majority(tool, folder, capsys):
             '2': pytest.approx(agreement[case]['dice']['x-z']['2']),
         }
         assert list(agreement[case]['dice']) == ['x-y', 'x-z', 'y-z']
+        made = read(folder / f'fused/{case}.nii.gz')
+        assert agreement[case]['fused'] == {str(k): int((made == k).sum()) for k in range(3)}
         assert agreement[case]['agreeing'] == pytest.approx((count == 3).mean())
     assert '2 volumes in' in capsys.readouterr().out
 

@@ -9,8 +9,9 @@ python tools/volumes/fuse_planes.py x=out/x y=out/y z=out/z --out out/fused --fu
 Each NAME=FOLDER holds the label volumes of one plane, as tools/volumes/predict_volume.py writes
 them to --out; those of --probabilities its probabilities, for --fusion soft. All folders must hold
 the same cases. OUT gets a label volume of each case, with affine and header of the first plane, and
-agreement.json: Dice of each pair of planes by case and class, and the ratio of voxels where all
-planes agree. Everything is checked before the first file is written; none is ever replaced.
+agreement.json: Dice of each pair of planes by case and class, the ratio of voxels where all planes
+agree, and the fused voxels of each id. Everything is checked before the first file is written; no
+file is ever replaced.
 """
 
 import argparse
