@@ -6,6 +6,7 @@ from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .packing import PackSemiSegInputs
 from .sampler import DrawnImage, LabeledUnlabeledSampler
+from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
 from .volume_slices import VolumeSliceDataset
@@ -17,6 +18,7 @@ __all__ = [
     'CheckedLoadImageFromFile',
     'DrawnImage',
     'FolderSegDataset',
+    'GenerateSignedDistance',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'PackSemiSegInputs',

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .probability import two_class_logits
 from .resized_cross_entropy import resized_cross_entropy
 
 
@@ -20,7 +21,8 @@ def cross_entropy(
     """Softmax cross-entropy, mean over the pixels that have a label (CTT Eq 1-2).
 
     Args:
-        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger.
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
+            channel is the logit of class 1 against class 0 (sigmoid).
         label (Tensor): ``(B, H, W)`` int64.
         ignore_index (int): Label that does not count; negative labels do not either.
             Defaults to 255.
@@ -31,7 +33,7 @@ def cross_entropy(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
-    labeled = _labeled(label, ignore_index)
+    labeled, logits = _labeled(label, ignore_index), two_class_logits(logits)
     if class_weight is None:
         total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
         return total / labeled.sum().clamp(min=1)
