@@ -1,5 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
+from mmseg.registry import DATASETS
+from toy_data import toy_semi
 
 from mmseg_ctt.datasets.patients import PatientRule, check_patients
 
@@ -38,3 +40,14 @@ def test_a_patient_on_both_sides():
 
 def test_unknown_patients_pass():
     assert check_patients(dict(a=[dict(img_path='x')], b=infos(None), c=infos('x'))) == ['c']
+
+
+def test_folders_of_images(root):
+    """Images l0, l1, l2 and u0, u1, u2, where the number is the patient."""
+    cfg = toy_semi(root)
+    for part in ('labeled', 'unlabeled'):
+        cfg[part]['patient'] = '[lu]([0-9])'
+    with pytest.raises(ValueError, match='3 patients are in both .*labeled and .*unlabeled'):
+        DATASETS.build(cfg)
+    cfg['unlabeled']['patient'] = '(.+)'
+    assert DATASETS.build(cfg).num_images == dict(labeled=3, unlabeled=3)

@@ -2,6 +2,7 @@
 """Slices of volumes in runs and tools, in place of image files."""
 
 import json
+import logging
 import threading
 import warnings
 
@@ -123,26 +124,34 @@ def config(volumes, tmp_path):
     return tmp_path / 'toy.py'
 
 
-def test_check_setup(config, load_tool, capsys, volumes):
-    script = load_tool('misc/check_setup')
+@pytest.fixture
+def check_setup(load_tool):
+    """The tool, which keeps messages and random numbers of this process to itself."""
+    state = torch.get_rng_state()
+    yield load_tool('misc/check_setup')
+    logging.disable(logging.NOTSET)
+    torch.set_rng_state(state)
+
+
+def test_check_setup(config, check_setup, capsys, volumes):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        code = script.exit_code(config, '--step')
+        code = check_setup.exit_code(config, '--step')
         text = ' '.join(capsys.readouterr().out.split())
         assert code == 0 and '0 problems' in text, text
         assert 'images and patients of labeled and unlabeled differ' in text
         assert 'no image and no patient of val or test is trained on' in text
         (volumes / 'splits/val.txt').write_text('c\na\n')
-        assert script.exit_code(config) != 0
+        assert check_setup.exit_code(config) != 0
         text = ' '.join(capsys.readouterr().out.split())
         assert '1 patients are in both training and val, e.g. a' in text
 
 
-def test_copied_volume_is_found(config, load_tool, capsys, volumes):
+def test_copied_volume_is_found(config, check_setup, capsys, volumes):
     (volumes / 'images/e.nii.gz').write_bytes((volumes / 'images/a.nii.gz').read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        assert load_tool('misc/check_setup').exit_code(config) != 0
+        assert check_setup.exit_code(config) != 0
     text = ' '.join(capsys.readouterr().out.split())
     assert 'images have the content of labeled ones' in text
 
