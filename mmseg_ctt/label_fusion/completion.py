@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .features import image_channels
-from .grid import neighbour_pairs
+from .grid import Slices, neighbour_pairs
 from .votes import MISSING
 
 LOCAL = ('none', 'mean', 'neighbors')  # kinds of local consistency
@@ -98,10 +98,10 @@ def guided_mean(
     total, weights = maps.astype(np.float64), np.ones(maps.shape[1:])
     diagonal = 8 if ndim == 2 else 6
     for first, second, distance in neighbour_pairs(maps.shape[1:], diagonal, spacing):
-        weight = likeness(stack[(slice(None), *first)], stack[(slice(None), *second)], stack)
+        weight = likeness(channels_at(stack, first), channels_at(stack, second), stack)
         weight /= distance
         for here, other in ((first, second), (second, first)):
-            total[(slice(None), *here)] += weight * maps[(slice(None), *other)]
+            channels_at(total, here)[...] += weight * channels_at(maps, other)
             weights[here] += weight
     return total / weights
 
@@ -123,6 +123,11 @@ def likeness(
     spread = sigma if sigma is not None else float(np.sqrt(image.var(axis=_axes(image)).mean()))
     square = ((values.astype(np.float64) - others) ** 2).mean(axis=0)
     return np.exp(-square / (2 * spread**2)) if spread > 0 else np.ones_like(square)
+
+
+def channels_at(maps: np.ndarray, where: Slices) -> np.ndarray:
+    """View of all channels of a part of the pixels."""
+    return maps[(slice(None),) + where]
 
 
 def _axes(image: np.ndarray) -> tuple:

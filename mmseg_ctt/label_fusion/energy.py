@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from .completion import likeness
+from .completion import channels_at, likeness
 from .features import image_channels
 from .grid import neighbour_pairs
 
@@ -75,10 +75,10 @@ def neighbour_edges(
     index = np.arange(stack[0].size).reshape(stack.shape[1:])
     firsts, seconds, weights = [], [], []
     for first, second, distance in neighbour_pairs(index.shape, neighbours, spacing):
-        values = (stack[(slice(None), *part)] for part in (first, second))
+        values = channels_at(stack, first), channels_at(stack, second)
         firsts.append(index[first].ravel())
         seconds.append(index[second].ravel())
-        weights.append((likeness(*values, stack, sigma) / distance).ravel())
+        weights.append((likeness(values[0], values[1], stack, sigma) / distance).ravel())
     return Edges(*map(np.concatenate, (firsts, seconds, weights)))
 
 
