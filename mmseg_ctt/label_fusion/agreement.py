@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Agreement of raters: Dice of each pair and class, Cohen's and Fleiss' kappa."""
 
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def all_pair_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return counts
 
 
-def mean_of(values: Iterable[float]) -> Any:
+def mean_of(values: Iterable[Optional[float]]) -> Optional[float]:
     """Mean of the values that are defined; None without one, as JSON has no NaN."""
-    known = [float(value) for value in values if not np.isnan(value)]
+    known = [float(value) for value in values if value is not None and not np.isnan(value)]
     return sum(known) / len(known) if known else None

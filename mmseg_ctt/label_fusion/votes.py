@@ -107,3 +107,14 @@ def soft_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
 def raters_with_labels(labels: np.ndarray) -> List[int]:
     """Raters, by position, who annotated a pixel of the image."""
     return [r for r, label in enumerate(labels) if (label != MISSING).any()]
+
+
+def differing(labels: np.ndarray) -> np.ndarray:
+    """Pixels that two raters gave different classes, bool.
+
+    Args:
+        labels (np.ndarray): ``(R, ...)`` class ids; 255: not annotated.
+    """
+    known = labels != MISSING
+    highest = np.where(known, labels, 0).max(axis=0)
+    return known.any(axis=0) & (labels.min(axis=0) < highest)
