@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from .built import mask_entries
 from .checks import (
     KEY,
     check_classes,
@@ -29,7 +30,7 @@ from .sources import (
     ordered_names,
     source_config,
 )
-from .wrappers import AnySet, distinct_infos, origin
+from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
 @DATASETS.register_module()
@@ -102,10 +103,15 @@ class LabeledUnlabeledDataset(Dataset):
             check_files(name, infos[name], masks=name in self.masked)
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
-        self._scan({name: infos[name] for name in self.masked})
+        self._scan(
+            {
+                name: [entry for leaf in leaves(self.sources[name]) for entry in mask_entries(leaf)]
+                for name in self.masked
+            }
+        )
 
     def _scan(self, infos: Dict[str, List[dict]]) -> None:
-        """Read masks of each source that has them."""
+        """Read masks of each source that has them; several raters have one entry each."""
         if self.scan_masks <= 0 or not infos:
             return
         classes = self.metainfo['classes']
