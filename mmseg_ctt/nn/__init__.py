@@ -7,7 +7,7 @@ from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .images import Images
-from .losses import PixelCrossEntropyLoss
+from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
 from .projection import PixelProjection
@@ -24,6 +24,7 @@ __all__ = [
     'PixelProjection',
     'PseudoLabel',
     'SemiSegDataPreProcessor',
+    'SoftCrossEntropyLoss',
     'StrongAugmentation',
     'pretrained_path',
 ]
