@@ -110,6 +110,20 @@ class Consensus(NamedTuple):
         return [float(part.mean()) for part in self.consistency]
 
 
+class Examined(NamedTuple):
+    """Raters whose missing labels and self-consistency are known.
+
+    Attributes:
+        raters (list[int]): Positions of the raters who annotated the image.
+        completed (np.ndarray): See :class:`Consensus`.
+        consistency (np.ndarray): See :class:`Consensus`.
+    """
+
+    raters: List[int]
+    completed: np.ndarray
+    consistency: np.ndarray
+
+
 def consensus(
     image: np.ndarray,
     labels: np.ndarray,
@@ -132,6 +146,24 @@ def consensus(
     Raises:
         ValueError: If nobody annotated the image, sizes differ, or a setting has no meaning.
     """
+    examined = examine_raters(image, labels, num_classes, settings, spacing)
+    return fuse_examined(image, examined, num_classes, settings, spacing)
+
+
+def examine_raters(
+    image: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    settings: Optional[ConsensusSettings] = None,
+    spacing: Optional[Sequence[float]] = None,
+) -> Examined:
+    """Steps 1 to 4: complete the annotations, and measure the self-consistency of each rater.
+
+    Args: as of :func:`consensus`.
+
+    Raises:
+        ValueError: See :func:`consensus`.
+    """
     settings = settings or ConsensusSettings()
     settings.check()
     labels = check_annotations(labels, num_classes)
@@ -141,42 +173,46 @@ def consensus(
     raters = raters_with_labels(labels)
     if not raters:
         raise ValueError('no rater annotated any pixel of the image')
-    labels = labels[raters]
-    completed, consistency = _examine(image, labels, num_classes, settings, spacing)
-    weights = rater_weights(consistency, settings.rule, settings.power)
-    unary = unary_cost(completed, weights, num_classes)
-    edges = neighbour_edges(image, len(shape), settings.neighbours, settings.sigma, spacing)
-    cut = graph_cut if num_classes == 2 else alpha_expansion
-    fused = cut(unary, edges, settings.smoothness, settings.scale)
-    return Consensus(fused, margin(unary), raters, completed, consistency, weights)
-
-
-def _examine(
-    image: np.ndarray,
-    labels: np.ndarray,
-    num_classes: int,
-    settings: ConsensusSettings,
-    spacing: Optional[Sequence[float]],
-) -> tuple:
-    """Completed annotations and self-consistency of each rater, ``(R, ...)`` each."""
-    features = image_features(image, labels.ndim - 1, spacing, settings.gabor_entropy)
+    features = image_features(image, len(shape), spacing, settings.gabor_entropy)
+    forest = settings.trees, settings.min_leaf, settings.max_pixels, settings.seed
     completed, consistency = [], []
-    for label in labels:
-        probability = class_probability(
-            features,
-            label,
-            num_classes,
-            settings.trees,
-            settings.min_leaf,
-            settings.max_pixels,
-            settings.seed,
-        )
+    for label in labels[raters]:
+        probability = class_probability(features, label, num_classes, *forest)
         probability = locally_consistent(
             probability, label, image, settings.local_consistency, features, spacing
         )
         full = complete_annotation(label, probability)
+        own = self_consistency(probability, full, label != MISSING, settings.window, spacing)
         completed.append(full)
-        consistency.append(
-            self_consistency(probability, full, label != MISSING, settings.window, spacing)
-        )
-    return np.stack(completed), np.stack(consistency)
+        consistency.append(own)
+    return Examined(raters, np.stack(completed), np.stack(consistency))
+
+
+def fuse_examined(
+    image: np.ndarray,
+    examined: Examined,
+    num_classes: int,
+    settings: Optional[ConsensusSettings] = None,
+    spacing: Optional[Sequence[float]] = None,
+) -> Consensus:
+    """Steps 5 to 7: weigh the raters, and find the mask of lowest energy.
+
+    Args:
+        image (np.ndarray): See :func:`consensus`.
+        examined (Examined): Of :func:`examine_raters`.
+        num_classes (int): Number of classes.
+        settings (ConsensusSettings, optional): Those of the weights and of the cut are used.
+        spacing (Sequence[float], optional): Of the pixels along each axis. Defaults to None: 1.
+
+    Raises:
+        ValueError: If a setting has no meaning.
+    """
+    settings = settings or ConsensusSettings()
+    settings.check()
+    weights = rater_weights(examined.consistency, settings.rule, settings.power)
+    unary = unary_cost(examined.completed, weights, num_classes)
+    ndim = unary.ndim - 1
+    edges = neighbour_edges(image, ndim, settings.neighbours, settings.sigma, spacing)
+    cut = graph_cut if num_classes == 2 else alpha_expansion
+    fused = cut(unary, edges, settings.smoothness, settings.scale)
+    return Consensus(fused, margin(unary), *examined, weights)
