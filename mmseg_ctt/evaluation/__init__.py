@@ -1,5 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 from .areas import class_areas, count_at_once
 from .class_table import class_tables, recorded_classes
+from .rater_agreement import RaterAgreementMetric
 
-__all__ = ['class_areas', 'class_tables', 'count_at_once', 'recorded_classes']
+__all__ = [
+    'RaterAgreementMetric',
+    'class_areas',
+    'class_tables',
+    'count_at_once',
+    'recorded_classes',
+]
