@@ -17,7 +17,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -53,23 +53,6 @@ def check(args: argparse.Namespace) -> None:
         raise FileExistsError(f'--json {args.json} exists: choose another name')
 
 
-def values_of(item: Any, args: argparse.Namespace) -> Dict[str, Dict[str, float]]:
-    """Dice values of one image; ``item`` is its number and case."""
-    from mmseg_ctt.lab.raters.comparison import hide_and_fuse
-    from mmseg_ctt.label_fusion.cases import load_case
-    from mmseg_ctt.label_fusion.consensus import ConsensusSettings
-
-    number, case = item
-    loaded = load_case(case, 2)
-    settings = ConsensusSettings(
-        seed=args.seed, local_consistency=args.local_consistency, gabor_entropy=args.gabor_entropy
-    )
-    seed = 1000 * args.seed + number
-    return hide_and_fuse(
-        loaded.image, loaded.labels, args.rater, args.part, args.block, seed, settings
-    )
-
-
 def table(values: List[Dict[str, Dict[str, float]]]) -> List[str]:
     """Means over the images as Markdown."""
     from mmseg_ctt.label_fusion.agreement import mean_of
@@ -84,15 +67,22 @@ def table(values: List[Dict[str, Dict[str, float]]]) -> List[str]:
 def main() -> None:
     args = parse_args()
     check(args)
+    from mmseg_ctt.lab.raters.comparison import hide_in_case
     from mmseg_ctt.label_fusion.cases import find_cases
+    from mmseg_ctt.label_fusion.consensus import ConsensusSettings
 
+    settings = ConsensusSettings(
+        seed=args.seed, local_consistency=args.local_consistency, gabor_entropy=args.gabor_entropy
+    )
+    hide = dict(rater=args.rater, part=args.part, block=args.block, seed=args.seed)
+    task = partial(hide_in_case, settings=settings, **hide)
     cases = find_cases(args.images, args.raters)[: args.limit]
     for case in cases:
         if not all(case.masks):
             raise ValueError(f'a rater has no mask of {case.image}: this comparison needs all')
     with ProcessPoolExecutor(min(args.jobs, len(cases))) as pool:
         found = []
-        for case, values in zip(cases, pool.map(partial(values_of, args=args), enumerate(cases))):
+        for case, values in zip(cases, pool.map(task, enumerate(cases))):
             found.append(values)
             print(f'[{len(found)}/{len(cases)}] {case.name}', file=sys.stderr, flush=True)
     print(*table(found), sep='\n')

@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Fused masks against a known mask: consensus by several settings, majority, STAPLE."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...label_fusion.agreement import dice_of_counts, pair_counts
+from ...label_fusion.cases import Case, load_case
 from ...label_fusion.consensus import ConsensusSettings, examine_raters, fuse_examined
 from ...label_fusion.staple import staple
 from ...label_fusion.votes import MISSING, majority_vote
@@ -110,3 +111,24 @@ def hide_and_fuse(
         name: dict(hidden=dice(mask, truth, hidden), whole=dice(mask, truth))
         for name, mask in {**others, **masks}.items()
     }
+
+
+def hide_in_case(
+    item: Tuple[int, Case],
+    rater: int,
+    part: float,
+    block: int,
+    seed: int,
+    settings: ConsensusSettings,
+) -> Dict[str, Dict[str, float]]:
+    """:func:`hide_and_fuse` for files; processes call it.
+
+    Args:
+        item (tuple[int, Case]): Number of the image, which goes into the seed of its blocks, and
+            the image.
+        rater, part, block, seed, settings: See :func:`hide_and_fuse`.
+    """
+    number, case = item
+    loaded = load_case(case, 2)
+    blocks = 1000 * seed + number
+    return hide_and_fuse(loaded.image, loaded.labels, rater, part, block, blocks, settings)
