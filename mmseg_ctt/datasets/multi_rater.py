@@ -96,6 +96,19 @@ class MultiRaterDataset(FolderSegDataset):
             entry['margin_path'] = str(Path(self.fused, FUSED_MARGIN, stem + MASK_SUFFIX))
 
 
+def of_first_rater(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    """Config of a :class:`FolderSegDataset` with the masks of the first rater alone.
+
+    Args:
+        cfg (Mapping): Config of a :class:`MultiRaterDataset`.
+    """
+    made = {key: value for key, value in cfg.items() if key not in ('raters', 'fused')}
+    folders = list(_folders(cfg.get('raters')).values())
+    prefix = dict(cfg.get('data_prefix') or dict(img_path=''))
+    masks = dict(seg_map_path=folders[0]) if folders else {}
+    return {**made, 'type': FolderSegDataset.__name__, 'data_prefix': {**prefix, **masks}}
+
+
 def _folders(raters: Any) -> Dict[str, str]:
     """Folders of the raters by name; those without one are called ``rater0`` and so on."""
     if isinstance(raters, Mapping):

@@ -126,7 +126,11 @@ def hide_in_case(
     Args:
         item (tuple[int, Case]): Number of the image, which goes into the seed of its blocks, and
             the image.
-        rater, part, block, seed, settings: See :func:`hide_and_fuse`.
+        rater (int): See :func:`hide_and_fuse`.
+        part (float): See there.
+        block (int): See there.
+        seed (int): Of the blocks of all images.
+        settings (ConsensusSettings): Of the consensus.
     """
     number, case = item
     loaded = load_case(case, 2)
