@@ -114,6 +114,8 @@ LAYOUTS = dict(  # image, masks
 
 def write_layout(kind: str, root: Path, split: str) -> None:
     """Files as the documentation of the data set lays them out."""
+    if kind == 'MultiRaterDataset':
+        return write_rater_layout(root)
     image, masks = LAYOUTS[kind]
     classes = len(DATASETS.get(kind).METAINFO.get('classes', 'abc'))
     city = 'city/' if kind == 'CityscapesDataset' else ''
@@ -128,3 +130,19 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     for place in ('splits/mine', 'ImageSets/Segmentation'):
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / 'val.txt').write_text('train_a\n')
+
+
+def write_rater_layout(root: Path) -> None:
+    """Images that the lists of DRIVE name with the masks of two raters, fused ones, and others."""
+    for seed in range(1, 21):
+        stem = f'{seed:02d}_test'
+        write_image(root / f'img_dir/val/{stem}.png', seed)
+        for folder in (
+            'ann_dir/val',
+            'ann_dir_rater2/val',
+            'fused/masks',
+            'fused/consensus_margin',
+        ):
+            write_mask(root / f'{folder}/{stem}.png', seed, num_classes=2)
+    for seed in range(21, 24):
+        write_image(root / f'img_dir/train/{seed}_training.png', seed)
