@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
+from toy_volumes import toy_image, toy_label, write_nifti
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = {
@@ -109,15 +110,26 @@ LAYOUTS = dict(  # image, masks
     ),
     CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
+    la2d=('img_dir/{part}/{stem}_z1.jpg', ['ann_dir/{part}/{stem}_z1.png']),
 )
+VOLUMES = 'VolumeSliceDataset'
 
 
 def write_layout(kind: str, root: Path, split: str) -> None:
-    """Files as the documentation of the data set lays them out."""
+    """Files as the documentation of the data set lays them out.
+
+    Args:
+        kind (str): Type of the data set, or ``'la2d'``, whose type is that of other folders.
+        root (Path): Folder of the files.
+        split (str): Folder of the lists, below it.
+    """
+    if kind == VOLUMES:
+        return write_volumes(root, split)
     if kind == 'MultiRaterDataset':
         return write_rater_layout(root)
     image, masks = LAYOUTS[kind]
-    classes = len(DATASETS.get(kind).METAINFO.get('classes', 'abc'))
+    known = DATASETS.get(kind)
+    classes = len(known.METAINFO.get('classes', 'abc') if known else 'abc')
     city = 'city/' if kind == 'CityscapesDataset' else ''
     names = {part: [f'{city}{part}_{stem}' for stem in STEMS] for part in ('train', 'val', 'test')}
     for part in names if '{part}' in image else ('train',):
@@ -125,11 +137,26 @@ def write_layout(kind: str, root: Path, split: str) -> None:
             write_image(root / image.format(part=part, stem=stem), seed)
             for mask in masks:
                 write_mask(root / mask.format(part=part, stem=stem), seed, classes)
-    write_lists(root / split, names['train'][:2], names['train'][2:])
+    end = '_z1' if kind == 'la2d' else ''
+    listed = [f'{name}{end}' for name in names['train']]
+    write_lists(root / split, listed[:2], listed[2:])
+    (root / split / 'test.txt').write_text(f'{names["val"][0]}{end}\n')
     (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y', 'z'])))
     for place in ('splits/mine', 'ImageSets/Segmentation'):
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / 'val.txt').write_text('train_a\n')
+
+
+def write_volumes(root: Path, split: str) -> None:
+    """Five volumes for training, two of them labelled, and one for the test."""
+    names = [f'train_{stem}' for stem in STEMS]
+    for seed, name in enumerate((*names, 'test_a')):
+        write_nifti(root / f'images/{name}.nii.gz', toy_image(seed))
+        write_nifti(root / f'labels/{name}.nii.gz', toy_label())
+    write_lists(root / split, names[:2], names[2:])
+    for part in ('val', 'test'):
+        (root / split / f'{part}.txt').write_text('test_a\n')
+    (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y'])))
 
 
 def write_rater_layout(root: Path) -> None:

@@ -2,16 +2,18 @@
 """A segmentor small enough to train in a test, and batches for it."""
 
 import copy
-from typing import List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
+from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmseg_ctt.methods import registered_methods
+from mmseg_ctt.datasets.map_steps import add_maps
+from mmseg_ctt.methods import SemiSegmentor, registered_methods
 
 NUM_CLASSES = 4
 SIDE = 32
@@ -131,12 +133,36 @@ def toy_model(
     settings.setdefault('segmentor', toy_segmentor(dropout))
     model = MODELS.build(dict(type=kind, **settings))
     model.init_weights()
+    model.toy_steps = map_steps(type(model), settings)
     return model.train()
+
+
+def map_steps(method: type, settings: dict) -> Dict[str, list]:
+    """Steps that make the maps which a method reads, built, by source; none for a segmentor."""
+    if not issubclass(method, SemiSegmentor):
+        return {}
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return {
+            source: [TRANSFORMS.build(step) for step in steps]
+            for source, steps in method.pipeline_steps_of(settings).items()
+        }
+
+
+def prepared(model: nn.Module, batch: Optional[dict] = None) -> dict:
+    """What a model is called with; its samples have the maps that the pipeline would make."""
+    batch = batch or toy_batch()
+    if not hasattr(model, 'toy_steps'):  # built from a config
+        model.toy_steps = map_steps(type(model), {})
+    for made in batch['data_samples']:
+        steps = model.toy_steps.get(made.metainfo['source'])
+        if steps:
+            add_maps(made, steps, num_classes=model.num_classes)
+    return model.data_preprocessor(batch, True)
 
 
 def losses_of(model: nn.Module, batch: dict) -> dict:
     """Losses of one step, as mmengine calls it."""
-    return model(**model.data_preprocessor(batch, True), mode='loss')
+    return model(**prepared(model, batch), mode='loss')
 
 
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:

@@ -7,6 +7,8 @@ from typing import Any, Sequence
 
 import nibabel as nib
 import numpy as np
+from mmengine.config import Config
+from toy_data import CLASSES, PALETTE, toy_config, toy_pipeline
 
 SHAPE = (12, 10, 8)
 AFFINE = np.array(
@@ -53,3 +55,30 @@ def write_toy_volumes(root: Path, names: Sequence[str] = 'abcdef', labels: int =
     for part, chosen in parts.items():
         (root / f'splits/{part}.txt').write_text(''.join(f'{name}\n' for name in chosen))
     return root
+
+
+def volume_set(root: Path, labels: bool, part: str = '', random: bool = True) -> dict:
+    """Config of the slices of one part, or of the list that the split names."""
+    prefix = dict(img_path='images', seg_map_path='labels') if labels else dict(img_path='images')
+    return dict(
+        type='VolumeSliceDataset',
+        data_root=str(root),
+        data_prefix=prefix,
+        metainfo=dict(classes=CLASSES, palette=PALETTE),
+        pipeline=toy_pipeline(labels, random),
+        **(dict(ann_file=f'splits/{part}.txt') if part else {}),
+    )
+
+
+def toy_volume_config(root: Path, work_dir: Path, **changes: Any) -> Config:
+    """The toy config with slices of :func:`write_toy_volumes`; every fourth is validated."""
+    cfg = toy_config(root, work_dir, **changes)
+    cfg.train_dataloader.dataset = dict(
+        type='LabeledUnlabeledDataset',
+        labeled=volume_set(root, True),
+        unlabeled=volume_set(root, False),
+        split='splits',
+    )
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset = dict(volume_set(root, True, 'val', random=False), stride=4)
+    return cfg

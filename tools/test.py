@@ -12,7 +12,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a segmentor.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
-    parser.add_argument('--out', help='folder for the predicted label images')
+    parser.add_argument(
+        '--out', help='folder for the predicted label images and the scores of volumes'
+    )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture is shown')
@@ -48,7 +50,7 @@ def set_output(cfg: 'Config', folder: str) -> None:
     evaluators = cfg.test_evaluator
     evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
     for evaluator in evaluators:
-        if 'output_dir' in evaluator or evaluator.type == 'IoUMetric':
+        if 'output_dir' in evaluator or evaluator.type in ('IoUMetric', 'VolumeMetric'):
             evaluator.output_dir = folder
 
 

@@ -10,7 +10,7 @@
 #   sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
 #   --cfg-options sizes.crop_size="(384,512)"
 # They are applied when a runner is built, by any tool (mmseg_ctt/engine/config.py), as is
-# `image_loading`.
+# `image_loading` and, for volumes, `volume_slices`.
 #
 # `method` and `segmentor_from` are variables, too; `method=stpg` changes the method of any config:
 #   method: configs/_base_/methods/<name>.py, what the method brings; the config's settings lie over it
@@ -44,6 +44,12 @@ image_loading = dict(
     color_type=None,  # 'color', 'grayscale' or 'unchanged': `color_type` of every loading step
     value_range=None,  # (black, white) of images that are not of 8 bit, such as (0, 4095)
 )  # None: as pipelines say
+volume_slices = dict(
+    plane=None,  # 'x', 'y' or 'z': axis of the file along which slices are counted
+    context=None,  # 1, or 3 neighbouring slices as channels
+    window=None,  # (low, high): values that become 0 and 255
+    percentiles=None,  # (low, high): percentiles of each volume that become 0 and 255
+)  # None: as data sets say
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

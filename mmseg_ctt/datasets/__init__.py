@@ -8,8 +8,10 @@ from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
 from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
+from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
+from .volume_slices import VolumeSliceDataset
 
 __all__ = [
     'CamVidDataset',
@@ -18,10 +20,12 @@ __all__ = [
     'CheckedLoadImageFromFile',
     'DrawnImage',
     'FolderSegDataset',
+    'GenerateSignedDistance',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
     'StreetsDataset',
+    'VolumeSliceDataset',
 ]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ..volumes.address import file_of, real_address
 from .lists import has_text
 
 SHOWN = 3  # examples named in a message
@@ -151,7 +152,7 @@ def check_overlap(infos: Mapping[str, Sequence[dict]]) -> None:
     common: Dict[Tuple[str, str], List[str]] = {}
     for name, entries in infos.items():
         for info in entries:
-            first = owner.setdefault(osp.realpath(info['img_path']), name)
+            first = owner.setdefault(real_address(info['img_path']), name)
             if first != name:
                 common.setdefault((first, name), []).append(info['img_path'])
     for (first, second), paths in common.items():
@@ -213,7 +214,7 @@ def check_sample(key: str, sample: Any, labels: bool, same_size: bool = True) ->
 
 
 def _check_exist(kind: str, paths: List[str], key: str) -> None:
-    missing = [path for path in paths if '://' not in path and not osp.isfile(path)]
+    missing = [path for path in paths if '://' not in path and not osp.isfile(file_of(path))]
     if missing:
         raise FileNotFoundError(
             f'{kind} {_examples(missing)} of {key} does not exist '

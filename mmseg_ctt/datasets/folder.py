@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS
 
 from .image_files import MASK_SUFFIX, find_images, find_masks
 from .lists import read_stems
+from .patients import PatientRule
 
 
 @DATASETS.register_module()
@@ -36,6 +37,10 @@ class FolderSegDataset(BaseSegDataset):
             ``'_GT.png'`` for ``a/b_GT.png``, in upper or lower case. Where it
             is more than an extension, images do not end so. Defaults to
             ``'.png'``.
+        patient (str, optional): Regular expression that matches the whole
+            stem of an image; its first group is the patient, such as
+            ``'(.+)_z[0-9]+'`` for slices ``06SR5RBR_z15``. No patient may be
+            in two sets. Defaults to None: no check.
         **kwargs: See ``mmseg.datasets.BaseSegDataset``; ``img_suffix`` is not
             used.
 
@@ -52,9 +57,11 @@ class FolderSegDataset(BaseSegDataset):
         data_prefix: Optional[Dict[str, Optional[str]]] = None,
         metainfo: Optional[Dict[str, Any]] = None,
         seg_map_suffix: str = MASK_SUFFIX,
+        patient: Optional[str] = None,
         **kwargs: Any,
     ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
+        self.patients = PatientRule(patient, type(self).__name__)
         self.file_meta = _file_meta(metainfo, data_root)
         super().__init__(
             data_root=data_root,
@@ -126,6 +133,7 @@ class FolderSegDataset(BaseSegDataset):
             label_map=self.label_map,
             reduce_zero_label=self.reduce_zero_label,
             seg_fields=[],
+            patient=self.patients.of(stem),
         )
         if 'seg_map_path' in self.data_prefix:
             # A mask that is missing is reported with the name that it should have.
@@ -173,7 +181,7 @@ def complete_metainfo(
     path = Path(data_root or '', 'meta.json')
     if not path.is_file():
         raise ValueError(
-            'FolderSegDataset needs class names: set metainfo=dict(classes='
+            'the data set needs class names: set metainfo=dict(classes='
             '(\'road\', ...)) in the config, or write {"classes": [...]} to '
             f'{path}'
         )

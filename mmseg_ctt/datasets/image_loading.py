@@ -8,8 +8,10 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.registry import TRANSFORMS
 
-from .image_reading import UnreadableImageError, decode_image, decodes
-from .image_values import ValueRange, check_color_type, check_value_range, to_input
+from ..volumes.address import is_address
+from ..volumes.reading import UnreadableVolumeError
+from .image_reading import UnreadableImageError, decode_image, decodes, read_image
+from .image_values import ValueRange, check_color_type, check_value_range, range_of, to_input
 
 
 @TRANSFORMS.register_module()
@@ -18,7 +20,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
 
     Photos of 8 bit without an orientation tag are those of mmcv. Orientation tags are applied for
     every ``color_type`` and format, and no value is lost unsaid: an image of another depth is
-    scaled by ``value_range``, or refused.
+    scaled by ``value_range``, or refused. Slices of volumes have their values from the data set.
 
     Required Keys:
 
@@ -66,7 +68,8 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         """
         path = results['img_path']
         try:
-            return self.with_pixels(results, decode_image(self._read(path), path), path)
+            pixels = read_image(path) if is_address(path) else decode_image(self._read(path), path)
+            return self.with_pixels(results, pixels, path)
         except Exception:
             if self.ignore_empty:
                 return None
@@ -78,9 +81,14 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         Args:
             results (dict): Results of the pipeline so far.
             pixels (np.ndarray): See :func:`.image_reading.decode_image`.
-            name (str): What messages call the image.
+            name (str): Path of the file, or what messages call the image.
         """
-        image = to_input(pixels, self.color_type, self.value_range, name)
+        if self.color_type == 'grayscale' and pixels.ndim == 3 and is_address(name):
+            raise ValueError(
+                f'{name} has neighbouring slices as channels, which image_loading.color_type='
+                "'grayscale' would mix: set color_type='color', or context=1"
+            )
+        image = to_input(pixels, self.color_type, range_of(name, self.value_range), name)
         if self.to_float32:
             image = image.astype(np.float32)
         results['img'] = image
@@ -116,5 +124,5 @@ def loads(dataset: Any, path: str) -> bool:
         return decodes(path)
     try:
         return loader.transform(dict(img_path=path)) is not None
-    except (OSError, UnreadableImageError):
+    except (OSError, UnreadableImageError, UnreadableVolumeError):
         return False

@@ -2,7 +2,8 @@
 """The one reader of image files: pixels as a viewer shows them, of any depth and channel number.
 
 Orientation tags are applied here and nowhere else, whatever the format. Every band of a file is
-returned, or the file is refused. :mod:`.image_values` makes what networks take of the pixels.
+returned, or the file is refused. :mod:`.image_values` makes what networks take of the pixels. The
+address of a slice (:mod:`mmseg_ctt.volumes.address`) stands for an image file everywhere.
 """
 
 import io
@@ -13,6 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..volumes.address import VOLUME_SUFFIXES, is_address
+from ..volumes.reading import UnreadableVolumeError
+from ..volumes.slices import read_slice, slice_shape
 from .tiff_header import TiffHeader, is_tiff, read_tiff_header, without_orientation
 
 PathLike = Union[str, Path]
@@ -30,15 +34,21 @@ class UnreadableImageError(ValueError):
 
 
 def read_image(path: PathLike) -> np.ndarray:
-    """Pixels of an image file, see :func:`decode_image`.
+    """Pixels of an image file, see :func:`decode_image`, or of a slice: in 0..255 then.
 
     Raises:
         FileNotFoundError: If there is no such file.
         UnreadableImageError: If it cannot be decoded.
         ValueError: If some of its bands or pages would be lost.
     """
+    if is_address(str(path)):
+        return read_slice(str(path))
     if not Path(path).is_file():
         raise FileNotFoundError(f'the image {path} does not exist')
+    if str(path).lower().endswith(VOLUME_SUFFIXES):
+        raise UnreadableImageError(
+            f'{path} is a volume, not an image: name a slice of it, as in {path}#z=041'
+        )
     return decode_image(Path(path).read_bytes(), str(path))
 
 
@@ -104,6 +114,8 @@ def stored_size(path: PathLike) -> Tuple[Tuple[int, int], int]:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read as an image.
     """
+    if is_address(str(path)):
+        return slice_shape(str(path)), 1
     if not Path(path).is_file():
         raise FileNotFoundError(f'the image {path} does not exist')
     content = Path(path).read_bytes()
@@ -123,7 +135,7 @@ def decodes(path: str) -> bool:
     """Whether a file is an intact image, even one of a kind that is refused."""
     try:
         read_image(path)
-    except (OSError, UnreadableImageError):
+    except (OSError, UnreadableImageError, UnreadableVolumeError):
         return False
     except ValueError:
         return True

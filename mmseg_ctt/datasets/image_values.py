@@ -6,6 +6,7 @@ from typing import Any, Optional, Tuple
 import cv2
 import numpy as np
 
+from ..volumes.address import is_address
 from .image_reading import read_image, swapped
 
 COLOR_TYPES = ('color', 'grayscale', 'unchanged')
@@ -44,6 +45,26 @@ def check_value_range(value: Any) -> Optional[ValueRange]:
             f'{KEY}.value_range must be a pair of rising numbers such as (0, 4095), got {value!r}'
         )
     return low, high
+
+
+def range_of(path: str, value_range: Optional[ValueRange]) -> Optional[ValueRange]:
+    """``value_range`` for an image; 0 and 255 for a slice, whose values have been mapped.
+
+    Args:
+        path (str): Path of an image, or address of a slice.
+        value_range (tuple[float, float], optional): Setting for image files.
+
+    Raises:
+        ValueError: If it is set for a slice.
+    """
+    if not is_address(path):
+        return value_range
+    if value_range is not None:
+        raise ValueError(
+            f'{KEY}.value_range is for image files, {path} is a slice: set window or percentiles '
+            'of its data set'
+        )
+    return 0.0, 255.0
 
 
 def to_input(
@@ -158,7 +179,7 @@ def read_picture(path: str, value_range: Optional[ValueRange] = None) -> np.ndar
         value_range (tuple[float, float], optional): For images that are not of 8 bit. Defaults to
             None: the least and the greatest value of the image.
     """
-    return picture_of(read_image(path), value_range, path)
+    return picture_of(read_image(path), range_of(path, value_range), path)
 
 
 def picture_of(

@@ -8,6 +8,8 @@ from typing import Mapping, Optional, Sequence, Union
 import numpy as np
 from PIL import Image
 
+from ..volumes.address import is_address
+from ..volumes.slices import read_label_slice
 from .image_reading import image_size, stored_size
 from .label_ids import check_ids, check_label_map, reduce_zero
 
@@ -80,7 +82,7 @@ def read_mask(path: PathLike) -> np.ndarray:
     """Read a label file without changing its ids.
 
     Args:
-        path (str | Path): Image file; palette images give their indices.
+        path (str | Path): Image file, or address of a slice; palette images give their indices.
 
     Returns:
         np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a colour image.
@@ -89,6 +91,8 @@ def read_mask(path: PathLike) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read as an image.
     """
+    if is_address(str(path)):
+        return read_label_slice(str(path))
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'the mask {path} does not exist')

@@ -19,6 +19,7 @@ from .checks import (
 from .image_reading import decodes
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
+from .patients import check_patients
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
@@ -71,9 +72,9 @@ class LabeledUnlabeledDataset(Dataset):
     Raises:
         FileNotFoundError: If a list, an image or a mask is missing.
         TypeError: If a source is no config of a data set.
-        ValueError: If there is no source, a source is empty, two have an image in common or
-            different classes, a mask does not fit, no mask has a label, or the unlabelled pipeline
-            loads labels.
+        ValueError: If there is no source, a source is empty, two have an image or a
+            patient in common or different classes, a mask does not fit, no mask has a label, or the
+            unlabelled pipeline loads labels.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class LabeledUnlabeledDataset(Dataset):
             check_files(name, infos[name], masks=name in self.masked)
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
+        check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
         self._scan(
             {
                 name: [entry for leaf in leaves(self.sources[name]) for entry in mask_entries(leaf)]

@@ -11,12 +11,13 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ..volumes.address import VOLUME_SUFFIXES
 from .image_files import IMAGE_SUFFIXES
 
 PathLike = Union[str, Path]
 
 # Suffixes of the entries of a line; the lists of ACDC name one HDF5 file per slice.
-ENTRY_SUFFIXES = (*IMAGE_SUFFIXES, '.h5')
+ENTRY_SUFFIXES = (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES)
 # White space or a comma behind a file name separates an image and its mask, elsewhere it is part of
 # a name.
 _GAP = re.compile(rf'({"|".join(map(re.escape, ENTRY_SUFFIXES))})(?:\s*[,;]\s*|\s+)', re.IGNORECASE)

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, Optional, Sequence, Union
 
+from ..volumes.address import image_name, image_stem
+
 
 class OutputNames:
     """A name for what is made from each image, without suffix.
@@ -29,18 +31,18 @@ class OutputNames:
     ) -> None:
         given = list(dict.fromkeys(str(path) for path in paths))
         below = _below(given, None if root is None else str(root))
-        stems = [osp.splitext(name)[0] for name in below]
+        stems = [image_stem(name) for name in below]
         count = Counter(stems)
         self.names: Dict[str, str] = {}
         self.taken: Dict[str, str] = {}  # paths by name
         for path, name, stem in zip(given, below, stems):
-            self._add(path, stem if count[stem] == 1 else name)
+            self._add(path, stem if count[stem] == 1 else image_name(name))
 
     def of(self, path: Union[str, Path]) -> str:
         """Name of an image, with ``/`` between its parts."""
         path = str(path)
         if path not in self.names:
-            self._add(path, Path(path).stem)
+            self._add(path, osp.basename(image_stem(path)))
         return self.names[path]
 
     def _add(self, path: str, name: str) -> None:

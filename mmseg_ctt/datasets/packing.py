@@ -45,7 +45,7 @@ class PackSemiSegInputs(PackSegInputs):
         """
         packed = super().transform(results)
         for name in self.maps:
-            data = _as_tensor(name, results)
+            data = as_tensor(name, results)
             packed['data_samples'].set_data({name: PixelData(data=data)})
         return packed
 
@@ -53,7 +53,16 @@ class PackSemiSegInputs(PackSegInputs):
         return f'{super().__repr__()[:-1]}, maps={self.maps})'
 
 
-def _as_tensor(name: str, results: Dict[str, Any]) -> torch.Tensor:
+def as_tensor(name: str, results: Dict[str, Any]) -> torch.Tensor:
+    """``(C, H, W)`` map from the results of a pipeline.
+
+    Args:
+        name (str): Of the map.
+        results (dict): With the map, ``(H, W)`` or ``(H, W, C)``, and ``img``, its image.
+
+    Raises:
+        ValueError: If there is no such map, or it is of another size than the image.
+    """
     if results.get(name) is None:
         raise ValueError(
             f'PackSemiSegInputs.maps has {name}, which no step before it gives: add the step that '

@@ -2,9 +2,9 @@
 """Files of a split: reading, writing and verifying them.
 
 A split is a folder with ``labeled.txt`` and ``unlabeled.txt`` (stems, one a
-line, as an mmsegmentation ``ann_file``), a ``val.txt`` where some of the same
-images are kept for validation, and a ``manifest.json`` with the checksums of
-the lists and how they were made.
+line, as an mmsegmentation ``ann_file``), ``val.txt`` and ``test.txt`` where
+images are kept for validation and for the test, and a ``manifest.json`` with
+the checksums of the lists and how they were made.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from .lists import PathLike, check_unique, read_list
 # Version of the rule by which lists are drawn; raise it when a seed gives other lists.
 RULE_VERSION = '1.1'
 LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
-VAL_NAME = 'val.txt'
+VAL_NAME, TEST_NAME = 'val.txt', 'test.txt'
+ALL_NAMES = (*LIST_NAMES, VAL_NAME, TEST_NAME)
 MANIFEST_NAME = 'manifest.json'
 
 
@@ -57,6 +58,7 @@ def write_split(
     facts: Optional[Dict[str, Any]] = None,
     overwrite: bool = False,
     val: Optional[Sequence[str]] = None,
+    test: Optional[Sequence[str]] = None,
 ) -> Path:
     """Write the lists and their manifest.
 
@@ -70,25 +72,27 @@ def write_split(
             folder. Defaults to False.
         val (Sequence[str], optional): Stems of a third list, kept for
             validation. Defaults to None: no such list.
+        test (Sequence[str], optional): The same for the test. Defaults to None.
 
     Returns:
         Path: The folder.
 
     Raises:
         ValueError: If a stem occurs twice, or the folder has other lists; if it has a list of
-            validation images, no other is given, and images on it are in this split.
+            validation or test images, no other is given, and images on it are in this split.
     """
     folder = Path(folder)
-    check_unique([*labeled, *unlabeled, *(val or ())], f'the split for {folder}')
+    check_unique([*labeled, *unlabeled, *(val or ()), *(test or ())], f'the split for {folder}')
     lists = {
         name: _list_bytes(stems)
-        for name, stems in zip((*LIST_NAMES, VAL_NAME), (labeled, unlabeled, val))
+        for name, stems in zip(ALL_NAMES, (labeled, unlabeled, val, test))
         if stems is not None
     }
     if not overwrite:
         _check_same(folder, lists)
-    if val is None:
-        _check_old_validation(folder, [*labeled, *unlabeled])
+    for name in ALL_NAMES[2:]:
+        if name not in lists:
+            _check_old_list(folder / name, [*labeled, *unlabeled])
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in lists.items():
         (folder / name).write_bytes(content)
@@ -115,9 +119,8 @@ def _check_same(folder: Path, lists: Dict[str, bytes]) -> None:
             )
 
 
-def _check_old_validation(folder: Path, stems: Sequence[str]) -> None:
-    """A list of validation images that stays in a folder names no image of the new lists."""
-    path = folder / VAL_NAME
+def _check_old_list(path: Path, stems: Sequence[str]) -> None:
+    """A list of validation or test images that stays in a folder names no image of new lists."""
     trained = sorted(set(stems).intersection(read_list(path))) if path.is_file() else []
     if trained:
         raise ValueError(
@@ -146,7 +149,7 @@ def verify_split(folder: PathLike) -> Dict[str, Any]:
         raise FileNotFoundError(f'{path} does not exist: no split to verify')
     try:
         manifest = json.loads(path.read_text(encoding='utf-8'))
-        names = [*LIST_NAMES, *({VAL_NAME} & set(manifest['files']))]
+        names = [*LIST_NAMES, *(name for name in ALL_NAMES[2:] if name in manifest['files'])]
         expected = {name: manifest['files'][name] for name in names}
         content = manifest['stems_sha256']
     except (ValueError, KeyError, TypeError) as error:

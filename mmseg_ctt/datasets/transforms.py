@@ -10,7 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-from .label_check import check_mask, check_size
+from ..volumes.address import is_address
+from .label_check import check_mask, check_size, read_mask
 from .label_ids import check_ids, check_label_map
 
 __all__ = ['CheckSegMap', 'CheckedLoadAnnotations', 'check_mask']
@@ -86,6 +87,8 @@ class CheckedLoadAnnotations(LoadAnnotations):
 
     def _read(self, path: str, name: str) -> np.ndarray:
         """Label map as the file holds it."""
+        if is_address(path):
+            return read_mask(path)
         data = fileio.get(path, backend_args=self.backend_args)
         try:
             seg_map = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)

@@ -21,10 +21,12 @@ from ..nn.unwrap import unwrapped
 from .config_checks import check_always
 from .guards import check_hooks, check_parts, check_stages
 from .image_steps import use_image_loading
+from .map_steps import use_map_steps
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
 from .run_length import check_length
+from .volume_settings import use_volume_slices
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
 MMENGINE_HOOKS = (
@@ -40,9 +42,11 @@ AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
 
 def prepare_config(cfg: AnyConfig) -> AnyConfig:
-    """Apply top-level variables, use loading steps that check, and remove hooks that are None.
+    """Apply top-level variables, use loading steps that check and steps that make the maps of the
+    method, and remove hooks that are None.
 
-    The variables are ``method``, ``segmentor_from`` and ``sizes``. A second call changes nothing,
+    The variables are ``method``, ``segmentor_from``, ``sizes``, ``image_loading`` and
+    ``volume_slices``. A second call changes nothing,
     until one of them is set again.
 
     Args:
@@ -55,13 +59,15 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
         TypeError: If ``sizes`` is no dict.
         ValueError: For settings that :func:`check_always` refuses; for an unknown or malformed
             entry of ``sizes``, or one that nothing follows; for settings of a hook that the config
-            does not have; see :func:`check_length`.
+            does not have; see :func:`check_length` and :func:`use_map_steps`.
     """
     apply_presets(cfg)
     check_always(cfg)
     apply_sizes(cfg)
     use_checked_steps(cfg)
+    use_map_steps(cfg)
     use_image_loading(cfg)
+    use_volume_slices(cfg)
     check_length(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):

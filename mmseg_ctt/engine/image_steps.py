@@ -111,7 +111,9 @@ def _leave_out(key: str, parent: Any, name: Any, channels: Optional[int]) -> Non
     """Remove steps from a pipeline whose images they cannot change."""
     loader = next(step for step in parent[name] if step_name(step) in LOADERS)
     channels = CHANNELS.get(loader.get('color_type', 'color'), channels)
-    deep = loader.get('value_range') is not None
+    # values of slices are mapped to 0-255 and not rounded
+    slices = isinstance(parent, dict) and parent.get('type') == 'VolumeSliceDataset'
+    deep = slices or loader.get('value_range') is not None
     barred = {*(NEED_8_BIT if deep else ()), *(NEED_COLOURS if channels not in (3, None) else ())}
     removed: List[str] = []
     kept = _without(parent[name], barred, removed)

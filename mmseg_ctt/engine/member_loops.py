@@ -13,6 +13,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from ..evaluation import class_tables, count_at_once, recorded_classes
+from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 
@@ -68,10 +69,18 @@ class MemberLoopMixin:
         evaluator = copy.deepcopy(self.evaluator)
         for metric in evaluator.metrics:
             count_at_once(metric)
+            if isinstance(metric, VolumeMetric):
+                metric.logs_table = False  # one table has all members
             if getattr(metric, 'output_dir', None):
                 metric.output_dir = osp.join(metric.output_dir, name)
                 mkdir_or_exist(metric.output_dir)
         return evaluator
+
+    def _check_volumes(self) -> None:
+        """Whole volumes can be scored, before the first of them is predicted."""
+        for metric in self.evaluator.metrics:
+            if isinstance(metric, VolumeMetric):
+                metric.check_dataset(self.dataloader.dataset)
 
     def _metrics(self, evaluators: Dict[str, Evaluator]) -> dict:
         size = len(cast(Sized, self.dataloader.dataset))
@@ -82,6 +91,8 @@ class MemberLoopMixin:
             metrics.update({f'{name}/{key}': value for key, value in values.items()})
         for table in class_tables((self.evaluator.dataset_meta or {}).get('classes', ()), recorded):
             self.runner.logger.info(f'classes\n{table}')
+        for table in member_tables({name: found.metrics for name, found in evaluators.items()}):
+            self.runner.logger.info(f'volumes\n{table}')
         prefix = f'{self.model.predict_on}/'
         plain: List[str] = [key for key in metrics if key.startswith(prefix)]
         return {**metrics, **{key[len(prefix) :]: metrics[key] for key in plain}}
@@ -98,6 +109,7 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
+        self._check_volumes()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
 
@@ -110,5 +122,6 @@ class MemberTestLoop(MemberLoopMixin, TestLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
+        self._check_volumes()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

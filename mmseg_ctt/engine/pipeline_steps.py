@@ -12,6 +12,8 @@ from typing import Any, List, Mapping, Sequence
 
 from mmseg.registry import TRANSFORMS
 
+from ..datasets.map_steps import MapStep
+
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 AUGMENTED_TEST = 'tta_pipeline'
 # Steps of this package by the names of the stock steps; each is a subclass, and its further
@@ -96,7 +98,7 @@ def _is_stock(step: Any) -> bool:
 
 
 def stock_steps(node: Any) -> Any:
-    """Copy of a pipeline for stock mmseg: without checks, with the stock steps.
+    """Copy of a pipeline for stock mmseg: without checks and maps, with the stock steps.
 
     Args:
         node (Any): Pipeline, or a part of one.
@@ -109,9 +111,14 @@ def stock_steps(node: Any) -> Any:
             made = dict(type=name, **{key: made[key] for key in made if key in known})
         return made
     if isinstance(node, (list, tuple)):
-        kept = (step for step in node if step_name(step) != LABEL_CHECK)
+        kept = (step for step in node if step_name(step) != LABEL_CHECK and not _makes_maps(step))
         return type(node)(stock_steps(step) for step in kept)
     return node
+
+
+def _makes_maps(step: Any) -> bool:
+    kind = TRANSFORMS.get(step_name(step)) if step_name(step) else None
+    return isinstance(kind, type) and issubclass(kind, MapStep)
 
 
 def step_name(step: Any) -> str:

@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from ..methods.registry import registered_methods
 from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_merges
+from .map_steps import drop_map_steps
 from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
 
@@ -130,6 +131,7 @@ def _apply(cfg: AnyConfig, layers: Mapping[str, Layers]) -> None:
     node = cfg._cfg_dict if isinstance(cfg, Config) else cfg
     filename = (cfg.filename or '') if isinstance(cfg, Config) else ''
     if node.get('method') is not None and not _replaced(layers.get('method', NO_LAYERS)):
+        drop_map_steps(node)
         apply_method(node, node['method'], layers.get('method', NO_LAYERS))
     if node.get('segmentor_from') is not None:
         own = layers.get('segmentor_from', NO_LAYERS)

@@ -16,11 +16,17 @@ def allowed_workers() -> int:
     return max(1, cores() // int(os.environ.get('LOCAL_WORLD_SIZE') or 1))
 
 
+# Of worker processes alone; PyTorch refuses them without any.
+OF_WORKERS = ('persistent_workers', 'prefetch_factor')
+
+
 def limit_workers(loaders: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[str]]:
     """Data loaders with no more workers than CPUs.
 
     More workers than CPUs only slow one another down. Loaders whose random numbers depend on the
-    number of workers, such as those of an ``InfiniteSampler``, stay as they are.
+    number of workers, such as those of an ``InfiniteSampler``, stay as they are. With
+    ``num_workers=0`` the settings of workers are left out, so that this one setting is enough to
+    load in the main process.
 
     Args:
         loaders (Mapping): Configs of data loaders by name; entries of another type are kept.
@@ -33,6 +39,8 @@ def limit_workers(loaders: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[str]
     reduced: Dict[int, List[str]] = {}
     for name, loader in loaders.items():
         workers = loader.get('num_workers') if isinstance(loader, Mapping) else None
+        if workers == 0 and any(loader.get(key) for key in OF_WORKERS):
+            changed[name] = {k: value for k, value in loader.items() if k not in OF_WORKERS}
         if workers is None or workers <= limit or not _is_independent(name, loader):
             continue
         changed[name] = {**loader, 'num_workers': limit}

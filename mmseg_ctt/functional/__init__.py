@@ -19,6 +19,7 @@ from .consistency import (
     consistency_sums,
     weighted_cross_entropy,
 )
+from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
@@ -30,7 +31,7 @@ from .perturbation import (
     uniform_feature_noise,
 )
 from .pixel_noise import pixel_noise
-from .probability import complement
+from .probability import complement, two_class_logits
 from .pseudo_label import downsample_nearest, pseudo_label
 from .resized_cross_entropy import resized_cross_entropy
 from .running_mean import confidence_bank_update, warm_momentum
@@ -60,6 +61,7 @@ METHODS = {
         'keep_rates',
     ),
     'methods.ctt.functional': ('high_level_contrast', 'low_level_contrast'),
+    'methods.dtc.functional': ('distance_loss', 'dual_task_consistency', 'smooth_heaviside'),
     'methods.dual_negative.functional': (
         'check_negatives',
         'negative_classes',
@@ -141,8 +143,10 @@ __all__ = [
     'shift_hue',
     'sigmoid_ramp',
     'soft_cross_entropy',
+    'squared_dice_loss',
     'sums_by_class',
     'target_distribution',
+    'two_class_logits',
     'uniform_feature_noise',
     'warm_momentum',
     'weighted_cross_entropy',

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .probability import two_class_logits
+
 
 @torch.no_grad()
 def pseudo_label(
@@ -18,7 +20,8 @@ def pseudo_label(
     one in-place exponential are enough (CTT Eq 4 and the confidence of Eq 7).
 
     Args:
-        logits (Tensor): ``(B, K, h, w)``, any floating dtype.
+        logits (Tensor): ``(B, K, h, w)``, any floating dtype. A single channel is the logit of
+            class 1 against class 0 (sigmoid).
         size (Sequence[int], optional): ``(H, W)`` to up-sample the logits to, bilinearly,
             before the maximum is taken. Defaults to None: ``(h, w)``.
         align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
@@ -27,7 +30,7 @@ def pseudo_label(
         tuple[Tensor, Tensor]: Label ``(B, H, W)`` int64 and confidence ``(B, H, W)``, float32
         (float64 for double input).
     """
-    logits = logits.detach()
+    logits = two_class_logits(logits.detach())
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if size is not None and tuple(size) != tuple(logits.shape[2:]):
         logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)

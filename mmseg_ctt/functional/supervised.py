@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .probability import two_class_logits
 from .resized_cross_entropy import resized_cross_entropy
 
 
@@ -24,7 +25,8 @@ def cross_entropy(
     label; ``w`` is the product of both weights.
 
     Args:
-        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger.
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
+            channel is the logit of class 1 against class 0 (sigmoid).
         label (Tensor): ``(B, H, W)`` int64.
         ignore_index (int): Label that does not count; negative labels do not either.
             Defaults to 255.
@@ -37,7 +39,7 @@ def cross_entropy(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
-    labeled = _labeled(label, ignore_index)
+    labeled, logits = _labeled(label, ignore_index), two_class_logits(logits)
     if class_weight is None and pixel_weight is None:
         total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
         return total / labeled.sum().clamp(min=1)
@@ -61,7 +63,8 @@ def soft_cross_entropy(
     """Cross-entropy with class probabilities, ``-sum_k p_k log softmax_k``, mean over pixels.
 
     Args:
-        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger.
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
+            channel is the logit of class 1 against class 0 (sigmoid).
         probability (Tensor): ``(B, K, H, W)``, target of each pixel. Receives no gradient.
         label (Tensor): ``(B, H, W)`` int64; says which pixels count.
         ignore_index (int): Label that does not count; negative labels do not either.
@@ -73,7 +76,7 @@ def soft_cross_entropy(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = two_class_logits(logits if logits.dtype == torch.float64 else logits.float())
     if logits.shape[2:] != label.shape[1:]:
         size = label.shape[1:]
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)

@@ -7,6 +7,7 @@ from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
+from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
 from .fixmatch import FixMatchSeg
 from .guidedmix import GuidedMixNet
@@ -25,6 +26,7 @@ __all__ = [
     'CrossTeacherTraining',
     'CutMixSeg',
     'DualNegativeLabel',
+    'DualTaskConsistency',
     'FixMatchSeg',
     'GuidedMixNet',
     'MeanTeacher',

@@ -98,6 +98,9 @@ class SemiSegmentor(ForwardPasses):
     parts: ClassVar[Tuple[str, ...]] = ()  # attributes with weights beside the members
     reads_embedding: ClassVar[bool] = False  # whether the method needs PixelOutput.embedding
     reads_features: ClassVar[bool] = False  # whether it needs PixelOutput.features
+    one_channel: ClassVar[bool] = False  # whether it takes binary heads of one (sigmoid) channel
+    # steps that make the maps which the method reads, by source; see `pipeline_steps_of`
+    pipeline_steps: ClassVar[Mapping[str, Sequence[dict]]] = {}
     renamed: ClassVar[Mapping[str, str]] = {}  # former settings of the method, see RENAMED
     # methods of the class by section of the step, for benchmarks
     sections: ClassVar[Mapping[str, str]] = dict(
@@ -152,7 +155,7 @@ class SemiSegmentor(ForwardPasses):
         )
         self.build(**method_settings)
         if channels_last and checks.allows_channels_last(self):
-            self._use_channels_last()
+            self.use_channels_last()
 
     def _mode_defaults(self, mode: Optional[str]) -> Mapping[str, Any]:
         """Defaults of the settings in a mode of the method, the first one if none is named."""
@@ -189,7 +192,9 @@ class SemiSegmentor(ForwardPasses):
         self.graph = supervision_graph(supervision, num_pairs)
         with_teachers = has_teachers(self.graph) or self.keeps_average
         self.members = self.member_table(num_pairs, with_teachers, frozen_teachers)
-        students = build_students(segmentor, num_pairs, overrides, self.reads_embedding)
+        students = build_students(
+            segmentor, num_pairs, overrides, self.reads_embedding, self.one_channel
+        )
         self.add_members(students, segmentor)
 
     def _build_losses(
@@ -222,12 +227,6 @@ class SemiSegmentor(ForwardPasses):
                 self.default_consistency,
                 num_classes=self.num_classes,
             )
-
-    def _use_channels_last(self) -> None:
-        """Convert weights, those of parts too; a memory of four dimensions is no image."""
-        for weight in self.parameters():
-            if weight.dim() == 4:
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def _usual_member(self) -> str:
         teaches = has_teachers(self.graph)

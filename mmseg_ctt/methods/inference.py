@@ -8,6 +8,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
+from ..nn.heads import main_head
 from ..nn.label_map import fill_sample, original_size
 
 
@@ -91,10 +92,16 @@ class PredictingMembers(BaseSegmentor):
             list[SegDataSample]: With ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg``
             ``(1, H, W)``.
         """
+        threshold = getattr(main_head(self.predicting_members()[0]), 'threshold', None)
+        threshold = 0.5 if threshold is None else threshold
         if data_samples is None:
-            return [fill_sample(logits, SegDataSample()) for logits in seg_logits.split(1)]
+            return [
+                fill_sample(logits, SegDataSample(), threshold) for logits in seg_logits.split(1)
+            ]
         return [
-            fill_sample(original_size(logits, sample.metainfo, self.align_corners), sample)
+            fill_sample(
+                original_size(logits, sample.metainfo, self.align_corners), sample, threshold
+            )
             for logits, sample in zip(seg_logits.split(1), data_samples)
         ]
 

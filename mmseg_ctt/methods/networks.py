@@ -43,6 +43,8 @@ class MemberNetworks(PredictingMembers):
     default_member: ClassVar[Optional[str]]
     parts: ClassVar[Tuple[str, ...]]
     reads_embedding: ClassVar[bool]
+    one_channel: ClassVar[bool]
+    pipeline_steps: ClassVar[Mapping[str, Sequence[dict]]]
     members: Members
     students: ModuleList
     teachers: ModuleList
@@ -91,7 +93,9 @@ class MemberNetworks(PredictingMembers):
     def _new_member(self, member: Member, segmentor: dict) -> nn.Module:
         network: nn.Module
         if member.override is not None:
-            network = build_member(segmentor, member.override, self.reads_embedding)
+            network = build_member(
+                segmentor, member.override, self.reads_embedding, self.one_channel
+            )
         else:
             network = copy.deepcopy(self.member(member.copy_of or member.follows or 'student0'))
         return network.requires_grad_(member.trains)
@@ -129,6 +133,17 @@ class MemberNetworks(PredictingMembers):
         )
         return 'teacher0' if has_teachers(graph) else 'student0'
 
+    @classmethod
+    def pipeline_steps_of(cls, model_cfg: Mapping[str, Any]) -> Mapping[str, Sequence[dict]]:
+        """Steps that make the maps which the method reads, by source: :attr:`pipeline_steps`.
+
+        Methods whose steps have settings in the model override it.
+
+        Args:
+            model_cfg (Mapping): ``model`` of the config.
+        """
+        return cls.pipeline_steps
+
     @property
     def embedding_width(self) -> int:
         """Channels of :attr:`PixelOutput.embedding`.
@@ -149,6 +164,12 @@ class MemberNetworks(PredictingMembers):
         return widths[0]
 
     # ---- state
+
+    def use_channels_last(self) -> None:
+        """Convert weights, those of parts too; a memory of four dimensions is no image."""
+        for weight in self.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> 'MemberNetworks':
         """Set training mode.

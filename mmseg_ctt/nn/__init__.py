@@ -6,6 +6,7 @@ from .class_thresholds import ClassThresholds
 from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
+from .dice_loss import SquaredDiceLoss
 from .images import Images
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
@@ -25,6 +26,7 @@ __all__ = [
     'PseudoLabel',
     'SemiSegDataPreProcessor',
     'SoftCrossEntropyLoss',
+    'SquaredDiceLoss',
     'StrongAugmentation',
     'pretrained_path',
 ]

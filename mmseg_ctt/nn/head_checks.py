@@ -168,6 +168,12 @@ def _check_losses(key: str, head: BaseDecodeHead) -> None:
                 f'{loss_key}.loss_name={name!r} has no "loss" in it, and mmengine sums only terms '
                 f'that have: the labels would not be trained on. Name it "loss_{name}"'
             )
+        softmax = isinstance(term, CrossEntropyLoss) and not term.use_sigmoid
+        if softmax and getattr(head, 'out_channels', 2) == 1:
+            raise ValueError(
+                f'{loss_key}: a softmax over the single channel of {key}.out_channels=1 is always '
+                '1: set use_sigmoid=True, or type="PixelCrossEntropyLoss"'
+            )
         weight = getattr(term, 'class_weight', None)
         if isinstance(weight, (list, tuple)) and len(weight) != head.num_classes:
             raise ValueError(

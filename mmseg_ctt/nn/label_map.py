@@ -40,18 +40,24 @@ def original_size(logits: Tensor, meta: Mapping, align_corners: bool) -> Tensor:
     return F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
 
 
-def fill_sample(logits: Tensor, sample: SegDataSample) -> SegDataSample:
+def fill_sample(logits: Tensor, sample: SegDataSample, threshold: float = 0.5) -> SegDataSample:
     """Put logits and their label map into a sample.
 
     Args:
-        logits (Tensor): ``(1, K, H, W)``.
-        sample (SegDataSample): Gets ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg``
-            ``(1, H, W)``.
+        logits (Tensor): ``(1, K, H, W)``; a single channel is that of class 1 (sigmoid).
+        sample (SegDataSample): Gets ``seg_logits`` ``(K, H, W)``, of a single channel its
+            probability as in mmseg, and ``pred_sem_seg`` ``(1, H, W)``.
+        threshold (float): Probability above which a pixel is of class 1, for a single channel.
+            Defaults to 0.5.
 
     Returns:
         SegDataSample: The sample.
     """
-    label = logits.max(dim=1).indices
+    if logits.shape[1] == 1:
+        logits = logits.sigmoid()
+        label = (logits[:, 0] > threshold).long()
+    else:
+        label = logits.max(dim=1).indices
     sample.set_data(
         dict(seg_logits=PixelData(data=logits.squeeze(0)), pred_sem_seg=PixelData(data=label))
     )

@@ -131,10 +131,11 @@ class SoftCrossEntropyLoss(MapLoss):
                 'decode_head.sampler, or set weight_map'
             )
         probability = self.map(self.probability_map, label)
-        if probability.shape[1] != logits.shape[1]:
+        classes = max(2, logits.shape[1])  # a single channel is of two classes
+        if probability.shape[1] != classes:
             raise ValueError(
                 f'the map {self.probability_map} has {probability.shape[1]} classes, the logits '
-                f'{logits.shape[1]}: set decode_head.num_classes (sizes.num_classes)'
+                f'{classes}: set decode_head.num_classes (sizes.num_classes)'
             )
         weights = None if self.weight_map is None else self.map(self.weight_map, label)[:, 0]
         return self.loss_weight * soft_cross_entropy(

@@ -78,7 +78,10 @@ class PixelOutput(NamedTuple):
 
 
 def build_member(
-    segmentor: dict, override: Optional[dict] = None, embedding: bool = True
+    segmentor: dict,
+    override: Optional[dict] = None,
+    embedding: bool = True,
+    one_channel: bool = False,
 ) -> nn.Module:
     """Build a segmentor from the common config and the changes of one member.
 
@@ -86,10 +89,12 @@ def build_member(
         segmentor (dict): Config of a plain mmseg segmentor.
         override (dict, optional): Merged into it, e.g. another ``backbone.init_cfg``.
         embedding (bool): Whether the method reads pixel embeddings. Defaults to True.
+        one_channel (bool): Whether the method takes a head of a single (sigmoid) channel.
+            Defaults to False.
 
     Raises:
-        ValueError: If the head has a single (sigmoid) output channel, or embeddings are read and
-            it has no classifier to take them from.
+        ValueError: If the head has a single output channel and the method does not take it, or
+            embeddings are read and it has no classifier to take them from.
     """
     cfg = ConfigDict(copy.deepcopy(dict(segmentor)))
     if override:
@@ -104,7 +109,7 @@ def build_member(
             'take the pixel embedding from, which this method contrasts: use another head, or a '
             'method without contrast (docs/reference/networks.md)'
         )
-    if getattr(head, 'out_channels', 2) < 2:
+    if getattr(head, 'out_channels', 2) < 2 and not (one_channel and head.num_classes == 2):
         raise ValueError(
             'model.segmentor.decode_head.out_channels=1 (sigmoid) has no class '
             'probabilities to compare; set out_channels=num_classes=2'
@@ -117,6 +122,7 @@ def build_students(
     num: int,
     overrides: Optional[Sequence[Optional[dict]]] = None,
     embedding: bool = True,
+    one_channel: bool = False,
 ) -> ModuleList:
     """Students of one config, each with its own changes.
 
@@ -125,6 +131,7 @@ def build_students(
         num (int): Number of students.
         overrides (Sequence[dict], optional): One dict (or None) a student. Defaults to None.
         embedding (bool): As in :func:`build_member`. Defaults to True.
+        one_channel (bool): As in :func:`build_member`. Defaults to False.
 
     Raises:
         ValueError: If their number is another, or they change what all students share.
@@ -141,7 +148,7 @@ def build_students(
                 f'model.student_overrides[{i}].data_preprocessor: all members see '
                 'the same images; set model.segmentor.data_preprocessor'
             )
-    students = [build_member(segmentor, override, embedding) for override in overrides]
+    students = [build_member(segmentor, override, embedding, one_channel) for override in overrides]
     for key in ('num_classes', 'align_corners'):
         values = [getattr(student, key) for student in students]
         if len(set(values)) > 1:

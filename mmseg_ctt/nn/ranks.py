@@ -15,3 +15,16 @@ def sum_over_ranks(value: Tensor) -> Tensor:
     if get_world_size() > 1:
         all_reduce(value)
     return value
+
+
+def joint_sum(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, with a gradient; one process does nothing.
+
+    The gradient is that of this process times the number of processes, so that the mean which DDP
+    takes is the gradient of the sum.
+    """
+    world = get_world_size()
+    if world == 1:
+        return value
+    total = sum_over_ranks(value.detach().clone())
+    return total + world * (value - value.detach())

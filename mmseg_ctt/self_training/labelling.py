@@ -2,6 +2,7 @@
 """Predictions of the unlabelled images as files, and their statistics."""
 
 import os
+import os.path as osp
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -11,6 +12,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..deploy.api import load_model, predict_iter
+from ..volumes.address import image_stem
 
 BINS = 2**16  # confidences are kept as 16 bit integers
 
@@ -99,4 +101,4 @@ def collect(folder: Path, number: int, num_classes: int) -> Statistics:
 
 def mask_names(images: Sequence[str]) -> List[str]:
     """File names of the masks; the number of the image keeps equal stems apart."""
-    return [f'masks/{i}_{Path(image).stem}.png' for i, image in enumerate(images)]
+    return [f'masks/{i}_{osp.basename(image_stem(image))}.png' for i, image in enumerate(images)]

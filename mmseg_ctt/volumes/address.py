@@ -142,6 +142,19 @@ def without_volume_suffix(path: str) -> str:
     return file[: len(file) - len(ending)]
 
 
+def image_name(path: str) -> str:
+    """Path of an image with its suffix, for names of files: ``a/b.nii.gz_z041`` of a slice.
+
+    Args:
+        path (str): Path of an image, or address of a slice.
+    """
+    address = parse_address(path)
+    if address is None:
+        return str(path)
+    file, key = split_key(address.volume)
+    return f'{file}{"_" + key.replace("/", "_") if key else ""}_{address.plane}{address.index:03d}'
+
+
 def image_stem(path: str) -> str:
     """Path of an image without suffix, for names of files: ``a/06SR5RBR_z041`` of a slice.
 

@@ -29,7 +29,10 @@ LAUNCHERS = {
 }
 FREE = re.compile(r'load_from|work_dir|self_training\.\w+')  # what a config may leave out
 SCRIPT = re.compile(r'tools/([\w/]+)\.py')
-PARTS = {'make_split': ('make', 'sequence', 'masks', 'import', 'verify')}
+PARTS = {
+    'make_split': ('make', 'sequence', 'masks', 'import', 'verify'),
+    'patient_lists': ('make', 'import'),
+}
 
 
 def calls() -> List[tuple]:

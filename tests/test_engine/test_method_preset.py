@@ -16,6 +16,7 @@ from toy_run import small_segmentor
 from mmseg_ctt.engine import merge_options, method_preset, prepare_config, presets
 from mmseg_ctt.engine.guards import missing_hook
 from mmseg_ctt.engine.method_preset import METHOD_HOOKS, preset_names, read_preset
+from mmseg_ctt.engine.pipeline_steps import stock_steps
 from mmseg_ctt.methods import SemiSegmentor
 
 NAMES = preset_names()
@@ -78,7 +79,9 @@ def test_every_pair(former, new):
     assert network_of(after) == network_of(before)
     for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'sizes', 'val_dataloader'):
         assert after[key] == before[key]
-    assert after['train_dataloader']['dataset'] == before['train_dataloader']['dataset']
+    # without the steps that make the maps of a method
+    datasets = [stock_steps(cfg['train_dataloader']['dataset']) for cfg in (before, after)]
+    assert datasets[0] == datasets[1]
     assert after['method'] is None, 'it is applied'
 
 
@@ -240,6 +243,22 @@ def test_a_written_config_stays_what_it_is(tmp_path):
     assert again._cfg_dict.to_dict() == cfg._cfg_dict.to_dict()
     merge_options(again, dict(method='cps'))
     assert again.model.type == 'CrossPseudoSupervision' and 'bank' not in again.model
+
+
+def test_steps_of_the_former_method_leave_a_written_config(tmp_path):
+    before = method_preset.read_file(LEAVES[FOLDER])
+    prepare_config(before).dump(tmp_path / 'before.py')
+    cfg = Config.fromfile(tmp_path / 'before.py')
+    merge_options(cfg, dict(method='dtc'))
+    prepare_config(cfg).dump(tmp_path / 'run.py')
+    pipeline = cfg.train_dataloader.dataset.labeled.pipeline
+    assert [step.type for step in pipeline[-2:]] == ['GenerateSignedDistance', 'PackSemiSegInputs']
+    again = Config.fromfile(tmp_path / 'run.py')
+    merge_options(again, dict(method='cps'))
+    pipelines = [
+        prepare_config(made).train_dataloader.dataset.labeled.pipeline for made in (again, before)
+    ]
+    assert pipelines[0] == pipelines[1] and pipelines[0][-1].type == 'PackSegInputs'
 
 
 def test_a_whole_new_model_takes_the_place_of_the_method(tmp_path):

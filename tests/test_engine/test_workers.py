@@ -53,6 +53,13 @@ def test_loaders_that_stay(name, given):
     assert workers.limit_workers({name: given}) == ({}, [])
 
 
+def test_loading_in_the_main_process():
+    """PyTorch refuses settings of workers where there are none."""
+    given = dict(loader(0), persistent_workers=True, prefetch_factor=2, batch_size=1)
+    changed, lines = workers.limit_workers(dict(val_dataloader=given))
+    assert changed == dict(val_dataloader=dict(loader(0), batch_size=1)) and not lines
+
+
 def test_in_a_run(root, tmp_path, capsys):
     """The config that is recorded has the number that was asked for."""
     cfg = toy_config(root, tmp_path / 'work')

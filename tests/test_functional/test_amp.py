@@ -22,7 +22,13 @@ PRECISIONS = [
     ('cpu', torch.bfloat16),
     *(pytest.param('cuda', dtype, marks=NO_CUDA) for dtype in (torch.bfloat16, torch.float16)),
 ]
-KEEP_DTYPE = ('mix', 'downsample_nearest', 'channel_dropout', 'complementary_channel_dropout')
+KEEP_DTYPE = (
+    'mix',
+    'downsample_nearest',
+    'channel_dropout',
+    'complementary_channel_dropout',
+    'two_class_logits',
+)
 # their numbers come from the host in float32
 FROM_NOISE = ('class_mix_mask', 'cut_mix_mask', 'rejection_box_mask')
 FROM_NETWORK = ('adversarial_direction',)  # the network that it is given runs in half precision

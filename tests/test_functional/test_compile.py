@@ -18,6 +18,7 @@ N, K, V, D = 30, 4, 3, 6
 TOPICS = (  # files that a step calls
     'confidence',
     'consistency',
+    'dice',
     'distances',
     'ema',
     'mixing',
@@ -165,6 +166,12 @@ def consistency_cases(normal, chance, maps):
             True,
         ),
         'complement': (functional.complement, (chance(2, K, 8, 8) / K,), True),
+        'squared_dice_loss': (
+            lambda p, c: functional.squared_dice_loss(p, index.unsqueeze(1) == 1, c >= 0.5),
+            (chance(2, 1, 8, 8), confidence),
+            True,
+        ),
+        'two_class_logits': (functional.two_class_logits, (normal(2, 1, 4, 4),), True),
     }
 
 

@@ -104,6 +104,9 @@ VARIANTS = {
         dict(supervision='mutual', two_views=True, selection='replacement'),
         run=dict(schedule='turns'),
     ),
+    'DTC as released': Recipe(
+        'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
+    ),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
     ),
@@ -153,11 +156,6 @@ def unmixed(recipe: Recipe) -> Dict[str, Any]:
         steps = [step for step in steps if not AUGMENTATION_STEPS.get(step['type']).mixes]
         settings['strong_augmentation'] = steps
     return settings
-
-
-def prepared(model: SemiSegmentor, batch: Optional[dict] = None) -> dict:
-    """What the model is called with."""
-    return model.data_preprocessor(batch or toy_batch(), True)
 
 
 def trained_weights(model: SemiSegmentor) -> Dict[str, Tensor]:

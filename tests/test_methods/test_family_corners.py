@@ -8,14 +8,13 @@ from family import (
     WITH_CONSISTENCY,
     assert_finite,
     contrast_off,
-    prepared,
     ready,
     step,
     trained_weights,
     unmixed,
 )
 from no_sync import record
-from toy import losses_of, total_of, toy_batch, toy_segmentor
+from toy import losses_of, prepared, total_of, toy_batch, toy_segmentor
 from versions import COUNTED
 
 from mmseg_ctt.methods import checks

@@ -9,14 +9,13 @@ from family import (
     RECIPES,
     WITH_PSEUDO_LABELS,
     has_consistency,
-    prepared,
     ready,
     step,
 )
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from toy import losses_of, sample, toy_batch, toy_model, toy_segmentor, toy_settings
+from toy import losses_of, prepared, sample, toy_batch, toy_model, toy_segmentor, toy_settings
 from toy_data import toy_config
 from toy_run import shake, small_segmentor
 

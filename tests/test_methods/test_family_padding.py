@@ -2,8 +2,8 @@
 """Padding teaches no method anything."""
 
 import torch
-from family import EVERY_RECIPE, prepared, ready, trained_weights, working_terms
-from toy import losses_of, total_of, toy_batch
+from family import EVERY_RECIPE, ready, trained_weights, working_terms
+from toy import losses_of, prepared, total_of, toy_batch
 
 from mmseg_ctt.nn.projection import PixelProjection
 

@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from test_distributed.ranks import Counted, Watch, on_ranks, rank_runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from toy import NUM_CLASSES, toy_batch
+from toy import NUM_CLASSES, prepared, toy_batch
 from toy_data import required_hooks, toy_method, write_toy_data
 from versions import GLOO_BOOL
 
@@ -110,7 +110,7 @@ def losses_and_gradients(
     The gradients are those of ``leaves``, else of the weights.
     """
     model = model or without_batch_statistics(ready(recipe, **unmixed(recipe)))
-    data = model.data_preprocessor(batch(case, rows), True)
+    data = prepared(model, batch(case, rows))
     model.labeled = data['inputs']['labeled']
     if case == 'padding on one rank':
         for sample in data['data_samples']['unlabeled']:

@@ -11,16 +11,25 @@ from family import (
     RECIPES,
     assert_finite,
     contrast_off,
-    prepared,
     ready,
     step,
     trained_weights,
     working_terms,
 )
 from mmengine.structures import PixelData
-from toy import NUM_CLASSES, losses_of, total_of, toy_batch, toy_model, toy_segmentor, toy_settings
+from toy import (
+    NUM_CLASSES,
+    losses_of,
+    prepared,
+    total_of,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+)
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
+from mmseg_ctt.nn.images import Images
 
 # ---- keys and gradients
 
@@ -158,12 +167,15 @@ def test_a_step_depends_on_nothing_but_the_batch_and_the_state(recipe):
 
 
 @EVERY_RECIPE
-def test_random_numbers_come_with_the_samples(recipe):
-    batch = toy_batch()
+def test_random_numbers_come_with_the_samples(recipe, monkeypatch):
+    """Other numbers change the losses of every method that reads them."""
+    batch, read, draws = toy_batch(), [], Images.draws.fget
+    monkeypatch.setattr(Images, 'draws', property(lambda self: read.append(1) or draws(self)))
     for sample in batch['data_samples']:
         sample.set_metainfo(dict(draw=(8, sample.metainfo['draw'][1])))
     same = losses_of(ready(recipe), batch) == losses_of(ready(recipe), toy_batch())
-    assert same == (recipe.settings.get('strong_augmentation') == [])
+    steps = recipe.settings.get('strong_augmentation', recipe.method.default_augmentation)
+    assert same == (not read) and (read or not steps)
 
 
 @EVERY_RECIPE

@@ -135,32 +135,39 @@ def masks(setup: Setup) -> str:
 
 def overlap(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_overlap
+    from mmseg_ctt.datasets.patients import check_patients
     from mmseg_ctt.engine.guards import same_content
 
     infos = {name: setup.infos(name) for name in setup.sources}
     if len(infos) < 2:
         raise Skip('fewer than two sources')
     check_overlap(infos)
+    known = check_patients(infos)
     paths = {name: [info['img_path'] for info in infos[name]] for name in infos}
     for first, second in combinations(paths, 2):
         _refuse(same_content(paths[first], paths[second]), second, first)
-    return f'images of {" and ".join(paths)} differ in name and content'
+    return (
+        f'images{" and patients" * bool(known)} of {" and ".join(paths)} differ in name and content'
+    )
 
 
 def leaks(setup: Setup) -> str:
+    from mmseg_ctt.datasets.patients import check_patients
     from mmseg_ctt.engine.guards import same_content
 
     if not setup.trained:
         raise Skip('no training set')
-    trained = [info['img_path'] for name in setup.trained for info in setup.infos(name)]
+    infos = [info for name in setup.trained for info in setup.infos(name)]
+    trained, known = [info['img_path'] for info in infos], False
     for name in EVALUATED:
         if name in setup.sets:
+            known |= len(check_patients({'training': infos, name: setup.infos(name)})) > 1
             _refuse(
                 same_content(trained, [info['img_path'] for info in setup.infos(name)]),
                 name,
                 'training',
             )
-    return 'no image of val or test is trained on'
+    return f'no image{" and no patient" * known} of val or test is trained on'
 
 
 def _refuse(pairs: list, name: str, other: str) -> None:

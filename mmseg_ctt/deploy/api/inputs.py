@@ -10,10 +10,11 @@ from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_images
 from ...datasets.image_reading import pillow_pixels, read_image, swapped
-from ...datasets.image_values import picture_of
+from ...datasets.image_values import picture_of, range_of
 from ...datasets.output_names import OutputNames
 from ...datasets.sources import LABEL_TRANSFORMS
 from ...datasets.wrappers import leaf_configs
+from ...volumes.address import file_of
 
 SERIAL = count(1)
 ImageInput = Union[str, Path, np.ndarray, Image.Image]
@@ -25,7 +26,7 @@ class Source(NamedTuple):
     Attributes:
         name (str): Path of the file without suffix, below the input folder or the folder that the
             files of the list have in common; a number for pixels.
-        path (str | None): Path of the file; None for pixels.
+        path (str | None): Path of the file, or address of a slice; None for pixels.
         pixels (np.ndarray | None): ``(H, W)`` or ``(H, W, C)``, blue first, see
             :func:`mmseg_ctt.datasets.image_reading.decode_image`.
         serial (int): Number of an input of pixels, counted in this process.
@@ -45,7 +46,7 @@ class Source(NamedTuple):
 
     def rgb(self) -> np.ndarray:
         """Picture ``(H, W, 3)`` uint8, red, green, blue; a file is read."""
-        return picture_of(self.read(), self.value_range, self.name)
+        return picture_of(self.read(), range_of(self.path or '', self.value_range), self.name)
 
 
 def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
@@ -93,7 +94,7 @@ def _sources(entries: Sequence[ImageInput], channel_order: str) -> List[Source]:
 
 def _source(entry: ImageInput, number: int, channel_order: str, files: OutputNames) -> Source:
     if isinstance(entry, (str, Path)):
-        if not Path(entry).is_file():
+        if not Path(file_of(str(entry))).is_file():
             raise FileNotFoundError(f'the image {entry} does not exist')
         return Source(files.of(entry), str(entry))
     if isinstance(entry, Image.Image):

@@ -66,11 +66,13 @@ def predict_iter(
     sources, is_list = list_sources(inputs, channel_order)
     if batch_size < 1:
         raise ValueError(f'batch_size must be positive, got {batch_size}')
-    pipeline = _pipeline(model)
+    pipeline = input_pipeline(model)
     bar = _Bar(len(sources), is_list if progress is None else progress)
     with bar:
         for batch in _batches(sources, pipeline, batch_size):
-            for (source, _), sample in zip(batch, _forward(model, [data for _, data in batch])):
+            for (source, _), sample in zip(
+                batch, forward_batch(model, [data for _, data in batch])
+            ):
                 yield make_result(source, sample, model.dataset_meta)
                 bar.advance()
 
@@ -88,13 +90,20 @@ def read_input(model: BaseSegmentor, path: str) -> np.ndarray:
     Raises:
         ValueError: See :func:`predict`.
     """
-    image = _pipeline(model)[0].with_pixels({}, read_image(path), path)['img']
+    image = input_pipeline(model)[0].with_pixels({}, read_image(path), path)['img']
     image = image[..., None] if image.ndim == 2 else image
     return swapped(image) if image.shape[2] == 3 else image
 
 
-def _pipeline(model: BaseSegmentor) -> Pipeline:
-    """Loading step and the other steps of the test pipeline, without labels."""
+def input_pipeline(model: BaseSegmentor) -> Pipeline:
+    """Loading step and the other steps of a model's test pipeline, without labels.
+
+    Args:
+        model (BaseSegmentor): From :func:`load_model`.
+
+    Raises:
+        ValueError: If its config has no test data, or their pipeline does not begin with loading.
+    """
     steps = image_pipeline(getattr(model, 'cfg', None) or {})
     if steps is None:
         raise ValueError(
@@ -130,7 +139,13 @@ def _load(source: Source, pipeline: Pipeline) -> Dict[str, Any]:
 
 
 @torch.inference_mode()
-def _forward(model: BaseSegmentor, batch: List[Dict[str, Any]]) -> List[SegDataSample]:
+def forward_batch(model: BaseSegmentor, batch: List[Dict[str, Any]]) -> List[SegDataSample]:
+    """Predictions of images at their original size.
+
+    Args:
+        model (BaseSegmentor): From :func:`load_model`.
+        batch (list[dict]): Images of one size from the pipeline, see :func:`input_pipeline`.
+    """
     return model.test_step(pseudo_collate(batch))
 
 

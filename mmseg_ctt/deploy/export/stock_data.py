@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ...datasets import FolderSegDataset, MultiRaterDataset
+from ...datasets import FolderSegDataset, MultiRaterDataset, VolumeSliceDataset
 from ...datasets.image_files import find_images, find_masks
 from ...datasets.lists import read_list, stem_in
 from ...datasets.multi_rater import of_first_rater
@@ -83,7 +83,9 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'classes and use FolderSegDataset with a meta.json of them'
         )
     suffixes = (probe.img_suffix, probe.seg_map_suffix)
-    if isinstance(probe, FolderSegDataset):
+    if isinstance(probe, VolumeSliceDataset):
+        cfg, suffixes = _slices_as_images(cfg, key, notes), ('.png', '.png')
+    elif isinstance(probe, FolderSegDataset):
         suffixes = _common_suffixes(probe, key, notes)
     plain = {name: value for name, value in cfg.items() if name in _ARGUMENTS}
     plain['data_prefix'] = {
@@ -103,6 +105,15 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
             'reduce_zero_label': probe.reduce_zero_label,
         },
     )
+
+
+def _slices_as_images(cfg: Mapping, key: str, notes: List[str]) -> Dict[str, Any]:
+    """Data set of slices that lie as PNG files where the volumes lie."""
+    notes.append(
+        f'{key}: stock mmseg reads no volumes; to test or train with the exported config, write '
+        'slices as PNG files into the folders that its data_prefix names'
+    )
+    return {**cfg, 'ann_file': ''}
 
 
 def stock_pipeline(pipeline: List[Any]) -> List[Any]:

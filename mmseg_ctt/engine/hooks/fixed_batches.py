@@ -21,6 +21,7 @@ from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
 from ...datasets.wrappers import is_wrapper
 from ...methods.base import SemiSegmentor
+from ...volumes.address import file_of
 from ..image_steps import LOADERS
 from ..pipeline_steps import checked_steps, step_name
 
@@ -145,7 +146,7 @@ def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:
         path = dataset.get_data_info(index).get('seg_map_path')
         if path is None:
             raise ValueError(f'{KEY}.truth names no masks: set truth.data_prefix.seg_map_path')
-        if not osp.isfile(path):
+        if not osp.isfile(file_of(path)):
             raise FileNotFoundError(
                 f'{KEY}.truth: the mask {path} does not exist; correct '
                 'truth.data_prefix.seg_map_path or remove truth'

@@ -6,11 +6,13 @@ from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
+from ...datasets.map_steps import add_maps
 from ...datasets.sources import LABELED, UNLABELED, locate, needs_masks, source_names
+from ...engine.map_steps import method_steps
 
 BLOCK = 16  # side of a patch of one class, pixels
 NUM_IMAGES = 64  # of each source
@@ -27,6 +29,8 @@ class SyntheticSegDataset(Dataset):
             images have masks. Defaults to ``dict(labeled=True, unlabeled=False)``.
         num_images (int): Images of each source. Defaults to 64.
         channels (int): Of an image. Defaults to 3.
+        map_steps (dict[str, list[dict]], optional): Steps that make the maps which the method
+            reads, by source. Defaults to None: none.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class SyntheticSegDataset(Dataset):
         masked: Optional[Mapping[str, bool]] = None,
         num_images: int = NUM_IMAGES,
         channels: int = 3,
+        map_steps: Optional[Mapping[str, Sequence[dict]]] = None,
     ) -> None:
         self.metainfo = dict(
             classes=tuple(f'class{k}' for k in range(num_classes)),
@@ -44,6 +49,10 @@ class SyntheticSegDataset(Dataset):
         self.num_classes, self.size, self.channels = num_classes, tuple(size), channels
         self.masked = dict(masked or {LABELED: True, UNLABELED: False})
         self.num_images = dict.fromkeys(self.masked, num_images)
+        self.map_steps = {
+            source: [TRANSFORMS.build(step) for step in steps]
+            for source, steps in (map_steps or {}).items()
+        }
 
     def __len__(self) -> int:
         return sum(self.num_images.values())
@@ -64,6 +73,7 @@ class SyntheticSegDataset(Dataset):
         )
         if self.masked[source]:
             sample.gt_sem_seg = PixelData(data=self._label(random))
+            add_maps(sample, self.map_steps.get(source, ()), num_classes=self.num_classes)
         shape = (self.channels, *self.size)
         image = torch.randint(256, shape, generator=random, dtype=torch.uint8)
         return dict(inputs=image, data_samples=sample)
@@ -102,6 +112,7 @@ def use_synthetic_data(cfg: Config) -> None:
         size=tuple(size),
         masked=masked or None,
         channels=len((segmentor.get('data_preprocessor') or {}).get('mean') or (0, 0, 0)),
+        map_steps=method_steps(cfg.model),
     )
 
 

@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 
 from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
+from ...volumes.address import image_stem
 from .matrix import Cell, Matrix
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _stems(dataset: BaseDataset) -> Iterator[str]:
     prefix = dataset.data_prefix['img_path'] or ''
     for i in range(len(dataset)):
         path = dataset.get_data_info(i)['img_path']
-        yield osp.splitext(osp.relpath(path, prefix or '.'))[0]
+        yield image_stem(osp.relpath(path, prefix or '.'))
 
 
 def git_commit(root: Path) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The networks of a checkpoint on validation images: confusion of every member, worst images."""
 
-from pathlib import Path
+import os.path as osp
 from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
 from ...deploy.api.predict import make_result
 from ...methods.base import SemiSegmentor
+from ...volumes.address import image_stem
 from .colours import PLAIN_MODEL
 
 
@@ -101,7 +102,9 @@ def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst:
         truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
         for name, (made,) in _predictions(model, batch).items():
             result = make_result(
-                Source(Path(sample.img_path).stem, sample.img_path), made, dataset.metainfo
+                Source(osp.basename(image_stem(sample.img_path)), sample.img_path),
+                made,
+                dataset.metainfo,
             )
             counts = pixel_confusion(truth, result.labels, num_classes)
             confusion[name] = confusion.get(name, 0) + counts

@@ -1,0 +1,116 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Volumes to predict: found, named and checked before anything is written."""
+
+import os.path as osp
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Union
+
+from ...datasets.volume_files import find_volumes, listed_volumes
+from ...volumes import num_slices, read_volume, value_limits
+from ...volumes.address import split_key
+from ...volumes.names import case_names
+from .settings import SliceSettings
+
+
+class Case(NamedTuple):
+    """Volume to predict.
+
+    Attributes:
+        name (str): Of its outputs, see :func:`mmseg_ctt.volumes.names.case_names`.
+        path (str): File, with ``:key`` for an array of a file of several.
+    """
+
+    name: str
+    path: str
+
+    @property
+    def suffix(self) -> str:
+        """End of the name of its output: that of a NIfTI file, ``.npy`` for other formats."""
+        file = self.path.lower()
+        return next((end for end in ('.nii.gz', '.nii') if file.endswith(end)), '.npy')
+
+
+def find_cases(
+    inputs: Sequence[Union[str, Path]], listed: Union[str, Path, None] = None
+) -> List[Case]:
+    """Volumes of files and folders, by unique names.
+
+    Args:
+        inputs (Sequence[str | Path]): Volumes, and folders that are searched with their
+            sub-folders. Of ``.npz`` and ``.h5`` files with several arrays, ``image`` is taken, or
+            that of ``case.h5:key``.
+        listed (str | Path, optional): List of the names of some of them, one a line. Defaults to
+            None: all.
+
+    Raises:
+        FileNotFoundError: If an input does not exist, a folder has no volume, or one that is
+            listed is not among the inputs.
+        ValueError: If two of them would have one name.
+    """
+    paths: List[str] = []
+    for given in map(str, inputs):
+        if osp.isdir(given):
+            paths += find_volumes(given, 'image')
+        elif osp.isfile(split_key(given)[0]):
+            paths.append(given)
+        else:
+            raise FileNotFoundError(f'the volume {given} does not exist')
+    names = case_names(paths)
+    found = {name: path for path, name in names.items()}
+    if listed is not None:
+        found = listed_volumes(listed, found, ', '.join(map(str, inputs)))
+    return [Case(name, path) for name, path in found.items()]
+
+
+def check_outside(folder: Path, inputs: Sequence[Union[str, Path]]) -> None:
+    """Outputs are not put where the next call would find them as inputs.
+
+    Args:
+        folder (Path): Of outputs.
+        inputs (Sequence[str | Path]): Files and folders, see :func:`find_cases`.
+
+    Raises:
+        ValueError: If it is one of the folders, or inside one.
+    """
+    for given in map(Path, inputs):
+        if given.is_dir() and given.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise ValueError(
+                f'the outputs {folder} would be inside the input folder {given}, whose volumes are '
+                'all predicted: give a folder outside'
+            )
+
+
+def check_cases(cases: Sequence[Case], settings: SliceSettings) -> None:
+    """Read every volume and check its values and number of slices.
+
+    Args:
+        cases (Sequence[Case]): From :func:`find_cases`.
+        settings (SliceSettings): Slices that the network takes.
+
+    Raises:
+        ValueError: With the first volume that cannot be predicted, and how many others.
+    """
+    wrong: Dict[str, str] = {}
+    for case in cases:
+        problem = _problem(case, settings)
+        if problem is not None:
+            wrong[case.path] = problem
+    if wrong:
+        first, *others = wrong.values()
+        more = f' ({len(others)} other volumes have errors too)' if others else ''
+        raise ValueError(f'{first}{more}')
+
+
+def _problem(case: Case, settings: SliceSettings) -> Optional[str]:
+    try:
+        volume = read_volume(case.path)
+        value_limits(volume.array, settings.window, settings.percentiles, case.path)
+    except ValueError as error:
+        return str(error)
+    number = num_slices(volume.shape, settings.plane)
+    if number < settings.context:
+        return (
+            f'the volume {case.path} has {number} slices along {settings.plane}, fewer than '
+            f'context={settings.context}'
+        )
+    return None

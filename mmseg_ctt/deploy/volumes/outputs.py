@@ -1,0 +1,160 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Folder of predicted volumes: what is in it, what is to be done, and with what it was made."""
+
+import json
+import os.path as osp
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ...engine.files import write_whole
+from ...volumes.address import split_key
+from ...volumes.cache import stamp_of
+from .cases import Case
+
+RECORD = 'prediction.json'
+
+
+class PredictionFolder:
+    """Outputs of one member of a run; nothing is written before :meth:`start`.
+
+    A file ``prediction.json`` in it says by which settings the cases were predicted. A case is
+    finished when its labels are in the folder, since they appear whole.
+
+    Args:
+        folder (Path): Of the labels; may not exist.
+        settings (Mapping): What the prediction depends on, of what JSON holds.
+        cases (Sequence[Case]): What is to be predicted.
+        probabilities (Path, optional): Folder of the probabilities. Defaults to None: none.
+
+    Attributes:
+        finished (list[Case]): Cases that an earlier call with these settings has finished.
+        pending (list[Case]): The others, in order.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        cases: Sequence[Case],
+        probabilities: Optional[Path] = None,
+    ) -> None:
+        self.folder, self.probabilities = folder, probabilities
+        self.settings: Dict[str, Any] = json.loads(json.dumps(settings))
+        self.cases = list(cases)
+        self.record = folder / RECORD
+        self.finished: List[Case] = []
+        self.pending: List[Case] = self.cases
+
+    def labels_of(self, case: Case) -> Path:
+        """File of the labels of a case."""
+        return self.folder / f'{case.name}{case.suffix}'
+
+    def probabilities_of(self, case: Case) -> Optional[Path]:
+        """File of the probabilities of a case; None where they are not kept."""
+        return None if self.probabilities is None else self.probabilities / f'{case.name}.npy'
+
+    def check(self, overwrite: bool = False) -> None:
+        """Find out what is to be done.
+
+        Args:
+            overwrite (bool): Predict all cases anew. Defaults to False.
+
+        Raises:
+            ValueError: If an output would replace an input, or without ``overwrite`` the folder
+                holds outputs of other settings, of other inputs, or of something else.
+        """
+        inputs = {osp.realpath(split_key(case.path)[0]) for case in self.cases}
+        for path in self._files(self.cases):
+            if osp.realpath(path) in inputs:
+                raise ValueError(f'{path} is an input and would be replaced: give another --out')
+        if overwrite:
+            return
+        known = read_record(self.folder)
+        if known:
+            self._check_settings(known['settings'])
+        inputs_known: Mapping[str, str] = known.get('cases', {})
+        for case in self.cases:
+            if case.name in inputs_known:
+                self._check_input(case, inputs_known[case.name])
+            else:
+                self._check_free(case)
+        self.finished = [case for case in self.cases if self.labels_of(case).exists()]
+        self.pending = [case for case in self.cases if not self.labels_of(case).exists()]
+
+    def start(self, classes: Sequence[str], overwrite: bool = False) -> None:
+        """Write ``prediction.json``; with ``overwrite`` remove what it replaces.
+
+        Args:
+            classes (Sequence[str]): Names of the classes, for the evaluation.
+            overwrite (bool): As for :meth:`check`. Defaults to False.
+        """
+        known = read_record(self.folder)
+        kept = known.get('cases', {}) if known.get('settings') == self.settings else {}
+        if overwrite:
+            for path in self._files(self.cases):
+                path.unlink(missing_ok=True)
+        record = dict(
+            settings=self.settings,
+            classes=list(classes),
+            cases={**kept, **{case.name: stamp_of(case.path) for case in self.cases}},
+        )
+        write_whole(self.record, json.dumps(record, indent=1) + '\n')
+
+    def _files(self, cases: Sequence[Case]) -> List[Path]:
+        files = [file(case) for case in cases for file in (self.labels_of, self.probabilities_of)]
+        return [path for path in files if path is not None]
+
+    def _check_settings(self, known: Mapping[str, Any]) -> None:
+        keys = [key for key in {**self.settings, **known} if self._differs(key, known)]
+        if keys:
+            raise ValueError(
+                f'{self.folder} holds predictions with another {", ".join(keys)}: give another '
+                '--out, or --overwrite to predict these cases anew'
+            )
+
+    def _differs(self, key: str, known: Mapping[str, Any]) -> bool:
+        return self.settings.get(key) != known.get(key)
+
+    def _check_input(self, case: Case, stamp: str) -> None:
+        if stamp != stamp_of(case.path):
+            raise ValueError(
+                f'{self.folder} has a case {case.name} of another file than {case.path}, or the '
+                'file was changed since: give another --out, or --overwrite'
+            )
+
+    def _check_free(self, case: Case) -> None:
+        for path in self._files([case]):
+            if path.exists():
+                raise ValueError(
+                    f'{path} exists, and {RECORD} does not say how it was made: give another '
+                    '--out, or --overwrite'
+                )
+
+
+def read_record(folder: Path) -> Dict[str, Any]:
+    """How the predictions of a folder were made; empty where it does not say it.
+
+    Args:
+        folder (Path): Of :class:`PredictionFolder`; may not exist.
+
+    Returns:
+        dict: ``settings``, ``classes`` and ``cases``, the inputs by the names of the cases.
+
+    Raises:
+        ValueError: If ``prediction.json`` has another form.
+    """
+    record = folder / RECORD
+    if not record.is_file():
+        return {}
+    try:
+        known = json.loads(record.read_text(encoding='utf-8'))
+        return dict(
+            settings=dict(known['settings']),
+            classes=tuple(known['classes']),
+            cases=dict(known['cases']),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f'{record} is not what tools/volumes/predict_volume.py wrote: take another folder, or '
+            'remove it'
+        ) from None

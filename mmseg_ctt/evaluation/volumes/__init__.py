@@ -1,0 +1,30 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Scores of whole volumes, of every case and class: Dice, Jaccard, and HD95 and ASD in mm."""
+
+from .folders import FolderScores
+from .metric import VolumeMetric, member_tables
+from .scores import SCORES, Scores, class_scores, mask_scores
+from .surfaces import (
+    average_surface_distance,
+    hausdorff_distance,
+    surface_distances,
+    surface_points,
+)
+from .table import ScoreTable, Summary, member_table
+
+__all__ = [
+    'FolderScores',
+    'SCORES',
+    'ScoreTable',
+    'Scores',
+    'Summary',
+    'VolumeMetric',
+    'average_surface_distance',
+    'class_scores',
+    'hausdorff_distance',
+    'mask_scores',
+    'member_table',
+    'member_tables',
+    'surface_distances',
+    'surface_points',
+]

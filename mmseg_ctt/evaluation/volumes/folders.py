@@ -1,0 +1,163 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Scores of a folder of predicted volumes against a folder of labels."""
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ...datasets.volume_files import find_volumes, listed_volumes
+from ...volumes import Volume, check_geometry, check_pair, open_volume, read_label
+from ...volumes.names import case_names
+from .scores import Empty, check_empty, checked_spacing, class_scores
+from .table import ScoreTable
+
+PathLike = Union[str, Path]
+TOLERANCE = 1e-3  # mm
+LABEL_ARRAY = 'label'  # of .npz and .h5 files with several arrays
+
+
+class Pair(NamedTuple):
+    """Predicted volume and its label, unread.
+
+    Attributes:
+        name (str): Of the case.
+        prediction (str): Path.
+        label (str): Path.
+        spacing (tuple[float, ...]): mm along x, y and z.
+    """
+
+    name: str
+    prediction: str
+    label: str
+    spacing: Tuple[float, ...]
+
+
+class FolderScores:
+    """Evaluation of a folder; headers are checked when it is made, values when it is scored.
+
+    Args:
+        predictions (str | Path): Folder of predicted volumes.
+        labels (str | Path): Folder of labels, files of the same names with any suffix.
+        classes (Sequence[str]): Names of the classes 0, 1, ....
+        listed (str | Path, optional): List of the cases to score, one a line. Defaults to None:
+            all that are predicted.
+        spacing (Sequence[float], optional): mm of a voxel along x, y and z, where neither file
+            says it. Defaults to None: such a case is an error.
+        background (int, optional): Class that has no scores. Defaults to 0; None: all have.
+        ignore_index (int): Label of voxels that count in no class. Defaults to 255.
+        empty (str | float): See :func:`mask_scores`. Defaults to 'diagonal'.
+
+    Attributes:
+        pairs (list[Pair]): The cases, in order.
+        not_predicted (list[str]): Cases that have a label and no prediction.
+
+    Raises:
+        FileNotFoundError: If a folder or list does not exist, a folder has no volume, or a case
+            has no prediction or no label.
+        ValueError: If a setting is none, or a prediction and its label do not fit.
+    """
+
+    def __init__(
+        self,
+        predictions: PathLike,
+        labels: PathLike,
+        classes: Sequence[str],
+        listed: Optional[PathLike] = None,
+        spacing: Optional[Sequence[float]] = None,
+        background: Optional[int] = 0,
+        ignore_index: int = 255,
+        empty: Empty = 'diagonal',
+    ) -> None:
+        check_empty(empty)
+        self.classes, self.ignore_index, self.empty = tuple(classes), ignore_index, empty
+        self.scored = [k for k in range(len(classes)) if k != background]
+        if not self.scored:
+            raise ValueError(f'no class has scores: classes are {", ".join(classes)}')
+        given = None if spacing is None else checked_spacing(spacing, 3)
+        predicted, labelled = _named(predictions), _named(labels)
+        chosen = (
+            predicted if listed is None else listed_volumes(listed, predicted, str(predictions))
+        )
+        absent = [name for name in chosen if name not in labelled]
+        if absent:
+            raise FileNotFoundError(
+                f'{len(absent)} predictions in {predictions} have no label in {labels}, such as '
+                f'{absent[0]}'
+            )
+        self.not_predicted = [name for name in labelled if name not in predicted]
+        self.pairs = _pairs({name: (path, labelled[name]) for name, path in chosen.items()}, given)
+
+    def score(self) -> ScoreTable:
+        """Read all volumes, one case at a time, and score them.
+
+        Raises:
+            ValueError: If a file cannot be read, or holds a value that is no class.
+        """
+        scores = {pair.name: self._score(pair) for pair in self.pairs}
+        return ScoreTable.of(scores, tuple(self.classes[k] for k in self.scored))
+
+    def _score(self, pair: Pair) -> np.ndarray:
+        prediction, label = read_label(pair.prediction), read_label(pair.label)
+        check_pair(prediction, label, len(self.classes), self.ignore_index)
+        wrong = np.setdiff1d(prediction.array, range(len(self.classes)))
+        if len(wrong):
+            raise ValueError(
+                f'the prediction {pair.prediction} holds {wrong[0]}, which is no class: ids are '
+                f'0..{len(self.classes) - 1} ({", ".join(self.classes)})'
+            )
+        return class_scores(
+            prediction.array, label.array, self.scored, pair.spacing, self.ignore_index, self.empty
+        )
+
+
+def spacing_of(
+    volumes: Sequence[Volume], given: Optional[Sequence[float]], setting: str
+) -> Tuple[float, ...]:
+    """Spacing of a case: that of its files, else that of a setting.
+
+    Args:
+        volumes (Sequence[Volume]): Files of the case; the first that says its spacing counts.
+        given (Sequence[float], optional): Setting, mm along x, y and z.
+        setting (str): What messages call it.
+
+    Raises:
+        ValueError: If it is not known, or file and setting differ.
+    """
+    known = next((volume for volume in volumes if volume.spacing is not None), None)
+    if known is None and given is None:
+        raise ValueError(
+            f'the volume {volumes[0].path} does not say its spacing, which distances in mm need: '
+            f'set {setting} to the mm of a voxel along x, y and z'
+        )
+    if known is None:
+        return checked_spacing(given or (), 3)
+    if given is not None and not np.allclose(known.spacing, given, rtol=0, atol=TOLERANCE):
+        raise ValueError(
+            f'the volume {known.path} has a spacing of {tuple(known.spacing)} mm, {setting} is '
+            f'{tuple(given)}: leave {setting} out, or correct the header of the file'
+        )
+    return checked_spacing(known.spacing, 3)
+
+
+def _named(folder: PathLike) -> Dict[str, str]:
+    names = case_names(find_volumes(folder, LABEL_ARRAY))
+    return {name: path for path, name in names.items()}
+
+
+def _pairs(paths: Dict[str, Tuple[str, str]], spacing: Optional[Sequence[float]]) -> List[Pair]:
+    """Pairs whose headers fit; the error names the first that does not."""
+    found, problems = [], []
+    for name, (prediction, label) in paths.items():
+        try:
+            opened = open_volume(prediction), open_volume(label)
+            check_geometry(*opened)
+            found.append(
+                Pair(name, prediction, label, spacing_of(opened[::-1], spacing, 'spacing'))
+            )
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        more = f' ({len(problems) - 1} other cases have errors too)' if len(problems) > 1 else ''
+        raise ValueError(f'{problems[0]}{more}')
+    return found

@@ -1,0 +1,164 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Table of scores by case and class, with mean and standard deviation over the cases."""
+
+import csv
+import io
+import math
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
+from prettytable import PrettyTable
+
+from .scores import SCORES
+
+ALL_CLASSES = 'all classes'  # name of the mean over the classes of a case
+
+
+class Summary(NamedTuple):
+    """Mean over the cases of each class, and of the mean over the classes; ``(K + 1, 4)`` each.
+
+    Attributes:
+        mean (np.ndarray): NaN where no case has the score.
+        std (np.ndarray): Standard deviation, the sum of squares divided by the number of cases.
+        cases (np.ndarray): Number of cases that have the score.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    cases: np.ndarray
+
+
+class ScoreTable(NamedTuple):
+    """Scores of ``C`` cases and ``K`` classes.
+
+    A score that is NaN (``empty='nan'``) is left out of all means; ``cases`` of a summary says how
+    many have it. The mean over the classes is taken in each case first.
+
+    Attributes:
+        cases (tuple[str, ...]): Names.
+        classes (tuple[str, ...]): Names.
+        values (np.ndarray): ``(C, K, 4)`` float64, in the order of ``SCORES``.
+    """
+
+    cases: Tuple[str, ...]
+    classes: Tuple[str, ...]
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, scores: Mapping[str, np.ndarray], classes: Tuple[str, ...]) -> 'ScoreTable':
+        """Table of the scores of :func:`class_scores` by case, in the order of the names."""
+        cases = tuple(sorted(scores))
+        return cls(cases, tuple(classes), np.stack([scores[case] for case in cases]))
+
+    @property
+    def rows(self) -> Tuple[str, ...]:
+        """Names of the ``K + 1`` rows of a summary."""
+        return (*self.classes, ALL_CLASSES)
+
+    def summary(self) -> Summary:
+        """Mean and standard deviation over the cases."""
+        of_case = _mean(self.values, axis=1)[:, None]
+        values = np.concatenate([self.values, of_case], axis=1)
+        mean = _mean(values, axis=0)
+        std = np.sqrt(_mean((values - mean) ** 2, axis=0))
+        return Summary(mean, std, np.isfinite(values).sum(axis=0))
+
+    def means(self) -> Dict[str, float]:
+        """Means by their names in a log: ``mDice`` over all classes, ``Dice_<class>`` of one."""
+        mean = self.summary().mean
+        found = {f'm{name}': float(mean[-1, i]) for i, name in enumerate(SCORES)}
+        for k, label in enumerate(self.classes):
+            found.update({f'{name}_{label}': float(mean[k, i]) for i, name in enumerate(SCORES)})
+        return found
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Content of a JSON file; NaN is None."""
+        found = self.summary()
+        return dict(
+            number_of_cases=len(self.cases),
+            mean=self._named(found.mean),
+            std=self._named(found.std),
+            cases_counted=self._named(found.cases),
+            cases={case: self._named(self.values[c]) for c, case in enumerate(self.cases)},
+        )
+
+    def _named(self, values: np.ndarray) -> Dict[str, Dict[str, Optional[float]]]:
+        return {
+            row: {name: _plain(value) for name, value in zip(SCORES, scores)}
+            for row, scores in zip(self.rows, values)
+        }
+
+    def as_csv(self) -> str:
+        """Content of a CSV file: a line for each case and class; NaN is empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator='\n')
+        writer.writerow(['case', 'class', *SCORES])
+        for case, of_case in zip(self.cases, self.values):
+            for label, scores in zip(self.classes, of_case):
+                plain = (_plain(value) for value in scores)
+                writer.writerow([case, label, *('' if v is None else repr(v) for v in plain)])
+        return text.getvalue()
+
+    def as_text(self) -> str:
+        """Table to print: each case and class, then mean and deviation."""
+        table = PrettyTable(['case', 'class', *_units()], align='r')
+        table.align['case'] = table.align['class'] = 'l'
+        for case, of_case in zip(self.cases, self.values):
+            for label, scores in zip(self.classes, of_case):
+                table.add_row([case, label, *map(_printed, SCORES, scores)])
+        table.add_divider()
+        for row, label in enumerate(self._printed_rows()):
+            table.add_row([f'mean of {len(self.cases)}', label, *_deviations(self, row)])
+        return table.get_string()
+
+    def _printed_rows(self) -> Tuple[str, ...]:
+        return self.rows if len(self.classes) > 1 else self.classes
+
+
+def member_table(members: Mapping[str, ScoreTable]) -> str:
+    """Means of several members: a row for each class and score, a column for each member.
+
+    Args:
+        members (Mapping[str, ScoreTable]): By name, of equal classes.
+    """
+    table = PrettyTable(['volumes', 'class', *members], align='r')
+    table.align['volumes'] = table.align['class'] = 'l'
+    first = next(iter(members.values()))
+    cells = {
+        name: [_deviations(found, row) for row in range(len(found.rows))]
+        for name, found in members.items()
+    }
+    for row, label in enumerate(first._printed_rows()):
+        for i, score in enumerate(_units()):
+            table.add_row([score, label, *(cells[name][row][i] for name in members)])
+    return table.get_string()
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean without NaN; NaN where nothing else is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis=axis)
+    count = known.sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, math.nan), where=count > 0)
+
+
+def _plain(value: np.generic) -> Any:
+    return None if math.isnan(value) else value.item()
+
+
+def _units() -> List[str]:
+    return [name if name in ('Dice', 'Jaccard') else f'{name} in mm' for name in SCORES]
+
+
+def _printed(name: str, value: float) -> str:
+    return f'{value:.4f}' if name in ('Dice', 'Jaccard') else f'{value:.2f}'
+
+
+def _deviations(found: ScoreTable, row: int) -> List[str]:
+    """Mean and deviation of each score, with the number of cases where some were left out."""
+    mean, std, count = (part[row] for part in found.summary())
+    cells = []
+    for i, name in enumerate(SCORES):
+        text = f'{_printed(name, mean[i])} ± {_printed(name, std[i])}'
+        cells.append(text if count[i] == len(found.cases) else f'{text} (of {count[i]})')
+    return cells

@@ -1,0 +1,141 @@
+# Copyright (c) mmseg_ctt contributors.
+import re
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from toy_volumes import toy_image
+
+from mmseg_ctt.volumes.dicom import find_series, sorted_files
+
+DIRECTION = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # coronal, turned
+SPACING, ORIGIN = np.array([0.6, 0.7, 1.5]), np.array([10.0, -20.0, 30.0])
+
+
+def write_series(
+    folder,
+    number=1,
+    patient='P 1',
+    kind='ORIGINAL\\PRIMARY',
+    keep=range(8),
+    shift=None,
+    pixel=None,
+    **tags,
+):
+    """A series of 8 slices; ``shift`` moves the position of a slice by mm along the normal.
+
+    ``pixel`` and further tags are those of slice 3.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(toy_image(number).astype(np.int16).transpose(2, 1, 0))
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for k in keep:
+        part = image[:, :, k]
+        part.SetSpacing(pixel if pixel and k == 3 else SPACING[:2].tolist())
+        position = ORIGIN + DIRECTION[:, 2] * (k * SPACING[2] + (shift or {}).get(k, 0))
+        values = {
+            '0008|0008': kind,
+            '0008|0060': 'MR',
+            '0008|103e': 'T1 / axial',
+            '0010|0020': patient,
+            '0020|000d': '1.2.3',
+            '0020|000e': f'1.2.3.{number}',
+            '0008|0018': f'1.2.3.{number}.{k + 1}',
+            '0020|0011': str(number),
+            '0020|0013': str(100 - k),  # not the order of the positions
+            '0020|0032': '\\'.join(map(str, position)),
+            '0020|0037': '\\'.join(map(str, DIRECTION[:, :2].T.ravel())),
+            **(tags if k == 3 else {}),
+        }
+        for tag, value in values.items():
+            part.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f'{number}_{k}.dcm'))
+        writer.Execute(part)
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('dataset_converters/dicom')
+
+
+def test_geometry_is_kept(tmp_path, tool, capsys):
+    write_series(tmp_path / 'in/deep')
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 0
+    assert '12 x 10 x 8' in capsys.readouterr().out
+    image = nib.load(tmp_path / 'out/P-1_1_T1-axial.nii.gz')
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), toy_image(1))
+    lps = np.eye(4)
+    lps[:3, :3], lps[:3, 3] = DIRECTION * SPACING, ORIGIN
+    np.testing.assert_allclose(image.affine, np.diag([-1, -1, 1, 1]) @ lps, atol=1e-5)
+    np.testing.assert_allclose(image.header.get_zooms(), SPACING, atol=1e-6)
+
+
+def test_every_series_has_a_name_of_its_own_and_nothing_is_replaced(tmp_path, tool, capsys):
+    write_series(tmp_path / 'in', 1)
+    write_series(tmp_path / 'in', 2)
+    write_series(tmp_path / 'in/other', 1)
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out'), '--dry-run') == 0
+    assert not (tmp_path / 'out').exists()
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 0
+    names = sorted(path.name for path in (tmp_path / 'out').iterdir())
+    assert names == ['P-1_1_T1-axial.nii.gz', 'P-1_1_T1-axial_2.nii.gz', 'P-1_2_T1-axial.nii.gz']
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()}
+    capsys.readouterr()
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 2
+    assert 'exists already and is kept' in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()} == before
+
+
+BAD = {
+    '2 slices are missing between 1_2.dcm and 1_5.dcm': dict(keep=[0, 1, 2, 5, 6, 7]),
+    'mixed spacing, 1.9 mm between': dict(shift={k: 0.4 for k in range(4, 8)}),
+    'are at one position': dict(shift={4: -1.5}),
+    'different pixel spacings': dict(pixel=[0.6, 0.9]),
+    'different directions': {'0020|0037': '1\\0\\0\\0\\1\\0'},
+    'shifted sideways': {'0020|0032': '5.5\\-10\\30'},
+}
+
+
+@pytest.mark.parametrize('message', BAD)
+def test_a_bad_series_is_one_line(tmp_path, tool, capsys, message):
+    write_series(tmp_path / 'in', **BAD[message])
+    code = tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out'))
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 2 and len(lines) == 1
+    assert re.search(message, lines[0])
+
+
+@pytest.mark.parametrize(
+    'message, settings',
+    [
+        ('is a localizer', dict(kind='ORIGINAL\\PRIMARY\\LOCALIZER')),
+        ('single slice', dict(keep=[0])),
+    ],
+)
+def test_what_is_no_volume_is_left_out(tmp_path, tool, capsys, message, settings):
+    write_series(tmp_path / 'in', 1, **settings)
+    write_series(tmp_path / 'in', 2)
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 0
+    out = capsys.readouterr().out
+    assert 'left out: series' in out and message in out and '1 of 2 series converted' in out
+
+
+def test_a_slice_without_geometry(tmp_path):
+    write_series(tmp_path / 'in')
+    (series,) = find_series(tmp_path / 'in')
+    del series.tags[2]['0020|0032']
+    with pytest.raises(ValueError, match=r'.dcm lacks the tag \(0020.0032\) of its geometry'):
+        sorted_files(series)
+
+
+def test_no_series_and_no_library(tmp_path, tool, monkeypatch, capsys):
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'in/a.txt').write_text('no DICOM')
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 2
+    assert 'no DICOM series was found in' in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, 'SimpleITK', None)
+    assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 2
+    assert "pip install 'mmseg_ctt[dicom]'" in capsys.readouterr().err

@@ -1,0 +1,63 @@
+# Copyright (c) mmseg_ctt contributors.
+"""DICOM series as NIfTI volumes, every series below a folder.
+
+python tools/dataset_converters/dicom.py DICOM_FOLDER data/mine/images
+
+A file is called after patient, number and description of its series. Existing files are kept. A
+series that is no volume is left out, and one that is damaged is an error; a line says why.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import answer_help, errors_in_one_line, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Convert DICOM series to NIfTI volumes.')
+    parser.add_argument('folder', help='searched with its sub-folders')
+    parser.add_argument('out', type=Path, help='folder of the volumes')
+    parser.add_argument('--dry-run', action='store_true', help='check and list, write nothing')
+    return parser.parse_args()
+
+
+answer_help(parse_args)
+
+with errors_in_one_line():
+    from mmseg_ctt.volumes.dicom import (
+        NoVolumeError,
+        convert_series,
+        find_series,
+        output_names,
+        sorted_files,
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    found = find_series(args.folder)
+    written, wrong = 0, 0
+    for series, name in zip(found, output_names(found)):
+        path = args.out / f'{name}.nii.gz'
+        try:
+            if args.dry_run:
+                print(f'{path}: {len(sorted_files(series))} files of {series.label}')
+            else:
+                print(f'{path}: {" x ".join(map(str, convert_series(series, path)))}')
+            written += 1
+        except NoVolumeError as error:
+            print(f'left out: {error}')
+        except ValueError as error:
+            wrong += 1
+            print(f'error: {error}')
+    if wrong:
+        raise ValueError(f'{wrong} of {len(found)} series were not converted, {written} were')
+    print(f'{written} of {len(found)} series {"can be " * args.dry_run}converted')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,158 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Score predicted volumes: Dice, Jaccard, HD95 and ASD in mm of every case and class.
+
+python tools/volumes/evaluate_volumes.py PRED_DIR LABEL_DIR --json scores.json
+
+Files of both folders belong together by their names without suffix. Class names are those that
+tools/volumes/predict_volume.py wrote to prediction.json, or --classes. If PRED_DIR has a folder for
+each of several members, one table has them all.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Sequence, Union
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import described, run  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmseg_ctt.evaluation.volumes import ScoreTable
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted volumes')
+    parser.add_argument('labels', metavar='LABEL_DIR', help='folder of labels')
+    parser.add_argument('--list', help='list of the cases, one a line; all must be in both folders')
+    parser.add_argument('--classes', nargs='+', help='names of the classes 0, 1, ...')
+    parser.add_argument(
+        '--spacing',
+        nargs=3,
+        type=float,
+        metavar=('X', 'Y', 'Z'),
+        help='mm of a voxel, for files that do not say it (.npy, .npz, .h5)',
+    )
+    parser.add_argument(
+        '--background', type=int, default=0, help='class without scores; -1: none; default 0'
+    )
+    parser.add_argument('--ignore-index', type=int, default=255, help='default 255')
+    parser.add_argument(
+        '--empty',
+        default='diagonal',
+        type=number_or_name,
+        help='distance where prediction or label lack a class that the other has: diagonal (of the '
+        'volume), nan (left out of means) or a number of mm; default diagonal',
+    )
+    parser.add_argument('--json', help='file for scores, means and standard deviations')
+    parser.add_argument('--csv', help='file for the scores, a line for each case and class')
+    parser.add_argument('--overwrite', action='store_true', help='replace existing files')
+    return parser.parse_args()
+
+
+def number_or_name(text: str) -> Union[str, float]:
+    if text == 'nan':
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def member_folders(folder: Path) -> Dict[str, Path]:
+    """Folders of members by name; the folder itself under '' where it holds the volumes."""
+    from mmseg_ctt.deploy.volumes import read_record
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f'the folder {folder} does not exist')
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and read_record(path))
+    if below and read_record(folder):
+        raise ValueError(
+            f'{folder} holds predictions, and folders of members too: name one, such as {below[0]}'
+        )
+    return {path.name: path for path in below} or {'': folder}
+
+
+def classes_of(folder: Path, given: Sequence[str]) -> Sequence[str]:
+    from mmseg_ctt.deploy.volumes import read_record
+
+    known = read_record(folder).get('classes')
+    if not given and not known:
+        raise ValueError(
+            f'{folder} has no prediction.json with names of classes: name them by --classes, the '
+            'first is class 0'
+        )
+    if given and known and len(given) != len(known):
+        raise ValueError(
+            f'--classes names {len(given)} classes, {folder / "prediction.json"} {len(known)}: '
+            f'{", ".join(known)}'
+        )
+    return given or known
+
+
+def write(args: argparse.Namespace, tables: Dict[str, 'ScoreTable']) -> None:
+    from mmseg_ctt.engine.files import write_whole
+
+    if args.json:
+        settings = dict(
+            empty=args.empty, ignore_index=args.ignore_index, background=args.background
+        )
+        members = {name: table.as_dict() for name, table in tables.items()}
+        content = members[''] if '' in members else dict(members=members)
+        write_whole(
+            Path(args.json), json.dumps(dict(settings=settings, **content), indent=1) + '\n'
+        )
+    if args.csv:
+        write_whole(Path(args.csv), '\n'.join(csv_lines(tables)) + '\n')
+
+
+def csv_lines(tables: Dict[str, 'ScoreTable']) -> List[str]:
+    """Lines of all members, with a first column of their names where there are several."""
+    if '' in tables:
+        return tables[''].as_csv().splitlines()
+    lines: List[str] = []
+    for name, table in tables.items():
+        header, *rows = table.as_csv().splitlines()
+        lines += [*([] if lines else [f'member,{header}']), *(f'{name},{row}' for row in rows)]
+    return lines
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    for path in filter(None, (args.json, args.csv)):
+        if Path(path).exists() and not args.overwrite:
+            raise ValueError(f'{path} exists: give another name, or --overwrite')
+
+
+def main() -> None:
+    args = parse_args()
+    check_outputs(args)
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.evaluation.volumes import FolderScores, member_table
+
+    evaluations = {
+        name: FolderScores(
+            folder,
+            args.labels,
+            classes_of(folder, args.classes),
+            args.list,
+            args.spacing,
+            None if args.background == -1 else args.background,
+            args.ignore_index,
+            args.empty,
+        )
+        for name, folder in member_folders(Path(args.predictions)).items()
+    }
+    tables = {name: evaluation.score() for name, evaluation in evaluations.items()}
+    print(tables[''].as_text() if '' in tables else member_table(tables))
+    absent = next(iter(evaluations.values())).not_predicted
+    if absent and not args.list:
+        print(
+            f'labels without prediction: {len(absent)}, such as {absent[0]}; --list names the cases'
+        )
+    write(args, tables)
+
+
+if __name__ == '__main__':
+    run(main)
