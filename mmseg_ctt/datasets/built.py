@@ -40,21 +40,21 @@ def masked_infos(dataset: Any) -> List[dict]:
         entry
         for part in inner_sets(dataset)
         if label_loaders(part) and hasattr(part, 'get_data_info') and not _remote(part)
-        for entry in mask_entries(part)
+        for entry in mask_entries(part, [part.get_data_info(i) for i in range(len(part))])
     ]
 
 
-def mask_entries(dataset: Any) -> List[dict]:
+def mask_entries(dataset: Any, infos: List[dict]) -> List[dict]:
     """Entries of a data set of files with one mask each, as its pipeline reads them.
 
     Args:
         dataset (BaseDataset): No wrapper of others.
+        infos (list[dict]): Its entries, one an image.
     """
-    entries = [dataset.get_data_info(i) for i in range(len(dataset))]
     for step in label_loaders(dataset):
         if isinstance(step, LoadMultiRaterAnnotations):
-            return [entry for info in entries for entry in step.mask_entries(info)]
-    return entries
+            return [entry for info in infos for entry in step.mask_entries(info)]
+    return infos
 
 
 def inner_sets(dataset: Any) -> Iterator[Any]:

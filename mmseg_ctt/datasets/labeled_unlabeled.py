@@ -105,12 +105,15 @@ class LabeledUnlabeledDataset(Dataset):
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
         check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
-        self._scan(
-            {
-                name: [entry for leaf in leaves(self.sources[name]) for entry in mask_entries(leaf)]
-                for name in self.masked
-            }
-        )
+        self._scan({name: self._mask_entries(name, infos[name]) for name in self.masked})
+
+    def _mask_entries(self, name: str, infos: List[dict]) -> List[dict]:
+        """Entries of a source with one mask each, from those with one image each."""
+        entries, start = [], 0
+        for leaf in leaves(self.sources[name]):
+            entries += mask_entries(leaf, infos[start : start + len(leaf)])
+            start += len(leaf)
+        return entries
 
     def _scan(self, infos: Dict[str, List[dict]]) -> None:
         """Read masks of each source that has them; several raters have one entry each."""
