@@ -5,6 +5,7 @@
 method must have a line in the table of docs/parity.md.
 """
 
+import copy
 import re
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_all_deeplabv3plus_configs_of_cityscapes_resize():
 
 @pytest.mark.parametrize('name', SCALED)
 def test_images_are_resized_at_random(name):
-    cfg = prepare_config(leaf(name).copy())
+    cfg = prepare_config(copy.deepcopy(leaf(name)))
     dataset = cfg.train_dataloader.dataset
     for source in [dataset.labeled, *([dataset.unlabeled] if dataset.get('unlabeled') else [])]:
         (step,) = [step for step in source.pipeline if step.type == 'RandomResize']
@@ -91,7 +92,7 @@ def test_images_are_resized_at_random(name):
 @pytest.mark.parametrize('name', [released.name for released in RELEASED])
 def test_rates_and_decays_of_the_optimiser(name):
     """What the settings mean for the weights: decay of norms and biases, rate of the decoder."""
-    cfg = leaf(name).copy()
+    cfg = copy.deepcopy(leaf(name))
     shrink(cfg._cfg_dict['model'])
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups

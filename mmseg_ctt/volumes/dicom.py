@@ -5,10 +5,12 @@ Geometry is read from the tags of every slice. A series whose slices do not lie 
 one another is refused: a NIfTI file could not say where they are.
 """
 
+import locale
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -66,6 +68,17 @@ def simpleitk() -> Any:
     return found
 
 
+@contextmanager
+def kept_locale() -> Iterator[None]:
+    """Restore the locale, which GDCM sets to ``C``: Python would read text files as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@kept_locale()
 def find_series(folder: Union[str, Path]) -> List[Series]:
     """All series in a folder and its sub-folders, sorted by folder and identifier.
 
@@ -105,6 +118,7 @@ def output_names(series: Sequence[Series]) -> List[str]:
     return names
 
 
+@kept_locale()
 def convert_series(series: Series, path: Union[str, Path]) -> Tuple[int, ...]:
     """Write a series as a NIfTI file with its geometry.
 

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import locale
 import re
 import sys
 
@@ -8,12 +9,13 @@ import pytest
 import SimpleITK as sitk
 from toy_volumes import toy_image
 
-from mmseg_ctt.volumes.dicom import find_series, sorted_files
+from mmseg_ctt.volumes.dicom import find_series, kept_locale, sorted_files
 
 DIRECTION = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # coronal, turned
 SPACING, ORIGIN = np.array([0.6, 0.7, 1.5]), np.array([10.0, -20.0, 30.0])
 
 
+@kept_locale()
 def write_series(
     folder,
     number=1,
@@ -62,9 +64,11 @@ def tool(load_tool):
 
 
 def test_geometry_is_kept(tmp_path, tool, capsys):
+    before = locale.setlocale(locale.LC_ALL)
     write_series(tmp_path / 'in/deep')
     assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 0
     assert '12 x 10 x 8' in capsys.readouterr().out
+    assert locale.setlocale(locale.LC_ALL) == before
     image = nib.load(tmp_path / 'out/P-1_1_T1-axial.nii.gz')
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), toy_image(1))
     lps = np.eye(4)

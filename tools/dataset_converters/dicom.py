@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import answer_help, errors_in_one_line, run  # noqa: E402
+from _common import run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,9 +25,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-answer_help(parse_args)
-
-with errors_in_one_line():
+def main() -> None:
+    args = parse_args()
     from mmseg_ctt.volumes.dicom import (
         NoVolumeError,
         convert_series,
@@ -36,9 +35,6 @@ with errors_in_one_line():
         sorted_files,
     )
 
-
-def main() -> None:
-    args = parse_args()
     found = find_series(args.folder)
     written, wrong = 0, 0
     for series, name in zip(found, output_names(found)):

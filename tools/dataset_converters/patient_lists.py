@@ -24,11 +24,14 @@ Take the parts that a JSON file or text files name, with ``labeled``, ``unlabele
 import argparse
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import answer_help, errors_in_one_line, run  # noqa: E402
+from _common import run  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmseg_ctt.datasets.split_patients import PatientFolder
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,26 +76,10 @@ def add_folders(parser: argparse.ArgumentParser, labels_required: bool) -> None:
     )
 
 
-answer_help(parse_args)
-
-with errors_in_one_line():
-    from mmseg_ctt.datasets.folder import read_meta
-    from mmseg_ctt.datasets.patients import PatientRule
-    from mmseg_ctt.datasets.split_files import file_sha256, write_split
-    from mmseg_ctt.datasets.split_patients import (
-        PARTS,
-        PatientFolder,
-        draw_patients,
-        names_of_parts,
-        patients_of_lists,
-        patients_of_meta,
-        presence_by_patient,
-        read_patients,
-    )
-
-
 def class_names(args: argparse.Namespace) -> List[str]:
     """Names of the classes."""
+    from mmseg_ctt.datasets.folder import read_meta
+
     path = Path(args.meta) if args.meta else Path(args.labels).parent / 'meta.json'
     if args.num_classes is not None and args.meta is None:
         return [f'class {k}' for k in range(args.num_classes)]
@@ -105,6 +92,13 @@ def class_names(args: argparse.Namespace) -> List[str]:
 
 def make_command(args: argparse.Namespace) -> None:
     """Draw patients."""
+    from mmseg_ctt.datasets.split_patients import (
+        PARTS,
+        draw_patients,
+        names_of_parts,
+        presence_by_patient,
+    )
+
     names = class_names(args)
     folder = read(args, args.images, args.labels)
     presence = presence_by_patient(folder, len(names), args.ignore_index)
@@ -134,6 +128,14 @@ def make_command(args: argparse.Namespace) -> None:
 
 def import_command(args: argparse.Namespace) -> None:
     """Take the parts that files name."""
+    from mmseg_ctt.datasets.split_files import file_sha256
+    from mmseg_ctt.datasets.split_patients import (
+        PARTS,
+        names_of_parts,
+        patients_of_lists,
+        patients_of_meta,
+    )
+
     lists = {part: getattr(args, part) for part in PARTS}
     given = [path for path in (args.meta, *lists.values()) if path]
     if bool(args.meta) == any(lists.values()):
@@ -163,14 +165,20 @@ def check_apart(parts: Dict[str, List[str]], held: Dict[str, List[str]]) -> None
         raise ValueError(f'the patient {min(common)} is both in training and in val or test')
 
 
-def read(args: argparse.Namespace, images: str, labels: Optional[str]) -> PatientFolder:
+def read(args: argparse.Namespace, images: str, labels: Optional[str]) -> 'PatientFolder':
     """Files of a folder by patient."""
+    from mmseg_ctt.datasets.patients import PatientRule
+    from mmseg_ctt.datasets.split_patients import read_patients
+
     rule = PatientRule(args.patient, '--patient')
     return read_patients(images, labels, rule, args.suffix, args.label_suffix)
 
 
 def write(args: argparse.Namespace, parts: dict, names: dict, facts: dict) -> None:
     """Write lists and manifest, and print what they hold."""
+    from mmseg_ctt.datasets.split_files import write_split
+    from mmseg_ctt.datasets.split_patients import PARTS
+
     facts.update(patient=args.patient, patients={part: sorted(parts[part]) for part in parts})
     write_split(
         args.out,
