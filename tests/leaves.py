@@ -125,6 +125,8 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     """
     if kind == VOLUMES:
         return write_volumes(root, split)
+    if kind == 'MultiRaterDataset':
+        return write_rater_layout(root)
     image, masks = LAYOUTS[kind]
     known = DATASETS.get(kind)
     classes = len(known.METAINFO.get('classes', 'abc') if known else 'abc')
@@ -155,3 +157,19 @@ def write_volumes(root: Path, split: str) -> None:
     for part in ('val', 'test'):
         (root / split / f'{part}.txt').write_text('test_a\n')
     (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y'])))
+
+
+def write_rater_layout(root: Path) -> None:
+    """Images that the lists of DRIVE name with the masks of two raters, fused ones, and others."""
+    for seed in range(1, 21):
+        stem = f'{seed:02d}_test'
+        write_image(root / f'img_dir/val/{stem}.png', seed)
+        for folder in (
+            'ann_dir/val',
+            'ann_dir_rater2/val',
+            'fused/masks',
+            'fused/consensus_margin',
+        ):
+            write_mask(root / f'{folder}/{stem}.png', seed, num_classes=2)
+    for seed in range(21, 24):
+        write_image(root / f'img_dir/train/{seed}_training.png', seed)

@@ -4,7 +4,9 @@ from .camvid import CamVidDataset
 from .folder import FolderSegDataset
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
+from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
+from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
@@ -21,6 +23,8 @@ __all__ = [
     'GenerateSignedDistance',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
+    'LoadMultiRaterAnnotations',
+    'MultiRaterDataset',
     'PackSemiSegInputs',
     'StreetsDataset',
     'VolumeSliceDataset',

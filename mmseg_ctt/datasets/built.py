@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 from mmseg.datasets.transforms import LoadAnnotations
 
+from .rater_annotations import LoadMultiRaterAnnotations
 from .transforms import IGNORED, CheckedLoadAnnotations
 
 INNER = ('dataset', '_dataset', 'datasets', 'sources')  # names that wrappers give data sets in them
@@ -30,15 +31,30 @@ def set_num_classes(dataset: Any) -> None:
 def masked_infos(dataset: Any) -> List[dict]:
     """Entries of a data set, and of those inside it, whose masks are loaded from local files.
 
+    An image whose pipeline reads several masks has an entry for each of them.
+
     Args:
         dataset (Dataset): Of any class.
     """
     return [
-        part.get_data_info(i)
+        entry
         for part in inner_sets(dataset)
         if label_loaders(part) and hasattr(part, 'get_data_info') and not _remote(part)
-        for i in range(len(part))
+        for entry in mask_entries(part, [part.get_data_info(i) for i in range(len(part))])
     ]
+
+
+def mask_entries(dataset: Any, infos: List[dict]) -> List[dict]:
+    """Entries of a data set of files with one mask each, as its pipeline reads them.
+
+    Args:
+        dataset (BaseDataset): No wrapper of others.
+        infos (list[dict]): Its entries, one an image.
+    """
+    for step in label_loaders(dataset):
+        if isinstance(step, LoadMultiRaterAnnotations):
+            return [entry for info in infos for entry in step.mask_entries(info)]
+    return infos
 
 
 def inner_sets(dataset: Any) -> Iterator[Any]:

@@ -59,7 +59,10 @@ def check_files(name: str, infos: Sequence[dict], masks: bool, key: Optional[str
     if not masks:
         return
     if any('seg_map_path' not in info for info in infos):
-        raise ValueError(f'{key} has no masks: set {key}.data_prefix.seg_map_path')
+        raise ValueError(
+            f'{key} has no masks: set {key}.data_prefix.seg_map_path, or {key}.raters of a '
+            'MultiRaterDataset'
+        )
     _check_exist('mask', [info['seg_map_path'] for info in infos], key)
 
 

@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from .built import mask_entries
 from .checks import (
     KEY,
     check_classes,
@@ -30,7 +31,7 @@ from .sources import (
     ordered_names,
     source_config,
 )
-from .wrappers import AnySet, distinct_infos, origin
+from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
 @DATASETS.register_module()
@@ -104,10 +105,18 @@ class LabeledUnlabeledDataset(Dataset):
         check_no_masks(UNLABELED, infos.get(UNLABELED, []))
         check_overlap(infos)
         check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
-        self._scan({name: infos[name] for name in self.masked})
+        self._scan({name: self._mask_entries(name, infos[name]) for name in self.masked})
+
+    def _mask_entries(self, name: str, infos: List[dict]) -> List[dict]:
+        """Entries of a source with one mask each, from those with one image each."""
+        entries, start = [], 0
+        for leaf in leaves(self.sources[name]):
+            entries += mask_entries(leaf, infos[start : start + len(leaf)])
+            start += len(leaf)
+        return entries
 
     def _scan(self, infos: Dict[str, List[dict]]) -> None:
-        """Read masks of each source that has them."""
+        """Read masks of each source that has them; several raters have one entry each."""
         if self.scan_masks <= 0 or not infos:
             return
         classes = self.metainfo['classes']

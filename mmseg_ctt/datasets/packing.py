@@ -14,7 +14,8 @@ from mmseg.registry import TRANSFORMS
 class PackSemiSegInputs(PackSegInputs):
     """mmseg's ``PackSegInputs`` with further maps of the image, such as distances or weights.
 
-    A map is ``results[name]``, ``(H, W)`` or ``(H, W, C)``, of the size of the image. A step that
+    A map is ``results[name]``, ``(H, W)`` or ``(H, W, C)``, of the size of the image, or of the
+    labels, which are larger where a test resizes the image alone. A step that
     adds one before the geometric steps also adds its name to ``results['seg_fields']``: these steps
     then treat it as a mask (nearest neighbour). What they fill in, mostly 255, has the label 255
     too, so a loss leaves it out.
@@ -68,7 +69,8 @@ def as_tensor(name: str, results: Dict[str, Any]) -> torch.Tensor:
             f'makes {name}, or take it off'
         )
     given = np.atleast_3d(results[name])
-    if given.shape[:2] != results['img'].shape[:2]:
+    sizes = [results[key].shape[:2] for key in ('img', 'gt_seg_map') if key in results]
+    if given.shape[:2] not in sizes:
         raise ValueError(
             f'the map {name} is of {given.shape[:2]} and the image of {results["img"].shape[:2]}: '
             "add its name to results['seg_fields'], or make it after the steps that resize or crop"

@@ -11,7 +11,11 @@ from .checks import KEY, check_classes, check_list
 from .wrappers import AnySet, build_lazily, leaf_configs, leaves, with_leaves
 
 LABELED, UNLABELED = 'labeled', 'unlabeled'
-LABEL_TRANSFORMS = ('LoadAnnotations', 'CheckedLoadAnnotations', 'CheckSegMap')
+LABEL_TRANSFORMS = (
+    *('LoadAnnotations', 'CheckedLoadAnnotations', 'LoadMultiRaterAnnotations'),
+    'CheckSegMap',
+)
+MASK_FOLDERS = ('raters', 'fused')  # of MultiRaterDataset
 
 
 def ordered_names(names: Mapping[str, Any]) -> List[str]:
@@ -128,6 +132,8 @@ def _leaf_without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
     prefix = dict(made.get('data_prefix') or dict(img_path=''))
     prefix.pop('seg_map_path', None)
     made['data_prefix'] = prefix
+    for name in MASK_FOLDERS:
+        made.pop(name, None)
     steps = label_transforms(made.get('pipeline'))
     if steps:
         raise ValueError(

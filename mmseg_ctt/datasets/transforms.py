@@ -61,8 +61,18 @@ class CheckedLoadAnnotations(LoadAnnotations):
         self.of_dataset: Dict[str, int] = {}  # what the data set gives for the two
 
     def _load_seg_map(self, results: Dict[str, Any]) -> None:
-        name = f'the mask {results["seg_map_path"]}'
-        seg_map = self._read(results['seg_map_path'], name)
+        results['gt_seg_map'] = self.checked_map(results, results['seg_map_path'])
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+
+    def checked_map(self, results: Dict[str, Any], path: str) -> np.ndarray:
+        """Label map of a file, checked against its image and mapped to the ids of the model.
+
+        Args:
+            results (dict): Results of the pipeline so far, see the class.
+            path (str): Label file.
+        """
+        name = f'the mask {path}'
+        seg_map = self._read(path, name)
         _check_size(results, seg_map, name)
         seg_map = check_label_map(
             seg_map,
@@ -73,8 +83,7 @@ class CheckedLoadAnnotations(LoadAnnotations):
             name,
         )
         fits = seg_map.min(initial=0) >= 0 and seg_map.max(initial=0) <= np.iinfo(np.uint8).max
-        results['gt_seg_map'] = seg_map.astype(np.uint8 if fits else np.int16, copy=False)
-        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return seg_map.astype(np.uint8 if fits else np.int16, copy=False)
 
     def _read(self, path: str, name: str) -> np.ndarray:
         """Label map as the file holds it."""

@@ -21,7 +21,11 @@ AUGMENTED_TEST = 'tta_pipeline'
 CHECKED = dict(
     LoadAnnotations='CheckedLoadAnnotations', LoadImageFromFile='CheckedLoadImageFromFile'
 )
-STOCK = {**{own: stock for stock, own in CHECKED.items()}, 'PackSemiSegInputs': 'PackSegInputs'}
+STOCK = {
+    **{own: stock for stock, own in CHECKED.items()},
+    'LoadMultiRaterAnnotations': 'LoadAnnotations',
+    'PackSemiSegInputs': 'PackSegInputs',
+}
 # Check that CheckedLoadAnnotations does itself: directly behind it the step is left out.
 LABEL_LOADER, LABEL_CHECK = 'CheckedLoadAnnotations', 'CheckSegMap'
 

@@ -1,6 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 from .areas import class_areas, count_at_once
 from .class_table import class_tables, recorded_classes
+from .rater_agreement import RaterAgreementMetric
 from .volumes import VolumeMetric
 
-__all__ = ['VolumeMetric', 'class_areas', 'class_tables', 'count_at_once', 'recorded_classes']
+__all__ = [
+    'RaterAgreementMetric',
+    'VolumeMetric',
+    'class_areas',
+    'class_tables',
+    'count_at_once',
+    'recorded_classes',
+]

@@ -38,7 +38,7 @@ from .running_mean import confidence_bank_update, warm_momentum
 from .schedule import linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
-from .supervised import cross_entropy, ohem_cross_entropy
+from .supervised import cross_entropy, ohem_cross_entropy, soft_cross_entropy
 
 # functions of one method, by the module that defines them
 METHODS = {
@@ -142,6 +142,7 @@ __all__ = [
     'select_per_class',
     'shift_hue',
     'sigmoid_ramp',
+    'soft_cross_entropy',
     'squared_dice_loss',
     'sums_by_class',
     'target_distribution',

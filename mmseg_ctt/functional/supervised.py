@@ -17,8 +17,12 @@ def cross_entropy(
     ignore_index: int = 255,
     align_corners: bool = False,
     class_weight: Optional[Tensor] = None,
+    pixel_weight: Optional[Tensor] = None,
 ) -> Tensor:
     """Softmax cross-entropy, mean over the pixels that have a label (CTT Eq 1-2).
+
+    With weights it is the weighted mean, ``sum(w * ce) / sum(w)`` over the pixels that have a
+    label; ``w`` is the product of both weights.
 
     Args:
         logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
@@ -27,18 +31,65 @@ def cross_entropy(
         ignore_index (int): Label that does not count; negative labels do not either.
             Defaults to 255.
         align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
-        class_weight (Tensor, optional): ``(K,)``, not negative; the mean is then weighted by the
-            weight of each pixel's class. Defaults to None: 1.
+        class_weight (Tensor, optional): ``(K,)``, not negative, of each pixel's class. Defaults
+            to None: 1.
+        pixel_weight (Tensor, optional): ``(B, H, W)``, not negative. Receives no gradient.
+            Defaults to None: 1.
 
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
     labeled, logits = _labeled(label, ignore_index), two_class_logits(logits)
-    if class_weight is None:
+    if class_weight is None and pixel_weight is None:
         total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
         return total / labeled.sum().clamp(min=1)
-    weight = class_weight.float()[label.masked_fill(~labeled, 0)] * labeled
+    weight = labeled.float()
+    if class_weight is not None:
+        weight = weight * class_weight.float()[label.masked_fill(~labeled, 0)]
+    if pixel_weight is not None:
+        weight = weight * pixel_weight.detach().float()
     total = resized_cross_entropy(logits, label, ignore_index, align_corners, weight).sum()
+    return _over(total, weight)
+
+
+def soft_cross_entropy(
+    logits: Tensor,
+    probability: Tensor,
+    label: Tensor,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    pixel_weight: Optional[Tensor] = None,
+) -> Tensor:
+    """Cross-entropy with class probabilities, ``-sum_k p_k log softmax_k``, mean over pixels.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
+            channel is the logit of class 1 against class 0 (sigmoid).
+        probability (Tensor): ``(B, K, H, W)``, target of each pixel. Receives no gradient.
+        label (Tensor): ``(B, H, W)`` int64; says which pixels count.
+        ignore_index (int): Label that does not count; negative labels do not either.
+            Defaults to 255.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+        pixel_weight (Tensor, optional): ``(B, H, W)``, not negative; the mean is then weighted.
+            Receives no gradient. Defaults to None: 1.
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
+    """
+    logits = two_class_logits(logits if logits.dtype == torch.float64 else logits.float())
+    if logits.shape[2:] != label.shape[1:]:
+        size = label.shape[1:]
+        logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+    weight = _labeled(label, ignore_index).to(logits.dtype)
+    if pixel_weight is not None:
+        weight = weight * pixel_weight.detach().to(logits.dtype)
+    with torch.autocast(logits.device.type, enabled=False):
+        target = probability.detach().to(logits.dtype) * weight.unsqueeze(1)
+        return _over(-(target * logits.log_softmax(1)).sum(), weight)
+
+
+def _over(total: Tensor, weight: Tensor) -> Tensor:
+    """Sum divided by the sum of the weights, which may be 0."""
     return total / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
 
 

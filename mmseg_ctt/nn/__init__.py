@@ -8,7 +8,7 @@ from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .dice_loss import SquaredDiceLoss
 from .images import Images
-from .losses import PixelCrossEntropyLoss
+from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
 from .projection import PixelProjection
@@ -25,6 +25,7 @@ __all__ = [
     'PixelProjection',
     'PseudoLabel',
     'SemiSegDataPreProcessor',
+    'SoftCrossEntropyLoss',
     'SquaredDiceLoss',
     'StrongAugmentation',
     'pretrained_path',

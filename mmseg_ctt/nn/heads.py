@@ -15,12 +15,13 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from .head_checks import summed_terms
-from .losses import PixelCrossEntropyLoss
+from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 
 # which of several maps is the one that predicts, by class of the head or one that it derives from
 PREDICTING_MAP = dict(EncHead=0, DAHead=0, DDRHead=0, PIDHead=1, IterativeDecodeHead=-1)
 # heads that read the map of a backbone, instead of a list of maps, when they do not train
 SINGLE_MAP_IN_EVAL = ('DDRHead', 'PIDHead')
+UPSAMPLING = (PixelCrossEntropyLoss, SoftCrossEntropyLoss)  # losses that up-sample on their own
 # heads whose outputs are no map of logits of the classes
 UNFIT = dict(
     MaskFormerHead='predicts masks and a class for each',
@@ -185,7 +186,7 @@ def _stock_losses(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Dict[s
         else [head.loss_decode]
     )
     align = dict(align_corners=head.align_corners)
-    if head.sampler is None and all(isinstance(term, PixelCrossEntropyLoss) for term in terms):
+    if head.sampler is None and all(isinstance(term, UPSAMPLING) for term in terms):
         settings: Dict[str, Any] = dict(align)  # they up-sample on their own
     else:
         logits = resize(logits.float(), label.shape[1:], mode='bilinear', **align)

@@ -23,6 +23,7 @@ from .heads import (
     predicting_map,
     split_output,
 )
+from .loss_maps import loss_maps
 
 Perturbation = Callable[[List[Tensor]], List[Tensor]]
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
@@ -234,15 +235,18 @@ def supervised_losses(
     Args:
         member (BaseSegmentor): The segmentor.
         output (PixelOutput): Its output for labelled images.
-        samples (list[SegDataSample]): Their labels ``gt_sem_seg`` ``(1, H, W)``.
+        samples (list[SegDataSample]): Their labels ``gt_sem_seg`` ``(1, H, W)``, and maps that the
+            losses read.
 
     Returns:
         dict[str, Tensor]: Scalars, ``decode.loss_ce`` and the like.
     """
     outputs = [output.logits] if output.heads is None else output.heads
-    losses = decode_losses(member, outputs, output.features, samples)
     heads = getattr(member, 'auxiliary_head', None)
     heads = heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []
-    for i, head in enumerate(heads):
-        losses.update(summed_terms(f'aux{i}', head_losses(head, head(output.features), samples)))
+    with loss_maps(member, samples):
+        losses = decode_losses(member, outputs, output.features, samples)
+        for i, head in enumerate(heads):
+            terms = head_losses(head, head(output.features), samples)
+            losses.update(summed_terms(f'aux{i}', terms))
     return losses

@@ -155,6 +155,11 @@ def consistency_cases(normal, chance, maps):
             (normal(2, K, 8, 8, scale=3), confidence),
             True,
         ),
+        'soft_cross_entropy': (
+            lambda o, p: functional.soft_cross_entropy(o, p, index),
+            (logits, chance(2, K, 8, 8)),
+            True,
+        ),
         'ohem_cross_entropy': (
             lambda o: functional.ohem_cross_entropy(o, index, 0.3, 40),
             (logits,),

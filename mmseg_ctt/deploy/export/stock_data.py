@@ -9,9 +9,10 @@ from typing import Any, Dict, List, Mapping, Tuple
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ...datasets import FolderSegDataset, VolumeSliceDataset
+from ...datasets import FolderSegDataset, MultiRaterDataset, VolumeSliceDataset
 from ...datasets.image_files import find_images, find_masks
 from ...datasets.lists import read_list, stem_in
+from ...datasets.multi_rater import of_first_rater
 from ...datasets.sampler import ratio_by_source
 from ...datasets.sources import LABELED, source_config, source_names
 from ...datasets.wrappers import is_wrapper, with_leaves
@@ -61,6 +62,12 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
     cfg = dict(cfg, pipeline=stock_pipeline(cfg.get('pipeline', [])))
     if not is_own(cfg):
         return cfg
+    if type_name(cfg) == MultiRaterDataset.__name__:
+        cfg = of_first_rater(cfg)
+        notes.append(
+            f'{key}: stock mmseg reads one mask an image, here those of the first rater, '
+            f'{cfg["data_prefix"].get("seg_map_path")}'
+        )
     kind = DATASETS.get(cfg['type'])
     if not issubclass(kind, BaseSegDataset):
         raise ValueError(f'{key}.type={type_name(cfg)!r} has no counterpart in stock mmseg')

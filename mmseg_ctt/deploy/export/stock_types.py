@@ -7,6 +7,7 @@ from typing import Any, FrozenSet, Iterable, Iterator, Mapping, Tuple
 import mmseg.registry
 from mmengine.registry import Registry
 
+LOSS_MAPS = ('weight_map', 'probability_map')
 PACKAGE = __name__.split('.')[0]
 
 
@@ -55,10 +56,14 @@ def refuse_own(node: Any, key: str = '') -> None:
 
 
 def stock_losses(node: Any) -> Any:
-    """Copy of a config node with mmseg's cross-entropy for ``PixelCrossEntropyLoss``."""
+    """Copy of a config node with mmseg's cross-entropy for those of this package.
+
+    Maps of the samples, which mmseg's loss does not read, are left out.
+    """
     if isinstance(node, Mapping):
-        if type_name(node) == 'PixelCrossEntropyLoss':
-            return dict(node, type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
+        if type_name(node) in ('PixelCrossEntropyLoss', 'SoftCrossEntropyLoss'):
+            kept = {key: value for key, value in node.items() if key not in LOSS_MAPS}
+            return dict(kept, type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
         return {key: stock_losses(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return type(node)(stock_losses(item) for item in node)

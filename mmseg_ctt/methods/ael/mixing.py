@@ -68,7 +68,7 @@ class AdaptiveCopyPaste(nn.Module):
         """Paste onto one batch.
 
         Args:
-            image (Tensor): ``(B, 3, H, W)``.
+            image (Tensor): ``(B, C, H, W)``; maps that move with the pixels are further channels.
             label (Tensor): ``(B, H, W)`` int64.
             noise (Tensor): ``(B, noise_width)`` uniform in [0, 1).
             class_confidence (Tensor): ``(K,)``.

@@ -19,6 +19,7 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
 
+import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -28,6 +29,7 @@ from torch import Tensor
 from ...nn import settings
 from ...nn.augmentation import View
 from ...nn.images import Images
+from ...nn.loss_maps import map_names
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.rng import sample_noise
@@ -118,13 +120,19 @@ class AEL(SemiSegmentor):
         image, label, part = labeled.image, labeled.labels, self.copy_paste
         width = 1 + (part.noise_width if part else 0)
         noise = sample_noise(labeled.draws, width, 'ael/labeled', image.device)
-        if part is not None:
-            _check_batch(image, 'copy_paste', 'labelled')
-            confidence = self.class_confidence
-            image, label = part(
-                image, label, noise[:, 1:], confidence.confidence, confidence.pixels
-            )
-        return Images(image, _with_label(labeled.samples, label)), label, noise[:, 0]
+        if part is None:
+            return labeled, label, noise[:, 0]
+        _check_batch(image, 'copy_paste', 'labelled')
+        confidence = self.class_confidence
+        maps = {name: labeled.maps(name).float() for name in map_names(self.students[0])}
+        together = torch.cat([image, *maps.values()], dim=1)  # what the losses read moves along
+        together, label = part(
+            together, label, noise[:, 1:], confidence.confidence, confidence.pixels
+        )
+        channels = [image.shape[1], *(map_.shape[1] for map_ in maps.values())]
+        image, *pasted = together.split(channels, dim=1)
+        samples = _with_label(labeled.samples, label, dict(zip(maps, pasted)))
+        return Images(image, samples), label, noise[:, 0]
 
     def _cut(
         self, weak: Images, output: PixelOutput, target: PseudoLabel
@@ -149,11 +157,15 @@ class AEL(SemiSegmentor):
         return losses
 
 
-def _with_label(samples: SampleList, label: Tensor) -> SampleList:
-    """New samples with other labels; those of the batch stay as they are."""
+def _with_label(samples: SampleList, label: Tensor, maps: Mapping[str, Tensor]) -> SampleList:
+    """New samples with other labels and maps; those of the batch stay as they are."""
+    fields = dict(gt_sem_seg=label.unsqueeze(1), **maps)
     return [
-        SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=map_.unsqueeze(0)))
-        for sample, map_ in zip(samples, label)
+        SegDataSample(
+            metainfo=sample.metainfo,
+            **{name: PixelData(data=values[i]) for name, values in fields.items()},
+        )
+        for i, sample in enumerate(samples)
     ]
 
 
