@@ -2,13 +2,13 @@
 """Checks of the data loaders that mmengine's runner builds, before the first iteration.
 
 Importing this module extends ``mmengine.runner.Runner``: the steps that check masks learn the
-classes of their data set, masks of every set are read before the first iteration, and training,
+classes of their data set, masks of every set are read before the first iteration, training,
 validation and test must agree in their classes, and no patient of validation or test is trained on.
 Every rank does the same, with files that it only reads.
 """
 
 from functools import wraps
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -18,7 +18,7 @@ from ..datasets.built import classes_of, ignore_index, inner_sets, masked_infos,
 from ..datasets.checks import KEY, check_same_classes
 from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ..datasets.mask_scan import LIMIT, log_masks, scan_masks
-from ..datasets.patients import check_patients
+from .patient_checks import check_trained_patients
 
 
 def check_loader(dataset: Any, key: str, limit: int = LIMIT) -> None:
@@ -44,27 +44,6 @@ def check_loader(dataset: Any, key: str, limit: int = LIMIT) -> None:
     ignored = ignore_index(next(inner_sets(dataset)))
     scan = scan_masks(infos, len(classes), limit, ignored)
     log_masks({key: scan}, classes, ignored, required=key == KEY)
-
-
-def infos_of(dataset: Any) -> List[dict]:
-    """Entries of a data set of any class, and of those inside it; empty for sets without entries.
-
-    Args:
-        dataset (Dataset): Of any class.
-    """
-    return [
-        part.get_data_info(i)
-        for part in inner_sets(dataset)
-        if hasattr(part, 'get_data_info')
-        for i in range(len(part))
-    ]
-
-
-def _check_patients(trained: Any, dataset: Any, key: str) -> None:
-    """No patient of a validation or test set is trained on."""
-    training = getattr(getattr(trained, 'dataloader', None), 'dataset', None)
-    if training is not None:
-        check_patients({KEY: infos_of(training), key: infos_of(dataset)})
 
 
 def _key(stage: str) -> str:
@@ -100,8 +79,7 @@ def _checked(build: Callable, stage: str) -> Callable:
         if classes is not None:
             key = _key(stage)
             check_same_classes(classes, key, _classes(self._train_loop), KEY)
-            if stage != 'train':
-                _check_patients(self._train_loop, made.dataloader.dataset, key)
+            check_trained_patients(self, made.dataloader.dataset, stage)
             check_loader(made.dataloader.dataset, key)
         return made
 

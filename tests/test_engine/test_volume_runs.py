@@ -106,11 +106,35 @@ def test_a_run_draws_and_names_slices(volumes, tmp_path):
 
 def test_a_patient_of_validation_is_not_trained_on(volumes, tmp_path):
     cfg = toy_volume_config(volumes, tmp_path / 'work')
+    cfg.test_dataloader.dataset.ann_file = 'splits/test.txt'
+    (volumes / 'splits/test.txt').write_text('d\n')
     (volumes / 'splits/val.txt').write_text('c\nb\n')
     runner = Runner.from_cfg(cfg)
     message = '1 patients are in both train_dataloader.dataset and val_dataloader.dataset, e.g. b'
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+@pytest.mark.parametrize('command', ['train', 'test'])
+def test_a_patient_of_the_test_set_is_not_trained_on(command, volumes, tmp_path):
+    """Training does not build the test set, and a test not the training set."""
+    cfg = toy_volume_config(volumes, tmp_path / 'work')
+    (volumes / 'splits/test.txt').write_text('c\nb\n')
+    cfg.test_dataloader.dataset.ann_file = 'splits/test.txt'
+    runner = Runner.from_cfg(cfg)
+    first, second = ('train', 'test') if command == 'train' else ('test', 'train')
+    message = f'1 patients are in both {first}_dataloader.dataset and {second}_dataloader.dataset'
+    with pytest.raises(ValueError, match=f'{message}, e.g. b'):
+        getattr(runner, command)()
+
+
+def test_a_test_set_of_another_machine_does_not_stop_a_training(volumes, tmp_path, capsys):
+    cfg = toy_volume_config(volumes, tmp_path / 'work')
+    cfg.test_dataloader.dataset.ann_file = 'elsewhere.txt'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == cfg.train_cfg.max_iters
+    assert 'patients of test_dataloader.dataset are not compared' in capsys.readouterr().out
 
 
 # ---- tools
