@@ -29,16 +29,32 @@ def check_list(name: str, cfg: Mapping[str, Any]) -> None:
         return
     path = ann_file if osp.isabs(ann_file) else osp.join(cfg.get('data_root') or '', ann_file)
     if not osp.exists(path):
-        raise FileNotFoundError(
-            f'list {path} of {KEY}.{name} does not exist: make it with '
-            'tools/dataset_converters/make_split.py, or correct data_root, split or ann_file '
-            "(ann_file='' takes all images of the folder)"
-        )
+        raise FileNotFoundError(missing_list(path, cfg.get('data_root'), f'{KEY}.{name}'))
     if osp.isfile(path) and not has_text(path):
         raise ValueError(
             f'list {path} of {KEY}.{name} is empty: write one image a line, or leave the source '
             f'out ({KEY}.{name}=None)'
         )
+
+
+def missing_list(path: str, root: Optional[str], owner: str) -> str:
+    """Message for a list that does not exist: the folder of the data is missing, or the list alone.
+
+    Args:
+        path (str): The list.
+        root (str, optional): ``data_root`` of the data set.
+        owner (str): Key or type of the data set.
+    """
+    if root and not osp.isdir(root):
+        return (
+            f'the folder {root} of {owner} does not exist, where the list {path} is read: correct '
+            'data_root, or the environment variable that the config takes it from (..._ROOT)'
+        )
+    return (
+        f'list {path} of {owner} does not exist: make it with '
+        'tools/dataset_converters/make_split.py, or patient_lists.py beside it for volumes, or '
+        "correct data_root, split or ann_file (ann_file='' takes all images of the folder)"
+    )
 
 
 def check_files(name: str, infos: Sequence[dict], masks: bool, key: Optional[str] = None) -> None:

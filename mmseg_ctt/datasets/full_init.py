@@ -11,6 +11,7 @@ from functools import wraps
 
 from mmengine.dataset import BaseDataset
 
+from .checks import missing_list
 from .lists import has_text
 
 _full_init, _serialize_data = BaseDataset.full_init, BaseDataset._serialize_data
@@ -26,11 +27,7 @@ def _checked_full_init(self: BaseDataset) -> None:
     """
     path = '' if self._fully_initialized or '://' in self.ann_file else self.ann_file
     if path and not osp.exists(path):
-        raise FileNotFoundError(
-            f'list {path} of {type(self).__name__} does not exist: make it with '
-            'tools/dataset_converters/make_split.py, or correct data_root or ann_file '
-            "(ann_file='' takes all images of the folder)"
-        )
+        raise FileNotFoundError(missing_list(path, self.data_root, type(self).__name__))
     if osp.isfile(path) and not has_text(path):
         raise ValueError(f'list {path} of {type(self).__name__} is empty: write one image a line')
     _full_init(self)

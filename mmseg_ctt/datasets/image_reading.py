@@ -133,13 +133,22 @@ def stored_size(path: PathLike) -> Tuple[Tuple[int, int], int]:
 
 def decodes(path: str) -> bool:
     """Whether a file is an intact image, even one of a kind that is refused."""
+    return damage_of(path) is None
+
+
+def damage_of(path: str) -> Optional[str]:
+    """Why an image cannot be decoded; None for an intact one, even of a kind that is refused.
+
+    Args:
+        path (str): Image file, or address of a slice, whose volume is named then.
+    """
     try:
         read_image(path)
-    except (OSError, UnreadableImageError, UnreadableVolumeError):
-        return False
+    except (OSError, UnreadableImageError, UnreadableVolumeError) as error:
+        return str(error)
     except ValueError:
-        return True
-    return True
+        return None
+    return None
 
 
 def pillow_pixels(image: Image.Image) -> np.ndarray:

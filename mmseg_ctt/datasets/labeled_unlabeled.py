@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..volumes.address import file_of
 from .built import mask_entries
 from .checks import (
     KEY,
@@ -16,7 +17,7 @@ from .checks import (
     check_sample,
     pipeline_errors,
 )
-from .image_reading import decodes
+from .image_reading import damage_of
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .patients import check_patients
@@ -209,12 +210,14 @@ class LabeledUnlabeledDataset(Dataset):
             try:
                 return leaf.pipeline(info)
             except Exception as error:
-                if decodes(path):
+                damage = damage_of(path)
+                if damage is None:
                     raise  # the image is fine: something else is wrong
                 if not self.skip_unreadable:
+                    cause = '' if file_of(path) == path else f' ({damage})'
                     raise ValueError(
-                        f'cannot decode image {path}: replace it, take it off its list, or set '
-                        f'{KEY}.skip_unreadable=True'
+                        f'cannot decode image {path}{cause}: replace it, take it off its list, '
+                        f'or set {KEY}.skip_unreadable=True'
                     ) from error
             with self.unreadable.get_lock():
                 self.unreadable.value += 1

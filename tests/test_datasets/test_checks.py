@@ -117,3 +117,16 @@ def test_overlap_of_every_pair(tmp_path, first, second):
     words = f'^1 images are in both .*dataset.{first} and .*dataset.{second}, .*{first}.jpg'
     with pytest.raises(ValueError, match=words):
         check_overlap(sources)
+
+
+@pytest.mark.parametrize(
+    'root, message',
+    [
+        ('absent', r'the folder .*absent of .*labeled does not exist, .*environment variable'),
+        ('', 'list .*labeled.txt of .*labeled does not exist: make it with'),
+    ],
+)
+def test_a_list_that_is_missing_with_or_without_its_folder(tmp_path, root, message):
+    cfg = dict(data_root=str(tmp_path / root), ann_file='labeled.txt')
+    with pytest.raises(FileNotFoundError, match=message):
+        check_list('labeled', cfg)

@@ -3,7 +3,7 @@
 
 import json
 import logging
-import threading
+import re
 import warnings
 
 import numpy as np
@@ -13,13 +13,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
+from toy_rounds import resources, trainings_here
 from toy_volumes import SHAPE, toy_image, toy_label, toy_volume_config, write_nifti
 from toy_volumes import write_toy_volumes as write_volumes
 
-import mmseg_ctt.self_training.generations as generations
 from mmseg_ctt.deploy.api import load_model, predict
 from mmseg_ctt.engine import prepare_config
-from mmseg_ctt.engine.processes import Resources
 from mmseg_ctt.lab.experiments.fingerprint import split_checksum
 from mmseg_ctt.self_training import SelfTraining
 from mmseg_ctt.volumes.cache import VARIABLE
@@ -216,13 +215,7 @@ def test_predict_takes_addresses(volumes, tmp_path):
         predict(model, f'{volumes}/images/a.nii.gz')
 
 
-def test_self_training_labels_slices(volumes, tmp_path, monkeypatch):
-    def train_here(command, *_, **__):
-        made = Config.fromfile(command[2])
-        made.work_dir, made.experiment_name = command[4], command[4]
-        Runner.from_cfg(made).train()
-
-    monkeypatch.setattr(generations, 'run_logged', train_here)
+def test_self_training_labels_slices(volumes, tmp_path):
     cfg = toy_volume_config(
         volumes,
         tmp_path / 'unused',
@@ -232,8 +225,8 @@ def test_self_training_labels_slices(volumes, tmp_path, monkeypatch):
     cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=1)
     cfg.self_training = dict(generations=2, alpha=0.5)
     prepare_config(cfg)
-    resources = Resources(1, stop=threading.Event())
-    checkpoint = SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources)
+    with trainings_here():
+        checkpoint = SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
     assert checkpoint == tmp_path / 'run/gen1/iter_1.pth'
     manifest = json.loads((tmp_path / 'run/gen0/pseudo/manifest.json').read_text())
     assert manifest['selected']
@@ -241,3 +234,17 @@ def test_self_training_labels_slices(volumes, tmp_path, monkeypatch):
         number, stem = entry['mask'].removeprefix('masks/').split('_', 1)
         assert stem == f'{"ef"[int(number) // 2]}_z00{int(number) % 2 * 4}.png'
         assert Image.open(tmp_path / 'run/gen0/pseudo' / entry['mask']).size == (10, 12)
+
+
+def test_a_truncated_volume_is_named_with_its_cause(volumes, tmp_path, check_setup, capsys):
+    """A volume has many slices: one file is damaged, not many images."""
+    cfg = toy_volume_config(volumes, tmp_path / 'work')
+    cfg.dump(tmp_path / 'toy.py')
+    path = volumes / 'images/a.nii.gz'
+    path.write_bytes(path.read_bytes()[:-40])
+    cause = r'images/a.nii.gz cannot be read \(Compressed file ended'
+    with pytest.raises(ValueError, match=rf'a.nii.gz#z=\d+ \(the volume .*{cause}.*\): replace it'):
+        DATASETS.build(cfg.train_dataloader.dataset)[0]
+    assert check_setup.exit_code(tmp_path / 'toy.py', '--all') == 1
+    text = ' '.join(capsys.readouterr().out.split())
+    assert re.search(rf'1 images cannot be decoded, such as \S+a.nii.gz \(.*{cause}', text)

@@ -82,14 +82,17 @@ def _build_plain(cfg: 'Config', name: str) -> 'AnySet':
 def images(setup: Setup) -> str:
     """Every image is loaded as its pipeline loads it."""
     from mmseg_ctt.datasets.image_loading import loads
-    from mmseg_ctt.datasets.image_reading import stored_size
+    from mmseg_ctt.datasets.image_reading import damage_of, stored_size
+    from mmseg_ctt.volumes.address import file_of
 
     if not setup.sets:
         raise Skip('no set')
     found = {info['img_path']: name for name in setup.sets for info in setup.some(name)}
     broken = sorted(path for path, name in found.items() if not loads(setup.sets[name], path))
     if broken:
-        raise ValueError(f'{len(broken)} images cannot be decoded, such as {broken[0]}')
+        files = sorted({file_of(path) for path in broken})
+        cause = '' if broken[0] in files else f' ({damage_of(broken[0])})'
+        raise ValueError(f'{len(files)} images cannot be decoded, such as {files[0]}{cause}')
     turned = sorted(path for path in found if stored_size(path)[1] > 1)
     note = f'{len(found)} decoded'
     if turned:
