@@ -2,7 +2,7 @@
 #
 # Settings are those of the CamVid config of this folder, which says what follows the paper and what is
 # ours; the strong view changes brightness and contrast, since grey slices have no colours. Layout:
-# ../_base_/datasets/la2d.py. Figures: not measured.
+# ../_base_/datasets/la2d.py. Figures: docs/volume_results.md.
 # python tools/train.py configs/ctt/ctt_deeplabv3plus_mobilenetv2_la2d.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

@@ -8,7 +8,7 @@
 #   --cfg-options model.mode=released model.segmentor.decode_head.out_channels=1 \
 #       model.segmentor.decode_head.threshold=0.5
 #
-# Layout: ../_base_/datasets/la3d.py. Figures: not measured.
+# Layout: ../_base_/datasets/la3d.py. Figures: docs/volume_results.md.
 # python tools/train.py configs/dtc/dtc_deeplabv3plus_mobilenetv2_la3d.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

@@ -1,6 +1,6 @@
 # Supervised baseline of the left atrium in MR volumes: 8 labelled cases, the network, labels,
 # augmentation and labelled slices per iteration of the methods; no unlabelled slice is drawn.
-# Layout: ../_base_/datasets/la3d.py. Figures: not measured.
+# Layout: ../_base_/datasets/la3d.py. Figures: docs/volume_results.md.
 # python tools/train.py configs/supervised/supervised_deeplabv3plus_mobilenetv2_la3d.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',
