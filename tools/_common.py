@@ -31,6 +31,7 @@ NOISE = (
     'pkg_resources is deprecated',
     '``build_loss`` would be deprecated soon',
     'The draw is False, it means that the hook for visualization',
+    'For binary segmentation, we suggest using',  # both ways are right; docs/methods/dtc.md
 )
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
@@ -47,10 +48,14 @@ def run(main: Callable[[], None]) -> None:
 def errors_in_one_line() -> Iterator[None]:
     """Print errors that a user can correct in one line and exit with code 2.
 
-    Set the environment variable ``MMSEG_CTT_TRACEBACK=1`` to see the full traceback.
+    Set the environment variable ``MMSEG_CTT_TRACEBACK=1`` to see the full traceback. Ctrl-C ends a
+    script with one line, too, and the exit code 130 of shells.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        print('stopped by Ctrl-C', file=sys.stderr)
+        sys.exit(130)
     except (*USER_ERRORS, KeyError, AssertionError) as error:
         if not isinstance(error, USER_ERRORS) and not is_refusal(error):
             raise

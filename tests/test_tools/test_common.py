@@ -293,3 +293,10 @@ def test_config_of_the_package_is_found_by_its_name_alone(common, tmp_path, monk
     for missing in ('streets.py', f'ctt/{name}'):
         with pytest.raises(FileNotFoundError, match=missing):
             common.find_config(missing)
+
+
+def test_ctrl_c_is_one_line(common, capsys):
+    with pytest.raises(SystemExit) as raised, common.errors_in_one_line():
+        raise KeyboardInterrupt
+    assert raised.value.code == 130
+    assert capsys.readouterr().err == 'stopped by Ctrl-C\n'

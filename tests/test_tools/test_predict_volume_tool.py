@@ -261,3 +261,25 @@ def test_a_checkpoint_of_another_network(call, images, made, tmp_path):
 def test_probabilities_stay_out_of_the_labels(call, images, tmp_path):
     with pytest.raises(ValueError, match='must be a folder outside --out'):
         call(images, '--probabilities', tmp_path / 'out/kept')
+
+
+def test_sizes_of_the_classes(call, made, images, capsys):
+    out = call(images / 'c.nii.gz')
+    text = capsys.readouterr().out
+    count = int(labels(out / 'c.nii.gz').sum())
+    millilitres = count * abs(np.linalg.det(AFFINE[:3, :3])) / 1000
+    name = load_model(made.cfg, made.checkpoint).dataset_meta['classes'][1]
+    assert count and f'; {name} {count} voxels ({millilitres:.1f} ml)' in text
+    assert 'WARNING' not in text
+
+
+def test_a_class_that_is_nowhere_is_named(call, made, images, capsys):
+    checkpoint = torch.load(made.checkpoint, weights_only=False)
+    for key, weight in checkpoint['state_dict'].items():
+        if key.endswith('decode_head.conv_seg.bias'):
+            weight[0] = 1e4  # background everywhere
+    torch.save(checkpoint, made.checkpoint)
+    call(images / 'c.nii.gz', images / 'd.nii.gz')
+    name = load_model(made.cfg, made.checkpoint).dataset_meta['classes'][1]
+    warning = capsys.readouterr().out.splitlines()[-1]
+    assert warning.startswith(f'WARNING: no voxel of {name} in any of 2 volumes')

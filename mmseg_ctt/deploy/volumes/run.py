@@ -27,7 +27,7 @@ from ..api.inputs import image_pipeline
 from ..export import choose_member, member_names
 from .cases import Case
 from .outputs import PredictionFolder
-from .predict import BATCH_SIZE, new_array, predict_volume
+from .predict import BATCH_SIZE, VolumeResult, new_array, predict_volume
 from .settings import SliceSettings
 from .windows import Size, checked_windows
 
@@ -141,21 +141,51 @@ def predict_cases(
         model (BaseSegmentor): From :func:`load_model`.
         outputs (PredictionFolder): Checked and started.
         options (PredictionOptions): How.
-        report (Callable): Takes a line for each finished case. Defaults to ``print``.
+        report (Callable): Takes a line for each finished case, and one for classes that none of
+            them shows. Defaults to ``print``.
     """
+    classes = model.dataset_meta['classes']
+    total = np.zeros(len(classes), np.int64)
     for number, case in enumerate(outputs.pending, 1):
         start = time.perf_counter()
-        slices = _predict_case(model, case, outputs, options)
+        result = _predict_case(model, case, outputs, options)
         seconds = time.perf_counter() - start
+        slices = num_slices(result.labels.shape, options.slices.plane)
+        voxels = np.bincount(result.labels.ravel(), minlength=len(classes))
+        total += voxels
         report(
             f'{number}/{len(outputs.pending)} {outputs.labels_of(case)}: {slices} slices, '
-            f'{seconds:.1f} s'
+            f'{seconds:.1f} s; {sizes_of(classes, voxels, result.volume.spacing)}'
         )
+    absent = [name for name, count in zip(classes[1:], total[1:]) if not count]
+    if absent and outputs.pending:
+        report(
+            f'WARNING: no voxel of {", ".join(absent)} in any of {len(outputs.pending)} volumes: '
+            'was the network trained long enough, and with this plane and intensity window?'
+        )
+
+
+def sizes_of(
+    classes: Sequence[str], voxels: np.ndarray, spacing: Optional[Sequence[float]]
+) -> str:
+    """Predicted size of every class but the first, which is the background.
+
+    Args:
+        classes (Sequence[str]): Names of the classes.
+        voxels (np.ndarray): ``(K,)``, number of voxels of each.
+        spacing (Sequence[float], optional): Size of a voxel in mm; None: only voxels are counted.
+    """
+    cubic = None if spacing is None else float(np.prod(spacing)) / 1000  # 1 ml is 1000 mm^3
+    parts = [
+        f'{name} {count} voxels' + ('' if cubic is None else f' ({count * cubic:.1f} ml)')
+        for name, count in zip(classes[1:], voxels[1:])
+    ]
+    return ', '.join(parts)
 
 
 def _predict_case(
     model: BaseSegmentor, case: Case, outputs: PredictionFolder, options: PredictionOptions
-) -> int:
+) -> VolumeResult:
     volume = read_volume(case.path)
     shape = (len(model.dataset_meta['classes']), *volume.shape)
     with _kept(outputs.probabilities_of(case), shape) as kept:
@@ -170,7 +200,7 @@ def _predict_case(
             **options.slices._asdict(),
         )
     result.save(outputs.labels_of(case))  # last: a case with labels is finished
-    return num_slices(volume.shape, options.slices.plane)
+    return result
 
 
 def _kept(path: Optional[Path], shape: Sequence[int]) -> ContextManager[Optional[np.ndarray]]:
