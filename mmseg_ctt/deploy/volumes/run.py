@@ -165,9 +165,7 @@ def predict_cases(
         )
 
 
-def sizes_of(
-    classes: Sequence[str], voxels: np.ndarray, spacing: Optional[Sequence[float]]
-) -> str:
+def sizes_of(classes: Sequence[str], voxels: np.ndarray, spacing: Optional[Sequence[float]]) -> str:
     """Predicted size of every class but the first, which is the background.
 
     Args:
