@@ -112,14 +112,24 @@ def main() -> None:
 
     from mmseg_ctt.apis import load_model
     from mmseg_ctt.deploy.checkpoint import read_checkpoint
-    from mmseg_ctt.deploy.volumes import check_cases, chosen_members, find_cases, predict_cases
+    from mmseg_ctt.deploy.volumes import (
+        check_cases,
+        chosen_members,
+        find_cases,
+        other_than_trained,
+        predict_cases,
+    )
 
     options = options_of(args, cfg)
     cases = find_cases(args.inputs, args.list)
-    members = chosen_members(cfg, read_checkpoint(args.checkpoint)['state_dict'], args.member)
+    checkpoint = read_checkpoint(args.checkpoint)
+    members = chosen_members(cfg, checkpoint['state_dict'], args.member)
     folders = folders_of(args, cfg, members, cases, options)
     pending = {case for folder in folders for case in folder.pending}
     check_cases([case for case in cases if case in pending], options.slices)
+    warning = other_than_trained(cfg, options.slices, checkpoint['meta'])
+    if warning:
+        print(f'WARNING: {warning}', flush=True)
     for member, folder in zip(members, folders):
         if folder.finished:
             print(f'{folder.folder}: {len(folder.finished)} of {len(cases)} cases are finished')
