@@ -109,7 +109,7 @@ class ScoreTable(NamedTuple):
         """Classes whose distances are penalties, by case; cases without one are left out."""
         if self.one_empty is None:
             return None
-        marked = self.penalties.any(axis=2)
+        marked = np.asarray(self.penalties.any(axis=2))
         return {
             case: [label for label, mark in zip(self.classes, marks) if mark]
             for case, marks in zip(self.cases, marked)
@@ -131,7 +131,8 @@ class ScoreTable(NamedTuple):
         unknown = self.one_empty is None
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(['case', 'class', *SCORES, 'penalty'])
-        for case, of_case, marked in zip(self.cases, self.values, self.penalties.any(axis=2)):
+        marks_of = np.asarray(self.penalties.any(axis=2))
+        for case, of_case, marked in zip(self.cases, self.values, marks_of):
             for label, scores, mark in zip(self.classes, of_case, marked):
                 plain = (_plain(value) for value in scores)
                 cells = ('' if value is None else repr(value) for value in plain)
@@ -202,8 +203,8 @@ def _with_legend(table: PrettyTable, *printed: ScoreTable) -> str:
 def _deviations(found: ScoreTable, row: int) -> List[str]:
     """Mean and deviation of each score, with the number of cases where some were left out."""
     mean, std, count = (part[row] for part in found.summary())
-    of_class = found.penalties.any(axis=0)  # in a mean of any case
-    marks = of_class[row] if row < len(of_class) else of_class.any(axis=0)
+    of_class = np.asarray(found.penalties.any(axis=0))  # in a mean of any case
+    marks = [*of_class, np.asarray(of_class.any(axis=0))][row]
     cells = []
     for i, name in enumerate(SCORES):
         text = f'{_printed(name, mean[i])} ± {_printed(name, std[i], marks[i])}'
