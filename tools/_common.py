@@ -170,10 +170,15 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
         ValueError: If it is no Python, or its ``sizes`` cannot be applied.
     """
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.engine import merge_options, prepare_config
+    from mmseg_ctt.engine.held_log import NOISE as LOG_NOISE
 
+    logger = MMLogger.get_current_instance()
+    if logger.instance_name == 'mmengine':  # that of a run has its filter, and a file with all
+        logger.filters = [lambda record: LOG_NOISE.search(record.getMessage()) is None]
     path = find_config(path)
     try:
         cfg = Config.fromfile(path)

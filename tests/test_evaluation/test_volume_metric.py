@@ -52,6 +52,7 @@ def test_settings_reach_the_scores(paths):
     values = made.evaluate(len(samples))
     assert values['volume/HD95_heart'] == values['volume/ASD_vessel'] == 7
     assert values['volume/Dice_background'] > 0 and made.table.classes == CLASSES
+    assert made.table.one_empty.tolist() == [[False, True, True]]
 
 
 def test_files(paths, tmp_path):

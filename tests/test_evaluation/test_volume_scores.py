@@ -190,8 +190,8 @@ def test_files():
     assert content['mean']['all classes']['Dice'] == pytest.approx(0.65)
     assert content['cases_counted']['vessel']['HD95'] == 1 and content['number_of_cases'] == 2
     lines = found.as_csv().splitlines()
-    assert lines[0] == 'case,class,Dice,Jaccard,HD95,ASD'
-    assert lines[1:3] == ['a,heart,0.8,0.6,2.0,1.0', 'a,vessel,0.5,0.4,,'] and len(lines) == 5
+    assert lines[0] == 'case,class,Dice,Jaccard,HD95,ASD,penalty'
+    assert lines[1:3] == ['a,heart,0.8,0.6,2.0,1.0,', 'a,vessel,0.5,0.4,,,'] and len(lines) == 5
 
 
 def test_members_side_by_side():

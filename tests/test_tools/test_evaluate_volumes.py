@@ -74,6 +74,23 @@ def test_setting_for_empty_masks(call, folders, empty, distance):
     assert content['cases_counted']['box']['ASD'] == (1 if distance is None else 2)
 
 
+@pytest.mark.parametrize('empty', ['nan', '7'])
+def test_penalties_are_marked(call, folders, empty):
+    write_nifti(folders / 'out/b.nii.gz', np.where(toy_label() == 1, 0, toy_label()))
+    files = ('--json', folders / 's.json', '--csv', folders / 's.csv')
+    printed = call('--empty', empty, *files)
+    marked = empty == '7'  # distances that are left out are no penalties
+    content = json.loads((folders / 's.json').read_text())
+    assert content['penalties'] == (dict(b=['box']) if marked else {})
+    lines = [line.split(',') for line in (folders / 's.csv').read_text().splitlines()]
+    assert [line[-1] for line in lines] == ['penalty', '0', '0', str(int(marked)), '0']
+    rows = [line for line in printed.splitlines() if '*' in line]
+    cases = [bool(re.search(r'\| b +\| box .* 7\.00\* \| +7\.00\* \|', row)) for row in rows]
+    assert cases == ([True, False, False, False] if marked else [])  # box and all classes, legend
+    assert not marked or rows[-1].startswith('* not measured alone')
+    assert '*' not in call(out='labels')
+
+
 def test_members_in_one_table(call, folders):
     for member in ('student0', 'ensemble'):
         folder = folders / 'members' / member

@@ -10,7 +10,6 @@ from toy_volume_run import make_volume_run
 from toy_volumes import AFFINE, SHAPE, toy_image, write_nifti
 
 from mmseg_ctt.apis import load_model, predict_volume
-from mmseg_ctt.deploy.volumes import SliceSettings, other_slices
 
 
 @pytest.fixture
@@ -284,33 +283,3 @@ def test_a_class_that_is_nowhere_is_named(call, made, images, capsys):
     name = load_model(made.cfg, made.checkpoint).dataset_meta['classes'][1]
     warning = capsys.readouterr().out.splitlines()[-1]
     assert warning.startswith(f'WARNING: no voxel of {name} in any of 2 volumes')
-
-
-def test_other_slices_than_those_of_the_training_are_named(call, made, images, capsys):
-    checkpoint = torch.load(made.checkpoint, weights_only=False)
-    checkpoint['meta']['cfg'] = made.cfg.pretty_text
-    torch.save(checkpoint, made.checkpoint)
-    call(images / 'c.nii.gz', '--plane', 'x', '--context', '3')
-    warnings = [line for line in capsys.readouterr().out.splitlines() if 'was trained' in line]
-    assert warnings == [
-        "WARNING: the network was trained with plane='z' and predicts with plane='x'",
-        'WARNING: the network was trained with context=1 and predicts with context=3',
-    ]
-    call(images / 'c.nii.gz', out='same')
-    assert 'was trained' not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    'text',
-    [
-        None,
-        '',
-        'no config',
-        'a = 1 +',
-        'test_dataloader = open("x")',
-        'test_dataloader = dict(dataset=dict(type="Other"))',
-    ],
-)
-def test_a_checkpoint_without_a_config_to_compare(text):
-    meta = {} if text is None else dict(cfg=text)
-    assert other_slices(meta, SliceSettings('x')) == []

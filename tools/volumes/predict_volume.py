@@ -116,7 +116,7 @@ def main() -> None:
         check_cases,
         chosen_members,
         find_cases,
-        other_slices,
+        other_than_trained,
         predict_cases,
     )
 
@@ -127,8 +127,9 @@ def main() -> None:
     folders = folders_of(args, cfg, members, cases, options)
     pending = {case for folder in folders for case in folder.pending}
     check_cases([case for case in cases if case in pending], options.slices)
-    for line in other_slices(checkpoint['meta'], options.slices):
-        print(line, flush=True)
+    warning = other_than_trained(cfg, options.slices, checkpoint['meta'])
+    if warning:
+        print(f'WARNING: {warning}', flush=True)
     for member, folder in zip(members, folders):
         if folder.finished:
             print(f'{folder.folder}: {len(folder.finished)} of {len(cases)} cases are finished')

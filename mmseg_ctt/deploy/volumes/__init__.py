@@ -6,7 +6,7 @@ from .outputs import PredictionFolder, read_record
 from .predict import VolumeResult, class_probabilities, predict_volume
 from .run import PredictionOptions, chosen_members, predict_cases, prediction_settings
 from .settings import SliceSettings, slice_settings
-from .trained import other_slices
+from .trained import other_than_trained
 
 __all__ = [
     'Case',
@@ -19,7 +19,7 @@ __all__ = [
     'chosen_members',
     'class_probabilities',
     'find_cases',
-    'other_slices',
+    'other_than_trained',
     'predict_cases',
     'predict_volume',
     'prediction_settings',

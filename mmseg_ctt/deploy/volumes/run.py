@@ -84,7 +84,18 @@ def chosen_members(
     if ALL in wanted and names:
         return [*names, 'ensemble']
     chosen = [choose_member(cfg['model'], names, name, ensemble=True) for name in wanted]
-    return list(dict.fromkeys(chosen)) or [choose_member(cfg['model'], names, None, ensemble=True)]
+    return list(dict.fromkeys(chosen)) or [_predicting(cfg['model'], names)]
+
+
+def _predicting(model: Mapping[str, Any], names: Sequence[str]) -> Optional[str]:
+    """Member that the config predicts with; the error names those of the checkpoint."""
+    try:
+        return choose_member(model, names, None, ensemble=True)
+    except ValueError as error:
+        raise ValueError(
+            f'{error}; the checkpoint holds {", ".join(names)}, and predicts by all of them as '
+            'ensemble (--member)'
+        ) from None
 
 
 def prediction_settings(

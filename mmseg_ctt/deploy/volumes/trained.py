@@ -1,66 +1,56 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Slices that the network of a checkpoint was trained on, as its recorded config says."""
+"""What a checkpoint was trained with and is predicted without: slices, method."""
 
-import ast
-from typing import Any, Dict, List, Mapping
+from typing import Any, List, Mapping, Optional, Tuple
 
+from ...engine.config_changes import parse_config
 from .settings import SliceSettings, slice_settings
 
 
-def recorded_config(meta: Mapping[str, Any]) -> Dict[str, Any]:
-    """Config that mmengine has written into a checkpoint; its text is read, never run.
+def other_than_trained(
+    cfg: Mapping[str, Any], slices: SliceSettings, meta: Mapping[str, Any]
+) -> Optional[str]:
+    """Warning about a prediction by other settings than those of the run of its checkpoint.
 
     Args:
-        meta (Mapping): ``meta`` of a checkpoint.
+        cfg (Mapping): Of the prediction.
+        slices (SliceSettings): Of the prediction.
+        meta (Mapping): Of the checkpoint; ``cfg`` is the text of the run's config, which is read
+            without running it.
 
     Returns:
-        dict: Empty where the checkpoint has none, or one of another form.
+        str | None: One line with both values of plane, context, window, percentiles and
+        ``model.type`` where they differ. None where nothing does, or the checkpoint does not say.
     """
+    recorded = parse_config(str(meta.get('cfg') or ''))
+    if not recorded:
+        return None
+    found = [*_slices(recorded, slices), *_method(recorded, cfg)]
+    if not found:
+        return None
+    of_run = ', '.join(f'{name}={before!r}' for name, before, _ in found)
+    here = ', '.join(f'{name}={now!r}' for name, _, now in found)
+    return (
+        f'the run of the checkpoint has {of_run}, this prediction {here}: is that meant? The '
+        'config of the run has the right values'
+    )
+
+
+def _slices(recorded: Mapping[str, Any], slices: SliceSettings) -> List[Tuple[str, Any, Any]]:
     try:
-        lines = ast.parse(meta.get('cfg') or '').body
-        return {
-            line.targets[0].id: _value(line.value)
-            for line in lines
-            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
-        }
-    except (SyntaxError, TypeError, ValueError):
-        return {}
-
-
-def _value(node: ast.AST) -> Any:
-    """Value of literals and of calls of ``dict``."""
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict':
-        made: Dict[Any, Any] = {}
-        for keyword in node.keywords:
-            value = _value(keyword.value)
-            made.update(value if keyword.arg is None else {keyword.arg: value})
-        return made
-    if isinstance(node, ast.Dict):
-        keys = [_value(key) for key in node.keys if key is not None]
-        return dict(zip(keys, map(_value, node.values)))
-    if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_value(value) for value in node.elts]
-        return tuple(values) if isinstance(node, ast.Tuple) else values
-    return ast.literal_eval(node)
-
-
-def other_slices(meta: Mapping[str, Any], used: SliceSettings) -> List[str]:
-    """Warnings where a prediction takes other slices than those of the training.
-
-    Args:
-        meta (Mapping): ``meta`` of a checkpoint.
-        used (SliceSettings): Of the prediction.
-
-    Returns:
-        list[str]: A line for each setting that differs; empty where the checkpoint does not say
-        how its slices were made.
-    """
-    try:
-        trained = slice_settings(recorded_config(meta))
-    except (KeyError, TypeError, ValueError):  # no slices of volumes
+        trained = slice_settings(recorded)
+    except (ValueError, TypeError, KeyError):  # images, or settings of another version
         return []
-    return [
-        f'WARNING: the network was trained with {name}={before!r} and predicts with {name}={now!r}'
-        for name, before, now in zip(SliceSettings._fields, trained, used)
-        if before != now
-    ]
+    triples = zip(SliceSettings._fields, trained, slices)
+    return [(name, before, now) for name, before, now in triples if before != now]
+
+
+def _method(recorded: Mapping[str, Any], cfg: Mapping[str, Any]) -> List[Tuple[str, Any, Any]]:
+    before, now = _type(recorded), _type(cfg)
+    return [('model.type', before, now)] if before and before != now else []
+
+
+def _type(cfg: Mapping[str, Any]) -> str:
+    model = cfg.get('model')
+    kind = model.get('type', '') if isinstance(model, Mapping) else ''
+    return str(getattr(kind, '__name__', kind)).split('.')[-1]

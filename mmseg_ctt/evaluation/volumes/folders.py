@@ -9,7 +9,7 @@ import numpy as np
 from ...datasets.volume_files import find_volumes, listed_volumes
 from ...volumes import Volume, check_geometry, check_pair, open_volume, read_label
 from ...volumes.names import case_names
-from .scores import Empty, check_empty, checked_spacing, class_scores
+from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
 from .table import ScoreTable
 
 PathLike = Union[str, Path]
@@ -94,10 +94,14 @@ class FolderScores:
         Raises:
             ValueError: If a file cannot be read, or holds a value that is no class.
         """
-        scores = {pair.name: self._score(pair) for pair in self.pairs}
-        return ScoreTable.of(scores, tuple(self.classes[k] for k in self.scored))
+        found = {pair.name: self._score(pair) for pair in self.pairs}
+        return ScoreTable.of(
+            {name: scores for name, (scores, _) in found.items()},
+            tuple(self.classes[k] for k in self.scored),
+            {name: penalties for name, (_, penalties) in found.items()},
+        )
 
-    def _score(self, pair: Pair) -> np.ndarray:
+    def _score(self, pair: Pair) -> Tuple[np.ndarray, np.ndarray]:
         prediction, label = read_label(pair.prediction), read_label(pair.label)
         check_pair(prediction, label, len(self.classes), self.ignore_index)
         wrong = np.setdiff1d(prediction.array, range(len(self.classes)))
@@ -106,9 +110,9 @@ class FolderScores:
                 f'the prediction {pair.prediction} holds {wrong[0]}, which is no class: ids are '
                 f'0..{len(self.classes) - 1} ({", ".join(self.classes)})'
             )
-        return class_scores(
-            prediction.array, label.array, self.scored, pair.spacing, self.ignore_index, self.empty
-        )
+        arrays = prediction.array, label.array
+        scores = class_scores(*arrays, self.scored, pair.spacing, self.ignore_index, self.empty)
+        return scores, one_empty(*arrays, self.scored, self.ignore_index)
 
 
 def spacing_of(

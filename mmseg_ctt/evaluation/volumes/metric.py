@@ -16,7 +16,7 @@ from ...volumes import SliceAddress, open_volume, parse_address
 from ...volumes.names import case_names
 from .folders import spacing_of
 from .gathering import LabelSlice, Packed, VolumeParts
-from .scores import Empty, check_empty, checked_spacing, class_scores
+from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
 from .table import ScoreTable, member_table
 
 FILES = ('volume_scores.csv', 'volume_scores.json')
@@ -24,10 +24,11 @@ FILES = ('volume_scores.csv', 'volume_scores.json')
 
 @dataclass(frozen=True)
 class CaseScores:
-    """Scores ``(K, 4)`` of a complete volume, by its path."""
+    """Scores ``(K, 4)`` of a complete volume, by its path; penalties of :func:`one_empty`."""
 
     volume: str
     scores: np.ndarray
+    penalties: np.ndarray
 
 
 @METRICS.register_module()
@@ -143,6 +144,7 @@ class VolumeMetric(BaseMetric):
         self.table = ScoreTable.of(
             {names[found.volume]: found.scores for found in scored},
             tuple(self._classes[k] for k in self._scored_ids),
+            {names[found.volume]: found.penalties for found in scored},
         )
         if self.logs_table:
             print_log(f'volumes\n{self.table.as_text()}', logger='current')
@@ -187,10 +189,9 @@ class VolumeMetric(BaseMetric):
 
     def _score(self, volume: str, parts: VolumeParts) -> CaseScores:
         _, spacing = self._geometry_of(volume)
-        scores = class_scores(
-            *parts.take(volume), self._scored_ids, spacing, self.ignore_index, self.empty
-        )
-        return CaseScores(volume, scores)
+        pair, ids = parts.take(volume), self._scored_ids
+        scores = class_scores(*pair, ids, spacing, self.ignore_index, self.empty)
+        return CaseScores(volume, scores, one_empty(*pair, ids, self.ignore_index))
 
     def _write(self, table: ScoreTable, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,6 +104,30 @@ def class_scores(
     return found
 
 
+def one_empty(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    classes: Sequence[int],
+    ignore_index: Optional[int] = 255,
+) -> np.ndarray:
+    """Classes whose distances are no measured ones: one of prediction and label lacks them.
+
+    Args:
+        prediction (np.ndarray): Class ids.
+        truth (np.ndarray): Class ids, of the same shape.
+        classes (Sequence[int]): Ids of the ``K`` classes.
+        ignore_index (int, optional): As for :func:`class_scores`. Defaults to 255.
+
+    Returns:
+        np.ndarray: ``(K,)`` bool.
+    """
+    if ignore_index is not None:
+        known = truth != ignore_index
+        prediction, truth = prediction[known], truth[known]
+    predicted, true = (np.isin(classes, np.unique(ids)) for ids in (prediction, truth))
+    return predicted != true
+
+
 def checked_spacing(spacing: Sequence[float], ndim: int) -> Tuple[float, ...]:
     """Spacing as a tuple of floats.
 
