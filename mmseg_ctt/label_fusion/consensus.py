@@ -53,7 +53,7 @@ class ConsensusSettings(NamedTuple):
     """
 
     rule: str = 'pixel'
-    power: float = 1.0
+    power: float = 2.0
     smoothness: float = 0.3
     neighbours: Optional[int] = None
     sigma: Optional[float] = None

@@ -11,7 +11,7 @@ RULES = ('pixel', 'rater')
 FLOOR, OFFSET = 1e-3, 0.01  # of the rule 'rater'
 
 
-def rater_weights(consistency: np.ndarray, rule: str = 'pixel', power: float = 1.0) -> np.ndarray:
+def rater_weights(consistency: np.ndarray, rule: str = 'pixel', power: float = 2.0) -> np.ndarray:
     """Weight of each rater at each pixel; they sum to 1 over the raters.
 
     - ``'pixel'``: ``SC^p / sum over raters of SC^p`` at each pixel. A pixel where all are 0 has
@@ -25,7 +25,7 @@ def rater_weights(consistency: np.ndarray, rule: str = 'pixel', power: float = 1
             :func:`.self_consistency.self_consistency`.
         rule (str): One of the above. Defaults to 'pixel'.
         power (float): p, not negative; 0: equal weights. A high power trusts a smooth rater with a
-            systematic error. Defaults to 1.
+            systematic error. Defaults to 2.
 
     Returns:
         np.ndarray: ``(R, ...)`` float32.

@@ -67,7 +67,7 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group('consensus')
     group.add_argument('--rule', choices=('pixel', 'rater'), help='weights; default: pixel')
-    group.add_argument('--power', type=float, help='exponent of self-consistency; default: 1')
+    group.add_argument('--power', type=float, help='exponent of self-consistency; default: 2')
     group.add_argument('--smoothness', type=float, help='cost of borders; default: 0.3')
     group.add_argument('--neighbours', type=int, help='4 or 8 in images (default 4), 6 in volumes')
     group.add_argument(

@@ -19,7 +19,7 @@ CONSENSUS: Mapping[str, Mapping[str, Any]] = {
     'consensus, SC^2': dict(power=2),
     'consensus, SC^4': dict(power=4),
     'consensus, SC^8': dict(power=8),
-    'consensus, by rater': dict(rule='rater'),
+    'consensus, by rater': dict(rule='rater', power=1),
 }
 
 
