@@ -13,6 +13,7 @@ import json
 import shutil
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Dict, List, NamedTuple, Sequence, Type
@@ -62,7 +63,7 @@ class Step(NamedTuple):
     run: Callable[[Job], None]
 
 
-class Rounds:
+class Rounds(ABC):
     """Base of all recipes: folder, lock, state, trainings.
 
     A recipe says by :meth:`read_data`, :meth:`check`, :meth:`steps` and :meth:`final_folder` what
@@ -90,6 +91,7 @@ class Rounds:
 
     # ---- what a recipe says
 
+    @abstractmethod
     def read_data(self) -> None:
         """Read what the steps need of the data; nothing is written yet.
 
@@ -97,8 +99,8 @@ class Rounds:
             FileNotFoundError: If a file is missing.
             ValueError: If the data do not fit.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, folder: Path) -> None:
         """Check the config and all later steps before the first training.
 
@@ -108,24 +110,23 @@ class Rounds:
         Raises:
             ValueError: Names the key and what to set, or the step that would fail.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def steps(self) -> Sequence[Step]:
         """All steps in order; the first is a training."""
-        raise NotImplementedError
 
+    @abstractmethod
     def first_folder(self) -> str:
         """Folder of the first training, relative to that of the run."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def final_folder(cls, settings: Any) -> str:
         """Folder of the training whose checkpoint is the result, relative to that of the run.
 
         Args:
             settings (RoundSettings): Of the recipe.
         """
-        raise NotImplementedError
 
     def closing_lines(self) -> List[str]:
         """Lines for the user at the end: what to do with the result."""
