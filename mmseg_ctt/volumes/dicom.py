@@ -14,7 +14,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
-EXTRA = "pip install 'mmseg_ctt[dicom]'"
+from .libraries import optional_library
+
 PATIENT, SERIES_UID, NUMBER, DESCRIPTION = '0010|0020', '0020|000e', '0020|0011', '0008|103e'
 IMAGE_TYPE, POSITION, ORIENTATION = '0008|0008', '0020|0032', '0020|0037'
 PIXEL_SPACING, ROWS, COLUMNS, FRAMES = '0028|0030', '0028|0010', '0028|0011', '0028|0008'
@@ -61,11 +62,7 @@ def simpleitk() -> Any:
     Raises:
         ValueError: If it is not installed.
     """
-    try:
-        import SimpleITK as found  # noqa: N813
-    except ModuleNotFoundError:
-        raise ValueError(f'DICOM series need SimpleITK: {EXTRA}') from None
-    return found
+    return optional_library('SimpleITK', 'DICOM series', 'dicom')
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence,
 import numpy as np
 
 from .address import VOLUME_SUFFIXES, split_key
-
-EXTRA = "pip install 'mmseg_ctt[volumes]'"
+from .libraries import optional_library
 
 
 class UnreadableVolumeError(ValueError):
@@ -80,11 +79,7 @@ def nibabel() -> Any:
     Raises:
         ValueError: If it is not installed.
     """
-    try:
-        import nibabel as found
-    except ModuleNotFoundError:
-        raise ValueError(f'NIfTI volumes need nibabel: {EXTRA}') from None
-    return found
+    return optional_library('nibabel', 'NIfTI volumes', 'volumes')
 
 
 def _nifti(file: str, key: Optional[str]) -> Stored:
@@ -187,11 +182,7 @@ def h5py() -> Any:
     Raises:
         ValueError: If it is not installed.
     """
-    try:
-        import h5py as found
-    except ModuleNotFoundError:
-        raise ValueError(f'HDF5 volumes need h5py: {EXTRA}') from None
-    return found
+    return optional_library('h5py', 'HDF5 volumes', 'volumes')
 
 
 def _hdf5_array(file: str, key: str) -> np.ndarray:
