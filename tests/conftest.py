@@ -2,7 +2,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import matplotlib
 import pytest
@@ -41,6 +41,14 @@ def shared_dir() -> Path:
             f'{VARIABLE} to the folder above. Without it toy data holds the same code'
         )
     return path
+
+
+@pytest.fixture(scope='session', autouse=True)
+def volume_cache(tmp_path_factory) -> Iterator[None]:
+    """No test fills the cache of volumes in the home of who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMSEG_CTT_VOLUME_CACHE', str(tmp_path_factory.mktemp('volumes')))
+        yield
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -224,7 +224,6 @@ def small_config(name: str, tmp_path: Path, monkeypatch) -> Config:
     cfg = copy.deepcopy(leaf(name))
     kind, root = cfg.train_dataloader.dataset.labeled.type, tmp_path / 'data'
     split = cfg.train_dataloader.dataset.get('split')
-    monkeypatch.setenv('MMSEG_CTT_VOLUME_CACHE', str(tmp_path / 'cache'))
     write_layout('la2d' if 'la2d' in name else kind, root, split or 'splits/unused')
     for source in sources(cfg):
         source.data_root = str(root)

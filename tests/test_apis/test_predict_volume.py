@@ -13,13 +13,7 @@ from toy_volumes import AFFINE, SHAPE, toy_image, write_nifti
 from mmseg_ctt.apis import load_model, predict_volume
 from mmseg_ctt.deploy.volumes import class_probabilities, slice_settings
 from mmseg_ctt.volumes import open_volume, stack_slices
-from mmseg_ctt.volumes.cache import VARIABLE
 from mmseg_ctt.volumes.components import clean_labels, components
-
-
-@pytest.fixture(autouse=True)
-def cache_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / 'cache'))
 
 
 @pytest.fixture

@@ -14,14 +14,8 @@ from toy_volumes import toy_label
 from mmseg_ctt.apis import load_model, predict_volume
 from mmseg_ctt.datasets import VolumeSliceDataset
 from mmseg_ctt.evaluation.volumes import class_scores
-from mmseg_ctt.volumes.cache import VARIABLE
 
 MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
-
-
-@pytest.fixture(autouse=True)
-def cache_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / 'cache'))
 
 
 def run_test(run, stage='test'):

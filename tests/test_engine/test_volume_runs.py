@@ -21,12 +21,6 @@ from mmseg_ctt.deploy.api import load_model, predict
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.lab.experiments.fingerprint import split_checksum
 from mmseg_ctt.self_training import SelfTraining
-from mmseg_ctt.volumes.cache import VARIABLE
-
-
-@pytest.fixture(autouse=True)
-def cache_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / 'cache'))
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ from mmseg_ctt.volumes import read_label_slice
 PLANES = ('x', 'y', 'z')
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('MMSEG_CTT_VOLUME_CACHE', str(tmp_path / 'cache'))
-
-
 @pytest.fixture
 def root(tmp_path):
     return write_toy_volumes(tmp_path / 'data')

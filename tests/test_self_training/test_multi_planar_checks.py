@@ -10,11 +10,6 @@ from toy_volumes import toy_image, toy_label, write_nifti, write_toy_volumes
 from mmseg_ctt.self_training import build_rounds
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('MMSEG_CTT_VOLUME_CACHE', str(tmp_path / 'cache'))
-
-
 @pytest.fixture
 def root(tmp_path):
     return write_toy_volumes(tmp_path / 'data')
