@@ -246,9 +246,8 @@ class SemiSegmentor(ForwardPasses):
             args, kwargs (Images): One for each of ``sources``, named by it.
 
         Returns:
-            dict[str, Tensor]: Scalars by ``{member}.{term}``. A term of the loss weights is
-            weighted and becomes a loss; other keys are logged, and those with ``loss`` in them
-            count as losses with weight 1.
+            dict[str, Tensor]: Scalars by ``{member}.{term}``. Terms of the loss weights are weighted
+            losses; others are logged, and those with ``loss`` in their key count with weight 1.
         """
 
     # ---- losses
