@@ -2,6 +2,7 @@
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .folder import FolderSegDataset
+from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
@@ -21,6 +22,7 @@ __all__ = [
     'DrawnImage',
     'FolderSegDataset',
     'GenerateSignedDistance',
+    'GroupSampler',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'LoadMultiRaterAnnotations',
