@@ -5,6 +5,7 @@ import torch
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
+from ...nn.settings import check_number
 from .functional import co_attention, graph_dropout, joined_messages
 
 
@@ -39,22 +40,46 @@ class GroupGraph(nn.Module):
     all images are updated at once. It runs in float32 under AMP: the attention has no scale.
 
     Args:
-        num_classes (int): Channels of the class maps, at least 2.
-        rounds (int): Of message passing. Defaults to 3 (released code).
-        drop_ratio (float): As of :func:`graph_dropout`. Defaults to 0.8.
-        threshold (float): As of :func:`graph_dropout`. Defaults to 0.7.
+        num_maps (int): Classes that have a map.
+        rounds (int): Of message passing, 1 or more. Defaults to 3 (released code).
+        drop_ratio (float, optional): Probability of dropping, see :func:`graph_dropout`; None: no
+            graph dropout. Defaults to 0.8 (released code).
+        drop_threshold (float): See :func:`graph_dropout`. Defaults to 0.7 (released code).
+        drop_in_eval (bool): Whether graph dropout stays random in evaluation (released code).
+            Defaults to False: it is off there.
+
+    Raises:
+        TypeError: For a setting of a wrong type.
+        ValueError: For a number outside its range.
     """
 
     def __init__(
-        self, num_classes: int, rounds: int = 3, drop_ratio: float = 0.8, threshold: float = 0.7
+        self,
+        num_maps: int,
+        rounds: int = 3,
+        drop_ratio: Optional[float] = 0.8,
+        drop_threshold: float = 0.7,
+        drop_in_eval: bool = False,
     ) -> None:
         super().__init__()
-        self.rounds, self.drop_ratio, self.threshold = rounds, drop_ratio, threshold
-        self.query = nn.Conv2d(num_classes, num_classes // 2, 1)
-        self.key = nn.Conv2d(num_classes, num_classes // 2, 1)
-        self.gate = nn.Conv2d(num_classes, 1, 1, bias=False)
-        self.join = nn.Conv2d(2 * num_classes, num_classes, 3, padding=1)
-        self.update = ConvGRU(num_classes)
+        key = 'model.group_graph'
+        check_number(f'{key}.rounds', rounds, 1, whole=True)
+        check_number(f'{key}.drop_threshold', drop_threshold, 0, 1)
+        if drop_ratio is not None:
+            check_number(f'{key}.drop_ratio', drop_ratio, 0, 1)
+        self.rounds, self.drop_ratio, self.drop_threshold = rounds, drop_ratio, drop_threshold
+        self.drop_in_eval = drop_in_eval
+        width = max(1, num_maps // 2)
+        self.query = nn.Conv2d(num_maps, width, 1)
+        self.key = nn.Conv2d(num_maps, width, 1)
+        self.gate = nn.Conv2d(num_maps, 1, 1, bias=False)
+        self.join = nn.Conv2d(2 * num_maps, num_maps, 3, padding=1)
+        self.update = ConvGRU(num_maps)
+
+    @property
+    def drops(self) -> bool:
+        """Whether graph dropout is at work."""
+        return self.drop_ratio is not None and (self.training or self.drop_in_eval)
 
     def init_weights(self) -> None:
         """Normal with deviation 0.01, no bias (released code)."""
@@ -67,8 +92,8 @@ class GroupGraph(nn.Module):
 
         Args:
             maps (Tensor): ``(B, G, C, h, w)`` class maps of ``B`` groups of ``G`` images.
-            draws (Tensor, optional): ``(B * G, rounds)`` uniform numbers of the graph dropout.
-                Defaults to None: no dropout.
+            draws (Tensor, optional): ``(B * G, rounds)`` uniform numbers of the graph dropout;
+                they have no effect where it is off. Defaults to None: it is off.
 
         Returns:
             Tensor: Same shape, float32 (float64 for double input).
@@ -89,8 +114,9 @@ class GroupGraph(nn.Module):
     def _round(self, maps: Tensor, draw: Optional[Tensor]) -> Tensor:
         message = self.join(joined_messages(self.messages(maps)).flatten(0, 1))
         state = self.update(message, maps.flatten(0, 1))
-        if draw is not None:
-            state = graph_dropout(state, draw, self.drop_ratio, self.threshold)
+        if draw is not None and self.drops:
+            assert self.drop_ratio is not None
+            state = graph_dropout(state, draw, self.drop_ratio, self.drop_threshold)
         return state.view_as(maps)
 
 
