@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
+from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
@@ -25,6 +26,7 @@ __all__ = [
     'GroupSampler',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
+    'LoadMaps',
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
