@@ -17,10 +17,10 @@ training images are made.
 from typing import Any, Mapping, Optional
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...functional.class_maps import tag_loss
 from ...nn import settings
 from ...nn.images import Images
 from ...nn.rng import sample_noise
@@ -82,13 +82,12 @@ class GroupSemanticMining(SemiSegmentor):
         group = self.group_maps(single, tagged)  # 3
         tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
         scores = [maps.float().mean(dim=(2, 3)) for maps in (single, group)]  # 4
-        single_loss, group_loss = (
-            F.multilabel_soft_margin_loss(score, tags) for score in scores
-        )  # 5
+        single_loss, accuracy = tag_loss(scores[0], tags)  # 5
+        group_loss, _ = tag_loss(scores[1], tags)
         return {
             'student0.single': single_loss,
             'student0.group': group_loss,
-            'student0.tag_accuracy': ((scores[0].detach() > 0) == (tags > 0)).float().mean(),
+            'student0.tag_accuracy': accuracy,
         }
 
     def class_maps(self, image: Tensor) -> Tensor:
