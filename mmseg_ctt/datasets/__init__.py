@@ -1,7 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
+from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
+from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
@@ -22,8 +24,10 @@ __all__ = [
     'DrawnImage',
     'FolderSegDataset',
     'GenerateSignedDistance',
+    'GroupSampler',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
+    'LoadMaps',
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',

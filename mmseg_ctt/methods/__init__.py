@@ -3,6 +3,7 @@
 
 from .ael import AEL
 from .base import SemiSegmentor
+from .cam import ClassActivationMaps
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
@@ -10,6 +11,7 @@ from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
 from .fixmatch import FixMatchSeg
+from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .registry import registered_methods
@@ -21,6 +23,7 @@ __all__ = [
     'STPG',
     'U2PL',
     'AnchorAssignmentHook',
+    'ClassActivationMaps',
     'ClassMix',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
@@ -28,6 +31,7 @@ __all__ = [
     'DualNegativeLabel',
     'DualTaskConsistency',
     'FixMatchSeg',
+    'GroupSemanticMining',
     'GuidedMixNet',
     'MeanTeacher',
     'SemiSegmentor',
