@@ -54,6 +54,13 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.auxsegnet.functional': (
+        'gated_affinity',
+        'pixel_affinity',
+        'pooling_stride',
+        'propagate',
+        'saliency_loss',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
