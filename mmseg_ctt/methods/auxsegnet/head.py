@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The head of AuxSegNet: three tasks on one feature map, and the affinity that two of them learn."""
+"""The head of AuxSegNet: three tasks on one feature map, and the affinity of two of them."""
 
 from typing import Any, NamedTuple, Sequence, Tuple
 
@@ -152,8 +152,6 @@ class AuxSegHead(BaseDecodeHead):
             raise ValueError(f'{key}.dilations must be three, such as (6, 12, 18), got {dilations}')
         if isinstance(self.in_index, (list, tuple)):
             raise ValueError(f'{key}.in_index must be one feature map, got {self.in_index}')
-        if self.out_channels != self.num_classes:
-            raise ValueError(f'{key}.out_channels: AuxSegHead has num_classes of them, remove it')
         self.max_tokens, self.trains = max_tokens, trains
         conv = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         sizes = (self.in_channels, self.channels, dilations)
