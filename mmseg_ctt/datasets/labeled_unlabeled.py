@@ -22,6 +22,7 @@ from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .patients import check_patients
 from .sampler import DrawnImage
+from .sample_tags import with_tags
 from .sources import (
     LABELED,
     UNLABELED,
@@ -206,9 +207,9 @@ class LabeledUnlabeledDataset(Dataset):
             # for the check of masks
             info['num_classes'] = len(self.metainfo.get('classes') or ())
             info['ignore_index'] = self.ignore_index
-            path = info['img_path']
+            path, tags = info['img_path'], info.get('tags')
             try:
-                return leaf.pipeline(info)
+                return with_tags(leaf.pipeline(info), tags, info['num_classes'])
             except Exception as error:
                 damage = damage_of(path)
                 if damage is None:

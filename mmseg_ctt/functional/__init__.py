@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
+from .class_maps import class_map_logits, normalized_class_maps
 from .colour import gaussian_blur, jitter_colours, shift_hue
 from .confidence import confidence_weight
 from .connected_components import connected_components
@@ -118,6 +119,7 @@ __all__ = [
     'alignment_bias',
     'channel_dropout',
     'class_balanced_weight',
+    'class_map_logits',
     'class_mix_mask',
     'complement',
     'complementary_channel_dropout',
@@ -138,6 +140,7 @@ __all__ = [
     'jitter_colours',
     'linear_ramp',
     'mix',
+    'normalized_class_maps',
     'ohem_cross_entropy',
     'pixel_consistency',
     'pixel_counts',

@@ -195,7 +195,7 @@ class SemiSegmentor(ForwardPasses):
         students = build_students(
             segmentor, num_pairs, overrides, self.reads_embedding, self.one_channel
         )
-        self.add_members(students, segmentor)
+        self.add_members(checks.with_used_heads(type(self), students), segmentor)
 
     def _build_losses(
         self,
@@ -204,7 +204,8 @@ class SemiSegmentor(ForwardPasses):
         augmentation: Optional[Sequence[dict]],
         consistency: Optional[dict],
     ) -> None:
-        self.weights = settings.loss_weights(weights, {'sup': 1.0, **self.default_loss_weights})
+        usual = dict(sup=1.0) if 'labeled' in self.sources else {}
+        self.weights = settings.loss_weights(weights, {**usual, **self.default_loss_weights})
         self.ramp_up = RampUp.of(ramp_up, self.default_ramp_up)
         for key, given, default in (
             ('strong_augmentation', augmentation, self.default_augmentation),
