@@ -120,7 +120,11 @@ def test_class_maps_average_to_the_logits_of_the_tags():
     [
         (dict(dilations=(1, 2)), 'decode_head.dilations must be three'),
         (dict(max_tokens=0), 'decode_head.max_tokens must be at least 1'),
-        (dict(in_index=(0, 1)), 'decode_head.in_index must be one feature map'),
+        (dict(loss_decode=dict(type='DiceLoss')), 'decode_head.loss_decode would be unused'),
+        (
+            dict(in_channels=(4, 4), in_index=(0, 1), input_transform='resize_concat'),
+            'decode_head.in_index must be one feature map',
+        ),
     ],
 )
 def test_settings_of_the_head(settings, words):

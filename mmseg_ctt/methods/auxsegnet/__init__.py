@@ -8,5 +8,6 @@
 """
 
 from .head import AuxSegHead
+from .segmentor import AuxSegNet
 
-__all__ = ['AuxSegHead']
+__all__ = ['AuxSegHead', 'AuxSegNet']

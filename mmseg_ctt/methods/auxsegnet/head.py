@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The head of AuxSegNet: three tasks on one feature map, and the affinity of two of them."""
 
-from typing import Any, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, NoReturn, Sequence, Tuple
 
 import torch
 from mmcv.cnn import ConvModule
@@ -9,6 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...functional import normalized_class_maps
 from ...nn import settings
 from .functional import gated_affinity, pixel_affinity, pooled, pooling_stride, propagate
 
@@ -132,8 +133,8 @@ class AuxSegHead(BaseDecodeHead):
 
     Raises:
         TypeError: If a setting is of another type.
-        ValueError: If ``dilations`` are not three, a number is too small, or the head reads several
-            maps.
+        ValueError: If ``dilations`` are not three, a number is too small, the head reads several
+            maps, or there is a ``loss_decode``.
     """
 
     def __init__(
@@ -143,15 +144,21 @@ class AuxSegHead(BaseDecodeHead):
         trains: bool = True,
         **kwargs: Any,
     ) -> None:
+        if 'loss_decode' in kwargs:
+            raise ValueError(
+                'decode_head.loss_decode would be unused: the method has the losses of an '
+                'AuxSegHead; remove it'
+            )
         kwargs.setdefault('channels', 128)
         kwargs.setdefault('dropout_ratio', 0.5)
-        super().__init__(**kwargs)
-        key = 'decode_head'
-        settings.check_number(f'{key}.max_tokens', max_tokens, 1, whole=True)
+        super().__init__(loss_decode=dict(type='PixelCrossEntropyLoss'), **kwargs)  # never called
+        settings.check_number('decode_head.max_tokens', max_tokens, 1, whole=True)
         if len(dilations) != 3:
-            raise ValueError(f'{key}.dilations must be three, such as (6, 12, 18), got {dilations}')
+            raise ValueError(
+                f'decode_head.dilations must be three, such as (6, 12, 18), got {dilations}'
+            )
         if isinstance(self.in_index, (list, tuple)):
-            raise ValueError(f'{key}.in_index must be one feature map, got {self.in_index}')
+            raise ValueError(f'decode_head.in_index must be one feature map, got {self.in_index}')
         self.max_tokens, self.trains = max_tokens, trains
         conv = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         sizes = (self.in_channels, self.channels, dilations)
@@ -194,6 +201,21 @@ class AuxSegHead(BaseDecodeHead):
         """Class activation maps ``(B, F, h, w)`` of the classes without background, as they are."""
         return self.classifier(self._transform_inputs(inputs))
 
+    def tags_of_maps(self, tags: Tensor) -> Tensor:
+        """``(B, F)`` tags of the classes that have a map, from ``(B, num_classes)``."""
+        return tags[:, 1:]
+
+    def loss(self, inputs: List[Tensor], *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse masks.
+
+        Raises:
+            ValueError: Always: tags and pseudo-labels train the head.
+        """
+        raise ValueError(
+            'decode_head.type=AuxSegHead learns from tags and pseudo-labels, not from masks: set '
+            'model.type="AuxSegNet" (configs/auxsegnet), or use another head'
+        )
+
     def refined_maps(self, inputs: Sequence[Tensor]) -> RefinedMaps:
         """Class maps and saliency, refined by the cross-task affinity.
 
@@ -203,8 +225,7 @@ class AuxSegHead(BaseDecodeHead):
         x = self._transform_inputs(inputs)
         stride, features, affinities = self._affinities(x)
         cross = self.cross_task(*affinities)
-        maps = self.classifier(x).relu()
-        maps = maps / (maps.amax(dim=(2, 3), keepdim=True) + 1e-5)  # released code
+        maps = normalized_class_maps(self.classifier(x))
         sal = self._saliency_logits(features[1], affinities[1], stride)
         return RefinedMaps(propagate(cross, maps, stride), propagate(cross, sal, stride).sigmoid())
 
