@@ -24,6 +24,7 @@ from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
+from .pamr import pamr
 from .perturbation import (
     adaptive_radius,
     adversarial_direction,
@@ -142,6 +143,7 @@ __all__ = [
     'mix',
     'normalized_class_maps',
     'ohem_cross_entropy',
+    'pamr',
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
