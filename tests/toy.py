@@ -131,18 +131,21 @@ def toy_model(
 ) -> nn.Module:
     """A semi-supervised model around the toy segmentor, initialised and in training mode."""
     torch.manual_seed(seed)
-    settings['segmentor'] = whole_segmentor(settings.get('segmentor'), dropout)
+    if not settings.get('segmentor') or isinstance(settings['segmentor'], dict):
+        settings['segmentor'] = whole_segmentor(settings.get('segmentor'), dropout)
     model = MODELS.build(dict(type=kind, **settings))
     model.init_weights()
     model.toy_steps = map_steps(type(model), settings)
     return model.train()
 
 
-def whole_segmentor(given: Optional[dict] = None, dropout: float = 0.0) -> dict:
-    """The toy segmentor, with the parts that the settings of a method replace."""
+def whole_segmentor(
+    given: Optional[dict] = None, dropout: float = 0.0, base: Optional[dict] = None
+) -> dict:
+    """A segmentor, the toy one by default, with the parts that the settings of a method replace."""
     if given and 'backbone' in given:
         return given
-    plain = ConfigDict(toy_segmentor(dropout))
+    plain = ConfigDict(copy.deepcopy(base or toy_segmentor(dropout)))
     return Config._merge_a_into_b(ConfigDict(given or {}), plain).to_dict()
 
 
@@ -179,7 +182,7 @@ def tagged_batch(batch: dict, model: nn.Module) -> dict:
     """
     made = dict(batch, data_samples=[])
     for known in batch['data_samples']:
-        if known.metainfo['source'] in model.sources:
+        if known.metainfo['source'] not in ('labeled', 'unlabeled'):
             made['data_samples'].append(known)
             continue
         seed, number = known.metainfo['draw']
@@ -222,8 +225,14 @@ def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
 
 
 def toy_settings(kind: str, **changes) -> dict:
-    """The settings that a method's class gives for toy data, with changes."""
-    return {**copy.deepcopy(registered_methods()[kind].toy_settings), **changes}
+    """The settings that a method's class gives for toy data, with changes.
+
+    The parts of a segmentor that the class gives, such as its head, are laid over another.
+    """
+    own = copy.deepcopy(registered_methods()[kind].toy_settings)
+    if 'segmentor' in own and 'segmentor' in changes:
+        changes['segmentor'] = whole_segmentor(own['segmentor'], base=changes['segmentor'])
+    return {**own, **changes}
 
 
 def ready_model(kind: str = 'CrossTeacherTraining', **settings) -> nn.Module:

@@ -21,8 +21,8 @@ from .image_reading import damage_of
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .patients import check_patients
-from .sampler import DrawnImage
 from .sample_tags import with_tags
+from .sampler import DrawnImage
 from .sources import (
     LABELED,
     UNLABELED,

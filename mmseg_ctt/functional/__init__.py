@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
-from .class_maps import class_map_logits, normalized_class_maps
+from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, jitter_colours, shift_hue
 from .confidence import confidence_weight
 from .connected_components import connected_components
@@ -122,6 +122,7 @@ __all__ = [
     'class_balanced_weight',
     'class_map_logits',
     'class_mix_mask',
+    'class_scores',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',

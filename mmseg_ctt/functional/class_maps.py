@@ -6,6 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from .pseudo_label import downsample_nearest
+
 
 def normalized_class_maps(maps: Tensor, tags: Optional[Tensor] = None, eps: float = 1e-5) -> Tensor:
     """Class maps of [0, 1]: negative values cut, each divided by its maximum.
@@ -24,6 +26,23 @@ def normalized_class_maps(maps: Tensor, tags: Optional[Tensor] = None, eps: floa
     return normalized if tags is None else normalized * tags[:, :, None, None]
 
 
+def class_scores(maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    """Scores of an image's classes: means of their maps (global average pooling).
+
+    Args:
+        maps (Tensor): ``(B, F, h, w)`` raw maps.
+        valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which is left out.
+            Defaults to None: all pixels count.
+
+    Returns:
+        Tensor: ``(B, F)`` float32, positive where a class is in the image.
+    """
+    if valid is None:
+        return maps.float().mean(dim=(2, 3))
+    cells = downsample_nearest(valid.float(), maps.shape[2:]).unsqueeze(1)
+    return (maps.float() * cells).sum(dim=(2, 3)) / cells.sum(dim=(2, 3)).clamp(min=1)
+
+
 def class_map_logits(maps: Tensor, background: Optional[float], floor: float = 1e-4) -> Tensor:
     """Logits of a segmentation without tags, from the class maps of a classifier (ours).
 
@@ -39,7 +58,7 @@ def class_map_logits(maps: Tensor, background: Optional[float], floor: float = 1
     Returns:
         Tensor: ``(B, F + 1, h, w)`` float32, ``(B, F, h, w)`` without background.
     """
-    probability = maps.float().mean(dim=(2, 3)).sigmoid()
+    probability = class_scores(maps).sigmoid()
     values = normalized_class_maps(maps, probability)
     if background is not None:
         constant = values.new_full((len(values), 1, *values.shape[2:]), background)

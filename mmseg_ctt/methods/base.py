@@ -237,17 +237,17 @@ class SemiSegmentor(ForwardPasses):
         """Parts and settings of the method; the arguments are settings of the config."""
 
     @abstractmethod
-    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+    def step(self, *args: Any, **kwargs: Any) -> Losses:
         """Terms of one training step; every method's own.
 
+        A method names its arguments: ``step(self, labeled: Images, unlabeled: Images)``.
+
         Args:
-            labeled (Images): The source ``labeled``; further arguments are those of ``sources``.
-            unlabeled (Images): The source ``unlabeled``, without labels.
+            args, kwargs (Images): One for each of ``sources``, named by it.
 
         Returns:
-            dict[str, Tensor]: Scalars by ``{member}.{term}``. A term of the loss weights is
-            weighted and becomes a loss; other keys are logged, and those with ``loss`` in them
-            count as losses with weight 1.
+            dict[str, Tensor]: Scalars by ``{member}.{term}``. Terms of the loss weights are weighted
+            losses; others are logged, and those with ``loss`` in their key count with weight 1.
         """
 
     # ---- losses

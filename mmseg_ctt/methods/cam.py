@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..functional import class_scores
 from ..nn.images import Images
 from .base import Losses, SemiSegmentor
 from .checks import class_map_head
@@ -57,7 +58,7 @@ class ClassActivationMaps(SemiSegmentor):
         student = self.students[0]
         head = class_map_head(student)
         maps = head.class_maps(student.extract_feat(tagged.image))  # 1, 2
-        scores = maps.float().mean(dim=(2, 3))  # 3
+        scores = class_scores(maps, tagged.valid())  # 3
         loss, accuracy = tag_loss(scores, head.tags_of_maps(tagged.tags))  # 4
         return {'student0.cls': loss, 'student0.tag_accuracy': accuracy}
 

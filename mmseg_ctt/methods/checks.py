@@ -145,8 +145,8 @@ def with_used_heads(method: type, students: nn.ModuleList) -> nn.ModuleList:
     labeled = 'labeled' in method.sources  # type: ignore[attr-defined]
     if not labeled and any(getattr(member, 'with_auxiliary_head', False) for member in students):
         raise ValueError(
-            f'model.segmentor.auxiliary_head: {method.__name__} has no labelled images, so it would '
-            'be unused; set it to None'
+            f'model.segmentor.auxiliary_head: {method.__name__} has no labelled images, so it '
+            'would be unused; set it to None'
         )
     return students
 
