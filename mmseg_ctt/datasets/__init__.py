@@ -3,6 +3,7 @@ from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
+from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
@@ -22,6 +23,7 @@ __all__ = [
     'DrawnImage',
     'FolderSegDataset',
     'GenerateSignedDistance',
+    'GroupSampler',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'LoadMaps',
