@@ -61,6 +61,7 @@ METHODS = {
         'pixel_affinity',
         'pooling_stride',
         'propagate',
+        'pseudo_label_loss',
         'saliency_loss',
     ),
     'methods.crest.functional': (

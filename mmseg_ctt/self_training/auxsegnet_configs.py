@@ -146,13 +146,13 @@ def use_classifier(cfg: Config, changes: Mapping[str, Any]) -> Config:
     segmentor.decode_head = ConfigDict(
         type='ClassMapHead', align_corners=head.get('align_corners', False), **kept
     )
-    others = {key: cfg.model[key] for key in ('channels_last', 'data_preprocessor') if key in cfg.model}
+    others = {
+        key: cfg.model[key] for key in ('channels_last', 'data_preprocessor') if key in cfg.model
+    }
     cfg.model = ConfigDict(type='ClassActivationMaps', segmentor=segmentor, **others)
     data = cfg.train_dataloader.dataset
     data[TAGGED] = ConfigDict(
-        with_leaves(
-            data[TAGGED], lambda leaf: {**leaf, 'pipeline': without_maps(leaf['pipeline'])}
-        )
+        with_leaves(data[TAGGED], lambda leaf: {**leaf, 'pipeline': without_maps(leaf['pipeline'])})
     )
     cfg.merge_from_dict(dict(changes))
     return cfg

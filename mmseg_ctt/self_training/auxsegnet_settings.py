@@ -65,7 +65,9 @@ class AuxSegNetSettings(RoundSettings):
         if not isinstance(self.flip, bool):
             raise TypeError(f'{KEY}.flip must be True or False, got {self.flip!r}')
         object.__setattr__(self, 'scales', _checked_scales(self.scales))
-        object.__setattr__(self, 'classifier', _plain(as_dict(f'{KEY}.classifier', self.classifier)))
+        object.__setattr__(
+            self, 'classifier', _plain(as_dict(f'{KEY}.classifier', self.classifier))
+        )
         if self.initial is not None and self.classifier:
             raise ValueError(
                 f'{KEY}.classifier would be unused: {KEY}.initial gives the first pseudo-labels; '

@@ -65,8 +65,8 @@ def test_masks_losses_and_gradients(case, double, record_property):
         loss_cls=torch.nn.functional.multilabel_soft_margin_loss(data.x_cls, data.label),
         loss_init_sal=functional.saliency_loss(maps.sal_init, saliency),
         loss_refined_sal=functional.saliency_loss(maps.sal_ref, saliency),
-        loss_init_seg=functional.cross_entropy(maps.seg_init, data.seg_labels),
-        loss_refined_seg=functional.cross_entropy(maps.seg_ref, data.seg_labels),
+        loss_init_seg=functional.pseudo_label_loss(maps.seg_init, data.seg_labels),
+        loss_refined_seg=functional.pseudo_label_loss(maps.seg_ref, data.seg_labels),
     )
     total = losses['loss'] = sum(losses.values())
     total.backward()

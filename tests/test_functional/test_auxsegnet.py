@@ -103,11 +103,11 @@ def test_the_head_without_training_branches_predicts_the_same():
     assert torch.equal(small(x), whole(x))
 
 
-def test_class_maps_average_to_the_logits_of_the_tags():
+def test_refined_maps_are_walked_along_the_cross_task_affinity():
     x = [torch.randn(2, 4, 6, 8)]
     model = head().eval()
     maps = model.class_maps(x)
-    torch.testing.assert_close(maps.mean(dim=(2, 3)), model.task_maps(x).class_logits)
+    torch.testing.assert_close(maps, model.task_maps(x).class_maps)
     refined = model.refined_maps(x)
     normal = maps.relu() / (maps.relu().amax(dim=(2, 3), keepdim=True) + 1e-5)
     affinity = model.cross_task(*model._affinities(x[0])[2])

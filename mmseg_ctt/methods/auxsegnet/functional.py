@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional import resized_cross_entropy
+
 Count = Callable[[Tensor], Tensor]
 
 
@@ -131,6 +133,32 @@ def saliency_loss(
     if mean_count is not None:
         count = mean_count(count)
     return (loss * counted).sum() / count.clamp(min=1)
+
+
+def pseudo_label_loss(
+    logits: Tensor,
+    label: Tensor,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    mean_count: Optional[Count] = None,
+) -> Tensor:
+    """Cross-entropy of pseudo-labels at the size of the image, mean over pixels that have one.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``, up-sampled bilinearly.
+        label (Tensor): ``(B, H, W)`` int64.
+        ignore_index (int): Label that does not count. Defaults to 255.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`. Defaults to False.
+        mean_count (Callable, optional): As in :func:`saliency_loss`.
+
+    Returns:
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no pixel counts.
+    """
+    total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
+    count = (label != ignore_index).sum().to(total.dtype)
+    if mean_count is not None:
+        count = mean_count(count)
+    return total / count.clamp(min=1)
 
 
 def _exact(values: Tensor) -> Tensor:

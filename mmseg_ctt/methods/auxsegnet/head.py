@@ -20,14 +20,15 @@ class TaskMaps(NamedTuple):
     """What the head gives in training.
 
     Attributes:
-        class_logits (Tensor): ``(B, F)``, of the tags; ``F`` are the classes without background.
+        class_maps (Tensor): ``(B, F, h, w)`` raw maps of the ``F`` classes without background, from
+            features with dropout; their means are the scores of the tags.
         seg_init (Tensor): ``(B, F + 1, h, w)`` logits of the segmentation branch.
         seg_ref (Tensor): The same, refined by the cross-task affinity.
         sal_init (Tensor): ``(B, 1, h, w)`` logits of the saliency branch.
         sal_ref (Tensor): The same, refined.
     """
 
-    class_logits: Tensor
+    class_maps: Tensor
     seg_init: Tensor
     seg_ref: Tensor
     sal_init: Tensor
@@ -190,7 +191,7 @@ class AuxSegHead(BaseDecodeHead):
         sal = self._saliency_logits(features[1], affinities[1], stride)
         dropped = x if self.dropout is None else self.dropout(x)
         return TaskMaps(
-            self.classifier(dropped.mean(dim=(2, 3), keepdim=True)).flatten(1),
+            self.classifier(dropped),
             seg,
             propagate(cross, seg, stride),
             sal,

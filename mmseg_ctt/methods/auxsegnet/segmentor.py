@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import cross_entropy
+from ...functional import class_scores
 from ...nn import settings
 from ...nn.heads import main_head
 from ...nn.images import Images
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses, SemiSegmentor
-from .functional import saliency_loss
+from .functional import pseudo_label_loss, saliency_loss
 from .head import AuxSegHead
 
 LABEL, SALIENCY = 'pseudo_label', 'saliency'
@@ -95,8 +95,9 @@ class AuxSegNet(SemiSegmentor):
         maps = student.decode_head.task_maps(student.extract_feat(tagged.image))  # 1
         tags = student.decode_head.tags_of_maps(tagged.tags)
         label, saliency, valid = self._targets(tagged)
+        scores = class_scores(maps.class_maps, valid)
         return {
-            'student0.cls': F.multilabel_soft_margin_loss(maps.class_logits.float(), tags),  # 2
+            'student0.cls': F.multilabel_soft_margin_loss(scores, tags),  # 2
             'student0.sal_init': self._saliency(maps.sal_init, saliency, valid),  # 3
             'student0.sal_ref': self._saliency(maps.sal_ref, saliency, valid),
             'student0.seg_init': self._segmentation(maps.seg_init, label),  # 4
@@ -117,4 +118,6 @@ class AuxSegNet(SemiSegmentor):
         )
 
     def _segmentation(self, logits: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(logits, label, self.ignore_index, self.align_corners)
+        return pseudo_label_loss(
+            logits, label, self.ignore_index, self.align_corners, mean_over_ranks
+        )
