@@ -58,12 +58,11 @@ class TaskBranch(nn.Module):
         in_channels (int): Of the feature map.
         channels (int): Of all layers here.
         dilations (Sequence[int]): Of the three 3x3 convolutions.
-        predicts (bool): False leaves out context and last convolution: the affinity is all.
         conv (dict): ``norm_cfg`` and ``act_cfg`` of the convolutions.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, dilations: Sequence[int], predicts: bool, **conv: Any
+        self, in_channels: int, channels: int, dilations: Sequence[int], **conv: Any
     ) -> None:
         super().__init__()
 
@@ -73,10 +72,11 @@ class TaskBranch(nn.Module):
         first, second, last = dilations
         self.trunk = nn.Sequential(dilated(in_channels, first), dilated(channels, second))
         self.query, self.key = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
-        if predicts:
-            self.value = nn.Conv2d(channels, channels, 1)
-            self.project = nn.Conv2d(channels, channels, 1)
-            self.last = dilated(channels, last)
+        self.value, self.project = (
+            nn.Conv2d(channels, channels, 1),
+            nn.Conv2d(channels, channels, 1),
+        )
+        self.last = dilated(channels, last)
 
     def affinity(self, features: Tensor, stride: int) -> Tensor:
         """``(B, n, n)``, rows sum to 1, from the features of the trunk."""
@@ -127,8 +127,6 @@ class AuxSegHead(BaseDecodeHead):
         dilations (Sequence[int]): Of the three 3x3 convolutions of a branch. Defaults to
             (6, 12, 18) (released code, at output stride 8).
         max_tokens (int): Largest number of positions of an affinity. Defaults to 4096 (ours).
-        trains (bool): False leaves out what prediction does not need: the classifier of the tags
-            and the end of the saliency branch. Defaults to True.
         kwargs: As :class:`BaseDecodeHead`. ``channels`` defaults to 128, ``dropout_ratio``, that of
             the features before the classifier of the tags, to 0.5 (both: released code).
 
@@ -138,12 +136,14 @@ class AuxSegHead(BaseDecodeHead):
             maps, or there is a ``loss_decode``.
     """
 
+    # why stock mmseg cannot hold it, for an export
+    stock_hint = (
+        'stock mmseg has no refinement by an affinity: train an ordinary network on the last '
+        'pseudo-labels of the rounds (configs/auxsegnet/README.md), and export that'
+    )
+
     def __init__(
-        self,
-        dilations: Sequence[int] = (6, 12, 18),
-        max_tokens: int = 4096,
-        trains: bool = True,
-        **kwargs: Any,
+        self, dilations: Sequence[int] = (6, 12, 18), max_tokens: int = 4096, **kwargs: Any
     ) -> None:
         if 'loss_decode' in kwargs:
             raise ValueError(
@@ -160,16 +160,15 @@ class AuxSegHead(BaseDecodeHead):
             )
         if isinstance(self.in_index, (list, tuple)):
             raise ValueError(f'decode_head.in_index must be one feature map, got {self.in_index}')
-        self.max_tokens, self.trains = max_tokens, trains
+        self.max_tokens = max_tokens
         conv = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         sizes = (self.in_channels, self.channels, dilations)
-        self.segmentation = TaskBranch(*sizes, predicts=True, **conv)
-        self.saliency = TaskBranch(*sizes, predicts=trains, **conv)
+        self.segmentation = TaskBranch(*sizes, **conv)
+        self.saliency = TaskBranch(*sizes, **conv)
         self.cross_task = CrossTaskAffinity()
         self.conv_seg = nn.Conv2d(self.channels, self.num_classes, 1, bias=False)
-        if trains:
-            self.conv_sal = nn.Conv2d(self.channels, 1, 1, bias=False)
-            self.classifier = nn.Conv2d(self.in_channels, self.num_classes - 1, 1, bias=False)
+        self.conv_sal = nn.Conv2d(self.channels, 1, 1, bias=False)
+        self.classifier = nn.Conv2d(self.in_channels, self.num_classes - 1, 1, bias=False)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Refined segmentation logits ``(B, K, h, w)``."""

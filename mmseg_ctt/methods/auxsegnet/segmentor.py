@@ -82,10 +82,10 @@ class AuxSegNet(SemiSegmentor):
         settings.check_choice('model.padding', padding, PADDING)
         self.saliency_threshold, self.padding = saliency_threshold, padding
         head = main_head(self.students[0])
-        if not (isinstance(head, AuxSegHead) and head.trains):
+        if not isinstance(head, AuxSegHead):
             raise ValueError(
                 f'model.segmentor.decode_head.type={type(head).__name__}: AuxSegNet trains an '
-                'AuxSegHead with trains=True (configs/auxsegnet)'
+                'AuxSegHead (configs/auxsegnet)'
             )
         self.ignore_index = head.ignore_index
 
