@@ -3,12 +3,12 @@
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from mmengine.config import Config, ConfigDict
 
-from ..datasets.frequency import source
-from ..datasets.wrappers import distinct_infos, leaf_configs, with_leaves
+from ..datasets.wrappers import leaf_configs, with_leaves
+from ..deploy.class_maps import TaggedImage, config_images
 from ..engine.pipeline_steps import step_name
 from ..methods.auxsegnet.segmentor import LABEL, SALIENCY
 from .round_checks import DATA
@@ -19,44 +19,22 @@ MAPS = (LABEL, SALIENCY)
 PACKER = 'PackSemiSegInputs'
 
 
-class TaggedImage(NamedTuple):
-    """An image of the tagged source.
-
-    Attributes:
-        path (str): Of the file.
-        stem (str): Name of its maps without suffix.
-        tags (tuple[int, ...]): Ids of its classes.
-    """
-
-    path: str
-    stem: str
-    tags: Tuple[int, ...]
-
-
 def tagged_images(cfg: Config) -> List[TaggedImage]:
-    """Images of the tagged source, each once.
+    """Images of the tagged source, each once, with its tags.
 
     Args:
         cfg (Config): Of the run.
 
     Raises:
-        ValueError: If two images would share the files of their maps, or an image has no tags.
+        ValueError: If there is no such source, or an image of it has no tags.
     """
-    found: Dict[str, TaggedImage] = {}
-    for info in distinct_infos(source(cfg, TAGGED)):
-        if info.get('tags') is None:
+    images = config_images(cfg, TAGGED)
+    for image in images:
+        if image.tags is None:
             raise ValueError(
-                f'{DATA}.{TAGGED} gives no tags of {info["img_path"]}: set its '
-                'type="TaggedImageDataset"'
+                f'{DATA}.{TAGGED} gives no tags of {image.path}: set its type="TaggedImageDataset"'
             )
-        stem = info.get('stem') or Path(info['img_path']).stem
-        image = TaggedImage(str(Path(info['img_path']).resolve()), stem, tuple(info['tags']))
-        if found.setdefault(stem, image).path != image.path:
-            raise ValueError(
-                f'{DATA}.{TAGGED}: {found[stem].path} and {image.path} have one name, and their '
-                'pseudo-labels would be one file: rename an image'
-            )
-    return list(found.values())
+    return images
 
 
 def check_model(cfg: Config) -> None:
@@ -177,8 +155,8 @@ def truth_set(cfg: Config, folder: Optional[str]) -> Any:
     loader = cfg.get('val_dataloader')
     if not loader:
         raise ValueError(
-            f'{KEY}.truth needs val_dataloader, whose masks are of the same kind: set it, or remove '
-            f'{KEY}.truth'
+            f'{KEY}.truth needs val_dataloader, whose masks are of the same kind: set it, or '
+            f'remove {KEY}.truth'
         )
     (validation, *_), (tagged, *_) = (
         list(leaf_configs(given).values())

@@ -1,15 +1,17 @@
 # Copyright (c) mmseg_ctt contributors.
 """Files of the pseudo-labels and the saliency that a round of AuxSegNet is trained on."""
 
-import os
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
 
+from ..datasets.image_reading import image_size
+from ..deploy.class_maps import TaggedImage
 from ..methods.auxsegnet.segmentor import LABEL, SALIENCY
-from .auxsegnet_configs import TaggedImage
+from ..weak_labels.map_files import map_path, read_map, write_map
+
+SALIENCY_MAP = 'saliency map'
 
 
 class LabelFolder:
@@ -31,11 +33,7 @@ class LabelFolder:
 
     def label_file(self, stem: str) -> Path:
         """File of the pseudo-label of an image: class ids, 255 without a label."""
-        return self.folder / LABEL / f'{stem}.png'
-
-    def saliency_file(self, stem: str) -> Path:
-        """File of the saliency of an image: 8 bits."""
-        return self.folder / SALIENCY / f'{stem}.png'
+        return map_path(self.folders[LABEL], stem)
 
     def missing(self, images: Sequence[TaggedImage]) -> List[TaggedImage]:
         """Images that have no pseudo-label yet."""
@@ -49,34 +47,23 @@ class LabelFolder:
             label (np.ndarray): ``(H, W)`` uint8.
             saliency (np.ndarray): ``(H, W)`` in [0, 1].
         """
-        write_png(self.saliency_file(stem), np.round(saliency * 255).astype(np.uint8))
-        write_png(self.label_file(stem), label)
+        write_map(self.folders[SALIENCY], stem, saliency)
+        write_map(self.folders[LABEL], stem, label)
 
 
-def write_png(path: Path, array: np.ndarray) -> None:
-    """Write an image of one channel of 8 bits atomically.
-
-    Args:
-        path (Path): Of the file; its folder is made.
-        array (np.ndarray): ``(H, W)`` uint8.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    Image.fromarray(array).save(temporary)
-    os.replace(temporary, path)
-
-
-def read_png(path: Path) -> np.ndarray:
-    """``(H, W)`` uint8 of an image of one channel of 8 bits.
+def read_saliency(folder: Path, image: TaggedImage) -> np.ndarray:
+    """Saliency ``(H, W)`` float32 in [0, 1] of an image, from a folder.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is of another kind.
+        ValueError: If it cannot be read, or is of another size than the image.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist')
-    with Image.open(path) as file:
-        array = np.asarray(file)
-    if array.ndim != 2 or array.dtype != np.uint8:
-        raise ValueError(f'{path} is not one channel of 8 bits')
-    return array
+    return read_map(folder, image.stem, image_size(image.path), SALIENCY_MAP)
+
+
+def read_ids(folder: Path, stem: str, size: Tuple[int, int]) -> np.ndarray:
+    """Class ids ``(H, W)`` uint8 of an image, from a folder.
+
+    Raises:
+        ValueError: If they cannot be read, or are of another size than the image.
+    """
+    return np.round(read_map(folder, stem, size, 'pseudo-label') * 255).astype(np.uint8)

@@ -1,8 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Rounds of AuxSegNet (arXiv 2107.11787): train, refine the pseudo-labels by what was learnt, repeat.
+"""Rounds of AuxSegNet (arXiv 2107.11787): training, then better pseudo-labels by its affinity.
 
-1. A classifier is trained on the tags; its class maps and the saliency give the first pseudo-labels.
-2. Saliency of every image: a folder of the user's, or a stand-in.
+1. A classifier is trained on the tags, for its class maps.
+2. Class maps and saliency (a folder of the user's, or a stand-in) give the first pseudo-labels.
 3. Round 0: AuxSegNet is trained on pseudo-labels and saliency.
 4. Its cross-task affinity refines class maps and saliency of every tagged image; both together give
    the pseudo-labels of the next round.
@@ -29,18 +29,19 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..deploy.api import load_model
+from ..deploy.class_maps import ClassMapSettings, TaggedImage
 from ..engine.files import write_whole
-from .auxsegnet_checks import check_steps
+from ..weak_labels.saliency import METHODS
+from .auxsegnet_checks import check_files, check_steps
 from .auxsegnet_configs import (
-    TaggedImage,
     check_model,
     set_map_folders,
     tagged_images,
     truth_set,
     use_classifier,
 )
-from .auxsegnet_initial import FirstLabels, saliency_folder
-from .auxsegnet_labels import LabelFolder
+from .auxsegnet_initial import FirstLabels, class_maps_of, make_stand_in, saliency_folder
+from .auxsegnet_labels import LabelFolder, read_saliency
 from .auxsegnet_refinement import Refiner
 from .auxsegnet_scores import (
     MaskSet,
@@ -52,6 +53,7 @@ from .auxsegnet_scores import (
 )
 from .auxsegnet_settings import AuxSegNetSettings
 from .recipes import RECIPES
+from .round_settings import KEY
 from .rounds import Job, Rounds, Step
 
 CLASSIFIER, FINAL, RESULTS = 'classifier', 'final_labels', 'results.csv'
@@ -104,15 +106,18 @@ class AuxSegNetRounds(Rounds):
         check_model(self.cfg)
         self.images = tagged_images(self.cfg)
         held_back = truth_set(self.cfg, self.settings.truth)
-        self.truth = held_back and MaskSet(held_back)
+        self.truth = held_back and MaskSet(held_back, f'{KEY}.truth')
         validation = self.cfg.get('val_dataloader')
-        self.evaluated = validation and MaskSet(validation.dataset)
+        self.evaluated = validation and MaskSet(validation.dataset, 'val_dataloader.dataset')
 
     def check(self, folder: Path) -> None:
         """Check settings and steps of all rounds before the first training."""
         self.report('round 0: checks saliency, labelling and training with untrained networks')
+        check_files(self.images, self.settings)
         classifier = self.classifier_config() if self.settings.initial is None else None
-        check_steps(self.config(0), classifier, self.images, self.settings, folder)
+        check_steps(
+            self.config(0), classifier, self.images[0], self.settings, self.num_classes, folder
+        )
 
     def closing_lines(self) -> List[str]:
         """Test of the network, its scores, and the pseudo-labels for another network."""
@@ -147,9 +152,20 @@ class AuxSegNetRounds(Rounds):
             cfg.load_from = str(self.checkpoint_in(self.round_folder(number - 1)))
         return cfg
 
+    @property
     def saliency_folder(self) -> Path:
         """Folder of the saliency of round 0."""
         return saliency_folder(self.settings.saliency, self.folder)
+
+    @property
+    def class_maps(self) -> Path:
+        """Folder of the class maps of the classifier."""
+        return self.folder / CLASSIFIER / 'class_maps'
+
+    @property
+    def num_classes(self) -> int:
+        """Of the network."""
+        return self.cfg.model.segmentor.decode_head.num_classes
 
     # ---- steps
 
@@ -173,24 +189,37 @@ class AuxSegNetRounds(Rounds):
             self._write_results()
 
     def _first_labels(self, labels: LabelFolder, missing: List[TaggedImage], job: Job) -> None:
-        first = FirstLabels(self.settings, self.folder, self.report)
-        if self.settings.initial is None:
-            cfg = self.classifier_config()
-            first.use_class_maps(cfg, self.checkpoint_in(Path(cfg.work_dir)), self.images, job)
-        first.write(labels, missing, job)
-
-    def _refine(self, number: int, labels: LabelFolder, missing: List[TaggedImage], job: Job) -> None:
         if not missing:
             return
-        before = self.config(number - 1)
-        model = load_model(before, self.checkpoint_in(Path(before.work_dir)), device=get_device())
-        refiner = Refiner(model, self.settings.saliency_refinement)
-        first = FirstLabels(self.settings, self.folder, self.report)
+        if self.settings.saliency in METHODS:
+            make_stand_in(self.settings.saliency, self.images, self.saliency_folder, job.check_stop)
+        if self.settings.initial is None:
+            self._class_maps(job)
+        first = FirstLabels(self.settings, self.saliency_folder, self.class_maps, self.num_classes)
+        first.write(labels, missing, job.check_stop)
+
+    def _class_maps(self, job: Job) -> None:
+        def report(line: str) -> None:
+            self.report(f'class maps: {line}')
+            job.check_stop()
+
+        settings = ClassMapSettings(self.settings.scales, self.settings.flip)
+        cfg = self.classifier_config()
+        checkpoint = self.checkpoint_in(self.folder / CLASSIFIER)
+        class_maps_of(cfg, checkpoint, self.images, self.class_maps, settings, report)
+
+    def _refine(
+        self, number: int, labels: LabelFolder, missing: List[TaggedImage], job: Job
+    ) -> None:
+        if not missing:
+            return
+        cfg, folder = self.config(number - 1), self.round_folder(number - 1)
+        model = load_model(cfg, self.checkpoint_in(folder), device=get_device())
+        refiner, levels = Refiner(model, self.settings.saliency_refinement), self.settings.levels
         for image in missing:
             job.check_stop()
-            made = refiner.label(
-                image.path, image.tags, first.saliency(image), **self.settings.levels(number)
-            )
+            first = read_saliency(self.saliency_folder, image)
+            made = refiner.label(image.path, image.tags or (), first, **levels(number))
             labels.write(image.stem, *made)
 
     def _evaluate(self, number: int, job: Job) -> None:

@@ -13,13 +13,15 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
+from ..datasets.checks import check_files
 from ..datasets.transforms import CheckedLoadAnnotations
 from ..datasets.wrappers import build_lazily, distinct_infos, with_pipeline
 from ..deploy.api import load_model, predict_iter
+from ..deploy.class_maps import TaggedImage
 from ..engine.files import write_whole
 from ..evaluation.areas import class_areas
-from .auxsegnet_configs import TaggedImage
-from .auxsegnet_labels import LabelFolder, read_png
+from ..methods.auxsegnet.segmentor import LABEL
+from .auxsegnet_labels import LabelFolder, read_ids
 
 IGNORED = 255
 FILE = 'scores.json'
@@ -32,17 +34,20 @@ class MaskSet:
 
     Args:
         settings (Mapping): Config of the data set.
+        key (str): Its key in the config.
 
     Raises:
-        FileNotFoundError: If its files are missing.
+        FileNotFoundError: If a file is missing.
+        ValueError: If it has no masks.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], key: str) -> None:
         with DefaultScope.overwrite_default_scope('mmseg'):
             dataset = build_lazily(with_pipeline(settings, []))
             dataset.full_init()
         self.classes: Sequence[str] = dataset.metainfo['classes']
-        self._infos = {str(Path(i['img_path']).resolve()): i for i in distinct_infos(dataset)}
+        self._infos = {_resolved(info['img_path']): info for info in distinct_infos(dataset)}
+        check_files('', list(self._infos.values()), masks=True, key=key)
         self._load = CheckedLoadAnnotations(len(self.classes))
 
     @property
@@ -51,11 +56,15 @@ class MaskSet:
         return list(self._infos)
 
     def __contains__(self, path: str) -> bool:
-        return path in self._infos
+        return _resolved(path) in self._infos
 
     def mask(self, path: str) -> np.ndarray:
         """``(H, W)`` class ids of an image; 255 is ignored."""
-        return self._load(dict(self._infos[path], seg_fields=[]))['gt_seg_map']
+        return self._load(dict(self._infos[_resolved(path)], seg_fields=[]))['gt_seg_map']
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())
 
 
 def label_scores(labels: LabelFolder, images: Sequence[TaggedImage], truth: MaskSet) -> Scores:
@@ -66,11 +75,9 @@ def label_scores(labels: LabelFolder, images: Sequence[TaggedImage], truth: Mask
         images (Sequence[TaggedImage]): Those without a mask are left out.
         truth (MaskSet): The masks.
     """
-    pairs = (
-        (read_png(labels.label_file(image.stem)), truth.mask(image.path))
-        for image in images
-        if image.path in truth
-    )
+    known = ((image, truth.mask(image.path)) for image in images if image.path in truth)
+    folder = labels.folders[LABEL]
+    pairs = ((read_ids(folder, image.stem, mask.shape), mask) for image, mask in known)
     return _scores(pairs, truth.classes)
 
 
