@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
@@ -23,6 +24,7 @@ __all__ = [
     'STPG',
     'U2PL',
     'AnchorAssignmentHook',
+    'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
     'CrossPseudoSupervision',
