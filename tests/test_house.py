@@ -14,7 +14,10 @@ PACKAGE = 'mmseg_ctt'
 # for `deploy.api`.
 ROOMS = ('functional', 'nn', 'methods', 'engine', 'deploy', 'self_training', '', 'apis', 'lab')
 # Below `engine`; they know data and labels, no networks.
-SIDE_ROOMS = ('volumes', 'label_fusion', 'datasets', 'evaluation', 'visualization')
+SIDE_ROOMS = (
+    *('volumes', 'label_fusion', 'weak_labels'),
+    *('datasets', 'evaluation', 'visualization'),
+)
 ABOVE_SIDE_ROOMS = ROOMS[ROOMS.index('nn') :]
 GROUND = ('compat', 'version')  # standard library and installed packages only
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines

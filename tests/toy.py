@@ -5,9 +5,10 @@ import copy
 from typing import Dict, List, Optional, Sequence
 
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
-from mmengine.structures import PixelData
+from mmengine.structures import LabelData, PixelData
 from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -130,11 +131,22 @@ def toy_model(
 ) -> nn.Module:
     """A semi-supervised model around the toy segmentor, initialised and in training mode."""
     torch.manual_seed(seed)
-    settings.setdefault('segmentor', toy_segmentor(dropout))
+    if not settings.get('segmentor') or isinstance(settings['segmentor'], dict):
+        settings['segmentor'] = whole_segmentor(settings.get('segmentor'), dropout)
     model = MODELS.build(dict(type=kind, **settings))
     model.init_weights()
     model.toy_steps = map_steps(type(model), settings)
     return model.train()
+
+
+def whole_segmentor(
+    given: Optional[dict] = None, dropout: float = 0.0, base: Optional[dict] = None
+) -> dict:
+    """A segmentor, the toy one by default, with the parts that the settings of a method replace."""
+    if given and 'backbone' in given:
+        return given
+    plain = ConfigDict(copy.deepcopy(base or toy_segmentor(dropout)))
+    return Config._merge_a_into_b(ConfigDict(given or {}), plain).to_dict()
 
 
 def map_steps(method: type, settings: dict) -> Dict[str, list]:
@@ -153,11 +165,44 @@ def prepared(model: nn.Module, batch: Optional[dict] = None) -> dict:
     batch = batch or toy_batch()
     if not hasattr(model, 'toy_steps'):  # built from a config
         model.toy_steps = map_steps(type(model), {})
+    if 'tagged' in getattr(model, 'sources', ()):
+        batch = tagged_batch(batch, model)
     for made in batch['data_samples']:
         steps = model.toy_steps.get(made.metainfo['source'])
         if steps:
             add_maps(made, steps, num_classes=model.num_classes)
     return model.data_preprocessor(batch, True)
+
+
+def tagged_batch(batch: dict, model: nn.Module) -> dict:
+    """The images of sources that a model does not use, with tags in the place of masks.
+
+    Tags are classes of the mask, without class 0, the background; maps that the model reads are
+    the mask itself (``pseudo_label``) and noise in [0, 1].
+    """
+    made = dict(batch, data_samples=[])
+    for known in batch['data_samples']:
+        if known.metainfo['source'] not in ('labeled', 'unlabeled'):
+            made['data_samples'].append(known)
+            continue
+        seed, number = known.metainfo['draw']
+        g = torch.Generator().manual_seed(seed + number)
+        height, width = known.metainfo['img_shape']
+        label = torch.randint(0, NUM_CLASSES, (1, height // 8, width // 8), generator=g)
+        label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)
+        if 'gt_sem_seg' in known:
+            label = known.gt_sem_seg.data
+        tags = torch.zeros(model.num_classes, dtype=torch.long)
+        present = label.unique()
+        tags[present[(present > 0) & (present < model.num_classes)]] = 1
+        new = SegDataSample(metainfo={**known.metainfo, 'source': 'tagged'})
+        new.gt_tags = LabelData(label=tags)
+        for name in model.reads_maps:
+            noise = torch.rand(1, height, width, generator=g)
+            map_ = label.byte() if name == 'pseudo_label' else noise
+            new.set_data({name: PixelData(data=map_)})
+        made['data_samples'].append(new)
+    return made
 
 
 def losses_of(model: nn.Module, batch: dict) -> dict:
@@ -180,8 +225,14 @@ def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
 
 
 def toy_settings(kind: str, **changes) -> dict:
-    """The settings that a method's class gives for toy data, with changes."""
-    return {**copy.deepcopy(registered_methods()[kind].toy_settings), **changes}
+    """The settings that a method's class gives for toy data, with changes.
+
+    The parts of a segmentor that the class gives, such as its head, are laid over another.
+    """
+    own = copy.deepcopy(registered_methods()[kind].toy_settings)
+    if 'segmentor' in own and 'segmentor' in changes:
+        changes['segmentor'] = whole_segmentor(own['segmentor'], base=changes['segmentor'])
+    return {**own, **changes}
 
 
 def ready_model(kind: str = 'CrossTeacherTraining', **settings) -> nn.Module:

@@ -2,6 +2,7 @@
 """A data set of a few tiny files on disk, and a run on it that takes seconds."""
 
 import gc
+import json
 import uuid
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
@@ -14,9 +15,10 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from PIL import Image
-from toy import NUM_CLASSES, toy_segmentor, toy_settings
+from toy import NUM_CLASSES, toy_settings, whole_segmentor
 
 from mmseg_ctt.engine.guards import hook_key
+from mmseg_ctt.methods import registered_methods
 
 # mmengine lays its config out with yapf three times a run, which takes longer than the run here.
 mmengine.config.config.FormatCode = lambda text, **_: (text, False)
@@ -78,7 +80,15 @@ def write_toy_data(root: Path) -> Path:
     for seed, stem in enumerate(LABELED):
         write_mask(root / 'ann' / f'{stem}.png', seed)
     write_lists(root / SPLIT)
+    write_tags(root / 'tags.json')
     return root
+
+
+def write_tags(path: Path) -> None:
+    """One or two tags of every image; class 0 is the background."""
+    stems = enumerate(LABELED + UNLABELED)
+    tags = {stem: sorted({CLASSES[1 + i % 3], CLASSES[1 + i // 2 % 3]}) for i, stem in stems}
+    path.write_text(json.dumps(tags))
 
 
 def toy_pipeline(labels: bool, random: bool = True) -> list:
@@ -102,12 +112,14 @@ def toy_set(root: Path, labels: bool, random: bool = True, **changes: Any) -> di
     """Config of one data set."""
     prefix = dict(img_path='img', seg_map_path='ann') if labels else dict(img_path='img')
     return dict(
-        type='FolderSegDataset',
-        data_root=str(root),
-        data_prefix=prefix,
-        metainfo=dict(classes=CLASSES, palette=PALETTE),
-        pipeline=toy_pipeline(labels, random),
-        **changes,
+        {
+            'type': 'FolderSegDataset',
+            'data_root': str(root),
+            'data_prefix': prefix,
+            'metainfo': dict(classes=CLASSES, palette=PALETTE),
+            'pipeline': toy_pipeline(labels, random),
+            **changes,
+        }
     )
 
 
@@ -122,13 +134,40 @@ def toy_semi(root: Path, **changes: Any) -> dict:
     )
 
 
+def toy_tagged(root: Path, method: type) -> dict:
+    """Config of images with tags, and with the maps that a method reads, which are written here."""
+    pipeline, maps = toy_pipeline(False), method.reads_maps
+    for name in maps:
+        for seed, stem in enumerate(LABELED + UNLABELED):
+            values = NUM_CLASSES if name == 'pseudo_label' else 256
+            write_mask(root / 'maps' / name / f'{stem}.png', seed, values)
+    if maps:
+        folders = {name: str(root / 'maps' / name) for name in maps}
+        smooth = [name for name in maps if name != 'pseudo_label']
+        pipeline.insert(1, dict(type='LoadMaps', maps=folders, smooth=smooth))
+        pipeline[-1] = dict(type='PackSemiSegInputs', maps=list(maps))
+    tagged = toy_set(root, False, type='TaggedImageDataset', tags='tags.json', pipeline=pipeline)
+    return dict(type='LabeledUnlabeledDataset', tagged=tagged)
+
+
+def train_loader(root: Path, model: dict) -> dict:
+    """Loader of the sources that a model uses."""
+    method = registered_methods().get(model['type'])
+    if method is None or 'labeled' in method.sources:
+        dataset, ratio = toy_semi(root), dict(labeled=1, unlabeled=1)
+    else:
+        dataset, ratio = toy_tagged(root, method), dict(tagged=1)
+    sampler = dict(type='LabeledUnlabeledSampler', ratio=ratio)
+    return dict(batch_size=4, num_workers=0, dataset=dataset, sampler=sampler)
+
+
 def toy_method(kind: str, **changes: Any) -> dict:
     """Config of a method around the toy segmentor, by the settings that its class gives.
 
     With them every loss term is at work within a few iterations, on some of the pixels.
     """
-    settings = dict(segmentor=toy_segmentor(dropout=0.1), **toy_settings(kind))
-    return {'type': kind, **settings, **changes}
+    settings = toy_settings(kind, **changes)
+    return {'type': kind, **settings, 'segmentor': whole_segmentor(settings.get('segmentor'), 0.1)}
 
 
 def toy_ctt(**changes: Any) -> dict:
@@ -177,12 +216,7 @@ def toy_config(
         experiment_name=uuid.uuid4().hex,  # mmengine keeps hubs and loggers by name
         work_dir=str(work_dir),
         model=model,
-        train_dataloader=dict(
-            batch_size=4,
-            num_workers=0,
-            dataset=toy_semi(root),
-            sampler=dict(type='LabeledUnlabeledSampler', ratio=(1, 1)),
-        ),
+        train_dataloader=train_loader(root, model),
         val_dataloader=tested,
         test_dataloader=tested,
         val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),

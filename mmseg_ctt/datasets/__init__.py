@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
+from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
@@ -23,6 +24,7 @@ __all__ = [
     'GenerateSignedDistance',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
+    'LoadMaps',
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',

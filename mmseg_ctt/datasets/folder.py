@@ -134,6 +134,7 @@ class FolderSegDataset(BaseSegDataset):
             reduce_zero_label=self.reduce_zero_label,
             seg_fields=[],
             patient=self.patients.of(stem),
+            stem=stem,
         )
         if 'seg_map_path' in self.data_prefix:
             # A mask that is missing is reported with the name that it should have.

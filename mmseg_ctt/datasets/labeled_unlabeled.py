@@ -21,6 +21,7 @@ from .image_reading import damage_of
 from .isolation import isolated_randomness
 from .mask_scan import LIMIT, log_masks, scan_masks
 from .patients import check_patients
+from .sample_tags import with_tags
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
@@ -206,9 +207,9 @@ class LabeledUnlabeledDataset(Dataset):
             # for the check of masks
             info['num_classes'] = len(self.metainfo.get('classes') or ())
             info['ignore_index'] = self.ignore_index
-            path = info['img_path']
+            path, tags = info['img_path'], info.get('tags')
             try:
-                return leaf.pipeline(info)
+                return with_tags(leaf.pipeline(info), tags, info['num_classes'])
             except Exception as error:
                 damage = damage_of(path)
                 if damage is None:

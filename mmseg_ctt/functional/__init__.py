@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
+from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, jitter_colours, shift_hue
 from .confidence import confidence_weight
 from .connected_components import connected_components
@@ -23,6 +24,7 @@ from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
+from .pamr import pamr
 from .perturbation import (
     adaptive_radius,
     adversarial_direction,
@@ -111,7 +113,9 @@ __all__ = [
     'alignment_bias',
     'channel_dropout',
     'class_balanced_weight',
+    'class_map_logits',
     'class_mix_mask',
+    'class_scores',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',
@@ -131,7 +135,9 @@ __all__ = [
     'jitter_colours',
     'linear_ramp',
     'mix',
+    'normalized_class_maps',
     'ohem_cross_entropy',
+    'pamr',
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',

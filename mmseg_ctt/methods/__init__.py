@@ -3,6 +3,7 @@
 
 from .ael import AEL
 from .base import SemiSegmentor
+from .cam import ClassActivationMaps
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
@@ -21,6 +22,7 @@ __all__ = [
     'STPG',
     'U2PL',
     'AnchorAssignmentHook',
+    'ClassActivationMaps',
     'ClassMix',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',

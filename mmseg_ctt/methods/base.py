@@ -195,7 +195,7 @@ class SemiSegmentor(ForwardPasses):
         students = build_students(
             segmentor, num_pairs, overrides, self.reads_embedding, self.one_channel
         )
-        self.add_members(students, segmentor)
+        self.add_members(checks.with_used_heads(type(self), students), segmentor)
 
     def _build_losses(
         self,
@@ -204,7 +204,8 @@ class SemiSegmentor(ForwardPasses):
         augmentation: Optional[Sequence[dict]],
         consistency: Optional[dict],
     ) -> None:
-        self.weights = settings.loss_weights(weights, {'sup': 1.0, **self.default_loss_weights})
+        usual = dict(sup=1.0) if 'labeled' in self.sources else {}
+        self.weights = settings.loss_weights(weights, {**usual, **self.default_loss_weights})
         self.ramp_up = RampUp.of(ramp_up, self.default_ramp_up)
         for key, given, default in (
             ('strong_augmentation', augmentation, self.default_augmentation),
@@ -236,12 +237,13 @@ class SemiSegmentor(ForwardPasses):
         """Parts and settings of the method; the arguments are settings of the config."""
 
     @abstractmethod
-    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+    def step(self, *args: Any, **kwargs: Any) -> Losses:
         """Terms of one training step; every method's own.
 
+        A method names its arguments: ``step(self, labeled: Images, unlabeled: Images)``.
+
         Args:
-            labeled (Images): The source ``labeled``; further arguments are those of ``sources``.
-            unlabeled (Images): The source ``unlabeled``, without labels.
+            args, kwargs (Images): One for each of ``sources``, named by it.
 
         Returns:
             dict[str, Tensor]: Scalars by ``{member}.{term}``. A term of the loss weights is

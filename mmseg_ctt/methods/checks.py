@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
+from ..nn.heads import main_head
 
 PREPROCESSORS = ('SegDataPreProcessor', 'SemiSegDataPreProcessor', None)
 
@@ -113,6 +114,41 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
             'current',
             logging.WARNING,
         )
+
+
+def class_map_head(segmentor: Any) -> Any:
+    """The decode head of a segmentor, which must give class maps.
+
+    Args:
+        segmentor (BaseSegmentor): Member of a method that learns from tags.
+
+    Raises:
+        ValueError: If the head has no ``class_maps``.
+    """
+    head = main_head(segmentor)
+    if not hasattr(head, 'class_maps'):
+        raise ValueError(
+            f'model.segmentor.decode_head.type={type(head).__name__} has no class maps, which '
+            'learning from tags needs: use ClassMapHead (configs/cam)'
+        )
+    return head
+
+
+def with_used_heads(method: type, students: nn.ModuleList) -> nn.ModuleList:
+    """The students, if no head of theirs would stay without a loss.
+
+    Auxiliary heads learn from masks alone.
+
+    Raises:
+        ValueError: If there is an auxiliary head and the method has no labelled images.
+    """
+    labeled = 'labeled' in method.sources  # type: ignore[attr-defined]
+    if not labeled and any(getattr(member, 'with_auxiliary_head', False) for member in students):
+        raise ValueError(
+            f'model.segmentor.auxiliary_head: {method.__name__} has no labelled images, so it '
+            'would be unused; set it to None'
+        )
+    return students
 
 
 def input_channels(model: nn.Module) -> Optional[int]:

@@ -25,6 +25,8 @@ class ForwardPasses(MemberNetworks):
     """Passes of members and what is made of them."""
 
     reads_features: ClassVar[bool]
+    # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
+    reads_maps: ClassVar[Tuple[str, ...]] = ()
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
     strong_augmentation: Any  # StrongAugmentation, or None

@@ -2,6 +2,7 @@
 """Registered parts that two methods or more use, and what a step is written with."""
 
 from .augmentation import StrongAugmentation
+from .class_maps import ClassMapHead
 from .class_thresholds import ClassThresholds
 from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
@@ -15,6 +16,7 @@ from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
 
 __all__ = [
+    'ClassMapHead',
     'ClassMemoryBank',
     'ClassThresholds',
     'Consistency',

@@ -2,6 +2,7 @@
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+import torch
 from mmseg.utils import SampleList
 from torch import Tensor
 
@@ -31,6 +32,24 @@ class Images(NamedTuple):
     def labels(self) -> Tensor:
         """``(B, H, W)`` int64 ground truth; only sources with masks have it."""
         return self.maps('gt_sem_seg')[:, 0]
+
+    @property
+    def tags(self) -> Tensor:
+        """``(B, C)`` float32 image-level tags, 0 or 1 for every class of the data set.
+
+        They are of the whole image, of which a crop may show less.
+
+        Raises:
+            ValueError: If a sample has none.
+        """
+        for sample in self.samples:
+            if sample.get('gt_tags') is None:
+                source = sample.metainfo.get('source')
+                raise ValueError(
+                    f'an image of the source {source} has no tags: set '
+                    f'train_dataloader.dataset.{source}.type="TaggedImageDataset"'
+                )
+        return torch.stack([sample.gt_tags.label for sample in self.samples]).float()
 
     @property
     def draws(self) -> List[Draw]:

@@ -22,6 +22,7 @@ TOPICS = (  # files that a step calls
     'distances',
     'ema',
     'mixing',
+    'pamr',
     'perturbation',
     'probability',
     'pseudo_label',
@@ -112,6 +113,11 @@ def cases(device='cpu'):
         'cut_mix_mask': (
             lambda noise: functional.cut_mix_mask(maps, noise=noise),
             (chance(2, 4),),
+            False,
+        ),
+        'pamr': (
+            lambda image, p: functional.pamr(image, p, (1, 2), 2),
+            (chance(2, 3, 8, 8), chance(2, K, 4, 4)),
             False,
         ),
         'mix': (lambda image: functional.mix(image, maps < 2), (normal(2, 3, 8, 8),), True),

@@ -10,7 +10,16 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import pytest
 import torch
 from torch import Tensor, nn
-from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_segmentor
+from toy import (
+    NUM_CLASSES,
+    losses_of,
+    ready_model,
+    total_of,
+    toy_batch,
+    toy_segmentor,
+    toy_settings,
+    whole_segmentor,
+)
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn.augmentation import AUGMENTATION_STEPS
@@ -117,6 +126,15 @@ EVERY_METHOD = pytest.mark.parametrize('kind', METHODS)
 EVERY_RECIPE = pytest.mark.parametrize('recipe', RECIPES.values(), ids=list(RECIPES))
 
 
+def with_masks(method: type) -> bool:
+    """Whether a method learns from masks; others learn from tags."""
+    return 'labeled' in method.sources
+
+
+METHODS_WITH_MASKS = [kind for kind in METHODS if with_masks(registered_methods()[kind])]
+EVERY_METHOD_WITH_MASKS = pytest.mark.parametrize('kind', METHODS_WITH_MASKS)
+
+
 def every_recipe_of(applies: Callable[[type], bool]) -> pytest.MarkDecorator:
     """The recipes of the methods that a test is about."""
     found = {name: recipe for name, recipe in RECIPES.items() if applies(recipe.method)}
@@ -127,6 +145,8 @@ def has_consistency(method: type) -> bool:
     return method.default_consistency is not None
 
 
+EVERY_RECIPE_WITH_MASKS = every_recipe_of(with_masks)
+WITH_RAMP_UP = every_recipe_of(lambda method: bool(method.ramped_terms))
 WITH_CONSISTENCY = every_recipe_of(has_consistency)
 WITH_PSEUDO_LABELS = every_recipe_of(lambda method: method.uses_pseudo_labels)
 # settings of methods that mix images of a batch by a part of their own
@@ -146,6 +166,12 @@ def ready(recipe: Recipe, **changes: Any) -> SemiSegmentor:
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
     return model
+
+
+def segmentor_of(recipe: Recipe) -> dict:
+    """The toy segmentor of a recipe."""
+    settings = toy_settings(recipe.kind, **recipe.settings)
+    return whole_segmentor(settings.get('segmentor'))
 
 
 def unmixed(recipe: Recipe) -> Dict[str, Any]:

@@ -9,12 +9,13 @@ from family import (
     assert_finite,
     contrast_off,
     ready,
+    segmentor_of,
     step,
     trained_weights,
     unmixed,
 )
 from no_sync import record
-from toy import losses_of, prepared, total_of, toy_batch, toy_segmentor
+from toy import losses_of, prepared, total_of, toy_batch
 from versions import COUNTED
 
 from mmseg_ctt.methods import checks
@@ -129,8 +130,7 @@ def test_compiled_ops_keep_the_usual_memory_format(recipe, monkeypatch):
     """Deformable convolution of mmcv stops at tensors in channels_last."""
     lines = []
     monkeypatch.setattr(checks, 'print_log', lambda line, *_: lines.append(line))
-    segmentor = dict(recipe.settings.get('segmentor') or toy_segmentor())
-    segmentor['backbone'] = dict(type='ToyCompiledBackbone')
+    segmentor = {**segmentor_of(recipe), 'backbone': dict(type='ToyCompiledBackbone')}
     model = ready(recipe, channels_last=True, segmentor=segmentor)
     assert all(weight.is_contiguous() for weight in model.parameters())
     assert len(lines) == 1 and 'model.channels_last has no effect: DeformConv2d' in lines[0]
@@ -143,7 +143,7 @@ def test_no_host_synchronisation(recipe, padded):
     model = ready(recipe)
     data = prepared(model)
     if padded:
-        for sample in data['data_samples']['unlabeled']:
+        for sample in data['data_samples'][model.sources[-1]]:
             sample.set_metainfo(dict(img_shape=(32, WIDTH)))
 
     def whole():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from family import EVERY_METHOD
+from family import EVERY_METHOD_WITH_MASKS
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from toy import toy_settings
@@ -45,7 +45,7 @@ class Saved:
 IMAGE = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(4))
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_every_loader_takes_what_hooks_have_added(kind, tmp_path):
     saved = Saved(tmp_path, kind)
     whole = load_network(saved.cfg, saved.path, 'cpu')
@@ -61,7 +61,7 @@ def test_every_loader_takes_what_hooks_have_added(kind, tmp_path):
     refuse_misfit('x.pth', dict(checkpoint), fresh, 'test')
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_export_and_api_predict_with_the_member_of_the_config(kind, tmp_path):
     """By default that of the class; ``test_cfg.predict_on`` counts, for each name."""
     saved = Saved(tmp_path, kind)
@@ -82,7 +82,7 @@ def test_export_and_api_predict_with_the_member_of_the_config(kind, tmp_path):
         torch.testing.assert_close(saved.logits(plain), expected)
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_ensemble_of_the_api(kind, tmp_path):
     """It predicts as the model does; its name does not hide ``member`` of the model."""
     saved = Saved(tmp_path, kind)
@@ -102,7 +102,7 @@ def test_ensemble_of_the_api(kind, tmp_path):
         assert not any(module.training for module in loaded.train().eval().modules())
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_export_has_the_mode_of_the_segmentor(kind, tmp_path):
     """Sliding windows are set in the segmentor; in the wrapper they are refused by name."""
     slide = dict(mode='slide', crop_size=(16, 16), stride=(8, 8))

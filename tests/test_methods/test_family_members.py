@@ -5,17 +5,21 @@ import pytest
 import torch
 from family import (
     EVERY_METHOD,
+    EVERY_METHOD_WITH_MASKS,
     EVERY_RECIPE,
+    EVERY_RECIPE_WITH_MASKS,
     RECIPES,
     WITH_PSEUDO_LABELS,
+    WITH_RAMP_UP,
     has_consistency,
     ready,
+    segmentor_of,
     step,
 )
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from toy import losses_of, prepared, sample, toy_batch, toy_model, toy_segmentor, toy_settings
+from toy import losses_of, prepared, sample, toy_batch, toy_model, toy_settings
 from toy_data import toy_config
 from toy_run import shake, small_segmentor
 
@@ -59,8 +63,7 @@ def test_followers_begin_as_what_they_follow_and_share_no_memory(recipe):
 @EVERY_RECIPE
 def test_a_plain_checkpoint_fills_every_member(recipe):
     """As ``load_from`` does: mmengine loads without strictness."""
-    settings = recipe.settings
-    plain = MODELS.build(settings.get('segmentor') or toy_segmentor())
+    plain = MODELS.build(segmentor_of(recipe))
     shake(plain, 3)
     model = ready(recipe)
     parts = {key for key in model.state_dict() if key.split('.')[0] not in ('students', 'teachers')}
@@ -135,7 +138,7 @@ def test_each_member_predicts_as_it_does_alone(recipe):
     assert torch.equal(default, model.member(model.predict_on).inference(x, metas))
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_export_of_the_default_member_is_its_prediction(kind, tmp_path):
     """A plain segmentor of stock mmseg, without the name of a member."""
     given = toy_settings(kind, segmentor=small_segmentor())
@@ -186,7 +189,7 @@ def persistent(model):
     }
 
 
-@EVERY_RECIPE
+@EVERY_RECIPE_WITH_MASKS
 def test_pseudo_labels_can_be_inspected(recipe):
     model = ready(recipe)
     model.alignment = MemberAlignment(model.teaching_members, TARGET, steps=4)
@@ -261,7 +264,7 @@ def test_class_thresholds_for_every_method_with_a_threshold(kind):
     assert 'consistency.class_thresholds.confidence' in model.state_dict()
 
 
-@EVERY_RECIPE
+@WITH_RAMP_UP
 def test_ramp_up_scales_the_terms_from_pseudo_labels(recipe, monkeypatch):
     plain = losses_of(ready(recipe), toy_batch())
     monkeypatch.setattr(RampUp, '__call__', lambda self: 0.25)
@@ -289,7 +292,7 @@ def test_loss_weights_scale_their_terms(recipe):
 @EVERY_METHOD
 @pytest.mark.parametrize('source', ['tagged', None])
 def test_an_unknown_source_is_an_error(kind, source):
-    """And not silently one of the others."""
+    """And not silently one of the others; a tagged image without tags is one, too."""
     model, batch = ready(RECIPES[kind]), toy_batch()
     batch['inputs'].append(batch['inputs'][0].clone())
     batch['data_samples'].append(sample(source, 9))
@@ -298,7 +301,7 @@ def test_an_unknown_source_is_an_error(kind, source):
     assert '\n' not in str(error.value)
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 @pytest.mark.parametrize('counts', [(2, 0), (0, 2)])
 def test_a_source_without_images_is_an_error(kind, counts):
     with pytest.raises(ValueError, match='no (un)?labeled image'):

@@ -5,8 +5,8 @@ import inspect
 from typing import get_type_hints
 
 import pytest
-from family import EVERY_METHOD, METHODS, aspp_segmentor
-from toy import toy_model, toy_settings
+from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, aspp_segmentor
+from toy import toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
@@ -105,14 +105,23 @@ def test_some_methods_lack_an_option_and_others_have_it():
 def test_loss_weights(kind):
     sentence = refused(kind, loss_weights=dict(temprature=1))
     assert sentence.startswith("model.loss_weights has unknown terms ['temprature']; known are")
-    assert all(
-        f"'{term}'" in sentence
-        for term in ('sup', *registered_methods()[kind].default_loss_weights)
-    )
+    terms = list(registered_methods()[kind].default_loss_weights)
+    terms += ['sup'] * (kind in METHODS_WITH_MASKS)
+    assert all(f"'{term}'" in sentence for term in terms)
+    assert ("'sup'" in sentence) == (kind in METHODS_WITH_MASKS)
     assert refused(kind, TypeError, loss_weights=3).startswith('model.loss_weights must be a dict')
     for weight in (None, '1'):
-        sentence = refused(kind, TypeError, loss_weights=dict(sup=weight))
-        assert sentence == f'model.loss_weights.sup must be a number, got {weight!r}'
+        sentence = refused(kind, TypeError, loss_weights={terms[-1]: weight})
+        assert sentence == f'model.loss_weights.{terms[-1]} must be a number, got {weight!r}'
+
+
+@pytest.mark.parametrize('kind', sorted(set(METHODS) - set(METHODS_WITH_MASKS)))
+def test_an_auxiliary_head_learns_from_masks_alone(kind):
+    given = dict(toy_segmentor(), auxiliary_head=toy_segmentor()['decode_head'])
+    assert refused(kind, segmentor=given) == (
+        f'model.segmentor.auxiliary_head: {kind} has no labelled images, so it would be unused; '
+        'set it to None'
+    )
 
 
 @EVERY_METHOD

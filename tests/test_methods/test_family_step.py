@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from family import (
-    EVERY_METHOD,
+    EVERY_METHOD_WITH_MASKS,
     EVERY_RECIPE,
     RECIPES,
     assert_finite,
@@ -43,7 +43,8 @@ def test_keys_are_those_of_the_terms(recipe):
     weighed = {term for term, weight in model.weights.items() if weight and term != 'sup'}
     assert terms - {'ce'} == weighed
     for name, student in model.members.items():
-        assert (f'{name}.decode.loss_ce' in losses) == student.trains
+        reads_masks = student.trains and 'labeled' in model.sources
+        assert (f'{name}.decode.loss_ce' in losses) == reads_masks
     assert_finite(model, losses)
     total, log = model.parse_losses(losses)
     torch.testing.assert_close(total, sum(v for key, v in losses.items() if 'loss' in key))
@@ -132,7 +133,7 @@ PROJECTING = dict(
 )
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 def test_auxiliary_heads_learn_from_labelled_images(kind):
     segmentor = toy_segmentor(auxiliary_head=[AUXILIARY, AUXILIARY])
     model = ready(RECIPES[kind], segmentor=segmentor)
@@ -144,7 +145,7 @@ def test_auxiliary_heads_learn_from_labelled_images(kind):
     assert_finite(model, losses)
 
 
-@EVERY_METHOD
+@EVERY_METHOD_WITH_MASKS
 @pytest.mark.parametrize('joint', [True, False])
 def test_a_head_with_a_projection_of_its_own(kind, joint):
     """DDP stops at the second step where a layer gets no gradient."""
@@ -180,10 +181,12 @@ def test_random_numbers_come_with_the_samples(recipe, monkeypatch):
 
 @EVERY_RECIPE
 def test_labels_of_unlabelled_images_are_never_read(recipe):
-    plain, batch = losses_of(ready(recipe), toy_batch()), toy_batch()
-    for sample in batch['data_samples'][2:]:
-        sample.gt_sem_seg = PixelData(data=torch.randint(-1000, 1000, (1, 32, 32)))
-    assert losses_of(ready(recipe), batch) == plain
+    plain, model = losses_of(ready(recipe), toy_batch()), ready(recipe)
+    data = prepared(model)
+    for source, samples in data['data_samples'].items():
+        for sample in samples if source != 'labeled' else []:
+            sample.gt_sem_seg = PixelData(data=torch.randint(-1000, 1000, (1, 32, 32)))
+    assert model(**data, mode='loss') == plain
 
 
 @EVERY_RECIPE
@@ -191,10 +194,11 @@ def test_inputs_and_labels_are_left_as_they_were(recipe):
     model = ready(recipe)
     data = prepared(model)
     kept = [images.clone() for images in data['inputs'].values()]
-    labels = [sample.gt_sem_seg.data.clone() for sample in data['data_samples']['labeled']]
+    labeled = data['data_samples'].get('labeled', [])
+    labels = [sample.gt_sem_seg.data.clone() for sample in labeled]
     model(**data, mode='loss')
     assert all(map(torch.equal, data['inputs'].values(), kept))
-    after = [sample.gt_sem_seg.data for sample in data['data_samples']['labeled']]
+    after = [sample.gt_sem_seg.data for sample in labeled]
     assert all(map(torch.equal, after, labels))
 
 
