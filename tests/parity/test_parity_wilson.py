@@ -5,7 +5,7 @@ import pytest
 import torch
 from released_code import close, every_case
 
-from mmseg_ctt.methods.wilson import functional
+from mmseg_ctt.methods.wilson import functional, losses
 
 
 @every_case('wilson', 'ngwp_focal')
@@ -28,9 +28,7 @@ def test_classification_loss(case, double, record_property):
     assert data.mode == 'ngwp'
     logits = data.outputs.requires_grad_()
     reduction = 'sum' if data.reduction_is_sum else 'mean'
-    loss = functional.classification_loss(
-        functional.pooled_scores(logits), data.labels, reduction
-    )
+    loss = losses.classification_loss(functional.pooled_scores(logits), data.labels, reduction)
     loss.backward()
     record_property('loss', close(loss, data.loss, data.tolerance(1e-5)))
     record_property('gradient', close(logits.grad, data.grad_outputs, data.tolerance(1e-5)))
@@ -56,7 +54,7 @@ def test_hard_map(case):
 def test_balanced_cross_entropy(case, double, record_property):
     data = case.load(double)
     logits = data.mask.requires_grad_()
-    loss, kept = functional.balanced_cross_entropy(logits, data.pseudo_gt, data.gt_labels)
+    loss, kept = losses.balanced_cross_entropy(logits, data.pseudo_gt, data.gt_labels)
     loss.backward()
     assert kept.tolist() == data.image_kept.bool().tolist()
     record_property('loss', close(loss, data.loss, data.tolerance(1e-5)))
