@@ -158,6 +158,8 @@ def train_loader(root: Path, model: dict) -> dict:
     else:
         dataset, ratio = toy_tagged(root, method), dict(tagged=1)
     sampler = dict(type='LabeledUnlabeledSampler', ratio=ratio)
+    if 'group_size' in model:
+        sampler = dict(type='GroupSampler', ratio=dict(tagged=model['group_size']))
     return dict(batch_size=4, num_workers=0, dataset=dataset, sampler=sampler)
 
 

@@ -3,6 +3,7 @@ from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
 from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
+from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
@@ -11,6 +12,7 @@ from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
+from .tagged import TaggedImageDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
 from .volume_slices import VolumeSliceDataset
 
@@ -22,6 +24,7 @@ __all__ = [
     'DrawnImage',
     'FolderSegDataset',
     'GenerateSignedDistance',
+    'GroupSampler',
     'LabeledUnlabeledDataset',
     'LabeledUnlabeledSampler',
     'LoadMaps',
@@ -29,5 +32,6 @@ __all__ = [
     'MultiRaterDataset',
     'PackSemiSegInputs',
     'StreetsDataset',
+    'TaggedImageDataset',
     'VolumeSliceDataset',
 ]

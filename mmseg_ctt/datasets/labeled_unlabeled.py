@@ -2,6 +2,7 @@
 import multiprocessing
 from typing import Any, Dict, List, Mapping, Optional, Union
 
+import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
@@ -25,14 +26,17 @@ from .sample_tags import with_tags
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
+    TAGGED,
     UNLABELED,
     build_source,
     first_indices,
+    has_tags,
     locate,
     needs_masks,
     ordered_names,
     source_config,
 )
+from .tagged import tag_matrix
 from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
@@ -52,6 +56,7 @@ class LabeledUnlabeledDataset(Dataset):
     Attributes:
         sources (dict[str, AnySet]): Data sets by name, in order.
         masked (tuple[str, ...]): Names of the sources whose images have masks.
+        with_tags (tuple[str, ...]): Names of the sources whose images have tags.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
     Args:
@@ -96,6 +101,7 @@ class LabeledUnlabeledDataset(Dataset):
         configs = {name: source_config({**given, 'split': split}, name) for name in given}
         self.sources = {name: build_source(name, cfg) for name, cfg in configs.items()}
         self.masked = tuple(name for name, cfg in configs.items() if needs_masks(name, cfg))
+        self.with_tags = tuple(name for name, cfg in configs.items() if has_tags(cfg))
         self._check()
 
     def _check(self) -> None:
@@ -104,7 +110,8 @@ class LabeledUnlabeledDataset(Dataset):
         check_classes(classes, self._reference, required=bool(self.masked))
         for name in self.sources:
             check_files(name, infos[name], masks=name in self.masked)
-        check_no_masks(UNLABELED, infos.get(UNLABELED, []))
+        for name in (UNLABELED, *self.with_tags):
+            check_no_masks(name, infos.get(name, []))
         check_overlap(infos)
         check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
         self._scan({name: self._mask_entries(name, infos[name]) for name in self.masked})
@@ -142,6 +149,27 @@ class LabeledUnlabeledDataset(Dataset):
     def metainfo(self) -> dict:
         """Classes and palette: of the first source with masks, else of the first with classes."""
         return self.sources[self._reference].metainfo
+
+    def tag_matrix(self, name: str = TAGGED) -> np.ndarray:
+        """Tags of the images of a source, in its order.
+
+        Args:
+            name (str): Of the source. Defaults to ``'tagged'``.
+
+        Returns:
+            np.ndarray: uint8 ``(N, C)``, 1 where image n shows class c of the source.
+
+        Raises:
+            ValueError: If there is no such source, or its images have no tags.
+        """
+        if name not in self.with_tags:
+            raise ValueError(
+                f'{KEY}.{name} has no tags: set its type to TaggedImageDataset, which reads them '
+                'from a file, folders or masks'
+            )
+        source = self.sources[name]
+        places = [origin(source, i) for i in range(len(source))]
+        return tag_matrix([leaf.get_data_info(i) for leaf, i in places], source.metainfo)
 
     @property
     def num_images(self) -> Dict[str, int]:

@@ -21,6 +21,7 @@ from .permutation import keyed_permutation, mixed
 from .sources import LABELED, UNLABELED, first_indices
 
 KEY = 'train_dataloader.sampler.ratio'
+STREAMS = ('LabeledUnlabeledSampler', 'GroupSampler')  # names of samplers without an end
 DEFAULT_RATIO = {LABELED: 1, UNLABELED: 1}
 EPOCH_BITS = 48  # more epochs than 2**47 of one source cannot be drawn
 
@@ -122,12 +123,17 @@ class LabeledUnlabeledSampler(Sampler):
         """Draw ``number`` of the global order."""
         period, offset = divmod(number, self.period)
         name, position = self._period[offset]
+        position = self._position(name, period * self.ratio[name] + position)
+        return DrawnImage(self._first_index[name] + position, number, self.seed)
+
+    def _position(self, name: str, number: int) -> int:
+        """Position in its source of the image that draw ``number`` of the source gives."""
         size = self.sizes[name]
-        epoch, position = divmod(period * self.ratio[name] + position, size)
+        epoch, position = divmod(number, size)
         if self.shuffle:
             key = _permutation_key(self.seed, self._number[name], epoch)
             position = keyed_permutation(position, size, key)
-        return DrawnImage(self._first_index[name] + position, number, self.seed)
+        return position
 
     def __iter__(self) -> Iterator[DrawnImage]:
         period = self.start + self.rank

@@ -32,8 +32,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     Raises:
         ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
-            no multiple of its period, there is no iteration, or model and data differ in the
-            number of classes.
+            no multiple of its period, there is no iteration, model and data differ in the
+            number of classes, or model and sampler in the size of groups.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self._max_iters < 1:
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
+        check_group_size(unwrapped(runner.model), self.sampler)
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(
@@ -126,3 +127,18 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
             self.runner.message_hub.update_info(VALIDATED, self._iter)
             self.runner.val_loop.run()
+
+
+def check_group_size(model: torch.nn.Module, sampler: LabeledUnlabeledSampler) -> None:
+    """Check that the sampler makes the groups of images that a method reads.
+
+    Raises:
+        ValueError: If it makes none, or groups of another size.
+    """
+    size, drawn = (getattr(part, 'group_size', None) for part in (model, sampler))
+    if size is not None and size != drawn:
+        raise ValueError(
+            f'model.group_size={size} needs train_dataloader.sampler=dict(type="GroupSampler", '
+            f'ratio=dict(tagged={size})), got {type(sampler).__name__} with the ratio '
+            f'{sampler.ratio}'
+        )

@@ -12,12 +12,12 @@ import torch.nn as nn
 from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import OPTIMIZERS
+from mmseg.registry import DATA_SAMPLERS, OPTIMIZERS
 from torch.utils.data import Dataset
 
 from ..datasets.checks import check_sample, pipeline_errors
 from ..datasets.isolation import isolated_randomness
-from ..datasets.sampler import LabeledUnlabeledSampler, ratio_by_source
+from ..datasets.sampler import ratio_by_source
 from ..datasets.sources import source_names
 from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
@@ -72,9 +72,8 @@ def first_batch(cfg: Mapping[str, Any], dataset: Any) -> List[dict]:
         dataset (LabeledUnlabeledDataset): Built from it.
     """
     settings = {key: value for key, value in cfg['train_dataloader']['sampler'].items()}
-    settings.pop('type')
     settings.setdefault('seed', (cfg.get('randomness') or {}).get('seed'))
-    draws = iter(LabeledUnlabeledSampler(dataset, **settings))
+    draws = iter(DATA_SAMPLERS.build(dict(settings, dataset=dataset)))
     return [dataset[next(draws)] for _ in range(cfg['train_dataloader']['batch_size'])]
 
 

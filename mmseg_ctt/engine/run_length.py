@@ -7,11 +7,11 @@ from typing import Any, List, Mapping
 
 from mmengine.registry import DefaultScope
 
-from ..datasets.sampler import ratio_by_source
+from ..datasets.sampler import STREAMS, ratio_by_source
 from ..datasets.sources import build_source, source_config, source_names
 from ..datasets.wrappers import distinct_infos, with_pipeline
 
-ENDLESS = ('LabeledUnlabeledSampler', 'InfiniteSampler')
+ENDLESS = (*STREAMS, 'InfiniteSampler')
 BY_EPOCH = dict(CheckpointHook=True, SafeCheckpointHook=False)  # defaults of `by_epoch`
 
 

@@ -4,11 +4,12 @@
 import os
 from typing import Any, Dict, List, Mapping, Tuple
 
+from ..datasets.sampler import STREAMS
 from .processes import cores
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Samplers with which the random numbers of a sample do not depend on the workers.
-INDEPENDENT = ('LabeledUnlabeledSampler', 'DefaultSampler')
+INDEPENDENT = (*STREAMS, 'DefaultSampler')
 
 
 def allowed_workers() -> int:
@@ -56,4 +57,4 @@ def limit_workers(loaders: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[str]
 def _is_independent(name: str, loader: Mapping) -> bool:
     sampler = loader.get('sampler')
     kind = sampler.get('type') if isinstance(sampler, Mapping) else None
-    return kind in INDEPENDENT[: 1 if name == 'train_dataloader' else 2]
+    return kind in (STREAMS if name == 'train_dataloader' else INDEPENDENT)

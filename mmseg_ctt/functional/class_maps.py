@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class activation maps: a map of each class from an image classifier."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .pseudo_label import downsample_nearest
@@ -64,3 +65,15 @@ def class_map_logits(maps: Tensor, background: Optional[float], floor: float = 1
         constant = values.new_full((len(values), 1, *values.shape[2:]), background)
         values = torch.cat([constant, values], dim=1)
     return values.clamp(min=floor).log()
+
+
+def tag_loss(scores: Tensor, tags: Tensor) -> Tuple[Tensor, Tensor]:
+    """Multilabel soft margin of an image classifier, and the ratio of tags that its scores give.
+
+    Args:
+        scores (Tensor): ``(B, F)`` float32, positive where a class is in the image.
+        tags (Tensor): ``(B, F)``, 0 or 1.
+    """
+    loss = F.multilabel_soft_margin_loss(scores, tags)
+    accuracy = ((scores.detach() > 0) == (tags > 0)).float().mean()
+    return loss, accuracy

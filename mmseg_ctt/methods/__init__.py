@@ -11,6 +11,7 @@ from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
 from .fixmatch import FixMatchSeg
+from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .registry import registered_methods
@@ -32,6 +33,7 @@ __all__ = [
     'DualNegativeLabel',
     'DualTaskConsistency',
     'FixMatchSeg',
+    'GroupSemanticMining',
     'GuidedMixNet',
     'MeanTeacher',
     'SemiSegmentor',

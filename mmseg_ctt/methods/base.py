@@ -240,15 +240,14 @@ class SemiSegmentor(ForwardPasses):
     def step(self, *args: Any, **kwargs: Any) -> Losses:
         """Terms of one training step; every method's own.
 
-        A method names its arguments: ``step(self, labeled: Images, unlabeled: Images)``.
-
         Args:
-            args, kwargs (Images): One for each of ``sources``, named by it.
+            *args (Images): One for each of ``sources``, such as ``labeled``, ``unlabeled``.
+            **kwargs (Images): A method names them, ``step(self, labeled, unlabeled)``.
 
         Returns:
-            dict[str, Tensor]: Scalars by ``{member}.{term}``. A term of the loss weights is
-            weighted and becomes a loss; other keys are logged, and those with ``loss`` in them
-            count as losses with weight 1.
+            dict[str, Tensor]: Scalars by ``{member}.{term}``. Terms of the loss weights are
+            weighted losses; others are logged, and those with ``loss`` in their key count as losses
+            with weight 1.
         """
 
     # ---- losses

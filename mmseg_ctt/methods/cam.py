@@ -12,13 +12,9 @@ One step, everything inside ``forward(mode='loss')``:
 ``tools/weak/make_pseudo_labels.py`` makes masks for an ordinary segmentor.
 """
 
-from typing import Tuple
-
-import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
 
-from ..functional import class_scores
+from ..functional.class_maps import class_scores, tag_loss
 from ..nn.images import Images
 from .base import Losses, SemiSegmentor
 from .checks import class_map_head
@@ -61,15 +57,3 @@ class ClassActivationMaps(SemiSegmentor):
         scores = class_scores(maps, tagged.valid())  # 3
         loss, accuracy = tag_loss(scores, head.tags_of_maps(tagged.tags))  # 4
         return {'student0.cls': loss, 'student0.tag_accuracy': accuracy}
-
-
-def tag_loss(scores: Tensor, tags: Tensor) -> Tuple[Tensor, Tensor]:
-    """Multilabel soft margin, and the ratio of tags that the scores give.
-
-    Args:
-        scores (Tensor): ``(B, F)`` float32, positive where a class is in the image.
-        tags (Tensor): ``(B, F)``, 0 or 1.
-    """
-    loss = F.multilabel_soft_margin_loss(scores, tags)
-    accuracy = ((scores.detach() > 0) == (tags > 0)).float().mean()
-    return loss, accuracy

@@ -184,10 +184,10 @@ def _refuse(pairs: list, name: str, other: str) -> None:
 def batch(setup: Setup) -> str:
     from mmseg.registry import DATA_SAMPLERS
 
-    from mmseg_ctt.datasets.sampler import ratio_by_source
+    from mmseg_ctt.datasets.sampler import STREAMS, ratio_by_source
 
     loader = setup.cfg.train_dataloader
-    if loader.sampler.type != 'LabeledUnlabeledSampler':
+    if loader.sampler.type not in STREAMS:
         raise ValueError(
             f'train_dataloader.sampler.type is "{loader.sampler.type}": use '
             '"LabeledUnlabeledSampler"'

@@ -1,0 +1,134 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Group-wise semantic mining (Group-WSSS, arXiv 2012.05007): class maps of images that share tags.
+
+One step, everything inside ``forward(mode='loss')``:
+
+1. The student sees groups of images that share classes; the sampler makes the groups.
+2. Its head gives a raw map of each class that may be a tag: the state of an image in the graph.
+3. The graph: in every round each image gets messages from the others by co-attention, a ConvGRU
+   updates its maps, and graph dropout weakens the positions that dominate.
+4. Scores are the means of the maps, before the graph (single) and after it (group).
+5. Losses: multilabel soft margin between both scores and the tags.
+
+Prediction needs no graph. ``group_class_maps`` gives the maps from which the pseudo-labels of the
+training images are made.
+"""
+
+from typing import Any, Mapping, Optional
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...functional.class_maps import class_scores, tag_loss
+from ...nn import settings
+from ...nn.images import Images
+from ...nn.rng import sample_noise
+from ..base import Losses, SemiSegmentor
+from ..checks import class_map_head
+from .graph import GroupGraph
+
+STREAM = 'group_wsss/graph_dropout'
+
+
+@MODELS.register_module()
+class GroupSemanticMining(SemiSegmentor):
+    """An image classifier whose class maps are refined by other images of the same classes.
+
+    Loss weights ``single`` and ``group`` default to 0.2 and 0.5: the released code sums
+    ``0.4 * single + group`` over a group and divides by twice its size. ``sampler`` must be a
+    :class:`GroupSampler` with ``ratio=dict(tagged=group_size)``, and
+    ``model.segmentor.decode_head`` a :class:`ClassMapHead` (``num_convs=3`` as published).
+
+    Args:
+        group_size (int): Images of a group, 2 or more. Defaults to 3 (released code).
+        group_graph (dict, optional): Settings of :class:`GroupGraph`. Defaults to None.
+        kwargs: As in :class:`SemiSegmentor`.
+
+    Raises:
+        TypeError: For a setting of a wrong type.
+        ValueError: For a bad setting, or a head without class maps.
+    """
+
+    sources = ('tagged',)
+    default_num_pairs = 1
+    default_supervision = 'own'
+    fixed_graph = True
+    uses_pseudo_labels = False
+    default_loss_weights = dict(single=0.2, group=0.5)
+    parts = ('group_graph',)
+    toy_settings = dict(
+        group_size=2,
+        segmentor=dict(
+            decode_head=dict(
+                _delete_=True, type='ClassMapHead', in_channels=8, in_index=1, num_classes=4
+            )
+        ),
+    )
+    sections = dict(
+        SemiSegmentor.sections, class_maps='students forward', group_maps='students forward'
+    )
+
+    def build(self, group_size: int = 3, group_graph: Optional[Mapping[str, Any]] = None) -> None:
+        """See the class."""
+        settings.check_number('model.group_size', group_size, 2, whole=True)
+        self.group_size = group_size
+        number = class_map_head(self.students[0]).num_maps
+        self.group_graph = settings.build_part('group_graph', group_graph, GroupGraph, num_maps=number)
+
+    def step(self, tagged: Images) -> Losses:
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
+        single = self.class_maps(tagged.image)  # 1, 2
+        group = self.group_maps(single, tagged)  # 3
+        tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
+        scores = [class_scores(maps, tagged.valid()) for maps in (single, group)]  # 4
+        single_loss, accuracy = tag_loss(scores[0], tags)  # 5
+        group_loss, _ = tag_loss(scores[1], tags)
+        return {
+            'student0.single': single_loss,
+            'student0.group': group_loss,
+            'student0.tag_accuracy': accuracy,
+        }
+
+    def class_maps(self, image: Tensor) -> Tensor:
+        """Raw class maps ``(N, F, h, w)`` of single images ``(N, C, H, W)``."""
+        student = self.students[0]
+        return class_map_head(student).class_maps(student.extract_feat(image))
+
+    def group_maps(self, maps: Tensor, images: Images) -> Tensor:
+        """Class maps after the graph.
+
+        Args:
+            maps (Tensor): ``(N, F, h, w)`` raw class maps, group by group.
+            images (Images): Their images, on whose draws graph dropout depends.
+
+        Returns:
+            Tensor: Same shape, float32.
+
+        Raises:
+            ValueError: If they are no whole groups.
+        """
+        if len(maps) % self.group_size:
+            raise ValueError(
+                f'the batch has {len(maps)} tagged images, which are no groups of '
+                f'model.group_size={self.group_size}: set train_dataloader.batch_size to a multiple'
+            )
+        groups = maps.unflatten(0, (-1, self.group_size))
+        noise = None
+        if self.group_graph.drops:
+            noise = sample_noise(images.draws, self.group_graph.rounds, STREAM, maps.device)
+        return self.group_graph(groups, noise).flatten(0, 1)
+
+    @torch.no_grad()
+    def group_class_maps(self, images: Images) -> Tensor:
+        """Class maps of images in groups, mean before and after the graph, for pseudo-labels.
+
+        Args:
+            images (Images): ``(N, C, H, W)``, group by group, normalised.
+
+        Returns:
+            Tensor: Raw maps ``(N, F, h, w)`` float32; their negative values mean no class
+            (released code).
+        """
+        maps = self.class_maps(images.image).float()
+        return (maps + self.group_maps(maps, images)) / 2
