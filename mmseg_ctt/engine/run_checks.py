@@ -54,7 +54,8 @@ def check_evaluation(dataset: Dataset, trained: Dataset, part: str = 'val') -> N
     with pipeline_errors(key), isolated_randomness(0, 0):
         check_sample(key, dataset[0], labels=True, same_size=False)
     sources = getattr(trained, 'sources', {None: trained})
-    source = sources[getattr(trained, 'masked', (None,))[0]] if sources else None
+    masked = getattr(trained, 'masked', (None,))
+    source = sources[masked[0]] if masked else None  # tags have no ids of masks
     for name in ('reduce_zero_label', 'ignore_index'):
         values = [getattr(data, name, None) for data in (source, dataset)]
         if None not in values and values[0] != values[1]:

@@ -51,7 +51,8 @@ class ClassMapHead(BaseDecodeHead):
             )
         kwargs.setdefault('channels', kwargs.get('in_channels'))
         kwargs.setdefault('dropout_ratio', 0.0)
-        super().__init__(**kwargs)
+        # never used; mmseg's default would warn of itself
+        super().__init__(loss_decode=dict(type='PixelCrossEntropyLoss'), **kwargs)
         self.background = background
         self.background_level = background_level if background else None
         self.num_convs = num_convs
