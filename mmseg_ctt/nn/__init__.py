@@ -14,6 +14,7 @@ from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
 from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
+from .sigmoid_loss import PixelSigmoidLoss
 
 __all__ = [
     'ClassMapHead',
@@ -25,6 +26,7 @@ __all__ = [
     'Images',
     'PixelCrossEntropyLoss',
     'PixelProjection',
+    'PixelSigmoidLoss',
     'PseudoLabel',
     'SemiSegDataPreProcessor',
     'SoftCrossEntropyLoss',
