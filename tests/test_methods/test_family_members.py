@@ -294,8 +294,8 @@ def test_loss_weights_scale_their_terms(recipe):
 def test_an_unknown_source_is_an_error(kind, source):
     """And not silently one of the others; a tagged image without tags is one, too."""
     model, batch = ready(RECIPES[kind]), toy_batch()
-    batch['inputs'].append(batch['inputs'][0].clone())
-    batch['data_samples'].append(sample(source, 9))
+    batch['inputs'] += [image.clone() for image in batch['inputs'][:2]]
+    batch['data_samples'] += [sample(source, 9), sample(source, 10)]
     with pytest.raises(ValueError, match='source') as error:
         losses_of(model, batch)
     assert '\n' not in str(error.value)
