@@ -15,6 +15,7 @@ from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
 from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
+from .sigmoid_loss import PixelSigmoidLoss
 
 __all__ = [
     'ClassMapHead',
@@ -27,6 +28,7 @@ __all__ = [
     'Images',
     'PixelCrossEntropyLoss',
     'PixelProjection',
+    'PixelSigmoidLoss',
     'PseudoLabel',
     'SemiSegDataPreProcessor',
     'SoftCrossEntropyLoss',
