@@ -12,6 +12,7 @@ from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
 from .streets import StreetsDataset
+from .tagged import TaggedImageDataset
 from .transforms import CheckedLoadAnnotations, CheckSegMap
 from .volume_slices import VolumeSliceDataset
 
@@ -31,5 +32,6 @@ __all__ = [
     'MultiRaterDataset',
     'PackSemiSegInputs',
     'StreetsDataset',
+    'TaggedImageDataset',
     'VolumeSliceDataset',
 ]

@@ -3,7 +3,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -11,6 +11,8 @@ from mmseg.registry import DATASETS
 from .image_files import MASK_SUFFIX, find_images, find_masks
 from .lists import read_stems
 from .patients import PatientRule
+
+BLACK = [0, 0, 0]  # colour of a background that meta.json does not have
 
 
 @DATASETS.register_module()
@@ -37,6 +39,11 @@ class FolderSegDataset(BaseSegDataset):
             ``'_GT.png'`` for ``a/b_GT.png``, in upper or lower case. Where it
             is more than an extension, images do not end so. Defaults to
             ``'.png'``.
+        known_classes (Sequence[str], optional): All classes of the masks in the order of their
+            ids, instead of those of ``meta.json``. Defaults to None: ``meta.json``, if any.
+        background (str, optional): Name of class 0, which gets the pixels of the known classes
+            that ``classes`` leaves out. Pixels of 255 stay ignored. Defaults to None: pixels of
+            classes that are left out are ignored.
         patient (str, optional): Regular expression that matches the whole
             stem of an image; its first group is the patient, such as
             ``'(.+)_z[0-9]+'`` for slices ``06SR5RBR_z15``. No patient may be
@@ -48,7 +55,7 @@ class FolderSegDataset(BaseSegDataset):
         FileNotFoundError: If a folder, ``ann_file``, or an image it lists does
             not exist.
         ValueError: If no classes are given, ``meta.json`` does not have one of
-            them, or two images have one stem.
+            them, ``background`` is not the first of them, or two images have one stem.
     """
 
     def __init__(
@@ -57,38 +64,54 @@ class FolderSegDataset(BaseSegDataset):
         data_prefix: Optional[Dict[str, Optional[str]]] = None,
         metainfo: Optional[Dict[str, Any]] = None,
         seg_map_suffix: str = MASK_SUFFIX,
+        known_classes: Optional[Sequence[str]] = None,
+        background: Optional[str] = None,
         patient: Optional[str] = None,
         **kwargs: Any,
     ) -> None:
         prefix = dict(img_path='') if data_prefix is None else data_prefix
         self.patients = PatientRule(patient, type(self).__name__)
         self.file_meta = _file_meta(metainfo, data_root)
+        if known_classes is not None:
+            self.file_meta = dict(classes=list(known_classes))
+            metainfo = {'classes': tuple(known_classes), **(metainfo or {})}
+        metainfo = complete_metainfo(metainfo, data_root)
+        self.background = background
+        self._check_background(metainfo['classes'])
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
-            metainfo=complete_metainfo(metainfo, data_root),
+            metainfo=metainfo,
             seg_map_suffix=seg_map_suffix,
             **kwargs,
         )
 
+    def _check_background(self, classes: Sequence[str]) -> None:
+        if self.background not in (None, list(classes)[0]):
+            raise ValueError(
+                f'{type(self).__name__}.background={self.background!r} must be the first of '
+                f'metainfo.classes, which is {list(classes)[0]!r}'
+            )
+
     def get_label_map(
         self, new_classes: Optional[Sequence[str]] = None
     ) -> Optional[Dict[int, int]]:
-        """Ids of the model by ids of the masks, where ``meta.json`` has other classes.
+        """Ids of the model by ids of the masks, where these have other classes.
 
         Args:
             new_classes (Sequence[str], optional): Classes of the data set, in order.
 
         Returns:
-            dict[int, int] | None: 255 for a class that is left out; None where ids stay.
+            dict[int, int] | None: For a class that is left out 0 with ``background``, else 255;
+            None where ids stay.
 
         Raises:
-            ValueError: If ``meta.json`` does not have one of the classes.
+            ValueError: If the masks do not have one of the classes.
         """
         of_file, chosen = self.file_meta.get('classes'), list(new_classes or ())
         if not of_file or chosen == of_file:
             return None
-        unknown = [name for name in chosen if name not in of_file]
+        unknown = [name for name in chosen if name not in (*of_file, self.background)]
         if unknown:
             raise ValueError(
                 f'metainfo.classes of {type(self).__name__} has {", ".join(map(repr, unknown))}, '
@@ -96,14 +119,15 @@ class FolderSegDataset(BaseSegDataset):
                 'have the ids of meta.json, use its names'
             )
         ids = {name: k for k, name in enumerate(chosen)}
-        return {k: ids.get(name, 255) for k, name in enumerate(of_file)}
+        left_out = 255 if self.background is None else 0
+        return {k: ids.get(name, left_out) for k, name in enumerate(of_file)}
 
     def _update_palette(self) -> List[Sequence[int]]:
         """Palette of the config, else that of ``meta.json`` by class, else one of mmseg."""
         colours, classes = self.file_meta.get('palette'), self._metainfo['classes']
         if not colours or self._metainfo.get('palette'):
             return super()._update_palette()
-        by_name = dict(zip(self.file_meta['classes'], colours))
+        by_name = {self.background: BLACK, **dict(zip(self.file_meta['classes'], colours))}
         return [by_name[name] for name in classes]
 
     def load_data_list(self) -> List[Dict[str, Any]]:
@@ -113,6 +137,14 @@ class FolderSegDataset(BaseSegDataset):
             list[dict]: One entry a sample; ``seg_map_path`` only where the
             data set has masks.
         """
+        images, stems = self._images()
+        ann_dir = self.data_prefix.get('seg_map_path')
+        known = ann_dir is not None and Path(ann_dir).is_dir()
+        masks = find_masks(ann_dir, self.seg_map_suffix) if known else {}
+        return [self._sample(stem, images[stem], masks.get(stem)) for stem in stems]
+
+    def _images(self) -> Tuple[Dict[str, str], List[str]]:
+        """Files of all images of the folder by stem, and the stems that are used."""
         img_dir = self.data_prefix['img_path']
         images = find_images(img_dir, self.seg_map_suffix)
         stems = read_stems(self.ann_file, images, img_dir) if self.ann_file else list(images)
@@ -122,10 +154,7 @@ class FolderSegDataset(BaseSegDataset):
                 if self.ann_file
                 else f'no image was found in {img_dir}'
             )
-        ann_dir = self.data_prefix.get('seg_map_path')
-        known = ann_dir is not None and Path(ann_dir).is_dir()
-        masks = find_masks(ann_dir, self.seg_map_suffix) if known else {}
-        return [self._sample(stem, images[stem], masks.get(stem)) for stem in stems]
+        return images, stems
 
     def _sample(self, stem: str, image: str, mask: Optional[str]) -> Dict[str, Any]:
         sample = dict(

@@ -12,7 +12,6 @@ from .groups import TagGroups
 from .permutation import mixed
 from .sampler import KEY, LabeledUnlabeledSampler
 
-
 TAGGED = 'tagged'  # source of the groups
 SMALLEST = 2  # images of a group
 NAMED = 5  # classes that a warning names
@@ -96,9 +95,7 @@ def _warn_of_repeats(groups: TagGroups, names: Sequence[str]) -> None:
     """One line each for classes, and for images, that are too few for a group."""
     small = groups.small_classes()
     if small:
-        counts = [
-            f'{names[k] if names else k} ({len(groups.classes[k])})' for k in small[:NAMED]
-        ]
+        counts = [f'{names[k] if names else k} ({len(groups.classes[k])})' for k in small[:NAMED]]
         more = f' and {len(small) - NAMED} more' if len(small) > NAMED else ''
         print_log(
             f'{DATASET}.{TAGGED}: the classes {", ".join(counts)}{more} have fewer images than a '

@@ -1,7 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
+import logging
 import multiprocessing
 from typing import Any, Dict, List, Mapping, Optional, Union
 
+import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
@@ -19,20 +21,24 @@ from .checks import (
 )
 from .image_reading import damage_of
 from .isolation import isolated_randomness
-from .mask_scan import LIMIT, log_masks, scan_masks
+from .mask_scan import LIMIT, log_masks, scan_masks, scanned
 from .patients import check_patients
 from .sample_tags import with_tags
 from .sampler import DrawnImage
 from .sources import (
     LABELED,
+    TAGGED,
     UNLABELED,
     build_source,
     first_indices,
+    has_tags,
     locate,
     needs_masks,
     ordered_names,
     source_config,
 )
+from .tag_checks import background_of, log_tags, tags_beside_masks
+from .tagged import tag_matrix
 from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
@@ -52,6 +58,7 @@ class LabeledUnlabeledDataset(Dataset):
     Attributes:
         sources (dict[str, AnySet]): Data sets by name, in order.
         masked (tuple[str, ...]): Names of the sources whose images have masks.
+        with_tags (tuple[str, ...]): Names of the sources whose images have tags.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
     Args:
@@ -96,6 +103,7 @@ class LabeledUnlabeledDataset(Dataset):
         configs = {name: source_config({**given, 'split': split}, name) for name in given}
         self.sources = {name: build_source(name, cfg) for name, cfg in configs.items()}
         self.masked = tuple(name for name, cfg in configs.items() if needs_masks(name, cfg))
+        self.with_tags = tuple(name for name, cfg in configs.items() if has_tags(cfg))
         self._check()
 
     def _check(self) -> None:
@@ -104,10 +112,15 @@ class LabeledUnlabeledDataset(Dataset):
         check_classes(classes, self._reference, required=bool(self.masked))
         for name in self.sources:
             check_files(name, infos[name], masks=name in self.masked)
-        check_no_masks(UNLABELED, infos.get(UNLABELED, []))
+        for name in (UNLABELED, *self.with_tags):
+            check_no_masks(name, infos.get(name, []))
         check_overlap(infos)
         check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
         self._scan({name: self._mask_entries(name, infos[name]) for name in self.masked})
+        for name in self.with_tags:
+            source = self.sources[name]
+            matrix = tag_matrix(infos[name], source.metainfo)
+            log_tags(f'{KEY}.{name}', matrix, source.metainfo['classes'], background_of(source))
 
     def _mask_entries(self, name: str, infos: List[dict]) -> List[dict]:
         """Entries of a source with one mask each, from those with one image each."""
@@ -129,6 +142,13 @@ class LabeledUnlabeledDataset(Dataset):
             for name, entries in infos.items()
         }
         log_masks(scans, classes, self.ignore_index, required=True)
+        for tagged in self.with_tags:
+            for name, entries in infos.items():
+                chosen = scanned(entries, self.scan_masks)
+                pixels = scans[f'{KEY}.{name}'].pixels
+                line = tags_beside_masks(self.sources[tagged], chosen, pixels)
+                if line:
+                    print_log(f'{KEY}.{tagged}: {line}', 'current', logging.WARNING)
 
     @property
     def _reference(self) -> str:
@@ -142,6 +162,27 @@ class LabeledUnlabeledDataset(Dataset):
     def metainfo(self) -> dict:
         """Classes and palette: of the first source with masks, else of the first with classes."""
         return self.sources[self._reference].metainfo
+
+    def tag_matrix(self, name: str = TAGGED) -> np.ndarray:
+        """Tags of the images of a source, in its order.
+
+        Args:
+            name (str): Of the source. Defaults to ``'tagged'``.
+
+        Returns:
+            np.ndarray: uint8 ``(N, C)``, 1 where image n shows class c of the source.
+
+        Raises:
+            ValueError: If there is no such source, or its images have no tags.
+        """
+        if name not in self.with_tags:
+            raise ValueError(
+                f'{KEY}.{name} has no tags: set its type to TaggedImageDataset, which reads them '
+                'from a file, folders or masks'
+            )
+        source = self.sources[name]
+        places = [origin(source, i) for i in range(len(source))]
+        return tag_matrix([leaf.get_data_info(i) for leaf, i in places], source.metainfo)
 
     @property
     def num_images(self) -> Dict[str, int]:
@@ -209,7 +250,9 @@ class LabeledUnlabeledDataset(Dataset):
             info['ignore_index'] = self.ignore_index
             path, tags = info['img_path'], info.get('tags')
             try:
-                return with_tags(leaf.pipeline(info), tags, info['num_classes'])
+                sample = leaf.pipeline(info)
+                background = background_of(leaf) is not None
+                return with_tags(sample, tags, info['num_classes'], background)
             except Exception as error:
                 damage = damage_of(path)
                 if damage is None:

@@ -6,11 +6,12 @@ import os.path as osp
 from typing import Any, Dict, List, Mapping, Tuple
 
 from mmengine.dataset import BaseDataset
+from mmseg.registry import DATASETS
 
 from .checks import KEY, check_classes, check_list
 from .wrappers import AnySet, build_lazily, leaf_configs, leaves, with_leaves
 
-LABELED, UNLABELED = 'labeled', 'unlabeled'
+LABELED, UNLABELED, TAGGED = 'labeled', 'unlabeled', 'tagged'
 LABEL_TRANSFORMS = (
     *('LoadAnnotations', 'CheckedLoadAnnotations', 'LoadMultiRaterAnnotations'),
     'CheckSegMap',
@@ -129,9 +130,10 @@ def without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _leaf_without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
     made = dict(cfg)
-    prefix = dict(made.get('data_prefix') or dict(img_path=''))
-    prefix.pop('seg_map_path', None)
-    made['data_prefix'] = prefix
+    if not reads_tags(cfg):  # such a data set keeps no path to masks
+        prefix = dict(made.get('data_prefix') or dict(img_path=''))
+        prefix.pop('seg_map_path', None)
+        made['data_prefix'] = prefix
     for name in MASK_FOLDERS:
         made.pop(name, None)
     steps = label_transforms(made.get('pipeline'))
@@ -141,6 +143,26 @@ def _leaf_without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
             'remove it'
         )
     return made
+
+
+def reads_tags(cfg: Mapping[str, Any]) -> bool:
+    """Whether a plain data set has tags of images, such as :class:`TaggedImageDataset`.
+
+    Args:
+        cfg (Mapping): Its config.
+    """
+    kind = cfg.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return bool(getattr(kind, 'reads_tags', False))
+
+
+def has_tags(cfg: Mapping[str, Any]) -> bool:
+    """Whether all images of a source have tags.
+
+    Args:
+        cfg (Mapping): Config of its data set, plain or a wrapper of others.
+    """
+    return all(reads_tags(leaf) for leaf in leaf_configs(cfg).values())
 
 
 def needs_masks(name: str, cfg: Mapping[str, Any]) -> bool:

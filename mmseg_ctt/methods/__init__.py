@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
@@ -17,12 +18,15 @@ from .mean_teacher import MeanTeacher
 from .registry import registered_methods
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
+from .wilson import WILSON
 
 __all__ = [
     'AEL',
     'STPG',
     'U2PL',
+    'WILSON',
     'AnchorAssignmentHook',
+    'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
     'CrossPseudoSupervision',

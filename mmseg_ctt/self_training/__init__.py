@@ -3,9 +3,12 @@
 
 ``rounds.py`` is what all recipes share, ``recipes.py`` finds them by name. CReST:
 ``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``. Multi-planar co-training:
-``multi_planar.py`` and the files that begin with ``plane_``.
+``multi_planar.py`` and the files that begin with ``plane_``. AuxSegNet: the files that
+begin with ``auxsegnet_``.
 """
 
+from .auxsegnet_rounds import AuxSegNetRounds
+from .auxsegnet_settings import AuxSegNetSettings
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining
 from .multi_planar import MultiPlanarCoTraining
@@ -16,6 +19,8 @@ from .settings import Settings
 
 __all__ = [
     'RECIPES',
+    'AuxSegNetRounds',
+    'AuxSegNetSettings',
     'MultiPlanarCoTraining',
     'PlaneSettings',
     'Rounds',
