@@ -12,7 +12,12 @@ from toy_weak import write_toy_maps
 
 from mmseg_ctt.functional import pamr
 from mmseg_ctt.weak_labels import confidence_of, fuse
-from mmseg_ctt.weak_labels.class_map_files import ClassMaps, open_class_maps, read_class_maps, write_class_maps
+from mmseg_ctt.weak_labels.class_map_files import (
+    ClassMaps,
+    open_class_maps,
+    read_class_maps,
+    write_class_maps,
+)
 from mmseg_ctt.weak_labels.label_quality import confusion, label_quality, open_truth, quality_table
 from mmseg_ctt.weak_labels.map_files import write_map
 from mmseg_ctt.weak_labels.pseudo_labels import PseudoLabelJob, make_pseudo_labels, sweep
