@@ -1,10 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 from .areas import class_areas, count_at_once
 from .class_table import class_tables, recorded_classes
+from .incremental_iou import IncrementalIoUMetric
 from .rater_agreement import RaterAgreementMetric
 from .volumes import VolumeMetric
 
 __all__ = [
+    'IncrementalIoUMetric',
     'RaterAgreementMetric',
     'VolumeMetric',
     'class_areas',

@@ -40,6 +40,7 @@ from .running_mean import confidence_bank_update, warm_momentum
 from .schedule import linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
+from .sigmoid_cross_entropy import sigmoid_cross_entropy
 from .supervised import cross_entropy, ohem_cross_entropy, soft_cross_entropy
 
 # functions of one method, by the module that defines them
@@ -112,6 +113,21 @@ METHODS = {
         'reliable_cross_entropy',
         'unreliable_contrast',
     ),
+    'methods.wilson.functional': (
+        'binarize',
+        'hard_map',
+        'pooled_scores',
+        'segmentation_target',
+        'soft_target',
+        'tagged_only',
+    ),
+    'methods.wilson.losses': (
+        'balanced_cross_entropy',
+        'classification_loss',
+        'feature_loss',
+        'localisation_loss',
+        'soft_segmentation_loss',
+    ),
 }
 _HOMES = {name: module for module, names in METHODS.items() for name in names}
 
@@ -155,6 +171,7 @@ __all__ = [
     'resized_cross_entropy',
     'select_per_class',
     'shift_hue',
+    'sigmoid_cross_entropy',
     'sigmoid_ramp',
     'soft_cross_entropy',
     'squared_dice_loss',

@@ -18,11 +18,13 @@ from .mean_teacher import MeanTeacher
 from .registry import registered_methods
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
+from .wilson import WILSON
 
 __all__ = [
     'AEL',
     'STPG',
     'U2PL',
+    'WILSON',
     'AnchorAssignmentHook',
     'AuxSegNet',
     'ClassActivationMaps',

@@ -8,12 +8,14 @@ from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .dice_loss import SquaredDiceLoss
+from .dilated_vgg import DilatedVGG
 from .images import Images
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
 from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
+from .sigmoid_loss import PixelSigmoidLoss
 
 __all__ = [
     'ClassMapHead',
@@ -22,9 +24,11 @@ __all__ = [
     'Consistency',
     'DeepLabV2ASPPHead',
     'DeepLabV2Head',
+    'DilatedVGG',
     'Images',
     'PixelCrossEntropyLoss',
     'PixelProjection',
+    'PixelSigmoidLoss',
     'PseudoLabel',
     'SemiSegDataPreProcessor',
     'SoftCrossEntropyLoss',

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from .head_checks import summed_terms
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
+from .sigmoid_loss import PixelSigmoidLoss
 
 # which of several maps is the one that predicts, by class of the head or one that it derives from
 PREDICTING_MAP = dict(EncHead=0, DAHead=0, DDRHead=0, PIDHead=1, IterativeDecodeHead=-1)
 # heads that read the map of a backbone, instead of a list of maps, when they do not train
 SINGLE_MAP_IN_EVAL = ('DDRHead', 'PIDHead')
-UPSAMPLING = (PixelCrossEntropyLoss, SoftCrossEntropyLoss)  # losses that up-sample on their own
+# losses that up-sample on their own
+UPSAMPLING = (PixelCrossEntropyLoss, SoftCrossEntropyLoss, PixelSigmoidLoss)
 # heads whose outputs are no map of logits of the classes
 UNFIT = dict(
     MaskFormerHead='predicts masks and a class for each',

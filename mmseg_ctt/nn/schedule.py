@@ -72,3 +72,36 @@ def _as_settings(given: Union[None, float, Mapping]) -> dict:
     if isinstance(given, (int, float)):
         return dict(ratio=given)
     return as_dict('model.ramp_up', given)
+
+
+class StartPoint:
+    """Point of a run from which a part of a method is at work.
+
+    Args:
+        key (str): Place in the config, for errors.
+        given (int | float): Iterations before it; as a float in [0, 1) the ratio of the run that is
+            over by then.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is negative, or a float of 1 or more.
+    """
+
+    def __init__(self, key: str, given: Union[int, float]) -> None:
+        if isinstance(given, bool) or not isinstance(given, (int, float)):
+            raise TypeError(f'{key} must be a number, got {given!r}')
+        if given < 0 or (isinstance(given, float) and given >= 1):
+            raise ValueError(
+                f'{key} must be an iteration, such as 500, or a ratio of the run in [0, 1), such '
+                f'as 0.3; got {given}'
+            )
+        self.given = given
+
+    def iteration(self, total: int) -> int:
+        """Iterations before it, in a run of ``total``."""
+        return round(self.given * total) if isinstance(self.given, float) else self.given
+
+    def __call__(self) -> bool:
+        """Whether it is reached; outside of a run it is."""
+        done, total = iterations()
+        return not total or done >= self.iteration(total)

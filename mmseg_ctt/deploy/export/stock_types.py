@@ -56,7 +56,7 @@ def refuse_own(node: Any, key: str = '') -> None:
 
 
 def stock_losses(node: Any) -> Any:
-    """Copy of a config node with mmseg's cross-entropy for those of this package.
+    """Copy of a config node with mmseg's cross-entropies for those of this package.
 
     Maps of the samples, which mmseg's loss does not read, are left out.
     """
@@ -64,6 +64,9 @@ def stock_losses(node: Any) -> Any:
         if type_name(node) in ('PixelCrossEntropyLoss', 'SoftCrossEntropyLoss'):
             kept = {key: value for key, value in node.items() if key not in LOSS_MAPS}
             return dict(kept, type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
+        if type_name(node) == 'PixelSigmoidLoss':  # the mean over the classes, not their sum
+            kept = {key: node[key] for key in ('loss_weight', 'loss_name') if key in node}
+            return dict(kept, type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
         return {key: stock_losses(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return type(node)(stock_losses(item) for item in node)

@@ -6,12 +6,15 @@ from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 import torch.nn as nn
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 
+from ...nn.unwrap import unwrapped
+
 
 def check_stages(model: nn.Module, hooks: Sequence[Hook], train_cfg: Mapping[str, Any]) -> None:
     """Check that every stage of a run begins before the run ends.
 
-    A hook of this package gives its stages in ``stage_starts(model, max_iters)``: for each the
-    config key, the iterations before it, what is missing if it never begins, and the remedy.
+    A hook of this package gives its stages in ``stage_starts(model, max_iters)``, a method in
+    ``stage_starts(max_iters)``: for each the config key, the iterations before it, what is missing
+    if it never begins, and the remedy.
 
     Args:
         model (nn.Module): Of the run.
@@ -45,6 +48,8 @@ def _stages(
     begin = train_cfg.get('val_begin') or 0
     key = f'train_cfg.val_begin={begin}'
     yield key, begin - 1, 'it never validates', 'lower it'
+    if hasattr(unwrapped(model), 'stage_starts'):
+        yield from unwrapped(model).stage_starts(number)
     for hook in hooks:
         if hasattr(hook, 'stage_starts'):
             yield from hook.stage_starts(model, number)
