@@ -60,5 +60,6 @@ self_training = dict(
     rounds=2,
     saliency='grabcut',
     classifier=dict(train_cfg=dict(max_iters=400)),
+    scales=(0.5, 1.0),
     truth='ann_dir/train',
 )
