@@ -21,7 +21,7 @@ from .crf import check_library, label_crf
 from .fusion import check_rule, confidence_of, fuse
 from .label_quality import Truth, confusion
 from .map_files import check_maps, map_path, read_map, write_map
-from .parallel import each_file
+from .parallel import check_jobs, each_file
 from .settings_file import claim_folder, read_settings
 
 SETTINGS, COUNTS, META = 'pseudo_labels.json', 'counts.json', 'meta.json'
@@ -91,12 +91,12 @@ class Prepared(NamedTuple):
 
     Attributes:
         maps (np.ndarray): ``(P, H, W)``, refined where the job says so.
-        classes (np.ndarray): ``(P,)`` their ids.
+        classes (list[int]): Their ids.
         saliency (np.ndarray | None): ``(H, W)`` in [0, 1].
     """
 
     maps: np.ndarray
-    classes: np.ndarray
+    classes: List[int]
     saliency: Optional[np.ndarray]
 
 
@@ -120,7 +120,7 @@ def prepare_image(job: PseudoLabelJob, stem: str) -> Prepared:
     saliency = None if job.saliency is None else read_map(job.saliency, stem, size, SALIENCY)
     refine = job.refine == 'pamr' and len(found.maps) > 0
     maps = refined_maps(_rgb(job, stem), found.maps) if refine else found.maps
-    return Prepared(maps, found.classes, saliency)
+    return Prepared(maps, found.classes.tolist(), saliency)
 
 
 def label_image(job: PseudoLabelJob, stem: str, given: Prepared, **changed: Any) -> np.ndarray:
@@ -183,6 +183,7 @@ def make_pseudo_labels(
         FileNotFoundError: See :func:`check_job`.
         ValueError: See :func:`check_job` and :func:`prepare_image`.
     """
+    check_jobs(jobs)
     settings = check_job(job)
     kept = dict(rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path))
     claim_folder(out, SETTINGS, dict(kept, saliency=job.saliency, classes=job.maps.classes))
@@ -238,11 +239,12 @@ def sweep(
         FileNotFoundError: See :func:`check_job`.
         ValueError: See :func:`check_job`.
     """
+    check_jobs(jobs)
     for value in values:
         check_job(job._replace(settings={**job.settings, name: value}))
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_try_one, job=job, name=name, values=values), items, jobs, report)
-    return [sum(counts) for counts in zip(*found)]  # type: ignore[misc]
+    return [sum(counts) for counts in zip(*found)]
 
 
 def _try_one(
