@@ -5,6 +5,7 @@ from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
+from .incremental import StepSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
@@ -31,6 +32,7 @@ __all__ = [
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
+    'StepSegDataset',
     'StreetsDataset',
     'TaggedImageDataset',
     'VolumeSliceDataset',

@@ -96,9 +96,7 @@ def _warn_of_repeats(groups: TagGroups, names: Sequence[str]) -> None:
     """One line each for classes, and for images, that are too few for a group."""
     small = groups.small_classes()
     if small:
-        counts = [
-            f'{names[k] if names else k} ({len(groups.classes[k])})' for k in small[:NAMED]
-        ]
+        counts = [f'{names[k] if names else k} ({len(groups.classes[k])})' for k in small[:NAMED]]
         more = f' and {len(small) - NAMED} more' if len(small) > NAMED else ''
         print_log(
             f'{DATASET}.{TAGGED}: the classes {", ".join(counts)}{more} have fewer images than a '

@@ -3,11 +3,14 @@
 
 ``rounds.py`` is what all recipes share, ``recipes.py`` finds them by name. CReST:
 ``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``. Multi-planar co-training:
-``multi_planar.py`` and the files that begin with ``plane_``.
+``multi_planar.py`` and the files that begin with ``plane_``. Class-incremental learning:
+``class_incremental.py`` and the files that begin with ``incremental_``.
 """
 
+from .class_incremental import ClassIncremental
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining
+from .incremental_settings import IncrementalSettings
 from .multi_planar import MultiPlanarCoTraining
 from .plane_settings import PlaneSettings
 from .recipes import RECIPES, build_rounds
@@ -16,6 +19,8 @@ from .settings import Settings
 
 __all__ = [
     'RECIPES',
+    'ClassIncremental',
+    'IncrementalSettings',
     'MultiPlanarCoTraining',
     'PlaneSettings',
     'Rounds',

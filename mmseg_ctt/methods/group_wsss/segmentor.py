@@ -74,7 +74,9 @@ class GroupSemanticMining(SemiSegmentor):
         settings.check_number('model.group_size', group_size, 2, whole=True)
         self.group_size = group_size
         number = class_map_head(self.students[0]).num_maps
-        self.group_graph = settings.build_part('group_graph', group_graph, GroupGraph, num_maps=number)
+        self.group_graph = settings.build_part(
+            'group_graph', group_graph, GroupGraph, num_maps=number
+        )
 
     def step(self, tagged: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
