@@ -17,7 +17,6 @@ Layout of the folder of a run::
     results.csv            old, new and all classes, for every step
 """
 
-import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -28,7 +27,7 @@ from ..engine.files import write_whole
 from .incremental_checks import check_config, check_steps, warnings_of
 from .incremental_configs import changed, set_classes, set_groups, use_masks, use_tags
 from .incremental_data import StepImages, read_images, table_of, write_list
-from .incremental_results import FILE, as_csv, as_text, read_rows, scores_of
+from .incremental_results import as_csv, as_text, read_rows, scores_of, write_scores
 from .incremental_settings import IncrementalSettings
 from .incremental_start import write_start
 from .recipes import RECIPES
@@ -197,7 +196,7 @@ class ClassIncremental(Rounds):
         name = self.names[number]
         self.report(f'{name}: scores the test images')
         scores = scores_of(self.config(number), self._checkpoint(number), job.check_stop)
-        write_whole(self.folder / name / FILE, json.dumps(scores, indent=1) + '\n')
+        write_scores(self.folder / name, scores)
         rows = read_rows([self.folder / name for name in self.names], self.settings.method)
         write_whole(self.folder / RESULTS, as_csv(rows))
         self.report(as_text(rows))

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 import torch
 from mmengine.config import Config
@@ -17,15 +17,29 @@ from prettytable import PrettyTable
 
 from ..deploy.api import load_model
 from ..engine.config import prepare_config
+from ..engine.files import write_whole
+from ..evaluation import recorded_classes
 
 FILE = 'scores.json'
 PREFIX = 'mIoU_'  # of the groups
 
 
+class Scores(NamedTuple):
+    """Scores of a network, in per cent.
+
+    Attributes:
+        means (dict[str, float]): ``mIoU``, those of groups, and so on.
+        iou (dict[str, float | None]): Of each class; None where no label shows it.
+    """
+
+    means: Dict[str, float]
+    iou: Dict[str, Any]
+
+
 @torch.no_grad()
 def scores_of(
     cfg: Config, checkpoint: Path, check_stop: Callable[[], None], images: int = 0
-) -> Dict[str, float]:
+) -> Scores:
     """Scores of a network on the test images of a config.
 
     Args:
@@ -33,9 +47,6 @@ def scores_of(
         checkpoint (Path): Of the network.
         check_stop (Callable): Called before every batch.
         images (int): Batches that are scored. Defaults to 0: all.
-
-    Returns:
-        dict[str, float]: ``mIoU``, those of groups, and so on, in per cent.
     """
     model = load_model(cfg, checkpoint, None, get_device())
     cfg = prepare_config(Config(cfg.to_dict()))
@@ -51,8 +62,18 @@ def scores_of(
             break
         evaluator.process(data_samples=model.test_step(batch), data_batch=batch)
         seen += len(batch['inputs'])
-    found = evaluator.evaluate(seen)
-    return {name: float(value) for name, value in found.items()}
+    with recorded_classes(evaluator.metrics) as values:  # not printed
+        found = evaluator.evaluate(seen)
+    iou = zip(loader.dataset.metainfo['classes'], values.get('IoU', ()))
+    return Scores(
+        {name: float(value) for name, value in found.items()},
+        {name: round(float(value), 2) if value == value else None for name, value in iou},
+    )
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
+    """Write ``scores.json`` of a step."""
+    write_whole(folder / FILE, json.dumps(scores._asdict(), indent=1) + '\n')
 
 
 def read_rows(folders: Sequence[Path], method: str) -> List[Dict[str, Any]]:
@@ -65,7 +86,7 @@ def read_rows(folders: Sequence[Path], method: str) -> List[Dict[str, Any]]:
     rows = []
     for folder in folders:
         if (folder / FILE).is_file():
-            found = json.loads((folder / FILE).read_text())
+            found = json.loads((folder / FILE).read_text())['means']
             groups = {k[len(PREFIX) :]: v for k, v in found.items() if k.startswith(PREFIX)}
             rows.append(dict(method=method, step=folder.name, all=found['mIoU'], **groups))
     return rows

@@ -52,7 +52,7 @@ def checked_path(given: Any) -> Optional[str]:
     """
     if given is True or not isinstance(given, (str, bool, type(None))):
         raise TypeError(f'{KEY} must be a file, or False; got {given!r}')
-    return None if given is None else given or ''
+    return '' if isinstance(given, bool) else given
 
 
 def old_head(decode_head: Any, number: int) -> Dict[str, int]:
