@@ -59,6 +59,7 @@ setup(
     extras_require={
         name: read_requirements(f'requirements/{name}.txt')
         for name in (
+            'crf',
             'dicom',
             'docs',
             'lite',

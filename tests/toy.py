@@ -185,8 +185,7 @@ def tagged_batch(batch: dict, model: nn.Module) -> dict:
         if known.metainfo['source'] not in ('labeled', 'unlabeled'):
             made['data_samples'].append(known)
             continue
-        seed, number = known.metainfo['draw']
-        g = torch.Generator().manual_seed(seed + number)
+        g = torch.Generator().manual_seed(known.metainfo['draw'][1])
         height, width = known.metainfo['img_shape']
         label = torch.randint(0, NUM_CLASSES, (1, height // 8, width // 8), generator=g)
         label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)

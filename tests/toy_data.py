@@ -146,7 +146,14 @@ def toy_tagged(root: Path, method: type) -> dict:
         smooth = [name for name in maps if name != 'pseudo_label']
         pipeline.insert(1, dict(type='LoadMaps', maps=folders, smooth=smooth))
         pipeline[-1] = dict(type='PackSemiSegInputs', maps=list(maps))
-    tagged = toy_set(root, False, type='TaggedImageDataset', tags='tags.json', pipeline=pipeline)
+    tagged = toy_set(
+        root,
+        False,
+        type='TaggedImageDataset',
+        tags='tags.json',
+        background=CLASSES[0],
+        pipeline=pipeline,
+    )
     return dict(type='LabeledUnlabeledDataset', tagged=tagged)
 
 

@@ -1,13 +1,21 @@
 # Copyright (c) mmseg_ctt contributors.
 """Maps of images from files, such as saliency or pseudo-labels, on their way to the model.
 
-Steps of mmcv and mmseg treat all maps in ``seg_fields`` as masks: nearest neighbour, 255 where they
-pad. A continuous map, such as saliency, must be interpolated and padded as the image is. Importing
-this module extends the call of mmcv's transforms by that: for names in
-``results['smooth_fields']``, the steps of :data:`RESAMPLING` are repeated with the same random
-numbers and the map in the place of the image.
+Importing this module extends the call of mmcv's transforms, so that maps pass the geometric steps
+of mmcv and mmseg as they must:
+
+- Steps of mmseg treat all maps in ``seg_fields`` as masks: nearest neighbour, 255 where they pad.
+  A continuous map, such as saliency, is interpolated as the image is, and 0 where they pad: for
+  names in ``results['smooth_fields']`` the steps of :data:`SMOOTH_STEPS` are repeated with the same
+  random numbers and the map in the place of the image.
+- Steps of mmcv know one mask alone, ``gt_seg_map``: the steps of :data:`ONE_MASK_STEPS` are
+  repeated with each other map in its place.
+- The steps of :data:`REFUSED_STEPS` move image and mask alone; with further maps they are errors.
+
+A step of one's own passes maps if it treats all ``seg_fields``, or is made of steps of mmseg.
 """
 
+import copy
 import os.path as osp
 import random
 from functools import wraps
@@ -16,14 +24,17 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 import mmcv
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, CenterCrop, Pad, RandomFlip, Resize
 from mmseg.registry import TRANSFORMS
 
-# steps whose result differs between masks and images; others crop and flip both alike
-RESAMPLING = (
-    *('Resize', 'ResizeToMultiple', 'RandomRotate', 'RandomRotFlip'),
-    *('Pad', 'RandomCutOut', 'CenterCrop'),
+# steps, by name, whose result differs between masks and images; others change both alike
+SMOOTH_STEPS = (
+    *('Resize', 'ResizeToMultiple', 'RandomFlip', 'RandomRotate', 'RandomRotFlip'),
+    *('Pad', 'RandomCutOut', 'CenterCrop', 'SegRescale'),
 )
+ONE_MASK_STEPS = (Resize, RandomFlip, Pad, CenterCrop)  # these classes, not those derived from them
+REFUSED_STEPS = ('Albu', 'BioMedical3DPad', 'BioMedical3DRandomCrop', 'BioMedical3DRandomFlip')
+LABEL = 'gt_seg_map'
 
 
 @TRANSFORMS.register_module()
@@ -116,27 +127,75 @@ _call = BaseTransform.__call__
 
 
 @wraps(_call)
-def _call_with_smooth_maps(self: BaseTransform, results: Any) -> Optional[Any]:
-    """``BaseTransform.__call__`` of mmcv, which treats smooth maps as the image."""
-    smooth = results.get('smooth_fields') if isinstance(results, dict) else None
-    if not smooth or type(self).__name__ not in RESAMPLING:
+def _call_with_maps(self: BaseTransform, results: Any) -> Optional[Any]:
+    """``BaseTransform.__call__`` of mmcv for results with maps; see the head of this module."""
+    fields = list(results.get('seg_fields') or ()) if isinstance(results, dict) else []
+    maps = [name for name in fields if name != LABEL]
+    if not maps:
         return _call(self, results)
-    before = dict(results, smooth_fields=[], seg_fields=list(results['seg_fields']))
+    kind = type(self).__name__
+    if kind in REFUSED_STEPS and not _of_colours(self):
+        raise ValueError(
+            f'{kind} of the pipeline changes the image and its mask alone, and {", ".join(maps)} '
+            'would not fit any more: use other steps of mmseg, such as RandomResize, RandomCrop, '
+            'RandomFlip or RandomRotate'
+        )
+    smooth = [name for name in results.get('smooth_fields') or () if kind in SMOOTH_STEPS]
+    masks = [name for name in maps if name not in smooth and type(self) in ONE_MASK_STEPS]
+    if not smooth and not masks:
+        return _call(self, results)
+    before = dict(results, smooth_fields=[], seg_fields=[LABEL] * (LABEL in fields))
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    # without smooth maps, which some steps cannot treat as masks
+    results['seg_fields'] = [name for name in fields if name not in smooth]
     made = _call(self, results)
-    for name in smooth:
+    made['seg_fields'] = fields
+    for name in (*smooth, *masks):
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        repeated = _call(self, dict(before, img=_as_image(before[name], before['img'])))
-        image = repeated['img']
-        made[name] = image if image.ndim == 2 else np.ascontiguousarray(image[..., 0])
+        repeat = _as_image if name in smooth else _as_mask
+        made[name] = repeat(self, name, before)
     return made
 
 
-def _as_image(map_: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The map with as many equal channels as the image has."""
-    return map_ if image.ndim == 2 else np.repeat(map_[..., None], image.shape[2], axis=2)
+def _as_mask(step: BaseTransform, name: str, before: Dict[str, Any]) -> np.ndarray:
+    """Result of a step for a map in the place of the mask."""
+    return _call(step, {**before, LABEL: before[name]})[LABEL]
 
 
-BaseTransform.__call__ = _call_with_smooth_maps
+def _as_image(step: BaseTransform, name: str, before: Dict[str, Any]) -> np.ndarray:
+    """Result of a step for a smooth map in the place of the image."""
+    map_, image = before[name], before['img']
+    whole = getattr(step, 'backend', None) == 'pillow'  # which takes 8 bits alone
+    if whole:
+        map_ = np.rint(map_ * 255).astype(np.uint8)
+    if image.ndim == 3:  # as many equal channels as the image has
+        map_ = np.repeat(map_[..., None], image.shape[2], axis=2)
+    made = _call(_filling_zero(step), {**before, 'img': map_})['img']
+    made = made if made.ndim == 2 else np.ascontiguousarray(made[..., 0])
+    return made.astype(np.float32) / 255 if whole else made
+
+
+def _filling_zero(step: BaseTransform) -> BaseTransform:
+    """Copy of a step that pads or covers images with 0."""
+    made = copy.copy(step)
+    for key in ('pal_val', 'fill_in'):  # of RandomRotate and RandomCutOut
+        if hasattr(step, key):
+            setattr(made, key, 0)
+    for key, inner in (('pad_val', 'img'), ('pad_cfg', 'pad_val')):  # of Pad and CenterCrop
+        if isinstance(getattr(step, key, None), dict):
+            setattr(made, key, {**getattr(step, key), inner: 0})
+    return made
+
+
+def _of_colours(step: BaseTransform) -> bool:
+    """Whether a step of albumentations changes the values of the image alone."""
+    parts = getattr(getattr(step, 'aug', None), 'transforms', None)
+    image_only = [
+        any(c.__name__ == 'ImageOnlyTransform' for c in type(p).__mro__) for p in parts or ()
+    ]
+    return bool(image_only) and all(image_only)
+
+
+BaseTransform.__call__ = _call_with_maps

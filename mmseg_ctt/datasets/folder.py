@@ -77,7 +77,7 @@ class FolderSegDataset(BaseSegDataset):
             metainfo = {'classes': tuple(known_classes), **(metainfo or {})}
         metainfo = complete_metainfo(metainfo, data_root)
         self.background = background
-        self._check_background(metainfo['classes'], data_root)
+        self._check_background(metainfo['classes'])
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
@@ -86,18 +86,11 @@ class FolderSegDataset(BaseSegDataset):
             **kwargs,
         )
 
-    def _check_background(self, classes: Sequence[str], data_root: Optional[str]) -> None:
-        if self.background is None:
-            return
-        key = f'{type(self).__name__}.background={self.background!r}'
-        if not self.file_meta.get('classes'):
+    def _check_background(self, classes: Sequence[str]) -> None:
+        if self.background not in (None, list(classes)[0]):
             raise ValueError(
-                f'{key}: which classes are left out is not known: write all classes of the masks '
-                f'to {Path(data_root or "", "meta.json")}, or set known_classes'
-            )
-        if list(classes)[0] != self.background:
-            raise ValueError(
-                f'{key} must be the first of metainfo.classes, which is {list(classes)[0]!r}'
+                f'{type(self).__name__}.background={self.background!r} must be the first of '
+                f'metainfo.classes, which is {list(classes)[0]!r}'
             )
 
     def get_label_map(

@@ -12,7 +12,6 @@ from .groups import TagGroups
 from .permutation import mixed
 from .sampler import KEY, LabeledUnlabeledSampler
 
-
 TAGGED = 'tagged'  # source of the groups
 SMALLEST = 2  # images of a group
 NAMED = 5  # classes that a warning names

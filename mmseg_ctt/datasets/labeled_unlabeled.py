@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import logging
 import multiprocessing
 from typing import Any, Dict, List, Mapping, Optional, Union
 
@@ -20,7 +21,7 @@ from .checks import (
 )
 from .image_reading import damage_of
 from .isolation import isolated_randomness
-from .mask_scan import LIMIT, log_masks, scan_masks
+from .mask_scan import LIMIT, log_masks, scan_masks, scanned
 from .patients import check_patients
 from .sample_tags import with_tags
 from .sampler import DrawnImage
@@ -36,6 +37,7 @@ from .sources import (
     ordered_names,
     source_config,
 )
+from .tag_checks import background_of, log_tags, tags_beside_masks
 from .tagged import tag_matrix
 from .wrappers import AnySet, distinct_infos, leaves, origin
 
@@ -115,6 +117,10 @@ class LabeledUnlabeledDataset(Dataset):
         check_overlap(infos)
         check_patients({f'{KEY}.{name}': entries for name, entries in infos.items()})
         self._scan({name: self._mask_entries(name, infos[name]) for name in self.masked})
+        for name in self.with_tags:
+            source = self.sources[name]
+            matrix = tag_matrix(infos[name], source.metainfo)
+            log_tags(f'{KEY}.{name}', matrix, source.metainfo['classes'], background_of(source))
 
     def _mask_entries(self, name: str, infos: List[dict]) -> List[dict]:
         """Entries of a source with one mask each, from those with one image each."""
@@ -136,6 +142,13 @@ class LabeledUnlabeledDataset(Dataset):
             for name, entries in infos.items()
         }
         log_masks(scans, classes, self.ignore_index, required=True)
+        for tagged in self.with_tags:
+            for name, entries in infos.items():
+                chosen = scanned(entries, self.scan_masks)
+                pixels = scans[f'{KEY}.{name}'].pixels
+                line = tags_beside_masks(self.sources[tagged], chosen, pixels)
+                if line:
+                    print_log(f'{KEY}.{tagged}: {line}', 'current', logging.WARNING)
 
     @property
     def _reference(self) -> str:
@@ -237,7 +250,9 @@ class LabeledUnlabeledDataset(Dataset):
             info['ignore_index'] = self.ignore_index
             path, tags = info['img_path'], info.get('tags')
             try:
-                return with_tags(leaf.pipeline(info), tags, info['num_classes'])
+                sample = leaf.pipeline(info)
+                background = background_of(leaf) is not None
+                return with_tags(sample, tags, info['num_classes'], background)
             except Exception as error:
                 damage = damage_of(path)
                 if damage is None:

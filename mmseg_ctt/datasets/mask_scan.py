@@ -89,12 +89,20 @@ def scan_masks(
         pixels = class_pixels(seg_map, num_classes, ignore_index)[:num_classes]  # 255: left out
         return np.append(pixels, seg_map.size - pixels.sum())
 
-    local = [info for info in infos if '://' not in info['seg_map_path'] + info['img_path']]
-    step = max(1, -(-len(local) // limit)) if limit > 0 else 1
-    chosen = local[::step] if limit > 0 else []
+    chosen = scanned(infos, limit)
     with ThreadPoolExecutor(num_workers) as pool:
         counts = np.array(list(pool.map(count, chosen)), np.int64).reshape(-1, num_classes + 1)
     return MaskScan(counts[:, :-1], counts[:, -1], len(infos))
+
+
+def scanned(infos: Sequence[dict], limit: int) -> List[dict]:
+    """Entries whose masks are read: up to ``limit`` local ones, evenly spread.
+
+    Args: as :func:`scan_masks`.
+    """
+    local = [info for info in infos if '://' not in info['seg_map_path'] + info['img_path']]
+    step = max(1, -(-len(local) // limit)) if limit > 0 else 1
+    return local[::step] if limit > 0 else []
 
 
 def log_masks(

@@ -10,9 +10,11 @@ import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from ..volumes.address import real_address
 from .folder import FolderSegDataset
 from .image_files import find_masks
 from .sources import label_transforms
+from .tag_checks import usual_background
 from .tag_files import SHOWN, ClassNames, read_tags, tags_by_stem
 from .tag_folders import tags_of_folders, tags_of_masks
 
@@ -31,6 +33,10 @@ class TaggedImageDataset(FolderSegDataset):
     ``metainfo.classes`` leaves out are dropped; an image without any tag shows the background
     alone.
 
+    Attributes:
+        other_tags (dict): Tags of further images of the folder, which a list leaves out, by their
+            path; for :func:`mmseg_ctt.datasets.tag_checks.tags_beside_masks`.
+
     Args:
         tags (str): ``'masks'``: classes that the masks in ``data_prefix.seg_map_path`` show; they
             are read when the images are listed, and no path to them is kept. ``'folders'``: images
@@ -38,8 +44,9 @@ class TaggedImageDataset(FolderSegDataset):
             or CSV file, relative to ``data_root``, see :mod:`mmseg_ctt.datasets.tag_files`.
         min_pixels (int, optional): With ``'masks'``, pixels from which a class is a tag. Defaults
             to None: 1.
-        skip_untagged (bool): Leave out images without an entry in the file of tags, or without a
-            mask, instead of stopping. Defaults to False.
+        skip_untagged (bool): Leave out images without an entry in the file of tags, without a
+            mask, or without any class where there is no background, instead of stopping. Defaults
+            to False.
         **kwargs: See :class:`FolderSegDataset`.
 
     Raises:
@@ -60,6 +67,7 @@ class TaggedImageDataset(FolderSegDataset):
         pipeline: Any = (),
         **kwargs: Any,
     ) -> None:
+        self.other_tags: Dict[str, Tuple[int, ...]] = {}
         self._check_settings(tags, min_pixels, data_prefix or {}, pipeline)
         self.tags, self.min_pixels, self.skip_untagged = str(tags), min_pixels or 1, skip_untagged
         super().__init__(
@@ -93,9 +101,7 @@ class TaggedImageDataset(FolderSegDataset):
     @property
     def background_name(self) -> Optional[str]:
         """Name of class 0 where that is the background, which is no tag; else None."""
-        first = list(self._metainfo['classes'])[0]
-        usual = first.lower().strip('_') == 'background'
-        return first if usual else self.background
+        return usual_background(self._metainfo['classes']) or self.background
 
     def load_data_list(self) -> List[Dict[str, Any]]:
         """List the images and their tags.
@@ -121,11 +127,27 @@ class TaggedImageDataset(FolderSegDataset):
                 print_log(f'{type(self).__name__}: {line}', 'current', logging.WARNING)
             tags = {stem: names.indices(found) for stem, found in given.items()}
             self._refuse_untagged([stem for stem in stems if stem not in tags], len(stems), path)
-        return [
-            dict(self._sample(stem, images[stem], None), tags=tags[stem])
-            for stem in stems
-            if stem in tags
-        ]
+        chosen = self._with_tags([stem for stem in stems if stem in tags], tags)
+        folder, listed = self.data_prefix['img_path'], set(chosen)
+        self.other_tags = {
+            real_address(str(Path(folder, images[stem]))): found
+            for stem, found in tags.items()
+            if stem not in listed
+        }
+        return [dict(self._sample(stem, images[stem], None), tags=tags[stem]) for stem in chosen]
+
+    def _with_tags(self, stems: List[str], tags: ByStem) -> List[str]:
+        """The images, all of which show a class where the data set has no background."""
+        empty = [stem for stem in stems if not tags[stem]]
+        if not empty or self.background_name is not None:
+            return stems
+        if self.skip_untagged and len(empty) < len(stems):
+            return [stem for stem in stems if tags[stem]]
+        raise ValueError(
+            f'{len(empty)} of {len(stems)} images of {type(self).__name__} show none of the '
+            f'classes, such as {", ".join(empty[:SHOWN])}, and there is no background: add a class '
+            "'background' as the first, or set skip_untagged=True to leave them out"
+        )
 
     def _of_masks(self, stems: List[str], folder: str) -> ByStem:
         """Ids of the classes that the mask of each image shows."""

@@ -14,6 +14,7 @@ from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
+from .tag_checks import check_tags
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
@@ -33,7 +34,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     Raises:
         ValueError: If the sampler is not a :class:`LabeledUnlabeledSampler`, ``batch_size`` is
             no multiple of its period, there is no iteration, model and data differ in the
-            number of classes, or model and sampler in the size of groups.
+            number of classes or in their tags, or model and sampler in the size of groups.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
         check_group_size(unwrapped(runner.model), self.sampler)
+        for warning in check_tags(unwrapped(runner.model), self.dataloader.dataset):
+            runner.logger.warning(warning)
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(

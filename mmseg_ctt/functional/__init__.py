@@ -57,6 +57,14 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.auxsegnet.functional': (
+        'gated_affinity',
+        'pixel_affinity',
+        'pooling_stride',
+        'propagate',
+        'pseudo_label_loss',
+        'saliency_loss',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',

@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
@@ -25,6 +26,7 @@ __all__ = [
     'U2PL',
     'WILSON',
     'AnchorAssignmentHook',
+    'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
     'CrossPseudoSupervision',

@@ -9,7 +9,6 @@ and :meth:`SemiSegmentor.step`. All else is here.
 from abc import abstractmethod
 from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Union
 
-import torch
 from mmseg.utils import SampleList
 from torch import Tensor
 
@@ -62,6 +61,8 @@ class SemiSegmentor(ForwardPasses):
         strong_augmentation (list[dict], optional): Steps of :class:`StrongAugmentation`. Defaults
             to None: the method's.
         consistency (dict, optional): Settings of the method's consistency loss. Defaults to None.
+        use_tags (bool): Limit pseudo-labels of the unlabelled images, a
+            :class:`TaggedImageDataset`, to their tags and the background. Defaults to False.
         mode (str, optional): Variant of the method, where it has several. Defaults to None: the
             first of its ``modes``.
         data_preprocessor (dict, optional): Settings that ``segmentor.data_preprocessor`` leaves
@@ -125,6 +126,7 @@ class SemiSegmentor(ForwardPasses):
         ramp_up: Union[None, float, dict] = None,
         strong_augmentation: Optional[Sequence[dict]] = None,
         consistency: Optional[dict] = None,
+        use_tags: bool = False,
         mode: Optional[str] = None,
         data_preprocessor: Optional[dict] = None,
         train_cfg: Optional[dict] = None,
@@ -135,7 +137,7 @@ class SemiSegmentor(ForwardPasses):
     ) -> None:
         preprocessor = checks.preprocessor_settings(segmentor, data_preprocessor, self.sources)
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
-        self.alignment = None
+        self.alignment, self.use_tags = None, checks.tags_used(type(self), use_tags)
         usual = self._mode_defaults(mode)
         method_settings = {**usual.get('build', {}), **method_settings}
         self._check_settings(method_settings)
@@ -291,10 +293,3 @@ class SemiSegmentor(ForwardPasses):
     def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
         """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
         return self.consistency(logits, pseudo, self.align_corners)
-
-    def parse_losses(self, losses: Losses) -> Tuple[Tensor, Losses]:
-        """As mmengine's, in two operations where every term is a scalar."""
-        if any(not isinstance(value, Tensor) or value.dim() for value in losses.values()):
-            return super().parse_losses(losses)
-        total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
-        return total, dict(loss=total, **losses)

@@ -176,6 +176,22 @@ def allows_channels_last(model: nn.Module) -> bool:
     return not ops
 
 
+def tags_used(method: type, use_tags: bool) -> bool:
+    """The setting ``use_tags``, for a method that makes pseudo-labels of unlabelled images.
+
+    Raises:
+        ValueError: If it is set and the method makes none.
+    """
+    settings.check_choice('model.use_tags', use_tags, (True, False))
+    made = method.uses_pseudo_labels and 'unlabeled' in method.sources  # type: ignore[attr-defined]
+    if use_tags and not made:
+        raise ValueError(
+            f'model.use_tags: {method.__name__} makes no pseudo-labels that tags could limit, so '
+            'it would be unused; remove it'
+        )
+    return use_tags
+
+
 def check_absent(method: type, key: str, given: Any) -> None:
     """Settings of a part that a method does not have.
 

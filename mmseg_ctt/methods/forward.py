@@ -15,6 +15,7 @@ from ..nn.images import Images
 from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
 from ..nn.pseudo_label import PseudoLabel
 from ..nn.supervision import SupervisionGraph
+from ..nn.tag_limits import limited_outputs
 from .networks import MemberNetworks
 
 GRADIENTS = ('weights', 'input', None)
@@ -27,6 +28,7 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
     reads_maps: ClassVar[Tuple[str, ...]] = ()
+    use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
     strong_augmentation: Any  # StrongAugmentation, or None
@@ -115,7 +117,8 @@ class ForwardPasses(MemberNetworks):
     def teacher_outputs(self, **images: Images) -> Outputs:
         """Outputs of :meth:`forward_teachers` in a training step.
 
-        They have no gradient, and are aligned where alignment is on.
+        They have no gradient, and those of the unlabelled images are aligned where alignment is on,
+        and limited to the tags with ``use_tags``.
 
         Args:
             images (Images): Named by their sources, of which ``unlabeled`` is one.
@@ -123,10 +126,13 @@ class ForwardPasses(MemberNetworks):
         return self.aligned(self.forward_teachers(images), images['unlabeled'])
 
     def aligned(self, outputs: Outputs, unlabeled: Images) -> Outputs:
-        """Outputs with their first entries aligned, where alignment is on; its means move on."""
-        if self.alignment is None:
-            return outputs
-        return self.alignment(outputs, unlabeled.valid())
+        """Outputs with their first entries aligned, where alignment is on; its means move on.
+
+        With ``use_tags`` the first entries are limited to the tags of the images.
+        """
+        if self.alignment is not None:
+            outputs = self.alignment(outputs, unlabeled.valid())
+        return limited_outputs(outputs, unlabeled) if self.use_tags else outputs
 
     @property
     def teaching_members(self) -> List[str]:
@@ -183,6 +189,8 @@ class ForwardPasses(MemberNetworks):
         outputs = self.forward_teachers(images)
         if self.alignment is not None:
             outputs = self.alignment.align(outputs)
+        if self.use_tags:
+            outputs = limited_outputs(outputs, images['unlabeled'])
         return self._labels_of(outputs, images['unlabeled'])
 
     def pseudo_label(self, logits: Tensor, images: Images) -> PseudoLabel:

@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Inference as mmseg's tools call it, by one member or by all of them."""
+"""What mmseg's tools call: inference by one member or by all of them, and the sum of losses."""
 
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
+import torch
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
@@ -131,6 +132,13 @@ class PredictingMembers(BaseSegmentor):
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.predicting_members()[0]._forward(inputs, data_samples)
+
+    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """As mmengine's, in two operations where every term is a scalar."""
+        if any(not isinstance(value, Tensor) or value.dim() for value in losses.values()):
+            return super().parse_losses(losses)
+        total = torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
+        return total, dict(loss=total, **losses)
 
 
 def _metas(inputs: Tensor, data_samples: OptSampleList) -> List[dict]:

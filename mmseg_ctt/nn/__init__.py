@@ -8,6 +8,7 @@ from .consistency import Consistency
 from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .dice_loss import SquaredDiceLoss
+from .dilated_vgg import DilatedVGG
 from .images import Images
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
@@ -23,6 +24,7 @@ __all__ = [
     'Consistency',
     'DeepLabV2ASPPHead',
     'DeepLabV2Head',
+    'DilatedVGG',
     'Images',
     'PixelCrossEntropyLoss',
     'PixelProjection',

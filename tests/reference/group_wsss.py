@@ -50,7 +50,7 @@ def dropped(state, draw, ratio, threshold):
 
 
 def graph_maps(graph, group, draws=None):
-    """States of the images ``[(C, h, w)]`` of one group after all rounds; ``draws[image][round]``."""
+    """States of the images ``[(C, h, w)]`` of one group after all rounds; `draws[i][t]`."""
     for number in range(graph.rounds):
         new = []
         for i, state in enumerate(group):

@@ -147,7 +147,9 @@ def test_ranks_and_batches_have_whole_groups(world, monkeypatch):
     for rank in range(world):
         monkeypatch.setattr(sampler_file, 'get_dist_info', lambda rank=rank: (rank, world))
         sampler = GroupSampler(data(tags), ratio=dict(tagged=3), seed=5)
-        batches = islice(DataLoader(Numbers(), 6, sampler=sampler, collate_fn=list), 12 // world // 2)
+        batches = islice(
+            DataLoader(Numbers(), 6, sampler=sampler, collate_fn=list), 12 // world // 2
+        )
         for batch in batches:
             for i in range(0, 6, 3):
                 made[batch[i][1] // 3] = [idx for idx, _ in batch[i : i + 3]]
@@ -165,8 +167,6 @@ class Numbers:
 
     def __getitems__(self, drawn):
         return [self[draw] for draw in drawn]
-
-
 
 
 def test_other_sources_are_drawn_as_ever():

@@ -50,3 +50,14 @@ def test_heads_without_a_counterpart(head):
     model = MODELS.build(segmentor)
     with pytest.raises(ValueError, match=f"model.decode_head.type='{head['type']}' exists only"):
         stock_model(segmentor_config(segmentor, None), model.state_dict())
+
+
+def test_a_head_that_says_what_to_do_in_the_place_of_an_export():
+    segmentor = deeplabv2()
+    segmentor['decode_head'] = dict(
+        type='AuxSegHead', in_channels=8, in_index=1, channels=8, num_classes=NUM_CLASSES
+    )
+    model = MODELS.build(segmentor)
+    words = 'AuxSegHead.* exists only in mmseg_ctt: .*affinity.*ordinary network.*mmseg_ctt.apis'
+    with pytest.raises(ValueError, match=words):
+        stock_model(segmentor_config(segmentor, None), model.state_dict())

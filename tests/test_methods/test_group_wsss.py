@@ -60,6 +60,19 @@ def test_other_images_of_the_group_matter():
     assert (changed > 1e-6).all()
 
 
+def test_padding_takes_no_part():
+    graph, maps, draws = graph_and_maps(size=(3, 6))
+    valid = torch.ones(6, 3, 6, dtype=torch.bool)
+    valid[..., 4:] = False
+    other = maps.clone()
+    other[..., 4:] += 9
+    found = graph(maps, draws, valid)
+    assert torch.equal(graph(other, draws, valid), found)
+    assert (found[..., 4:] == 0).all()
+    # as images without the padding
+    torch.testing.assert_close(found[..., :4], graph(maps[..., :4], draws))
+
+
 def test_graph_dropout_is_off_in_evaluation():
     graph, maps, draws = graph_and_maps()
     plain = graph(maps)

@@ -4,9 +4,11 @@
 from typing import Mapping, Tuple
 
 import torch
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from .members import State
+from .stock_types import PACKAGE, type_name
 
 _OWN_KEYS = ('type', 'dilations', 'branches', 'embedding_dim', 'channels', 'init_cfg')
 
@@ -23,7 +25,11 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
 
     Returns:
         tuple[dict, dict[str, Tensor]]: The head's config and the segmentor's state.
+
+    Raises:
+        ValueError: If the class of the head says by ``stock_hint`` why stock mmseg cannot hold it.
     """
+    refuse_by_hint(head)
     dilations = list(head.get('dilations', (6, 12, 18, 24)))[: head.get('branches')]
     # stock ASPP has a 1x1 branch at dilation 1, where this head has a 3x3 one
     if head.get('type') != 'DeepLabV2Head' or 1 in dilations:
@@ -41,6 +47,25 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
     )
     kept = {key: value for key, value in state.items() if not key.startswith('decode_head.')}
     return cfg, {**kept, **_sum_of_branches(state, len(dilations), classes)}
+
+
+def refuse_by_hint(head: Mapping) -> None:
+    """Refuse a head whose class says what to do in the place of an export.
+
+    Args:
+        head (Mapping): Config of the decode head.
+
+    Raises:
+        ValueError: If it does.
+    """
+    kind = head.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    hint = getattr(found, 'stock_hint', None)
+    if hint:
+        raise ValueError(
+            f'model.decode_head.type={type_name(head)!r} exists only in {PACKAGE}: {hint}; or load '
+            f'the run with {PACKAGE}.apis, which needs no export'
+        )
 
 
 def _sum_of_branches(state: State, branches: int, classes: int) -> State:

@@ -2,13 +2,16 @@
 """Group-wise semantic mining: co-attention between images, aggregation, graph dropout."""
 
 import math
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def co_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def co_attention(
+    query: Tensor, key: Tensor, value: Tensor, valid: Optional[Tensor] = None
+) -> Tensor:
     """Messages between all images of each group (arXiv 2012.05007, co-attention; released code).
 
     Position ``p`` of the receiving image ``i`` gets a convex mix of the maps of the sending image
@@ -18,6 +21,8 @@ def co_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query (Tensor): ``(B, G, D, h, w)``, first projection, of the receiving images.
         key (Tensor): ``(B, G, D, h, w)``, second projection, of the sending images.
         value (Tensor): ``(B, G, C, h, w)``, maps that are sent.
+        valid (Tensor, optional): ``(B, G, h, w)`` bool, False in the padding, of which nothing is
+            sent. Defaults to None: all positions count.
 
     Returns:
         Tensor: ``(B, G, G - 1, C, h, w)``: to each image, from the others in their order.
@@ -35,11 +40,12 @@ def co_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     sent_key, sent_value = (
         maps.flatten(3).transpose(2, 3)[:, senders].flatten(0, 2) for maps in (key, value)
     )
-    message = F.scaled_dot_product_attention(received.flatten(0, 2), sent_key, sent_value)
+    mask = None if valid is None else valid.flatten(2)[:, senders].flatten(0, 2).unsqueeze(1)
+    message = F.scaled_dot_product_attention(received.flatten(0, 2), sent_key, sent_value, mask)
     return message.transpose(1, 2).reshape(batch, group, group - 1, -1, height, width)
 
 
-def other_images(group: int, device: torch.device = torch.device('cpu')) -> Tensor:
+def other_images(group: int, device: Union[str, torch.device] = 'cpu') -> Tensor:
     """``(G, G - 1)`` int64: the other images of a group for each image, in their order.
 
     Example:
@@ -68,7 +74,11 @@ def joined_messages(messages: Tensor) -> Tensor:
 
 
 def graph_dropout(
-    maps: Tensor, draw: Tensor, drop_ratio: float = 0.8, threshold: float = 0.7
+    maps: Tensor,
+    draw: Tensor,
+    drop_ratio: float = 0.8,
+    threshold: float = 0.7,
+    valid: Optional[Tensor] = None,
 ) -> Tensor:
     """Graph dropout layer: weakens the positions that dominate a map, or weighs by importance.
 
@@ -83,6 +93,8 @@ def graph_dropout(
         drop_ratio (float): Probability of dropping. Defaults to 0.8 (released code).
         threshold (float): Ratio of the maximum from which on a position is weakened. Defaults to
             0.7 (released code).
+        valid (Tensor, optional): ``(N, h, w)`` bool, False in the padding, which has no part in
+            the maximum. Defaults to None: all positions count.
 
     Returns:
         Tensor: Same shape.
@@ -93,6 +105,7 @@ def graph_dropout(
         [1.0, 2.0]
     """
     mean = maps.mean(dim=1, keepdim=True)
-    dropped = (mean < threshold * mean.amax(dim=(2, 3), keepdim=True)).to(maps.dtype)
+    counted = mean if valid is None else mean.masked_fill(~valid.unsqueeze(1), -math.inf)
+    dropped = (mean < threshold * counted.amax(dim=(2, 3), keepdim=True)).to(maps.dtype)
     drops = (draw + drop_ratio >= 1).view(-1, 1, 1, 1)
     return maps * (1 + torch.where(drops, dropped, mean.sigmoid())) / 2

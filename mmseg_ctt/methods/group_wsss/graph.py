@@ -5,6 +5,7 @@ import torch
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
+from ...functional import downsample_nearest
 from ...nn.settings import check_number
 from .functional import co_attention, graph_dropout, joined_messages
 
@@ -87,40 +88,53 @@ class GroupGraph(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 normal_init(layer, mean=0, std=0.01)
 
-    def forward(self, maps: Tensor, draws: Optional[Tensor] = None) -> Tensor:
+    def forward(
+        self, maps: Tensor, draws: Optional[Tensor] = None, valid: Optional[Tensor] = None
+    ) -> Tensor:
         """Class maps after all rounds.
 
         Args:
             maps (Tensor): ``(B, G, C, h, w)`` class maps of ``B`` groups of ``G`` images.
             draws (Tensor, optional): ``(B * G, rounds)`` uniform numbers of the graph dropout;
                 they have no effect where it is off. Defaults to None: it is off.
+            valid (Tensor, optional): ``(B * G, H, W)`` bool, False in the padding: it sends
+                nothing, and its states are 0. Defaults to None: all positions count.
 
         Returns:
             Tensor: Same shape, float32 (float64 for double input).
         """
+        if valid is not None:
+            cells = downsample_nearest(valid, (maps.shape[3], maps.shape[4]))
+            valid = cells.unflatten(0, list(maps.shape[:2]))
         with torch.autocast(maps.device.type, enabled=False):
-            maps = maps if maps.dtype == torch.float64 else maps.float()
+            maps = _without(maps if maps.dtype == torch.float64 else maps.float(), valid)
             for number in range(self.rounds):
-                maps = self._round(maps, None if draws is None else draws[:, number])
+                maps = self._round(maps, None if draws is None else draws[:, number], valid)
             return maps
 
-    def messages(self, maps: Tensor) -> Tensor:
+    def messages(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """``(B, G, G - 1, C, h, w)`` gated messages to each image, from the others in order."""
         query, key = (_of_each(layer, maps) for layer in (self.query, self.key))
-        found = co_attention(query, key, maps)
+        found = co_attention(query, key, maps, valid)
         gate = self.gate(found.flatten(0, 2)).sigmoid()
         return found * gate.view(*found.shape[:3], *gate.shape[1:])
 
-    def _round(self, maps: Tensor, draw: Optional[Tensor]) -> Tensor:
-        message = self.join(joined_messages(self.messages(maps)).flatten(0, 1))
-        state = self.update(message, maps.flatten(0, 1))
+    def _round(self, maps: Tensor, draw: Optional[Tensor], valid: Optional[Tensor]) -> Tensor:
+        messages = _without(joined_messages(self.messages(maps, valid)), valid)
+        state = self.update(self.join(messages.flatten(0, 1)), maps.flatten(0, 1))
         if draw is not None and self.drops:
             assert self.drop_ratio is not None
-            state = graph_dropout(state, draw, self.drop_ratio, self.drop_threshold)
-        return state.view_as(maps)
+            cells = None if valid is None else valid.flatten(0, 1)
+            state = graph_dropout(state, draw, self.drop_ratio, self.drop_threshold, cells)
+        return _without(state.view_as(maps), valid)
 
 
 def _of_each(layer: nn.Module, maps: Tensor) -> Tensor:
     """A layer of images on every image of every group."""
     sizes: List[int] = list(maps.shape[:2])
     return layer(maps.flatten(0, 1)).unflatten(0, sizes)
+
+
+def _without(maps: Tensor, valid: Optional[Tensor]) -> Tensor:
+    """Maps ``(B, G, C, h, w)`` with 0 in the padding."""
+    return maps if valid is None else maps * valid.unsqueeze(2)

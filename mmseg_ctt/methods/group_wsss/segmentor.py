@@ -119,7 +119,7 @@ class GroupSemanticMining(SemiSegmentor):
         noise = None
         if self.group_graph.drops:
             noise = sample_noise(images.draws, self.group_graph.rounds, STREAM, maps.device)
-        return self.group_graph(groups, noise).flatten(0, 1)
+        return self.group_graph(groups, noise, images.valid()).flatten(0, 1)
 
     @torch.no_grad()
     def group_class_maps(self, images: Images) -> Tensor:

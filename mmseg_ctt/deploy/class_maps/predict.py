@@ -1,0 +1,144 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Class maps of an image by a network whose head has ``class_maps``."""
+
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dataset import pseudo_collate
+from torch import Tensor
+
+from ...datasets.image_reading import read_image
+from ...functional.class_maps import normalized_class_maps
+from ...functional.pamr import pamr
+from ..api.predict import input_pipeline
+
+REFINEMENTS = ('none', 'pamr')
+
+
+class ClassMapSettings(NamedTuple):
+    """How class maps are made.
+
+    Attributes:
+        scales (tuple[float, ...]): Factors of the size of the image; the maps are averaged.
+        flip (bool): Whether flipped images are averaged in, too.
+        refine (str): One of :data:`REFINEMENTS`.
+        tag_threshold (float | None): Tags of an image that has none are the classes of a higher
+            probability; None: all images must have tags.
+    """
+
+    scales: Tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    flip: bool = True
+    refine: str = 'none'
+    tag_threshold: Optional[float] = None
+
+    def check(self) -> None:
+        """Raise a ValueError that names a setting without a meaning."""
+        if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) < len(self.scales):
+            raise ValueError(f'scales={list(self.scales)} must be different positive numbers')
+        if self.refine not in REFINEMENTS:
+            raise ValueError(f'refine={self.refine!r} must be one of {", ".join(REFINEMENTS)}')
+        if self.tag_threshold is not None and not 0 <= self.tag_threshold < 1:
+            raise ValueError(f'tag_threshold={self.tag_threshold} must be from 0 to below 1')
+
+
+def class_map_head(model: Any) -> Any:
+    """Head of a network that gives class maps.
+
+    Args:
+        model (BaseSegmentor): From :func:`mmseg_ctt.deploy.api.load_model`.
+
+    Raises:
+        ValueError: If it gives none.
+    """
+    head = getattr(model, 'decode_head', None)
+    if not callable(getattr(head, 'class_maps', None)):
+        raise ValueError(
+            f'class maps need a single network with a ClassMapHead, and this has '
+            f'{type(head).__name__ if head is not None else type(model).__name__}: give the config '
+            'of a classifier, such as those of configs/cam, and one --member of it'
+        )
+    return head
+
+
+@torch.inference_mode()
+def scored_maps(
+    model: Any, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False
+) -> Tuple[Tensor, Tensor]:
+    """Class maps, averaged over scaled and flipped images, and scores of the tags.
+
+    At each scale, negative values are cut and the maps resized to the image before they are
+    averaged. Scores are the averages of the raw maps.
+
+    Args:
+        model (BaseSegmentor): With a head that has ``class_maps``, in eval mode.
+        image (Tensor): ``(B, C, H, W)``, normalised.
+        scales (Sequence[float]): Factors of the size of the image.
+        flip (bool): Whether flipped images are averaged in, too.
+
+    Returns:
+        tuple[Tensor, Tensor]: Maps ``(B, F, H, W)`` float32, not negative, and probabilities of the
+        tags ``(B, F)`` float32.
+    """
+    head, size = class_map_head(model), image.shape[2:]
+    maps, scores, number = None, None, 0
+    for scale in scales:
+        scaled_size = [max(1, round(side * scale)) for side in size]
+        scaled = F.interpolate(image, scaled_size, mode='bilinear', align_corners=False)
+        for flipped in (False, True) if flip else (False,):
+            raw = head.class_maps(model.extract_feat(scaled.flip(3) if flipped else scaled)).float()
+            raw = raw.flip(3) if flipped else raw
+            up = F.interpolate(raw.clamp(min=0), size, mode='bilinear', align_corners=False)
+            score = raw.mean((2, 3))
+            maps = up if maps is None else maps + up
+            scores = score if scores is None else scores + score
+            number += 1
+    assert maps is not None and scores is not None
+    return maps / number, (scores / number).sigmoid()
+
+
+@torch.inference_mode()
+def predict_class_maps(
+    model: Any, path: str, tags: Optional[Sequence[int]], settings: ClassMapSettings
+) -> Dict[str, np.ndarray]:
+    """Normalised class maps of the tagged classes of an image.
+
+    Args:
+        model (BaseSegmentor): From :func:`mmseg_ctt.deploy.api.load_model`.
+        path (str): Image file.
+        tags (Sequence[int], optional): Ids of the classes of the image; None takes those whose
+            probability is above ``settings.tag_threshold``.
+        settings (ClassMapSettings): How.
+
+    Returns:
+        dict: ``maps`` ``(P, H, W)`` in [0, 1] at the size of the image, ``classes`` ``(P,)`` and
+        ``scores`` ``(F,)``.
+    """
+    first = int(class_map_head(model).background)
+    pixels, image = _inputs(model, path)
+    maps, scores = scored_maps(model, image, settings.scales, settings.flip)
+    if tags is None:
+        assert settings.tag_threshold is not None
+        indices = (scores[0] > settings.tag_threshold).nonzero().flatten().tolist()
+    else:
+        indices = sorted(tag - first for tag in tags)
+    chosen = normalized_class_maps(maps[:, indices])
+    chosen = F.interpolate(chosen, pixels.shape[2:], mode='bilinear') if indices else chosen
+    if indices and settings.refine == 'pamr':
+        chosen = pamr(pixels, chosen)
+    found = chosen[0].cpu().numpy() if indices else np.zeros((0, *pixels.shape[2:]), np.float32)
+    classes = np.array([index + first for index in indices], np.int64)
+    return dict(maps=found, classes=classes, scores=scores[0].cpu().numpy())
+
+
+def _inputs(model: Any, path: str) -> Tuple[Tensor, Tensor]:
+    """Image at its own size in [0, 1], and as the test pipeline and the model prepare it."""
+    loader, rest = input_pipeline(model)
+    results = loader.with_pixels(dict(img_path=path), read_image(path), path)
+    plain = np.atleast_3d(results['img']).transpose(2, 0, 1)
+    pixels = torch.from_numpy(np.ascontiguousarray(plain)).float().unsqueeze(0) / 255
+    data = model.data_preprocessor(pseudo_collate([rest(results)]), False)
+    height, width = data['data_samples'][0].img_shape[:2]
+    image = data['inputs'][:, :, :height, :width]  # without padding
+    return pixels.to(image.device), image

@@ -1,0 +1,101 @@
+# Copyright (c) mmseg_ctt contributors.
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from ..nn.settings import as_dict, check_choice, check_number
+from .round_settings import KEY, RoundSettings
+
+REFINEMENTS = ('pamr', 'crf', None)
+
+
+@dataclass(frozen=True)
+class AuxSegNetSettings(RoundSettings):
+    """Settings of the rounds of AuxSegNet, ``self_training`` of a config.
+
+    Attributes:
+        rounds (int): Trainings, one a round; the pseudo-labels are refined behind each.
+        saliency (str): Folder with the saliency of each image, ``<name of the image>.png``, or
+            ``'grabcut'`` or another stand-in of :mod:`mmseg_ctt.weak_labels.saliency`.
+        initial (str, optional): Folder with the pseudo-labels of round 0. None trains a classifier
+            first and makes them of its class maps and the saliency.
+        classifier (dict): Changes of the config of that classifier, such as
+            ``dict(train_cfg=dict(max_iters=500))``.
+        scales (tuple[float, ...]): Sizes at which its class maps are averaged.
+        flip (bool): Whether these are averaged over flipped images too.
+        object_level (float): Class map above which a pixel is of an object.
+        salient_level (float): Saliency above which a pixel is of an object, in round 0.
+        refined_salient_level (float, optional): The same in later rounds. None: ``salient_level``.
+        saliency_refinement (str, optional): What sharpens the refined saliency: ``'crf'`` (released
+            code), ``'pamr'`` or None.
+        truth (str, optional): Folder of the masks of the tagged images, of the same kind as those
+            of the validation set, and relative to its ``data_root``. They are compared with the
+            pseudo-labels for the report and never trained on.
+
+    Raises:
+        TypeError: If a setting is of another type.
+        ValueError: For an unknown or impossible value.
+    """
+
+    rounds: int = 2
+    saliency: str = 'grabcut'
+    initial: Optional[str] = None
+    classifier: Mapping[str, Any] = field(default_factory=dict)
+    scales: Tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    flip: bool = True
+    object_level: float = 0.2
+    salient_level: float = 0.06
+    refined_salient_level: Optional[float] = None
+    saliency_refinement: Optional[str] = 'pamr'
+    truth: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        check_number(f'{KEY}.rounds', self.rounds, 1, whole=True)
+        for name in ('object_level', 'salient_level'):
+            check_number(f'{KEY}.{name}', getattr(self, name), 0, 1)
+        if self.refined_salient_level is not None:
+            check_number(f'{KEY}.refined_salient_level', self.refined_salient_level, 0, 1)
+        check_choice(f'{KEY}.saliency_refinement', self.saliency_refinement, REFINEMENTS)
+        for name, kinds in (
+            ('saliency', (str,)),
+            ('initial', (str, type(None))),
+            ('truth', (str, type(None))),
+        ):
+            if not isinstance(getattr(self, name), kinds):
+                raise TypeError(f'{KEY}.{name} must be a folder, got {getattr(self, name)!r}')
+        if not isinstance(self.flip, bool):
+            raise TypeError(f'{KEY}.flip must be True or False, got {self.flip!r}')
+        object.__setattr__(self, 'scales', _checked_scales(self.scales))
+        object.__setattr__(
+            self, 'classifier', _plain(as_dict(f'{KEY}.classifier', self.classifier))
+        )
+        if self.initial is not None and self.classifier:
+            raise ValueError(
+                f'{KEY}.classifier would be unused: {KEY}.initial gives the first pseudo-labels; '
+                'remove one of them'
+            )
+
+    def levels(self, number: int) -> Dict[str, float]:
+        """Settings of the rule that makes the pseudo-labels of a round.
+
+        Args:
+            number (int): Of the round that is trained on them.
+        """
+        salient = self.salient_level
+        if number and self.refined_salient_level is not None:
+            salient = self.refined_salient_level
+        return dict(object_level=self.object_level, salient_level=salient)
+
+
+def _checked_scales(scales: Any) -> Tuple[float, ...]:
+    if not isinstance(scales, (list, tuple)) or not scales:
+        raise TypeError(f'{KEY}.scales must be a list such as (0.5, 1.0), got {scales!r}')
+    for scale in scales:
+        check_number(f'{KEY}.scales', scale, 0.1, 10)
+    return tuple(float(scale) for scale in scales)
+
+
+def _plain(node: Any) -> Any:
+    """Built-in dicts and lists, which are compared with those of a JSON file."""
+    if isinstance(node, Mapping):
+        return {key: _plain(value) for key, value in node.items()}
+    return [_plain(value) for value in node] if isinstance(node, (list, tuple)) else node

@@ -1,0 +1,47 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A task for each of many files, in this process or several."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, Callable, Iterator, List, Sequence
+
+STEPS = 20  # lines of progress
+
+
+def each_file(
+    task: Callable[[Any], Any], items: Sequence[Any], jobs: int, report: Callable[[str], None]
+) -> List[Any]:
+    """Results of a task for all items, in their order.
+
+    Args:
+        task (Callable): Of one item; importable, where there is more than one process.
+        items (Sequence): First entry of each is the stem of the file.
+        jobs (int): Processes; 1 stays in this one.
+        report (Callable[[str], None]): Gets a line for each twentieth of the files.
+
+    Raises:
+        ValueError: If ``jobs`` is not positive.
+    """
+    if jobs < 1:
+        raise ValueError(f'jobs={jobs} must be positive')
+    if jobs == 1 or len(items) < 2:
+        return _reported(map(task, items), items, report)
+    # a process that is forked would inherit the threads of torch
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=context) as pool:
+        try:
+            return _reported(pool.map(task, items), items, report)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _reported(
+    results: Iterator[Any], items: Sequence[Any], report: Callable[[str], None]
+) -> List[Any]:
+    step, found = max(1, len(items) // STEPS), []
+    for number, result in enumerate(results, 1):
+        found.append(result)
+        if number % step == 0 or number == len(items):
+            report(f'[{number}/{len(items)}] {items[number - 1][0]}')
+    return found
