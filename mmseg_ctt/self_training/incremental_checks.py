@@ -13,7 +13,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 
+from ..datasets.folder import FolderSegDataset
 from ..datasets.sources import source_names
+from ..datasets.wrappers import leaf_configs
 from ..deploy.checkpoint import without_pretrained
 from ..engine.config import prepare_config
 from ..methods.wilson.growth import check_old, read_old
@@ -47,6 +49,14 @@ def check_config(cfg: Config, settings: IncrementalSettings) -> None:
             f'train_dataloader.dataset has the sources {", ".join(names)}: it must have tagged '
             f'alone, since masks are those of {KEY}.labeled'
         )
+    for leaf in leaf_configs(settings.labeled or {}).values():
+        kind = leaf.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if not issubclass(kind or object, FolderSegDataset):
+            raise ValueError(
+                f'{KEY}.labeled.type={leaf.get("type")!r} must be FolderSegDataset, whose masks '
+                'show later classes as background; known_classes are the classes of the masks'
+            )
     hook = (cfg.get('default_hooks') or {}).get('checkpoint')
     if not hook or not hook.get('save_last', True):
         raise ValueError(

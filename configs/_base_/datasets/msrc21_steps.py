@@ -5,23 +5,26 @@
 # a mask is kept. Step 0 reads masks: `labeled` of `self_training` in the configs of configs/wilson.
 # The 13 classes of step 0 are the 6 surroundings and 7 of the objects, so that its images show few of
 # the others. Scores leave the background out of all means where no mask has any, as at the last step.
-_base_ = ['./msrc21.py']
 classes = (
     'background',
     *('building', 'grass', 'tree', 'sky', 'water', 'road'),
     *('cow', 'sheep', 'aeroplane', 'face', 'car', 'bicycle', 'body'),
     *('flower', 'sign', 'bird', 'book', 'chair', 'cat', 'dog', 'boat'),
 )
-known = dict(background='background', metainfo=dict(classes=classes))
+source = dict(
+    data_root='{{$MSRC21_ROOT:data/msrc21}}',
+    background='background',
+    metainfo=dict(classes=classes),
+)
 train_dataloader = dict(
-    sampler=dict(_delete_=True, type='LabeledUnlabeledSampler', ratio=dict(tagged=1)),
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='LabeledUnlabeledSampler', ratio=dict(tagged=1)),
     dataset=dict(
-        split=None,
-        labeled=None,
-        unlabeled=None,
+        type='LabeledUnlabeledDataset',
         tagged=dict(
             type='TaggedImageDataset',
-            data_root='{{$MSRC21_ROOT:data/msrc21}}',
             data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
             tags='masks',
             min_pixels=50,
@@ -35,10 +38,25 @@ train_dataloader = dict(
                 dict(type='PhotoMetricDistortion'),
                 dict(type='PackSegInputs'),
             ],
-            **known,
+            **source,
         ),
     ),
 )
-val_dataloader = dict(dataset=known)
-test_dataloader = dict(dataset=known)
-del classes, known
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='FolderSegDataset',
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+        **source,
+    ),
+)
+test_dataloader = val_dataloader
+del classes, source
