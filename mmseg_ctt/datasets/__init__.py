@@ -9,6 +9,7 @@ from .incremental import StepSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
+from .pseudo_labeled import PseudoLabelDataset
 from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
@@ -33,6 +34,7 @@ __all__ = [
     'MultiRaterDataset',
     'PackSemiSegInputs',
     'StepSegDataset',
+    'PseudoLabelDataset',
     'StreetsDataset',
     'TaggedImageDataset',
     'VolumeSliceDataset',

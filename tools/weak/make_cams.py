@@ -4,11 +4,11 @@
     python tools/weak/make_cams.py CONFIG CHECKPOINT --out DIR [--source tagged|FOLDER]
         [--scales 0.5 1 1.5 2] [--no-flip] [--refine pamr] [--member M] [--predict-tags 0.5]
 
-CONFIG is that of a classifier with class maps (configs/cam, configs/group_wsss). The images are those
-of its source `tagged`, or of FOLDER; an image of FOLDER that is in the source has its tags. DIR gets
-a file a/b.npz for the image a/b.jpg: maps of the tagged classes alone, averaged over scales and
-flips, each divided by its maximum, at the size of the image. class_maps.json says how. Called again,
-it goes on where it was stopped; a file that exists is never changed.
+CONFIG is that of a classifier with class maps (configs/cam, configs/group_wsss). The images are
+those of its source `tagged`, or of FOLDER; an image of FOLDER that is in the source has its tags.
+DIR gets a file a/b.npz for the image a/b.jpg: maps of the tagged classes alone, averaged over
+scales and flips, each divided by its maximum, at the size of the image. class_maps.json says how.
+Called again, it goes on where it was stopped; a file that exists is never changed.
 
 At the end it prints how well the classifier gives the tags of these images. Next:
 tools/weak/make_pseudo_labels.py.

@@ -136,6 +136,7 @@ class AuxSegHead(BaseDecodeHead):
             maps, or there is a ``loss_decode``.
     """
 
+    background = True  # class 0, which saliency stands for
     # why stock mmseg cannot hold it, for an export
     stock_hint = (
         'stock mmseg has no refinement by an affinity: train an ordinary network on the last '
