@@ -23,9 +23,10 @@ init, member. Trainings are in round<N>/<plane>, results in results.csv of the w
 
 type='AuxSegNet': from image-level tags to a network. A classifier, whose class maps and a saliency
 map of each image give the first pseudo-labels; then rounds of training and of pseudo-labels that
-are refined by the affinity which was learnt. Settings: rounds, saliency, initial, classifier, scales,
-flip, object_level, salient_level, refined_salient_level, saliency_refinement, truth. Trainings are
-in round<N>, results in results.csv, the last pseudo-labels in final_labels of the work dir.
+are refined by the affinity that was learnt. Settings: rounds, saliency, initial, classifier,
+scales, flip, object_level, salient_level, refined_salient_level, saliency_refinement, truth.
+Trainings are in round<N>, results in results.csv, the last pseudo-labels in final_labels of the
+work dir.
 
 type='ClassIncremental' (configs of configs/wilson): a step with masks, then steps of new classes
 that learn from tags. Settings: steps, labeled, setting, method, first_checkpoint, first_training.
