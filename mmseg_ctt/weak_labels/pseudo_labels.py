@@ -5,6 +5,7 @@
 """
 
 import json
+import os.path as osp
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -14,6 +15,7 @@ import torch
 
 from ..datasets.image_reading import image_size, read_image
 from ..datasets.image_values import picture_of
+from ..datasets.pseudo_labeled import MASKS, META
 from ..functional.pamr import pamr
 from .class_map_files import SETTINGS as MAP_SETTINGS
 from .class_map_files import ClassMapFolder, ClassMaps, read_class_maps
@@ -21,11 +23,11 @@ from .crf import check_library, label_crf
 from .fusion import check_rule, confidence_of, fuse
 from .label_quality import Truth, confusion
 from .map_files import check_maps, map_path, read_map, write_map
-from .parallel import each_file
+from .parallel import check_jobs, each_file
 from .settings_file import claim_folder, read_settings
 
-SETTINGS, COUNTS, META = 'pseudo_labels.json', 'counts.json', 'meta.json'
-MASKS, CONFIDENCE = 'masks', 'confidence'
+SETTINGS, COUNTS, MANIFEST = 'pseudo_labels.json', 'counts.json', 'manifest.json'
+CONFIDENCE = 'confidence'
 REFINEMENTS = ('none', 'pamr', 'crf')
 SALIENCY = 'saliency map'
 IGNORED = 255
@@ -91,12 +93,12 @@ class Prepared(NamedTuple):
 
     Attributes:
         maps (np.ndarray): ``(P, H, W)``, refined where the job says so.
-        classes (np.ndarray): ``(P,)`` their ids.
+        classes (list[int]): Their ids.
         saliency (np.ndarray | None): ``(H, W)`` in [0, 1].
     """
 
     maps: np.ndarray
-    classes: np.ndarray
+    classes: List[int]
     saliency: Optional[np.ndarray]
 
 
@@ -120,7 +122,7 @@ def prepare_image(job: PseudoLabelJob, stem: str) -> Prepared:
     saliency = None if job.saliency is None else read_map(job.saliency, stem, size, SALIENCY)
     refine = job.refine == 'pamr' and len(found.maps) > 0
     maps = refined_maps(_rgb(job, stem), found.maps) if refine else found.maps
-    return Prepared(maps, found.classes, saliency)
+    return Prepared(maps, found.classes.tolist(), saliency)
 
 
 def label_image(job: PseudoLabelJob, stem: str, given: Prepared, **changed: Any) -> np.ndarray:
@@ -183,6 +185,7 @@ def make_pseudo_labels(
         FileNotFoundError: See :func:`check_job`.
         ValueError: See :func:`check_job` and :func:`prepare_image`.
     """
+    check_jobs(jobs)
     settings = check_job(job)
     kept = dict(rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path))
     claim_folder(out, SETTINGS, dict(kept, saliency=job.saliency, classes=job.maps.classes))
@@ -190,6 +193,7 @@ def make_pseudo_labels(
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_write_one, job=job, out=str(out)), items, jobs, report)
     _write_counts(job, out, np.stack([pixels for pixels, _ in found]))
+    _write_manifest(job, out)
     return None if job.truth is None else sum(counts for _, counts in found)
 
 
@@ -222,6 +226,16 @@ def _write_counts(job: PseudoLabelJob, out: Path, pixels: np.ndarray) -> None:
     (out / COUNTS).write_text(json.dumps(counts, indent=1) + '\n', encoding='utf-8')
 
 
+def _write_manifest(job: PseudoLabelJob, out: Path) -> None:
+    """Images and masks, as ``SelfTrainingDataset(pseudo=...)`` reads them."""
+    selected = [
+        dict(image=osp.abspath(job.images[stem]), mask=map_path(MASKS, stem).as_posix())
+        for stem in job.maps.stems
+    ]
+    content = dict(classes=job.maps.classes, selected=selected)
+    (out / MANIFEST).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+
+
 def sweep(
     job: PseudoLabelJob, name: str, values: List[float], jobs: int, report: Report
 ) -> List[np.ndarray]:
@@ -238,11 +252,12 @@ def sweep(
         FileNotFoundError: See :func:`check_job`.
         ValueError: See :func:`check_job`.
     """
+    check_jobs(jobs)
     for value in values:
         check_job(job._replace(settings={**job.settings, name: value}))
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_try_one, job=job, name=name, values=values), items, jobs, report)
-    return [sum(counts) for counts in zip(*found)]  # type: ignore[misc]
+    return [sum(counts) for counts in zip(*found)]
 
 
 def _try_one(

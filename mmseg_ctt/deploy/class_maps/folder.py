@@ -2,7 +2,7 @@
 """Class maps of many images into a folder, which is continued where it was stopped."""
 
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     step = max(1, len(missing) // STEPS)
     for number, image in enumerate(missing, 1):
         found = predict_class_maps(model, image.path, image.tags, settings, partners(image))
-        write_class_maps(job.out, image.stem, **found)
+        write_class_maps(job.out, image.stem, found)
         if number % step == 0 or number == len(missing):
             report(f'[{number}/{len(missing)}] {image.stem}')
     return len(missing)
@@ -90,7 +90,7 @@ def _check_tags(job: ClassMapJob, classes: Sequence[str], background: bool) -> N
             )
 
 
-def score_tags(job: ClassMapJob, num_classes: int, background: bool) -> 'TagScores | None':
+def score_tags(job: ClassMapJob, num_classes: int, background: bool) -> Optional[TagScores]:
     """Scores of the classifier on the images that have tags; None without such an image.
 
     Args:

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class maps of an image by a network whose head has ``class_maps``."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from ...datasets.image_reading import read_image
 from ...functional.class_maps import normalized_class_maps
 from ...functional.pamr import pamr
+from ...weak_labels.class_map_files import ClassMaps
+from ..api.load import ENSEMBLE
 from ..api.predict import input_pipeline
 
 REFINEMENTS = ('none', 'pamr')
@@ -60,11 +62,12 @@ def class_map_head(model: Any) -> Any:
         ValueError: If it gives none.
     """
     head = getattr(model, 'decode_head', None)
-    if not callable(getattr(head, 'class_maps', None)):
+    ensemble = getattr(model, 'member_name', None) == ENSEMBLE
+    if ensemble or not callable(getattr(head, 'class_maps', None)):
+        found = 'an ensemble' if ensemble else type(model if head is None else head).__name__
         raise ValueError(
-            f'class maps need a single network with a ClassMapHead, and this has '
-            f'{type(head).__name__ if head is not None else type(model).__name__}: give the config '
-            'of a classifier, such as those of configs/cam, and one --member of it'
+            f'class maps need a single network with a ClassMapHead, and this has {found}: give the '
+            'config of a classifier, such as those of configs/cam, and one --member of it'
         )
     return head
 
@@ -119,7 +122,7 @@ def predict_class_maps(
     tags: Optional[Sequence[int]],
     settings: ClassMapSettings,
     partners: Partners = (),
-) -> Dict[str, np.ndarray]:
+) -> ClassMaps:
     """Normalised class maps of the tagged classes of an image.
 
     Args:
@@ -132,8 +135,7 @@ def predict_class_maps(
             averaged over groups. Defaults to (): maps of the image alone.
 
     Returns:
-        dict: ``maps`` ``(P, H, W)`` in [0, 1] at the size of the image, ``classes`` ``(P,)`` and
-        ``scores`` ``(F,)``.
+        ClassMaps: Of the P classes, at the size of the image.
     """
     first = int(class_map_head(model).background)
     pixels, image = _inputs(model, path)
@@ -149,7 +151,7 @@ def predict_class_maps(
         chosen = pamr(pixels, chosen)
     found = chosen[0].cpu().numpy() if indices else np.zeros((0, *pixels.shape[2:]), np.float32)
     classes = np.array([index + first for index in indices], np.int64)
-    return dict(maps=found, classes=classes, scores=scores[0].cpu().numpy())
+    return ClassMaps(found, classes, scores[0].cpu().numpy())
 
 
 def _averaged(
