@@ -8,6 +8,7 @@ from .image_loading import CheckedLoadImageFromFile
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
+from .pseudo_labeled import PseudoLabelDataset
 from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
@@ -31,6 +32,7 @@ __all__ = [
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
+    'PseudoLabelDataset',
     'StreetsDataset',
     'TaggedImageDataset',
     'VolumeSliceDataset',

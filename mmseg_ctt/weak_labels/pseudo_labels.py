@@ -5,6 +5,7 @@
 """
 
 import json
+import os.path as osp
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -14,6 +15,7 @@ import torch
 
 from ..datasets.image_reading import image_size, read_image
 from ..datasets.image_values import picture_of
+from ..datasets.pseudo_labeled import MASKS, META
 from ..functional.pamr import pamr
 from .class_map_files import SETTINGS as MAP_SETTINGS
 from .class_map_files import ClassMapFolder, ClassMaps, read_class_maps
@@ -24,8 +26,8 @@ from .map_files import check_maps, map_path, read_map, write_map
 from .parallel import check_jobs, each_file
 from .settings_file import claim_folder, read_settings
 
-SETTINGS, COUNTS, META = 'pseudo_labels.json', 'counts.json', 'meta.json'
-MASKS, CONFIDENCE = 'masks', 'confidence'
+SETTINGS, COUNTS, MANIFEST = 'pseudo_labels.json', 'counts.json', 'manifest.json'
+CONFIDENCE = 'confidence'
 REFINEMENTS = ('none', 'pamr', 'crf')
 SALIENCY = 'saliency map'
 IGNORED = 255
@@ -191,6 +193,7 @@ def make_pseudo_labels(
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_write_one, job=job, out=str(out)), items, jobs, report)
     _write_counts(job, out, np.stack([pixels for pixels, _ in found]))
+    _write_manifest(job, out)
     return None if job.truth is None else sum(counts for _, counts in found)
 
 
@@ -221,6 +224,16 @@ def _write_counts(job: PseudoLabelJob, out: Path, pixels: np.ndarray) -> None:
         images_without_label=int((pixels[:, :-1].sum(1) == 0).sum()),
     )
     (out / COUNTS).write_text(json.dumps(counts, indent=1) + '\n', encoding='utf-8')
+
+
+def _write_manifest(job: PseudoLabelJob, out: Path) -> None:
+    """Images and masks, as ``SelfTrainingDataset(pseudo=...)`` reads them."""
+    selected = [
+        dict(image=osp.abspath(job.images[stem]), mask=map_path(MASKS, stem).as_posix())
+        for stem in job.maps.stems
+    ]
+    content = dict(classes=job.maps.classes, selected=selected)
+    (out / MANIFEST).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
 def sweep(

@@ -12,7 +12,8 @@ MAPS is a folder of tools/weak/make_cams.py, --images the folder of its images. 
 - confidence/          0 to 255 for 0 to 1, a weight of the pixel for training (LoadMaps)
 - pseudo_labels.json   rule and settings
 - counts.json          pixels and images of each class
-- meta.json            names of the classes
+- meta.json            names of the classes (PseudoLabelDataset)
+- manifest.json        images and masks (SelfTrainingDataset)
 
 Called again, it goes on where it was stopped; a file that exists is never changed. --truth prints
 the IoU of each class with masks that no training has seen; nothing else uses them. --thresholds
