@@ -3,8 +3,8 @@
 
 For every image at its full size, by the network of the round:
 
-1. Class maps: those of the network, cut at 0 and divided by their maxima, or those of the classifier
-   of round 0 (ours). They walk along the cross-task affinity, are divided by their maxima again
+1. Class maps: of the network, cut at 0 and divided by their maxima, or of the classifier of round 0
+   (ours). They walk along the cross-task affinity, are divided by their maxima again
    (ours) and up-sampled.
 2. Saliency: the mean of the refined one and the first one; sharpened by dense CRF or PAMR.
 3. Pseudo-label: where class map and saliency agree on an object or on the background (rule
