@@ -5,6 +5,7 @@ from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
+from .incremental import StepSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
@@ -32,6 +33,7 @@ __all__ = [
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
+    'StepSegDataset',
     'PseudoLabelDataset',
     'StreetsDataset',
     'TaggedImageDataset',

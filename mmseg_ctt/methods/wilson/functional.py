@@ -5,7 +5,7 @@ Maps are ``(B, T, h, w)``: background and other old classes (``O`` in all), then
 Pixels where ``valid`` is False (padding) count nowhere.
 """
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ def pooled_scores(
         [1.877, -0.431]
     """
     logits = exact(logits).flatten(2)
-    mask, count = logits.softmax(dim=1), logits.shape[2]
+    mask = logits.softmax(dim=1)
+    count: Union[int, Tensor] = logits.shape[2]
     if valid is not None:
         known = valid.flatten(1).unsqueeze(1)
         mask, logits = mask.masked_fill(~known, 0), logits.masked_fill(~known, 0)
