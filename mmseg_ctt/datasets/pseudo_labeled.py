@@ -36,7 +36,7 @@ class PseudoLabelDataset(FolderSegDataset):
         data_prefix: Optional[Dict[str, Optional[str]]] = None,
         **kwargs: Any,
     ) -> None:
-        prefix = dict(img_path='') if data_prefix is None else dict(data_prefix)
+        prefix: Dict[str, Optional[str]] = dict(data_prefix or dict(img_path=''))
         if prefix.get('seg_map_path'):
             raise ValueError(
                 f'{type(self).__name__}.data_prefix.seg_map_path would be unused, since '

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ..datasets.image_reading import read_image
 from ..deploy.api.predict import input_pipeline, read_input
-from ..functional.pamr import pamr
 from ..nn.label_map import original_size
 from ..weak_labels import fuse
+from ..weak_labels.crf import saliency_crf
+from ..weak_labels.pseudo_labels import refined_maps
 
 RULE = 'auxsegnet'
 
@@ -66,7 +67,8 @@ class Refiner:
         """
         refined = self.maps(path, tags)
         mean = (refined.saliency + first_saliency) / 2
-        saliency = self.sharpen(read_input(self.model, path), mean.astype(np.float32))
+        image = np.ascontiguousarray(read_input(self.model, path)).astype(np.uint8)
+        saliency = self.sharpen(image, mean.astype(np.float32))
         label = fuse(RULE, refined.class_maps, tags, saliency, **levels)
         return label, saliency
 
@@ -93,18 +95,22 @@ def by_pamr(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Saliency sharpened by pixel-adaptive refinement; any saliency in [0, 1] stays in it.
 
     Args:
-        image (np.ndarray): ``(H, W, 3)``, red, green, blue.
+        image (np.ndarray): ``(H, W, 3)`` uint8, red, green, blue.
         saliency (np.ndarray): ``(H, W)`` float32 in [0, 1].
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(image, np.float32).transpose(2, 0, 1) / 255)
-    maps = torch.from_numpy(saliency)[None, None]
-    return pamr(pixels[None], maps)[0, 0].clamp(0, 1).numpy()
+    return refined_maps(image, saliency[np.newaxis])[0].clip(0, 1)
 
 
 def by_crf(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """Saliency sharpened by dense CRF with the settings of the released code; see there."""
-    from ..weak_labels.crf import saliency_crf
+    """Saliency sharpened by dense CRF, with the constants of the released code.
 
+    Args:
+        image (np.ndarray): ``(H, W, 3)`` uint8, red, green, blue.
+        saliency (np.ndarray): ``(H, W)`` float32 in [0, 1].
+
+    Raises:
+        ValueError: If the library is not installed.
+    """
     return saliency_crf(image, saliency)
 
 
