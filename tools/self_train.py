@@ -5,9 +5,12 @@ python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
 python tools/self_train.py CONFIG --cfg-options self_training.alpha=0    # plain self-training
 python tools/self_train.py CONFIG --cfg-options self_training.align=True # CReST+
 python tools/self_train.py configs/dmpct/dmpct_deeplabv3plus_mobilenetv2_la3d.py
+python tools/self_train.py configs/auxsegnet/auxsegnet_mobilenetv2_msrc21.py
+python tools/self_train.py configs/wilson/wilson_deeplabv3plus_mobilenetv2_msrc21.py
 
-CONFIG is any config of this package with both image lists, the supervised baseline too. Its
-optional `self_training` dict holds the settings of the recipe, and its name:
+CONFIG is any config of this package with both image lists, the supervised baseline too; AuxSegNet
+has its own, with tags. Its optional `self_training` dict holds the settings of the recipe, and its
+name:
 
 type='CReST' (default): train, label the unlabelled images, select some per class, repeat. Settings:
 generations, alpha, mode, confidence_threshold, min_area, count, align, low_temperature, member.
@@ -17,6 +20,17 @@ tests it with the config.py in that folder.
 type='MultiPlanar': a network for each plane of the volumes, whose fused predictions label the
 unlabelled volumes for the next round. Settings: rounds, planes, fusion, tie, clean, agreement_mask,
 init, member. Trainings are in round<N>/<plane>, results in results.csv of the work dir.
+
+type='AuxSegNet': from image-level tags to a network. A classifier, whose class maps and a saliency
+map of each image give the first pseudo-labels; then rounds of training and of pseudo-labels that
+are refined by the affinity that was learnt. Settings: rounds, saliency, initial, classifier,
+scales, flip, object_level, salient_level, refined_salient_level, saliency_refinement, truth.
+Trainings are in round<N>, results in results.csv, the last pseudo-labels in final_labels of the
+work dir.
+
+type='ClassIncremental' (configs of configs/wilson): a step with masks, then steps of new classes
+that learn from tags. Settings: steps, labeled, setting, method, first_checkpoint, first_training.
+Trainings are in step<N>, scores of old, new and all classes in results.csv of the work dir.
 
 Safe to stop and to start again at any moment; a training that is stopped saves a checkpoint.
 """

@@ -19,6 +19,7 @@ _base_ = [
 model = dict(
     type='AuxSegNet',
     segmentor=dict(
+        data_preprocessor=dict(size=(256, 256)),
         decode_head=dict(
             _delete_=True,
             type='AuxSegHead',
@@ -26,10 +27,10 @@ model = dict(
             in_index=3,
             dilations=(3, 6, 9),
             num_classes=16,
-        )
+        ),
     ),
 )
-sizes = dict(crop_size=(256, 256), ratio_range=(0.8, 1.25), max_iters=400)
+sizes = dict(max_iters=400)
 train_dataloader = dict(
     batch_size=4,
     dataset=dict(
@@ -56,9 +57,5 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(val_interval=200)
 self_training = dict(
-    type='AuxSegNet',
-    rounds=2,
-    saliency='grabcut',
-    classifier=dict(train_cfg=dict(max_iters=400)),
-    truth='ann_dir/train',
+    type='AuxSegNet', rounds=2, saliency='grabcut', scales=(0.5, 1.0), truth='ann_dir/train'
 )

@@ -5,9 +5,11 @@ from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .group_sampler import GroupSampler
 from .image_loading import CheckedLoadImageFromFile
+from .incremental import StepSegDataset
 from .labeled_unlabeled import LabeledUnlabeledDataset
 from .multi_rater import MultiRaterDataset
 from .packing import PackSemiSegInputs
+from .pseudo_labeled import PseudoLabelDataset
 from .rater_annotations import LoadMultiRaterAnnotations
 from .sampler import DrawnImage, LabeledUnlabeledSampler
 from .signed_distance import GenerateSignedDistance
@@ -31,6 +33,8 @@ __all__ = [
     'LoadMultiRaterAnnotations',
     'MultiRaterDataset',
     'PackSemiSegInputs',
+    'StepSegDataset',
+    'PseudoLabelDataset',
     'StreetsDataset',
     'TaggedImageDataset',
     'VolumeSliceDataset',

@@ -11,8 +11,8 @@ from .checks import KEY as DATASET
 from .groups import TagGroups
 from .permutation import mixed
 from .sampler import KEY, LabeledUnlabeledSampler
+from .sources import TAGGED
 
-TAGGED = 'tagged'  # source of the groups
 SMALLEST = 2  # images of a group
 NAMED = 5  # classes that a warning names
 

@@ -38,7 +38,7 @@ from .sources import (
     source_config,
 )
 from .tag_checks import background_of, log_tags, tags_beside_masks
-from .tagged import tag_matrix
+from .tagged import source_tag_matrix, tag_matrix
 from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
@@ -180,9 +180,7 @@ class LabeledUnlabeledDataset(Dataset):
                 f'{KEY}.{name} has no tags: set its type to TaggedImageDataset, which reads them '
                 'from a file, folders or masks'
             )
-        source = self.sources[name]
-        places = [origin(source, i) for i in range(len(source))]
-        return tag_matrix([leaf.get_data_info(i) for leaf, i in places], source.metainfo)
+        return source_tag_matrix(self.sources[name])
 
     @property
     def num_images(self) -> Dict[str, int]:

@@ -17,6 +17,7 @@ from .sources import label_transforms
 from .tag_checks import usual_background
 from .tag_files import SHOWN, ClassNames, read_tags, tags_by_stem
 from .tag_folders import tags_of_folders, tags_of_masks
+from .wrappers import AnySet, origin
 
 MASKS, FOLDERS = 'masks', 'folders'
 TAG_FILES = ('.json', '.csv', '.tsv')
@@ -203,3 +204,9 @@ def tag_matrix(infos: List[Dict[str, Any]], metainfo: Dict[str, Any]) -> np.ndar
     for row, info in zip(matrix, infos):
         row[list(info['tags'])] = 1
     return matrix
+
+
+def source_tag_matrix(source: AnySet) -> np.ndarray:
+    """Tags of the images of a source of any data sets, in its order; see :func:`tag_matrix`."""
+    places = [origin(source, i) for i in range(len(source))]
+    return tag_matrix([leaf.get_data_info(i) for leaf, i in places], source.metainfo)

@@ -4,13 +4,16 @@
 ``rounds.py`` is what all recipes share, ``recipes.py`` finds them by name. CReST:
 ``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``. Multi-planar co-training:
 ``multi_planar.py`` and the files that begin with ``plane_``. AuxSegNet: the files that
-begin with ``auxsegnet_``.
+begin with ``auxsegnet_``. Class-incremental learning: ``class_incremental.py`` and the files that
+begin with ``incremental_``.
 """
 
 from .auxsegnet_rounds import AuxSegNetRounds
 from .auxsegnet_settings import AuxSegNetSettings
+from .class_incremental import ClassIncremental
 from .dataset import SelfTrainingDataset
 from .generations import SelfTraining
+from .incremental_settings import IncrementalSettings
 from .multi_planar import MultiPlanarCoTraining
 from .plane_settings import PlaneSettings
 from .recipes import RECIPES, build_rounds
@@ -21,6 +24,8 @@ __all__ = [
     'RECIPES',
     'AuxSegNetRounds',
     'AuxSegNetSettings',
+    'ClassIncremental',
+    'IncrementalSettings',
     'MultiPlanarCoTraining',
     'PlaneSettings',
     'Rounds',

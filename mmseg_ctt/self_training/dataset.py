@@ -8,10 +8,10 @@ from mmengine.dataset import BaseDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from ..datasets.checks import check_files
+from ..datasets.checks import check_files, real_address
 from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ..datasets.sources import KEY, LABELED
-from ..datasets.wrappers import Joined, leaves
+from ..datasets.wrappers import Joined, distinct_infos, leaves
 
 MANIFEST = 'manifest.json'
 
@@ -54,7 +54,8 @@ def _steps(node: Any) -> Iterator[Any]:
 class SelfTrainingDataset(LabeledUnlabeledDataset):
     """Labelled and unlabelled images, with pseudo-labelled ones added to the labelled set.
 
-    Pseudo-labelled images stay in the unlabelled set too, as in CReST.
+    Pseudo-labelled images stay in the unlabelled set too, as in CReST. Images of the labelled set
+    keep their masks: their pseudo-labels are left out.
 
     Args:
         pseudo (str, optional): Folder with ``manifest.json`` of a recipe of self-training, or a
@@ -64,7 +65,7 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
 
     Raises:
         FileNotFoundError: If the manifest or a mask is missing.
-        ValueError: If there is no labelled source.
+        ValueError: If there is no labelled source, or the manifest names other classes.
     """
 
     def __init__(self, pseudo: Optional[str] = None, **kwargs: Any) -> None:
@@ -76,12 +77,23 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
         path = Path(pseudo) if pseudo.endswith('.json') else Path(pseudo, MANIFEST)
         if not path.is_file():
             raise FileNotFoundError(f'{KEY}.pseudo: {path} does not exist')
+        manifest, labeled = json.loads(path.read_text()), self.sources[LABELED]
+        self._check_classes(path, manifest)
+        known = {real_address(info['img_path']) for info in distinct_infos(labeled)}
         infos = [
             dict(img_path=entry['image'], seg_map_path=str(path.parent / entry['mask']))
-            for entry in json.loads(path.read_text())['selected']
+            for entry in manifest['selected']
+            if real_address(entry['image']) not in known
         ]
         check_files('pseudo', infos, masks=True)
-        labeled = self.sources[LABELED]
         if infos:
             added = PseudoLabelSet(infos, leaves(labeled)[0])
             self.sources[LABELED] = Joined([labeled, added])
+
+    def _check_classes(self, path: Path, manifest: dict) -> None:
+        found, own = manifest.get('classes'), list(self.metainfo['classes'])
+        if found is not None and found != own:
+            raise ValueError(
+                f'{KEY}.pseudo: the masks of {path} are of {", ".join(found)}, the data set of '
+                f'{", ".join(own)}: both must have the same classes in the same order'
+            )

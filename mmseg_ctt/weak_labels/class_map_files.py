@@ -77,26 +77,22 @@ def class_map_path(folder: PathLike, stem: str) -> Path:
     return Path(folder, f'{stem}{SUFFIX}')
 
 
-def write_class_maps(
-    folder: PathLike, stem: str, maps: np.ndarray, classes: Sequence[int], scores: np.ndarray
-) -> None:
+def write_class_maps(folder: PathLike, stem: str, found: ClassMaps) -> None:
     """Write the maps of an image at once, so that one that is stopped leaves no half of a file.
 
     Args:
         folder (str | Path): Folder of the maps.
         stem (str): Of the image.
-        maps (np.ndarray): ``(P, H, W)`` in [0, 1].
-        classes (Sequence[int]): ``(P,)``.
-        scores (np.ndarray): ``(F,)``.
+        found (ClassMaps): Of the image.
     """
     path = class_map_path(folder, stem)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.{os.getpid()}{SUFFIX}')
     np.savez_compressed(
         partial,
-        maps=maps.astype(np.float16),
-        classes=np.asarray(classes, np.int64),
-        scores=scores.astype(np.float32),
+        maps=found.maps.astype(np.float16),
+        classes=found.classes.astype(np.int64),
+        scores=found.scores.astype(np.float32),
     )
     os.replace(partial, path)
 

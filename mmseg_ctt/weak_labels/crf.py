@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Dense conditional random fields (Krahenbuhl and Koltun, 2011) around labels and saliency.
 
-Inference is that of the library pydensecrf2, an extra of this package. Its constants are those of the
+Inference is that of the library pydensecrf2, an extra of this package. Constants are those of the
 released code that is named.
 """
 

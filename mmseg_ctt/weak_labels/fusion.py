@@ -7,7 +7,7 @@ without a label.
 """
 
 import inspect
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -123,11 +123,13 @@ class Rule(NamedTuple):
         function (Callable): From maps and class ids, and the saliency if it needs one.
         needs_saliency (bool): Whether it takes a saliency map.
         has_background (bool): Whether it gives the class 0 to pixels without an object.
+        level (str | None): Setting that a sweep of thresholds changes.
     """
 
     function: Callable[..., np.ndarray]
     needs_saliency: bool
     has_background: bool = True
+    level: Optional[str] = None
 
     @property
     def settings(self) -> Dict[str, Any]:
@@ -137,10 +139,10 @@ class Rule(NamedTuple):
 
 
 RULES: Dict[str, Rule] = {
-    'threshold': Rule(threshold_label, needs_saliency=False),
+    'threshold': Rule(threshold_label, needs_saliency=False, level='background'),
     'none': Rule(highest_label, needs_saliency=False, has_background=False),
-    'auxsegnet': Rule(auxsegnet_label, needs_saliency=True),
-    'group_wsss': Rule(group_wsss_label, needs_saliency=True),
+    'auxsegnet': Rule(auxsegnet_label, needs_saliency=True, level='object_level'),
+    'group_wsss': Rule(group_wsss_label, needs_saliency=True, level='certain_level'),
 }
 
 
@@ -243,7 +245,7 @@ def confidence_of(
     return confidence.astype(np.float32)
 
 
-def highest_class(maps: np.ndarray, classes: Sequence[int]) -> 'tuple[np.ndarray, np.ndarray]':
+def highest_class(maps: np.ndarray, classes: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
     """Id of the class of the highest map (the first of equal ones), and the value of that map.
 
     Both ``(H, W)``; 0 without a map.

@@ -1,9 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """A task for each of many files, in this process or several."""
 
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Callable, Iterator, List, Sequence
+
+import cv2
+import torch
 
 STEPS = 20  # lines of progress
 
@@ -18,22 +20,27 @@ def each_file(
         items (Sequence): First entry of each is the stem of the file.
         jobs (int): Processes; 1 stays in this one.
         report (Callable[[str], None]): Gets a line for each twentieth of the files.
-
-    Raises:
-        ValueError: If ``jobs`` is not positive.
     """
-    if jobs < 1:
-        raise ValueError(f'jobs={jobs} must be positive')
     if jobs == 1 or len(items) < 2:
         return _reported(map(task, items), items, report)
-    # a process that is forked would inherit the threads of torch
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(jobs, len(items)), initializer=_one_thread) as pool:
         try:
             return _reported(pool.map(task, items), items, report)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise a ValueError for a number of processes that is not positive."""
+    if jobs < 1:
+        raise ValueError(f'jobs={jobs} must be positive')
+
+
+def _one_thread() -> None:
+    """A forked process has not the threads of its parent, and would wait for them."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
 
 
 def _reported(

@@ -42,11 +42,12 @@ def grabcut_saliency(
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
     start = _centre_prior(small.shape[0], small.shape[1], centre, border)
-    foreground = np.zeros(start.shape, np.float32)
+    foreground: np.ndarray = np.zeros(start.shape, np.float32)
     if (start == cv2.GC_PR_FGD).any() and np.ptp(small) > 0:
-        models = np.zeros((1, 65)), np.zeros((1, 65))
+        models = [np.zeros((1, 65)) for _ in range(2)]
+        whole = (0, 0, 0, 0)  # not used: the start says where
         cv2.setRNGSeed(SEED)  # of the clusters of colours
-        cv2.grabCut(small, start, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(small, start, whole, models[0], models[1], iterations, cv2.GC_INIT_WITH_MASK)
         foreground = np.isin(start, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     if factor < 1:
         foreground = cv2.resize(foreground, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -12,7 +12,7 @@ from ..datasets.image_files import find_images
 from ..datasets.image_reading import image_size, read_image
 from ..datasets.image_values import picture_of
 from .map_files import map_path, write_map
-from .parallel import each_file
+from .parallel import check_jobs, each_file
 from .saliency import METHODS
 from .settings_file import claim_folder
 
@@ -49,10 +49,11 @@ def make_saliency(images: Path, out: Path, method: str, jobs: int, report: Repor
     Raises:
         FileExistsError: If the folder has other files, or maps of another method.
         FileNotFoundError: If there is no image.
-        ValueError: If the method is unknown, or an image cannot be read.
+        ValueError: If the method is unknown, ``jobs`` not positive, or an image cannot be read.
     """
     if method not in METHODS:
         raise ValueError(f'method={method!r} must be one of {", ".join(METHODS)}')
+    check_jobs(jobs)
     found, _ = find_sized_images(images)
     claim_folder(out, SETTINGS, dict(method=method, stand_in=True))
     missing = [(stem, path) for stem, path in found.items() if not map_path(out, stem).is_file()]

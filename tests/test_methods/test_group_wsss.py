@@ -174,9 +174,9 @@ def test_graph_dropout_belongs_to_the_draws():
 
 def test_class_maps_of_groups_are_the_mean_before_and_after_the_graph():
     model = model_of(group_size=3).eval()
-    images = images_of(model, batch_of())
-    found = model.group_class_maps(images)
-    before = model.class_maps(images.image)
+    image = images_of(model, batch_of()).image
+    found = model.group_class_maps(image)
+    before = model.class_maps(image)
     after = model.group_graph(before.unflatten(0, (2, 3))).flatten(0, 1)
     torch.testing.assert_close(found, (before + after) / 2)
     assert not found.requires_grad

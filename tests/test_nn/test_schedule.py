@@ -5,7 +5,7 @@ import uuid
 import pytest
 from mmengine.logging import MessageHub
 
-from mmseg_ctt.nn.schedule import RampUp, iterations, training_progress
+from mmseg_ctt.nn.schedule import RampUp, StartPoint, iterations, training_progress
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,22 @@ def test_anything_else_is_no_ramp():
 def test_what_is_not_given_is_the_default_of_the_method(given, ratio):
     ramp = RampUp.of(given, dict(ratio=0.25, shape='sigmoid'))
     assert (ramp.ratio, ramp.shape) == (ratio, 'sigmoid')
+
+
+@pytest.mark.parametrize(
+    'given, total, want', [(3, 10, 3), (0, 10, 0), (0.25, 8, 2), (0.0, 8, 0), (9, 5, 9)]
+)
+def test_start_point(given, total, want):
+    start = StartPoint('model.start', given)
+    assert start() and start.iteration(total) == want  # outside of a run it is reached
+    for done in range(total + 1):
+        run_at(done, total)
+        assert start() == (done >= want)
+
+
+@pytest.mark.parametrize(
+    'given, error', [(-1, ValueError), (1.0, ValueError), (True, TypeError), ('3', TypeError)]
+)
+def test_wrong_start_point(given, error):
+    with pytest.raises(error, match=r'^model\.start must be'):
+        StartPoint('model.start', given)

@@ -185,6 +185,8 @@ def batch(setup: Setup) -> str:
     from mmseg.registry import DATA_SAMPLERS
 
     from mmseg_ctt.datasets.sampler import STREAMS, ratio_by_source
+    from mmseg_ctt.datasets.sources import TAGGED
+    from mmseg_ctt.datasets.tagged import source_tag_matrix
 
     loader = setup.cfg.train_dataloader
     if loader.sampler.type not in STREAMS:
@@ -194,7 +196,11 @@ def batch(setup: Setup) -> str:
         )
     ratio = ratio_by_source(loader.sampler.get('ratio'), setup.sources)
     sizes = {name: len(setup.built(name)) if ratio[name] else 1 for name in setup.sources}
-    data = SimpleNamespace(num_images=sizes)
+    data = SimpleNamespace(
+        num_images=sizes,
+        metainfo=setup.built(TAGGED).metainfo if TAGGED in setup.sources else {},
+        tag_matrix=lambda name: source_tag_matrix(setup.built(name)),
+    )
     sampler = DATA_SAMPLERS.build({**loader.sampler, 'dataset': data})
     size = loader.batch_size
     if size % sampler.period:

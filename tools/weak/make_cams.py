@@ -3,12 +3,16 @@
 
     python tools/weak/make_cams.py CONFIG CHECKPOINT --out DIR [--source tagged|FOLDER]
         [--scales 0.5 1 1.5 2] [--no-flip] [--refine pamr] [--member M] [--predict-tags 0.5]
+        [--groups N]
 
-CONFIG is that of a classifier with class maps (configs/cam, configs/group_wsss). The images are those
-of its source `tagged`, or of FOLDER; an image of FOLDER that is in the source has its tags. DIR gets
-a file a/b.npz for the image a/b.jpg: maps of the tagged classes alone, averaged over scales and
-flips, each divided by its maximum, at the size of the image. class_maps.json says how. Called again,
-it goes on where it was stopped; a file that exists is never changed.
+CONFIG is that of a classifier with class maps (configs/cam, configs/group_wsss). The images are
+those of its source `tagged`, or of FOLDER; an image of FOLDER that is in the source has its tags.
+DIR gets a file a/b.npz for the image a/b.jpg: maps of the tagged classes alone, averaged over
+scales and flips, each divided by its maximum, at the size of the image. class_maps.json says how.
+Called again, it goes on where it was stopped; a file that exists is never changed.
+
+With --groups N the maps of a model of configs/group_wsss are those of the image in N groups with
+common tags, mean before and after the graph; without it, of the image alone.
 
 At the end it prints how well the classifier gives the tags of these images. Next:
 tools/weak/make_pseudo_labels.py.
@@ -56,6 +60,13 @@ def parse_args() -> argparse.Namespace:
         metavar='P',
         help='images without tags get those of a probability above P; default: they are an error',
     )
+    parser.add_argument(
+        '--groups',
+        type=int,
+        default=0,
+        metavar='N',
+        help='groups an image, for models of configs/group_wsss; default: 0, the image alone',
+    )
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: a GPU where there is one')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -73,18 +84,27 @@ def main() -> None:
         ClassMapSettings,
         config_images,
         folder_images,
+        load_group_model,
         make_class_maps,
     )
     from mmseg_ctt.deploy.class_maps.folder import score_tags
 
-    settings = ClassMapSettings(tuple(args.scales), args.flip, args.refine, args.predict_tags)
+    settings = ClassMapSettings(
+        tuple(args.scales), args.flip, args.refine, args.predict_tags, args.groups
+    )
     settings.check()
     if Path(args.source).is_dir():
         known = config_images(cfg) if 'tagged' in cfg.train_dataloader.dataset else []
         images = folder_images(args.source, known)
     else:
         images = config_images(cfg, args.source)
-    model = load_model(cfg, args.checkpoint, args.member, args.device or get_device())
+    device = args.device or get_device()
+    if args.groups and args.member:
+        raise ValueError('--member and --groups: groups need the whole model, leave --member out')
+    if args.groups:
+        model = load_group_model(cfg, args.checkpoint, device)
+    else:
+        model = load_model(cfg, args.checkpoint, args.member, device)
     origin = dict(config=Path(args.config).name, checkpoint=args.checkpoint, member=args.member)
     job = ClassMapJob(images, Path(args.out), settings, origin)
     written = make_class_maps(model, job, report=lambda line: print(line, flush=True))

@@ -3,10 +3,10 @@
 
     python tools/weak/make_saliency.py IMAGES --out DIR [--method grabcut] [--jobs N]
 
-The map of a/b.jpg is DIR/a/b.png, 8 bit, of the size of the image. Called again, it goes on where it
-was stopped; a file that exists is never changed. The method grabcut (OpenCV) cuts by colours from an
-ellipse in the centre. The published figures of AuxSegNet and Group-WSSS are with detectors that have
-learnt from masks of salient objects; a folder of such maps is used in the same way.
+The map of a/b.jpg is DIR/a/b.png, 8 bit, of the size of the image. Called again, it goes on where
+it was stopped; a file that exists is never changed. The method grabcut (OpenCV) cuts by colours
+from an ellipse in the centre. The published figures of AuxSegNet and Group-WSSS are with detectors
+that have learnt from masks of salient objects; a folder of such maps is used in the same way.
 """
 
 import argparse

@@ -2,13 +2,14 @@
 """Class maps of many images into a folder, which is continued where it was stopped."""
 
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from ...evaluation.tag_scores import TagScores, tag_scores
 from ...weak_labels.class_map_files import SETTINGS, class_map_path, read_scores, write_class_maps
 from ...weak_labels.settings_file import claim_folder
+from .groups import partners_of
 from .images import TaggedImage
 from .predict import ClassMapSettings, class_map_head, predict_class_maps
 
@@ -52,6 +53,7 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     settings.check()
     background = bool(class_map_head(model).background)
     _check_tags(job, classes, background)
+    partners = partners_of(model, job.images, settings.groups, len(classes))
     kept = dict(settings._asdict(), scales=list(settings.scales))
     claim_folder(
         job.out, SETTINGS, dict(job.origin, **kept, classes=classes, background=background)
@@ -59,8 +61,8 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     missing = [image for image in job.images if not class_map_path(job.out, image.stem).is_file()]
     step = max(1, len(missing) // STEPS)
     for number, image in enumerate(missing, 1):
-        found = predict_class_maps(model, image.path, image.tags, settings)
-        write_class_maps(job.out, image.stem, **found)
+        found = predict_class_maps(model, image.path, image.tags, settings, partners(image))
+        write_class_maps(job.out, image.stem, found)
         if number % step == 0 or number == len(missing):
             report(f'[{number}/{len(missing)}] {image.stem}')
     return len(missing)
@@ -88,7 +90,7 @@ def _check_tags(job: ClassMapJob, classes: Sequence[str], background: bool) -> N
             )
 
 
-def score_tags(job: ClassMapJob, num_classes: int, background: bool) -> 'TagScores | None':
+def score_tags(job: ClassMapJob, num_classes: int, background: bool) -> Optional[TagScores]:
     """Scores of the classifier on the images that have tags; None without such an image.
 
     Args:

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class maps of an image by a network whose head has ``class_maps``."""
 
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,9 +12,13 @@ from torch import Tensor
 from ...datasets.image_reading import read_image
 from ...functional.class_maps import normalized_class_maps
 from ...functional.pamr import pamr
+from ...weak_labels.class_map_files import ClassMaps
+from ..api.load import ENSEMBLE
 from ..api.predict import input_pipeline
 
 REFINEMENTS = ('none', 'pamr')
+RawMaps = Callable[[Tensor], Tensor]
+Partners = Sequence[Sequence[str]]  # files of the other images of each group
 
 
 class ClassMapSettings(NamedTuple):
@@ -26,12 +30,15 @@ class ClassMapSettings(NamedTuple):
         refine (str): One of :data:`REFINEMENTS`.
         tag_threshold (float | None): Tags of an image that has none are the classes of a higher
             probability; None: all images must have tags.
+        groups (int): Groups of images with common tags that refine the maps of an image, see
+            :mod:`.groups`; 0: the image alone.
     """
 
     scales: Tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
     flip: bool = True
     refine: str = 'none'
     tag_threshold: Optional[float] = None
+    groups: int = 0
 
     def check(self) -> None:
         """Raise a ValueError that names a setting without a meaning."""
@@ -41,6 +48,8 @@ class ClassMapSettings(NamedTuple):
             raise ValueError(f'refine={self.refine!r} must be one of {", ".join(REFINEMENTS)}')
         if self.tag_threshold is not None and not 0 <= self.tag_threshold < 1:
             raise ValueError(f'tag_threshold={self.tag_threshold} must be from 0 to below 1')
+        if self.groups < 0:
+            raise ValueError(f'groups={self.groups} must not be negative')
 
 
 def class_map_head(model: Any) -> Any:
@@ -53,18 +62,23 @@ def class_map_head(model: Any) -> Any:
         ValueError: If it gives none.
     """
     head = getattr(model, 'decode_head', None)
-    if not callable(getattr(head, 'class_maps', None)):
+    ensemble = getattr(model, 'member_name', None) == ENSEMBLE
+    if ensemble or not callable(getattr(head, 'class_maps', None)):
+        found = 'an ensemble' if ensemble else type(model if head is None else head).__name__
         raise ValueError(
-            f'class maps need a single network with a ClassMapHead, and this has '
-            f'{type(head).__name__ if head is not None else type(model).__name__}: give the config '
-            'of a classifier, such as those of configs/cam, and one --member of it'
+            f'class maps need a single network with a ClassMapHead, and this has {found}: give the '
+            'config of a classifier, such as those of configs/cam, and one --member of it'
         )
     return head
 
 
 @torch.inference_mode()
 def scored_maps(
-    model: Any, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False
+    model: Any,
+    image: Tensor,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    raw_maps: Optional[RawMaps] = None,
 ) -> Tuple[Tensor, Tensor]:
     """Class maps, averaged over scaled and flipped images, and scores of the tags.
 
@@ -76,18 +90,21 @@ def scored_maps(
         image (Tensor): ``(B, C, H, W)``, normalised.
         scales (Sequence[float]): Factors of the size of the image.
         flip (bool): Whether flipped images are averaged in, too.
+        raw_maps (Callable, optional): Raw maps ``(B, F, h, w)`` of images. Defaults to None: those
+            of the head.
 
     Returns:
         tuple[Tensor, Tensor]: Maps ``(B, F, H, W)`` float32, not negative, and probabilities of the
         tags ``(B, F)`` float32.
     """
     head, size = class_map_head(model), image.shape[2:]
+    raw_maps = raw_maps or (lambda scaled: head.class_maps(model.extract_feat(scaled)))
     maps, scores, number = None, None, 0
     for scale in scales:
         scaled_size = [max(1, round(side * scale)) for side in size]
         scaled = F.interpolate(image, scaled_size, mode='bilinear', align_corners=False)
         for flipped in (False, True) if flip else (False,):
-            raw = head.class_maps(model.extract_feat(scaled.flip(3) if flipped else scaled)).float()
+            raw = raw_maps(scaled.flip(3) if flipped else scaled).float()
             raw = raw.flip(3) if flipped else raw
             up = F.interpolate(raw.clamp(min=0), size, mode='bilinear', align_corners=False)
             score = raw.mean((2, 3))
@@ -100,8 +117,12 @@ def scored_maps(
 
 @torch.inference_mode()
 def predict_class_maps(
-    model: Any, path: str, tags: Optional[Sequence[int]], settings: ClassMapSettings
-) -> Dict[str, np.ndarray]:
+    model: Any,
+    path: str,
+    tags: Optional[Sequence[int]],
+    settings: ClassMapSettings,
+    partners: Partners = (),
+) -> ClassMaps:
     """Normalised class maps of the tagged classes of an image.
 
     Args:
@@ -110,14 +131,15 @@ def predict_class_maps(
         tags (Sequence[int], optional): Ids of the classes of the image; None takes those whose
             probability is above ``settings.tag_threshold``.
         settings (ClassMapSettings): How.
+        partners (Sequence[Sequence[str]]): Files of the other images of each group; the maps are
+            averaged over groups. Defaults to (): maps of the image alone.
 
     Returns:
-        dict: ``maps`` ``(P, H, W)`` in [0, 1] at the size of the image, ``classes`` ``(P,)`` and
-        ``scores`` ``(F,)``.
+        ClassMaps: Of the P classes, at the size of the image.
     """
     first = int(class_map_head(model).background)
     pixels, image = _inputs(model, path)
-    maps, scores = scored_maps(model, image, settings.scales, settings.flip)
+    maps, scores = _averaged(model, image, settings, partners)
     if tags is None:
         assert settings.tag_threshold is not None
         indices = (scores[0] > settings.tag_threshold).nonzero().flatten().tolist()
@@ -129,7 +151,30 @@ def predict_class_maps(
         chosen = pamr(pixels, chosen)
     found = chosen[0].cpu().numpy() if indices else np.zeros((0, *pixels.shape[2:]), np.float32)
     classes = np.array([index + first for index in indices], np.int64)
-    return dict(maps=found, classes=classes, scores=scores[0].cpu().numpy())
+    return ClassMaps(found, classes, scores[0].cpu().numpy())
+
+
+def _averaged(
+    model: Any, image: Tensor, settings: ClassMapSettings, partners: Partners
+) -> Tuple[Tensor, Tensor]:
+    """:func:`scored_maps` of one image, alone or averaged over groups that it is in.
+
+    The other images of a group are resized to the size of this one.
+    """
+    how = settings.scales, settings.flip
+    if not partners:
+        return scored_maps(model, image, *how)
+    found = []
+    for group in partners:
+        others = [_inputs(model, path)[1] for path in group]
+        resized = [
+            F.interpolate(other, image.shape[2:], mode='bilinear', align_corners=False)
+            for other in others
+        ]
+        batch = torch.cat([image, *resized])
+        found.append([both[:1] for both in scored_maps(model, batch, *how, model.group_class_maps)])
+    maps, scores = (torch.stack(parts).mean(dim=0) for parts in zip(*found))
+    return maps, scores
 
 
 def _inputs(model: Any, path: str) -> Tuple[Tensor, Tensor]:

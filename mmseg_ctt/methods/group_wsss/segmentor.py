@@ -14,7 +14,7 @@ Prediction needs no graph. ``group_class_maps`` gives the maps from which the ps
 training images are made.
 """
 
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -23,7 +23,7 @@ from torch import Tensor
 from ...functional.class_maps import class_scores, tag_loss
 from ...nn import settings
 from ...nn.images import Images
-from ...nn.rng import sample_noise
+from ...nn.rng import Draw, sample_noise
 from ..base import Losses, SemiSegmentor
 from ..checks import class_map_head
 from .graph import GroupGraph
@@ -81,7 +81,7 @@ class GroupSemanticMining(SemiSegmentor):
     def step(self, tagged: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         single = self.class_maps(tagged.image)  # 1, 2
-        group = self.group_maps(single, tagged)  # 3
+        group = self.group_maps(single, tagged.draws, tagged.valid())  # 3
         tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
         scores = [class_scores(maps, tagged.valid()) for maps in (single, group)]  # 4
         single_loss, accuracy = tag_loss(scores[0], tags)  # 5
@@ -97,12 +97,16 @@ class GroupSemanticMining(SemiSegmentor):
         student = self.students[0]
         return class_map_head(student).class_maps(student.extract_feat(image))
 
-    def group_maps(self, maps: Tensor, images: Images) -> Tensor:
+    def group_maps(
+        self, maps: Tensor, draws: Sequence[Draw], valid: Optional[Tensor] = None
+    ) -> Tensor:
         """Class maps after the graph.
 
         Args:
             maps (Tensor): ``(N, F, h, w)`` raw class maps, group by group.
-            images (Images): Their images, on whose draws graph dropout depends.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image, from which
+                graph dropout follows.
+            valid (Tensor, optional): ``(N, H, W)`` bool, False in the padding. Defaults to None.
 
         Returns:
             Tensor: Same shape, float32.
@@ -115,22 +119,22 @@ class GroupSemanticMining(SemiSegmentor):
                 f'the batch has {len(maps)} tagged images, which are no groups of '
                 f'model.group_size={self.group_size}: set train_dataloader.batch_size to a multiple'
             )
-        groups = maps.unflatten(0, (-1, self.group_size))
-        noise = None
+        groups, noise = maps.unflatten(0, (-1, self.group_size)), None
         if self.group_graph.drops:
-            noise = sample_noise(images.draws, self.group_graph.rounds, STREAM, maps.device)
-        return self.group_graph(groups, noise, images.valid()).flatten(0, 1)
+            noise = sample_noise(draws, self.group_graph.rounds, STREAM, maps.device)
+        return self.group_graph(groups, noise, valid).flatten(0, 1)
 
     @torch.no_grad()
-    def group_class_maps(self, images: Images) -> Tensor:
+    def group_class_maps(self, image: Tensor) -> Tensor:
         """Class maps of images in groups, mean before and after the graph, for pseudo-labels.
 
         Args:
-            images (Images): ``(N, C, H, W)``, group by group, normalised.
+            image (Tensor): ``(N, C, H, W)``, group by group, normalised.
 
         Returns:
             Tensor: Raw maps ``(N, F, h, w)`` float32; their negative values mean no class
             (released code).
         """
-        maps = self.class_maps(images.image).float()
-        return (maps + self.group_maps(maps, images)) / 2
+        maps = self.class_maps(image).float()
+        draws = [(0, number) for number in range(len(maps))]  # of `drop_in_eval`
+        return (maps + self.group_maps(maps, draws)) / 2

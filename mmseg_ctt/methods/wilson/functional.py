@@ -5,7 +5,7 @@ Maps are ``(B, T, h, w)``: background and other old classes (``O`` in all), then
 Pixels where ``valid`` is False (padding) count nowhere.
 """
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -40,8 +40,9 @@ def pooled_scores(
         >>> [round(score, 3) for score in pooled_scores(logits, focal=False)[0].tolist()]
         [1.877, -0.431]
     """
-    logits = exact(logits).flatten(2)
-    mask, count = logits.softmax(dim=1), logits.shape[2]
+    logits = _exact(logits).flatten(2)
+    mask = logits.softmax(dim=1)
+    count: Union[int, Tensor] = logits.shape[2]
     if valid is not None:
         known = valid.flatten(1).unsqueeze(1)
         mask, logits = mask.masked_fill(~known, 0), logits.masked_fill(~known, 0)
@@ -138,6 +139,5 @@ def segmentation_target(
     return torch.cat([background, old[:, 1:], soft[:, old.shape[1] :]], dim=1)
 
 
-def exact(values: Tensor) -> Tensor:
-    """Values in float32; those in float64 as they are."""
+def _exact(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()

@@ -44,15 +44,15 @@ def number_of_old(old_classes: Any, num_classes: int) -> int:
     return number
 
 
-def checked_path(given: Any) -> Union[None, bool, str]:
-    """``old_checkpoint`` of a config: a file, False or None.
+def checked_path(given: Any) -> Optional[str]:
+    """``old_checkpoint`` of a config: a file, or None; empty for False.
 
     Raises:
         TypeError: If it is something else.
     """
     if given is True or not isinstance(given, (str, bool, type(None))):
         raise TypeError(f'{KEY} must be a file, or False; got {given!r}')
-    return given
+    return '' if isinstance(given, bool) else given
 
 
 def old_head(decode_head: Any, number: int) -> Dict[str, int]:
@@ -86,44 +86,46 @@ class OldNetwork(NamedTuple):
     classes: Optional[Tuple[str, ...]]
 
 
-def read_old(path: str) -> OldNetwork:
+def read_old(path: str, key: str = KEY) -> OldNetwork:
     """Network of a checkpoint: a plain segmentor, or the student of a method.
 
     Args:
         path (str): File or address.
+        key (str): Its place in the config. Defaults to 'model.old_checkpoint'.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint of mmengine, or of a method with several networks.
     """
     if '://' not in path and not os.path.isfile(path):
-        raise FileNotFoundError(f'{KEY}={path!r} does not exist: give the checkpoint of a step')
+        raise FileNotFoundError(f'{key}={path!r} does not exist: give the checkpoint of a step')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
         state, meta = dict(checkpoint['state_dict']), checkpoint.get('meta') or {}
     except Exception as error:  # torch's and pickle's
-        raise ValueError(f'{KEY}: {path} is no checkpoint of mmengine, or damaged') from error
-    if any(key.startswith(('teachers.', 'students.1.')) for key in state):
+        raise ValueError(f'{key}: {path} is no checkpoint of mmengine, or damaged') from error
+    if any(name.startswith(('teachers.', 'students.1.')) for name in state):
         raise ValueError(
-            f'{KEY}: {path} has several networks; write one by '
+            f'{key}: {path} has several networks; write one by '
             'tools/model_converters/export_segmentor.py and give that'
         )
     prefix = 'students.0.'
-    if any(key.startswith(prefix) for key in state):
+    if any(name.startswith(prefix) for name in state):
         state = {
-            key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)
+            name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)
         }
     classes = (meta.get('dataset_meta') or {}).get('classes')
     return OldNetwork(state, tuple(classes) if classes else None)
 
 
-def check_old(path: str, old: OldNetwork, classes: OldClasses) -> None:
+def check_old(path: str, old: OldNetwork, classes: OldClasses, key: str = KEY) -> None:
     """Refuse a checkpoint of other classes.
 
     Args:
         path (str): Of the checkpoint.
         old (OldNetwork): What it holds.
         classes (int | Sequence[str]): Old classes of the config, or their number.
+        key (str): Place of the checkpoint in the config. Defaults to 'model.old_checkpoint'.
 
     Raises:
         ValueError: Names both.
@@ -135,8 +137,8 @@ def check_old(path: str, old: OldNetwork, classes: OldClasses) -> None:
     if differs:
         expected = ', '.join(classes) if names else f'{classes} classes'  # type: ignore
         raise ValueError(
-            f'{KEY}: {path} is of the classes {", ".join(old.classes)}, but model.old_classes has '
-            f'{expected}: give the checkpoint of the step before, or correct old_classes'
+            f'{key}: {path} is of the classes {", ".join(old.classes)}, and the old classes of the '
+            f'config are {expected}: give the checkpoint of the step before, or correct the config'
         )
 
 
@@ -175,8 +177,26 @@ def grown_state(own: Mapping[str, Tensor], old: Mapping[str, Tensor], init: str)
 
     Returns:
         dict[str, Tensor]: Entries of equal shape are the old ones; of classifiers, the first rows.
+
+    Raises:
+        ValueError: If they are of another architecture.
     """
-    return {key: _grown(value, old[key], init) for key, value in own.items()}
+    made = {}
+    for key, value in own.items():
+        if key not in old or not _fits(old[key], value):
+            raise ValueError(
+                f'{KEY}: the network before has '
+                f'{"no " + key if key not in old else f"{key} of {tuple(old[key].shape)}"}, and '
+                f'that of model.segmentor has {tuple(value.shape)}: both must be of one '
+                'architecture, with as many classes or more'
+            )
+        made[key] = _grown(value, old[key], init)
+    return made
+
+
+def _fits(old: Tensor, own: Tensor) -> bool:
+    rows = own.dim() > 0 and old.dim() == own.dim() and len(old) < len(own)
+    return old.shape == own.shape or (rows and old.shape[1:] == own.shape[1:])
 
 
 def _grown(own: Tensor, old: Tensor, init: str) -> Tensor:

@@ -1,0 +1,141 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Quality of pseudo-labels against masks that no training has seen."""
+
+from pathlib import Path
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..datasets.image_files import find_masks
+from ..datasets.image_reading import read_image
+
+IGNORED = 255
+
+
+class Truth(NamedTuple):
+    """Masks of images.
+
+    Attributes:
+        files (dict[str, str]): File of each mask by the stem of its image.
+        table (np.ndarray): ``(256,)`` uint8, class id of the pseudo-labels by id of the masks.
+    """
+
+    files: Mapping[str, str]
+    table: np.ndarray
+
+
+def open_truth(
+    folder: Path,
+    stems: Sequence[str],
+    classes: Sequence[str],
+    has_background: bool,
+    mask_classes: Optional[Sequence[str]] = None,
+) -> Truth:
+    """Find the masks of images, and match their classes to those of the pseudo-labels by name.
+
+    Args:
+        folder (Path): Folder of masks.
+        stems (Sequence[str]): Of the images.
+        classes (Sequence[str]): Of the pseudo-labels.
+        has_background (bool): Whether class 0 is the background, which masks' classes of other
+            names become; without it they become 255.
+        mask_classes (Sequence[str], optional): Of the masks. Defaults to None: the same ids.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or an image has no mask.
+        ValueError: If a class of the pseudo-labels is none of the masks.
+    """
+    masks = find_masks(folder)
+    missing = [stem for stem in stems if stem not in masks]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(stems)} images have no mask in {folder}, such as {missing[0]}'
+        )
+    table = np.full(256, IGNORED, np.uint8)
+    if mask_classes is None:
+        table[: len(classes)] = np.arange(len(classes))
+    else:
+        own = list(classes)[int(has_background) :]
+        unknown = [name for name in own if name not in mask_classes]
+        if unknown:
+            raise ValueError(
+                f'the masks in {folder} have no class {unknown[0]!r}: wrong meta.json?'
+            )
+        other = 0 if has_background else IGNORED
+        ids = {name: k for k, name in enumerate(classes)}
+        table[: len(mask_classes)] = [ids.get(name, other) for name in mask_classes]
+    return Truth({stem: str(Path(folder, masks[stem])) for stem in stems}, table)
+
+
+def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixels of an image by class of its mask and of the pseudo-label.
+
+    Args:
+        truth (Truth): From :func:`open_truth`.
+        stem (str): Of the image.
+        label (np.ndarray): ``(H, W)`` uint8 pseudo-label.
+        num_classes (int): K.
+
+    Returns:
+        np.ndarray: ``(K, K + 1)`` int64; the last column is of pixels without a pseudo-label.
+
+    Raises:
+        ValueError: If the mask is of another size, or no mask of ids.
+    """
+    mask = read_image(truth.files[stem])
+    if mask.ndim != 2 or mask.dtype != np.uint8 or mask.shape != label.shape:
+        raise ValueError(
+            f'the mask {truth.files[stem]} is of {mask.shape} and {mask.dtype}, its pseudo-label '
+            f'of {label.shape} and uint8'
+        )
+    mask = truth.table[mask]
+    known = mask != IGNORED
+    given = np.where(label == IGNORED, num_classes, label)[known].astype(np.int64)
+    pairs = mask[known].astype(np.int64) * (num_classes + 1) + given
+    counts = np.bincount(pairs, minlength=num_classes * (num_classes + 1))
+    return counts.reshape(num_classes, num_classes + 1)
+
+
+class LabelQuality(NamedTuple):
+    """Scores of pseudo-labels.
+
+    Attributes:
+        iou (np.ndarray): ``(K,)`` of each class; a pixel without a pseudo-label is a wrong one.
+        labeled_iou (np.ndarray): ``(K,)`` of the pixels that have a pseudo-label.
+        labeled (np.ndarray): ``(K,)`` ratio of the pixels of each class that have a pseudo-label.
+    """
+
+    iou: np.ndarray
+    labeled_iou: np.ndarray
+    labeled: np.ndarray
+
+    @property
+    def means(self) -> Tuple[float, float]:
+        """Means of both over the classes that masks or pseudo-labels show."""
+        return float(np.nanmean(self.iou)), float(np.nanmean(self.labeled_iou))
+
+
+def label_quality(counts: np.ndarray) -> LabelQuality:
+    """Scores from the summed :func:`confusion`; NaN for a class that is nowhere."""
+    square = counts[:, :-1]
+    hits, given, labeled, total = np.diag(square), square.sum(0), square.sum(1), counts.sum(1)
+
+    def ratio(numerator: Any, denominator: Any) -> np.ndarray:
+        known = denominator > 0
+        return np.where(known, numerator / np.maximum(denominator, 1), np.nan)
+
+    return LabelQuality(
+        ratio(hits, total + given - hits),
+        ratio(hits, labeled + given - hits),
+        ratio(labeled, total),
+    )
+
+
+def quality_table(classes: Sequence[str], counts: np.ndarray) -> List[str]:
+    """Scores of each class and their means as lines of a Markdown table, in per cent."""
+    found = label_quality(counts)
+    lines = ['| class | IoU | IoU of labelled pixels | labelled |', '| --- | --- | --- | --- |']
+    for name, *values in zip(classes, found.iou, found.labeled_iou, found.labeled):
+        lines.append(f'| {name} | {" | ".join(f"{100 * value:.1f}" for value in values)} |')
+    means = (*found.means, counts[:, :-1].sum() / max(counts.sum(), 1))
+    return [*lines, f'| **mean** | {" | ".join(f"{100 * value:.1f}" for value in means)} |']
