@@ -87,6 +87,8 @@ def shrink(cfg: Any) -> None:
 
 
 def _narrow(backbone: dict, head: dict) -> None:
+    if 'VGG' in backbone['type']:
+        return  # has no width
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
     else:
@@ -116,6 +118,22 @@ LAYOUTS = dict(  # image, masks
     msrc21=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
 )
 VOLUMES = 'VolumeSliceDataset'
+
+
+def write_maps(cfg: Any, root: Path) -> None:
+    """Files of the maps that pipelines load, for every image below a folder.
+
+    Args:
+        cfg (Config): Its steps get the folders of the files.
+        root (Path): Of the images; written before.
+    """
+    images = [path for path in root.rglob('*.jpg')]
+    for step in dicts(cfg._cfg_dict):
+        if step.get('type') == 'LoadMaps':
+            for name in step['maps']:
+                step['maps'][name] = str(root / 'maps' / name)
+                for seed, image in enumerate(images):
+                    write_mask(root / 'maps' / name / f'{image.stem}.png', seed, num_classes=3)
 
 
 def layout_of(name: str) -> str:

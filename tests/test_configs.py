@@ -25,6 +25,7 @@ from leaves import (
     parsed,
     shrink,
     write_layout,
+    write_maps,
 )
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -235,7 +236,9 @@ def small_config(name: str, tmp_path: Path, monkeypatch) -> Config:
     write_layout(kind, root, split or 'splits/unused')
     for source in sources(cfg):
         source.data_root = str(root)
+    write_maps(cfg, root)
     shrink(cfg._cfg_dict)
+    cfg.sizes.update(crop_size=None, ratio_range=None, max_iters=None)  # of shrink and below
     if kind in ('FolderSegDataset', 'la2d'):
         cfg.sizes.num_classes = 3
     cfg.train_dataloader.batch_size = 2 * period(cfg)
