@@ -39,7 +39,7 @@ def data(tmp_path, monkeypatch):
         dict(image=str(root / f'img_dir/train/{s}.jpg'), mask=f'masks/{s}.png') for s in STEMS
     ]
     (labels / 'meta.json').write_text(json.dumps(dict(classes=classes)))
-    (labels / 'manifest.json').write_text(json.dumps(dict(classes=classes, selected=selected)))
+    (labels / 'manifest.json').write_text(json.dumps(dict(class_names=classes, selected=selected)))
     monkeypatch.setenv('MSRC21_ROOT', str(root))
     monkeypatch.setenv('PSEUDO_LABELS', str(labels))
     return root
