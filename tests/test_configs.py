@@ -199,8 +199,8 @@ def test_model_takes_a_step(name):
     assert missing_hook(model, [HOOKS.build(hook) for hook in cfg.default_hooks.values()]) is None
     semi = isinstance(model, SemiSegmentor)
     assert semi == ('segmentor' in cfg.model)
-    count = getattr(model, 'group_size', 2)
-    losses = losses_of(model, with_loss_maps(toy_batch(count, count if semi else 0), model))
+    number = getattr(model, 'group_size', 2)
+    losses = losses_of(model, with_loss_maps(toy_batch(number, number if semi else 0), model))
     assert all(torch.isfinite(value).all() for value in losses.values())
     total = total_of(losses, model)
     total.backward()
