@@ -122,11 +122,15 @@ METHODS = {
         'tagged_only',
     ),
     'methods.wilson.losses': (
+        'BalancedLoss',
         'balanced_cross_entropy',
         'classification_loss',
         'feature_loss',
+        'image_means',
         'localisation_loss',
+        'mean_of_kept',
         'soft_segmentation_loss',
+        'tags_are_met',
     ),
 }
 _HOMES = {name: module for module, names in METHODS.items() for name in names}

@@ -5,13 +5,16 @@ import math
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from toy import NUM_CLASSES, losses_of, prepared, toy_batch, toy_model, toy_segmentor, toy_settings
-from toy_data import CLASSES
-from toy_run import shake
+from toy_data import CLASSES, toy_config
+from toy_run import shake, small_segmentor
 
+from mmseg_ctt.apis import load_model
+from mmseg_ctt.deploy.checkpoint import load_network, read_checkpoint
+from mmseg_ctt.deploy.export import export_member
 from mmseg_ctt.engine.guards import late_stage
 
 OLD = 2
@@ -133,6 +136,8 @@ def test_a_training_without_the_network_before():
         (dict(new_class_init='zeros'), ValueError, 'model.new_class_init must be one of'),
         (dict(sss_weights='none'), ValueError, 'model.sss_weights must be one of'),
         (dict(cls_reduction='none'), ValueError, 'model.cls_reduction must be one of'),
+        (dict(use_old_image_labels=1), TypeError, 'model.use_old_image_labels must be True or'),
+        (dict(focal='no'), TypeError, 'model.focal must be True or False'),
         (dict(refinement=dict(dilations=())), ValueError, 'model.refinement.dilations must'),
         (dict(refinement=dict(iterations=0)), ValueError, 'model.refinement.iterations must'),
         (dict(hard_map=dict(low=2)), ValueError, 'model.hard_map.low must be in'),
@@ -244,3 +249,21 @@ def test_the_old_network_is_in_the_checkpoint_and_predicts_nothing():
     assert 'old.decode_head.conv_seg.weight' in model.state_dict()
     assert model.member_names == ('student0', 'ensemble')
     assert not model.member('old').training
+
+
+def test_export_api_and_test_need_the_student_alone(tmp_path):
+    """And no checkpoint of the step before."""
+    given = toy_settings('WILSON', segmentor=small_segmentor(), old_checkpoint='absent.pth')
+    cfg = toy_config(tmp_path / 'data', tmp_path / 'work', model=dict(type='WILSON', **given))
+    model = shake(MODELS.build(Config(dict(model=cfg.model)).model)).eval()
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(meta={}, state_dict=model.state_dict()), path)
+    image, metas = torch.randn(1, 3, 32, 32), [dict(ori_shape=(32, 32), img_shape=(32, 32))]
+    made = export_member(cfg, read_checkpoint(path))
+    plain = MODELS.build(made.config.model).eval()
+    plain.load_state_dict(made.checkpoint['state_dict'])
+    for network in (plain, load_model(cfg, path), load_network(cfg, path, 'cpu')):
+        torch.testing.assert_close(
+            network.inference(image, metas), model.students[0].inference(image, metas)
+        )
+    assert not any(key.startswith(('old', 'localizer')) for key in made.checkpoint['state_dict'])

@@ -5,8 +5,10 @@ import shutil
 import pytest
 import torch
 
+from mmseg_ctt.lab.report import recorded
 from mmseg_ctt.lab.report.colours import member_styles, style_of
-from mmseg_ctt.lab.report.runs import read_runs
+from mmseg_ctt.lab.report.runs import Run, read_runs
+from mmseg_ctt.lab.report.scalars import Curve
 
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
 
@@ -100,3 +102,14 @@ def test_bank_fill():
     single = {'bank.features': torch.zeros(2, 4, 5), 'bank.count': torch.tensor([2, 4])}
     assert bank_fill(single) == {'bank 0': [0.5, 1]}
     assert bank_fill({'conv.weight': torch.zeros(1)}) == {}
+
+
+def test_groups_of_classes_have_a_figure(tmp_path):
+    """Old and new classes of class-incremental learning, of the member that predicts."""
+    keys = ('student0/mIoU', 'mIoU', 'student0/mIoU_old', *(f'mIoU_{i}' for i in range(9)))
+    run = Run('a', tmp_path, {key: Curve([1, 2], [30.0, 40.0]) for key in keys})
+    plain, groups = recorded.miou(run).blocks
+    assert groups.title == 'groups of classes, student0' and 'student0' in plain.html
+    assert all(f'"name":"{i}"' in groups.html for i in range(9))
+    without = Run('a', tmp_path, {key: run.curves[key] for key in ('student0/mIoU', 'mIoU')})
+    assert len(recorded.miou(without).blocks) == 1

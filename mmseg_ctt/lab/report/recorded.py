@@ -63,12 +63,22 @@ def miou(run: Run) -> Part:
         if (curve := run.score(name)) is not None
     ]
     _need(drawn, 'the run logged no mIoU: it ended before the first validation')
+    blocks = [Figure(figures.lines(drawn, 'mIoU (%)'))]
+    groups = [key for key in run.curves if key.startswith('mIoU_')]  # of IncrementalIoUMetric
+    if groups:
+        styles = [Style(colour, 'solid') for colour in PLAIN_LINES]
+        lines = [
+            Line(key[len('mIoU_') :], run.curves[key], styles[i % len(styles)], SYMBOLS[i % 8])
+            for i, key in enumerate(groups)
+        ]
+        title = f'groups of classes, {run.predicting}'
+        blocks.append(Figure(figures.lines(lines, 'mIoU (%)'), title))
     return Part(
         'mIoU of every member',
         'Mean intersection over union on the whole validation '
         'set, per cent, as the run itself measured it; solid lines are students, dashed '
         'ones their teachers.',
-        [Figure(figures.lines(drawn, 'mIoU (%)'))],
+        blocks,
     )
 
 

@@ -58,7 +58,7 @@ class Run:
         """Member that predicts by default."""
         model = (self.config or {}).get('model') or {}
         configured = (model.get('test_cfg') or {}).get('predict_on')
-        kind = MODELS.get(model.get('type'))
+        kind = MODELS.get(model['type']) if 'type' in model else None  # without a config
         if configured is None and kind is not None and issubclass(kind, MemberNetworks):
             configured = kind.default_predict_on(model)
         return configured if configured in self.members else self.members[0]

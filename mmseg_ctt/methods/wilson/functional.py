@@ -40,7 +40,7 @@ def pooled_scores(
         >>> [round(score, 3) for score in pooled_scores(logits, focal=False)[0].tolist()]
         [1.877, -0.431]
     """
-    logits = exact(logits).flatten(2)
+    logits = _exact(logits).flatten(2)
     mask = logits.softmax(dim=1)
     count: Union[int, Tensor] = logits.shape[2]
     if valid is not None:
@@ -139,6 +139,5 @@ def segmentation_target(
     return torch.cat([background, old[:, 1:], soft[:, old.shape[1] :]], dim=1)
 
 
-def exact(values: Tensor) -> Tensor:
-    """Values in float32; those in float64 as they are."""
+def _exact(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()

@@ -61,15 +61,26 @@ class HardMap:
     ) -> None:
         for name, value in (('top', top), ('background', background), ('low', low)):
             settings.check_number(f'model.hard_map.{name}', value, 0, 1)
-        if not isinstance(drop_ambiguous, bool):
-            raise TypeError(
-                f'model.hard_map.drop_ambiguous must be True or False, got {drop_ambiguous!r}'
-            )
+        check_switches(**{'hard_map.drop_ambiguous': drop_ambiguous})
         self.settings = top, background, low, drop_ambiguous
 
     def __call__(self, mask: Tensor) -> Tensor:
         """Claimed pixels ``(B, T, h, w)``, 0 or 1, of probabilities."""
         return hard_map(mask, *self.settings)
+
+
+def check_switches(**given: Any) -> None:
+    """Refuse settings that must be True or False and are not.
+
+    Args:
+        given (Any): By place in ``model``.
+
+    Raises:
+        TypeError: Names the key.
+    """
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise TypeError(f'model.{name} must be True or False, got {value!r}')
 
 
 def check_terms(weights: Mapping[str, float], refinement: Any, hard_map: Any) -> None:

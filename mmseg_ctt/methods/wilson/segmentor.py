@@ -36,7 +36,7 @@ from . import functional, losses
 from .growth import INITS, OldClasses, checked_path, number_of_old, old_head, start_from
 from .localizer import Localizer
 from .passes import Passes
-from .pseudo_labels import HardMap, Refinement, check_terms
+from .pseudo_labels import HardMap, Refinement, check_switches, check_terms
 
 OLD = 'old'
 WEIGHTS = ('claimed', 'image')  # of pixels in SSS
@@ -136,14 +136,15 @@ class WILSON(SemiSegmentor):
         settings.check_number('model.eps', eps, 0)
         if background_blend is not None:
             settings.check_number('model.background_blend', background_blend, 0, 1)
+        check_switches(use_old_image_labels=use_old_image_labels, focal=focal)
         check_terms(self.weights, refinement, hard_map)
         self.old_classes: OldClasses = old_classes  # type: ignore[assignment]
         self.num_old = number_of_old(old_classes, self.num_classes)
         self.old_checkpoint, self.new_class_init = checked_path(old_checkpoint), new_class_init
         self.pseudo_start = StartPoint('model.pseudo_start', pseudo_start)
         self.alpha, self.background_blend = alpha, background_blend
-        self.use_old_image_labels, self.sss_weights = bool(use_old_image_labels), sss_weights
-        self.eps, self.focal, self.cls_reduction = eps, bool(focal), cls_reduction
+        self.use_old_image_labels, self.sss_weights = use_old_image_labels, sss_weights
+        self.eps, self.focal, self.cls_reduction = eps, focal, cls_reduction
         self.refine = settings.build_optional('refinement', refinement, Refinement)
         self.hard_map = settings.build_part('hard_map', hard_map, HardMap)
         self._add_old_network()
