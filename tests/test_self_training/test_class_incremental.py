@@ -125,6 +125,7 @@ def test_networks_of_the_steps(whole):
             before = whole / f'run/step{number - 1}/iter_3.pth'
             assert cfg.model.old_checkpoint == str(before)
             assert list(cfg.model.old_classes) == known[:-1]
+            assert cfg.model.segmentor.backbone.init_cfg is None  # the old network has the weights
             old = {k[4:]: v for k, v in state.items() if k.startswith('old.')}
             given = state_of(before)
             inner = 'students.0.' if number > 1 else ''
