@@ -63,5 +63,6 @@ self_training = dict(
     rounds=4,
     saliency='data/VOCdevkit/VOC2012/saliency',
     saliency_refinement='crf',
+    normalize_refined=False,
     classifier=dict(optim_wrapper=dict(optimizer=dict(momentum=0.9, weight_decay=5e-4))),
 )

@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS
 from ..datasets.image_reading import image_size
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapSettings, TaggedImage
+from ..weak_labels.class_map_files import read_class_maps
 from ..weak_labels.crf import check_library
 from ..weak_labels.map_files import check_maps
 from ..weak_labels.saliency import METHODS
@@ -85,7 +86,8 @@ def check_steps(
     first = FirstLabels(settings, saliency, class_maps, num_classes)
     first.write(labels, [image])
     try_step('in its turn', 'training on pseudo-labels', partial(_load, cfg, labels))
-    refine = partial(_refine, cfg, image, saliency, settings, folder)
+    given = class_maps if settings.refines == 'classifier' else None
+    refine = partial(_refine, cfg, image, folder, saliency, given, settings)
     try_step('after round 0', 'refining the pseudo-labels', refine)
 
 
@@ -111,10 +113,16 @@ def _load(cfg: Config, labels: LabelFolder) -> None:
 
 
 def _refine(
-    cfg: Config, image: TaggedImage, saliency: Path, settings: AuxSegNetSettings, folder: Path
+    cfg: Config,
+    image: TaggedImage,
+    folder: Path,
+    saliency: Path,
+    class_maps: Optional[Path],
+    settings: AuxSegNetSettings,
 ) -> None:
     checkpoint = folder / 'untrained.pth'
     save_untrained(cfg, checkpoint)
-    refiner = Refiner(load_model(cfg, checkpoint), settings.saliency_refinement)
-    first = read_saliency(saliency, image)
-    refiner.label(image.path, image.tags or (), first, **settings.levels(1))
+    maps = None if class_maps is None else read_class_maps(class_maps, image.stem).maps
+    Refiner(load_model(cfg, checkpoint), settings).label(
+        image, read_saliency(saliency, image), maps
+    )

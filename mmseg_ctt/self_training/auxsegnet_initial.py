@@ -111,7 +111,7 @@ class FirstLabels:
 
     def _fused(self, image: TaggedImage, saliency: np.ndarray) -> np.ndarray:
         found = read_class_maps(self.class_maps, image.stem)
-        levels: Any = self.settings.levels(0)
+        levels: Any = self.settings.levels(refined=False)
         return fuse(RULE, found.maps, list(found.classes), saliency, **levels)
 
     def _given(self, image: TaggedImage, folder: str) -> np.ndarray:

@@ -1,13 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
 """Files of the pseudo-labels and the saliency that a round of AuxSegNet is trained on."""
 
+import json
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from ..datasets.image_reading import image_size
+from ..datasets.pseudo_labeled import MASKS, META
 from ..deploy.class_maps import TaggedImage
+from ..engine.files import write_whole
 from ..methods.auxsegnet.segmentor import LABEL, SALIENCY
 from ..weak_labels.map_files import map_path, read_map, write_map
 
@@ -15,9 +18,10 @@ SALIENCY_MAP = 'saliency map'
 
 
 class LabelFolder:
-    """Pseudo-labels and saliency of all tagged images: ``pseudo_label/``, ``saliency/``.
+    """Pseudo-labels and saliency of all tagged images: ``masks/``, ``saliency/``, ``meta.json``.
 
-    Each file is written at once or not at all, the pseudo-label last: where it is, both are.
+    Each file is written at once or not at all, the pseudo-label last: where it is, both are. A
+    :class:`~mmseg_ctt.datasets.PseudoLabelDataset` reads the folder.
 
     Args:
         folder (Path): Made when the first file is written.
@@ -29,7 +33,7 @@ class LabelFolder:
     @property
     def folders(self) -> Dict[str, Path]:
         """Folder of each map, by its name in the samples."""
-        return {name: self.folder / name for name in (LABEL, SALIENCY)}
+        return {LABEL: self.folder / MASKS, SALIENCY: self.folder / SALIENCY}
 
     def label_file(self, stem: str) -> Path:
         """File of the pseudo-label of an image: class ids, 255 without a label."""
@@ -38,6 +42,14 @@ class LabelFolder:
     def missing(self, images: Sequence[TaggedImage]) -> List[TaggedImage]:
         """Images that have no pseudo-label yet."""
         return [image for image in images if not self.label_file(image.stem).is_file()]
+
+    def write_classes(self, classes: Sequence[str]) -> None:
+        """Write the names of the classes.
+
+        Args:
+            classes (Sequence[str]): By id.
+        """
+        write_whole(self.folder / META, json.dumps(dict(classes=list(classes))) + '\n')
 
     def write(self, stem: str, label: np.ndarray, saliency: np.ndarray) -> None:
         """Write the maps of an image.

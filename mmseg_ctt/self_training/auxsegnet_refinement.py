@@ -3,13 +3,15 @@
 
 For every image at its full size, by the network of the round:
 
-1. Class maps: cut at 0, divided by their maxima, walked along the cross-task affinity, up-sampled.
+1. Class maps: of the network, cut at 0 and divided by their maxima, or of the classifier of round 0
+   (ours). They walk along the cross-task affinity, are divided by their maxima again
+   (ours) and up-sampled.
 2. Saliency: the mean of the refined one and the first one; sharpened by dense CRF or PAMR.
 3. Pseudo-label: where class map and saliency agree on an object or on the background (rule
    ``auxsegnet`` of :mod:`mmseg_ctt.weak_labels`), with the saliency of step 2.
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -19,10 +21,13 @@ from torch import Tensor
 
 from ..datasets.image_reading import read_image
 from ..deploy.api.predict import input_pipeline, read_input
+from ..deploy.class_maps import TaggedImage
+from ..functional import normalized_class_maps
 from ..nn.label_map import original_size
 from ..weak_labels import fuse
 from ..weak_labels.crf import saliency_crf
 from ..weak_labels.pseudo_labels import refined_maps
+from .auxsegnet_settings import AuxSegNetSettings
 
 RULE = 'auxsegnet'
 
@@ -44,45 +49,61 @@ class Refiner:
 
     Args:
         model (BaseSegmentor): From :func:`mmseg_ctt.apis.load_model`, with an ``AuxSegHead``.
-        sharpening (str, optional): ``'crf'``, ``'pamr'`` or None, what sharpens the saliency.
+        settings (AuxSegNetSettings): Of the recipe.
     """
 
-    def __init__(self, model: Any, sharpening: Optional[str]) -> None:
+    def __init__(self, model: Any, settings: AuxSegNetSettings) -> None:
         self.model, self.pipeline = model, input_pipeline(model)
-        self.sharpen = SHARPENING[sharpening]
+        self.settings, self.sharpen = settings, SHARPENING[settings.saliency_refinement]
 
     def label(
-        self, path: str, tags: Tuple[int, ...], first_saliency: np.ndarray, **levels: float
+        self, image: TaggedImage, first_saliency: np.ndarray, class_maps: Optional[np.ndarray]
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Pseudo-label and saliency of an image.
 
         Args:
-            path (str): Of the image.
-            tags (tuple[int, ...]): Ids of its classes.
+            image (TaggedImage): The image.
             first_saliency (np.ndarray): ``(H, W)`` in [0, 1], that of round 0.
-            levels (float): Settings of the rule.
+            class_maps (np.ndarray, optional): ``(P, H, W)`` in [0, 1], of its tags in ascending
+                order, that are refined in the place of the network's own.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: ``(H, W)`` uint8, and ``(H, W)`` float32 in [0, 1].
         """
-        refined = self.maps(path, tags)
+        tags = sorted(image.tags or ())
+        refined = self.maps(image.path, tags, class_maps)
         mean = (refined.saliency + first_saliency) / 2
-        image = np.ascontiguousarray(read_input(self.model, path)).astype(np.uint8)
-        saliency = self.sharpen(image, mean.astype(np.float32))
-        label = fuse(RULE, refined.class_maps, tags, saliency, **levels)
+        pixels = np.ascontiguousarray(read_input(self.model, image.path)).astype(np.uint8)
+        saliency = self.sharpen(pixels, mean.astype(np.float32))
+        label = fuse(RULE, refined.class_maps, tags, saliency, **self.settings.levels(refined=True))
         return label, saliency
 
     @torch.inference_mode()
-    def maps(self, path: str, tags: Tuple[int, ...]) -> Refined:
-        """Refined maps of an image, see :class:`Refined`."""
+    def maps(
+        self, path: str, tags: Sequence[int], class_maps: Optional[np.ndarray] = None
+    ) -> Refined:
+        """Refined maps of an image, see :class:`Refined`; arguments as of :meth:`label`."""
         loader, rest = self.pipeline
         data = rest(loader.with_pixels(dict(img_path=path), read_image(path), path))
         batch = self.model.data_preprocessor(pseudo_collate([data]), False)
-        refined = self.model.decode_head.refined_maps(self.model.extract_feat(batch['inputs']))
-        maps = refined.class_maps[:, [tag - 1 for tag in tags]]
-        both = torch.cat([maps, refined.saliency], dim=1)
-        whole = self._whole(both, batch['inputs'], batch['data_samples'][0].metainfo)
+        inputs, meta = batch['inputs'], batch['data_samples'][0].metainfo
+        given = None if class_maps is None else self._as_input(class_maps, inputs, meta)
+        found = self.model.decode_head.refined_maps(self.model.extract_feat(inputs), given)
+        maps = found.class_maps[:, [tag - 1 for tag in tags]] if given is None else found.class_maps
+        if self.settings.normalize_refined:
+            maps = normalized_class_maps(maps)
+        both = torch.cat([maps, found.saliency], dim=1)
+        whole = self._whole(both, inputs, meta)
         return Refined(whole[:-1], whole[-1])
+
+    def _as_input(self, maps: np.ndarray, inputs: Tensor, meta: dict) -> Tensor:
+        """Maps ``(1, P, H, W)`` resized and padded as the image was for the network."""
+        height, width = meta['img_shape'][:2]
+        tensor = torch.from_numpy(maps).unsqueeze(0).to(inputs.device)
+        if len(maps):
+            tensor = F.interpolate(tensor, (height, width), mode='bilinear', align_corners=False)
+        bottom, right = inputs.shape[2] - height, inputs.shape[3] - width
+        return F.pad(tensor.reshape(1, len(maps), height, width), (0, right, 0, bottom))
 
     def _whole(self, maps: Tensor, inputs: Tensor, meta: dict) -> np.ndarray:
         """``(C, H, W)`` at the size of the image from ``(1, C, h, w)``."""

@@ -14,7 +14,7 @@ Layout of the folder of a run::
     classifier/config.py, *.pth         training of the classifier
     classifier/class_maps/              its class maps
     saliency/*.png                      saliency of a stand-in
-    round0/labels/pseudo_label/*.png    what round 0 is trained on, and round0/labels/saliency
+    round0/labels/masks/*.png           what round 0 is trained on, and round0/labels/saliency
     round0/labels/scores.json           their scores, where masks were held back (`truth`)
     round0/config.py, *.pth             training of round 0
     round0/scores.json                  scores of its network on the validation set
@@ -25,12 +25,14 @@ Layout of the folder of a run::
 from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapSettings, TaggedImage
 from ..engine.files import write_whole
+from ..weak_labels.class_map_files import read_class_maps
 from ..weak_labels.saliency import METHODS
 from .auxsegnet_checks import check_files, check_steps
 from .auxsegnet_configs import (
@@ -121,11 +123,10 @@ class AuxSegNetRounds(Rounds):
 
     def closing_lines(self) -> List[str]:
         """Test of the network, its scores, and the pseudo-labels for another network."""
-        labels = LabelFolder(self.folder / FINAL).folders['pseudo_label']
         return [
             *super().closing_lines(),
             f'scores of all rounds: {self.folder / RESULTS}',
-            f'pseudo-labels for an ordinary network: {labels}',
+            f'pseudo-labels for an ordinary network: {self.folder / FINAL}',
         ]
 
     # ---- configs and folders
@@ -215,12 +216,18 @@ class AuxSegNetRounds(Rounds):
             return
         cfg, folder = self.config(number - 1), self.round_folder(number - 1)
         model = load_model(cfg, self.checkpoint_in(folder), device=get_device())
-        refiner, levels = Refiner(model, self.settings.saliency_refinement), self.settings.levels
+        labels.write_classes(model.dataset_meta['classes'])
+        refiner = Refiner(model, self.settings)
         for image in missing:
             job.check_stop()
-            first = read_saliency(self.saliency_folder, image)
-            made = refiner.label(image.path, image.tags or (), first, **levels(number))
-            labels.write(image.stem, *made)
+            saliency = read_saliency(self.saliency_folder, image)
+            labels.write(image.stem, *refiner.label(image, saliency, self._maps_of(image)))
+
+    def _maps_of(self, image: TaggedImage) -> Optional[np.ndarray]:
+        """Class maps of the classifier; None where those of the network are refined."""
+        if self.settings.refines == 'network':
+            return None
+        return read_class_maps(self.class_maps, image.stem).maps
 
     def _evaluate(self, number: int, job: Job) -> None:
         if self.evaluated is None:

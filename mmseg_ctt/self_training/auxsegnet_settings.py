@@ -6,6 +6,7 @@ from ..nn.settings import as_dict, check_choice, check_number
 from .round_settings import KEY, RoundSettings
 
 REFINEMENTS = ('pamr', 'crf', None)
+REFINES = ('network', 'classifier')
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class AuxSegNetSettings(RoundSettings):
         object_level (float): Class map above which a pixel is of an object.
         salient_level (float): Saliency above which a pixel is of an object, in round 0.
         refined_salient_level (float, optional): The same in later rounds. None: ``salient_level``.
+        refines (str): Class maps that the affinity refines: ``'network'``, those of the network
+            itself (released code); ``'classifier'``, those of the first step (ours), which are
+            better where the rounds are short.
+        normalize_refined (bool): Whether refined class maps are divided by their maxima once more
+            (ours), since an affinity that reaches far makes them flat.
         saliency_refinement (str, optional): What sharpens the refined saliency: ``'crf'`` (released
             code), ``'pamr'`` or None.
         truth (str, optional): Folder of the masks of the tagged images, of the same kind as those
@@ -45,6 +51,8 @@ class AuxSegNetSettings(RoundSettings):
     object_level: float = 0.2
     salient_level: float = 0.06
     refined_salient_level: Optional[float] = None
+    refines: str = 'network'
+    normalize_refined: bool = True
     saliency_refinement: Optional[str] = 'pamr'
     truth: Optional[str] = None
 
@@ -62,26 +70,36 @@ class AuxSegNetSettings(RoundSettings):
         ):
             if not isinstance(getattr(self, name), kinds):
                 raise TypeError(f'{KEY}.{name} must be a folder, got {getattr(self, name)!r}')
-        if not isinstance(self.flip, bool):
-            raise TypeError(f'{KEY}.flip must be True or False, got {self.flip!r}')
+        check_choice(f'{KEY}.refines', self.refines, REFINES)
+        for name in ('flip', 'normalize_refined'):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f'{KEY}.{name} must be True or False, got {getattr(self, name)!r}')
         object.__setattr__(self, 'scales', _checked_scales(self.scales))
         object.__setattr__(
             self, 'classifier', _plain(as_dict(f'{KEY}.classifier', self.classifier))
         )
+        self._check_classifier()
+
+    def _check_classifier(self) -> None:
         if self.initial is not None and self.classifier:
             raise ValueError(
                 f'{KEY}.classifier would be unused: {KEY}.initial gives the first pseudo-labels; '
                 'remove one of them'
             )
+        if self.initial is not None and self.refines == 'classifier':
+            raise ValueError(
+                f'{KEY}.refines="classifier": {KEY}.initial gives the first pseudo-labels, so that '
+                'there is no classifier; set refines="network", or remove initial'
+            )
 
-    def levels(self, number: int) -> Dict[str, float]:
-        """Settings of the rule that makes the pseudo-labels of a round.
+    def levels(self, refined: bool) -> Dict[str, float]:
+        """Settings of the rule that makes pseudo-labels.
 
         Args:
-            number (int): Of the round that is trained on them.
+            refined (bool): Whether of refined maps, or of those of round 0.
         """
         salient = self.salient_level
-        if number and self.refined_salient_level is not None:
+        if refined and self.refined_salient_level is not None:
             salient = self.refined_salient_level
         return dict(object_level=self.object_level, salient_level=salient)
 

@@ -16,6 +16,7 @@ from toy import NUM_CLASSES
 from toy_data import LABELED, UNLABELED, toy_config, toy_method, write_mask, write_toy_data
 from toy_rounds import resources, trainings_by, trainings_here
 
+from mmseg_ctt.datasets import PseudoLabelDataset
 from mmseg_ctt.deploy.api import load_model
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
@@ -141,7 +142,8 @@ def test_configs_of_the_trainings(finished):
     for number, pipeline in enumerate(steps[1:]):
         labels = work / f'round{number}/labels'
         assert pipeline[1]['maps'] == {
-            name: str(labels / name) for name in ('pseudo_label', 'saliency')
+            'pseudo_label': str(labels / 'masks'),
+            'saliency': str(labels / 'saliency'),
         }
     before = str(work / 'round0/iter_2.pth')
     assert [cfg.get('load_from') for cfg in configs] == [None, None, before]
@@ -167,46 +169,82 @@ def test_first_labels_join_class_maps_and_saliency(finished):
         saliency = pixels(work / 'saliency', stem)
         assert tuple(found.classes) == tuple(sorted(set(found.classes)))
         expected = fuse('auxsegnet', found.maps, list(found.classes), saliency / 255)
-        label = pixels(work / 'round0/labels/pseudo_label', stem)
+        label = pixels(work / 'round0/labels/masks', stem)
         assert (label == expected).all()
         assert (pixels(work / 'round0/labels/saliency', stem) == saliency).all()
         kinds |= set(np.unique(label).tolist())
     assert {0, 255} < kinds
 
 
+def refined_by_hand(work, number, image, stem, settings):
+    """Label and saliency: maps walk along the cross-task affinity of the round before."""
+    before = work / f'round{number - 1}'
+    model = load_model(Config.fromfile(before / 'config.py'), before / 'iter_2.pth')
+    mean, std = ([120.0, 110.0, 100.0], [60.0, 50.0, 40.0])
+    x = torch.tensor((image - mean) / std).float().permute(2, 0, 1)[None]
+    found = read_class_maps(work / 'classifier/class_maps', stem)
+    tags = found.classes
+    with torch.no_grad():
+        features, head = model.extract_feat(x), model.decode_head
+        cross = head.cross_task(*head._affinities(features[1])[2])
+        maps = normalized_class_maps(head.class_maps(features))[:, tags - 1]
+        if settings.get('refines') == 'classifier':
+            maps = F.avg_pool2d(torch.from_numpy(found.maps)[None], 4)
+        maps = propagate(cross, maps)
+        if settings.get('normalize_refined', True):
+            maps = normalized_class_maps(maps)
+        saliency = propagate(cross, head.task_maps(features).sal_init).sigmoid()
+    maps, saliency = (F.interpolate(m, SIZE, mode='bilinear')[0].numpy() for m in (maps, saliency))
+    first = pixels(work / 'round0/labels/saliency', stem) / 255
+    saliency = ((saliency[0] + first) / 2).astype(np.float32)
+    if settings.get('saliency_refinement', 'pamr'):
+        saliency = auxsegnet_refinement.by_pamr(image, saliency)
+    level = settings.get('refined_salient_level', 0.06)
+    return fuse('auxsegnet', maps, list(tags), saliency, salient_level=level), saliency, tags
+
+
+def assert_refined(root, work, out, number, settings):
+    for stem in STEMS:
+        image = np.array(Image.open(root / f'img/{stem}.jpg'))
+        label, saliency, tags = refined_by_hand(work, number, image, stem, settings)
+        assert np.abs(pixels(out / 'saliency', stem) / 255 - saliency).max() < 0.003
+        got = pixels(out / 'masks', stem)
+        assert (got == label).mean() > 0.999  # rounding at the thresholds
+        assert set(np.unique(got)) <= {0, 255, *tags}
+
+
 @pytest.mark.parametrize('number', [1, 2])
 def test_labels_are_refined_by_the_affinity(finished, number):
-    """By hand: class maps and saliency walk along the cross-task affinity of the round before."""
-    work, before = finished / 'run', finished / f'run/round{number - 1}'
-    cfg = Config.fromfile(before / 'config.py')
-    model = load_model(cfg, before / 'iter_2.pth')
+    work = finished / 'run'
     out = work / ('final_labels' if number == 2 else f'round{number}/labels')
-    for stem in STEMS:
-        image = np.array(Image.open(finished / f'data/img/{stem}.jpg'))
-        mean, std = ([120.0, 110.0, 100.0], [60.0, 50.0, 40.0])
-        x = torch.tensor((image - mean) / std).float().permute(2, 0, 1)[None]
-        with torch.no_grad():
-            features, head = model.extract_feat(x), model.decode_head
-            cross = head.cross_task(*head._affinities(features[1])[2])
-            maps = propagate(cross, normalized_class_maps(head.class_maps(features)))
-            logits = propagate(cross, head.task_maps(features).sal_init)
-        whole = [F.interpolate(m, SIZE, mode='bilinear') for m in (maps, logits.sigmoid())]
-        first = pixels(work / 'round0/labels/saliency', stem) / 255
-        saliency = (whole[1][0, 0].numpy() + first) / 2
-        saliency = auxsegnet_refinement.by_pamr(image, saliency.astype(np.float32))
-        got = pixels(out / 'saliency', stem)
-        assert np.abs(got / 255 - saliency).max() < 0.003
-        tags = read_class_maps(work / 'classifier/class_maps', stem).classes
-        tagged = whole[0][0, tags - 1].numpy()
-        expected = fuse('auxsegnet', tagged, list(tags), saliency)
-        label = pixels(out / 'pseudo_label', stem)
-        assert (label == expected).mean() > 0.999  # rounding at the thresholds
-        assert set(np.unique(label)) <= {0, 255, *tags}
+    assert_refined(finished / 'data', work, out, number, {})
+
+
+def test_other_ways_to_refine(root, tmp_path, stubbed):
+    settings = dict(
+        refines='classifier',
+        normalize_refined=False,
+        saliency_refinement=None,
+        refined_salient_level=0.4,
+        rounds=1,
+    )
+    run(root, tmp_path / 'run', **settings)
+    assert_refined(root, tmp_path / 'run', tmp_path / 'run/final_labels', 1, settings)
+
+
+def test_last_labels_are_a_data_set(finished):
+    labels = finished / 'run/final_labels'
+    classes = json.loads((labels / 'meta.json').read_text())['classes']
+    assert len(classes) == NUM_CLASSES
+    data = PseudoLabelDataset(
+        str(labels), dict(img_path=str(finished / 'data/img')), metainfo=dict(classes=classes)
+    )
+    assert [info['seg_map_path'] for info in data] == [f'{labels}/masks/{s}.png' for s in STEMS]
 
 
 def test_truth_is_scored_and_nothing_else(root, tmp_path, finished, stubbed):
     run(root, tmp_path / 'run', truth=None)
-    folder = 'final_labels/pseudo_label'
+    folder = 'final_labels/masks'
     for stem in STEMS:
         one, other = (
             pixels(tmp_path / 'run' / folder, stem),
@@ -224,10 +262,7 @@ def test_results(finished):
     expected.append(('2', 'pseudo-labels'))
     assert [(row['round'], row['scored']) for row in rows] == expected
     pairs = [
-        (
-            pixels(finished / 'run/round1/labels/pseudo_label', stem),
-            pixels(finished / 'data/ann', stem),
-        )
+        (pixels(finished / 'run/round1/labels/masks', stem), pixels(finished / 'data/ann', stem))
         for stem in STEMS
     ]
     label, truth = (np.concatenate([p[i].ravel() for p in pairs]) for i in (0, 1))
@@ -269,7 +304,7 @@ def test_given_pseudo_labels_and_saliency(root, tmp_path, stubbed):
     assert not (tmp_path / 'run/saliency').exists()
     for stem in STEMS:
         made = tmp_path / 'run/round0/labels'
-        assert (pixels(made / 'pseudo_label', stem) == pixels(initial, stem)).all()
+        assert (pixels(made / 'masks', stem) == pixels(initial, stem)).all()
         assert (pixels(made / 'saliency', stem) == 200).all()
     assert any('mIoU of the pseudo-labels' in line for line in lines)
 
@@ -336,7 +371,7 @@ def test_stopped_by_a_signal_between_images(root, tmp_path, stubbed):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(LABELS, 'write', stops)
         made.run(stopping)
-    assert len(list((tmp_path / 'run/round0/labels/pseudo_label').glob('*.png'))) == 3
+    assert len(list((tmp_path / 'run/round0/labels/masks').glob('*.png'))) == 3
     assert made.run(resources()).is_file()
 
 
@@ -422,6 +457,8 @@ def test_maps_that_do_not_fit(root, tmp_path, stubbed, name, value, size, words)
         (dict(flip=1), 'flip must be True or False'),
         (dict(scales=1.0), 'scales must be a list'),
         (dict(initial='x', classifier=dict(resume=True)), 'classifier would be unused'),
+        (dict(initial='x', refines='classifier'), 'refines="classifier": .*no classifier'),
+        (dict(refines='both'), 'refines must be one of'),
         (dict(generations=3), 'unknown settings'),
     ],
 )

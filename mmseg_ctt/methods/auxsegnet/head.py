@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """The head of AuxSegNet: three tasks on one feature map, and the affinity of two of them."""
 
-from typing import Any, List, NamedTuple, NoReturn, Sequence, Tuple
+from typing import Any, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -39,8 +40,8 @@ class RefinedMaps(NamedTuple):
     """What pseudo-labels of the next round are made of.
 
     Attributes:
-        class_maps (Tensor): ``(B, F, h, w)`` in [0, 1], class activation maps normalised by class
-            and walked along the affinity.
+        class_maps (Tensor): ``(B, F, h, w)`` class activation maps normalised by class and walked
+            along the affinity.
         saliency (Tensor): ``(B, 1, h, w)`` in [0, 1], probability of the refined saliency.
     """
 
@@ -217,16 +218,23 @@ class AuxSegHead(BaseDecodeHead):
             'model.type="AuxSegNet" (configs/auxsegnet), or use another head'
         )
 
-    def refined_maps(self, inputs: Sequence[Tensor]) -> RefinedMaps:
+    def refined_maps(
+        self, inputs: Sequence[Tensor], class_maps: Optional[Tensor] = None
+    ) -> RefinedMaps:
         """Class maps and saliency, refined by the cross-task affinity.
 
         Args:
             inputs (Sequence[Tensor]): Feature maps.
+            class_maps (Tensor, optional): ``(B, P, H, W)`` in [0, 1], which are refined in the
+                place of the head's own, ``(B, F, h, w)``. Defaults to None.
         """
         x = self._transform_inputs(inputs)
         stride, features, affinities = self._affinities(x)
         cross = self.cross_task(*affinities)
-        maps = normalized_class_maps(self.classifier(x))
+        if class_maps is None:
+            maps = normalized_class_maps(self.classifier(x))
+        else:
+            maps = F.adaptive_avg_pool2d(class_maps, x.shape[2:])
         sal = self._saliency_logits(features[1], affinities[1], stride)
         return RefinedMaps(propagate(cross, maps, stride), propagate(cross, sal, stride).sigmoid())
 
