@@ -57,6 +57,16 @@ def small(path, tmp_path):
     return cfg
 
 
+def weighted(cfg, labels):
+    """The second stage with pixels weighted by the confidence of their pseudo-labels."""
+    cfg.model.decode_head.loss_decode.weight_map = 'confidence'
+    steps = cfg.train_dataloader.dataset.labeled.pipeline
+    folders = dict(confidence=str(labels / 'confidence'))
+    steps.insert(1, dict(type='LoadMaps', maps=folders, smooth=('confidence',)))
+    steps[-1] = dict(type='PackSemiSegInputs', maps=('confidence',))
+    return cfg
+
+
 @pytest.mark.parametrize('path', sorted(FOLDER.glob('*.py')), ids=lambda path: path.stem)
 def test_two_iterations(path, data, tmp_path):
     runner = Runner.from_cfg(small(path, tmp_path))
@@ -76,6 +86,18 @@ def test_two_iterations(path, data, tmp_path):
         infos = [dataset.labeled.get_data_info(i) for i in range(4)]
         assert all('labels/masks' in info['seg_map_path'] for info in infos)
         assert all(info['label_map'] is None for info in infos)
+
+
+def test_pixels_are_weighted(data, tmp_path):
+    path = FOLDER / 'cam-stage2_deeplabv3plus_mobilenetv2_msrc21.py'
+    losses = []
+    for labels in (None, tmp_path / 'labels'):
+        cfg = small(path, tmp_path)
+        runner = Runner.from_cfg(cfg if labels is None else weighted(cfg, labels))
+        batch = next(iter(runner.train_dataloader))
+        inputs = runner.model.data_preprocessor(batch, True)
+        losses.append(runner.model(**inputs, mode='loss')['decode.loss_ce'].item())
+    assert losses[0] != losses[1] and losses[1] > 0
 
 
 def test_no_training_mask_is_read(data):
