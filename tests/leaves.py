@@ -12,6 +12,8 @@ from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
 from toy_volumes import toy_image, toy_label, write_nifti
 
+from mmseg_ctt.datasets.sources import source_names
+
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = {
     path.relative_to(CONFIGS).as_posix(): path
@@ -85,8 +87,12 @@ def shrink(cfg: Any) -> None:
 
 
 def _narrow(backbone: dict, head: dict) -> None:
+    if 'VGG' in backbone['type']:
+        return  # has no width
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
+    elif backbone['type'] == 'DilatedVGG':
+        backbone['depth'], widths = 11, (512, 512)
     else:
         backbone.update(depth=18, base_channels=8, stem_channels=8)
         widths = 8, 8 * 2 ** (backbone['num_stages'] - 1)
@@ -111,15 +117,44 @@ LAYOUTS = dict(  # image, masks
     CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     la2d=('img_dir/{part}/{stem}_z1.jpg', ['ann_dir/{part}/{stem}_z1.png']),
+    msrc21=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
 )
 VOLUMES = 'VolumeSliceDataset'
+
+
+def write_maps(cfg: Any, root: Path) -> None:
+    """Files of the maps that pipelines load, for every image below a folder.
+
+    Args:
+        cfg (Config): Its steps get the folders of the files.
+        root (Path): Of the images; written before.
+    """
+    images = [path for path in root.rglob('*.jpg')]
+    for step in dicts(cfg._cfg_dict):
+        if step.get('type') == 'LoadMaps':
+            for name in step['maps']:
+                step['maps'][name] = str(root / 'maps' / name)
+                for seed, image in enumerate(images):
+                    write_mask(root / 'maps' / name / f'{image.stem}.png', seed, num_classes=3)
+
+
+def layout_of(name: str) -> str:
+    """Kind of the layout of a leaf: the type of its data set, or its data where the type is shared.
+
+    Args:
+        name (str): Leaf.
+    """
+    train = leaf(name).train_dataloader.dataset
+    kind = next(train[source].type for source in source_names(train))
+    shared = {'la2d': 'la2d', 'msrc21': 'msrc21', '_voc': 'PascalVOCDataset'}
+    return next((layout for data, layout in shared.items() if data in name), kind)
 
 
 def write_layout(kind: str, root: Path, split: str) -> None:
     """Files as the documentation of the data set lays them out.
 
     Args:
-        kind (str): Type of the data set, or ``'la2d'``, whose type is that of other folders.
+        kind (str): As from :func:`layout_of`.
         root (Path): Folder of the files.
         split (str): Folder of the lists, below it.
     """
@@ -128,23 +163,33 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     if kind == 'MultiRaterDataset':
         return write_rater_layout(root)
     image, masks = LAYOUTS[kind]
-    known = DATASETS.get(kind)
-    classes = len(known.METAINFO.get('classes', 'abc') if known else 'abc')
+    classes = classes_of(kind)
     city = 'city/' if kind == 'CityscapesDataset' else ''
     names = {part: [f'{city}{part}_{stem}' for stem in STEMS] for part in ('train', 'val', 'test')}
     for part in names if '{part}' in image else ('train',):
         for seed, stem in enumerate(names[part] if part == 'train' else names[part][:1]):
             write_image(root / image.format(part=part, stem=stem), seed)
             for mask in masks:
-                write_mask(root / mask.format(part=part, stem=stem), seed, classes)
+                write_mask(root / mask.format(part=part, stem=stem), seed, len(classes))
     end = '_z1' if kind == 'la2d' else ''
     listed = [f'{name}{end}' for name in names['train']]
     write_lists(root / split, listed[:2], listed[2:])
     (root / split / 'test.txt').write_text(f'{names["val"][0]}{end}\n')
-    (root / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y', 'z'])))
+    if kind not in DATASETS or kind == 'FolderSegDataset':
+        (root / 'meta.json').write_text(json.dumps(dict(classes=classes)))
     for place in ('splits/mine', 'ImageSets/Segmentation'):
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / 'val.txt').write_text('train_a\n')
+        (root / place / 'train_aug.txt').write_text('train_a\ntrain_b\n')
+
+
+def classes_of(kind: str) -> List[str]:
+    """Classes of the masks of a layout."""
+    if kind == 'msrc21':
+        base = parsed(CONFIGS / '_base_' / 'datasets' / 'msrc21.py')
+        return list(base.val_dataloader.dataset.metainfo.classes)
+    known = DATASETS.get(kind) if kind in DATASETS else None
+    return list((known.METAINFO if known else {}).get('classes', 'xyz'))
 
 
 def write_volumes(root: Path, split: str) -> None:
