@@ -4,7 +4,7 @@
 import logging
 import os.path as osp
 from pathlib import Path
-from typing import Any, ClassVar, Dict, List, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 from ..volumes.address import real_address
 from .folder import FolderSegDataset
 from .image_files import find_masks
-from .sources import label_transforms
+from .sources import label_transforms, reads_tags
 from .tag_checks import usual_background
 from .tag_files import SHOWN, ClassNames, read_tags, tags_by_stem
 from .tag_folders import tags_of_folders, tags_of_masks
@@ -188,6 +188,20 @@ class TaggedImageDataset(FolderSegDataset):
             np.ndarray: uint8 ``(N, C)``, 1 where image n shows class c.
         """
         return tag_matrix([self.get_data_info(i) for i in range(len(self))], self.metainfo)
+
+
+def with_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    """Config of a :class:`FolderSegDataset` of the same images, without their tags.
+
+    Args:
+        cfg (Mapping): Config of a :class:`TaggedImageDataset`, or of a data set without tags, which
+            stays as it is.
+    """
+    if not reads_tags(cfg):
+        return dict(cfg)
+    own = ('tags', 'min_pixels', 'skip_untagged')
+    made = {key: value for key, value in cfg.items() if key not in own}
+    return {**made, 'type': FolderSegDataset.__name__}
 
 
 def tag_matrix(infos: List[Dict[str, Any]], metainfo: Dict[str, Any]) -> np.ndarray:

@@ -5,7 +5,7 @@ import copy
 import os.path as osp
 from contextlib import contextmanager
 from itertools import cycle, islice
-from typing import Iterator, List, Optional, Tuple, cast
+from typing import Dict, Iterator, List, Optional, Tuple, cast
 
 import numpy as np
 import torch
@@ -17,9 +17,12 @@ from torch.utils.data import DataLoader
 from ...datasets.built import set_num_classes
 from ...datasets.isolation import isolated_randomness
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
+from ...datasets.sample_tags import with_tags
 from ...datasets.sampler import DrawnImage, LabeledUnlabeledSampler
 from ...datasets.sources import UNLABELED, source_config
-from ...datasets.wrappers import is_wrapper
+from ...datasets.tag_checks import background_of
+from ...datasets.tagged import with_masks
+from ...datasets.wrappers import distinct_infos, is_wrapper
 from ...methods.base import SemiSegmentor
 from ...volumes.address import file_of
 from ..image_steps import LOADERS
@@ -57,7 +60,12 @@ class FixedBatches:
         self.data, self.seed = data, seed
         self.truth = None if truth is None else _build_truth(train, truth)
         source = data.unlabeled if self.truth is None else self.truth
-        self.chosen = _sample(len(source or ()), num_images, seed)
+        self.tags = _tags_by_path(data) if self.truth is not None else {}
+        known = range(len(source or ()))
+        if self.tags:  # images without tags are left out of the training
+            paths = [self.truth.get_data_info(i)['img_path'] for i in known]  # type: ignore
+            known = [i for i, path in enumerate(paths) if path in self.tags]  # type: ignore
+        self.chosen = [known[i] for i in _sample(len(known), num_images, seed)]
         if self.truth is not None:
             _check_masks(self.truth, self.chosen)
 
@@ -98,6 +106,10 @@ class FixedBatches:
             return self.data[DrawnImage(first + index, number, self.seed)]
         with isolated_randomness(self.seed, number):
             sample = self.truth[index]
+        if self.tags:
+            tags = self.tags[self.truth.get_data_info(index)['img_path']]
+            background = background_of(self.data.unlabeled) is not None
+            with_tags(sample, tags, len(self.data.metainfo['classes']), background)
         sample['data_samples'].set_metainfo(dict(source=UNLABELED, draw=(self.seed, number)))
         return sample
 
@@ -129,7 +141,7 @@ def _build_truth(train: dict, truth: dict) -> BaseDataset:
             f'{KEY}.truth needs a plain data set in train_dataloader.dataset.{UNLABELED}, not a '
             'ConcatDataset or RepeatDataset: remove truth'
         )
-    plain = copy.deepcopy(dict(train[UNLABELED]))
+    plain = with_masks(copy.deepcopy(train[UNLABELED]))
     plain.update(ann_file=source_config(train, UNLABELED).get('ann_file', ''))
     cfg = Config._merge_a_into_b(ConfigDict(truth), ConfigDict(plain))
     if 'pipeline' not in truth:
@@ -139,6 +151,13 @@ def _build_truth(train: dict, truth: dict) -> BaseDataset:
     dataset = DATASETS.build(cfg)
     set_num_classes(dataset)
     return dataset
+
+
+def _tags_by_path(data: LabeledUnlabeledDataset) -> Dict[str, Tuple[int, ...]]:
+    """Tags of the unlabelled images; empty where they have none."""
+    if UNLABELED not in data.with_tags:
+        return {}
+    return {info['img_path']: info['tags'] for info in distinct_infos(data.unlabeled)}
 
 
 def _check_masks(dataset: BaseDataset, indices: List[int]) -> None:

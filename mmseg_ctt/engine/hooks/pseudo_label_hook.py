@@ -11,6 +11,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...datasets.labeled_unlabeled import LabeledUnlabeledDataset
+from ...datasets.sources import UNLABELED
 from ...functional.segmentation_counts import (
     PixelCounts,
     named_scores,
@@ -86,6 +87,11 @@ class PseudoLabelHook(Hook):
         if not isinstance(model, SemiSegmentor):
             raise ValueError(
                 f'{KEY} needs a model of this package, got {type(model).__name__}: set {KEY}=None'
+            )
+        if UNLABELED not in model.sources:
+            raise ValueError(
+                f'{KEY}: {type(model).__name__} makes no pseudo-labels of unlabelled images, which '
+                f'could be measured: set {KEY}=None'
             )
         if not isinstance(data, LabeledUnlabeledDataset) or data.unlabeled is None:
             raise ValueError(
