@@ -91,6 +91,8 @@ def _narrow(backbone: dict, head: dict) -> None:
         return  # has no width
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
+    elif backbone['type'] == 'DilatedVGG':
+        backbone['depth'], widths = 11, (512, 512)
     else:
         backbone.update(depth=18, base_channels=8, stem_channels=8)
         widths = 8, 8 * 2 ** (backbone['num_stages'] - 1)

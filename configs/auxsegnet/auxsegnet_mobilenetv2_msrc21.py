@@ -57,5 +57,10 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(val_interval=200)
 self_training = dict(
-    type='AuxSegNet', rounds=2, saliency='grabcut', scales=(0.5, 1.0), truth='ann_dir/train'
+    type='AuxSegNet',
+    rounds=2,
+    saliency='grabcut',
+    scales=(0.5, 1.0),
+    refines='classifier',
+    truth='ann_dir/train',
 )

@@ -13,8 +13,6 @@ model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
 model['data_preprocessor'].update(size=(192, 192))
 model['decode_head'].update(num_classes=16)
 train_dataloader = dict(
-    batch_size=4,
-    sampler=dict(ratio=dict(unlabeled=0)),
-    dataset=dict(split=None, unlabeled=None),
+    batch_size=4, sampler=dict(ratio=dict(unlabeled=0)), dataset=dict(split=None, unlabeled=None)
 )
 train_cfg = dict(max_iters=1000)

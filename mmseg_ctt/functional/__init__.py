@@ -60,6 +60,7 @@ METHODS = {
     'methods.auxsegnet.functional': (
         'gated_affinity',
         'pixel_affinity',
+        'pooled',
         'pooling_stride',
         'propagate',
         'pseudo_label_loss',

@@ -47,6 +47,7 @@ from .auxsegnet_labels import LabelFolder, read_saliency
 from .auxsegnet_refinement import Refiner
 from .auxsegnet_scores import (
     MaskSet,
+    Scores,
     as_csv,
     collect_scores,
     label_scores,
@@ -186,8 +187,7 @@ class AuxSegNetRounds(Rounds):
             self._first_labels(labels, missing, job)
         if self.truth is not None:
             scores = label_scores(labels, self.images, self.truth)
-            write_scores(labels.folder, 'pseudo-labels', number, scores)
-            self._write_results()
+            self._record(labels.folder, 'pseudo-labels', number, scores)
 
     def _first_labels(self, labels: LabelFolder, missing: List[TaggedImage], job: Job) -> None:
         if not missing:
@@ -237,14 +237,13 @@ class AuxSegNetRounds(Rounds):
         scores = network_scores(
             self.config(number), self.checkpoint_in(folder), self.evaluated, job.check_stop
         )
-        write_scores(folder, 'network', number, scores)
-        self._write_results()
+        self._record(folder, 'network', number, scores)
 
-    def _write_results(self) -> None:
+    def _record(self, folder: Path, scored: str, number: int, scores: Scores) -> None:
+        """Write the scores of a step, and the table of all steps."""
+        write_scores(folder, scored, number, scores)
         folders = []
-        for number in range(self.settings.rounds + 1):
-            folders += [self.labels(number).folder, self.round_folder(number)]
-        rows = collect_scores(folders)
-        write_whole(self.folder / RESULTS, as_csv(rows))
-        last = rows[-1]
-        self.report(f'round {last["round"]}: mIoU of the {last["scored"]} {last["mIoU"]}')
+        for i in range(self.settings.rounds + 1):
+            folders += [self.labels(i).folder, self.round_folder(i)]
+        write_whole(self.folder / RESULTS, as_csv(collect_scores(folders)))
+        self.report(f'round {number}: mIoU of the {scored} {scores["mIoU"]}')

@@ -7,6 +7,7 @@ from .round_settings import KEY, RoundSettings
 
 REFINEMENTS = ('pamr', 'crf', None)
 REFINES = ('network', 'classifier')
+SMOOTH_LEVEL = 0.3  # of saliency that no CRF has pushed to 0 and 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class AuxSegNetSettings(RoundSettings):
         flip (bool): Whether these are averaged over flipped images too.
         object_level (float): Class map above which a pixel is of an object.
         salient_level (float): Saliency above which a pixel is of an object, in round 0.
-        refined_salient_level (float, optional): The same in later rounds. None: ``salient_level``.
+        refined_salient_level (float, optional): The same in later rounds. None: ``salient_level``
+            with a dense CRF, which pushes saliency to 0 and 1 (released code), else 0.3 (ours).
         refines (str): Class maps that the affinity refines: ``'network'``, those of the network
             itself (released code); ``'classifier'``, those of the first step (ours), which are
             better where the rounds are short.
@@ -101,6 +103,8 @@ class AuxSegNetSettings(RoundSettings):
         salient = self.salient_level
         if refined and self.refined_salient_level is not None:
             salient = self.refined_salient_level
+        elif refined and self.saliency_refinement != 'crf':
+            salient = SMOOTH_LEVEL
         return dict(object_level=self.object_level, salient_level=salient)
 
 

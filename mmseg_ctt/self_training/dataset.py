@@ -91,7 +91,7 @@ class SelfTrainingDataset(LabeledUnlabeledDataset):
             self.sources[LABELED] = Joined([labeled, added])
 
     def _check_classes(self, path: Path, manifest: dict) -> None:
-        found, own = manifest.get('classes'), list(self.metainfo['classes'])
+        found, own = manifest.get('class_names'), list(self.metainfo['classes'])
         if found is not None and found != own:
             raise ValueError(
                 f'{KEY}.pseudo: the masks of {path} are of {", ".join(found)}, the data set of '

@@ -94,6 +94,7 @@ def use_tags(
         old_checkpoint (str | Path | bool): Of the step before.
     """
     cfg.model = ConfigDict(without_pretrained(cfg.model))  # it begins as the old network
+    cfg.model.segmentor.backbone.setdefault('init_cfg', None)
     cfg.model.old_classes = list(old)
     cfg.model.old_checkpoint = old_checkpoint and str(old_checkpoint)
     tagged = cfg.train_dataloader.dataset[TAGGED]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Quality of pseudo-labels against masks that no training has seen."""
+"""Quality of pseudo-labels against masks that no training uses."""
 
 from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple

@@ -232,7 +232,7 @@ def _write_manifest(job: PseudoLabelJob, out: Path) -> None:
         dict(image=osp.abspath(job.images[stem]), mask=map_path(MASKS, stem).as_posix())
         for stem in job.maps.stems
     ]
-    content = dict(classes=job.maps.classes, selected=selected)
+    content = dict(class_names=job.maps.classes, selected=selected)
     (out / MANIFEST).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 

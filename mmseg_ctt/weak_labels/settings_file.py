@@ -20,22 +20,22 @@ def claim_folder(out: Path, name: str, settings: Mapping[str, Any]) -> None:
         FileExistsError: If the folder has files that are no such results, or those of other
             settings.
     """
-    path, wanted = out / name, json.loads(json.dumps(dict(settings)))
+    path, chosen = out / name, json.loads(json.dumps(dict(settings)))
     if path.is_file():
         found = read_settings(path)
         found.pop('version', None)
-        different = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        different = sorted(key for key in {*found, *chosen} if found.get(key) != chosen.get(key))
         if different:
             key = different[0]
             raise FileExistsError(
                 f'{out} has results of other settings ({key}: {found.get(key)!r}, now '
-                f'{wanted.get(key)!r}): choose another folder, or remove it'
+                f'{chosen.get(key)!r}): choose another folder, or remove it'
             )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'{out} is not empty and has no {name}: choose another folder')
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(dict(wanted, version=__version__), indent=1)
+    text = json.dumps(dict(chosen, version=__version__), indent=1)
     path.write_text(text + '\n', encoding='utf-8')
 
 

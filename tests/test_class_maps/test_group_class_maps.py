@@ -61,9 +61,9 @@ def test_maps_are_those_of_the_model_for_the_group(run):
             raw = model.group_class_maps(torch.cat([own, *others]))[:1].clamp(min=0)
             maps.append(interpolate(raw, own.shape[2:], mode='bilinear'))
         expected = normalized_class_maps(sum(maps) / len(maps))[0, [t - 1 for t in tagged.tags]]
-        np.testing.assert_allclose(found['maps'], expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(found.maps, expected.numpy(), atol=1e-5)
     alone = predict_class_maps(model, tagged.path, tagged.tags, ONCE)
-    assert np.abs(alone['maps'] - found['maps']).max() > 0.01
+    assert np.abs(alone.maps - found.maps).max() > 0.01
 
 
 def test_partners_share_a_tag_and_do_not_change(run):
@@ -117,7 +117,5 @@ def test_a_single_image_needs_the_member_alone(run):
     model, single = load_group_model(*run), load_model(*run)
     image = config_images(model.cfg)[0]
     settings = ONCE._replace(groups=0)
-    maps = [
-        predict_class_maps(m, image.path, image.tags, settings)['maps'] for m in (model, single)
-    ]
+    maps = [predict_class_maps(m, image.path, image.tags, settings).maps for m in (model, single)]
     np.testing.assert_array_equal(*maps)

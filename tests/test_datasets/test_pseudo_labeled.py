@@ -21,7 +21,7 @@ def labels(root, tmp_path):
         write_mask(folder / f'masks/{stem}.png', seed)
     (folder / 'meta.json').write_text(json.dumps(dict(classes=CLASSES)))
     selected = [dict(image=str(root / f'img/{s}.jpg'), mask=f'masks/{s}.png') for s in stems]
-    (folder / 'manifest.json').write_text(json.dumps(dict(classes=CLASSES, selected=selected)))
+    (folder / 'manifest.json').write_text(json.dumps(dict(class_names=CLASSES, selected=selected)))
     return folder
 
 
@@ -75,6 +75,6 @@ def test_images_with_a_mask_keep_it(root, labels):
     assert masks[:3] == [str(root / f'ann/{stem}.png') for stem in LABELED]
     assert masks[3:] == [str(labels / f'masks/{stem}.png') for stem in UNLABELED]
     manifest = json.loads((labels / 'manifest.json').read_text())
-    (labels / 'manifest.json').write_text(json.dumps(dict(manifest, classes=CLASSES[::-1])))
+    (labels / 'manifest.json').write_text(json.dumps(dict(manifest, class_names=CLASSES[::-1])))
     with pytest.raises(ValueError, match='are of class3, .* must have the same classes'):
         DATASETS.build(cfg)

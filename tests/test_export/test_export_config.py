@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-import json
+import copy
 import re
 import uuid
 from pathlib import Path
@@ -47,8 +47,12 @@ def test_every_model_and_data_set(name):
     assert not list(types.find_own(plain))
     assert 'mmseg_ctt' not in plain.pretty_text
     assert plain.model.type == 'EncoderDecoder'
-    assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline'} < set(plain)
-    for part in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+    assert {'test_pipeline', 'tta_pipeline'} < set(plain)
+    given = sources(cfg)
+    chosen = [part for part, source in given.items() if source.get('background')]
+    assert [part for part in given if part not in plain] == chosen
+    notes = [note for note in notes if not (chosen and note.startswith('without '))]
+    for part in set(given) - set(chosen):
         assert plain[part].dataset.data_prefix == sources(cfg)[part].data_prefix
         assert plain[part].dataset.data_root == sources(cfg)[part].data_root
     volumes = sources(cfg)['train_dataloader'].type == 'VolumeSliceDataset'
@@ -107,12 +111,22 @@ def test_loading_steps_of_a_prepared_run_are_those_of_mmseg(tmp_path):
     assert [load] in plain.test_dataloader.dataset.pipeline[1].transforms
 
 
-def test_classes_in_another_order_cannot_be_exported(tmp_path):
-    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_a_data_set_with_classes_in_another_order_is_left_out(tmp_path, part):
+    """Stock mmseg would score against other ids; the model predicts as ever."""
+    root = write_toy_data(tmp_path / 'data')
+    cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
     classes = list(cfg.val_dataloader.dataset.metainfo.classes)
-    (tmp_path / 'data' / 'meta.json').write_text(json.dumps(dict(classes=classes[::-1])))
-    with pytest.raises(ValueError, match='dataset.metainfo.classes chooses or orders the classes'):
-        converted(cfg, {})
+    given = cfg[f'{part}_dataloader'].dataset = copy.deepcopy(cfg.val_dataloader.dataset)
+    given.known_classes = classes[::-1]
+    plain, notes = converted(cfg, {})
+    (note,) = [note for note in notes if note.startswith(f'without {part}_dataloader, so that')]
+    assert 'metainfo.classes chooses or orders the classes of FolderSegDataset' in note
+    left = {f'{part}_{name}' for name in ('dataloader', 'evaluator', 'cfg')}
+    assert not left & set(plain) and {'train_dataloader', 'test_pipeline'} < set(plain)
+    assert not list(types.find_own(plain)) and plain.test_pipeline[0].type == 'LoadImageFromFile'
+    other = dict(val='test', test='val')[part]
+    assert plain[f'{other}_dataloader'].dataset.metainfo.classes == tuple(classes)
 
 
 def test_batch_of_the_labelled_images_of_three_sources(tmp_path):
@@ -201,13 +215,14 @@ def test_masks_in_upper_case_and_names_with_suffix(tmp_path):
     assert any('labeled.txt names files with their suffix' in note for note in notes)
 
 
-def test_chosen_classes_are_refused(tmp_path):
+def test_a_data_set_of_chosen_classes_is_left_out(tmp_path):
     cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=small_ctt())
     cfg.test_dataloader.dataset = dict(
         type='StreetsDataset', data_root=str(tmp_path), metainfo=dict(classes=('road', 'car'))
     )
-    with pytest.raises(ValueError, match='test_dataloader.dataset.metainfo.classes'):
-        converted(cfg)
+    plain, notes = converted(cfg)
+    assert 'test_dataloader' not in plain and 'val_dataloader' in plain
+    assert any('test_dataloader.dataset.metainfo.classes chooses' in note for note in notes)
 
 
 def test_semi_supervised_set_is_no_test_set(tmp_path):

@@ -39,6 +39,12 @@ def test_the_graph_is_its_restatement(group, ratio):
         torch.testing.assert_close(found[b], torch.stack(expected))
 
 
+def test_the_scale_is_the_unit_of_the_class_maps():
+    graph, maps, draws = graph_and_maps(scale=20.0)
+    plain = graph_and_maps()[0]
+    torch.testing.assert_close(graph(20 * maps, draws), 20 * plain(maps, draws))
+
+
 def test_every_weight_has_a_gradient():
     graph, maps, draws = graph_and_maps()
     graph(maps, draws).square().sum().backward()
@@ -96,6 +102,7 @@ def test_the_graph_runs_in_float32_under_autocast():
     'settings, key',
     [
         (dict(rounds=0), 'rounds'),
+        (dict(scale=0), 'scale'),
         (dict(drop_ratio=1.5), 'drop_ratio'),
         (dict(drop_threshold=-1), 'drop_threshold'),
     ],

@@ -22,6 +22,7 @@ from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.functional import normalized_class_maps, propagate
 from mmseg_ctt.self_training import (
+    AuxSegNetSettings,
     auxsegnet_initial,
     auxsegnet_refinement,
     auxsegnet_rounds,
@@ -199,7 +200,7 @@ def refined_by_hand(work, number, image, stem, settings):
     saliency = ((saliency[0] + first) / 2).astype(np.float32)
     if settings.get('saliency_refinement', 'pamr'):
         saliency = auxsegnet_refinement.by_pamr(image, saliency)
-    level = settings.get('refined_salient_level', 0.06)
+    level = settings.get('refined_salient_level', 0.3)
     return fuse('auxsegnet', maps, list(tags), saliency, salient_level=level), saliency, tags
 
 
@@ -225,7 +226,7 @@ def test_other_ways_to_refine(root, tmp_path, stubbed):
         refines='classifier',
         normalize_refined=False,
         saliency_refinement=None,
-        refined_salient_level=0.4,
+        refined_salient_level=0.06,
         rounds=1,
     )
     run(root, tmp_path / 'run', **settings)
@@ -465,3 +466,18 @@ def test_maps_that_do_not_fit(root, tmp_path, stubbed, name, value, size, words)
 def test_settings(root, tmp_path, settings, words):
     with pytest.raises((ValueError, TypeError), match=f'self_training.*{words}'):
         build(root, tmp_path / 'run', **settings)
+
+
+def test_level_of_refined_saliency():
+    """A CRF pushes saliency to 0 and 1; without it the level of the released code lets all in."""
+    for refinement, given, expected in (
+        ('crf', None, 0.06),
+        ('pamr', None, 0.3),
+        (None, None, 0.3),
+        ('pamr', 0.1, 0.1),
+    ):
+        made = AuxSegNetSettings(
+            saliency_refinement=refinement, refined_salient_level=given, salient_level=0.06
+        )
+        assert made.levels(refined=True)['salient_level'] == expected
+        assert made.levels(refined=False)['salient_level'] == 0.06

@@ -125,6 +125,7 @@ def test_networks_of_the_steps(whole):
             before = whole / f'run/step{number - 1}/iter_3.pth'
             assert cfg.model.old_checkpoint == str(before)
             assert list(cfg.model.old_classes) == known[:-1]
+            assert cfg.model.segmentor.backbone.init_cfg is None  # the old network has the weights
             old = {k[4:]: v for k, v in state.items() if k.startswith('old.')}
             given = state_of(before)
             inner = 'students.0.' if number > 1 else ''
@@ -207,9 +208,7 @@ def test_a_first_network_that_is_given(whole, tmp_path):
 # ---- stops
 
 
-@pytest.mark.parametrize(
-    'step, task', [(0, 'within'), (0, 'evaluate'), (1, 'train'), (1, 'within'), (2, 'evaluate')]
-)
+@pytest.mark.parametrize('step, task', [(0, 'evaluate'), (1, 'within'), (2, 'train')])
 def test_stopped_anywhere_it_comes_to_the_same(whole, tmp_path, step, task):
     """Between steps, within a training, and while test images are scored."""
     count = []

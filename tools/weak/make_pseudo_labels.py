@@ -16,8 +16,8 @@ MAPS is a folder of tools/weak/make_cams.py, --images the folder of its images. 
 - manifest.json        images and masks (SelfTrainingDataset)
 
 Called again, it goes on where it was stopped; a file that exists is never changed. --truth prints
-the IoU of each class with masks that no training has seen; nothing else uses them. --thresholds
-prints it for several levels of the rule and writes nothing: what is chosen by it has seen masks.
+the IoU of each class with masks that nothing else uses. --thresholds prints it for several levels
+of the rule and writes nothing: a level that is chosen by it was chosen with masks.
 
 Rules: threshold, the highest map or a constant background; none, the highest map (data without a
 background); auxsegnet and group_wsss, with saliency, as in their released code. Formulae:

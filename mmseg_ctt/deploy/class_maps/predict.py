@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from ...datasets.image_reading import read_image
-from ...functional.class_maps import normalized_class_maps
+from ...functional.class_maps import class_scores, normalized_class_maps
 from ...functional.pamr import pamr
 from ...weak_labels.class_map_files import ClassMaps
 from ..api.load import ENSEMBLE
@@ -107,7 +107,7 @@ def scored_maps(
             raw = raw_maps(scaled.flip(3) if flipped else scaled).float()
             raw = raw.flip(3) if flipped else raw
             up = F.interpolate(raw.clamp(min=0), size, mode='bilinear', align_corners=False)
-            score = raw.mean((2, 3))
+            score = class_scores(raw)
             maps = up if maps is None else maps + up
             scores = score if scores is None else scores + score
             number += 1

@@ -7,7 +7,7 @@ from typing import Any, List, Mapping
 from mmengine.config import Config
 
 from ...datasets.wrappers import leaf_configs
-from .stock_data import stock_eval_loader, stock_pipeline, stock_train_loader
+from .stock_data import OtherIds, stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_types import PACKAGE, find_own, is_own, refuse_own
 
 # Keys that are copied. Others are variables of the config file, such as `geometry`.
@@ -48,9 +48,9 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     stock['model'] = model
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
         stock.update(_evaluation(cfg, stage, loop, meta, notes))
-    if 'test_dataloader' in stock:  # mmseg's `inference_model` reads this key
-        first = [*leaf_configs(stock['test_dataloader']['dataset']).values()][0]
-        stock['test_pipeline'] = first['pipeline']
+    if cfg.get('test_dataloader'):  # mmseg's `inference_model` reads this key
+        first = [*leaf_configs(cfg.test_dataloader.dataset).values()][0]
+        stock['test_pipeline'] = stock_pipeline(first.get('pipeline', []))
     if cfg.get('tta_pipeline'):
         stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {
@@ -76,8 +76,13 @@ def _evaluation(cfg: Config, stage: str, loop: str, meta: Mapping, notes: List[s
     if not cfg.get(key):
         return {}
     fp16 = (cfg.get(f'{stage}_cfg') or {}).get('fp16', False)
+    try:
+        loader = stock_eval_loader(cfg[key], key, meta, notes)
+    except OtherIds as error:
+        notes.append(f'without {key}, so that it predicts and cannot be scored: {error}')
+        return {}
     return {
-        key: stock_eval_loader(cfg[key], key, meta, notes),
+        key: loader,
         f'{stage}_evaluator': _stock_evaluator(cfg.get(f'{stage}_evaluator')),
         f'{stage}_cfg': dict(type=loop, fp16=fp16),
     }

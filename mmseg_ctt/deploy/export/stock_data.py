@@ -23,6 +23,10 @@ from .stock_types import is_own, type_name
 _ARGUMENTS = set(inspect.signature(BaseSegDataset.__init__).parameters) - {'self'}
 
 
+class OtherIds(ValueError):
+    """The masks of a data set have other ids than the model, which stock mmseg cannot map."""
+
+
 def stock_eval_loader(loader: Mapping, key: str, meta: Mapping, notes: List[str]) -> dict:
     """Validation or test loader with a data set that stock mmseg has.
 
@@ -33,6 +37,7 @@ def stock_eval_loader(loader: Mapping, key: str, meta: Mapping, notes: List[str]
         notes (list[str]): Notes for the user are appended.
 
     Raises:
+        OtherIds: If its classes are chosen or ordered by the config.
         ValueError: If stock mmseg cannot read this data set.
     """
     return dict(loader, dataset=stock_dataset(loader['dataset'], f'{key}.dataset', meta, notes))
@@ -77,7 +82,7 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
         metainfo = {name: meta[name] for name in ('classes', 'palette') if meta.get(name)}
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
     if probe.label_map is not None:
-        raise ValueError(
+        raise OtherIds(
             f'{key}.metainfo.classes chooses or orders the classes of {type_name(cfg)}, which '
             'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
             'classes and use FolderSegDataset with a meta.json of them'
