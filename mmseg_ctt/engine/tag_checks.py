@@ -50,7 +50,7 @@ def _check_background(model: nn.Module, dataset: Any, name: str) -> None:
     background = background_of(dataset.sources[name])
     for head in (part for part in model.modules() if hasattr(part, 'tags_of_maps')):
         if head.background and background is None:
-            first = dataset.metainfo['classes'][0]
+            first = dataset.sources[name].metainfo['classes'][0]
             raise ValueError(
                 f'decode_head.background=True, but class 0 of {KEY}.{name} is {first!r}: set '
                 "decode_head.background=False, or add a class 'background' as the first"

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Mapping, Optional, Sequence, Union
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +30,7 @@ def save_grid(
     titles: Sequence[str],
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
+    captions: Optional[Mapping[str, Sequence[str]]] = None,
 ) -> None:
     """Write a grid of pictures with titles above, a legend of classes and ignored pixels below.
 
@@ -39,9 +40,13 @@ def save_grid(
         titles (Sequence[str]): Titles of the columns.
         classes (Sequence[str]): Names of the classes.
         palette (Sequence[Sequence[int]]): RGB in 0-255 of each class.
+        captions (Mapping[str, Sequence[str]], optional): Text below each picture of a column, by
+            its title. Defaults to None: none.
     """
     height, width = rows[0][0].shape[:2]
-    size = (3 * len(titles), 3 * len(rows) * height / width + 0.9)
+    columns = min(len(classes) + 1, 2 * len(titles))  # of the legend
+    bottom = max(0.55, 0.15 + 0.2 * -(-(len(classes) + 1) // columns))  # inches
+    size = (3 * len(titles), 3 * len(rows) * height / width + bottom + 0.35)
     figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
@@ -49,17 +54,16 @@ def save_grid(
             axes[i, j].axis('off')
             if i == 0:
                 axes[i, j].set_title(titles[j], fontsize=10)
+            for text in (captions or {}).get(titles[j], [])[i : i + 1]:
+                below = axes[i, j].transAxes
+                axes[i, j].text(
+                    0.5, -0.02, text, ha='center', va='top', fontsize=8, transform=below
+                )
     handles = [
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
         for name, (red, green, blue) in (*zip(classes, palette), ('ignored', IGNORED))
     ]
-    figure.legend(
-        handles=handles,
-        loc='lower center',
-        ncols=min(len(handles), 2 * len(titles)),
-        fontsize=8,
-        frameon=False,
-    )
-    figure.tight_layout(rect=(0, 0.55 / size[1], 1, 1))
+    figure.legend(handles=handles, loc='lower center', ncols=columns, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, bottom / size[1], 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)

@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from toy import toy_segmentor
-from toy_data import toy_config, toy_ctt, toy_set, write_toy_data
+from toy_data import toy_config, toy_ctt, toy_method, toy_set, write_toy_data
 
 from mmseg_ctt.lab.benchmark import preparation
 from mmseg_ctt.lab.benchmark.sections import SECTIONS, SectionStack
@@ -190,6 +190,18 @@ def test_synthetic_data_has_the_sources_of_the_config(tmp_path):
         'tagged',
     ]
     assert ['gt_sem_seg' in sample for sample in samples] == [True, True, False, True, False]
+
+
+def test_synthetic_data_has_tags_and_maps(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path), tmp_path / 'work', model=toy_method('AuxSegNet'))
+    use_synthetic_data(cfg)
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    assert data.num_images == dict(tagged=64) and data.tag_matrix('tagged').shape == (64, 4)
+    sample = data[3]['data_samples']
+    assert not sample.gt_tags.label[0] and sample.gt_tags.label.any()
+    assert 'gt_sem_seg' not in sample
+    assert sample.pseudo_label.data.dtype == torch.uint8
+    assert 0 <= sample.saliency.data.min() and sample.saliency.data.max() <= 1
 
 
 def test_synthetic_data_needs_a_size(tmp_path):

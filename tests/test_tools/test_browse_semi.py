@@ -1,13 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
+import json
+
 import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
 from toy import toy_segmentor
-from toy_data import CROP, PALETTE, toy_config, toy_ctt, write_toy_data
+from toy_data import CROP, PALETTE, toy_config, toy_ctt, toy_method, write_toy_data
 
 from mmseg_ctt import visualization
 from mmseg_ctt.functional import cut_mix_mask, mix
+from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.rng import sample_noise
 
 
@@ -22,9 +25,9 @@ def columns_of(tool, monkeypatch):
     drawn = {}
     grid = visualization.save_grid
 
-    def save_grid(path, rows, titles, classes, palette):
-        drawn.update(rows=rows, titles=titles)
-        grid(path, rows, titles, classes, palette)
+    def save_grid(path, rows, titles, classes, palette, **captions):
+        drawn.update(rows=rows, titles=titles, **captions)
+        grid(path, rows, titles, classes, palette, **captions)
 
     monkeypatch.setattr(visualization, 'save_grid', save_grid)
 
@@ -34,6 +37,7 @@ def columns_of(tool, monkeypatch):
             title: np.stack(column) for title, column in zip(drawn['titles'], zip(*drawn['rows']))
         }
 
+    columns_of.drawn = drawn
     return columns_of
 
 
@@ -125,3 +129,18 @@ def test_errors(tmp_path, tool, write_config, arguments, words):
     names = dict(CONFIG=config, OTHER=tmp_path / 'other.pth')
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         tool.call(*[names.get(one, one) for one in arguments])
+
+
+@pytest.mark.parametrize('kind', ['ClassActivationMaps', 'AuxSegNet'])
+def test_images_with_tags(tmp_path, columns_of, write_config, capsys, kind):
+    """Names of the tags stand below the images; maps that the method reads are drawn."""
+    config, cfg = write_config(model=toy_method(kind))
+    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 3)
+    reads = registered_methods()[kind].reads_maps
+    assert list(columns) == ['tagged image', *reads]
+    assert all(column.shape == (3, *CROP, 3) for column in columns.values())
+    captions = columns_of.drawn['captions']
+    tags = json.loads((tmp_path / 'data' / 'tags.json').read_text())
+    assert list(captions) == ['tagged image'] and len(captions['tagged image']) >= 3
+    assert set(captions['tagged image']) <= {', '.join(names) for names in tags.values()}
+    assert 'no strong augmentation' not in capsys.readouterr().out

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import json
 import logging
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from toy_data import (
     UNLABELED,
     evaluation_loader,
     toy_config,
+    toy_method,
     toy_set,
     write_image,
     write_lists,
@@ -72,7 +74,7 @@ def test_sound_config(call, tmp_path):
     code, rows, text = call('--gpus', '2')
     assert code == 0 and text.endswith('\n0 problems\n')
     assert {state for state, _ in rows.values()} == {'ok', 'skipped'}
-    assert [name for name, (state, _) in rows.items() if state == 'skipped'] == ['step']
+    assert [name for name, (state, _) in rows.items() if state == 'skipped'] == ['tags', 'step']
     assert '3 images' in rows['labeled'][1] and 'img/l0.jpg' in rows['labeled'][1]
     assert '8 decoded' in rows['images'][1]
     assert '4 images on each of 2 ranks' in rows['batch'][1]
@@ -376,3 +378,62 @@ def test_missing_config_is_one_line_and_exit_code_2(tool, tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == 'error: the config absent.py does not exist'
+
+
+# ---- tags
+
+
+def tagged(root, **changes):
+    return toy_set(root, False, type='TaggedImageDataset', tags='tags.json', **changes)
+
+
+def write_tags(root, tags):
+    (root / 'tags.json').write_text(json.dumps({stem: tags for stem in LABELED + UNLABELED}))
+
+
+def test_a_method_of_tags(call, root, tmp_path):
+    """Classes, samples and the step are checked without a source with masks."""
+    tested = evaluation_loader(root)
+    cfg = toy_config(
+        root,
+        tmp_path / 'work',
+        model=toy_method('ClassActivationMaps'),
+        val_dataloader=tested,
+        test_dataloader=tested,
+    )
+    cfg.dump(tmp_path / 'toy.py')
+    code, rows, text = call('--step')
+    assert code == 0, text
+    skipped = [name for name, (state, _) in rows.items() if state == 'skipped']
+    assert skipped == ['labeled', 'unlabeled', 'overlap']
+    assert 'tagged: 6 images, 1.67 tags an image; images of each tag: class1' in rows['tags'][1]
+    assert '4, the same in training, val, test' in rows['classes'][1]
+    cfg.train_dataloader.dataset.tagged.background = None
+    cfg.dump(tmp_path / 'toy.py')
+    code, rows, text = call()
+    assert code == 1 and 'head.background=True, but class 0 of' in rows['model'][1]
+
+
+def test_tags_of_unlabelled_images(call, root, config):
+    """Warnings: tags that no image has, masks that differ from tags, tags that are not used."""
+    write_tags(root, ['class1'])
+    cfg = Config.fromfile(config)
+    cfg.train_dataloader.dataset.unlabeled = tagged(root, background='class0')
+    cfg.dump(config)
+    code, rows, text = call()
+    assert code == 0 and 'unlabeled: 3 images, 1.00 tags an image' in rows['tags'][1]
+    assert 'warnings' in text and 'no image has the tag class2, class3' in text
+    assert 'unlabeled: tags and masks of 3 of 3 images differ, such as' in text
+    assert 'unlabeled has tags, which are not used: set model.use_tags=True' in text
+    code, rows, text = call('--cfg-options', 'model.use_tags=True')
+    assert code == 0 and 'not used' not in text
+
+
+def test_wrong_tags(call, root, config):
+    write_tags(root, ['horse'])
+    cfg = Config.fromfile(config)
+    cfg.train_dataloader.dataset.unlabeled = tagged(root)
+    cfg.dump(config)
+    code, rows, _ = call()
+    assert code == 1 and rows['unlabeled'][0] == 'PROBLEM'
+    assert "image l0 has the tag 'horse', which is no class" in rows['unlabeled'][1]

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_data import CLASSES, LABELED, SPLIT, toy_config, toy_set, write_toy_data
+from toy_data import (
+    CLASSES,
+    LABELED,
+    SPLIT,
+    UNLABELED,
+    toy_config,
+    toy_method,
+    toy_set,
+    write_toy_data,
+)
 
 
 @pytest.fixture
@@ -127,3 +136,19 @@ def test_names_of_masks(folder, tool, capsys):
     write(folder / 'masks' / 'photo.png', np.full((2, 2, 3), 99))
     tool.call(folder, '--suffix', '_GT.png')
     assert '2 label maps' in capsys.readouterr().out
+
+
+def test_tags_of_a_config(tmp_path, tool, capsys):
+    root = write_toy_data(tmp_path / 'data')
+    tags = {stem: ['class1'] for stem in LABELED}
+    tags.update({stem: [] for stem in UNLABELED})
+    (root / 'tags.json').write_text(json.dumps(tags))
+    cfg = toy_config(root, tmp_path / 'work', model=toy_method('ClassActivationMaps'))
+    (root / 'tags.json').write_text(json.dumps(tags))
+    cfg.dump(tmp_path / 'toy.py')
+    tool.call(tmp_path / 'toy.py', '--set', 'tagged', '--json', tmp_path / 's.json')
+    out = capsys.readouterr().out
+    assert '6 images, 0.50 tags an image, 3 images without any' in out
+    assert '| 1 | class1 | 3 | 50.00% |' in out and 'class0' not in out
+    assert 'Without images: class2, class3.' in out
+    assert json.loads((tmp_path / 's.json').read_text())['untagged'] == 3

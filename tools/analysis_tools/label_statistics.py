@@ -13,7 +13,8 @@ PixelCrossEntropyLoss:
 - median: median frequency / frequency, counted in images that show the class (Eigen and Fergus,
   arXiv 1411.4734)
 
-A class without pixels has weight 0 in `inverse` and `median`.
+A class without pixels has weight 0 in `inverse` and `median`. Of a source with image-level tags,
+such as --set tagged, the images of each tag are counted.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,6 +30,9 @@ from _common import described, errors_in_one_line, read_config, run  # noqa: E40
 
 with errors_in_one_line():
     import numpy as np
+
+if TYPE_CHECKING:
+    from mmseg_ctt.datasets.wrappers import AnySet
 
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
@@ -71,12 +75,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
-    """Label files and class names of one set of a config."""
+def set_of_config(path: Path, name: str) -> 'AnySet':
+    """One set of a config, without its pipeline."""
     from mmengine.registry import DefaultScope
 
     from mmseg_ctt.datasets.sources import LABELED, source_config, source_names
-    from mmseg_ctt.datasets.wrappers import build_lazily, distinct_infos, with_pipeline
+    from mmseg_ctt.datasets.wrappers import build_lazily, with_pipeline
 
     cfg = read_config(str(path))
     key = f'{name if name in ("val", "test") else "train"}_dataloader'
@@ -88,9 +92,16 @@ def masks_of_config(path: Path, name: str) -> Tuple[List[Mask], List[str]]:
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = build_lazily(with_pipeline(settings, []))
         dataset.full_init()
+    return dataset
+
+
+def masks_of(dataset: 'AnySet', where: str) -> Tuple[List[Mask], List[str]]:
+    """Label files and class names of a data set."""
+    from mmseg_ctt.datasets.wrappers import distinct_infos
+
     infos = distinct_infos(dataset)
     if any('seg_map_path' not in info for info in infos):
-        raise ValueError(f'{key}.dataset.data_prefix of {path} names no seg_map_path')
+        raise ValueError(f'{where} names no seg_map_path in its data_prefix')
     masks = [
         Mask(info['seg_map_path'], info.get('label_map'), bool(info.get('reduce_zero_label')))
         for info in infos
@@ -165,6 +176,43 @@ def statistics(counts: Counts, classes: List[str]) -> dict:
     )
 
 
+def tag_statistics(dataset: 'AnySet') -> dict:
+    """Images of each tag as plain numbers."""
+    from mmseg_ctt.datasets.tag_checks import background_of
+    from mmseg_ctt.datasets.tagged import tag_matrix
+    from mmseg_ctt.datasets.wrappers import distinct_infos
+
+    matrix = tag_matrix(distinct_infos(dataset), dataset.metainfo)
+    background, counts = background_of(dataset), matrix.sum(axis=0, dtype=int)
+    rows = [
+        {'id': k, 'class': name, 'images': int(counts[k]), 'share': float(counts[k] / len(matrix))}
+        for k, name in enumerate(dataset.metainfo['classes'])
+        if name != background
+    ]
+    return dict(
+        images=len(matrix),
+        tags_per_image=float(matrix.sum() / len(matrix)),
+        untagged=int((matrix.sum(axis=1) == 0).sum()),
+        classes=rows,
+    )
+
+
+def tag_markdown(result: dict, source: str) -> str:
+    lines = [
+        f'{source}: {result["images"]} images, {result["tags_per_image"]:.2f} tags an image, '
+        f'{result["untagged"]} images without any',
+        '',
+        '| id | class | images | share of the images |',
+        '| --- | --- | --- | --- |',
+    ]
+    lines += [
+        f'| {row["id"]} | {row["class"]} | {row["images"]} | {row["share"]:.2%} |'
+        for row in result['classes']
+    ]
+    absent = [row['class'] for row in result['classes'] if not row['images']]
+    return '\n'.join([*lines, *(['', f'Without images: {", ".join(absent)}.'] if absent else [])])
+
+
 def markdown(result: dict, source: str) -> str:
     lines = [
         f'{source}: {result["images"]} label maps, {result["pixels"]:,} pixels, '
@@ -187,34 +235,46 @@ def markdown(result: dict, source: str) -> str:
     return '\n'.join([*lines, *(['', f'Without pixels: {", ".join(absent)}.'] if absent else [])])
 
 
-def main() -> None:
-    args = parse_args()
-    import mmseg_ctt  # noqa: F401
+def statistics_of_masks(args: argparse.Namespace, masks: List[Mask], classes: Any) -> dict:
+    """All statistics of label files, whose classes are known or counted."""
     from mmseg_ctt.datasets.class_cover import names_of
 
-    source = Path(args.source)
-    if source.is_dir():
-        masks, classes = masks_of_folder(source, args.suffix)
-    elif source.is_file():
-        masks, classes = masks_of_config(source, args.set)
-    else:
-        raise FileNotFoundError(f'no config or folder {source} exists')
     if not masks:
-        raise FileNotFoundError(f'no mask was found in {source}')
+        raise FileNotFoundError(f'no mask was found in {args.source}')
     if args.num_classes is not None and classes is not None and len(classes) != args.num_classes:
         raise ValueError(
-            f'--num-classes {args.num_classes}, but {source} names {len(classes)} classes'
+            f'--num-classes {args.num_classes}, but {args.source} names {len(classes)} classes'
         )
     known = len(classes) if classes is not None else args.num_classes
     counts = count(masks, known or MAX_CLASSES, args.ignore_index)
     if known is None:
         known = int(np.flatnonzero(counts.pixels.sum(axis=0)).max(initial=0)) + 1
         counts = counts._replace(pixels=counts.pixels[:, :known])
-    result = statistics(counts, classes or names_of(range(known)))
+    return statistics(counts, classes or names_of(range(known)))
+
+
+def main() -> None:
+    args = parse_args()
+    import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.datasets.wrappers import leaves
+
+    source = Path(args.source)
+    if source.is_dir():
+        result = statistics_of_masks(args, *masks_of_folder(source, args.suffix))
+    elif source.is_file():
+        dataset = set_of_config(source, args.set)
+        if all(getattr(leaf, 'reads_tags', False) for leaf in leaves(dataset)):
+            result = tag_statistics(dataset)
+        else:
+            masks, classes = masks_of(dataset, f'the set {args.set} of {source}')
+            result = statistics_of_masks(args, masks, classes)
+    else:
+        raise FileNotFoundError(f'no config or folder {source} exists')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(result, indent=2) + '\n')
-    print(markdown(result, args.source))
+    table = tag_markdown if 'tags_per_image' in result else markdown
+    print(table(result, args.source))
 
 
 if __name__ == '__main__':

@@ -68,16 +68,23 @@ class Setup:
 
         return name in EVALUATED or needs_masks(name, self.cfg.train_dataloader.dataset[name])
 
+    def has_tags(self, name: str) -> bool:
+        """Whether the images of a source have tags."""
+        from mmseg_ctt.datasets.sources import has_tags
+
+        return has_tags(self.cfg.train_dataloader.dataset[name])
+
     @property
-    def masked(self) -> str:
-        """Name of the first source with masks."""
-        for name in self.sources:
-            if self.has_masks(name):
-                self.infos(name)
-                return name
-        raise Skip('no source with masks')
+    def reference(self) -> str:
+        """Name of the source whose classes are those of training: with masks, else with tags."""
+        chosen = [name for name in self.sources if self.has_masks(name)]
+        chosen += [name for name in self.sources if self.has_tags(name)]
+        for name in chosen[:1]:
+            self.infos(name)
+            return name
+        raise Skip('no source with masks or tags')
 
     @property
     def classes(self) -> Tuple[str, ...]:
         """Names of the classes."""
-        return tuple(self.sets[self.masked].metainfo['classes'])
+        return tuple(self.sets[self.reference].metainfo['classes'])

@@ -107,7 +107,7 @@ def classes(setup: Setup) -> str:
     """Training, validation and test have the same classes in the same order."""
     from mmseg_ctt.datasets.checks import check_same_classes
 
-    expected, key = setup.classes, f'train_dataloader.dataset.{setup.masked}'
+    expected, key = setup.classes, f'train_dataloader.dataset.{setup.reference}'
     evaluated = [name for name in EVALUATED if name in setup.sets]
     for name in evaluated:
         given = setup.sets[name].metainfo.get('classes')
@@ -134,6 +134,37 @@ def masks(setup: Setup) -> str:
         notes += [f'WARNING: {line}'] if line else []
     read = sum(len(scan.pixels) for scan in scans.values())
     return '; '.join([f'{read} read', *(notes or ['every class in each set'])])
+
+
+def tags(setup: Setup) -> str:
+    """Images of each tag; warnings of tags without images, and of masks that show other classes."""
+    from mmseg_ctt.datasets.mask_scan import LIMIT, scan_masks, scanned
+    from mmseg_ctt.datasets.tag_checks import (
+        absent_tags,
+        background_of,
+        count_tags,
+        tags_beside_masks,
+    )
+    from mmseg_ctt.datasets.tagged import tag_matrix
+
+    tagged = [name for name in setup.trained if setup.has_tags(name)]
+    if not tagged:
+        raise Skip('no source with tags')
+    notes, classes = [], setup.classes
+    for name in tagged:
+        source = setup.sets[name]
+        matrix, background = tag_matrix(setup.infos(name), source.metainfo), background_of(source)
+        notes.append(f'{name}: {count_tags(matrix, classes, background)}')
+        absent = absent_tags(matrix, classes, background)
+        setup.warnings += [f'{name}: {absent}'] if absent else []
+        for other in filter(setup.has_masks, setup.trained):
+            infos = setup.infos(other)
+            limit = len(infos) if setup.args.all else LIMIT
+            ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
+            pixels = scan_masks(infos, len(classes), limit, ignored).pixels
+            line = tags_beside_masks(source, scanned(infos, limit), pixels)
+            setup.warnings += [f'{name}: {line}'] if line else []
+    return '; '.join(notes)
 
 
 def overlap(setup: Setup) -> str:
@@ -233,7 +264,7 @@ def samples(setup: Setup) -> str:
         shapes.add(tuple(sample['inputs'].shape))
     for name in EVALUATED:
         if name in setup.sets:
-            check_evaluation(setup.sets[name], setup.sets[setup.masked], name)
+            check_evaluation(setup.sets[name], setup.sets[setup.reference], name)
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
         raise ValueError(

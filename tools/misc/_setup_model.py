@@ -42,12 +42,13 @@ def model(setup: Setup) -> str:
 
     from mmseg_ctt.engine.run_checks import check_custom_keys
     from mmseg_ctt.engine.score_checks import members_of
+    from mmseg_ctt.engine.tag_checks import check_tags
     from mmseg_ctt.nn.head_checks import check_heads, loss_warnings
 
     with torch.random.fork_rng(devices=[]):
         setup.model = MODELS.build(setup.cfg.model)
     outputs = setup.model.num_classes
-    classes = len(setup.classes) if _has_labels(setup) else 0
+    classes = len(setup.classes) if _has_classes(setup) else 0
     if classes and outputs != classes:
         raise ValueError(
             f'decode_head.num_classes={outputs}, but the data set has {classes} classes: set '
@@ -57,6 +58,10 @@ def model(setup: Setup) -> str:
     check_heads(built)
     setup.warnings += check_custom_keys(setup.cfg, built)
     _check_scores(setup.cfg, 'val', members_of(built))
+    sources = {name: setup.sets[name] for name in setup.trained}
+    with_tags = [name for name in sources if setup.has_tags(name)]
+    trained = SimpleNamespace(sources=sources, with_tags=with_tags)
+    setup.warnings += check_tags(built, trained)
     setup.model = built
     setup.warnings += loss_warnings(setup.model)
     weights = sum(value.numel() for value in setup.model.parameters())
@@ -71,8 +76,8 @@ def model(setup: Setup) -> str:
     )
 
 
-def _has_labels(setup: Setup) -> bool:
-    return any(setup.has_masks(name) for name in setup.trained)
+def _has_classes(setup: Setup) -> bool:
+    return any(setup.has_masks(name) or setup.has_tags(name) for name in setup.trained)
 
 
 def hooks(setup: Setup) -> str:
@@ -113,7 +118,7 @@ def step(setup: Setup) -> str:
 
     if not setup.args.step:
         raise Skip('asked for with --step')
-    if setup.model is None or not _has_labels(setup):
+    if setup.model is None or not _has_classes(setup):
         raise Skip('no model or no data')
     if setup.model.num_classes != len(setup.classes):
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it

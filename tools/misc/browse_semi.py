@@ -4,8 +4,9 @@
 python tools/misc/browse_semi.py CONFIG [--out DIR] [-n 8] [--checkpoint CHECKPOINT]
 
 Writes DIR/browse.png with a row per pair of images: labelled image, its label, weak view, strong
-view. ClassMix cuts along pseudo-labels. With --checkpoint they are those of the model, and drawn;
-without one the boxes of CutMix stand in.
+view; of images with tags, their names and the maps that the model reads. ClassMix cuts along
+pseudo-labels. With --checkpoint they are those of the model, and drawn; without one the boxes of
+CutMix stand in.
 """
 
 import argparse
@@ -54,12 +55,13 @@ def build_model(cfg, checkpoint):
 class Views:
     """Columns of the grid and what is in them, as RGB pictures by column."""
 
-    def __init__(self, model, trained: bool, palette) -> None:
+    def __init__(self, model, trained: bool, meta: dict) -> None:
         import torch
 
         from mmseg_ctt.nn.augmentation import ClassMixing, CutMixing
 
-        self.model, self.trained, self.palette = model, trained, palette
+        self.model, self.trained = model, trained
+        self.palette, self.classes = meta['palette'], meta['classes']
         self.augmentation = getattr(model, 'strong_augmentation', None)
         steps = [] if self.augmentation is None else self.augmentation.steps
         # without trained pseudo-labels there are no classes to cut along
@@ -70,16 +72,43 @@ class Views:
             )
 
     def of(self, batch: dict) -> dict:
-        columns = self._labeled(batch)
-        unlabeled = [
-            image
-            for image, sample in zip(batch['inputs'], batch['data_samples'])
-            if sample.metainfo.get('source') == 'unlabeled'
-        ]
+        columns = {**self._labeled(batch), **self._tagged(batch)}
+        unlabeled = [image for image, _ in images_of(batch, 'unlabeled')]
         if unlabeled:
             columns['weak view'] = [picture(image) for image in unlabeled]
         if unlabeled and self.augmentation is not None:
             columns.update(self._strong(batch))
+        return {title: pictures for title, pictures in columns.items() if pictures}
+
+    def tags_of(self, batch: dict) -> dict:
+        """Names of the tags of each picture, by column."""
+        sources = {'tagged': 'tagged image', 'unlabeled': 'weak view'}
+        named = {
+            title: [self._names(sample) for _, sample in images_of(batch, source)]
+            for source, title in sources.items()
+        }
+        return {title: names for title, names in named.items() if any(names)}
+
+    def _names(self, sample) -> str:
+        if 'gt_tags' not in sample:
+            return ''
+        tags = sample.gt_tags.label.nonzero().flatten().tolist()
+        return ', '.join(self.classes[k] for k in tags) or '(none)'
+
+    def _tagged(self, batch: dict) -> dict:
+        """Images with tags, and the maps that the model reads."""
+        from mmseg_ctt.visualization import colorize
+
+        columns: dict = {'tagged image': []}
+        for image, sample in images_of(batch, 'tagged'):
+            columns['tagged image'].append(picture(image))
+            for name in getattr(self.model, 'reads_maps', ()):
+                map_ = sample.get(name).data[0].numpy()
+                if map_.dtype.kind == 'f':
+                    drawn = picture((map_[None] * 255).clip(0, 255).astype('uint8'))
+                else:
+                    drawn = colorize(map_, self.palette)
+                columns.setdefault(name, []).append(drawn)
         return columns
 
     def _labeled(self, batch: dict) -> dict:
@@ -122,28 +151,39 @@ class Views:
         return [colorize(map_, self.palette) for map_ in label.numpy()]
 
 
+def images_of(batch: dict, source: str) -> list:
+    """Images of a source in a batch, each with its sample."""
+    pairs = zip(batch['inputs'], batch['data_samples'])
+    return [pair for pair in pairs if pair[1].metainfo.get('source') == source]
+
+
 def picture(image):
     """An image of the pipeline, ``(C, H, W)``, blue first, as ``(H, W, 3)`` RGB."""
+    import numpy as np
+
     from mmseg_ctt.datasets.image_values import to_picture
 
-    return to_picture(image.permute(1, 2, 0).numpy())
+    return to_picture(np.asarray(image).transpose(1, 2, 0))
 
 
-def collect(loader, views: Views, number: int) -> dict:
-    """Pictures of each column, ``number`` of them or fewer."""
+def collect(loader, views: Views, number: int) -> tuple:
+    """Pictures of each column, ``number`` of them or fewer, and names of tags by column."""
     columns: dict = {}
+    captions: dict = {}
     for batch in loader:
         made = views.of(batch)
         rows = min(len(pictures) for pictures in made.values())
-        for name, pictures in made.items():
-            columns.setdefault(name, []).extend(pictures[:rows])
+        for found, new in ((columns, made), (captions, views.tags_of(batch))):
+            for name, entries in new.items():
+                found.setdefault(name, []).extend(entries[:rows])
         if min(map(len, columns.values())) >= number:
             break
-    return {name: pictures[:number] for name, pictures in columns.items()}
+    return {name: pictures[:number] for name, pictures in columns.items()}, captions
 
 
 def report(views: Views) -> None:
-    if views.model is not None and views.augmentation is None:
+    semi = views.model is not None and 'unlabeled' in views.model.sources
+    if semi and views.augmentation is None:
         print(f'{type(views.model).__name__} has no strong augmentation: the weak view only')
     elif views.boxes:
         print('without --checkpoint there are no pseudo-labels: CutMix is drawn')
@@ -163,8 +203,8 @@ def main() -> None:
     with DefaultScope.overwrite_default_scope('mmseg'):
         loader, model = build_loader(cfg), build_model(cfg, args.checkpoint)
         meta = loader.dataset.metainfo
-        views = Views(model, args.checkpoint is not None, meta['palette'])
-        columns = collect(loader, views, args.n)
+        views = Views(model, args.checkpoint is not None, meta)
+        columns, captions = collect(loader, views, args.n)
     report(views)
     out = Path(args.out or Path('work_dirs', Path(args.config).stem, 'browse'))
     out.mkdir(parents=True, exist_ok=True)
@@ -174,6 +214,7 @@ def main() -> None:
         list(columns),
         meta['classes'],
         meta['palette'],
+        **(dict(captions=captions) if captions else {}),
     )
     print(out / 'browse.png')
 

@@ -3,8 +3,8 @@
 
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
-Checks versions, lists, images, masks, overlap of the sets, batch, settings, model, hooks, memory of
-the banks, checkpoints and work dir. Does not train and needs no GPU.
+Checks versions, lists, images, masks, tags, overlap of the sets, batch, settings, model, hooks,
+memory of the banks, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -53,6 +53,7 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'images': data.images,
     'classes': data.classes,
     'masks': data.masks,
+    'tags': data.tags,
     'overlap': data.overlap,
     'leaks': data.leaks,
     'batch': data.batch,

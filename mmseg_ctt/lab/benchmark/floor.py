@@ -35,13 +35,13 @@ class Pass:
     heads: List[HeadCall] = field(default_factory=list)
 
     def run(self) -> List[Tensor]:
-        """Logits of all heads."""
+        """Logits of all heads; the features where a part of the method alone reads them."""
         features = self.network.extract_feat(self.images)
         logits = []
         for call in self.heads:
             output = getattr(call.head, call.method)([_rows(f, call.rows) for f in features])
             logits.append(output[0] if isinstance(output, tuple) else output)
-        return logits
+        return logits or list(features)
 
 
 def record_passes(networks: List[BaseSegmentor], step: Callable[[], Any]) -> List[Pass]:

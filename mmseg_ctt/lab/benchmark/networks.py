@@ -10,7 +10,8 @@ from torch import nn
 from ...methods.networks import MemberNetworks
 
 HEADS = ('decode_head', 'auxiliary_head')
-HEAD_CALLS = ('forward', 'forward_with_embedding')
+# the last two are of heads that learn from tags
+HEAD_CALLS = ('forward', 'forward_with_embedding', 'class_maps', 'task_maps')
 
 
 def networks_of(model: BaseModel) -> List[BaseSegmentor]:

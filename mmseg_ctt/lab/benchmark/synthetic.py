@@ -3,6 +3,7 @@
 
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
@@ -11,8 +12,10 @@ from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
 from ...datasets.map_steps import add_maps
-from ...datasets.sources import LABELED, UNLABELED, locate, needs_masks, source_names
+from ...datasets.sample_tags import with_tags
+from ...datasets.sources import LABELED, UNLABELED, has_tags, locate, needs_masks, source_names
 from ...engine.map_steps import method_steps
+from ...methods.registry import registered_methods
 
 BLOCK = 16  # side of a patch of one class, pixels
 NUM_IMAGES = 64  # of each source
@@ -29,6 +32,9 @@ class SyntheticSegDataset(Dataset):
             images have masks. Defaults to ``dict(labeled=True, unlabeled=False)``.
         num_images (int): Images of each source. Defaults to 64.
         channels (int): Of an image. Defaults to 3.
+        tagged (Sequence[str]): Names of the sources whose images have tags. Defaults to ().
+        maps (Sequence[str]): Names of further maps of the images with tags: ``pseudo_label`` are
+            labels, others noise in [0, 1]. Defaults to ().
         map_steps (dict[str, list[dict]], optional): Steps that make the maps which the method
             reads, by source. Defaults to None: none.
     """
@@ -40,6 +46,8 @@ class SyntheticSegDataset(Dataset):
         masked: Optional[Mapping[str, bool]] = None,
         num_images: int = NUM_IMAGES,
         channels: int = 3,
+        tagged: Sequence[str] = (),
+        maps: Sequence[str] = (),
         map_steps: Optional[Mapping[str, Sequence[dict]]] = None,
     ) -> None:
         self.metainfo = dict(
@@ -49,6 +57,7 @@ class SyntheticSegDataset(Dataset):
         self.num_classes, self.size, self.channels = num_classes, tuple(size), channels
         self.masked = dict(masked or {LABELED: True, UNLABELED: False})
         self.num_images = dict.fromkeys(self.masked, num_images)
+        self.tagged, self.maps = tuple(tagged), tuple(maps)
         self.map_steps = {
             source: [TRANSFORMS.build(step) for step in steps]
             for source, steps in (map_steps or {}).items()
@@ -74,9 +83,26 @@ class SyntheticSegDataset(Dataset):
         if self.masked[source]:
             sample.gt_sem_seg = PixelData(data=self._label(random))
             add_maps(sample, self.map_steps.get(source, ()), num_classes=self.num_classes)
+        if source in self.tagged:
+            self._add_tags(sample, random)
         shape = (self.channels, *self.size)
         image = torch.randint(256, shape, generator=random, dtype=torch.uint8)
         return dict(inputs=image, data_samples=sample)
+
+    def tag_matrix(self, name: str) -> np.ndarray:
+        """Tags of the images of a source, of which each draw has others; see :meth:`_add_tags`."""
+        assert name in self.tagged
+        return np.ones((self.num_images[name], self.num_classes), np.uint8)
+
+    def _add_tags(self, sample: SegDataSample, random: torch.Generator) -> None:
+        """Tags of all classes of a label but class 0, and the maps."""
+        label = self._label(random)
+        tags = [k for k in label.unique().tolist() if k]
+        with_tags(dict(data_samples=sample), tags, self.num_classes)
+        for name in self.maps:
+            noise = torch.rand(label.shape, generator=random)
+            data = label.byte() if name == 'pseudo_label' else noise
+            sample.set_data({name: PixelData(data=data)})
 
     def _label(self, random: torch.Generator) -> torch.Tensor:
         height, width = self.size
@@ -111,6 +137,8 @@ def use_synthetic_data(cfg: Config) -> None:
         num_classes=head.num_classes,
         size=tuple(size),
         masked=masked or None,
+        tagged=[name for name in masked if has_tags(real[name])],
+        maps=registered_methods()[cfg.model.type].reads_maps if 'segmentor' in cfg.model else (),
         channels=len((segmentor.get('data_preprocessor') or {}).get('mean') or (0, 0, 0)),
         map_steps=method_steps(cfg.model),
     )
