@@ -62,5 +62,6 @@ self_training = dict(
     saliency='grabcut',
     scales=(0.5, 1.0),
     refines='classifier',
+    refined_object_level=0.4,
     truth='ann_dir/train',
 )

@@ -24,9 +24,10 @@ class AuxSegNetSettings(RoundSettings):
             ``dict(train_cfg=dict(max_iters=500))``.
         scales (tuple[float, ...]): Sizes at which its class maps are averaged.
         flip (bool): Whether these are averaged over flipped images too.
-        object_level (float): Class map above which a pixel is of an object.
+        object_level (float): Class map above which a pixel is of an object, in round 0.
         salient_level (float): Saliency above which a pixel is of an object, in round 0.
-        refined_salient_level (float, optional): The same in later rounds. None: ``salient_level``
+        refined_object_level (float, optional): ``object_level`` of later rounds. None: the same.
+        refined_salient_level (float, optional): ``salient_level`` of later rounds. None: the same
             with a dense CRF, which pushes saliency to 0 and 1 (released code), else 0.3 (ours).
         refines (str): Class maps that the affinity refines: ``'network'``, those of the network
             itself (released code); ``'classifier'``, those of the first step (ours), which are
@@ -52,6 +53,7 @@ class AuxSegNetSettings(RoundSettings):
     flip: bool = True
     object_level: float = 0.2
     salient_level: float = 0.06
+    refined_object_level: Optional[float] = None
     refined_salient_level: Optional[float] = None
     refines: str = 'network'
     normalize_refined: bool = True
@@ -62,8 +64,9 @@ class AuxSegNetSettings(RoundSettings):
         check_number(f'{KEY}.rounds', self.rounds, 1, whole=True)
         for name in ('object_level', 'salient_level'):
             check_number(f'{KEY}.{name}', getattr(self, name), 0, 1)
-        if self.refined_salient_level is not None:
-            check_number(f'{KEY}.refined_salient_level', self.refined_salient_level, 0, 1)
+        for name in ('refined_object_level', 'refined_salient_level'):
+            if getattr(self, name) is not None:
+                check_number(f'{KEY}.{name}', getattr(self, name), 0, 1)
         check_choice(f'{KEY}.saliency_refinement', self.saliency_refinement, REFINEMENTS)
         for name, kinds in (
             ('saliency', (str,)),
@@ -100,12 +103,17 @@ class AuxSegNetSettings(RoundSettings):
         Args:
             refined (bool): Whether of refined maps, or of those of round 0.
         """
-        salient = self.salient_level
-        if refined and self.refined_salient_level is not None:
-            salient = self.refined_salient_level
-        elif refined and self.saliency_refinement != 'crf':
-            salient = SMOOTH_LEVEL
-        return dict(object_level=self.object_level, salient_level=salient)
+        if not refined:
+            return dict(object_level=self.object_level, salient_level=self.salient_level)
+        usual = self.salient_level if self.saliency_refinement == 'crf' else SMOOTH_LEVEL
+        return dict(
+            object_level=_either(self.refined_object_level, self.object_level),
+            salient_level=_either(self.refined_salient_level, usual),
+        )
+
+
+def _either(given: Optional[float], usual: float) -> float:
+    return usual if given is None else given
 
 
 def _checked_scales(scales: Any) -> Tuple[float, ...]:

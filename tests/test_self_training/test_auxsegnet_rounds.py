@@ -201,7 +201,8 @@ def refined_by_hand(work, number, image, stem, settings):
     if settings.get('saliency_refinement', 'pamr'):
         saliency = auxsegnet_refinement.by_pamr(image, saliency)
     level = settings.get('refined_salient_level', 0.3)
-    return fuse('auxsegnet', maps, list(tags), saliency, salient_level=level), saliency, tags
+    levels = dict(salient_level=level, object_level=settings.get('refined_object_level', 0.2))
+    return fuse('auxsegnet', maps, list(tags), saliency, **levels), saliency, tags
 
 
 def assert_refined(root, work, out, number, settings):
@@ -227,6 +228,7 @@ def test_other_ways_to_refine(root, tmp_path, stubbed):
         normalize_refined=False,
         saliency_refinement=None,
         refined_salient_level=0.06,
+        refined_object_level=0.35,
         rounds=1,
     )
     run(root, tmp_path / 'run', **settings)
@@ -479,5 +481,5 @@ def test_level_of_refined_saliency():
         made = AuxSegNetSettings(
             saliency_refinement=refinement, refined_salient_level=given, salient_level=0.06
         )
-        assert made.levels(refined=True)['salient_level'] == expected
-        assert made.levels(refined=False)['salient_level'] == 0.06
+        assert made.levels(refined=True) == dict(object_level=0.2, salient_level=expected)
+        assert made.levels(refined=False) == dict(object_level=0.2, salient_level=0.06)
