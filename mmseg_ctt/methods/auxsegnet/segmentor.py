@@ -27,7 +27,7 @@ from ...nn.images import Images
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses, SemiSegmentor
 from .functional import pseudo_label_loss, saliency_loss
-from .head import AuxSegHead
+from .head import AuxSegHead, TaskMaps
 
 LABEL, SALIENCY = 'pseudo_label', 'saliency'
 PADDING = ('ignored', 'background')
@@ -60,7 +60,11 @@ class AuxSegNet(SemiSegmentor):
     reads_maps = (LABEL, SALIENCY)
     default_loss_weights = dict(cls=1.0, sal_init=1.0, sal_ref=1.0, seg_init=1.0, seg_ref=1.0)
     sections = dict(
-        SemiSegmentor.sections, _targets='losses', _segmentation='losses', _saliency='losses'
+        SemiSegmentor.sections,
+        _task_maps='students forward',
+        _targets='losses',
+        _segmentation='losses',
+        _saliency='losses',
     )
     toy_settings = dict(
         segmentor=dict(
@@ -91,9 +95,8 @@ class AuxSegNet(SemiSegmentor):
 
     def step(self, tagged: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        student = self.students[0]
-        maps = student.decode_head.task_maps(student.extract_feat(tagged.image))  # 1
-        tags = student.decode_head.tags_of_maps(tagged.tags)
+        maps = self._task_maps(tagged.image)  # 1
+        tags = self.students[0].decode_head.tags_of_maps(tagged.tags)
         label, saliency, valid = self._targets(tagged)
         scores = class_scores(maps.class_maps, valid)
         return {
@@ -103,6 +106,10 @@ class AuxSegNet(SemiSegmentor):
             'student0.seg_init': self._segmentation(maps.seg_init, label),  # 4
             'student0.seg_ref': self._segmentation(maps.seg_ref, label),
         }
+
+    def _task_maps(self, image: Tensor) -> TaskMaps:
+        student = self.students[0]
+        return student.decode_head.task_maps(student.extract_feat(image))
 
     def _targets(self, tagged: Images) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
         """Pseudo-labels ``(B, H, W)`` int64, saliency ``(B, 1, H, W)``, pixels that count."""

@@ -14,7 +14,7 @@ Prediction needs no graph. ``group_class_maps`` gives the maps from which the ps
 training images are made.
 """
 
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -66,7 +66,10 @@ class GroupSemanticMining(SemiSegmentor):
         ),
     )
     sections = dict(
-        SemiSegmentor.sections, class_maps='students forward', group_maps='students forward'
+        SemiSegmentor.sections,
+        class_maps='students forward',
+        group_maps='students forward',
+        tag_loss='losses',
     )
 
     def build(self, group_size: int = 3, group_graph: Optional[Mapping[str, Any]] = None) -> None:
@@ -82,10 +85,8 @@ class GroupSemanticMining(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         single = self.class_maps(tagged.image)  # 1, 2
         group = self.group_maps(single, tagged.draws, tagged.valid())  # 3
-        tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
-        scores = [class_scores(maps, tagged.valid()) for maps in (single, group)]  # 4
-        single_loss, accuracy = tag_loss(scores[0], tags)  # 5
-        group_loss, _ = tag_loss(scores[1], tags)
+        single_loss, accuracy = self.tag_loss(single, tagged)  # 4, 5
+        group_loss, _ = self.tag_loss(group, tagged)
         return {
             'student0.single': single_loss,
             'student0.group': group_loss,
@@ -96,6 +97,11 @@ class GroupSemanticMining(SemiSegmentor):
         """Raw class maps ``(N, F, h, w)`` of single images ``(N, C, H, W)``."""
         student = self.students[0]
         return class_map_head(student).class_maps(student.extract_feat(image))
+
+    def tag_loss(self, maps: Tensor, tagged: Images) -> Tuple[Tensor, Tensor]:
+        """Loss of class maps ``(N, F, h, w)``, and the accuracy of their tags."""
+        tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
+        return tag_loss(class_scores(maps, tagged.valid()), tags)
 
     def group_maps(
         self, maps: Tensor, draws: Sequence[Draw], valid: Optional[Tensor] = None
