@@ -238,3 +238,17 @@ def test_foreign_part_of_training_is_left_out(tmp_path):
     plain, notes = converted(cfg)
     assert 'train_dataloader' not in plain and 'test_dataloader' in plain
     assert len(notes) == 1 and 'without the training part' in notes[0]
+
+
+def test_images_with_tags_alone_are_no_training_set(tmp_path):
+    """Any network that learnt from tags, and that stock mmseg has."""
+    root = write_toy_data(tmp_path)
+    cfg = toy_config(root, tmp_path / 'work', model=small_ctt())
+    tags = dict(type='TaggedImageDataset', tags='tags.json')
+    dataset = cfg.train_dataloader.dataset
+    dataset.labeled = dataset.unlabeled = None
+    dataset.tagged = toy_set(root, False, **tags)
+    cfg.train_dataloader.sampler.ratio = dict(tagged=1)
+    plain, notes = converted(cfg)
+    assert 'train_dataloader' not in plain and 'test_dataloader' in plain
+    assert 'dataset.labeled is missing, and stock mmseg learns from masks' in notes[0]

@@ -44,10 +44,17 @@ def stock_eval_loader(loader: Mapping, key: str, meta: Mapping, notes: List[str]
 
 
 def stock_train_loader(loader: Mapping, meta: Mapping, notes: List[str]) -> dict:
-    """Training loader of the labelled images alone, in an endless random order."""
+    """Training loader of the labelled images alone, in an endless random order.
+
+    Raises:
+        OtherIds: If its classes are chosen or ordered by the config.
+        ValueError: If there are none, or stock mmseg cannot read this data set.
+    """
     dataset, key = loader['dataset'], 'train_dataloader.dataset'
     batch = loader['batch_size']
     if type_name(dataset) == 'LabeledUnlabeledDataset':
+        if LABELED not in source_names(dataset):
+            raise ValueError(f'{key}.{LABELED} is missing, and stock mmseg learns from masks alone')
         ratio = ratio_by_source(loader.get('sampler', {}).get('ratio'), source_names(dataset))
         dataset, key = source_config(dataset, LABELED), f'{key}.{LABELED}'
         batch = batch * ratio[LABELED] // sum(ratio.values())
@@ -81,7 +88,8 @@ def stock_dataset(cfg: Mapping, key: str, meta: Mapping, notes: List[str]) -> di
         # the meta.json of the folder may be absent on this machine
         metainfo = {name: meta[name] for name in ('classes', 'palette') if meta.get(name)}
     probe = DATASETS.build({**cfg, 'metainfo': metainfo, 'pipeline': [], 'lazy_init': True})
-    if probe.label_map is not None:
+    # what the masks hold is not known where their meta.json is on another machine
+    if probe.label_map is not None or getattr(probe, 'background', None) is not None:
         raise OtherIds(
             f'{key}.metainfo.classes chooses or orders the classes of {type_name(cfg)}, which '
             'BaseSegDataset of stock mmseg cannot: write masks with the ids of these '
