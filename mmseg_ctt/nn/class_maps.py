@@ -33,6 +33,12 @@ class ClassMapHead(BaseDecodeHead):
         ValueError: For a bad number, or ``loss_decode``.
     """
 
+    # why stock mmseg cannot hold it, for an export
+    stock_hint = (
+        'stock mmseg has no classifier of tags with class maps: train an ordinary network on its '
+        'pseudo-labels (docs/guide/class_maps.md), and export that'
+    )
+
     def __init__(
         self,
         num_convs: int = 0,

@@ -52,12 +52,13 @@ def test_heads_without_a_counterpart(head):
         stock_model(segmentor_config(segmentor, None), model.state_dict())
 
 
-def test_a_head_that_says_what_to_do_in_the_place_of_an_export():
+@pytest.mark.parametrize('kind, reason', [('AuxSegHead', 'affinity'), ('ClassMapHead', 'maps')])
+def test_a_head_that_says_what_to_do_in_the_place_of_an_export(kind, reason):
     segmentor = deeplabv2()
     segmentor['decode_head'] = dict(
-        type='AuxSegHead', in_channels=8, in_index=1, channels=8, num_classes=NUM_CLASSES
+        type=kind, in_channels=8, in_index=1, channels=8, num_classes=NUM_CLASSES
     )
     model = MODELS.build(segmentor)
-    words = 'AuxSegHead.* exists only in mmseg_ctt: .*affinity.*ordinary network.*mmseg_ctt.apis'
+    words = f'{kind}.* exists only in mmseg_ctt: .*{reason}.*ordinary network.*mmseg_ctt.apis'
     with pytest.raises(ValueError, match=words):
         stock_model(segmentor_config(segmentor, None), model.state_dict())
