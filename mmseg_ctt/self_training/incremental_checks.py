@@ -1,15 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of class-incremental learning before its first training."""
 
-import logging
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 
@@ -22,6 +19,7 @@ from ..methods.wilson.growth import check_old, read_old
 from ..nn.schedule import StartPoint
 from .incremental_results import scores_of
 from .incremental_settings import IncrementalSettings
+from .incremental_start import quiet
 from .round_checks import try_step
 from .round_settings import KEY
 
@@ -116,7 +114,7 @@ def check_steps(
 def _build(cfg: Config, classes: tuple, path: Path) -> None:
     """Load a sample, build and initialise the network, write its checkpoint."""
     cfg = prepare_config(Config(cfg.to_dict()))
-    with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng(), _quiet():
+    with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng(), quiet():
         DATASETS.build(cfg.train_dataloader.dataset)[0]
         model = MODELS.build(ConfigDict(without_pretrained(cfg.model)))
         model.init_weights()
@@ -127,18 +125,6 @@ def _build(cfg: Config, classes: tuple, path: Path) -> None:
         raise ValueError(f'model.pseudo_start={start.given} is behind its last iteration: lower it')
     meta = dict(dataset_meta=dict(classes=classes))
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without mmengine's list of all initialised weights."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _score(cfg: Config, checkpoint: Path) -> None:

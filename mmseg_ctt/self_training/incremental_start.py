@@ -2,10 +2,14 @@
 """Weights that fine-tuning starts from: the network of the step before, with more classes."""
 
 import io
+import logging
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
@@ -30,7 +34,7 @@ def write_start(cfg: Config, old_checkpoint: Path, old_classes: tuple, path: Pat
     old = read_old(str(old_checkpoint))
     check_old(str(old_checkpoint), old, old_classes)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
-    with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng():
+    with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         network = MODELS.build(cfg.model)
         network.decode_head.init_weights()
@@ -38,3 +42,15 @@ def write_start(cfg: Config, old_checkpoint: Path, old_classes: tuple, path: Pat
     data = io.BytesIO()
     torch.save(dict(meta={}, state_dict=state), data)
     write_whole(path, data.getvalue())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without mmengine's list of all initialised weights."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
