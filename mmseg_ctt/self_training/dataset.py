@@ -38,7 +38,7 @@ class PseudoLabelSet(BaseDataset):
     def load_data_list(self) -> List[dict]:
         """Entries of all images."""
         return [
-            dict(info, label_map=None, reduce_zero_label=False, seg_fields=[])
+            dict(info, label_map=None, reduce_zero_label=False, seg_fields=[], pseudo_labeled=True)
             for info in self.infos
         ]
 

@@ -16,7 +16,7 @@ class Truth(NamedTuple):
     """Masks of images.
 
     Attributes:
-        files (dict[str, str]): File of each mask by the stem of its image.
+        files (dict[str, str]): File of each mask by the stem of its image, where there is one.
         table (np.ndarray): ``(256,)`` uint8, class id of the pseudo-labels by id of the masks.
     """
 
@@ -42,14 +42,14 @@ def open_truth(
         mask_classes (Sequence[str], optional): Of the masks. Defaults to None: the same ids.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or an image has no mask.
+        FileNotFoundError: If there is no such folder, or no image has a mask there.
         ValueError: If a class of the pseudo-labels is none of the masks.
     """
     masks = find_masks(folder)
-    missing = [stem for stem in stems if stem not in masks]
-    if missing:
+    known = [stem for stem in stems if stem in masks]
+    if not known:
         raise FileNotFoundError(
-            f'{len(missing)} of {len(stems)} images have no mask in {folder}, such as {missing[0]}'
+            f'none of the {len(stems)} images has a mask in {folder}, such as {stems[0]}'
         )
     table = np.full(256, IGNORED, np.uint8)
     if mask_classes is None:
@@ -64,7 +64,7 @@ def open_truth(
         other = 0 if has_background else IGNORED
         ids = {name: k for k, name in enumerate(classes)}
         table[: len(mask_classes)] = [ids.get(name, other) for name in mask_classes]
-    return Truth({stem: str(Path(folder, masks[stem])) for stem in stems}, table)
+    return Truth({stem: str(Path(folder, masks[stem])) for stem in known}, table)
 
 
 def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> n
 
     Args:
         truth (Truth): From :func:`open_truth`.
-        stem (str): Of the image.
+        stem (str): Of the image; one without a mask counts for nothing.
         label (np.ndarray): ``(H, W)`` uint8 pseudo-label.
         num_classes (int): K.
 
@@ -82,6 +82,8 @@ def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> n
     Raises:
         ValueError: If the mask is of another size, or no mask of ids.
     """
+    if stem not in truth.files:
+        return np.zeros((num_classes, num_classes + 1), np.int64)
     mask = read_image(truth.files[stem])
     if mask.ndim != 2 or mask.dtype != np.uint8 or mask.shape != label.shape:
         raise ValueError(

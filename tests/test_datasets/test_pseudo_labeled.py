@@ -2,12 +2,15 @@
 """Pseudo-labels in place of masks: as a data set, and added to a labelled one."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 from PIL import Image
 from toy_data import CLASSES, LABELED, UNLABELED, toy_semi, toy_set, write_mask
+
+from mmseg_ctt.engine.guards import duplicate_images
 
 NAMES = tuple(f'x{k}' for k in range(6))  # of the masks beside the images
 
@@ -78,3 +81,13 @@ def test_images_with_a_mask_keep_it(root, labels):
     (labels / 'manifest.json').write_text(json.dumps(dict(manifest, class_names=CLASSES[::-1])))
     with pytest.raises(ValueError, match='are of class3, .* must have the same classes'):
         DATASETS.build(cfg)
+
+
+def test_images_with_a_pseudo_label_may_stay_unlabelled(root, labels, monkeypatch):
+    """They are no duplicates, however their paths are written; copies of labelled images are."""
+    (root / 'meta.json').unlink()
+    monkeypatch.chdir(root.parent)  # one path relative, one absolute
+    cfg = dict(toy_semi(root.name), type='SelfTrainingDataset', pseudo=str(labels))
+    assert duplicate_images(DATASETS.build(cfg)) is None
+    shutil.copy(root / f'img/{LABELED[0]}.jpg', root / f'img/{UNLABELED[0]}.jpg')
+    assert duplicate_images(DATASETS.build(cfg)).startswith('1 unlabeled images have the content')

@@ -157,8 +157,11 @@ def test_classes_of_the_truth_are_matched_by_name(tmp_path):
 
 def test_truth_that_does_not_fit(tmp_path):
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / 'a.png')
-    with pytest.raises(FileNotFoundError, match='1 of 2 images have no mask in .* such as b'):
-        open_truth(tmp_path, ['a', 'b'], CLASSES, True)
+    with pytest.raises(FileNotFoundError, match='none of the 1 images has a mask in .* such as b'):
+        open_truth(tmp_path, ['b'], CLASSES, True)
+    some = open_truth(tmp_path, ['a', 'b'], CLASSES, True)
+    assert list(some.files) == ['a']
+    assert not confusion(some, 'b', np.zeros((3, 3), np.uint8), 4).any()
     truth = open_truth(tmp_path, ['a'], CLASSES, True)
     with pytest.raises(ValueError, match=r'a\.png is of \(2, 3\)'):
         confusion(truth, 'a', np.zeros((3, 3), np.uint8), 4)

@@ -200,7 +200,7 @@ def work_dir(setup: Setup) -> str:
     newest = find_whole_checkpoint(str(folder))
     note = f'{folder} is writable, {shutil.disk_usage(existing).free / MB:.0f} MB free'
     if newest is not None:
-        note += f'; --resume goes on from {newest}, a start without it overwrites'
+        note += f'; --resume goes on from {newest}, a start without it is refused'
     if setup.model is None:
         return note
     # weights of all members, and two moments of the students at most

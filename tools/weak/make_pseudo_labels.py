@@ -98,6 +98,8 @@ def open_job(args: argparse.Namespace) -> Any:
                 raise FileNotFoundError(f'--truth-meta {args.truth_meta} does not exist')
             names = read_meta(Path(args.truth_meta))['classes']
         truth = open_truth(Path(args.truth), maps.stems, maps.classes, maps.has_background, names)
+        scored = f'{len(truth.files)} of {len(maps.stems)} images'
+        print(f'scores are of the {scored} that have a mask in {args.truth}')
     settings: Dict[str, Any] = {
         name: getattr(args, name) for name in LEVELS if getattr(args, name) is not None
     }

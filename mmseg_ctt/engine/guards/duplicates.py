@@ -63,7 +63,11 @@ def duplicate_images(dataset: Dataset) -> Optional[str]:
         str | None: One line for the log, about the first two such sources.
     """
     paths = {
-        name: [info['img_path'] for info in distinct_infos(source)]
+        name: [
+            info['img_path']
+            for info in distinct_infos(source)
+            if not info.get('pseudo_labeled')  # these stay in the unlabelled source, too
+        ]
         for name, source in getattr(dataset, 'sources', {}).items()
     }
     for first, second in combinations(paths, 2):
