@@ -161,7 +161,7 @@ def train_loader(root: Path, model: dict) -> dict:
     """Loader of the sources that a model uses."""
     method = registered_methods().get(model['type'])
     if method is None or 'labeled' in method.sources:
-        dataset, ratio = toy_semi(root), dict(labeled=1, unlabeled=1)
+        dataset, ratio = toy_semi(root), (1, 1)
     else:
         dataset, ratio = toy_tagged(root, method), dict(tagged=1)
     sampler = dict(type='LabeledUnlabeledSampler', ratio=ratio)

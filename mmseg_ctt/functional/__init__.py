@@ -81,6 +81,12 @@ METHODS = {
         'negative_ramp',
         'stable',
     ),
+    'methods.group_wsss.functional': (
+        'co_attention',
+        'graph_dropout',
+        'joined_messages',
+        'other_images',
+    ),
     'methods.guidedmix.functional': (
         'agreement',
         'classes_present',

@@ -40,7 +40,7 @@ def test_the_graph_is_its_restatement(group, ratio):
 
 
 def test_the_scale_is_the_unit_of_the_class_maps():
-    graph, maps, draws = graph_and_maps(scale=20.0)
+    graph, maps, draws = graph_and_maps(map_scale=20.0)
     plain = graph_and_maps()[0]
     torch.testing.assert_close(graph(20 * maps, draws), 20 * plain(maps, draws))
 
@@ -102,7 +102,7 @@ def test_the_graph_runs_in_float32_under_autocast():
     'settings, key',
     [
         (dict(rounds=0), 'rounds'),
-        (dict(scale=0), 'scale'),
+        (dict(map_scale=0), 'map_scale'),
         (dict(drop_ratio=1.5), 'drop_ratio'),
         (dict(drop_threshold=-1), 'drop_threshold'),
     ],

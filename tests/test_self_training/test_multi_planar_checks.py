@@ -82,7 +82,7 @@ def wrong_pipeline(cfg, root):
         (str, dict(init='student'), 'self_training.init must be one of'),
         (str, dict(rounds=-1), 'self_training.rounds must be at least 0'),
         (str, dict(alpha=1), r"self_training has unknown settings \['alpha'\]"),
-        (str, dict(type='MultiPlane'), r"self_training.type must be one of \['CReST', 'MultiPlan"),
+        (str, dict(type='MultiPlane'), r"self_training.type must be one of .*'CReST'.*'MultiPlan"),
         (str, dict(member='teacher0'), 'predicting along x would fail: .*teacher0'),
         (no_slices, {}, 'val_dataloader.dataset.type="FolderSegDataset": a network for each plane'),
         (no_unlabeled, {}, 'train_dataloader.dataset.unlabeled is missing'),

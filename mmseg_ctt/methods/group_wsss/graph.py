@@ -48,10 +48,10 @@ class GroupGraph(nn.Module):
         drop_threshold (float): See :func:`graph_dropout`. Defaults to 0.7 (released code).
         drop_in_eval (bool): Whether graph dropout stays random in evaluation (released code).
             Defaults to False: it is off there.
-        scale (float): Unit of the class maps in the graph (ours): they are divided by it before the
-            first round and multiplied after the last. Candidates of the GRU are in (-scale, scale);
-            where class maps are much larger, its update gate closes and the graph is the identity.
-            Defaults to 1 (released code).
+        map_scale (float): Unit of the class maps in the graph (ours): they are divided by it before
+            the first round and multiplied after the last. Candidates of the GRU are in
+            (-map_scale, map_scale); where class maps are much larger, its update gate closes and
+            the graph is the identity. Defaults to 1 (released code).
 
     Raises:
         TypeError: For a setting of a wrong type.
@@ -65,17 +65,17 @@ class GroupGraph(nn.Module):
         drop_ratio: Optional[float] = 0.8,
         drop_threshold: float = 0.7,
         drop_in_eval: bool = False,
-        scale: float = 1.0,
+        map_scale: float = 1.0,
     ) -> None:
         super().__init__()
         key = 'model.group_graph'
         check_number(f'{key}.rounds', rounds, 1, whole=True)
-        check_number(f'{key}.scale', scale, 1e-3)
+        check_number(f'{key}.map_scale', map_scale, 1e-3)
         check_number(f'{key}.drop_threshold', drop_threshold, 0, 1)
         if drop_ratio is not None:
             check_number(f'{key}.drop_ratio', drop_ratio, 0, 1)
         self.rounds, self.drop_ratio, self.drop_threshold = rounds, drop_ratio, drop_threshold
-        self.drop_in_eval, self.scale = drop_in_eval, scale
+        self.drop_in_eval, self.map_scale = drop_in_eval, map_scale
         width = max(1, num_maps // 2)
         self.query = nn.Conv2d(num_maps, width, 1)
         self.key = nn.Conv2d(num_maps, width, 1)
@@ -114,10 +114,10 @@ class GroupGraph(nn.Module):
             valid = cells.unflatten(0, list(maps.shape[:2]))
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps if maps.dtype == torch.float64 else maps.float()
-            maps = _without(maps / self.scale, valid)
+            maps = _without(maps / self.map_scale, valid)
             for number in range(self.rounds):
                 maps = self._round(maps, None if draws is None else draws[:, number], valid)
-            return maps * self.scale
+            return maps * self.map_scale
 
     def messages(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """``(B, G, G - 1, C, h, w)`` gated messages to each image, from the others in order."""
