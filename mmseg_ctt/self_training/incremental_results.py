@@ -66,7 +66,7 @@ def scores_of(
         found = evaluator.evaluate(seen)
     iou = zip(loader.dataset.metainfo['classes'], values.get('IoU', ()))
     return Scores(
-        {name: float(value) for name, value in found.items()},
+        {name: round(float(value), 2) for name, value in found.items()},
         {name: round(float(value), 2) if value == value else None for name, value in iou},
     )
 
