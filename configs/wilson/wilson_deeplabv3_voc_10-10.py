@@ -14,6 +14,7 @@
 _base_ = [
     '../_base_/models/deeplabv3_r101-d16.py',
     '../_base_/datasets/voc_steps.py',
+    '../_base_/schedules/sgd_incremental.py',
     '../_base_/default_runtime.py',
 ]
 base_classes = [
@@ -41,31 +42,15 @@ new_classes = [
     'tvmonitor',
 ]
 model = dict(type='WILSON', old_classes=['background', *base_classes])
-optim_wrapper = dict(
-    type='OptimWrapper',
-    constructor='StudentOptimWrapperConstructor',
-    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, nesterov=True, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'decode_head': dict(lr_mult=10.0), 'localizer': dict(lr_mult=10.0)}
-    ),
-)
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0, begin=1432, by_epoch=False)]
-train_cfg = dict(type='ResumableTrainLoop', max_iters=11460, val_interval=2865)
+train_cfg = dict(max_iters=11460, val_interval=2865)
 groups = dict(old=base_classes, new=new_classes)
 val_evaluator = dict(type='IncrementalIoUMetric', groups=groups)
 test_evaluator = dict(type='IncrementalIoUMetric', groups=groups)
 self_training = dict(
-    type='ClassIncremental',
     steps=[base_classes, new_classes],
     setting='disjoint',
-    first_training=dict(
-        optim_wrapper=dict(
-            optimizer=dict(lr=0.01),
-            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=1.0)}),
-        ),
-        param_scheduler=[dict(type='PolyLR', power=0.9, eta_min=0, by_epoch=False)],
-        train_cfg=dict(max_iters=4632, val_interval=1158),
-    ),
+    first_training=dict(train_cfg=dict(max_iters=4632, val_interval=1158)),
     labeled=dict(
         type='FolderSegDataset',
         data_root='{{$VOC_ROOT:data/VOCdevkit/VOC2012}}',

@@ -14,6 +14,7 @@
 _base_ = [
     '../_base_/models/deeplabv3_r101-d16.py',
     '../_base_/datasets/voc_steps.py',
+    '../_base_/schedules/sgd_incremental.py',
     '../_base_/default_runtime.py',
 ]
 base_classes = [
@@ -35,31 +36,15 @@ base_classes = [
 ]
 new_classes = ['pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor']
 model = dict(type='WILSON', old_classes=['background', *base_classes])
-optim_wrapper = dict(
-    type='OptimWrapper',
-    constructor='StudentOptimWrapperConstructor',
-    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, nesterov=True, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'decode_head': dict(lr_mult=10.0), 'localizer': dict(lr_mult=10.0)}
-    ),
-)
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0, begin=447, by_epoch=False)]
-train_cfg = dict(type='ResumableTrainLoop', max_iters=3575, val_interval=893)
+train_cfg = dict(max_iters=3575, val_interval=893)
 groups = dict(old=base_classes, new=new_classes)
 val_evaluator = dict(type='IncrementalIoUMetric', groups=groups)
 test_evaluator = dict(type='IncrementalIoUMetric', groups=groups)
 self_training = dict(
-    type='ClassIncremental',
     steps=[base_classes, new_classes],
     setting='disjoint',
-    first_training=dict(
-        optim_wrapper=dict(
-            optimizer=dict(lr=0.01),
-            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=1.0)}),
-        ),
-        param_scheduler=[dict(type='PolyLR', power=0.9, eta_min=0, by_epoch=False)],
-        train_cfg=dict(max_iters=10546, val_interval=2636),
-    ),
+    first_training=dict(train_cfg=dict(max_iters=10546, val_interval=2636)),
     labeled=dict(
         type='FolderSegDataset',
         data_root='{{$VOC_ROOT:data/VOCdevkit/VOC2012}}',

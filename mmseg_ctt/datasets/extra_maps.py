@@ -21,11 +21,12 @@ import random
 from functools import wraps
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, CenterCrop, Pad, RandomFlip, Resize
 from mmseg.registry import TRANSFORMS
+
+from ..weak_labels.map_files import read_ids
 
 # steps, by name, whose result differs between masks and images; others change both alike
 SMOOTH_STEPS = (
@@ -60,7 +61,6 @@ class LoadMaps(BaseTransform):
         smooth (Sequence[str]): Names of continuous maps. They become float32 in [0, 1], and the
             geometric steps treat them as the image; others are class ids and stay uint8.
             Defaults to ().
-        suffix (str): Of the files. Defaults to '.png'.
 
     Raises:
         FileNotFoundError: In ``transform``, if a map is missing.
@@ -68,10 +68,8 @@ class LoadMaps(BaseTransform):
             is of another size than the image, or not one channel of 8 bits.
     """
 
-    def __init__(
-        self, maps: Mapping[str, str], smooth: Sequence[str] = (), suffix: str = '.png'
-    ) -> None:
-        self.maps, self.suffix = dict(maps), suffix
+    def __init__(self, maps: Mapping[str, str], smooth: Sequence[str] = ()) -> None:
+        self.maps = dict(maps)
         self.smooth = (smooth,) if isinstance(smooth, str) else tuple(smooth)
         unknown = [name for name in self.smooth if name not in self.maps]
         if not self.maps or unknown:
@@ -97,24 +95,17 @@ class LoadMaps(BaseTransform):
         return results
 
     def _load(self, name: str, folder: str, results: Mapping[str, Any]) -> np.ndarray:
-        image = results['img_path']
+        image, what = results['img_path'], f'map LoadMaps.maps.{name}'
         stem = results.get('stem') or osp.splitext(osp.basename(image))[0]
-        path = osp.join(folder, f'{stem}{self.suffix}')
-        if not osp.isfile(path):
-            raise FileNotFoundError(f'LoadMaps.maps.{name}: {path} of the image {image} is missing')
-        map_ = mmcv.imread(path, 'unchanged')
-        if map_ is None or map_.ndim != 2 or map_.dtype != np.uint8:
-            raise ValueError(f'LoadMaps.maps.{name}: {path} is not one channel of 8 bits')
-        if map_.shape != results['img'].shape[:2]:
-            raise ValueError(
-                f'LoadMaps.maps.{name}: {path} is of {map_.shape} and its image of '
-                f'{results["img"].shape[:2]} pixels (height, width); put LoadMaps directly behind '
-                'LoadImageFromFile, or make the map again'
-            )
-        return map_
+        try:
+            return read_ids(folder, stem, results['img'].shape[:2], what)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(
+                f'{error} (of the image {image}; LoadMaps stands directly behind LoadImageFromFile)'
+            ) from None
 
     def __repr__(self) -> str:
-        return f'LoadMaps(maps={self.maps}, smooth={self.smooth}, suffix={self.suffix!r})'
+        return f'LoadMaps(maps={self.maps}, smooth={self.smooth})'
 
 
 def _append(results: Dict[str, Any], key: str, name: str) -> None:

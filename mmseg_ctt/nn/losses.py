@@ -2,6 +2,7 @@
 from typing import List, Optional, Tuple, Union
 
 import torch
+import torch.nn as nn
 from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -12,6 +13,23 @@ from .loss_maps import MapLoss
 
 def _names(*given: Optional[str]) -> Tuple[str, ...]:
     return tuple(name for name in given if name is not None)
+
+
+def refuse_sampler(loss: nn.Module, weight: Optional[Tensor]) -> None:
+    """Refuse the weights that a pixel sampler of a decode head gives.
+
+    Args:
+        loss (nn.Module): Term of ``loss_decode`` that does not take them.
+        weight (Tensor, optional): What the head gives.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if weight is not None:
+        raise ValueError(
+            f'{type(loss).__name__} takes no pixel weights: remove decode_head.sampler, or use '
+            "mmseg's CrossEntropyLoss"
+        )
 
 
 @MODELS.register_module()
@@ -68,11 +86,7 @@ class PixelCrossEntropyLoss(MapLoss):
             ValueError: If a pixel sampler is configured, whose weights this loss does not take; if
                 the weight map is missing.
         """
-        if weight is not None:
-            raise ValueError(
-                'PixelCrossEntropyLoss takes no pixel weights: remove '
-                "decode_head.sampler or use mmseg's CrossEntropyLoss"
-            )
+        refuse_sampler(self, weight)
         return self.loss_weight * cross_entropy(
             logits,
             label,
@@ -125,11 +139,7 @@ class SoftCrossEntropyLoss(MapLoss):
             ValueError: If a pixel sampler is configured, a map is missing, or it has another
                 number of classes.
         """
-        if weight is not None:
-            raise ValueError(
-                'SoftCrossEntropyLoss takes no pixel weights of a sampler: remove '
-                'decode_head.sampler, or set weight_map'
-            )
+        refuse_sampler(self, weight)
         probability = self.map(self.probability_map, label)
         classes = max(2, logits.shape[1])  # a single channel is of two classes
         if probability.shape[1] != classes:

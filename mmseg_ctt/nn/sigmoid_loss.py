@@ -6,6 +6,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional.sigmoid_cross_entropy import sigmoid_cross_entropy
+from .losses import refuse_sampler
 
 
 @MODELS.register_module()
@@ -48,11 +49,7 @@ class PixelSigmoidLoss(nn.Module):
         Raises:
             ValueError: If a pixel sampler is configured, whose weights this loss does not take.
         """
-        if weight is not None:
-            raise ValueError(
-                'PixelSigmoidLoss takes no pixel weights: remove decode_head.sampler or use '
-                "mmseg's CrossEntropyLoss"
-            )
+        refuse_sampler(self, weight)
         if self.void_as_background:
             label = label.masked_fill(label == ignore_index, 0)
         return self.loss_weight * sigmoid_cross_entropy(

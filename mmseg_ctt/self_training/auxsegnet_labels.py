@@ -12,6 +12,7 @@ from ..datasets.pseudo_labeled import MASKS, META
 from ..deploy.class_maps import TaggedImage
 from ..engine.files import write_whole
 from ..methods.auxsegnet.segmentor import LABEL, SALIENCY
+from ..weak_labels import map_files
 from ..weak_labels.map_files import map_path, read_map, write_map
 
 SALIENCY_MAP = 'saliency map'
@@ -78,4 +79,4 @@ def read_ids(folder: Path, stem: str, size: Tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: If they cannot be read, or are of another size than the image.
     """
-    return np.round(read_map(folder, stem, size, 'pseudo-label') * 255).astype(np.uint8)
+    return map_files.read_ids(folder, stem, size, 'pseudo-label')

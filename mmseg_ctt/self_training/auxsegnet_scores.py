@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
@@ -19,11 +18,10 @@ from ..datasets.wrappers import build_lazily, distinct_infos, with_pipeline
 from ..deploy.api import load_model, predict_iter
 from ..deploy.class_maps import TaggedImage
 from ..engine.files import write_whole
-from ..evaluation.areas import class_areas
 from ..methods.auxsegnet.segmentor import LABEL
+from ..weak_labels.label_quality import label_counts, label_quality
 from .auxsegnet_labels import LabelFolder, read_ids
 
-IGNORED = 255
 FILE = 'scores.json'
 COLUMNS = ('round', 'scored', 'images', 'mIoU', 'labelled', 'mIoU of labelled pixels')
 Scores = Dict[str, Any]
@@ -104,35 +102,24 @@ def network_scores(
 
 def _scores(pairs: Iterator[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Scores:
     """Scores of labels and masks; a pixel without a label is a miss of ``mIoU``."""
-    number, known, labelled = 0, 0, 0
-    areas = np.zeros((2, 3, len(classes)))  # all pixels, labelled ones
+    number, counts = 0, np.zeros((len(classes), len(classes) + 1), np.int64)
     for label, mask in pairs:
-        given, true = torch.from_numpy(label), torch.from_numpy(mask.astype(np.int64))
-        only = true.masked_fill(given == IGNORED, IGNORED)
-        for row, target in enumerate((true, only)):
-            intersection, union, _, wanted = class_areas(given, target, len(classes), IGNORED)
-            areas[row] += np.stack([intersection, union, wanted])
-        number, known = number + 1, known + int((true != IGNORED).sum())
-        labelled += int((only != IGNORED).sum())
-    iou = [_class_iou(part) for part in areas]
+        counts += label_counts(mask, label, len(classes))
+        number += 1
+    quality = label_quality(counts)
+    mean, labelled_mean = quality.means
     return {
         'images': number,
-        'mIoU': _mean(iou[0]),
-        'labelled': round(100 * labelled / max(known, 1), 2),
-        'mIoU of labelled pixels': _mean(iou[1]),
-        'IoU': dict(zip(classes, iou[0])),
+        'mIoU': _percent(mean),
+        'labelled': _percent(counts[:, :-1].sum() / max(counts.sum(), 1)),
+        'mIoU of labelled pixels': _percent(labelled_mean),
+        'IoU': dict(zip(classes, map(_percent, quality.iou))),
     }
 
 
-def _class_iou(areas: np.ndarray) -> List[Optional[float]]:
-    """In percent; None for a class that neither labels nor masks have."""
-    intersection, union, _ = areas
-    return [round(100 * i / u, 2) if u else None for i, u in zip(intersection, union)]
-
-
-def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
-    found = [value for value in values if value is not None]
-    return round(float(np.mean(found)), 2) if found else None
+def _percent(ratio: float) -> Optional[float]:
+    """Rounded; None for a class that neither labels nor masks have."""
+    return None if np.isnan(ratio) else round(100 * float(ratio), 2)
 
 
 def write_scores(folder: Path, scored: str, number: int, scores: Scores) -> None:

@@ -90,7 +90,20 @@ def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> n
             f'the mask {truth.files[stem]} is of {mask.shape} and {mask.dtype}, its pseudo-label '
             f'of {label.shape} and uint8'
         )
-    mask = truth.table[mask]
+    return label_counts(truth.table[mask], label, num_classes)
+
+
+def label_counts(mask: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixels of an image by class of its mask and of its label.
+
+    Args:
+        mask (np.ndarray): ``(H, W)`` class ids; 255 is ignored.
+        label (np.ndarray): ``(H, W)`` class ids; 255 where there is none.
+        num_classes (int): K.
+
+    Returns:
+        np.ndarray: ``(K, K + 1)`` int64; the last column is of pixels without a label.
+    """
     known = mask != IGNORED
     given = np.where(label == IGNORED, num_classes, label)[known].astype(np.int64)
     pairs = mask[known].astype(np.int64) * (num_classes + 1) + given

@@ -47,8 +47,8 @@ def check_maps(folder: PathLike, sizes: Mapping[str, Tuple[int, int]], what: str
         _check_map(path, mode == GREY, found, size, what)
 
 
-def read_map(folder: PathLike, stem: str, size: Tuple[int, int], what: str) -> np.ndarray:
-    """Map of an image as numbers from 0 to 1.
+def read_ids(folder: PathLike, stem: str, size: Tuple[int, int], what: str) -> np.ndarray:
+    """Map of an image as it is stored, such as class ids.
 
     Args:
         folder (str | Path): Folder of the maps.
@@ -57,18 +57,26 @@ def read_map(folder: PathLike, stem: str, size: Tuple[int, int], what: str) -> n
         what (str): What the map is, for messages.
 
     Returns:
-        np.ndarray: ``(H, W)`` float32 in [0, 1].
+        np.ndarray: ``(H, W)`` uint8.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read, is of another size or not one channel of 8 bit.
     """
     path = map_path(folder, stem)
+    if not path.is_file():
+        raise FileNotFoundError(f'the {what} {path} does not exist')
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise ValueError(f'the {what} {path} cannot be read: make it again')
     grey = values.ndim == 2 and values.dtype == np.uint8
     _check_map(path, grey, (values.shape[0], values.shape[1]), size, what)
-    return values.astype(np.float32) / 255
+    return values
+
+
+def read_map(folder: PathLike, stem: str, size: Tuple[int, int], what: str) -> np.ndarray:
+    """Map of an image as numbers from 0 to 1, ``(H, W)`` float32; see :func:`read_ids`."""
+    return read_ids(folder, stem, size, what).astype(np.float32) / 255
 
 
 def _check_map(

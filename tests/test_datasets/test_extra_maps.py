@@ -239,13 +239,17 @@ def test_mistakes_of_maps(files, tmp_path):
     small = np.zeros((HEIGHT + 1, WIDTH), np.uint8)
     for pixels, message in (
         (small, r'saliency.*a\.png is of \(38, 52\) and its image of \(37, 52\) pixels'),
-        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), 'saliency.*a.png is not one channel of 8 bits'),
+        (
+            np.zeros((HEIGHT, WIDTH, 3), np.uint8),
+            'saliency.*a.png is not one channel of 8 bit: save it as a grey PNG',
+        ),
     ):
         Image.fromarray(pixels).save(tmp_path / 'saliency' / 's' / 'a.png')
         with pytest.raises(ValueError, match=message):
             step(dict(results, seg_fields=[]))
     (tmp_path / 'saliency' / 's' / 'a.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'saliency.*a\.png of the image x/s/a\.jpg is'):
+    missing = r'saliency.*a\.png does not exist .of the image x/s/a\.jpg'
+    with pytest.raises(FileNotFoundError, match=missing):
         step(results)
     with pytest.raises(ValueError, match=r"smooth has \['x'\], which LoadMaps.maps does not"):
         LoadMaps(folders, smooth=['x'])

@@ -25,7 +25,8 @@ from ...nn import settings
 from ...nn.heads import main_head
 from ...nn.images import Images
 from ...nn.ranks import mean_over_ranks
-from ..base import Losses, SemiSegmentor
+from ..base import Losses
+from ..tag_learning import TagLearning
 from .functional import pseudo_label_loss, saliency_loss
 from .head import AuxSegHead, TaskMaps
 
@@ -34,7 +35,7 @@ PADDING = ('ignored', 'background')
 
 
 @MODELS.register_module()
-class AuxSegNet(SemiSegmentor):
+class AuxSegNet(TagLearning):
     """One student of three tasks, whose affinities refine its own labels from round to round.
 
     Loss weights ``cls``, ``sal_init``, ``sal_ref``, ``seg_init`` and ``seg_ref`` default to 1
@@ -52,15 +53,10 @@ class AuxSegNet(SemiSegmentor):
         ValueError: For a bad setting or another head.
     """
 
-    sources = ('tagged',)
-    default_num_pairs = 1
-    default_supervision = 'own'
-    fixed_graph = True
-    uses_pseudo_labels = False
     reads_maps = (LABEL, SALIENCY)
     default_loss_weights = dict(cls=1.0, sal_init=1.0, sal_ref=1.0, seg_init=1.0, seg_ref=1.0)
     sections = dict(
-        SemiSegmentor.sections,
+        TagLearning.sections,
         _task_maps='students forward',
         _targets='losses',
         _segmentation='losses',

@@ -14,25 +14,25 @@ Prediction needs no graph. ``group_class_maps`` gives the maps from which the ps
 training images are made.
 """
 
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional.class_maps import class_scores, tag_loss
 from ...nn import settings
 from ...nn.images import Images
 from ...nn.rng import Draw, sample_noise
-from ..base import Losses, SemiSegmentor
+from ..base import Losses
 from ..checks import class_map_head
+from ..tag_learning import TagClassifier
 from .graph import GroupGraph
 
 STREAM = 'group_wsss/graph_dropout'
 
 
 @MODELS.register_module()
-class GroupSemanticMining(SemiSegmentor):
+class GroupSemanticMining(TagClassifier):
     """An image classifier whose class maps are refined by other images of the same classes.
 
     Loss weights ``single`` and ``group`` default to 0.2 and 0.5: the released code sums
@@ -50,30 +50,14 @@ class GroupSemanticMining(SemiSegmentor):
         ValueError: For a bad setting, or a head without class maps.
     """
 
-    sources = ('tagged',)
-    default_num_pairs = 1
-    default_supervision = 'own'
-    fixed_graph = True
-    uses_pseudo_labels = False
     default_loss_weights = dict(single=0.2, group=0.5)
     parts = ('group_graph',)
-    toy_settings = dict(
-        group_size=2,
-        segmentor=dict(
-            decode_head=dict(
-                _delete_=True, type='ClassMapHead', in_channels=8, in_index=1, num_classes=4
-            )
-        ),
-    )
-    sections = dict(
-        SemiSegmentor.sections,
-        class_maps='students forward',
-        group_maps='students forward',
-        tag_loss='losses',
-    )
+    toy_settings = dict(TagClassifier.toy_settings, group_size=2)
+    sections = dict(TagClassifier.sections, group_maps='students forward')
 
     def build(self, group_size: int = 3, group_graph: Optional[Mapping[str, Any]] = None) -> None:
         """See the class."""
+        super().build()
         settings.check_number('model.group_size', group_size, 2, whole=True)
         self.group_size = group_size
         number = class_map_head(self.students[0]).num_maps
@@ -92,16 +76,6 @@ class GroupSemanticMining(SemiSegmentor):
             'student0.group': group_loss,
             'student0.tag_accuracy': accuracy,
         }
-
-    def class_maps(self, image: Tensor) -> Tensor:
-        """Raw class maps ``(N, F, h, w)`` of single images ``(N, C, H, W)``."""
-        student = self.students[0]
-        return class_map_head(student).class_maps(student.extract_feat(image))
-
-    def tag_loss(self, maps: Tensor, tagged: Images) -> Tuple[Tensor, Tensor]:
-        """Loss of class maps ``(N, F, h, w)``, and the accuracy of their tags."""
-        tags = class_map_head(self.students[0]).tags_of_maps(tagged.tags)
-        return tag_loss(class_scores(maps, tagged.valid()), tags)
 
     def group_maps(
         self, maps: Tensor, draws: Sequence[Draw], valid: Optional[Tensor] = None

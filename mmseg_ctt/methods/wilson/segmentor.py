@@ -31,7 +31,8 @@ from ...nn.images import Images
 from ...nn.members import Member
 from ...nn.ranks import mean_over_ranks
 from ...nn.schedule import StartPoint
-from ..base import Losses, SemiSegmentor
+from ..base import Losses
+from ..tag_learning import TagLearning
 from . import functional, losses
 from .growth import INITS, OldClasses, checked_path, number_of_old, old_head, start_from
 from .localizer import Localizer
@@ -45,7 +46,7 @@ Maps = Tuple[Tensor, Optional[Tensor]]  # probabilities and their refinement, (B
 
 
 @MODELS.register_module()
-class WILSON(SemiSegmentor):
+class WILSON(TagLearning):
     """A segmentor that learns new classes from tags, and keeps the old ones by an old network.
 
     Classes are those of the data set in its order: first the old ones, the background among them as
@@ -84,17 +85,12 @@ class WILSON(SemiSegmentor):
         ValueError: For a bad setting, or without new classes.
     """
 
-    sources = ('tagged',)
-    default_num_pairs = 1
-    default_supervision = 'own'
-    fixed_graph = True
-    uses_pseudo_labels = False
     default_loss_weights = dict(cls=1.0, loc=1.0, enc=1.0, sss=1.0, seg=1.0)
     ramped_terms = ('sss', 'seg')
     parts = ('localizer',)
     reads_features = True
     sections = dict(
-        SemiSegmentor.sections,
+        TagLearning.sections,
         _maps='pseudo-labels',
         _constant_losses='losses',
         _pseudo_label_losses='losses',
