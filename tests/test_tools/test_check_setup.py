@@ -437,3 +437,26 @@ def test_wrong_tags(call, root, config):
     code, rows, _ = call()
     assert code == 1 and rows['unlabeled'][0] == 'PROBLEM'
     assert "image l0 has the tag 'horse', which is no class" in rows['unlabeled'][1]
+
+
+def test_pseudo_labels_beside_masks(call, root, config, tmp_path):
+    """Masks, tags, overlap and samples of a set with added pseudo-labels are checked as any."""
+    folder = tmp_path / 'labels'
+    for seed, stem in enumerate(UNLABELED):
+        write_mask(folder / f'masks/{stem}.png', seed)
+    selected = [dict(image=str(root / f'img/{s}.jpg'), mask=f'masks/{s}.png') for s in UNLABELED]
+    (folder / 'manifest.json').write_text(json.dumps(dict(selected=selected)))
+    write_tags(root, ['class1'])
+    cfg = Config.fromfile(config)
+    cfg.train_dataloader.dataset.update(type='SelfTrainingDataset', pseudo=str(folder))
+    cfg.train_dataloader.dataset.unlabeled = tagged(root, background='class0')
+    cfg.dump(config)
+    code, rows, text = call('--cfg-options', 'model.use_tags=True')
+    assert code == 0, text
+    skipped = [name for name, (state, _) in rows.items() if state == 'skipped']
+    assert skipped == ['step']  # a step is made with --step alone
+    assert rows['labeled'][1].partition('labeled')[2].strip().startswith('6 images')
+    assert 'unlabeled: 3 images, 1.00 tags an image' in rows['tags'][1]
+    (folder / f'masks/{UNLABELED[1]}.png').unlink()
+    code, rows, text = call()
+    assert code == 1 and f'{UNLABELED[1]}.png' in rows['labeled'][1]

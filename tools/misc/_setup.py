@@ -45,6 +45,10 @@ class Setup:
 
         return distinct_infos(self.built(name))
 
+    def own(self, name: str) -> List[dict]:
+        """The same without pseudo-labelled images, which stay in the unlabelled source."""
+        return [info for info in self.infos(name) if not info.get('pseudo_labeled')]
+
     def some(self, name: str) -> List[dict]:
         """Entries whose files are read: all, or ``SAMPLED`` evenly spread ones."""
         infos = self.infos(name)

@@ -55,13 +55,19 @@ def data_set(name: str) -> Callable[[Setup], str]:
 
 
 def _build_source(cfg: 'Config', name: str) -> 'AnySet':
+    from mmseg.registry import DATASETS
+
+    from mmseg_ctt.datasets import LabeledUnlabeledDataset
     from mmseg_ctt.datasets.sources import build_source, source_config
 
     data = cfg.train_dataloader.dataset
-    if data.type != 'LabeledUnlabeledDataset':
+    kind = DATASETS.get(data.type)
+    if not (isinstance(kind, type) and issubclass(kind, LabeledUnlabeledDataset)):
         raise Skip(f'train_dataloader.dataset.type is {data.type}')
     if data.get(name) is None:
         raise Skip(f'train_dataloader.dataset.{name} is not set')
+    if kind is not LabeledUnlabeledDataset:  # adds images of its own, such as pseudo-labelled ones
+        return DATASETS.build(data).sources[name]
     return build_source(name, source_config(data, name))
 
 
@@ -158,7 +164,7 @@ def tags(setup: Setup) -> str:
         absent = absent_tags(matrix, classes, background)
         setup.warnings += [f'{name}: {absent}'] if absent else []
         for other in filter(setup.has_masks, setup.trained):
-            infos = setup.infos(other)
+            infos = setup.own(other)
             limit = len(infos) if setup.args.all else LIMIT
             ignored = setup.cfg.train_dataloader.dataset.get('ignore_index', 255)
             pixels = scan_masks(infos, len(classes), limit, ignored).pixels
@@ -172,7 +178,7 @@ def overlap(setup: Setup) -> str:
     from mmseg_ctt.datasets.patients import check_patients
     from mmseg_ctt.engine.guards import same_content
 
-    infos = {name: setup.infos(name) for name in setup.sources}
+    infos = {name: setup.own(name) for name in setup.sources}
     if len(infos) < 2:
         raise Skip('fewer than two sources')
     check_overlap(infos)
