@@ -93,7 +93,7 @@ def sample_patches(
     first = SEEDS * front
     drawn = _drawn(label, inside, known, position[:, :first], size[:, :first])
     kept = [_without_duplicates(drawn, label, front, by_overlap)]
-    if behind:
+    if background is not None:
         drawn = _drawn(label, label == background, known, position[:, first:], size[:, first:])
         if released_classes:
             drawn = drawn._replace(label=torch.full_like(drawn.label, background))
