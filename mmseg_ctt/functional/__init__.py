@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
+from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, jitter_colours, shift_hue
 from .confidence import confidence_weight
@@ -25,6 +26,7 @@ from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
 from .pamr import pamr
+from .patch_sampling import crop_patches, sample_patches
 from .perturbation import (
     adaptive_radius,
     adversarial_direction,
@@ -36,6 +38,7 @@ from .pixel_noise import pixel_noise
 from .probability import complement, two_class_logits
 from .pseudo_label import downsample_nearest, pseudo_label
 from .resized_cross_entropy import resized_cross_entropy
+from .retrieval import retrieval_accuracy
 from .running_mean import confidence_bank_update, warm_momentum
 from .schedule import linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
@@ -148,6 +151,7 @@ __all__ = [
     'alignment_bias',
     'channel_dropout',
     'class_balanced_weight',
+    'class_graph',
     'class_map_logits',
     'class_mix_mask',
     'class_scores',
@@ -159,6 +163,7 @@ __all__ = [
     'connected_components',
     'consistency_loss',
     'consistency_sums',
+    'crop_patches',
     'cross_entropy',
     'cut_mix_mask',
     'distribution_alignment',
@@ -167,6 +172,7 @@ __all__ = [
     'ema_decay',
     'ema_update_',
     'gaussian_blur',
+    'graph_triplets',
     'jitter_colours',
     'linear_ramp',
     'mix',
@@ -180,6 +186,8 @@ __all__ = [
     'pseudo_label_scores',
     'rejection_box_mask',
     'resized_cross_entropy',
+    'retrieval_accuracy',
+    'sample_patches',
     'select_per_class',
     'shift_hue',
     'sigmoid_cross_entropy',
@@ -188,6 +196,7 @@ __all__ = [
     'squared_dice_loss',
     'sums_by_class',
     'target_distribution',
+    'triplet_loss',
     'two_class_logits',
     'uniform_feature_noise',
     'warm_momentum',

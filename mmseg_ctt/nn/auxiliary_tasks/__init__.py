@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Auxiliary tasks: losses of the students beside those of a method, ``model.auxiliary_tasks``."""
 
+from .patch_matching import PatchMatchingTask
 from .rotation import RotationTask
 from .student_pass import StudentPass
 from .task import AuxiliaryTask, Terms, Views, ViewTask
@@ -9,6 +10,7 @@ from .tasks import AuxiliaryTasks, registered_tasks
 __all__ = [
     'AuxiliaryTask',
     'AuxiliaryTasks',
+    'PatchMatchingTask',
     'RotationTask',
     'StudentPass',
     'Terms',
