@@ -22,6 +22,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from ..functional.pseudo_label import downsample_nearest
+from ..nn.auxiliary_tasks import AuxiliaryTask
 from ..nn.images import Images
 from .base import Losses, SemiSegmentor
 
@@ -62,7 +63,7 @@ class FeatureLearning(SemiSegmentor):
                 f'model.auxiliary_tasks is empty, and {name} learns by them alone: leave it out, '
                 f'or set {list(map(dict, self.default_auxiliary_tasks))}'
             )
-        for task in self.auxiliary_tasks.of(0):
+        for task in self.tasks:
             if getattr(task, 'joint_forward', False):
                 raise ValueError(
                     f'{task.key("joint_forward")}=True: {name} makes no pass of its own that the '
@@ -74,11 +75,27 @@ class FeatureLearning(SemiSegmentor):
                     'needs; take a method that learns from masks, such as S4L'
                 )
 
+    @property
+    def tasks(self) -> List[AuxiliaryTask]:
+        """Those of the student."""
+        assert self.auxiliary_tasks is not None
+        return self.auxiliary_tasks.of(0)
+
     def step(self, **images: Images) -> Losses:
         """No term of the method's own; see :meth:`SemiSegmentor.step`."""
         return {}
 
     # ---- validation
+
+    @property
+    def scores(self) -> List[str]:
+        """Names of the scores that validation has, such as ``rotation/accuracy``."""
+        return [f'{task.name}/{task.score}' for task in self.tasks if task.score]
+
+    @property
+    def evaluates_masks(self) -> bool:
+        """Whether these need masks."""
+        return any(task.evaluates_masks for task in self.tasks)
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Results of the tasks; see :meth:`predict_each`.
@@ -115,6 +132,7 @@ class FeatureLearning(SemiSegmentor):
     def task_results(self, inputs: Tensor, data_samples: SampleList) -> List[dict]:
         """What each task finds out on each image, by name of the task."""
         samples = [_prepared(sample, inputs) for sample in data_samples]
+        assert self.auxiliary_tasks is not None
         return self.auxiliary_tasks.evaluate(
             self.students, Images(inputs, samples), self.data_preprocessor
         )

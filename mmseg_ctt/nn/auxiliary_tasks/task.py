@@ -12,7 +12,7 @@ from .student_pass import StudentPass
 
 KEY = 'model.auxiliary_tasks'
 Terms = Dict[str, Tensor]
-TaskResult = Dict[str, Tensor]
+TaskResult = Dict[str, Any]
 
 
 class AuxiliaryTask(nn.Module):
@@ -37,6 +37,7 @@ class AuxiliaryTask(nn.Module):
     default_name: ClassVar[str]
     default_sources: ClassVar[Optional[Tuple[str, ...]]] = None  # None: all of the method
     score: ClassVar[Optional[str]] = None  # of `evaluate`: 'accuracy' or 'retrieval'; None: none
+    evaluates_masks: ClassVar[bool] = False  # whether `evaluate` reads masks
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class AuxiliaryTask(nn.Module):
                 same in every validation.
 
         Returns:
-            list[dict[str, Tensor]] | None: Of each image, on the host, what :attr:`score` needs:
+            list[dict] | None: Of each image, on the host, what :attr:`score` needs:
             ``accuracy``: ``right`` ``(n,)``, whether each of ``n`` answers is right;
             ``retrieval``: ``embedding`` ``(n, D)`` float32 of ``n`` views, and their classes
             ``label`` ``(n,)`` int64 (255: none) if views of other images are to be found; without
