@@ -29,3 +29,6 @@ class MixAndMatchTuning(FeatureLearning):
 
     sources: ClassVar[Tuple[str, ...]] = ('labeled',)
     default_auxiliary_tasks = (dict(type='PatchMatchingTask'),)
+    toy_settings = dict(
+        auxiliary_tasks=[dict(type='PatchMatchingTask', num_patches=4, patch_size=16, pool=2)]
+    )
