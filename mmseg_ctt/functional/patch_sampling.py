@@ -25,19 +25,6 @@ class Patches(NamedTuple):
     label: Tensor
 
 
-def patch_numbers(num_patches: int, background: Optional[int] = 0) -> Tuple[int, int]:
-    """Numbers of patches of an image on objects and on the background.
-
-    Raises:
-        ValueError: If there are too few patches.
-    """
-    fewest = 1 if background is None else 2
-    if num_patches < fewest:
-        raise ValueError(f'num_patches must be at least {fewest}, got {num_patches}')
-    behind = 0 if background is None else max(1, int(BACKGROUND_RATIO * num_patches))
-    return num_patches - behind, behind
-
-
 @torch.no_grad()
 def sample_patches(
     label: Tensor,
@@ -80,7 +67,7 @@ def sample_patches(
     Raises:
         ValueError: For too few patches, sides out of order, or noise of another shape.
     """
-    front, behind = patch_numbers(num_patches, background)
+    front, behind = _numbers(num_patches, background)
     _check(label, noise, num_patches, min_size, max_size)
     numbers = noise.reshape(len(noise), SEEDS * num_patches, 2)
     position, size = numbers.unbind(2)
@@ -133,6 +120,15 @@ def _sampling_points(start: Tensor, stop: Tensor, size: int, side: int) -> Tenso
     centre = (torch.arange(size, device=start.device) + 0.5) * length / size
     point = start.unsqueeze(2) + centre.clamp(min=0.5).minimum(length - 0.5)
     return 2 * point / side - 1
+
+
+def _numbers(num_patches: int, background: Optional[int]) -> Tuple[int, int]:
+    """Patches of an image on objects and on the background."""
+    fewest = 1 if background is None else 2
+    if num_patches < fewest:
+        raise ValueError(f'num_patches must be at least {fewest}, got {num_patches}')
+    behind = 0 if background is None else max(1, int(BACKGROUND_RATIO * num_patches))
+    return num_patches - behind, behind
 
 
 def _check(label: Tensor, noise: Tensor, num_patches: int, min_size: int, max_size: int) -> None:

@@ -27,10 +27,17 @@ KEEP_DTYPE = (
     'downsample_nearest',
     'channel_dropout',
     'complementary_channel_dropout',
+    'graph_triplets',
     'two_class_logits',
 )
 # their numbers come from the host in float32
-FROM_NOISE = ('class_mix_mask', 'cut_mix_mask', 'rejection_box_mask')
+FROM_NOISE = (
+    'class_graph',
+    'class_mix_mask',
+    'cut_mix_mask',
+    'rejection_box_mask',
+    'sample_patches',
+)
 FROM_NETWORK = ('adversarial_direction',)  # the network that it is given runs in half precision
 ROUNDED = ('uniform_feature_noise',)  # to the precision of the feature
 FROM_WEIGHTS = ('ema_update_',)  # parameters are float32

@@ -16,6 +16,7 @@ from mmseg_ctt.methods.ctt import functional as contrast
 
 N, K, V, D = 30, 4, 3, 6
 TOPICS = (  # files that a step calls
+    'class_graph',
     'confidence',
     'consistency',
     'dice',
@@ -23,9 +24,11 @@ TOPICS = (  # files that a step calls
     'ema',
     'mixing',
     'pamr',
+    'patch_sampling',
     'perturbation',
     'probability',
     'pseudo_label',
+    'retrieval',
     'selection',
     'supervised',
 )
@@ -128,6 +131,7 @@ def cases(device='cpu'):
         ),
         'ema_update_': (ema, (normal(5, 3), normal(5, 3)), False),
         **consistency_cases(normal, chance, maps),
+        **patch_cases(normal, chance, maps),
         **perturbation_cases(normal, chance),
     }
 
@@ -178,6 +182,41 @@ def consistency_cases(normal, chance, maps):
             True,
         ),
         'two_class_logits': (functional.two_class_logits, (normal(2, 1, 4, 4),), True),
+    }
+
+
+def patch_cases(normal, chance, maps):
+    label = maps.flatten()[::8]  # 16 of 3 classes, some without
+    graph = functional.class_graph(label, chance(16), chance(16, 2))
+    box = functional.sample_patches(maps, chance(2, 40), 4, 2, 6).box
+    triplets = normal(16, D), normal(16, D), normal(16, D)
+    return {
+        'class_graph': (
+            lambda key, choice: functional.class_graph(label, key, choice),
+            (chance(16), chance(16, 2)),
+            False,
+        ),
+        'graph_triplets': (lambda x: functional.graph_triplets(x, graph), (normal(16, D),), True),
+        'triplet_loss': (
+            lambda *rows: functional.triplet_loss(*rows, valid=label < 2),
+            triplets,
+            True,
+        ),
+        'retrieval_accuracy': (
+            lambda x: functional.retrieval_accuracy(x, label),
+            (normal(16, D),),
+            False,
+        ),
+        'sample_patches': (
+            lambda noise: functional.sample_patches(maps, noise, 2, 2, 6, by_overlap=True),
+            (chance(2, 20),),
+            False,
+        ),
+        'crop_patches': (
+            lambda image: functional.crop_patches(image, box, 5),
+            (normal(2, 3, 8, 8),),
+            True,
+        ),
     }
 
 
