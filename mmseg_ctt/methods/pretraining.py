@@ -25,3 +25,4 @@ class SelfSupervisedPretraining(FeatureLearning):
 
     sources: ClassVar[Tuple[str, ...]] = ('unlabeled',)
     default_auxiliary_tasks = (dict(type='RotationTask'),)
+    toy_settings = dict(auxiliary_tasks=[dict(type='RotationTask', crop_size=16)])

@@ -120,7 +120,12 @@ VARIANTS = {
         CTT, dict(auxiliary_tasks=[dict(type='RotationTask', joint_forward=True)])
     ),
     'S4L, all rotations': Recipe(
-        'S4L', dict(auxiliary_tasks=[dict(type='RotationTask', rotations='all', supervise=0.5)])
+        'S4L',
+        dict(
+            auxiliary_tasks=[
+                dict(type='RotationTask', rotations='all', supervise=0.5, crop_size=16)
+            ]
+        ),
     ),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())

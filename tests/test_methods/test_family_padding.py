@@ -65,8 +65,9 @@ def test_padding_teaches_nothing(recipe):
         results.append((losses, gradients, dict(model.named_buffers())))
     for plain, other in zip(*results):
         torch.testing.assert_close(other, plain, rtol=1e-5, atol=1e-6)
-    losses = results[0][0]
-    assert all(losses[key] > 0 for key in working_terms(recipe, losses))
+    losses = results[0][0]  # a square crop of a whole image does not fit beside padding
+    working = [key for key in working_terms(recipe, losses) if not key.endswith('loss_rotation')]
+    assert all(losses[key] > 0 for key in working)
 
 
 @EVERY_RECIPE
@@ -76,5 +77,7 @@ def test_padding_changes_the_losses(recipe):
     data = prepared(model)
     for sample in data['data_samples'][model.sources[-1]]:
         sample.set_metainfo(dict(img_shape=(32, WIDTH)))
+        if 'gt_sem_seg' in sample:
+            sample.gt_sem_seg.data[..., WIDTH:] = 255
     losses = model(**data, mode='loss')
     assert any(losses[key] != plain[key] for key in plain if 'loss' in key)

@@ -68,7 +68,7 @@ def test_a_run_on_two_ranks(recipe, tmp_path):
     for state, other in zip(first, second):
         for name, value in state.items():
             assert name.endswith(STATISTICS) or torch.equal(value, other[name]), name
-    name = 'students.0.decode_head.conv_seg.weight'
+    name = 'students.0.backbone.stem.weight'
     assert not torch.equal(first[0][name], first[-1][name])
     if 'contrast.on' in first[0]:
         assert [bool(state['contrast.on']) for state in first] == [False, True, True]
@@ -146,7 +146,8 @@ def losses_and_gradients(
 CASES = ('usual', 'classes of one rank only', 'nothing on a rank', 'padding on one rank')
 
 
-@EVERY_RECIPE
+# mix-and-match tuning has one term, of the graph of the patches of a rank
+@every_recipe_of(lambda method: method.__name__ != 'MixAndMatchTuning')
 def test_a_step_is_that_of_one_process_with_all_images(recipe):
     """The mean of losses and gradients over the ranks, which is what DDP takes."""
     alone = {case: losses_and_gradients(recipe, case, slice(0, 4)) for case in CASES}

@@ -24,6 +24,7 @@ from ...functional.rotation import quarter_turns, square_crops
 from .. import settings
 from ..images import Images
 from ..member import decode, supervised_losses
+from ..ranks import mean_over_ranks
 from ..rng import sample_noise
 from .student_pass import StudentPass
 from .task import TaskResult, Terms, Views, ViewTask
@@ -134,13 +135,12 @@ class RotationTask(ViewTask):
         scores = self._scores(features, student)
         target: Turned = views.target
         values = F.cross_entropy(scores, target.turns, reduction='none') * target.weight
-        losses = [
-            value.sum() / weight.sum().clamp(min=1)
-            for value, weight in zip(values.split(views.sizes), target.weight.split(views.sizes))
-        ]
+        counts = torch.stack([weight.sum() for weight in target.weight.split(views.sizes)])
+        means = mean_over_ranks(counts).clamp(min=1e-6)  # no crop fits on any rank: 0
+        losses = torch.stack([value.sum() for value in values.split(views.sizes)]) / means
         right = (scores.detach().argmax(1) == target.turns) * target.weight
         terms = {
-            self.name: torch.stack(losses).mean(),
+            self.name: losses.mean(),
             f'{self.name}_accuracy': right.sum() / target.weight.sum().clamp(min=1),
         }
         if self.supervise:

@@ -38,6 +38,7 @@ class AuxiliaryTask(nn.Module):
     default_sources: ClassVar[Optional[Tuple[str, ...]]] = None  # None: all of the method
     score: ClassVar[Optional[str]] = None  # of `evaluate`: 'accuracy' or 'retrieval'; None: none
     evaluates_masks: ClassVar[bool] = False  # whether `evaluate` reads masks
+    sections: ClassVar[Mapping[str, str]] = dict(forward='losses')  # for benchmarks of the step
 
     def __init__(
         self,
@@ -152,6 +153,8 @@ class ViewTask(AuxiliaryTask):
             Defaults to False: a pass of its own.
         kwargs: As in :class:`AuxiliaryTask`.
     """
+
+    sections = dict(make_views='strong view', view_terms='losses')
 
     def __init__(self, joint_forward: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

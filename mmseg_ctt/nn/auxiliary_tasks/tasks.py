@@ -2,7 +2,7 @@
 """The auxiliary tasks of a method: one of each for every student."""
 
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Sequence
 
 import torch
 import torch.nn as nn
@@ -27,6 +27,8 @@ class AuxiliaryTasks(nn.Module):
         TypeError: If a task is no dict with a type.
         ValueError: If a type or a setting is unknown, or two tasks have one name.
     """
+
+    sections: ClassVar[Mapping[str, str]] = dict(view_features='students forward')  # for benchmarks
 
     def __init__(
         self, configs: Sequence[dict], students: nn.ModuleList, sources: Sequence[str]
@@ -79,6 +81,10 @@ class AuxiliaryTasks(nn.Module):
         with ExitStack() as stack:
             made.enter(stack)
             yield made
+
+    def view_features(self, student: StudentPass, image: Tensor) -> List[Tensor]:
+        """A pass of views ``(T, C, h, w)`` of their own."""
+        return student.features(image)
 
     @torch.no_grad()
     def evaluate(
@@ -143,7 +149,8 @@ class TaskStep:
     def _terms(self, task: AuxiliaryTask, student: StudentPass, views: Any, features: Any) -> Terms:
         if not isinstance(task, ViewTask):
             return task(student, _of(task, self.images))
-        features = student.features(views.image) if features is None else features
+        if features is None:
+            features = self.tasks.view_features(student, views.image)
         return task.view_terms(features, views, student)
 
     def _joint_features(self, i: int) -> Dict[int, List[Tensor]]:
