@@ -197,6 +197,14 @@ def required_hooks(model: dict) -> Dict[str, dict]:
     return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
 
 
+def toy_metric(model: dict) -> dict:
+    """Metric of what a model gives."""
+    method = registered_methods().get(model['type'])
+    if method is not None and not method.trains_heads:
+        return dict(type='TaskMetric')
+    return dict(type='IoUMetric', iou_metrics=['mIoU'])
+
+
 def toy_config(
     root: Path, work_dir: Path, hooks: Optional[Dict[str, Optional[dict]]] = None, **changes: Any
 ) -> Config:
@@ -231,8 +239,8 @@ def toy_config(
         train_dataloader=train_loader(root, model),
         val_dataloader=tested,
         test_dataloader=tested,
-        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
-        test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+        val_evaluator=toy_metric(model),
+        test_evaluator=toy_metric(model),
         optim_wrapper=dict(
             type='OptimWrapper',
             constructor='StudentOptimWrapperConstructor',

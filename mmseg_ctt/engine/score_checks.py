@@ -8,7 +8,7 @@ from mmseg.evaluation.metrics import IoUMetric
 
 from ..evaluation.task_metric import TaskMetric
 from ..methods.feature_learning import FeatureLearning
-from ..nn.unwrap import unwrapped
+from ..nn.unwrap import segmentor_of, unwrapped
 
 SCORES = dict(
     mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'), mFscore=('mFscore', 'mPrecision', 'mRecall')
@@ -26,9 +26,15 @@ def check_metrics(model: nn.Module, metrics: Sequence[Any], part: str = 'val') -
     Raises:
         ValueError: Names the metric and the one to take.
     """
-    model, key = unwrapped(model), f'{part}_evaluator'
+    outer, key = unwrapped(model), f'{part}_evaluator'
+    model = segmentor_of(outer)
     learns_features = isinstance(model, FeatureLearning)
     name = type(model).__name__
+    if learns_features and outer is not model:
+        raise ValueError(
+            f'test-time augmentation joins segmentations, and {name} learns features alone: leave '
+            'it out (--tta, tta_model)'
+        )
     for metric in metrics:
         if learns_features and not isinstance(metric, TaskMetric):
             raise ValueError(

@@ -2,6 +2,7 @@
 """Export of a member of a semi-supervised run as a plain mmseg model."""
 
 from ..checkpoint import read_checkpoint
+from .backbone import Backbone, check_out, export_backbone, write_backbone
 from .checkpoint import checkpoint_bytes, inference_part, plain_meta
 from .export import Export, export_member, write_export
 from .members import (
@@ -15,10 +16,13 @@ from .members import (
 from .stock_config import stock_config
 
 __all__ = [
+    'Backbone',
     'Export',
+    'check_out',
     'checkpoint_bytes',
     'choose_member',
     'default_member',
+    'export_backbone',
     'export_member',
     'inference_part',
     'member_choices',
@@ -28,5 +32,6 @@ __all__ = [
     'read_checkpoint',
     'segmentor_config',
     'stock_config',
+    'write_backbone',
     'write_export',
 ]

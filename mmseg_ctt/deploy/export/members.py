@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...methods.feature_learning import NO_SEGMENTATION
 from ...methods.networks import MemberNetworks
 
 State = Dict[str, Tensor]
@@ -54,7 +55,11 @@ def default_member(model_cfg: Mapping) -> str:
 
 
 def choose_member(
-    model_cfg: Mapping, names: Sequence[str], member: Optional[str] = None, ensemble: bool = False
+    model_cfg: Mapping,
+    names: Sequence[str],
+    member: Optional[str] = None,
+    ensemble: bool = False,
+    features: bool = False,
 ) -> Optional[str]:
     """The member that is named, else that of ``test_cfg.predict_on``, else that of the class.
 
@@ -63,13 +68,19 @@ def choose_member(
         names (Sequence[str]): Of :func:`member_names`.
         member (str, optional): A member, ``mean-student`` or ``mean-teacher``.
         ensemble (bool): Whether several networks are accepted. Defaults to False.
+        features (bool): Whether a method is accepted that trains no decode head. Defaults to
+            False: there must be a segmentation.
 
     Returns:
         str | None: None for a plain segmentor, which has no members.
 
     Raises:
-        ValueError: If there is no such member, or it is the ensemble, which is no single model.
+        ValueError: If there is no such member, it is the ensemble, which is no single model, or
+            the method gives no segmentation.
     """
+    kind = model_cfg.get('type') if names else None
+    if kind and not features and not getattr(MODELS.get(kind), 'trains_heads', True):
+        raise ValueError(NO_SEGMENTATION.format(kind))
     choices = member_choices(names)
     if not names:
         if member is not None:

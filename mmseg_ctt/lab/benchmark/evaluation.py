@@ -10,8 +10,10 @@ from typing import Any, Dict, Iterator, List, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, autocast
+from mmseg.registry import MODELS
 from torch.utils.data import DataLoader
 
+from ...methods.feature_learning import NO_SEGMENTATION
 from .machine import describe_machine
 from .meters import TimeMeter
 from .networks import networks_of
@@ -72,6 +74,9 @@ def benchmark_evaluation(cfg: Config, images: int = 16, repeats: int = 10) -> Di
 
 def validation_config(cfg: Config, work_dir: str) -> Config:
     """A copy that only validates, without worker processes."""
+    kind = MODELS.get(cfg.model.type)
+    if not getattr(kind, 'trains_heads', True):
+        raise ValueError(NO_SEGMENTATION.format(cfg.model.type))
     absent = [key for key in VALIDATION if not cfg.get(key)]
     if absent:
         raise ValueError(f'the config has no {absent[0]}: there is no evaluation to measure')

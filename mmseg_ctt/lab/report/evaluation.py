@@ -2,7 +2,7 @@
 """The networks of a checkpoint on validation images: confusion of every member, worst images."""
 
 import os.path as osp
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
 from ...datasets.built import set_num_classes
 from ...deploy.api import SegResult
@@ -70,6 +70,12 @@ def validation_set(cfg: Config) -> BaseDataset:
     if 'seg_map_path' not in dataset.get_data_info(0):
         raise ValueError('the validation set has no labels')
     return dataset
+
+
+def segments(config: Optional[Config]) -> bool:
+    """Whether the model of a config gives a segmentation; others learn features alone."""
+    kind = ((config or {}).get('model') or {}).get('type')
+    return getattr(MODELS.get(kind) if kind else None, 'trains_heads', True)
 
 
 def spread(size: int, count: int) -> List[int]:

@@ -13,7 +13,7 @@ from ...deploy.checkpoint import load_network
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
-from .evaluation import Evaluation, class_iou, evaluate, validation_set
+from .evaluation import Evaluation, class_iou, evaluate, segments, validation_set
 from .figures import COLUMN
 from .parts import Figure, NothingToShow, Part, Pictures, Table, attempt
 from .pictures import panels
@@ -77,6 +77,8 @@ def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
     if run.checkpoint is None:
         raise ValueError('the folder holds no such checkpoint')
     config = config_of_checkpoint(run)
+    if not segments(config):
+        raise NothingToShow('the method learns features alone, and has no segmentation')
     dataset = validation_set(config)
     model = load_network(config, run.checkpoint)
     result = evaluate(model, dataset, options.max_images, options.worst)

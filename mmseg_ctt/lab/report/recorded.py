@@ -13,7 +13,7 @@ from torch import Tensor
 from ...deploy.checkpoint import read_checkpoint
 from . import figures
 from .colours import ALL, MEMBER, PLAIN_LINES, PLAIN_MODEL, SYMBOLS, Style, member_styles, style_of
-from .evaluation import validation_set
+from .evaluation import segments, validation_set
 from .figures import SMALL, Line
 from .parts import REASONS, Block, Figure, NothingToShow, Part, Pictures, Table, Text
 from .pictures import picture_file
@@ -21,6 +21,7 @@ from .runs import Run
 from .scalars import FILE
 
 NO_SCALARS = f'the folder has no */vis_data/{FILE}; keep LocalVisBackend in visualizer.vis_backends'
+SCORES_OF_TASKS = ('/accuracy', '/retrieval')
 TERMS = {
     'loss': 'sum of all terms, which the optimiser minimises',
     'decode.loss_ce': 'cross-entropy to the labels',
@@ -62,6 +63,8 @@ def miou(run: Run) -> Part:
         for name, style in member_styles(run.members).items()
         if (curve := run.score(name)) is not None
     ]
+    if not drawn and not segments(run.config):
+        return task_scores(run)
     _need(drawn, 'the run logged no mIoU: it ended before the first validation')
     blocks = [Figure(figures.lines(drawn, 'mIoU (%)'))]
     groups = [key for key in run.curves if key.startswith('mIoU_')]  # of IncrementalIoUMetric
@@ -79,6 +82,27 @@ def miou(run: Run) -> Part:
         'set, per cent, as the run itself measured it; solid lines are students, dashed '
         'ones their teachers.',
         blocks,
+    )
+
+
+def task_scores(run: Run) -> Part:
+    """Validation curves of a method that learns features alone."""
+    keys = [
+        key
+        for key in run.curves
+        if key.endswith(SCORES_OF_TASKS) and not MEMBER.match(key.partition('/')[0])
+    ]
+    _need(keys, 'the run logged no score of its tasks: it ended before the first validation')
+    styles = [Style(colour, 'solid') for colour in PLAIN_LINES]
+    lines = [
+        Line(key, run.curves[key], styles[i % len(styles)], SYMBOLS[i % 8])
+        for i, key in enumerate(keys)
+    ]
+    return Part(
+        'Scores of the tasks',
+        'Right answers of each auxiliary task on the validation set, per cent, as the run itself '
+        'measured them. The method learns features alone and has no segmentation.',
+        [Figure(figures.lines(lines, 'score (%)'))],
     )
 
 
