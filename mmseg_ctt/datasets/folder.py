@@ -3,7 +3,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -34,7 +34,8 @@ class FolderSegDataset(BaseSegDataset):
             from ``data_root/meta.json`` where it names no classes. Where both
             name classes, ids of the masks are those of ``meta.json``, and
             ``classes`` chooses and orders them by name. Without a palette
-            mmseg generates one, the same in every run.
+            mmseg generates one, the same in every run. Images without masks
+            need no classes.
         seg_map_suffix (str): End of the names of masks, such as
             ``'_GT.png'`` for ``a/b_GT.png``, in upper or lower case. Where it
             is more than an extension, images do not end so. Defaults to
@@ -54,9 +55,11 @@ class FolderSegDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: If a folder, ``ann_file``, or an image it lists does
             not exist.
-        ValueError: If no classes are given, ``meta.json`` does not have one of
+        ValueError: If there are masks and no classes, ``meta.json`` does not have one of
             them, ``background`` is not the first of them, or two images have one stem.
     """
+
+    needs_classes: ClassVar[bool] = False  # even where there are no masks
 
     def __init__(
         self,
@@ -75,9 +78,10 @@ class FolderSegDataset(BaseSegDataset):
         if known_classes is not None:
             self.file_meta = dict(classes=list(known_classes))
             metainfo = {'classes': tuple(known_classes), **(metainfo or {})}
-        metainfo = complete_metainfo(metainfo, data_root)
+        masks = prefix.get('seg_map_path') is not None
+        metainfo = complete_metainfo(metainfo, data_root, self.needs_classes or masks)
         self.background = background
-        self._check_background(metainfo['classes'])
+        self._check_background(metainfo.get('classes') or ())
         super().__init__(
             data_root=data_root,
             data_prefix={k: v for k, v in prefix.items() if v is not None},
@@ -87,10 +91,11 @@ class FolderSegDataset(BaseSegDataset):
         )
 
     def _check_background(self, classes: Sequence[str]) -> None:
-        if self.background not in (None, list(classes)[0]):
+        first = next(iter(classes), None)
+        if self.background not in (None, first):
             raise ValueError(
                 f'{type(self).__name__}.background={self.background!r} must be the first of '
-                f'metainfo.classes, which is {list(classes)[0]!r}'
+                f'metainfo.classes, which is {first!r}'
             )
 
     def get_label_map(
@@ -124,7 +129,7 @@ class FolderSegDataset(BaseSegDataset):
 
     def _update_palette(self) -> List[Sequence[int]]:
         """Palette of the config, else that of ``meta.json`` by class, else one of mmseg."""
-        colours, classes = self.file_meta.get('palette'), self._metainfo['classes']
+        colours, classes = self.file_meta.get('palette'), self._metainfo.get('classes') or ()
         if not colours or self._metainfo.get('palette'):
             return super()._update_palette()
         by_name = {self.background: BLACK, **dict(zip(self.file_meta['classes'], colours))}
@@ -189,7 +194,7 @@ def _file_meta(metainfo: Optional[Dict[str, Any]], data_root: Optional[str]) -> 
 
 
 def complete_metainfo(
-    metainfo: Optional[Dict[str, Any]], data_root: Optional[str]
+    metainfo: Optional[Dict[str, Any]], data_root: Optional[str], required: bool = True
 ) -> Dict[str, Any]:
     """Classes and palette from the config or from ``data_root/meta.json``.
 
@@ -197,18 +202,21 @@ def complete_metainfo(
         metainfo (dict, optional): From the config; used alone where it has
             classes.
         data_root (str, optional): Root of the data set.
+        required (bool): Whether the data set needs classes. Defaults to True.
 
     Returns:
-        dict: ``classes``, ``palette`` if known, and further keys of the config.
+        dict: ``classes`` and ``palette`` if known, and further keys of the config.
 
     Raises:
-        ValueError: If neither names the classes, or ``meta.json`` is
+        ValueError: If neither names the classes and they are needed, or ``meta.json`` is
             malformed.
     """
     metainfo = dict(metainfo or {})
     if metainfo.get('classes'):
         return metainfo
     path = Path(data_root or '', 'meta.json')
+    if not path.is_file() and not required:
+        return metainfo
     if not path.is_file():
         raise ValueError(
             'the data set needs class names: set metainfo=dict(classes='

@@ -62,6 +62,8 @@ class StepSegDataset(FolderSegDataset):
         ValueError: If a hidden class is none, or is the background.
     """
 
+    needs_classes = True
+
     def __init__(self, hidden: Sequence[str] = (), **kwargs: Any) -> None:
         self.hidden = tuple(hidden)
         super().__init__(**kwargs)

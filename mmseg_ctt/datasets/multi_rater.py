@@ -42,6 +42,8 @@ class MultiRaterDataset(FolderSegDataset):
             no rater has a mask of an image.
     """
 
+    needs_classes = True
+
     def __init__(
         self,
         data_root: Optional[str] = None,

@@ -30,6 +30,8 @@ class PseudoLabelDataset(FolderSegDataset):
         ValueError: If its classes are not those of the data set, or ``data_prefix`` has masks.
     """
 
+    needs_classes = True
+
     def __init__(
         self,
         pseudo_labels: str,

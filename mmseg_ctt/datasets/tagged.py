@@ -58,6 +58,8 @@ class TaggedImageDataset(FolderSegDataset):
 
     reads_tags: ClassVar[bool] = True  # its entries have tags, and no masks
 
+    needs_classes = True
+
     def __init__(
         self,
         data_root: Optional[str] = None,

@@ -67,6 +67,8 @@ class VolumeSliceDataset(FolderSegDataset):
             ``context``, or a label has another shape or affine than its volume.
     """
 
+    needs_classes = True
+
     def __init__(
         self,
         data_root: Optional[str] = None,

@@ -63,6 +63,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _check_classes(self) -> None:
         model = unwrapped(self.runner.model)
+        if not getattr(model, 'trains_heads', True):  # its number of classes is of no use
+            return
         outputs = getattr(model, 'num_classes', None)
         classes = len(self.dataloader.dataset.metainfo.get('classes') or ())
         if outputs is not None and classes and outputs != classes:
