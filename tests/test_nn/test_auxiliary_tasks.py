@@ -65,7 +65,8 @@ def test_a_task_stands_beside_the_terms_of_every_method(kind):
     model.load_state_dict(bare.state_dict(), strict=False)
     plain, losses = seeded_losses(bare), seeded_losses(model)
     names = [f'student{i}' for i in range(len(model.students))]
-    added = {f'{name}.{term}' for name in names for term in ('loss_turned', 'turned_accuracy')}
+    terms = ('loss_turned', 'turned_accuracy', 'turned_valid_ratio')
+    added = {f'{name}.{term}' for name in names for term in terms}
     assert set(losses) - set(plain) == added
     for key in plain:
         torch.testing.assert_close(losses[key], plain[key], msg=key)
