@@ -16,12 +16,12 @@ class BatchHardTriplet(NamedTuple):
     Attributes:
         loss (Tensor): Mean over the anchors that have a positive and a negative.
         accuracy (Tensor): Ratio of these anchors whose nearest other embedding is a positive.
-        count (Tensor): Their number.
+        triplets (Tensor): Number of these anchors.
     """
 
     loss: Tensor
     accuracy: Tensor
-    count: Tensor
+    triplets: Tensor
 
 
 def batch_hard_triplet(

@@ -23,7 +23,7 @@ def by_image(images=IMAGES, views=VIEWS):
 def test_known_value():
     torch.manual_seed(0)
     found = batch_hard_triplet(F.normalize(torch.randn(8, 16)), by_image(4, 2))
-    assert found.loss.item() == pytest.approx(0.8349, abs=5e-5) and found.count == 8
+    assert found.loss.item() == pytest.approx(0.8349, abs=5e-5) and found.triplets == 8
 
 
 @pytest.mark.parametrize('margin', [None, 0.0, 0.3])
@@ -34,7 +34,7 @@ def test_it_equals_loops(margin, ids):
     got = batch_hard_triplet(embedding, torch.tensor(ids), margin)
     want = reference.batch_hard(embedding.detach().double().numpy(), ids, margin)
     assert [value.item() for value in got] == pytest.approx(want, rel=1e-5)
-    assert 0 < got.accuracy < 1 and got.count == (8 if 7 in ids else 12)
+    assert 0 < got.accuracy < 1 and got.triplets == (8 if 7 in ids else 12)
 
 
 @pytest.mark.parametrize('margin', [None, 2.0])
