@@ -24,7 +24,6 @@ from .consistency import (
 from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
-from .entropy import prediction_entropy
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
 from .pamr import pamr
 from .perturbation import (
@@ -35,6 +34,7 @@ from .perturbation import (
     uniform_feature_noise,
 )
 from .pixel_noise import pixel_noise
+from .prediction_entropy import prediction_entropy
 from .probability import complement, two_class_logits
 from .pseudo_label import downsample_nearest, pseudo_label
 from .random_views import random_crop_boxes, resized_crops

@@ -69,8 +69,9 @@ def resized_crops(
             to None: none.
 
     Returns:
-        Tensor: ``(B, V, C, h, w)``, dtype of ``image``.
+        Tensor: ``(B, V, C, h, w)`` float32 (float64 for double input).
     """
+    image = image if image.dtype == torch.float64 else image.float()
     batch, views = boxes.shape[:2]
     channels, height, width = image.shape[1:]
     boxes = boxes.to(image.dtype)

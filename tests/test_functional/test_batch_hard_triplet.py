@@ -2,9 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from no_sync import record
 from reference import exemplar as reference
-from versions import COMPILE
 
 from mmseg_ctt.functional import batch_hard_triplet
 
@@ -72,28 +70,3 @@ def test_small_distances_keep_their_digits():
     got = batch_hard_triplet(both, by_image(2, 2))
     want, *_ = reference.batch_hard(both.detach().double().numpy(), [0, 0, 1, 1])
     assert got.loss.item() == pytest.approx(want, rel=1e-6)
-
-
-def test_half_precision():
-    embedding = embeddings().detach().bfloat16()
-    want = batch_hard_triplet(embedding.float(), by_image())
-    with torch.autocast('cpu', torch.bfloat16):
-        got = batch_hard_triplet(embedding, by_image())
-    assert got.loss.dtype == torch.float32 and got == want
-
-
-def test_nothing_waits_for_the_device():
-    embedding, ids = embeddings(), by_image()
-    assert record(lambda: batch_hard_triplet(embedding, ids).loss.backward()) == []
-
-
-@COMPILE
-def test_compiled():
-    torch._dynamo.reset()
-    compiled = torch.compile(batch_hard_triplet, backend='aot_eager', fullgraph=True)
-    embedding, ids = embeddings(), by_image()
-    got, want = compiled(embedding, ids), batch_hard_triplet(embedding, ids)
-    torch.testing.assert_close(tuple(got), tuple(want))
-    slopes = [torch.autograd.grad(found.loss, embedding)[0] for found in (got, want)]
-    torch.testing.assert_close(*slopes)
-    torch._dynamo.reset()

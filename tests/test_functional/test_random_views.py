@@ -125,7 +125,7 @@ def test_without_noise_an_image_stays():
     torch.testing.assert_close(hsv_noise(image, torch.full((2, 7), 0.5)), image)
 
 
-# ---- families
+# ---- families, of views with their colours
 
 
 def views(image, noise, colours):
