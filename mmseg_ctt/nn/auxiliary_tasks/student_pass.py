@@ -13,6 +13,8 @@ from ..images import Images
 from ..member import PixelOutput, Segmentor, forward_member
 from ..repeated_pass import RandomState, constant_statistics
 
+PROBE = 64  # side of the image by which channels are found out
+
 
 class StudentPass:
     """What a task may compute with one student in a step.
@@ -36,7 +38,7 @@ class StudentPass:
 
     def deepest(self, features: Sequence[Tensor]) -> Tensor:
         """The deepest map that the decode head reads."""
-        return features[last_level(main_head(self.member))[0]]
+        return features[deepest_index(self.member)]
 
     def output(self, source: str) -> PixelOutput:
         """Output for the unchanged images of a source; all tasks of a step have one pass."""
@@ -59,6 +61,29 @@ class StudentPass:
         self.output(source)
         with self._random[source].restored(), constant_statistics(self.member):
             return forward_member(self.member, image, embedding=False)
+
+
+def deepest_index(member: Segmentor) -> int:
+    """Index of the deepest feature map that the decode head reads."""
+    index = main_head(member).in_index
+    return index[-1] if isinstance(index, (list, tuple)) else index
+
+
+def feature_width(member: Segmentor) -> int:
+    """Channels of that map.
+
+    A head that concatenates several maps knows their sum alone; a small image tells then.
+    """
+    head = main_head(member)
+    if not isinstance(head.in_index, (list, tuple)) or isinstance(head.in_channels, (list, tuple)):
+        return last_level(head)[1]
+    first = next(module for module in member.modules() if isinstance(module, nn.Conv2d))
+    training = member.training
+    with torch.no_grad():
+        image = first.weight.new_zeros(1, first.in_channels, PROBE, PROBE)
+        maps = as_list(member.eval().extract_feat(image))
+    member.train(training)
+    return maps[deepest_index(member)].shape[1]
 
 
 def as_list(maps: Any) -> List[Tensor]:
