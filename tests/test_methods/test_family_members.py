@@ -281,14 +281,13 @@ def test_ramp_up_scales_the_terms_from_pseudo_labels(recipe, monkeypatch):
 def test_loss_weights_scale_their_terms(recipe):
     """Auxiliary tasks have weights of their own."""
     model = ready(recipe)
-    tasks = {} if model.auxiliary_tasks is None else model.auxiliary_tasks.weights
-    weights = {term: 3 * weight for term, weight in model.weights.items() if term not in tasks}
-    own = tuple(f'.loss_{name}' for name in tasks)
+    tasks = model.auxiliary_tasks.weights if model.auxiliary_tasks is not None else {}
+    weights = {term: 3 * model.weights[term] for term in set(model.weights) - set(tasks)}
     plain = losses_of(model, toy_batch())
     scaled = losses_of(ready(recipe, loss_weights=weights), toy_batch())
     for key, value in plain.items():
-        factor = 3 if 'loss' in key and not (own and key.endswith(own)) else 1
-        torch.testing.assert_close(scaled[key], factor * value)
+        weighed = 'loss' in key and key.rpartition('loss_')[2] not in tasks
+        torch.testing.assert_close(scaled[key], (3 if weighed else 1) * value)
 
 
 # ---- sources

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..heads import last_level, main_head, split_output
 from ..images import Images
 from ..member import PixelOutput, Segmentor, forward_member
+from ..repeated_pass import RandomState, constant_statistics
 
 PROBE = 64  # side of the image by which channels are found out
 
@@ -29,6 +30,7 @@ class StudentPass:
     ) -> None:
         self.member, self.images, self.preprocessor = member, images, preprocessor
         self._outputs: Dict[str, PixelOutput] = {}
+        self._random: Dict[str, RandomState] = {}
 
     def features(self, image: Tensor) -> List[Tensor]:
         """Maps of backbone and neck of images ``(B, C, H, W)``."""
@@ -41,9 +43,24 @@ class StudentPass:
     def output(self, source: str) -> PixelOutput:
         """Output for the unchanged images of a source; all tasks of a step have one pass."""
         if source not in self._outputs:
-            found = forward_member(self.member, self.images[source].image, embedding=False)
-            self._outputs[source] = found
+            image = self.images[source].image
+            self._random[source] = RandomState.of(image.device)
+            self._outputs[source] = forward_member(self.member, image, embedding=False)
         return self._outputs[source]
+
+    def repeat(self, source: str, image: Tensor) -> PixelOutput:
+        """Output for changed images of a source, by the very network of :meth:`output`.
+
+        Dropout keeps and drops the same, so that outputs differ by the images alone. Batch
+        normalisation takes the statistics of these images; its running averages stay.
+
+        Args:
+            source (str): Source.
+            image (Tensor): ``(B, C, H, W)``, changed images of the source.
+        """
+        self.output(source)
+        with self._random[source].restored(), constant_statistics(self.member):
+            return forward_member(self.member, image, embedding=False)
 
 
 def deepest_index(member: Segmentor) -> int:
