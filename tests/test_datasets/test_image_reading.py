@@ -178,7 +178,8 @@ def test_more_bands_by_tifffile(tmp_path, monkeypatch, planar):
 def test_more_bands_of_a_real_file(tmp_path, planar):
     tifffile = pytest.importorskip(
         'tifffile',
-        reason='tifffile of requirements/tests.txt, which writes the file of this test; other formats are tested without it',
+        reason='tifffile of requirements/tests.txt writes the file of this test; '
+        'other formats are tested without it',
     )
     pixels, path = colours(channels=6), tmp_path / 'x.tif'
     stored = pixels if planar == 'contig' else pixels.transpose(2, 0, 1)

@@ -22,8 +22,8 @@ except ValueError as error:
     MISSING = str(error)
 needs_library = pytest.mark.skipif(
     bool(MISSING),
-    reason=f'{MISSING}. It is of no test requirement, since it is built by a compiler; energies, and '
-    'what is said without it, are tested here in any case',
+    reason=f'{MISSING}. No requirement of the tests has it, since a compiler builds it; energies '
+    'and the message without it, are tested here in any case',
 )
 
 

@@ -149,7 +149,7 @@ class RotationTask(ViewTask):
         offset = (noise[:, :2] * rooms.offsets).long()
         turns = (noise[:, 2] * TURNS).long()
         if self.copies > 1:
-            turns = torch.arange(TURNS, device=noise.device).repeat(len(noise))
+            turns = torch.arange(TURNS, device=noise.device).repeat_interleave(len(noise))
         crop = square_crops(images.image, side, offset[:, 0], offset[:, 1])
         label = None
         if self.supervise and source == LABELED:

@@ -12,6 +12,8 @@ from ..heads import last_level, main_head, split_output
 from ..images import Images
 from ..member import PixelOutput, Segmentor, forward_member
 
+PROBE = 64  # side of the image by which channels are found out
+
 
 class StudentPass:
     """What a task may compute with one student in a step.
@@ -34,7 +36,7 @@ class StudentPass:
 
     def deepest(self, features: Sequence[Tensor]) -> Tensor:
         """The deepest map that the decode head reads."""
-        return features[last_level(main_head(self.member))[0]]
+        return features[deepest_index(self.member)]
 
     def output(self, source: str) -> PixelOutput:
         """Output for the unchanged images of a source; all tasks of a step have one pass."""
@@ -42,6 +44,29 @@ class StudentPass:
             found = forward_member(self.member, self.images[source].image, embedding=False)
             self._outputs[source] = found
         return self._outputs[source]
+
+
+def deepest_index(member: Segmentor) -> int:
+    """Index of the deepest feature map that the decode head reads."""
+    index = main_head(member).in_index
+    return index[-1] if isinstance(index, (list, tuple)) else index
+
+
+def feature_width(member: Segmentor) -> int:
+    """Channels of that map.
+
+    A head that concatenates several maps knows their sum alone; a small image tells then.
+    """
+    head = main_head(member)
+    if not isinstance(head.in_index, (list, tuple)) or isinstance(head.in_channels, (list, tuple)):
+        return last_level(head)[1]
+    first = next(module for module in member.modules() if isinstance(module, nn.Conv2d))
+    training = member.training
+    with torch.no_grad():
+        image = first.weight.new_zeros(1, first.in_channels, PROBE, PROBE)
+        maps = as_list(member.eval().extract_feat(image))
+    member.train(training)
+    return maps[deepest_index(member)].shape[1]
 
 
 def as_list(maps: Any) -> List[Tensor]:

@@ -10,9 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .. import settings
-from ..heads import last_level, main_head
 from ..images import Images
-from .student_pass import SharedPass, StudentPass, shared_pass
+from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
 from .task import KEY, AuxiliaryTask, Terms, ViewTask
 
 
@@ -37,7 +36,7 @@ class AuxiliaryTasks(nn.Module):
         for student, tasks in zip(students, built):
             for task in tasks:
                 task.use_sources(sources)
-                task.build(last_level(main_head(student))[1])
+                task.build(feature_width(student))
         names = [name for task in built[0] for name in task.weights]
         for name in names:
             if names.count(name) > 1:
