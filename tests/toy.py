@@ -165,13 +165,32 @@ def prepared(model: nn.Module, batch: Optional[dict] = None) -> dict:
     batch = batch or toy_batch()
     if not hasattr(model, 'toy_steps'):  # built from a config
         model.toy_steps = map_steps(type(model), {})
-    if 'tagged' in getattr(model, 'sources', ()):
+    sources = getattr(model, 'sources', ('labeled', 'unlabeled'))
+    if 'tagged' in sources:
         batch = tagged_batch(batch, model)
+    elif len(set(sources) & {'labeled', 'unlabeled'}) == 1:
+        batch = batch_of_source(batch, *set(sources) & {'labeled', 'unlabeled'})
     for made in batch['data_samples']:
         steps = model.toy_steps.get(made.metainfo['source'])
         if steps:
             add_maps(made, steps, num_classes=model.num_classes)
     return model.data_preprocessor(batch, True)
+
+
+def batch_of_source(batch: dict, source: str) -> dict:
+    """The images of a batch for a model that uses one source: those with masks, or all as images.
+
+    Images of unknown sources stay.
+    """
+    made: Dict[str, list] = dict(inputs=[], data_samples=[])
+    for image, known in zip(batch['inputs'], batch['data_samples']):
+        if source == 'labeled' and known.metainfo['source'] == 'unlabeled':
+            continue
+        if source == 'unlabeled' and known.metainfo['source'] == 'labeled':
+            known = SegDataSample(metainfo={**known.metainfo, 'source': source})
+        made['inputs'].append(image)
+        made['data_samples'].append(known)
+    return {**batch, **made}
 
 
 def tagged_batch(batch: dict, model: nn.Module) -> dict:

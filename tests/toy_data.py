@@ -160,8 +160,11 @@ def toy_tagged(root: Path, method: type) -> dict:
 def train_loader(root: Path, model: dict) -> dict:
     """Loader of the sources that a model uses."""
     method = registered_methods().get(model['type'])
-    if method is None or 'labeled' in method.sources:
-        dataset, ratio = toy_semi(root), (1, 1)
+    if method is None or {'labeled', 'unlabeled'} & set(method.sources):
+        names = ('labeled', 'unlabeled') if method is None else method.sources
+        left_out = {name: None for name in ('labeled', 'unlabeled') if name not in names}
+        dataset = dict(toy_semi(root), **left_out)
+        ratio = {name: 1 for name in names}
     else:
         dataset, ratio = toy_tagged(root, method), dict(tagged=1)
     sampler = dict(type='LabeledUnlabeledSampler', ratio=ratio)

@@ -16,6 +16,7 @@ from ..evaluation import class_tables, count_at_once, recorded_classes
 from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
+from .score_checks import check_metrics
 
 
 class MemberLoopMixin:
@@ -76,8 +77,9 @@ class MemberLoopMixin:
                 mkdir_or_exist(metric.output_dir)
         return evaluator
 
-    def _check_volumes(self) -> None:
-        """Whole volumes can be scored, before the first of them is predicted."""
+    def _check_scores(self) -> None:
+        """The metrics fit the model, and whole volumes can be scored, before the first image."""
+        check_metrics(self.runner.model, self.evaluator.metrics, self.stage)
         for metric in self.evaluator.metrics:
             if isinstance(metric, VolumeMetric):
                 metric.check_dataset(self.dataloader.dataset)
@@ -109,7 +111,7 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
-        self._check_volumes()
+        self._check_scores()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
 
@@ -122,6 +124,6 @@ class MemberTestLoop(MemberLoopMixin, TestLoop):
 
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
-        self._check_volumes()
+        self._check_scores()
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

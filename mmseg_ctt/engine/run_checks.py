@@ -25,7 +25,7 @@ from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
 from .member_loops import MemberLoopMixin
-from .score_checks import check_save_best, members_of
+from .score_checks import check_metrics, check_save_best, members_of, reads_masks, scores_of
 
 NO_SIZE = 'only one of size and size_divisor should be valid'  # assertion of mmseg's stack_batch
 TOO_FEW = re.compile(r'Expected more than 1 (?:value per channel|spatial element) when training.*')
@@ -39,20 +39,23 @@ FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the opti
 # ---- data sets
 
 
-def check_evaluation(dataset: Dataset, trained: Dataset, part: str = 'val') -> None:
+def check_evaluation(
+    dataset: Dataset, trained: Dataset, part: str = 'val', masks: bool = True
+) -> None:
     """Check that images of validation can be scored: the first one, and what the data set says.
 
     Args:
         dataset (Dataset): Of validation or test.
         trained (Dataset): Of training.
         part (str): ``'val'`` or ``'test'``. Defaults to 'val'.
+        masks (bool): Whether the scores need masks. Defaults to True.
 
     Raises:
         ValueError: Names the key.
     """
     key = f'{part}_dataloader.dataset'
     with pipeline_errors(key), isolated_randomness(0, 0):
-        check_sample(key, dataset[0], labels=True, same_size=False)
+        check_sample(key, dataset[0], labels=masks, same_size=False)
     sources = getattr(trained, 'sources', {None: trained})
     masked = getattr(trained, 'masked', (None,))
     source = sources[masked[0]] if masked else None  # tags have no ids of masks
@@ -177,11 +180,14 @@ class _BuiltChecks(Hook):
         """Check what would be read after the first interval only: a validation image, scores."""
         if runner._val_loop is not None:
             trained = runner.train_loop.dataloader.dataset
-            check_evaluation(runner.val_dataloader.dataset, trained)
+            metrics = runner.val_evaluator.metrics
+            check_metrics(runner.model, metrics)
+            masks = reads_masks(runner.model)
+            check_evaluation(runner.val_dataloader.dataset, trained, masks=masks)
             members = members_of(runner.model, isinstance(runner.val_loop, MemberLoopMixin))
             for hook in runner.hooks:
                 best = getattr(hook, 'save_best', None)
-                check_save_best(best, runner.val_evaluator.metrics, members)
+                check_save_best(best, metrics, members, scores_of(runner.model))
 
 
 @contextmanager

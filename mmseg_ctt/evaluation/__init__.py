@@ -3,11 +3,13 @@ from .areas import class_areas, count_at_once
 from .class_table import class_tables, recorded_classes
 from .incremental_iou import IncrementalIoUMetric
 from .rater_agreement import RaterAgreementMetric
+from .task_metric import TaskMetric
 from .volumes import VolumeMetric
 
 __all__ = [
     'IncrementalIoUMetric',
     'RaterAgreementMetric',
+    'TaskMetric',
     'VolumeMetric',
     'class_areas',
     'class_tables',

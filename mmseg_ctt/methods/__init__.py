@@ -11,10 +11,13 @@ from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
+from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
+from .mm_tuning import MixAndMatchTuning
+from .pretraining import SelfSupervisedPretraining
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -36,10 +39,13 @@ __all__ = [
     'CutMixSeg',
     'DualNegativeLabel',
     'DualTaskConsistency',
+    'FeatureLearning',
     'FixMatchSeg',
     'GroupSemanticMining',
     'GuidedMixNet',
     'MeanTeacher',
+    'MixAndMatchTuning',
+    'SelfSupervisedPretraining',
     'SemiSegmentor',
     'registered_methods',
 ]

@@ -11,6 +11,7 @@ from family import (
     RECIPES,
     WITH_PSEUDO_LABELS,
     WITH_RAMP_UP,
+    every_recipe_of,
     has_consistency,
     ready,
     segmentor_of,
@@ -117,7 +118,7 @@ def test_frozen_teachers_follow_nobody(kind):
 # ---- predictions
 
 
-@EVERY_RECIPE
+@every_recipe_of(lambda method: method.trains_heads)
 def test_each_member_predicts_as_it_does_alone(recipe):
     model, x = ready(recipe).eval(), image()
     metas = [dict(ori_shape=(32, 32), img_shape=(32, 32))] * 2
@@ -278,12 +279,16 @@ def test_ramp_up_scales_the_terms_from_pseudo_labels(recipe, monkeypatch):
 
 @EVERY_RECIPE
 def test_loss_weights_scale_their_terms(recipe):
+    """Auxiliary tasks have weights of their own."""
     model = ready(recipe)
-    weights = {term: 3 * weight for term, weight in model.weights.items()}
+    tasks = {} if model.auxiliary_tasks is None else model.auxiliary_tasks.weights
+    weights = {term: 3 * weight for term, weight in model.weights.items() if term not in tasks}
+    own = tuple(f'.loss_{name}' for name in tasks)
     plain = losses_of(model, toy_batch())
     scaled = losses_of(ready(recipe, loss_weights=weights), toy_batch())
     for key, value in plain.items():
-        torch.testing.assert_close(scaled[key], (3 if 'loss' in key else 1) * value)
+        factor = 3 if 'loss' in key and not (own and key.endswith(own)) else 1
+        torch.testing.assert_close(scaled[key], factor * value)
 
 
 # ---- sources

@@ -14,6 +14,7 @@ from family import (
     ready,
     step,
     trained_weights,
+    with_masks,
     working_terms,
 )
 from mmengine.structures import PixelData
@@ -43,7 +44,7 @@ def test_keys_are_those_of_the_terms(recipe):
     weighed = {term for term, weight in model.weights.items() if weight and term != 'sup'}
     assert terms - {'ce'} == weighed
     for name, student in model.members.items():
-        reads_masks = student.trains and 'labeled' in model.sources
+        reads_masks = student.trains and with_masks(type(model))
         assert (f'{name}.decode.loss_ce' in losses) == reads_masks
     assert_finite(model, losses)
     total, log = model.parse_losses(losses)
@@ -66,7 +67,9 @@ def test_gradients_reach_every_trained_weight_and_no_other(recipe, active):
     for name, weight in model.named_parameters():
         assert (weight.grad is None) != weight.requires_grad, name
     for name, member in model.members.items():
-        assert all(p.requires_grad == member.trains for p in model.member(name).parameters())
+        for part, module in model.member(name).named_children():
+            trains = member.trains and (part != 'decode_head' or model.trains_heads)
+            assert all(p.requires_grad == trains for p in module.parameters()), part
     for student in model.students:
         assert student.backbone.stem.weight.grad.abs().sum() > 0
 

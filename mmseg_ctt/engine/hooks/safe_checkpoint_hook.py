@@ -48,6 +48,8 @@ class SafeCheckpointHook(CheckpointHook):
         OSError: If a checkpoint cannot be written; older ones are intact.
     """
 
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, 'retrieval']
+
     def __init__(
         self,
         interval: Union[int, str] = -1,

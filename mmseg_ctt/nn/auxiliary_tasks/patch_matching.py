@@ -24,7 +24,7 @@ from ..images import Images
 from ..pseudo_label import IGNORE_INDEX
 from ..rng import sample_noises
 from .student_pass import StudentPass
-from .task import Terms, Views, ViewTask
+from .task import TaskResult, Terms, Views, ViewTask
 
 WITHOUT_MASKS = ('unlabeled', 'tagged')
 GRAPH_NUMBERS = 3  # random numbers of a node: when it is visited, its positive, its negative
@@ -86,6 +86,8 @@ class PatchMatchingTask(ViewTask):
 
     default_name = 'patches'
     default_sources: ClassVar[Optional[Tuple[str, ...]]] = ('labeled',)
+    score = 'retrieval'
+    evaluates_masks = True
 
     def __init__(
         self,
@@ -199,6 +201,17 @@ class PatchMatchingTask(ViewTask):
             without_negative=target.graph.without_negative.float(),
         )
         return {self.name: loss, **{f'{self.name}_{key}': value for key, value in logged.items()}}
+
+    def evaluate(self, student: StudentPass, images: Images) -> List[TaskResult]:
+        """Embeddings of patches of each image, with their classes; the same in every validation."""
+        crops, label, _ = self.patches(images)
+        embedding = self.embed(student.deepest(student.features(crops)))
+        return [
+            dict(embedding=vectors, label=classes)
+            for vectors, classes in zip(
+                embedding.cpu().split(self.num_patches), label.cpu().split(self.num_patches)
+            )
+        ]
 
     def _sizes(self, images: Images) -> Tuple[int, int]:
         """Smallest and largest side of the patches."""

@@ -26,7 +26,7 @@ from ..images import Images
 from ..member import decode, supervised_losses
 from ..rng import sample_noise
 from .student_pass import StudentPass
-from .task import Terms, Views, ViewTask
+from .task import TaskResult, Terms, Views, ViewTask
 
 TURNS = 4
 LABELED = 'labeled'
@@ -66,6 +66,7 @@ class RotationTask(ViewTask):
     """
 
     default_name = 'rotation'
+    score = 'accuracy'
 
     def __init__(
         self,
@@ -94,6 +95,11 @@ class RotationTask(ViewTask):
                 f'{self.key("supervise")} needs images of the source {LABELED}, but the task reads '
                 f'{", ".join(self.sources)}'
             )
+
+    @property
+    def reads_predictions(self) -> str:
+        """See :attr:`AuxiliaryTask.reads_predictions`."""
+        return self.key('supervise') if self.supervise else ''
 
     @property
     def weights(self) -> Dict[str, float]:
@@ -125,7 +131,7 @@ class RotationTask(ViewTask):
 
     def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
         """Cross-entropy, accuracy, and with ``supervise`` the loss on turned labelled crops."""
-        scores = self.classifier(student.deepest(features).mean((2, 3)).float())
+        scores = self._scores(features, student)
         target: Turned = views.target
         values = F.cross_entropy(scores, target.turns, reduction='none') * target.weight
         losses = [
@@ -140,6 +146,25 @@ class RotationTask(ViewTask):
         if self.supervise:
             terms[f'{self.name}_supervised'] = _turned_loss(student, features, views, self.sources)
         return terms
+
+    def evaluate(self, student: StudentPass, images: Images) -> List[TaskResult]:
+        """All four turns of the centre square of each image (of ``crop_size``, if it is set)."""
+        return [
+            dict(right=self._right(student, image, sample).cpu())
+            for image, sample in zip(images.image, images.samples)
+        ]
+
+    def _right(self, student: StudentPass, image: Tensor, sample: SegDataSample) -> Tensor:
+        height, width = sample.metainfo['img_shape'][:2]
+        side = min(height, width, self.crop_size or height)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = image[None, :, top : top + side, left : left + side]
+        turns = torch.arange(TURNS, device=image.device)
+        views = quarter_turns(square.expand(TURNS, -1, -1, -1), turns)
+        return self._scores(student.features(views), student).argmax(1) == turns
+
+    def _scores(self, features: Sequence[Tensor], student: StudentPass) -> Tensor:
+        return self.classifier(student.deepest(features).mean((2, 3)).float())
 
     def _turned(self, source: str, images: Images) -> 'tuple[Tensor, Turned]':
         """Turned crops of one source."""

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """What every auxiliary task is: a loss of a student beside those of the method."""
 
-from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from torch import Tensor
@@ -12,6 +12,7 @@ from .student_pass import StudentPass
 
 KEY = 'model.auxiliary_tasks'
 Terms = Dict[str, Tensor]
+TaskResult = Dict[str, Any]
 
 
 class AuxiliaryTask(nn.Module):
@@ -35,6 +36,8 @@ class AuxiliaryTask(nn.Module):
 
     default_name: ClassVar[str]
     default_sources: ClassVar[Optional[Tuple[str, ...]]] = None  # None: all of the method
+    score: ClassVar[Optional[str]] = None  # of `evaluate`: 'accuracy' or 'retrieval'; None: none
+    evaluates_masks: ClassVar[bool] = False  # whether `evaluate` reads masks
 
     def __init__(
         self,
@@ -79,6 +82,11 @@ class AuxiliaryTask(nn.Module):
         """Weight of each loss term that :meth:`forward` gives."""
         return {self.name: self.weight}
 
+    @property
+    def reads_predictions(self) -> str:
+        """Setting by which the task needs a decode head that learns; '' where it needs none."""
+        return ''
+
     def build(self, width: int) -> None:
         """Make the layers of the task.
 
@@ -101,6 +109,23 @@ class AuxiliaryTask(nn.Module):
             logged alone, which are named ``<name>_...``.
         """
         raise NotImplementedError
+
+    def evaluate(self, student: StudentPass, images: Images) -> Optional[List[TaskResult]]:
+        """What the task finds out on images of validation, without gradient and in eval mode.
+
+        Args:
+            student (StudentPass): Passes of the student.
+            images (Images): A batch, with labels where the data set has masks. ``draws`` are the
+                same in every validation.
+
+        Returns:
+            list[dict] | None: Of each image, on the host, what :attr:`score` needs:
+            ``accuracy``: ``right`` ``(n,)``, whether each of ``n`` answers is right;
+            ``retrieval``: ``embedding`` ``(n, D)`` float32 of ``n`` views, and their classes
+            ``label`` ``(n,)`` int64 (255: none) if views of other images are to be found; without
+            ``label`` those of the same image. None where :attr:`score` is.
+        """
+        return None
 
 
 class Views(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import settings
 from ..images import Images
 from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
-from .task import KEY, AuxiliaryTask, Terms, ViewTask
+from .task import KEY, AuxiliaryTask, TaskResult, Terms, ViewTask
 
 
 class AuxiliaryTasks(nn.Module):
@@ -79,6 +79,28 @@ class AuxiliaryTasks(nn.Module):
         with ExitStack() as stack:
             made.enter(stack)
             yield made
+
+    @torch.no_grad()
+    def evaluate(
+        self, students: nn.ModuleList, images: Images, preprocessor: nn.Module
+    ) -> List[Dict[str, TaskResult]]:
+        """What the tasks of the first student find out on images of validation.
+
+        Args:
+            students (nn.ModuleList): The students.
+            images (Images): A batch.
+            preprocessor (nn.Module): Data preprocessor.
+
+        Returns:
+            list[dict[str, TaskResult]]: Of each image by name of the task; see
+            :meth:`AuxiliaryTask.evaluate`.
+        """
+        found: List[Dict[str, TaskResult]] = [{} for _ in images.samples]
+        student = StudentPass(students[0], {}, preprocessor)
+        for task in self.of(0):
+            for of_image, result in zip(found, task.evaluate(student, images) or ()):
+                of_image[task.name] = {'score': task.score, **result}
+        return found
 
 
 class TaskStep:
