@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class-wise connected graph, its triplets, and retrieval, against loops."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from mmseg_ctt.functional import class_graph, graph_triplets, retrieval_accuracy, triplet_loss
+
+retrieval = importlib.import_module('mmseg_ctt.functional.retrieval')
 
 
 def draws(n, classes, seed=0):
@@ -127,9 +131,11 @@ def test_gradient():
     assert torch.autograd.gradcheck(lambda x: triplet_loss(*graph_triplets(x, graph))[0], feature)
 
 
+@pytest.mark.parametrize('chunk', [1024, 7])
 @pytest.mark.parametrize('groups', [None, 4])
 @pytest.mark.parametrize('classes', [3, 12])
-def test_retrieval_equals_loops(groups, classes):
+def test_retrieval_equals_loops(groups, classes, chunk, monkeypatch):
+    monkeypatch.setattr(retrieval, 'CHUNK', chunk)
     label, _, _ = draws(40, classes, seed=2)
     label[::7] = 255
     feature = torch.randn(40, 3, generator=torch.Generator().manual_seed(3))
