@@ -216,14 +216,9 @@ class PatchMatchingTask(ViewTask):
     def _sizes(self, images: Images) -> Tuple[int, int]:
         """Smallest and largest side of the patches."""
         side = min(images.size)
-        low = self.min_size or max(2, side // SMALL // 2 * 2)
-        high = self.max_size or max(low, side // LARGE)
-        if low > high:
-            raise ValueError(
-                f'{self.key("min_size")}: sides of patches are {low} to {high} pixels in training '
-                f'crops of {images.size}: set min_size and max_size together'
-            )
-        return low, high
+        most = self.max_size or side // LARGE
+        low = self.min_size or max(2, min(side // SMALL, most) // 2 * 2)
+        return low, max(low, most)
 
     def _check_settings(self) -> None:
         whole: List[Tuple[str, int]] = [('num_patches', 1), ('patch_size', 1)]

@@ -1,0 +1,26 @@
+# Fine-tuning on MSRC-21, 49 masks, after mix-and-match tuning of the backbone on the same masks.
+#
+# MM_TUNED (default: the last checkpoint of ../mm_tuning_deeplabv3plus_mobilenetv2_msrc21.py) is a
+# checkpoint of the first stage. Network, data and schedule are those of
+# configs/supervised/supervised_deeplabv3plus_mobilenetv2_msrc21.py.
+#
+# Results: ../README.md.
+# python tools/train.py configs/mm_tuning/stage2/mm_tuning-stage2_deeplabv3plus_mobilenetv2_msrc21.py
+_base_ = [
+    '../../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../../_base_/datasets/msrc21.py',
+    '../../_base_/schedules/adamw_poly.py',
+    '../../_base_/default_runtime.py',
+]
+model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
+model['data_preprocessor'].update(size=(192, 192))
+model['decode_head'].update(num_classes=21)
+model['backbone'].update(
+    init_cfg=dict(
+        type='Pretrained',
+        checkpoint='{{$MM_TUNED:work_dirs/mm_tuning_deeplabv3plus_mobilenetv2_msrc21/iter_1000.pth}}',
+        prefix='students.0.backbone.',
+    )
+)
+train_dataloader = dict(batch_size=4, sampler=dict(ratio=dict(unlabeled=0)))
+train_cfg = dict(max_iters=1000)
