@@ -18,6 +18,7 @@ class StepWithTasks(ForwardPasses):
     auxiliary_tasks: Optional[AuxiliaryTasks]
     weights: Dict[str, float]
     sources: ClassVar[Sequence[str]]
+    trains_heads: ClassVar[bool]
 
     def add_tasks(self, given: Optional[Sequence[dict]]) -> None:
         """Build the tasks of the config, or of the method; their weights join those of the terms.
@@ -37,7 +38,8 @@ class StepWithTasks(ForwardPasses):
             )
         self.auxiliary_tasks = None
         if configs:
-            tasks = AuxiliaryTasks(configs, self.students, self.sources)
+            alone = not self.trains_heads
+            tasks = AuxiliaryTasks(configs, self.students, self.sources, alone)
             for name in set(tasks.weights) & set(self.weights):
                 raise ValueError(
                     f'model.auxiliary_tasks: {type(self).__name__} has a term {name} already: '

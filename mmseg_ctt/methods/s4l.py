@@ -37,6 +37,7 @@ class S4L(SemiSegmentor):
     default_member = 'student0'
     uses_pseudo_labels = False
     default_auxiliary_tasks = (dict(type='RotationTask'),)
+    toy_settings = dict(auxiliary_tasks=[dict(type='RotationTask', crop_size=16)])
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""

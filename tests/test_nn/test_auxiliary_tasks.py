@@ -65,7 +65,8 @@ def test_a_task_stands_beside_the_terms_of_every_method(kind):
     model.load_state_dict(bare.state_dict(), strict=False)
     plain, losses = seeded_losses(bare), seeded_losses(model)
     names = [f'student{i}' for i in range(len(model.students))]
-    added = {f'{name}.{term}' for name in names for term in ('loss_turned', 'turned_accuracy')}
+    terms = ('loss_turned', 'turned_accuracy', 'turned_valid_ratio')
+    added = {f'{name}.{term}' for name in names for term in terms}
     assert set(losses) - set(plain) == added
     for key in plain:
         torch.testing.assert_close(losses[key], plain[key], msg=key)
@@ -209,6 +210,30 @@ def test_a_joint_pass_needs_square_images():
     with pytest.raises(ValueError, match='joint_forward=True joins views of .* square training'):
         losses_of(model, batch)
     assert losses_of(model_of(ROTATION), batch)['student0.loss_rotation'] > 0  # apart: no matter
+
+
+def statistics(model):
+    return {k: v.clone() for k, v in model.students.named_buffers() if 'running' in k}
+
+
+@pytest.mark.parametrize('update', [None, True])
+@pytest.mark.parametrize('supervise', [0, 1.0])
+def test_views_leave_the_averages_of_batch_norm_alone(update, supervise):
+    """The network predicts by the statistics of images as they are."""
+    found = []
+    for tasks in ([], [dict(ROTATION, supervise=supervise, update_statistics=update)]):
+        model = model_of(*tasks)
+        before = statistics(model)
+        losses_of(model, toy_batch())
+        found.append(statistics(model))
+        assert not all(torch.equal(before[key], found[-1][key]) for key in before)
+    same = [torch.equal(found[0][key], value) for key, value in found[1].items()]
+    assert all(same) if update is None else not any(same[:2])
+
+
+def test_a_joint_pass_updates_the_averages():
+    task = dict(ROTATION, joint_forward=True, update_statistics=False)
+    assert 'a joint pass updates them' in refused(task)
 
 
 # ---- rotation

@@ -24,6 +24,7 @@ from ...functional.rotation import quarter_turns, square_crops
 from .. import settings
 from ..images import Images
 from ..member import decode, supervised_losses
+from ..ranks import mean_over_ranks
 from ..rng import sample_noise
 from .student_pass import StudentPass
 from .task import Terms, Views, ViewTask
@@ -51,6 +52,8 @@ class RotationTask(ViewTask):
     """Self-supervised rotation prediction.
 
     It needs images with an up direction: streets and rooms have one, cells and fields have none.
+    Crops that do not fit without padding do not count; ``rotation_valid_ratio`` in the log is the
+    ratio of those that do.
 
     Args:
         rotations (str): ``'one'``: one turn of each image, drawn at random; ``'all'``: all four,
@@ -128,14 +131,13 @@ class RotationTask(ViewTask):
         scores = self.classifier(student.deepest(features).mean((2, 3)).float())
         target: Turned = views.target
         values = F.cross_entropy(scores, target.turns, reduction='none') * target.weight
-        losses = [
-            value.sum() / weight.sum().clamp(min=1)
-            for value, weight in zip(values.split(views.sizes), target.weight.split(views.sizes))
-        ]
         right = (scores.detach().argmax(1) == target.turns) * target.weight
+        sums = torch.cat([_sums(target.weight, views), right.sum().view(1)])
+        counts, hits = mean_over_ranks(sums).split([len(views.sizes), 1])  # padding may differ
         terms = {
-            self.name: torch.stack(losses).mean(),
-            f'{self.name}_accuracy': right.sum() / target.weight.sum().clamp(min=1),
+            self.name: (_sums(values, views) / counts.clamp(min=1e-6)).mean(),
+            f'{self.name}_accuracy': hits.sum() / counts.sum().clamp(min=1e-6),
+            f'{self.name}_valid_ratio': counts.sum() / len(views.image),
         }
         if self.supervise:
             terms[f'{self.name}_supervised'] = _turned_loss(student, features, views, self.sources)
@@ -166,6 +168,11 @@ class RotationTask(ViewTask):
                 f'{images.size}: lower it, or leave it out'
             )
         return side
+
+
+def _sums(values: Tensor, views: Views) -> Tensor:
+    """Sum over the views of each source."""
+    return torch.stack([part.sum() for part in values.split(list(views.sizes))])
 
 
 class _Rooms(NamedTuple):

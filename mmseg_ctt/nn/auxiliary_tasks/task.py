@@ -125,13 +125,26 @@ class ViewTask(AuxiliaryTask):
             learns, so that batch normalisation has common statistics (released code of S4L). Views
             must have the size of the images then, that is, training crops must be square.
             Defaults to False: a pass of its own.
+        update_statistics (bool, optional): Whether running averages of batch normalisation, by
+            which the network predicts, learn from the views. Defaults to None: in a joint pass, and
+            where the student makes no other pass (pre-training). Otherwise turned or cropped views
+            would shift them.
         kwargs: As in :class:`AuxiliaryTask`.
+
+    Raises:
+        ValueError: If a joint pass is to leave the averages as they are.
     """
 
-    def __init__(self, joint_forward: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, joint_forward: bool = False, update_statistics: Optional[bool] = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         settings.check_choice(self.key('joint_forward'), joint_forward, (True, False))
-        self.joint_forward = joint_forward
+        key = self.key('update_statistics')
+        settings.check_choice(key, update_statistics, (True, False, None))
+        if joint_forward and update_statistics is False:
+            raise ValueError(f'{key}=False: a joint pass updates them; remove it or joint_forward')
+        self.joint_forward, self.update_statistics = joint_forward, update_statistics
 
     def make_views(self, images: Mapping[str, Images], preprocessor: nn.Module) -> Views:
         """Views of a batch, the same for all students.

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The auxiliary tasks of a method: one of each for every student."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import settings
 from ..images import Images
+from ..repeated_pass import constant_statistics
 from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
 from .task import KEY, AuxiliaryTask, Terms, ViewTask
 
@@ -22,6 +23,7 @@ class AuxiliaryTasks(nn.Module):
         configs (Sequence[dict]): One a task.
         students (nn.ModuleList): The students.
         sources (Sequence[str]): Sources of the method.
+        alone (bool): Whether students make no passes but those of the tasks. Defaults to False.
 
     Raises:
         TypeError: If a task is no dict with a type.
@@ -29,9 +31,14 @@ class AuxiliaryTasks(nn.Module):
     """
 
     def __init__(
-        self, configs: Sequence[dict], students: nn.ModuleList, sources: Sequence[str]
+        self,
+        configs: Sequence[dict],
+        students: nn.ModuleList,
+        sources: Sequence[str],
+        alone: bool = False,
     ) -> None:
         super().__init__()
+        self.alone = alone
         built = [[build_task(i, cfg) for i, cfg in enumerate(configs)] for _ in students]
         for student, tasks in zip(students, built):
             for task in tasks:
@@ -121,8 +128,12 @@ class TaskStep:
     def _terms(self, task: AuxiliaryTask, student: StudentPass, views: Any, features: Any) -> Terms:
         if not isinstance(task, ViewTask):
             return task(student, _of(task, self.images))
-        features = student.features(views.image) if features is None else features
-        return task.view_terms(features, views, student)
+        updates = task.update_statistics
+        if updates is None:
+            updates = self.tasks.alone or task.joint_forward
+        with nullcontext() if updates else constant_statistics(student.member):
+            features = student.features(views.image) if features is None else features
+            return task.view_terms(features, views, student)
 
     def _joint_features(self, i: int) -> Dict[int, List[Tensor]]:
         """Features of the joint views of student ``i``, by number of the task."""
