@@ -67,7 +67,8 @@ def sources(cfg: Config) -> list:
 
 def stands_beside(name: str) -> bool:
     """Whether a leaf is an ablation, a variant, or a stage behind the method of its folder."""
-    return 'ablations' in name or 'stage2' in name or is_variant(name)
+    stage = re.search('ablations|stage2|finetune', name)
+    return bool(stage) or is_variant(name)
 
 
 def period(cfg: Config) -> int:
@@ -108,10 +109,13 @@ def test_no_method_inherits_another():
             same = name.split('/')[0] == base.relative_to(CONFIGS).parts[0]
             if '_base_' not in base.parts and not same:
                 assert 'ablations' in name and base.parent.name == 'supervised', name
-        # methods without masks have heads of their own in the place of the model's
+        # methods without masks have heads of their own in the place of the model's, and those that
+        # learn features alone have a metric
+        method = registered_methods().get(leaf(name).model.type)
         own_head = not leaf(name).train_dataloader.dataset.get('labeled')
-        kept = '_delete_' in path.read_text() and not own_head
-        assert not kept or re.search('^supervised/|/stage2/', name), (
+        own_metric = method is not None and not method.trains_heads
+        kept = '_delete_' in path.read_text() and not own_head and not own_metric
+        assert not kept or re.search('^supervised/|/stage2/|/finetune/', name), (
             f'{name} undoes what it inherits'
         )
 

@@ -141,9 +141,15 @@ def test_classes_of_the_config_where_meta_json_is_another_file(tmp_path):
 
 
 def test_no_classes_anywhere(tmp_path):
+    """Masks need them, images alone do not."""
     make_images(tmp_path / 'img', 'a.jpg')
+    prefix = dict(img_path='img')
     with pytest.raises(ValueError, match='metainfo=dict.*meta.json'):
-        build(tmp_path, metainfo=None, data_prefix=dict(img_path='img'))
+        build(tmp_path, metainfo=None, data_prefix=dict(prefix, seg_map_path='ann'))
+    with pytest.raises(ValueError, match='background'):
+        build(tmp_path, metainfo=None, data_prefix=prefix, background='ground')
+    dataset = build(tmp_path, metainfo=None, data_prefix=prefix)
+    assert len(dataset) == 1 and not dataset.metainfo.get('classes')
 
 
 @pytest.mark.parametrize(

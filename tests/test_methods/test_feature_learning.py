@@ -41,8 +41,10 @@ def test_settings_that_would_be_unused(kind):
 
 
 def test_a_task_that_needs_a_decode_head():
-    turned = [dict(ROTATION, supervise=0.5)]
-    assert 'does not train the decode head' in refused(MATCH, auxiliary_tasks=turned)
+    supervised = dict(ROTATION, supervise=0.5)
+    for task in (supervised, dict(type='EntropyTask'), dict(type='AdversarialTask')):
+        sentence = refused(MATCH, auxiliary_tasks=[task])
+        assert task['type'] in sentence and 'does not train the decode head' in sentence
 
 
 @EVERY
@@ -101,6 +103,19 @@ def test_rotation_reads_the_centre_square():
     model.auxiliary_tasks.of(0)[0].crop_size = 16
     results(model, data)
     assert torch.equal(seen[1][0], ready['inputs'][0, :, 8:24, 16:32])
+
+
+def test_crops_of_an_image_are_its_instances():
+    model = model_of(auxiliary_tasks=[dict(type='ExemplarTask', views=3, embedding_dim=5)])
+    batch = toy_batch(2, 0)
+    for sample, name in zip(batch['data_samples'], ('a', 'b')):
+        sample.set_metainfo(dict(img_path=f'{name}.png'))
+    first, again = (results(model, batch)[0] for _ in range(2))
+    for one, other in zip(first, again):
+        embedding = one['exemplar']['embedding']
+        assert embedding.shape == (3, 5) and 'label' not in one['exemplar']
+        torch.testing.assert_close(embedding.norm(dim=1), torch.ones(3))
+        assert torch.equal(embedding, other['exemplar']['embedding'])
 
 
 def test_patches_are_the_same_in_every_validation():

@@ -24,7 +24,7 @@ from ..augmentation.view import denormalize, normalize
 from ..images import Images
 from ..rng import sample_noises
 from .student_pass import StudentPass
-from .task import Terms, Views, ViewTask
+from .task import TaskResult, Terms, Views, ViewTask
 
 
 @MODELS.register_module()
@@ -55,6 +55,7 @@ class ExemplarTask(ViewTask):
     """
 
     default_name = 'exemplar'
+    score = 'retrieval'
 
     def __init__(
         self,
@@ -91,8 +92,7 @@ class ExemplarTask(ViewTask):
 
     def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
         """Triplet loss, accuracy and number of triplets."""
-        embedding = self.embedding(student.deepest(features).mean((2, 3)).float())
-        parts = F.normalize(embedding.float(), dim=1).split(views.sizes)
+        parts = self.embed(student.deepest(features)).split(views.sizes)
         found = [batch_hard_triplet(part, self.ids(len(part), part.device)) for part in parts]
         triplets = torch.stack([part.triplets for part in found])
         hits = torch.stack([part.accuracy for part in found]) * triplets
@@ -101,6 +101,18 @@ class ExemplarTask(ViewTask):
             f'{self.name}_accuracy': hits.sum() / triplets.sum().clamp(min=1),
             f'{self.name}_triplets': triplets.sum(),
         }
+
+    def evaluate(self, student: StudentPass, images: Images) -> List[TaskResult]:
+        """Embeddings of crops of each image; they are the same crops in every validation."""
+        side = self.view_size or min(images.size)
+        crops = self._crops(images, side, student.preprocessor)
+        embedding = self.embed(student.deepest(student.features(crops))).cpu()
+        return [dict(embedding=vectors) for vectors in embedding.split(self.views)]
+
+    def embed(self, deepest: Tensor) -> Tensor:
+        """Unit vectors ``(T, E)`` float32 of maps ``(T, D, h, w)``."""
+        embedding = self.embedding(deepest.mean((2, 3)).float())
+        return F.normalize(embedding.float(), dim=1)
 
     def ids(self, number: int, device: torch.device) -> Tensor:
         """``(number,)`` int64, equal for the crops of a source that are positives."""

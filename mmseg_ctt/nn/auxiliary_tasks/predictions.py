@@ -10,7 +10,7 @@ from ...functional import downsample_nearest, two_class_logits
 from ..images import Images
 from ..member import PixelOutput
 from ..ranks import mean_over_ranks
-from .task import AuxiliaryTask
+from .task import KEY, AuxiliaryTask
 
 UNLABELED = 'unlabeled'
 
@@ -25,6 +25,11 @@ class PredictionTask(AuxiliaryTask):
     Args:
         kwargs: As in :class:`AuxiliaryTask`.
     """
+
+    @property
+    def reads_predictions(self) -> str:
+        """See :attr:`AuxiliaryTask.reads_predictions`."""
+        return f'{KEY}: {type(self).__name__}'
 
     def use_sources(self, known: Sequence[str]) -> None:
         """See :meth:`AuxiliaryTask.use_sources`."""

@@ -1,0 +1,34 @@
+# Exemplar pre-training of MobileNetV2 on your own images, without any label and from scratch; layout and
+# lists: the rotation config of this folder. What follows S4L and what is ours: the CamVid config.
+#
+# Retrieval of crops, time and memory: yours to measure.
+# FOLDER_ROOT=data/mine python tools/train.py \
+#     configs/pretraining/pretraining-exemplar_deeplabv3plus_mobilenetv2_folder.py
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/folder.py',
+    '../_base_/schedules/adamw_poly_scratch.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='SelfSupervisedPretraining',
+    segmentor=dict(backbone=dict(init_cfg=None)),
+    auxiliary_tasks=[dict(type='ExemplarTask')],
+)
+train_dataloader = dict(
+    sampler=dict(ratio=dict(labeled=None)),
+    dataset=dict(split=None, labeled=None, unlabeled=dict(ann_file='splits/mine/train.txt')),
+)
+val_evaluator = dict(_delete_=True, type='TaskMetric')
+test_evaluator = dict(_delete_=True, type='TaskMetric')
+images_alone = dict(
+    data_prefix=dict(seg_map_path=None),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(320, 240), keep_ratio=True),
+        dict(type='PackSegInputs'),
+    ],
+)
+val_dataloader = dict(dataset=images_alone)
+test_dataloader = dict(dataset=images_alone)
+del images_alone
