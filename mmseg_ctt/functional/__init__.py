@@ -23,6 +23,7 @@ from .consistency import (
 from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
+from .locally_adaptive import locally_adaptive_loss
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
 from .pamr import pamr
 from .perturbation import (
@@ -169,6 +170,7 @@ __all__ = [
     'gaussian_blur',
     'jitter_colours',
     'linear_ramp',
+    'locally_adaptive_loss',
     'mix',
     'normalized_class_maps',
     'ohem_cross_entropy',
