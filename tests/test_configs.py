@@ -44,7 +44,14 @@ from mmseg_ctt.engine.guards import missing_hook
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn.loss_maps import map_names
 
-OWN = [name for name in LEAVES if not is_thin(name)]
+
+def is_variant(name: str) -> bool:
+    """Whether a leaf is the method of its folder with one or two other settings, by its name."""
+    folder, _, file = name.rpartition('/')
+    return file.startswith(f'{folder.replace("_plus", "-plus")}-')
+
+
+OWN = [name for name in LEAVES if not is_thin(name) or is_variant(name)]
 DATA = CONFIGS / '_base_' / 'datasets'
 STREETS = 'ctt_plus/ctt-plus_deeplabv3plus_streets_1-8.py'
 CAMVID = 'ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_camvid_1-8.py'
@@ -58,8 +65,8 @@ def sources(cfg: Config) -> list:
 
 
 def stands_beside(name: str) -> bool:
-    """Whether a leaf is an ablation, or a stage behind the method of its folder."""
-    return 'ablations' in name or 'stage2' in name
+    """Whether a leaf is an ablation, a variant, or a stage behind the method of its folder."""
+    return 'ablations' in name or 'stage2' in name or is_variant(name)
 
 
 def period(cfg: Config) -> int:
@@ -153,7 +160,7 @@ def test_every_method_has_a_folder():
 def test_names_begin_with_the_method(folder):
     begin = folder.replace('_plus', '-plus')
     stems = [path.stem for path in CONFIGS.joinpath(folder).glob('*.py')]
-    assert stems and all(stem.startswith(f'{begin}_') for stem in stems)
+    assert stems and all(stem.startswith((f'{begin}_', f'{begin}-')) for stem in stems)
 
 
 # ---- hooks by name

@@ -82,12 +82,12 @@ def augmentation_steps() -> List[type]:
 def parts() -> List[type]:
     """Classes with settings that are in no registry, such as the contrast of a method.
 
-    They are those that the ``Args`` of a method, or of such a part, refer to.
+    They are those that the ``Args`` of a registered model, or of such a part, refer to.
     """
     known = {value.__name__: value for _, values in public() for value in values}
     listed = {cls for classes in registered().values() for cls in classes}
     found: Dict[str, type] = {}
-    pending: List[type] = [SemiSegmentor, *methods().values()]
+    pending: List[type] = [SemiSegmentor, *registered()['MODELS']]
     while pending:
         cls = pending.pop()
         names = re.findall(r':class:`(\w+)`', arguments_section(cls))

@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
+from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
-from .colour import gaussian_blur, jitter_colours, shift_hue
+from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
 from .confidence import confidence_weight
 from .connected_components import connected_components
 from .consistency import (
@@ -34,8 +35,10 @@ from .perturbation import (
     uniform_feature_noise,
 )
 from .pixel_noise import pixel_noise
+from .prediction_entropy import prediction_entropy
 from .probability import complement, two_class_logits
 from .pseudo_label import downsample_nearest, pseudo_label
+from .random_views import random_crop_boxes, resized_crops
 from .resized_cross_entropy import resized_cross_entropy
 from .running_mean import confidence_bank_update, warm_momentum
 from .schedule import linear_ramp, sigmoid_ramp
@@ -144,9 +147,11 @@ METHODS = {
 _HOMES = {name: module for module, names in METHODS.items() for name in names}
 
 __all__ = [
+    'BatchHardTriplet',
     'adaptive_radius',
     'adversarial_direction',
     'alignment_bias',
+    'batch_hard_triplet',
     'channel_dropout',
     'class_balanced_weight',
     'class_map_logits',
@@ -168,6 +173,7 @@ __all__ = [
     'ema_decay',
     'ema_update_',
     'gaussian_blur',
+    'hsv_noise',
     'jitter_colours',
     'linear_ramp',
     'locally_adaptive_loss',
@@ -178,9 +184,12 @@ __all__ = [
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
+    'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',
+    'random_crop_boxes',
     'rejection_box_mask',
+    'resized_crops',
     'resized_cross_entropy',
     'select_per_class',
     'shift_hue',

@@ -5,6 +5,8 @@ Values are those of kornia, which takes four times as many operations and whose 
 device to check that every sigma is positive.
 """
 
+from typing import Tuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -53,16 +55,60 @@ def grey(image: Tensor) -> Tensor:
 
 
 def shift_hue(image: Tensor, turns: Tensor) -> Tensor:
-    """Hue shift of ``(B, 3, H, W)`` images; HSV value and saturation stay.
+    """Hue shift of ``(B, 3, H, W)`` images; HSV value and saturation stay."""
+    value, chroma, hue = _value_chroma_hue(image)
+    return _from_hue(value, chroma, hue.add_(turns * 6))
 
-    With ``k = (n + hue) mod 6`` and hue in sixths of a turn, a channel is
-    ``value - chroma * clamp(min(k, 4 - k), 0, 1)``, ``n`` being 5, 3, 1 for red, green, blue.
+
+def hsv_noise(
+    image: Tensor,
+    noise: Tensor,
+    power: float = 2.0,
+    scale: float = 0.5,
+    shift: float = 0.1,
+    hue: float = 0.1,
+) -> Tensor:
+    """Noise of hue, saturation and value, one draw an image (Exemplar; released code of S4L).
+
+    Saturation and value ``x``, each on its own, become ``x^(2^a) 2^b + c`` in [0, 1] with ``a``,
+    ``b`` and ``c`` uniform between plus and minus ``power``, ``scale`` and ``shift``; hue turns.
+
+    Args:
+        image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1].
+        noise (Tensor): ``(B, 7)`` uniform in [0, 1): hue, then powers, scales and shifts of
+            saturation and value.
+        power (float): Defaults to 2.
+        scale (float): Defaults to 0.5.
+        shift (float): Defaults to 0.1.
+        hue (float): Largest turn, in turns of the colour circle. Defaults to 0.1.
+
+    Returns:
+        Tensor: Of the same shape, in [0, 1].
     """
+    turns, *draws = (2 * noise - 1).view(-1, 7, 1, 1, 1).unbind(1)
+    powers, scales, shifts = (torch.cat(draws[i : i + 2], dim=1) for i in (0, 2, 4))
+    value, chroma, sixths = _value_chroma_hue(image)
+    both = torch.cat([chroma / value.clamp(min=1e-8), value], dim=1)
+    both = both.pow(2 ** (power * powers)) * 2 ** (scale * scales) + shift * shifts
+    saturation, value = both.clamp_(0, 1).split(1, dim=1)
+    return _from_hue(value, value * saturation, sixths.add_(turns * (6 * hue)))
+
+
+def _value_chroma_hue(image: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """``(B, 1, H, W)`` value, value times saturation, and hue in sixths of a turn, of HSV."""
     value, channel = image.max(dim=1, keepdim=True)
     chroma = value - image.amin(dim=1, keepdim=True)
     difference = image.roll(-1, 1).sub_(image.roll(-2, 1)).gather(1, channel)
-    hue = difference.div_(chroma.clamp(min=1e-8)).add_(channel, alpha=2).add_(turns * 6)
-    offset = torch.arange(5, 0, -2, device=image.device).view(3, 1, 1)
+    return value, chroma, difference.div_(chroma.clamp(min=1e-8)).add_(channel, alpha=2)
+
+
+def _from_hue(value: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
+    """The inverse of :func:`_value_chroma_hue`.
+
+    With ``k = (n + hue) mod 6``, a channel is ``value - chroma * clamp(min(k, 4 - k), 0, 1)``,
+    ``n`` being 5, 3, 1 for red, green, blue.
+    """
+    offset = torch.arange(5, 0, -2, device=value.device).view(3, 1, 1)
     k = (hue + offset).remainder_(6)
     return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
 

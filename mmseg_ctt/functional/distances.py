@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .probability import complement
 
+TINY = 1e-37  # smallest probability whose logarithm is taken, about the smallest normal float32
 BINARY_EPS = 1e-6  # inside the logarithms of 'binary' (released code of CutMix-Seg)
 
 
@@ -22,6 +23,11 @@ def _soft(logits: Tensor, target: Tensor) -> Tensor:
 
 def _kl(logits: Tensor, target: Tensor) -> Tensor:
     return torch.xlogy(target, target) - target * logits.log_softmax(1)
+
+
+def _reverse_kl(logits: Tensor, target: Tensor) -> Tensor:
+    log_probability = logits.log_softmax(1)
+    return log_probability.exp() * (log_probability - target.clamp(min=TINY).log())
 
 
 def _binary(logits: Tensor, target: Tensor) -> Tensor:
@@ -42,6 +48,7 @@ def _logit_smooth_l1(logits: Tensor, target: Tensor) -> Tensor:
 TERMS: Dict[str, Tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
     'soft': (_soft, 'sum'),
     'kl': (_kl, 'sum'),
+    'reverse_kl': (_reverse_kl, 'sum'),
     'squared': (_squared, 'mean'),
     'binary': (_binary, 'sum'),
     'logit_squared': (_logit_squared, 'root'),
@@ -64,6 +71,8 @@ def pixel_consistency(
     - ``hard``: cross-entropy to a label
     - ``soft``: cross-entropy to probabilities
     - ``kl``: the same less the entropy of the target, Kullback-Leibler divergence
+    - ``reverse_kl``: the divergence in the other order, ``sum p log(p / target)`` with ``p`` the
+      prediction (released code of S4L)
     - ``squared``: squared difference of probabilities (mean teacher: mean over classes; CutMix-Seg:
       sum)
     - ``binary``: binary cross-entropies of probabilities (CutMix-Seg)

@@ -110,10 +110,11 @@ def adversarial_direction(
     target: Tensor,
     noise: Tensor,
     eps: Union[float, Tensor] = 1.0,
-    xi: float = 0.1,
+    xi: Union[float, Tensor] = 0.1,
     kind: str = 'kl',
     num_iterations: int = 1,
     guard: float = 1e-12,
+    weight: Optional[Tensor] = None,
 ) -> Tensor:
     """Virtual adversarial perturbation by power iterations (VAT, arXiv 1704.03976).
 
@@ -130,10 +131,13 @@ def adversarial_direction(
         noise (Tensor): ``(B, C, h, w)``, first direction of any length, such as normal numbers.
         eps (float | Tensor): Length of the result, also ``(B, 1, 1, 1)``, see
             :func:`adaptive_radius`. Defaults to 1: a direction.
-        xi (float): Length at which the gradient is taken. Defaults to 0.1.
+        xi (float | Tensor): Length at which the gradient is taken, also ``(B, 1, 1, 1)``. Defaults
+            to 0.1.
         kind (str): ``D``, as in :func:`pixel_consistency`, sum over classes. Defaults to 'kl'.
         num_iterations (int): Defaults to 1.
         guard (float): Added to a length before dividing by it. Defaults to 1e-12 (CutMix-Seg).
+        weight (Tensor, optional): ``(B, H, W)`` of each pixel's distance, such as 0 in the
+            padding. Defaults to None: 1.
 
     Returns:
         Tensor: ``(B, C, h, w)``, without a graph; zero where there is no gradient.
@@ -144,8 +148,9 @@ def adversarial_direction(
         with torch.enable_grad():
             direction.requires_grad_()
             logits = predict(image + xi * direction)
-            distance = pixel_consistency(logits, target, kind, class_reduction='sum').sum()
-            (gradient,) = torch.autograd.grad(distance, direction)
+            distance = pixel_consistency(logits, target, kind, class_reduction='sum')
+            distance = distance if weight is None else distance * weight
+            (gradient,) = torch.autograd.grad(distance.sum(), direction)
         direction = _normalized(gradient, guard)
     return eps * direction
 

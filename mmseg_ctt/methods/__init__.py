@@ -16,12 +16,14 @@ from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .registry import registered_methods
+from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'S4L',
     'STPG',
     'U2PL',
     'WILSON',

@@ -20,14 +20,14 @@ from ..nn.pseudo_label import PseudoLabel
 from ..nn.schedule import RampUp
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
-from .forward import ForwardPasses
+from .auxiliary import StepWithTasks
 
 TEACHER_MODES = ('eval', 'train')
 JOINT = (True, False, 'students')
 Losses = Dict[str, Tensor]
 
 
-class SemiSegmentor(ForwardPasses):
+class SemiSegmentor(StepWithTasks):
     """Students and their EMA teachers around any mmseg segmentor.
 
     Holds ``students.{i}`` and ``teachers.{i}``, each a complete segmentor built from one config,
@@ -61,6 +61,8 @@ class SemiSegmentor(ForwardPasses):
         strong_augmentation (list[dict], optional): Steps of :class:`StrongAugmentation`. Defaults
             to None: the method's.
         consistency (dict, optional): Settings of the method's consistency loss. Defaults to None.
+        auxiliary_tasks (list[dict], optional): Losses of the students besides the method's, such as
+            ``[dict(type='RotationTask')]``. Defaults to None: the method's, most have none.
         use_tags (bool): Limit pseudo-labels of the unlabelled images, a
             :class:`TaggedImageDataset`, to their tags and the background. Defaults to False.
         mode (str, optional): Variant of the method, where it has several. Defaults to None: the
@@ -82,6 +84,7 @@ class SemiSegmentor(ForwardPasses):
 
     # What a method says of itself.
     sources: ClassVar[Tuple[str, ...]] = ('labeled', 'unlabeled')  # arguments of `step`
+    trains_heads: ClassVar[bool] = True  # False: the method learns features, heads stay as built
     default_num_pairs: ClassVar[int] = 2
     default_supervision: ClassVar[str] = 'cross'
     fixed_graph: ClassVar[bool] = False  # no other number of pairs, no other graph
@@ -126,6 +129,7 @@ class SemiSegmentor(ForwardPasses):
         ramp_up: Union[None, float, dict] = None,
         strong_augmentation: Optional[Sequence[dict]] = None,
         consistency: Optional[dict] = None,
+        auxiliary_tasks: Optional[Sequence[dict]] = None,
         use_tags: bool = False,
         mode: Optional[str] = None,
         data_preprocessor: Optional[dict] = None,
@@ -156,6 +160,7 @@ class SemiSegmentor(ForwardPasses):
             settings.merged('model.consistency', usual.get('consistency'), consistency),
         )
         self.build(**method_settings)
+        self.add_tasks(auxiliary_tasks)
         if channels_last and checks.allows_channels_last(self):
             self.use_channels_last()
 
@@ -206,7 +211,7 @@ class SemiSegmentor(ForwardPasses):
         augmentation: Optional[Sequence[dict]],
         consistency: Optional[dict],
     ) -> None:
-        usual = dict(sup=1.0) if 'labeled' in self.sources else {}
+        usual = dict(sup=1.0) if 'labeled' in self.sources and self.trains_heads else {}
         self.weights = settings.loss_weights(weights, {**usual, **self.default_loss_weights})
         self.ramp_up = RampUp.of(ramp_up, self.default_ramp_up)
         for key, given, default in (
@@ -266,7 +271,7 @@ class SemiSegmentor(ForwardPasses):
         """
         images = {name: Images(inputs[name], data_samples[name]) for name in self.sources}
         losses: Losses = {}
-        for name, value in self.step(**images).items():
+        for name, value in self.step_with_tasks(images).items():
             member, _, term = name.rpartition('.')
             if term in self.weights:
                 assert member, f'{name}: a loss that members share is divided among them'

@@ -137,17 +137,23 @@ def class_map_head(segmentor: Any) -> Any:
 def with_used_heads(method: type, students: nn.ModuleList) -> nn.ModuleList:
     """The students, if no head of theirs would stay without a loss.
 
-    Auxiliary heads learn from masks alone.
+    Auxiliary heads learn from masks alone. Decode heads of a method that does not train them
+    (``trains_heads``) are frozen.
 
     Raises:
-        ValueError: If there is an auxiliary head and the method has no labelled images.
+        ValueError: If there is an auxiliary head and the method has no labelled images, or trains
+            no heads.
     """
-    labeled = 'labeled' in method.sources  # type: ignore[attr-defined]
+    trains = method.trains_heads  # type: ignore[attr-defined]
+    labeled = 'labeled' in method.sources and trains  # type: ignore[attr-defined]
     if not labeled and any(getattr(member, 'with_auxiliary_head', False) for member in students):
+        cause = 'has no labelled images' if trains else 'trains the backbone alone'
         raise ValueError(
-            f'model.segmentor.auxiliary_head: {method.__name__} has no labelled images, so it '
-            'would be unused; set it to None'
+            f'model.segmentor.auxiliary_head: {method.__name__} {cause}, so it would be unused; '
+            'set it to None'
         )
+    for student in students if not trains else ():
+        student.decode_head.requires_grad_(False)
     return students
 
 

@@ -176,7 +176,11 @@ def test_more_bands_by_tifffile(tmp_path, monkeypatch, planar):
 
 @pytest.mark.parametrize('planar', ['contig', 'separate'])
 def test_more_bands_of_a_real_file(tmp_path, planar):
-    tifffile = pytest.importorskip('tifffile')
+    tifffile = pytest.importorskip(
+        'tifffile',
+        reason='tifffile of requirements/tests.txt writes the file of this test; '
+        'other formats are tested without it',
+    )
     pixels, path = colours(channels=6), tmp_path / 'x.tif'
     stored = pixels if planar == 'contig' else pixels.transpose(2, 0, 1)
     tifffile.imwrite(path, stored, photometric='minisblack', planarconfig=planar)

@@ -16,6 +16,7 @@ from mmseg_ctt.methods.ctt import functional as contrast
 
 N, K, V, D = 30, 4, 3, 6
 TOPICS = (  # files that a step calls
+    'batch_hard_triplet',
     'confidence',
     'consistency',
     'dice',
@@ -24,8 +25,10 @@ TOPICS = (  # files that a step calls
     'mixing',
     'pamr',
     'perturbation',
+    'prediction_entropy',
     'probability',
     'pseudo_label',
+    'random_views',
     'selection',
     'supervised',
 )
@@ -129,6 +132,7 @@ def cases(device='cpu'):
         'ema_update_': (ema, (normal(5, 3), normal(5, 3)), False),
         **consistency_cases(normal, chance, maps),
         **perturbation_cases(normal, chance),
+        **view_cases(normal, chance),
     }
 
 
@@ -212,6 +216,31 @@ def perturbation_cases(normal, chance):
     }
 
 
+def view_cases(normal, chance):
+    image, boxes = chance(2, 3, 8, 8), torch.tensor([[[1.0, 2, 4, 3], [0, 0, 8, 8]]] * 2)
+    size, boxes = boxes[:, 1, 2:].to(image.device), boxes.to(image.device)
+    ids = size.long().view(-1) // 3  # four of one kind
+    ids = torch.cat([ids, ids + 1])
+    return {
+        'batch_hard_triplet': (
+            lambda x: functional.batch_hard_triplet(x, ids),
+            (normal(8, D),),
+            True,
+        ),
+        'prediction_entropy': (
+            lambda o: functional.prediction_entropy(o, (8, 8)),
+            (normal(2, K, 4, 4, scale=3),),
+            True,
+        ),
+        'random_crop_boxes': (
+            lambda noise: functional.random_crop_boxes(noise, size),
+            (chance(2, 3, 4),),
+            False,
+        ),
+        'resized_crops': (lambda x: functional.resized_crops(x, boxes, (6, 5)), (image,), True),
+    }
+
+
 NAMES = sorted(cases())
 CONTRASTS = ('high_level_contrast', 'low_level_contrast')
 BREAKS = ('adversarial_direction',)  # dynamo does not trace a gradient in a graph by default
@@ -277,7 +306,8 @@ def test_every_function_of_a_step_is_here():
         if getattr(functional, name).__module__.split('.')[-1] in TOPICS
     }
     ctt = {'high_level_contrast', 'low_level_contrast'}
-    others = {'ema_decay', 'copy_tensors_'}  # goes into ema_update_ here; a copy and no more
+    # goes into ema_update_ here; a copy and no more; a result
+    others = {'ema_decay', 'copy_tensors_', 'BatchHardTriplet'}
     assert set(NAMES) == (public | ctt) - others
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from reference import u2pl as reference
 
+from mmseg_ctt.functional import prediction_entropy
 from mmseg_ctt.methods.u2pl.entropy import (
     drop_percent,
     entropy_partition,
@@ -35,6 +36,15 @@ def test_entropy_is_taken_after_up_sampling():
     large = F.interpolate(logits, (6, 9), mode='bilinear', align_corners=True)
     torch.testing.assert_close(got, pixel_entropy(large))
     assert not torch.allclose(got, pixel_entropy(logits, (6, 9)))
+
+
+def test_entropy_with_a_gradient():
+    logits = random_logits(1, 3, 2, 2, dtype=torch.float64).requires_grad_()
+    assert torch.equal(prediction_entropy(logits), pixel_entropy(logits))
+    assert torch.autograd.gradcheck(lambda x: prediction_entropy(x, (3, 3)), logits)
+    extreme = (1e4 * logits.detach().float()).requires_grad_()
+    prediction_entropy(extreme).sum().backward()
+    assert torch.isfinite(extreme.grad).all()
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

@@ -116,6 +116,17 @@ VARIANTS = {
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
+    'CTT, auxiliary task': Recipe(
+        CTT, dict(auxiliary_tasks=[dict(type='RotationTask', crop_size=16)])
+    ),
+    'S4L, all rotations': Recipe(
+        'S4L',
+        dict(
+            auxiliary_tasks=[
+                dict(type='RotationTask', crop_size=16, rotations='all', supervise=0.5)
+            ]
+        ),
+    ),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
     ),

@@ -4,8 +4,9 @@
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from ...functional import prediction_entropy
 
 
 def drop_percent(progress: float, start: float = 20.0) -> float:
@@ -29,10 +30,10 @@ def drop_percent(progress: float, start: float = 20.0) -> float:
 def pixel_entropy(
     logits: Tensor, size: Optional[Sequence[int]] = None, align_corners: bool = False
 ) -> Tensor:
-    """Entropy of the softmax of every pixel, in nats.
+    """Entropy of the softmax of every pixel, in nats, without a gradient.
 
-    ``log sum_c exp(x_c) - sum_c p_c x_c`` with ``x`` the logits minus their maximum, so that no
-    logarithm of a probability is taken; the released code adds 1e-10 to the probability.
+    :func:`mmseg_ctt.functional.prediction_entropy`; the released code adds 1e-10 to the
+    probability.
 
     Args:
         logits (Tensor): ``(B, K, h, w)``, any floating dtype.
@@ -43,14 +44,7 @@ def pixel_entropy(
     Returns:
         Tensor: ``(B, H, W)`` in [0, log K], float32 (float64 for double input).
     """
-    logits = logits.detach()
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    if size is not None and tuple(size) != tuple(logits.shape[2:]):
-        logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)
-    logits = logits - logits.amax(dim=1, keepdim=True)
-    weight = logits.exp()
-    total = weight.sum(dim=1)
-    return total.log() - weight.mul_(logits).sum(dim=1) / total
+    return prediction_entropy(logits, size, align_corners)
 
 
 @torch.no_grad()

@@ -1,0 +1,26 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Auxiliary tasks: losses of the students beside those of a method, ``model.auxiliary_tasks``."""
+
+from .adversarial import AdversarialTask
+from .entropy import EntropyTask
+from .exemplar import ExemplarTask
+from .predictions import PredictionTask
+from .rotation import RotationTask
+from .student_pass import StudentPass
+from .task import AuxiliaryTask, Terms, Views, ViewTask
+from .tasks import AuxiliaryTasks, registered_tasks
+
+__all__ = [
+    'AdversarialTask',
+    'AuxiliaryTask',
+    'AuxiliaryTasks',
+    'EntropyTask',
+    'ExemplarTask',
+    'PredictionTask',
+    'RotationTask',
+    'StudentPass',
+    'Terms',
+    'ViewTask',
+    'Views',
+    'registered_tasks',
+]

@@ -1,0 +1,157 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Virtual adversarial training (VAT, arXiv 1704.03976; as in S4L, 1905.03670) of each pixel.
+
+1. The student predicts the unchanged images; these predictions are constants.
+2. From random noise, the gradient of the distance between the predictions of slightly changed
+   images and those of 1 gives the direction in which the prediction changes most.
+3. The student predicts the images changed by a step in this direction.
+4. Loss: the distance of these predictions from those of 1, mean over pixels.
+
+All three passes have the same dropout; batch normalisation takes the statistics of each pass, and
+its running averages move with the first alone (released code).
+"""
+
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...functional import adversarial_direction, pixel_consistency, pixel_noise
+from .. import settings
+from ..images import Images
+from ..member import constant_weights
+from ..rng import sample_noise
+from .predictions import PredictionTask, class_logits, mean_over_pixels, valid_pixels
+from .student_pass import StudentPass
+from .task import Terms
+
+# order of the arguments of the divergence, as kinds of `pixel_consistency`
+DIVERGENCES = dict(released='reverse_kl', paper='kl')
+RADIUS = 0.23
+
+
+@MODELS.register_module()
+class AdversarialTask(PredictionTask):
+    """Virtual adversarial training: predictions stay when images change a little.
+
+    ``radius`` is the root mean square of the change of a value (a pixel's channel), in units of the
+    normalised images, so that it means the same for images of every size. The released code changes
+    224x224x3 values in [-1, 1] by a vector of length 40, which is 0.103 a value; times 127.5 over a
+    standard deviation of 57 grey levels this is 0.23, the default, 13 of 255 grey levels. Its
+    combination of all tasks has 32, which is 0.18.
+
+    Args:
+        radius (float, optional): See above. Defaults to None: 0.23, unless ``eps`` is set.
+        eps (float, optional): Length of the change of an image instead, in the same units, whatever
+            its size. Defaults to None: ``radius``.
+        xi (float, optional): Length of the change at which the gradient is taken. Defaults to None:
+            a tenth of the change, which half precision resolves. The released 1e-6 leaves rounding
+            noise.
+        divergence (str): ``'released'``: ``KL(changed || clean)``; ``'paper'``:
+            ``KL(clean || changed)`` of VAT. Defaults to 'released'.
+        num_iterations (int): Gradients that the direction takes. Defaults to 1.
+        kwargs: As in :class:`PredictionTask`.
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: If a setting is unknown or out of range, or both lengths are set.
+    """
+
+    default_name = 'vat'
+
+    def __init__(
+        self,
+        radius: Optional[float] = None,
+        eps: Optional[float] = None,
+        xi: Optional[float] = None,
+        divergence: str = 'released',
+        num_iterations: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in dict(radius=radius, eps=eps, xi=xi).items():
+            if value is not None:
+                settings.check_number(self.key(name), value, low=0)
+                if not value:
+                    raise ValueError(f'{self.key(name)} must be above 0, got {value}')
+        if radius is not None and eps is not None:
+            raise ValueError(
+                f'{self.key("eps")} and radius are two lengths of one change: remove one of them'
+            )
+        settings.check_choice(self.key('divergence'), divergence, tuple(DIVERGENCES))
+        settings.check_number(self.key('num_iterations'), num_iterations, 1, whole=True)
+        self.radius, self.eps, self.xi = radius or RADIUS, eps, xi
+        self.kind, self.num_iterations = DIVERGENCES[divergence], num_iterations
+
+    def forward(self, student: StudentPass, images: Mapping[str, Images]) -> Terms:
+        """See :meth:`AuxiliaryTask.forward`."""
+        terms: Dict[str, Tuple[Tensor, Optional[Tensor]]] = {}
+        for source, found in images.items():
+            target = class_logits(student.output(source)).detach().softmax(1)  # 1
+            valid = valid_pixels(found, target)
+            change = self.change(student, source, found, target, valid)  # 2
+            changed = class_logits(student.repeat(source, found.image + change))  # 3
+            terms[source] = pixel_consistency(changed, target, self.kind), valid  # 4
+        values, valids = zip(*terms.values())
+        return {self.name: mean_over_pixels(values, valids)}
+
+    def change(
+        self,
+        student: StudentPass,
+        source: str,
+        images: Images,
+        target: Tensor,
+        valid: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Adversarial change ``(B, C, H, W)`` of the images of a source, 0 in their padding.
+
+        Args:
+            student (StudentPass): Passes of the student.
+            source (str): Source.
+            images (Images): Its images.
+            target (Tensor): ``(B, K, h, w)`` probabilities of the unchanged images.
+            valid (Tensor, optional): ``(B, h, w)`` bool, pixels that count. Defaults to None: all.
+        """
+        image = images.image
+        pixels = images.valid()
+        inside = None if pixels is None else pixels.unsqueeze(1)
+
+        def predict(changed: Tensor) -> Tensor:
+            changed = changed if inside is None else torch.where(inside, changed, image)
+            return class_logits(student.repeat(source, changed))
+
+        noise = self._noise(images)
+        noise = noise if inside is None else noise * inside
+        length = self._length(image, inside)
+        xi = length / 10 if self.xi is None else self.xi
+        with constant_weights(student.member):
+            change = adversarial_direction(
+                predict,
+                image,
+                target,
+                noise,
+                length,
+                xi,
+                self.kind,
+                self.num_iterations,
+                weight=valid,
+            )
+        torch.clear_autocast_cache()  # of weights without a gradient
+        return change
+
+    def _length(self, image: Tensor, inside: Optional[Tensor]) -> Tensor:
+        """``(B, 1, 1, 1)`` length of the change of each image."""
+        if self.eps is not None:
+            return image.new_full((len(image), 1, 1, 1), self.eps)
+        counted = torch.ones_like(image[:, :1]) if inside is None else inside
+        values = image.shape[1] * counted.sum((1, 2, 3), keepdim=True)
+        return self.radius * values.float().sqrt()
+
+    def _noise(self, images: Images) -> Tensor:
+        """Normal numbers of the shape of the images."""
+        channels, height, width = images.image.shape[1:]
+        stream = f'auxiliary/{self.name}'
+        key = sample_noise(images.draws, 1, stream, images.image.device).flatten()
+        uniform = pixel_noise(key, channels * height, width).view(images.image.shape)
+        return torch.special.ndtri(uniform.clamp(min=2**-25))
