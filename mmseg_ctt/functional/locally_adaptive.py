@@ -92,7 +92,7 @@ def locally_adaptive_loss(
         )
     options = Windows(kernel_size, stride, sigma, k, root)
     options = options._replace(
-        probs=merge == 'probs', count=norm == 'count', center=mode == 'center'
+        probs=merge == 'probs', by_count=norm == 'count', center=mode == 'center'
     )
     labeled = (label != ignore_index) & (label >= 0)
     with torch.autocast(logits.device.type, enabled=False):
@@ -128,7 +128,7 @@ class Windows(NamedTuple):
     k: float
     root: bool
     probs: bool = False  # the maps are the log-probability of each pixel's label
-    count: bool = False
+    by_count: bool = False
     center: bool = False
 
 
@@ -231,7 +231,7 @@ def _groups(labels: Tensor, weights: Tensor, of_class: Tensor, options: Windows)
     member = labels.unsqueeze(1) == index.unsqueeze(2)
     of_pixel = weights * _gaussian(position, options).to(weights.dtype)
     average = member * of_pixel.unsqueeze(1)
-    norm = ((member * weights.unsqueeze(1)) if options.count else average).sum(2)
+    norm = ((member * weights.unsqueeze(1)) if options.by_count else average).sum(2)
     average /= norm.clamp(min=torch.finfo(norm.dtype).tiny).unsqueeze(2)
     present = norm > 0
     if index is labels:

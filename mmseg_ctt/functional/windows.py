@@ -58,6 +58,8 @@ def window_rows(
         pixels (int): Pixels of windows held at a time; a single row of windows may have more.
     """
     batch, height, width = shape
+    if not batch:
+        return
     reach, rows, columns = size // 2, -(-height // stride), -(-width // stride)
     each = max(1, pixels // max(1, batch * columns * size**2))
     right = max(0, (columns - 1) * stride + reach + 1 - width)
