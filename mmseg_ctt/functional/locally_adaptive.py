@@ -85,10 +85,10 @@ def locally_adaptive_loss(
         0.2387
     """
     _check(kernel_size, stride, sigma, k, dict(merge=merge, norm=norm, mode=mode))
-    if logits.shape[2:] != label.shape[1:]:
+    if logits.dim() != 4 or logits.shape[2:] != label.shape[1:]:
         raise ValueError(
-            f'logits of {tuple(logits.shape[2:])} pixels, but labels of {tuple(label.shape[1:])}: '
-            'up-sample the logits'
+            f'logits of {tuple(logits.shape)} and labels of {tuple(label.shape)}: windows need '
+            'maps of equal size, (B, K, H, W) and (B, H, W)'
         )
     options = Windows(kernel_size, stride, sigma, k, root)
     options = options._replace(

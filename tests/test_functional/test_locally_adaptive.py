@@ -261,8 +261,9 @@ def test_options_out_of_range(options, words):
 
 def test_sizes_that_differ():
     logits, label = maps()
-    with pytest.raises(ValueError, match='up-sample the logits'):
-        locally_adaptive_loss(logits[..., 1:], label)
+    for other in (logits[..., 1:], logits.flatten(2)):
+        with pytest.raises(ValueError, match='need maps of equal size'):
+            locally_adaptive_loss(other, label)
 
 
 # ---- cost
