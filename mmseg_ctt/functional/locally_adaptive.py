@@ -6,7 +6,7 @@ matrices, and no map of all pairs of classes exists. Rows of windows are taken i
 backward pass computes them again: beside the gradient itself, memory does not grow with the image.
 """
 
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -38,85 +38,42 @@ def locally_adaptive_loss(
 ) -> Tensor:
     """Locally adaptive learning loss (arXiv 1802.08290; no public code, built from the abstract).
 
-    The pixels of a window that have the same label are a group. Their predictions are averaged
-    with Gaussian weights of the chessboard distance ``d`` to the centre, ``exp(-d^2 / 2 sigma^2)``,
-    and the group's cost is the cross-entropy of that mean. Windows are centred at every
-    ``stride``-th row and column from 0; at the border they have fewer pixels. The loss is the
-    Minkowski mean over all groups of all windows, ``(mean(cost^k))^(1/k)``. ``kernel_size=1, k=1``
-    is the plain cross-entropy.
+    Pixels of a window with the same label are a group. Its cost is the cross-entropy of its mean
+    prediction, with Gaussian weights of the chessboard distance ``d`` to the centre,
+    ``exp(-d^2 / 2 sigma^2)``. The loss is ``mean(cost^k)^(1/k)`` over all groups of all windows.
 
     Args:
-        logits (Tensor): ``(B, K, H, W)``. A single channel is the logit of class 1 against class 0
-            (sigmoid).
+        logits (Tensor): ``(B, K, H, W)``; a single channel is the logit of class 1 against 0.
         label (Tensor): ``(B, H, W)`` int64.
-        kernel_size (int): Side of a window, odd. Defaults to 3.
-        stride (int): Step between centres; ``kernel_size`` gives windows side by side.
-            Defaults to 1.
+        kernel_size (int): Side of a window, odd; fewer pixels at the border. Defaults to 3.
+        stride (int): Step between centres, from pixel 0. Defaults to 1.
         sigma (float): Of the Gaussian, pixels. Defaults to 1.0.
-        k (float): Exponent, 1 or more; a larger one gives hard groups more weight.
-            Defaults to 5.0.
-        merge (str): What is averaged: 'logits', or 'probs', the softmax outputs.
-            Defaults to 'logits'.
-        norm (str): Divisor of the mean: 'weight', the sum of the Gaussian weights, or 'count', the
+        k (float): Exponent, 1 or more; hard groups count more with a larger one. Defaults to 5.0.
+        merge (str): What is averaged: 'logits', or 'probs', softmax outputs. Defaults to 'logits'.
+        norm (str): Divisor of a mean: 'weight', the sum of the Gaussian weights, or 'count', the
             number of pixels. Defaults to 'weight'.
         root (bool): Whether to take the ``k``-th root. Defaults to True.
-        mode (str): 'all' groups of a window, or 'center', that of the label of its centre.
-            Defaults to 'all'.
-        ignore_index (int): Label that does not count; negative labels do not either.
-            Defaults to 255.
-        pixel_weight (Tensor, optional): ``(B, H, W)``, not negative. Weight of a pixel within its
-            group, and its part in 'count'; pixels of weight 0 do not count. Receives no gradient.
-            Defaults to None: 1.
-        class_weight (Tensor, optional): ``(K,)``, not negative, of the groups in the mean.
-            Defaults to None: 1.
+        mode (str): 'all' groups of a window, or 'center', that of its centre. Defaults to 'all'.
+        ignore_index (int): Label that does not count; negative ones neither. Defaults to 255.
+        pixel_weight (Tensor, optional): ``(B, H, W)``, constant, not negative: weight of a pixel in
+            its group, and in 'count'; those of 0 do not count. Defaults to None: 1.
+        class_weight (Tensor, optional): ``(K,)``, not negative, of groups. Defaults to None: 1.
 
     Returns:
-        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if there is no group.
+        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no group counts.
 
     Raises:
         ValueError: If an option is out of range, or logits and labels differ in size.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]]).view(1, 2, 1, 3)
-        >>> label = torch.tensor([[[0, 1, 1]]])
-        >>> round(locally_adaptive_loss(logits, label, kernel_size=1, k=1).item(), 4)
-        0.2512
-        >>> round(locally_adaptive_loss(logits, label, k=1).item(), 4)  # 5 groups in 3 windows
+        >>> label = torch.tensor([[[0, 1, 1]]])  # 5 groups in 3 windows
+        >>> round(locally_adaptive_loss(logits, label, k=1).item(), 4)
         0.2387
     """
-    _check(kernel_size, stride, sigma, k, dict(merge=merge, norm=norm, mode=mode))
-    if logits.dim() != 4 or logits.shape[2:] != label.shape[1:]:
-        raise ValueError(
-            f'logits of {tuple(logits.shape)} and labels of {tuple(label.shape)}: windows need '
-            'maps of equal size, (B, K, H, W) and (B, H, W)'
-        )
-    options = Windows(kernel_size, stride, sigma, k, root)
-    options = options._replace(
-        probs=merge == 'probs', by_count=norm == 'count', center=mode == 'center'
-    )
+    options = _windows(kernel_size, stride, sigma, k, root, merge, norm, mode)
     labeled = (label != ignore_index) & (label >= 0)
-    with torch.autocast(logits.device.type, enabled=False):
-        return _minkowski_cost(
-            two_class_logits(logits), label, labeled, options, pixel_weight, class_weight
-        )
-
-
-def _check(kernel_size: int, stride: int, sigma: float, k: float, chosen: Dict[str, str]) -> None:
-    """Check the options; an error begins with the name of one."""
-    if kernel_size < 1 or kernel_size % 2 != 1:
-        raise ValueError(
-            f'kernel_size={kernel_size}: a window has a pixel in its centre, so its side must be '
-            'odd and positive: 3, 5 or 7'
-        )
-    if stride < 1 or stride % 1:
-        raise ValueError(f'stride={stride}: give an integer of 1 or more')
-    if not sigma > 0:
-        raise ValueError(f'sigma={sigma}: must be positive')
-    if not 1 <= k < float('inf'):
-        raise ValueError(f'k={k}: give 1, the mean, or more')
-    for name, value in chosen.items():
-        if value not in CHOICES[name]:
-            raise ValueError(f'{name}={value!r}: choose from {", ".join(CHOICES[name])}')
+    return _minkowski_cost(logits, label, labeled, options, pixel_weight, class_weight)
 
 
 class Windows(NamedTuple):
@@ -127,9 +84,31 @@ class Windows(NamedTuple):
     sigma: float
     k: float
     root: bool
-    probs: bool = False  # the maps are the log-probability of each pixel's label
-    by_count: bool = False
-    center: bool = False
+    probs: bool  # the maps are the log-probability of each pixel's label
+    by_count: bool
+    center: bool
+
+
+def _windows(
+    size: int, stride: int, sigma: float, k: float, root: bool, merge: str, norm: str, mode: str
+) -> Windows:
+    """Check the options; an error begins with the name of one."""
+    if size < 1 or size % 2 != 1:
+        raise ValueError(
+            f'kernel_size={size}: a window has a pixel in its centre, so its side must be odd and '
+            'positive: 3, 5 or 7'
+        )
+    if stride < 1 or stride % 1:
+        raise ValueError(f'stride={stride}: give an integer of 1 or more')
+    if not sigma > 0:
+        raise ValueError(f'sigma={sigma}: must be positive')
+    if not 1 <= k < float('inf'):
+        raise ValueError(f'k={k}: give 1, the mean, or more')
+    for name, value in dict(merge=merge, norm=norm, mode=mode).items():
+        if value not in CHOICES[name]:
+            raise ValueError(f'{name}={value!r}: choose from {", ".join(CHOICES[name])}')
+    choices = merge == 'probs', norm == 'count', mode == 'center'
+    return Windows(int(size), int(stride), sigma, k, root, *choices)
 
 
 def _minkowski_cost(
@@ -140,6 +119,12 @@ def _minkowski_cost(
     pixel_weight: Optional[Tensor],
     class_weight: Optional[Tensor],
 ) -> Tensor:
+    if logits.dim() != 4 or logits.shape[2:] != label.shape[1:]:
+        raise ValueError(
+            f'logits of {tuple(logits.shape)} and labels of {tuple(label.shape)}: windows need '
+            'maps of equal size, (B, K, H, W) and (B, H, W)'
+        )
+    logits = two_class_logits(logits)
     working = torch.float64 if logits.dtype == torch.float64 else torch.float32
     index = label.masked_fill(~labeled, 0)
     ones = torch.ones(logits.shape[1], dtype=working, device=logits.device)
@@ -147,9 +132,11 @@ def _minkowski_cost(
     if pixel_weight is not None:
         weight = weight * pixel_weight.detach().to(working)
     of_class = ones if class_weight is None else class_weight.detach().to(working)
-    if options.probs:
-        logits = -F.cross_entropy(logits.to(working), index, reduction='none').unsqueeze(1)
-    return _MinkowskiCost.apply(logits, label.masked_fill(~labeled, -1), weight, of_class, options)
+    label = label.masked_fill(~labeled, -1)
+    with torch.autocast(logits.device.type, enabled=False):
+        if options.probs:
+            logits = -F.cross_entropy(logits.to(working), index, reduction='none').unsqueeze(1)
+        return _MinkowskiCost.apply(logits, label, weight, of_class, options)
 
 
 class _MinkowskiCost(torch.autograd.Function):
