@@ -57,6 +57,8 @@ def summary(text: str) -> Tuple[str, str]:
 
 def comparison() -> str:
     """Networks, supervision, strong view, consistency and terms of each registered method."""
+    from mmseg.registry import MODELS
+
     from mmseg_ctt.methods import registered_methods
 
     rows = [
@@ -68,7 +70,8 @@ def comparison() -> str:
         page = page_of(cls)
         title, _ = summary((ROOT / f'docs/methods/{page}.md').read_text())
         cells = networks(cls), f'`{cls.default_supervision}`', steps(cls), consistency(cls)
-        terms = ', '.join(f'`{term}`' for term in ('sup', *cls.default_loss_weights))
+        tasks = [MODELS.get(task['type']).default_name for task in cls.default_auxiliary_tasks]
+        terms = ', '.join(f'`{term}`' for term in (*cls.usual_weights(), *tasks))
         rows.append(f'| [{title}]({page}.md) | `{cls.__name__}` | {" | ".join(cells)} | {terms} |')
     return '\n'.join(rows)
 
