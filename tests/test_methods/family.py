@@ -127,6 +127,16 @@ VARIANTS = {
             ]
         ),
     ),
+    'S4L, all tasks': Recipe(
+        'S4L',
+        dict(
+            auxiliary_tasks=[
+                dict(type='ExemplarTask', views=2, view_size=16),
+                dict(type='AdversarialTask'),
+                dict(type='EntropyTask', sources=['labeled', 'unlabeled']),
+            ]
+        ),
+    ),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
     ),

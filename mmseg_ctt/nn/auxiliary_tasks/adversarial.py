@@ -35,14 +35,14 @@ RADIUS = 0.23
 class AdversarialTask(PredictionTask):
     """Virtual adversarial training: predictions stay when images change a little.
 
-    ``radius`` is the root mean square of the change of a value (a pixel's channel), in units of the
-    normalised images, so that it means the same for images of every size. The released code changes
-    224x224x3 values in [-1, 1] by a vector of length 40, which is 0.103 a value; times 127.5 over a
-    standard deviation of 57 grey levels this is 0.23, the default, 13 of 255 grey levels. Its
+    The default radius is that of the released code, which changes 224x224x3 values in [-1, 1] by a
+    vector of length 40: 0.103 a value, times 127.5 over a standard deviation of 57 grey levels. Its
     combination of all tasks has 32, which is 0.18.
 
     Args:
-        radius (float, optional): See above. Defaults to None: 0.23, unless ``eps`` is set.
+        radius (float, optional): Root mean square of the change of a value (a channel of a pixel),
+            in units of the normalised images; the same for images of every size. Defaults to None:
+            0.23, about 13 of 255 grey levels, unless ``eps`` is set.
         eps (float, optional): Length of the change of an image instead, in the same units, whatever
             its size. Defaults to None: ``radius``.
         xi (float, optional): Length of the change at which the gradient is taken. Defaults to None:
