@@ -24,5 +24,5 @@ train_dataloader = dict(batch_size=16, sampler=dict(ratio=dict(unlabeled=0)))
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [dict(type='MultiStepLR', milestones=[6000], gamma=0.1, by_epoch=False)]
 train_cfg = dict(max_iters=8000, val_interval=2000)
-val_evaluator = dict(_delete_=True, type='TaskMetric')
-test_evaluator = dict(_delete_=True, type='TaskMetric')
+val_evaluator = [dict(type='TaskMetric')]
+test_evaluator = [dict(type='TaskMetric')]

@@ -21,5 +21,5 @@ model = dict(
 )
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=dict(unlabeled=0)))
 train_cfg = dict(max_iters=1000)
-val_evaluator = dict(_delete_=True, type='TaskMetric')
-test_evaluator = dict(_delete_=True, type='TaskMetric')
+val_evaluator = [dict(type='TaskMetric')]
+test_evaluator = [dict(type='TaskMetric')]

@@ -17,5 +17,5 @@ model = dict(
     auxiliary_tasks=[dict(type='PatchMatchingTask', background=None, patch_size=64)],
 )
 train_dataloader = dict(batch_size=8, sampler=dict(ratio=dict(unlabeled=0)))
-val_evaluator = dict(_delete_=True, type='TaskMetric')
-test_evaluator = dict(_delete_=True, type='TaskMetric')
+val_evaluator = [dict(type='TaskMetric')]
+test_evaluator = [dict(type='TaskMetric')]

@@ -71,10 +71,7 @@ def sample_patches(
     _check(label, noise, num_patches, min_size, max_size)
     numbers = noise.reshape(len(noise), SEEDS * num_patches, 2)
     position, size = numbers.unbind(2)
-    size = min_size + (size * (max_size - min_size + 1)).floor().long().clamp(
-        max=max_size - min_size
-    )
-    size = size // 2 * 2
+    size = _even(size, min_size, max_size)
     known = label != ignore_index
     inside = known if background is None else known & (label != background)
     first = SEEDS * front
@@ -83,9 +80,10 @@ def sample_patches(
     if background is not None:
         drawn = _drawn(label, label == background, known, position[:, first:], size[:, first:])
         if released_classes:
-            drawn = drawn._replace(label=torch.full_like(drawn.label, background))
-        drawn = _take(drawn, _overlap_order(drawn, label)) if by_overlap else drawn
-        kept.append(Patches(drawn.box[:, :behind], drawn.label[:, :behind]))
+            drawn = Patches(drawn.box, torch.full_like(drawn.label, background))
+        if by_overlap:
+            drawn = _take(drawn, _overlap_order(drawn, label))
+        kept.append(Patches(*(part[:, :behind] for part in drawn)))
     return Patches(*(torch.cat(parts, dim=1) for parts in zip(*kept)))
 
 
@@ -140,6 +138,12 @@ def _check(label: Tensor, noise: Tensor, num_patches: int, min_size: int, max_si
     width = 2 * SEEDS * num_patches
     if noise.shape != (len(label), width):
         raise ValueError(f'noise must be ({len(label)}, {width}), got {tuple(noise.shape)}')
+
+
+def _even(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Integers in ``[low, high]`` by uniform numbers, rounded down to even ones."""
+    number = (uniform * (high - low + 1)).long().clamp(max=high - low)
+    return (low + number) // 2 * 2
 
 
 def _drawn(label: Tensor, mask: Tensor, known: Tensor, uniform: Tensor, size: Tensor) -> Patches:
