@@ -2,7 +2,9 @@
 """Runs of methods that learn features alone: validation, test, the best checkpoint, mistakes."""
 
 import pytest
+import torch
 from mmengine.runner import Runner
+from test_distributed.ranks import on_ranks, rank_runner
 from toy_data import toy_config, toy_method, toy_pipeline, toy_set, write_toy_data
 
 SELF, MATCH = 'SelfSupervisedPretraining', 'MixAndMatchTuning'
@@ -51,6 +53,22 @@ def test_validation_chooses_the_best_checkpoint_and_test_has_its_score(kind, roo
     names = (score, f'student0/{score}', f'ensemble/{score}')
     assert [metrics[name] for name in names] == [max(history)] * 3
     assert set(metrics) == set(names)
+
+
+def test_results_are_gathered_over_ranks(root, tmp_path):
+    """Two processes have the score of one, over three images; each image counts once."""
+    model = toy_method(MATCH)
+    torch.manual_seed(0)
+    alone = Runner.from_cfg(config(root, tmp_path / 'one', MATCH))
+    path = tmp_path / 'net.pth'
+    torch.save(dict(state_dict=alone.model.state_dict()), path)
+    expected = alone.test()
+
+    def body(rank):
+        return rank_runner(root, tmp_path / 'two', model=model, load_from=str(path)).test()
+
+    first, second = on_ranks(body)
+    assert first == second == expected and set(first) >= {SCORES[MATCH]}
 
 
 def test_images_without_masks_are_enough_for_rotation(root, tmp_path):
@@ -126,3 +144,12 @@ def test_all_images_of_a_folder_are_unlabelled(root, tmp_path):
     runner = Runner.from_cfg(config(root, tmp_path, train_dataloader=loader, val_dataloader=tested))
     runner.train()
     assert runner.train_dataloader.dataset.num_images == dict(unlabeled=6)
+
+
+def test_there_are_no_label_images_to_write(root, tmp_path, load_tool):
+    set_output = load_tool('test').module.set_output
+    with pytest.raises(ValueError, match='--out: no metric of test_evaluator writes'):
+        set_output(config(root, tmp_path), 'out')
+    cfg = config(root, tmp_path, 'S4L')
+    set_output(cfg, 'out')
+    assert cfg.test_evaluator.output_dir == 'out'
