@@ -18,7 +18,9 @@ def defaults(cls: Type[SemiSegmentor]) -> Iterator[Tuple[str, str]]:
     yield '`num_pairs`', f'{code(cls.default_num_pairs)}{fixed}'
     yield '`supervision`', f'{code(cls.default_supervision)}{fixed}'
     yield '`test_cfg.predict_on`', code(cls.default_predict_on({}))
-    yield '`loss_weights`', code({'sup': 1.0, **cls.default_loss_weights})
+    yield '`loss_weights`', code(cls.usual_weights())
+    if cls.default_auxiliary_tasks:
+        yield '`auxiliary_tasks`', code(list(cls.default_auxiliary_tasks))
     if cls.ramped_terms:
         terms = ', '.join(f'`{term}`' for term in cls.ramped_terms)
         yield '`ramp_up`', f'{code(cls.default_ramp_up)}, of {terms}'

@@ -25,6 +25,7 @@ from .consistency import (
 from .dice import squared_dice_loss
 from .distances import pixel_consistency
 from .ema import copy_tensors_, ema_decay, ema_update_
+from .locally_adaptive import locally_adaptive_loss
 from .mixing import class_mix_mask, cut_mix_mask, mix, rejection_box_mask
 from .pamr import pamr
 from .patch_sampling import crop_patches, sample_patches
@@ -181,6 +182,7 @@ __all__ = [
     'hsv_noise',
     'jitter_colours',
     'linear_ramp',
+    'locally_adaptive_loss',
     'mix',
     'normalized_class_maps',
     'ohem_cross_entropy',

@@ -19,6 +19,13 @@ class StepWithTasks(ForwardPasses):
     weights: Dict[str, float]
     sources: ClassVar[Sequence[str]]
     trains_heads: ClassVar[bool]
+    default_loss_weights: ClassVar[Mapping[str, float]]
+
+    @classmethod
+    def usual_weights(cls) -> Dict[str, float]:
+        """Default weights of the method's own terms; ``sup`` where a head learns from masks."""
+        reads_masks = 'labeled' in cls.sources and cls.trains_heads
+        return {**(dict(sup=1.0) if reads_masks else {}), **cls.default_loss_weights}
 
     def add_tasks(self, given: Optional[Sequence[dict]]) -> None:
         """Build the tasks of the config, or of the method; their weights join those of the terms.

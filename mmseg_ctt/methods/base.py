@@ -211,8 +211,7 @@ class SemiSegmentor(StepWithTasks):
         augmentation: Optional[Sequence[dict]],
         consistency: Optional[dict],
     ) -> None:
-        usual = dict(sup=1.0) if 'labeled' in self.sources and self.trains_heads else {}
-        self.weights = settings.loss_weights(weights, {**usual, **self.default_loss_weights})
+        self.weights = settings.loss_weights(weights, self.usual_weights())
         self.ramp_up = RampUp.of(ramp_up, self.default_ramp_up)
         for key, given, default in (
             ('strong_augmentation', augmentation, self.default_augmentation),

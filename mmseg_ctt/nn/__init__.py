@@ -10,6 +10,7 @@ from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .dice_loss import SquaredDiceLoss
 from .dilated_vgg import DilatedVGG
 from .images import Images
+from .local_loss import LocallyAdaptiveLoss
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
 from .pretrained import pretrained_path
@@ -26,6 +27,7 @@ __all__ = [
     'DeepLabV2Head',
     'DilatedVGG',
     'Images',
+    'LocallyAdaptiveLoss',
     'PixelCrossEntropyLoss',
     'PixelProjection',
     'PixelSigmoidLoss',

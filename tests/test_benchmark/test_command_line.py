@@ -105,7 +105,7 @@ def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['speed'], 'unknown part speed: choose from contrast, ema, bank'),
+        (['speed'], 'unknown part speed: choose from contrast, ema, bank, lal'),
         (['--repeats', 1], '--repeats=1: a median needs at least 10'),
     ],
 )

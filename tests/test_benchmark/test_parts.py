@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_ctt.lab.benchmark import comparison, parts
+from mmseg_ctt.lab.benchmark import comparison, local_loss, parts
 
 CPU = torch.device('cpu')
 SMALL = parts.Sizes(pixels=3000, classes=5, entries=64, width=16)
@@ -50,6 +50,18 @@ def test_bank_pushes_into_full_queues():
     assert result['synchronisations'] == 0 < result['reference_synchronisations']
     assert result['operations'] < result['reference_operations']
     assert result['sizes'] == dict(images=2, side=11, pixels=242, classes=5, entries=6, width=16)
+
+
+def test_locally_adaptive_loss_holds_little_beside_its_gradient(monkeypatch):
+    monkeypatch.setattr('mmseg_ctt.functional.locally_adaptive.CHUNK_ELEMENTS', 1 << 12)
+    result = local_loss.lal_part(CPU, 1, (1, 8, 48, 48))
+    assert set(result) == {'shape', 'q3_t1', 'q3_t3', 'q7_t1'}
+    gradient = 8 * 48 * 48 * 4 / 2**20
+    assert gradient < result['q3_t3']['memory']['mib'] < 12 * gradient
+    for measured in (result[key] for key in result if key != 'shape'):
+        memory = measured['memory']
+        assert memory['ratio'] == memory['mib'] / memory['reference_mib']
+        assert measured['seconds'] > 0 and memory['reference_mib'] > gradient
 
 
 def test_speed_is_measured_in_turns(monkeypatch):

@@ -23,6 +23,7 @@ TOPICS = (  # files that a step calls
     'dice',
     'distances',
     'ema',
+    'locally_adaptive',
     'mixing',
     'pamr',
     'patch_sampling',
@@ -177,6 +178,11 @@ def consistency_cases(normal, chance, maps):
         'ohem_cross_entropy': (
             lambda o: functional.ohem_cross_entropy(o, index, 0.3, 40),
             (logits,),
+            True,
+        ),
+        'locally_adaptive_loss': (
+            lambda o, c: functional.locally_adaptive_loss(o, index, stride=2, pixel_weight=c),
+            (normal(2, K, 8, 8, scale=3), confidence),
             True,
         ),
         'complement': (functional.complement, (chance(2, K, 8, 8) / K,), True),

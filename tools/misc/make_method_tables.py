@@ -57,6 +57,8 @@ def summary(text: str) -> Tuple[str, str]:
 
 def comparison() -> str:
     """Networks, supervision, strong view, consistency and terms of each registered method."""
+    from mmseg.registry import MODELS
+
     from mmseg_ctt.methods import registered_methods
 
     rows = [
@@ -68,18 +70,10 @@ def comparison() -> str:
         page = page_of(cls)
         title, _ = summary((ROOT / f'docs/methods/{page}.md').read_text())
         cells = networks(cls), f'`{cls.default_supervision}`', steps(cls), consistency(cls)
-        named = ', '.join(f'`{term}`' for term in terms(cls))
-        rows.append(f'| [{title}]({page}.md) | `{cls.__name__}` | {" | ".join(cells)} | {named} |')
+        tasks = [MODELS.get(task['type']).default_name for task in cls.default_auxiliary_tasks]
+        terms = ', '.join(f'`{term}`' for term in (*cls.usual_weights(), *tasks))
+        rows.append(f'| [{title}]({page}.md) | `{cls.__name__}` | {" | ".join(cells)} | {terms} |')
     return '\n'.join(rows)
-
-
-def terms(cls: type) -> List[str]:
-    """Names of the losses: supervised, of the method, of its default auxiliary tasks."""
-    from mmseg_ctt.nn.auxiliary_tasks import registered_tasks
-
-    supervised = ['sup'] if 'labeled' in cls.sources and cls.trains_heads else []
-    tasks = [registered_tasks()[task['type']].default_name for task in cls.default_auxiliary_tasks]
-    return [*supervised, *cls.default_loss_weights, *tasks]
 
 
 def page_of(cls: type) -> str:

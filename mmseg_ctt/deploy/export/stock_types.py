@@ -8,6 +8,8 @@ import mmseg.registry
 from mmengine.registry import Registry
 
 LOSS_MAPS = ('weight_map', 'probability_map')
+LOCAL = 'LocallyAdaptiveLoss'
+STOCK_SETTINGS = ('loss_weight', 'loss_name', 'class_weight')
 PACKAGE = __name__.split('.')[0]
 
 
@@ -58,7 +60,8 @@ def refuse_own(node: Any, key: str = '') -> None:
 def stock_losses(node: Any) -> Any:
     """Copy of a config node with mmseg's cross-entropies for those of this package.
 
-    Maps of the samples, which mmseg's loss does not read, are left out.
+    Maps of the samples, which mmseg's loss does not read, are left out, and so are the options of
+    the locally adaptive loss, or the whole loss where it stands beside others.
     """
     if isinstance(node, Mapping):
         if type_name(node) in ('PixelCrossEntropyLoss', 'SoftCrossEntropyLoss'):
@@ -67,9 +70,13 @@ def stock_losses(node: Any) -> Any:
         if type_name(node) == 'PixelSigmoidLoss':  # the mean over the classes, not their sum
             kept = {key: node[key] for key in ('loss_weight', 'loss_name') if key in node}
             return dict(kept, type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
+        if type_name(node) == LOCAL:
+            kept = {key: node[key] for key in STOCK_SETTINGS if key in node}
+            return dict(kept, type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
         return {key: stock_losses(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return type(node)(stock_losses(item) for item in node)
+        others = [item for item in node if type_name(item) != LOCAL]
+        return type(node)(stock_losses(item) for item in others or node)
     return copy.deepcopy(node)
 
 

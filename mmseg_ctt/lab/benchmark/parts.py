@@ -1,5 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Benchmarks of contrast, EMA and memory bank against the forms of released code."""
+"""Benchmarks of contrast, EMA and memory bank against the forms of released code.
+
+The locally adaptive loss, beside cross-entropy, is in ``local_loss.py``.
+"""
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -17,6 +20,7 @@ from ...methods.ctt.functional import high_level_contrast, low_level_contrast
 from ...nn.memory_bank import ClassMemoryBank
 from .allocations import peak_extra_bytes
 from .comparison import compare_operations, compare_speed
+from .local_loss import lal_part
 from .meters import MIB
 from .reference_forms import (
     QueuePerClass,
@@ -52,7 +56,8 @@ def run_in_process(name: str, device: torch.device, repeats: int) -> Dict[str, A
 
 def _run(name: str, device: str, repeats: int, threads: int) -> Dict[str, Any]:
     torch.set_num_threads(threads)
-    return globals()[f'{name}_part'](torch.device(device), repeats)
+    part = lal_part if name == 'lal' else globals()[f'{name}_part']
+    return part(torch.device(device), repeats)
 
 
 def contrast_part(device: torch.device, repeats: int, sizes: Sizes = PUBLISHED) -> Dict[str, Any]:

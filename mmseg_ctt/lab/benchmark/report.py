@@ -56,12 +56,13 @@ def _section_row(name: str, section: Dict[str, Any]) -> Sequence[str]:
 
 def print_parts(result: Dict[str, Any]) -> None:
     """Print the table of the measured parts, each with its reference form."""
-    contrast = result.get('contrast', {})
+    contrast, local = result.get('contrast', {}), result.get('lal', {})
     parts = {
         'contrast, high': contrast.get('high'),
         'contrast, low': contrast.get('low'),
         'EMA': result.get('ema'),
         'bank push': result.get('bank'),
+        **{f'LAL {key} / cross-entropy': local[key] for key in local if key != 'shape'},
     }
     rows = [
         [
