@@ -49,9 +49,15 @@ def set_tta(cfg: 'Config') -> None:
 def set_output(cfg: 'Config', folder: str) -> None:
     evaluators = cfg.test_evaluator
     evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
-    for evaluator in evaluators:
-        if 'output_dir' in evaluator or evaluator.type in ('IoUMetric', 'VolumeMetric'):
-            evaluator.output_dir = folder
+    writing = [
+        evaluator
+        for evaluator in evaluators
+        if 'output_dir' in evaluator or evaluator.type in ('IoUMetric', 'VolumeMetric')
+    ]
+    if not writing:
+        raise ValueError('--out: no metric of test_evaluator writes predictions; leave it out')
+    for evaluator in writing:
+        evaluator.output_dir = folder
 
 
 def main() -> None:

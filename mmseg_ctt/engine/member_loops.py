@@ -16,7 +16,7 @@ from ..evaluation import class_tables, count_at_once, recorded_classes
 from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
-from .score_checks import check_metrics
+from .score_checks import check_drawing, check_metrics
 
 
 class MemberLoopMixin:
@@ -80,6 +80,7 @@ class MemberLoopMixin:
     def _check_scores(self) -> None:
         """The metrics fit the model, and whole volumes can be scored, before the first image."""
         check_metrics(self.runner.model, self.evaluator.metrics, self.stage)
+        check_drawing(self.runner.model, self.runner.hooks)
         for metric in self.evaluator.metrics:
             if isinstance(metric, VolumeMetric):
                 metric.check_dataset(self.dataloader.dataset)

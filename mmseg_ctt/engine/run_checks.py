@@ -25,7 +25,14 @@ from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
 from .member_loops import MemberLoopMixin
-from .score_checks import check_metrics, check_save_best, members_of, reads_masks, scores_of
+from .score_checks import (
+    check_drawing,
+    check_metrics,
+    check_save_best,
+    members_of,
+    reads_masks,
+    scores_of,
+)
 
 NO_SIZE = 'only one of size and size_divisor should be valid'  # assertion of mmseg's stack_batch
 TOO_FEW = re.compile(r'Expected more than 1 (?:value per channel|spatial element) when training.*')
@@ -182,7 +189,8 @@ class _BuiltChecks(Hook):
             trained = runner.train_loop.dataloader.dataset
             metrics = runner.val_evaluator.metrics
             check_metrics(runner.model, metrics)
-            masks = reads_masks(runner.model)
+            check_drawing(runner.model, runner.hooks)
+            masks = reads_masks(runner.cfg)
             check_evaluation(runner.val_dataloader.dataset, trained, masks=masks)
             members = members_of(runner.model, isinstance(runner.val_loop, MemberLoopMixin))
             for hook in runner.hooks:

@@ -1,10 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the scores of validation, before the first iteration."""
 
-from typing import Any, Collection, Optional, Sequence, Tuple
+from typing import Any, Collection, Mapping, Optional, Sequence, Tuple
 
 import torch.nn as nn
+from mmseg.engine import SegVisualizationHook
 from mmseg.evaluation.metrics import IoUMetric
+from mmseg.registry import MODELS
 
 from ..evaluation.task_metric import TaskMetric
 from ..methods.feature_learning import FeatureLearning
@@ -53,10 +55,36 @@ def check_metrics(model: nn.Module, metrics: Sequence[Any], part: str = 'val') -
         )
 
 
-def reads_masks(model: nn.Module) -> bool:
-    """Whether validation of a model needs masks."""
-    model = unwrapped(model)
-    return model.evaluates_masks if isinstance(model, FeatureLearning) else True
+def check_drawing(model: nn.Module, hooks: Sequence[Any]) -> None:
+    """Check that there is a segmentation where one is to be drawn.
+
+    Args:
+        model (nn.Module): Of the run.
+        hooks (Sequence[Hook]): Of the run.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    model = segmentor_of(model)
+    drawing = any(isinstance(hook, SegVisualizationHook) and hook.draw for hook in hooks)
+    if drawing and isinstance(model, FeatureLearning):
+        raise ValueError(
+            f'{type(model).__name__} learns features alone, so that it has no segmentation to '
+            'draw: leave out --show-dir, --show and default_hooks.visualization.draw'
+        )
+
+
+def reads_masks(cfg: Mapping[str, Any]) -> bool:
+    """Whether validation needs masks: for a segmentation, or for scores of tasks that read them.
+
+    Args:
+        cfg (Mapping): Complete config.
+    """
+    model = cfg.get('model') or {}
+    kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else None
+    if isinstance(kind, type) and issubclass(kind, FeatureLearning):
+        return kind.evaluates_masks(model)
+    return True
 
 
 def check_save_best(

@@ -14,7 +14,7 @@ which a segmentor starts (``backbone.init_cfg``). Predictions are results of the
 
 import zlib
 from pathlib import Path
-from typing import ClassVar, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -22,7 +22,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from ..functional.pseudo_label import downsample_nearest
-from ..nn.auxiliary_tasks import AuxiliaryTask
+from ..nn.auxiliary_tasks import AuxiliaryTask, registered_tasks
 from ..nn.images import Images
 from .base import Losses, SemiSegmentor
 
@@ -92,10 +92,16 @@ class FeatureLearning(SemiSegmentor):
         """Names of the scores that validation has, such as ``rotation/accuracy``."""
         return [f'{task.name}/{task.score}' for task in self.tasks if task.score]
 
-    @property
-    def evaluates_masks(self) -> bool:
-        """Whether these need masks."""
-        return any(task.evaluates_masks for task in self.tasks)
+    @classmethod
+    def evaluates_masks(cls, model_cfg: Mapping[str, Any]) -> bool:
+        """Whether scores of validation need masks.
+
+        Args:
+            model_cfg (Mapping): ``model`` of the config.
+        """
+        configs = model_cfg.get('auxiliary_tasks') or cls.default_auxiliary_tasks
+        kinds = [registered_tasks().get(str(config.get('type'))) for config in configs]
+        return any(getattr(kind, 'evaluates_masks', False) for kind in kinds)
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Results of the tasks; see :meth:`predict_each`.

@@ -8,8 +8,8 @@ import yaml
 from leaves import CONFIGS, FOLDERS, LEAVES
 from pages import ROOT
 
-# Data that every method of a task has: street scenes, volumes, several raters.
-DEFAULTS = ('camvid_1-8', 'la2d', 'la3d', 'drive', 'msrc21')
+# Data that every method of a task has: street scenes (without labels too), volumes, several raters.
+DEFAULTS = ('camvid_1-8', 'camvid', 'la2d', 'la3d', 'drive', 'msrc21')
 
 
 def metafile(folder: str) -> dict:

@@ -4,6 +4,7 @@
 import pytest
 import torch
 from mmengine.runner import Runner
+from test_distributed.ranks import on_ranks, rank_runner
 from toy_data import toy_config, toy_method, toy_pipeline, toy_set, write_toy_data
 
 SELF, MATCH = 'SelfSupervisedPretraining', 'MixAndMatchTuning'
@@ -54,6 +55,22 @@ def test_validation_chooses_the_best_checkpoint_and_test_has_its_score(kind, roo
     assert set(metrics) == set(names)
 
 
+def test_results_are_gathered_over_ranks(root, tmp_path):
+    """Two processes have the score of one, over three images; each image counts once."""
+    model = toy_method(MATCH)
+    torch.manual_seed(0)
+    alone = Runner.from_cfg(config(root, tmp_path / 'one', MATCH))
+    path = tmp_path / 'net.pth'
+    torch.save(dict(state_dict=alone.model.state_dict()), path)
+    expected = alone.test()
+
+    def body(rank):
+        return rank_runner(root, tmp_path / 'two', model=model, load_from=str(path)).test()
+
+    first, second = on_ranks(body)
+    assert first == second == expected and set(first) >= {SCORES[MATCH]}
+
+
 def test_images_without_masks_are_enough_for_rotation(root, tmp_path):
     loader = without_masks(root, 'splits/toy/unlabeled.txt')
     cfg = config(root, tmp_path, val_dataloader=loader, test_dataloader=loader)
@@ -75,6 +92,24 @@ def test_a_metric_of_segmentations(kind, root, tmp_path):
     assert f'val_evaluator: IoUMetric scores a segmentation, and {kind}' in line
     cfg = config(root, tmp_path / 'test', kind, test_evaluator=iou)
     with pytest.raises(ValueError, match='test_evaluator: IoUMetric scores a segmentation'):
+        Runner.from_cfg(cfg).test()
+
+
+def test_there_is_nothing_to_draw(root, tmp_path):
+    drawing = dict(visualization=dict(type='SegVisualizationHook', draw=True))
+    assert 'no segmentation to draw' in refused(root, tmp_path, hooks=drawing)
+    cfg = config(root, tmp_path / 'test', hooks=drawing)
+    with pytest.raises(ValueError, match='leave out --show-dir'):
+        Runner.from_cfg(cfg).test()
+
+
+def test_there_is_nothing_to_augment(root, tmp_path):
+    cfg = config(root, tmp_path)
+    cfg.model = dict(type='SegTTAModel', module=dict(cfg.model), data_preprocessor=None)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        cfg[key] = None
+    with pytest.raises(ValueError, match='test-time augmentation joins segmentations'):
         Runner.from_cfg(cfg).test()
 
 
@@ -109,9 +144,12 @@ def test_all_images_of_a_folder_are_unlabelled(root, tmp_path):
     runner = Runner.from_cfg(config(root, tmp_path, train_dataloader=loader, val_dataloader=tested))
     runner.train()
     assert runner.train_dataloader.dataset.num_images == dict(unlabeled=6)
-    state = (
-        torch.load(next(tmp_path.glob('iter_2.pth')))['state_dict']
-        if list(tmp_path.glob('iter_2.pth'))
-        else runner.model.state_dict()
-    )
-    assert any(key.startswith('students.0.backbone.') for key in state)
+
+
+def test_there_are_no_label_images_to_write(root, tmp_path, load_tool):
+    set_output = load_tool('test').module.set_output
+    with pytest.raises(ValueError, match='--out: no metric of test_evaluator writes'):
+        set_output(config(root, tmp_path), 'out')
+    cfg = config(root, tmp_path, 'S4L')
+    set_output(cfg, 'out')
+    assert cfg.test_evaluator.output_dir == 'out'

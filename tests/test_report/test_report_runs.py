@@ -1,12 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmseg_ctt.lab.report import recorded
 from mmseg_ctt.lab.report.colours import member_styles, style_of
+from mmseg_ctt.lab.report.networks import NetworkOptions, network_parts
 from mmseg_ctt.lab.report.runs import Run, read_runs
 from mmseg_ctt.lab.report.scalars import Curve
 
@@ -113,3 +116,21 @@ def test_groups_of_classes_have_a_figure(tmp_path):
     assert all(f'"name":"{i}"' in groups.html for i in range(9))
     without = Run('a', tmp_path, {key: run.curves[key] for key in ('student0/mIoU', 'mIoU')})
     assert len(recorded.miou(without).blocks) == 1
+
+
+def test_scores_of_tasks(tmp_path):
+    """A method that learns features alone has these in the place of mIoU."""
+    curve = Curve([1, 2], [25.0, 60.0])
+    keys = ('rotation/accuracy', 'student0/rotation/accuracy', 'ensemble/rotation/accuracy')
+    cfg = Config(dict(model=dict(type='SelfSupervisedPretraining')))
+    run = Run('a', tmp_path, curves=dict.fromkeys(keys, curve), config=cfg)
+    part = recorded.miou(run)
+    assert part.title == 'Scores of the tasks' and len(part.blocks) == 1
+    assert 'rotation' in part.blocks[0].html and 'student0' not in part.blocks[0].html
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta={}), path)
+    parts = network_parts(replace(run, checkpoint=path), NetworkOptions())
+    assert all('has no segmentation' in part.missing and not part.left_out for part in parts)
+    empty = Run('a', tmp_path, curves=dict(loss=curve), config=cfg)
+    with pytest.raises(ValueError, match='no score of its tasks'):
+        recorded.miou(empty)

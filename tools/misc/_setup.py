@@ -69,8 +69,11 @@ class Setup:
     def has_masks(self, name: str) -> bool:
         """Whether the images of a set must have masks."""
         from mmseg_ctt.datasets.sources import needs_masks
+        from mmseg_ctt.engine.score_checks import reads_masks
 
-        return name in EVALUATED or needs_masks(name, self.cfg.train_dataloader.dataset[name])
+        if name in EVALUATED:
+            return reads_masks(self.cfg)
+        return needs_masks(name, self.cfg.train_dataloader.dataset[name])
 
     def has_tags(self, name: str) -> bool:
         """Whether the images of a source have tags."""
@@ -80,15 +83,19 @@ class Setup:
 
     @property
     def reference(self) -> str:
-        """Name of the source whose classes are those of training: with masks, else with tags."""
+        """Name of the source whose classes are those of training: with masks, with tags, else any.
+
+        Images alone are enough for methods that read neither, which need no classes.
+        """
         chosen = [name for name in self.sources if self.has_masks(name)]
         chosen += [name for name in self.sources if self.has_tags(name)]
+        chosen += [] if chosen else self.trained
         for name in chosen[:1]:
             self.infos(name)
             return name
-        raise Skip('no source with masks or tags')
+        raise Skip('no source of training images')
 
     @property
     def classes(self) -> Tuple[str, ...]:
         """Names of the classes."""
-        return tuple(self.sets[self.reference].metainfo['classes'])
+        return tuple(self.sets[self.reference].metainfo.get('classes') or ())

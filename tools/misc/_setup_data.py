@@ -114,6 +114,8 @@ def classes(setup: Setup) -> str:
     from mmseg_ctt.datasets.checks import check_same_classes
 
     expected, key = setup.classes, f'train_dataloader.dataset.{setup.reference}'
+    if not expected:
+        raise Skip('the training images have none, and need none')
     evaluated = [name for name in EVALUATED if name in setup.sets]
     for name in evaluated:
         given = setup.sets[name].metainfo.get('classes')
@@ -131,6 +133,8 @@ def masks(setup: Setup) -> str:
             infos = setup.infos(name)
             limit = len(infos) if setup.args.all else LIMIT
             scans[name] = scan_masks(infos, len(names), limit, data.get('ignore_index', 255))
+    if not scans:
+        raise Skip('no masks are read')
     for name, scan in scans.items():
         line = unlabeled_masks(scan, name) or suspicious_masks(scan, names, name)
         if line and name != 'test' and scan.pixels.any(axis=0).sum() < 2:
@@ -270,7 +274,8 @@ def samples(setup: Setup) -> str:
         shapes.add(tuple(sample['inputs'].shape))
     for name in EVALUATED:
         if name in setup.sets:
-            check_evaluation(setup.sets[name], setup.sets[setup.reference], name)
+            trained, masks = setup.sets[setup.reference], setup.has_masks(name)
+            check_evaluation(setup.sets[name], trained, name, masks)
     fixed = (setup.cfg.model.get('segmentor') or setup.cfg.model).get('data_preprocessor') or {}
     if len(shapes) > 1 and not fixed.get('size'):
         raise ValueError(

@@ -11,6 +11,7 @@ from _setup import EVALUATED, MB, Setup, Skip
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.model import BaseModel
 
 REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 'modelzoo://')
 
@@ -24,16 +25,26 @@ def settings(setup: Setup) -> str:
     return 'pipelines, preprocessor, optimiser and scores fit together'
 
 
-def _check_scores(cfg: 'Config', part: str, members: Optional[Sequence[str]] = None) -> None:
-    """Build the metrics, and check that of the best checkpoint."""
+def _check_scores(
+    cfg: 'Config',
+    part: str,
+    members: Optional[Sequence[str]] = None,
+    built: Optional['BaseModel'] = None,
+) -> None:
+    """Build the metrics, and check them and that of the best checkpoint."""
     from mmengine.evaluator import Evaluator
 
-    from mmseg_ctt.engine.score_checks import check_save_best
+    from mmseg_ctt.engine.score_checks import check_metrics, check_save_best, scores_of
 
     if cfg.get(f'{part}_evaluator'):
         metrics = Evaluator(cfg[f'{part}_evaluator']).metrics
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        check_save_best(hook.get('save_best') if part == 'val' else None, metrics, members)
+        best = hook.get('save_best') if part == 'val' else None
+        if built is None:
+            check_save_best(best, metrics, members)
+        else:
+            check_metrics(built, metrics, part)
+            check_save_best(best, metrics, members, scores_of(built))
 
 
 def model(setup: Setup) -> str:
@@ -49,7 +60,7 @@ def model(setup: Setup) -> str:
         setup.model = MODELS.build(setup.cfg.model)
     outputs = setup.model.num_classes
     classes = len(setup.classes) if _has_classes(setup) else 0
-    if classes and outputs != classes:
+    if classes and outputs != classes and trains_heads(setup.model):
         raise ValueError(
             f'decode_head.num_classes={outputs}, but the data set has {classes} classes: set '
             f'sizes.num_classes={classes}, or another data set'
@@ -57,7 +68,8 @@ def model(setup: Setup) -> str:
     built, setup.model = setup.model, None  # no step and no optimiser of one that is refused
     check_heads(built)
     setup.warnings += check_custom_keys(setup.cfg, built)
-    _check_scores(setup.cfg, 'val', members_of(built))
+    for part in EVALUATED:
+        _check_scores(setup.cfg, part, members_of(built), built)
     sources = {name: setup.sets[name] for name in setup.trained}
     with_tags = [name for name in sources if setup.has_tags(name)]
     trained = SimpleNamespace(sources=sources, with_tags=with_tags)
@@ -74,6 +86,11 @@ def model(setup: Setup) -> str:
         f'{type(setup.model).__name__}, {weights / 1e6:.1f} M parameters, banks '
         f'{banks / MB:.1f} MB on every rank'
     )
+
+
+def trains_heads(model: 'BaseModel') -> bool:
+    """Whether its number of classes counts; methods that learn features alone train no head."""
+    return getattr(model, 'trains_heads', True)
 
 
 def _has_classes(setup: Setup) -> bool:
@@ -118,9 +135,9 @@ def step(setup: Setup) -> str:
 
     if not setup.args.step:
         raise Skip('asked for with --step')
-    if setup.model is None or not _has_classes(setup):
+    if setup.model is None or not setup.trained:
         raise Skip('no model or no data')
-    if setup.model.num_classes != len(setup.classes):
+    if setup.model.num_classes != len(setup.classes) and trains_heads(setup.model):
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
     samples = first_batch(setup.cfg, data)
