@@ -17,7 +17,7 @@ from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.images import Images
 
 METHODS_WITH_MASKS = [
-    kind for kind, method in sorted(registered_methods().items()) if 'labeled' in method.sources
+    kind for kind, method in sorted(registered_methods().items()) if 'sup' in method.usual_weights()
 ]
 
 WEIGHTED = dict(type='PixelCrossEntropyLoss', weight_map='consensus_margin')
