@@ -81,7 +81,8 @@ def reads_masks(cfg: Mapping[str, Any]) -> bool:
         cfg (Mapping): Complete config.
     """
     model = cfg.get('model') or {}
-    kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else None
+    kind = model.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
     if isinstance(kind, type) and issubclass(kind, FeatureLearning):
         return kind.evaluates_masks(model)
     return True

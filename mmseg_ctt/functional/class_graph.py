@@ -6,6 +6,8 @@ from typing import NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
+from .random_index import random_index
+
 
 class ClassGraph(NamedTuple):
     """Links of every node of a graph, which is the anchor of one triplet.
@@ -136,8 +138,5 @@ def _linked(candidates: Tensor, earlier: Tensor, uniform: Tensor) -> Tensor:
     """A random candidate of each row, ``(N, N)`` bool: an earlier one where there is one."""
     before = candidates & earlier
     allowed = torch.where(before.any(1, keepdim=True), before, candidates)
-    running = allowed.cumsum(1)
-    count = running[:, -1]
-    rank = (uniform * count).long().minimum(count - 1)
-    index = (running <= rank.unsqueeze(1)).sum(1)  # where the running count first exceeds the rank
-    return torch.where(count > 0, index, -1)
+    index = random_index(allowed, uniform.unsqueeze(1)).squeeze(1)
+    return torch.where(allowed.any(1), index, -1)

@@ -4,8 +4,10 @@
 from typing import NamedTuple, Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .random_index import random_index
+from .random_views import resized_crops
 
 SEEDS = 5  # that are drawn for each patch (released code)
 BACKGROUND_RATIO = 0.1  # of the patches of an image (released code)
@@ -100,24 +102,9 @@ def crop_patches(image: Tensor, box: Tensor, size: int) -> Tensor:
     Returns:
         Tensor: ``(B * n, C, size, size)``, the patches of an image one after the other.
     """
-    image = image if image.dtype == torch.float64 else image.float()
-    columns = _sampling_points(box[..., 0], box[..., 2], size, image.shape[3])
-    rows = _sampling_points(box[..., 1], box[..., 3], size, image.shape[2])
-    grid = torch.stack(
-        [columns.unsqueeze(2).expand(-1, -1, size, -1), rows.unsqueeze(3).expand(-1, -1, -1, size)],
-        dim=4,
-    )
-    # one tall picture of all patches of an image: the image is not repeated
-    crops = F.grid_sample(image, grid.flatten(1, 2).to(image.dtype), align_corners=False)
-    return crops.unflatten(2, (box.shape[1], size)).transpose(1, 2).flatten(0, 1)
-
-
-def _sampling_points(start: Tensor, stop: Tensor, size: int, side: int) -> Tensor:
-    """``(B, n, size)``: points of intervals ``(B, n)`` in units of ``grid_sample``."""
-    length = (stop - start).unsqueeze(2)
-    centre = (torch.arange(size, device=start.device) + 0.5) * length / size
-    point = start.unsqueeze(2) + centre.clamp(min=0.5).minimum(length - 0.5)
-    return 2 * point / side - 1
+    left, top, right, bottom = box.unbind(-1)
+    boxes = torch.stack([top, left, bottom - top, right - left], dim=-1)
+    return resized_crops(image, boxes, (size, size), padding_mode='zeros').flatten(0, 1)
 
 
 def _numbers(num_patches: int, background: Optional[int]) -> Tuple[int, int]:
@@ -151,10 +138,7 @@ def _drawn(label: Tensor, mask: Tensor, known: Tensor, uniform: Tensor, size: Te
     flat, width = mask.flatten(1), label.shape[2]
     for fallback in (known.flatten(1), torch.ones_like(flat)):
         flat = torch.where(flat.any(1, keepdim=True), flat, fallback)
-    running = flat.cumsum(1)
-    count = running[:, -1:]
-    rank = (uniform * count).long().minimum(count - 1)
-    pixel = torch.searchsorted(running, rank, right=True)
+    pixel = random_index(flat, uniform)
     half = size // 2
     row, column = pixel // width, pixel % width
     box = torch.stack([column - half, row - half, column + half, row + half], dim=2)

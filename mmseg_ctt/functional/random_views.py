@@ -54,7 +54,11 @@ def random_crop_boxes(
 
 
 def resized_crops(
-    image: Tensor, boxes: Tensor, size: Tuple[int, int], flip: Optional[Tensor] = None
+    image: Tensor,
+    boxes: Tensor,
+    size: Tuple[int, int],
+    flip: Optional[Tensor] = None,
+    padding_mode: str = 'border',
 ) -> Tensor:
     """Crops of a batch, each resized bilinearly; nothing outside a box is read.
 
@@ -67,6 +71,8 @@ def resized_crops(
         size (tuple[int, int]): ``(h, w)`` of the result.
         flip (Tensor, optional): ``(B, V)`` bool, crops that are mirrored left to right. Defaults
             to None: none.
+        padding_mode (str): What a box that reaches out of its image has there, as in
+            :func:`torch.nn.functional.grid_sample`: 'border' or 'zeros'. Defaults to 'border'.
 
     Returns:
         Tensor: ``(B, V, C, h, w)`` float32 (float64 for double input).
@@ -86,7 +92,9 @@ def resized_crops(
         dim=-1,
     )  # (B, V, h, w, 2)
     with torch.autocast(image.device.type, enabled=False):
-        found = F.grid_sample(image, grid.flatten(1, 2), padding_mode='border', align_corners=False)
+        found = F.grid_sample(
+            image, grid.flatten(1, 2), padding_mode=padding_mode, align_corners=False
+        )
     return found.view(batch, channels, views, *size).transpose(1, 2)
 
 

@@ -22,7 +22,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from ..functional.pseudo_label import downsample_nearest
-from ..nn.auxiliary_tasks import AuxiliaryTask, registered_tasks
+from ..nn.auxiliary_tasks import AuxiliaryTask, task_class
 from ..nn.images import Images
 from .base import Losses, SemiSegmentor
 
@@ -100,7 +100,7 @@ class FeatureLearning(SemiSegmentor):
             model_cfg (Mapping): ``model`` of the config.
         """
         configs = model_cfg.get('auxiliary_tasks') or cls.default_auxiliary_tasks
-        kinds = [registered_tasks().get(str(config.get('type'))) for config in configs]
+        kinds = [task_class(config.get('type')) for config in configs]
         return any(getattr(kind, 'evaluates_masks', False) for kind in kinds)
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:

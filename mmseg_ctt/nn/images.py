@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..datasets.image_values import to_picture
 from .augmentation.view import denormalize
-from .padding import stacked_maps, valid_mask
+from .padding import stacked_maps, unpadded_shapes, valid_mask
 from .rng import Draw, draws_of
 
 
@@ -59,6 +59,10 @@ class Images(NamedTuple):
     def valid(self) -> Optional[Tensor]:
         """``(B, H, W)`` bool, False in the padding; None where nothing was padded."""
         return valid_mask(self.samples, self.image)
+
+    def shapes(self) -> np.ndarray:
+        """``(B, 2)`` int height and width of each image without its padding."""
+        return np.minimum(unpadded_shapes(self.samples), self.size)
 
     def maps(self, name: str) -> Tensor:
         """``(B, C, H, W)`` maps that the pipeline has packed under ``name``, 0 in the padding.

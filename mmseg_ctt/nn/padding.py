@@ -19,13 +19,18 @@ def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
         Tensor, optional: ``(B, H, W)`` bool; None where nothing was padded.
     """
     height, width = image.shape[2:]
-    shapes = np.array([sample.metainfo['img_shape'][:2] for sample in samples])
+    shapes = unpadded_shapes(samples)
     if (shapes >= (height, width)).all():
         return None
     bounds = torch.from_numpy(shapes).to(image.device, non_blocking=True).unsqueeze(2)
     rows = torch.arange(height, device=image.device) < bounds[:, 0]
     columns = torch.arange(width, device=image.device) < bounds[:, 1]
     return rows.unsqueeze(2) & columns.unsqueeze(1)
+
+
+def unpadded_shapes(samples: SampleList) -> np.ndarray:
+    """``(B, 2)`` int height and width of each image before padding."""
+    return np.array([sample.metainfo['img_shape'][:2] for sample in samples])
 
 
 def stacked_maps(samples: SampleList, name: str, size: Tuple[int, int]) -> Tensor:

@@ -6,7 +6,9 @@ import torch
 from mmengine.structures import PixelData
 from toy import SIDE, losses_of, toy_batch, toy_model, toy_settings, whole_segmentor
 
+from mmseg_ctt.engine.score_checks import reads_masks
 from mmseg_ctt.methods import FeatureLearning, registered_methods
+from mmseg_ctt.nn.auxiliary_tasks import registered_tasks
 
 SELF, MATCH = 'SelfSupervisedPretraining', 'MixAndMatchTuning'
 ROTATION = dict(type='RotationTask')
@@ -164,3 +166,13 @@ def test_a_segmentor_without_auxiliary_heads_is_needed():
     head = whole_segmentor()['decode_head']
     text = refused(MATCH, segmentor=whole_segmentor(dict(auxiliary_head=head)))
     assert 'trains the backbone alone' in text
+
+
+@pytest.mark.parametrize('name', ['RotationTask', 'PatchMatchingTask'])
+def test_types_by_class_are_as_those_by_name(name):
+    """Configs of Python have classes where files have names."""
+    wanted = name == 'PatchMatchingTask'
+    for kind in (SELF, registered_methods()[SELF]):
+        for task in (name, registered_tasks()[name]):
+            model = dict(type=kind, auxiliary_tasks=[dict(type=task)])
+            assert reads_masks(dict(model=model)) is wanted

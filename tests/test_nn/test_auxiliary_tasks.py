@@ -217,6 +217,20 @@ def test_a_joint_pass_needs_square_images():
     assert losses_of(model_of(ROTATION), batch)['student0.loss_rotation'] > 0  # apart: no matter
 
 
+@pytest.mark.parametrize('crop,view', [(None, 16), (16, None)])
+def test_joint_views_of_two_tasks_need_one_size(crop, view):
+    tasks = [
+        dict(ROTATION, joint_forward=True, crop_size=crop),
+        dict(type='ExemplarTask', views=2, view_size=view, joint_forward=True),
+    ]
+    words = 'ExemplarTask.joint_forward=True: views of .* cannot join those of .* of RotationTask'
+    with pytest.raises(ValueError, match=f'^model.auxiliary_tasks: {words}'):
+        losses_of(model_of(*tasks), toy_batch())
+    tasks[1]['joint_forward'] = False
+    tasks[0]['crop_size'] = None
+    assert losses_of(model_of(*tasks), toy_batch())['student0.loss_exemplar'] > 0
+
+
 def statistics(model):
     return {k: v.clone() for k, v in model.students.named_buffers() if 'running' in k}
 

@@ -87,6 +87,7 @@ def test_one_channel():
         (dict(stride=0), 'stride=0: '),
         (dict(norm='mean'), "norm='mean': choose from weight, count"),
         (dict(avg_non_ignore=False), 'avg_non_ignore=False: .*remove the setting'),
+        (dict(class_weight=[1.0, -1.0]), 'class_weight must be at least 0'),
     ],
 )
 def test_errors_name_the_setting(settings, words):
@@ -94,6 +95,21 @@ def test_errors_name_the_setting(settings, words):
         LocallyAdaptiveLoss(**settings)
     with pytest.raises(ValueError, match=rf'decode_head\.loss_decode\.{words}'):
         plain(dict(LAL, **settings))
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(kernel_size='3'), "kernel_size must be an integer, got '3'"),
+        (dict(stride=1.5), 'stride must be an integer, got 1.5'),
+        (dict(sigma=None), 'sigma must be a number, got None'),
+        (dict(k='5'), "k must be a number, got '5'"),
+        (dict(loss_weight='1'), "loss_weight must be a number, got '1'"),
+    ],
+)
+def test_errors_name_a_setting_of_a_wrong_type(settings, words):
+    with pytest.raises(TypeError, match=rf'^decode_head\.loss_decode\.{words}'):
+        LocallyAdaptiveLoss(**settings)
 
 
 def test_class_weights_of_another_number():

@@ -9,7 +9,7 @@ from .predictions import PredictionTask
 from .rotation import RotationTask
 from .student_pass import StudentPass
 from .task import AuxiliaryTask, Terms, Views, ViewTask
-from .tasks import AuxiliaryTasks, registered_tasks
+from .tasks import AuxiliaryTasks, registered_tasks, task_class
 
 __all__ = [
     'AdversarialTask',
@@ -25,4 +25,5 @@ __all__ = [
     'ViewTask',
     'Views',
     'registered_tasks',
+    'task_class',
 ]

@@ -144,6 +144,5 @@ class ExemplarTask(ViewTask):
 
 def _sizes(images: Images) -> Tensor:
     """``(B, 2)`` float32 height and width of each image without padding, on its device."""
-    shapes = np.array([sample.metainfo['img_shape'][:2] for sample in images.samples])
-    sizes = torch.from_numpy(np.minimum(shapes, images.size).astype(np.float32))
+    sizes = torch.from_numpy(images.shapes().astype(np.float32))
     return sizes.to(images.image.device, non_blocking=True)

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Rotation: how often was this image turned by 90 degrees (arXiv 1803.07728; S4L, 1905.03670)?
 
-1. A square crop of each image, at a random place without padding.
+1. A square crop of each image, at a random position without padding.
 2. The crop is turned by 0, 90, 180 or 270 degrees: one of them at random, or all four.
 3. A linear classifier on the mean of the deepest feature map says which.
 4. Loss: cross-entropy, mean over the images of a source, then over the sources.
@@ -172,8 +172,8 @@ class RotationTask(ViewTask):
         """Turned crops of one source."""
         noise = sample_noise(images.draws, 3, f'auxiliary/{self.name}', images.image.device)
         side = self._side(images)
-        rooms = _rooms(images, side)  # (B, 2) and (B,) on the device
-        offset = (noise[:, :2] * rooms.offsets).long()
+        allowed = _crop_range(images, side)  # (B, 2) and (B,) on the device
+        offset = (noise[:, :2] * allowed.offsets).long()
         turns = (noise[:, 2] * TURNS).long()
         if self.copies > 1:
             turns = torch.arange(TURNS, device=noise.device).repeat_interleave(len(noise))
@@ -183,7 +183,7 @@ class RotationTask(ViewTask):
             label = square_crops(images.labels.unsqueeze(1), side, offset[:, 0], offset[:, 1])
             label = quarter_turns(label.repeat(self.copies, 1, 1, 1), turns)[:, 0]
         view = quarter_turns(crop.repeat(self.copies, 1, 1, 1), turns)
-        return view, Turned(turns, rooms.weight.repeat(self.copies), label)
+        return view, Turned(turns, allowed.weight.repeat(self.copies), label)
 
     def _side(self, images: Images) -> int:
         side = self.crop_size or min(images.size)
@@ -200,8 +200,8 @@ def _sums(values: Tensor, views: Views) -> Tensor:
     return torch.stack([part.sum() for part in values.split(list(views.sizes))])
 
 
-class _Rooms(NamedTuple):
-    """Where square crops of images may lie.
+class _CropRange(NamedTuple):
+    """Positions of square crops that have no padding.
 
     Attributes:
         offsets (Tensor): ``(B, 2)`` float32, number of rows and columns that a crop may begin at.
@@ -212,14 +212,13 @@ class _Rooms(NamedTuple):
     weight: Tensor
 
 
-def _rooms(images: Images, side: int) -> _Rooms:
-    """Places of square crops in the part of each image that is no padding."""
-    shapes = np.array([sample.metainfo['img_shape'][:2] for sample in images.samples])
-    free = np.minimum(shapes, images.size) - side
+def _crop_range(images: Images, side: int) -> _CropRange:
+    """Positions of square crops in the part of each image that is no padding."""
+    free = images.shapes() - side
     found = np.concatenate([np.maximum(free, 0) + 1, (free >= 0).all(1, keepdims=True)], axis=1)
     values = torch.from_numpy(found.astype(np.float32))
     values = values.to(images.image.device, non_blocking=True)
-    return _Rooms(values[:, :2], values[:, 2])
+    return _CropRange(values[:, :2], values[:, 2])
 
 
 def _turned_loss(

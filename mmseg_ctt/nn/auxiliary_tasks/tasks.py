@@ -138,10 +138,23 @@ class TaskStep:
         """Join the views of tasks with ``joint_forward`` to the pass of each student."""
         if not self.joint:
             return
+        self._check_joint_sizes()
         image = torch.cat([self.views[i].image for i in self.joint])
         key = self.tasks.of(0)[self.joint[0]].key('joint_forward')
         for student in self.passes:
             self.shared.append(stack.enter_context(shared_pass(student.member, image, key)))
+
+    def _check_joint_sizes(self) -> None:
+        tasks, first = self.tasks.of(0), self.joint[0]
+        size = tuple(self.views[first].image.shape[2:])
+        for i in self.joint:
+            other = tuple(self.views[i].image.shape[2:])
+            if other != size:
+                raise ValueError(
+                    f'{tasks[i].key("joint_forward")}=True: views of {other} pixels cannot join '
+                    f'those of {size} of {type(tasks[first]).__name__}: give both tasks views of '
+                    'the size of the images, or set it to False for one of them'
+                )
 
     def terms(self) -> Terms:
         """Terms of all tasks, by ``{student}.{term}``."""
@@ -178,7 +191,7 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
     """Build the task ``model.auxiliary_tasks[number]``.
 
     Args:
-        number (int): Its place in the list.
+        number (int): Its index in the list.
         cfg (dict): Its config.
 
     Raises:
@@ -190,7 +203,7 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
             f'{KEY}[{number}] must be a dict with a type, such as dict(type="RotationTask"), '
             f'got {cfg!r}'
         )
-    kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    kind = task_class(cfg['type'])
     if not (isinstance(kind, type) and issubclass(kind, AuxiliaryTask)):
         raise ValueError(
             f'{KEY}[{number}].type={cfg["type"]!r} is no auxiliary task; known are '
@@ -200,6 +213,11 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
     known = [parameter.name for parameter in settings.inherited_settings(kind, '__init__')]
     settings.check_keys(f'{KEY}[{number}] ({kind.__name__})', given, known)
     return kind(**given)
+
+
+def task_class(kind: Any) -> Any:
+    """Class of the ``type`` of a task's config, which is a name or a class; None if unknown."""
+    return MODELS.get(kind) if isinstance(kind, str) else kind
 
 
 def registered_tasks() -> Dict[str, type]:
