@@ -45,5 +45,7 @@ def quarter_turns(maps: Tensor, turns: Tensor) -> Tensor:
     """
     if maps.shape[2] != maps.shape[3]:
         raise ValueError(f'only square maps can be turned, got {tuple(maps.shape[2:])}')
-    turned = torch.stack([torch.rot90(maps, k, (2, 3)) for k in range(4)])
-    return turned[turns, torch.arange(len(maps), device=maps.device)]
+    turned = maps
+    for k in range(1, 4):
+        turned = torch.where((turns == k).view(-1, 1, 1, 1), maps.rot90(k, (2, 3)), turned)
+    return turned

@@ -115,7 +115,7 @@ class RotationTask(ViewTask):
         self.classifier = nn.Linear(width, TURNS)
 
     def init_weights(self) -> None:
-        """Initialise the classifier as the release does: zero bias, small weights."""
+        """Initialise the classifier: zero bias, small weights, so that it begins undecided."""
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
