@@ -96,6 +96,30 @@ def test_errors_name_the_setting(settings, words):
         plain(dict(LAL, **settings))
 
 
+@pytest.mark.parametrize('value', [None, '1', True, [1]])
+@pytest.mark.parametrize('name', ['kernel_size', 'stride', 'sigma', 'k', 'loss_weight'])
+def test_numbers_that_are_none(name, value):
+    with pytest.raises(TypeError, match=rf'^decode_head\.loss_decode\.{name} must be a number'):
+        LocallyAdaptiveLoss(**{name: value})
+
+
+@pytest.mark.parametrize(
+    'settings, error, words',
+    [
+        (dict(root=None), ValueError, 'root must be one of'),
+        (dict(loss_weight=-1), ValueError, 'loss_weight must be at least 0'),
+        (dict(loss_weight=float('nan')), ValueError, 'loss_weight must be at least 0'),
+        (dict(class_weight=[1, -1]), ValueError, r'class_weight\[1\] must be at least 0'),
+        (dict(class_weight=[float('nan')]), ValueError, r'class_weight\[0\] must be at least 0'),
+        (dict(class_weight=[1, '2']), TypeError, r'class_weight\[1\] must be a number'),
+        (dict(class_weight=5), TypeError, 'class_weight must be a list'),
+    ],
+)
+def test_settings_of_wrong_types_or_signs(settings, error, words):
+    with pytest.raises(error, match=rf'^decode_head\.loss_decode\.{words}'):
+        LocallyAdaptiveLoss(**settings)
+
+
 def test_class_weights_of_another_number():
     with pytest.raises(ValueError, match='class_weight has 3 entries for num_classes=4'):
         check_heads(plain(dict(LAL, class_weight=[1.0, 2.0, 3.0])))
