@@ -44,7 +44,9 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
     """Batch normalisation leaves its running averages and its count of batches as they are.
 
     In training mode it still normalises by the statistics of the batch, on all ranks where it is
-    synchronised; layers in eval mode are as always.
+    synchronised; layers in eval mode are as always. Passes keep their activations also where the
+    network saves memory by ``with_cp``: the backward pass would compute them again after the block,
+    and move the averages.
 
     Args:
         network (nn.Module): With all its layers.
@@ -54,10 +56,15 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
         for layer in network.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
     ]
+    recomputed = [layer for layer in network.modules() if getattr(layer, 'with_cp', False) is True]
     for layer in layers:
         layer.track_running_stats = False
+    for layer in recomputed:
+        layer.with_cp = False
     try:
         yield
     finally:
+        for layer in recomputed:
+            layer.with_cp = True
         for layer in layers:
             layer.track_running_stats = True
