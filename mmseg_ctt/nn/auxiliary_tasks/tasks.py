@@ -2,7 +2,7 @@
 """The auxiliary tasks of a method: one of each for every student."""
 
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 import torch
 import torch.nn as nn
@@ -150,7 +150,7 @@ class TaskStep:
             joint = self._joint_features(i)
             for j, task in enumerate(self.tasks.of(i)):
                 values = self._terms(task, student, self.views[j], joint.get(j))
-                found.update({f'student{i}.{name}': value for name, value in values.items()})
+                add_terms(found, {f'student{i}.{name}': value for name, value in values.items()})
         return found
 
     def _terms(self, task: AuxiliaryTask, student: StudentPass, views: Any, features: Any) -> Terms:
@@ -162,7 +162,11 @@ class TaskStep:
         with nullcontext() if updates else constant_statistics(student.member):
             if features is None:
                 features = self.tasks.view_features(student, views.image)
-            return task.view_terms(features, views, student)
+            terms = task.view_terms(features, views, student)
+        if self.tasks.alone:  # DDP wants a gradient of layers whose maps no task reads
+            zero = torch.stack([level[:0].float().sum() for level in features]).sum()
+            terms = {**terms, task.name: terms[task.name] + zero}
+        return terms
 
     def _joint_features(self, i: int) -> Dict[int, List[Tensor]]:
         """Features of the joint views of student ``i``, by number of the task."""
@@ -172,6 +176,25 @@ class TaskStep:
         sizes = [len(self.views[j].image) for j in self.joint]
         parts = [level.split(sizes) for level in features]
         return {j: [level[k] for level in parts] for k, j in enumerate(self.joint)}
+
+
+def add_terms(terms: Terms, more: Mapping[str, Tensor]) -> None:
+    """Add terms, by ``{student}.{term}``, to others.
+
+    Args:
+        terms (dict[str, Tensor]): Grows.
+        more (Mapping[str, Tensor]): Of tasks.
+
+    Raises:
+        ValueError: If two have one name, of which the log would show one alone.
+    """
+    for name in more:
+        if name in terms:
+            raise ValueError(
+                f'{KEY}: {name} of a task is the name of another value in the log: give the task '
+                'another name'
+            )
+    terms.update(more)
 
 
 def build_task(number: int, cfg: Any) -> AuxiliaryTask:
@@ -190,8 +213,8 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
             f'{KEY}[{number}] must be a dict with a type, such as dict(type="RotationTask"), '
             f'got {cfg!r}'
         )
-    kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    if not (isinstance(kind, type) and issubclass(kind, AuxiliaryTask)):
+    kind = task_class(cfg)
+    if kind is None:
         raise ValueError(
             f'{KEY}[{number}].type={cfg["type"]!r} is no auxiliary task; known are '
             f'{", ".join(sorted(registered_tasks()))}'
@@ -200,6 +223,20 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
     known = [parameter.name for parameter in settings.inherited_settings(kind, '__init__')]
     settings.check_keys(f'{KEY}[{number}] ({kind.__name__})', given, known)
     return kind(**given)
+
+
+def task_class(cfg: Any) -> Optional[Type[AuxiliaryTask]]:
+    """Class of a task.
+
+    Args:
+        cfg (Any): Its config; ``type`` is a name, with or without its scope, or the class.
+
+    Returns:
+        type, optional: None where it is no config of a task.
+    """
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) and issubclass(kind, AuxiliaryTask) else None
 
 
 def registered_tasks() -> Dict[str, type]:
