@@ -2,7 +2,7 @@
 """A pass of a network again, with other images: nothing differs but the images."""
 
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple, Optional
+from typing import Any, Iterator, List, NamedTuple, Optional
 
 import torch
 import torch.nn as nn
@@ -56,15 +56,17 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
         for layer in network.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
     ]
-    recomputed = [layer for layer in network.modules() if getattr(layer, 'with_cp', False) is True]
+    recomputed: List[Any] = [
+        layer for layer in network.modules() if getattr(layer, 'with_cp', False) is True
+    ]
     for layer in layers:
         layer.track_running_stats = False
-    for layer in recomputed:
-        layer.with_cp = False
+    for block in recomputed:
+        block.with_cp = False
     try:
         yield
     finally:
-        for layer in recomputed:
-            layer.with_cp = True
+        for block in recomputed:
+            block.with_cp = True
         for layer in layers:
             layer.track_running_stats = True
