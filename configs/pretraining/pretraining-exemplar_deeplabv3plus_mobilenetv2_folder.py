@@ -16,12 +16,12 @@ model = dict(
     auxiliary_tasks=[dict(type='ExemplarTask')],
 )
 train_dataloader = dict(
-    sampler=dict(ratio=dict(labeled=None)),
-    dataset=dict(split=None, labeled=None, unlabeled=dict(ann_file='splits/mine/train.txt')),
+    sampler=dict(ratio=dict(labeled=None)), dataset=dict(split='splits/images', labeled=None)
 )
 val_evaluator = dict(_delete_=True, type='TaskMetric')
 test_evaluator = dict(_delete_=True, type='TaskMetric')
 images_alone = dict(
+    ann_file='splits/images/val.txt',
     data_prefix=dict(seg_map_path=None),
     pipeline=[
         dict(type='LoadImageFromFile'),

@@ -216,7 +216,7 @@ def checked_run(runner: Runner) -> Iterator[None]:
     hook = _BuiltChecks()
     runner.register_hook(hook, priority='HIGHEST')
     try:
-        with counted_starting_weights(model, runner.logger.warning):
+        with counted_starting_weights(model, runner.logger.warning, runner.logger.info):
             yield
     except (ValueError, RuntimeError, AssertionError) as error:
         line = explained(error, runner.cfg, model)

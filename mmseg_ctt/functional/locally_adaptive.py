@@ -63,7 +63,8 @@ def locally_adaptive_loss(
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no group counts.
 
     Raises:
-        ValueError: If an option is out of range, or logits and labels differ in size.
+        ValueError: If an option is out of range, logits and labels differ in size, or the weights
+            of classes are not one for each.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]]).view(1, 2, 1, 3)
@@ -125,6 +126,13 @@ def _minkowski_cost(
             'maps of equal size, (B, K, H, W) and (B, H, W)'
         )
     logits = two_class_logits(logits)
+    if class_weight is not None and class_weight.shape != logits.shape[1:2]:
+        raise ValueError(
+            f'class_weight has {class_weight.numel()} values, and there are {logits.shape[1]} '
+            'classes: give one for each'
+        )
+    # a larger window sees the whole image from every centre as well
+    options = options._replace(size=min(options.size, max(1, 2 * max(label.shape[1:]) - 1)))
     working = torch.float64 if logits.dtype == torch.float64 else torch.float32
     index = label.masked_fill(~labeled, 0)
     ones = torch.ones(logits.shape[1], dtype=working, device=logits.device)
@@ -157,7 +165,7 @@ class _MinkowskiCost(torch.autograd.Function):
             total = total * (highest / unit).pow(options.k)
             total = total + (groups.weight * (cost / unit).pow(options.k)).sum()
             norm, highest = norm + groups.weight.sum(), top
-        norm = norm.clamp(min=torch.finfo(norm.dtype).tiny)
+        norm = torch.where(norm > 0, norm, 1.0)  # a tiny one would make its inverse infinite
         mean = total / norm
         if options.root:
             loss = highest * mean.pow(1 / options.k)
@@ -231,7 +239,8 @@ def _gaussian(position: Tensor, options: Windows) -> Tensor:
     """``(q * q)`` weights of the pixels of a window by their chessboard distance to its centre."""
     row = position.div(options.size, rounding_mode='floor')
     offset = torch.stack([row, position - row * options.size]) - options.size // 2
-    return torch.exp(-offset.abs().amax(0).double().square() / (2 * options.sigma**2))
+    distance = offset.abs().amax(0).double() / options.sigma  # before squaring: any sigma works
+    return torch.exp(-distance.square() / 2)
 
 
 def _costs(

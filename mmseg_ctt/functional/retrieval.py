@@ -16,7 +16,8 @@ def retrieval_accuracy(
     """Top-1 retrieval accuracy of embeddings: the nearest other one is of the same class.
 
     With groups, such as the images that patches are of, neighbours are of other groups alone. An
-    embedding of whose class there is none to retrieve does not count.
+    embedding of whose class there is none to retrieve does not count. One that is not finite
+    retrieves nothing.
 
     Args:
         feature (Tensor): ``(N, D)``.
@@ -45,8 +46,9 @@ def retrieval_accuracy(
             allowed = (group[queries].unsqueeze(1) != group) & (label != ignore_index)
             allowed &= (label[queries] != ignore_index).unsqueeze(1)
             distance = length - 2 * feature[queries] @ feature.t()  # less that of the query itself
-            nearest = distance.masked_fill(~allowed, torch.inf).argmin(1, keepdim=True)
+            least, nearest = distance.masked_fill(~allowed, torch.inf).min(1, keepdim=True)
             counted = (allowed & same).any(1)
-            hits = hits + (same.gather(1, nearest).squeeze(1) & counted).sum()
+            found = same.gather(1, nearest) & (least < torch.inf)  # none where it is NaN
+            hits = hits + (found.squeeze(1) & counted).sum()
             count = count + counted.sum()
     return hits.float() / count.clamp(min=1), count

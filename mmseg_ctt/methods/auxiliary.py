@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence
 
 from torch import Tensor
 
-from ..nn.auxiliary_tasks import AuxiliaryTasks
+from ..nn.auxiliary_tasks import AuxiliaryTasks, add_terms
 from ..nn.images import Images
 from .forward import ForwardPasses
 
@@ -71,4 +71,5 @@ class StepWithTasks(ForwardPasses):
         preprocessor = self.data_preprocessor
         with self.auxiliary_tasks.step(self.students, images, preprocessor) as tasks:
             terms = self.step(**images)
-        return {**terms, **tasks.terms()}
+        add_terms(terms, tasks.terms())
+        return terms

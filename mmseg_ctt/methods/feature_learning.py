@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 from typing import Any, ClassVar, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
@@ -24,6 +25,7 @@ from torch import Tensor
 from ..functional.pseudo_label import downsample_nearest
 from ..nn.auxiliary_tasks import AuxiliaryTask, task_class
 from ..nn.images import Images
+from ..nn.pseudo_label import IGNORE_INDEX
 from .base import Losses, SemiSegmentor
 
 
@@ -63,6 +65,11 @@ class FeatureLearning(SemiSegmentor):
                 f'model.auxiliary_tasks is empty, and {name} learns by them alone: leave it out, '
                 f'or set {list(map(dict, self.default_auxiliary_tasks))}'
             )
+        if not any(weight.requires_grad for weight in self.students.parameters()):
+            raise ValueError(
+                f'model.segmentor.backbone is frozen, and {name} trains nothing else: lower '
+                'frozen_stages, or remove it'
+            )
         for task in self.tasks:
             if getattr(task, 'joint_forward', False):
                 raise ValueError(
@@ -100,8 +107,8 @@ class FeatureLearning(SemiSegmentor):
             model_cfg (Mapping): ``model`` of the config.
         """
         configs = model_cfg.get('auxiliary_tasks') or cls.default_auxiliary_tasks
-        kinds = [task_class(config.get('type')) for config in configs]
-        return any(getattr(kind, 'evaluates_masks', False) for kind in kinds)
+        configs = configs if isinstance(configs, (list, tuple)) else ()  # the model refuses others
+        return any(getattr(task_class(cfg), 'evaluates_masks', False) for cfg in configs)
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Results of the tasks; see :meth:`predict_each`.
@@ -154,14 +161,18 @@ NO_SEGMENTATION = (
 def _prepared(sample: SegDataSample, inputs: Tensor) -> SegDataSample:
     """A sample with random numbers of its own, which follow from the name of its image.
 
-    Its labels get the size of its image in the network: pipelines of validation load them at the
-    size of the file.
+    Its labels get the size of its image in the network, as pipelines of validation load them at the
+    size of the file, and 255 in the padding of the batch.
     """
     made = sample.new()
     name = Path(str(sample.metainfo.get('img_path', ''))).name
     shape = tuple(sample.metainfo.get('img_shape', inputs.shape[2:])[:2])
     made.set_metainfo(dict(draw=(0, zlib.crc32(name.encode())), img_shape=shape))
     label = sample.get('gt_sem_seg')
-    if label is not None and tuple(label.data.shape[-2:]) != shape:
-        made.gt_sem_seg = PixelData(data=downsample_nearest(label.data, shape))
+    if label is not None:
+        data = label.data
+        data = data if tuple(data.shape[-2:]) == shape else downsample_nearest(data, shape)
+        rows, columns = (whole - side for whole, side in zip(inputs.shape[2:], shape))
+        data = F.pad(data, (0, columns, 0, rows), value=IGNORE_INDEX)
+        made.gt_sem_seg = PixelData(data=data)
     return made

@@ -81,7 +81,7 @@ class LocallyAdaptiveLoss(MapLoss):
             mode=mode,
         )
         self._check_options()
-        settings.check_number(f'{KEY}.loss_weight', loss_weight)
+        settings.check_number(f'{KEY}.loss_weight', loss_weight, low=0)
         if not avg_non_ignore:
             raise ValueError(
                 f'{KEY}.avg_non_ignore=False: LocallyAdaptiveLoss is a mean over '
@@ -90,15 +90,21 @@ class LocallyAdaptiveLoss(MapLoss):
         self.loss_weight, self.loss_name = loss_weight, loss_name
         self.weight_map, self.map_names = weight_map, (weight_map,) if weight_map else ()
         self.class_weight = get_class_weight(class_weight)
-        for weight in self.class_weight or ():
-            settings.check_number(f'{KEY}.class_weight', weight, low=0)
+        self._check_class_weight()
         given = None if self.class_weight is None else torch.tensor(self.class_weight)
         self.register_buffer('weight_of_class', given, persistent=False)  # not in checkpoints
+
+    def _check_class_weight(self) -> None:
+        key, given = f'{KEY}.class_weight', self.class_weight
+        if not isinstance(given, (list, tuple, type(None))):
+            raise TypeError(f'{key} must be a list of numbers, one a class, got {given!r}')
+        for i, weight in enumerate(given or ()):
+            settings.check_number(f'{key}[{i}]', weight, low=0)
 
     def _check_options(self) -> None:
         for name in ('kernel_size', 'stride', 'sigma', 'k'):
             whole = name in ('kernel_size', 'stride')
-            settings.check_number(f'{KEY}.{name}', self.options[name], whole=whole)
+            settings.check_real(f'{KEY}.{name}', self.options[name], whole)
         settings.check_choice(f'{KEY}.root', self.options['root'], (True, False))
         try:
             label = torch.zeros(1, 1, 1, dtype=torch.long)

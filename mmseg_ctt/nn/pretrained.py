@@ -114,13 +114,14 @@ def prefix_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Option
 
 @contextmanager
 def counted_starting_weights(
-    model: nn.Module, warn: Callable[[str], None]
+    model: nn.Module, warn: Callable[[str], None], inform: Optional[Callable[[str], None]] = None
 ) -> Iterator[Dict[str, Fit]]:
     """Count what ``init_cfg=dict(type='Pretrained')`` loads in the ``with`` block.
 
     Args:
         model (nn.Module): Whose ``init_weights`` is called in the block.
         warn (Callable): Called with a line where some of the weights do not fit.
+        inform (Callable, optional): Called with a line where all do. Defaults to None.
 
     Yields:
         dict[str, Fit]: Filled in the block, by config key of the module.
@@ -134,7 +135,8 @@ def counted_starting_weights(
         source = _pretrained(getattr(module, 'init_cfg', None))
         if source is not None:
             key = f'{config_key(model, path)}.init_cfg'
-            count = _counter(key, module, str(source.get('checkpoint')), fits, warn)
+            file = str(source.get('checkpoint'))
+            count = _counter(key, module, file, fits, warn, inform or _silent)
             handles.append(module._register_load_state_dict_pre_hook(count))
     try:
         yield fits
@@ -155,7 +157,12 @@ def _pretrained(init_cfg: Any) -> Optional[Mapping[str, Any]]:
 
 
 def _counter(
-    key: str, module: nn.Module, file: str, fits: Dict[str, Fit], warn: Callable[[str], None]
+    key: str,
+    module: nn.Module,
+    file: str,
+    fits: Dict[str, Fit],
+    warn: Callable[[str], None],
+    inform: Callable[[str], None],
 ) -> Callable:
     def count(state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
         if prefix:  # a whole model is loaded
@@ -165,7 +172,11 @@ def _counter(
         fits[key] = fit
         if not fit.enough:
             raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
-        if fit.example and fit != known:  # students of one config say it once
+        if fit == known:  # students of one config say it once
+            return
+        if not fit.example:
+            inform(f'{key}: {file} has {fit}')
+        else:
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
@@ -180,6 +191,10 @@ def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> st
     known = own is BaseModule.init_weights  # others read the file themselves
     remedy = f'set init_cfg.prefix={prefix!r}' if known else 'save the file without'
     return f'{line}: its names begin with {prefix!r}, {remedy}'
+
+
+def _silent(line: str) -> None:
+    """Where nobody wants to know that all weights fit."""
 
 
 def _shape(value: Any) -> Optional[tuple]:

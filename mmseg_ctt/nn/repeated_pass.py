@@ -2,7 +2,7 @@
 """A pass of a network again, with other images: nothing differs but the images."""
 
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple, Optional
+from typing import Any, Iterator, List, NamedTuple, Optional
 
 import torch
 import torch.nn as nn
@@ -44,7 +44,9 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
     """Batch normalisation leaves its running averages and its count of batches as they are.
 
     In training mode it still normalises by the statistics of the batch, on all ranks where it is
-    synchronised; layers in eval mode are as always.
+    synchronised; layers in eval mode are as always. Passes keep their activations also where the
+    network saves memory by ``with_cp``: the backward pass would compute them again after the block,
+    and move the averages.
 
     Args:
         network (nn.Module): With all its layers.
@@ -54,10 +56,17 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
         for layer in network.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
     ]
+    recomputed: List[Any] = [
+        layer for layer in network.modules() if getattr(layer, 'with_cp', False) is True
+    ]
     for layer in layers:
         layer.track_running_stats = False
+    for block in recomputed:
+        block.with_cp = False
     try:
         yield
     finally:
+        for block in recomputed:
+            block.with_cp = True
         for layer in layers:
             layer.track_running_stats = True

@@ -96,13 +96,22 @@ def check_number(
         TypeError: If it is no number, or no integer; True and False are none.
         ValueError: If it is not finite or lies outside the bounds.
     """
-    kind: Any = Integral if whole else Real
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f'{key} must be {"an integer" if whole else "a number"}, got {value!r}')
+    check_real(key, value, whole)
     if not (low <= value <= high and math.isfinite(value)):
         bounds = 'finite' if low == -math.inf else f'at least {low}'
         bounds = bounds if high == math.inf else f'in [{low}, {high}]'
         raise ValueError(f'{key} must be {bounds}, got {value!r}')
+
+
+def check_real(key: str, value: Any, whole: bool = False) -> None:
+    """Refuse a value that is no number; arguments as of :func:`check_number`.
+
+    Raises:
+        TypeError: If it is no number, or no integer; True and False are none.
+    """
+    kind: Any = Integral if whole else Real
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f'{key} must be {"an integer" if whole else "a number"}, got {value!r}')
 
 
 def check_range(key: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:

@@ -71,3 +71,8 @@ def test_many_images():
 def test_a_segmentation_is_refused():
     with pytest.raises(ValueError, match='TaskMetric scores methods that learn features alone'):
         METRICS.build(dict(type='TaskMetric')).process(None, [dict(pred_sem_seg=1)])
+
+
+def test_embeddings_that_are_not_finite_retrieve_nothing():
+    lost = views([[math.nan] * 3] * 2)
+    assert scores(lost, lost) == {'patches/retrieval': 0}

@@ -179,6 +179,15 @@ def test_nothing_counts(options, nothing):
 
 
 @pytest.mark.parametrize('options', OPTIONS)
+@pytest.mark.parametrize('scale', [10.0, 65536.0])
+def test_nothing_counts_under_a_loss_scale(options, scale):
+    """A weight of the loss, or the scale of AMP, does not make the gradient of nothing infinite."""
+    logits, label = maps(double=False)
+    (scale * locally_adaptive_loss(logits, label.fill_(255), **options)).backward()
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize('options', OPTIONS)
 def test_a_perfect_prediction(options):
     label = maps()[1]
     logits = (100 * F.one_hot(label.clamp(max=3), 4)).permute(0, 3, 1, 2).float()
@@ -213,6 +222,31 @@ def test_images_smaller_than_a_window(size, stride):
     got = locally_adaptive_loss(logits, label, 7, stride)
     want = restated(logits, label, kernel_size=7, stride=stride)
     assert got.item() == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize('options', [dict(), dict(stride=3), dict(mode='center', merge='probs')])
+def test_a_window_far_larger_than_the_image(options):
+    """It costs no more than one that sees the whole image from every centre."""
+    logits, label = maps()
+    want = locally_adaptive_loss(logits, label, 2 * 7 - 1, **options)
+    assert locally_adaptive_loss(logits, label, 100001, **options) == want
+
+
+@pytest.mark.parametrize('sigma, norm', [(1e-200, 'weight'), (1e200, 'count')])
+def test_extreme_widths_of_the_gaussian(sigma, norm):
+    """The centre alone, and all pixels alike."""
+    logits, label = maps()
+    got = locally_adaptive_loss(logits, label, sigma=sigma, norm=norm)
+    size = 1 if sigma < 1 else 3
+    want = locally_adaptive_loss(logits, label, size, sigma=1e6 if sigma > 1 else 1.0, norm=norm)
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize('number', [3, 5])
+def test_weights_of_another_number_of_classes(number):
+    logits, label = maps()
+    with pytest.raises(ValueError, match=f'class_weight has {number} values, and there are 4'):
+        locally_adaptive_loss(logits, label, class_weight=torch.ones(number))
 
 
 def test_no_image():

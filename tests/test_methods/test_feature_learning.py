@@ -4,11 +4,20 @@
 import pytest
 import torch
 from mmengine.structures import PixelData
-from toy import SIDE, losses_of, toy_batch, toy_model, toy_settings, whole_segmentor
+from toy import (
+    SIDE,
+    losses_of,
+    total_of,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+    whole_segmentor,
+)
 
 from mmseg_ctt.engine.score_checks import reads_masks
-from mmseg_ctt.methods import FeatureLearning, registered_methods
-from mmseg_ctt.nn.auxiliary_tasks import registered_tasks
+from mmseg_ctt.methods import FeatureLearning, SelfSupervisedPretraining, registered_methods
+from mmseg_ctt.nn.auxiliary_tasks import PatchMatchingTask, registered_tasks
 
 SELF, MATCH = 'SelfSupervisedPretraining', 'MixAndMatchTuning'
 ROTATION = dict(type='RotationTask')
@@ -50,6 +59,23 @@ def test_a_task_that_needs_a_decode_head():
 
 
 @EVERY
+def test_a_frozen_backbone_has_nothing_to_learn(kind):
+    norm = dict(type='BN')
+    backbone = dict(type='ResNetV1c', depth=18, norm_cfg=norm, frozen_stages=4)
+    segmentor = dict(toy_segmentor(), backbone=backbone)
+    assert 'model.segmentor.backbone is frozen' in refused(kind, segmentor=segmentor)
+
+
+def test_whether_validation_reads_masks():
+    """A type with a scope, or the class itself; what is no task is refused by the model."""
+    for kind in ('PatchMatchingTask', 'mmseg.PatchMatchingTask', PatchMatchingTask):
+        tasks = [ROTATION, dict(type=kind)]
+        assert SelfSupervisedPretraining.evaluates_masks(dict(auxiliary_tasks=tasks))
+    for tasks in (None, [ROTATION], 'PatchMatchingTask', 5, [None], ['PatchMatchingTask'], [{}]):
+        assert not SelfSupervisedPretraining.evaluates_masks(dict(auxiliary_tasks=tasks))
+
+
+@EVERY
 def test_the_decode_head_stays_as_it_was_built(kind):
     model = model_of(kind)
     before = {key: value.clone() for key, value in model.students[0].state_dict().items()}
@@ -65,6 +91,18 @@ def test_the_decode_head_stays_as_it_was_built(kind):
         if not torch.equal(value, before[key])
     }
     assert moved == {'backbone'}
+
+
+@EVERY
+def test_layers_whose_maps_no_task_reads_have_a_gradient(kind):
+    """Several processes wait for one of every parameter; that of those layers is 0."""
+    neck = dict(type='FPN', in_channels=[8, 8], out_channels=8, num_outs=2)
+    model = model_of(kind, segmentor=whole_segmentor(dict(neck=neck)))
+    total_of(losses_of(model, toy_batch()), model).backward()
+    trained = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, gradient in trained.items() if gradient is None] == []
+    (unread,) = (key for key in trained if key.endswith('fpn_convs.0.conv.weight'))
+    assert not trained[unread].any()
 
 
 # ---- results on images
@@ -149,6 +187,19 @@ def test_masks_of_validation_may_be_larger_than_the_images():
     found, _ = results(model, batch)
     assert torch.equal(found[0]['patches']['label'], usual[0]['patches']['label'])
     assert sample.gt_sem_seg.shape == (2 * SIDE, 2 * SIDE) and 'draw' in sample.metainfo
+
+
+def test_padding_of_validation_has_no_class():
+    """Images of one class give patches of that class, also where a batch pads one of them."""
+    model, batch = model_of(MATCH), toy_batch(2, 0)
+    for made in batch['data_samples']:
+        made.gt_sem_seg.data.fill_(2)
+    small = batch['data_samples'][0]
+    small.gt_sem_seg = PixelData(data=small.gt_sem_seg.data[:, :8])
+    small.set_metainfo(dict(img_shape=(8, SIDE), ori_shape=(8, SIDE)))
+    images = torch.stack(batch['inputs']).float()
+    for result in model.eval().task_results(images, batch['data_samples']):
+        assert result['patches']['label'].tolist() == [2] * 4
 
 
 @EVERY

@@ -99,13 +99,29 @@ def test_two_tasks_of_a_type_need_two_names():
     [
         (dict(type='FCNHead'), ValueError, 'is no auxiliary task; known are'),
         (dict(type='NoSuchTask'), ValueError, 'is no auxiliary task; known are'),
-        (dict(weight=1), TypeError, 'must be a dict with a type'),
-        ('RotationTask', TypeError, 'must be a dict with a type'),
+        (
+            dict(weight=1),
+            TypeError,
+            'must be a name, such as "RotationTask", or a dict with a type',
+        ),
+        (3, TypeError, 'must be a name, such as "RotationTask", or a dict with a type'),
+        ('NoSuchTask', ValueError, 'is no auxiliary task; known are'),
         (dict(ROTATION, turns=4), ValueError, "unknown settings ['turns']; known are"),
         (dict(ROTATION, weight=-1), ValueError, 'RotationTask.weight must be at least 0'),
         (dict(ROTATION, weight='1'), TypeError, 'RotationTask.weight must be a number'),
         (dict(ROTATION, sources='labeled'), TypeError, 'must be a list of names'),
         (dict(ROTATION, sources=['tagged']), ValueError, 'no images of the source tagged'),
+        (dict(ROTATION, sources=1), TypeError, 'must be a list of names'),
+        (dict(ROTATION, sources=['labeled', 'labeled']), ValueError, 'names a source twice'),
+        (dict(ROTATION, name=1), TypeError, 'RotationTask.name must be a text'),
+        (dict(ROTATION, name=''), ValueError, 'RotationTask.name'),
+        (dict(ROTATION, name='a.b'), ValueError, 'use letters, digits'),  # would have no weight
+        (dict(ROTATION, name='loss_b'), ValueError, 'without the word loss'),  # adds up accuracies
+        (
+            dict(ROTATION, joint_forward=True, update_statistics=0),
+            ValueError,
+            'a joint pass updates them',
+        ),
         (dict(ROTATION, rotations=4), ValueError, 'RotationTask.rotations must be one of'),
         (dict(ROTATION, crop_size=0), ValueError, 'RotationTask.crop_size must be at least 1'),
         (dict(ROTATION, joint_forward='all'), ValueError, 'RotationTask.joint_forward must be'),
@@ -125,11 +141,28 @@ def test_the_list_must_be_a_list():
         toy_model('S4L', auxiliary_tasks=ROTATION)
 
 
+def test_a_name_alone_is_a_task():
+    """It is all that a list on a command line can hold."""
+    assert 'student0.loss_rotation' in losses_of(model_of('RotationTask'), toy_batch())
+
+
 def test_every_task_is_registered_with_its_name():
     tasks = registered_tasks()
     assert 'RotationTask' in tasks
     names = [kind.default_name for kind in tasks.values()]
     assert len(names) == len(set(names))
+
+
+def test_a_name_that_another_value_of_the_log_has():
+    model = model_of(ROTATION, dict(ROTATION, name='rotation_accuracy'))
+    with pytest.raises(ValueError, match='student0.rotation_accuracy of a task is the name of'):
+        losses_of(model, toy_batch())
+    model = ready_model('CrossTeacherTraining', auxiliary_tasks=[])
+    logged = [key for key in losses_of(model, toy_batch()) if 'loss' not in key]
+    name = next(key for key in logged if key.startswith('student0.')).partition('.')[2]
+    model = ready_model('CrossTeacherTraining', auxiliary_tasks=[dict(ROTATION, name=name)])
+    with pytest.raises(ValueError, match='give the task another name'):
+        losses_of(model, toy_batch())
 
 
 def test_a_task_of_ones_own():

@@ -87,7 +87,7 @@ def test_one_channel():
         (dict(stride=0), 'stride=0: '),
         (dict(norm='mean'), "norm='mean': choose from weight, count"),
         (dict(avg_non_ignore=False), 'avg_non_ignore=False: .*remove the setting'),
-        (dict(class_weight=[1.0, -1.0]), 'class_weight must be at least 0'),
+        (dict(class_weight=[1.0, -1.0]), r'class_weight\[1\] must be at least 0'),
     ],
 )
 def test_errors_name_the_setting(settings, words):
@@ -97,18 +97,29 @@ def test_errors_name_the_setting(settings, words):
         plain(dict(LAL, **settings))
 
 
+@pytest.mark.parametrize('value', [None, '1', True, [1]])
+@pytest.mark.parametrize('name', ['kernel_size', 'stride', 'sigma', 'k', 'loss_weight'])
+def test_numbers_that_are_none(name, value):
+    with pytest.raises(
+        TypeError, match=rf'^decode_head\.loss_decode\.{name} must be an? (number|integer)'
+    ):
+        LocallyAdaptiveLoss(**{name: value})
+
+
 @pytest.mark.parametrize(
-    'settings, words',
+    'settings, error, words',
     [
-        (dict(kernel_size='3'), "kernel_size must be an integer, got '3'"),
-        (dict(stride=1.5), 'stride must be an integer, got 1.5'),
-        (dict(sigma=None), 'sigma must be a number, got None'),
-        (dict(k='5'), "k must be a number, got '5'"),
-        (dict(loss_weight='1'), "loss_weight must be a number, got '1'"),
+        (dict(root=None), ValueError, 'root must be one of'),
+        (dict(loss_weight=-1), ValueError, 'loss_weight must be at least 0'),
+        (dict(loss_weight=float('nan')), ValueError, 'loss_weight must be at least 0'),
+        (dict(class_weight=[1, -1]), ValueError, r'class_weight\[1\] must be at least 0'),
+        (dict(class_weight=[float('nan')]), ValueError, r'class_weight\[0\] must be at least 0'),
+        (dict(class_weight=[1, '2']), TypeError, r'class_weight\[1\] must be a number'),
+        (dict(class_weight=5), TypeError, 'class_weight must be a list'),
     ],
 )
-def test_errors_name_a_setting_of_a_wrong_type(settings, words):
-    with pytest.raises(TypeError, match=rf'^decode_head\.loss_decode\.{words}'):
+def test_settings_of_wrong_types_or_signs(settings, error, words):
+    with pytest.raises(error, match=rf'^decode_head\.loss_decode\.{words}'):
         LocallyAdaptiveLoss(**settings)
 
 

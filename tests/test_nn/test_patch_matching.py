@@ -227,6 +227,7 @@ def test_a_joint_pass_needs_views_of_the_size_of_the_images():
         (dict(embedding_dim=0), ValueError, 'embedding_dim must be at least 1'),
         (dict(margin=-1), ValueError, 'margin must be at least 0'),
         (dict(margin='x'), TypeError, 'margin must be a number'),
+        (dict(background=255), ValueError, 'background=255 is the label of pixels without a class'),
         (dict(background=-1), ValueError, 'background must be at least 0'),
         (dict(by_overlap='yes'), ValueError, 'by_overlap must be one of'),
         (dict(released_classes=True, background=None), ValueError, 'released_classes is of'),
@@ -238,3 +239,9 @@ def test_bad_settings(settings, error, message):
     with pytest.raises(error, match=message) as raised:
         model_with(**settings)
     assert 'model.auxiliary_tasks' in str(raised.value) and 'PatchMatchingTask' in str(raised.value)
+
+
+def test_patches_that_all_reach_out_of_the_images():
+    with pytest.raises(ValueError, match=r'PatchMatchingTask.min_size=34 is larger than .* 32'):
+        losses_of(model_with(min_size=34), toy_batch())
+    losses_of(model_with(min_size=32), toy_batch())

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 import torch
+from mmseg.registry import MODELS
 from no_sync import record
 from torch import nn
 from toy import prepared, toy_model
@@ -39,6 +40,33 @@ def test_layers_without_averages_stay_without():
     with pytest.raises(KeyError), constant_statistics(layer):
         raise KeyError
     assert not layer.track_running_stats
+
+
+def checkpointed_resnet():
+    norm = dict(type='BN')
+    network = MODELS.build(dict(type='ResNetV1c', depth=18, norm_cfg=norm, with_cp=True))
+    network.train()
+    return network
+
+
+def test_statistics_stay_where_activations_are_computed_again():
+    """The backward pass of ``with_cp`` would move them after the block."""
+    network = checkpointed_resnet()
+    before = states(network)
+    image = torch.randn(2, 3, 32, 32)
+    with constant_statistics(network):
+        total = sum(level.sum() for level in network(image))
+    total.backward()
+    assert unchanged(network, before)
+    assert all(layer.with_cp for layer in network.modules() if hasattr(layer, 'with_cp'))
+
+
+def test_a_gradient_of_the_image_where_activations_are_computed_again():
+    network, image = checkpointed_resnet(), torch.randn(2, 3, 32, 32, requires_grad=True)
+    with constant_statistics(network):
+        total = sum(level.square().sum() for level in network(image))
+        (gradient,) = torch.autograd.grad(total, image)
+    assert gradient.abs().sum() > 0
 
 
 # ---- dropout

@@ -37,10 +37,11 @@ def load(file, **init):
         MODELS.build(segmentor(file, **init)),
         MODELS.build(dict(type='CrossTeacherTraining', segmentor=segmentor(file, **init))),
     ):
-        lines = []
-        with counted_starting_weights(model, lines.append) as fits:
+        lines, complete = [], []
+        with counted_starting_weights(model, lines.append, complete.append) as fits:
             model.init_weights()
         found.append((model, lines, fits))
+        assert complete == [f'{key}: {file} has {fit}' for key, fit in fits.items() if not lines]
     assert len(found[0][1]) == len(found[1][1]), 'once, not once a student'
     return found
 

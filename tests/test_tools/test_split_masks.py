@@ -25,6 +25,32 @@ def main(load_tool):
     return load_tool('dataset_converters/make_split').exit_code
 
 
+def test_images_without_masks(main, mine, tmp_path, capsys):
+    """Lists of disjoint images, the same for a seed; nothing is replaced."""
+    mine()
+    folder, out = tmp_path / 'images', tmp_path / 'splits' / 'images'
+    command = ['images', '--img-dir', str(folder), '--val', '4', '--out', str(out)]
+    assert (
+        main(*command) == 0 and '9 images to learn from, 4 for validation' in capsys.readouterr().out
+    )
+    unlabeled, val = lines(out / 'unlabeled.txt'), lines(out / 'val.txt')
+    assert len(unlabeled) == 9 and len(val) == 4 and len({*unlabeled, *val}) == 13
+    assert main(*command) == 0 and lines(out / 'val.txt') == val
+    assert main(*command, '--seed', '1') == 2
+    assert 'already holds another list' in one_line_error(capsys)
+    assert main(*command, '--seed', '1', '--overwrite') == 0 and lines(out / 'val.txt') != val
+    assert main('verify', str(out)) == 0
+
+
+@pytest.mark.parametrize('val', [0, 13])
+def test_images_without_masks_need_both_lists(main, mine, tmp_path, capsys, val):
+    mine()
+    out = str(tmp_path / 'out')
+    command = ['images', '--img-dir', str(tmp_path / 'images'), '--val', str(val), '--out', out]
+    assert main(*command) == 2
+    assert f'--val {val} must be between 1 and 12' in one_line_error(capsys)
+
+
 @pytest.fixture
 def mine(tmp_path):
     """Twelve images with masks, one without: class 2 in three masks, class 3 in one."""

@@ -74,6 +74,14 @@ def parse_args() -> argparse.Namespace:
     add_labels(masks, 'default: a meta.json beside the masks, else the ids that occur')
     add_out(masks, 'folder of this one split')
     masks.set_defaults(command='masks')
+    images = commands.add_parser('images', help='list images that all have no mask')
+    images.add_argument('--img-dir', required=True)
+    images.add_argument(
+        '--val', type=int, required=True, help='images that are kept for validation: val.txt'
+    )
+    images.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
+    add_out(images, 'folder of these lists, such as DATA_ROOT/splits/images')
+    images.set_defaults(command='images')
     add_import(commands.add_parser('import', help='read published lists'))
     verify = commands.add_parser('verify', help='check lists by manifest')
     verify.add_argument('dir', type=Path, help='a split, or a folder of them')

@@ -20,6 +20,11 @@ Label the images that have a mask, and keep 20 of them for validation, every cla
         --img-dir data/mine/images --ann-dir data/mine/masks \
         --out data/mine/splits/mine
 
+List images of which none has a mask, to pre-train a backbone, and keep 20 for validation::
+
+    python tools/dataset_converters/make_split.py images --val 20 \
+        --img-dir data/mine/images --out data/mine/splits/images
+
 Import a published list::
 
     python tools/dataset_converters/make_split.py import --format unimatch \
@@ -57,7 +62,12 @@ with errors_in_one_line():
         read_folder,
         refuse_colours,
     )
-    from mmseg_ctt.datasets.splits import missing_classes, write_random_split, write_sequence_split
+    from mmseg_ctt.datasets.splits import (
+        missing_classes,
+        random_ranking,
+        write_random_split,
+        write_sequence_split,
+    )
 
 
 def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
@@ -146,6 +156,21 @@ def masks_command(args: argparse.Namespace) -> None:
     report_validation(args, val, counts, missing.get('val', []))
     for note in filter(None, notes):
         print(f'warning: {note}')
+
+
+def images_command(args: argparse.Namespace) -> None:
+    """Split images without masks into those to learn from and those of validation."""
+    stems = sorted(find_images(args.img_dir))
+    if not 0 < args.val < len(stems):
+        raise ValueError(
+            f'--val {args.val} must be between 1 and {len(stems) - 1}: {args.img_dir} has '
+            f'{len(stems)} images'
+        )
+    order = [stems[i] for i in random_ranking(len(stems), args.seed)]
+    val, unlabeled = sorted(order[: args.val]), sorted(order[args.val :])
+    facts = dict(kind='images', val=args.val, seed=args.seed)
+    write_split(args.out, [], unlabeled, facts, args.overwrite, val)
+    print(f'{args.out}: {len(unlabeled)} images to learn from, {len(val)} for validation')
 
 
 def read_presence(
@@ -243,6 +268,7 @@ COMMANDS: Dict[str, Callable[[argparse.Namespace], None]] = {
     'make': make_command,
     'sequence': sequence_command,
     'masks': masks_command,
+    'images': images_command,
     'import': import_command,
     'verify': verify_command,
 }

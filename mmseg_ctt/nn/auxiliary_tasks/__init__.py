@@ -9,7 +9,7 @@ from .predictions import PredictionTask
 from .rotation import RotationTask
 from .student_pass import StudentPass
 from .task import AuxiliaryTask, Terms, Views, ViewTask
-from .tasks import AuxiliaryTasks, registered_tasks, task_class
+from .tasks import AuxiliaryTasks, add_terms, registered_tasks, task_class
 
 __all__ = [
     'AdversarialTask',
@@ -24,6 +24,7 @@ __all__ = [
     'Terms',
     'ViewTask',
     'Views',
+    'add_terms',
     'registered_tasks',
     'task_class',
 ]

@@ -130,7 +130,17 @@ class PatchMatchingTask(ViewTask):
         )
 
     def make_views(self, images: Mapping[str, Images], preprocessor: nn.Module) -> Views:
-        """Patches of all images, and the graph over them."""
+        """Patches of all images, and the graph over them.
+
+        Raises:
+            ValueError: If every patch would reach out of the images.
+        """
+        side = min(min(found.size) for found in images.values())
+        if self.min_size and self.min_size > side:
+            raise ValueError(
+                f'{self.key("min_size")}={self.min_size} is larger than training images of a side '
+                f'of {side}: lower it, or leave it out'
+            )
         parts = [self.patches(found) for found in images.values()]
         label, noise = (torch.cat([part[i] for part in parts]) for i in (1, 2))
         number = torch.arange(len(label) // self.num_patches, device=label.device)
@@ -229,6 +239,11 @@ class PatchMatchingTask(ViewTask):
         settings.check_number(self.key('margin'), self.margin, low=0)
         for name in ('by_overlap', 'released_classes'):
             settings.check_choice(self.key(name), getattr(self, name), (True, False))
+        if self.background == IGNORE_INDEX:
+            raise ValueError(
+                f'{self.key("background")}={IGNORE_INDEX} is the label of pixels without a class: '
+                'give a class, or None'
+            )
         if self.background is not None and self.num_patches < 2:
             raise ValueError(
                 f'{self.key("num_patches")}={self.num_patches}: one patch at least is of the '

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """What every auxiliary task is: a loss of a student beside those of the method."""
 
+import re
 from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
@@ -27,11 +28,12 @@ class AuxiliaryTask(nn.Module):
         sources (Sequence[str], optional): Sources of images that the task reads. Defaults to None:
             all of the method.
         name (str, optional): Of the loss in the log, ``student0.loss_<name>``; two tasks of one
-            type need different ones. Defaults to None: the task's.
+            type need different ones. Letters, digits, ``_`` and ``-``, without the word ``loss``.
+            Defaults to None: the task's.
 
     Raises:
         TypeError: If a setting is of a wrong type.
-        ValueError: If the weight is negative.
+        ValueError: If the weight is negative, a source is named twice, or the name has other signs.
     """
 
     default_name: ClassVar[str]
@@ -48,12 +50,24 @@ class AuxiliaryTask(nn.Module):
     ) -> None:
         super().__init__()
         settings.check_number(self.key('weight'), weight, low=0)
-        if sources is not None and (isinstance(sources, str) or not sources):
-            raise TypeError(f'{self.key("sources")} must be a list of names, got {sources!r}')
+        self._check_names(sources, name)
         self.weight = weight
         self.given_sources = None if sources is None else tuple(sources)
         self.sources: Tuple[str, ...] = ()  # see `use_sources`
-        self.name = name or self.default_name
+        self.name = self.default_name if name is None else name
+
+    def _check_names(self, sources: Any, name: Any) -> None:
+        if sources is not None and not (isinstance(sources, (list, tuple)) and sources):
+            raise TypeError(f'{self.key("sources")} must be a list of names, got {sources!r}')
+        if sources is not None and len(set(map(str, sources))) < len(sources):
+            raise ValueError(f'{self.key("sources")}={sources} names a source twice')
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f'{self.key("name")} must be a text, such as "turned", got {name!r}')
+        # in the log a dot is behind the student, and what has "loss" in its name is added up
+        if name is not None and (not re.fullmatch(r'[\w-]+', name) or 'loss' in name):
+            raise ValueError(
+                f'{self.key("name")}={name!r}: use letters, digits, _ and -, without the word loss'
+            )
 
     @classmethod
     def key(cls, setting: str) -> str:
@@ -170,7 +184,7 @@ class ViewTask(AuxiliaryTask):
         settings.check_choice(self.key('joint_forward'), joint_forward, (True, False))
         key = self.key('update_statistics')
         settings.check_choice(key, update_statistics, (True, False, None))
-        if joint_forward and update_statistics is False:
+        if joint_forward and update_statistics is not None and not update_statistics:
             raise ValueError(f'{key}=False: a joint pass updates them; remove it or joint_forward')
         self.joint_forward, self.update_statistics = joint_forward, update_statistics
 

@@ -2,7 +2,7 @@
 """The auxiliary tasks of a method: one of each for every student."""
 
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 import torch
 import torch.nn as nn
@@ -163,7 +163,7 @@ class TaskStep:
             joint = self._joint_features(i)
             for j, task in enumerate(self.tasks.of(i)):
                 values = self._terms(task, student, self.views[j], joint.get(j))
-                found.update({f'student{i}.{name}': value for name, value in values.items()})
+                add_terms(found, {f'student{i}.{name}': value for name, value in values.items()})
         return found
 
     def _terms(self, task: AuxiliaryTask, student: StudentPass, views: Any, features: Any) -> Terms:
@@ -175,7 +175,11 @@ class TaskStep:
         with nullcontext() if updates else constant_statistics(student.member):
             if features is None:
                 features = self.tasks.view_features(student, views.image)
-            return task.view_terms(features, views, student)
+            terms = task.view_terms(features, views, student)
+        if self.tasks.alone:  # DDP wants a gradient of layers whose maps no task reads
+            zero = torch.stack([level[:0].float().sum() for level in features]).sum()
+            terms = {**terms, task.name: terms[task.name] + zero}
+        return terms
 
     def _joint_features(self, i: int) -> Dict[int, List[Tensor]]:
         """Features of the joint views of student ``i``, by number of the task."""
@@ -187,24 +191,44 @@ class TaskStep:
         return {j: [level[k] for level in parts] for k, j in enumerate(self.joint)}
 
 
+def add_terms(terms: Terms, more: Mapping[str, Tensor]) -> None:
+    """Add terms, by ``{student}.{term}``, to others.
+
+    Args:
+        terms (dict[str, Tensor]): Grows.
+        more (Mapping[str, Tensor]): Of tasks.
+
+    Raises:
+        ValueError: If two have one name, of which the log would show one alone.
+    """
+    for name in more:
+        if name in terms:
+            raise ValueError(
+                f'{KEY}: {name} of a task is the name of another value in the log: give the task '
+                'another name'
+            )
+    terms.update(more)
+
+
 def build_task(number: int, cfg: Any) -> AuxiliaryTask:
     """Build the task ``model.auxiliary_tasks[number]``.
 
     Args:
         number (int): Its index in the list.
-        cfg (dict): Its config.
+        cfg (dict | str): Its config, or its type alone, which is all that a command line can give.
 
     Raises:
-        TypeError: If it is no dict with a type.
+        TypeError: If it is neither a name nor a dict with a type.
         ValueError: If the type is no task, or a setting is unknown.
     """
+    cfg = dict(type=cfg) if isinstance(cfg, str) else cfg
     if not isinstance(cfg, Mapping) or 'type' not in cfg:
         raise TypeError(
-            f'{KEY}[{number}] must be a dict with a type, such as dict(type="RotationTask"), '
-            f'got {cfg!r}'
+            f'{KEY}[{number}] must be a name, such as "RotationTask", or a dict with a type, got '
+            f'{cfg!r}'
         )
-    kind = task_class(cfg['type'])
-    if not (isinstance(kind, type) and issubclass(kind, AuxiliaryTask)):
+    kind = task_class(cfg)
+    if kind is None:
         raise ValueError(
             f'{KEY}[{number}].type={cfg["type"]!r} is no auxiliary task; known are '
             f'{", ".join(sorted(registered_tasks()))}'
@@ -215,9 +239,18 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
     return kind(**given)
 
 
-def task_class(kind: Any) -> Any:
-    """Class of the ``type`` of a task's config, which is a name or a class; None if unknown."""
-    return MODELS.get(kind) if isinstance(kind, str) else kind
+def task_class(cfg: Any) -> Optional[Type[AuxiliaryTask]]:
+    """Class of a task.
+
+    Args:
+        cfg (Any): Its config; ``type`` is a name, with or without its scope, or the class.
+
+    Returns:
+        type, optional: None where it is no config of a task.
+    """
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else cfg
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) and issubclass(kind, AuxiliaryTask) else None
 
 
 def registered_tasks() -> Dict[str, type]:
