@@ -30,7 +30,7 @@ LAUNCHERS = {
 FREE = re.compile(r'load_from|work_dir|self_training\.\w+')  # what a config may leave out
 SCRIPT = re.compile(r'tools/([\w/]+)\.py')
 PARTS = {
-    'make_split': ('make', 'sequence', 'masks', 'import', 'verify'),
+    'make_split': ('make', 'sequence', 'masks', 'images', 'import', 'verify'),
     'patient_lists': ('make', 'import'),
 }
 
