@@ -160,6 +160,12 @@ def check_always(cfg: Mapping[str, Any]) -> None:
     check_numbers(cfg)
     _check_preprocessor(preprocessor_of(cfg))
     model = cfg.get('model') or {}
+    if 'segmentor' in model and 'backbone' in model:
+        part = next(iter(model['segmentor'] or ['backbone']))
+        raise ValueError(
+            f'model.segmentor: model.type={model.get("type")!r} is the segmentor itself, as with '
+            f'method="supervised"; set model.{part} instead'
+        )
     key = 'model.segmentor' if 'segmentor' in model else 'model'
     node = model.get('segmentor', model)
     if isinstance(node, Mapping):

@@ -105,6 +105,11 @@ MISTAKES = {
         'model',
         ['default_hooks.checkpoint.save_best', 'teacher7/mIoU', 'student0/mIoU'],
     ),
+    'a segmentor inside the baseline': (
+        both(plain, setting('model.segmentor', dict(backbone=dict(init_cfg=None)))),
+        'settings',
+        ['model.segmentor: model.type', 'is the segmentor itself', 'set model.backbone'],
+    ),
     'best score of a member of the baseline': (
         both(plain, setting('default_hooks.checkpoint', best('teacher0/mIoU'))),
         'model',

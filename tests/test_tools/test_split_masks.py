@@ -31,7 +31,8 @@ def test_images_without_masks(main, mine, tmp_path, capsys):
     folder, out = tmp_path / 'images', tmp_path / 'splits' / 'images'
     command = ['images', '--img-dir', str(folder), '--val', '4', '--out', str(out)]
     assert (
-        main(*command) == 0 and '9 images to learn from, 4 for validation' in capsys.readouterr().out
+        main(*command) == 0
+        and '9 images to learn from, 4 for validation' in capsys.readouterr().out
     )
     unlabeled, val = lines(out / 'unlabeled.txt'), lines(out / 'val.txt')
     assert len(unlabeled) == 9 and len(val) == 4 and len({*unlabeled, *val}) == 13
