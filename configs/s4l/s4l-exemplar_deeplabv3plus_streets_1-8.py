@@ -1,8 +1,8 @@
 # S4L with exemplar on 50 labelled street scenes, from scratch.
 #
-# As in the released code: crops, noise of colours and batch-hard triplets with a soft margin, weight 1,
-# labelled and unlabelled images averaged. Our own: 4 crops of an image and 256 channels (the code: 8
-# and 1,000), and crops are grouped by their image, see docs/methods/s4l.md.
+# As in the released code: crops, noise of colours and batch-hard triplets with a soft margin,
+# labelled and unlabelled images averaged. Our own: weight 0.1 (the code: 1), 4 crops of an image and
+# 256 channels (the code: 8 and 1,000), and crops are grouped by their image, see docs/methods/s4l.md.
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/s4l/s4l-exemplar_deeplabv3plus_streets_1-8.py

@@ -1,8 +1,8 @@
 # S4L with rotation on CamVid with 46 labelled and 321 unlabelled images, from ImageNet weights, for a
 # CPU.
 #
-# As in the paper: rotation of labelled and unlabelled images with weight 1, besides the supervised
-# loss. Our own: pixels for the paper's image classes, one random turn of each image (the paper: all
+# As in the paper: rotation of labelled and unlabelled images besides the supervised loss. Our own: weight 0.1
+# (the paper: 1), pixels for the paper's image classes, one random turn of each image (the paper: all
 # four, `rotations='all'`), views in a pass of their own, no supervised loss on turned images, and the
 # optimiser.
 #

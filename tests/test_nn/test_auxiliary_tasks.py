@@ -141,6 +141,13 @@ def test_the_list_must_be_a_list():
         toy_model('S4L', auxiliary_tasks=ROTATION)
 
 
+def test_usual_weights():
+    """Small beside the losses of a method, 1 where a student learns by tasks alone."""
+    assert model_of('RotationTask').weights == {'sup': 1, 'rotation': 0.1}
+    assert model_of('RotationTask', kind='SelfSupervisedPretraining').weights == {'rotation': 1}
+    assert model_of(dict(ROTATION, weight=0)).weights['rotation'] == 0
+
+
 def test_a_name_alone_is_a_task():
     """It is all that a list on a command line can hold."""
     assert 'student0.loss_rotation' in losses_of(model_of('RotationTask'), toy_batch())

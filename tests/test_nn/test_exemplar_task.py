@@ -13,7 +13,7 @@ from mmseg_ctt.nn.auxiliary_tasks import ExemplarTask, StudentPass
 from mmseg_ctt.nn.auxiliary_tasks import exemplar as module
 from mmseg_ctt.nn.images import Images
 
-EXEMPLAR = dict(type='ExemplarTask')
+EXEMPLAR = dict(type='ExemplarTask', weight=1.0)
 
 
 def model_of(kind='S4L', segmentor=None, **settings):

@@ -10,7 +10,7 @@ from toy import losses_of, of_channels, prepared, total_of, toy_batch, toy_model
 from mmseg_ctt.functional import class_graph, graph_triplets, triplet_loss
 from mmseg_ctt.nn.images import Images
 
-SMALL = dict(type='PatchMatchingTask', num_patches=4, patch_size=16, pool=2)
+SMALL = dict(type='PatchMatchingTask', weight=1.0, num_patches=4, patch_size=16, pool=2)
 
 
 def model_with(kind='S4L', **settings):

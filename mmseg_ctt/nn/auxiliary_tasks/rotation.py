@@ -108,7 +108,7 @@ class RotationTask(ViewTask):
     def weights(self) -> Dict[str, float]:
         """Weight of each loss term."""
         turned = {f'{self.name}_supervised': self.supervise} if self.supervise else {}
-        return {self.name: self.weight, **turned}
+        return {**super().weights, **turned}
 
     def build(self, width: int) -> None:
         """The classifier."""

@@ -12,6 +12,7 @@ from ..images import Images
 from .student_pass import StudentPass
 
 KEY = 'model.auxiliary_tasks'
+BESIDE, ALONE = 0.1, 1.0  # usual weights, beside the losses of a method and without such
 Terms = Dict[str, Tensor]
 TaskResult = Dict[str, Any]
 
@@ -24,7 +25,9 @@ class AuxiliaryTask(nn.Module):
     models do not have them.
 
     Args:
-        weight (float): Of the loss. Defaults to 1.
+        weight (float, optional): Of the loss. Defaults to None: 0.1 beside the losses of a method
+            (S4L: 1, which cost short runs several points of mIoU, ``configs/s4l``), and 1 where the
+            student learns by tasks alone (pre-training).
         sources (Sequence[str], optional): Sources of images that the task reads. Defaults to None:
             all of the method.
         name (str, optional): Of the loss in the log, ``student0.loss_<name>``; two tasks of one
@@ -44,14 +47,15 @@ class AuxiliaryTask(nn.Module):
 
     def __init__(
         self,
-        weight: float = 1.0,
+        weight: Optional[float] = None,
         sources: Optional[Sequence[str]] = None,
         name: Optional[str] = None,
     ) -> None:
         super().__init__()
-        settings.check_number(self.key('weight'), weight, low=0)
+        if weight is not None:
+            settings.check_number(self.key('weight'), weight, low=0)
         self._check_names(sources, name)
-        self.weight = weight
+        self.weight, self.usual_weight = weight, BESIDE
         self.given_sources = None if sources is None else tuple(sources)
         self.sources: Tuple[str, ...] = ()  # see `use_sources`
         self.name = self.default_name if name is None else name
@@ -95,7 +99,7 @@ class AuxiliaryTask(nn.Module):
     @property
     def weights(self) -> Mapping[str, float]:
         """Weight of each loss term that :meth:`forward` gives."""
-        return {self.name: self.weight}
+        return {self.name: self.usual_weight if self.weight is None else self.weight}
 
     @property
     def reads_predictions(self) -> str:

@@ -13,7 +13,7 @@ from .. import settings
 from ..images import Images
 from ..repeated_pass import constant_statistics
 from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
-from .task import KEY, AuxiliaryTask, TaskResult, Terms, ViewTask
+from .task import ALONE, BESIDE, KEY, AuxiliaryTask, TaskResult, Terms, ViewTask
 
 
 class AuxiliaryTasks(nn.Module):
@@ -45,6 +45,7 @@ class AuxiliaryTasks(nn.Module):
         for student, tasks in zip(students, built):
             for task in tasks:
                 task.use_sources(sources)
+                task.usual_weight = ALONE if alone else BESIDE
                 task.build(feature_width(student))
         names = [name for task in built[0] for name in task.weights]
         for name in names:
