@@ -82,6 +82,8 @@ def shrink(cfg: Any) -> None:
             node['size'] = (HEIGHT, WIDTH)
         elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
             node.update(size=20, budget=5)
+        elif 'min_size' in node:  # patches
+            node.update(min_size=WIDTH // 4, max_size=WIDTH // 4)
         elif 'num_workers' in node:
             node.update(num_workers=0, persistent_workers=False)
 

@@ -69,9 +69,10 @@ def test_a_frozen_backbone_has_nothing_to_learn(kind):
 def test_whether_validation_reads_masks():
     """A type with a scope, or the class itself; what is no task is refused by the model."""
     for kind in ('PatchMatchingTask', 'mmseg.PatchMatchingTask', PatchMatchingTask):
-        tasks = [ROTATION, dict(type=kind)]
-        assert SelfSupervisedPretraining.evaluates_masks(dict(auxiliary_tasks=tasks))
-    for tasks in (None, [ROTATION], 'PatchMatchingTask', 5, [None], ['PatchMatchingTask'], [{}]):
+        for task in (dict(type=kind), kind):
+            tasks = [ROTATION, task]
+            assert SelfSupervisedPretraining.evaluates_masks(dict(auxiliary_tasks=tasks))
+    for tasks in (None, [ROTATION], 'PatchMatchingTask', 5, [None], ['NoSuchTask'], [{}]):
         assert not SelfSupervisedPretraining.evaluates_masks(dict(auxiliary_tasks=tasks))
 
 

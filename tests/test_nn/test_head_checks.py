@@ -11,7 +11,7 @@ from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.head_checks import check_heads, config_key, loss_warnings, summed_terms
 
 METHODS_WITH_MASKS = [
-    kind for kind, method in sorted(registered_methods().items()) if 'labeled' in method.sources
+    kind for kind, method in sorted(registered_methods().items()) if 'sup' in method.usual_weights()
 ]
 
 UNNAMED = [dict(type='PixelCrossEntropyLoss', loss_name='ce'), dict(type='DiceLoss')]

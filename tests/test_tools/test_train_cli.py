@@ -84,7 +84,10 @@ BAD_INPUT = {
     'no unlabelled set': (
         nothing,
         [f'{DATASET}unlabeled=None'],
-        ['sampler.ratio=(1, 1)', 'train_dataloader.dataset, which has labeled:'],
+        [
+            "sampler.ratio={'labeled': 1, 'unlabeled': 1}",
+            'dataset.unlabeled is not set (its sources are',
+        ],
     ),
     'batch and ratio': (
         nothing,
