@@ -18,7 +18,7 @@ from toy import (
 )
 
 from mmseg_ctt.methods import registered_methods
-from mmseg_ctt.nn.auxiliary_tasks import AuxiliaryTask, registered_tasks
+from mmseg_ctt.nn.auxiliary_tasks import AuxiliaryTask, ViewTask, registered_tasks
 from mmseg_ctt.nn.images import Images
 
 ROTATION = dict(type='RotationTask')
@@ -185,6 +185,26 @@ def test_a_task_of_ones_own():
         assert losses['student0.loss_bright'] == 0
     finally:
         MODELS.module_dict.pop('BrightTask')
+
+
+def test_a_task_without_its_methods_cannot_be_built():
+    for base, missing in ((AuxiliaryTask, 'forward'), (ViewTask, 'make_views')):
+        unfinished = type('Unfinished', (base,), dict(default_name='unfinished'))
+        with pytest.raises(TypeError, match=missing):
+            unfinished()
+
+
+@pytest.mark.parametrize('kind', ['RotationTask', 'ExemplarTask', 'PatchMatchingTask'])
+def test_a_view_task_called_alone_gives_the_terms_of_the_step(kind):
+    settings = dict(patch_size=16, pool=2) if kind == 'PatchMatchingTask' else {}
+    model = model_of(dict(type=kind, **settings))
+    images, task = images_of(model), task_of(model)
+    with model.auxiliary_tasks.step(model.students, images, model.data_preprocessor) as step:
+        terms = step.terms()
+    alone = task(step.passes[0], {source: images[source] for source in task.sources})
+    assert {f'student0.{name}' for name in alone} == set(terms)
+    for name, value in alone.items():
+        torch.testing.assert_close(value, terms[f'student0.{name}'])
 
 
 def test_unchanged_images_have_one_pass_a_step(monkeypatch):

@@ -2,6 +2,7 @@
 """What every auxiliary task is: a loss of a student beside those of the method."""
 
 import re
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
@@ -17,7 +18,7 @@ Terms = Dict[str, Tensor]
 TaskResult = Dict[str, Any]
 
 
-class AuxiliaryTask(nn.Module):
+class AuxiliaryTask(nn.Module, ABC):
     """A loss beside those of the method, of one student.
 
     A task that derives from it sets :attr:`name`, makes its layers in :meth:`build` and its terms
@@ -116,6 +117,7 @@ class AuxiliaryTask(nn.Module):
     def init_weights(self) -> None:
         """Initialise the layers; those of torch are as they should be."""
 
+    @abstractmethod
     def forward(self, student: StudentPass, images: Mapping[str, Images]) -> Terms:
         """Terms of one step.
 
@@ -127,7 +129,6 @@ class AuxiliaryTask(nn.Module):
             dict[str, Tensor]: Scalars: a loss for each of :attr:`weights`, and others that are
             logged alone, which are named ``<name>_...``.
         """
-        raise NotImplementedError
 
     def evaluate(self, student: StudentPass, images: Images) -> Optional[List[TaskResult]]:
         """What the task finds out on images of validation, without gradient and in eval mode.
@@ -192,6 +193,15 @@ class ViewTask(AuxiliaryTask):
             raise ValueError(f'{key}=False: a joint pass updates them; remove it or joint_forward')
         self.joint_forward, self.update_statistics = joint_forward, update_statistics
 
+    def forward(self, student: StudentPass, images: Mapping[str, Images]) -> Terms:
+        """Terms of views in a pass of their own; see :meth:`AuxiliaryTask.forward`.
+
+        A step of several students makes the views once, for all (:class:`AuxiliaryTasks`).
+        """
+        views = self.make_views(images, student.preprocessor)
+        return self.view_terms(student.features(views.image), views, student)
+
+    @abstractmethod
     def make_views(self, images: Mapping[str, Images], preprocessor: nn.Module) -> Views:
         """Views of a batch, the same for all students.
 
@@ -199,8 +209,8 @@ class ViewTask(AuxiliaryTask):
             images (Mapping[str, Images]): Of :attr:`sources`, by source.
             preprocessor (nn.Module): Data preprocessor; its mean, std and channel order.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
         """Terms of the step; see :meth:`AuxiliaryTask.forward`.
 
@@ -210,4 +220,3 @@ class ViewTask(AuxiliaryTask):
             views (Views): The views.
             student (StudentPass): Further passes.
         """
-        raise NotImplementedError
