@@ -24,6 +24,7 @@ from ..nn.pretrained import counted_starting_weights
 from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .config_checks import check_config
+from .held_log import show
 from .member_loops import MemberLoopMixin
 from .score_checks import (
     check_drawing,
@@ -216,7 +217,7 @@ def checked_run(runner: Runner) -> Iterator[None]:
     hook = _BuiltChecks()
     runner.register_hook(hook, priority='HIGHEST')
     try:
-        with counted_starting_weights(model, runner.logger.warning, runner.logger.info):
+        with counted_starting_weights(model, runner.logger.warning, show):
             yield
     except (ValueError, RuntimeError, AssertionError) as error:
         line = explained(error, runner.cfg, model)

@@ -395,6 +395,16 @@ def test_starting_weights_that_do_not_fit(write, train, check, tmp_path):
     assert code == 1 and 'model.segmentor.backbone.init_cfg' in line and '0 of 6' in line
 
 
+def test_the_console_says_that_all_starting_weights_fit(write, load_tool, tmp_path, capfd):
+    weights = MODELS.build(toy_segmentor()['backbone']).state_dict()
+    torch.save(weights, tmp_path / 'a.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    load_tool('train').call(write(setting('model.segmentor.backbone.init_cfg', init)))
+    line = f'model.segmentor.backbone.init_cfg: {tmp_path / "a.pth"} has 6 of 6 weights'
+    console = capfd.readouterr()
+    assert (console.out + console.err).count(line) == 1
+
+
 def test_starting_weights_are_counted(write, check, tmp_path):
     torch.save({'norm.weight': torch.zeros(8), 'norm.bias': torch.zeros(8)}, tmp_path / 'a.pth')
     init = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
