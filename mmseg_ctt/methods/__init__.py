@@ -4,6 +4,7 @@
 from .ael import AEL
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
@@ -35,6 +36,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',

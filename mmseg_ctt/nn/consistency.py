@@ -200,8 +200,8 @@ def _check_together(target: str, select: str, normalizer: str, class_mean: bool)
     """Refuse settings that another one leaves without effect."""
     if select != 'pixel' and normalizer == 'kept':
         raise ValueError(
-            f"model.consistency.select='{select}' keeps all pixels, so that normalizer='kept' would "
-            "be 'valid': set that one"
+            f"model.consistency.select='{select}' keeps all pixels, so that normalizer='kept' "
+            "would be 'valid': set that one"
         )
     if target != 'squared' and not class_mean:
         raise ValueError(
