@@ -18,6 +18,7 @@ from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -47,6 +48,7 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
     'UniMatch',
