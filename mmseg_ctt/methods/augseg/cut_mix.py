@@ -79,16 +79,16 @@ class LabelInjectingCutMix(nn.Module):
         rows = np.array([self._drawn(draw, rng_stream) for draw in draws], np.float32)
         noise = torch.from_numpy(rows).to(confidence.device, non_blocking=True)
         key, coin, labeled_area, unlabeled_area = noise[:, :4].unbind(1)
-        boxes = [
+        labeled_box, unlabeled_box = (
             centred_box_mask(size, area.sqrt(), random_centres(size, centre, self.lowest_centre))
-            for area, centre in (
-                (labeled_area, noise[:, 4:6]),
-                (unlabeled_area, noise[:, 6:8]),
-            )
-        ]
+            for area, centre in ((labeled_area, noise[:, 4:6]), (unlabeled_area, noise[:, 6:8]))
+        )
         partner = key.argsort()
         injected = coin > confidence
-        source = injected_source(partner, partner % num_labeled, injected, *boxes, self.visible)
+        labeled = partner % num_labeled
+        source = injected_source(
+            partner, labeled, injected, labeled_box, unlabeled_box, self.visible
+        )
         return PixelSource(source), injected
 
     def _drawn(self, draw: Draw, rng_stream: str) -> List[float]:

@@ -11,13 +11,13 @@ class PixelSource(NamedTuple):
     ones; a pixel stays where it is in its image.
 
     Attributes:
-        index (Tensor): ``(B, H, W)`` int64, number of an image in [0, N).
+        source (Tensor): ``(B, H, W)`` int64, number of an image in [0, N).
     """
 
-    index: Tensor
+    source: Tensor
 
     def apply_mix(self, maps: Tensor) -> Tensor:
         """Maps ``(N, H, W)`` or ``(N, C, H, W)`` of all images as those of the ``B`` mixed ones."""
         if maps.dim() == 3:
-            return maps.gather(0, self.index)
-        return maps.gather(0, self.index.unsqueeze(1).expand(-1, maps.shape[1], -1, -1))
+            return maps.gather(0, self.source)
+        return maps.gather(0, self.source.unsqueeze(1).expand(-1, maps.shape[1], -1, -1))
