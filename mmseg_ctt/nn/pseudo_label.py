@@ -1,8 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Sequence, Union
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .augmentation import PixelSource, View
@@ -53,9 +52,8 @@ class PseudoLabel(NamedTuple):
         valid = label != IGNORE_INDEX
         logits = None
         if logits_like is not None:
-            classes = logits_like.shape[1]
-            one_hot = F.one_hot(label.masked_fill(~valid, 0), classes).permute(0, 3, 1, 2)
-            logits = TRUE_LOGIT * one_hot.to(logits_like)
+            classes = torch.arange(logits_like.shape[1], device=label.device).view(-1, 1, 1)
+            logits = TRUE_LOGIT * (label.unsqueeze(1) == classes).to(logits_like)
         return cls.of(label, torch.ones_like(label, dtype=torch.float32), valid, logits)
 
     @property
@@ -77,6 +75,22 @@ class PseudoLabel(NamedTuple):
             logits = torch.cat([self.logits, other.logits])
         label = torch.cat([self.label, other.label])
         return PseudoLabel(label, torch.cat([self.confidence, other.confidence]), valid, logits)
+
+    @classmethod
+    def stacked(cls, targets: Sequence['PseudoLabel']) -> 'PseudoLabel':
+        """Pseudo-labels of images of one size as ``(V, B, H, W)`` maps of ``V`` problems."""
+        label = torch.stack([target.label for target in targets])
+        confidence = torch.stack([target.confidence for target in targets])
+        valid = logits = None
+        if any(target.valid is not None for target in targets):
+            valid = torch.stack([_valid(target) for target in targets])
+        if all(target.logits is not None for target in targets):
+            logits = torch.stack([target.logits for target in targets])  # type: ignore[misc]
+        return cls(label, confidence, valid, logits)
+
+    def first(self, number: int) -> 'PseudoLabel':
+        """Those of the first images of the batch."""
+        return PseudoLabel._make(None if map_ is None else map_[:number] for map_ in self)
 
     def mask_padding(self, mask: Tensor) -> Tensor:
         """``mask`` ``(B, H, W)`` bool, made False in the padding."""

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
 from no_sync import record
+from PIL import Image, ImageOps
 from versions import COUNTED
 
 from mmseg_ctt.functional.intensity import INTENSITIES

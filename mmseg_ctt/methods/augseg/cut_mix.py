@@ -19,9 +19,9 @@ class LabelInjectingCutMix(nn.Module):
     """Adaptive label-injecting CutMix (AugSeg): images in doubt get a part of a labelled image.
 
     A box of an unlabelled partner is pasted onto each image. With probability ``1 - c``, ``c`` the
-    confidence of the image, a smaller box of a labelled image is pasted as well. A box has ``1 - l``
-    of the area of the image, ``l`` of a Beta distribution, less what lies outside. All numbers are
-    drawn for each image (the released code draws the two areas once a step).
+    confidence of the image, a smaller box of a labelled image is pasted as well. A box has
+    ``1 - l`` of the area of the image, ``l`` of a Beta distribution, less what lies outside. All
+    numbers are drawn for each image (the released code draws the two areas once a step).
 
     Args:
         visible (bool): Whether the labelled box lies on top; see :func:`injected_source`. Defaults

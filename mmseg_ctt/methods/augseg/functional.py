@@ -53,7 +53,7 @@ def injected_source(
         visible (bool): See above. Defaults to True.
 
     Returns:
-        Tensor: ``(B, H, W)`` int64; ``i`` is unlabelled image ``i``, ``B + j`` labelled image ``j``.
+        Tensor: ``(B, H, W)`` int64; ``i``: unlabelled image ``i``; ``B + j``: labelled image ``j``.
     """
     batch = len(partner)
     own = torch.arange(batch, device=partner.device).view(-1, 1, 1)

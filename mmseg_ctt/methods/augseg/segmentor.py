@@ -4,11 +4,12 @@
 One step, everything inside ``forward(mode='loss')``:
 
 1. The teacher sees the weak view of the unlabelled images: their pseudo-labels.
-2. The confidence of an image is the mean over its pixels of the largest probability, times one minus
-   the normalised entropy.
+2. The confidence of an image is the mean over its pixels of the largest probability, times one
+   minus the normalised entropy.
 3. A random number of random operations changes the values of each unlabelled image.
 4. CutMix pastes a box of another unlabelled image, and, the rather the less confident the image is,
-   a box of a labelled one. Pseudo-labels are mixed along; pasted labels are true, with confidence 1.
+   a box of a labelled one. Pseudo-labels are mixed along; pasted labels are true and have
+   confidence 1.
 5. The student sees the labelled and the mixed images.
 6. Losses: supervised, and cross-entropy to the mixed labels of the confident pixels, divided by the
    number of all pixels.
@@ -39,13 +40,13 @@ TEACHER = 'teacher0'
 class AugSeg(SemiSegmentor):
     """AugSeg: one student and its EMA teacher.
 
-    Loss weights ``sup`` and ``unsup`` default to 1 and 1 (released code). The confidence of an image
-    is computed at the stride of the head.
+    Loss weights ``sup`` and ``unsup`` default to 1 and 1 (released code). The confidence of an
+    image is computed at the stride of the head.
 
     Args:
         mode (str): ``'visible'``: injected labels lie on top, boxes are centred anywhere;
-            ``'released'``: labels lie below the unlabelled box, and no box is centred in the upper or
-            left eighth. It chooses the defaults of ``cut_mix``. Defaults to 'visible'.
+            ``'released'``: labels lie below the unlabelled box, and no box is centred in the upper
+            or left eighth. It chooses the defaults of ``cut_mix``. Defaults to 'visible'.
         cut_mix (bool | dict): Settings of :class:`LabelInjectingCutMix`; False: no image is mixed.
             Defaults to True.
         kwargs: As in :class:`SemiSegmentor`.
