@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
@@ -18,10 +19,13 @@ from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
+from .unimatch import UniMatch
+from .unimatch_v2 import UniMatchV2
 from .wilson import WILSON
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     'U2PL',
     'WILSON',
     'AnchorAssignmentHook',
+    'AugSeg',
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
@@ -45,7 +50,10 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'UniMatch',
+    'UniMatchV2',
     'registered_methods',
 ]
