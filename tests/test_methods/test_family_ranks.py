@@ -208,7 +208,9 @@ def with_outputs(model: SemiSegmentor, case: str, rows: slice) -> Dict[str, Tens
         views = [output(name, source)]
         for i in range(1, number // len(views[0].logits)):
             views.append(output(name, f'{source} {i}'))
-        maps = [torch.cat([getattr(view, key) for view in views]) for key in ('logits', 'embedding')]
+        maps = [
+            torch.cat([getattr(view, key) for view in views]) for key in ('logits', 'embedding')
+        ]
         levels = [torch.cat(level) for level in zip(*(view.features for view in views))]
         return PixelOutput(*maps, levels)
 

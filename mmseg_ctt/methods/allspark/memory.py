@@ -14,23 +14,23 @@ KEY = 'model.memory'
 
 
 class ChannelMemory(nn.Module):
-    """First-in-first-out queue of ``V`` channels per class (AllSpark, semantic memory).
+    """First-in-first-out queue of ``C`` channels per class (AllSpark, semantic memory).
 
-    A ring, written by all ranks alike with the channels of the unlabelled images of all. A channel
-    is stored on a grid of fixed size; maps of another size are resized to it and back.
+    A ring, written by all ranks alike with the channels of the unlabelled images of all. It has as
+    many entries as an image has channels, since the layers of the attention mix them. A channel is
+    stored on a grid of fixed size; maps of another size are resized to it and back.
 
     Buffers:
 
-    - ``features`` ``(K, V, h * w)`` float32, zeros where nothing was written yet (with noise: the
+    - ``features`` ``(K, C, h * w)`` float32, zeros where nothing was written yet (with noise: the
       noise)
     - ``pointer`` ``(K,)`` int64, index that is written next
-    - ``count`` ``(K,)`` int64, filled entries, at most ``V``
+    - ``count`` ``(K,)`` int64, filled entries, at most ``C``
 
     Args:
         num_classes (int): ``K``.
         channels (int): ``C`` of the map.
         grid (tuple[int, int]): ``(h, w)`` of a stored channel.
-        size (int, optional): ``V``. Defaults to None: ``C`` (released code).
         noise (bool): Whether queues begin with normal noise, which counts as filled (released
             code). Defaults to False.
 
@@ -44,19 +44,13 @@ class ChannelMemory(nn.Module):
     count: Tensor
 
     def __init__(
-        self,
-        num_classes: int,
-        channels: int,
-        grid: Tuple[int, int],
-        size: int = 0,
-        noise: bool = False,
+        self, num_classes: int, channels: int, grid: Tuple[int, int], noise: bool = False
     ) -> None:
         super().__init__()
-        settings.check_number(f'{KEY}.size', size, 0, whole=True)
         settings.check_choice(f'{KEY}.noise', noise, (True, False))
         for side in grid:
             settings.check_number(f'{KEY}.grid', side, 1, whole=True)
-        self.grid, self.size = (int(grid[0]), int(grid[1])), size or channels
+        self.grid, self.size = (int(grid[0]), int(grid[1])), channels
         shape = num_classes, self.size, self.grid[0] * self.grid[1]
         self.register_buffer('features', torch.randn(shape) if noise else torch.zeros(shape))
         self.register_buffer('pointer', torch.zeros(num_classes, dtype=torch.long))
@@ -65,8 +59,8 @@ class ChannelMemory(nn.Module):
 
     @property
     def filled(self) -> Tensor:
-        """``(K, V)`` bool, True for entries that hold a channel."""
-        return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(1)
+        """``(K,)`` bool, classes that have a channel; entries without one are zeros."""
+        return self.count > 0
 
     def fill_ratio(self) -> Tensor:
         """``(K,)`` float32, filled ratio of every queue."""
@@ -91,7 +85,7 @@ class ChannelMemory(nn.Module):
         self.count.add_(number).clamp_(max=self.size)
 
     def channels_of(self, size: Tuple[int, int]) -> Tensor:
-        """``(K, V, n)``, all entries on the grid of a feature map.
+        """``(K, C, n)``, all entries on the grid of a feature map.
 
         Args:
             size (tuple[int, int]): Its height and width.

@@ -61,15 +61,15 @@ class ChannelAttention(nn.Module):
             embedding (Tensor): ``(B, C, n)``.
             source (Tensor): ``(G, S, C, n)``, ``S`` images, or rings of the memory, that all images
                 (``G`` is 1) or each (``G`` is ``B``) read.
-            filled (Tensor, optional): ``(S, C)`` bool, channels that may be read. Defaults to None:
-                all.
+            filled (Tensor, optional): ``(S,)`` bool, images or rings that may be read; there must
+                be one. Defaults to None: all.
         """
         query = self._heads(self.q_l2u, embedding)
         key, value = (
             self._heads(layer, source).transpose(1, 2).flatten(2, 3)  # (G, heads, S * C, n)
             for layer in (self.k_l2u, self.v_l2u)
         )
-        filled = None if filled is None else filled.flatten()
+        filled = None if filled is None else filled.repeat_interleave(embedding.shape[1])
         if not self.split_heads:
             query, key, value = (part.flatten(1, 2) for part in (query, key, value))
             filled = None if filled is None else filled.repeat(self.num_heads)
