@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
@@ -34,6 +35,8 @@ __all__ = [
     'STPG',
     'U2PL',
     'WILSON',
+    'AllSpark',
+    'AllSparkNeck',
     'AnchorAssignmentHook',
     'AugSeg',
     'AuxSegNet',
