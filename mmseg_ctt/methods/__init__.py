@@ -22,6 +22,7 @@ from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     'MixAndMatchTuning',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'registered_methods',
 ]

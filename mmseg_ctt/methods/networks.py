@@ -26,12 +26,19 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
+        in_a_row (int): See :class:`Member`.
     """
 
     module: nn.Module
     followed: nn.Module
     interval: int = 1
     offset: int = 0
+    in_a_row: int = 1
+
+    @property
+    def turn(self) -> Tuple[int, int, int]:
+        """What followers that are updated at the same steps have in common."""
+        return self.interval, self.offset, self.in_a_row
 
 
 class MemberNetworks(PredictingMembers):
@@ -252,7 +259,13 @@ class MemberNetworks(PredictingMembers):
     def followers(self) -> List[Follower]:
         """Every module that averages another: members, and parts of a method that do."""
         return [
-            Follower(self.member(name), self.member(member.follows), member.interval, member.offset)
+            Follower(
+                self.member(name),
+                self.member(member.follows),
+                member.interval,
+                member.offset,
+                member.in_a_row,
+            )
             for name, member in self.members.items()
             if member.follows is not None
         ]

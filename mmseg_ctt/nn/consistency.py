@@ -14,7 +14,7 @@ from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
 from .ranks import mean_over_ranks
 
-TARGETS = ('hard', 'soft', 'squared')
+TARGETS = ('hard', 'soft', 'kl', 'middle_kl', 'squared')
 SELECTIONS = ('pixel', 'ratio')
 NORMALIZERS = ('valid', 'kept', 'all')
 
@@ -92,8 +92,9 @@ class Consistency(ConfidenceSelection):
     Args:
         num_classes (int): ``K``.
         target (str): ``'hard'``: cross-entropy to the label; ``'soft'``: cross-entropy to the
-            probabilities; ``'squared'``: squared difference of the probabilities.
-            Defaults to 'hard'.
+            probabilities; ``'kl'``: the same less their entropy, which has no gradient;
+            ``'middle_kl'``: see :func:`pixel_consistency`; ``'squared'``: squared difference of the
+            probabilities. Defaults to 'hard'.
         select (str): ``'pixel'``: only confident pixels count; ``'ratio'``: all pixels count,
             times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks).
             Defaults to 'pixel'.
@@ -104,6 +105,8 @@ class Consistency(ConfidenceSelection):
         confidence_threshold (float): See :class:`ConfidenceSelection`. Defaults to 0.95
             (FixMatch).
         class_thresholds (dict, optional): See there. Defaults to None.
+        weighted (bool): Whether a pixel counts as much as its confidence (PS-MT); the normalizer
+            counts it as 1. Defaults to False.
 
     Raises:
         ValueError: For an unknown ``target``, ``select`` or ``normalizer``, or one that another
@@ -119,6 +122,7 @@ class Consistency(ConfidenceSelection):
         class_mean: bool = True,
         confidence_threshold: float = 0.95,
         class_thresholds: Optional[dict] = None,
+        weighted: bool = False,
     ) -> None:
         super().__init__(num_classes, confidence_threshold, class_thresholds)
         settings.check_choice('model.consistency.target', target, TARGETS)
@@ -126,7 +130,8 @@ class Consistency(ConfidenceSelection):
         settings.check_choice('model.consistency.normalizer', normalizer, NORMALIZERS)
         _check_together(target, select, normalizer, class_mean)
         self.target, self.select, self.normalizer = target, select, normalizer
-        self.class_mean = class_mean
+        settings.check_choice('model.consistency.weighted', weighted, (True, False))
+        self.class_mean, self.weighted = class_mean, weighted
 
     @property
     def reads_logits(self) -> bool:
@@ -166,9 +171,12 @@ class Consistency(ConfidenceSelection):
         if not hard and pseudo.valid is not None:
             kept = pseudo.valid if kept is None else kept & pseudo.valid
         target = target if hard else target.softmax(dim=-3)
+        weight = kept
+        if self.weighted:
+            weight = pseudo.confidence if kept is None else pseudo.confidence * kept
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
         sums = consistency_sums(
-            logits, target, self.target, kept, reduction, IGNORE_INDEX, align_corners
+            logits, target, self.target, weight, reduction, IGNORE_INDEX, align_corners
         )
         return sums.sum(-1)
 
