@@ -23,6 +23,8 @@ from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .virtual_adversarial_teacher import VirtualAdversarialTeacher
+from .unimatch import UniMatch
+from .unimatch_v2 import UniMatchV2
 from .wilson import WILSON
 
 __all__ = [
@@ -49,5 +51,7 @@ __all__ = [
     'SelfSupervisedPretraining',
     'SemiSegmentor',
     'VirtualAdversarialTeacher',
+    'UniMatch',
+    'UniMatchV2',
     'registered_methods',
 ]
