@@ -22,9 +22,9 @@ from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
-from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
