@@ -27,6 +27,7 @@ from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
     'registered_methods',

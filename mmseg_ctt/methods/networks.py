@@ -248,7 +248,13 @@ class MemberNetworks(PredictingMembers):
     def followers(self) -> List[Follower]:
         """Every module that averages another: members, and parts of a method that do."""
         return [
-            Follower(self.member(name), self.member(member.follows), member.interval, member.offset)
+            Follower(
+                self.member(name),
+                self.member(member.follows),
+                member.interval,
+                member.offset,
+                member.in_a_row,
+            )
             for name, member in self.members.items()
             if member.follows is not None
         ]
