@@ -134,7 +134,11 @@ class Consistency(ConfidenceSelection):
         return self.target != 'hard'
 
     def forward(
-        self, logits: Tensor, pseudo: PseudoLabel, align_corners: bool = False
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        align_corners: bool = False,
+        image_weight: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor]:
         """The loss of a batch.
 
@@ -143,6 +147,8 @@ class Consistency(ConfidenceSelection):
                 leading dimension ``P`` holds independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+            image_weight (Tensor, optional): ``([P,] B)``, constant, by which the loss of each image
+                is multiplied. Defaults to None: 1.
 
         Returns:
             tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
@@ -151,7 +157,8 @@ class Consistency(ConfidenceSelection):
         confident = self.confident(pseudo)
         ratio = mean_over_ranks(confident.float().mean((-3, -2, -1)))
         kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
-        loss = self._sums(logits, pseudo, kept, align_corners)
+        sums = self._sums(logits, pseudo, kept, align_corners)
+        loss = (sums if image_weight is None else sums * image_weight.detach()).sum(-1)
         if self.select == 'ratio':
             loss = ratio * loss
         return loss / self._count(pseudo, kept), ratio
@@ -159,7 +166,7 @@ class Consistency(ConfidenceSelection):
     def _sums(
         self, logits: Tensor, pseudo: PseudoLabel, kept: Optional[Tensor], align_corners: bool
     ) -> Tensor:
-        """Loss summed over the pixels of each problem, scalar or ``(P,)``."""
+        """Loss summed over the pixels of each image, ``([P,] B)``."""
         hard = self.target == 'hard'
         target = pseudo.label if hard else pseudo.logits
         assert target is not None
@@ -167,10 +174,9 @@ class Consistency(ConfidenceSelection):
             kept = pseudo.valid if kept is None else kept & pseudo.valid
         target = target if hard else target.softmax(dim=-3)
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
-        sums = consistency_sums(
+        return consistency_sums(
             logits, target, self.target, kept, reduction, IGNORE_INDEX, align_corners
         )
-        return sums.sum(-1)
 
     def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
         """Number of pixels that the sum is divided by, averaged over the ranks."""
