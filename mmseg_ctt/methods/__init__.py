@@ -17,6 +17,7 @@ from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
+from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
@@ -32,6 +33,7 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'IMAS',
     'S4L',
     'STPG',
     'U2PL',

@@ -116,6 +116,16 @@ VARIANTS = {
     'AugSeg as released': Recipe(
         'AugSeg', dict(mode='released', consistency=dict(confidence_threshold=0.27))
     ),
+    'iMAS, without CutMix': Recipe(
+        'IMAS',
+        dict(
+            cut_mix=False,
+            intensity='scaled',
+            easiness=dict(background=0, combine='mean'),
+            consistency=dict(confidence_threshold=0.27),
+            teacher_mode='eval',
+        ),
+    ),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
