@@ -6,6 +6,7 @@ from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -36,6 +37,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
