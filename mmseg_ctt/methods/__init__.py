@@ -19,6 +19,7 @@ from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -49,6 +50,8 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
     'UniMatch',
