@@ -2,6 +2,8 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .allspark import AllSpark, AllSparkNeck
+from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
@@ -20,12 +22,14 @@ from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
@@ -34,7 +38,10 @@ __all__ = [
     'STPG',
     'U2PL',
     'WILSON',
+    'AllSpark',
+    'AllSparkNeck',
     'AnchorAssignmentHook',
+    'AugSeg',
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
@@ -52,8 +59,10 @@ __all__ = [
     'MixAndMatchTuning',
     'PastModelsHook',
     'PrevMatch',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
     'registered_methods',
