@@ -8,6 +8,7 @@ from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -21,6 +22,7 @@ from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -45,6 +47,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
@@ -56,6 +59,8 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
