@@ -45,7 +45,7 @@ from .random_views import random_crop_boxes, resized_crops
 from .resized_cross_entropy import resized_cross_entropy
 from .retrieval import retrieval_accuracy
 from .running_mean import confidence_bank_update, warm_momentum
-from .schedule import linear_ramp, sigmoid_ramp
+from .schedule import cosine_ramp, linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
 from .sigmoid_cross_entropy import sigmoid_cross_entropy
@@ -176,6 +176,7 @@ __all__ = [
     'connected_components',
     'consistency_loss',
     'consistency_sums',
+    'cosine_ramp',
     'crop_patches',
     'cross_entropy',
     'cut_mix_mask',

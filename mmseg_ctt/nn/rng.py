@@ -2,7 +2,7 @@
 """Random numbers that belong to a sample, whatever rank, worker or restart handles it."""
 
 import zlib
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Collection, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -89,6 +89,21 @@ def noise_maps(
         Tensor: ``(B, H, W)`` float32 in [0, 1).
     """
     return pixel_noise(sample_noise(draws, 1, rng_stream, device).flatten(), height, width)
+
+
+def split_noises(
+    draws: Sequence[Draw],
+    widths: Mapping[str, int],
+    device: Union[str, torch.device],
+    on_host: Collection[str],
+) -> Dict[str, Tensor]:
+    """:func:`sample_noises`, of which the streams named by ``on_host`` stay on the host."""
+    host = {name: width for name, width in widths.items() if name in on_host}
+    others = {name: width for name, width in widths.items() if name not in on_host}
+    return {
+        **(sample_noises(draws, host) if host else {}),
+        **(sample_noises(draws, others, device) if others else {}),
+    }
 
 
 def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:

@@ -87,6 +87,25 @@ def test_every_combination_was_tried():
 
 @pytest.mark.parametrize('target', TARGETS)
 @pytest.mark.parametrize('select', SELECTIONS)
+@pytest.mark.parametrize('padded', [False, True])
+def test_pixels_count_as_much_as_their_confidence(target, select, padded):
+    part = Consistency(K, target, select, confidence_threshold=THRESHOLD, weighted=True)
+    logits, pseudo = student(), teacher(padded=padded)
+    want, _ = reference.consistency(
+        full(logits),
+        pseudo.label,
+        pseudo.confidence,
+        THRESHOLD,
+        target,
+        select,
+        target_logits=pseudo.logits,
+        weighted=True,
+    )
+    assert part(logits, pseudo)[0].item() == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('select', SELECTIONS)
 def test_a_leading_dimension_holds_problems_of_their_own(target, select):
     part = Consistency(K, target, select, 'valid', True, THRESHOLD)
     logits, pseudo = student(lead=(2,)), teacher(padded=True, lead=(2,))
@@ -153,7 +172,9 @@ def test_half_precision_is_computed_in_float32(target):
 
 
 def test_only_targets_that_are_not_hard_read_logits():
-    assert [Consistency(K, target).reads_logits for target in TARGETS] == [False, True, True]
+    assert [Consistency(K, target).reads_logits for target in TARGETS] == [
+        target != 'hard' for target in TARGETS
+    ]
 
 
 # ---- class thresholds
