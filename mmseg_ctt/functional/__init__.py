@@ -111,6 +111,7 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.pixcon.functional': ('summed_positives_contrast',),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.stpg.functional': (
         'anchor_contrast',

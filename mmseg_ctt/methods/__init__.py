@@ -22,6 +22,7 @@ from .guidedmix import GuidedMixNet
 from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
+from .pixcon import PixCon
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
 from .reco import ReCo
@@ -62,6 +63,7 @@ __all__ = [
     'MeanTeacher',
     'MixAndMatchTuning',
     'PastModelsHook',
+    'PixCon',
     'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',
