@@ -103,6 +103,7 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',

@@ -18,6 +18,7 @@ from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .ps_mt import PSMT
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -29,6 +30,7 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
