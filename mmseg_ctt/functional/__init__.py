@@ -105,6 +105,7 @@ METHODS = {
         'soft_squared_error',
     ),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
+    'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',

@@ -23,6 +23,7 @@ from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -36,6 +37,7 @@ from .wilson import WILSON
 __all__ = [
     'AEL',
     'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
