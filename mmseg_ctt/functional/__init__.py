@@ -74,6 +74,13 @@ METHODS = {
         'pseudo_label_loss',
         'saliency_loss',
     ),
+    'methods.cac.functional': (
+        'crop_windows',
+        'flip_back',
+        'matching_pixels',
+        'overlapping_windows',
+        'pixel_contrast',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',

@@ -6,6 +6,7 @@ from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
 from .corrmatch import CorrMatch
@@ -49,6 +50,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
     'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
