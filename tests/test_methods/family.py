@@ -116,6 +116,7 @@ VARIANTS = {
     'AugSeg as released': Recipe(
         'AugSeg', dict(mode='released', consistency=dict(confidence_threshold=0.27))
     ),
+    'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
