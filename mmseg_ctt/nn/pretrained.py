@@ -16,6 +16,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .head_checks import config_key
+from .lora import is_adapter
 
 PREFIX = 'pretrained:'
 ROOT = 'PRETRAINED_ROOT'  # environment variable
@@ -167,7 +168,8 @@ def _counter(
     def count(state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
         if prefix:  # a whole model is loaded
             return
-        weights = dict(module.named_parameters())
+        own = module.named_parameters()
+        weights = {name: weight for name, weight in own if not is_adapter(name)}
         fit, known = fit_of(weights, state), fits.get(key)
         fits[key] = fit
         if not fit.enough:
