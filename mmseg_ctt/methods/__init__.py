@@ -22,6 +22,8 @@ from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
+from .unimatch import UniMatch
+from .unimatch_v2 import UniMatchV2
 from .wilson import WILSON
 
 __all__ = [
@@ -47,5 +49,7 @@ __all__ = [
     'MixAndMatchTuning',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'UniMatch',
+    'UniMatchV2',
     'registered_methods',
 ]

@@ -12,7 +12,8 @@ from ..functional import pseudo_label
 from ..nn.augmentation import View
 from ..nn.heads import reads_features
 from ..nn.images import Images
-from ..nn.member import Perturbation, PixelOutput, constant_weights, forward_member
+from ..nn.member import PixelOutput, constant_weights, forward_member
+from ..nn.perturbation import Perturb, Perturbation, PerturbedPasses
 from ..nn.pseudo_label import PseudoLabel
 from ..nn.supervision import SupervisionGraph
 from ..nn.tag_limits import limited_outputs
@@ -28,6 +29,7 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
     reads_maps: ClassVar[Tuple[str, ...]] = ()
+    takes_halves: ClassVar[bool] = False  # whether views may have half of the images
     use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
@@ -41,7 +43,7 @@ class ForwardPasses(MemberNetworks):
         name: str,
         *batches: Tensor,
         gradient: Optional[str] = 'weights',
-        perturb: Optional[Perturbation] = None,
+        perturb: Perturb = None,
     ) -> List[PixelOutput]:
         """Outputs of one member for several batches of images.
 
@@ -52,7 +54,9 @@ class ForwardPasses(MemberNetworks):
             batches (Tensor): ``(B_i, 3, H, W)``, normalised.
             gradient (str, optional): ``'weights'``: as usual (members that do not train give
                 none); ``'input'``: to the images alone, the weights being constants; None: none.
-            perturb (Callable, optional): Changes the feature maps before the head reads them.
+            perturb (Callable | Sequence[Callable], optional): Changes the feature maps before the
+                head reads them; one for all batches, or one (or None) for each batch. What one
+                for a batch appends to its images is in the output of that batch, after them.
 
         Returns:
             list[PixelOutput]: One a batch.
@@ -64,21 +68,25 @@ class ForwardPasses(MemberNetworks):
         names: Sequence[str],
         *batches: Tensor,
         gradient: Optional[str] = 'weights',
-        perturb: Optional[Perturbation] = None,
+        perturb: Perturb = None,
     ) -> Outputs:
         """Outputs of several members that take the same images, by name; see there."""
         assert gradient in GRADIENTS
-        sizes = [len(images) for images in batches]
+        passes = PerturbedPasses([len(images) for images in batches], perturb)
         joint = {name for name in names if len(batches) > 1 and self._is_joint(name)}
-        together = [torch.cat(batches)] if joint else []
+        together = torch.cat(batches) if joint else None
         outputs: Outputs = {}
         for name in names:
             trains = gradient == 'input' or (gradient and self.members[name].trains)
             frozen = constant_weights(self.member(name)) if gradient == 'input' else nullcontext()
             with torch.set_grad_enabled(torch.is_grad_enabled() and bool(trains)), frozen:
-                passes = together if name in joint else batches
-                found = [self._output(name, images, perturb) for images in passes]
-            outputs[name] = found[0].split(sizes) if name in joint else found
+                if name in joint:
+                    found = self._output(name, together, passes.joint)
+                    outputs[name] = found.split(passes.sizes)
+                else:
+                    outputs[name] = [
+                        self._output(name, images, passes.of(i)) for i, images in enumerate(batches)
+                    ]
         no_weights = gradient != 'weights' or not torch.is_grad_enabled()
         if no_weights and any(self.members[name].trains for name in names):
             # PyTorch 2.0 and 2.1 would take these casts of weights, which have no gradient, for
@@ -145,7 +153,7 @@ class ForwardPasses(MemberNetworks):
             return self.members[name].trains
         return bool(self.joint_forward)
 
-    def _output(self, name: str, images: Tensor, perturb: Optional[Perturbation]) -> PixelOutput:
+    def _output(self, name: str, images: Any, perturb: Optional[Perturbation]) -> PixelOutput:
         member = self.member(name)
         output = forward_member(member, images, self.reads_embedding, perturb)
         read = self.reads_features or reads_features(member)

@@ -30,6 +30,7 @@ class WeakToStrong(SemiSegmentor):
     """Students learn from pseudo-labels of the weak view on a strong view."""
 
     consistency_term: ClassVar[str] = 'unsup'
+    takes_halves: ClassVar[bool] = True
     shared_view: bool = True  # one strong view for all students; False: one for each
     default_loss_weights: ClassVar[Mapping[str, float]] = dict(unsup=1.0)
     ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup',)
@@ -57,6 +58,10 @@ class WeakToStrong(SemiSegmentor):
             self.strong_view(images, pseudo[members[0]].label, i) for i, members in enumerate(graph)
         ]
 
+    def several_views(self, images: Images, label: Tensor, number: int) -> List[View]:
+        """Strong views of the same weak one, each with random numbers of its own."""
+        return [self.strong_view(images, label, i) for i in range(number)]
+
     def mixed_targets(self, pseudo: Dict[str, PseudoLabel], views: Sequence[View]) -> PseudoLabel:
         """Pseudo-labels of the strong views, ``(P, S, B, H, W)`` for ``S`` teaching members."""
         shape = len(self.graph), len(self.graph[0])
@@ -72,6 +77,20 @@ class WeakToStrong(SemiSegmentor):
         for i, output in enumerate(outputs):
             losses.update(self.supervised_loss(i, output, labeled))
         return losses
+
+    def view_losses(
+        self, logits: Sequence[Tensor], targets: Sequence[PseudoLabel]
+    ) -> Tuple[Tensor, Tensor]:
+        """Consistency loss of each view, and its ratio of confident pixels.
+
+        Args:
+            logits (Sequence[Tensor]): ``(B, K, h, w)`` of each of ``V`` views.
+            targets (Sequence[PseudoLabel]): ``(B, H, W)`` maps of each view.
+
+        Returns:
+            tuple[Tensor, Tensor]: ``(V,)`` and ``(V,)``.
+        """
+        return self.consistency_loss(torch.stack(list(logits)), PseudoLabel.stacked(targets))
 
     def consistency_losses(self, outputs: Sequence[PixelOutput], targets: PseudoLabel) -> Losses:
         """Consistency term of every student, mean over its teaching members.

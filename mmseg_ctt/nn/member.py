@@ -3,7 +3,7 @@
 
 import copy
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -24,8 +24,8 @@ from .heads import (
     split_output,
 )
 from .loss_maps import loss_maps
+from .perturbation import Perturbation
 
-Perturbation = Callable[[List[Tensor]], List[Tensor]]
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
 
@@ -220,6 +220,18 @@ def constant_weights(module: nn.Module) -> Iterator[None]:
     finally:
         for weight in trained:
             weight.requires_grad_(True)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Passes in the ``with`` block are those of eval mode; each layer has its mode back after."""
+    training = [layer for layer in module.modules() if layer.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for layer in training:
+            layer.training = True
 
 
 def projects(member: Segmentor) -> bool:

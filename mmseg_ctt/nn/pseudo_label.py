@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -58,6 +58,22 @@ class PseudoLabel(NamedTuple):
             logits = torch.cat([self.logits, other.logits])
         label = torch.cat([self.label, other.label])
         return PseudoLabel(label, torch.cat([self.confidence, other.confidence]), valid, logits)
+
+    @classmethod
+    def stacked(cls, targets: Sequence['PseudoLabel']) -> 'PseudoLabel':
+        """Pseudo-labels of images of one size as ``(V, B, H, W)`` maps of ``V`` problems."""
+        label = torch.stack([target.label for target in targets])
+        confidence = torch.stack([target.confidence for target in targets])
+        valid = logits = None
+        if any(target.valid is not None for target in targets):
+            valid = torch.stack([_valid(target) for target in targets])
+        if all(target.logits is not None for target in targets):
+            logits = torch.stack([target.logits for target in targets])  # type: ignore[misc]
+        return cls(label, confidence, valid, logits)
+
+    def first(self, number: int) -> 'PseudoLabel':
+        """Those of the first images of the batch."""
+        return PseudoLabel._make(None if map_ is None else map_[:number] for map_ in self)
 
     def mask_padding(self, mask: Tensor) -> Tensor:
         """``mask`` ``(B, H, W)`` bool, made False in the padding."""

@@ -199,13 +199,26 @@ def with_outputs(model: SemiSegmentor, case: str, rows: slice) -> Dict[str, Tens
             logits = leaf
         return PixelOutput(logits[rows], embedding[rows], [feature[rows], feature[rows]])
 
+    def batch_output(name, batch, perturb):
+        """A batch may hold several views of the images, and a perturbation appends copies."""
+        source = 'labeled' if torch.equal(batch, model.labeled) else 'unlabeled'
+        number = len(batch)
+        if perturb is not None:
+            number = len(perturb([torch.zeros(number, 8, 8, 8)])[0])
+        views = [output(name, source)]
+        for i in range(1, number // len(views[0].logits)):
+            views.append(output(name, f'{source} {i}'))
+        maps = [
+            torch.cat([getattr(view, key) for view in views]) for key in ('logits', 'embedding')
+        ]
+        levels = [torch.cat(level) for level in zip(*(view.features for view in views))]
+        return PixelOutput(*maps, levels)
+
     def forward_members(names, *batches, gradient='weights', perturb=None):
         found = {}
+        changes = perturb if isinstance(perturb, (list, tuple)) else [None] * len(batches)
         for name in names:
-            outputs = [
-                output(name, 'labeled' if torch.equal(batch, model.labeled) else 'unlabeled')
-                for batch in batches
-            ]
+            outputs = [batch_output(name, *pair) for pair in zip(batches, changes)]
             constant = torch.is_grad_enabled() and gradient == 'weights'
             found[name] = (
                 outputs

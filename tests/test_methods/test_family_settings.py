@@ -2,6 +2,7 @@
 """What every method says about wrong settings, in one sentence that names the key."""
 
 import inspect
+import re
 from typing import get_type_hints
 
 import pytest
@@ -35,7 +36,7 @@ def parts_of(kind):
     own = [
         parameter.name
         for parameter in settings.settings_of(method.build)
-        if 'dict' in str(hints.get(parameter.name, ''))
+        if re.search(r'(?<!Sequence\[)\bdict\b', str(hints.get(parameter.name, '')))
     ]
     return own + (['consistency'] if method.default_consistency is not None else [])
 

@@ -107,7 +107,7 @@ def test_partner_of_the_flipped_batch(step):
     image, label = images(), labels()
     straight, got = view([step]), view([dict(step, partner='flipped')])
     (mixing,) = got.mixes
-    assert mixing.flipped and torch.equal(mixing.mask, masks(straight)[0])
+    assert mixing.partner == 'flipped' and torch.equal(mixing.mask, masks(straight)[0])
     mask = mixing.mask
     want = torch.where(mask.unsqueeze(1), image, image.flip(0))
     assert torch.equal(got.image, want) and not torch.equal(got.image, straight.image)

@@ -57,6 +57,7 @@ class CrossTeacherTraining(WeakToStrong):
     consistency_term = 'ct'
     default_consistency = dict(select='ratio', normalizer='all', confidence_threshold=0.968)
     reads_embedding = True
+    takes_halves = False  # contrast pairs weak and strong views
     toy_settings = dict(
         consistency=dict(confidence_threshold=0.27),
         bank=dict(size=2),

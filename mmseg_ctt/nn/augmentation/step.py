@@ -10,7 +10,7 @@ from torch import Tensor
 from ..settings import check_choice, check_number
 from .view import Context, Mix, View
 
-PARTNERS = ('next', 'flipped')
+PARTNERS = ('next', 'flipped', 'second_half')
 # without a location mmengine warns of every run that the package is not installed
 AUGMENTATION_STEPS = Registry(
     'step of the strong augmentation', locations=['mmseg_ctt.nn.augmentation']
@@ -29,6 +29,7 @@ class AugmentationStep(nn.Module, ABC):
     """
 
     mixes = False  # whether images of a batch are pasted onto one another
+    halves = False  # whether the second half of the batch is pasted onto the first one
     reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
 
     def __init__(self, prob: float) -> None:
@@ -74,8 +75,9 @@ class MixingStep(AugmentationStep):
 
     Args:
         prob (float): Ratio of images that are mixed.
-        partner (str): The other image: the ``'next'`` one of the batch, or that of the
-            ``'flipped'`` batch (UniMatch V2). Defaults to 'next'.
+        partner (str): The other image: the ``'next'`` one of the batch, that of the ``'flipped'``
+            batch (UniMatch V2), or that of the ``'second_half'`` of the batch (UniMatch), of which
+            the view then has the first half alone. Defaults to 'next'.
 
     Raises:
         ValueError: If ``partner`` is unknown.
@@ -86,7 +88,8 @@ class MixingStep(AugmentationStep):
     def __init__(self, prob: float, partner: str = 'next') -> None:
         super().__init__(prob)
         check_choice(self.key('partner'), partner, PARTNERS)
-        self.flipped = partner == 'flipped'
+        self.partner = partner
+        self.halves = partner == 'second_half'
 
     @abstractmethod
     def kept(self, noise: Tensor, context: Context) -> Tensor:
@@ -99,8 +102,11 @@ class MixingStep(AugmentationStep):
 
     def forward(self, view: View, noise: Tensor, context: Context) -> View:
         """See :class:`AugmentationStep`."""
+        if self.halves:
+            half = len(view.image) // 2
+            noise, context = noise[:half], context._replace(label=context.label[:half])
         mask = self.kept(noise[:, 1:], context)
         if self.prob < 1:
             mask = mask | ~self.chosen(noise).view(-1, 1, 1)
-        mixing = Mix(mask, self.flipped)
+        mixing = Mix(mask, self.partner)
         return View(mixing.apply(view.image), (*view.mixes, mixing))

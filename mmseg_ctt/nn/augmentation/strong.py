@@ -11,9 +11,9 @@ from typing import Any, Dict, List, Optional, Sequence
 import torch.nn as nn
 from torch import Tensor
 
-from .. import settings
+from ..registered import build_steps
 from ..rng import Draw, sample_noises
-from .step import AUGMENTATION_STEPS, AugmentationStep
+from .step import AUGMENTATION_STEPS
 from .view import Context, View
 
 # ClassMix, then colours and blur: the strong view of ClassMix and CTT
@@ -29,15 +29,19 @@ class StrongAugmentation(nn.Module):
 
     Raises:
         TypeError: If they are no list of dicts.
-        ValueError: For a step or a setting that is not known.
+        ValueError: For a step or a setting that is not known, or two steps that halve the batch.
     """
 
     sections = dict(forward='strong view')  # for benchmarks
 
     def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
         super().__init__()
-        built = [_build_step(step) for step in steps]
+        built: Any = build_steps('model.strong_augmentation', steps, AUGMENTATION_STEPS)
         self.steps = nn.ModuleList(step for step in built if step.active)
+        if sum(step.halves for step in built) > 1:
+            raise ValueError(
+                'model.strong_augmentation: only one step can have partner="second_half"'
+            )
 
     @property
     def active(self) -> bool:
@@ -48,6 +52,11 @@ class StrongAugmentation(nn.Module):
     def mixes(self) -> bool:
         """Whether images of a batch are pasted onto one another."""
         return any(step.mixes for step in self.steps)
+
+    @property
+    def halves(self) -> bool:
+        """Whether views have half of the images of the batch."""
+        return any(step.halves for step in self.steps)
 
     @property
     def reads_label(self) -> bool:
@@ -82,9 +91,17 @@ class StrongAugmentation(nn.Module):
             strength (Tensor, optional): ``(B,)`` in [0, 1], see :class:`Context`.
 
         Raises:
-            ValueError: If there is one image, and mixing is all that is to be done.
+            ValueError: If there is one image, and mixing is all that is to be done, or the number
+                is odd and has no halves.
         """
         steps: List[Any] = list(self.steps)
+        if self.halves and len(image) % 2:
+            raise ValueError(
+                'model.strong_augmentation: partner="second_half" needs an even number of '
+                f'unlabelled images in the batch of each GPU, got {len(image)}: set '
+                'train_dataloader.sampler.ratio=dict(labeled=1, unlabeled=2) and a batch_size that '
+                'three divides'
+            )
         if len(image) < 2 and steps and all(step.mixes for step in steps):
             raise ValueError(
                 'model.strong_augmentation only mixes the unlabelled images of a '
@@ -99,21 +116,8 @@ class StrongAugmentation(nn.Module):
         noise = sample_noises(draws, widths, image.device)
         for name, step in zip(names, steps):
             mixed = view.apply_mix(label) if step.reads_label else label
-            context = Context(mixed, num_classes, preprocessor, strength)
-            view = step(view, noise[name], context)
+            number = len(view.image)  # half of the images once the second half is pasted
+            scale = None if strength is None else strength[:number]
+            context = Context(mixed[:number], num_classes, preprocessor, scale)
+            view = step(view, noise[name][:number], context)
         return view
-
-
-def _build_step(given: Dict[str, Any]) -> AugmentationStep:
-    key = 'model.strong_augmentation'
-    if not isinstance(given, dict) or 'type' not in given:
-        raise TypeError(f'{key} must be a list of dicts with a type, got the entry {given!r}')
-    found = AUGMENTATION_STEPS.get(given['type'])
-    if found is None:
-        known = sorted(AUGMENTATION_STEPS.module_dict)
-        raise ValueError(
-            f'{key} has a step of the unknown type {given["type"]!r}; known are {known}'
-        )
-    own = {name: value for name, value in given.items() if name != 'type'}
-    settings.check_settings(f'{key}: {given["type"]}', own, found)
-    return found(**own)

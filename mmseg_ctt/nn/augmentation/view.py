@@ -17,18 +17,25 @@ class Mix(NamedTuple):
     Attributes:
         mask (Tensor): ``(B, H, W)`` bool, True where an image is kept, False where its partner is
             pasted.
-        flipped (bool): Whether the partner of image ``i`` is image ``B - 1 - i``; else ``i + 1``.
+        partner (str): Partner of image ``i``: ``'next'``: image ``i + 1``; ``'flipped'``: image
+            ``B - 1 - i``; ``'second_half'``: image ``B + i`` of a batch of ``2B``.
     """
 
     mask: Tensor
-    flipped: bool = False
+    partner: str = 'next'
 
     def apply(self, maps: Tensor, batch_dim: int = 0) -> Tensor:
-        """Mix maps ``(B, H, W)``, ``(B, C, H, W)``, or ``(T, B, H, W)`` with ``batch_dim=1``."""
-        if not self.flipped:
+        """Mix maps ``(B, H, W)``, ``(B, C, H, W)``, or ``(T, B, H, W)`` with ``batch_dim=1``.
+
+        With the second half as partner maps of ``2B`` images become those of ``B``.
+        """
+        if self.partner == 'next':
             return mix(maps, self.mask, batch_dim=batch_dim)
         mask = self.mask.unsqueeze(1) if maps.dim() == 4 and batch_dim == 0 else self.mask
-        return torch.where(mask, maps, maps.flip(batch_dim))
+        if self.partner == 'flipped':
+            return torch.where(mask, maps, maps.flip(batch_dim))
+        first, second = maps.chunk(2, batch_dim)
+        return torch.where(mask, first, second)
 
 
 class View(NamedTuple):

@@ -1,0 +1,127 @@
+# Copyright (c) mmseg_ctt contributors.
+"""UniMatch (arXiv 2208.09910): weak to strong in two views, and from clean to perturbed features.
+
+One step, everything inside ``forward(mode='loss')``:
+
+1. The student takes the labelled images and the weak view in one pass; its decoder takes the
+   features of the weak view a second time, with half of their channels dropped.
+2. Its predictions for the weak view, without gradient, are the pseudo-labels.
+3. Two strong views are the weak one after colours, blur and CutMix; pseudo-labels are mixed along.
+4. The student takes both strong views in one pass.
+5. Losses: supervised, and cross-entropy to the pseudo-labels of 0.95 confidence or more, of the
+   strong views and of the perturbed features, each divided by the number of its pixels that are
+   not padding.
+"""
+
+from typing import ClassVar, List, Optional, Sequence, Tuple
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..nn.augmentation import View
+from ..nn.images import Images
+from ..nn.member import PixelOutput, eval_mode
+from ..nn.perturbation import FeaturePerturbations, appended
+from ..nn.pseudo_label import PseudoLabel
+from .base import Losses
+from .fixmatch import FixMatchSeg
+
+STUDENT = 'student0'
+
+
+@MODELS.register_module()
+class UniMatch(FixMatchSeg):
+    """UniMatch: one student, no teacher.
+
+    Loss weights ``sup``, ``unsup`` (mean of the strong views) and ``fp`` (perturbed features)
+    default to 0.5, 0.25 and 0.25 (Eq 7 and released code).
+
+    CutMix pastes the next image of the batch. ``CutMixing(partner='second_half')`` pastes those of
+    a second unlabelled batch, which the student labels in eval mode (released code); it needs
+    ``train_dataloader.sampler.ratio=dict(labeled=1, unlabeled=2)``.
+
+    Args:
+        feature_perturbation (list[dict], optional): Perturbations of the features, see
+            :class:`FeaturePerturbations`. Defaults to None: :class:`ChannelDropout` of one half.
+        kwargs: As in :class:`SemiSegmentor`.
+    """
+
+    default_loss_weights = dict(sup=0.5, unsup=0.25, fp=0.25)
+    ramped_terms = ('unsup', 'fp')
+    num_views: ClassVar[int] = 2  # strong views
+
+    def build(self, feature_perturbation: Optional[Sequence[dict]] = None) -> None:
+        """See the class."""
+        usual = [dict(type='ChannelDropout')]
+        self.feature_perturbation = FeaturePerturbations(
+            usual if feature_perturbation is None else feature_perturbation
+        )
+
+    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
+        on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
+        pseudo = self.weak_label(weak, unlabeled)  # 2
+        views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 3
+        strong = self.forward_strong(views)  # 4
+        return {  # 5
+            **self.supervised_loss(0, on_labeled, labeled),
+            **self.unlabeled_terms(perturbed, strong, pseudo, views),
+        }
+
+    def forward_weak(
+        self, labeled: Images, unlabeled: Images
+    ) -> Tuple[PixelOutput, PixelOutput, PixelOutput]:
+        """Outputs for the labelled images, the weak view, and its perturbed features.
+
+        The weak view holds the partners of CutMix too, where they are the second half of the batch;
+        perturbed features do not.
+        """
+        number = self.num_viewed(unlabeled)
+        weak, partners = unlabeled.image[:number], unlabeled.image[number:]
+        perturb = appended(self.feature_perturbation.of(unlabeled.draws[:number]))
+        on_labeled, on_weak = self.forward_member(
+            STUDENT, labeled.image, weak, perturb=(None, perturb)
+        )
+        clean, perturbed = on_weak.split([number, number])
+        if len(partners):
+            with eval_mode(self.member(STUDENT)):
+                (on_partners,) = self.forward_member(STUDENT, partners, gradient=None)
+            logits = torch.cat([clean.logits, on_partners.logits])
+            clean = clean._replace(logits=logits)
+        return on_labeled, clean, perturbed
+
+    def num_viewed(self, unlabeled: Images) -> int:
+        """Images of the batch that have strong views."""
+        return len(unlabeled.image) // (2 if self.strong_augmentation.halves else 1)
+
+    @torch.no_grad()
+    def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
+        """Pseudo-label of the weak view."""
+        output = weak._replace(logits=weak.logits.detach())
+        outputs = self.aligned({STUDENT: [output]}, unlabeled)
+        return self.pseudo_labels(outputs, unlabeled)[STUDENT]
+
+    def forward_strong(self, views: Sequence[View]) -> List[PixelOutput]:
+        """Outputs of the student for its strong views, in one pass."""
+        images = torch.cat([view.image for view in views])
+        (output,) = self.forward_member(STUDENT, images)
+        return output.split([len(view.image) for view in views])
+
+    def unlabeled_terms(
+        self,
+        perturbed: PixelOutput,
+        strong: Sequence[PixelOutput],
+        pseudo: PseudoLabel,
+        views: Sequence[View],
+    ) -> Losses:
+        """Terms ``unsup`` and ``fp``, and the confident ratio of the weak view."""
+        weak = pseudo.first(len(perturbed.logits))
+        targets = [*(pseudo.apply_mix(view) for view in views), weak]
+        logits: List[Tensor] = [*(output.logits for output in strong), perturbed.logits]
+        loss, ratio = self.view_losses(logits, targets)
+        return {
+            f'{STUDENT}.unsup': loss[:-1].mean(),
+            f'{STUDENT}.fp': loss[-1],
+            f'{STUDENT}.confident_ratio': ratio[-1],
+        }

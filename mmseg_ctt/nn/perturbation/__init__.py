@@ -1,0 +1,18 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Perturbations of feature maps, between backbone and decode head."""
+
+from .channels import ChannelDropout, ComplementaryChannelDropout
+from .passes import Perturb, Perturbation, PerturbedPasses, appended
+from .step import FEATURE_PERTURBATIONS, FeaturePerturbation, FeaturePerturbations
+
+__all__ = [
+    'FEATURE_PERTURBATIONS',
+    'ChannelDropout',
+    'ComplementaryChannelDropout',
+    'FeaturePerturbation',
+    'FeaturePerturbations',
+    'Perturb',
+    'Perturbation',
+    'PerturbedPasses',
+    'appended',
+]

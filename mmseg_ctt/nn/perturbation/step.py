@@ -1,0 +1,125 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What a perturbation of features is, and a list of them."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch.nn as nn
+from mmengine.registry import Registry
+from torch import Tensor
+
+from ..registered import build_steps
+from ..rng import Draw
+from .passes import Perturbation
+
+KEY = 'model.feature_perturbation'
+# without a location mmengine warns of every run that the package is not installed
+FEATURE_PERTURBATIONS = Registry(
+    'perturbation of features', locations=['mmseg_ctt.nn.perturbation']
+)
+
+
+class FeaturePerturbation(nn.Module, ABC):
+    """A random change of feature maps.
+
+    Args:
+        levels (Sequence[int], optional): Positions of the changed maps in the output of the
+            backbone (or neck), also from its end. Defaults to None: all.
+
+    Raises:
+        TypeError: If ``levels`` are no list of whole numbers.
+    """
+
+    def __init__(self, levels: Optional[Sequence[int]] = None) -> None:
+        super().__init__()
+        whole = isinstance(levels, (list, tuple)) and all(type(i) is int for i in levels)
+        if not (levels is None or whole):
+            raise TypeError(
+                f'{self.key("levels")} must be a list of whole numbers, such as [0, -1], '
+                f'got {levels!r}'
+            )
+        self.levels = levels
+
+    @classmethod
+    def key(cls, setting: str) -> str:
+        """Place of a setting in the config, for messages."""
+        return f'{KEY}: {cls.__name__}.{setting}'
+
+    @abstractmethod
+    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
+        """Change one map.
+
+        Args:
+            feature (Tensor): ``(B, C, h, w)``. Receives the gradient.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            rng_stream (str): Name of the random numbers.
+        """
+
+    def stream(self, rng_stream: str, level: int) -> str:
+        """Name of the random numbers of a level; levels are independent."""
+        return f'{rng_stream}/{level}'
+
+    def forward(
+        self, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+    ) -> List[Tensor]:
+        """Change the maps of a batch.
+
+        Args:
+            features (list[Tensor]): ``(B, C_l, h_l, w_l)`` of every level.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            rng_stream (str): Name of the random numbers; other names give independent ones.
+
+        Returns:
+            list[Tensor]: Of the same shapes.
+
+        Raises:
+            ValueError: If a level does not exist.
+        """
+        changed = list(features)
+        for level in self.chosen(len(features)):
+            stream = self.stream(rng_stream, level)
+            changed[level] = self.perturb(features[level], draws, stream)
+        return changed
+
+    def chosen(self, number: int) -> List[int]:
+        """Positions of the changed maps of ``number``."""
+        if self.levels is None:
+            return list(range(number))
+        for level in self.levels:
+            if not -number <= level < number:
+                raise ValueError(
+                    f'{self.key("levels")}: there is no level {level}, the backbone has {number} '
+                    f'feature maps: choose from 0 to {number - 1}'
+                )
+        return sorted({level % number for level in self.levels})
+
+
+class FeaturePerturbations(nn.Module):
+    """Perturbations one after the other, from ``model.feature_perturbation``.
+
+    Args:
+        steps (Sequence[dict]): Configs of registered :class:`FeaturePerturbation` classes; empty:
+            features stay as they are.
+
+    Raises:
+        TypeError: If they are no list of dicts with a type.
+        ValueError: For a type or a setting that is not known.
+    """
+
+    sections = dict(forward='feature perturbation')  # for benchmarks
+
+    def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
+        super().__init__()
+        self.steps = build_steps(KEY, steps, FEATURE_PERTURBATIONS)
+
+    def forward(
+        self, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+    ) -> List[Tensor]:
+        """See :class:`FeaturePerturbation`."""
+        for i, step in enumerate(self.steps):
+            features = step(features, draws, f'{rng_stream}/{i}/{type(step).__name__}')
+        return features
+
+    def of(self, draws: Sequence[Draw], rng_stream: str = 'features') -> Perturbation:
+        """The perturbation of the features of given images."""
+        return lambda features: self(features, draws, rng_stream)
