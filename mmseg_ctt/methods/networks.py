@@ -14,7 +14,7 @@ from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
-from ..nn.tuning import set_trained
+from ..nn.tuning import set_trained, stays_equal
 from .inference import PredictingMembers
 from .key_map import log_renamed, rename_keys
 
@@ -278,7 +278,7 @@ def dotted(name: str) -> str:
 def paired_tensors(
     followers: Sequence[Follower], buffers: bool
 ) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
-    """Tensors of averages and of the modules they follow.
+    """Tensors of averages and of the modules they follow, where they change.
 
     Args:
         followers (Sequence[Follower]): The modules.
@@ -292,6 +292,8 @@ def paired_tensors(
         for kind in ('parameters', 'buffers') if buffers else ('parameters',):
             tensors = getattr(follower.module, kind)(), getattr(follower.followed, kind)()
             for old, new in zip(*tensors):
+                if stays_equal(old, new, follower.followed):
+                    continue
                 lists = pairs['average' if old.is_floating_point() else 'copy']
                 lists[0].append(old)
                 lists[1].append(new.detach())

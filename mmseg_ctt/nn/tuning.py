@@ -3,7 +3,9 @@
 
 from typing import Any, Mapping, NamedTuple, Optional
 
+import torch
 import torch.nn as nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .lora import LoRA, add_lora, is_adapter
@@ -80,6 +82,20 @@ def set_trained(network: nn.Module, trains: bool) -> nn.Module:
         if isinstance(module, TunedBackbone):
             module.apply_tuning()
     return network
+
+
+def stays_equal(average: Tensor, followed: Tensor, network: nn.Module) -> bool:
+    """Whether a weight of an average needs no update, because that which it follows is frozen.
+
+    Args:
+        average (Tensor): Of the average.
+        followed (Tensor): Of the network that it follows.
+        network (nn.Module): That network; one that trains nothing is an average itself.
+    """
+    if not isinstance(followed, nn.Parameter) or followed.requires_grad:
+        return False
+    trains = any(weight.requires_grad for weight in network.parameters())
+    return trains and torch.equal(average, followed)
 
 
 class WeightCount(NamedTuple):
