@@ -139,7 +139,8 @@ def _counter(
         if not state and may_be_random(file):
             state.update(module.state_dict())  # mmengine would list each of them as missing
             if fit != known:
-                warn(f'{key}: {random_start(file)}')
+                still = ', and frozen=True keeps them random' if _is_frozen(module) else ''
+                warn(f'{key}: {random_start(file)}{still}')
             return
         if not fit.enough:
             raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
@@ -151,6 +152,10 @@ def _counter(
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(weight.requires_grad for weight in module.parameters())
 
 
 def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:

@@ -7,14 +7,15 @@ from mmseg.models.backbones import TIMMBackbone
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..lora import is_adapter
+from ..tuning import KEY, TunedBackbone
 from .naming import timm_names
 
-KEY = 'model.segmentor.backbone'
 INSTALL = "pip install 'mmseg_ctt[timm]'"
 
 
 @MODELS.register_module()
-class FoundationBackbone(TIMMBackbone):
+class FoundationBackbone(TunedBackbone, TIMMBackbone):
     """Network of timm that gives maps of intermediate layers: a ViT such as DINOv2, or any other.
 
     It extends mmseg's ``TIMMBackbone``, whose weights have the same names, by what that cannot do:
@@ -29,6 +30,10 @@ class FoundationBackbone(TIMMBackbone):
             as the released code of DINOv2 and UniMatch V2 does. Defaults to False, as timm.
         gradient_checkpointing (bool): Whether blocks keep no activations and compute them again in
             the backward pass. Defaults to False.
+        frozen (bool): Whether no weight trains. Defaults to False.
+        lora (dict, optional): Settings of adapters, which then are all that trains, such as
+            ``dict(rank=8, alpha=16, targets=['qkv', 'proj'])``; see :class:`LoRA`. Defaults to
+            None: none.
         in_channels (int): Channels of the images. Defaults to 3.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` for starting
             weights (``.pth`` or ``.safetensors``). Defaults to None: random weights.
@@ -54,6 +59,8 @@ class FoundationBackbone(TIMMBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         final_norm: bool = False,
         gradient_checkpointing: bool = False,
+        frozen: bool = False,
+        lora: Optional[dict] = None,
         in_channels: int = 3,
         init_cfg: Optional[dict] = None,
         **kwargs: Any,
@@ -74,6 +81,7 @@ class FoundationBackbone(TIMMBackbone):
             ) from error
         self.timm_model = _layers(self.timm_model, model_name, out_indices, final_norm)
         self.out_indices = tuple(out_indices)
+        self.tune(frozen, lora)
         if gradient_checkpointing:
             self._checkpoint_blocks(model_name)
 
@@ -123,6 +131,10 @@ class FoundationBackbone(TIMMBackbone):
         return self.timm_model(image)
 
     def _checkpoint_blocks(self, model_name: str) -> None:
+        if self.frozen:
+            raise ValueError(
+                f'{KEY}: a frozen backbone keeps no activations; remove gradient_checkpointing=True'
+            )
         switch = getattr(self.network, 'set_grad_checkpointing', None)
         try:
             assert switch is not None
@@ -134,6 +146,11 @@ class FoundationBackbone(TIMMBackbone):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Load weights; those of a file of starting weights are renamed first, in place."""
+        if not prefix and self.lora is None and any(map(is_adapter, state_dict)):
+            raise ValueError(
+                f'{KEY}.init_cfg: the file has LoRA adapters and this network has none: export '
+                'the backbone of that run, which merges them (docs/guide/export.md)'
+            )
         own = 'timm_model.model.'
         if not prefix and state_dict and not all(name.startswith(own) for name in state_dict):
             weights = timm_names(self.network, state_dict)
