@@ -11,6 +11,7 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
+from .class_draw import class_sums, draw_index, draw_per_class, pixels_by_class
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
@@ -103,6 +104,7 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',
@@ -120,9 +122,6 @@ METHODS = {
     ),
     'methods.u2pl.functional': (
         'best_of_members',
-        'class_sums',
-        'draw_index',
-        'draw_per_class',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',
@@ -161,6 +160,7 @@ __all__ = [
     'class_map_logits',
     'class_mix_mask',
     'class_scores',
+    'class_sums',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',
@@ -175,6 +175,8 @@ __all__ = [
     'distribution_alignment',
     'downsample_nearest',
     'copy_tensors_',
+    'draw_index',
+    'draw_per_class',
     'ema_decay',
     'ema_update_',
     'gaussian_blur',
@@ -190,6 +192,7 @@ __all__ = [
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
+    'pixels_by_class',
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',

@@ -2,6 +2,8 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .allspark import AllSpark, AllSparkNeck
+from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
@@ -18,6 +20,7 @@ from .guidedmix import GuidedMixNet
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -32,7 +35,10 @@ __all__ = [
     'STPG',
     'U2PL',
     'WILSON',
+    'AllSpark',
+    'AllSparkNeck',
     'AnchorAssignmentHook',
+    'AugSeg',
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
@@ -47,6 +53,7 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
     'UniMatch',

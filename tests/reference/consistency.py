@@ -37,27 +37,31 @@ def consistency(
         confidence: ``(B, H, W)``, 0 in the padding.
         threshold: Lowest confidence of a confident pixel.
         kind: ``hard``, ``soft`` or ``squared``.
-        select: ``pixel`` or ``ratio``.
+        select: ``pixel``, ``ratio`` or ``image_ratio``.
         normalizer: ``valid``, ``kept`` or ``all``.
         class_mean: Of the squared difference.
         target_logits: ``(B, K, H, W)``, for targets that are not hard.
     """
     total, confident, kept, valid = 0.0, 0, 0, 0
     for b in range(label.shape[0]):
+        image, image_confident, image_valid = 0.0, 0, 0
         for y in range(label.shape[1]):
             for x in range(label.shape[2]):
                 c, is_confident = int(label[b, y, x]), float(confidence[b, y, x]) >= threshold
                 confident += is_confident
                 if c == 255:
                     continue
-                valid += 1
+                image_valid += 1
+                image_confident += is_confident
                 if select == 'pixel' and not is_confident:
                     continue
                 kept += 1
                 target = [float(k == c) for k in range(logits.shape[1])]
                 if kind != 'hard':
                     target = softmax(target_logits[b, :, y, x].double().tolist())
-                total += distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
+                image += distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
+        valid += image_valid
+        total += image * (image_confident / image_valid if select == 'image_ratio' else 1)
     ratio = confident / label.numel()
     count = dict(valid=valid, kept=kept, all=label.numel())[normalizer]
     return (ratio if select == 'ratio' else 1) * total / max(count, 1), ratio

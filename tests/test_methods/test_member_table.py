@@ -11,7 +11,7 @@ from toy_run import shake
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
 from mmseg_ctt.functional import ema_decay
-from mmseg_ctt.methods.networks import paired_tensors
+from mmseg_ctt.methods.followers import paired_tensors
 from mmseg_ctt.methods.weak_to_strong import WeakToStrong
 from mmseg_ctt.nn.members import Member
 

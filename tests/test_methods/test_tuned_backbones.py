@@ -12,7 +12,7 @@ from toy import losses_of, toy_batch, toy_model, toy_settings
 from tuned import TUNINGS, vit_segmentor
 
 from mmseg_ctt.engine import TeacherEMAHook
-from mmseg_ctt.methods.networks import paired_tensors
+from mmseg_ctt.methods.followers import paired_tensors
 from mmseg_ctt.nn.lora import is_adapter
 from mmseg_ctt.nn.tuning import WeightCount, set_trained
 

@@ -41,7 +41,11 @@ def full(logits):
     return F.interpolate(logits, SIZE, mode='bilinear', align_corners=False)
 
 
-PAIRS = [pair for pair in itertools.product(SELECTIONS, NORMALIZERS) if pair != ('ratio', 'kept')]
+PAIRS = [
+    (select, normalizer)
+    for select, normalizer in itertools.product(SELECTIONS, NORMALIZERS)
+    if select == 'pixel' or normalizer != 'kept'
+]
 CASES = [
     (target, *pair, class_mean)
     for target, pair, class_mean in itertools.product(TARGETS, PAIRS, (True, False))

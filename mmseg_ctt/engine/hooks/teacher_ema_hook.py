@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...functional import copy_tensors_, ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
-from ...methods.networks import Follower, paired_tensors
+from ...methods.followers import Follower, paired_tensors
 from ...nn.unwrap import unwrapped
 
 KEY = 'default_hooks.teacher_ema'
