@@ -159,7 +159,9 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') -> None:
+def check_size(
+    backbone: Any, size: Sequence[int], what: str, remedy: str = '', key: str = KEY
+) -> None:
     """Check that a backbone takes images of a size.
 
     Args:
@@ -167,6 +169,7 @@ def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') 
         size (Sequence[int]): Height and width.
         what (str): Words for it in the message.
         remedy (str): What to set. Defaults to '': what a caller of the network can do.
+        key (str): Config key of the backbone.
 
     Raises:
         ValueError: Names the nearest sizes.
@@ -174,14 +177,14 @@ def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') 
     fixed = backbone.fixed_size
     if fixed is not None and tuple(size) != fixed:
         raise ValueError(
-            f'{what} do not fit {KEY}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
-            f'set {KEY}.dynamic_img_size=True, which resizes them'
+            f'{what} do not fit {key}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
+            f'set {key}.dynamic_img_size=True, which resizes them'
         )
     divisor = backbone.size_divisor
     if any(side % step for side, step in zip(size, divisor)):
         smaller, larger = nearest_sizes(size, divisor)
         raise ValueError(
-            f'{what} cannot be cut into the patches of {KEY}, {divisor[0]}x{divisor[1]} pixels; '
+            f'{what} cannot be cut into the patches of {key}, {divisor[0]}x{divisor[1]} pixels; '
             f'the nearest sizes are {smaller} and {larger}: '
             + (remedy or 'pad them (data_preprocessor.test_cfg.size_divisor), or resize them')
         )
