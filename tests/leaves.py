@@ -116,10 +116,7 @@ LAYOUTS = dict(  # image, masks
         'leftImg8bit/{part}/{stem}_leftImg8bit.png',
         ['gtFine/{part}/{stem}_gtFine_labelTrainIds.png'],
     ),
-    ADE20KDataset=(
-        'images/{part}/{stem}.jpg',
-        ['annotations/{part}/{stem}.png'],
-    ),
+    ADE20KDataset=('images/{part}/{stem}.jpg', ['annotations/{part}/{stem}.png']),
     COCOObjectsDataset=('{part}2017/{stem}.jpg', ['masks/{stem}.png']),
     CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
