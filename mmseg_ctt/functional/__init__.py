@@ -11,6 +11,7 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
+from .centred_boxes import centred_box_mask, random_centres
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
@@ -64,6 +65,7 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
         'pixel_affinity',
@@ -102,6 +104,12 @@ METHODS = {
         'most_similar',
         'sigmoid_focal',
         'soft_squared_error',
+    ),
+    'methods.imas.functional': (
+        'class_areas',
+        'combined_easiness',
+        'easy_hard_partner',
+        'label_agreement',
     ),
     'methods.stpg.functional': (
         'anchor_contrast',
@@ -156,6 +164,7 @@ __all__ = [
     'alignment_bias',
     'batch_hard_triplet',
     'channel_dropout',
+    'centred_box_mask',
     'class_balanced_weight',
     'class_graph',
     'class_map_logits',
@@ -193,6 +202,7 @@ __all__ = [
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',
+    'random_centres',
     'random_crop_boxes',
     'rejection_box_mask',
     'resized_crops',
