@@ -116,11 +116,14 @@ LAYOUTS = dict(  # image, masks
         'leftImg8bit/{part}/{stem}_leftImg8bit.png',
         ['gtFine/{part}/{stem}_gtFine_labelTrainIds.png'],
     ),
+    ADE20KDataset=('images/{part}/{stem}.jpg', ['annotations/{part}/{stem}.png']),
+    COCOObjectsDataset=('{part}2017/{stem}.jpg', ['masks/{stem}.png']),
     CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     la2d=('img_dir/{part}/{stem}_z1.jpg', ['ann_dir/{part}/{stem}_z1.png']),
     msrc21=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
 )
+PARTS = dict(ADE20KDataset=dict(train='training', val='validation'))  # folders of the parts
 VOLUMES = 'VolumeSliceDataset'
 
 
@@ -169,10 +172,11 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     city = 'city/' if kind == 'CityscapesDataset' else ''
     names = {part: [f'{city}{part}_{stem}' for stem in STEMS] for part in ('train', 'val', 'test')}
     for part in names if '{part}' in image else ('train',):
+        folder = PARTS.get(kind, {}).get(part, part)
         for seed, stem in enumerate(names[part] if part == 'train' else names[part][:1]):
-            write_image(root / image.format(part=part, stem=stem), seed)
+            write_image(root / image.format(part=folder, stem=stem), seed)
             for mask in masks:
-                write_mask(root / mask.format(part=part, stem=stem), seed, len(classes))
+                write_mask(root / mask.format(part=folder, stem=stem), seed, len(classes))
     end = '_z1' if kind == 'la2d' else ''
     listed = [f'{name}{end}' for name in names['train']]
     write_lists(root / split, listed[:2], listed[2:])

@@ -231,7 +231,7 @@ def losses_of(model: nn.Module, batch: dict) -> dict:
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
     """Random full banks, contrast on; a model without a contrast stays as it is."""
     contrast = getattr(model, 'contrast', None)
-    if contrast is None:
+    if not hasattr(contrast, 'bank'):
         return model
     g = torch.Generator().manual_seed(seed)
     bank = contrast.bank

@@ -12,6 +12,7 @@ from typing import Any, List
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
 from .centred_boxes import centred_box_mask, random_centres
+from .class_draw import class_sums, draw_index, draw_per_class, pixels_by_class
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
@@ -45,7 +46,7 @@ from .random_views import random_crop_boxes, resized_crops
 from .resized_cross_entropy import resized_cross_entropy
 from .retrieval import retrieval_accuracy
 from .running_mean import confidence_bank_update, warm_momentum
-from .schedule import linear_ramp, sigmoid_ramp
+from .schedule import cosine_ramp, linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
 from .sigmoid_cross_entropy import sigmoid_cross_entropy
@@ -111,6 +112,7 @@ METHODS = {
         'easy_hard_partner',
         'label_agreement',
     ),
+    'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',
@@ -128,9 +130,6 @@ METHODS = {
     ),
     'methods.u2pl.functional': (
         'best_of_members',
-        'class_sums',
-        'draw_index',
-        'draw_per_class',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',
@@ -170,6 +169,7 @@ __all__ = [
     'class_map_logits',
     'class_mix_mask',
     'class_scores',
+    'class_sums',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',
@@ -178,12 +178,15 @@ __all__ = [
     'connected_components',
     'consistency_loss',
     'consistency_sums',
+    'cosine_ramp',
     'crop_patches',
     'cross_entropy',
     'cut_mix_mask',
     'distribution_alignment',
     'downsample_nearest',
     'copy_tensors_',
+    'draw_index',
+    'draw_per_class',
     'ema_decay',
     'ema_update_',
     'gaussian_blur',
@@ -199,6 +202,7 @@ __all__ = [
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
+    'pixels_by_class',
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',

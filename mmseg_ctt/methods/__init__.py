@@ -2,6 +2,7 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
@@ -20,12 +21,14 @@ from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
@@ -35,6 +38,8 @@ __all__ = [
     'STPG',
     'U2PL',
     'WILSON',
+    'AllSpark',
+    'AllSparkNeck',
     'AnchorAssignmentHook',
     'AugSeg',
     'AuxSegNet',
@@ -51,8 +56,10 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
     'registered_methods',

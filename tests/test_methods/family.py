@@ -249,6 +249,6 @@ def assert_finite(model: SemiSegmentor, losses: Dict[str, Tensor]) -> None:
 
 def contrast_off(model: SemiSegmentor) -> SemiSegmentor:
     """The model as it is while its contrast waits."""
-    if getattr(model, 'contrast', None) is not None and model.contrast.waits:
+    if getattr(getattr(model, 'contrast', None), 'waits', False):
         model.contrast.switch(False)
     return model

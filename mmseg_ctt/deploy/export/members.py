@@ -144,7 +144,9 @@ def segmentor_config(
     if 'segmentor' in cfg:
         overrides = cfg.get('student_overrides') or [{}]
         index = 0 if member in MEANS or member is None else int(re.sub(r'\D', '', member))
-        cfg = ConfigDict(cfg['segmentor'])
+        kind = MODELS.get(cfg['type']) if 'type' in cfg else None
+        whole = kind.segmentor_of(cfg) if hasattr(kind, 'segmentor_of') else cfg['segmentor']
+        cfg = ConfigDict(whole)
         if len(overrides) > index and overrides[index]:
             cfg = Config._merge_a_into_b(ConfigDict(overrides[index]), cfg)
         preprocessor.update(cfg.pop('data_preprocessor', None) or {})
