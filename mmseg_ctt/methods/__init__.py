@@ -25,6 +25,7 @@ from .mm_tuning import MixAndMatchTuning
 from .pixcon import PixCon
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -38,6 +39,7 @@ from .wilson import WILSON
 __all__ = [
     'AEL',
     'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',

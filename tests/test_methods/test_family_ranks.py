@@ -210,7 +210,7 @@ def with_outputs(model: SemiSegmentor, case: str, rows: slice) -> Dict[str, Tens
         source = 'labeled' if torch.equal(batch, model.labeled) else 'unlabeled'
         number = len(batch)
         if perturb is not None:
-            number = len(perturb([torch.zeros(number, 8, 8, 8)])[0])
+            number = len(perturb([torch.zeros(number, 8, 8, 8)] * 2)[0])
         views = [output(name, source)]
         for i in range(1, number // len(views[0].logits)):
             views.append(output(name, f'{source} {i}'))

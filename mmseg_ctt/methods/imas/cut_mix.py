@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ...functional.centred_boxes import centred_box_mask, random_centres
+from ...functional import centred_box_mask, random_centres
 from ...nn.augmentation import PixelSource
 from ...nn.rng import Draw, sample_noise
 from ...nn.settings import check_number, check_range
@@ -20,7 +20,7 @@ class EasyHardCutMix(nn.Module):
 
     Args:
         prob (float, optional): Probability that a step mixes. Defaults to None: the mean easiness
-            of the batch (paper and released code).
+            of the batch (released code).
         sides (tuple[float, float]): Range of the sides of the box, as ratio of those of the image.
             Defaults to (0.1, 0.9) (released code).
         lowest_centre (float): Part of each side, from the upper left corner, in which no box is

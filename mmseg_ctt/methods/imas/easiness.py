@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.settings import check_choice, check_number
-from .functional import agreement, combined_easiness
+from .functional import combined_easiness, label_agreement
 
 COMBINATIONS = ('product', 'mean')
 
@@ -66,7 +66,7 @@ class ImageEasiness(nn.Module):
         Returns:
             Tensor: ``(B,)`` float32 in [0, 1].
         """
-        by_teacher, by_student = agreement(
+        by_teacher, by_student = label_agreement(
             teacher.label, student.label, self.num_classes, self.class_weighted, self.background
         )
         ratios = [_ratio(mask, teacher) for mask in confident]

@@ -25,7 +25,7 @@ def class_areas(first: Tensor, second: Tensor, num_classes: int) -> Tuple[Tensor
 
 
 @torch.no_grad()
-def agreement(
+def label_agreement(
     label: Tensor,
     other: Tensor,
     num_classes: int,
@@ -98,7 +98,7 @@ def easy_hard_partner(easiness: Tensor) -> Tensor:
     Args:
         easiness (Tensor): ``(B,)``.
     """
-    order = easiness.argsort()
+    order = easiness.sort(stable=True).indices
     return torch.empty_like(order).scatter_(0, order, order.flip(0))
 
 

@@ -107,9 +107,10 @@ class PastModelsHook(Hook):
                 f'{sorted(metrics or {})}'
             )
         assert metrics is not None
-        score = float(metrics[self.metric])
-        if score > float(self.model.ring.best):
-            self.model.ring.best.fill_(score)
+        best = self.model.ring.best
+        score = best.new_tensor(metrics[self.metric])
+        if score > best:
+            best.copy_(score)
             if self._started(runner.iter):
                 self.model.store_past()
 

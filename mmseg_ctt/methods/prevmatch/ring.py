@@ -29,7 +29,7 @@ class Ring(nn.Module):
     Buffers, equal on every rank:
 
     - ``count`` int64, models stored so far
-    - ``best`` float64, highest score of a validation so far, 0 at first; read by
+    - ``best`` float32, highest score of a validation so far, 0 at first; read by
       :class:`PastModelsHook` with ``store='best'``
 
     Args:
@@ -44,7 +44,7 @@ class Ring(nn.Module):
         super().__init__()
         self.size, self.stored = size, 0
         self.register_buffer('count', torch.zeros((), dtype=torch.long))
-        self.register_buffer('best', torch.zeros((), dtype=torch.float64))
+        self.register_buffer('best', torch.zeros(()))
 
     def next_position(self) -> int:
         """Position that the next model is written to."""

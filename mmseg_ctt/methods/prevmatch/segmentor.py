@@ -52,13 +52,15 @@ class PrevMatch(UniMatch):
     Buffers: ``ring.count`` and ``ring.best``, see :class:`Ring`.
 
     Args:
+        feature_perturbation (list[dict], optional): See :class:`UniMatch`. Defaults to None:
+            :class:`ChannelDropout` of one half.
         num_past (int): Past models that are kept, the last ones stored. Defaults to 8 (released
             code).
         num_drawn (tuple[int, int]): Fewest and most past models in a step. Defaults to (1, 3)
             (released code; (3, 3) with its ``random_select=False``).
         past_consistency (dict, optional): Settings of :class:`Consistency` for the pseudo-labels of
             past models. Defaults to None: as the student's, with a threshold of 0.9.
-        kwargs: As in :class:`UniMatch`.
+        kwargs: As in :class:`SemiSegmentor`.
     """
 
     default_loss_weights = dict(UniMatch.default_loss_weights, past_unsup=0.25, past_fp=0.25)
@@ -68,15 +70,15 @@ class PrevMatch(UniMatch):
         UniMatch.toy_settings, num_past=2, past_consistency=dict(confidence_threshold=0.26)
     )
 
-    def build(  # type: ignore[override]
+    def build(
         self,
+        feature_perturbation: Optional[Sequence[dict]] = None,
         num_past: int = 8,
         num_drawn: Tuple[int, int] = (1, 3),
         past_consistency: Optional[dict] = None,
-        **inherited: Any,
     ) -> None:
         """See the class."""
-        super().build(**inherited)
+        super().build(feature_perturbation)
         settings.check_number('model.num_past', num_past, 1, whole=True)
         self.num_drawn = checked_drawn(num_drawn)
         self.past_consistency = settings.build_part(
@@ -142,7 +144,7 @@ class PrevMatch(UniMatch):
         return {
             f'{STUDENT}.past_unsup': unsup,
             f'{STUDENT}.past_fp': fp,
-            f'{STUDENT}.past_confident_ratio': ratio,
+            f'{STUDENT}.confident_ratio_past': ratio,
         }
 
     # ---- weights
