@@ -58,10 +58,8 @@ def test_anchors(case, record_property):
         RULES[data.bank_filter],
         data.conf_thresh,
     )
-    score, drawn = (
-        torch.zeros(len(label)),
-        list(data.permutations.split(data.permutation_lengths.tolist())),
-    )
+    score = -torch.arange(len(label)).float()  # as many as fit: all, in their order
+    drawn = list(data.permutations.split(data.permutation_lengths.tolist()))
     for c in range(classes):  # a permutation as scores: its first pixel has the highest
         pixels = (valid & (label == c)).nonzero().flatten()
         if len(pixels) > data.max_per_class:
