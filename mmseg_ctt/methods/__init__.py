@@ -6,6 +6,7 @@ from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
 from .corrmatch import CorrMatch
@@ -18,10 +19,12 @@ from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
+from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -34,6 +37,8 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
@@ -45,6 +50,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
     'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',

@@ -14,6 +14,7 @@ from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
 from ..nn.supervision import has_teachers, supervision_graph
+from ..nn.tuning import set_trained
 from .followers import Follower
 from .inference import PredictingMembers
 from .key_map import log_renamed, rename_keys
@@ -95,7 +96,7 @@ class MemberNetworks(PredictingMembers):
             )
         else:
             network = copy.deepcopy(self.member(member.copy_of or member.follows or 'student0'))
-        return network.requires_grad_(member.trains)
+        return set_trained(network, member.trains)
 
     # ---- names
 

@@ -141,7 +141,11 @@ class Consistency(ConfidenceSelection):
         return self.target != 'hard'
 
     def forward(
-        self, logits: Tensor, pseudo: PseudoLabel, align_corners: bool = False
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        align_corners: bool = False,
+        image_weight: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor]:
         """The loss of a batch.
 
@@ -150,6 +154,8 @@ class Consistency(ConfidenceSelection):
                 leading dimension ``P`` holds independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+            image_weight (Tensor, optional): ``([P,] B)``, constant, by which the loss of each image
+                is multiplied. Defaults to None: 1.
 
         Returns:
             tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
@@ -161,6 +167,8 @@ class Consistency(ConfidenceSelection):
         loss = self._sums(logits, pseudo, kept, align_corners)
         if self.select == 'image_ratio':
             loss = loss * _image_ratio(pseudo, confident)
+        if image_weight is not None:
+            loss = loss * image_weight.detach()
         loss = loss.sum(-1)
         if self.select == 'ratio':
             loss = ratio * loss

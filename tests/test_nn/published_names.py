@@ -16,14 +16,20 @@ TINY = dict(
     vit_small_patch16_dinov3=dict(embed_dim=24, depth=2, num_heads=2),
     vit_small_patch16_dinov3_qkvb=dict(embed_dim=24, depth=2, num_heads=2),
     vit_small_plus_patch16_dinov3=dict(embed_dim=24, depth=2, num_heads=2),
-    vit_tiny_patch16_224=dict(embed_dim=24, depth=2, num_heads=2, img_size=48, dynamic_img_size=True),
+    vit_tiny_patch16_224=dict(
+        embed_dim=24, depth=2, num_heads=2, img_size=48, dynamic_img_size=True
+    ),
 )
 
 
 def network(name):
     """Config of the tiny network of that name."""
     return dict(
-        type='FoundationBackbone', model_name=name, out_indices=(0, 1), final_norm=True, **TINY[name]
+        type='FoundationBackbone',
+        model_name=name,
+        out_indices=(0, 1),
+        final_norm=True,
+        **TINY[name],
     )
 
 
