@@ -33,7 +33,7 @@ from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ...nn.schedule import training_progress
 from ..base import TEACHER_MODES, Losses, SemiSegmentor
-from ..networks import Follower
+from ..followers import Follower
 from .contrast import UnreliableContrast
 from .entropy import EntropyPartition, drop_percent, entropy_partition, pixel_entropy
 from .functional import reliable_cross_entropy

@@ -1,0 +1,57 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Modules that average the weights of others."""
+
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+import torch.nn as nn
+from torch import Tensor
+
+from ..nn.tuning import stays_equal
+
+
+class Follower(NamedTuple):
+    """A module that averages the weights of another.
+
+    Attributes:
+        module (nn.Module): The average.
+        followed (nn.Module): Of the same layers.
+        interval (int): See :class:`Member`.
+        offset (int): See :class:`Member`.
+        in_a_row (int): See :class:`Member`.
+    """
+
+    module: nn.Module
+    followed: nn.Module
+    interval: int = 1
+    offset: int = 0
+    in_a_row: int = 1
+
+    @property
+    def turn(self) -> Tuple[int, int, int]:
+        """What followers that are updated at the same steps have in common."""
+        return self.interval, self.offset, self.in_a_row
+
+
+def paired_tensors(
+    followers: Sequence[Follower], buffers: bool
+) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
+    """Tensors of averages and of the modules they follow, where they change.
+
+    Args:
+        followers (Sequence[Follower]): The modules.
+        buffers (bool): Whether buffers follow too.
+
+    Returns:
+        dict: ``average`` (floating point) and ``copy`` (the rest), each two lists.
+    """
+    pairs: Dict[str, Tuple[List[Tensor], List[Tensor]]] = dict(average=([], []), copy=([], []))
+    for follower in followers:
+        for kind in ('parameters', 'buffers') if buffers else ('parameters',):
+            tensors = getattr(follower.module, kind)(), getattr(follower.followed, kind)()
+            for old, new in zip(*tensors):
+                if stays_equal(old, new, follower.followed):
+                    continue
+                lists = pairs['average' if old.is_floating_point() else 'copy']
+                lists[0].append(old)
+                lists[1].append(new.detach())
+    return pairs
