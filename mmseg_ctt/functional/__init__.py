@@ -34,6 +34,7 @@ from .perturbation import (
     adversarial_direction,
     channel_dropout,
     complementary_channel_dropout,
+    feature_dropout,
     uniform_feature_noise,
 )
 from .pixel_noise import pixel_noise
@@ -73,6 +74,7 @@ METHODS = {
         'pseudo_label_loss',
         'saliency_loss',
     ),
+    'methods.cct.functional': ('component_boxes', 'erased_windows'),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
@@ -179,6 +181,7 @@ __all__ = [
     'copy_tensors_',
     'ema_decay',
     'ema_update_',
+    'feature_dropout',
     'gaussian_blur',
     'graph_triplets',
     'hsv_noise',

@@ -5,6 +5,7 @@ from .ael import AEL
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cam import ClassActivationMaps
+from .cct import CrossConsistency
 from .classmix import ClassMix
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
@@ -39,6 +40,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'CrossConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
