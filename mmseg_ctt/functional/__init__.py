@@ -11,6 +11,8 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
+from .centred_boxes import centred_box_mask, random_centres
+from .class_draw import class_sums, draw_index, draw_per_class, pixels_by_class
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
@@ -65,6 +67,7 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
         'pixel_affinity',
@@ -73,6 +76,13 @@ METHODS = {
         'propagate',
         'pseudo_label_loss',
         'saliency_loss',
+    ),
+    'methods.cac.functional': (
+        'crop_windows',
+        'flip_back',
+        'matching_pixels',
+        'overlapping_windows',
+        'pixel_contrast',
     ),
     'methods.cct.functional': ('component_boxes', 'erased_windows'),
     'methods.crest.functional': (
@@ -105,6 +115,13 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.imas.functional': (
+        'class_areas',
+        'combined_easiness',
+        'easy_hard_partner',
+        'label_agreement',
+    ),
+    'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
@@ -123,9 +140,6 @@ METHODS = {
     ),
     'methods.u2pl.functional': (
         'best_of_members',
-        'class_sums',
-        'draw_index',
-        'draw_per_class',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',
@@ -159,11 +173,13 @@ __all__ = [
     'alignment_bias',
     'batch_hard_triplet',
     'channel_dropout',
+    'centred_box_mask',
     'class_balanced_weight',
     'class_graph',
     'class_map_logits',
     'class_mix_mask',
     'class_scores',
+    'class_sums',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',
@@ -179,6 +195,8 @@ __all__ = [
     'distribution_alignment',
     'downsample_nearest',
     'copy_tensors_',
+    'draw_index',
+    'draw_per_class',
     'ema_decay',
     'ema_update_',
     'feature_dropout',
@@ -195,9 +213,11 @@ __all__ = [
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
+    'pixels_by_class',
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',
+    'random_centres',
     'random_crop_boxes',
     'rejection_box_mask',
     'resized_crops',

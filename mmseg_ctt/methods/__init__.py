@@ -2,11 +2,15 @@
 """One file or one folder a method."""
 
 from .ael import AEL
+from .allspark import AllSpark, AllSparkNeck
+from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .cct import CrossConsistency
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -16,10 +20,13 @@ from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
+from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
 from .ps_mt import PSMT
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
@@ -31,15 +38,21 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'IMAS',
     'PSMT',
     'S4L',
     'STPG',
     'U2PL',
     'WILSON',
+    'AllSpark',
+    'AllSparkNeck',
     'AnchorAssignmentHook',
+    'AugSeg',
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
+    'CorrMatch',
     'CrossConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
@@ -52,6 +65,9 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
     'VirtualAdversarialTeacher',

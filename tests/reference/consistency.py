@@ -45,7 +45,7 @@ def consistency(
         confidence: ``(B, H, W)``, 0 in the padding.
         threshold: Lowest confidence of a confident pixel.
         kind: A target of the part.
-        select: ``pixel`` or ``ratio``.
+        select: ``pixel``, ``ratio`` or ``image_ratio``.
         normalizer: ``valid``, ``kept`` or ``all``.
         class_mean: Of the squared difference.
         target_logits: ``(B, K, H, W)``, for targets that are not hard.
@@ -53,13 +53,15 @@ def consistency(
     """
     total, confident, kept, valid = 0.0, 0, 0, 0
     for b in range(label.shape[0]):
+        image, image_confident, image_valid = 0.0, 0, 0
         for y in range(label.shape[1]):
             for x in range(label.shape[2]):
                 c, is_confident = int(label[b, y, x]), float(confidence[b, y, x]) >= threshold
                 confident += is_confident
                 if c == 255:
                     continue
-                valid += 1
+                image_valid += 1
+                image_confident += is_confident
                 if select == 'pixel' and not is_confident:
                     continue
                 kept += 1
@@ -67,7 +69,9 @@ def consistency(
                 if kind != 'hard':
                     target = softmax(target_logits[b, :, y, x].double().tolist())
                 value = distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
-                total += value * (float(confidence[b, y, x]) if weighted else 1)
+                image += value * (float(confidence[b, y, x]) if weighted else 1)
+        valid += image_valid
+        total += image * (image_confident / image_valid if select == 'image_ratio' else 1)
     ratio = confident / label.numel()
     count = dict(valid=valid, kept=kept, all=label.numel())[normalizer]
     return (ratio if select == 'ratio' else 1) * total / max(count, 1), ratio

@@ -41,7 +41,11 @@ def full(logits):
     return F.interpolate(logits, SIZE, mode='bilinear', align_corners=False)
 
 
-PAIRS = [pair for pair in itertools.product(SELECTIONS, NORMALIZERS) if pair != ('ratio', 'kept')]
+PAIRS = [
+    (select, normalizer)
+    for select, normalizer in itertools.product(SELECTIONS, NORMALIZERS)
+    if select == 'pixel' or normalizer != 'kept'
+]
 CASES = [
     (target, *pair, class_mean)
     for target, pair, class_mean in itertools.product(TARGETS, PAIRS, (True, False))
@@ -245,3 +249,20 @@ def test_no_host_synchronisation(target, normalizer):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.consistency{message}'):
         Consistency(K, **settings)
+
+
+@pytest.mark.parametrize('lead', [(), (2,)])
+def test_weights_of_images(lead):
+    """Each image's loss times its weight; an image of weight 0 teaches nothing."""
+    part = Consistency(K, confidence_threshold=THRESHOLD, normalizer='all')
+    logits, pseudo = student(lead=lead).requires_grad_(), teacher(lead=lead)
+    weight = torch.tensor([0.0, 0.5, 2.0]).expand(*lead, IMAGES)
+    loss, ratio = part(logits, pseudo, image_weight=weight)
+    rows = logits.flatten(0, -4).split(1)
+    maps = [map_.flatten(0, -3).split(1) for map_ in pseudo[:2]]
+    alone = [part(*pair)[0] for pair in zip(rows, map(PseudoLabel, *maps))]
+    want = (torch.stack(alone).view(*lead, IMAGES) * weight).sum(-1) / IMAGES
+    torch.testing.assert_close(loss, want)
+    assert torch.equal(ratio, part(logits, pseudo)[1])
+    loss.sum().backward()
+    assert (logits.grad.abs().sum((-3, -2, -1)) > 0).equal(weight > 0)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...methods.feature_learning import NO_SEGMENTATION
 from ...methods.networks import MemberNetworks
+from ...nn.lora import is_adapter
 
 State = Dict[str, Tensor]
 
@@ -115,7 +116,7 @@ def member_state(state_dict: Mapping[str, Tensor], member: Optional[str]) -> Sta
         batch-norm statistics; integer counters are those of its first network.
 
     Raises:
-        ValueError: If the networks to be averaged differ in their layers.
+        ValueError: If the networks to be averaged differ in their layers, or have adapters.
     """
     if member is None:
         return _host_copies(state_dict)
@@ -144,7 +145,9 @@ def segmentor_config(
     if 'segmentor' in cfg:
         overrides = cfg.get('student_overrides') or [{}]
         index = 0 if member in MEANS or member is None else int(re.sub(r'\D', '', member))
-        cfg = ConfigDict(cfg['segmentor'])
+        kind = MODELS.get(cfg['type']) if 'type' in cfg else None
+        whole = kind.segmentor_of(cfg) if hasattr(kind, 'segmentor_of') else cfg['segmentor']
+        cfg = ConfigDict(whole)
         if len(overrides) > index and overrides[index]:
             cfg = Config._merge_a_into_b(ConfigDict(overrides[index]), cfg)
         preprocessor.update(cfg.pop('data_preprocessor', None) or {})
@@ -172,6 +175,11 @@ def _average(states: List[State], member: str) -> State:
         raise ValueError(
             f'{member} needs networks of one architecture, and '
             'model.student_overrides changes it: choose a single member'
+        )
+    if any(map(is_adapter, states[0])):
+        raise ValueError(
+            f'{member} of LoRA adapters is no average of the networks, whose weights are their '
+            'products: choose a single member'
         )
     mean = {}
     for key, first in states[0].items():
