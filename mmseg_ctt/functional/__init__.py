@@ -121,6 +121,7 @@ METHODS = {
         'easy_hard_partner',
         'label_agreement',
     ),
+    'methods.pixcon.functional': ('summed_positives_contrast',),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (

@@ -23,6 +23,7 @@ from .guidedmix import GuidedMixNet
 from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
+from .pixcon import PixCon
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
 from .ps_mt import PSMT
@@ -66,6 +67,7 @@ __all__ = [
     'MeanTeacher',
     'MixAndMatchTuning',
     'PastModelsHook',
+    'PixCon',
     'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',
