@@ -8,6 +8,7 @@ from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
+from .cct import CrossConsistency
 from .classmix import ClassMix
 from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
@@ -53,6 +54,7 @@ __all__ = [
     'ClassMix',
     'ContextAwareConsistency',
     'CorrMatch',
+    'CrossConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
