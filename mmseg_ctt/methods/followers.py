@@ -1,10 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Modules that average the weights of others."""
 
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from torch import Tensor
+
+from ..nn.schedule import Turn
 
 
 class Follower(NamedTuple):
@@ -15,12 +17,42 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
+        turn (Turn, optional): Periods in which it is updated; None: always.
     """
 
     module: nn.Module
     followed: nn.Module
     interval: int = 1
     offset: int = 0
+    turn: Optional[Turn] = None
+
+    @property
+    def schedule(self) -> 'Schedule':
+        """When it is updated."""
+        return Schedule(self.interval, self.offset, self.turn)
+
+
+class Schedule(NamedTuple):
+    """When followers are updated; see :class:`Follower`."""
+
+    interval: int = 1
+    offset: int = 0
+    turn: Optional[Turn] = None
+
+    def updates(self, num_updates: int, accumulation: int = 1) -> Optional[int]:
+        """Updates of a follower before the present one; None where it is not updated now.
+
+        Args:
+            num_updates (int): Steps of the optimiser before this one.
+            accumulation (int): Iterations of a step of the optimiser. Defaults to 1.
+        """
+        if self.turn is not None:
+            if not self.turn.active():
+                return None
+            return self.turn.done() // accumulation // self.interval
+        if num_updates % self.interval != self.offset % self.interval:
+            return None
+        return num_updates // self.interval
 
 
 def paired_tensors(

@@ -13,6 +13,7 @@ from ..nn.alignment import MemberAlignment
 from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
+from ..nn.schedule import Turn, Turns
 from ..nn.supervision import has_teachers, supervision_graph
 from .followers import Follower
 from .inference import PredictingMembers
@@ -36,6 +37,7 @@ class MemberNetworks(PredictingMembers):
     teacher_mode: str
     alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook, or from a checkpoint
     num_updates: Tensor
+    turns: Optional[Turns] = None  # of members with a `turn`; the method builds it
 
     def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The networks of the method; see :class:`Member`.
@@ -248,7 +250,15 @@ class MemberNetworks(PredictingMembers):
     def followers(self) -> List[Follower]:
         """Every module that averages another: members, and parts of a method that do."""
         return [
-            Follower(self.member(name), self.member(member.follows), member.interval, member.offset)
+            Follower(
+                self.member(name),
+                self.member(member.follows),
+                member.interval,
+                member.offset,
+                None
+                if member.turn is None or self.turns is None
+                else Turn(self.turns, member.turn),
+            )
             for name, member in self.members.items()
             if member.follows is not None
         ]
