@@ -9,6 +9,9 @@
 * The fork ``onedl-mmsegmentation`` needs no placeholder and gets none; ``onedl-mmengine`` 0.10.12
   refuses its own checkpoints as mmengine does.
 * A PyTorch built for numpy 1 is refused beside numpy 2, with which it cannot exchange arrays.
+* timm, whose networks mmseg imports where it is installed, needs torchvision. Where the
+  compiled operators of torchvision do not fit PyTorch, declarations replace those that its import
+  needs.
 * mmengine finds the configs named ``mmseg_ctt::...``.
 """
 
@@ -23,6 +26,9 @@ from typing import Any, Callable, List, Optional, Tuple
 
 _EXT = 'mmcv._ext'
 _PACKAGE = 'mmseg_ctt'
+# Operators that torchvision declares in compiled code and describes to PyTorch when it is imported.
+_VISION_OPS = ('nms', 'qnms')
+_VISION_SCHEMA = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
 _LITE = "pip install 'mmcv-lite==2.1.0', or build the full mmcv 2.1.0 for its compiled ops"
 # Types of the arrays and scalars that mmengine logs.
 _NUMBERS = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')
@@ -52,6 +58,7 @@ def apply() -> None:
         ImportError: If a package is missing, too old or too new; says what to install.
     """
     _check_torch()
+    _prepare_torchvision()
     _check_mmengine()
     if not _installed('onedl-mmsegmentation'):
         _check_mmseg()
@@ -100,6 +107,27 @@ def _check_torch() -> None:
             f'torch {torch.__version__} cannot use numpy {numpy.__version__}: '
             "pip install 'numpy<2' 'opencv-python<4.12', or 'torch>=2.6'"
         ) from None
+
+
+def _prepare_torchvision() -> None:
+    """Let torchvision be imported where its compiled operators do not fit the installed PyTorch.
+
+    Its Python code, all that timm needs, works without them; a call of ``nms`` raises.
+    """
+    if importlib.util.find_spec('torchvision') is None:
+        return
+    try:
+        importlib.import_module('torchvision')
+    except RuntimeError as error:
+        if 'torchvision::' not in str(error):
+            raise
+        import torch
+
+        for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
+            del sys.modules[name]  # imported in part
+        for name in _VISION_OPS:
+            torch.library.define(f'torchvision::{name}', _VISION_SCHEMA)
+        importlib.import_module('torchvision')
 
 
 def _check_mmengine() -> None:

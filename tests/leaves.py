@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
+import pytest
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
@@ -67,6 +68,9 @@ def network(cfg: Config) -> Dict[str, Any]:
     return cfg.model.get('segmentor', cfg.model)
 
 
+PATCH = 8  # pixels of the patches of a small vision transformer
+
+
 def shrink(cfg: Any) -> None:
     """Make networks narrow and images small, wherever they are described."""
     for node in list(dicts(cfg)):
@@ -80,6 +84,10 @@ def shrink(cfg: Any) -> None:
             node['scale'] = (WIDTH, HEIGHT)
         elif 'bgr_to_rgb' in node:
             node['size'] = (HEIGHT, WIDTH)
+            if 'test_cfg' in node:
+                node['test_cfg'] = dict(size_divisor=PATCH)
+        elif node.get('mode') == 'slide':
+            node.update(crop_size=(HEIGHT, WIDTH), stride=(HEIGHT, WIDTH))
         elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
             node.update(size=20, budget=5)
         elif 'min_size' in node:  # patches
@@ -91,6 +99,8 @@ def shrink(cfg: Any) -> None:
 def _narrow(backbone: dict, head: dict) -> None:
     if 'VGG' in backbone['type']:
         return  # has no width
+    if backbone['type'] == 'FoundationBackbone':
+        return _narrow_transformer(backbone, head)
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
     elif backbone['type'] == 'DilatedVGG':
@@ -101,6 +111,14 @@ def _narrow(backbone: dict, head: dict) -> None:
     head.update(in_channels=widths[1], channels=32)
     if 'c1_in_channels' in head:
         head.update(c1_in_channels=widths[0], c1_channels=8)
+
+
+def _narrow_transformer(backbone: dict, head: dict) -> None:
+    pytest.importorskip('timm', reason='timm is not installed')
+    number = len(backbone['out_indices'])
+    backbone.update(embed_dim=16, depth=number, num_heads=2, patch_size=PATCH, img_size=HEIGHT)
+    backbone['out_indices'] = tuple(range(number))
+    head.update(in_channels=[16] * number, channels=8, hidden_channels=[8] * number)
 
 
 # ---- files of every data set
@@ -116,11 +134,14 @@ LAYOUTS = dict(  # image, masks
         'leftImg8bit/{part}/{stem}_leftImg8bit.png',
         ['gtFine/{part}/{stem}_gtFine_labelTrainIds.png'],
     ),
+    ADE20KDataset=('images/{part}/{stem}.jpg', ['annotations/{part}/{stem}.png']),
+    COCOObjectsDataset=('{part}2017/{stem}.jpg', ['masks/{stem}.png']),
     CamVidDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     StreetsDataset=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
     la2d=('img_dir/{part}/{stem}_z1.jpg', ['ann_dir/{part}/{stem}_z1.png']),
     msrc21=('img_dir/{part}/{stem}.jpg', ['ann_dir/{part}/{stem}.png']),
 )
+PARTS = dict(ADE20KDataset=dict(train='training', val='validation'))  # folders of the parts
 VOLUMES = 'VolumeSliceDataset'
 
 
@@ -169,10 +190,11 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     city = 'city/' if kind == 'CityscapesDataset' else ''
     names = {part: [f'{city}{part}_{stem}' for stem in STEMS] for part in ('train', 'val', 'test')}
     for part in names if '{part}' in image else ('train',):
+        folder = PARTS.get(kind, {}).get(part, part)
         for seed, stem in enumerate(names[part] if part == 'train' else names[part][:1]):
-            write_image(root / image.format(part=part, stem=stem), seed)
+            write_image(root / image.format(part=folder, stem=stem), seed)
             for mask in masks:
-                write_mask(root / mask.format(part=part, stem=stem), seed, len(classes))
+                write_mask(root / mask.format(part=folder, stem=stem), seed, len(classes))
     end = '_z1' if kind == 'la2d' else ''
     listed = [f'{name}{end}' for name in names['train']]
     write_lists(root / split, listed[:2], listed[2:])

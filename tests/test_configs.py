@@ -163,7 +163,7 @@ def test_every_method_has_a_folder():
 
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_names_begin_with_the_method(folder):
-    begin = folder.replace('_plus', '-plus')
+    begin = folder.replace('_plus', '-plus').replace('unimatch_v2', 'unimatch-v2')
     stems = [path.stem for path in CONFIGS.joinpath(folder).glob('*.py')]
     assert stems and all(stem.startswith((f'{begin}_', f'{begin}-')) for stem in stems)
 
@@ -279,12 +279,18 @@ def small_config(name: str, tmp_path: Path, monkeypatch) -> Config:
     return cfg
 
 
+def data_and_network(name: str) -> str:
+    """Of a leaf; transformers of all sizes and splits are one."""
+    name = re.sub('^.*?_(deeplab|dinov)', r'\1', name)
+    return re.sub('^dinov.*_([a-z0-9]+)_[^_]*$', r'\1', name)
+
+
 def one_of_each() -> List[str]:
     """A leaf of every data set and network, of another method each."""
     by_data: Dict[str, List[str]] = {}
     for name in OWN:
         if not stands_beside(name):
-            by_data.setdefault(re.sub('^.*?_deeplab', 'deeplab', name), []).append(name)
+            by_data.setdefault(data_and_network(name), []).append(name)
     return [names[i % len(names)] for i, names in enumerate(by_data.values())]
 
 
@@ -324,3 +330,24 @@ def test_two_iterations(name, tmp_path, monkeypatch):
             key: count for key, count in runner.train_dataloader.sampler.ratio.items() if count
         }
         assert drawn == dict(labeled=1)
+
+
+@pytest.mark.parametrize('data,classes', [('ade20k', 150), ('coco', 81)])
+def test_two_iterations_of_a_small_network(data, classes, tmp_path, monkeypatch):
+    """Data sets whose configs have networks that need a further library."""
+    folders = ('models/deeplabv3plus_r18-small', f'datasets/{data}', 'schedules/adamw_poly')
+    bases = [f'{CONFIGS}/_base_/{name}.py' for name in (*folders, 'default_runtime')]
+    text = f'_base_ = {bases}\nmethod = "fixmatch"\nsizes = dict(num_classes={classes})\n'
+    (tmp_path / 'own.py').write_text(text)
+    monkeypatch.setitem(LEAVES, 'own', tmp_path / 'own.py')
+    runner = Runner.from_cfg(small_config('own', tmp_path, monkeypatch))
+    losses, metrics = Losses(), {}
+    runner.register_hook(losses)
+    validate = runner.val_loop.run
+    runner.val_loop.run = lambda: metrics.update(validate())
+    runner.train()
+    assert all(math.isfinite(value) for value in losses.values[1].values()) and 'mIoU' in metrics
+    labeled = runner.train_dataloader.dataset.sources['labeled']
+    assert len(labeled.metainfo['classes']) == classes
+    label = labeled[0]['data_samples'].gt_sem_seg.data
+    assert label[label != 255].max() < classes

@@ -231,7 +231,7 @@ def losses_of(model: nn.Module, batch: dict) -> dict:
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
     """Random full banks, contrast on; a model without a contrast stays as it is."""
     contrast = getattr(model, 'contrast', None)
-    if contrast is None:
+    if not hasattr(contrast, 'bank'):
         return model
     g = torch.Generator().manual_seed(seed)
     bank = contrast.bank
@@ -260,6 +260,8 @@ def ready_model(kind: str = 'CrossTeacherTraining', **settings) -> nn.Module:
     for name, member in model.members.items():
         if not member.trains:
             model.member(name).decode_head.conv_seg.weight.data.normal_(std=2)
+    for _ in range(len(getattr(model, 'past', ()))):
+        model.ring.advance()  # past models are as drawn above
     return fill_banks(model)
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from . import full_init  # noqa: F401, extends mmengine
 from .camvid import CamVidDataset
+from .coco_objects import COCOObjectsDataset
 from .extra_maps import LoadMaps
 from .folder import FolderSegDataset
 from .group_sampler import GroupSampler
@@ -19,6 +20,7 @@ from .transforms import CheckedLoadAnnotations, CheckSegMap
 from .volume_slices import VolumeSliceDataset
 
 __all__ = [
+    'COCOObjectsDataset',
     'CamVidDataset',
     'CheckSegMap',
     'CheckedLoadAnnotations',

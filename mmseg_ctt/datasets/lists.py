@@ -22,6 +22,7 @@ ENTRY_SUFFIXES = (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES)
 # a name.
 _GAP = re.compile(rf'({"|".join(map(re.escape, ENTRY_SUFFIXES))})(?:\s*[,;]\s*|\s+)', re.IGNORECASE)
 TABLE_SUFFIXES = ('.csv', '.tsv')
+NO_MASK = 'None'  # in the place of a mask in UniMatch V2's lists of further images
 IMAGE_COLUMNS = (
     *('image', 'images', 'img', 'image_path', 'img_path', 'image_id', 'id'),
     *('filename', 'file_name', 'file', 'path', 'name', 'stem'),
@@ -206,9 +207,10 @@ def _rows(lines: Mapping[int, str]) -> Iterator[Tuple[int, List[str]]]:
 def _entry(cells: Sequence[str], where: str) -> Entry:
     if len(cells) not in (1, 2) or not cells[0]:
         raise ValueError(f'{where} has {len(cells)} entries: use an image, or an image and a mask')
-    if len(cells) == 2 and not cells[1].lower().endswith(ENTRY_SUFFIXES):
-        raise ValueError(f'{where}: {cells[1]!r} is not the path of a mask')
-    return Entry(cells[0], cells[1] if len(cells) == 2 else None, where)
+    mask = cells[1] if len(cells) == 2 and cells[1] != NO_MASK else None
+    if mask is not None and not mask.lower().endswith(ENTRY_SUFFIXES):
+        raise ValueError(f'{where}: {mask!r} is not the path of a mask')
+    return Entry(cells[0], mask, where)
 
 
 def _delimiter(path: PathLike, first: str) -> str:

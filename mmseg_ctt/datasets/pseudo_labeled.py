@@ -27,7 +27,8 @@ class PseudoLabelDataset(FolderSegDataset):
 
     Raises:
         FileNotFoundError: If the folder does not exist or is incomplete.
-        ValueError: If its classes are not those of the data set, or ``data_prefix`` has masks.
+        ValueError: If its classes are not those of the data set, ``data_prefix`` has masks, or
+            ``reduce_zero_label`` is set.
     """
 
     needs_classes = True
@@ -43,6 +44,11 @@ class PseudoLabelDataset(FolderSegDataset):
             raise ValueError(
                 f'{type(self).__name__}.data_prefix.seg_map_path would be unused, since '
                 'pseudo_labels names the masks: remove it'
+            )
+        if kwargs.get('reduce_zero_label'):
+            raise ValueError(
+                f'{type(self).__name__}.reduce_zero_label=True would shift the ids of the '
+                'pseudo-labels, which are those of the classes: remove it'
             )
         meta = Path(pseudo_labels, META)
         if not meta.is_file():

@@ -7,7 +7,7 @@ that is given, else the folder that all paths of the lists have in common.
 
 Formats, by the repository that uses them:
 
-* ``unimatch``: image path and mask path in one line.
+* ``unimatch``: image path and mask path in one line; ``None`` for the mask of an image without one.
 * ``u2pl``: bare ids (VOC) or image paths (Cityscapes), or both paths.
 * ``cps``: bare ids (VOC) or image and mask path between tabs (Cityscapes, all
   cities in one folder).

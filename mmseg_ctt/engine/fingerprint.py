@@ -6,7 +6,7 @@ import json
 import os.path as osp
 from typing import Any, Mapping
 
-from ..nn.pretrained import pretrained_path
+from ..nn.weight_files import pretrained_path
 
 # Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
 # checkpoints are left out: a change of them does not make a run out of date.

@@ -11,6 +11,8 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
+from .centred_boxes import centred_box_mask, random_centres
+from .class_draw import class_sums, draw_index, draw_per_class, pixels_by_class
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
 from .colour import gaussian_blur, hsv_noise, jitter_colours, shift_hue
@@ -44,7 +46,7 @@ from .random_views import random_crop_boxes, resized_crops
 from .resized_cross_entropy import resized_cross_entropy
 from .retrieval import retrieval_accuracy
 from .running_mean import confidence_bank_update, warm_momentum
-from .schedule import linear_ramp, sigmoid_ramp
+from .schedule import cosine_ramp, linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
 from .sigmoid_cross_entropy import sigmoid_cross_entropy
@@ -64,6 +66,7 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
         'pixel_affinity',
@@ -72,6 +75,13 @@ METHODS = {
         'propagate',
         'pseudo_label_loss',
         'saliency_loss',
+    ),
+    'methods.cac.functional': (
+        'crop_windows',
+        'flip_back',
+        'matching_pixels',
+        'overlapping_windows',
+        'pixel_contrast',
     ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
@@ -103,6 +113,14 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.imas.functional': (
+        'class_areas',
+        'combined_easiness',
+        'easy_hard_partner',
+        'label_agreement',
+    ),
+    'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
+    'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',
@@ -120,9 +138,6 @@ METHODS = {
     ),
     'methods.u2pl.functional': (
         'best_of_members',
-        'class_sums',
-        'draw_index',
-        'draw_per_class',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',
@@ -156,11 +171,13 @@ __all__ = [
     'alignment_bias',
     'batch_hard_triplet',
     'channel_dropout',
+    'centred_box_mask',
     'class_balanced_weight',
     'class_graph',
     'class_map_logits',
     'class_mix_mask',
     'class_scores',
+    'class_sums',
     'complement',
     'complementary_channel_dropout',
     'confidence_bank_update',
@@ -169,12 +186,15 @@ __all__ = [
     'connected_components',
     'consistency_loss',
     'consistency_sums',
+    'cosine_ramp',
     'crop_patches',
     'cross_entropy',
     'cut_mix_mask',
     'distribution_alignment',
     'downsample_nearest',
     'copy_tensors_',
+    'draw_index',
+    'draw_per_class',
     'ema_decay',
     'ema_update_',
     'gaussian_blur',
@@ -190,9 +210,11 @@ __all__ = [
     'pixel_consistency',
     'pixel_counts',
     'pixel_noise',
+    'pixels_by_class',
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',
+    'random_centres',
     'random_crop_boxes',
     'rejection_box_mask',
     'resized_crops',

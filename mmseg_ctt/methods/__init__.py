@@ -3,10 +3,13 @@
 
 from .ael import AEL
 from .allspark import AllSpark, AllSparkNeck
+from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -17,19 +20,26 @@ from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
+from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
+from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
@@ -37,9 +47,12 @@ __all__ = [
     'AllSpark',
     'AllSparkNeck',
     'AnchorAssignmentHook',
+    'AugSeg',
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
+    'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
@@ -52,8 +65,12 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
+    'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
     'registered_methods',

@@ -6,6 +6,7 @@ from typing import Any, Mapping, Optional
 
 import torch.nn as nn
 from mmengine.logging import print_log
+from torch import Tensor
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
@@ -119,6 +120,42 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
             f'these parts do nothing, as they need red, green and blue: {"; ".join(idle)}',
             'current',
             logging.WARNING,
+        )
+
+
+def check_not_mixing(method: Any, part: str) -> None:
+    """Steps that mix, for a method that mixes by a part of its own.
+
+    Args:
+        method (SemiSegmentor): With its strong view.
+        part (str): Place of the part in the config.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if method.strong_augmentation.mixes:
+        raise ValueError(
+            f'model.strong_augmentation: {type(method).__name__} mixes by {part}; remove the steps '
+            'that mix'
+        )
+
+
+def check_pair(images: Tensor, setting: str, kind: str) -> None:
+    """Images of a batch that a part of a method mixes with one another.
+
+    Args:
+        images (Tensor): ``(B, C, H, W)``.
+        setting (str): Key of the part in ``model``.
+        kind (str): ``'labelled'`` or ``'unlabelled'``.
+
+    Raises:
+        ValueError: If there is one image alone.
+    """
+    if len(images) < 2:
+        raise ValueError(
+            f'model.{setting} mixes the {kind} images of a batch, and there is one: '
+            'raise train_dataloader.batch_size so that each GPU has two, or set '
+            f'model.{setting}=False'
         )
 
 

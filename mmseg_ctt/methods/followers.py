@@ -6,7 +6,11 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import torch.nn as nn
 from torch import Tensor
 
+<<<<<<< HEAD
 from ..nn.schedule import Turn
+=======
+from ..nn.tuning import stays_equal
+>>>>>>> main
 
 
 class Follower(NamedTuple):
@@ -17,13 +21,18 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
+<<<<<<< HEAD
         turn (Turn, optional): Periods in which it is updated; None: always.
+=======
+        in_a_row (int): See :class:`Member`.
+>>>>>>> main
     """
 
     module: nn.Module
     followed: nn.Module
     interval: int = 1
     offset: int = 0
+<<<<<<< HEAD
     turn: Optional[Turn] = None
 
     @property
@@ -53,12 +62,20 @@ class Schedule(NamedTuple):
         if num_updates % self.interval != self.offset % self.interval:
             return None
         return num_updates // self.interval
+=======
+    in_a_row: int = 1
+
+    @property
+    def turn(self) -> Tuple[int, int, int]:
+        """What followers that are updated at the same steps have in common."""
+        return self.interval, self.offset, self.in_a_row
+>>>>>>> main
 
 
 def paired_tensors(
     followers: Sequence[Follower], buffers: bool
 ) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
-    """Tensors of averages and of the modules they follow.
+    """Tensors of averages and of the modules they follow, where they change.
 
     Args:
         followers (Sequence[Follower]): The modules.
@@ -72,6 +89,8 @@ def paired_tensors(
         for kind in ('parameters', 'buffers') if buffers else ('parameters',):
             tensors = getattr(follower.module, kind)(), getattr(follower.followed, kind)()
             for old, new in zip(*tensors):
+                if stays_equal(old, new, follower.followed):
+                    continue
                 lists = pairs['average' if old.is_floating_point() else 'copy']
                 lists[0].append(old)
                 lists[1].append(new.detach())

@@ -9,14 +9,15 @@ from .data_preprocessor import SemiSegDataPreProcessor
 from .decode_heads import DeepLabV2ASPPHead, DeepLabV2Head
 from .dice_loss import SquaredDiceLoss
 from .dilated_vgg import DilatedVGG
+from .foundation import FoundationBackbone, LightDPTHead, LinearHead
 from .images import Images
 from .local_loss import LocallyAdaptiveLoss
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .memory_bank import ClassMemoryBank
-from .pretrained import pretrained_path
 from .projection import PixelProjection
 from .pseudo_label import PseudoLabel
 from .sigmoid_loss import PixelSigmoidLoss
+from .weight_files import pretrained_path
 
 __all__ = [
     'ClassMapHead',
@@ -26,7 +27,10 @@ __all__ = [
     'DeepLabV2ASPPHead',
     'DeepLabV2Head',
     'DilatedVGG',
+    'FoundationBackbone',
     'Images',
+    'LightDPTHead',
+    'LinearHead',
     'LocallyAdaptiveLoss',
     'PixelCrossEntropyLoss',
     'PixelProjection',

@@ -3,6 +3,7 @@
 
 from typing import Optional, Tuple, Union
 
+import torch
 import torch.nn as nn
 from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
@@ -14,8 +15,8 @@ from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
 from .ranks import mean_over_ranks
 
-TARGETS = ('hard', 'soft', 'squared')
-SELECTIONS = ('pixel', 'ratio')
+TARGETS = ('hard', 'soft', 'kl', 'middle_kl', 'squared')
+SELECTIONS = ('pixel', 'ratio', 'image_ratio')
 NORMALIZERS = ('valid', 'kept', 'all')
 
 
@@ -92,11 +93,13 @@ class Consistency(ConfidenceSelection):
     Args:
         num_classes (int): ``K``.
         target (str): ``'hard'``: cross-entropy to the label; ``'soft'``: cross-entropy to the
-            probabilities; ``'squared'``: squared difference of the probabilities.
-            Defaults to 'hard'.
+            probabilities; ``'kl'``: the same less their entropy, which has no gradient;
+            ``'middle_kl'``: see :func:`pixel_consistency`; ``'squared'``: squared difference of the
+            probabilities. Defaults to 'hard'.
         select (str): ``'pixel'``: only confident pixels count; ``'ratio'``: all pixels count,
-            times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks).
-            Defaults to 'pixel'.
+            times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks);
+            ``'image_ratio'``: times the ratio of confident ones of their image, padding left out
+            (ReCo). Defaults to 'pixel'.
         normalizer (str): The loss is a sum over pixels, divided by the number of ``'valid'``
             pixels (not padding), of ``'kept'`` ones, or of ``'all'``. Defaults to 'valid'.
         class_mean (bool): Whether the squared difference is the mean over classes (mean teacher)
@@ -104,6 +107,8 @@ class Consistency(ConfidenceSelection):
         confidence_threshold (float): See :class:`ConfidenceSelection`. Defaults to 0.95
             (FixMatch).
         class_thresholds (dict, optional): See there. Defaults to None.
+        weighted (bool): Whether a pixel counts as much as its confidence (PS-MT); the normalizer
+            counts it as 1. Defaults to False.
 
     Raises:
         ValueError: For an unknown ``target``, ``select`` or ``normalizer``, or one that another
@@ -119,6 +124,7 @@ class Consistency(ConfidenceSelection):
         class_mean: bool = True,
         confidence_threshold: float = 0.95,
         class_thresholds: Optional[dict] = None,
+        weighted: bool = False,
     ) -> None:
         super().__init__(num_classes, confidence_threshold, class_thresholds)
         settings.check_choice('model.consistency.target', target, TARGETS)
@@ -126,7 +132,8 @@ class Consistency(ConfidenceSelection):
         settings.check_choice('model.consistency.normalizer', normalizer, NORMALIZERS)
         _check_together(target, select, normalizer, class_mean)
         self.target, self.select, self.normalizer = target, select, normalizer
-        self.class_mean = class_mean
+        settings.check_choice('model.consistency.weighted', weighted, (True, False))
+        self.class_mean, self.weighted = class_mean, weighted
 
     @property
     def reads_logits(self) -> bool:
@@ -134,7 +141,11 @@ class Consistency(ConfidenceSelection):
         return self.target != 'hard'
 
     def forward(
-        self, logits: Tensor, pseudo: PseudoLabel, align_corners: bool = False
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        align_corners: bool = False,
+        image_weight: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor]:
         """The loss of a batch.
 
@@ -143,6 +154,8 @@ class Consistency(ConfidenceSelection):
                 leading dimension ``P`` holds independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+            image_weight (Tensor, optional): ``([P,] B)``, constant, by which the loss of each image
+                is multiplied. Defaults to None: 1.
 
         Returns:
             tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
@@ -152,6 +165,11 @@ class Consistency(ConfidenceSelection):
         ratio = mean_over_ranks(confident.float().mean((-3, -2, -1)))
         kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
         loss = self._sums(logits, pseudo, kept, align_corners)
+        if self.select == 'image_ratio':
+            loss = loss * _image_ratio(pseudo, confident)
+        if image_weight is not None:
+            loss = loss * image_weight.detach()
+        loss = loss.sum(-1)
         if self.select == 'ratio':
             loss = ratio * loss
         return loss / self._count(pseudo, kept), ratio
@@ -159,18 +177,20 @@ class Consistency(ConfidenceSelection):
     def _sums(
         self, logits: Tensor, pseudo: PseudoLabel, kept: Optional[Tensor], align_corners: bool
     ) -> Tensor:
-        """Loss summed over the pixels of each problem, scalar or ``(P,)``."""
+        """Loss summed over the pixels of each image, ``([P,] B)``."""
         hard = self.target == 'hard'
         target = pseudo.label if hard else pseudo.logits
         assert target is not None
         if not hard and pseudo.valid is not None:
             kept = pseudo.valid if kept is None else kept & pseudo.valid
         target = target if hard else target.softmax(dim=-3)
+        weight = kept
+        if self.weighted:
+            weight = pseudo.confidence if kept is None else pseudo.confidence * kept
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
-        sums = consistency_sums(
-            logits, target, self.target, kept, reduction, IGNORE_INDEX, align_corners
+        return consistency_sums(
+            logits, target, self.target, weight, reduction, IGNORE_INDEX, align_corners
         )
-        return sums.sum(-1)
 
     def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
         """Number of pixels that the sum is divided by, averaged over the ranks."""
@@ -185,12 +205,19 @@ class Consistency(ConfidenceSelection):
         return mean_over_ranks(number).clamp(min=1)
 
 
+def _image_ratio(pseudo: PseudoLabel, confident: Tensor) -> Tensor:
+    """Ratio of confident pixels of each image ``([P,] B)``, float32, without its padding."""
+    confident = pseudo.mask_padding(confident)
+    valid = torch.ones_like(confident) if pseudo.valid is None else pseudo.valid
+    return confident.float().sum((-2, -1)) / valid.float().sum((-2, -1)).clamp(min=1)
+
+
 def _check_together(target: str, select: str, normalizer: str, class_mean: bool) -> None:
     """Refuse settings that another one leaves without effect."""
-    if select == 'ratio' and normalizer == 'kept':
+    if select != 'pixel' and normalizer == 'kept':
         raise ValueError(
-            "model.consistency.select='ratio' keeps all pixels, so that normalizer='kept' would be "
-            "'valid': set that one"
+            f"model.consistency.select='{select}' keeps all pixels, so that normalizer='kept' "
+            "would be 'valid': set that one"
         )
     if target != 'squared' and not class_mean:
         raise ValueError(

@@ -1,58 +1,23 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Starting weights: a local file where there is one, else those of a model zoo; what fits of them.
+"""Starting weights: what fits of them; weight_files.py has where they come from.
 
 mmengine loads what fits of a checkpoint and lists the rest in one long message, also where nothing
 fits and all weights stay random.
 """
 
-import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 import torch.nn as nn
 from mmengine.model import BaseModule
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .head_checks import config_key
+from .lora import is_adapter
+from .weight_files import may_be_random, random_start
 
-PREFIX = 'pretrained:'
-ROOT = 'PRETRAINED_ROOT'  # environment variable
 ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
 TRIED = 40  # weights by which a prefix is found
-
-
-def pretrained_path(checkpoint: str) -> str:
-    """Where starting weights come from.
-
-    Args:
-        checkpoint (str): ``pretrained:FILE|OTHER`` is the file of that name in the folder
-            ``$PRETRAINED_ROOT`` (default ``data/pretrained``) if it exists, and OTHER if not: any
-            address that mmengine knows, such as ``mmcls://mobilenet_v2``.
-
-    Returns:
-        str: Path or address; any other string as it is.
-
-    Raises:
-        ValueError: If OTHER is missing.
-    """
-    if not checkpoint.startswith(PREFIX):
-        return checkpoint
-    name, _, other = checkpoint[len(PREFIX) :].partition('|')
-    if not name or not other:
-        raise ValueError(
-            f'the checkpoint {checkpoint} must be {PREFIX}FILE|OTHER, such as '
-            f'{PREFIX}resnet50.pth|torchvision://resnet50'
-        )
-    path = Path(os.environ.get(ROOT, 'data/pretrained'), name)
-    return str(path) if path.is_file() else other
-
-
-@CheckpointLoader.register_scheme(prefixes=PREFIX)
-def load_from_pretrained(filename: str, map_location: Any = None) -> dict:
-    """Checkpoint of ``dict(type='Pretrained', checkpoint='pretrained:FILE|OTHER')``."""
-    return CheckpointLoader.load_checkpoint(pretrained_path(filename), map_location)
 
 
 class Fit(NamedTuple):
@@ -164,12 +129,19 @@ def _counter(
     warn: Callable[[str], None],
     inform: Callable[[str], None],
 ) -> Callable:
-    def count(state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
+    def count(state: Dict[str, Tensor], prefix: str, *_: Any) -> None:
         if prefix:  # a whole model is loaded
             return
-        weights = dict(module.named_parameters())
+        own = module.named_parameters()
+        weights = {name: weight for name, weight in own if not is_adapter(name)}
         fit, known = fit_of(weights, state), fits.get(key)
         fits[key] = fit
+        if not state and may_be_random(file):
+            state.update(module.state_dict())  # mmengine would list each of them as missing
+            if fit != known:
+                still = ', and frozen=True keeps them random' if _is_frozen(module) else ''
+                warn(f'{key}: {random_start(file)}{still}')
+            return
         if not fit.enough:
             raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
         if fit == known:  # students of one config say it once
@@ -180,6 +152,10 @@ def _counter(
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(weight.requires_grad for weight in module.parameters())
 
 
 def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:

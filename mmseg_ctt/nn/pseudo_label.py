@@ -1,12 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
 
-from .augmentation import View
+from .augmentation import PixelSource, View
 
 IGNORE_INDEX = 255
+TRUE_LOGIT = 50.0  # of the true class, the others being 0
 
 
 class PseudoLabel(NamedTuple):
@@ -39,12 +40,28 @@ class PseudoLabel(NamedTuple):
             confidence = confidence.masked_fill(~valid, 0)
         return cls(label, confidence, valid, logits)
 
+    @classmethod
+    def of_truth(cls, label: Tensor, logits_like: Optional[Tensor] = None) -> 'PseudoLabel':
+        """Ground truth as a pseudo-label of confidence 1, of which unlabelled pixels are no part.
+
+        Args:
+            label (Tensor): ``(B, H, W)`` int64, 255 where there is no label.
+            logits_like (Tensor, optional): ``(*, K, H, W)`` logits of the pseudo-labels that it is
+                joined with. Defaults to None: there are none.
+        """
+        valid = label != IGNORE_INDEX
+        logits = None
+        if logits_like is not None:
+            classes = torch.arange(logits_like.shape[1], device=label.device).view(-1, 1, 1)
+            logits = TRUE_LOGIT * (label.unsqueeze(1) == classes).to(logits_like)
+        return cls.of(label, torch.ones_like(label, dtype=torch.float32), valid, logits)
+
     @property
     def class_index(self) -> Tensor:
         """The label with 0 in the padding, for look-ups by class."""
         return self.label if self.valid is None else self.label.masked_fill(~self.valid, 0)
 
-    def apply_mix(self, view: View) -> 'PseudoLabel':
+    def apply_mix(self, view: Union[View, PixelSource]) -> 'PseudoLabel':
         """The pseudo-label of the images of a strong view."""
         return PseudoLabel._make(None if map_ is None else view.apply_mix(map_) for map_ in self)
 

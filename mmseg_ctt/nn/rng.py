@@ -2,12 +2,14 @@
 """Random numbers that belong to a sample, whatever rank, worker or restart handles it."""
 
 import zlib
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Collection, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmseg.utils import SampleList
 from torch import Tensor
+
+from ..functional import pixel_noise
 
 Draw = Tuple[int, int]
 
@@ -65,6 +67,43 @@ def sample_noises(
     rows = np.concatenate([_uniform(draws, name, width) for name, width in widths.items()], axis=1)
     noise = torch.from_numpy(rows).to(device, non_blocking=True)
     return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
+
+
+def noise_maps(
+    draws: Sequence[Draw],
+    height: int,
+    width: int,
+    rng_stream: str,
+    device: Union[str, torch.device] = 'cpu',
+) -> Tensor:
+    """Many uniform numbers of each sample, made on the device from one of :func:`sample_noise`.
+
+    Args:
+        draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
+        height (int): ``H``.
+        width (int): ``W``.
+        rng_stream (str): See :func:`sample_generator`.
+        device (str | torch.device): Of the result. Defaults to 'cpu'.
+
+    Returns:
+        Tensor: ``(B, H, W)`` float32 in [0, 1).
+    """
+    return pixel_noise(sample_noise(draws, 1, rng_stream, device).flatten(), height, width)
+
+
+def split_noises(
+    draws: Sequence[Draw],
+    widths: Mapping[str, int],
+    device: Union[str, torch.device],
+    on_host: Collection[str],
+) -> Dict[str, Tensor]:
+    """:func:`sample_noises`, of which the streams named by ``on_host`` stay on the host."""
+    host = {name: width for name, width in widths.items() if name in on_host}
+    others = {name: width for name, width in widths.items() if name not in on_host}
+    return {
+        **(sample_noises(draws, host) if host else {}),
+        **(sample_noises(draws, others, device) if others else {}),
+    }
 
 
 def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:

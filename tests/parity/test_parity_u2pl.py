@@ -8,10 +8,10 @@ by ``tests/reference``.
 import torch
 from released_code import close, every_case, rows
 
+from mmseg_ctt.functional import class_sums
 from mmseg_ctt.methods.u2pl.entropy import entropy_partition, percentiles, pixel_entropy
 from mmseg_ctt.methods.u2pl.functional import (
     best_of_members,
-    class_sums,
     negative_candidates,
     reliable_cross_entropy,
     unreliable_contrast,

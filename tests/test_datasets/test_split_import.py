@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import json
 import os
 import pickle
 import re
@@ -134,6 +135,8 @@ def test_image_folder_decides_where_names_begin(tmp_path):
         ('l.txt', 'street 1.jpg\nday 2/b\n', [('street 1.jpg', 0), ('day 2/b', 0)]),
         ('l.txt', 'day 1/a b.jpg masks/day 1/a b.png\n', [('day 1/a b.jpg', 1)]),
         ('l.txt', 'night, late\n', [('night, late', 0)]),
+        ('l.txt', 'a.jpg None\nb.jpg b.png\n', [('a.jpg', 0), ('b.jpg', 1)]),
+        ('l.txt', 'None\n', [('None', 0)]),
     ],
 )
 def test_entries(tmp_path, name, text, expected):
@@ -270,12 +273,75 @@ def test_import_permutation(tmp_path):
         import_permutation(path, full, 2)
 
 
+@pytest.mark.parametrize(
+    'form,stem',
+    [
+        ('images/training/{}.jpg annotations/training/{}.png', 'ADE_train_0000{}'),
+        ('train2017/{}.jpg masks/{}.png', '00000028321{}'),
+        ('JPEGImages/{}.jpg SegmentationClass/{}.png', '2007_00003{}'),
+        (
+            'leftImg8bit/train/{}_leftImg8bit.png gtFine/train/{}_gtFine_labelTrainIds.png',
+            'aachen/aachen_00000{}_000019',
+        ),
+    ],
+)
+def test_lists_of_unimatch_v2(tmp_path, form, stem):
+    """Lines of the kind of every data set of its repository."""
+    lines = [form.format(*[stem.format(number)] * 2) + '\n' for number in range(6)]
+    labeled, rest = tmp_path / 'l.txt', tmp_path / 'u.txt'
+    labeled.write_text(''.join(lines[:2]))
+    rest.write_text(''.join(lines[2:]))
+    split = import_lists(labeled, rest, fmt='unimatch')
+    assert split.labeled + split.unlabeled == [stem.format(number) for number in range(6)]
+    assert not (split.num_dropped or split.mixed or split.mask_note)
+
+
+FULL = dict(pascal='pascal/train_aug.txt', cityscapes='cityscapes/train.txt')
+
+
+def published(root, *sources):
+    """What the manifest tells of each labelled list."""
+    for split in json.loads((root / 'manifest.json').read_text())['splits']:
+        if split['dataset'] in FULL and (not sources or split['source'] in sources):
+            yield split
+
+
 def test_published_lists_import(shared_dir):
+    """Every labelled list is read whole, and is a part of the full list."""
     root = shared_dir / 'data' / 'splits'
-    paths = sorted(root.glob('pascal/*/*.txt')) + sorted(root.glob('cityscapes/*/*.txt'))
-    assert len(paths) > 100
-    for path in paths:
-        assert read_text_list(path) == path.read_text().split()
+    full = {data: set(read_text_list(root / path)) for data, path in FULL.items()}
+    splits = list(published(root))
+    assert len(splits) > 100
+    for split in splits:
+        stems = read_text_list(root / split['file'])
+        assert stems == (root / split['file']).read_text().split()
+        assert len(stems) == split['n_labeled']
+        assert len(set(stems) - full[split['dataset']]) == split['outside_train']
+
+
+def test_partitions_of_unimatch_import(shared_dir):
+    """VOC 92 to 1464 and the blended ones, Cityscapes 1/30 to 1/2: the rest is unlabelled."""
+    root = shared_dir / 'data' / 'splits'
+    found = set()
+    for split in published(root, 'unimatch'):
+        made = import_lists(root / split['file'], full_list=root / FULL[split['dataset']])
+        assert (len(made.labeled), len(made.unlabeled)) == (
+            split['n_labeled'],
+            split['n_unlabeled'],
+        )
+        assert not made.num_dropped and not made.mask_note
+        found.add((split['dataset'], split['name'], len(made.labeled)))
+    assert found >= {('pascal', '92', 92), ('pascal', '1464', 1464), ('pascal', '1_8', 1323)}
+    assert found >= {('cityscapes', '1_16', 186), ('cityscapes', '1_2', 1488)}
+
+
+def test_published_slices_import(shared_dir):
+    """Slices of volumes: the unlabelled list is what the labelled one leaves of all."""
+    root = shared_dir / 'data' / 'splits' / 'acdc' / 'unimatch'
+    for number in (1, 3, 7):
+        lists = [root / f'{number}_{part}.txt' for part in ('labeled', 'unlabeled')]
+        made = import_lists(*lists, root / 'train_slices.txt')
+        assert len(made.labeled) + len(made.unlabeled) == 1312 and not made.num_dropped
 
 
 def test_cps_lists_name_one_labelled_image_twice(shared_dir):

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Every folder of configs has what the model zoo of mmseg's tools wants, and figures agree."""
 
+import re
 import shutil
 
 import pytest
@@ -83,3 +84,17 @@ def test_figures_are_those_of_the_readme(folder):
             assert result['Dataset'] == model['Metadata']['Training Data']
             readme = (ROOT / model.get('README', f'configs/{folder}/README.md')).read_text()
             assert f'{result["Metrics"]["mIoU"]:.2f}' in readme, model['Name']
+
+
+PUBLISHED = re.compile(
+    r'(VOC|VOC blended|Cityscapes|ADE20K|COCO) (\d+|1/\d+), [^:,]+: \d\d(\.\d{1,2})?'
+)
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_published_figures_can_be_read(folder):
+    """Data, partition, network and mIoU, and where they stand."""
+    metadata = metafile(folder)['Collections'][0]['Metadata']
+    for entry in metadata.get('Published mIoU', ()):
+        assert PUBLISHED.fullmatch(entry), entry
+    assert ('Published mIoU' in metadata) <= ('Published From' in metadata)

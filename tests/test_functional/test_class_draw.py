@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from mmseg_ctt.methods.u2pl.functional import best_of_members, draw_index, draw_per_class
+from mmseg_ctt.functional import draw_index, draw_per_class
+from mmseg_ctt.methods.u2pl.functional import best_of_members
 
 K, N = 5, 60
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from reference import u2pl as reference
 
+from mmseg_ctt.functional import class_sums
 from mmseg_ctt.methods.u2pl.functional import (
-    class_sums,
     negative_candidates,
     reliable_cross_entropy,
     unreliable_contrast,

@@ -113,6 +113,20 @@ VARIANTS = {
         dict(supervision='mutual', two_views=True, selection='replacement'),
         run=dict(schedule='turns'),
     ),
+    'AugSeg as released': Recipe(
+        'AugSeg', dict(mode='released', consistency=dict(confidence_threshold=0.27))
+    ),
+    'iMAS, without CutMix': Recipe(
+        'IMAS',
+        dict(
+            cut_mix=False,
+            intensity='scaled',
+            easiness=dict(background=0, combine='mean'),
+            consistency=dict(confidence_threshold=0.27),
+            teacher_mode='eval',
+        ),
+    ),
+    'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
@@ -171,7 +185,9 @@ WITH_RAMP_UP = every_recipe_of(lambda method: bool(method.ramped_terms))
 WITH_CONSISTENCY = every_recipe_of(has_consistency)
 WITH_PSEUDO_LABELS = every_recipe_of(lambda method: method.uses_pseudo_labels)
 # settings of methods that mix images of a batch by a part of their own
-OWN_MIXING = dict(AEL=dict(copy_paste=False, cut_mix=False))
+OWN_MIXING = dict(
+    AEL=dict(copy_paste=False, cut_mix=False), AugSeg=dict(cut_mix=False), IMAS=dict(cut_mix=False)
+)
 
 
 def ready(recipe: Recipe, **changes: Any) -> SemiSegmentor:
@@ -235,6 +251,6 @@ def assert_finite(model: SemiSegmentor, losses: Dict[str, Tensor]) -> None:
 
 def contrast_off(model: SemiSegmentor) -> SemiSegmentor:
     """The model as it is while its contrast waits."""
-    if getattr(model, 'contrast', None) is not None and model.contrast.waits:
+    if getattr(getattr(model, 'contrast', None), 'waits', False):
         model.contrast.switch(False)
     return model

@@ -176,27 +176,35 @@ def test_cut_out_is_the_mean_colour_and_moves_no_label():
 # ---- random intensities
 
 
-@pytest.mark.parametrize('names', [('solarize',), ('posterize', 'hue', 'brightness')])
-def test_operations_of_each_image_by_hand(names):
+@pytest.mark.parametrize('random_number', [True, False])
+@pytest.mark.parametrize('names', [('solarize',), ('posterize', 'hue', 'identity', 'brightness')])
+def test_operations_of_each_image_by_hand(names, random_number):
     image, number = images(), 2
     draws = [(3, i) for i in range(40)]
     image = image.repeat(10, 1, 1, 1)
-    got = view(
-        [dict(INTENSITY, number=number, operations=names)],
-        image=image,
-        label=labels(40),
-        draws=draws,
-    ).image
-    noise = sample_noise(draws, 2 + 2 * number, 'strong0/0/RandomIntensity')
+    step = dict(INTENSITY, number=number, operations=names, random_number=random_number)
+    got = view([step], image=image, label=labels(40), draws=draws).image
+    noise = sample_noise(draws, 2 + 3 * number, 'strong0/0/RandomIntensity')
     counts = []
     for plain, result, row in zip(denormalize(image, preprocessor()), got, noise.tolist()):
-        count, want = int(row[1] * (number + 1)), plain.unsqueeze(0)
+        count, want = 1 + int(row[1] * number) if random_number else number, plain.unsqueeze(0)
         counts.append(count)
-        for choice, strength in list(zip(row[2 : 2 + number], row[2 + number :]))[:count]:
-            operation = INTENSITIES[names[int(choice * len(names))]]
-            want = operation(want, torch.full((1, 1, 1, 1), strength))
+        turns = zip(*(row[2 + i * number :][:number] for i in range(3)))
+        for choice, strength, sign in list(turns)[:count]:
+            name = names[int(choice * len(names))]
+            strength = -strength if name == 'hue' and sign < 0.5 else strength
+            want = INTENSITIES[name](want, torch.full((1, 1, 1, 1), strength))
         torch.testing.assert_close(denormalize(result, preprocessor()), want[0])
-    assert set(counts) == {0, 1, 2}
+    assert set(counts) == ({1, 2} if random_number else {2})
+
+
+def test_images_that_are_not_chosen_stay_bit_by_bit():
+    draws = [(3, i) for i in range(40)]
+    image = images().repeat(10, 1, 1, 1)
+    got = view([dict(INTENSITY, prob=0.5)], image=image, label=labels(40), draws=draws).image
+    chosen = sample_noise(draws, 11, 'strong0/0/RandomIntensity')[:, 0] < 0.5
+    assert torch.equal(got[~chosen], image[~chosen]) and 10 < chosen.sum() < 30
+    assert (got[chosen] != image[chosen]).flatten(1).any(1).all()
 
 
 def test_strength_scales_the_operations():

@@ -71,6 +71,11 @@ def parse_args() -> argparse.Namespace:
         help='end of the names of the masks of a folder, such as _GT.png; default: .png',
     )
     parser.add_argument('--ignore-index', type=int, default=255)
+    parser.add_argument(
+        '--reduce-zero-label',
+        action='store_true',
+        help='masks of a folder count from 1, and 0 is no class; a config says it itself',
+    )
     parser.add_argument('--json', help='JSON file for the same numbers')
     return parser.parse_args()
 
@@ -109,7 +114,9 @@ def masks_of(dataset: 'AnySet', where: str) -> Tuple[List[Mask], List[str]]:
     return masks, list(dataset.metainfo['classes'])
 
 
-def masks_of_folder(folder: Path, suffix: str) -> Tuple[List[Mask], Optional[List[str]]]:
+def masks_of_folder(
+    folder: Path, suffix: str, reduce_zero_label: bool
+) -> Tuple[List[Mask], Optional[List[str]]]:
     """Label files of a folder, and class names if a ``meta.json`` has them."""
     from mmseg_ctt.datasets.folder import read_meta
     from mmseg_ctt.datasets.image_files import find_masks
@@ -119,7 +126,10 @@ def masks_of_folder(folder: Path, suffix: str) -> Tuple[List[Mask], Optional[Lis
         None,
     )
     folder = folder / 'masks' if (folder / 'masks').is_dir() else folder
-    masks = [Mask(str(folder / name)) for name in find_masks(folder, suffix).values()]
+    masks = [
+        Mask(str(folder / name), None, reduce_zero_label)
+        for name in find_masks(folder, suffix).values()
+    ]
     return masks, None if meta is None else list(read_meta(meta)['classes'])
 
 
@@ -260,8 +270,15 @@ def main() -> None:
 
     source = Path(args.source)
     if source.is_dir():
-        result = statistics_of_masks(args, *masks_of_folder(source, args.suffix))
+        result = statistics_of_masks(
+            args, *masks_of_folder(source, args.suffix, args.reduce_zero_label)
+        )
     elif source.is_file():
+        if args.reduce_zero_label:
+            raise ValueError(
+                '--reduce-zero-label is for a folder: set reduce_zero_label of the data set in '
+                f'{source}'
+            )
         dataset = set_of_config(source, args.set)
         if all(getattr(leaf, 'reads_tags', False) for leaf in leaves(dataset)):
             result = tag_statistics(dataset)

@@ -11,6 +11,7 @@ from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
+from .adapters import plain_backbone
 from .checkpoint import checkpoint_bytes, inference_part
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
@@ -96,6 +97,8 @@ def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
     preprocessor = model['data_preprocessor']
     if preprocessor.get('size') is None and preprocessor.get('size_divisor') is None:
         preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training need one of them
+    if isinstance(model.get('backbone'), Mapping):
+        model['backbone'], state = plain_backbone(model['backbone'], state)
     if isinstance(model.get('decode_head'), Mapping):
         model['decode_head'], state = stock_head(model['decode_head'], state)
     refuse_own(model, 'model')

@@ -40,6 +40,8 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
         ValueError: If a type that testing needs has no counterpart in stock mmseg.
     """
     stock = {key: copy.deepcopy(cfg[key]) for key in _COPIED if cfg.get(key) is not None}
+    if is_own(stock.get('log_processor') or {}):
+        stock['log_processor'].pop('type')
     stock.setdefault('default_scope', 'mmseg')
     stock.setdefault('tta_model', dict(type='SegTTAModel'))
     imports = _imports(cfg.get('custom_imports') or {}, model, notes)

@@ -34,6 +34,7 @@ from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
+from ..checks import check_not_mixing, check_pair
 from .class_confidence import ClassConfidence
 from .loss import EqualizedConsistency
 from .mixing import AdaptiveCopyPaste, AdaptiveCutMix
@@ -89,10 +90,7 @@ class AEL(SemiSegmentor):
             'copy_paste', copy_paste, AdaptiveCopyPaste, num_classes=num_classes
         )
         self.cut_mix = settings.build_optional('cut_mix', cut_mix, AdaptiveCutMix)
-        if self.strong_augmentation.mixes:
-            raise ValueError(
-                'model.strong_augmentation: AEL mixes by model.cut_mix; remove the steps that mix'
-            )
+        check_not_mixing(self, 'model.cut_mix')
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
@@ -122,7 +120,7 @@ class AEL(SemiSegmentor):
         noise = sample_noise(labeled.draws, width, 'ael/labeled', image.device)
         if part is None:
             return labeled, label, noise[:, 0]
-        _check_batch(image, 'copy_paste', 'labelled')
+        check_pair(image, 'copy_paste', 'labelled')
         confidence = self.class_confidence
         maps = {name: labeled.maps(name).float() for name in map_names(self.students[0])}
         together = torch.cat([image, *maps.values()], dim=1)  # what the losses read moves along
@@ -141,7 +139,7 @@ class AEL(SemiSegmentor):
         width = 1 + AdaptiveCutMix.noise_width
         noise = sample_noise(weak.draws, width, 'ael/unlabeled', weak.image.device)
         if self.cut_mix is not None:
-            _check_batch(weak.image, 'cut_mix', 'unlabelled')
+            check_pair(weak.image, 'cut_mix', 'unlabelled')
             confidence = self.class_confidence.confidence
             cut = self.cut_mix(output.logits, weak.size, noise[:, 1:], confidence, target.valid)
             weak = weak._replace(image=cut.apply_mix(weak.image))
@@ -167,12 +165,3 @@ def _with_label(samples: SampleList, label: Tensor, maps: Mapping[str, Tensor]) 
         )
         for i, sample in enumerate(samples)
     ]
-
-
-def _check_batch(images: Tensor, setting: str, kind: str) -> None:
-    if len(images) < 2:
-        raise ValueError(
-            f'model.{setting} mixes the {kind} images of a batch, and there is one: '
-            'raise train_dataloader.batch_size so that each GPU has two, or set '
-            f'model.{setting}=False'
-        )

@@ -6,23 +6,15 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ...functional import downsample_nearest, pixel_noise
+from ...functional import downsample_nearest, draw_index, draw_per_class
 from ...nn import settings
+from ...nn.class_means import class_means
 from ...nn.member import PixelOutput
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.projection import PixelProjection, projected_zero_loss, rows
-from ...nn.ranks import mean_over_ranks
-from ...nn.rng import Draw, sample_noise
+from ...nn.rng import Draw, noise_maps
 from .entropy import EntropyPartition
-from .functional import (
-    NEGATIVES,
-    best_of_members,
-    class_sums,
-    draw_per_class,
-    draw_slots,
-    negative_candidates,
-    unreliable_contrast,
-)
+from .functional import NEGATIVES, best_of_members, negative_candidates, unreliable_contrast
 
 SIZE = 30000  # entries of a queue
 BUDGET = 1000  # entries that a class gains a step; a batch has tens of thousands
@@ -152,10 +144,11 @@ class UnreliableContrast(MemoryContrast):
         own = pixels.label.masked_fill(~pixels.low, 0).unsqueeze(1)
         candidate = pixels.low & (pixels.prob.gather(1, own).squeeze(1) > self.anchor_threshold)
         shape = bank.num_classes, self.num_anchors, 1 + self.num_negatives
-        noise = _noise(draws[:1], shape[0] * shape[1], shape[2], 'u2pl/draws', query).view(shape)
+        noise = noise_maps(draws[:1], shape[0] * shape[1], shape[2], 'u2pl/draws', query.device)
+        noise = noise.view(shape)
         anchor, anchors = draw_per_class(pixels.label, candidate, bank.num_classes, noise[..., 0])
-        negative = draw_slots(bank.count.view(-1, 1, 1), noise[..., 1:])
-        prototype, present, ratio = self._class_means(pixels, anchors)
+        negative = draw_index(bank.count.view(-1, 1, 1), noise[..., 1:])
+        prototype, present, ratio = class_means(pixels.feature, pixels.label, pixels.low, anchors)
         if self.legacy_index:
             source = (present.cumsum(0) - 1).clamp(min=0)
             anchor, prototype, ratio = anchor[source], prototype[source], ratio[source]
@@ -186,7 +179,8 @@ class UnreliableContrast(MemoryContrast):
             self.negative_threshold,
             self.negatives,
         )
-        score = _noise(draws, 1, member.shape[1] // len(draws), 'u2pl/keys', member).flatten()
+        pixels_each = member.shape[1] // len(draws)
+        score = noise_maps(draws, 1, pixels_each, 'u2pl/keys', member.device).flatten()
         assert self.bank.budget is not None
         index, taken = best_of_members(member, score, self.bank.budget)
         number = torch.arange(len(member), device=index.device).repeat_interleave(index.shape[1])
@@ -228,25 +222,9 @@ class UnreliableContrast(MemoryContrast):
             **{name: torch.cat(parts).flatten() for name, parts in maps.items()},
         )
 
-    def _class_means(self, pixels: Pixels, anchors: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Prototypes ``(K, D)``, which classes are present, anchors relative to all ranks' mean."""
-        total, count = class_sums(pixels.feature, pixels.label, pixels.low, len(anchors))
-        mean = mean_over_ranks(torch.cat([total, torch.stack([count, anchors], dim=1)], dim=1))
-        total, count, mean_anchors = mean[:, :-2], mean[:, -2], mean[:, -1]
-        return (
-            total / count.clamp(min=1e-6).unsqueeze(1),
-            count > 0,
-            anchors / mean_anchors.clamp(min=1e-6),
-        )
-
     def _project(self, projection: nn.Module, outputs: Sequence[PixelOutput]) -> Tensor:
         return rows(
             projection(
                 torch.cat([output.embedding for output in outputs if output.embedding is not None])
             )
         )
-
-
-def _noise(draws: Sequence[Draw], height: int, width: int, rng_stream: str, like: Tensor) -> Tensor:
-    """``(B, height, width)`` random numbers of the samples, uniform in [0, 1)."""
-    return pixel_noise(sample_noise(draws, 1, rng_stream, like.device).flatten(), height, width)

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.class_draw import draw_index
+from ...functional.unit import length, unit
+
 NEGATIVES = ('paper', 'released')
-TINY = 1e-12  # a shorter feature has no direction
 
 
 def reliable_cross_entropy(
@@ -96,29 +98,6 @@ def negative_candidates(
     return (member & (prob < below)).t()
 
 
-@torch.no_grad()
-def class_sums(
-    feature: Tensor, label: Tensor, valid: Tensor, num_classes: int
-) -> Tuple[Tensor, Tensor]:
-    """Sum and number of the features of every class.
-
-    Args:
-        feature (Tensor): ``(N, D)``.
-        label (Tensor): ``(N,)`` int64; anything where ``valid`` is False.
-        valid (Tensor): ``(N,)`` bool.
-        num_classes (int): ``K``.
-
-    Returns:
-        tuple[Tensor, Tensor]: ``(K, D)`` and ``(K,)``, float32 (float64 for double input).
-    """
-    feature = feature.detach()
-    feature = feature if feature.dtype == torch.float64 else feature.float()
-    number = torch.arange(num_classes, device=label.device).unsqueeze(1)
-    member = ((label == number) & valid).to(feature.dtype)
-    with torch.autocast(feature.device.type, enabled=False):
-        return member @ feature, member.sum(dim=1)
-
-
 def unreliable_contrast(
     query: Tensor,
     anchor: Tensor,
@@ -158,63 +137,13 @@ def unreliable_contrast(
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
     queue = torch.arange(bank.shape[0], device=bank.device).view(-1, 1, 1)
     with torch.autocast(query.device.type, enabled=False):
-        anchors = _unit(query.to(dtype)[anchor])  # (K, A, D)
+        anchors = unit(query.to(dtype)[anchor])  # (K, A, D)
         keys = bank.detach()[queue, negative].to(dtype)  # (K, A, M, D)
-        positive = (anchors * _unit(prototype.detach().to(dtype)).unsqueeze(1)).sum(2)
-        away = torch.einsum('kad,kamd->kam', anchors, keys) / _length(keys).squeeze(3)
+        positive = (anchors * unit(prototype.detach().to(dtype)).unsqueeze(1)).sum(2)
+        away = torch.einsum('kad,kamd->kam', anchors, keys) / length(keys).squeeze(3)
         score = torch.cat([positive.unsqueeze(2), away], dim=2) / temperature
         loss = score.logsumexp(dim=2) - score[..., 0]
         return (loss.mean(dim=1) * weight).sum()
-
-
-def _length(feature: Tensor) -> Tensor:
-    """Length ``(..., 1)``; infinite where it is 0, so that dividing gives 0 and no gradient."""
-    length = torch.linalg.vector_norm(feature, dim=-1, keepdim=True)
-    return torch.where(length > TINY, length, torch.inf)
-
-
-def _unit(feature: Tensor) -> Tensor:
-    return feature / _length(feature)
-
-
-@torch.no_grad()
-def draw_per_class(
-    label: Tensor, valid: Tensor, num_classes: int, noise: Tensor
-) -> Tuple[Tensor, Tensor]:
-    """Random pixels of every class, uniformly and with replacement.
-
-    Args:
-        label (Tensor): ``(N,)`` int64, ``N`` at least 1; anything where ``valid`` is False.
-        valid (Tensor): ``(N,)`` bool.
-        num_classes (int): ``K``; valid labels lie in ``[0, K)``.
-        noise (Tensor): ``(K, A)`` numbers in [0, 1).
-
-    Returns:
-        tuple[Tensor, Tensor]: ``index`` ``(K, A)`` int64 into the pixels, of no meaning for a
-        class without a valid pixel, and ``count`` ``(K,)`` int64, valid pixels of each class.
-    """
-    label = label.masked_fill(~valid, num_classes)
-    order = label.argsort(stable=True)
-    count = label.new_zeros(num_classes + 1)
-    count = count.scatter_add_(0, label, torch.ones_like(label))[:num_classes]
-    start = (count.cumsum(0) - count).unsqueeze(1)
-    position = start + draw_index(count.unsqueeze(1), noise)
-    return order[position.clamp_(max=label.shape[0] - 1)], count
-
-
-@torch.no_grad()
-def draw_index(count: Tensor, noise: Tensor) -> Tensor:
-    """Random index in ``[0, count)``, 0 where the count is 0.
-
-    Args:
-        count (Tensor): int64, broadcast to ``noise``.
-        noise (Tensor): Numbers in [0, 1).
-
-    Returns:
-        Tensor: As ``noise``, int64.
-    """
-    # a product just below the count may be rounded up to it
-    return torch.minimum((noise * count).long(), count - 1).clamp_(min=0)
 
 
 draw_slots = draw_index  # the name in 0.1

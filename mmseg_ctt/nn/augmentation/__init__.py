@@ -1,8 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """Strong augmentation as a list of registered steps."""
 
-from .intensity import ColorJitter, CutOut, GaussianBlur, RandomGreyscale, RandomIntensity
+from .intensity import ColorJitter, CutOut, GaussianBlur, RandomGreyscale
 from .mixing import ClassMixing, CutMixing
+from .pixel_source import PixelSource
+from .random_intensity import RandomIntensity
 from .step import AUGMENTATION_STEPS, AugmentationStep, MixingStep
 from .strong import CLASS_MIX_STEPS, StrongAugmentation
 from .view import Context, Mix, View, denormalize, normalize
@@ -19,6 +21,7 @@ __all__ = [
     'GaussianBlur',
     'Mix',
     'MixingStep',
+    'PixelSource',
     'RandomGreyscale',
     'RandomIntensity',
     'StrongAugmentation',

@@ -2,15 +2,14 @@
 """Steps that change the values of pixels and leave every pixel in place."""
 
 import math
-from typing import Sequence, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
 
 from ...functional import cut_mix_mask, gaussian_blur, jitter_colours
 from ...functional.colour import grey, is_rgb
-from ...functional.intensity import INTENSITIES
-from ..settings import check_keys, check_number, check_range
+from ..settings import check_number, check_range
 from .step import AUGMENTATION_STEPS, AugmentationStep
 from .view import Context, View, denormalize, normalize
 
@@ -152,57 +151,3 @@ class CutOut(AugmentationStep):
         box = cut_mix_mask(context.label, area=self.area, noise=noise[:, 1:])
         covered = box.unsqueeze(1) & self.chosen(noise)
         return view._replace(image=view.image.masked_fill(covered, 0))  # 0 is the mean
-
-
-@AUGMENTATION_STEPS.register_module()
-class RandomIntensity(AugmentationStep):
-    """Up to ``number`` random operations of a list on each image (AugSeg, RandAugment).
-
-    Each image draws how many operations it gets, which, and their strength. Saturation and hue
-    change images of three channels alone.
-
-    Args:
-        number (int): Largest number of operations. Defaults to 3 (AugSeg).
-        operations (Sequence[str]): Names in :data:`INTENSITIES`. Defaults to all.
-        prob (float): Ratio of images that are changed. Defaults to 1.
-
-    Raises:
-        ValueError: If ``number`` is not positive, or an operation unknown.
-    """
-
-    def __init__(
-        self, number: int = 3, operations: Sequence[str] = tuple(INTENSITIES), prob: float = 1.0
-    ) -> None:
-        super().__init__(prob)
-        check_number(self.key('number'), number, 1, whole=True)
-        check_keys(self.key('operations'), operations, INTENSITIES, 'operations')
-        self.number, self.operations = number, tuple(operations)
-
-    def noise_width(self, num_classes: int) -> int:
-        """See :class:`AugmentationStep`."""
-        return 2 + 2 * self.number
-
-    def rgb_only(self) -> str:
-        """See :class:`AugmentationStep`."""
-        return ' and '.join(name for name in ('saturation', 'hue') if name in self.operations)
-
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`."""
-        plain = denormalize(view.image, context.preprocessor)
-        count = (noise[:, 1] * (self.number + 1)).floor()  # 0 to number
-        choice, strength = noise[:, 2:].chunk(2, dim=1)
-        index = (choice * len(self.operations)).long().clamp_(max=len(self.operations) - 1)
-        strength = context.scaled(strength)
-        for turn in range(self.number):
-            changed = self._operate(plain, index[:, turn], strength[:, turn])
-            plain = torch.where((turn < count).view(-1, 1, 1, 1), changed, plain)
-        image = normalize(plain.clone(), context.preprocessor)
-        return view._replace(image=torch.where(self.chosen(noise), image, view.image))
-
-    def _operate(self, image: Tensor, index: Tensor, strength: Tensor) -> Tensor:
-        """The operation of each image; all are computed, so that nothing waits for the device."""
-        result = image
-        for i, name in enumerate(self.operations):
-            changed = INTENSITIES[name](image, strength.view(-1, 1, 1, 1))
-            result = torch.where((index == i).view(-1, 1, 1, 1), changed, result)
-        return result

@@ -31,6 +31,7 @@ class AugmentationStep(nn.Module, ABC):
     mixes = False  # whether images of a batch are pasted onto one another
     halves = False  # whether the second half of the batch is pasted onto the first one
     reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
+    reads_noise_on_host = False  # whether its random numbers stay on the host
 
     def __init__(self, prob: float) -> None:
         super().__init__()
@@ -61,7 +62,8 @@ class AugmentationStep(nn.Module, ABC):
 
         Args:
             view (View): As the steps before have left it.
-            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1).
+            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1), on the device of the images, on
+                the host with ``reads_noise_on_host``.
             context (Context): See there.
         """
 

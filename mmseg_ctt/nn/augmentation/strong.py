@@ -12,7 +12,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..registered import build_steps
-from ..rng import Draw, sample_noises
+from ..rng import Draw, split_noises
 from .step import AUGMENTATION_STEPS
 from .view import Context, View
 
@@ -113,7 +113,8 @@ class StrongAugmentation(nn.Module):
         if not steps:
             return view
         widths = {name: step.noise_width(num_classes) for name, step in zip(names, steps)}
-        noise = sample_noises(draws, widths, image.device)
+        on_host = {name for name, step in zip(names, steps) if step.reads_noise_on_host}
+        noise = split_noises(draws, widths, image.device, on_host)
         for name, step in zip(names, steps):
             mixed = view.apply_mix(label) if step.reads_label else label
             number = len(view.image)  # half of the images once the second half is pasted

@@ -1,0 +1,99 @@
+# Copyright (c) mmseg_ctt contributors.
+from typing import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...functional.intensity import AUGSEG_OPERATIONS, INTENSITIES
+from ..settings import check_choice, check_keys, check_number
+from .step import AUGMENTATION_STEPS, AugmentationStep
+from .view import Context, View, denormalize, normalize
+
+NONE = -1  # in the place of the number of an operation
+
+
+@AUGMENTATION_STEPS.register_module()
+class RandomIntensity(AugmentationStep):
+    """Up to ``number`` random operations of a list on each image (AugSeg, RandAugment).
+
+    Each image draws how many operations it gets, which (with replacement), and their strength.
+    Saturation and hue change images of three channels alone.
+
+    Args:
+        number (int): Largest number of operations. Defaults to 3 (AugSeg).
+        operations (Sequence[str]): Names in :data:`INTENSITIES`. Defaults to those of AugSeg: all
+            but ``invert``; ``identity`` is one of them.
+        prob (float): Ratio of images that are changed. Defaults to 1.
+        random_number (bool): Whether an image gets 1 to ``number`` operations, all with the same
+            chance (AugSeg), or always ``number`` (iMAS). Defaults to True.
+
+    Raises:
+        ValueError: If ``number`` is not positive, or an operation unknown.
+    """
+
+    reads_noise_on_host = True
+
+    def __init__(
+        self,
+        number: int = 3,
+        operations: Sequence[str] = AUGSEG_OPERATIONS,
+        prob: float = 1.0,
+        random_number: bool = True,
+    ) -> None:
+        super().__init__(prob)
+        check_number(self.key('number'), number, 1, whole=True)
+        check_keys(self.key('operations'), operations, INTENSITIES, 'operations')
+        check_choice(self.key('random_number'), random_number, (True, False))
+        self.number, self.operations = number, tuple(operations)
+        self.random_number = random_number
+
+    def noise_width(self, num_classes: int) -> int:
+        """See :class:`AugmentationStep`."""
+        return 2 + 3 * self.number
+
+    def rgb_only(self) -> str:
+        """See :class:`AugmentationStep`."""
+        return ' and '.join(name for name in ('saturation', 'hue') if name in self.operations)
+
+    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+        """See :class:`AugmentationStep`; the noise is on the host."""
+        device = view.image.device
+        numbers = self._drawn(noise.numpy())
+        _, strength, sign = noise[:, 2:].chunk(3, dim=1)
+        strength = context.scaled(strength.to(device, non_blocking=True))
+        sign = torch.where(sign < 0.5, -1.0, 1.0).to(device, non_blocking=True)
+        plain = denormalize(view.image, context.preprocessor)
+        for turn in range(self.number):
+            plain = self._operate(plain, numbers[:, turn], strength[:, turn], sign[:, turn])
+        image = normalize(plain.clone(), context.preprocessor)
+        changed = torch.from_numpy((numbers != NONE).any(1)).to(device, non_blocking=True)
+        return view._replace(image=torch.where(changed.view(-1, 1, 1, 1), image, view.image))
+
+    def _drawn(self, noise: np.ndarray) -> np.ndarray:
+        """``(B, number)`` int, position of the operation of each turn in the list, or ``NONE``."""
+        drawn = (noise[:, 2 : 2 + self.number] * len(self.operations)).astype(int)
+        drawn = drawn.clip(max=len(self.operations) - 1)
+        count = np.full(len(noise), self.number)
+        if self.random_number:
+            count = 1 + (noise[:, 1] * self.number).astype(int).clip(max=self.number - 1)
+        done = np.arange(self.number) < count[:, None]
+        return np.where(done & (noise[:, :1] < self.prob), drawn, NONE)
+
+    def _operate(self, image: Tensor, number: np.ndarray, strength: Tensor, sign: Tensor) -> Tensor:
+        """The operation of each image, on the images that have drawn it.
+
+        Which these are is known on the host, so that nothing waits for the device, and no other is
+        computed.
+        """
+        for position in np.unique(number[number != NONE]):
+            name = self.operations[position]
+            if name == 'identity':
+                continue
+            rows = torch.from_numpy(np.flatnonzero(number == position))
+            rows = rows.to(image.device, non_blocking=True)
+            values = strength * sign if name == 'hue' else strength
+            values = values.index_select(0, rows).view(-1, 1, 1, 1)
+            changed = INTENSITIES[name](image.index_select(0, rows), values)
+            image = image.index_copy(0, rows, changed)
+        return image

@@ -1,0 +1,84 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Weights of vision transformers and other networks under the names that timm gives them.
+
+timm itself converts what its model zoo has: the files of Facebook Research, patches and position
+embeddings of another size. Here is what it does not know.
+"""
+
+import io
+import re
+import sys
+from contextlib import redirect_stdout
+from typing import Any, Dict, Mapping
+
+from torch import Tensor, nn
+
+from ..pretrained import prefix_of
+from .hugging_face import MARK, publisher_names
+
+Weights = Dict[str, Tensor]
+
+NESTED = ('state_dict', 'model_ema', 'teacher', 'model', 'module')  # where training scripts keep it
+ANCHORS = (  # names of the patch embedding, by which a prefix is found
+    'patch_embed.proj.weight',
+    'embeddings.patch_embeddings.projection.weight',
+    'embeddings.patch_embeddings.weight',
+)
+_CHUNK = re.compile(r'^blocks\.\d+\.(\d+)\.')
+
+
+def timm_names(network: nn.Module, state: Mapping[str, Any]) -> Weights:
+    """Weights of a file under the names of a network of timm.
+
+    Args:
+        network (nn.Module): Of timm, not wrapped.
+        state (Mapping[str, Tensor]): Under the names of timm, of the released code of DINOv2 or
+            DINOv3 (chunks of blocks too), or of Hugging Face's transformers (ViT, DINOv2, DINOv3),
+            with or without a prefix such as ``backbone.``.
+
+    Returns:
+        dict[str, Tensor]: Those that the network has by name. Patches and position embeddings
+        have its size.
+
+    Raises:
+        ValueError: If the file is of an architecture that timm cannot convert.
+    """
+    own = network.state_dict()
+    weights = _without_prefix(own, _inner(state))
+    if any(name.startswith(MARK) for name in weights):
+        weights = publisher_names(weights)
+    weights = {_CHUNK.sub(r'blocks.\1.', name): value for name, value in weights.items()}
+    if 'register_tokens' in weights:
+        weights.setdefault('mask_token', weights['register_tokens'])  # timm knows DINOv2 by it
+    return {name: value for name, value in _converted(network, weights).items() if name in own}
+
+
+def _inner(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in NESTED:
+        if isinstance(state.get(name), Mapping):
+            return _inner(state[name])
+    return state
+
+
+def _without_prefix(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Weights:
+    weights = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    found = (name[: -len(end)] for end in ANCHORS for name in weights if name.endswith(end))
+    prefix = next(found, None)
+    if prefix is None:
+        prefix = prefix_of(own, weights) or ''
+    return {name[len(prefix) :]: weights[name] for name in weights if name.startswith(prefix)}
+
+
+def _converted(network: nn.Module, weights: Weights) -> Weights:
+    """What timm makes of a file, by the function of the network's own module."""
+    convert = getattr(sys.modules[type(network).__module__], 'checkpoint_filter_fn', None)
+    if convert is None:
+        return weights
+    try:
+        with redirect_stdout(io.StringIO()):  # it prints each bias that DINOv3 lacks
+            return convert(dict(weights), network)
+    except (AttributeError, KeyError, RuntimeError) as error:
+        raise ValueError(
+            f'the file cannot be converted for {type(network).__name__} ({error}): take one of '
+            'this architecture'
+        ) from error

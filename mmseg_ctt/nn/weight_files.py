@@ -1,0 +1,139 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Where starting weights come from: a file, an address, or nowhere where a config allows it."""
+
+import os
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, List, NamedTuple
+
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.runner import CheckpointLoader
+
+PREFIX = 'pretrained:'
+ROOT = 'PRETRAINED_ROOT'  # environment variable
+RANDOM = 'random'
+TIMEOUT = 30  # seconds without an answer
+
+
+class Source(NamedTuple):
+    """Parts of ``pretrained:FILE|ADDRESS|random``.
+
+    Attributes:
+        path (Path): The file.
+        other (str): Address that mmengine knows; ``random`` where there is none.
+        optional (bool): Whether weights stay random where there is neither.
+    """
+
+    path: Path
+    other: str
+    optional: bool
+
+
+def source_of(checkpoint: str) -> Source:
+    """Take ``pretrained:...`` apart; see :func:`pretrained_path`."""
+    name, _, rest = checkpoint[len(PREFIX) :].partition('|')
+    other, _, last = rest.partition('|')
+    if not name or not other or last not in ('', RANDOM):
+        raise ValueError(
+            f'the checkpoint {checkpoint} must be {PREFIX}FILE|OTHER, such as '
+            f'{PREFIX}resnet50.pth|torchvision://resnet50, or {PREFIX}FILE|https://ADDRESS|{RANDOM}'
+        )
+    if last and not other.startswith('http'):
+        raise ValueError(
+            f'the checkpoint {checkpoint}: before |{RANDOM} must be an address of http, not {other}'
+        )
+    path = Path(os.environ.get(ROOT, 'data/pretrained'), name)
+    return Source(path, other, RANDOM in (other, last))
+
+
+def pretrained_path(checkpoint: str) -> str:
+    """Where starting weights come from.
+
+    Args:
+        checkpoint (str): ``pretrained:FILE|OTHER`` is the file of that name in the folder
+            ``$PRETRAINED_ROOT`` (default ``data/pretrained``) if it exists, and OTHER if not: any
+            address that mmengine knows, such as ``mmcls://mobilenet_v2``. OTHER may also be
+            ``random``, or end with ``|random`` after an address of http: without the file, and
+            without network, weights stay random, and a warning says so.
+
+    Returns:
+        str: Path or address; any other string as it is.
+
+    Raises:
+        ValueError: If OTHER is missing.
+    """
+    if not checkpoint.startswith(PREFIX):
+        return checkpoint
+    source = source_of(checkpoint)
+    return str(source.path) if source.path.is_file() else source.other
+
+
+def may_be_random(checkpoint: str) -> bool:
+    """Whether weights may stay random where there is no checkpoint."""
+    return checkpoint.startswith(PREFIX) and source_of(checkpoint).optional
+
+
+def random_start(checkpoint: str) -> str:
+    """Warning that weights are random, with the remedy."""
+    path, other, _ = source_of(checkpoint)
+    tried = '' if other == RANDOM else f', and {other} cannot be reached'
+    return (
+        f'RANDOM WEIGHTS: there is no {path}{tried}. Scores will be far below those of the '
+        f'pre-trained network: put the file there, or set {ROOT} to the folder that has it'
+    )
+
+
+@CheckpointLoader.register_scheme(prefixes=PREFIX)
+def load_from_pretrained(filename: str, map_location: Any = None) -> dict:
+    """Checkpoint of ``dict(type='Pretrained', checkpoint='pretrained:FILE|OTHER')``.
+
+    It is empty where weights stay random.
+    """
+    path = pretrained_path(filename)
+    if may_be_random(filename) and not (path != RANDOM and _available(path)):
+        return dict(state_dict={})
+    return CheckpointLoader.load_checkpoint(path, map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_from_safetensors(filename: str, map_location: Any = None) -> dict:
+    """Checkpoint of a local file of safetensors.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If safetensors, which comes with timm, is not installed.
+    """
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise ValueError(f"{filename} needs safetensors: pip install 'mmseg_ctt[timm]'") from None
+    if not Path(filename).is_file():
+        raise FileNotFoundError(f'{filename} can not be found.')
+    return load_file(filename, device=str(map_location or 'cpu'))
+
+
+def _available(path: str) -> bool:
+    """Whether a file is local, or can be downloaded; rank 0 tries it, and all ranks agree."""
+    if not path.startswith('http'):
+        return True
+    found: List[bool] = [True]
+    if is_main_process():
+        try:
+            with _timeout():
+                torch.hub.load_state_dict_from_url(path, map_location='cpu', progress=False)
+        except OSError:  # of every kind of missing network
+            found = [False]
+    broadcast_object_list(found)
+    return found[0]
+
+
+@contextmanager
+def _timeout() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
