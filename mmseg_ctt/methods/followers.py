@@ -6,11 +6,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import torch.nn as nn
 from torch import Tensor
 
-<<<<<<< HEAD
-from ..nn.schedule import Turn
-=======
+from ..nn.schedule import Shift
 from ..nn.tuning import stays_equal
->>>>>>> main
 
 
 class Follower(NamedTuple):
@@ -21,24 +18,21 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
-<<<<<<< HEAD
-        turn (Turn, optional): Periods in which it is updated; None: always.
-=======
         in_a_row (int): See :class:`Member`.
->>>>>>> main
+        shift (Shift, optional): Periods in which it is updated; None: always.
     """
 
     module: nn.Module
     followed: nn.Module
     interval: int = 1
     offset: int = 0
-<<<<<<< HEAD
-    turn: Optional[Turn] = None
+    in_a_row: int = 1
+    shift: Optional[Shift] = None
 
     @property
     def schedule(self) -> 'Schedule':
-        """When it is updated."""
-        return Schedule(self.interval, self.offset, self.turn)
+        """When it is updated; followers of equal schedules share a call."""
+        return Schedule(self.interval, self.offset, self.in_a_row, self.shift)
 
 
 class Schedule(NamedTuple):
@@ -46,7 +40,8 @@ class Schedule(NamedTuple):
 
     interval: int = 1
     offset: int = 0
-    turn: Optional[Turn] = None
+    in_a_row: int = 1
+    shift: Optional[Shift] = None
 
     def updates(self, num_updates: int, accumulation: int = 1) -> Optional[int]:
         """Updates of a follower before the present one; None where it is not updated now.
@@ -55,21 +50,12 @@ class Schedule(NamedTuple):
             num_updates (int): Steps of the optimiser before this one.
             accumulation (int): Iterations of a step of the optimiser. Defaults to 1.
         """
-        if self.turn is not None:
-            if not self.turn.active():
-                return None
-            return self.turn.done() // accumulation // self.interval
-        if num_updates % self.interval != self.offset % self.interval:
+        if self.shift is not None:
+            return self.shift.done() // accumulation if self.shift.active() else None
+        turn, number = divmod(num_updates, self.in_a_row)
+        if turn % self.interval != self.offset % self.interval:
             return None
-        return num_updates // self.interval
-=======
-    in_a_row: int = 1
-
-    @property
-    def turn(self) -> Tuple[int, int, int]:
-        """What followers that are updated at the same steps have in common."""
-        return self.interval, self.offset, self.in_a_row
->>>>>>> main
+        return turn // self.interval * self.in_a_row + number
 
 
 def paired_tensors(

@@ -13,7 +13,7 @@ from ..nn.alignment import MemberAlignment
 from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
-from ..nn.schedule import Turn, Turns
+from ..nn.schedule import Shift, Shifts
 from ..nn.supervision import has_teachers, supervision_graph
 from ..nn.tuning import set_trained
 from .followers import Follower
@@ -38,7 +38,7 @@ class MemberNetworks(PredictingMembers):
     teacher_mode: str
     alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook, or from a checkpoint
     num_updates: Tensor
-    turns: Optional[Turns] = None  # of members with a `turn`; the method builds it
+    shifts: Optional[Shifts] = None  # of members with a `shift`; the method builds it
 
     def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The networks of the method; see :class:`Member`.
@@ -268,13 +268,10 @@ class MemberNetworks(PredictingMembers):
                 self.member(member.follows),
                 member.interval,
                 member.offset,
-<<<<<<< HEAD
-                None
-                if member.turn is None or self.turns is None
-                else Turn(self.turns, member.turn),
-=======
                 member.in_a_row,
->>>>>>> main
+                None
+                if member.shift is None or self.shifts is None
+                else Shift(self.shifts, member.shift),
             )
             for name, member in self.members.items()
             if member.follows is not None

@@ -108,16 +108,16 @@ class StartPoint:
         return not total or done >= self.iteration(total)
 
 
-class Turns:
+class Shifts:
     """Periods of a run, in which members are at work one after the other.
 
     It follows from the iteration alone, so that there is no state.
 
     Args:
         key (str): Place in the config, for errors.
-        period (int | float): Iterations of a turn; as a float in (0, 1) its ratio of the run.
+        period (int | float): Iterations of a shift; as a float in (0, 1) its ratio of the run.
         number (int): Of members. Defaults to 2.
-        restart (bool): Whether a member begins anew with each of its turns. Defaults to False.
+        restart (bool): Whether a member begins anew with each of its shifts. Defaults to False.
 
     Raises:
         TypeError: If the period is no number.
@@ -137,7 +137,7 @@ class Turns:
         self.given, self.number, self.restart = period, number, restart
 
     def period(self) -> int:
-        """Iterations of a turn in this run."""
+        """Iterations of a shift in this run."""
         total = iterations()[1]
         return max(round(self.given * total), 1) if isinstance(self.given, float) else self.given
 
@@ -146,28 +146,28 @@ class Turns:
         return iterations()[0] // self.period() % self.number
 
     def done(self, member: int) -> int:
-        """Iterations of a member at work before this one, since its turn began with ``restart``."""
+        """Iterations of a member at work before this one; of its present shift with ``restart``."""
         period, done = self.period(), iterations()[0]
         rounds, rest = divmod(done, period * self.number)
         current = min(max(rest - member * period, 0), period)
         return current if self.restart else rounds * period + current
 
 
-class Turn(NamedTuple):
-    """The turns of one member.
+class Shift(NamedTuple):
+    """The shifts of one member.
 
     Attributes:
-        turns (Turns): Of all members.
+        shifts (Shifts): Of all members.
         member (int): Its position among them.
     """
 
-    turns: Turns
+    shifts: Shifts
     member: int
 
     def active(self) -> bool:
         """Whether it is at work in this iteration."""
-        return self.turns.active() == self.member
+        return self.shifts.active() == self.member
 
     def done(self) -> int:
-        """See :meth:`Turns.done`."""
-        return self.turns.done(self.member)
+        """See :meth:`Shifts.done`."""
+        return self.shifts.done(self.member)

@@ -63,15 +63,9 @@ class TeacherEMAHook(Hook):
         self._track_statistics(not self.buffers)
         self.model = model
         # members that are updated at the same steps share a call
-<<<<<<< HEAD
         groups: Dict[Schedule, List[Follower]] = {}
         for follower in self.followers:
             groups.setdefault(follower.schedule, []).append(follower)
-=======
-        groups: Dict[Tuple[int, int, int], List[Follower]] = {}
-        for follower in self.followers:
-            groups.setdefault(follower.turn, []).append(follower)
->>>>>>> main
         self.groups = {
             schedule: paired_tensors(members, self.buffers) for schedule, members in groups.items()
         }
@@ -125,17 +119,10 @@ class TeacherEMAHook(Hook):
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
             return
-<<<<<<< HEAD
         for schedule, pairs in self.groups.items():
             updates = schedule.updates(self.num_updates, self.accumulation)
             if updates is not None:
                 decay = ema_decay(updates, self.alpha)
-=======
-        for (interval, offset, in_a_row), pairs in self.groups.items():
-            turn, number = divmod(self.num_updates, in_a_row)
-            if turn % interval == offset % interval:
-                decay = ema_decay(turn // interval * in_a_row + number, self.alpha)
->>>>>>> main
                 ema_update_(*pairs['average'], decay)
                 if pairs['copy'][0]:
                     copy_tensors_(*pairs['copy'])

@@ -28,7 +28,7 @@ from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.members import Member, Members
 from ...nn.pseudo_label import PseudoLabel
-from ...nn.schedule import Turns
+from ...nn.schedule import Shifts
 from ...nn.supervision import SupervisionGraph
 from .. import checks
 from ..base import Losses, SemiSegmentor
@@ -90,7 +90,7 @@ class DualTeacher(SemiSegmentor):
         """The student, and both teachers with their turns."""
         table = {STUDENT: Member(trains=True)}
         for i, name in enumerate(TEACHERS):
-            table[name] = Member(None if frozen else STUDENT, turn=i, copy_of=STUDENT)
+            table[name] = Member(None if frozen else STUDENT, shift=i, copy_of=STUDENT)
         return table
 
     def build(
@@ -104,7 +104,7 @@ class DualTeacher(SemiSegmentor):
     ) -> None:
         """See the class."""
         settings.check_choice('model.restart_teachers', restart_teachers, (True, False))
-        self.turns = Turns('model.period', period, len(TEACHERS), restart_teachers)
+        self.shifts = Shifts('model.period', period, len(TEACHERS), restart_teachers)
         self.second_augmentation = self._augmentation(second_augmentation, CLASS_MIX)
         self.depth_augmentation = self._augmentation(depth_augmentation, COLOURS)
         if self.depth_augmentation.mixes:
@@ -133,7 +133,7 @@ class DualTeacher(SemiSegmentor):
     @property
     def graph(self) -> SupervisionGraph:  # type: ignore[override]
         """The student learns from the teacher whose turn it is."""
-        return ((TEACHERS[0 if self.turns is None else self.turns.active()],),)
+        return ((TEACHERS[0 if self.shifts is None else self.shifts.active()],),)
 
     @graph.setter
     def graph(self, graph: SupervisionGraph) -> None:
@@ -153,7 +153,7 @@ class DualTeacher(SemiSegmentor):
         augmentation: Any = None,
     ) -> View:
         """Strong view of the present turn; see :meth:`ForwardPasses.strong_view`."""
-        turn = self.turns.active()  # type: ignore[union-attr]
+        turn = self.shifts.active()  # type: ignore[union-attr]
         usual = (self.strong_augmentation, self.second_augmentation)[turn]
         index = turn if index is None else index
         return super().strong_view(images, label, index, strength, augmentation or usual)
