@@ -68,6 +68,7 @@ setup(
             'report',
             'tests',
             'tiff',
+            'timm',
             'volumes',
         )
     },

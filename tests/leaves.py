@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
+import pytest
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from toy_data import HEIGHT, WIDTH, write_image, write_lists, write_mask
@@ -67,6 +68,9 @@ def network(cfg: Config) -> Dict[str, Any]:
     return cfg.model.get('segmentor', cfg.model)
 
 
+PATCH = 8  # pixels of the patches of a small vision transformer
+
+
 def shrink(cfg: Any) -> None:
     """Make networks narrow and images small, wherever they are described."""
     for node in list(dicts(cfg)):
@@ -80,6 +84,10 @@ def shrink(cfg: Any) -> None:
             node['scale'] = (WIDTH, HEIGHT)
         elif 'bgr_to_rgb' in node:
             node['size'] = (HEIGHT, WIDTH)
+            if 'test_cfg' in node:
+                node['test_cfg'] = dict(size_divisor=PATCH)
+        elif node.get('mode') == 'slide':
+            node.update(crop_size=(HEIGHT, WIDTH), stride=(HEIGHT, WIDTH))
         elif 'budget' in node and node.get('size', 0) > 2000:  # queues of gigabytes
             node.update(size=20, budget=5)
         elif 'min_size' in node:  # patches
@@ -91,6 +99,8 @@ def shrink(cfg: Any) -> None:
 def _narrow(backbone: dict, head: dict) -> None:
     if 'VGG' in backbone['type']:
         return  # has no width
+    if backbone['type'] == 'FoundationBackbone':
+        return _narrow_transformer(backbone, head)
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
     elif backbone['type'] == 'DilatedVGG':
@@ -101,6 +111,14 @@ def _narrow(backbone: dict, head: dict) -> None:
     head.update(in_channels=widths[1], channels=32)
     if 'c1_in_channels' in head:
         head.update(c1_in_channels=widths[0], c1_channels=8)
+
+
+def _narrow_transformer(backbone: dict, head: dict) -> None:
+    pytest.importorskip('timm', reason='timm is not installed')
+    number = len(backbone['out_indices'])
+    backbone.update(embed_dim=16, depth=number, num_heads=2, patch_size=PATCH, img_size=HEIGHT)
+    backbone['out_indices'] = tuple(range(number))
+    head.update(in_channels=[16] * number, channels=8, hidden_channels=[8] * number)
 
 
 # ---- files of every data set

@@ -279,12 +279,18 @@ def small_config(name: str, tmp_path: Path, monkeypatch) -> Config:
     return cfg
 
 
+def data_and_network(name: str) -> str:
+    """Of a leaf; transformers of all sizes and splits are one."""
+    name = re.sub('^.*?_(deeplab|dinov)', r'\1', name)
+    return re.sub('^dinov.*_([a-z0-9]+)_[^_]*$', r'\1', name)
+
+
 def one_of_each() -> List[str]:
     """A leaf of every data set and network, of another method each."""
     by_data: Dict[str, List[str]] = {}
     for name in OWN:
         if not stands_beside(name):
-            by_data.setdefault(re.sub('^.*?_deeplab', 'deeplab', name), []).append(name)
+            by_data.setdefault(data_and_network(name), []).append(name)
     return [names[i % len(names)] for i, names in enumerate(by_data.values())]
 
 

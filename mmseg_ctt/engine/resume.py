@@ -14,6 +14,7 @@ import torch.nn as nn
 from mmengine.logging import print_log
 
 from ..methods.base import SemiSegmentor
+from ..nn.lora import is_adapter
 from ..nn.pretrained import fit_of, prefix_of
 from .checkpoint import POINTER
 from .held_log import show
@@ -99,9 +100,12 @@ def refuse_misfit(
         and not any(name.startswith(('students.', 'teachers.')) for name in state)
     ):
         model = students[0]  # the weights of a plain segmentor are copied to every member
-    if purpose == 'start':
-        return _check_start(path, dict(model.named_parameters()), state)
-    own = model.state_dict() if purpose == 'resume' else dict(model.named_parameters())
+    weights = dict(model.named_parameters())
+    _refuse_adapters(path, weights, state)
+    if purpose == 'start':  # adapters are not in a plain network
+        plain = {n: w for n, w in weights.items() if n in state or not is_adapter(n)}
+        return _check_start(path, plain, state)
+    own = model.state_dict() if purpose == 'resume' else weights
     misfits = [
         name
         for name, value in own.items()
@@ -118,6 +122,17 @@ def refuse_misfit(
         f'the checkpoint {path} is of another model: {len(misfits)} of {len(own)} '
         f'entries do not fit ({shown}{settings}). Take the config it was trained with'
     )
+
+
+def _refuse_adapters(path: str, weights: Mapping, state: Mapping) -> None:
+    """Without its adapters a network is not the one that was trained."""
+    lost = [name for name in state if is_adapter(name) and name not in weights]
+    if lost:
+        raise ValueError(
+            f'the checkpoint {path} has LoRA adapters ({lost[0]}) and this network has none: set '
+            'model.segmentor.backbone.lora as in that run, or export the checkpoint by '
+            'tools/model_converters/export_segmentor.py, which merges them'
+        )
 
 
 def _check_start(path: str, weights: Mapping, state: Mapping) -> None:

@@ -26,6 +26,7 @@ from ..nn.unwrap import unwrapped
 from .config_checks import check_config
 from .held_log import show
 from .member_loops import MemberLoopMixin
+from .patch_checks import check_patches
 from .score_checks import (
     check_drawing,
     check_metrics,
@@ -285,4 +286,5 @@ def check_all(cfg: Mapping[str, Any], model: nn.Module) -> Sequence[str]:
     """
     warnings = check_config(cfg)
     check_heads(model)
+    check_patches(cfg, model)
     return [*warnings, *check_custom_keys(cfg, model), *loss_warnings(model)]

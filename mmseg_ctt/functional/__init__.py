@@ -76,6 +76,13 @@ METHODS = {
         'pseudo_label_loss',
         'saliency_loss',
     ),
+    'methods.cac.functional': (
+        'crop_windows',
+        'flip_back',
+        'matching_pixels',
+        'overlapping_windows',
+        'pixel_contrast',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
@@ -113,6 +120,7 @@ METHODS = {
         'label_agreement',
     ),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
+    'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',

@@ -6,8 +6,10 @@ from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -21,6 +23,8 @@ from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -34,6 +38,7 @@ from .wilson import WILSON
 __all__ = [
     'AEL',
     'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
@@ -45,6 +50,8 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
+    'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
@@ -56,6 +63,8 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',

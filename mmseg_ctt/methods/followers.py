@@ -6,6 +6,8 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import torch.nn as nn
 from torch import Tensor
 
+from ..nn.tuning import stays_equal
+
 
 class Follower(NamedTuple):
     """A module that averages the weights of another.
@@ -33,7 +35,7 @@ class Follower(NamedTuple):
 def paired_tensors(
     followers: Sequence[Follower], buffers: bool
 ) -> Dict[str, Tuple[List[Tensor], List[Tensor]]]:
-    """Tensors of averages and of the modules they follow.
+    """Tensors of averages and of the modules they follow, where they change.
 
     Args:
         followers (Sequence[Follower]): The modules.
@@ -47,6 +49,8 @@ def paired_tensors(
         for kind in ('parameters', 'buffers') if buffers else ('parameters',):
             tensors = getattr(follower.module, kind)(), getattr(follower.followed, kind)()
             for old, new in zip(*tensors):
+                if stays_equal(old, new, follower.followed):
+                    continue
                 lists = pairs['average' if old.is_floating_point() else 'copy']
                 lists[0].append(old)
                 lists[1].append(new.detach())

@@ -4,9 +4,9 @@
 from typing import Callable, Optional, Sequence, Union
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..functional import adversarial_direction, pixel_noise
+from ..functional import adversarial_direction, downsample_nearest, pixel_noise, two_class_logits
 from .rng import Draw, sample_noise
 from .settings import check_number
 
@@ -92,3 +92,67 @@ def check_lengths(key: str, **lengths: Optional[float]) -> None:
         check_number(key.format(name), value, low=0)
         if not value:
             raise ValueError(f'{key.format(name)} must be above 0, got {value}')
+
+
+class AdversarialFeatures(nn.Module):
+    """Adversarial changes of features by the decoders that read them (CCT, PS-MT).
+
+    The setting ``model.adversarial`` of methods. They are computed in float32.
+
+    Args:
+        eps (float): Length of the change of an image's features. Defaults to 2 (released code of
+            CCT and PS-MT).
+        xi (float): Length at which the gradient is taken. Defaults to 0.1: at the 1e-6 of the
+            released code it is rounding noise.
+        num_iterations (int): Gradients that the direction takes. Defaults to 1 (released code).
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: If a setting is out of range.
+    """
+
+    def __init__(self, eps: float = 2.0, xi: float = 0.1, num_iterations: int = 1) -> None:
+        super().__init__()
+        check_lengths('model.adversarial.{}', eps=eps, xi=xi)
+        check_number('model.adversarial.num_iterations', num_iterations, 1, whole=True)
+        self.eps, self.xi, self.num_iterations = eps, xi, num_iterations
+
+    def forward(
+        self,
+        predict: Callable[[Tensor], Tensor],
+        feature: Tensor,
+        draws: Sequence[Draw],
+        valid: Optional[Tensor] = None,
+        rng_stream: str = 'adversarial',
+    ) -> Tensor:
+        """The changed features.
+
+        Args:
+            predict (Callable): From ``(B, C, h, w)`` float32 to logits ``(B, K, h', w')``; see
+                :func:`adversarial_change`.
+            feature (Tensor): ``(B, C, h, w)``. Receives the gradient of what reads the result.
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            valid (Tensor, optional): ``(B, H, W)`` bool, pixels of the images that are no padding.
+                Defaults to None: all.
+            rng_stream (str): Name of the random numbers. Defaults to 'adversarial'.
+
+        Returns:
+            Tensor: ``(B, C, h, w)`` of the precision of ``feature``.
+        """
+        with torch.autocast(feature.device.type, enabled=False):
+            clean = feature.detach().float()
+            with torch.no_grad():
+                target = two_class_logits(predict(clean)).softmax(1)
+            weight = None if valid is None else downsample_nearest(valid, target.shape[2:])
+            change = adversarial_change(
+                lambda changed: two_class_logits(predict(changed)),
+                clean,
+                target,
+                self.eps,
+                draws,
+                rng_stream,
+                self.xi,
+                num_iterations=self.num_iterations,
+                weight=weight,
+            )
+        return feature + change.to(feature.dtype)

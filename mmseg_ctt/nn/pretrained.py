@@ -13,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from .head_checks import config_key
+from .lora import is_adapter
 from .weight_files import may_be_random, random_start
 
 ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
@@ -131,13 +132,15 @@ def _counter(
     def count(state: Dict[str, Tensor], prefix: str, *_: Any) -> None:
         if prefix:  # a whole model is loaded
             return
-        weights = dict(module.named_parameters())
+        own = module.named_parameters()
+        weights = {name: weight for name, weight in own if not is_adapter(name)}
         fit, known = fit_of(weights, state), fits.get(key)
         fits[key] = fit
         if not state and may_be_random(file):
             state.update(module.state_dict())  # mmengine would list each of them as missing
             if fit != known:
-                warn(f'{key}: {random_start(file)}')
+                still = ', and frozen=True keeps them random' if _is_frozen(module) else ''
+                warn(f'{key}: {random_start(file)}{still}')
             return
         if not fit.enough:
             raise ValueError(f'{key}: {_misfit(module, file, fit, prefix_of(weights, state))}')
@@ -149,6 +152,10 @@ def _counter(
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(weight.requires_grad for weight in module.parameters())
 
 
 def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:

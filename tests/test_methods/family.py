@@ -126,6 +126,7 @@ VARIANTS = {
             teacher_mode='eval',
         ),
     ),
+    'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
@@ -205,9 +206,10 @@ def ready(recipe: Recipe, **changes: Any) -> SemiSegmentor:
 
 
 def segmentor_of(recipe: Recipe) -> dict:
-    """The toy segmentor of a recipe."""
+    """The toy segmentor of a recipe, with the layers that the method adds to it."""
     settings = toy_settings(recipe.kind, **recipe.settings)
-    return whole_segmentor(settings.get('segmentor'))
+    whole = whole_segmentor(settings.get('segmentor'))
+    return recipe.method.segmentor_of(dict(settings, segmentor=whole))
 
 
 def unmixed(recipe: Recipe) -> Dict[str, Any]:

@@ -5,9 +5,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
-from published_names import NAMINGS, dinov2_state, dinov3_state, network
+from published_names import NAMINGS, network
 
-from mmseg_ctt.nn.foundation.backbone import nearest_sizes
 from mmseg_ctt.nn.pretrained import counted_starting_weights
 
 timm = pytest.importorskip('timm', reason='timm is not installed')

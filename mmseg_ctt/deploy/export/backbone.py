@@ -9,11 +9,10 @@ from mmengine.config import Config
 from ...engine.checkpoint import write_whole
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
+from .adapters import PREFIX, plain_backbone
 from .checkpoint import checkpoint_bytes, plain_meta
 from .members import choose_member, member_names, member_state, segmentor_config
 from .stock_types import find_own
-
-PREFIX = 'backbone.'
 
 
 class Backbone(NamedTuple):
@@ -61,6 +60,7 @@ def export_backbone(
             f'the {"config" if state else "checkpoint"} has no backbone: give the config and the '
             'checkpoint of a segmentor that has one'
         )
+    segmentor['backbone'], state = plain_backbone(segmentor['backbone'], state)
     load_weights(build_network(segmentor).backbone, state, 'the checkpoint')
     settings = without_pretrained(segmentor['backbone'])
     meta = plain_meta(checkpoint.get('meta') or {})

@@ -11,11 +11,12 @@ from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
+from .adapters import plain_backbone
 from .checkpoint import checkpoint_bytes, inference_part
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
 from .stock_config import stock_config
-from .stock_types import refuse_own, stock_losses
+from .stock_types import PACKAGE, kept_types, refuse_own, stock_losses
 
 
 class Export(NamedTuple):
@@ -76,8 +77,9 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
     """
     config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
     which = f'Member {export.member}' if export.member else 'Model'
+    needs = f' with {PACKAGE}' if kept_types(export.config.model) else ''
     header = (
-        f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation: test,\n'
+        f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation{needs}: test,\n'
         f'# inference, fine-tuning with load_from. Weights: {weights.name}.\n'
     )
     write_whole(config, (header + export.config.pretty_text).encode())
@@ -95,6 +97,8 @@ def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
     preprocessor = model['data_preprocessor']
     if preprocessor.get('size') is None and preprocessor.get('size_divisor') is None:
         preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training need one of them
+    if isinstance(model.get('backbone'), Mapping):
+        model['backbone'], state = plain_backbone(model['backbone'], state)
     if isinstance(model.get('decode_head'), Mapping):
         model['decode_head'], state = stock_head(model['decode_head'], state)
     refuse_own(model, 'model')

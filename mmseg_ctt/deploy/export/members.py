@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...methods.feature_learning import NO_SEGMENTATION
 from ...methods.networks import MemberNetworks
+from ...nn.lora import is_adapter
 
 State = Dict[str, Tensor]
 
@@ -115,7 +116,7 @@ def member_state(state_dict: Mapping[str, Tensor], member: Optional[str]) -> Sta
         batch-norm statistics; integer counters are those of its first network.
 
     Raises:
-        ValueError: If the networks to be averaged differ in their layers.
+        ValueError: If the networks to be averaged differ in their layers, or have adapters.
     """
     if member is None:
         return _host_copies(state_dict)
@@ -174,6 +175,11 @@ def _average(states: List[State], member: str) -> State:
         raise ValueError(
             f'{member} needs networks of one architecture, and '
             'model.student_overrides changes it: choose a single member'
+        )
+    if any(map(is_adapter, states[0])):
+        raise ValueError(
+            f'{member} of LoRA adapters is no average of the networks, whose weights are their '
+            'products: choose a single member'
         )
     mean = {}
     for key, first in states[0].items():

@@ -15,6 +15,7 @@ from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
 from ..resumed_settings import compare, refuse_other_optimizer, report
+from ..sharded_optimizer import gathered_state
 
 WITH_VALIDATION = 'validation'
 
@@ -135,17 +136,18 @@ class SafeCheckpointHook(CheckpointHook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         hub.update_info('last_ckpt', self.last_ckpt)
         bound_history(hub, self.history)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with gathered_state(runner.optim_wrapper if self.save_optimizer else None):
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
         if is_main_process():
             write_whole(osp.join(runner.work_dir, POINTER), self.last_ckpt.encode())
         self._remove(

@@ -7,14 +7,15 @@ from mmseg.models.backbones import TIMMBackbone
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..lora import is_adapter
+from ..tuning import KEY, TunedBackbone
 from .naming import timm_names
 
-KEY = 'model.segmentor.backbone'
 INSTALL = "pip install 'mmseg_ctt[timm]'"
 
 
 @MODELS.register_module()
-class FoundationBackbone(TIMMBackbone):
+class FoundationBackbone(TunedBackbone, TIMMBackbone):
     """Network of timm that gives maps of intermediate layers: a ViT such as DINOv2, or any other.
 
     It extends mmseg's ``TIMMBackbone``, whose weights have the same names, by what that cannot do:
@@ -29,6 +30,10 @@ class FoundationBackbone(TIMMBackbone):
             as the released code of DINOv2 and UniMatch V2 does. Defaults to False, as timm.
         gradient_checkpointing (bool): Whether blocks keep no activations and compute them again in
             the backward pass. Defaults to False.
+        frozen (bool): Whether no weight trains. Defaults to False.
+        lora (dict, optional): Settings of adapters, which then are all that trains, such as
+            ``dict(rank=8, alpha=16, targets=['qkv', 'proj'])``; see :class:`LoRA`. Defaults to
+            None: none.
         in_channels (int): Channels of the images. Defaults to 3.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` for starting
             weights (``.pth`` or ``.safetensors``). Defaults to None: random weights.
@@ -54,6 +59,8 @@ class FoundationBackbone(TIMMBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         final_norm: bool = False,
         gradient_checkpointing: bool = False,
+        frozen: bool = False,
+        lora: Optional[dict] = None,
         in_channels: int = 3,
         init_cfg: Optional[dict] = None,
         **kwargs: Any,
@@ -74,6 +81,7 @@ class FoundationBackbone(TIMMBackbone):
             ) from error
         self.timm_model = _layers(self.timm_model, model_name, out_indices, final_norm)
         self.out_indices = tuple(out_indices)
+        self.tune(frozen, lora)
         if gradient_checkpointing:
             self._checkpoint_blocks(model_name)
 
@@ -123,6 +131,10 @@ class FoundationBackbone(TIMMBackbone):
         return self.timm_model(image)
 
     def _checkpoint_blocks(self, model_name: str) -> None:
+        if self.frozen:
+            raise ValueError(
+                f'{KEY}: a frozen backbone keeps no activations; remove gradient_checkpointing=True'
+            )
         switch = getattr(self.network, 'set_grad_checkpointing', None)
         try:
             assert switch is not None
@@ -134,6 +146,11 @@ class FoundationBackbone(TIMMBackbone):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Load weights; those of a file of starting weights are renamed first, in place."""
+        if not prefix and self.lora is None and any(map(is_adapter, state_dict)):
+            raise ValueError(
+                f'{KEY}.init_cfg: the file has LoRA adapters and this network has none: export '
+                'the backbone of that run, which merges them (docs/guide/export.md)'
+            )
         own = 'timm_model.model.'
         if not prefix and state_dict and not all(name.startswith(own) for name in state_dict):
             weights = timm_names(self.network, state_dict)
@@ -142,7 +159,9 @@ class FoundationBackbone(TIMMBackbone):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') -> None:
+def check_size(
+    backbone: Any, size: Sequence[int], what: str, remedy: str = '', key: str = KEY
+) -> None:
     """Check that a backbone takes images of a size.
 
     Args:
@@ -150,6 +169,7 @@ def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') 
         size (Sequence[int]): Height and width.
         what (str): Words for it in the message.
         remedy (str): What to set. Defaults to '': what a caller of the network can do.
+        key (str): Config key of the backbone.
 
     Raises:
         ValueError: Names the nearest sizes.
@@ -157,14 +177,14 @@ def check_size(backbone: Any, size: Sequence[int], what: str, remedy: str = '') 
     fixed = backbone.fixed_size
     if fixed is not None and tuple(size) != fixed:
         raise ValueError(
-            f'{what} do not fit {KEY}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
-            f'set {KEY}.dynamic_img_size=True, which resizes them'
+            f'{what} do not fit {key}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
+            f'set {key}.dynamic_img_size=True, which resizes them'
         )
     divisor = backbone.size_divisor
     if any(side % step for side, step in zip(size, divisor)):
         smaller, larger = nearest_sizes(size, divisor)
         raise ValueError(
-            f'{what} cannot be cut into the patches of {KEY}, {divisor[0]}x{divisor[1]} pixels; '
+            f'{what} cannot be cut into the patches of {key}, {divisor[0]}x{divisor[1]} pixels; '
             f'the nearest sizes are {smaller} and {larger}: '
             + (remedy or 'pad them (data_preprocessor.test_cfg.size_divisor), or resize them')
         )

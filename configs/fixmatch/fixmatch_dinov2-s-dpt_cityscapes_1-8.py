@@ -1,0 +1,29 @@
+# FixMatch on Cityscapes with 372 labels, DINOv2-S with DPT.
+#
+# As in the released code of UniMatch: threshold 0.95, both terms halved, colours, grey, blur and
+# CutMix on the strong view. Our own: no teacher (the FixMatch of UniMatch V2's code has one, which
+# the method does not). Network, optimiser, crops, batch and length are those of UniMatch V2's
+# released code, so that the two can be compared (configs/unimatch_v2).
+#
+# 2 labelled and 2 unlabelled crops of 798x798 on each of 4 GPUs, with one student; on fewer GPUs
+# raise train_dataloader.batch_size, or lower the learning rate. Published figures: none for this
+# network. mIoU, time and memory: not measured.
+# python tools/train.py configs/fixmatch/fixmatch_dinov2-s-dpt_cityscapes_1-8.py
+_base_ = [
+    '../_base_/models/dinov2-s_dpt.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/adamw_foundation.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='FixMatchSeg',
+    segmentor=dict(test_cfg=dict(mode='slide', crop_size=(798, 798), stride=(532, 532))),
+    loss_weights=dict(sup=0.5, unsup=0.5),
+)
+sizes = dict(
+    scale=(2048, 1024),
+    ratio_range=(0.5, 2.0),
+    crop_size=(798, 798),
+    num_classes=19,
+    max_iters=58500,
+)

@@ -1,0 +1,122 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Adapted backbones as plain ones: merged weights predict alike, and plain weights start them."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from toy import toy_settings
+from toy_run import shake
+from tuned import TUNINGS, vit_segmentor
+
+from mmseg_ctt.apis import load_model
+from mmseg_ctt.deploy.checkpoint import build_network, load_weights
+from mmseg_ctt.deploy.export import export_backbone, member_state, segmentor_config
+from mmseg_ctt.deploy.export.adapters import plain_backbone
+from mmseg_ctt.engine.resume import refuse_misfit
+from mmseg_ctt.nn.lora import is_adapter
+
+pytest.importorskip('timm', reason='timm is not installed')
+
+IMAGE = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def method(tuning):
+    kind = 'CrossTeacherTraining'
+    segmentor = vit_segmentor(**TUNINGS[tuning])
+    return dict(type=kind, **{**toy_settings(kind), 'segmentor': segmentor})
+
+
+def built(tuning):
+    """A config of a run and its model, no two members of which are equal."""
+    cfg = Config(dict(model=method(tuning), test_dataloader=None))
+    model = shake(MODELS.build(cfg.model)).eval()
+    g = torch.Generator().manual_seed(2)
+    for name, weight in model.named_parameters():
+        if is_adapter(name):  # those that start at zero stay there if they are shaken
+            weight.data = torch.randn(weight.shape, generator=g) * 0.3
+    return cfg, model
+
+
+def logits(network):
+    with torch.inference_mode():
+        return network.eval()._forward(IMAGE)
+
+
+@pytest.mark.parametrize('tuning', ['frozen', 'lora'])
+@pytest.mark.parametrize('member', ['student1', 'teacher0'])
+def test_a_member_as_a_plain_network(tuning, member):
+    cfg, model = built(tuning)
+    segmentor = segmentor_config(cfg.model, member)
+    backbone, state = plain_backbone(
+        segmentor['backbone'], member_state(model.state_dict(), member)
+    )
+    assert not {'frozen', 'lora'} & set(backbone) and not any(map(is_adapter, state))
+    plain = load_weights(build_network({**segmentor, 'backbone': backbone}), state, 'the run')
+    assert all(weight.requires_grad for weight in plain.parameters())
+    torch.testing.assert_close(logits(plain), logits(model.member(member)), rtol=1e-4, atol=1e-4)
+
+
+def test_without_merging_it_would_predict_otherwise():
+    cfg, model = built('lora')
+    state = member_state(model.state_dict(), 'student0')
+    plain = build_network(segmentor_config(dict(cfg.model, segmentor=vit_segmentor()), 'student0'))
+    plain.load_state_dict({name: v for name, v in state.items() if not is_adapter(name)})
+    assert (logits(plain) - logits(model.students[0])).abs().max() > 0.01
+
+
+def test_the_backbone_alone(tmp_path):
+    cfg, model = built('lora')
+    found = export_backbone(cfg, dict(state_dict=model.state_dict(), meta={}), 'student0')
+    state = found.checkpoint['state_dict']
+    assert not any(map(is_adapter, state)) and 'lora' not in found.checkpoint['meta']['cfg']
+    torch.save(dict(state_dict=state), tmp_path / 'backbone.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'))
+    plain = MODELS.build(vit_segmentor(init_cfg=init))
+    plain.init_weights()
+    with torch.inference_mode():
+        for ours, theirs in zip(plain.eval().backbone(IMAGE), model.students[0].backbone(IMAGE)):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mean_of_adapters_is_refused():
+    _, model = built('lora')
+    with pytest.raises(ValueError, match='mean-student of LoRA adapters .* choose a single member'):
+        member_state(model.state_dict(), 'mean-student')
+
+
+def test_the_api_loads_a_run(tmp_path):
+    cfg, model = built('lora')
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'run.pth')
+    loaded = load_model(cfg, tmp_path / 'run.pth', member='teacher1')
+    torch.testing.assert_close(logits(loaded), logits(model.member('teacher1')))
+
+
+def test_plain_weights_start_every_member():
+    _, model = built('lora')
+    state = shake(MODELS.build(vit_segmentor()), seed=5).state_dict()
+    refuse_misfit('plain.pth', dict(state_dict=state), model, 'start')
+    model.load_state_dict(copy.copy(state), strict=False)
+    for name in model.members:
+        own = model.member(name).state_dict()
+        assert all(torch.equal(value, own[key]) for key, value in state.items()), name
+        assert any(map(is_adapter, own))
+
+
+@pytest.mark.parametrize('purpose', ['start', 'test', 'resume'])
+def test_adapters_are_never_lost(purpose):
+    _, adapted = built('lora')
+    _, plain = built('full')
+    checkpoint = dict(state_dict=adapted.state_dict(), meta={}, message_hub={}, optimizer={})
+    with pytest.raises(ValueError, match='has LoRA adapters .* set model.segmentor.backbone.lora'):
+        refuse_misfit('run.pth', checkpoint, plain, purpose)
+
+
+def test_a_file_with_adapters_starts_no_plain_backbone(tmp_path):
+    _, model = built('lora')
+    torch.save(dict(state_dict=model.students[0].backbone.state_dict()), tmp_path / 'adapted.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'adapted.pth'))
+    with pytest.raises(ValueError, match='init_cfg: the file has LoRA adapters'):
+        MODELS.build(vit_segmentor(init_cfg=init)).init_weights()

@@ -1,0 +1,45 @@
+# Copyright (c) mmseg_ctt contributors.
+"""A segmentor around a vision transformer of two blocks, and ways to tune its backbone."""
+
+from typing import Any
+
+from toy import NUM_CLASSES, toy_segmentor
+
+LORA = dict(rank=2, alpha=8, targets=['qkv', 'proj'])
+TUNINGS = dict(full={}, frozen=dict(frozen=True), lora=dict(lora=LORA))
+
+
+def vit_segmentor(**backbone: Any) -> dict:
+    """Config of a plain segmentor with an embedding of 8 channels at stride 8.
+
+    Args:
+        backbone: Settings of the backbone besides its size.
+    """
+    network = dict(
+        type='FoundationBackbone',
+        model_name='vit_tiny_patch16_224',
+        img_size=32,
+        patch_size=8,
+        depth=2,
+        embed_dim=16,
+        num_heads=2,
+        out_indices=(0, 1),
+        final_norm=True,
+        dynamic_img_size=True,
+        **backbone,
+    )
+    head = dict(
+        type='FCNHead',
+        in_channels=16,
+        in_index=1,
+        channels=8,
+        num_convs=1,
+        kernel_size=1,
+        concat_input=False,
+        dropout_ratio=0.0,
+        num_classes=NUM_CLASSES,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
+    return toy_segmentor(backbone=network, decode_head=head)
