@@ -83,6 +83,14 @@ METHODS = {
         'overlapping_windows',
         'pixel_contrast',
     ),
+    'methods.corrmatch.functional': (
+        'class_maxima',
+        'pixel_correlation',
+        'propagate_regions',
+        'region_masks',
+        'spread_logits',
+        'threshold_update',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
@@ -119,6 +127,7 @@ METHODS = {
         'easy_hard_partner',
         'label_agreement',
     ),
+    'methods.prevmatch.functional': ('ensemble_logits', 'ring_order', 'triangular_weight'),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
