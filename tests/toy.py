@@ -260,6 +260,8 @@ def ready_model(kind: str = 'CrossTeacherTraining', **settings) -> nn.Module:
     for name, member in model.members.items():
         if not member.trains:
             model.member(name).decode_head.conv_seg.weight.data.normal_(std=2)
+    for _ in range(len(getattr(model, 'past', ()))):
+        model.ring.advance()  # past models are as drawn above
     return fill_banks(model)
 
 

@@ -52,7 +52,7 @@ volume_slices = dict(
 )  # None: as data sets say
 
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
+    timer=dict(type='DataTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -62,7 +62,7 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
 )
 log_level = 'INFO'
-log_processor = dict(by_epoch=False)
+log_processor = dict(type='RunLogProcessor', by_epoch=False)
 visualizer = dict(
     type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
 )

@@ -1,6 +1,6 @@
 # AugSeg on CamVid with 46 labelled and 321 unlabelled images, from ImageNet weights, for a CPU.
 #
-# As in paper and released code: 1 to 3 random intensities of eleven, adaptive CutMix by the confidence
+# As in the released code: 1 to 3 random intensities of eleven, adaptive CutMix by the confidence
 # of the image, threshold 0.95, loss over all pixels. Our own: injected labels lie on top of the other
 # box (mode='released' has the order of the code), boxes are centred anywhere, the areas are drawn for
 # each image, the optimiser, the teacher in training mode and its decay of 0.99.

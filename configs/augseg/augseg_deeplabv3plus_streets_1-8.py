@@ -1,6 +1,6 @@
 # AugSeg on 50 labelled and 350 unlabelled street scenes, from scratch, in minutes on a CPU.
 #
-# Follows paper and released code; our own are optimiser, teacher and order of the boxes, see the CamVid
+# Follows the released code; our own are optimiser, teacher and order of the boxes, see the CamVid
 # config.
 #
 # mIoU, time and memory: not measured.

@@ -197,7 +197,9 @@ def read_instances(path: PathLike, classes: Sequence[str]) -> List[AnnotatedImag
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         categories = sorted(content['categories'], key=lambda category: category['id'])
-        found = {image['id']: (image, []) for image in content['images']}
+        found: Dict[int, Tuple[dict, List[Instance]]] = {
+            image['id']: (image, []) for image in content['images']
+        }
         annotations = content['annotations']
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} holds no annotations of instances: {error!r}') from None

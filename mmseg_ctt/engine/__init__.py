@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from . import checked_loaders, drawn_images, held_runner  # extend mmengine and mmseg
 from .config import prepare_config
+from .hooks.data_timer_hook import DataTimerHook
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
 from .hooks.preemption_hook import PreemptionHook
@@ -8,6 +9,7 @@ from .hooks.pseudo_label_hook import PseudoLabelHook
 from .hooks.queue_warmup_hook import QueueWarmupHook
 from .hooks.safe_checkpoint_hook import SafeCheckpointHook
 from .hooks.teacher_ema_hook import TeacherEMAHook
+from .log_processor import RunLogProcessor
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
@@ -15,6 +17,7 @@ from .part_optimizer import PartOptimizer
 from .presets import merge_options
 
 __all__ = [
+    'DataTimerHook',
     'DistributionAlignmentHook',
     'GuardHook',
     'MemberTestLoop',
@@ -24,6 +27,7 @@ __all__ = [
     'PseudoLabelHook',
     'QueueWarmupHook',
     'ResumableTrainLoop',
+    'RunLogProcessor',
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',

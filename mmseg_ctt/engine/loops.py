@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import time
 from typing import Any, Dict, Sequence, Union
 
 import torch
@@ -85,6 +86,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         while self._iter < self._max_iters and not self.stop_training:
             if not self.runner.model.training:  # after a validation; it visits every module
                 self.runner.model.train()
+            self.waits_since = time.time()
             self.run_iter(next(self.dataloader_iterator))
             self._validate_if_due()
         self.runner.call_hook('after_train_epoch')

@@ -11,6 +11,7 @@ from typing import Any, List
 
 from .alignment import alignment_bias, distribution_alignment, target_distribution
 from .batch_hard_triplet import BatchHardTriplet, batch_hard_triplet
+from .centred_boxes import centred_box_mask, random_centres
 from .class_draw import class_sums, draw_index, draw_per_class, pixels_by_class
 from .class_graph import class_graph, graph_triplets, triplet_loss
 from .class_maps import class_map_logits, class_scores, normalized_class_maps
@@ -45,7 +46,7 @@ from .random_views import random_crop_boxes, resized_crops
 from .resized_cross_entropy import resized_cross_entropy
 from .retrieval import retrieval_accuracy
 from .running_mean import confidence_bank_update, warm_momentum
-from .schedule import linear_ramp, sigmoid_ramp
+from .schedule import cosine_ramp, linear_ramp, sigmoid_ramp
 from .segmentation_counts import pixel_counts, pseudo_label_scores
 from .selection import class_balanced_weight, select_per_class, sums_by_class
 from .sigmoid_cross_entropy import sigmoid_cross_entropy
@@ -65,6 +66,7 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
         'pixel_affinity',
@@ -73,6 +75,13 @@ METHODS = {
         'propagate',
         'pseudo_label_loss',
         'saliency_loss',
+    ),
+    'methods.cac.functional': (
+        'crop_windows',
+        'flip_back',
+        'matching_pixels',
+        'overlapping_windows',
+        'pixel_contrast',
     ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
@@ -104,7 +113,14 @@ METHODS = {
         'sigmoid_focal',
         'soft_squared_error',
     ),
+    'methods.imas.functional': (
+        'class_areas',
+        'combined_easiness',
+        'easy_hard_partner',
+        'label_agreement',
+    ),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
+    'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
         'anchor_contrast',
         'confusion_matrix',
@@ -155,6 +171,7 @@ __all__ = [
     'alignment_bias',
     'batch_hard_triplet',
     'channel_dropout',
+    'centred_box_mask',
     'class_balanced_weight',
     'class_graph',
     'class_map_logits',
@@ -169,6 +186,7 @@ __all__ = [
     'connected_components',
     'consistency_loss',
     'consistency_sums',
+    'cosine_ramp',
     'crop_patches',
     'cross_entropy',
     'cut_mix_mask',
@@ -196,6 +214,7 @@ __all__ = [
     'prediction_entropy',
     'pseudo_label',
     'pseudo_label_scores',
+    'random_centres',
     'random_crop_boxes',
     'rejection_box_mask',
     'resized_crops',

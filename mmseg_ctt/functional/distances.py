@@ -10,6 +10,7 @@ from torch import Tensor
 from .probability import complement
 
 TINY = 1e-37  # smallest probability whose logarithm is taken, about the smallest normal float32
+MIDDLE_EPS = 1e-5  # added to the target in 'middle_kl' (released code of CCT)
 BINARY_EPS = 1e-6  # inside the logarithms of 'binary' (released code of CutMix-Seg)
 
 
@@ -28,6 +29,13 @@ def _kl(logits: Tensor, target: Tensor) -> Tensor:
 def _reverse_kl(logits: Tensor, target: Tensor) -> Tensor:
     log_probability = logits.log_softmax(1)
     return log_probability.exp() * (log_probability - target.clamp(min=TINY).log())
+
+
+def _middle_kl(logits: Tensor, target: Tensor) -> Tensor:
+    log_probability = logits.log_softmax(1)
+    middle = (log_probability.exp() + target) / 2
+    log_mean = (log_probability + (target + MIDDLE_EPS).log()) / 2
+    return middle * (middle.clamp(min=TINY).log() - log_mean)
 
 
 def _binary(logits: Tensor, target: Tensor) -> Tensor:
@@ -49,6 +57,7 @@ TERMS: Dict[str, Tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
     'soft': (_soft, 'sum'),
     'kl': (_kl, 'sum'),
     'reverse_kl': (_reverse_kl, 'sum'),
+    'middle_kl': (_middle_kl, 'sum'),
     'squared': (_squared, 'mean'),
     'binary': (_binary, 'sum'),
     'logit_squared': (_logit_squared, 'root'),
@@ -73,6 +82,8 @@ def pixel_consistency(
     - ``kl``: the same less the entropy of the target, Kullback-Leibler divergence
     - ``reverse_kl``: the divergence in the other order, ``sum p log(p / target)`` with ``p`` the
       prediction (released code of S4L)
+    - ``middle_kl``: mean of the divergences of the mean of both probabilities from each (the
+      Jensen-Shannon loss of CCT's released code; the usual one has the other order)
     - ``squared``: squared difference of probabilities (mean teacher: mean over classes; CutMix-Seg:
       sum)
     - ``binary``: binary cross-entropies of probabilities (CutMix-Seg)

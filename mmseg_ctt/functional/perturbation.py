@@ -156,7 +156,7 @@ def adversarial_direction(
 
 
 @torch.no_grad()
-def adaptive_radius(image: Tensor, scale: float = 1.0) -> Tensor:
+def adaptive_radius(image: Tensor, scale: float = 1.0, valid: Optional[Tensor] = None) -> Tensor:
     """Length of an adversarial perturbation that grows with the contrast of an image.
 
     ``scale / 2`` times the length of all central differences, vertical and horizontal (CutMix-Seg).
@@ -164,6 +164,8 @@ def adaptive_radius(image: Tensor, scale: float = 1.0) -> Tensor:
     Args:
         image (Tensor): ``(B, C, h, w)``.
         scale (float): Defaults to 1 (CutMix-Seg).
+        valid (Tensor, optional): ``(B, h, w)`` bool; differences of two valid pixels count.
+            Defaults to None: all.
 
     Returns:
         Tensor: ``(B, 1, 1, 1)``, float32 (float64 for double input).
@@ -171,6 +173,9 @@ def adaptive_radius(image: Tensor, scale: float = 1.0) -> Tensor:
     image = image if image.dtype == torch.float64 else image.float()
     vertical = image[:, :, 2:] - image[:, :, :-2]
     horizontal = image[..., 2:] - image[..., :-2]
+    if valid is not None:
+        vertical = vertical * (valid[:, 2:] & valid[:, :-2]).unsqueeze(1)
+        horizontal = horizontal * (valid[..., 2:] & valid[..., :-2]).unsqueeze(1)
     squares = vertical.square().sum((1, 2, 3)) + horizontal.square().sum((1, 2, 3))
     return (0.5 * scale * squares.sqrt()).view(-1, 1, 1, 1)
 

@@ -6,8 +6,10 @@ from .allspark import AllSpark, AllSparkNeck
 from .augseg import AugSeg
 from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
+from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
 from .classmix import ClassMix
+from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
 from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
@@ -17,9 +19,12 @@ from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
 from .guidedmix import GuidedMixNet
+from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
 from .pretraining import SelfSupervisedPretraining
+from .prevmatch import PastModelsHook, PrevMatch
+from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
@@ -27,10 +32,13 @@ from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
+from .virtual_adversarial_teacher import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'IMAS',
+    'PSMT',
     'S4L',
     'STPG',
     'U2PL',
@@ -42,6 +50,8 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'ContextAwareConsistency',
+    'CorrMatch',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
@@ -53,9 +63,12 @@ __all__ = [
     'GuidedMixNet',
     'MeanTeacher',
     'MixAndMatchTuning',
+    'PastModelsHook',
+    'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
     'registered_methods',

@@ -17,12 +17,19 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
+        in_a_row (int): See :class:`Member`.
     """
 
     module: nn.Module
     followed: nn.Module
     interval: int = 1
     offset: int = 0
+    in_a_row: int = 1
+
+    @property
+    def turn(self) -> Tuple[int, int, int]:
+        """What followers that are updated at the same steps have in common."""
+        return self.interval, self.offset, self.in_a_row
 
 
 def paired_tensors(

@@ -62,19 +62,31 @@ class MemberNetworks(PredictingMembers):
         check_names(self.members)
         self.students, self.teachers = students, ModuleList()
         for name, member in self.members.items():
-            group, index = module_path(name)
-            if group == 'students':
-                if not member.trains:
-                    self.member(name).requires_grad_(False)
-                continue
-            network = self._new_member(member, segmentor)
-            if index is None:
-                setattr(self, group, network)
-            else:
-                if not hasattr(self, group):
-                    setattr(self, group, ModuleList())
-                getattr(self, group).append(network)
+            if module_path(name)[0] != 'students':
+                self._hold(name, self._new_member(member, segmentor))
+            elif not member.trains:
+                self.member(name).requires_grad_(False)
         self.register_buffer('num_updates', torch.zeros((), dtype=torch.long))
+
+    def add_copies(self, names: Sequence[str], member: Member) -> None:
+        """Add members that are copies, in ``build`` of a method whose settings say how many.
+
+        Args:
+            names (Sequence[str]): ``past0``, ``past1`` and so on.
+            member (Member): Entry of the table for each.
+        """
+        self.members = {**self.members, **dict.fromkeys(names, member)}
+        for name in names:
+            self._hold(name, self._new_member(member, {}))
+
+    def _hold(self, name: str, network: nn.Module) -> None:
+        group, index = module_path(name)
+        if index is None:
+            setattr(self, group, network)
+            return
+        if not hasattr(self, group):
+            setattr(self, group, ModuleList())
+        getattr(self, group).append(network)
 
     def _new_member(self, member: Member, segmentor: dict) -> nn.Module:
         network: nn.Module
@@ -249,7 +261,13 @@ class MemberNetworks(PredictingMembers):
     def followers(self) -> List[Follower]:
         """Every module that averages another: members, and parts of a method that do."""
         return [
-            Follower(self.member(name), self.member(member.follows), member.interval, member.offset)
+            Follower(
+                self.member(name),
+                self.member(member.follows),
+                member.interval,
+                member.offset,
+                member.in_a_row,
+            )
             for name, member in self.members.items()
             if member.follows is not None
         ]

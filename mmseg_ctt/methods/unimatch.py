@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..nn.augmentation import View
+from ..nn.consistency import Consistency
 from ..nn.images import Images
 from ..nn.member import PixelOutput, eval_mode
 from ..nn.perturbation import FeaturePerturbations, appended
@@ -48,7 +49,7 @@ class UniMatch(FixMatchSeg):
     """
 
     default_loss_weights = dict(sup=0.5, unsup=0.25, fp=0.25)
-    ramped_terms = ('unsup', 'fp')
+    ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup', 'fp')
     num_views: ClassVar[int] = 2  # strong views
 
     def build(self, feature_perturbation: Optional[Sequence[dict]] = None) -> None:
@@ -116,12 +117,28 @@ class UniMatch(FixMatchSeg):
         views: Sequence[View],
     ) -> Losses:
         """Terms ``unsup`` and ``fp``, and the confident ratio of the weak view."""
+        unsup, fp, ratio = self.unlabeled_losses(perturbed, strong, pseudo, views)
+        return {f'{STUDENT}.unsup': unsup, f'{STUDENT}.fp': fp, f'{STUDENT}.confident_ratio': ratio}
+
+    def unlabeled_losses(
+        self,
+        perturbed: PixelOutput,
+        strong: Sequence[PixelOutput],
+        pseudo: PseudoLabel,
+        views: Sequence[View],
+        consistency: Optional[Consistency] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Mean loss of the strong views, that of perturbed features, confident ratio of the latter.
+
+        Args:
+            perturbed (PixelOutput): For the weak view with perturbed features.
+            strong (Sequence[PixelOutput]): For each strong view.
+            pseudo (PseudoLabel): Of the weak view.
+            views (Sequence[View]): Strong views.
+            consistency (Consistency, optional): Defaults to None: the method's own.
+        """
         weak = pseudo.first(len(perturbed.logits))
         targets = [*(pseudo.apply_mix(view) for view in views), weak]
         logits: List[Tensor] = [*(output.logits for output in strong), perturbed.logits]
-        loss, ratio = self.view_losses(logits, targets)
-        return {
-            f'{STUDENT}.unsup': loss[:-1].mean(),
-            f'{STUDENT}.fp': loss[-1],
-            f'{STUDENT}.confident_ratio': ratio[-1],
-        }
+        loss, ratio = self.view_losses(logits, targets, consistency)
+        return loss[:-1].mean(), loss[-1], ratio[-1]

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..nn.augmentation import CLASS_MIX_STEPS, View
+from ..nn.consistency import Consistency
 from ..nn.images import Images
 from ..nn.member import PixelOutput
 from ..nn.pseudo_label import PseudoLabel
@@ -79,18 +80,25 @@ class WeakToStrong(SemiSegmentor):
         return losses
 
     def view_losses(
-        self, logits: Sequence[Tensor], targets: Sequence[PseudoLabel]
+        self,
+        logits: Sequence[Tensor],
+        targets: Sequence[PseudoLabel],
+        consistency: Optional[Consistency] = None,
     ) -> Tuple[Tensor, Tensor]:
         """Consistency loss of each view, and its ratio of confident pixels.
 
         Args:
             logits (Sequence[Tensor]): ``(B, K, h, w)`` of each of ``V`` views.
             targets (Sequence[PseudoLabel]): ``(B, H, W)`` maps of each view.
+            consistency (Consistency, optional): Defaults to None: the method's own.
 
         Returns:
             tuple[Tensor, Tensor]: ``(V,)`` and ``(V,)``.
         """
-        return self.consistency_loss(torch.stack(list(logits)), PseudoLabel.stacked(targets))
+        stacked = torch.stack(list(logits)), PseudoLabel.stacked(targets)
+        if consistency is not None:
+            return consistency(*stacked, self.align_corners)
+        return self.consistency_loss(*stacked)
 
     def consistency_losses(self, outputs: Sequence[PixelOutput], targets: PseudoLabel) -> Losses:
         """Consistency term of every student, mean over its teaching members.

@@ -15,7 +15,7 @@ from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
 from .ranks import mean_over_ranks
 
-TARGETS = ('hard', 'soft', 'squared')
+TARGETS = ('hard', 'soft', 'kl', 'middle_kl', 'squared')
 SELECTIONS = ('pixel', 'ratio', 'image_ratio')
 NORMALIZERS = ('valid', 'kept', 'all')
 
@@ -93,8 +93,9 @@ class Consistency(ConfidenceSelection):
     Args:
         num_classes (int): ``K``.
         target (str): ``'hard'``: cross-entropy to the label; ``'soft'``: cross-entropy to the
-            probabilities; ``'squared'``: squared difference of the probabilities.
-            Defaults to 'hard'.
+            probabilities; ``'kl'``: the same less their entropy, which has no gradient;
+            ``'middle_kl'``: see :func:`pixel_consistency`; ``'squared'``: squared difference of the
+            probabilities. Defaults to 'hard'.
         select (str): ``'pixel'``: only confident pixels count; ``'ratio'``: all pixels count,
             times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks);
             ``'image_ratio'``: times the ratio of confident ones of their image, padding left out
@@ -106,6 +107,8 @@ class Consistency(ConfidenceSelection):
         confidence_threshold (float): See :class:`ConfidenceSelection`. Defaults to 0.95
             (FixMatch).
         class_thresholds (dict, optional): See there. Defaults to None.
+        weighted (bool): Whether a pixel counts as much as its confidence (PS-MT); the normalizer
+            counts it as 1. Defaults to False.
 
     Raises:
         ValueError: For an unknown ``target``, ``select`` or ``normalizer``, or one that another
@@ -121,6 +124,7 @@ class Consistency(ConfidenceSelection):
         class_mean: bool = True,
         confidence_threshold: float = 0.95,
         class_thresholds: Optional[dict] = None,
+        weighted: bool = False,
     ) -> None:
         super().__init__(num_classes, confidence_threshold, class_thresholds)
         settings.check_choice('model.consistency.target', target, TARGETS)
@@ -128,7 +132,8 @@ class Consistency(ConfidenceSelection):
         settings.check_choice('model.consistency.normalizer', normalizer, NORMALIZERS)
         _check_together(target, select, normalizer, class_mean)
         self.target, self.select, self.normalizer = target, select, normalizer
-        self.class_mean = class_mean
+        settings.check_choice('model.consistency.weighted', weighted, (True, False))
+        self.class_mean, self.weighted = class_mean, weighted
 
     @property
     def reads_logits(self) -> bool:
@@ -136,7 +141,11 @@ class Consistency(ConfidenceSelection):
         return self.target != 'hard'
 
     def forward(
-        self, logits: Tensor, pseudo: PseudoLabel, align_corners: bool = False
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        align_corners: bool = False,
+        image_weight: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor]:
         """The loss of a batch.
 
@@ -145,6 +154,8 @@ class Consistency(ConfidenceSelection):
                 leading dimension ``P`` holds independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
+            image_weight (Tensor, optional): ``([P,] B)``, constant, by which the loss of each image
+                is multiplied. Defaults to None: 1.
 
         Returns:
             tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
@@ -156,6 +167,8 @@ class Consistency(ConfidenceSelection):
         loss = self._sums(logits, pseudo, kept, align_corners)
         if self.select == 'image_ratio':
             loss = loss * _image_ratio(pseudo, confident)
+        if image_weight is not None:
+            loss = loss * image_weight.detach()
         loss = loss.sum(-1)
         if self.select == 'ratio':
             loss = ratio * loss
@@ -171,9 +184,12 @@ class Consistency(ConfidenceSelection):
         if not hard and pseudo.valid is not None:
             kept = pseudo.valid if kept is None else kept & pseudo.valid
         target = target if hard else target.softmax(dim=-3)
+        weight = kept
+        if self.weighted:
+            weight = pseudo.confidence if kept is None else pseudo.confidence * kept
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
         return consistency_sums(
-            logits, target, self.target, kept, reduction, IGNORE_INDEX, align_corners
+            logits, target, self.target, weight, reduction, IGNORE_INDEX, align_corners
         )
 
     def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
@@ -200,8 +216,8 @@ def _check_together(target: str, select: str, normalizer: str, class_mean: bool)
     """Refuse settings that another one leaves without effect."""
     if select != 'pixel' and normalizer == 'kept':
         raise ValueError(
-            f"model.consistency.select='{select}' keeps all pixels, so that normalizer='kept' would "
-            "be 'valid': set that one"
+            f"model.consistency.select='{select}' keeps all pixels, so that normalizer='kept' "
+            "would be 'valid': set that one"
         )
     if target != 'squared' and not class_mean:
         raise ValueError(

@@ -14,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from ..functional import cross_entropy
 from .head_checks import summed_terms
 from .losses import PixelCrossEntropyLoss, SoftCrossEntropyLoss
 from .sigmoid_loss import PixelSigmoidLoss
@@ -178,6 +179,22 @@ def head_losses(head: BaseDecodeHead, output: Any, samples: SampleList) -> Dict[
     if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         return head.loss_by_feat(output, samples)
     return _stock_losses(head, predicting_map(head, output), labels_of(samples))
+
+
+def map_loss(head: BaseDecodeHead, logits: Tensor, samples: SampleList) -> Tensor:
+    """Loss of a map of logits that is not the head's own, as the config of the head defines it.
+
+    Cross-entropy where the head has losses of several maps.
+
+    Args:
+        head (BaseDecodeHead): The head.
+        logits (Tensor): ``(B, K, h, w)``.
+        samples (list[SegDataSample]): Labels ``gt_sem_seg`` ``(1, H, W)``.
+    """
+    label = labels_of(samples)
+    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+        return cross_entropy(logits, label, head.ignore_index, head.align_corners)
+    return torch.stack(list(_stock_losses(head, logits, label).values())).sum()
 
 
 def _stock_losses(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Dict[str, Tensor]:

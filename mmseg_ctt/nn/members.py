@@ -14,6 +14,7 @@ class Member(NamedTuple):
         follows (str, optional): Member whose weights it averages (EMA); None: none.
         interval (int): Updates of the followed member between two updates of this one.
         offset (int): Number of the first of them, for members that are updated in turn.
+        in_a_row (int): Updates of a turn; ``interval`` and ``offset`` count turns of that many.
         trains (bool): Whether it receives gradients.
         predicts (bool): Whether ``test_cfg.predict_on`` may name it.
         copy_of (str, optional): Member that it is a copy of at first; None: the followed one.
@@ -24,6 +25,7 @@ class Member(NamedTuple):
     follows: Optional[str] = None
     interval: int = 1
     offset: int = 0
+    in_a_row: int = 1
     trains: bool = False
     predicts: bool = True
     copy_of: Optional[str] = None

@@ -17,6 +17,13 @@ def sum_over_ranks(value: Tensor) -> Tensor:
     return value
 
 
+def max_over_ranks(value: Tensor) -> Tensor:
+    """The largest of a tensor over all processes, in place; one process does nothing."""
+    if get_world_size() > 1:
+        all_reduce(value, op='max')
+    return value
+
+
 def joint_sum(value: Tensor) -> Tensor:
     """The sum of a tensor over all processes, with a gradient; one process does nothing.
 

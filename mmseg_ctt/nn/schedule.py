@@ -1,14 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """Schedules over the iterations of a run: they need neither state nor a second ``max_iters``."""
 
-import math
 from typing import Mapping, Tuple, Union
 
 from mmengine.logging import MessageHub
 
+from ..functional import cosine_ramp, linear_ramp, sigmoid_ramp
 from .settings import as_dict, check_settings
 
-SHAPES = ('linear', 'sigmoid')
+RAMPS = dict(linear=linear_ramp, sigmoid=sigmoid_ramp, cosine=cosine_ramp)
 
 
 def iterations() -> Tuple[int, int]:
@@ -33,7 +33,8 @@ class RampUp:
     Args:
         ratio (float): Part of the iterations that the climb takes, in [0, 1]; 0: the factor is 1.
         shape (str): ``'linear'``: from 0; ``'sigmoid'``: ``exp(-5 (1 - t)^2)``, from 0.007 (mean
-            teacher, temporal ensembling). Defaults to 'linear'.
+            teacher, temporal ensembling); ``'cosine'``: ``(1 - cos(pi t)) / 2``, from 0 (PS-MT).
+            Defaults to 'linear'.
 
     Raises:
         ValueError: If ``ratio`` lies outside [0, 1] or ``shape`` is unknown.
@@ -42,8 +43,8 @@ class RampUp:
     def __init__(self, ratio: float = 0.0, shape: str = 'linear') -> None:
         if not 0 <= ratio <= 1:
             raise ValueError(f'model.ramp_up is a ratio of the training, in [0, 1]; got {ratio}')
-        if shape not in SHAPES:
-            raise ValueError(f'model.ramp_up.shape must be one of {SHAPES}, got {shape!r}')
+        if shape not in RAMPS:
+            raise ValueError(f'model.ramp_up.shape must be one of {tuple(RAMPS)}, got {shape!r}')
         self.ratio, self.shape = ratio, shape
 
     @classmethod
@@ -65,7 +66,7 @@ class RampUp:
         done, total = iterations()
         climb = self.ratio * total
         progress = min(done / climb, 1.0) if climb else 1.0
-        return progress if self.shape == 'linear' else math.exp(-5 * (1 - progress) ** 2)
+        return RAMPS[self.shape](progress)
 
 
 def _as_settings(given: Union[None, float, Mapping]) -> dict:

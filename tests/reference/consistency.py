@@ -15,7 +15,14 @@ def distance(logits: List[float], target: List[float], kind: str, class_mean: bo
     if kind == 'squared':
         total = sum((a - b) ** 2 for a, b in zip(p, target))
         return total / len(p) if class_mean else total
-    return -sum(b * math.log(a) for a, b in zip(p, target) if b)
+    if kind == 'middle_kl':
+        middle = [(a + b) / 2 for a, b in zip(p, target)]
+        return sum(
+            m * (2 * math.log(m) - math.log(a) - math.log(b + 1e-5)) / 2
+            for m, a, b in zip(middle, p, target)
+        )
+    entropy = -sum(b * math.log(b) for b in target if b) if kind == 'kl' else 0.0
+    return -sum(b * math.log(a) for a, b in zip(p, target) if b) - entropy
 
 
 def consistency(
@@ -28,6 +35,7 @@ def consistency(
     normalizer: str = 'valid',
     class_mean: bool = True,
     target_logits: Optional[Tensor] = None,
+    weighted: bool = False,
 ) -> Tuple[float, float]:
     """Loss and ratio of confident pixels.
 
@@ -36,11 +44,12 @@ def consistency(
         label: ``(B, H, W)``, 255 in the padding.
         confidence: ``(B, H, W)``, 0 in the padding.
         threshold: Lowest confidence of a confident pixel.
-        kind: ``hard``, ``soft`` or ``squared``.
+        kind: A target of the part.
         select: ``pixel``, ``ratio`` or ``image_ratio``.
         normalizer: ``valid``, ``kept`` or ``all``.
         class_mean: Of the squared difference.
         target_logits: ``(B, K, H, W)``, for targets that are not hard.
+        weighted: Whether a pixel counts as much as its confidence.
     """
     total, confident, kept, valid = 0.0, 0, 0, 0
     for b in range(label.shape[0]):
@@ -59,7 +68,8 @@ def consistency(
                 target = [float(k == c) for k in range(logits.shape[1])]
                 if kind != 'hard':
                     target = softmax(target_logits[b, :, y, x].double().tolist())
-                image += distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
+                value = distance(logits[b, :, y, x].double().tolist(), target, kind, class_mean)
+                image += value * (float(confidence[b, y, x]) if weighted else 1)
         valid += image_valid
         total += image * (image_confident / image_valid if select == 'image_ratio' else 1)
     ratio = confident / label.numel()

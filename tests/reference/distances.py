@@ -23,6 +23,7 @@ def distance(kind: str, logits: np.ndarray, target: np.ndarray, reduction: str =
         'soft': lambda: -q * np.log(p),
         'kl': lambda: np.array([b * np.log(b / a) if b > 0 else 0.0 for a, b in zip(p, q)]),
         'reverse_kl': lambda: p * (np.log(p) - np.log(np.maximum(q, 1e-37))),
+        'middle_kl': lambda: (p + q) / 2 * np.log((p + q) / 2 / np.sqrt(p * (q + 1e-5))),
         'squared': lambda: (p - q) ** 2,
         'binary': lambda: -q * np.log(p + 1e-6) - (1 - q) * np.log(1 - p + 1e-6),
         'logit_squared': lambda: gap**2,

@@ -178,7 +178,7 @@ def test_masks_load_as_a_data_set(main, tmp_path, capsys, workers):
     assert sorted(path.name for path in (tmp_path / 'masks').iterdir()) == [
         f'{name}.png' for name in 'abcd'
     ]
-    for part, names in (('train2017', 'ab'), ('val2017', 'cd')):
+    for part in ('train2017', 'val2017'):
         data = COCOObjectsDataset(
             data_root=str(tmp_path),
             data_prefix=dict(img_path=part, seg_map_path='masks'),

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Masks in which 0 is no class, as those of ADE20K: everything is as with masks that count from 0."""
+"""Masks in which 0 is no class, as those of ADE20K: all is as with masks that count from 0."""
 
 import json
 

@@ -150,3 +150,39 @@ def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signal
     assert (tmp_path / 'work' / 'last_checkpoint').read_text().endswith('iter_2.pth')
     state = torch.load(tmp_path / 'work' / 'iter_2.pth')
     assert state['message_hub']['runtime_info']['draws'] == 16
+
+
+def test_a_line_of_the_log_costs_one_collective(root, tmp_path):
+    """Both ranks write the largest memory and the mean wait."""
+
+    def body(rank):
+        with Counted() as counted:
+            runner = rank_runner(
+                root,
+                tmp_path / 'work',
+                log_processor=dict(type='RunLogProcessor', by_epoch=False),
+                default_hooks=dict(
+                    timer=dict(type='DataTimerHook'),
+                    logger=dict(type='LoggerHook', interval=2, log_metric_by_epoch=False),
+                ),
+                train_cfg=dict(type='ResumableTrainLoop', max_iters=4, val_interval=100),
+            )
+            watch, tags = Watch(counted), []
+            write = runner.visualizer.add_scalars
+            runner.visualizer.add_scalars = lambda tag, **more: (
+                tags.append(tag) or write(tag, **more)
+            )
+            runner.register_hook(watch)
+            runner.train()
+        hub = runner.message_hub
+        waits = [hub.get_scalar(f'train/{name}').mean(10) for name in ('data_time', 'time')]
+        tags = [tag for tag in tags if 'loss' in tag]  # those of training
+        return tags, [calls.get(('all_gather', (2,)), 0) for calls in watch.calls], waits
+
+    (tags, calls, first), (others, other_calls, second) = on_ranks(body)
+    assert calls == other_calls == [0, 1, 0, 1]
+    for tag, other in zip(tags, others):
+        assert tag['memory'] == other['memory'] > 0
+        assert tag['data_wait'] == other['data_wait']
+    mean = (first[0] / first[1] + second[0] / second[1]) / 2
+    assert tags[-1]['data_wait'] == pytest.approx(mean)

@@ -197,6 +197,12 @@ def test_radius_equals_loops(scale):
     want = [reference.radius(map_, scale) for map_ in image.detach().double().numpy()]
     close(got.flatten(), want)
     assert adaptive_radius(torch.ones(1, 1, 2, 2)) == 0
+    valid = torch.ones(B, *SIZE, dtype=torch.bool)
+    valid[..., 3:] = False
+    padded = torch.where(valid.unsqueeze(1), image, 9)
+    torch.testing.assert_close(
+        adaptive_radius(padded, scale, valid), adaptive_radius(image[..., :3], scale)
+    )
 
 
 # ---- families

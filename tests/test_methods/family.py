@@ -116,6 +116,17 @@ VARIANTS = {
     'AugSeg as released': Recipe(
         'AugSeg', dict(mode='released', consistency=dict(confidence_threshold=0.27))
     ),
+    'iMAS, without CutMix': Recipe(
+        'IMAS',
+        dict(
+            cut_mix=False,
+            intensity='scaled',
+            easiness=dict(background=0, combine='mean'),
+            consistency=dict(confidence_threshold=0.27),
+            teacher_mode='eval',
+        ),
+    ),
+    'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)
     ),
@@ -195,9 +206,10 @@ def ready(recipe: Recipe, **changes: Any) -> SemiSegmentor:
 
 
 def segmentor_of(recipe: Recipe) -> dict:
-    """The toy segmentor of a recipe."""
+    """The toy segmentor of a recipe, with the layers that the method adds to it."""
     settings = toy_settings(recipe.kind, **recipe.settings)
-    return whole_segmentor(settings.get('segmentor'))
+    whole = whole_segmentor(settings.get('segmentor'))
+    return recipe.method.segmentor_of(dict(settings, segmentor=whole))
 
 
 def unmixed(recipe: Recipe) -> Dict[str, Any]:

@@ -87,6 +87,25 @@ def test_every_combination_was_tried():
 
 @pytest.mark.parametrize('target', TARGETS)
 @pytest.mark.parametrize('select', SELECTIONS)
+@pytest.mark.parametrize('padded', [False, True])
+def test_pixels_count_as_much_as_their_confidence(target, select, padded):
+    part = Consistency(K, target, select, confidence_threshold=THRESHOLD, weighted=True)
+    logits, pseudo = student(), teacher(padded=padded)
+    want, _ = reference.consistency(
+        full(logits),
+        pseudo.label,
+        pseudo.confidence,
+        THRESHOLD,
+        target,
+        select,
+        target_logits=pseudo.logits,
+        weighted=True,
+    )
+    assert part(logits, pseudo)[0].item() == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('select', SELECTIONS)
 def test_a_leading_dimension_holds_problems_of_their_own(target, select):
     part = Consistency(K, target, select, 'valid', True, THRESHOLD)
     logits, pseudo = student(lead=(2,)), teacher(padded=True, lead=(2,))
@@ -153,7 +172,9 @@ def test_half_precision_is_computed_in_float32(target):
 
 
 def test_only_targets_that_are_not_hard_read_logits():
-    assert [Consistency(K, target).reads_logits for target in TARGETS] == [False, True, True]
+    assert [Consistency(K, target).reads_logits for target in TARGETS] == [
+        target != 'hard' for target in TARGETS
+    ]
 
 
 # ---- class thresholds
@@ -228,3 +249,20 @@ def test_no_host_synchronisation(target, normalizer):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.consistency{message}'):
         Consistency(K, **settings)
+
+
+@pytest.mark.parametrize('lead', [(), (2,)])
+def test_weights_of_images(lead):
+    """Each image's loss times its weight; an image of weight 0 teaches nothing."""
+    part = Consistency(K, confidence_threshold=THRESHOLD, normalizer='all')
+    logits, pseudo = student(lead=lead).requires_grad_(), teacher(lead=lead)
+    weight = torch.tensor([0.0, 0.5, 2.0]).expand(*lead, IMAGES)
+    loss, ratio = part(logits, pseudo, image_weight=weight)
+    rows = logits.flatten(0, -4).split(1)
+    maps = [map_.flatten(0, -3).split(1) for map_ in pseudo[:2]]
+    alone = [part(*pair)[0] for pair in zip(rows, map(PseudoLabel, *maps))]
+    want = (torch.stack(alone).view(*lead, IMAGES) * weight).sum(-1) / IMAGES
+    torch.testing.assert_close(loss, want)
+    assert torch.equal(ratio, part(logits, pseudo)[1])
+    loss.sum().backward()
+    assert (logits.grad.abs().sum((-3, -2, -1)) > 0).equal(weight > 0)

@@ -44,6 +44,11 @@ def test_sigmoid_ramp(done, progress):
     assert RampUp(0.4, 'sigmoid')() == pytest.approx(math.exp(-5 * (1 - progress) ** 2))
 
 
+def test_cosine_ramp():
+    run_at(1, 10)
+    assert RampUp(0.4, 'cosine')() == pytest.approx(math.sin(math.pi / 8) ** 2)
+
+
 def test_from_a_config():
     number, settings = RampUp.of(0.3), RampUp.of(dict(ratio=0.3, shape='sigmoid'))
     assert (number.ratio, number.shape) == (0.3, 'linear')

@@ -17,7 +17,7 @@ from .foundation import stock_backbone
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
 from .stock_config import stock_config
-from .stock_types import refuse_own, stock_losses
+from .stock_types import PACKAGE, kept_types, refuse_own, stock_losses
 
 
 class Export(NamedTuple):
@@ -78,8 +78,9 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
     """
     config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
     which = f'Member {export.member}' if export.member else 'Model'
+    needs = f' with {PACKAGE}' if kept_types(export.config.model) else ''
     header = (
-        f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation: test,\n'
+        f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation{needs}: test,\n'
         f'# inference, fine-tuning with load_from. Weights: {weights.name}.\n'
     )
     write_whole(config, (header + export.config.pretty_text).encode())

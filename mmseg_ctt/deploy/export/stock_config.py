@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ...datasets.wrappers import leaf_configs
 from .stock_data import OtherIds, stock_eval_loader, stock_pipeline, stock_train_loader
 from .stock_optimizer import stock_optim_wrapper
-from .stock_types import PACKAGE, find_own, is_own, refuse_own
+from .stock_types import PACKAGE, find_own, is_own, kept_types, refuse_own
 
 # Keys that are copied. Others are variables of the config file, such as `geometry`.
 _COPIED = (
@@ -35,15 +35,17 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
         notes (list[str]): Notes for the user are appended.
 
     Returns:
-        Config: With types of stock mmseg only.
+        Config: With types of stock mmseg only, and layers that an export keeps.
 
     Raises:
         ValueError: If a type that testing needs has no counterpart in stock mmseg.
     """
     stock = {key: copy.deepcopy(cfg[key]) for key in _COPIED if cfg.get(key) is not None}
+    if is_own(stock.get('log_processor') or {}):
+        stock['log_processor'].pop('type')
     stock.setdefault('default_scope', 'mmseg')
     stock.setdefault('tta_model', dict(type='SegTTAModel'))
-    imports = _other_imports(cfg.get('custom_imports') or {})
+    imports = _imports(cfg.get('custom_imports') or {}, model, notes)
     if imports:
         stock['custom_imports'] = imports
     stock['model'] = model
@@ -65,10 +67,18 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     return Config(_plain({**stock, 'load_from': None, 'resume': False}))
 
 
-def _other_imports(imports: Mapping) -> dict:
+def _imports(imports: Mapping, model: Mapping, notes: List[str]) -> dict:
+    """``custom_imports``; this package is among them where the model has layers of it."""
     names = imports.get('imports') or []
     names = [names] if isinstance(names, str) else names
     others = [name for name in names if name.split('.')[0] != PACKAGE]
+    kept = kept_types(model)
+    if kept:
+        notes.append(
+            f'the network has {", ".join(kept)}, and stock mmseg has nothing equal: config and '
+            f'weights work where {PACKAGE} is installed (custom_imports)'
+        )
+        others = [PACKAGE, *others]
     return dict(imports, imports=others) if others else {}
 
 

@@ -2,7 +2,7 @@
 """Types of this package in a config, and their replacements from stock mmseg."""
 
 import copy
-from typing import Any, FrozenSet, Iterable, Iterator, Mapping, Tuple
+from typing import Any, FrozenSet, Iterable, Iterator, List, Mapping, Tuple
 
 import mmseg.registry
 from mmengine.registry import Registry
@@ -43,18 +43,32 @@ def find_own(node: Any, key: str = '') -> Iterator[Tuple[str, str]]:
             yield path, type_name(inner)
 
 
+def kept_types(node: Any) -> List[str]:
+    """Types of this package in a config that an exported model keeps, and so needs the package."""
+    return sorted({kind for _, kind in find_own(node) if _is_kept(kind)})
+
+
 def refuse_own(node: Any, key: str = '') -> None:
     """Check that stock mmseg can build everything from ``node`` down.
+
+    Classes that say ``export_keeps`` are left as they are: layers that predictions go through, for
+    which stock mmseg has nothing equal, in a network that is plain otherwise.
 
     Raises:
         ValueError: If it cannot; names the first type of this package and its key.
     """
     for path, kind in find_own(node, key):
+        if _is_kept(kind):
+            continue
         raise ValueError(
             f'{path}.type={kind!r} exists only in {PACKAGE}, and stock mmseg has '
             f'nothing equal: replace it in the config, or load the run with '
             f'{PACKAGE}.apis, which needs no export'
         )
+
+
+def _is_kept(kind: str) -> bool:
+    return bool(getattr(mmseg.registry.MODELS.get(kind), 'export_keeps', False))
 
 
 def stock_losses(node: Any) -> Any:

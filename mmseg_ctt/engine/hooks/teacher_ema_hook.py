@@ -63,9 +63,9 @@ class TeacherEMAHook(Hook):
         self._track_statistics(not self.buffers)
         self.model = model
         # members that are updated at the same steps share a call
-        groups: Dict[Tuple[int, int], List[Follower]] = {}
+        groups: Dict[Tuple[int, int, int], List[Follower]] = {}
         for follower in self.followers:
-            groups.setdefault((follower.interval, follower.offset), []).append(follower)
+            groups.setdefault(follower.turn, []).append(follower)
         self.groups = {
             turn: paired_tensors(members, self.buffers) for turn, members in groups.items()
         }
@@ -118,9 +118,10 @@ class TeacherEMAHook(Hook):
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
             return
-        for (interval, offset), pairs in self.groups.items():
-            if self.num_updates % interval == offset % interval:
-                decay = ema_decay(self.num_updates // interval, self.alpha)
+        for (interval, offset, in_a_row), pairs in self.groups.items():
+            turn, number = divmod(self.num_updates, in_a_row)
+            if turn % interval == offset % interval:
+                decay = ema_decay(turn // interval * in_a_row + number, self.alpha)
                 ema_update_(*pairs['average'], decay)
                 if pairs['copy'][0]:
                     copy_tensors_(*pairs['copy'])

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Attention between channels, classes of channels, and positions in rings."""
 
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -10,33 +10,79 @@ from torch import Tensor
 from ...functional import downsample_nearest
 
 EPS = 1e-5  # of instance normalisation
+CLOSED = -1e9  # score of a channel that may not be read
 
 
-def channel_weights(query: Tensor, key: Tensor, filled: Optional[Tensor] = None) -> Tensor:
-    """Attention weights of channels: ``softmax(IN(query key^T))`` (eq. 2 and 3).
+def channel_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    filled: Optional[Tensor] = None,
+    dropout: Callable[[Tensor], Tensor] = lambda weights: weights,
+) -> Tensor:
+    """Attention between channels: ``softmax(IN(query key^T)) value`` (eq. 2 and 3).
 
     Instance normalisation of a score matrix subtracts its mean, which a softmax does not see, so
     that it is a temperature: the standard deviation of the scores.
 
     Args:
-        query (Tensor): ``(..., R, n)``, one row a channel, ``n`` positions.
-        key (Tensor): ``(..., S, n)``.
-        filled (Tensor, optional): ``(S,)`` bool, channels that may be read; there must be one.
-            Defaults to None: all.
+        query (Tensor): ``(B, heads, R, n)``, one row a channel, ``n`` positions.
+        key (Tensor): ``(G, heads, S, n)``; ``G`` is ``B``, or 1: all images read the same.
+        value (Tensor): The same shape.
+        filled (Tensor, optional): ``(S,)`` bool, channels that may be read; there must be one, and
+            the keys of the others are zeros. Defaults to None: all.
+        dropout (Callable): Of the weights. Defaults to none.
 
     Returns:
-        Tensor: ``(..., R, S)``; rows sum to 1.
+        Tensor: ``(B, heads, R, n)``.
     """
-    scores = query @ key.transpose(-2, -1)
+    query = query * (score_variance(query, key, filled) + EPS).rsqrt()
+    if filled is not None:  # as one more position, which is cheaper than a mask of all scores
+        closed = torch.where(filled, 0.0, CLOSED).view(1, 1, -1, 1).expand(*key.shape[:3], 1)
+        query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
+        key = torch.cat([key, closed.to(key)], dim=-1)
+    images = len(query)
+    if len(key) == 1:  # the images as more rows: matmul would copy the keys for each
+        query = query.transpose(0, 1).flatten(1, 2).unsqueeze(0)
+    found = dropout((query @ key.transpose(-2, -1)).softmax(dim=-1)) @ value
+    if len(key) == 1:
+        found = found.squeeze(0).unflatten(1, (images, -1)).transpose(0, 1)
+    return found
+
+
+def score_variance(query: Tensor, key: Tensor, filled: Optional[Tensor] = None) -> Tensor:
+    """Variance of all scores ``query key^T`` of an image and head.
+
+    With means ``q``, ``k`` of the rows and ``Q``, ``K`` their differences from them, the sum of
+    squares is ``<Q^T Q, K^T K> + S |Q k|^2 + R |K q|^2``, so that no score is computed where there
+    are fewer positions than channels.
+
+    Args:
+        query (Tensor): As in :func:`channel_attention`.
+        key (Tensor): As there.
+        filled (Tensor, optional): As there.
+
+    Returns:
+        Tensor: ``(B, heads, 1, 1)``.
+    """
+    rows, number = query.shape[-2], key.shape[-2]
+    mean_query = query.mean(-2, keepdim=True)
     if filled is None:
-        variance = scores.var((-2, -1), unbiased=False, keepdim=True)
-        return (scores * (variance + EPS).rsqrt()).softmax(dim=-1)
-    number = filled.sum() * scores.shape[-2]
-    mean = (scores * filled).sum((-2, -1), keepdim=True) / number
-    deviation = (scores - mean) * filled
-    variance = deviation.square().sum((-2, -1), keepdim=True) / number
-    scores = (scores * (variance + EPS).rsqrt()).masked_fill(~filled, -torch.inf)
-    return scores.softmax(dim=-1)
+        mean_key = key.mean(-2, keepdim=True)
+        key = key - mean_key
+    else:
+        number = filled.sum()
+        mean_key = key.sum(-2, keepdim=True) / number
+        key = (key - mean_key) * filled.unsqueeze(1)
+    query = query - mean_query
+    if query.shape[-1] <= rows:
+        gram = (query.transpose(-2, -1) @ query) * (key.transpose(-2, -1) @ key)
+        joint = gram.sum((-2, -1), keepdim=True)
+    else:
+        joint = (query @ key.transpose(-2, -1)).square().sum((-2, -1), keepdim=True)
+    of_query = (query * mean_key).sum(-1, keepdim=True).square().sum((-2, -1), keepdim=True)
+    of_key = (key * mean_query).sum(-1, keepdim=True).square().sum((-2, -1), keepdim=True)
+    return joint / (rows * number) + of_query / rows + of_key / number
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...nn import settings
-from .functional import channel_weights
+from .functional import channel_attention
 
 KEY = 'model.segmentor.neck'
 # of the attention, the embedding (B, C, n) and its height and width, to the rebuilt one
@@ -71,7 +71,7 @@ class ChannelAttention(nn.Module):
         )
         filled = None if filled is None else filled.repeat_interleave(embedding.shape[1])
         if not self.split_heads:
-            query, key, value = (part.flatten(1, 2) for part in (query, key, value))
+            query, key, value = (part.flatten(1, 2).unsqueeze(1) for part in (query, key, value))
             filled = None if filled is None else filled.repeat(self.num_heads)
         return self._output(self.out_l2u, self._read(query, key, value, filled))
 
@@ -84,8 +84,8 @@ class ChannelAttention(nn.Module):
     ) -> Tensor:
         """Mixed values, in float32 whatever the precision of the layers: scores are long sums."""
         with torch.autocast(query.device.type, enabled=False):
-            weights = channel_weights(query.float(), key.float(), filled)
-            return self.weight_dropout(weights) @ value.float()
+            rows = query.float(), key.float(), value.float()
+            return channel_attention(*rows, filled, self.weight_dropout)
 
     def _output(self, layer: nn.Module, found: Tensor) -> Tensor:
         """``(B, heads * C, n)``, in any shape, to ``(B, C, n)``."""
@@ -113,6 +113,8 @@ class AllSparkNeck(BaseModule):
         TypeError: If a number is none.
         ValueError: If a number lies outside its bounds.
     """
+
+    export_keeps = True  # see mmseg_ctt/deploy/export
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class AllSpark(SemiSegmentor):
     Loss weights ``sup`` and ``unsup`` default to 0.5 and 0.5 (released code).
 
     The neck is an :class:`AllSparkNeck`, which the method adds to the segmentor;
-    ``segmentor.neck`` may hold settings of it. A plain model of mmseg cannot hold it.
+    ``segmentor.neck`` may hold settings of it. An exported model keeps it, and needs this package.
 
     Args:
         mode (str): ``'default'``: queues begin empty, channels are grouped by probabilities, and a
@@ -130,9 +130,10 @@ class AllSpark(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
-        pseudo = self.pseudo_labels(outputs, unlabeled)[STUDENT]  # 2
-        on_labeled, on_unlabeled = self._forward(labeled, unlabeled, outputs[STUDENT][0])  # 3, 4
+        with torch.no_grad():  # 1, alignment changes labels alone, not the classes of channels
+            predicted = self.forward_teachers(dict(unlabeled=unlabeled))
+        pseudo = self.pseudo_labels(self.aligned(predicted, unlabeled), unlabeled)[STUDENT]  # 2
+        on_labeled, on_unlabeled = self._forward(labeled, unlabeled, predicted[STUDENT][0])  # 3, 4
         loss, ratio = self.consistency_loss(on_unlabeled.logits, pseudo)  # 5
         return {
             **self.supervised_loss(0, on_labeled, labeled),

@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ...functional.centred_boxes import centred_box_mask, random_centres
+from ...functional import centred_box_mask, random_centres
 from ...nn.augmentation import PixelSource
 from ...nn.rng import Draw, sample_generator
 from ...nn.settings import check_choice, check_number

@@ -17,11 +17,11 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import adversarial_direction, pixel_consistency, pixel_noise
+from ...functional import pixel_consistency
 from .. import settings
+from ..adversarial import adversarial_change, check_lengths
 from ..images import Images
 from ..member import constant_weights
-from ..rng import sample_noise
 from .predictions import PredictionTask, class_logits, mean_over_pixels, valid_pixels
 from .student_pass import StudentPass
 from .task import Terms
@@ -70,11 +70,7 @@ class AdversarialTask(PredictionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in dict(radius=radius, eps=eps, xi=xi).items():
-            if value is not None:
-                settings.check_number(self.key(name), value, low=0)
-                if not value:
-                    raise ValueError(f'{self.key(name)} must be above 0, got {value}')
+        check_lengths(self.key('{}'), radius=radius, eps=eps, xi=xi)
         if radius is not None and eps is not None:
             raise ValueError(
                 f'{self.key("eps")} and radius are two lengths of one change: remove one of them'
@@ -113,29 +109,21 @@ class AdversarialTask(PredictionTask):
             target (Tensor): ``(B, K, h, w)`` probabilities of the unchanged images.
             valid (Tensor, optional): ``(B, h, w)`` bool, pixels that count. Defaults to None: all.
         """
-        image = images.image
         pixels = images.valid()
         inside = None if pixels is None else pixels.unsqueeze(1)
-
-        def predict(changed: Tensor) -> Tensor:
-            changed = changed if inside is None else torch.where(inside, changed, image)
-            return class_logits(student.repeat(source, changed))
-
-        noise = self._noise(images)
-        noise = noise if inside is None else noise * inside
-        length = self._length(image, inside)
-        xi = length / 10 if self.xi is None else self.xi
         with constant_weights(student.member):
-            change = adversarial_direction(
-                predict,
-                image,
+            change = adversarial_change(
+                lambda changed: class_logits(student.repeat(source, changed)),
+                images.image,
                 target,
-                noise,
-                length,
-                xi,
+                self._length(images.image, inside),
+                images.draws,
+                f'auxiliary/{self.name}',
+                self.xi,
                 self.kind,
                 self.num_iterations,
-                weight=valid,
+                valid,
+                inside,
             )
         torch.clear_autocast_cache()  # of weights without a gradient
         return change
@@ -147,11 +135,3 @@ class AdversarialTask(PredictionTask):
         counted = torch.ones_like(image[:, :1]) if inside is None else inside
         values = image.shape[1] * counted.sum((1, 2, 3), keepdim=True)
         return self.radius * values.float().sqrt()
-
-    def _noise(self, images: Images) -> Tensor:
-        """Normal numbers of the shape of the images."""
-        channels, height, width = images.image.shape[1:]
-        stream = f'auxiliary/{self.name}'
-        key = sample_noise(images.draws, 1, stream, images.image.device).flatten()
-        uniform = pixel_noise(key, channels * height, width).view(images.image.shape)
-        return torch.special.ndtri(uniform.clamp(min=2**-25))

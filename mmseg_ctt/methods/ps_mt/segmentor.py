@@ -1,0 +1,182 @@
+# Copyright (c) mmseg_ctt contributors.
+"""PS-MT (arXiv 2111.12903): two teachers in turns, strong images, adversarial features.
+
+One step, everything inside ``forward(mode='loss')``:
+
+1. Both teachers see the weak view of the unlabelled images; the mean of their logits gives the
+   pseudo-labels.
+2. The strong view is the weak one after colours, blur and CutMix; pseudo-labels are mixed along.
+3. The student sees the labelled images and the strong view. Its deepest features are changed in
+   the direction in which the teachers' decoders change their mean prediction most (T-VAT).
+4. Losses: supervised, and cross-entropy to the pseudo-labels of 0.6 or more, weighted by their
+   confidence, mean over these pixels.
+
+The teachers follow the student in :class:`TeacherEMAHook`, one for some updates, then the other.
+"""
+
+from typing import Any, List, Optional, Sequence, Union
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...nn import settings
+from ...nn.adversarial import AdversarialFeatures
+from ...nn.auxiliary_tasks.student_pass import deepest_index
+from ...nn.images import Images
+from ...nn.member import decode
+from ...nn.members import Member, Members
+from ...nn.perturbation import Perturbation
+from ...nn.pseudo_label import PseudoLabel
+from ...nn.ranks import mean_over_ranks
+from ...nn.repeated_pass import RandomState, constant_statistics
+from ..base import Losses, SemiSegmentor
+from .functional import improbable_class_loss
+
+STUDENT, TEACHERS = 'student0', ('teacher0', 'teacher1')
+
+
+@MODELS.register_module()
+class PSMT(SemiSegmentor):
+    """Perturbed and strict mean teachers: one student and two teachers.
+
+    Loss weights ``sup``, ``unsup`` and ``negative`` default to 1, 1.5 and 1.5 (released code on
+    VOC; 3 on Cityscapes), the last two climb along half a cosine in 15 % of the run (12 of 80
+    epochs in the released code). ``negative`` is 0 as long as ``negative_threshold`` is.
+
+    A teacher that has not been updated yet does not label: in the first turn the other is alone.
+
+    Args:
+        turn (int): Updates of a teacher before the other one's turn. Defaults to 100 (paper and
+            released code: an epoch).
+        adversarial (bool | dict): Changes of the student's features (T-VAT), False: none. Settings
+            are those of :class:`AdversarialFeatures`; its ``eps`` is that of the released code.
+            Defaults to True.
+        negative_threshold (float): Classes of which the teachers' probability is lower are pushed
+            down, see :func:`improbable_class_loss`. Defaults to 0: none (scripts of the release).
+        kwargs: As in :class:`SemiSegmentor`.
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: If a setting is unknown or out of range.
+    """
+
+    default_num_pairs = 1
+    default_supervision = 'self'
+    fixed_graph = True
+    default_loss_weights = dict(unsup=1.5, negative=1.5)
+    ramped_terms = ('unsup', 'negative')
+    default_ramp_up = dict(ratio=0.15, shape='cosine')
+    default_augmentation = (
+        dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),
+        dict(type='RandomGreyscale'),
+        dict(type='GaussianBlur', sigma=(0.1, 2.0)),
+        dict(type='CutMixing', area=(0.25, 0.75)),
+    )
+    default_consistency = dict(normalizer='kept', confidence_threshold=0.6, weighted=True)
+    toy_settings = dict(
+        turn=1, negative_threshold=0.25, consistency=dict(confidence_threshold=0.27)
+    )
+    sections = dict(SemiSegmentor.sections, adversarial='adversarial features')
+
+    def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
+        """A student and two teachers in turns; see :meth:`MemberNetworks.member_table`."""
+        table = {STUDENT: Member(trains=True)}
+        for i, name in enumerate(TEACHERS):
+            follows = None if frozen else STUDENT
+            table[name] = Member(follows, interval=2, offset=i, copy_of=STUDENT)
+        return table
+
+    def _build_members(self, *args: Any) -> None:
+        super()._build_members(*args)
+        self.graph = (TEACHERS,)
+
+    def build(
+        self,
+        turn: int = 100,
+        adversarial: Union[bool, dict] = True,
+        negative_threshold: float = 0.0,
+    ) -> None:
+        """See the class."""
+        settings.check_number('model.turn', turn, 1, whole=True)
+        settings.check_number('model.negative_threshold', negative_threshold, 0, 1)
+        for name in TEACHERS:
+            self.members[name] = self.members[name]._replace(in_a_row=turn)
+        self.turn, self.negative_threshold = turn, negative_threshold
+        self.adversary: Optional[AdversarialFeatures] = settings.build_optional(
+            'adversarial', adversarial, AdversarialFeatures
+        )
+
+    def step(self, labeled: Images, unlabeled: Images) -> Losses:
+        """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
+        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        first, second = (outputs[name][0] for name in TEACHERS)
+        mean = first._replace(logits=self.mean_logits([first.logits, second.logits]))
+        (weak,) = self.pseudo_labels({'teachers': [mean]}, unlabeled).values()
+        view = self.strong_view(unlabeled, weak.label)  # 2
+        target = weak.apply_mix(view)
+        changes = (  # 3
+            self.adversarial(labeled, labeled.valid()),
+            self.adversarial(unlabeled, target.valid),
+        )
+        on_labeled, on_view = self.forward_member(
+            STUDENT, labeled.image, view.image, perturb=changes
+        )
+        loss, ratio = self.consistency_loss(on_view.logits, target)  # 4
+        mixed = view.apply_mix(self.upsampled(mean.logits, unlabeled.size))
+        return {
+            **self.supervised_loss(0, on_labeled, labeled),
+            'student0.unsup': loss,
+            'student0.negative': self.negative(on_view.logits, mixed, target),
+            'student0.confident_ratio': ratio,
+        }
+
+    def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
+        """Mean of both teachers, of the first alone before the first update of the second."""
+        first, second = logits
+        if self.members[TEACHERS[1]].follows is not None:
+            second = torch.where(self.num_updates > self.turn, second, first)
+        return (first + second) / 2
+
+    def adversarial(self, images: Images, valid: Optional[Tensor]) -> Optional[Perturbation]:
+        """Change of the student's features of a batch (T-VAT); None where it is off.
+
+        Args:
+            images (Images): The images, for their random numbers.
+            valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding.
+        """
+        adversary = self.adversary
+        if adversary is None:
+            return None
+        level = deepest_index(self.member(STUDENT))
+
+        def perturb(features: List[Tensor]) -> List[Tensor]:
+            changed = list(features)
+            constant = [feature.detach().float() for feature in features]
+            random = RandomState.of(features[0].device)
+
+            def predict(feature: Tensor) -> Tensor:
+                constant[level] = feature
+                with random.restored():
+                    return self.mean_logits(
+                        [decode(self.member(name), constant, False).logits for name in TEACHERS]
+                    )
+
+            teachers = [self.member(name) for name in TEACHERS]
+            with constant_statistics(teachers[0]), constant_statistics(teachers[1]):
+                changed[level] = adversary(predict, features[level], images.draws, valid)
+            return changed
+
+        return perturb
+
+    def negative(self, logits: Tensor, mean: Tensor, target: PseudoLabel) -> Tensor:
+        """Loss of improbable classes, 0 where it is off."""
+        if not self.negative_threshold:
+            return logits[:0].float().sum()
+        return improbable_class_loss(
+            self.upsampled(logits, (mean.shape[2], mean.shape[3])),
+            mean,
+            self.negative_threshold,
+            valid=target.valid,
+            mean_count=mean_over_ranks,
+        )

@@ -1,0 +1,68 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Costs of the step of several methods: the table, the chart and the tool."""
+
+import json
+
+import pytest
+
+from mmseg_ctt.lab.benchmark.methods import Cost, print_costs, save_costs
+
+RESULT = dict(
+    config='configs/ctt/ctt_streets.py',
+    cpu_seconds=dict(step=1.5, floor=1.2),
+    memory=dict(step_mib=300.0),
+    operations=dict(outside=400),
+    synchronisations=dict(counted=0, reported_by_cuda=2),
+    machine=dict(device_name='a CPU'),
+)
+
+
+def test_cost_of_a_result():
+    cost = Cost.of(RESULT)
+    assert cost == Cost('ctt_streets', 1.2, 1.5, 300.0, 400, 2)
+    assert cost.beyond == pytest.approx(0.3)
+
+
+def test_table_and_chart(tmp_path, capsys):
+    costs = [Cost.of(RESULT), Cost('other', 1.0, 2.0, 100.0, 50, 0)]
+    print_costs(costs)
+    table = capsys.readouterr().out
+    assert 'ctt_streets' in table and '1.25' in table and '2.00' in table
+    save_costs(tmp_path / 'chart.png', costs, 'title')
+    assert (tmp_path / 'chart.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('analysis_tools/benchmark_methods')
+
+
+def written(folder, name, step):
+    result = dict(RESULT, config=f'{name}.py', cpu_seconds=dict(step=step, floor=1.0))
+    (folder / name).mkdir()
+    (folder / name / 'benchmark.json').write_text(json.dumps(result))
+    (folder / f'{name}.py').touch()
+    return folder / f'{name}.py'
+
+
+def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
+    """The cheapest step comes first; nothing is measured again."""
+    configs = [written(tmp_path, 'slow', 3.0), written(tmp_path, 'fast', 2.0)]
+    tool.call(*configs, '--out', tmp_path)
+    rows = json.loads((tmp_path / 'methods.json').read_text())
+    assert [row['name'] for row in rows] == ['fast', 'slow']
+    assert (tmp_path / 'methods.png').is_file()
+    assert 'processor time' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'configs,error,words',
+    [
+        (['missing.py'], FileNotFoundError, 'there is no config missing.py'),
+        (['a/x.py', 'b/x.py'], ValueError, 'two configs have the same name'),
+    ],
+)
+def test_errors(tool, tmp_path, configs, error, words):
+    with pytest.raises(error, match=words):
+        tool.call(*configs, '--out', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
