@@ -16,6 +16,7 @@ from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
+from .dual_teacher import DualTeacher
 from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
@@ -60,6 +61,7 @@ __all__ = [
     'CutMixSeg',
     'DualNegativeLabel',
     'DualTaskConsistency',
+    'DualTeacher',
     'FeatureLearning',
     'FixMatchSeg',
     'GroupSemanticMining',
