@@ -60,7 +60,26 @@ GUIDEDMIX = {
 CREST = {'default_hooks.teacher_ema.alpha': 0.999, **OWN_STATISTICS}
 CPS = {'model.joint_forward': False, **NO_DECAY, **ALIGNED}
 AVERAGING = {'model.teacher_mode': 'eval', **ALIGNED}  # weights and batch-norm statistics
+CAC = {'model.joint_forward': False, 'model.contrast.pool': 2, **ALIGNED}
+RECO = {
+    'model.joint_forward': False,
+    'optim_wrapper.optimizer.nesterov': True,
+    **rate(0.0025, 5e-4),
+    **{**OWN_STATISTICS, **ALIGNED},
+}
 RELEASED: List[Released] = [
+    Released(
+        f'cac/cac_deeplabv3plus_{VOC}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/voc_cac_..._resnet101_1over8',
+        {**CAC, **rate(0.001, 1e-4, decoder=10.0)},
+    ),
+    Released(
+        f'cac/cac_deeplabv3plus_{CITY}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/city_cac_..._resnet50_1over8',
+        {**CAC, **rate(0.01, 1e-4, decoder=10.0)},
+    ),
+    Released(f'reco/reco_deeplabv3plus_{VOC}.py', 'lorenmt/reco: train_semisup.py', RECO),
+    Released(f'reco/reco_deeplabv3plus_{CITY}.py', 'lorenmt/reco: train_semisup.py', RECO),
     Released(
         f'augseg/augseg_deeplabv3plus_{VOC}.py',
         'ZhenZHAO/AugSeg: train_semi.py, exps/zrun_vocs_u2pl/voc_semi662',
@@ -247,6 +266,15 @@ RELEASED: List[Released] = [
 # what differs from the released code, in words of the header; by config
 SIZE = r'instead of 51[23]'
 DIFFERENT: Dict[str, List[str]] = {
+    f'cac/cac_deeplabv3plus_{VOC}.py': ['320x320 from images', 'stride 8 .the code: 16', '92,560'],
+    f'cac/cac_deeplabv3plus_{CITY}.py': ['720x720 from images', 'stride 8 .the code: 16', '92,560'],
+    f'reco/reco_deeplabv3plus_{VOC}.py': [
+        'to 1.5',
+        'stride 8 .the code: 16',
+        'pooled',
+        'the split',
+    ],
+    f'reco/reco_deeplabv3plus_{CITY}.py': ['512x512, not resized', 'pooled', 'the split'],
     f'ael/ael_deeplabv3plus_{VOC}.py': ['eighth of the rate', 'release: to 2.0', SIZE],
     f'ael/ael_deeplabv3plus_{CITY}.py': ['eighth of the rate', 'dilations are halved', 'halved'],
     f'u2pl/u2pl_deeplabv3plus_{VOC}.py': ['release: to 2.0', SIZE, 'release: 4 and 4'],
