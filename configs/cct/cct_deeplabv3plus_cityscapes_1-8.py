@@ -5,7 +5,7 @@
 # of 256x512 of halved images, images resized by 0.5 to 2.0, and 80,000 iterations as for the other
 # methods here.
 #
-# 2 labelled and 2 unlabelled crops of 256x512 on each GPU. Published figures: see the README.
+# 2 labelled and 2 unlabelled crops of 256x512 on each GPU. Published figures: none that we could read.
 # mIoU, time and memory of this implementation: not measured.
 # python tools/train.py configs/cct/cct_deeplabv3plus_cityscapes_1-8.py
 _base_ = [
