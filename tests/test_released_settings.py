@@ -107,8 +107,12 @@ def test_rates_and_decays_of_the_optimiser(name):
     of = {id(weight): group for group in groups for weight in group['params']}
     student, optimizer = model.students[0], cfg.optim_wrapper.optimizer
     params = cfg.optim_wrapper.get('paramwise_cfg', {})
-    decoder = params.get('custom_keys', {}).get('decode_head', {}).get('lr_mult', 1)
-    assert {of[id(weight)]['lr'] for weight in student.backbone.parameters()} == {optimizer.lr}
+    decoder, backbone = (
+        params.get('custom_keys', {}).get(part, {}).get('lr_mult', 1)
+        for part in ('decode_head', 'backbone')
+    )
+    (rate,) = {of[id(weight)]['lr'] for weight in student.backbone.parameters()}
+    assert rate == pytest.approx(optimizer.lr * backbone)
     head = of[id(student.decode_head.conv_seg.weight)]
     assert head['lr'] == pytest.approx(optimizer.lr * decoder)
     assert head['weight_decay'] == optimizer.weight_decay

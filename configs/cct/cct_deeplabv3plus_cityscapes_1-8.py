@@ -14,7 +14,12 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='CrossConsistency', decoders='published', background=(0, 1, 2, 3, 8, 9, 10))
+model = dict(
+    type='CrossConsistency',
+    decoders='published',
+    background=(0, 1, 2, 3, 8, 9, 10),
+    joint_forward=False,
+)
 sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=1e-4),
