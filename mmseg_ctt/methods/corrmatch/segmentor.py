@@ -198,10 +198,9 @@ class CorrMatch(UniMatch):
         if not self._is_joint(STUDENT):
             spread, _ = self.correlation(*labeled, self.transposed)
             return (spread, *self.correlation(*weak, self.transposed))
-        features, logits, valid = zip(labeled, weak)
-        joint = self.correlation(
-            torch.cat(features), torch.cat(logits), joined_valid(valid, features), self.transposed
-        )
+        features, logits = [labeled[0], weak[0]], [labeled[1], weak[1]]
+        valid = joined_valid([labeled[2], weak[2]], features)
+        joint = self.correlation(torch.cat(features), torch.cat(logits), valid, self.transposed)
         sizes = [len(feature) for feature in features]
         (on_labels, on_weak), (_, correlation) = (found.split(sizes) for found in joint)
         return on_labels, on_weak, correlation
