@@ -101,6 +101,10 @@ def _narrow(backbone: dict, head: dict) -> None:
         return  # has no width
     if backbone['type'] == 'FoundationBackbone':
         return _narrow_transformer(backbone, head)
+    if backbone['type'] == 'MixVisionTransformer':
+        backbone.update(embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4)
+        head.update(in_channels=[8] * 4, channels=8)
+        return
     if backbone['type'] == 'MobileNetV2':
         backbone['widen_factor'], widths = 0.25, (8, 80)
     elif backbone['type'] == 'DilatedVGG':

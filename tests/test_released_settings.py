@@ -83,7 +83,7 @@ SCALED = sorted(name for name in LEAVES if CITY in name and value_of(name, 'size
 
 def test_all_deeplabv3plus_configs_of_cityscapes_resize():
     """Those that learn features alone have views of their own sizes."""
-    assert SCALED == sorted(
+    assert [name for name in SCALED if 'deeplabv3plus' in name] == sorted(
         name for name in LEAVES if f'deeplabv3plus_{CITY}' in name and not learns_features(name)
     )
 

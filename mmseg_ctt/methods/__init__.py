@@ -8,6 +8,7 @@ from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
+from .cct import CrossConsistency
 from .classmix import ClassMix
 from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
@@ -15,6 +16,7 @@ from .ctt import CrossTeacherTraining
 from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
+from .dual_teacher import DualTeacher
 from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
@@ -22,6 +24,7 @@ from .guidedmix import GuidedMixNet
 from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
+from .pixcon import PixCon
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
 from .ps_mt import PSMT
@@ -52,11 +55,13 @@ __all__ = [
     'ClassMix',
     'ContextAwareConsistency',
     'CorrMatch',
+    'CrossConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
     'DualNegativeLabel',
     'DualTaskConsistency',
+    'DualTeacher',
     'FeatureLearning',
     'FixMatchSeg',
     'GroupSemanticMining',
@@ -64,6 +69,7 @@ __all__ = [
     'MeanTeacher',
     'MixAndMatchTuning',
     'PastModelsHook',
+    'PixCon',
     'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',

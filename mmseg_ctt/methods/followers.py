@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
 """Modules that average the weights of others."""
 
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from torch import Tensor
 
+from ..nn.schedule import Shift
 from ..nn.tuning import stays_equal
 
 
@@ -18,6 +19,7 @@ class Follower(NamedTuple):
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
         in_a_row (int): See :class:`Member`.
+        shift (Shift, optional): Periods in which it is updated; None: always.
     """
 
     module: nn.Module
@@ -25,11 +27,35 @@ class Follower(NamedTuple):
     interval: int = 1
     offset: int = 0
     in_a_row: int = 1
+    shift: Optional[Shift] = None
 
     @property
-    def turn(self) -> Tuple[int, int, int]:
-        """What followers that are updated at the same steps have in common."""
-        return self.interval, self.offset, self.in_a_row
+    def schedule(self) -> 'Schedule':
+        """When it is updated; followers of equal schedules share a call."""
+        return Schedule(self.interval, self.offset, self.in_a_row, self.shift)
+
+
+class Schedule(NamedTuple):
+    """When followers are updated; see :class:`Follower`."""
+
+    interval: int = 1
+    offset: int = 0
+    in_a_row: int = 1
+    shift: Optional[Shift] = None
+
+    def updates(self, num_updates: int, accumulation: int = 1) -> Optional[int]:
+        """Updates of a follower before the present one; None where it is not updated now.
+
+        Args:
+            num_updates (int): Steps of the optimiser before this one.
+            accumulation (int): Iterations of a step of the optimiser. Defaults to 1.
+        """
+        if self.shift is not None:
+            return self.shift.done() // accumulation if self.shift.active() else None
+        turn, number = divmod(num_updates, self.in_a_row)
+        if turn % self.interval != self.offset % self.interval:
+            return None
+        return turn // self.interval * self.in_a_row + number
 
 
 def paired_tensors(

@@ -147,6 +147,11 @@ class ForwardPasses(MemberNetworks):
         """Every member that teaches a student, once."""
         return sorted({name for members in self.graph for name in members})
 
+    @property
+    def possible_teachers(self) -> List[str]:
+        """Every member that teaches at some time of a run."""
+        return self.teaching_members
+
     def _is_joint(self, name: str) -> bool:
         """Whether a member takes all its images in one pass."""
         if self.joint_forward == 'students':
@@ -229,6 +234,7 @@ class ForwardPasses(MemberNetworks):
         label: Optional[Tensor] = None,
         index: int = 0,
         strength: Optional[Tensor] = None,
+        augmentation: Any = None,
     ) -> View:
         """Strong view of the weakly augmented images.
 
@@ -238,10 +244,12 @@ class ForwardPasses(MemberNetworks):
                 Defaults to None: the method makes none (``uses_pseudo_labels``).
             index (int): Number of the view; views of other numbers have other random numbers.
             strength (Tensor, optional): ``(B,)`` in [0, 1], magnitude of each image's changes.
+            augmentation (StrongAugmentation, optional): Steps of the view. Defaults to None: those
+                of :attr:`strong_augmentation`.
         """
         if label is None:  # steps take its shape
             label = torch.zeros_like(images.image[:, 0], dtype=torch.long)
-        return self.strong_augmentation(
+        return (augmentation or self.strong_augmentation)(
             images.image,
             label,
             images.draws,

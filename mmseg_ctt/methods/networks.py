@@ -13,6 +13,7 @@ from ..nn.alignment import MemberAlignment
 from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
+from ..nn.schedule import Shift, Shifts
 from ..nn.supervision import has_teachers, supervision_graph
 from ..nn.tuning import set_trained
 from .followers import Follower
@@ -37,6 +38,7 @@ class MemberNetworks(PredictingMembers):
     teacher_mode: str
     alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook, or from a checkpoint
     num_updates: Tensor
+    shifts: Optional[Shifts] = None  # of members with a `shift`; the method builds it
 
     def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The networks of the method; see :class:`Member`.
@@ -267,6 +269,9 @@ class MemberNetworks(PredictingMembers):
                 member.interval,
                 member.offset,
                 member.in_a_row,
+                None
+                if member.shift is None or self.shifts is None
+                else Shift(self.shifts, member.shift),
             )
             for name, member in self.members.items()
             if member.follows is not None

@@ -15,6 +15,8 @@ class Member(NamedTuple):
         interval (int): Updates of the followed member between two updates of this one.
         offset (int): Number of the first of them, for members that are updated in turn.
         in_a_row (int): Updates of a turn; ``interval`` and ``offset`` count turns of that many.
+        shift (int, optional): Its position among members that are updated for a period each, while
+            the others rest, see :class:`Shifts`; None: it is updated all the time.
         trains (bool): Whether it receives gradients.
         predicts (bool): Whether ``test_cfg.predict_on`` may name it.
         copy_of (str, optional): Member that it is a copy of at first; None: the followed one.
@@ -26,6 +28,7 @@ class Member(NamedTuple):
     interval: int = 1
     offset: int = 0
     in_a_row: int = 1
+    shift: Optional[int] = None
     trains: bool = False
     predicts: bool = True
     copy_of: Optional[str] = None

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Schedules over the iterations of a run: they need neither state nor a second ``max_iters``."""
 
-from typing import Mapping, Tuple, Union
+from typing import Mapping, NamedTuple, Tuple, Union
 
 from mmengine.logging import MessageHub
 
@@ -106,3 +106,68 @@ class StartPoint:
         """Whether it is reached; outside of a run it is."""
         done, total = iterations()
         return not total or done >= self.iteration(total)
+
+
+class Shifts:
+    """Periods of a run, in which members are at work one after the other.
+
+    It follows from the iteration alone, so that there is no state.
+
+    Args:
+        key (str): Place in the config, for errors.
+        period (int | float): Iterations of a shift; as a float in (0, 1) its ratio of the run.
+        number (int): Of members. Defaults to 2.
+        restart (bool): Whether a member begins anew with each of its shifts. Defaults to False.
+
+    Raises:
+        TypeError: If the period is no number.
+        ValueError: If it is not positive, or a float of 1 or more.
+    """
+
+    def __init__(
+        self, key: str, period: Union[int, float], number: int = 2, restart: bool = False
+    ) -> None:
+        if isinstance(period, bool) or not isinstance(period, (int, float)):
+            raise TypeError(f'{key} must be a number, got {period!r}')
+        if period <= 0 or (isinstance(period, float) and period >= 1):
+            raise ValueError(
+                f'{key} must be a number of iterations, such as 100, or a ratio of the run in '
+                f'(0, 1), such as 0.05; got {period}'
+            )
+        self.given, self.number, self.restart = period, number, restart
+
+    def period(self) -> int:
+        """Iterations of a shift in this run."""
+        total = iterations()[1]
+        return max(round(self.given * total), 1) if isinstance(self.given, float) else self.given
+
+    def active(self) -> int:
+        """Member at work in this iteration; the first one outside of a run."""
+        return iterations()[0] // self.period() % self.number
+
+    def done(self, member: int) -> int:
+        """Iterations of a member at work before this one; of its present shift with ``restart``."""
+        period, done = self.period(), iterations()[0]
+        rounds, rest = divmod(done, period * self.number)
+        current = min(max(rest - member * period, 0), period)
+        return current if self.restart else rounds * period + current
+
+
+class Shift(NamedTuple):
+    """The shifts of one member.
+
+    Attributes:
+        shifts (Shifts): Of all members.
+        member (int): Its position among them.
+    """
+
+    shifts: Shifts
+    member: int
+
+    def active(self) -> bool:
+        """Whether it is at work in this iteration."""
+        return self.shifts.active() == self.member
+
+    def done(self) -> int:
+        """See :meth:`Shifts.done`."""
+        return self.shifts.done(self.member)

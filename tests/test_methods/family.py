@@ -64,6 +64,9 @@ def aspp_segmentor(dropout: float = 0.0) -> dict:
 
 CTT, STILL = 'CrossTeacherTraining', []
 VARIANTS = {
+    'AllSpark as released': Recipe(
+        'AllSpark', dict(mode='released', memory=dict(grid=(8, 8), noise=True))
+    ),
     'CTT, three pairs': Recipe(CTT, dict(num_pairs=3, contrast=dict(threshold=0.35))),
     'CTT, no teachers': Recipe(CTT, dict(supervision='mutual')),
     'CTT, one pair': Recipe(CTT, dict(supervision='self', num_pairs=1), idle=('lc',)),
@@ -126,6 +129,7 @@ VARIANTS = {
             teacher_mode='eval',
         ),
     ),
+    'UniMatch as released': Recipe('UniMatch', dict(labeled_pass='weak')),
     'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from mmengine.logging import MessageHub
 
-from mmseg_ctt.nn.schedule import RampUp, StartPoint, iterations, training_progress
+from mmseg_ctt.nn.schedule import RampUp, Shifts, StartPoint, iterations, training_progress
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +99,39 @@ def test_start_point(given, total, want):
 def test_wrong_start_point(given, error):
     with pytest.raises(error, match=r'^model\.start must be'):
         StartPoint('model.start', given)
+
+
+# ---- shifts
+
+
+def shifts_at(shifts, steps, total):
+    found = []
+    for done in range(steps):
+        run_at(done, total)
+        found.append((shifts.active(), shifts.done(0), shifts.done(1)))
+    return found
+
+
+def test_shifts_of_two_members():
+    """Each counts its own iterations; with restart those of the present shift alone."""
+    assert Shifts('key', 2).active() == 0  # no run is under way
+    active, first, second = zip(*shifts_at(Shifts('key', 2), 7, 100))
+    assert active == (0, 0, 1, 1, 0, 0, 1)
+    assert first == (0, 1, 2, 2, 2, 3, 4) and second == (0, 0, 0, 1, 2, 2, 2)
+    active, first, second = zip(*shifts_at(Shifts('key', 2, restart=True), 7, 100))
+    assert active == (0, 0, 1, 1, 0, 0, 1)
+    assert (first[4], first[5], second[2], second[3], second[6]) == (0, 1, 0, 1, 0)
+
+
+def test_shifts_as_a_ratio_of_the_run():
+    active = [member for member, *_ in shifts_at(Shifts('key', 0.25, 3), 8, 8)]
+    assert active == [0, 0, 1, 1, 2, 2, 0, 0]
+    assert [member for member, *_ in shifts_at(Shifts('key', 0.01), 3, 3)] == [0, 1, 0]
+
+
+@pytest.mark.parametrize('given', [0, -1, 1.0, 0.0])
+def test_periods_that_are_none(given):
+    with pytest.raises(ValueError, match='key must be a number of iterations'):
+        Shifts('key', given)
+    with pytest.raises(TypeError, match='key must be a number, got True'):
+        Shifts('key', True)

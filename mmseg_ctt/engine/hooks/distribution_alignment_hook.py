@@ -83,7 +83,7 @@ class DistributionAlignmentHook(Hook):
             )
         self.target = target_distribution(torch.tensor(list(frequency)), self.temperature)
         if model.alignment is None:
-            alignment = MemberAlignment(model.teaching_members, self.target, self.steps)
+            alignment = MemberAlignment(model.possible_teachers, self.target, self.steps)
             model.alignment = alignment.to(model.num_updates.device)
         self.alignment = model.alignment
         self._configure()  # a runner that trains and then tests comes twice

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from functools import wraps
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...functional import copy_tensors_, ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
-from ...methods.followers import Follower, paired_tensors
+from ...methods.followers import Follower, Schedule, paired_tensors
 from ...nn.unwrap import unwrapped
 
 KEY = 'default_hooks.teacher_ema'
@@ -63,12 +63,13 @@ class TeacherEMAHook(Hook):
         self._track_statistics(not self.buffers)
         self.model = model
         # members that are updated at the same steps share a call
-        groups: Dict[Tuple[int, int, int], List[Follower]] = {}
+        groups: Dict[Schedule, List[Follower]] = {}
         for follower in self.followers:
-            groups.setdefault(follower.turn, []).append(follower)
+            groups.setdefault(follower.schedule, []).append(follower)
         self.groups = {
-            turn: paired_tensors(members, self.buffers) for turn, members in groups.items()
+            schedule: paired_tensors(members, self.buffers) for schedule, members in groups.items()
         }
+        self.accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         self._update_after_steps(optimizer)
 
     def after_train(self, runner: Runner) -> None:
@@ -118,10 +119,10 @@ class TeacherEMAHook(Hook):
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
             return
-        for (interval, offset, in_a_row), pairs in self.groups.items():
-            turn, number = divmod(self.num_updates, in_a_row)
-            if turn % interval == offset % interval:
-                decay = ema_decay(turn // interval * in_a_row + number, self.alpha)
+        for schedule, pairs in self.groups.items():
+            updates = schedule.updates(self.num_updates, self.accumulation)
+            if updates is not None:
+                decay = ema_decay(updates, self.alpha)
                 ema_update_(*pairs['average'], decay)
                 if pairs['copy'][0]:
                     copy_tensors_(*pairs['copy'])

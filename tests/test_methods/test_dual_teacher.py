@@ -1,0 +1,211 @@
+# Copyright (c) mmseg_ctt contributors.
+import uuid
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
+from mmseg.models.backbones import MixVisionTransformer, MobileNetV2, ResNet
+from test_family_settings import refused
+from toy import losses_of, prepared, total_of, toy_batch, toy_model, toy_settings
+
+from mmseg_ctt.engine import TeacherEMAHook
+from mmseg_ctt.functional import ema_decay
+from mmseg_ctt.methods.dual_teacher.depth_drop import DepthDrop, residual_branches
+from mmseg_ctt.nn.images import Images
+
+ALPHA = 0.6
+
+
+@pytest.fixture(autouse=True)
+def no_run():
+    """No run is under way, whatever ran before."""
+    MessageHub.get_instance(uuid.uuid4().hex)
+
+
+def at(done, total=100):
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', done)
+    hub.update_info('max_iters', total)
+
+
+def model_of(**changes):
+    return toy_model('DualTeacher', **toy_settings('DualTeacher', **changes))
+
+
+def weight(model, name):
+    return model.member(name).backbone.stem.weight.detach().clone()
+
+
+def train(model, steps, accumulation=1):
+    """Weights of all members after each iteration of a run."""
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=accumulation)
+    wrapper.initialize_count_status(model, 0, steps)
+    hook = TeacherEMAHook(alpha=ALPHA)
+    hook.before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
+    states = []
+    for i in range(steps):
+        at(i)
+        wrapper.update_params(total_of(losses_of(model, toy_batch(seed=i)), model))
+        states.append({name: weight(model, name) for name in model.members})
+    return states
+
+
+# ---- shifts
+
+
+def test_the_teacher_whose_turn_it_is_follows_and_the_other_rests():
+    model = model_of(period=2)
+    start = weight(model, 'student0')
+    states = train(model, 7)
+    for teacher, own in (('teacher0', (0, 1, 4, 5)), ('teacher1', (2, 3, 6))):
+        average = start
+        for number, state in enumerate(states):
+            if number in own:
+                decay = ema_decay(own.index(number), ALPHA)
+                average = decay * average + (1 - decay) * state['student0']
+            torch.testing.assert_close(state[teacher], average)
+
+
+def test_teachers_that_begin_each_turn_as_a_copy_of_the_student():
+    states = train(model_of(period=2, restart_teachers=True), 7)
+    for number, teacher in ((0, 'teacher0'), (2, 'teacher1'), (4, 'teacher0'), (6, 'teacher1')):
+        torch.testing.assert_close(states[number][teacher], states[number]['student0'])
+    assert not torch.equal(states[5]['teacher0'], states[5]['student0'])
+
+
+def test_a_copy_at_the_first_step_of_the_optimiser_with_accumulation():
+    states = train(model_of(period=4, restart_teachers=True), 8, accumulation=2)
+    for number, teacher in ((1, 'teacher0'), (5, 'teacher1')):
+        torch.testing.assert_close(states[number][teacher], states[number]['student0'])
+        assert not torch.equal(states[number - 1][teacher], states[number][teacher])
+
+
+def test_the_teacher_at_work_labels_alone():
+    model, seen = model_of(period=3), []
+    for name, bias in (('teacher0', 1), ('teacher1', 2)):
+        module = model.member(name).backbone
+        module.register_forward_hook(lambda *_, name=name: seen.append(name))
+        model.member(name).decode_head.conv_seg.bias.data[bias] += 100
+    data = prepared(model)
+    unlabeled = Images(data['inputs']['unlabeled'], data['data_samples']['unlabeled'])
+    for done, teacher, label in ((2, 'teacher0', 1), (3, 'teacher1', 2), (6, 'teacher0', 1)):
+        at(done)
+        assert model.graph == ((teacher,),)
+        (found,) = model.inspect_pseudo_labels(unlabeled=unlabeled).items()
+        assert found[0] == teacher and (found[1].label == label).all()
+        seen.clear()
+        losses_of(model, toy_batch())
+        assert seen == [teacher]
+
+
+def test_views_of_both_turns():
+    """CutMix in the first, ClassMix in the second; the sub-model's view is never mixed."""
+    model = model_of(
+        period=1, depth_augmentation=[], second_augmentation=[dict(type='ClassMixing')]
+    )
+    data = prepared(model)
+    unlabeled = Images(data['inputs']['unlabeled'], data['data_samples']['unlabeled'])
+    label = torch.zeros(2, 32, 32, dtype=torch.long)
+    label[:, :16] = 1
+    at(0)
+    assert len(model.strong_view(unlabeled, label).mixes) == 1
+    at(1)
+    view = model.strong_view(unlabeled, label)
+    (mask,) = view.mixes
+    assert all(len(kept[part].unique()) == 1 for kept in mask.mask for part in (label[0] == 0,))
+    plain = model.strong_view(unlabeled, augmentation=model.depth_augmentation)
+    assert torch.equal(plain.image, unlabeled.image)
+
+
+def test_settings():
+    assert refused('DualTeacher', period=0).startswith('model.period must be a number of iter')
+    assert refused('DualTeacher', restart_teachers=3).startswith('model.restart_teachers')
+    mixing = [dict(type='CutMixing')]
+    assert 'nothing may be mixed' in refused('DualTeacher', depth_augmentation=mixing)
+    assert refused('DualTeacher', depth_drop=0.2).startswith('model.depth_drop=0.2: ToyBackbone')
+    assert model_of(consistency=dict(confidence_threshold=0.4)).depth_consistency is not None
+    part = model_of(consistency=dict(confidence_threshold=0.4)).depth_consistency
+    assert part.confidence_threshold == 0.4 and part.select == 'pixel'
+
+
+# ---- depth drop
+
+DRAWS = [(7, i) for i in range(64)]
+
+
+def mobile():
+    backbone = MobileNetV2(0.25, out_indices=(6,))
+    backbone.eval()  # which returns None
+    return backbone
+
+
+def test_branches_of_residual_blocks():
+    assert len(residual_branches(mobile())) == 11
+    assert len(residual_branches(ResNet(18, base_channels=8, stem_channels=8))) == 8
+    assert len(residual_branches(ResNet(50, base_channels=8, stem_channels=8))) == 16
+
+
+def test_branches_are_dropped_by_image_and_scaled():
+    backbone = mobile()
+    drop = DepthDrop(backbone, 0.5)
+    assert drop.rates[0] == pytest.approx(0.5 / 11) and drop.rates[-1] == 0.5
+    block = [m for m in backbone.modules() if getattr(m, 'conv', None) is drop.branches[-1]][0]
+    given = torch.randn(64, block.conv[0].in_channels, 2, 2)
+    whole = block(given) - given
+    with drop.dropped(DRAWS, given), torch.no_grad():
+        found = block(given) - given
+    dropped = found.flatten(1).abs().amax(1) < 1e-6
+    assert 15 < dropped.sum() < 49
+    torch.testing.assert_close(found[~dropped], 2 * whole[~dropped], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(block(given) - given, whole)  # the block is whole again
+    with drop.dropped(DRAWS[:3], given[:3]):
+        again = block(given[:3]) - given[:3]
+    torch.testing.assert_close(again, found[:3])  # numbers belong to the samples
+
+
+def test_passes_keep_their_activations_in_the_block():
+    """Recomputed ones would be those of the whole network."""
+    backbone = MobileNetV2(0.25, out_indices=(6,), with_cp=True)
+    image = torch.randn(2, 3, 32, 32, requires_grad=True)
+    with DepthDrop(backbone, 0.9).dropped(DRAWS[:2], image):
+        assert not any(getattr(m, 'with_cp', False) for m in backbone.modules())
+        out = backbone(image)
+    out.sum().backward()
+    assert all(m.with_cp for m in backbone.modules() if hasattr(m, 'with_cp'))
+
+
+def transformer(rate):
+    return MixVisionTransformer(
+        embed_dims=8, num_layers=[1, 1], num_stages=2, num_heads=[1, 1], patch_sizes=[7, 3],
+        strides=[4, 2], sr_ratios=[2, 1], out_indices=(0, 1), drop_path_rate=rate,
+    )  # fmt: skip
+
+
+def test_drop_path_of_the_backbone():
+    """Its own rates, unless the config gives another; they are as before afterwards."""
+
+    def rates(backbone):
+        return [m.drop_prob for m in backbone.modules() if type(m).__name__ == 'DropPath']
+
+    image = torch.randn(2, 3, 32, 32)
+    backbone = transformer(0.1)
+    own = rates(backbone)
+    with DepthDrop(backbone).dropped(DRAWS[:2], image):
+        assert rates(backbone) == own and max(own) > 0
+    for given, expected in ((transformer(0.1), 0.4), (transformer(0.0), 0.4)):
+        before = rates(given)
+        with DepthDrop(given, 0.4).dropped(DRAWS[:2], image):
+            assert rates(given)[-1] == pytest.approx(expected) and min(rates(given)) > 0
+        assert rates(given) == before
+    drop = DepthDrop(transformer(0.0))
+    with drop.dropped(DRAWS[:2], image):
+        assert rates(drop.backbone)[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize('rate', [-0.1, 1, 1.5])
+def test_rates_that_are_none(rate):
+    with pytest.raises(ValueError, match=r'model\.depth_drop'):
+        DepthDrop(mobile(), rate)
