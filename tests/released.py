@@ -59,7 +59,54 @@ GUIDEDMIX = {
 }
 CREST = {'default_hooks.teacher_ema.alpha': 0.999, **OWN_STATISTICS}
 CPS = {'model.joint_forward': False, **NO_DECAY, **ALIGNED}
+AVERAGING = {'model.teacher_mode': 'eval', **ALIGNED}  # weights and batch-norm statistics
 RELEASED: List[Released] = [
+    Released(
+        f'augseg/augseg_deeplabv3plus_{VOC}.py',
+        'ZhenZHAO/AugSeg: train_semi.py, exps/zrun_vocs_u2pl/voc_semi662',
+        {
+            **AVERAGING,
+            **rate(0.001, 1e-4, decoder=10.0),
+            'model.mode': 'released',
+            'default_hooks.teacher_ema.alpha': 0.999,
+        },
+    ),
+    Released(
+        f'augseg/augseg_deeplabv3plus_{CITY}.py',
+        'ZhenZHAO/AugSeg: train_semi.py, exps/zrun_citys/citys_semi744',
+        {
+            **AVERAGING,
+            **rate(0.01, 5e-4),
+            'model.mode': 'released',
+            'model.consistency.confidence_threshold': 0.0,  # -0.7
+            'sizes.ratio_range': (0.5, 2.0),
+            'default_hooks.teacher_ema.alpha': 0.996,
+        },
+    ),
+    Released(
+        f'imas/imas_deeplabv3plus_{VOC}.py',
+        'ZhenZHAO/iMAS: train_semi.py, training-imas-logs/logs-semi/voc-r101/1323',
+        {
+            **AVERAGING,
+            **rate(0.001, 1e-4, decoder=10.0),
+            'model.consistency.confidence_threshold': 0.8,
+            'model.cut_mix.lowest_centre': 1 / 16,
+            'default_hooks.teacher_ema.alpha': 0.996,
+        },
+    ),
+    Released(
+        f'imas/imas_deeplabv3plus_{CITY}.py',
+        'ZhenZHAO/iMAS: train_semi.py, exps/citys_semi372',
+        {
+            **AVERAGING,
+            **rate(0.01, 5e-4),
+            'model.loss_weights.unsup': 3.0,
+            'model.consistency.confidence_threshold': 0.7,
+            'model.cut_mix.lowest_centre': 1 / 16,
+            'sizes.ratio_range': (0.5, 2.0),
+            'default_hooks.teacher_ema.alpha': 0.996,
+        },
+    ),
     Released(
         f'ael/ael_deeplabv3plus_{VOC}.py',
         'hzhupku/SemiSeg-AEL: train.py, experiments/pascal_4',
@@ -212,5 +259,13 @@ DIFFERENT: Dict[str, List[str]] = {
     f'crest/crest_deeplabv2_{CITY}.py': ['without the labelled ones'],
     'crest/crest_deeplabv3plus_streets_1-8.py': ['without the labelled ones', '0.999, too slow'],
     f'ctt/ctt_deeplabv3plus_{VOC}.py': ['dilated by 2, 4 and 8'],
+    f'augseg/augseg_deeplabv3plus_{VOC}.py': ['stride 8 .16', 'to 2.0', 'once a step'],
+    f'augseg/augseg_deeplabv3plus_{CITY}.py': ['mines hard pixels', '800x800'],
+    f'imas/imas_deeplabv3plus_{VOC}.py': ['no weak images', 'to 2.0', 'once a step'],
+    f'imas/imas_deeplabv3plus_{CITY}.py': [
+        'mines hard pixels',
+        'class 0',
+        'ResNet-101 .the code: 50',
+    ],
     f'cps/cps_deeplabv3plus_{VOC}.py': ['dilated by 2, 4 and 8', 'to 2.0'],
 }

@@ -228,7 +228,9 @@ def test_model_takes_a_step(name):
     semi = isinstance(model, SemiSegmentor)
     assert semi == ('segmentor' in cfg.model)
     number = getattr(model, 'group_size', 2)
-    losses = losses_of(model, with_loss_maps(toy_batch(number, number if semi else 0), model))
+    halves = getattr(getattr(model, 'strong_augmentation', None), 'halves', False)
+    unlabeled = (2 * number if halves else number) if semi else 0
+    losses = losses_of(model, with_loss_maps(toy_batch(number, unlabeled), model))
     assert all(torch.isfinite(value).all() for value in losses.values())
     total = total_of(losses, model)
     total.backward()

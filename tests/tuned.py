@@ -43,3 +43,28 @@ def vit_segmentor(**backbone: Any) -> dict:
         loss_decode=dict(type='PixelCrossEntropyLoss'),
     )
     return toy_segmentor(backbone=network, decode_head=head)
+
+
+def foundation_segmentor(head: str, number: int = 4, **backbone: Any) -> dict:
+    """The same with a head for foundation models.
+
+    Args:
+        head (str): ``LightDPTHead`` or ``LinearHead``.
+        number (int): Blocks, all of which are read. Defaults to 4.
+        backbone: Settings of the backbone besides its size.
+    """
+    segmentor = vit_segmentor()
+    segmentor['backbone'].update(depth=number, out_indices=tuple(range(number)), **backbone)
+    common = {
+        key: value
+        for key, value in segmentor['decode_head'].items()
+        if key in ('num_classes', 'align_corners', 'loss_decode')
+    }
+    settings = dict(in_channels=[16] * number, **common, type=head)
+    if head == 'LightDPTHead':
+        settings.update(channels=8, hidden_channels=[4, 6, 8, 10])
+    else:
+        settings.update(in_index=list(range(number)), norm_cfg=dict(type='BN'))
+    segmentor['decode_head'] = settings
+    segmentor['data_preprocessor']['test_cfg'] = dict(size_divisor=8)
+    return segmentor

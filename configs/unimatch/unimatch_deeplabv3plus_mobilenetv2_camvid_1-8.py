@@ -1,8 +1,9 @@
 # UniMatch on CamVid with 46 labelled and 321 unlabelled images, from ImageNet weights, for a CPU.
 #
 # Follows paper and released code in the step, the threshold of 0.95, the weights of the terms and the
-# strong views. Our own: the optimiser, and CutMix with the next image of the batch (the code: with a
-# second batch).
+# strong views. Our own: the optimiser, labelled images in the pass of the strong views (the code: of the
+# weak view, which fails with the labels of one drive), and CutMix with the next image of the batch (the
+# code: with a second batch).
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/unimatch/unimatch_deeplabv3plus_mobilenetv2_camvid_1-8.py

@@ -1,7 +1,7 @@
 # UniMatch on Pascal VOC with 1/8 of the augmented set (1,323 labels), DeepLabV3+ R101.
 #
 # As in the released code: threshold 0.95, weights 0.5, 0.25 and 0.25, losses divided by all pixels but
-# the padding, CutMix with a second unlabelled batch that the student labels in eval mode, SGD 0.001 and
+# the padding, labelled images in the pass of the weak view, CutMix with a second unlabelled batch that the student labels in eval mode, SGD 0.001 and
 # ten times that in the decoder, weight decay 1e-4, crops of 321. Our own: output stride 8 (the code:
 # 16), images at 0.5 to 1.6 of their size (to 2.0), and 80,000 iterations as for the other methods here
 # (80 epochs).
@@ -18,6 +18,7 @@ _base_ = [
 ]
 model = dict(
     type='UniMatch',
+    labeled_pass='weak',
     segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
     strong_augmentation=[
         dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25),

@@ -36,6 +36,7 @@ from .perturbation import (
     adversarial_direction,
     channel_dropout,
     complementary_channel_dropout,
+    feature_dropout,
     uniform_feature_noise,
 )
 from .pixel_noise import pixel_noise
@@ -83,6 +84,7 @@ METHODS = {
         'overlapping_windows',
         'pixel_contrast',
     ),
+    'methods.cct.functional': ('component_boxes', 'erased_windows'),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
@@ -119,6 +121,7 @@ METHODS = {
         'easy_hard_partner',
         'label_agreement',
     ),
+    'methods.pixcon.functional': ('summed_positives_contrast',),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (
@@ -197,6 +200,7 @@ __all__ = [
     'draw_per_class',
     'ema_decay',
     'ema_update_',
+    'feature_dropout',
     'gaussian_blur',
     'graph_triplets',
     'hsv_noise',

@@ -104,6 +104,24 @@ def uniform_feature_noise(
     return feature * (1 + (2 * noise - 1) * limit).to(feature.dtype)
 
 
+def feature_dropout(feature: Tensor, factor: Tensor) -> Tensor:
+    """Feature drop: positions of high activation become zero (CCT).
+
+    A position is kept where the mean of its channels lies below ``factor`` times the largest one of
+    the image.
+
+    Args:
+        feature (Tensor): ``(B, C, h, w)``. Receives the gradient.
+        factor (Tensor): ``(B,)`` of each image, or a scalar (released code: one for the batch).
+
+    Returns:
+        Tensor: Shape and dtype of ``feature``.
+    """
+    activation = feature.detach().float().mean(dim=1, keepdim=True)
+    limit = activation.amax(dim=(2, 3), keepdim=True) * factor.view(-1, 1, 1, 1)
+    return feature * (activation < limit)
+
+
 def adversarial_direction(
     predict: Callable[[Tensor], Tensor],
     image: Tensor,

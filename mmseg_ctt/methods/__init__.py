@@ -8,6 +8,7 @@ from .auxsegnet import AuxSegNet
 from .base import SemiSegmentor
 from .cac import ContextAwareConsistency
 from .cam import ClassActivationMaps
+from .cct import CrossConsistency
 from .classmix import ClassMix
 from .corrmatch import CorrMatch
 from .cps import CrossPseudoSupervision
@@ -23,6 +24,7 @@ from .guidedmix import GuidedMixNet
 from .imas import IMAS
 from .mean_teacher import MeanTeacher
 from .mm_tuning import MixAndMatchTuning
+from .pixcon import PixCon
 from .pretraining import SelfSupervisedPretraining
 from .prevmatch import PastModelsHook, PrevMatch
 from .ps_mt import PSMT
@@ -53,6 +55,7 @@ __all__ = [
     'ClassMix',
     'ContextAwareConsistency',
     'CorrMatch',
+    'CrossConsistency',
     'CrossPseudoSupervision',
     'CrossTeacherTraining',
     'CutMixSeg',
@@ -66,6 +69,7 @@ __all__ = [
     'MeanTeacher',
     'MixAndMatchTuning',
     'PastModelsHook',
+    'PixCon',
     'PrevMatch',
     'ReCo',
     'SelfSupervisedPretraining',

@@ -3,11 +3,11 @@
 
 One step, everything inside ``forward(mode='loss')``:
 
-1. The student takes the labelled images and the weak view in one pass; its decoder takes the
-   features of the weak view a second time, with half of their channels dropped.
+1. The student takes the weak view; its decoder takes the features a second time, with half of
+   their channels dropped.
 2. Its predictions for the weak view, without gradient, are the pseudo-labels.
 3. Two strong views are the weak one after colours, blur and CutMix; pseudo-labels are mixed along.
-4. The student takes both strong views in one pass.
+4. The student takes the labelled images and both strong views in one pass.
 5. Losses: supervised, and cross-entropy to the pseudo-labels of 0.95 confidence or more, of the
    strong views and of the perturbed features, each divided by the number of its pixels that are
    not padding.
@@ -19,6 +19,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..nn import settings
 from ..nn.augmentation import View
 from ..nn.consistency import Consistency
 from ..nn.images import Images
@@ -29,6 +30,7 @@ from .base import Losses
 from .fixmatch import FixMatchSeg
 
 STUDENT = 'student0'
+LABELED_PASSES = ('strong', 'weak')
 
 
 @MODELS.register_module()
@@ -45,6 +47,10 @@ class UniMatch(FixMatchSeg):
     Args:
         feature_perturbation (list[dict], optional): Perturbations of the features, see
             :class:`FeaturePerturbations`. Defaults to None: :class:`ChannelDropout` of one half.
+        labeled_pass (str): Pass of the labelled images: with the ``'strong'`` views, so that the
+            weak view is normalised by its own statistics; or with the ``'weak'`` view (released
+            code), which failed where unlabelled images are of another place. Without
+            ``joint_forward`` it is their own. Defaults to 'strong'.
         kwargs: As in :class:`SemiSegmentor`.
     """
 
@@ -52,8 +58,12 @@ class UniMatch(FixMatchSeg):
     ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup', 'fp')
     num_views: ClassVar[int] = 2  # strong views
 
-    def build(self, feature_perturbation: Optional[Sequence[dict]] = None) -> None:
+    def build(
+        self, feature_perturbation: Optional[Sequence[dict]] = None, labeled_pass: str = 'strong'
+    ) -> None:
         """See the class."""
+        settings.check_choice('model.labeled_pass', labeled_pass, LABELED_PASSES)
+        self.labeled_pass = labeled_pass
         usual = [dict(type='ChannelDropout')]
         self.feature_perturbation = FeaturePerturbations(
             usual if feature_perturbation is None else feature_perturbation
@@ -64,7 +74,7 @@ class UniMatch(FixMatchSeg):
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
         views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 3
-        strong = self.forward_strong(views)  # 4
+        on_labeled, strong = self.forward_strong(labeled, views, on_labeled)  # 4
         return {  # 5
             **self.supervised_loss(0, on_labeled, labeled),
             **self.unlabeled_terms(perturbed, strong, pseudo, views),
@@ -72,25 +82,26 @@ class UniMatch(FixMatchSeg):
 
     def forward_weak(
         self, labeled: Images, unlabeled: Images
-    ) -> Tuple[PixelOutput, PixelOutput, PixelOutput]:
+    ) -> Tuple[Optional[PixelOutput], PixelOutput, PixelOutput]:
         """Outputs for the labelled images, the weak view, and its perturbed features.
 
-        The weak view holds the partners of CutMix too, where they are the second half of the batch;
+        Those for the labelled images are None where they are in the pass of the strong views. The
+        weak view holds the partners of CutMix too, where they are the second half of the batch;
         perturbed features do not.
         """
         number = self.num_viewed(unlabeled)
         weak, partners = unlabeled.image[:number], unlabeled.image[number:]
         perturb = appended(self.feature_perturbation.of(unlabeled.draws[:number]))
-        on_labeled, on_weak = self.forward_member(
-            STUDENT, labeled.image, weak, perturb=(None, perturb)
-        )
+        images = [labeled.image] if self.labeled_pass == 'weak' else []
+        perturbs = [*(None for _ in images), perturb]
+        *labels, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)
         clean, perturbed = on_weak.split([number, number])
         if len(partners):
             with eval_mode(self.member(STUDENT)):
                 (on_partners,) = self.forward_member(STUDENT, partners, gradient=None)
             logits = torch.cat([clean.logits, on_partners.logits])
             clean = clean._replace(logits=logits)
-        return on_labeled, clean, perturbed
+        return labels[0] if labels else None, clean, perturbed
 
     def num_viewed(self, unlabeled: Images) -> int:
         """Images of the batch that have strong views."""
@@ -103,11 +114,21 @@ class UniMatch(FixMatchSeg):
         outputs = self.aligned({STUDENT: [output]}, unlabeled)
         return self.pseudo_labels(outputs, unlabeled)[STUDENT]
 
-    def forward_strong(self, views: Sequence[View]) -> List[PixelOutput]:
-        """Outputs of the student for its strong views, in one pass."""
+    def forward_strong(
+        self, labeled: Images, views: Sequence[View], on_labeled: Optional[PixelOutput]
+    ) -> Tuple[PixelOutput, List[PixelOutput]]:
+        """Outputs for the labelled images and for each strong view.
+
+        Args:
+            labeled (Images): Labelled images.
+            views (Sequence[View]): Strong views.
+            on_labeled (PixelOutput, optional): Of :meth:`forward_weak`.
+        """
         images = torch.cat([view.image for view in views])
-        (output,) = self.forward_member(STUDENT, images)
-        return output.split([len(view.image) for view in views])
+        batches = [labeled.image, images] if on_labeled is None else [images]
+        *labels, output = self.forward_member(STUDENT, *batches)
+        strong = output.split([len(view.image) for view in views])
+        return (labels[0] if on_labeled is None else on_labeled), strong
 
     def unlabeled_terms(
         self,

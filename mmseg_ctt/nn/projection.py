@@ -10,7 +10,7 @@ from .member import PixelOutput
 
 
 class PixelProjection(nn.Module):
-    """Projection head of a contrast: 3x3 convolution, norm, ReLU, dropout, 1x1 convolution.
+    """Projection head of a contrast: convolution, norm, ReLU, dropout, 1x1 convolution.
 
     It works in training only and always by the statistics of the batch: its batch norm keeps no
     running ones, which would be state that nothing reads and that differs between ranks.
@@ -21,13 +21,20 @@ class PixelProjection(nn.Module):
         dropout (float): Share of channels that are dropped. Defaults to 0.1 (STPG released code).
         norm_cfg (dict, optional): Of the head whose embedding is read; where that is batch norm
             over all ranks (``SyncBN``), this one is too. Defaults to None: of each rank.
+        kernel_size (int): Of the first convolution, odd. Defaults to 3 (U2PL, STPG, ReCo; PixCon:
+            1).
     """
 
     def __init__(
-        self, width: int, dim: int, dropout: float = 0.1, norm_cfg: Optional[dict] = None
+        self,
+        width: int,
+        dim: int,
+        dropout: float = 0.1,
+        norm_cfg: Optional[dict] = None,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        self.inner = nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2)
         kind = 'SyncBN' if (norm_cfg or {}).get('type') == 'SyncBN' else 'BN'
         self.norm = build_norm_layer(dict(type=kind, track_running_stats=False), width)[1]
         self.dropout = nn.Dropout2d(dropout)

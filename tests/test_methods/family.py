@@ -129,6 +129,7 @@ VARIANTS = {
             teacher_mode='eval',
         ),
     ),
+    'UniMatch as released': Recipe('UniMatch', dict(labeled_pass='weak')),
     'CorrMatch as released': Recipe('CorrMatch', dict(mode='released')),
     'DTC as released': Recipe(
         'DualTaskConsistency', dict(mode='released', joint_forward=False), idle=('ce',)

@@ -30,11 +30,12 @@ Found = Tuple[Tensors, Tensors, Tensors]  # losses, gradients, ratios and memori
 STATISTICS = ('running_mean', 'running_var')  # of the local batch, unless SyncBN is used
 ITERATIONS = 3
 WARMUP = dict(type='QueueWarmupHook', start_iter=2, interval=1, when_full=False)
-# terms that are no mean over pixels, by method: U2PL and ReCo draw anchors on each rank,
+# terms that are no mean over pixels, by method: U2PL, ReCo and PixCon draw anchors on each rank,
 # GuidedMix-Net takes partners, and the exemplar task triplets, from the images of a rank
 OTHER_TERMS = dict(
     U2PL=('loss_contrast',),
     ReCo=('loss_contrast',),
+    PixCon=('loss_contrast',),
     GuidedMixNet=('loss_mix',),
     S4L=('loss_exemplar',),
 )

@@ -13,6 +13,7 @@ from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
 from .adapters import plain_backbone
 from .checkpoint import checkpoint_bytes, inference_part
+from .foundation import stock_backbone
 from .heads import stock_head
 from .members import State, choose_member, member_names, member_state, segmentor_config
 from .stock_config import stock_config
@@ -99,6 +100,7 @@ def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
         preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training need one of them
     if isinstance(model.get('backbone'), Mapping):
         model['backbone'], state = plain_backbone(model['backbone'], state)
+        model['backbone'] = stock_backbone(model['backbone'])
     if isinstance(model.get('decode_head'), Mapping):
         model['decode_head'], state = stock_head(model['decode_head'], state)
     refuse_own(model, 'model')

@@ -7,6 +7,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from .foundation import stock_linear_head
 from .members import State
 from .stock_types import PACKAGE, type_name
 
@@ -17,7 +18,8 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
     """Config and weights of an equivalent stock head; heads of stock mmseg are kept.
 
     ``DeepLabV2Head``, a sum of dilated classifiers, is an ``ASPPHead`` without normalisation and
-    activation: its branches are the classifiers, and its bottleneck sums them.
+    activation: its branches are the classifiers, and its bottleneck sums them. For ``LinearHead``
+    see :func:`stock_linear_head`.
 
     Args:
         head (Mapping): Config of the decode head.
@@ -30,6 +32,8 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
         ValueError: If the class of the head says by ``stock_hint`` why stock mmseg cannot hold it.
     """
     refuse_by_hint(head)
+    if head.get('type') == 'LinearHead':
+        return stock_linear_head(head, state)
     dilations = list(head.get('dilations', (6, 12, 18, 24)))[: head.get('branches')]
     # stock ASPP has a 1x1 branch at dilation 1, where this head has a 3x3 one
     if head.get('type') != 'DeepLabV2Head' or 1 in dilations:

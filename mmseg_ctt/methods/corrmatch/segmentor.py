@@ -3,12 +3,12 @@
 
 One step, everything inside ``forward(mode='loss')``:
 
-1. The student takes the labelled images and the weak view in one pass; its decoder takes the
-   features of the weak view a second time, with half of their channels dropped.
+1. The student takes the weak view; its decoder takes the features a second time, with half of
+   their channels dropped.
 2. Its predictions for the weak view, without gradient, are the pseudo-labels; the threshold
    follows their confidence.
 3. The strong view is the weak one after colours, blur and CutMix; pseudo-labels are mixed along.
-4. The student takes the strong view.
+4. The student takes the labelled images and the strong view in one pass.
 5. The correlation of the pixels of each image spreads its logits. Some rows of the correlation of
    the weak view are regions.
 6. Pseudo-labels of the strong view grow over regions whose pixels are confident of one class.
@@ -68,14 +68,15 @@ class CorrMatch(UniMatch):
     0.25; ``unsup`` (strong view), ``kl`` (its divergence from the weak view), ``fp`` (perturbed
     features) and ``corr`` (spread logits, mean of weak and strong view) 0.125.
 
-    ``mode='released'`` is ``propagation='transposed'``, ``region_rule='sequential'``,
-    ``kl_target='unmixed'``; each can be set alone.
+    ``mode='released'`` is ``labeled_pass='weak'``, ``propagation='transposed'``,
+    ``region_rule='sequential'``, ``kl_target='unmixed'``; each can be set alone.
 
     Buffers: ``consistency.threshold``, see :class:`DynamicThreshold`.
 
     Args:
         feature_perturbation (list[dict], optional): See :class:`UniMatch`. Defaults to None:
             :class:`ChannelDropout` of one half.
+        labeled_pass (str): See :class:`UniMatch`. Defaults to 'strong'.
         correlation (dict, optional): Settings of :class:`Correlation`. Defaults to None.
         propagation (str): ``'attention'``: a pixel takes the mean of the logits of all pixels by
             its correlation with them; ``'transposed'``: by theirs with it, weights that do not sum
@@ -96,7 +97,12 @@ class CorrMatch(UniMatch):
     modes = dict(
         default={},
         released=dict(
-            build=dict(propagation='transposed', region_rule='sequential', kl_target='unmixed')
+            build=dict(
+                labeled_pass='weak',
+                propagation='transposed',
+                region_rule='sequential',
+                kl_target='unmixed',
+            )
         ),
     )
     consistency_class = DynamicThreshold
@@ -112,13 +118,14 @@ class CorrMatch(UniMatch):
     def build(
         self,
         feature_perturbation: Optional[Sequence[dict]] = None,
+        labeled_pass: str = 'strong',
         correlation: Optional[dict] = None,
         propagation: str = 'attention',
         region_rule: str = 'vote',
         kl_target: str = 'mixed',
     ) -> None:
         """See the class."""
-        super().build(feature_perturbation)
+        super().build(feature_perturbation, labeled_pass)
         settings.check_choice('model.propagation', propagation, PROPAGATIONS)
         settings.check_choice('model.region_rule', region_rule, REGION_RULES)
         settings.check_choice('model.kl_target', kl_target, KL_TARGETS)
@@ -141,7 +148,7 @@ class CorrMatch(UniMatch):
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
         (view,) = views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 3
-        (strong,) = self.forward_strong(views)  # 4
+        on_labeled, (strong,) = self.forward_strong(labeled, views, on_labeled)  # 4
         mixed = pseudo.apply_mix(view)
         outputs = on_labeled, weak, strong
         spread = self.spread(outputs, (labeled.valid(), pseudo.valid, mixed.valid), unlabeled)  # 5
@@ -182,29 +189,33 @@ class CorrMatch(UniMatch):
             (feature, logits[: len(feature)], None if mask is None else mask[: len(feature)])
             for feature, logits, mask in batches  # without the partners of CutMix
         ]
-        on_labels, on_weak, correlation = self._first_pass(*batches[:2])
-        on_strong, _ = self.correlation(*batches[2], self.transposed)
+        first, weak, strong = batches
+        if self.labeled_pass == 'weak':
+            on_labels, (on_weak, correlation) = self._one_pass(first, weak)
+            on_strong, _ = self.correlation(*strong, self.transposed)
+        else:
+            on_labels, (on_strong, _) = self._one_pass(first, strong)
+            on_weak, correlation = self.correlation(*weak, self.transposed)
         draws = unlabeled.draws[: len(on_weak)]
         regions = self.correlation.regions(
             correlation.detach(), draws, unlabeled.size, batches[1][2]
         )
         return Spread(on_labels, on_weak, on_strong, regions)
 
-    def _first_pass(self, labeled: Batch, weak: Batch) -> Tuple[Tensor, Tensor, Tensor]:
-        """Spread logits for the labelled images and the weak view, and correlation of the latter.
+    def _one_pass(self, labeled: Batch, other: Batch) -> Tuple[Tensor, Tuple[Tensor, Tensor]]:
+        """Spread logits for the labelled images; those for a view, and its correlation.
 
         Batch statistics are those of both together where the student took them in one pass.
         """
         if not self._is_joint(STUDENT):
             spread, _ = self.correlation(*labeled, self.transposed)
-            return (spread, *self.correlation(*weak, self.transposed))
-        features, logits, valid = zip(labeled, weak)
-        joint = self.correlation(
-            torch.cat(features), torch.cat(logits), joined_valid(valid, features), self.transposed
-        )
+            return spread, self.correlation(*other, self.transposed)
+        features, logits = (labeled[0], other[0]), (labeled[1], other[1])
+        valid = joined_valid((labeled[2], other[2]), features)
+        joint = self.correlation(torch.cat(features), torch.cat(logits), valid, self.transposed)
         sizes = [len(feature) for feature in features]
-        (on_labels, on_weak), (_, correlation) = (found.split(sizes) for found in joint)
-        return on_labels, on_weak, correlation
+        (on_labels, on_other), (_, correlation) = (found.split(sizes) for found in joint)
+        return on_labels, (on_other, correlation)
 
     @torch.no_grad()
     def grown_label(self, mixed: PseudoLabel, regions: Tensor, view: View) -> PseudoLabel:

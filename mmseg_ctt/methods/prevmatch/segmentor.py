@@ -3,13 +3,13 @@
 
 One step, everything inside ``forward(mode='loss')``:
 
-1. The student takes the labelled images and the weak view in one pass; its decoder takes the
-   features of the weak view a second time, with half of their channels dropped.
+1. The student takes the weak view; its decoder takes the features a second time, with half of
+   their channels dropped.
 2. Its predictions for the weak view, without gradient, are pseudo-labels.
 3. One to three past models, drawn anew in each step, take the weak view in eval mode. The mean of
    their logits with random weights gives a second set of pseudo-labels.
 4. Two strong views are the weak one after colours, blur and CutMix.
-5. The student takes both strong views in one pass.
+5. The student takes the labelled images and both strong views in one pass.
 6. Losses: those of UniMatch, and the same with the second set of pseudo-labels, times a weight that
    climbs to 1 in the first half of the run and falls to 0 in the second.
 
@@ -54,6 +54,7 @@ class PrevMatch(UniMatch):
     Args:
         feature_perturbation (list[dict], optional): See :class:`UniMatch`. Defaults to None:
             :class:`ChannelDropout` of one half.
+        labeled_pass (str): See :class:`UniMatch`. Defaults to 'strong'.
         num_past (int): Past models that are kept, the last ones stored. Defaults to 8 (released
             code).
         num_drawn (tuple[int, int]): Fewest and most past models in a step. Defaults to (1, 3)
@@ -73,12 +74,13 @@ class PrevMatch(UniMatch):
     def build(
         self,
         feature_perturbation: Optional[Sequence[dict]] = None,
+        labeled_pass: str = 'strong',
         num_past: int = 8,
         num_drawn: Tuple[int, int] = (1, 3),
         past_consistency: Optional[dict] = None,
     ) -> None:
         """See the class."""
-        super().build(feature_perturbation)
+        super().build(feature_perturbation, labeled_pass)
         settings.check_number('model.num_past', num_past, 1, whole=True)
         self.num_drawn = checked_drawn(num_drawn)
         self.past_consistency = settings.build_part(
@@ -98,7 +100,7 @@ class PrevMatch(UniMatch):
         pseudo = self.weak_label(weak, unlabeled)  # 2
         past = self.past_label(unlabeled)  # 3
         views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 4
-        strong = self.forward_strong(views)  # 5
+        on_labeled, strong = self.forward_strong(labeled, views, on_labeled)  # 5
         return {  # 6
             **self.supervised_loss(0, on_labeled, labeled),
             **self.unlabeled_terms(perturbed, strong, pseudo, views),

@@ -6,6 +6,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+EPS = 1e-5  # of batch normalisation, where norm_cfg says nothing else
+
 
 @MODELS.register_module()
 class LinearHead(BaseDecodeHead):

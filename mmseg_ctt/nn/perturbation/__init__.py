@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Perturbations of feature maps, between backbone and decode head."""
 
+from .activations import FeatureDropout, FeatureNoise
 from .channels import ChannelDropout, ComplementaryChannelDropout
 from .passes import Perturb, Perturbation, PerturbedPasses, appended
 from .step import FEATURE_PERTURBATIONS, FeaturePerturbation, FeaturePerturbations
@@ -9,6 +10,8 @@ __all__ = [
     'FEATURE_PERTURBATIONS',
     'ChannelDropout',
     'ComplementaryChannelDropout',
+    'FeatureDropout',
+    'FeatureNoise',
     'FeaturePerturbation',
     'FeaturePerturbations',
     'Perturb',
