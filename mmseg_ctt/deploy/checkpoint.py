@@ -122,11 +122,14 @@ def load_network(
 def without_pretrained(node: Any) -> Any:
     """Copy of a model's config that loads no weights: the checkpoint has them all."""
     if isinstance(node, Mapping):
-        return {
+        kept = {
             key: without_pretrained(value)
             for key, value in node.items()
             if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
         }
+        if isinstance(node.get('pretrained'), bool):  # mmseg's TIMMBackbone downloads by default
+            kept['pretrained'] = False
+        return kept
     if isinstance(node, (list, tuple)):
         return type(node)(without_pretrained(item) for item in node)
     return node

@@ -55,6 +55,6 @@ def _check_padding(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbon
     if any(given % side for side in backbone.size_divisor) and not test_cfg.get('size'):
         raise ValueError(
             f'{PREPROCESSOR}.test_cfg must be dict(size_divisor={divisor}), or a multiple: images '
-            f'of validation and test are padded to the patches of {key}, and the padding is cut off '
-            'the prediction'
+            f'of validation and test are padded to the patches of {key}, and the padding is cut '
+            'off the prediction'
         )

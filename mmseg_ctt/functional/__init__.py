@@ -85,6 +85,14 @@ METHODS = {
         'pixel_contrast',
     ),
     'methods.cct.functional': ('component_boxes', 'erased_windows'),
+    'methods.corrmatch.functional': (
+        'class_maxima',
+        'pixel_correlation',
+        'propagate_regions',
+        'region_masks',
+        'spread_logits',
+        'threshold_update',
+    ),
     'methods.crest.functional': (
         'class_rebalanced_selection',
         'class_thresholds',
@@ -122,6 +130,7 @@ METHODS = {
         'label_agreement',
     ),
     'methods.pixcon.functional': ('summed_positives_contrast',),
+    'methods.prevmatch.functional': ('ensemble_logits', 'ring_order', 'triangular_weight'),
     'methods.reco.functional': ('draw_classes', 'negative_class_probability', 'regional_contrast'),
     'methods.ps_mt.functional': ('improbable_class_loss',),
     'methods.stpg.functional': (

@@ -62,16 +62,16 @@ def chunked(state):
 
 def dinov3_state(state):
     """The released code of DINOv3: biases of keys are masked, not absent."""
+    gated = any('mlp.fc1_g' in name for name in state)
     made = {'mask_token': torch.zeros(1, 24), 'rope_embed.periods': torch.ones(4)}
     for name, value in state.items():
         if name.endswith(('q_bias', 'v_bias')):
             continue
         name = name.replace('reg_token', 'storage_tokens')
         name = name.replace('gamma_1', 'ls1.gamma').replace('gamma_2', 'ls2.gamma')
-        for old, new in (('fc1_g', 'w1'), ('fc1_x', 'w2')):
-            name = name.replace(old, new)
-        if 'mlp.w1.' in str(made) or 'mlp.fc1_g.weight' in str(state.keys()):
-            name = name.replace('mlp.fc2', 'mlp.w3')
+        if gated:
+            for old, new in (('fc1_g', 'w1'), ('fc1_x', 'w2'), ('fc2', 'w3')):
+                name = name.replace(f'mlp.{old}.', f'mlp.{new}.')
         made[name] = value
     for name in [name for name in made if name.endswith('attn.qkv.weight')]:
         block = name[: -len('qkv.weight')]
