@@ -157,6 +157,7 @@ VARIANTS = {
             ]
         ),
     ),
+    'VAT by the student': Recipe('VirtualAdversarialTeacher', dict(direction='student')),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
     ),
