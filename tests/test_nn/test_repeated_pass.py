@@ -61,6 +61,15 @@ def test_statistics_stay_where_activations_are_computed_again():
     assert all(layer.with_cp for layer in network.modules() if hasattr(layer, 'with_cp'))
 
 
+def test_checkpointing_of_timm_is_off_in_the_block():
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    network.grad_checkpointing = True  # a network of timm reads it in each pass
+    network[0].grad_checkpointing = False
+    with constant_statistics(network):
+        assert not network.grad_checkpointing
+    assert network.grad_checkpointing and not network[0].grad_checkpointing
+
+
 def test_a_gradient_of_the_image_where_activations_are_computed_again():
     network, image = checkpointed_resnet(), torch.randn(2, 3, 32, 32, requires_grad=True)
     with constant_statistics(network):
