@@ -8,6 +8,7 @@ from toy import prepared, toy_model
 
 from mmseg_ctt.nn.auxiliary_tasks import StudentPass
 from mmseg_ctt.nn.images import Images
+from mmseg_ctt.nn.member import constant_weights
 from mmseg_ctt.nn.repeated_pass import RandomState, constant_statistics
 
 
@@ -76,6 +77,16 @@ def test_a_gradient_of_the_image_where_activations_are_computed_again():
         total = sum(level.square().sum() for level in network(image))
         (gradient,) = torch.autograd.grad(total, image)
     assert gradient.abs().sum() > 0
+
+
+def test_constant_weights_where_activations_are_computed_again():
+    """A backward pass after the block gives them no gradient."""
+    network, image = checkpointed_resnet(), torch.randn(2, 3, 32, 32, requires_grad=True)
+    with constant_weights(network):
+        total = sum(level.square().sum() for level in network(image))
+    total.backward()
+    assert image.grad.abs().sum() > 0
+    assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
 
 
 # ---- dropout
