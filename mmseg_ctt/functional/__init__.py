@@ -67,6 +67,12 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.allspark.functional': (
+        'channel_attention',
+        'score_variance',
+        'channel_classes',
+        'ring_sources',
+    ),
     'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
