@@ -69,9 +69,9 @@ METHODS = {
     ),
     'methods.allspark.functional': (
         'channel_attention',
-        'score_variance',
         'channel_classes',
         'ring_sources',
+        'score_variance',
     ),
     'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
