@@ -60,11 +60,30 @@ GUIDEDMIX = {
 CREST = {'default_hooks.teacher_ema.alpha': 0.999, **OWN_STATISTICS}
 CPS = {'model.joint_forward': False, **NO_DECAY, **ALIGNED}
 AVERAGING = {'model.teacher_mode': 'eval', **ALIGNED}  # weights and batch-norm statistics
+CAC = {'model.joint_forward': False, 'model.contrast.pool': 2, **ALIGNED}
+RECO = {
+    'model.joint_forward': False,
+    'optim_wrapper.optimizer.nesterov': True,
+    **rate(0.0025, 5e-4),
+    **{**OWN_STATISTICS, **ALIGNED},
+}
 BACKBONE_TENTH = {'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult': 0.1}
 VAT = {'optim_wrapper.optimizer.lr': 3e-5, 'network.backbone.norm_eval': True}
 CCT = {'model.joint_forward': False, 'model.decoders': 'published', **rate(0.01, 1e-4)}
 PS_MT = {'model.joint_forward': False, 'default_hooks.teacher_ema.alpha': 0.996, **ALIGNED}
 RELEASED: List[Released] = [
+    Released(
+        f'cac/cac_deeplabv3plus_{VOC}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/voc_cac_..._resnet101_1over8',
+        {**CAC, **rate(0.001, 1e-4, decoder=10.0)},
+    ),
+    Released(
+        f'cac/cac_deeplabv3plus_{CITY}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/city_cac_..._resnet50_1over8',
+        {**CAC, **rate(0.01, 1e-4, decoder=10.0)},
+    ),
+    Released(f'reco/reco_deeplabv3plus_{VOC}.py', 'lorenmt/reco: train_semisup.py', RECO),
+    Released(f'reco/reco_deeplabv3plus_{CITY}.py', 'lorenmt/reco: train_semisup.py', RECO),
     Released(
         f'cct/cct_deeplabv3plus_{VOC}.py',
         'yassouali/CCT: configs/config.json, trainer of diff_lrs',
@@ -284,6 +303,15 @@ RELEASED: List[Released] = [
 # what differs from the released code, in words of the header; by config
 SIZE = r'instead of 51[23]'
 DIFFERENT: Dict[str, List[str]] = {
+    f'cac/cac_deeplabv3plus_{VOC}.py': ['320x320 from images', 'stride 8 .the code: 16', '92,560'],
+    f'cac/cac_deeplabv3plus_{CITY}.py': ['720x720 from images', 'stride 8 .the code: 16', '92,560'],
+    f'reco/reco_deeplabv3plus_{VOC}.py': [
+        'to 1.5',
+        'stride 8 .the code: 16',
+        'pooled',
+        'the split',
+    ],
+    f'reco/reco_deeplabv3plus_{CITY}.py': ['512x512, not resized', 'pooled', 'the split'],
     f'ael/ael_deeplabv3plus_{VOC}.py': ['eighth of the rate', 'release: to 2.0', SIZE],
     f'ael/ael_deeplabv3plus_{CITY}.py': ['eighth of the rate', 'dilations are halved', 'halved'],
     f'u2pl/u2pl_deeplabv3plus_{VOC}.py': ['release: to 2.0', SIZE, 'release: 4 and 4'],

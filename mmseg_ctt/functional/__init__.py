@@ -67,6 +67,12 @@ METHODS = {
         'sample_index',
         'tail_classes',
     ),
+    'methods.allspark.functional': (
+        'channel_attention',
+        'channel_classes',
+        'ring_sources',
+        'score_variance',
+    ),
     'methods.augseg.functional': ('image_confidence', 'injected_source'),
     'methods.auxsegnet.functional': (
         'gated_affinity',
