@@ -38,7 +38,8 @@ class UniMatchV2(WeakToStrong):
 
     Args:
         feature_perturbation (list[dict], optional): Perturbations of the features of both views,
-            see :class:`FeaturePerturbations`. Defaults to None:
+            see :class:`FeaturePerturbations`; one of single views, such as
+            :class:`ChannelDropout`, changes each by numbers of its own. Defaults to None:
             :class:`ComplementaryChannelDropout`.
         kwargs: As in :class:`SemiSegmentor`.
     """
@@ -59,7 +60,7 @@ class UniMatchV2(WeakToStrong):
         """See the class."""
         usual = [dict(type='ComplementaryChannelDropout')]
         self.feature_perturbation = FeaturePerturbations(
-            usual if feature_perturbation is None else feature_perturbation
+            usual if feature_perturbation is None else feature_perturbation, num_views=2
         )
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:

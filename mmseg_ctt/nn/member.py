@@ -25,6 +25,7 @@ from .heads import (
 )
 from .loss_maps import loss_maps
 from .perturbation import Perturbation
+from .repeated_pass import kept_activations
 
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
@@ -211,12 +212,16 @@ def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) ->
 
 @contextmanager
 def constant_weights(module: nn.Module) -> Iterator[None]:
-    """Passes in the ``with`` block give a gradient to their input and none to the weights."""
+    """Passes in the ``with`` block give a gradient to their input and none to the weights.
+
+    They keep their activations: computed again after the block, they would give the weights one.
+    """
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     for weight in trained:
         weight.requires_grad_(False)
     try:
-        yield
+        with kept_activations(module):
+            yield
     finally:
         for weight in trained:
             weight.requires_grad_(True)

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type, TypeVar
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type, TypeVar, Union
 
 import torch
 import torch.nn as nn
@@ -24,6 +24,7 @@ class MemoryContrast(nn.Module):
     waits: ClassVar[bool] = True
     required_hooks: ClassVar[Dict[str, str]] = {'QueueWarmupHook': 'switches the contrast on'}
     sections = dict(forward='contrast', zero_loss='contrast', update='bank')  # for benchmarks
+    bank_part: ClassVar[Union[type, str]] = 'ClassMemoryBank'  # what `model.bank` has settings of
     bank: ClassMemoryBank
     on: Tensor
 
@@ -59,7 +60,7 @@ class MemoryContrast(nn.Module):
         """
         if not any(model.weights[term] for term in terms):
             settings.check_part('contrast', given, cls)
-            settings.check_part('bank', bank, 'ClassMemoryBank')
+            settings.check_part('bank', bank, cls.bank_part)
             return None
         sizes = dict(num_classes=model.num_classes, width=model.embedding_width)
         return settings.build_part('contrast', given, cls, defaults, bank=bank, **sizes, **own)

@@ -2,12 +2,14 @@
 """A pass of a network again, with other images: nothing differs but the images."""
 
 from contextlib import contextmanager
-from typing import Any, Iterator, List, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
+
+CHECKPOINTING = ('with_cp', 'grad_checkpointing')  # of a layer of mmseg, of a network of timm
 
 
 class RandomState(NamedTuple):
@@ -40,13 +42,37 @@ class RandomState(NamedTuple):
 
 
 @contextmanager
+def kept_activations(network: nn.Module) -> Iterator[None]:
+    """Passes in the ``with`` block keep their activations, also where memory is to be saved.
+
+    With ``with_cp`` of mmseg or ``grad_checkpointing`` of timm the backward pass computes them
+    again, after the block, when what the block has changed is as before.
+
+    Args:
+        network (nn.Module): With all its layers.
+    """
+    recomputed = [
+        (layer, name)
+        for layer in network.modules()
+        for name in CHECKPOINTING
+        if getattr(layer, name, False) is True
+    ]
+    for layer, name in recomputed:
+        setattr(layer, name, False)
+    try:
+        yield
+    finally:
+        for layer, name in recomputed:
+            setattr(layer, name, True)
+
+
+@contextmanager
 def constant_statistics(network: nn.Module) -> Iterator[None]:
     """Batch normalisation leaves its running averages and its count of batches as they are.
 
     In training mode it still normalises by the statistics of the batch, on all ranks where it is
-    synchronised; layers in eval mode are as always. Passes keep their activations also where the
-    network saves memory by ``with_cp``: the backward pass would compute them again after the block,
-    and move the averages.
+    synchronised; layers in eval mode are as always. Passes keep their activations: computed again
+    in the backward pass, they would move the averages.
 
     Args:
         network (nn.Module): With all its layers.
@@ -56,17 +82,11 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
         for layer in network.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
     ]
-    recomputed: List[Any] = [
-        layer for layer in network.modules() if getattr(layer, 'with_cp', False) is True
-    ]
     for layer in layers:
         layer.track_running_stats = False
-    for block in recomputed:
-        block.with_cp = False
     try:
-        yield
+        with kept_activations(network):
+            yield
     finally:
-        for block in recomputed:
-            block.with_cp = True
         for layer in layers:
             layer.track_running_stats = True

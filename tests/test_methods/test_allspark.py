@@ -66,6 +66,22 @@ def test_gradient_of_closed_channels_is_finite():
     assert torch.isfinite(query.grad).all() and torch.isfinite(key.grad).all()
 
 
+def test_scores_that_are_all_zero():
+    """Queries across keys: the variance is 0 up to rounding, of either sign."""
+    for seed in range(5):
+        g = torch.Generator().manual_seed(seed)
+        noise = torch.randn(64, 64, generator=g, dtype=torch.float64)
+        basis = 10 * torch.linalg.qr(noise)[0]
+        query, key = (
+            torch.randn(1, 1, rows, 32, generator=g, dtype=torch.float64) @ part
+            for rows, part in ((256, basis[:32]), (512, basis[32:]))
+        )
+        query, key = query.float().requires_grad_(), key.float()
+        assert functional.score_variance(query, key) >= 0
+        functional.channel_attention(query, key, key).square().sum().backward()
+        assert query.grad.isfinite().all()
+
+
 def test_classes_of_channels_are_those_of_the_most_similar_map():
     scores, maps = random(2, 3, 4, 6).softmax(1), random(2, 5, 4, 6, seed=1)
     found = functional.channel_classes(scores, maps)

@@ -146,6 +146,7 @@ def test_settings_that_do_not_fit_the_images(settings, sentence):
         (dict(crops=dict(flip=2)), 'model.crops.flip'),
         (dict(bank=dict(size=4, budget=5)), 'model.bank.budget'),
         (dict(contrast=dict(positive_threshold=2)), 'model.contrast.positive_threshold'),
+        (dict(loss_weights=dict(contrast=0), bank=dict(ranking='random')), 'model.bank .*ranking'),
         (dict(start=1.5), 'model.start'),
     ],
 )

@@ -177,6 +177,27 @@ def test_passes_keep_their_activations_in_the_block():
     assert all(m.with_cp for m in backbone.modules() if hasattr(m, 'with_cp'))
 
 
+@pytest.mark.parametrize('own,rate', [(0.0, None), (0.1, 0.5), (0.1, None)])
+def test_drop_path_of_passes_that_are_computed_again(own, rate):
+    """Gradients are those of a backbone that keeps its activations."""
+    image, gradients = torch.randn(2, 3, 32, 32), []
+    backbone = transformer(own).train()
+    drop = DepthDrop(backbone, rate)
+    for checkpointing in (False, True):
+        for module in backbone.modules():
+            if hasattr(module, 'with_cp'):
+                module.with_cp = checkpointing
+        backbone.zero_grad()
+        torch.manual_seed(1)
+        with drop.dropped(DRAWS[:2], image):
+            total = sum(level.square().sum() for level in backbone(image))
+        total.backward()
+        gradients.append([weight.grad.clone() for weight in backbone.parameters()])
+        assert all(m.with_cp == checkpointing for m in backbone.modules() if hasattr(m, 'with_cp'))
+    for kept, recomputed in zip(*gradients):
+        torch.testing.assert_close(recomputed, kept)
+
+
 def transformer(rate):
     return MixVisionTransformer(
         embed_dims=8, num_layers=[1, 1], num_stages=2, num_heads=[1, 1], patch_sizes=[7, 3],

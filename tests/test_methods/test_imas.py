@@ -159,6 +159,24 @@ def test_the_student_labels_in_the_mode_of_the_teacher(mode):
     assert seen == [mode == 'train', True] and model.students[0].training
 
 
+def test_the_student_labels_in_eval_mode_beside_a_frozen_teacher():
+    """Layers that are in eval mode stay in it."""
+    model, seen = ready_model(KIND, **toy_settings(KIND, frozen_teachers=True)), []
+    model.students[0].backbone.norm.eval()
+    head = model.students[0].decode_head
+    head.register_forward_hook(lambda module, *_: seen.append(module.training))
+    losses_of(model, toy_batch())
+    assert seen == [False, True] and not model.teachers[0].training
+    assert model.students[0].training and not model.students[0].backbone.norm.training
+
+
+def test_the_labelling_pass_keeps_layers_in_eval_mode():
+    model = ready_model(KIND, **toy_settings(KIND, teacher_mode='train'))
+    model.students[0].backbone.norm.eval()
+    losses_of(model, toy_batch())
+    assert not model.students[0].backbone.norm.training
+
+
 def test_without_cut_mix_there_is_one_view():
     alone = ready_model(KIND, **{**toy_settings(KIND), 'cut_mix': False})
     losses = losses_of(alone, toy_batch(2, 1))

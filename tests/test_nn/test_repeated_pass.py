@@ -8,6 +8,7 @@ from toy import prepared, toy_model
 
 from mmseg_ctt.nn.auxiliary_tasks import StudentPass
 from mmseg_ctt.nn.images import Images
+from mmseg_ctt.nn.member import constant_weights
 from mmseg_ctt.nn.repeated_pass import RandomState, constant_statistics
 
 
@@ -61,12 +62,31 @@ def test_statistics_stay_where_activations_are_computed_again():
     assert all(layer.with_cp for layer in network.modules() if hasattr(layer, 'with_cp'))
 
 
+def test_checkpointing_of_timm_is_off_in_the_block():
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    network.grad_checkpointing = True  # a network of timm reads it in each pass
+    network[0].grad_checkpointing = False
+    with constant_statistics(network):
+        assert not network.grad_checkpointing
+    assert network.grad_checkpointing and not network[0].grad_checkpointing
+
+
 def test_a_gradient_of_the_image_where_activations_are_computed_again():
     network, image = checkpointed_resnet(), torch.randn(2, 3, 32, 32, requires_grad=True)
     with constant_statistics(network):
         total = sum(level.square().sum() for level in network(image))
         (gradient,) = torch.autograd.grad(total, image)
     assert gradient.abs().sum() > 0
+
+
+def test_constant_weights_where_activations_are_computed_again():
+    """A backward pass after the block gives them no gradient."""
+    network, image = checkpointed_resnet(), torch.randn(2, 3, 32, 32, requires_grad=True)
+    with constant_weights(network):
+        total = sum(level.square().sum() for level in network(image))
+    total.backward()
+    assert image.grad.abs().sum() > 0
+    assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
 
 
 # ---- dropout

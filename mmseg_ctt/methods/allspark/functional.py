@@ -78,7 +78,7 @@ def score_variance(query: Tensor, key: Tensor, filled: Optional[Tensor] = None) 
     query = query - mean_query
     if query.shape[-1] <= rows:
         gram = (query.transpose(-2, -1) @ query) * (key.transpose(-2, -1) @ key)
-        joint = gram.sum((-2, -1), keepdim=True)
+        joint = gram.sum((-2, -1), keepdim=True).clamp(min=0)  # rounding of a sum of both signs
     else:
         joint = (query @ key.transpose(-2, -1)).square().sum((-2, -1), keepdim=True)
     of_query = (query * mean_key).sum(-1, keepdim=True).square().sum((-2, -1), keepdim=True)

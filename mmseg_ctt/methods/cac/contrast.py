@@ -59,6 +59,7 @@ class DirectionalContrast(MemoryContrast):
     """
 
     bank: RecentPixelBank  # type: ignore[assignment]  # of no classes
+    bank_part = RecentPixelBank
     waits = False
     required_hooks = {}
 

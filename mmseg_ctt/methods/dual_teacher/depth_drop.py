@@ -2,7 +2,7 @@
 """Sub-models of a network: residual branches are dropped (stochastic depth, arXiv 1603.09382)."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Iterator, List, Optional, Sequence
 
 import torch
@@ -13,6 +13,7 @@ from mmseg.models.utils import InvertedResidual
 from torch import Tensor
 
 from ...nn import settings
+from ...nn.repeated_pass import kept_activations
 from ...nn.rng import Draw, sample_noise
 
 KEY = 'model.depth_drop'
@@ -76,17 +77,14 @@ class DepthDrop:
         for layer, rate in zip(self.paths, self.rates):
             layer.drop_prob = rate
         handles = self._hooks(draws, image) if self.branches and self.rate else []
-        # a pass that is computed again in backward would be that of the whole network
-        again: List[Any] = [m for m in self.backbone.modules() if getattr(m, 'with_cp', False)]
-        for block in again if handles else ():
-            block.with_cp = False
+        # a pass that is computed again in backward would have the rates of the whole network
+        changed = bool(handles) or (bool(self.paths) and self.rate is not None)
         try:
-            yield
+            with kept_activations(self.backbone) if changed else nullcontext():
+                yield
         finally:
             for handle in handles:
                 handle.remove()
-            for block in again:
-                block.with_cp = True
             for layer, probability in zip(self.paths, before):
                 layer.drop_prob = probability
 

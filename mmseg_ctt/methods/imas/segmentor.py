@@ -17,8 +17,8 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 more forward pass than a mean teacher has.
 """
 
-from contextlib import contextmanager
-from typing import Iterator, List, Optional, Union
+from contextlib import nullcontext
+from typing import List, Optional, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -27,6 +27,7 @@ from torch import Tensor
 from ...functional.intensity import INTENSITIES
 from ...nn import settings
 from ...nn.images import Images
+from ...nn.member import eval_mode
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses, SemiSegmentor
@@ -34,7 +35,7 @@ from ..checks import check_not_mixing, check_pair
 from .cut_mix import EasyHardCutMix
 from .easiness import ImageEasiness
 
-TEACHER = 'teacher0'
+STUDENT, TEACHER = 'student0', 'teacher0'
 INTENSITY_MODES = ('blended', 'scaled')
 
 
@@ -43,7 +44,7 @@ class IMAS(SemiSegmentor):
     """iMAS: one student and its EMA teacher.
 
     Loss weights ``sup`` and ``unsup`` default to 1 and 1 (released code: 3 on Cityscapes). In step
-    2 the student is in the mode of the teacher (``teacher_mode``).
+    2 the student is in the mode of the teacher (``teacher_mode``; eval mode where it is frozen).
 
     Args:
         easiness (dict, optional): Settings of :class:`ImageEasiness`. Defaults to None.
@@ -100,36 +101,27 @@ class IMAS(SemiSegmentor):
             source, mixes = self.cut_mix(easiness, unlabeled.size, unlabeled.draws)
             images.append(source.apply_mix(unlabeled.image))
             targets.append(pseudo.apply_mix(source))
-        on_labeled, *on_views = self.forward_member('student0', labeled.image, *images)  # 5
+        on_labeled, *on_views = self.forward_member(STUDENT, labeled.image, *images)  # 5
         losses = self._view_losses([output.logits for output in on_views], targets, easiness)  # 6
         confident = self.consistency.confident(pseudo).float().mean()
         logged = mean_over_ranks(torch.stack([confident, easiness.mean(), mixes.float()]))
         return {
             **self.supervised_loss(0, on_labeled, labeled),
-            'student0.unsup': torch.where(mixes, losses.mean(), losses[0]),
-            'student0.confident_ratio': logged[0],
-            'student0.easiness': logged[1],
-            'student0.mixed_ratio': logged[2],
+            f'{STUDENT}.unsup': torch.where(mixes, losses.mean(), losses[0]),
+            f'{STUDENT}.confident_ratio': logged[0],
+            f'{STUDENT}.easiness': logged[1],
+            f'{STUDENT}.mixed_ratio': logged[2],
         }
 
     @torch.no_grad()
     def _easiness(self, unlabeled: Images, teacher: PseudoLabel) -> Tensor:
         """``(B,)``, from the student's own prediction of the weak view."""
-        with self._mode_of_teacher():
-            (output,) = self.forward_member('student0', unlabeled.image, gradient=None)
+        alike = self.member(TEACHER).training  # both normalise in the same way
+        with nullcontext() if alike else eval_mode(self.member(STUDENT)):
+            (output,) = self.forward_member(STUDENT, unlabeled.image, gradient=None)
         student = self.pseudo_label(output.logits, unlabeled)
         confident = self.consistency.confident(teacher), self.consistency.confident(student)
         return self.easiness(teacher, student, confident)
-
-    @contextmanager
-    def _mode_of_teacher(self) -> Iterator[None]:
-        """The student normalises as the teacher does, so that the two can be compared."""
-        training = self.students.training
-        self.students.train(training and self.teacher_mode == 'train')
-        try:
-            yield
-        finally:
-            self.students.train(training)
 
     def _intensity_view(self, unlabeled: Images, pseudo: PseudoLabel, easiness: Tensor) -> Tensor:
         """Images of the first view."""

@@ -56,7 +56,7 @@ class RegionalContrast(nn.Module):
         ValueError: If a setting is out of range.
     """
 
-    sections = dict(forward='contrast', zero_loss='contrast')  # for benchmarks
+    sections = dict(forward='contrast')  # for benchmarks
 
     def __init__(
         self,
@@ -146,12 +146,6 @@ class RegionalContrast(nn.Module):
         negative, able = self._negatives(pixels, prototype, noise[..., 1:])
         weight = ratio * able / present.sum().clamp(min=1)
         return regional_contrast(feature, query, prototype, negative, weight, self.temperature)
-
-    def zero_loss(self, outputs: Sequence[PixelOutput]) -> Tensor:
-        """0, attached to all that the contrast would give a gradient."""
-        nothing = [output.zero_loss() for output in outputs]
-        nothing += [weight.flatten()[:0].float().sum() for weight in self.projection.parameters()]
-        return torch.stack(nothing).sum()
 
     @torch.no_grad()
     def _pixels(self, outputs: Sequence[PixelOutput], truth: Tensor, target: PseudoLabel) -> Pixels:

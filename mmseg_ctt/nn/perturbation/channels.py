@@ -47,6 +47,8 @@ class ComplementaryChannelDropout(FeaturePerturbation):
             (UniMatch V2).
     """
 
+    num_views = 2
+
     def stream(self, rng_stream: str, level: int) -> str:
         """One name for all levels."""
         return rng_stream

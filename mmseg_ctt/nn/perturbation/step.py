@@ -4,6 +4,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Optional, Sequence
 
+import torch
 import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
@@ -30,6 +31,8 @@ class FeaturePerturbation(nn.Module, ABC):
         TypeError: If ``levels`` are no list of whole numbers.
     """
 
+    num_views = 1  # views of each image that the features hold, one after the other
+
     def __init__(self, levels: Optional[Sequence[int]] = None) -> None:
         super().__init__()
         whole = isinstance(levels, (list, tuple)) and all(type(i) is int for i in levels)
@@ -50,7 +53,7 @@ class FeaturePerturbation(nn.Module, ABC):
         """Change one map.
 
         Args:
-            feature (Tensor): ``(B, C, h, w)``. Receives the gradient.
+            feature (Tensor): ``(num_views * B, C, h, w)``. Receives the gradient.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers.
         """
@@ -65,7 +68,7 @@ class FeaturePerturbation(nn.Module, ABC):
         """Change the maps of a batch.
 
         Args:
-            features (list[Tensor]): ``(B, C_l, h_l, w_l)`` of every level.
+            features (list[Tensor]): ``(num_views * B, C_l, h_l, w_l)`` of every level.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers; other names give independent ones.
 
@@ -100,25 +103,49 @@ class FeaturePerturbations(nn.Module):
     Args:
         steps (Sequence[dict]): Configs of registered :class:`FeaturePerturbation` classes; empty:
             features stay as they are.
+        num_views (int): Views of each image that the features hold, one after the other. A step
+            of one view changes each by random numbers of its own. Defaults to 1.
 
     Raises:
         TypeError: If they are no list of dicts with a type.
-        ValueError: For a type or a setting that is not known.
+        ValueError: For a type or a setting that is not known, or a step of more views than there
+            are.
     """
 
     sections = dict(forward='feature perturbation')  # for benchmarks
 
-    def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
+    def __init__(self, steps: Sequence[Dict[str, Any]] = (), num_views: int = 1) -> None:
         super().__init__()
-        self.steps = build_steps(KEY, steps, FEATURE_PERTURBATIONS)
+        built: Any = build_steps(KEY, steps, FEATURE_PERTURBATIONS)
+        for step in built:
+            if step.num_views not in (1, num_views):
+                raise ValueError(
+                    f'{KEY}: {type(step).__name__} changes {step.num_views} views of an image '
+                    f'together, and this method perturbs {num_views}: take another, such as '
+                    'ChannelDropout'
+                )
+        self.steps, self.num_views = built, num_views
 
     def forward(
         self, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
     ) -> List[Tensor]:
         """See :class:`FeaturePerturbation`."""
-        for i, step in enumerate(self.steps):
-            features = step(features, draws, f'{rng_stream}/{i}/{type(step).__name__}')
+        steps: List[Any] = list(self.steps)
+        for i, step in enumerate(steps):
+            stream = f'{rng_stream}/{i}/{type(step).__name__}'
+            if step.num_views == self.num_views:
+                features = step(features, draws, stream)
+            else:
+                features = self._each_view(step, features, draws, stream)
         return features
+
+    def _each_view(
+        self, step: nn.Module, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+    ) -> List[Tensor]:
+        """Change the views one by one."""
+        views = zip(*(level.chunk(self.num_views) for level in features))
+        changed = [step(list(maps), draws, f'{rng_stream}/{v}') for v, maps in enumerate(views)]
+        return [torch.cat(maps) for maps in zip(*changed)]
 
     def of(self, draws: Sequence[Draw], rng_stream: str = 'features') -> Perturbation:
         """The perturbation of the features of given images."""
