@@ -42,7 +42,9 @@ def vit_segmentor(**backbone: Any) -> dict:
         align_corners=False,
         loss_decode=dict(type='PixelCrossEntropyLoss'),
     )
-    return toy_segmentor(backbone=network, decode_head=head)
+    segmentor = toy_segmentor(backbone=network, decode_head=head)
+    segmentor['data_preprocessor']['test_cfg'] = dict(size_divisor=8)
+    return segmentor
 
 
 def foundation_segmentor(head: str, number: int = 4, **backbone: Any) -> dict:
@@ -66,5 +68,4 @@ def foundation_segmentor(head: str, number: int = 4, **backbone: Any) -> dict:
     else:
         settings.update(in_index=list(range(number)), norm_cfg=dict(type='BN'))
     segmentor['decode_head'] = settings
-    segmentor['data_preprocessor']['test_cfg'] = dict(size_divisor=8)
     return segmentor

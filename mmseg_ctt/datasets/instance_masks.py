@@ -8,10 +8,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image
 
-from .lists import PathLike
+from .lists import PathLike, check_unique
 
 Segmentation = Union[Sequence[Sequence[float]], Mapping[str, Any]]  # polygons, or RLE
 BACKGROUND = 0
+REQUIRED = ('image_id', 'category_id', 'segmentation')  # of an annotation
 
 
 class Instance(NamedTuple):
@@ -53,9 +54,15 @@ def polygon_mask(polygon: Sequence[float], size: Tuple[int, int]) -> np.ndarray:
 
     Returns:
         np.ndarray: bool ``(H, W)``.
+
+    Raises:
+        ValueError: If it is no list of pairs of finite numbers.
     """
     height, width = size
-    start = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    flat = np.asarray(polygon, dtype=np.float64)
+    if flat.ndim != 1 or len(flat) % 2 or not np.isfinite(flat).all():
+        raise ValueError('a polygon must be a list of pairs of finite numbers: x, y, x, y, ...')
+    start = flat.reshape(-1, 2)
     end = np.roll(start, -1, axis=0)
     limits = np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5).clip(0, height).astype(np.int64)
     first, counts = limits.min(0), np.ptp(limits, axis=0)  # rows whose centres an edge crosses
@@ -89,7 +96,8 @@ def rle_mask(rle: Mapping[str, Any], size: Tuple[int, int]) -> np.ndarray:
     counts = rle['counts']
     if isinstance(counts, (str, bytes)):
         raise ValueError('a compressed RLE is not read: write counts as a list of lengths')
-    if tuple(rle['size']) != tuple(size) or sum(counts) != size[0] * size[1]:
+    fits = tuple(rle['size']) == tuple(size) and sum(counts) == size[0] * size[1]
+    if not fits or min(counts, default=0) < 0:
         raise ValueError(
             f'an RLE of size {tuple(rle["size"])} with {sum(counts)} pixels does not fit an image '
             f'of {size[0]} rows and {size[1]} columns'
@@ -109,7 +117,7 @@ def instance_mask(segmentation: Segmentation, size: Tuple[int, int]) -> np.ndarr
         np.ndarray: bool ``(H, W)``.
 
     Raises:
-        ValueError: As of :func:`rle_mask`.
+        ValueError: As of :func:`polygon_mask` and :func:`rle_mask`.
     """
     if isinstance(segmentation, Mapping):
         return rle_mask(segmentation, size)
@@ -137,8 +145,9 @@ def draw_classes(image: AnnotatedImage) -> np.ndarray:
     label = np.full(image.size, BACKGROUND, dtype=np.uint8)
     try:
         masks = [(made, instance_mask(made.segmentation, image.size)) for made in image.instances]
-    except ValueError as error:
-        raise ValueError(f'{image.name}: {error}') from None
+    except (ValueError, TypeError, KeyError) as error:
+        reason = error if isinstance(error, ValueError) else f'no segmentation of COCO ({error!r})'
+        raise ValueError(f'{image.name}: {reason}') from None
     for made, mask in sorted(masks, key=lambda pair: (not pair[0].crowd, -int(pair[1].sum()))):
         label[mask] = made.label
     return label
@@ -157,6 +166,24 @@ def write_classes(image: AnnotatedImage, folder: PathLike) -> None:
         folder (str | Path): Exists.
     """
     Image.fromarray(draw_classes(image)).save(mask_path(image, folder))
+
+
+def check_names(images: Sequence[AnnotatedImage]) -> None:
+    """Check that each image has a label map of its own in one folder.
+
+    Args:
+        images (Sequence[AnnotatedImage]): Images of all annotation files.
+
+    Raises:
+        ValueError: If two images have one name, or a name has a folder.
+    """
+    check_unique([Path(image.name).stem for image in images], 'the annotations')
+    nested = [image.name for image in images if '/' in image.name or '\\' in image.name]
+    if nested:
+        raise ValueError(
+            f'the file name {nested[0]} of the annotations has a folder: all masks are written to '
+            'one folder, by the name of the image alone'
+        )
 
 
 def refuse_existing(images: Sequence[AnnotatedImage], folder: PathLike) -> None:
@@ -195,12 +222,16 @@ def read_instances(path: PathLike, classes: Sequence[str]) -> List[AnnotatedImag
     if not Path(path).is_file():
         raise FileNotFoundError(f'the annotations {path} do not exist')
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        content = json.loads(Path(path).read_text(encoding='utf-8-sig'))
         categories = sorted(content['categories'], key=lambda category: category['id'])
         found: Dict[int, Tuple[dict, List[Instance]]] = {
             image['id']: (image, []) for image in content['images']
         }
         annotations = content['annotations']
+        listed = [
+            AnnotatedImage(image['file_name'], (image['height'], image['width']), instances)
+            for image, instances in found.values()
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} holds no annotations of instances: {error!r}') from None
     names = [category['name'] for category in categories]
@@ -210,11 +241,11 @@ def read_instances(path: PathLike, classes: Sequence[str]) -> List[AnnotatedImag
             f'{len(classes)} of COCO 2017: use instances_train2017.json and instances_val2017.json'
         )
     labels = {category['id']: label for label, category in enumerate(categories, 1)}
+    for kind, known in (('images', found), ('categories', labels)):
+        if len(known) != len(content[kind]):
+            raise ValueError(f'{path} gives one id to two {kind}')
     _add_instances(found, annotations, labels, path)
-    return [
-        AnnotatedImage(image['file_name'], (image['height'], image['width']), instances)
-        for image, instances in found.values()
-    ]
+    return listed
 
 
 def _add_instances(
@@ -224,8 +255,15 @@ def _add_instances(
     path: PathLike,
 ) -> None:
     for made in annotations:
+        lacking = [name for name in REQUIRED if name not in made]
+        if lacking:
+            raise ValueError(f'{path}: an annotation has no {lacking[0]}: {str(made)[:80]}')
         if made['image_id'] not in found:
             raise ValueError(f'{path} annotates image {made["image_id"]}, which it does not list')
+        if made['category_id'] not in labels:
+            raise ValueError(
+                f'{path} annotates category {made["category_id"]}, which it does not list'
+            )
         instance = Instance(
             labels[made['category_id']], made['segmentation'], bool(made.get('iscrowd', 0))
         )

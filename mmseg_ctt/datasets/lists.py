@@ -41,11 +41,13 @@ class Entry(NamedTuple):
         image (str): Path or id, as in the file.
         mask (str | None): Path of its mask, where the list names masks.
         where (str): File and line, for messages.
+        unmasked (bool): Whether the list says that it has none. Defaults to False.
     """
 
     image: str
     mask: Optional[str]
     where: str
+    unmasked: bool = False
 
 
 def read_lines(path: PathLike) -> List[str]:
@@ -210,7 +212,7 @@ def _entry(cells: Sequence[str], where: str) -> Entry:
     mask = cells[1] if len(cells) == 2 and cells[1] != NO_MASK else None
     if mask is not None and not mask.lower().endswith(ENTRY_SUFFIXES):
         raise ValueError(f'{where}: {mask!r} is not the path of a mask')
-    return Entry(cells[0], mask, where)
+    return Entry(cells[0], mask, where, len(cells) == 2 and mask is None)
 
 
 def _delimiter(path: PathLike, first: str) -> str:

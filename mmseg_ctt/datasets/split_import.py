@@ -252,6 +252,7 @@ def import_lists(
         raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
     formats = {labeled: fmt, unlabeled: fmt, full_list: 'auto'}
     entries = {path: read_published(path, formats[path]) for path in formats if path is not None}
+    _check_masks(entries[labeled])
     every = [entry for listed in entries.values() for entry in listed]
     folder = common_folder(every) if images is None else ''
     alone = [path for path in map(_image_path, every) if path and osp.dirname(path)]
@@ -273,3 +274,12 @@ def import_lists(
         '' if folder or images is not None or not alone else alone[0],
         mask_note(entries[labeled], chosen),
     )
+
+
+def _check_masks(entries: Sequence[Entry]) -> None:
+    unmasked = [entry.where for entry in entries if entry.unmasked]
+    if unmasked:
+        raise ValueError(
+            f'{unmasked[0]}: an image of the labelled list has no mask: were --labeled and '
+            '--unlabeled swapped?'
+        )

@@ -5,7 +5,6 @@ import logging
 import os
 import os.path as osp
 import re
-import zipfile
 from pathlib import Path
 from typing import Dict, Iterator, Mapping, Optional, Sequence
 
@@ -16,29 +15,11 @@ from mmengine.logging import print_log
 from ..methods.base import SemiSegmentor
 from ..nn.lora import is_adapter
 from ..nn.pretrained import fit_of, prefix_of
+from ..nn.weight_files import defect
 from .checkpoint import POINTER
 from .held_log import show
 
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
-
-
-def defect(path: str) -> Optional[str]:
-    """Defect of a checkpoint file as the end of a sentence; None if it is intact.
-
-    Args:
-        path (str): File that ``torch.save`` wrote in its usual (zip) format, in which every
-            part has a checksum. All of it is read.
-    """
-    if not osp.isfile(path):
-        return 'is missing'
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except Exception:
-        # One flipped bit can mark a part as encrypted, as compressed with lzma or as beyond the
-        # end of the file; for each of these zipfile raises another type of error.
-        return f'is truncated or damaged ({os.path.getsize(path)} bytes)'
-    return None if damaged is None else f'is damaged (check sum of {damaged})'
 
 
 def refuse_broken(path: str) -> None:
@@ -101,7 +82,7 @@ def refuse_misfit(
     ):
         model = students[0]  # the weights of a plain segmentor are copied to every member
     weights = dict(model.named_parameters())
-    _refuse_adapters(path, weights, state)
+    _refuse_adapters(path, weights, state, purpose == 'start')
     if purpose == 'start':  # adapters are not in a plain network
         plain = {n: w for n, w in weights.items() if n in state or not is_adapter(n)}
         return _check_start(path, plain, state)
@@ -124,12 +105,18 @@ def refuse_misfit(
     )
 
 
-def _refuse_adapters(path: str, weights: Mapping, state: Mapping) -> None:
+def _refuse_adapters(path: str, weights: Mapping, state: Mapping, by_shape: bool) -> None:
     """Without its adapters a network is not the one that was trained."""
-    lost = [name for name in state if is_adapter(name) and name not in weights]
+    lost = [
+        name
+        for name in state
+        if is_adapter(name)
+        and (name not in weights or by_shape and weights[name].shape != state[name].shape)
+    ]
     if lost:
+        here = _shape(weights[lost[0]]) if lost[0] in weights else 'none'
         raise ValueError(
-            f'the checkpoint {path} has LoRA adapters ({lost[0]}) and this network has none: set '
+            f'the checkpoint {path} has LoRA adapters ({lost[0]}) and this network has {here}: set '
             'model.segmentor.backbone.lora as in that run, or export the checkpoint by '
             'tools/model_converters/export_segmentor.py, which merges them'
         )

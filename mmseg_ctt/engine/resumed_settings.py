@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Settings of a resumed run: those that it takes from its config, and those of the checkpoint."""
 
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.optim import OptimWrapperDict
@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from ..methods.registry import registered_methods
+from ..nn.lora import LoRA
 from .config_changes import ABSENT, Change, changes, parse_config, shown
 from .fingerprint import HASHED, MACHINE, WATCHING_HOOKS
 from .held_log import SHOWN
@@ -61,6 +62,40 @@ def compare(runner: Runner, checkpoint: Mapping[str, Any]) -> List[Change]:
         and not set(change.path) & set(MACHINE)
         and not all(value in (None, ABSENT) for value in (change.old, change.new))
     ]
+
+
+def refuse_other_scale(path: str, checkpoint: Mapping[str, Any], model: Any) -> None:
+    """Check that adapters of a checkpoint are scaled as in its run; their shapes do not tell.
+
+    Args:
+        path (str): Of the checkpoint, for the message.
+        checkpoint (Mapping): Its ``meta`` holds the config of its run as text.
+        model (Mapping): Config of the model of this run.
+
+    Raises:
+        ValueError: If the scales ``alpha / rank`` differ.
+    """
+    meta = checkpoint.get('meta') or {} if isinstance(checkpoint, Mapping) else {}
+    before = _lora_scales((parse_config(meta.get('cfg') or '') or {}).get('model'))
+    now = _lora_scales(model)
+    if before and now and before != now:
+        there, here = (', '.join(map(str, sorted(scales))) for scales in (before, now))
+        raise ValueError(
+            f'the checkpoint {path} has LoRA adapters of scale (alpha / rank) {there}, and this '
+            f'config {here}: set model.segmentor.backbone.lora as in that run'
+        )
+
+
+def _lora_scales(node: Any) -> Set[float]:
+    """Scales of all settings ``lora`` of a config."""
+    if isinstance(node, (list, tuple)):
+        return {scale for value in node for scale in _lora_scales(value)}
+    if not isinstance(node, Mapping):
+        return set()
+    found = {scale for value in node.values() for scale in _lora_scales(value)}
+    if isinstance(node.get('lora'), Mapping):
+        found.add(LoRA(**node['lora']).scale)
+    return found
 
 
 def report(runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]) -> None:

@@ -58,7 +58,8 @@ class LoRA(NamedTuple):
         if settings.alpha <= 0 or not math.isfinite(settings.alpha):
             raise ValueError(f'{key}.alpha must be above 0, got {settings.alpha}')
         names = settings.targets
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names) or not names:
+        several = isinstance(names, (list, tuple)) and len(names) > 0
+        if not several or not all(isinstance(name, str) for name in names):
             raise TypeError(f"{key}.targets must be a list of names such as ['qkv'], got {names!r}")
         return settings
 
@@ -145,7 +146,8 @@ def add_lora(network: nn.Module, settings: LoRA, key: str) -> int:
         if not paths:
             known = sorted({path.rpartition('.')[2] for path in layers if not _numbered(path)})
             raise ValueError(
-                f'{key}.targets: the backbone has no linear layer {target!r}; it has {known}'
+                f'{key}.targets: the backbone has no linear layer {target!r}; it has '
+                + (f'{known}' if layers else f'none at all: remove {key}')
             )
     chosen = sorted(set(sum(found.values(), [])))
     for path in chosen:

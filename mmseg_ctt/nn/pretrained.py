@@ -6,7 +6,7 @@ fits and all weights stay random.
 """
 
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 
 import torch.nn as nn
 from mmengine.model import BaseModule
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .head_checks import config_key
 from .lora import is_adapter
-from .weight_files import may_be_random, random_start
+from .weight_files import damage, may_be_random, pretrained_path, random_start
 
 ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
 TRIED = 40  # weights by which a prefix is found
@@ -92,15 +92,19 @@ def counted_starting_weights(
         dict[str, Fit]: Filled in the block, by config key of the module.
 
     Raises:
-        ValueError: In the block, where hardly any weight fits.
+        ValueError: If a file is damaged; in the block, where hardly any weight fits.
     """
     fits: Dict[str, Fit] = {}
     handles: List[Any] = []
+    files: Set[str] = set()
     for path, module in model.named_modules():
         source = _pretrained(getattr(module, 'init_cfg', None))
         if source is not None:
             key = f'{config_key(model, path)}.init_cfg'
             file = str(source.get('checkpoint'))
+            if file not in files:
+                files.add(file)
+                _refuse_damaged(key, file)
             count = _counter(key, module, file, fits, warn, inform or _silent)
             handles.append(module._register_load_state_dict_pre_hook(count))
     try:
@@ -112,6 +116,14 @@ def counted_starting_weights(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _refuse_damaged(key: str, file: str) -> None:
+    """Check a local file, for an error of one line in place of torch's many."""
+    path = pretrained_path(file)
+    wrong = damage(path)
+    if wrong is not None:
+        raise ValueError(f'{key}: {path} {wrong}: copy or download it again')
 
 
 def _pretrained(init_cfg: Any) -> Optional[Mapping[str, Any]]:

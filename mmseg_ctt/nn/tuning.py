@@ -38,8 +38,7 @@ class TunedBackbone(nn.Module):
             TypeError: If a setting is of a wrong type.
             ValueError: If both are set, or a setting of the adapters is wrong.
         """
-        if not isinstance(frozen, bool):
-            raise TypeError(f'{KEY}.frozen must be True or False, got {frozen!r}')
+        check_flag(f'{KEY}.frozen', frozen)
         if frozen and lora is not None:
             raise ValueError(
                 f'{KEY}.frozen=True trains nothing of the backbone, and {KEY}.lora its adapters: '
@@ -65,6 +64,16 @@ class TunedBackbone(nn.Module):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+def check_flag(key: str, value: Any) -> None:
+    """Check that a setting is True or False; ``'false'`` of a command line would count as true.
+
+    Raises:
+        TypeError: Names the key.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f'{key} must be True or False, got {value!r}')
 
 
 def set_trained(network: nn.Module, trains: bool) -> nn.Module:

@@ -1,11 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """Where starting weights come from: a file, an address, or nowhere where a config allows it."""
 
+import json
 import os
 import socket
+import tarfile
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple
+from typing import Any, Iterator, List, NamedTuple, Optional
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -68,6 +71,58 @@ def pretrained_path(checkpoint: str) -> str:
         return checkpoint
     source = source_of(checkpoint)
     return str(source.path) if source.path.is_file() else source.other
+
+
+def defect(path: str) -> Optional[str]:
+    """Defect of a checkpoint file as the end of a sentence; None if it is intact.
+
+    Args:
+        path (str): File that ``torch.save`` wrote in its usual (zip) format, in which every
+            part has a checksum. All of it is read.
+    """
+    if not os.path.isfile(path):
+        return 'is missing'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception:
+        # One flipped bit can mark a part as encrypted, as compressed with lzma or as beyond the
+        # end of the file; for each of these zipfile raises another type of error.
+        return f'is truncated or damaged ({os.path.getsize(path)} bytes)'
+    return None if damaged is None else f'is damaged (check sum of {damaged})'
+
+
+def damage(path: str) -> Optional[str]:
+    """Defect of a file of weights of any format as the end of a sentence; None if none is found.
+
+    Args:
+        path (str): Of ``torch.save`` or safetensors; an address, or a file that does not exist,
+            has no defect.
+    """
+    if not os.path.isfile(path):
+        return None
+    size = os.path.getsize(path)
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        if path.endswith('.safetensors'):
+            length = int.from_bytes(start, 'little')
+            header = file.read(length) if size >= 8 + length else b''
+            return None if size == _size(header) else f'is truncated or damaged ({size} bytes)'
+    if start[:2] == b'PK' or not start:
+        return defect(path)
+    if start[0] == 0x80 or tarfile.is_tarfile(path):  # older formats of torch.save
+        return None
+    return f'is no file of weights (it begins with {start!r}; was it downloaded in full?)'
+
+
+def _size(header: bytes) -> int:
+    """Size of a file of safetensors by its header; -1 if it is none."""
+    try:
+        entries = json.loads(header)
+        ends = [entries[name]['data_offsets'][1] for name in entries if name != '__metadata__']
+    except (ValueError, TypeError, KeyError, IndexError):
+        return -1
+    return 8 + len(header) + max(ends, default=0)
 
 
 def may_be_random(checkpoint: str) -> bool:

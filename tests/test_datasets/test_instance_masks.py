@@ -81,6 +81,23 @@ def test_an_rle_that_does_not_fit(rle, message):
         draw_classes(AnnotatedImage('a.jpg', SIZE, [Instance(1, rle, True)]))
 
 
+@pytest.mark.parametrize(
+    'segmentation, words',
+    [
+        ([[1, 1, 5, 1, 5]], 'pairs of finite numbers'),
+        ([1, 1, 5, 1, 5, 5], 'pairs of finite numbers'),
+        ([[1, 1, float('nan'), 1, 5, 5]], 'pairs of finite numbers'),
+        (None, 'no segmentation of COCO'),
+        (dict(size=SIZE), "no segmentation of COCO.*'counts'"),
+        (dict(size=SIZE, counts=[-2, 50]), 'does not fit'),
+    ],
+)
+def test_what_cannot_be_drawn_names_its_image(segmentation, words):
+    image = AnnotatedImage('a.jpg', SIZE, [Instance(1, segmentation, False)])
+    with pytest.raises(ValueError, match=f'a.jpg: .*{words}'):
+        draw_classes(image)
+
+
 def test_overlaps():
     """The smaller object has the pixels in any order; a region of many has those of no object."""
     whole = dict(size=[6, 8], counts=[0, 48])
@@ -145,6 +162,13 @@ def test_read_instances(tmp_path):
     [
         (annotations(categories=[dict(id=1, name='cell')]), '1 categories, cell'),
         (annotations(images=[]), 'annotates image 7, which it does not list'),
+        (annotations(images=annotations()['images'] * 2), 'gives one id to two images'),
+        (annotations(images=[dict(id=7, file_name='b.jpg')]), "of instances: KeyError.'height'"),
+        (
+            annotations(annotations=[dict(image_id=7, category_id=4, segmentation=[])]),
+            'annotates category 4, which it does not list',
+        ),
+        (annotations(annotations=[dict(image_id=7)]), 'an annotation has no category_id'),
         (dict(images=[]), 'holds no annotations of instances'),
         ([], 'holds no annotations of instances'),
     ],
@@ -154,6 +178,12 @@ def test_another_file(tmp_path, content, message):
         read_instances(write(tmp_path / 'i.json', content), OBJECTS)
     with pytest.raises(FileNotFoundError, match='none.json'):
         read_instances(tmp_path / 'none.json', OBJECTS)
+
+
+def test_a_byte_order_mark(tmp_path):
+    path = tmp_path / 'i.json'
+    path.write_text(json.dumps(annotations()), encoding='utf-8-sig')
+    assert len(read_instances(path, OBJECTS)) == 2
 
 
 # ---- the tool and the data set
@@ -204,6 +234,15 @@ def test_masks_are_not_replaced(main, tmp_path, capsys):
     assert main(*options, '--overwrite') == 0 and (tmp_path / 'm/b.png').read_bytes() == before
     assert main(*options[:-1], 0) == 2 and '--workers 0' in capsys.readouterr().err
     assert main(tmp_path / 'no') == 2 and 'instances_train2017.json' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, words', [('b.png', 'b twice'), ('train/a.jpg', 'has a folder')])
+def test_each_image_has_a_mask_of_its_own(main, tmp_path, capsys, name, words):
+    images = [dict(image) for image in annotations()['images']]
+    images[1]['file_name'] = name
+    file = write(tmp_path / 'i.json', annotations(images=images))
+    assert main(tmp_path, '--annotations', file, '--overwrite') == 2
+    assert words in capsys.readouterr().err and not (tmp_path / 'masks').exists()
 
 
 def test_classes():

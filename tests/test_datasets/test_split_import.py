@@ -296,6 +296,15 @@ def test_lists_of_unimatch_v2(tmp_path, form, stem):
     assert not (split.num_dropped or split.mixed or split.mask_note)
 
 
+def test_labelled_images_without_masks_are_refused(tmp_path):
+    labeled, rest = tmp_path / 'l.txt', tmp_path / 'u.txt'
+    labeled.write_text('img/a.jpg ann/a.png\r\n')
+    rest.write_text('img/b.jpg None\r\n')
+    assert import_lists(labeled, rest).unlabeled == ['b']
+    with pytest.raises(ValueError, match='u.txt, line 1.*has no mask.*swapped'):
+        import_lists(rest, labeled)
+
+
 FULL = dict(pascal='pascal/train_aug.txt', cityscapes='cityscapes/train.txt')
 
 

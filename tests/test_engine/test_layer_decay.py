@@ -4,10 +4,12 @@
 import pytest
 import torch
 from mmseg.registry import MODELS
+from torch import nn
 from toy import toy_model
 from toy_run import small_segmentor
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor
+from mmseg_ctt.engine.guards.parts import other_constructor
 from mmseg_ctt.engine.layer_decay import LayerDecay, is_decayed, layer_rates
 
 RATE = 0.5
@@ -170,3 +172,12 @@ def test_no_backbone_trains():
     model.students[0].decode_head.requires_grad_(True)
     with pytest.raises(ValueError, match='layer_decay is unused: no weight of a backbone trains'):
         settings_of(model, dict(layer_decay=RATE))
+
+
+def test_a_constructor_that_has_no_layer_decay():
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.1), paramwise_cfg=dict(layer_decay=0.5))
+    for name in ({}, dict(constructor='DefaultOptimWrapperConstructor')):
+        line = other_constructor(nn.Linear(1, 1), {**wrapper, **name})
+        assert 'layer_decay is unused' in line and 'StudentOptimWrapperConstructor"' in line
+    own = dict(wrapper, constructor='StudentOptimWrapperConstructor')
+    assert other_constructor(nn.Linear(1, 1), own) is None

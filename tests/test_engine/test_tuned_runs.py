@@ -62,3 +62,18 @@ def test_two_ranks_have_no_unused_weights(root, tmp_path, tuning):
     for name, value in first.items():
         if 'running' not in name:
             assert torch.equal(value, second[name]), name
+
+
+def test_adapters_of_another_scale_are_refused(root, tmp_path):
+    """Shapes of the adapters are the same, and the network would compute something else."""
+    Runner.from_cfg(toy_config(root, tmp_path / 'first', **settings('lora', 1))).train()
+    first = str(tmp_path / 'first' / 'iter_1.pth')
+    changed = settings('lora', 1, load_from=first)
+    lora = dict(changed['model']['segmentor']['backbone']['lora'], alpha=99)
+    changed['model']['segmentor']['backbone']['lora'] = lora
+    with pytest.raises(ValueError, match=r'scale \(alpha / rank\) 4.0, and this config 49.5'):
+        Runner.from_cfg(toy_config(root, tmp_path / 'second', **changed)).train()
+    with pytest.raises(ValueError, match='this config 49.5'):
+        Runner.from_cfg(toy_config(root, tmp_path / 'third', **changed)).test()
+    same = settings('lora', 1, load_from=first)
+    Runner.from_cfg(toy_config(root, tmp_path / 'fourth', **same)).test()

@@ -100,11 +100,48 @@ def test_hierarchical_networks(name):
         (dict(checkpoint_path='a.pth'), 'init_cfg=dict.*remove pretrained'),
         (dict(out_indices=(0, 5)), r'out_indices=\(0, 5\): vit_tiny_patch16_224 has fewer'),
         (dict(no_such_setting=1), 'no_such_setting'),
+        (dict(embed_dim=17), 'timm builds no vit_tiny.*divisible'),
+        (dict(patch_size=0), 'timm builds no vit_tiny'),
+        (dict(model_name='vit_tiny_patch16_224.no_such_tag'), 'no_such_tag'),
+        (dict(out_indices=(1, 0)), r'out_indices=\(1, 0\) must be rising'),
+        (dict(out_indices=(1, 1)), r'out_indices=\(1, 1\) must be rising'),
+        (dict(out_indices=(-1, 1)), r'out_indices=\(-1, 1\) must be rising'),
+        (dict(out_indices=()), 'must be rising'),
     ],
 )
 def test_mistakes(changes, words):
     with pytest.raises(ValueError, match=rf'(?s)model.segmentor.backbone.*{words}'):
         vit(**changes)
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(model_name=None),
+        dict(out_indices=1),
+        dict(out_indices='01'),
+        dict(gradient_checkpointing='false'),
+        dict(final_norm='false'),
+    ],
+)
+def test_values_of_a_wrong_type(changes):
+    with pytest.raises(TypeError, match=f'model.segmentor.backbone.{next(iter(changes))} must be'):
+        vit(**changes)
+
+
+@pytest.mark.parametrize('name', HIERARCHICAL)
+def test_no_last_normalisation_of_hierarchical_networks(name):
+    cfg = dict(type='FoundationBackbone', model_name=name, final_norm=True, **HIERARCHICAL[name])
+    with pytest.raises(ValueError, match='final_norm=True: .* set it to False'):
+        MODELS.build(cfg)
+
+
+def test_layers_from_the_end():
+    backbone, image = vit(depth=3, out_indices=(-2, -1)).eval(), torch.rand(1, 3, 32, 32)
+    other = vit(depth=3, out_indices=(1, 2)).eval()
+    other.load_state_dict(backbone.state_dict())
+    for ours, theirs in zip(backbone(image), other(image)):
+        assert torch.equal(ours, theirs)
 
 
 def test_without_timm(monkeypatch):

@@ -104,6 +104,47 @@ def test_a_file_of_another_width_says_what_stays_random(tmp_path):
     assert complete == [] and 'blocks.1.norm1.weight is absent there' in warnings[0]
 
 
+def test_a_file_that_lacks_the_values_of_a_layer(tmp_path):
+    """A part of queries, keys and values is missing: the weight is random, not zero."""
+    name, rename = NAMINGS['DINOv2, Hugging Face']
+    state = rename(built(network(name)).network.state_dict())
+    state.pop(next(key for key in state if key.endswith('value.weight')))
+    _, warnings, complete = loaded(name, written(state, tmp_path / 'net.pth'))
+    assert complete == [] and 'qkv.weight is absent there' in warnings[0]
+
+
+def test_registers_that_the_network_lacks(tmp_path):
+    state = dinov2_state(built(network('vit_small_patch14_reg4_dinov2')).network.state_dict())
+    with pytest.raises(ValueError, match='register tokens.*model_name.*reg4'):
+        loaded('vit_small_patch14_dinov2', written(state, tmp_path / 'net.pth'))
+
+
+@pytest.mark.parametrize('prefix', ['', 'timm_model.model.', 'backbone.timm_model.model.'])
+def test_adapters_are_not_lost(prefix, tmp_path):
+    name, lora = 'vit_tiny_patch16_224', dict(rank=2, targets=['qkv'])
+    network_ = built({**network(name), 'lora': lora}).network
+    state = {prefix + key: value for key, value in network_.state_dict().items()}
+    path = written(state, tmp_path / 'net.pth')
+    _, warnings, _ = loaded(name, path, lora=lora)
+    assert warnings == []
+    for other in (None, dict(lora, rank=3), dict(lora, targets=['proj'])):
+        with pytest.raises(ValueError, match='the file has LoRA adapters'):
+            loaded(name, path, lora=other)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_a_damaged_file(suffix, tmp_path):
+    name = 'vit_tiny_patch16_224'
+    path = written(built(network(name)).network.state_dict(), tmp_path / f'net{suffix}')
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b'', b'<html>404 Not Found</html>'):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r'init_cfg: .*net\..* is .*download it again'):
+            loaded(name, path)
+    path.write_bytes(whole)
+    assert loaded(name, path)[1] == []
+
+
 # ---- where the file comes from
 
 CHECKPOINT = 'pretrained:net.pth|https://nowhere.invalid/net.pth|random'

@@ -114,6 +114,7 @@ def test_other_dtypes_and_devices_take_the_frozen_weight_along(pair):
         (dict(alpha=0), ValueError, 'backbone.lora.alpha must be above 0'),
         (dict(alpha='1'), TypeError, 'backbone.lora.alpha'),
         (dict(targets='qkv'), TypeError, 'backbone.lora.targets must be a list'),
+        (dict(targets=None), TypeError, 'backbone.lora.targets must be a list'),
         (dict(targets=[]), TypeError, 'backbone.lora.targets must be a list'),
         (dict(r=8), ValueError, r"unknown settings \['r'\]"),
         (8, TypeError, 'must be a dict'),
@@ -122,6 +123,11 @@ def test_other_dtypes_and_devices_take_the_frozen_weight_along(pair):
 def test_wrong_settings(given, error, message):
     with pytest.raises(error, match=message):
         LoRA.of(given, KEY)
+
+
+def test_a_network_without_linear_layers():
+    with pytest.raises(ValueError, match='none at all: remove backbone.lora'):
+        add_lora(nn.Sequential(nn.Conv2d(3, 3, 1)), LoRA(), 'backbone.lora')
 
 
 def test_unknown_target(pair):

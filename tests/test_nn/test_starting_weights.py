@@ -4,6 +4,7 @@
 import pytest
 import torch
 from mmseg.registry import MODELS
+from torch import nn
 from toy import toy_model, toy_segmentor
 
 from mmseg_ctt.engine.resume import refuse_misfit
@@ -117,6 +118,24 @@ def test_counting():
 def start_from(state):
     model = toy_model('MeanTeacher')
     refuse_misfit('net.pth', dict(state_dict=state), model, 'start')
+
+
+def test_load_from_keeps_adapters_or_refuses_them():
+    lost = {
+        'students.0.backbone.net.qkv.lora_a': torch.zeros(2, 8),
+        'students.0.backbone.net.qkv.lora_b': torch.zeros(8, 2),
+    }
+    plain = toy_model('MeanTeacher')
+    state = {**plain.state_dict(), **lost}
+    with pytest.raises(ValueError, match='has LoRA adapters.* this network has none'):
+        refuse_misfit('net.pth', dict(state_dict=state), plain, 'start')
+    plain.students[0].backbone.net = nn.Module()
+    plain.students[0].backbone.net.qkv = nn.Module()
+    for name, value in lost.items():
+        other_rank = nn.Parameter(value.reshape(-1, 4))
+        plain.students[0].backbone.net.qkv.register_parameter(name[-6:], other_rank)
+    with pytest.raises(ValueError, match=r'has LoRA adapters.* this network has \(4, 4\)'):
+        refuse_misfit('net.pth', dict(state_dict=state), plain, 'start')
 
 
 def test_load_from_counts_too(monkeypatch):

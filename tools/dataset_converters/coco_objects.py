@@ -43,13 +43,19 @@ def main() -> None:
     from mmengine.utils import track_parallel_progress, track_progress
 
     from mmseg_ctt.datasets.coco_objects import OBJECTS
-    from mmseg_ctt.datasets.instance_masks import read_instances, refuse_existing, write_classes
+    from mmseg_ctt.datasets.instance_masks import (
+        check_names,
+        read_instances,
+        refuse_existing,
+        write_classes,
+    )
 
     if args.workers < 1:
         raise ValueError(f'--workers {args.workers} must be positive')
     files = args.annotations or [args.root / 'annotations' / name for name in FILES]
     out = args.out or args.root / 'masks'
     images = [image for path in files for image in read_instances(path, OBJECTS)]
+    check_names(images)
     if not args.overwrite:
         refuse_existing(images, out)
     out.mkdir(parents=True, exist_ok=True)

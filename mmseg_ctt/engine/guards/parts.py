@@ -4,6 +4,7 @@
 from typing import Any, Iterator, Mapping, Optional
 
 import torch.nn as nn
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.runner import Runner
 from mmseg.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -47,12 +48,19 @@ def other_constructor(model: nn.Module, cfg: Any) -> Optional[str]:
     Returns:
         str: What to set; None if there is nothing to say.
     """
-    if not isinstance(model, SemiSegmentor) or not isinstance(cfg, Mapping):
+    if not isinstance(cfg, Mapping):
         return None
     name = cfg.get('constructor') or STOCK
     kind = OPTIM_WRAPPER_CONSTRUCTORS.get(name) if isinstance(name, str) else name
     own = isinstance(kind, type) and issubclass(kind, StudentOptimWrapperConstructor)
-    if own or kind is None or not model.untrained_modules:
+    if own or kind is None:
+        return None
+    if kind is DefaultOptimWrapperConstructor and 'layer_decay' in (cfg.get('paramwise_cfg') or {}):
+        return (
+            f'optim_wrapper.paramwise_cfg.layer_decay is unused by the constructor {name}: set '
+            'optim_wrapper.constructor="StudentOptimWrapperConstructor"'
+        )
+    if not isinstance(model, SemiSegmentor) or not model.untrained_modules:
         return None
     return (
         f'optim_wrapper.constructor is {name}, which does not leave out members that do not train: '

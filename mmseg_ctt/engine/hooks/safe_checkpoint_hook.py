@@ -14,7 +14,7 @@ from ...nn.unwrap import segmentor_of
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
-from ..resumed_settings import compare, refuse_other_optimizer, report
+from ..resumed_settings import compare, refuse_other_optimizer, refuse_other_scale, report
 from ..sharded_optimizer import gathered_state
 
 WITH_VALIDATION = 'validation'
@@ -89,6 +89,7 @@ class SafeCheckpointHook(CheckpointHook):
         found = compare(runner, checkpoint) if purpose == 'resume' else []
         refuse_misfit(runner._load_from, checkpoint, model, purpose, _of_model(found))
         if purpose != 'resume':
+            refuse_other_scale(runner._load_from, checkpoint, runner.cfg.get('model'))
             return
         refuse_other_optimizer(runner, checkpoint, found)
         report(runner, checkpoint, found)

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..lora import is_adapter
-from ..tuning import KEY, TunedBackbone
+from ..tuning import KEY, TunedBackbone, check_flag
 from .naming import timm_names
 
 INSTALL = "pip install 'mmseg_ctt[timm]'"
@@ -24,10 +24,11 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
 
     Args:
         model_name (str): Name in timm, such as ``vit_small_patch14_dinov2``.
-        out_indices (Sequence[int]): Layers whose output is returned, from 0: blocks of a ViT,
-            stages of a hierarchical network. Layers after the last of them are not built.
+        out_indices (Sequence[int]): Layers whose output is returned, rising, from 0: blocks of a
+            ViT, stages of a hierarchical network. Layers after the last of them are not built.
         final_norm (bool): Whether the last layer normalisation of a ViT is applied to each output,
             as the released code of DINOv2 and UniMatch V2 does. Defaults to False, as timm.
+            Not for hierarchical networks.
         gradient_checkpointing (bool): Whether blocks keep no activations and compute them again in
             the backward pass. Defaults to False.
         frozen (bool): Whether no weight trains. Defaults to False.
@@ -41,6 +42,7 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
             of a ViT are resized for each image size), ``img_size``, ``drop_path_rate``.
 
     Raises:
+        TypeError: If a setting is of a wrong type.
         ValueError: If timm is not installed, does not know the name or a setting, or the network
             cannot return these layers.
 
@@ -66,6 +68,9 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
         **kwargs: Any,
     ) -> None:
         _check_name(model_name, kwargs)
+        check_flag(f'{KEY}.final_norm', final_norm)
+        check_flag(f'{KEY}.gradient_checkpointing', gradient_checkpointing)
+        _check_indices(out_indices)
         try:
             super().__init__(
                 model_name,
@@ -75,7 +80,7 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
                 init_cfg=init_cfg,
                 **kwargs,
             )
-        except TypeError as error:
+        except (TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
             raise ValueError(
                 f'{KEY}: timm builds no {model_name} from {kwargs}: {error}'
             ) from error
@@ -146,17 +151,28 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Load weights; those of a file of starting weights are renamed first, in place."""
-        if not prefix and self.lora is None and any(map(is_adapter, state_dict)):
-            raise ValueError(
-                f'{KEY}.init_cfg: the file has LoRA adapters and this network has none: export '
-                'the backbone of that run, which merges them (docs/guide/export.md)'
-            )
         own = 'timm_model.model.'
+        adapted = not prefix and any(map(is_adapter, state_dict))
         if not prefix and state_dict and not all(name.startswith(own) for name in state_dict):
             weights = timm_names(self.network, state_dict)
             state_dict.clear()
             state_dict.update({own + name: value for name, value in weights.items()})
+        if adapted:
+            _check_adapters(self.state_dict(), state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _check_adapters(own: dict, state: dict) -> None:
+    """Without its adapters a network is not the one that was trained."""
+    adapters = {name: value for name, value in state.items() if is_adapter(name)}
+    if not adapters or any(
+        name not in own or own[name].shape != value.shape for name, value in adapters.items()
+    ):
+        raise ValueError(
+            f'{KEY}.init_cfg: the file has LoRA adapters and this network has none, or others: set '
+            f'{KEY}.lora as in that run, or export its backbone, which merges them '
+            '(docs/guide/export.md)'
+        )
 
 
 def check_size(
@@ -212,11 +228,25 @@ def _check_name(model_name: str, kwargs: dict) -> None:
             f'{KEY}: starting weights come from init_cfg=dict(type="Pretrained", checkpoint=...): '
             'remove pretrained and checkpoint_path'
         )
+    if not isinstance(model_name, str):
+        raise TypeError(f'{KEY}.model_name must be a name of timm, got {model_name!r}')
     if not timm.is_model(model_name.split('.')[0]):
         close = timm.list_models(f'*{model_name.split("_")[0]}*')[:5]
         raise ValueError(
             f'{KEY}.model_name={model_name!r}: timm {timm.__version__} has no network of that name'
             + (f'; it has {", ".join(close)}, ...' if close else '')
+        )
+
+
+def _check_indices(out_indices: Any) -> None:
+    """Check the order: timm returns layers in its own, each once."""
+    several = isinstance(out_indices, (list, tuple))
+    if not several or not all(isinstance(i, int) for i in out_indices):
+        raise TypeError(f'{KEY}.out_indices must be a list of integers, got {out_indices!r}')
+    rising = all(a < b for a, b in zip(out_indices, out_indices[1:]))
+    if not out_indices or not rising or out_indices[0] < 0 <= out_indices[-1]:
+        raise ValueError(
+            f'{KEY}.out_indices={tuple(out_indices)} must be rising, such as (0, 1, 2, 3)'
         )
 
 
@@ -229,9 +259,17 @@ def _layers(network: Any, name: str, out_indices: Sequence[int], final_norm: boo
             f'{KEY}: timm returns no layers of {name} by forward_intermediates: use '
             "type='TIMMBackbone' with features_only=True"
         )
+    norm = getattr(network, 'norm', None)
     try:
-        return FeatureGetterNet(network, tuple(out_indices), norm=final_norm)
+        layers = FeatureGetterNet(network, tuple(out_indices), norm=final_norm)
     except AssertionError as error:
         raise ValueError(
             f'{KEY}.out_indices={tuple(out_indices)}: {name} has fewer layers ({error})'
         ) from None
+    strides = {info['reduction'] for info in network.feature_info}
+    if final_norm and (norm is None or isinstance(norm, nn.Identity) or len(strides) > 1):
+        raise ValueError(
+            f'{KEY}.final_norm=True: {name} has no normalisation for each of its layers, as a ViT '
+            'has: set it to False'
+        )
+    return layers

@@ -74,7 +74,11 @@ def publisher_names(state: Mapping[str, Tensor]) -> Weights:
             parts.setdefault(f'{block}attn.qkv.{projection[2]}', {})[projection[1][0]] = value
         else:
             made[block + (_renamed(name, _IN_LAYER) or name)] = value
-    made.update({name: _joined(found) for name, found in parts.items()})
+    for name, found in parts.items():
+        if name.endswith('.bias'):  # the keys of DINOv3 have none, which is zero
+            found.setdefault('k', torch.zeros_like(next(iter(found.values()))))
+        if len(found) == len('qkv'):  # else the file lacks a part, and the weight counts as absent
+            made[name] = torch.cat([found[part] for part in 'qkv'])
     return _gated(made)
 
 
@@ -83,12 +87,6 @@ def _renamed(key: str, names: List[Tuple[str, str]]):
         if key == old or (old.endswith('.') and key.startswith(old)):
             return new + key[len(old) :]
     return None
-
-
-def _joined(parts: Weights) -> Tensor:
-    """Queries, keys and values in one tensor; the keys of DINOv3 have no bias, which is zero."""
-    zeros = torch.zeros_like(next(iter(parts.values())))
-    return torch.cat([parts.get(name, zeros) for name in 'qkv'])
 
 
 def _gated(weights: Weights) -> Weights:

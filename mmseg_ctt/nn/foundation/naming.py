@@ -13,6 +13,7 @@ from typing import Any, Dict, Mapping
 
 from torch import Tensor, nn
 
+from ..lora import is_adapter
 from ..pretrained import prefix_of
 from .hugging_face import MARK, publisher_names
 
@@ -48,9 +49,17 @@ def timm_names(network: nn.Module, state: Mapping[str, Any]) -> Weights:
     if any(name.startswith(MARK) for name in weights):
         weights = publisher_names(weights)
     weights = {_CHUNK.sub(r'blocks.\1.', name): value for name, value in weights.items()}
+    if 'register_tokens' in weights and 'reg_token' not in own:
+        raise ValueError(
+            'model.segmentor.backbone.init_cfg: the file has register tokens and '
+            'model.segmentor.backbone.model_name names a network without: take '
+            'vit_small_patch14_reg4_dinov2 or another with reg4, or the file without registers'
+        )
     if 'register_tokens' in weights:
         weights.setdefault('mask_token', weights['register_tokens'])  # timm knows DINOv2 by it
-    return {name: value for name, value in _converted(network, weights).items() if name in own}
+    converted = _converted(network, weights)
+    # adapters of other layers are kept for the check of those that are lost
+    return {name: value for name, value in converted.items() if name in own or is_adapter(name)}
 
 
 def _inner(state: Mapping[str, Any]) -> Mapping[str, Any]:
