@@ -17,6 +17,7 @@ from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
 from .dual_teacher import DualTeacher
+from .ecocseg import CodeHead, ECOCSeg
 from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
@@ -40,6 +41,7 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'ECOCSeg',
     'IMAS',
     'PSMT',
     'S4L',
@@ -53,6 +55,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'CodeHead',
     'ContextAwareConsistency',
     'CorrMatch',
     'CrossConsistency',
