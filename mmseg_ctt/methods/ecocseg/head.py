@@ -2,6 +2,7 @@
 """Decode head that predicts the bits of an error-correcting code."""
 
 from functools import lru_cache
+from inspect import signature
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -72,7 +73,7 @@ class CodeHead(BaseDecodeHead):
         settings.check_choice(f'{KEY}.code.all_words', all_words, (True, False))
         settings.check_number(f'{KEY}.code.temperature', temperature, 1e-6)
         words = searched_code(num_classes, num_bits, seed=seed) if code is None else checked(code)
-        inner = MODELS.build(dict(head, num_classes=words.shape[1], loss_decode=_inner_loss(head)))
+        inner = MODELS.build(_inner(head, words.shape[1]))
         super().__init__(
             1,
             inner.channels,
@@ -176,10 +177,13 @@ def with_code(segmentor: Any) -> dict:
     head = segmentor.get('decode_head')
     if not isinstance(head, Mapping):
         raise ValueError(f'{KEY} must be the config of one head for ECOCSeg, got {head!r}')
-    if head.get('type') in ('CodeHead', CodeHead):
-        return dict(segmentor)
     inner = dict(head)
+    whole = inner.get('type') in ('CodeHead', CodeHead)
+    if whole and not isinstance(inner.get('code'), Mapping):
+        return dict(segmentor)
     given = settings.as_dict(f'{KEY}.code', inner.pop('code', None))
+    if whole:
+        return {**segmentor, 'decode_head': {**inner, **given}}
     if 'num_classes' not in inner:
         raise ValueError(f'{KEY}.num_classes is missing')
     own = dict(type='CodeHead', num_classes=inner.pop('num_classes'), head=inner)
@@ -220,8 +224,11 @@ def loss_weights_of(given: Optional[dict]) -> Tuple[float, float, float]:
     return weights['bits'], weights['distance'], weights['contrast']
 
 
-def _inner_loss(head: Mapping) -> dict:
-    """Loss of the inner head, which is never called; one that a config changes is refused."""
+def _inner(head: Mapping, num_bits: int) -> dict:
+    """Config of the head of bits, without a projection, which no loss would read.
+
+    Its own loss is never called; one that a config changes is refused.
+    """
     given = head.get('loss_decode') or dict(type=PLAIN_LOSS)
     plain = isinstance(given, Mapping) and given.get('type') in (PLAIN_LOSS, 'CrossEntropyLoss')
     plain = plain and not any(given.get(key) for key in ('class_weight', 'weight_map'))
@@ -231,4 +238,8 @@ def _inner_loss(head: Mapping) -> dict:
             f'and a sampler would be unused; set loss_decode=dict(type={PLAIN_LOSS!r}), and '
             f'weights in {KEY}.code.loss_weights'
         )
-    return dict(type=PLAIN_LOSS)
+    inner = dict(head, num_classes=num_bits, loss_decode=dict(type=PLAIN_LOSS))
+    kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
+    if kind is not None and 'embedding_dim' in signature(kind).parameters:
+        inner['embedding_dim'] = None
+    return inner
