@@ -32,6 +32,7 @@ from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
+from .semivl import SemiVL
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
@@ -77,6 +78,7 @@ __all__ = [
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'SemiVL',
     'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',
