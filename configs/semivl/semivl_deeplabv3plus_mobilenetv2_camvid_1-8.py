@@ -6,7 +6,7 @@
 # CLIP's own normalisation, a convolutional student and its optimiser, and what configs/unimatch lists.
 #
 # Files in $PRETRAINED_ROOT (default data/pretrained): clip_vit_b16.pt, CLIP weights, and
-# clip_vit_b16_texts.npz, made of them by
+# clip_vit_b16_camvid.npz, made of them by
 #   python tools/model_converters/clip_text_embeddings.py CLIP.pt OUT.npz --config CONFIG
 # Without them the guidance is random, which a warning says: for trying out alone, since its labels are
 # noise. mIoU, time and memory: not measured.
@@ -22,7 +22,7 @@ model = dict(
     channels_last=True,
     guidance=dict(
         checkpoint='pretrained:clip_vit_b16.pt|random',
-        text_file='pretrained:clip_vit_b16_texts.npz|random',
+        text_file='pretrained:clip_vit_b16_camvid.npz|random',
         texts=[
             'sky',
             ['building', 'house', 'wall'],

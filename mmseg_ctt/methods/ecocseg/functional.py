@@ -5,7 +5,7 @@ A code is ``(K, M)``, one word of ``M`` bits a class, each bit 1 or -1. A networ
 each bit; ``p_m`` is the probability that bit ``m`` is 1.
 """
 
-from typing import Tuple
+from typing import Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -115,7 +115,7 @@ def likelihood_scores(bits: Tensor, code: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reliable_bits(
-    bits: Tensor, scores: Tensor, code: Tensor, threshold: Tensor, max_words: int = 8
+    bits: Tensor, scores: Tensor, code: Tensor, threshold: Union[float, Tensor], max_words: int = 8
 ) -> Tuple[Tensor, Tensor]:
     """Bits that the most similar words of a pixel share (reliable bit mining of ECOCSeg).
 
@@ -127,7 +127,7 @@ def reliable_bits(
         bits (Tensor): ``(B, M, H, W)`` logits of bits.
         scores (Tensor): ``(B, K, H, W)`` class logits, which rank the words.
         code (Tensor): ``(K, M)`` int8, 1 or -1.
-        threshold (Tensor): Scalar or ``(B, H, W)``, in [0, 1].
+        threshold (float | Tensor): Scalar or ``(B, H, W)``, in [0, 1].
         max_words (int): Words that are candidates at most. Defaults to 8 (released code).
 
     Returns:

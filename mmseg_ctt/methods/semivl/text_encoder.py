@@ -3,8 +3,9 @@
 
 import re
 from pathlib import Path
-from typing import Dict, Mapping, Sequence
+from typing import Callable, Dict, Mapping, Sequence
 
+import numpy as np
 import torch
 from mmseg.models.text_encoder import CLIPTextEncoder
 from torch import Tensor
@@ -43,6 +44,30 @@ def embed_texts(checkpoint: Path, texts: Sequence[str], template: str) -> Tensor
     encoder = text_encoder(read_weights(checkpoint), texts, template, str(checkpoint))
     with torch.no_grad():
         return encoder.template_encode(list(texts)).float()
+
+
+def write_embeddings(
+    path: Path, texts: Sequence[str], embed: Callable[[], Tensor], force: bool = False
+) -> Path:
+    """Write a file of text embeddings.
+
+    Args:
+        path (Path): ``.npz`` file.
+        texts (Sequence[str]): Texts.
+        embed (Callable): Gives their embeddings ``(N, D)``, once the name of the file is checked.
+        force (bool): Replace a file that exists. Defaults to False.
+
+    Raises:
+        ValueError: If it exists, or is no name of an ``.npz`` file.
+    """
+    if path.suffix != '.npz':
+        raise ValueError(f'{path} is no name of an .npz file')
+    if path.exists() and not force:
+        raise ValueError(f'{path} exists: give another name, or --force to replace it')
+    embeddings = embed().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, texts=np.array(list(texts)), embeddings=embeddings)
+    return path
 
 
 def text_encoder(
