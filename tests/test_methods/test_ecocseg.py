@@ -4,10 +4,23 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
+from mmseg.registry import MODELS
 from no_sync import record
 from reference import class_codes as reference
-from toy import losses_of, prepared, ready_model, toy_batch, toy_model, toy_segmentor
+from toy import (
+    losses_of,
+    prepared,
+    ready_model,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    whole_segmentor,
+)
+from toy_data import toy_config
+from toy_run import shake
 
+from mmseg_ctt.deploy.export import export_member
 from mmseg_ctt.methods.ecocseg import CodeHead
 from mmseg_ctt.methods.ecocseg.consistency import CodeConsistency
 from mmseg_ctt.methods.ecocseg.functional import (
@@ -241,3 +254,35 @@ def test_class_thresholds_follow_the_best_word():
     model = ready_model(KIND, consistency=consistency)
     losses_of(model, toy_batch())
     assert model.consistency.class_thresholds.updates.max() == 1
+
+
+# ---- export
+
+
+@pytest.mark.parametrize('kind', ['FCNHead', 'DeepLabV2Head'])
+@pytest.mark.parametrize('scores', ['distance', 'likelihood'])
+def test_export(kind, scores, tmp_path):
+    """Linear class logits are a plain head of stock mmseg; others need this package."""
+    head = dict(code=dict(num_bits=6, scores=scores))
+    if kind == 'DeepLabV2Head':
+        head = dict(head, type=kind, in_channels=8, in_index=1, num_classes=K, dilations=(2, 3))
+        head['loss_decode'] = dict(type='PixelCrossEntropyLoss')
+        segmentor = toy_segmentor(decode_head=head)
+    else:
+        segmentor = whole_segmentor(dict(decode_head=head))
+    given = dict(type=KIND, segmentor=segmentor)
+    cfg = toy_config(tmp_path / 'data', tmp_path / 'work', model=given)
+    model = shake(MODELS.build(Config(dict(model=cfg.model)).model)).eval()
+    if (kind, scores) == ('DeepLabV2Head', 'distance'):
+        with pytest.raises(ValueError, match='DeepLabV2Head.* exists only in mmseg_ctt'):
+            export_member(cfg, dict(state_dict=model.state_dict(), meta={}))
+        return
+    made = export_member(cfg, dict(state_dict=model.state_dict(), meta={}))
+    types = str(made.config.model)
+    assert ('CodeHead' in types) == (scores == 'distance')
+    assert any('mmseg_ctt is installed' in note for note in made.notes) == (scores == 'distance')
+    plain = MODELS.build(made.config.model).eval()
+    plain.load_state_dict(made.checkpoint['state_dict'])
+    image = torch.randn(1, 3, 32, 32)
+    metas = [dict(ori_shape=(32, 32), img_shape=(32, 32))]
+    torch.testing.assert_close(plain.inference(image, metas), model.inference(image, metas))

@@ -53,7 +53,7 @@ class CodeHead(BaseDecodeHead):
             losses of its own.
     """
 
-    export_keeps = True  # an exported model needs this package; see `plain_head`
+    export_keeps = True  # an exported model needs this package, unless scores are linear
     code: Tensor
 
     def __init__(
@@ -95,7 +95,7 @@ class CodeHead(BaseDecodeHead):
         self.temperature, self.all_words = temperature, all_words
 
     @property
-    def conv_seg(self) -> nn.Module:  # type: ignore[override]
+    def conv_seg(self) -> nn.Module:
         """Classifier of the bits."""
         return self.head.conv_seg
 

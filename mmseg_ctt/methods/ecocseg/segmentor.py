@@ -41,7 +41,7 @@ class ECOCSeg(UniMatchV2):
 
     The method puts a :class:`CodeHead` around the decode head of the segmentor;
     ``segmentor.decode_head.code`` may hold settings of it, such as ``dict(num_bits=60)``. An
-    exported model keeps it, and needs this package.
+    exported model keeps it, and needs this package, unless ``scores='likelihood'``.
 
     Args:
         feature_perturbation (list[dict], optional): As in :class:`UniMatchV2`. Defaults to None.
@@ -83,8 +83,8 @@ class ECOCSeg(UniMatchV2):
     @torch.no_grad()
     def bit_targets(self, output: PixelOutput, pseudo: PseudoLabel) -> torch.Tensor:
         """``(B, M, H, W)`` int8 targets of bits, see :meth:`CodeConsistency.targets`."""
-        size = pseudo.label.shape[1:]
-        head = self.code_head
+        assert output.embedding is not None
+        size, head = pseudo.label.shape[1:], self.code_head
         bits, scores = (head.at_size(map_, size) for map_ in (output.embedding, output.logits))
         targets = self.consistency.targets(bits, scores, head.code, pseudo.class_index)
         return targets if pseudo.valid is None else targets * pseudo.valid.unsqueeze(1)

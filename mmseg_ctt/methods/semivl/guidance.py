@@ -55,6 +55,9 @@ class ImageTextGuidance(nn.Module):
 
     text: Tensor
     text_class: Tensor
+    mean: Tensor
+    std: Tensor
+    network: Any
 
     def __init__(
         self,
