@@ -60,7 +60,63 @@ GUIDEDMIX = {
 CREST = {'default_hooks.teacher_ema.alpha': 0.999, **OWN_STATISTICS}
 CPS = {'model.joint_forward': False, **NO_DECAY, **ALIGNED}
 AVERAGING = {'model.teacher_mode': 'eval', **ALIGNED}  # weights and batch-norm statistics
+CAC = {'model.joint_forward': False, 'model.contrast.pool': 2, **ALIGNED}
+RECO = {
+    'model.joint_forward': False,
+    'optim_wrapper.optimizer.nesterov': True,
+    **rate(0.0025, 5e-4),
+    **{**OWN_STATISTICS, **ALIGNED},
+}
+BACKBONE_TENTH = {'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult': 0.1}
+VAT = {'optim_wrapper.optimizer.lr': 3e-5, 'network.backbone.norm_eval': True}
+CCT = {'model.joint_forward': False, 'model.decoders': 'published', **rate(0.01, 1e-4)}
+PS_MT = {'model.joint_forward': False, 'default_hooks.teacher_ema.alpha': 0.996, **ALIGNED}
 RELEASED: List[Released] = [
+    Released(
+        f'cac/cac_deeplabv3plus_{VOC}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/voc_cac_..._resnet101_1over8',
+        {**CAC, **rate(0.001, 1e-4, decoder=10.0)},
+    ),
+    Released(
+        f'cac/cac_deeplabv3plus_{CITY}.py',
+        'dvlab-research/Context-Aware-Consistency: configs/city_cac_..._resnet50_1over8',
+        {**CAC, **rate(0.01, 1e-4, decoder=10.0)},
+    ),
+    Released(f'reco/reco_deeplabv3plus_{VOC}.py', 'lorenmt/reco: train_semisup.py', RECO),
+    Released(f'reco/reco_deeplabv3plus_{CITY}.py', 'lorenmt/reco: train_semisup.py', RECO),
+    Released(
+        f'cct/cct_deeplabv3plus_{VOC}.py',
+        'yassouali/CCT: configs/config.json, trainer of diff_lrs',
+        {**CCT, **BACKBONE_TENTH},
+    ),
+    Released(
+        f'cct/cct_deeplabv3plus_{CITY}.py', 'yassouali/CCT has VOC alone', {**CCT, **BACKBONE_TENTH}
+    ),
+    Released(
+        f'ps_mt/ps_mt_deeplabv3plus_{VOC}.py',
+        'yyliu01/PS-MT: scripts/train_voc_aug.sh, VocCode/main.py; 0.0025 for 8 images',
+        {**PS_MT, **rate(0.0031, 1e-4), 'model.turn': 926},
+    ),
+    Released(
+        f'ps_mt/ps_mt_deeplabv3plus_{CITY}.py',
+        'yyliu01/PS-MT: scripts/train_city.sh, CityCode/configs',
+        {
+            **PS_MT,
+            **rate(0.0045, 1e-4),
+            'model.loss_weights.unsup': 3.0,
+            'sizes.ratio_range': (0.5, 2.0),
+        },
+    ),
+    Released(
+        f'vat/vat_deeplabv2_{VOC}.py',
+        'Britefury/cutmix-semisup-seg: run_pascal_aug_experiments.sh',
+        VAT,
+    ),
+    Released(
+        f'vat/vat_deeplabv2_{CITY}.py',
+        'Britefury/cutmix-semisup-seg: run_cityscapes_experiments.sh, without VAT',
+        VAT,
+    ),
     Released(
         f'augseg/augseg_deeplabv3plus_{VOC}.py',
         'ZhenZHAO/AugSeg: train_semi.py, exps/zrun_vocs_u2pl/voc_semi662',
@@ -247,6 +303,15 @@ RELEASED: List[Released] = [
 # what differs from the released code, in words of the header; by config
 SIZE = r'instead of 51[23]'
 DIFFERENT: Dict[str, List[str]] = {
+    f'cac/cac_deeplabv3plus_{VOC}.py': ['320x320 from images', 'stride 8 .the code: 16', '92,560'],
+    f'cac/cac_deeplabv3plus_{CITY}.py': ['720x720 from images', 'stride 8 .the code: 16', '92,560'],
+    f'reco/reco_deeplabv3plus_{VOC}.py': [
+        'to 1.5',
+        'stride 8 .the code: 16',
+        'pooled',
+        'the split',
+    ],
+    f'reco/reco_deeplabv3plus_{CITY}.py': ['512x512, not resized', 'pooled', 'the split'],
     f'ael/ael_deeplabv3plus_{VOC}.py': ['eighth of the rate', 'release: to 2.0', SIZE],
     f'ael/ael_deeplabv3plus_{CITY}.py': ['eighth of the rate', 'dilations are halved', 'halved'],
     f'u2pl/u2pl_deeplabv3plus_{VOC}.py': ['release: to 2.0', SIZE, 'release: 4 and 4'],
@@ -259,6 +324,9 @@ DIFFERENT: Dict[str, List[str]] = {
     f'crest/crest_deeplabv2_{CITY}.py': ['without the labelled ones'],
     'crest/crest_deeplabv3plus_streets_1-8.py': ['without the labelled ones', '0.999, too slow'],
     f'ctt/ctt_deeplabv3plus_{VOC}.py': ['dilated by 2, 4 and 8'],
+    f'cct/cct_deeplabv3plus_{VOC}.py': ['pyramid pooling', 'connected objects'],
+    f'ps_mt/ps_mt_deeplabv3plus_{VOC}.py': ['stride 8 .the code: 16', 'to 2.0'],
+    f'ps_mt/ps_mt_deeplabv3plus_{CITY}.py': ['hard pixels', '800x800'],
     f'augseg/augseg_deeplabv3plus_{VOC}.py': ['stride 8 .16', 'to 2.0', 'once a step'],
     f'augseg/augseg_deeplabv3plus_{CITY}.py': ['mines hard pixels', '800x800'],
     f'imas/imas_deeplabv3plus_{VOC}.py': ['no weak images', 'to 2.0', 'once a step'],

@@ -76,6 +76,33 @@ def test_full_mmcv_is_left_untouched(tmp_path: Path):
     )
 
 
+def test_torchvision_whose_operators_do_not_fit(tmp_path: Path):
+    """It can be imported, and timm; in an interpreter of its own without files of `site`."""
+    pytest.importorskip('timm', reason='timm is not installed')
+    code = f"""
+import runpy, sys
+sys.path += {[path for path in sys.path if path]}
+import torch
+def load(path):
+    raise OSError('built for another PyTorch')
+torch.ops.load_library = load
+try:
+    import torchvision
+except RuntimeError as error:
+    print('refused')
+runpy.run_path(r'{compat.__file__}')['_prepare_torchvision']()
+import torchvision, timm.layers
+try:
+    torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+except RuntimeError as error:
+    print('no operators')
+"""
+    result = subprocess.run(
+        [sys.executable, '-S', '-c', code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split('\n')[-2] == 'no operators', result.stdout
+
+
 @pytest.fixture
 def checkpoint() -> dict:
     log = HistoryBuffer([1.5, 2.5], [1, 1])

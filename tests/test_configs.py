@@ -67,7 +67,7 @@ def sources(cfg: Config) -> list:
 
 def stands_beside(name: str) -> bool:
     """Whether a leaf is an ablation, a variant, or a stage behind the method of its folder."""
-    stage = re.search('ablations|stage2|finetune', name)
+    stage = re.search('ablations|stage2|finetune|-frozen_|-lora_', name)
     return bool(stage) or is_variant(name)
 
 

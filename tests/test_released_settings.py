@@ -106,14 +106,19 @@ def test_rates_and_decays_of_the_optimiser(name):
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
     of = {id(weight): group for group in groups for weight in group['params']}
     student, optimizer = model.students[0], cfg.optim_wrapper.optimizer
+    weight_decay = optimizer.get('weight_decay', 0)
     params = cfg.optim_wrapper.get('paramwise_cfg', {})
-    decoder = params.get('custom_keys', {}).get('decode_head', {}).get('lr_mult', 1)
-    assert {of[id(weight)]['lr'] for weight in student.backbone.parameters()} == {optimizer.lr}
+    decoder, backbone = (
+        params.get('custom_keys', {}).get(part, {}).get('lr_mult', 1)
+        for part in ('decode_head', 'backbone')
+    )
+    (rate,) = {of[id(weight)]['lr'] for weight in student.backbone.parameters()}
+    assert rate == pytest.approx(optimizer.lr * backbone)
     head = of[id(student.decode_head.conv_seg.weight)]
     assert head['lr'] == pytest.approx(optimizer.lr * decoder)
-    assert head['weight_decay'] == optimizer.weight_decay
+    assert head['weight_decay'] == weight_decay
     norms = [module for module in student.backbone.modules() if hasattr(module, 'running_mean')]
-    decay = 0 if params.get('norm_decay_mult') == 0 else optimizer.weight_decay
+    decay = 0 if params.get('norm_decay_mult') == 0 else weight_decay
     assert {of[id(norm.weight)]['weight_decay'] for norm in norms} == {decay}
 
 

@@ -2,9 +2,9 @@
 #
 # As in the released code: what the VOC config lists but for the learning rate, negatives of this step
 # alone, SGD 0.01 and ten times that beside the backbone. Our own: crops of 192x384 cut from crops of
-# 256x512 of halved images (the code: 720x720 from images of up to twice their size), output stride 8 (the
-# code: 16), batches of 2 + 2 (8 + 8), no scaling, and 80,000 iterations as for the other methods here (80
-# epochs).
+# 256x512 of halved images, which are resized by 0.5 to 2.0 (the code: 720x720 from images of 0.8 to 2 times
+# their size), output stride 8 (the code: 16), batches of 2 + 2 (8 + 8), and 80,000 iterations as for the
+# other methods here (the code: 92,560).
 #
 # 2 labelled and 2 unlabelled crops of 256x512 on each GPU; with n GPUs set model.bank to n times the size
 # and the budget, so that all pixels of a step enter.
@@ -22,6 +22,7 @@ model = dict(
     bank=dict(size=4608, budget=4608),  # 4 crops of 24x48 features
     contrast=dict(pool=2),
 )
+sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=1e-4),
     paramwise_cfg=dict(

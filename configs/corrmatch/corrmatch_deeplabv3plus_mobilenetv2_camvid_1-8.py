@@ -3,8 +3,9 @@
 # Follows the released code in the correlation, the regions, the dynamic threshold from 0.85 and the
 # weights of the terms. Corrections (mode='released' is without them): spread logits are means (the code
 # takes the transposed correlation), regions are tested all at once (one after the other), the
-# divergence compares images that are mixed alike (the weak view is not mixed). Our own: the optimiser,
-# and CutMix with the next image of the batch (the code: with a second batch).
+# divergence compares images that are mixed alike (the weak view is not mixed), and labelled images are
+# in the pass of the strong view (of the weak view). Our own: the optimiser, and CutMix with the next
+# image of the batch (the code: with a second batch).
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/corrmatch/corrmatch_deeplabv3plus_mobilenetv2_camvid_1-8.py

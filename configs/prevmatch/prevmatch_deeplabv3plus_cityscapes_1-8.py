@@ -1,12 +1,12 @@
 # PrevMatch on Cityscapes with 372 labels, DeepLabV3+ R101.
 #
-# As in the released code: a past model is stored after each validation with a new best score, 8 are kept,
-# 1 to 3 are drawn; no thresholds, images resized by 0.5 to 2.0, SGD 0.005, weight decay 1e-4. Our own: all
-# pixels of the past models' labels weigh 1 (the code: the sum of the images' mean confidences, which
-# grows with the batch), plain cross-entropy on labels (it mines hard pixels), CutMix with the next image of
-# the batch (a second batch), output stride 8 (16), a validation each 1,000 iterations (240 in the run), and
-# crops of 256x512 of halved images and 80,000 iterations as for the other methods here (801x801 of whole
-# images, 240 epochs).
+# As in the released code: a past model is stored after each validation with a new best score, 8 are
+# kept, 1 to 3 are drawn; no thresholds, labelled images in the pass of the weak view, images resized by
+# 0.5 to 2.0, SGD 0.005, weight decay 1e-4. Our own: all pixels of the past models' labels weigh 1 (the
+# code: the sum of the images' mean confidences, which grows with the batch), plain cross-entropy on
+# labels (it mines hard pixels), CutMix with the next image of the batch (a second batch), output stride
+# 8 (16), a validation each 1,000 iterations (240 in the run), and crops of 256x512 of halved images and
+# 80,000 iterations as for the other methods here (801x801 of whole images, 240 epochs).
 #
 # 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
 # batch_size is not to be divided further. The past models are 8 more networks in memory and in each
@@ -21,6 +21,7 @@ _base_ = [
 ]
 model = dict(
     type='PrevMatch',
+    labeled_pass='weak',
     consistency=dict(confidence_threshold=0.0),
     past_consistency=dict(confidence_threshold=0.0),
 )

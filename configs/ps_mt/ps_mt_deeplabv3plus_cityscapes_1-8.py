@@ -16,7 +16,9 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='PSMT', loss_weights=dict(unsup=3.0), turn=1302)
+model = dict(
+    type='PSMT', loss_weights=dict(unsup=3.0, negative=3.0), turn=1302, joint_forward=False
+)
 sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(optimizer=dict(lr=0.0045, weight_decay=1e-4))
 default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', alpha=0.996))

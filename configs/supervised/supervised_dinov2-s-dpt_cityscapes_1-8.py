@@ -1,8 +1,8 @@
 # Labels only on Cityscapes with 372 labels, DINOv2-S with DPT.
 #
 # Follows `supervised.py` of the released code of UniMatch V2: all weights train, AdamW 5e-6 and 40
-# times that in the decoder, weight decay 0.01, crops of 798, hard pixels alone (0.7), 180 epochs of
-# the labels repeated to 3,000 images.
+# times that in the decoder, weight decay 0.01, crops of 798, 180 epochs of the labels repeated to
+# 3,000 images. Our own: cross-entropy of all labelled pixels (the code: of hard ones, OHEM 0.7).
 #
 # 4 labelled crops of 798x798 on each of 4 GPUs; on fewer GPUs raise train_dataloader.batch_size, or
 # lower the learning rate. Published (released log of UniMatch V2): 79.72 mIoU in the last epoch,
@@ -15,9 +15,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 _base_.model.segmentor.data_preprocessor.size = (798, 798)
-_base_.model.segmentor.decode_head.update(
-    num_classes=19, sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=100000)
-)
+_base_.model.segmentor.decode_head.num_classes = 19
 _base_.model.segmentor.test_cfg = dict(mode='slide', crop_size=(798, 798), stride=(532, 532))
 model = dict(_delete_=True, **_base_.model.segmentor)  # the network alone
 sizes = dict(scale=(2048, 1024), ratio_range=(0.5, 2.0), crop_size=(798, 798), max_iters=33660)

@@ -50,6 +50,8 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             optimiser of their own. Defaults to None.
     """
 
+    optimizer_cfg: Dict[str, Any]
+
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None) -> None:
         wrapper_cfg = dict(optim_wrapper_cfg)
         self.part_cfgs = as_dict(KEY, wrapper_cfg.pop('part_optimizers', None))
@@ -108,15 +110,15 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Multiply the learning rates by the factors of the layers; groups of one weight each."""
         names = {id(weight): name for name, weight in model.named_parameters()}
         by_name = {names[id(group['params'][0])]: group for group in groups}
-        factors = layer_rates(by_name, decay)
+        factors, base_lr = layer_rates(by_name, decay), float(self.base_lr or 0)
         for name, group in by_name.items():
             if name in factors:
-                group['lr'] = group.get('lr', self.base_lr) * factors[name].factor
+                group['lr'] = group.get('lr', base_lr) * factors[name].factor
             if self.base_wd is not None and not is_decayed(name, group['params'][0]):
                 if 'decay_mult' not in self._custom_settings(name):
                     group['weight_decay'] = 0.0
         layers = {n: factors[n].layer if n in factors else 'other parts' for n in by_name}
-        rates = {name: group.get('lr', self.base_lr) for name, group in by_name.items()}
+        rates = {name: group.get('lr', base_lr) for name, group in by_name.items()}
         self.rate_table = f'learning rates with {LAYER_DECAY}={decay.rate}:\n' + rate_table(
             layers, rates
         )
@@ -129,7 +131,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 return keys[key]
         return {}
 
-    def _log(self, model: nn.Module, optimizer: Optimizer, logger: MMLogger) -> None:
+    def _log(self, model: Any, optimizer: Optimizer, logger: MMLogger) -> None:
         """Learning rates, and the number of trained weights of members that are frozen in part."""
         if self.rate_table is not None:
             logger.info(self.rate_table)

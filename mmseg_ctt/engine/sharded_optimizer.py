@@ -13,6 +13,7 @@ from .part_optimizer import PartOptimizer
 
 SHARDED = 'ZeroRedundancyOptimizer'
 INNER = 'optimizer_type'
+SETTINGS = ('process_group', 'parameters_as_bucket_view', 'overlap_with_ddp')  # of the division
 
 
 def is_sharded(optimizer_cfg: Mapping[str, Any]) -> bool:
@@ -49,7 +50,7 @@ def without_ranks(optimizer_cfg: Mapping[str, Any]) -> Dict[str, Any]:
     """Config of the optimiser that a run with a single process needs: the inner one alone."""
     settings = dict(optimizer_cfg)
     settings['type'] = settings.pop(INNER)
-    for name in ('process_group', 'parameters_as_bucket_view', 'overlap_with_ddp'):
+    for name in SETTINGS:
         settings.pop(name, None)
     MMLogger.get_current_instance().info(
         f'optimiser: {settings["type"]}, whose state is not divided: the run has one process'

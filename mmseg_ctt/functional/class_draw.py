@@ -36,24 +36,24 @@ class PixelsByClass(NamedTuple):
     Attributes:
         order (Tensor): ``(N,)`` int64, pixels of class 0 first, those of no class last.
         start (Tensor): ``(K,)`` int64, where a class begins in it.
-        count (Tensor): ``(K,)`` int64, pixels of each class.
+        number (Tensor): ``(K,)`` int64, pixels of each class.
     """
 
     order: Tensor
     start: Tensor
-    count: Tensor
+    number: Tensor
 
-    def draw(self, number: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, classes: Tensor, noise: Tensor) -> Tensor:
         """Random pixels of given classes, uniformly and with replacement.
 
         Args:
-            number (Tensor): int64 classes, broadcast to ``noise``.
+            classes (Tensor): int64 classes, broadcast to ``noise``.
             noise (Tensor): Numbers in [0, 1).
 
         Returns:
             Tensor: As ``noise``, int64 pixels; of no meaning for a class without one.
         """
-        position = self.start[number] + draw_index(self.count[number], noise)
+        position = self.start[classes] + draw_index(self.number[classes], noise)
         return self.order[position.clamp_(max=self.order.shape[0] - 1)]
 
 
@@ -90,7 +90,7 @@ def draw_per_class(
     """
     pixels = pixels_by_class(label, valid, num_classes)
     number = torch.arange(num_classes, device=label.device).unsqueeze(1)
-    return pixels.draw(number, noise), pixels.count
+    return pixels.draw(number, noise), pixels.number
 
 
 @torch.no_grad()

@@ -84,7 +84,8 @@ class LoRALinear(nn.Module):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.rank, self.scale = settings.rank, settings.scale
         # the property of this name bars the usual assignment
-        self._parameters['weight'] = layer.weight
+        parameters: Any = self._parameters
+        parameters['weight'] = layer.weight
         self.register_parameter('bias', layer.bias)
         for weight in (layer.weight, layer.bias):
             if weight is not None:
@@ -96,7 +97,12 @@ class LoRALinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The merged weight ``(out, in)``."""
-        return self._parameters['weight'] + self.scale * self.lora_b @ self.lora_a
+        return self._frozen + self.scale * self.lora_b @ self.lora_a
+
+    @property
+    def _frozen(self) -> Tensor:
+        frozen: Any = self._parameters['weight']
+        return frozen
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapted output.
@@ -108,7 +114,7 @@ class LoRALinear(nn.Module):
             Tensor: ``(..., out)``.
         """
         update = F.linear(F.linear(x, self.lora_a), self.lora_b)
-        return F.linear(x, self._parameters['weight'], self.bias) + self.scale * update
+        return F.linear(x, self._frozen, self.bias) + self.scale * update
 
     def extra_repr(self) -> str:
         """Sizes, rank and scale."""

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -48,3 +48,21 @@ def stacked_maps(samples: SampleList, name: str, size: Tuple[int, int]) -> Tenso
         height, width = size[0] - data.shape[-2], size[1] - data.shape[-1]
         maps.append(F.pad(data, (0, width, 0, height)) if height or width else data)
     return torch.stack(maps)
+
+
+def joined_valid(valid: Sequence[Optional[Tensor]], batches: Sequence[Tensor]) -> Optional[Tensor]:
+    """Masks of several batches of images of one size as that of one batch.
+
+    Args:
+        valid (Sequence[Tensor]): ``(B_i, H, W)`` bool, or None where nothing was padded.
+        batches (Sequence[Tensor]): Tensors of ``B_i`` images.
+    """
+    given = [mask for mask in valid if mask is not None]
+    if not given:
+        return None
+    return torch.cat(
+        [
+            given[0].new_ones(len(batch), *given[0].shape[1:]) if mask is None else mask
+            for mask, batch in zip(valid, batches)
+        ]
+    )

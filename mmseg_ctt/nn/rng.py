@@ -2,7 +2,7 @@
 """Random numbers that belong to a sample, whatever rank, worker or restart handles it."""
 
 import zlib
-from typing import Collection, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -96,14 +96,11 @@ def split_noises(
     widths: Mapping[str, int],
     device: Union[str, torch.device],
     on_host: Collection[str],
-) -> Dict[str, Tensor]:
-    """:func:`sample_noises`, of which the streams named by ``on_host`` stay on the host."""
-    host = {name: width for name, width in widths.items() if name in on_host}
+) -> Dict[str, Any]:
+    """:func:`sample_noises`, of which the streams named by ``on_host`` are arrays of numpy."""
     others = {name: width for name, width in widths.items() if name not in on_host}
-    return {
-        **(sample_noises(draws, host) if host else {}),
-        **(sample_noises(draws, others, device) if others else {}),
-    }
+    host = {name: _uniform(draws, name, widths[name]) for name in widths if name in on_host}
+    return {**host, **(sample_noises(draws, others, device) if others else {})}
 
 
 def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:

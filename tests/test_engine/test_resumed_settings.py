@@ -178,7 +178,7 @@ def test_state_that_does_not_fit(made, tmp_path, options, words):
 def test_another_method(kind, fits, tmp_path, monkeypatch):
     """Its networks, all in the checkpoint, do not tell that it is another."""
     root = write_toy_data(tmp_path / 'data')
-    student = dict(num_pairs=1, segmentor=toy_segmentor(), strong_augmentation=dict())
+    student = dict(num_pairs=1, segmentor=toy_segmentor(), strong_augmentation=[])
     train(build(root, tmp_path / 'work', model=dict(type='CutMixSeg', **student)))
     options = dict(resume=tmp_path / 'work' / 'iter_3.pth', model=dict(type=kind, **student))
     if fits:

@@ -8,12 +8,12 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from toy import toy_settings
-from toy_run import shake
+from toy_run import make_run, shake
 from tuned import TUNINGS, vit_segmentor
 
 from mmseg_ctt.apis import load_model
 from mmseg_ctt.deploy.checkpoint import build_network, load_weights
-from mmseg_ctt.deploy.export import export_backbone, member_state, segmentor_config
+from mmseg_ctt.deploy.export import export_backbone, export_member, member_state, segmentor_config
 from mmseg_ctt.deploy.export.adapters import plain_backbone
 from mmseg_ctt.engine.resume import refuse_misfit
 from mmseg_ctt.nn.lora import is_adapter
@@ -32,12 +32,16 @@ def method(tuning):
 def built(tuning):
     """A config of a run and its model, no two members of which are equal."""
     cfg = Config(dict(model=method(tuning), test_dataloader=None))
-    model = shake(MODELS.build(cfg.model)).eval()
+    return cfg, adapted(MODELS.build(cfg.model))
+
+
+def adapted(model):
+    """A shaken model whose adapters are not zero."""
     g = torch.Generator().manual_seed(2)
-    for name, weight in model.named_parameters():
-        if is_adapter(name):  # those that start at zero stay there if they are shaken
+    for name, weight in shake(model).named_parameters():
+        if is_adapter(name):
             weight.data = torch.randn(weight.shape, generator=g) * 0.3
-    return cfg, model
+    return model.eval()
 
 
 def logits(network):
@@ -65,6 +69,31 @@ def test_without_merging_it_would_predict_otherwise():
     plain = build_network(segmentor_config(dict(cfg.model, segmentor=vit_segmentor()), 'student0'))
     plain.load_state_dict({name: v for name, v in state.items() if not is_adapter(name)})
     assert (logits(plain) - logits(model.students[0])).abs().max() > 0.01
+
+
+def test_a_run_becomes_a_plain_model(tmp_path):
+    """Stock mmseg builds the exported config, and its network predicts as the member."""
+    model = method('lora')
+    model['segmentor']['backbone']['final_norm'] = False  # which mmseg's own class lacks
+    sharded = dict(type='ZeroRedundancyOptimizer', optimizer_type='AdamW', lr=0.1)
+    wrapper = dict(
+        type='OptimWrapper',
+        constructor='StudentOptimWrapperConstructor',
+        optimizer=sharded,
+        paramwise_cfg=dict(layer_decay=0.7),
+    )
+    run = make_run(tmp_path, model, optim_wrapper=wrapper)
+    member = adapted(MODELS.build(run.cfg.model))
+    exported = export_member(run.cfg, dict(state_dict=member.state_dict(), meta={}), 'teacher1')
+    assert exported.config.model.backbone.type == 'TIMMBackbone'
+    plain = build_network(exported.config.model)
+    plain.load_state_dict(exported.checkpoint['state_dict'])
+    expected = logits(member.member('teacher1'))
+    torch.testing.assert_close(logits(plain), expected, rtol=1e-4, atol=1e-4)
+    trained = exported.config.optim_wrapper
+    assert trained.optimizer == dict(type='AdamW', lr=0.1)
+    assert 'constructor' not in trained and not trained.paramwise_cfg
+    assert any('layer_decay' in note for note in exported.notes)
 
 
 def test_the_backbone_alone(tmp_path):
@@ -107,9 +136,9 @@ def test_plain_weights_start_every_member():
 
 @pytest.mark.parametrize('purpose', ['start', 'test', 'resume'])
 def test_adapters_are_never_lost(purpose):
-    _, adapted = built('lora')
+    _, run = built('lora')
     _, plain = built('full')
-    checkpoint = dict(state_dict=adapted.state_dict(), meta={}, message_hub={}, optimizer={})
+    checkpoint = dict(state_dict=run.state_dict(), meta={}, message_hub={}, optimizer={})
     with pytest.raises(ValueError, match='has LoRA adapters .* set model.segmentor.backbone.lora'):
         refuse_misfit('run.pth', checkpoint, plain, purpose)
 

@@ -64,8 +64,10 @@ def aspp_segmentor(dropout: float = 0.0) -> dict:
 
 CTT, STILL = 'CrossTeacherTraining', []
 VARIANTS = {
+    # a channel of the batch would be one of the rank's
     'AllSpark as released': Recipe(
-        'AllSpark', dict(mode='released', memory=dict(grid=(8, 8), noise=True))
+        'AllSpark',
+        dict(mode='released', memory=dict(grid=(8, 8), noise=True), label_channels='own'),
     ),
     'CTT, three pairs': Recipe(CTT, dict(num_pairs=3, contrast=dict(threshold=0.35))),
     'CTT, no teachers': Recipe(CTT, dict(supervision='mutual')),
@@ -155,6 +157,7 @@ VARIANTS = {
             ]
         ),
     ),
+    'VAT by the student': Recipe('VirtualAdversarialTeacher', dict(direction='student')),
     'GuidedMix-Net as released': Recipe(
         'GuidedMixNet', dict(mode='released', mitrans=dict(width=4), segmentor=aspp_segmentor())
     ),

@@ -122,6 +122,22 @@ def test_a_prediction_does_not_depend_on_the_batch():
         torch.testing.assert_close(alone[1], together[1][i : i + 1])
 
 
+def test_released_labels_depend_on_the_batch():
+    """As an image that is alone reads itself, both rules are one for it."""
+    found = {}
+    for rule in ('own', 'batch'):
+        model = model_of(mode='released', memory=dict(grid=(8, 8)), label_channels=rule)
+        data = prepared(model, toy_batch(unlabeled=4))
+        samples = data['data_samples']['unlabeled']
+        for number in (4, 1):
+            images = Images(data['inputs']['unlabeled'][:number], samples[:number])
+            outputs = model.forward_teachers(dict(unlabeled=images))
+            found[rule, number] = outputs['student0'][0].logits
+    torch.testing.assert_close(found['own', 1], found['batch', 1])
+    torch.testing.assert_close(found['own', 4][:1], found['own', 1])
+    assert (found['batch', 4][:1] - found['batch', 1]).abs().max() > 1e-5
+
+
 def test_own_channels_are_those_of_a_source_of_one_image():
     attention = ChannelAttention(6, num_heads=2, dropout=0.0)
     rows = random(2, 6, 10)

@@ -227,7 +227,7 @@ def test_terms_by_hand():
     twin.grown_label = kept_result(twin.grown_label, seen, 'grown_label')
     losses_of(twin, toy_batch())
     (view,), pseudo, spread = seen['several_views'], seen['weak_label'], seen['spread']
-    grown, (strong,) = seen['grown_label'].label, seen['forward_strong']
+    grown, (_, (strong,)) = seen['grown_label'].label, seen['forward_strong']
     assert not torch.equal(view.apply_mix(pseudo.label), pseudo.label)
 
     def entropy(logits, target):

@@ -113,11 +113,12 @@ def test_terms_of_past_models_by_hand(halves, monkeypatch):
     mean = twin.upsampled(0.25 * logits[0] + 0.75 * logits[1], (32, 32))
     label = mean.argmax(1)
     views = [twin.strong_view(unlabeled, label, i) for i in range(2)]
-    (output,) = twin.forward_member('student0', torch.cat([view.image for view in views]))
+    labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
+    both = torch.cat([view.image for view in views])
+    _, output = twin.forward_member('student0', labeled.image, both)
     targets = [view.apply_mix(label) for view in views]
     strong = F.cross_entropy(twin.upsampled(output.logits, (32, 32)), torch.cat(targets))
     torch.testing.assert_close(losses['student0.loss_past_unsup'], 0.5 * 0.25 * scale * strong)
-    labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
     *_, perturbed = twin.forward_weak(labeled, unlabeled)
     fp = F.cross_entropy(twin.upsampled(perturbed.logits, (32, 32)), label[:number])
     torch.testing.assert_close(losses['student0.loss_past_fp'], 0.5 * 0.25 * scale * fp)

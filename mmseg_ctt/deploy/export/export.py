@@ -98,11 +98,11 @@ def stock_model(segmentor: Mapping, state: State) -> Tuple[dict, State]:
     preprocessor = model['data_preprocessor']
     if preprocessor.get('size') is None and preprocessor.get('size_divisor') is None:
         preprocessor['size_divisor'] = 1  # mmseg's benchmark.py and training need one of them
+    if isinstance(model.get('decode_head'), Mapping):
+        model['decode_head'], state = stock_head(model['decode_head'], state)
     if isinstance(model.get('backbone'), Mapping):
         model['backbone'], state = plain_backbone(model['backbone'], state)
         model['backbone'] = stock_backbone(model['backbone'])
-    if isinstance(model.get('decode_head'), Mapping):
-        model['decode_head'], state = stock_head(model['decode_head'], state)
     refuse_own(model, 'model')
     return model, state
 

@@ -3,7 +3,7 @@
 
 import copy
 import re
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -145,7 +145,7 @@ def segmentor_config(
     if 'segmentor' in cfg:
         overrides = cfg.get('student_overrides') or [{}]
         index = 0 if member in MEANS or member is None else int(re.sub(r'\D', '', member))
-        kind = MODELS.get(cfg['type']) if 'type' in cfg else None
+        kind: Any = MODELS.get(cfg['type']) if 'type' in cfg else None
         whole = kind.segmentor_of(cfg) if hasattr(kind, 'segmentor_of') else cfg['segmentor']
         cfg = ConfigDict(whole)
         if len(overrides) > index and overrides[index]:

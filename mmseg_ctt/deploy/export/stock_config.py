@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from ...datasets.wrappers import leaf_configs
 from .stock_data import OtherIds, stock_eval_loader, stock_pipeline, stock_train_loader
+from .stock_optimizer import stock_optim_wrapper
 from .stock_types import PACKAGE, find_own, is_own, kept_types, refuse_own
 
 # Keys that are copied. Others are variables of the config file, such as `geometry`.
@@ -117,9 +118,6 @@ def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
     """Supervised training on the labelled images; empty if stock mmseg cannot run it."""
     if not all(cfg.get(key) for key in _TRAINING):
         return {}
-    wrapper = dict(cfg.optim_wrapper)
-    if is_own(dict(type=wrapper.get('constructor', ''))):
-        wrapper.pop('constructor')
     lengths = {
         key: cfg.train_cfg[key] for key in ('max_iters', 'val_interval') if key in cfg.train_cfg
     }
@@ -130,7 +128,7 @@ def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
         return {}
     training = dict(
         train_dataloader=loader,
-        optim_wrapper=wrapper,
+        optim_wrapper=stock_optim_wrapper(cfg.optim_wrapper, notes),
         train_cfg=dict(type='IterBasedTrainLoop', **lengths),
         param_scheduler=cfg.param_scheduler,
     )

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Attention between channels, classes of channels, and positions in rings."""
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,8 @@ def score_variance(query: Tensor, key: Tensor, filled: Optional[Tensor] = None) 
     Returns:
         Tensor: ``(B, heads, 1, 1)``.
     """
-    rows, number = query.shape[-2], key.shape[-2]
+    rows: int = query.shape[-2]
+    number: Union[int, Tensor] = key.shape[-2]
     mean_query = query.mean(-2, keepdim=True)
     if filled is None:
         mean_key = key.mean(-2, keepdim=True)

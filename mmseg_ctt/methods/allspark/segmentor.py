@@ -91,7 +91,7 @@ class AllSpark(SemiSegmentor):
         ),
     )
     toy_settings = dict(memory=dict(grid=(8, 8)))
-    sections = dict(SemiSegmentor.sections, _forward='students forward')
+    sections = dict(SemiSegmentor.sections, _rebuilt_outputs='students forward')
 
     @classmethod
     def segmentor_of(cls, model_cfg: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,7 +133,9 @@ class AllSpark(SemiSegmentor):
         with torch.no_grad():  # 1, alignment changes labels alone, not the classes of channels
             predicted = self.forward_teachers(dict(unlabeled=unlabeled))
         pseudo = self.pseudo_labels(self.aligned(predicted, unlabeled), unlabeled)[STUDENT]  # 2
-        on_labeled, on_unlabeled = self._forward(labeled, unlabeled, predicted[STUDENT][0])  # 3, 4
+        on_labeled, on_unlabeled = self._rebuilt_outputs(
+            labeled, unlabeled, predicted[STUDENT][0]
+        )  # 3, 4
         loss, ratio = self.consistency_loss(on_unlabeled.logits, pseudo)  # 5
         return {
             **self.supervised_loss(0, on_labeled, labeled),
@@ -151,7 +153,7 @@ class AllSpark(SemiSegmentor):
             with eval_mode(student):
                 return super().forward_teachers(images)
 
-    def _forward(
+    def _rebuilt_outputs(
         self, labeled: Images, unlabeled: Images, predicted: PixelOutput
     ) -> List[PixelOutput]:
         """Outputs for the labelled and the unlabelled images; see the file's header."""

@@ -58,6 +58,7 @@ class DirectionalContrast(MemoryContrast):
         ValueError: If a setting is out of range.
     """
 
+    bank: RecentPixelBank  # type: ignore[assignment]  # of no classes
     waits = False
     required_hooks = {}
 

@@ -75,7 +75,7 @@ class OverlappingCrops(nn.Module):
         settings.check_number('model.crops.stride', stride, 1, whole=True)
         settings.check_range('model.crops.iou', iou, 0, 1)
         settings.check_number('model.crops.flip', flip, 0, 1)
-        self.size, self.stride, self.iou, self.flip = size, stride, tuple(iou), flip
+        self.size, self.stride, self.iou, self.flip = size, stride, (iou[0], iou[1]), flip
 
     def forward(self, images: Images) -> List[Crop]:
         """The two crops of every image.

@@ -41,14 +41,19 @@ class ShuffleDecoder(nn.Module):
         )
 
     def init_weights(self) -> None:
-        """He initialisation; the four neighbours of a sub-pixel convolution begin as equals."""
+        """He initialisation; the four neighbours of a sub-pixel convolution begin as equals.
+
+        Biases are random: where features are masked, a ReLU of 0 would never give a gradient.
+        """
         nn.init.kaiming_normal_(self.classify.weight, nonlinearity='relu')
         layers: List[Any] = list(self.enlarge)
         for layer in layers:
-            weight = layer.weight.data
-            nn.init.kaiming_normal_(weight[::4])
-            weight.copy_(weight[::4].repeat_interleave(4, dim=0))
-            nn.init.zeros_(layer.bias)
+            weight, bound = layer.weight.data[::4].clone(), layer.in_channels**-0.5
+            bias = layer.bias.data[::4].clone()
+            nn.init.kaiming_normal_(weight)
+            nn.init.uniform_(bias, -bound, bound)
+            layer.weight.data.copy_(weight.repeat_interleave(4, dim=0))
+            layer.bias.data.copy_(bias.repeat_interleave(4))
 
     def forward(self, feature: Tensor) -> Tensor:
         """``(B, C, h, w)`` to logits ``(B, K, upscale h, upscale w)``."""

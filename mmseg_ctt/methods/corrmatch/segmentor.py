@@ -30,6 +30,7 @@ from ...nn.augmentation import View
 from ...nn.heads import last_level, main_head, map_loss
 from ...nn.images import Images
 from ...nn.member import PixelOutput
+from ...nn.padding import joined_valid
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses
@@ -281,21 +282,3 @@ def own_pixels(view: View, label: Tensor, halves: bool) -> Tensor:
     number = torch.arange(len(label), device=label.device)[:, None, None]
     source = torch.arange(len(label) * (2 if halves else 1), device=label.device)[:, None, None]
     return view.apply_mix(source.expand(-1, *label.shape[1:])) == number
-
-
-def joined_valid(valid: Sequence[Optional[Tensor]], batches: Sequence[Tensor]) -> Optional[Tensor]:
-    """Masks of several batches of images of one size as that of one batch.
-
-    Args:
-        valid (Sequence[Tensor]): ``(B_i, H, W)`` bool, or None where nothing was padded.
-        batches (Sequence[Tensor]): Tensors of ``B_i`` images.
-    """
-    given = [mask for mask in valid if mask is not None]
-    if not given:
-        return None
-    return torch.cat(
-        [
-            given[0].new_ones(len(batch), *given[0].shape[1:]) if mask is None else mask
-            for mask, batch in zip(valid, batches)
-        ]
-    )

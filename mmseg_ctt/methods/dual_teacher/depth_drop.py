@@ -5,6 +5,7 @@ import logging
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Optional, Sequence
 
+import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 from mmseg.models.backbones.resnet import BasicBlock, Bottleneck
@@ -90,9 +91,9 @@ class DepthDrop:
                 layer.drop_prob = probability
 
     def _hooks(self, draws: Sequence[Draw], image: Tensor) -> List[Any]:
-        rates = image.new_tensor(self.rates)
-        noise = sample_noise(draws, len(rates), STREAM, image.device)
-        scale = ((noise >= rates) / (1 - rates)).to(image.dtype)  # (B, branches)
+        rates = torch.tensor(self.rates)
+        kept = sample_noise(draws, len(rates), STREAM) >= rates  # on the host, one copy
+        scale = (kept / (1 - rates)).to(image.device, non_blocking=True)  # (B, branches)
 
         def hook(i: int) -> Any:
             return lambda module, args, output: output * scale[:, i].view(-1, 1, 1, 1).to(output)

@@ -131,7 +131,7 @@ class DualTeacher(SemiSegmentor):
     # ---- turns
 
     @property
-    def graph(self) -> SupervisionGraph:  # type: ignore[override]
+    def graph(self) -> SupervisionGraph:
         """The student learns from the teacher whose turn it is."""
         return ((TEACHERS[0 if self.shifts is None else self.shifts.active()],),)
 
@@ -148,7 +148,7 @@ class DualTeacher(SemiSegmentor):
         self,
         images: Images,
         label: Optional[Tensor] = None,
-        index: Optional[int] = None,  # type: ignore[override]
+        index: Optional[int] = None,
         strength: Optional[Tensor] = None,
         augmentation: Any = None,
     ) -> View:

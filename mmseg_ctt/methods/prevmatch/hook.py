@@ -20,7 +20,7 @@ class PastModelsHook(Hook):
 
     - ``store='interval'``: at a fixed interval of the run. It needs no validation, and a short run
       has past models from early on (ours).
-    - ``store='best'``: after each validation with a new best score (paper, released code).
+    - ``store='best'``: after each validation with a new best score (released code).
 
     Args:
         store (str): See above. Defaults to 'interval'.

@@ -174,7 +174,7 @@ class RegionalContrast(nn.Module):
     def _negatives(self, pixels: Pixels, prototype: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
         """Negative keys ``(K, Q, M)``, and which classes have any ``(K,)``."""
         by_class = pixels_by_class(pixels.label, pixels.valid, self.num_classes)
-        probability = negative_class_probability(prototype, by_class.count > 0, self.temperature)
+        probability = negative_class_probability(prototype, by_class.number > 0, self.temperature)
         which, where = noise.chunk(2, dim=2)
         number = draw_classes(probability, which.flatten(1)).view(which.shape)
         return by_class.draw(number, where), probability.sum(1) > 0

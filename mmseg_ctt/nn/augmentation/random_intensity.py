@@ -56,18 +56,17 @@ class RandomIntensity(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return ' and '.join(name for name in ('saturation', 'hue') if name in self.operations)
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`; the noise is on the host."""
-        device = view.image.device
-        numbers = self._drawn(noise.numpy())
-        _, strength, sign = noise[:, 2:].chunk(3, dim=1)
-        strength = context.scaled(strength.to(device, non_blocking=True))
-        sign = torch.where(sign < 0.5, -1.0, 1.0).to(device, non_blocking=True)
+    def forward(self, view: View, noise: np.ndarray, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        numbers = self._drawn(noise)
+        _, strength, sign = _sent(noise[:, 2:], view.image).chunk(3, dim=1)
+        strength = context.scaled(strength)
+        turned = torch.where(sign < 0.5, -strength, strength)
         plain = denormalize(view.image, context.preprocessor)
         for turn in range(self.number):
-            plain = self._operate(plain, numbers[:, turn], strength[:, turn], sign[:, turn])
+            plain = self._operate(plain, numbers[:, turn], strength[:, turn], turned[:, turn])
         image = normalize(plain.clone(), context.preprocessor)
-        changed = torch.from_numpy((numbers != NONE).any(1)).to(device, non_blocking=True)
+        changed = _sent((numbers != NONE).any(1), view.image)
         return view._replace(image=torch.where(changed.view(-1, 1, 1, 1), image, view.image))
 
     def _drawn(self, noise: np.ndarray) -> np.ndarray:
@@ -80,20 +79,31 @@ class RandomIntensity(AugmentationStep):
         done = np.arange(self.number) < count[:, None]
         return np.where(done & (noise[:, :1] < self.prob), drawn, NONE)
 
-    def _operate(self, image: Tensor, number: np.ndarray, strength: Tensor, sign: Tensor) -> Tensor:
+    def _operate(
+        self, image: Tensor, number: np.ndarray, strength: Tensor, turned: Tensor
+    ) -> Tensor:
         """The operation of each image, on the images that have drawn it.
 
         Which these are is known on the host, so that nothing waits for the device, and no other is
         computed.
+
+        Args:
+            image (Tensor): ``(B, C, H, W)`` in [0, 1].
+            number (np.ndarray): ``(B,)`` position of the operation, or ``NONE``.
+            strength (Tensor): ``(B,)``.
+            turned (Tensor): The same with a random sign, for hue.
         """
         for position in np.unique(number[number != NONE]):
             name = self.operations[position]
             if name == 'identity':
                 continue
-            rows = torch.from_numpy(np.flatnonzero(number == position))
-            rows = rows.to(image.device, non_blocking=True)
-            values = strength * sign if name == 'hue' else strength
-            values = values.index_select(0, rows).view(-1, 1, 1, 1)
-            changed = INTENSITIES[name](image.index_select(0, rows), values)
+            rows = _sent(np.flatnonzero(number == position), image)
+            values = (turned if name == 'hue' else strength).index_select(0, rows)
+            changed = INTENSITIES[name](image.index_select(0, rows), values.view(-1, 1, 1, 1))
             image = image.index_copy(0, rows, changed)
         return image
+
+
+def _sent(values: np.ndarray, like: Tensor) -> Tensor:
+    """An array on the device of a tensor."""
+    return torch.from_numpy(values).to(like.device, non_blocking=True)

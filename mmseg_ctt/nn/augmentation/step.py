@@ -2,6 +2,7 @@
 """What a step of the strong augmentation is."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch.nn as nn
 from mmengine.registry import Registry
@@ -31,7 +32,7 @@ class AugmentationStep(nn.Module, ABC):
     mixes = False  # whether images of a batch are pasted onto one another
     halves = False  # whether the second half of the batch is pasted onto the first one
     reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
-    reads_noise_on_host = False  # whether its random numbers stay on the host
+    reads_noise_on_host = False  # whether its random numbers are an array of numpy
 
     def __init__(self, prob: float) -> None:
         super().__init__()
@@ -57,13 +58,13 @@ class AugmentationStep(nn.Module, ABC):
         """Random numbers that an image needs; the first one decides whether it is changed."""
 
     @abstractmethod
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+    def forward(self, view: View, noise: Any, context: Context) -> View:
         """Change a view.
 
         Args:
             view (View): As the steps before have left it.
-            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1), on the device of the images, on
-                the host with ``reads_noise_on_host``.
+            noise (Tensor): ``(B, noise_width)`` uniform in [0, 1), on the device of the images; an
+                array of numpy with ``reads_noise_on_host``.
             context (Context): See there.
         """
 

@@ -9,7 +9,7 @@
 # 10 labelled and 10 unlabelled crops of 321x321 on one GPU; with n GPUs divide batch_size by n, and
 # leave two unlabelled images on each. Published figures: metafile.yaml.
 # mIoU, time and memory: not measured.
-# python tools/train.py configs/dual_teacher/dual-teacher_deeplabv3plus_voc_1-8.py
+# python tools/train.py configs/dual_teacher/dual_teacher_deeplabv3plus_voc_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_r101-d8.py',
     '../_base_/datasets/voc.py',

@@ -7,7 +7,7 @@
 # student), and boxes of half of the area (the code: about half).
 #
 # mIoU, time and memory: not measured.
-# python tools/train.py configs/dual_teacher/dual-teacher_deeplabv3plus_mobilenetv2_camvid_1-8.py
+# python tools/train.py configs/dual_teacher/dual_teacher_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',
     '../_base_/datasets/camvid.py',

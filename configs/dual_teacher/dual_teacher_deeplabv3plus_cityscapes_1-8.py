@@ -7,7 +7,7 @@
 # 2 labelled and 2 unlabelled crops of 256x512 on each GPU: images are mixed within a GPU, so that
 # batch_size is not to be divided further. Published figures: metafile.yaml.
 # mIoU, time and memory: not measured.
-# python tools/train.py configs/dual_teacher/dual-teacher_deeplabv3plus_cityscapes_1-8.py
+# python tools/train.py configs/dual_teacher/dual_teacher_deeplabv3plus_cityscapes_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_r101-d8.py',
     '../_base_/datasets/cityscapes.py',

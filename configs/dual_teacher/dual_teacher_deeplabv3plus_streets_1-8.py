@@ -4,7 +4,7 @@
 #
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py
-# python tools/train.py configs/dual_teacher/dual-teacher_deeplabv3plus_streets_1-8.py
+# python tools/train.py configs/dual_teacher/dual_teacher_deeplabv3plus_streets_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_r18-small.py',
     '../_base_/datasets/streets.py',
@@ -12,3 +12,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(type='DualTeacher', channels_last=True, period=88)
+default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', alpha=0.99))
