@@ -12,7 +12,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 method = 'semivl'
-model = dict(
-    segmentor=dict(decode_head=dict(num_classes=2)),
-    guidance=dict(texts=['background', 'foreground']),
-)
+model = dict(segmentor=dict(decode_head=dict(num_classes=2)))
