@@ -157,7 +157,7 @@ def test_classes_are_drawn_by_their_probability():
 def test_pixels_are_drawn_of_their_class():
     label, valid = torch.tensor([2, 0, 1, 2, 2, 9]), torch.tensor([1, 1, 0, 1, 1, 0]).bool()
     pixels = pixels_by_class(label, valid, 3)
-    assert pixels.count.tolist() == [1, 0, 3] and pixels.start.tolist() == [0, 1, 1]
+    assert pixels.number.tolist() == [1, 0, 3] and pixels.start.tolist() == [0, 1, 1]
     noise = torch.rand(2, 300, generator=torch.Generator().manual_seed(0))
     drawn = pixels.draw(torch.tensor([[0], [2]]), noise)
     assert (drawn[0] == 1).all() and set(drawn[1].tolist()) == {0, 3, 4}
