@@ -138,7 +138,8 @@ class ImageTextGuidance(nn.Module):
 
     def dense_embedding(self, image: Tensor) -> Tensor:
         """``(B, D, h, w)`` embeddings of patches (MaskCLIP)."""
-        network, block = self.network, self.network.blocks[-1]
+        network: Any = self.network
+        block = network.blocks[-1]
         (tokens,) = network.forward_intermediates(
             image,
             indices=[len(network.blocks) - 2],

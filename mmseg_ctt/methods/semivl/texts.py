@@ -58,7 +58,9 @@ def class_texts(given: Any, num_classes: int) -> List[List[str]]:
         ValueError: If their number is not that of the classes.
     """
     entries = given if isinstance(given, (list, tuple)) else [None]
-    texts = [list(entry) if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
+    texts: List[Any] = [
+        list(entry) if isinstance(entry, (list, tuple)) else [entry] for entry in entries
+    ]
     if not all(entry and all(isinstance(text, str) for text in entry) for entry in texts):
         raise TypeError(
             f'{KEY}.texts must have a text, or a list of texts, for each class; got {given!r}'
