@@ -185,7 +185,7 @@ def build_network(model_name: str, given: Optional[Mapping], dim: int) -> Any:
         raise ValueError(f'{KEY}: the network is of timm ({error}): {INSTALL}') from None
     values = dict(settings.as_dict(f'{KEY}.network', given))
     try:
-        network = timm.create_model(
+        network: Any = timm.create_model(
             model_name, num_classes=dim, global_pool='token', dynamic_img_size=True, **values
         )
     except (TypeError, RuntimeError) as error:
