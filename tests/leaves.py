@@ -94,6 +94,9 @@ def shrink(cfg: Any) -> None:
             node.update(min_size=WIDTH // 4, max_size=WIDTH // 4)
         elif 'num_workers' in node:
             node.update(num_workers=0, persistent_workers=False)
+        elif 'text_file' in node:  # a frozen vision-language model
+            small = dict(embed_dim=16, depth=2, num_heads=2, patch_size=PATCH, img_size=HEIGHT)
+            node.update(dim=8, network=small)
 
 
 def _narrow(backbone: dict, head: dict) -> None:

@@ -17,6 +17,7 @@ from .cutmix_seg import CutMixSeg
 from .dtc import DualTaskConsistency
 from .dual_negative import DualNegativeLabel
 from .dual_teacher import DualTeacher
+from .ecocseg import CodeHead, ECOCSeg
 from .feature_learning import FeatureLearning
 from .fixmatch import FixMatchSeg
 from .group_wsss import GroupSemanticMining
@@ -31,6 +32,7 @@ from .ps_mt import PSMT
 from .reco import ReCo
 from .registry import registered_methods
 from .s4l import S4L
+from .semivl import SemiVL
 from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
@@ -40,6 +42,7 @@ from .wilson import WILSON
 
 __all__ = [
     'AEL',
+    'ECOCSeg',
     'IMAS',
     'PSMT',
     'S4L',
@@ -53,6 +56,7 @@ __all__ = [
     'AuxSegNet',
     'ClassActivationMaps',
     'ClassMix',
+    'CodeHead',
     'ContextAwareConsistency',
     'CorrMatch',
     'CrossConsistency',
@@ -74,6 +78,7 @@ __all__ = [
     'ReCo',
     'SelfSupervisedPretraining',
     'SemiSegmentor',
+    'SemiVL',
     'VirtualAdversarialTeacher',
     'UniMatch',
     'UniMatchV2',

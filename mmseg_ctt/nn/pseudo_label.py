@@ -19,12 +19,15 @@ class PseudoLabel(NamedTuple):
         valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding; None where nothing was
             padded.
         logits (Tensor, optional): ``(B, K, H, W)`` float32, where a soft target needs them.
+        bits (Tensor, optional): ``(B, M, H, W)`` int8, where classes are words of ``M`` bits: 1,
+            -1, or 0 for a bit without a target.
     """
 
     label: Tensor
     confidence: Tensor
     valid: Optional[Tensor] = None
     logits: Optional[Tensor] = None
+    bits: Optional[Tensor] = None
 
     @classmethod
     def of(

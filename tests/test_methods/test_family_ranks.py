@@ -250,8 +250,8 @@ SHARP = ('usual', 'certain', 'classes of one rank only', 'padding on one rank')
 
 
 # GuidedMix-Net mixes features inside the network, which made-up outputs of it pass by; CAC
-# compares the outputs for two crops, which made-up ones do not differ in
-OTHER_OUTPUTS = ('GuidedMixNet', 'ContextAwareConsistency')
+# compares the outputs for two crops, which made-up ones do not differ in; ECOCSeg learns bits
+OTHER_OUTPUTS = ('GuidedMixNet', 'ContextAwareConsistency', 'ECOCSeg')
 
 
 @every_recipe_of(lambda method: with_masks(method) and method.__name__ not in OTHER_OUTPUTS)

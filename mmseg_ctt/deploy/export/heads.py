@@ -19,7 +19,8 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
 
     ``DeepLabV2Head``, a sum of dilated classifiers, is an ``ASPPHead`` without normalisation and
     activation: its branches are the classifiers, and its bottleneck sums them. For ``LinearHead``
-    see :func:`stock_linear_head`.
+    see :func:`stock_linear_head`. ``CodeHead`` with ``scores='likelihood'`` is the head in it,
+    whose classifier is multiplied by the code.
 
     Args:
         head (Mapping): Config of the decode head.
@@ -31,6 +32,8 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
     Raises:
         ValueError: If the class of the head says by ``stock_hint`` why stock mmseg cannot hold it.
     """
+    if type_name(head) == 'CodeHead' and head.get('scores') == 'likelihood':
+        return stock_head(*_head_of_classes(head, state))
     refuse_by_hint(head)
     if head.get('type') == 'LinearHead':
         return stock_linear_head(head, state)
@@ -51,6 +54,19 @@ def stock_head(head: Mapping, state: State) -> Tuple[dict, State]:
     )
     kept = {key: value for key, value in state.items() if not key.startswith('decode_head.')}
     return cfg, {**kept, **_sum_of_branches(state, len(dilations), classes)}
+
+
+def _head_of_classes(head: Mapping, state: State) -> Tuple[dict, State]:
+    """A head of bits, whose class logits are linear in them, as a head of classes."""
+    code, inner, own = state['decode_head.code'], 'decode_head.head.', 'decode_head.'
+    half = code.float() / 2
+    converted: State = {}
+    for key, value in state.items():
+        if key.startswith(f'{inner}conv_seg.'):
+            value = torch.einsum('km,m...->k...', half.to(value.dtype), value)
+        if key != 'decode_head.code':
+            converted[key.replace(inner, own, 1) if key.startswith(inner) else key] = value
+    return dict(head['head'], num_classes=len(code)), converted
 
 
 def refuse_by_hint(head: Mapping) -> None:

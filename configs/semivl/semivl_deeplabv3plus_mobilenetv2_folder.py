@@ -1,0 +1,15 @@
+# SemiVL on your own folder of images; layout in ../_base_/datasets/folder.py, method in
+# ../_base_/methods/semivl.py.
+# Set sizes.num_classes to the number of classes in meta.json, and model.guidance.texts to a text of each
+# class. Files of CLIP: see the CamVid config. mIoU, time and memory: yours to measure.
+# FOLDER_ROOT=data/mine python tools/train.py \
+#     configs/semivl/semivl_deeplabv3plus_mobilenetv2_folder.py \
+#     --cfg-options sizes.num_classes=3 "model.guidance.texts=['soil','crop','weed']"
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenetv2.py',
+    '../_base_/datasets/folder.py',
+    '../_base_/schedules/adamw_poly.py',
+    '../_base_/default_runtime.py',
+]
+method = 'semivl'
+model = dict(segmentor=dict(decode_head=dict(num_classes=2)))
