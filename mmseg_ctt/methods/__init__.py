@@ -37,7 +37,7 @@ from .stpg import STPG, AnchorAssignmentHook
 from .u2pl import U2PL
 from .unimatch import UniMatch
 from .unimatch_v2 import UniMatchV2
-from .virtual_adversarial_teacher import VirtualAdversarialTeacher
+from .vat import VirtualAdversarialTeacher
 from .wilson import WILSON
 
 __all__ = [

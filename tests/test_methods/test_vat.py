@@ -6,7 +6,7 @@ import torch
 from toy import losses_of, prepared, ready_model, toy_batch, toy_model, toy_settings
 
 from mmseg_ctt.functional import adaptive_radius, pixel_consistency
-from mmseg_ctt.methods import virtual_adversarial_teacher as module
+from mmseg_ctt.methods import vat as module
 from mmseg_ctt.nn.images import Images
 from mmseg_ctt.nn.member import forward_member
 from mmseg_ctt.nn.repeated_pass import RandomState, constant_statistics
