@@ -70,7 +70,7 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         target='kl', select='ratio', normalizer='all', confidence_threshold=0.97
     )
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))
-    sections = dict(SemiSegmentor.sections, change='adversarial change')
+    sections = dict(SemiSegmentor.sections, change='perturbation')
 
     def build(
         self,

@@ -256,6 +256,7 @@ def perturbation_cases(normal, chance):
             (feature,),
             True,
         ),
+        'feature_dropout': (lambda x: functional.feature_dropout(x, noise[:, 0]), (feature,), True),
         'adaptive_radius': (functional.adaptive_radius, (feature,), False),
         'adversarial_direction': (adversarial, (feature,), False),
     }

@@ -17,6 +17,7 @@ OTHER, BACKWARD = 'other', 'backward'
 SECTIONS = (
     'data',
     'strong view',
+    'perturbation',
     'teachers',
     'pseudo-labels',
     'students forward',

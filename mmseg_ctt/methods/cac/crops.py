@@ -62,6 +62,8 @@ class OverlappingCrops(nn.Module):
         ValueError: If a setting is out of range.
     """
 
+    sections = dict(forward='strong view')  # for benchmarks
+
     def __init__(
         self,
         size: float = 0.75,

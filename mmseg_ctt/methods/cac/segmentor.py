@@ -65,7 +65,6 @@ class ContextAwareConsistency(SemiSegmentor):
     )
     parts = ('contrast',)
     reads_embedding = True
-    sections = dict(SemiSegmentor.sections, _views='strong view')
     toy_settings = dict(
         crops=dict(stride=4),
         bank=dict(size=96, budget=48),

@@ -80,7 +80,7 @@ class CrossConsistency(SemiSegmentor):
     parts = ('auxiliary',)
     reads_features = True
     toy_settings = dict(upscale=2, consistency=dict(confidence_threshold=0.27))
-    sections = dict(SemiSegmentor.sections, auxiliary_logits='auxiliary decoders')
+    sections = dict(SemiSegmentor.sections, auxiliary_logits='students forward')
 
     def build(
         self,

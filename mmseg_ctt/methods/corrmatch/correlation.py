@@ -38,7 +38,7 @@ class Correlation(nn.Module):
         ValueError: If a number lies outside its bounds.
     """
 
-    sections = dict(forward='correlation', regions='correlation')  # for benchmarks
+    sections = dict(forward='students forward', regions='pseudo-labels')  # for benchmarks
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ class PSMT(SemiSegmentor):
     toy_settings = dict(
         turn=1, negative_threshold=0.25, consistency=dict(confidence_threshold=0.27)
     )
-    sections = dict(SemiSegmentor.sections, adversarial='adversarial features')
+    sections = dict(SemiSegmentor.sections, adversarial='perturbation')
 
     def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """A student and two teachers in turns; see :meth:`MemberNetworks.member_table`."""

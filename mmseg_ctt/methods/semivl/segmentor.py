@@ -59,7 +59,7 @@ class SemiVL(UniMatch):
     """
 
     default_loss_weights = dict(UniMatch.default_loss_weights, guidance=0.1)
-    sections = dict(UniMatch.sections, guidance_label='guidance')
+    sections = dict(UniMatch.sections, guidance_label='teachers')
     toy_settings = dict(
         UniMatch.toy_settings,
         guidance=dict(

@@ -112,7 +112,7 @@ class FeaturePerturbations(nn.Module):
             are.
     """
 
-    sections = dict(forward='feature perturbation')  # for benchmarks
+    sections = dict(forward='perturbation')  # for benchmarks
 
     def __init__(self, steps: Sequence[Dict[str, Any]] = (), num_views: int = 1) -> None:
         super().__init__()
