@@ -163,7 +163,7 @@ def test_every_method_has_a_folder():
 
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_names_begin_with_the_method(folder):
-    begin = folder.replace('_plus', '-plus').replace('unimatch_v2', 'unimatch-v2')
+    begin = folder.replace('_plus', '-plus')
     stems = [path.stem for path in CONFIGS.joinpath(folder).glob('*.py')]
     assert stems and all(stem.startswith((f'{begin}_', f'{begin}-')) for stem in stems)
 

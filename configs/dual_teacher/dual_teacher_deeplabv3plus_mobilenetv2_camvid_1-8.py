@@ -2,8 +2,8 @@
 #
 # Follows the released code in the teachers' average of 0.99, the strong views in turns (CutMix, ClassMix),
 # the threshold of 0.95 and the weight of 0.2 of the sub-model. Our own: the network, whose residual
-# branches are dropped in the place of SegFormer's drop path, the optimiser, turns of 80 iterations (an
-# epoch of the unlabelled images), teachers that go on from where they rested (the code: from a copy of the
+# branches are dropped in the place of SegFormer's drop path, the optimiser, turns of a
+# twentieth of the run (the code: an epoch), teachers that go on from where they rested (the code: from a copy of the
 # student), and boxes of half of the area (the code: about half).
 #
 # mIoU, time and memory: not measured.
@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/schedules/adamw_poly.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='DualTeacher', channels_last=True, period=80)
+model = dict(type='DualTeacher', channels_last=True)
 default_hooks = dict(
     teacher_ema=dict(type='TeacherEMAHook', alpha=0.99),
     pseudo_labels=dict(  # watches only: the masks of the unlabelled images never reach a loss

@@ -11,5 +11,5 @@ _base_ = [
     '../_base_/schedules/adamw_poly_scratch.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='DualTeacher', channels_last=True, period=88)
+model = dict(type='DualTeacher', channels_last=True)
 default_hooks = dict(teacher_ema=dict(type='TeacherEMAHook', alpha=0.99))

@@ -24,6 +24,13 @@ METHODS = [name for name in NAMES if name != 'supervised']
 FOLDER = 'ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py'
 CAMVID = '{0}/{1}_deeplabv3plus_mobilenetv2_camvid_1-8.py'
 OF_NETWORK = ('channels_last', 'segmentor')
+OF_DATA = ('background', 'guidance')  # they name classes of the data set
+# of the square of all methods, which would take minutes
+PAIRS = [
+    (former, NAMES[(i + step) % len(NAMES)])
+    for i, former in enumerate(NAMES)
+    for step in (0, 1, 2, 5, 11)
+]
 
 
 def camvid(name: str) -> str:
@@ -39,7 +46,7 @@ def switched(name: str, **options) -> dict:
 
 def method_part(cfg: dict) -> dict:
     """What a method brings."""
-    model = {key: value for key, value in cfg['model'].items() if key not in OF_NETWORK}
+    model = {key: value for key, value in cfg['model'].items() if key not in OF_NETWORK + OF_DATA}
     if 'segmentor' not in cfg['model']:
         model = dict(type=cfg['model']['type'])
     hooks = {key: cfg['default_hooks'].get(key) for key in METHOD_HOOKS}
@@ -64,12 +71,11 @@ def network_of(cfg: dict) -> dict:
     return cfg['model'].get('segmentor', cfg['model'])
 
 
-# ---- every pair
+# ---- pairs
 
 
-@pytest.mark.parametrize('former', NAMES)
-@pytest.mark.parametrize('new', NAMES)
-def test_every_pair(former, new):
+@pytest.mark.parametrize('former,new', PAIRS)
+def test_pairs(former, new):
     """The method is that of the other config of the same data; all else stays."""
     before, after = switched(camvid(former)), switched(camvid(former), method=new)
     found, goal = method_part(after), wanted(new)
@@ -89,6 +95,9 @@ def test_every_pair(former, new):
 def test_a_preset_is_the_method_of_its_camvid_config(name):
     """Numbers that stand in two files are the same."""
     before, after = switched(camvid(name)), switched(camvid(name), method=name)
+    for key in OF_DATA:
+        assert before['model'].pop(key, None) or key not in after['model']
+        after['model'].pop(key, None)
     assert after == before
 
 

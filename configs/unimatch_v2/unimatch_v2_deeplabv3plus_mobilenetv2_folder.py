@@ -2,7 +2,7 @@
 # ../_base_/methods/unimatch_v2.py.
 # Set sizes.num_classes to the number of classes in meta.json. mIoU, time and memory: yours to measure.
 # FOLDER_ROOT=data/mine python tools/train.py \
-#     configs/unimatch_v2/unimatch-v2_deeplabv3plus_mobilenetv2_folder.py \
+#     configs/unimatch_v2/unimatch_v2_deeplabv3plus_mobilenetv2_folder.py \
 #     --cfg-options sizes.num_classes=5
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

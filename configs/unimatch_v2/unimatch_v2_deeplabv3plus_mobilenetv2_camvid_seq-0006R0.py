@@ -1,4 +1,4 @@
 # The 1-8 config with the labels of one drive, 0006R0; the other drives are unlabelled.
 # mIoU: not measured.
-_base_ = ['./unimatch-v2_deeplabv3plus_mobilenetv2_camvid_1-8.py']
+_base_ = ['./unimatch_v2_deeplabv3plus_mobilenetv2_camvid_1-8.py']
 train_dataloader = dict(dataset=dict(split='splits/seq_0006R0'))

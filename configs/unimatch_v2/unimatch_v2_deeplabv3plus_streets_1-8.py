@@ -4,7 +4,7 @@
 #
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py
-# python tools/train.py configs/unimatch_v2/unimatch-v2_deeplabv3plus_streets_1-8.py
+# python tools/train.py configs/unimatch_v2/unimatch_v2_deeplabv3plus_streets_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_r18-small.py',
     '../_base_/datasets/streets.py',

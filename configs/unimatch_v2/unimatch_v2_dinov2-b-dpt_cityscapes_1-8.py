@@ -9,7 +9,7 @@
 # 2 labelled and 2 unlabelled crops of 798x798 on each of 4 GPUs; on fewer GPUs raise
 # train_dataloader.batch_size, or lower the learning rate. Published: 84.3 mIoU, the best epoch.
 # mIoU, time and memory of this implementation: not measured.
-# python tools/train.py configs/unimatch_v2/unimatch-v2_dinov2-b-dpt_cityscapes_1-8.py
+# python tools/train.py configs/unimatch_v2/unimatch_v2_dinov2-b-dpt_cityscapes_1-8.py
 _base_ = [
     '../_base_/models/dinov2-b_dpt.py',
     '../_base_/datasets/cityscapes.py',

@@ -9,7 +9,7 @@
 # train_dataloader.batch_size, or lower the learning rate. Published: 44.16 mIoU in the last epoch
 # of the released training log (teacher), best 44.41. mIoU, time and memory of this implementation:
 # not measured.
-# python tools/train.py configs/unimatch_v2/unimatch-v2_dinov2-s-dpt_ade20k_1-8.py
+# python tools/train.py configs/unimatch_v2/unimatch_v2_dinov2-s-dpt_ade20k_1-8.py
 _base_ = [
     '../_base_/models/dinov2-s_dpt.py',
     '../_base_/datasets/ade20k.py',

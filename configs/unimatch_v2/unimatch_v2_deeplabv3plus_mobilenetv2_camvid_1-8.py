@@ -6,7 +6,7 @@
 # code: eval mode; it matters to batch norm alone).
 #
 # mIoU, time and memory: not measured.
-# python tools/train.py configs/unimatch_v2/unimatch-v2_deeplabv3plus_mobilenetv2_camvid_1-8.py
+# python tools/train.py configs/unimatch_v2/unimatch_v2_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',
     '../_base_/datasets/camvid.py',
