@@ -14,25 +14,25 @@ class Member(NamedTuple):
         follows (str, optional): Member whose weights it averages (EMA); None: none.
         interval (int): Updates of the followed member between two updates of this one.
         offset (int): Number of the first of them, for members that are updated in turn.
-        in_a_row (int): Updates of a turn; ``interval`` and ``offset`` count turns of that many.
-        shift (int, optional): Its position among members that are updated for a period each, while
-            the others rest, see :class:`Shifts`; None: it is updated all the time.
         trains (bool): Whether it receives gradients.
         predicts (bool): Whether ``test_cfg.predict_on`` may name it.
         copy_of (str, optional): Member that it is a copy of at first; None: the followed one.
         override (dict, optional): Merged into ``model.segmentor`` to build it, such as another
             number of classes; None: built like the member it is a copy of.
+        in_a_row (int): Updates of a turn; ``interval`` and ``offset`` count turns of that many.
+        shift (int, optional): Its position among members that are updated for a period each, while
+            the others rest, see :class:`Shifts`; None: it is updated all the time.
     """
 
     follows: Optional[str] = None
     interval: int = 1
     offset: int = 0
-    in_a_row: int = 1
-    shift: Optional[int] = None
     trains: bool = False
     predicts: bool = True
     copy_of: Optional[str] = None
     override: Optional[dict] = None
+    in_a_row: int = 1
+    shift: Optional[int] = None
 
 
 Members = Dict[str, Member]

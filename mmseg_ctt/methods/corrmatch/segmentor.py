@@ -29,6 +29,7 @@ from ...nn import settings
 from ...nn.augmentation import View
 from ...nn.heads import last_level, main_head, map_loss
 from ...nn.images import Images
+from ...nn.loss_maps import loss_maps
 from ...nn.member import PixelOutput
 from ...nn.padding import joined_valid
 from ...nn.pseudo_label import PseudoLabel
@@ -156,14 +157,18 @@ class CorrMatch(UniMatch):
         grown = self.grown_label(mixed, spread.regions, view)  # 6
         return {  # 7
             **self.supervised_loss(0, on_labeled, labeled),
-            f'{STUDENT}.corr_sup': map_loss(
-                main_head(self.students[0]), spread.labeled, labeled.samples
-            ),
+            f'{STUDENT}.corr_sup': self.label_loss(spread.labeled, labeled),
             f'{STUDENT}.kl': self.divergence(strong, mixed, pseudo),
             **self.label_terms(strong, perturbed, spread, grown, pseudo),
             f'{STUDENT}.grown_ratio': self.grown_ratio(mixed, grown),
             f'{STUDENT}.confidence_threshold': self.consistency.threshold.clone(),
         }
+
+    def label_loss(self, spread: Tensor, labeled: Images) -> Tensor:
+        """Term ``corr_sup``: the loss of the head, on spread logits."""
+        student = self.students[0]
+        with loss_maps(student, labeled.samples):
+            return map_loss(main_head(student), spread, labeled.samples)
 
     def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
         """Pseudo-label of the weak view, which moves the threshold."""
