@@ -2,6 +2,7 @@
 """The scripts of ``tools/``, called in this process as a shell would."""
 
 import importlib.util
+import logging
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,4 +48,7 @@ class Script:
                 patch.delenv(name, raising=False)
             patch.setenv('LOCAL_RANK', '0')
             patch.setattr(sys, 'argv', [self.path.name, *map(str, arguments)])
-            yield
+            try:
+                yield
+            finally:
+                logging.disable(logging.NOTSET)  # check_setup.py switches messages off

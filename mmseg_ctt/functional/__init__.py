@@ -114,6 +114,15 @@ METHODS = {
         'negative_ramp',
         'stable',
     ),
+    'methods.ecocseg.functional': (
+        'code_distance',
+        'code_loss',
+        'distance_scores',
+        'likelihood_scores',
+        'max_min_code',
+        'reliable_bits',
+        'words_of',
+    ),
     'methods.group_wsss.functional': (
         'co_attention',
         'graph_dropout',

@@ -62,6 +62,21 @@ def get_flops(config: str, *shape: str) -> None:
         mmengine.analysis.get_model_complexity_info = count
 
 
+def without_unfit_torchvision() -> None:
+    """Take a torchvision whose operators do not fit PyTorch for none, and timm with it.
+
+    mmengine and mmseg can do without both; ``mmseg_ctt`` would make them importable.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        pass
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
+            del sys.modules[name]
+        sys.modules['torchvision'] = sys.modules['timm'] = None
+
+
 def main(
     config: str, checkpoint: str, work_dir: str, image: str, list_file: str, height: str, width: str
 ) -> None:
@@ -70,6 +85,7 @@ def main(
     import torch
 
     assert not importable('mmseg_ctt'), 'the test wants an environment without it'
+    without_unfit_torchvision()
     work = Path(work_dir)
     call('test.py', config, checkpoint, '--work-dir', work / 'plain', '--out', work / 'labels')
     # the logger and the visualizer of a process are known by name
