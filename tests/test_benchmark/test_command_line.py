@@ -48,7 +48,8 @@ def test_benchmark_of_a_step(tmp_path, command, config, capsys):
     chart = Image.open(out / 'benchmark.png')
     assert min(chart.size) > 300 and len(chart.convert('RGB').getcolors(1 << 20)) > 10
     printed = capsys.readouterr().out
-    assert all(name in printed for name in SECTIONS)
+    # CTT does not perturb features
+    assert all(name in printed for name in set(SECTIONS) - {'perturbation'})
     assert f'{result["floor_ratio"]:.3f} x floor' in printed
 
 
