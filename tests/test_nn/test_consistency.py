@@ -112,7 +112,8 @@ def test_a_leading_dimension_holds_problems_of_their_own(target, select):
     loss, ratio = part(logits, pseudo)
     assert loss.shape == ratio.shape == (2,)
     for p in range(2):
-        alone = part(logits[p], PseudoLabel(*(map_[p] for map_ in pseudo)))
+        maps = [None if map_ is None else map_[p] for map_ in pseudo]
+        alone = part(logits[p], PseudoLabel(*maps))
         torch.testing.assert_close(loss[p], alone[0])
         torch.testing.assert_close(ratio[p], alone[1])
 
