@@ -17,6 +17,8 @@ from mmseg_ctt.datasets.map_steps import add_maps
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 
 NUM_CLASSES = 4
+# methods whose head learns by a loss of its own and refuses another `loss_decode`
+OWN_LOSS = ('ECOCSeg',)
 SIDE = 32
 
 

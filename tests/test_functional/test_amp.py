@@ -39,7 +39,7 @@ FROM_NOISE = (
     'sample_patches',
 )
 FROM_NETWORK = ('adversarial_direction',)  # the network that it is given runs in half precision
-ROUNDED = ('uniform_feature_noise',)  # to the precision of the feature
+ROUNDED = ('feature_dropout', 'uniform_feature_noise')  # to the precision of the feature
 FROM_WEIGHTS = ('ema_update_',)  # parameters are float32
 FLOAT32_INPUTS = (*FROM_NOISE, *FROM_NETWORK, *FROM_WEIGHTS, *ROUNDED)
 

@@ -5,13 +5,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from toy import losses_of, ready_model, total_of, toy_batch, toy_model, toy_segmentor, toy_settings
+from toy import (
+    OWN_LOSS,
+    losses_of,
+    ready_model,
+    total_of,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+)
 
 from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.head_checks import check_heads, config_key, loss_warnings, summed_terms
 
 METHODS_WITH_MASKS = [
-    kind for kind, method in sorted(registered_methods().items()) if 'sup' in method.usual_weights()
+    kind
+    for kind, method in sorted(registered_methods().items())
+    if 'sup' in method.usual_weights() and kind not in OWN_LOSS
 ]
 
 UNNAMED = [dict(type='PixelCrossEntropyLoss', loss_name='ce'), dict(type='DiceLoss')]

@@ -12,7 +12,16 @@ from mmseg.registry import MODELS
 from networks import NETWORKS
 from no_sync import record
 from reference import locally_adaptive as reference
-from toy import SIDE, losses_of, total_of, toy_batch, toy_model, toy_segmentor, toy_settings
+from toy import (
+    OWN_LOSS,
+    SIDE,
+    losses_of,
+    total_of,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+)
 
 from mmseg_ctt.deploy.export.stock_types import find_own, stock_losses
 from mmseg_ctt.functional import locally_adaptive_loss
@@ -24,7 +33,7 @@ from mmseg_ctt.nn.loss_maps import loss_maps
 SUPERVISED = [
     kind
     for kind, method in sorted(registered_methods().items())
-    if 'labeled' in method.sources and method.trains_heads
+    if 'labeled' in method.sources and method.trains_heads and kind not in OWN_LOSS
 ]
 LAL = dict(type='LocallyAdaptiveLoss')
 CE = dict(type='PixelCrossEntropyLoss')

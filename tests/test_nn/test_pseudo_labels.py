@@ -41,7 +41,7 @@ def test_all_maps_are_mixed_as_the_images_were():
     mask = torch.rand(SHAPE, generator=torch.Generator().manual_seed(3)) < 0.5
     view = View(torch.zeros(2, 3, 5, 6), (Mix(mask),))
     given = pseudo(padded=True, soft=True)
-    for got, before in zip(given.apply_mix(view), given):
+    for got, before in zip(given.apply_mix(view)[:4], given[:4]):
         assert torch.equal(got, view.apply_mix(before)) and not torch.equal(got, before)
     mixed = pseudo().apply_mix(view)
     assert mixed.valid is None and mixed.logits is None
