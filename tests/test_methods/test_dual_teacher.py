@@ -123,6 +123,8 @@ def test_views_of_both_turns():
 def test_settings():
     assert refused('DualTeacher', period=0).startswith('model.period must be a number of iter')
     assert refused('DualTeacher', restart_teachers=3).startswith('model.restart_teachers')
+    unused = refused('DualTeacher', restart_teachers=True, frozen_teachers=True)
+    assert unused.startswith('model.restart_teachers: frozen teachers stay')
     mixing = [dict(type='CutMixing')]
     assert 'nothing may be mixed' in refused('DualTeacher', depth_augmentation=mixing)
     assert refused('DualTeacher', depth_drop=0.2).startswith('model.depth_drop=0.2: ToyBackbone')

@@ -104,6 +104,11 @@ class DualTeacher(SemiSegmentor):
     ) -> None:
         """See the class."""
         settings.check_choice('model.restart_teachers', restart_teachers, (True, False))
+        if restart_teachers and not self.followers():
+            raise ValueError(
+                'model.restart_teachers: frozen teachers stay as they are, so it would be unused; '
+                'remove it, or model.frozen_teachers'
+            )
         self.shifts = Shifts('model.period', period, len(TEACHERS), restart_teachers)
         self.second_augmentation = self._augmentation(second_augmentation, CLASS_MIX)
         self.depth_augmentation = self._augmentation(depth_augmentation, COLOURS)
