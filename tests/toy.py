@@ -6,6 +6,7 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
 from mmengine.structures import LabelData, PixelData
@@ -271,3 +272,10 @@ def total_of(losses: dict, model: nn.Module) -> Tensor:
     """What the optimiser goes down."""
     total, _ = model.parse_losses(losses)
     return total
+
+
+def at_iteration(done: int, total: int = 100) -> None:
+    """What parts of a model read as the present iteration of a run."""
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', done)
+    hub.update_info('max_iters', total)

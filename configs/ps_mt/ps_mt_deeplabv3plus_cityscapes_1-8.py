@@ -17,7 +17,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    type='PSMT', loss_weights=dict(unsup=3.0, negative=3.0), turn=1302, joint_forward=False
+    type='PSMT', loss_weights=dict(unsup=3.0, negative=3.0), period=1302, joint_forward=False
 )
 sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(optimizer=dict(lr=0.0045, weight_decay=1e-4))

@@ -3,7 +3,7 @@
 # Follows paper and released code: two teachers in turns, the mean of their logits, colours, grey, blur
 # and CutMix, features changed by the teachers' decoders (length 2), cross-entropy weighted by
 # confidence of pixels at 0.6 or more, mean over these, weight 1.5 that climbs along half a cosine in
-# 15 % of the run. Our own: turns of 100 updates (an epoch there), the change is that of the deepest
+# 15 % of the run. Our own: turns of 100 iterations (an epoch there), the change is that of the deepest
 # features (the code: those behind ASPP) and its gradient is taken at a length of 0.1 (the code: 1e-6,
 # which leaves rounding noise), CutMix of 25 to 75 % with the neighbour in the batch, a shared start of
 # all three networks (the code: five epochs on labels for each), EMA of 0.99 (0.996), the optimiser.

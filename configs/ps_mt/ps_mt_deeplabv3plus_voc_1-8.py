@@ -23,7 +23,7 @@ _base_ = [
 model = dict(
     type='PSMT',
     segmentor=dict(decode_head=dict(num_classes=21), data_preprocessor=dict(size=(321, 321))),
-    turn=926,
+    period=926,
     joint_forward=False,
 )
 optim_wrapper = dict(optimizer=dict(lr=0.0031, weight_decay=1e-4))

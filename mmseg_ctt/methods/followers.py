@@ -18,7 +18,6 @@ class Follower(NamedTuple):
         followed (nn.Module): Of the same layers.
         interval (int): See :class:`Member`.
         offset (int): See :class:`Member`.
-        in_a_row (int): See :class:`Member`.
         shift (Shift, optional): Periods in which it is updated; None: always.
     """
 
@@ -26,13 +25,12 @@ class Follower(NamedTuple):
     followed: nn.Module
     interval: int = 1
     offset: int = 0
-    in_a_row: int = 1
     shift: Optional[Shift] = None
 
     @property
     def schedule(self) -> 'Schedule':
         """When it is updated; followers of equal schedules share a call."""
-        return Schedule(self.interval, self.offset, self.in_a_row, self.shift)
+        return Schedule(self.interval, self.offset, self.shift)
 
 
 class Schedule(NamedTuple):
@@ -40,7 +38,6 @@ class Schedule(NamedTuple):
 
     interval: int = 1
     offset: int = 0
-    in_a_row: int = 1
     shift: Optional[Shift] = None
 
     def updates(self, num_updates: int, accumulation: int = 1) -> Optional[int]:
@@ -52,10 +49,9 @@ class Schedule(NamedTuple):
         """
         if self.shift is not None:
             return self.shift.done() // accumulation if self.shift.active() else None
-        turn, number = divmod(num_updates, self.in_a_row)
-        if turn % self.interval != self.offset % self.interval:
+        if num_updates % self.interval != self.offset % self.interval:
             return None
-        return turn // self.interval * self.in_a_row + number
+        return num_updates // self.interval
 
 
 def paired_tensors(

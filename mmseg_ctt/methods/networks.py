@@ -268,7 +268,6 @@ class MemberNetworks(PredictingMembers):
                 self.member(member.follows),
                 member.interval,
                 member.offset,
-                member.in_a_row,
                 None
                 if member.shift is None or self.shifts is None
                 else Shift(self.shifts, member.shift),

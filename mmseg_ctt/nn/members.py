@@ -19,7 +19,6 @@ class Member(NamedTuple):
         copy_of (str, optional): Member that it is a copy of at first; None: the followed one.
         override (dict, optional): Merged into ``model.segmentor`` to build it, such as another
             number of classes; None: built like the member it is a copy of.
-        in_a_row (int): Updates of a turn; ``interval`` and ``offset`` count turns of that many.
         shift (int, optional): Its position among members that are updated for a period each, while
             the others rest, see :class:`Shifts`; None: it is updated all the time.
     """
@@ -31,7 +30,6 @@ class Member(NamedTuple):
     predicts: bool = True
     copy_of: Optional[str] = None
     override: Optional[dict] = None
-    in_a_row: int = 1
     shift: Optional[int] = None
 
 

@@ -1,14 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-import uuid
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmseg.models.backbones import MixVisionTransformer, MobileNetV2, ResNet
 from test_family_settings import refused
-from toy import losses_of, prepared, total_of, toy_batch, toy_model, toy_settings
+from toy import at_iteration, losses_of, prepared, total_of, toy_batch, toy_model, toy_settings
 
 from mmseg_ctt.engine import TeacherEMAHook
 from mmseg_ctt.functional import ema_decay
@@ -16,18 +14,6 @@ from mmseg_ctt.methods.dual_teacher.depth_drop import DepthDrop, residual_branch
 from mmseg_ctt.nn.images import Images
 
 ALPHA = 0.6
-
-
-@pytest.fixture(autouse=True)
-def no_run():
-    """No run is under way, whatever ran before."""
-    MessageHub.get_instance(uuid.uuid4().hex)
-
-
-def at(done, total=100):
-    hub = MessageHub.get_current_instance()
-    hub.update_info('iter', done)
-    hub.update_info('max_iters', total)
 
 
 def model_of(**changes):
@@ -47,7 +33,7 @@ def train(model, steps, accumulation=1):
     hook.before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
     states = []
     for i in range(steps):
-        at(i)
+        at_iteration(i)
         wrapper.update_params(total_of(losses_of(model, toy_batch(seed=i)), model))
         states.append({name: weight(model, name) for name in model.members})
     return states
@@ -92,7 +78,7 @@ def test_the_teacher_at_work_labels_alone():
     data = prepared(model)
     unlabeled = Images(data['inputs']['unlabeled'], data['data_samples']['unlabeled'])
     for done, teacher, label in ((2, 'teacher0', 1), (3, 'teacher1', 2), (6, 'teacher0', 1)):
-        at(done)
+        at_iteration(done)
         assert model.graph == ((teacher,),)
         (found,) = model.inspect_pseudo_labels(unlabeled=unlabeled).items()
         assert found[0] == teacher and (found[1].label == label).all()
@@ -110,9 +96,9 @@ def test_views_of_both_turns():
     unlabeled = Images(data['inputs']['unlabeled'], data['data_samples']['unlabeled'])
     label = torch.zeros(2, 32, 32, dtype=torch.long)
     label[:, :16] = 1
-    at(0)
+    at_iteration(0)
     assert len(model.strong_view(unlabeled, label).mixes) == 1
-    at(1)
+    at_iteration(1)
     view = model.strong_view(unlabeled, label)
     (mask,) = view.mixes
     assert all(len(kept[part].unique()) == 1 for kept in mask.mask for part in (label[0] == 0,))

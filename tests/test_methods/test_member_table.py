@@ -74,28 +74,6 @@ def test_where_members_lie():
     assert keys == {'students', 'teachers', 'past', 'old', 'num_updates'}
 
 
-class LongTurns(ManyMembers):
-    def member_table(self, num_pairs, with_teachers, frozen):
-        table = super().member_table(num_pairs, with_teachers, frozen)
-        for name in ('teacher0', 'teacher1'):
-            table[name] = table[name]._replace(in_a_row=3)
-        return table
-
-
-def test_a_turn_of_several_updates():
-    """The average goes on where the last turn of the teacher ended."""
-    model = toy_model(LongTurns)
-    states = train(model, optimised(model), 8)
-    for teacher, steps in (('teacher0', (0, 1, 2, 6, 7)), ('teacher1', (3, 4, 5))):
-        average = None
-        for turn, number in enumerate(steps):
-            decay, new = ema_decay(turn, ALPHA), states[number]['student0']
-            average = new if average is None else decay * average + (1 - decay) * new
-            torch.testing.assert_close(states[number][teacher], average)
-        for number in sorted(set(range(1, 8)) - set(steps)):
-            assert torch.equal(states[number][teacher], states[number - 1][teacher])
-
-
 def test_two_teachers_are_updated_in_turn():
     """Each with every second step, and as if there were no other steps."""
     model = build()

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from toy import losses_of, prepared, ready_model, toy_batch, toy_model
+from toy import at_iteration, losses_of, prepared, ready_model, toy_batch, toy_model
 
 from mmseg_ctt.functional import improbable_class_loss, pixel_consistency
 from mmseg_ctt.nn.images import Images
@@ -25,29 +25,27 @@ def features_of(model, images):
 
 
 def test_members():
-    model = toy_model(KIND, turn=7)
+    model = toy_model(KIND, period=7)
     for i, name in enumerate(TEACHERS):
-        member = model.members[name]
-        assert (member.follows, member.interval, member.offset, member.in_a_row) == (
-            'student0', 2, i, 7,
-        )  # fmt: skip
+        assert model.members[name][:3] == ('student0', 1, 0) and model.members[name].shift == i
+    assert model.shifts.given == 7
     assert model.graph == (TEACHERS,) and model.ensemble_members == list(TEACHERS)
 
 
-@pytest.mark.parametrize('updates,both', [(0, False), (7, False), (8, True), (30, True)])
-def test_a_teacher_without_an_update_does_not_label(updates, both):
-    model = toy_model(KIND, turn=7)
-    model.num_updates.fill_(updates)
+@pytest.mark.parametrize('iteration,both', [(0, False), (7, False), (8, True), (30, True)])
+def test_a_teacher_without_an_update_does_not_label(iteration, both):
+    model = toy_model(KIND, period=7)
+    at_iteration(iteration)
     first, second = torch.randn(2, 1, 4, 3, 3)
     want = (first + second) / 2 if both else first
     assert torch.equal(model.mean_logits([first, second]), want)
-    frozen = toy_model(KIND, turn=7, frozen_teachers=True)
+    frozen = toy_model(KIND, period=7, frozen_teachers=True)
     assert torch.equal(frozen.mean_logits([first, second]), (first + second) / 2)
 
 
 def test_labels_are_of_the_mean_logits():
     model = ready_model(KIND, adversarial=False)
-    model.num_updates.fill_(10)
+    at_iteration(10)
     images, seen = unlabeled(model), []
     means = model.pseudo_labels
     model.pseudo_labels = lambda outputs, _: seen.append(outputs) or means(outputs, _)
@@ -69,7 +67,7 @@ def teachers_divergence(model, features, target):
 
 def test_features_change_where_it_moves_the_teachers():
     model, eps = ready_model(KIND, adversarial=dict(eps=0.5)), 0.5
-    model.num_updates.fill_(10)
+    at_iteration(10)
     images = unlabeled(model)
     features = features_of(model, images)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -129,7 +127,7 @@ def test_loss_of_improbable_classes_equals_loops(temperature, padded):
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(turn=0), r'model.turn must be at least 1'),
+        (dict(period=0), r'model.period must be a number of iterations'),
         (dict(negative_threshold=2), r'model.negative_threshold must be in \[0, 1\]'),
         (dict(adversarial=dict(eps=0)), r'model.adversarial.eps must be above 0'),
         (dict(adversarial=dict(length=1)), r"model.adversarial has unknown settings \['length'\]"),

@@ -47,7 +47,7 @@ def test_names_that_are_no_member(name):
 
 
 def test_a_member_predicts_and_does_not_train_unless_told():
-    assert Member() == Member(None, 1, 0, False, True, None, None, 1, None)
+    assert Member() == Member(None, 1, 0, False, True, None, None, None)
 
 
 @pytest.mark.parametrize(

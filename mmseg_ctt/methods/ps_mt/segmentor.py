@@ -16,7 +16,6 @@ The teachers follow the student in :class:`TeacherEMAHook`, one for some updates
 
 from typing import Any, List, Optional, Sequence, Union
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from ...nn.perturbation import Perturbation
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ...nn.repeated_pass import RandomState, constant_statistics
+from ...nn.schedule import Shifts
 from ..base import Losses, SemiSegmentor
 from .functional import improbable_class_loss
 
@@ -47,8 +47,8 @@ class PSMT(SemiSegmentor):
     A teacher that has not been updated yet does not label: in the first turn the other is alone.
 
     Args:
-        turn (int): Updates of a teacher before the other one's turn. Defaults to 100 (paper and
-            released code: an epoch).
+        period (int | float): A turn: iterations in which one teacher follows before the other does,
+            or as a float its ratio of the run. Defaults to 100 (paper and released code: an epoch).
         adversarial (bool | dict): Changes of the student's features (T-VAT), False: none. Settings
             are those of :class:`AdversarialFeatures`; its ``eps`` is that of the released code.
             Defaults to True.
@@ -75,7 +75,7 @@ class PSMT(SemiSegmentor):
     )
     default_consistency = dict(normalizer='kept', confidence_threshold=0.6, weighted=True)
     toy_settings = dict(
-        turn=1, negative_threshold=0.25, consistency=dict(confidence_threshold=0.27)
+        period=1, negative_threshold=0.25, consistency=dict(confidence_threshold=0.27)
     )
     sections = dict(SemiSegmentor.sections, adversarial='perturbation')
 
@@ -84,7 +84,7 @@ class PSMT(SemiSegmentor):
         table = {STUDENT: Member(trains=True)}
         for i, name in enumerate(TEACHERS):
             follows = None if frozen else STUDENT
-            table[name] = Member(follows, interval=2, offset=i, copy_of=STUDENT)
+            table[name] = Member(follows, shift=i, copy_of=STUDENT)
         return table
 
     def _build_members(self, *args: Any) -> None:
@@ -93,16 +93,14 @@ class PSMT(SemiSegmentor):
 
     def build(
         self,
-        turn: int = 100,
+        period: Union[int, float] = 100,
         adversarial: Union[bool, dict] = True,
         negative_threshold: float = 0.0,
     ) -> None:
         """See the class."""
-        settings.check_number('model.turn', turn, 1, whole=True)
         settings.check_number('model.negative_threshold', negative_threshold, 0, 1)
-        for name in TEACHERS:
-            self.members[name] = self.members[name]._replace(in_a_row=turn)
-        self.turn, self.negative_threshold = turn, negative_threshold
+        self.shifts = Shifts('model.period', period, len(TEACHERS))
+        self.negative_threshold = negative_threshold
         self.adversary: Optional[AdversarialFeatures] = settings.build_optional(
             'adversarial', adversarial, AdversarialFeatures
         )
@@ -134,9 +132,9 @@ class PSMT(SemiSegmentor):
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
         """Mean of both teachers, of the first alone before the first update of the second."""
         first, second = logits
-        if self.members[TEACHERS[1]].follows is not None:
-            second = torch.where(self.num_updates > self.turn, second, first)
-        return (first + second) / 2
+        frozen = not self.followers()
+        assert self.shifts is not None
+        return (first + second) / 2 if frozen or self.shifts.done(1) else first
 
     def adversarial(self, images: Images, valid: Optional[Tensor]) -> Optional[Perturbation]:
         """Change of the student's features of a batch (T-VAT); None where it is off.
