@@ -85,7 +85,7 @@ def shake(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
                 value.copy_(noise * 0.3)
             elif name.endswith('conv_seg.weight'):
                 value.copy_(noise * 0.5)
-            elif value.is_floating_point():
+            elif value.is_floating_point() and not name.endswith('lora_scale'):
                 value.add_(noise * 1.5 * value.abs().mean())
     return model
 

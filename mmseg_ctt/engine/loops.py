@@ -15,7 +15,7 @@ from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
-from .tag_checks import check_tags
+from .tag_checks import check_masks, check_tags
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
 SEED = 'sampler_seed'
@@ -52,8 +52,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             raise ValueError(f'train_cfg.max_iters must be positive, got {self._max_iters}')
         self._check_classes()
         check_group_size(unwrapped(runner.model), self.sampler)
-        for warning in check_tags(unwrapped(runner.model), self.dataloader.dataset):
-            runner.logger.warning(warning)
+        self._check_sources()
         batch, period = self.dataloader.batch_size, self.sampler.period
         if batch % period:
             raise ValueError(
@@ -73,6 +72,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 f'decode_head.num_classes={outputs}, but the data set has {classes} classes: set '
                 f'sizes.num_classes={classes}, or another data set'
             )
+
+    def _check_sources(self) -> None:
+        model, dataset = unwrapped(self.runner.model), self.dataloader.dataset
+        drawn = [name for name, count in self.sampler.ratio.items() if count]
+        check_masks(model, drawn, getattr(dataset, 'masked', drawn))
+        for warning in check_tags(model, dataset):
+            self.runner.logger.warning(warning)
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""

@@ -82,7 +82,7 @@ def refuse_misfit(
     ):
         model = students[0]  # the weights of a plain segmentor are copied to every member
     weights = dict(model.named_parameters())
-    _refuse_adapters(path, weights, state, purpose == 'start')
+    _refuse_adapters(path, model.state_dict(), state, purpose == 'start')
     if purpose == 'start':  # adapters are not in a plain network
         plain = {n: w for n, w in weights.items() if n in state or not is_adapter(n)}
         return _check_start(path, plain, state)

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Checks of a model against the image-level tags of its training set."""
+"""Checks of a model against the masks and the image-level tags of its training set."""
 
-from typing import Any, List
+from typing import Any, Collection, List
 
 import torch.nn as nn
 
@@ -9,6 +9,26 @@ from ..datasets.checks import KEY
 from ..datasets.sources import TAGGED, UNLABELED
 from ..datasets.tag_checks import background_of
 from ..methods.base import SemiSegmentor
+
+
+def check_masks(model: nn.Module, drawn: Collection[str], masked: Collection[str]) -> None:
+    """Check that a plain segmentor gets images with masks alone: it trains on all of a batch.
+
+    Args:
+        model (nn.Module): Of the run.
+        drawn (Collection[str]): Sources of its batches.
+        masked (Collection[str]): Sources whose images have masks.
+
+    Raises:
+        ValueError: If it gets images without masks.
+    """
+    without = [name for name in drawn if name not in masked]
+    if without and not isinstance(model, SemiSegmentor):
+        raise ValueError(
+            f'model.type={type(model).__name__!r} learns from masks alone, and {KEY}.{without[0]} '
+            'has none: set method="fixmatch" or another (docs/methods), or method="supervised" '
+            'to train on the labelled images alone'
+        )
 
 
 def check_tags(model: nn.Module, dataset: Any) -> List[str]:

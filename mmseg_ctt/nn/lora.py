@@ -15,7 +15,8 @@ from torch import Tensor
 
 from .settings import as_dict, check_keys, check_number, check_real
 
-NAMES = ('lora_a', 'lora_b')
+NAMES = ('lora_a', 'lora_b', 'lora_scale')
+ROUNDING = 1e-4  # of a stored scale that averaged weights may have
 
 
 class LoRA(NamedTuple):
@@ -69,16 +70,20 @@ class LoRALinear(nn.Module):
 
     The output is ``x W^T + b + scale * (x A^T) B^T``. ``A`` starts random and ``B`` at zero, so
     that the layer starts as the plain one. Some networks read ``weight`` without a call of the
-    layer; they get ``W + scale * B A``, while the state holds ``W``.
+    layer; they get ``W + scale * B A``, while the state holds ``W``, ``A``, ``B`` and the scale.
 
     Args:
         layer (nn.Linear): The layer, whose weight and bias become those of this one.
         settings (LoRA): Rank and scale.
+
+    Raises:
+        ValueError: Where a state of another scale is loaded, which would be another network.
     """
 
     bias: Optional[Tensor]
     lora_a: Tensor  # (rank, in)
     lora_b: Tensor  # (out, rank)
+    lora_scale: Tensor  # (), for the check of a loaded state
 
     def __init__(self, layer: nn.Linear, settings: LoRA) -> None:
         super().__init__()
@@ -93,6 +98,7 @@ class LoRALinear(nn.Module):
                 weight.requires_grad_(False)
         self.lora_a = nn.Parameter(layer.weight.new_empty(self.rank, layer.in_features))
         self.lora_b = nn.Parameter(layer.weight.new_zeros(layer.out_features, self.rank))
+        self.register_buffer('lora_scale', torch.tensor(self.scale))
         nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))  # as nn.Linear
 
     @property
@@ -116,6 +122,16 @@ class LoRALinear(nn.Module):
         """
         update = F.linear(F.linear(x, self.lora_a), self.lora_b)
         return F.linear(x, self._frozen, self.bias) + self.scale * update
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f'{prefix}{NAMES[2]}')
+        scale = self.scale if stored is None else float(stored)
+        if abs(scale / self.scale - 1) > ROUNDING:
+            raise ValueError(
+                f'lora.alpha: the adapters of the file were trained with alpha / rank = {scale:g}, '
+                f'and here it is {self.scale:g}: set alpha={scale * self.rank:g}'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         """Sizes, rank and scale."""
@@ -161,12 +177,11 @@ def is_adapter(name: str) -> bool:
     return name.rpartition('.')[2] in NAMES
 
 
-def merge_adapters(state: Mapping[str, Tensor], scale: float) -> Dict[str, Tensor]:
+def merge_adapters(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     """State of the plain network that computes the same.
 
     Args:
         state (Mapping[str, Tensor]): Of a network with adapters.
-        scale (float): See :attr:`LoRA.scale`.
 
     Returns:
         dict[str, Tensor]: New tensors for the adapted weights, summed in float64.
@@ -176,9 +191,11 @@ def merge_adapters(state: Mapping[str, Tensor], scale: float) -> Dict[str, Tenso
         owner, _, last = name.rpartition('.')
         if last != NAMES[0]:
             continue
-        key = f'{owner}.weight' if owner else 'weight'
-        update = state[name[: -len(last)] + NAMES[1]].double() @ lora_a.double()
-        merged[key] = torch.add(state[key].double(), update, alpha=scale).to(state[key])
+        prefix = f'{owner}.' if owner else ''
+        lora_b, scale = (state[prefix + other].double() for other in NAMES[1:])
+        weight = state[f'{prefix}weight']
+        update = scale * lora_b @ lora_a.double()
+        merged[f'{prefix}weight'] = (weight.double() + update).to(weight)
     return merged
 
 

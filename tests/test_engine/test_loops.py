@@ -176,6 +176,20 @@ def test_class_counts_of_model_and_data(root, tmp_path, model):
 LOOPS = pytest.mark.parametrize('loop', ['ResumableTrainLoop', 'IterBasedTrainLoop'])
 
 
+def test_a_plain_segmentor_gets_images_with_masks_alone(root, tmp_path):
+    runner = build(root, tmp_path, model=toy_segmentor())
+    with pytest.raises(ValueError, match='learns from masks alone, and .*unlabeled has none'):
+        runner.train()
+
+
+def test_a_plain_segmentor_may_draw_the_labelled_images_of_both(root, tmp_path):
+    model = toy_segmentor()
+    model['data_preprocessor']['size_divisor'] = 4
+    runner = build(root, tmp_path, model=model)
+    runner._train_dataloader['sampler']['ratio'] = dict(labeled=1, unlabeled=0)
+    train(runner, last=1)
+
+
 def train_loop(kind):
     return dict(train_cfg=dict(type=kind, max_iters=6, val_interval=100))
 

@@ -89,7 +89,8 @@ def test_a_run_becomes_a_plain_model(tmp_path):
     plain = build_network(exported.config.model)
     plain.load_state_dict(exported.checkpoint['state_dict'])
     expected = logits(member.member('teacher1'))
-    torch.testing.assert_close(logits(plain), expected, rtol=1e-4, atol=1e-4)
+    rounding = float(expected.abs().max()) * 1e-5  # logits near zero are differences of large ones
+    torch.testing.assert_close(logits(plain), expected, rtol=1e-4, atol=rounding)
     trained = exported.config.optim_wrapper
     assert trained.optimizer == dict(type='AdamW', lr=0.1)
     assert 'constructor' not in trained and not trained.paramwise_cfg

@@ -55,7 +55,7 @@ def test_starts_as_the_plain_network_under_its_names(pair):
     kept = {n: w for n, w in adapted.state_dict().items() if not is_adapter(n)}
     assert kept.keys() == plain.state_dict().keys()
     missing, unexpected = adapted.load_state_dict(plain.state_dict(), strict=False)
-    assert not unexpected and all(map(is_adapter, missing)) and len(missing) == 8
+    assert not unexpected and all(map(is_adapter, missing)) and len(missing) == 12
 
 
 def test_formula(pair):
@@ -79,9 +79,23 @@ def test_merged_state_is_the_plain_network(pair):
     plain, adapted = pair
     x = torch.randn(3, 5, 4)
     before = copy.deepcopy(trained(adapted).state_dict())
-    plain.load_state_dict(merge_adapters(adapted.state_dict(), SETTINGS.scale))
+    plain.load_state_dict(merge_adapters(adapted.state_dict()))
     torch.testing.assert_close(plain(x), adapted(x), rtol=1e-4, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in adapted.state_dict().items())
+
+
+def test_a_state_of_another_scale_is_refused(pair):
+    """Its weights fit, but the network would compute something else."""
+    other = nn.Sequential(Block(), Block())
+    add_lora(other, SETTINGS._replace(alpha=4.0), KEY)
+    with pytest.raises(ValueError, match=r'rank = 3, and here it is 2: set alpha=6'):
+        other.load_state_dict(pair[1].state_dict())
+
+
+def test_a_scale_that_was_averaged_is_taken(pair):
+    state = pair[1].state_dict()
+    state['0.attn.qkv.lora_scale'] = state['0.attn.qkv.lora_scale'] * (1 + 1e-6)
+    pair[1].load_state_dict(state)
 
 
 def test_gradients(pair):

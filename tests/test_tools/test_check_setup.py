@@ -211,6 +211,12 @@ PROBLEMS = {  # what is done, options, row, words
         'model',
         ['num_classes=5', '4 classes'],
     ),
+    'masks': (
+        nothing,
+        ['method=supervised', 'train_dataloader.sampler.ratio=(1,1)'],
+        'model',
+        ['masks alone'],
+    ),
     'member': (nothing, ['model.test_cfg.predict_on=teacher7'], 'model', ['teacher7']),
     'unknown model': (nothing, ['model.segmentor.backbone.type=Unknown'], 'model', ['Unknown']),
     'unknown hook': (nothing, ['default_hooks.queue_warmup.type=Unknown'], 'hooks', ['Unknown']),

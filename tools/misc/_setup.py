@@ -31,6 +31,7 @@ class Setup:
         self.cfg, self.args = cfg, args
         self.sets: Dict[str, AnySet] = {}
         self.model: Optional[BaseModel] = None
+        self.drawn: List[str] = []  # sources that the sampler draws from
         self.warnings: List[str] = []  # of settings that train, but probably not as intended
 
     def built(self, name: str) -> 'AnySet':

@@ -236,6 +236,7 @@ def batch(setup: Setup) -> str:
             '"LabeledUnlabeledSampler"'
         )
     ratio = ratio_by_source(loader.sampler.get('ratio'), setup.sources)
+    setup.drawn = [name for name, count in ratio.items() if count]
     sizes = {name: len(setup.built(name)) if ratio[name] else 1 for name in setup.sources}
     data = SimpleNamespace(
         num_images=sizes,

@@ -53,7 +53,7 @@ def model(setup: Setup) -> str:
 
     from mmseg_ctt.engine.run_checks import check_custom_keys
     from mmseg_ctt.engine.score_checks import members_of
-    from mmseg_ctt.engine.tag_checks import check_tags
+    from mmseg_ctt.engine.tag_checks import check_masks, check_tags
     from mmseg_ctt.nn.head_checks import check_heads, loss_warnings
 
     with torch.random.fork_rng(devices=[]):
@@ -71,6 +71,7 @@ def model(setup: Setup) -> str:
     for part in EVALUATED:
         _check_scores(setup.cfg, part, members_of(built), built)
     sources = {name: setup.sets[name] for name in setup.trained}
+    check_masks(built, setup.drawn, [name for name in setup.drawn if setup.has_masks(name)])
     with_tags = [name for name in sources if setup.has_tags(name)]
     trained = SimpleNamespace(sources=sources, with_tags=with_tags)
     setup.warnings += check_tags(built, trained)

@@ -3,8 +3,7 @@
 
 from typing import Mapping, Tuple
 
-from ...nn.lora import LoRA, merge_adapters
-from ...nn.tuning import KEY
+from ...nn.lora import merge_adapters
 from .members import State
 
 PREFIX = 'backbone.'
@@ -23,7 +22,5 @@ def plain_backbone(backbone: Mapping, state: State) -> Tuple[dict, State]:
     """
     plain = dict(backbone)
     plain.pop('frozen', None)
-    lora = plain.pop('lora', None)
-    if lora is None:
-        return plain, state
-    return plain, merge_adapters(state, LoRA.of(lora, f'{KEY}.lora').scale)
+    plain.pop('lora', None)
+    return plain, merge_adapters(state)
