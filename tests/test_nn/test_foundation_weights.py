@@ -119,6 +119,23 @@ def test_registers_that_the_network_lacks(tmp_path):
         loaded('vit_small_patch14_dinov2', written(state, tmp_path / 'net.pth'))
 
 
+def test_one_of_several_networks_is_named(tmp_path):
+    """A file of a student and its teacher, flat."""
+    name = 'vit_small_patch14_dinov2'
+    state = {
+        f'{prefix}.backbone.{key}': torch.full_like(value, fill)
+        for prefix, fill in (('student', 1.0), ('teacher', 2.0))
+        for key, value in built(network(name)).network.state_dict().items()
+    }
+    path = written(state, tmp_path / 'net.pth')
+    with pytest.raises(ValueError, match=r"2 networks, under 'student.backbone.', 'teacher.back"):
+        loaded(name, path)
+    init = dict(type='Pretrained', checkpoint=str(path), prefix='teacher.backbone.')
+    backbone = MODELS.build(dict(network(name), init_cfg=init))
+    backbone.init_weights()
+    assert all((weight == 2).all() for weight in backbone.parameters())
+
+
 @pytest.mark.parametrize('prefix', ['', 'timm_model.model.', 'backbone.timm_model.model.'])
 def test_adapters_are_not_lost(prefix, tmp_path):
     name, lora = 'vit_tiny_patch16_224', dict(rank=2, targets=['qkv'])

@@ -42,7 +42,8 @@ def timm_names(network: nn.Module, state: Mapping[str, Any]) -> Weights:
         have its size.
 
     Raises:
-        ValueError: If the file is of an architecture that timm cannot convert.
+        ValueError: If the file has several networks, or is of an architecture that timm cannot
+            convert.
     """
     own = network.state_dict()
     weights = _without_prefix(own, _inner(state))
@@ -71,10 +72,13 @@ def _inner(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _without_prefix(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Weights:
     weights = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    found = (name[: -len(end)] for end in ANCHORS for name in weights if name.endswith(end))
-    prefix = next(found, None)
-    if prefix is None:
-        prefix = prefix_of(own, weights) or ''
+    found = [name[: -len(end)] for end in ANCHORS for name in weights if name.endswith(end)]
+    if len(found) > 1:
+        raise ValueError(
+            f'model.segmentor.backbone.init_cfg: the file has {len(found)} networks, under '
+            f'{", ".join(map(repr, found))}: set init_cfg.prefix to one of them'
+        )
+    prefix = found[0] if found else prefix_of(own, weights) or ''
     return {name[len(prefix) :]: weights[name] for name in weights if name.startswith(prefix)}
 
 
