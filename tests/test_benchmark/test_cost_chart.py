@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmseg_ctt.lab.benchmark.methods import Cost, print_costs, save_costs
+from mmseg_ctt.lab.benchmark.methods import Cost, print_costs, save_costs, short_names
 
 RESULT = dict(
     config='configs/ctt/ctt_streets.py',
@@ -30,6 +30,20 @@ def test_table_and_chart(tmp_path, capsys):
     assert 'ctt_streets' in table and '1.25' in table and '2.00' in table
     save_costs(tmp_path / 'chart.png', costs, 'title')
     assert (tmp_path / 'chart.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize(
+    'names, short',
+    [
+        (['ctt-plus_fcn_voc_1-8', 'cps_fcn_voc_1-8'], ['ctt-plus', 'cps']),
+        (['ctt_fcn_voc_92', 'ctt_fcn_voc_183'], ['ctt_fcn_voc_92', 'ctt_fcn_voc_183']),
+        (['dual_teacher_voc', 'teacher_voc'], ['dual_teacher', 'teacher']),
+        (['a_teacher_voc', 'teacher_voc'], ['a_teacher', 'teacher']),
+        (['ctt_voc'], ['ctt_voc']),
+    ],
+)
+def test_names_without_their_common_end(names, short):
+    assert short_names(names) == short
 
 
 @pytest.fixture

@@ -48,11 +48,28 @@ class Cost(NamedTuple):
         return self.step - self.floor
 
 
+def short_names(names: Sequence[str]) -> List[str]:
+    """Names of configs without the words that all end with: network, data and labels.
+
+    Example:
+        >>> short_names(['ctt_fcn_voc_92', 'cps_fcn_voc_92'])
+        ['ctt', 'cps']
+    """
+    words = [name.split('_') for name in names]
+    shared = 0
+    while shared < min(map(len, words)) - 1 and len({name[-1 - shared] for name in words}) == 1:
+        shared += 1
+    if len(names) < 2 or not shared:
+        return list(names)
+    return ['_'.join(name[:-shared]) for name in words]
+
+
 def print_costs(costs: Sequence[Cost]) -> None:
     """Print a row for each method; the cheapest step first."""
+    names = short_names([cost.name for cost in costs])
     rows = [
         [
-            cost.name,
+            name,
             f'{cost.step:.3f}',
             f'{cost.floor:.3f}',
             f'{cost.beyond:.3f}',
@@ -61,7 +78,7 @@ def print_costs(costs: Sequence[Cost]) -> None:
             str(cost.operations),
             str(cost.synchronisations),
         ]
-        for cost in costs
+        for name, cost in zip(names, costs)
     ]
     columns = ['config', 'step s', 'floor s', 'over s', 'x floor', 'MiB', 'ops', 'syncs']
     print_rows('a step of each method, processor time', columns, rows)
@@ -82,7 +99,7 @@ def save_costs(path: Path, costs: Sequence[Cost], title: str) -> None:
     figure = Figure(figsize=(12, 1.2 + 0.3 * len(costs)), layout='constrained')
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3, sharey=True)
-    names = [cost.name for cost in costs]
+    names = short_names([cost.name for cost in costs])
     panels[0].barh(names, [cost.floor for cost in costs], color=FLOOR, label='networks alone')
     over: List[float] = [cost.beyond for cost in costs]
     starts = [cost.floor for cost in costs]
