@@ -19,11 +19,12 @@ class BandMobileNetV2(MobileNetV2):
 
     def __init__(self, in_channels: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.conv1 = ConvModule(
+        stem: Any = self.conv1
+        self.conv1: Any = ConvModule(
             in_channels,
-            self.conv1.out_channels,
+            stem.out_channels,
             3,
-            stride=self.conv1.stride,
+            stride=stem.stride,
             padding=1,
             conv_cfg=self.conv_cfg,
             norm_cfg=self.norm_cfg,

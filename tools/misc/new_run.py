@@ -4,7 +4,8 @@
 python tools/misc/new_run.py FOLDER [--method ctt-plus] [--model mobilenetv2] [--dry-run]
 
 Prints what it finds, converts masks of colours or of 0 and 255, makes the lists, chooses sizes, and
-writes FOLDER/runs/<method>.py and FOLDER/runs/supervised.py. As a package: mim run mmseg_ctt new_run.
+writes FOLDER/runs/<method>.py and FOLDER/runs/supervised.py. Where the package is installed:
+mim run mmseg_ctt new_run FOLDER
 """
 
 import argparse

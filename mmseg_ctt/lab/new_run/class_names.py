@@ -46,8 +46,8 @@ def known_classes(root: Path, given: Optional[Sequence[str]] = None) -> ClassNam
         names = content['classes']
         if given and list(given) != names:
             raise ValueError(
-                f'--classes {" ".join(given)} differs from {meta}, which names {" ".join(names)} and '
-                'is read in training: change or remove that file, or leave --classes out'
+                f'--classes {" ".join(given)} differs from {meta}, which names {" ".join(names)} '
+                'and is read in training: change or remove that file, or leave --classes out'
             )
         return _checked(names, palette_of(content, str(meta)), str(meta))
     if given:
@@ -62,17 +62,19 @@ def _read(path: Path) -> ClassNames:
     lines = [line.strip() for line in read_lines(path)]
     lines = [line for line in lines if line and not line.startswith('#')]
     if path.name == CVAT:
-        rows = [line.split(':') for line in lines]
+        parts = [line.split(':') for line in lines]
         try:
-            colours = [pack([int(v) for v in row[1].split(',')]) for row in rows]
+            colours = [pack([int(v) for v in part[1].split(',')]) for part in parts]
         except (ValueError, IndexError):
             raise ValueError(f'{path}: lines must be name:red,green,blue::') from None
-        return _checked([row[0] for row in rows], colours, str(path))
+        return _checked([part[0] for part in parts], colours, str(path))
     if path.name == ROBOFLOW:
         cells = [row for row in csv.reader(lines[1:]) if len(row) > 1]
         rows = sorted((int(row[0]), row[1].strip()) for row in cells)
         if [number for number, _ in rows] != list(range(len(rows))):
-            raise ValueError(f'{path}: ids must be 0, 1, 2 and so on; name the classes by --classes')
+            raise ValueError(
+                f'{path}: ids must be 0, 1, 2 and so on; name the classes by --classes'
+            )
         lines = [name for _, name in rows]
     return _checked(lines, [], str(path))
 

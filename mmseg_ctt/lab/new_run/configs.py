@@ -17,6 +17,7 @@ from .words import TEST, TRAIN, UNLABELED, VAL
 BASE = 'mmseg_ctt::supervised/supervised_deeplabv3plus_mobilenetv2_folder.py'
 SUPERVISED = 'supervised'
 Line = Tuple[str, str]  # code, comment
+WIDTH = 101  # longer lines have their comment above
 BANDED = dict(mobilenetv2='BandMobileNetV2')  # networks whose class for photos has no bands
 
 
@@ -83,9 +84,13 @@ def method_text(method: str, sizes: Sizes, work_dir: Path) -> str:
 
 
 def _text(header: str, lines: Sequence[Line]) -> str:
-    return ''.join(
-        [f'# {header} Written by new_run.\n', *(f'{code}  # {comment}\n' for code, comment in lines)]
-    )
+    return ''.join([f'# {header} Written by new_run.\n', *map(_commented, lines)])
+
+
+def _commented(line: Line) -> str:
+    code, comment = line
+    whole = f'{code}  # {comment}\n'
+    return whole if len(whole) <= WIDTH else f'# {comment}\n{code}\n'
 
 
 def _variables(lines: Sequence[Line]) -> str:
@@ -125,11 +130,13 @@ def _data_lines(
             'labelled images a step',
         )
     )
-    own = {part: _evaluated(found, lists, part, masks) for part in (VAL, TEST)}
+    own: Dict[str, Optional[str]] = {
+        part: _evaluated(found, lists, part, masks) for part in (VAL, TEST)
+    }
     own[TEST] = own[TEST] or own[VAL]
-    for part, code in own.items():
-        if code:
-            lines.append((f'{part}_dataloader = dict(dataset={code})', f'images of {part}'))
+    for part, data_set in own.items():
+        if data_set:
+            lines.append((f'{part}_dataloader = dict(dataset={data_set})', f'images of {part}'))
         else:
             lines.append((f'{part}_dataloader = {part}_evaluator = {part}_cfg = None', 'no image'))
     return lines

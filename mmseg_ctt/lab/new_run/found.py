@@ -117,8 +117,8 @@ def look(
     if TRAIN not in pairs:
         where = ' for training' if pairs else ''
         raise FileNotFoundError(
-            f'no image{where} was found in {root}: images end in .jpg, .png, .tif and so on; --images '
-            'names their folder'
+            f'no image{where} was found in {root}: images end in .jpg, .png, .tif and so on; '
+            '--images names their folder'
         )
     pairs, more = _by_content(root, files, pairs)
     parts = {part: match(files, pair, suffix) for part, pair in pairs.items()}
@@ -200,8 +200,8 @@ def _refuse_volumes(root: Path, files: Files) -> None:
     command = (
         f'python tools/dataset_converters/dicom.py {root} NEW_FOLDER/images'
         if dicom
-        else f'python tools/dataset_converters/patient_lists.py make --images {root}/images --labels '
-        f'{root}/labels --num-labeled N --num-val N --num-test N --out {root}/splits/mine'
+        else f'python tools/dataset_converters/patient_lists.py make --images {root}/images '
+        f'--labels {root}/labels --num-labeled N --num-val N --num-test N --out {root}/splits/mine'
     )
     raise ValueError(
         f'{root} holds {len(volumes)} volumes, such as {volumes[0]}, which are trained slice by '
@@ -218,7 +218,7 @@ def _no_masks(root: Path, files: Files, train: Matched) -> str:
     if 1 < len(folders):
         return (
             f'{text}. If its sub-folders {", ".join(folders[:5])} are classes, they are tags: '
-            f'docs/guide/tags.md. Else label some images: PNG masks in {root}/masks, of the same names'
+            f'docs/guide/tags.md. Else label some images: PNG masks in {root}/masks, of equal names'
         )
     return (
         f'{text}: label some, 10 to 20 to begin with: PNG masks of class ids or colours in '
@@ -242,9 +242,7 @@ def _tags(found: Found) -> List[str]:
         names.append(f'sub-folders called after classes ({", ".join(sorted(tagged)[:5])})')
     if not names:
         return []
-    return [
-        f'tags: {", ".join(names)}; this run does not learn from tags, docs/guide/tags.md does'
-    ]
+    return [f'tags: {", ".join(names)}; this run does not learn from tags, docs/guide/tags.md does']
 
 
 def _bare(found: Found) -> List[str]:

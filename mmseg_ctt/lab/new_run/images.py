@@ -21,7 +21,7 @@ class Images(NamedTuple):
     """What images of a data set are.
 
     Attributes:
-        count (int): Images.
+        total (int): Images.
         formats (dict[str, int]): Number by ending, most frequent first.
         sizes (list[tuple[int, int]]): Width and height of up to ``SIZES`` of them.
         channels (dict[int, int]): Number of decoded images by their channels.
@@ -31,7 +31,7 @@ class Images(NamedTuple):
         std (list[float]): The same.
     """
 
-    count: int
+    total: int
     formats: Dict[str, int]
     sizes: List[Tuple[int, int]]
     channels: Dict[int, int]
@@ -48,7 +48,7 @@ class Images(NamedTuple):
 
     @property
     def bands(self) -> int:
-        """Channels that the network gets: 3, or those of the files where they are more than four."""
+        """Channels that the network gets: 3, or those of files of more than four."""
         most = max(self.channels)
         return most if most > 4 else 3
 
@@ -61,7 +61,7 @@ class Images(NamedTuple):
             size += f' (from {min(widths)}x{min(heights)} to {max(widths)}x{max(heights)})'
         channels = ' or '.join(map(str, sorted(self.channels)))
         lines = [
-            f'images: {self.count} ({formats}), {size}, {channels} channels, '
+            f'images: {self.total} ({formats}), {size}, {channels} channels, '
             f'{" and ".join(sorted(self.kinds))}'
         ]
         if self.value_range:
@@ -110,7 +110,7 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
     kinds = Counter(str(image.dtype) for image in pixels)
     if len(channels) > 1 and max(channels) > 4:
         raise ValueError(
-            f'images have {" and ".join(map(str, sorted(channels)))} channels: one network takes one '
+            f'images have {" and ".join(map(str, sorted(channels)))} channels: a network takes one '
             'number of bands; move the others out of the folder'
         )
     deep = [image for image in pixels if image.dtype != np.uint8]
@@ -118,9 +118,7 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
     mean, std = _statistics(pixels, value_range) if max(channels) > 4 else ([], [])
     sizes = [(width, height) for height, width in shapes]
     counted = dict(formats.most_common())
-    return Images(
-        len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std
-    )
+    return Images(len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std)
 
 
 def _step(image: np.ndarray, axis: int) -> int:

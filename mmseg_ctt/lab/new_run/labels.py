@@ -2,7 +2,6 @@
 """What the values of masks mean: ids, grey values or colours; classes and their names."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from ...datasets.colour_conversion import classes_of
@@ -90,8 +89,9 @@ def labels_of(
     labels.names = list(known.names) or labels.names
     if len(labels.names) < 2:
         raise ValueError(
-            f'masks hold one class only ({labels.kind}: {_values(labels)}), from which nothing can be '
-            'learnt: label what is not this class too, or say with --palette which values are classes'
+            f'masks hold one class only ({labels.kind}: {_values(labels)}), from which nothing can '
+            'be learnt: label what is not this class too, or name the values of the classes with '
+            '--palette'
         )
     return labels
 
@@ -121,8 +121,8 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
     lossy = any(mask.name.lower().endswith(('.jpg', '.jpeg')) for mask in masks)
     if max(values) > IGNORE or min(values) < 0:
         raise ValueError(
-            f'masks hold values such as {max(values)}: ids are 0 to 254, and 255 is no label; write '
-            'masks of 8 bit'
+            f'masks hold values such as {max(values)}: ids are 0 to 254, and 255 is no label; '
+            'write masks of 8 bit'
         )
     if set(values) == {0, IGNORE} and count != 1 and IGNORE * GREY not in left_out:
         names = ['background', 'object']
@@ -198,13 +198,13 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     if black and (black >= BACKGROUND or len(source) < 2):
         source = [BLACK, *(c for c in source if c != BLACK)]
         notes.append(
-            f'black, {black:.0%} of the pixels, is taken as the class background (--ignore 0: as no '
-            'label)'
+            f'black, {black:.0%} of the pixels, is taken as the class background (--ignore 0: as '
+            'no label)'
         )
     elif black and BLACK not in source:
         notes.append(
-            f'black, {black:.1%} of the pixels, is taken as no label (--palette with 0 in it makes it '
-            'a class)'
+            f'black, {black:.1%} of the pixels, is taken as no label (--palette with 0 in it makes '
+            'it a class)'
         )
     if black:
         source = sorted(source, key=lambda c: c != BLACK)
@@ -241,5 +241,3 @@ def _leave_out(labels: Labels, left_out: set) -> None:
     labels.names = [labels.names[k] for k in kept]
     labels.palette = [labels.palette[k] for k in kept] if labels.palette else []
     labels.convert = True
-
-

@@ -83,8 +83,8 @@ def find_lists(root: Path, files: Files, given: Optional[str], own: str) -> Opti
     found = {match[1].rstrip('/') for match in map(LIST.fullmatch, files.others) if match}
     if len(found) > 1:
         raise ValueError(
-            f'lists are in {", ".join(sorted(f or "the folder itself" for f in found))}: --lists says '
-            'which to use'
+            f'lists are in {", ".join(sorted(f or "the folder itself" for f in found))}: --lists '
+            'says which to use'
         )
     return next(iter(found), None)
 
@@ -183,8 +183,8 @@ def make_lists(
     if chosen and missing_of(presence, np.flatnonzero(rows)):
         absent = [n for n, c in counts.items() if c['all'] and not (c['val'] and c['labeled'])]
         lists.notes.append(
-            f'not both in training and validation: {", ".join(absent)}; label more images that show '
-            'them'
+            f'not both in training and validation: {", ".join(absent)}; label more images that '
+            'show them'
         )
     return lists
 

@@ -84,9 +84,9 @@ def _by_stem(names: Sequence[str], folder: str) -> Dict[str, str]:
         stem = stem_of(name)
         if stem in found:
             raise ValueError(
-                f'{found[stem]} and {name} in {folder or "the folder"} have one stem: if one is the '
-                'mask of the other, move the masks to a folder of their own, masks/; if both are '
-                'images, rename one'
+                f'{found[stem]} and {name} in {folder or "the folder"} have one stem: if one is '
+                'the mask of the other, move the masks to a folder of their own, masks/; if both '
+                'are images, rename one'
             )
         found[stem] = name
     return dict(sorted(found.items()))

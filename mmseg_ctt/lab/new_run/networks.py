@@ -22,7 +22,7 @@ class Network(NamedTuple):
     per_pixel: int
 
 
-# Measured with crops of 112x112, 2 labelled and 2 unlabelled, as tensors saved for the backward pass
+# Measured with crops of 112x112, 2 labelled and 2 unlabelled: tensors kept for the backward pass
 NETWORKS: Dict[str, Network] = {
     'mobilenetv2': Network('MobileNetV2, DeepLabV3+', 32, 112, 4400),
     'resnet50': Network('ResNet-50, DeepLabV3+', 32, 1200, 11300),

@@ -57,8 +57,8 @@ class Plan:
             meta.write_text(json.dumps(content) + '\n', encoding='utf-8')
             lines.append(f'{META}: written; give the classes their names there')
         self.lists.write(root)
-        for path, stems in self.evaluated.items():
-            (root / path).write_text(''.join(f'{stem}\n' for stem in stems), encoding='utf-8')
+        for name, stems in self.evaluated.items():
+            (root / name).write_text(''.join(f'{stem}\n' for stem in stems), encoding='utf-8')
         names = ', '.join(LIST_NAMES) + (', val.txt' if self.lists.val else '')
         lines.append(f'{self.lists.folder}: {names}')
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,12 @@ def make_plan(
     folder = found.root / RUNS / (name or '')
     chosen = _lists(found, lists, val, name, seed)
     conversions, masks = _masks(found, name)
-    texts, sizes = _texts(found, chosen, method, model, size, masks, folder)
+    net, memory = network(model), machine_memory()
+    sizes = choose_sizes(found.images, net, len(chosen.labeled), memory, size)
+    work_dir = folder / SUPERVISED
+    texts = {SUPERVISED: supervised_text(found, chosen, sizes, model, masks, work_dir)}
+    if chosen.unlabeled and method != SUPERVISED:
+        texts[method] = method_text(method, sizes, folder / method)
     _check_present(folder, texts, model)
     check_texts(texts)
     evaluated = {
@@ -112,7 +117,7 @@ def make_plan(
         *few_notes(len(chosen.labeled), kept),
         *_without_unlabeled(chosen, method),
         *sizes.lines,
-        f'network: {network(model).title} (--model), method: {method} (--method)',
+        f'network: {net.title} (--model), method: {method} (--method)',
     ]
     return Plan(found, folder, chosen, evaluated, conversions, texts, lines)
 
@@ -163,7 +168,8 @@ def _masks(
     found: Found, name: Optional[str]
 ) -> Tuple[List[Conversion], Dict[str, Tuple[str, str]]]:
     """Masks to write, and folder and ending of the masks of each part."""
-    conversions, masks = {}, {}
+    conversions: Dict[str, Conversion] = {}
+    masks: Dict[str, Tuple[str, str]] = {}
     for part in found.masks:
         matched = found.parts[part]
         masks[part] = (matched.masks_dir, matched.suffix or '.png')
@@ -178,16 +184,6 @@ def _masks(
             conversions[conversion.folder] = conversion
             masks[part] = (conversion.folder, '.png')
     return list(conversions.values()), masks
-
-
-def _texts(found, chosen, method, model, size, masks, folder) -> tuple:  # type: ignore
-    net = network(model)
-    sizes = choose_sizes(found.images, net, len(chosen.labeled), machine_memory(), size)
-    baseline = supervised_text(found, chosen, sizes, model, masks, folder / SUPERVISED)
-    texts = {SUPERVISED: baseline}
-    if chosen.unlabeled and method != SUPERVISED:
-        texts[method] = method_text(method, sizes, folder / method)
-    return texts, sizes
 
 
 def _check_present(folder: Path, texts: Dict[str, str], model: str) -> None:
@@ -215,6 +211,6 @@ def _without_unlabeled(lists: Lists, method: str) -> List[str]:
         return []
     return [
         f'WARNING: every image has a mask, so that {method} has nothing to learn from beyond the '
-        'masks, and the baseline alone is written. Add images without a mask, or hide some masks to '
-        'see what the method would give: make_split.py make --fraction 1/4'
+        'masks, and the baseline alone is written. Add images without a mask, or hide some masks '
+        'to see what the method would give: make_split.py make --fraction 1/4'
     ]

@@ -56,8 +56,8 @@ def new_run(
 ) -> NewRun:
     """Write lists and configs for a folder of images and masks.
 
-    Everything is checked before anything is written. Images and masks are never changed, and no file
-    is replaced: what a former call has written is used again.
+    Everything is checked before anything is written. Images and masks are never changed, and no
+    file is replaced: what a former call has written is used again.
 
     Args:
         folder (str or Path): Folder of the data.

@@ -59,7 +59,7 @@ def role_of(folder: str) -> Role:
     known = len(kinds) + len(parts) + sum(word in FILLERS for word in words)
     if known < len(words) or not (kinds or parts):
         return Role(None, None)
-    return Role((kinds or [None])[0], (parts or [None])[0])
+    return Role(kinds[0] if kinds else None, parts[0] if parts else None)
 
 
 def _words(name: str) -> List[str]:
