@@ -1,0 +1,88 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Networks by name, and the numbers of a run by images and memory."""
+
+from pathlib import Path
+
+import pytest
+from leaves import CONFIGS
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from mmseg_ctt.engine import prepare_config
+from mmseg_ctt.engine.method_preset import preset_names
+from mmseg_ctt.lab.new_run.images import Images
+from mmseg_ctt.lab.new_run.networks import NETWORKS, USUAL, files, network
+from mmseg_ctt.lab.new_run.sizes import GB, Memory, choose_sizes
+
+BUILT = ('resnet50', 'segformer-b0')  # the small ones
+BASE = 'mmseg_ctt::supervised/supervised_deeplabv3plus_mobilenetv2_folder.py'
+
+
+def images(*sizes: tuple) -> Images:
+    return Images(len(sizes), {'.jpg': 1}, list(sizes), {3: 1}, {'uint8': 1}, None, [], [])
+
+
+def test_every_network_has_a_file():
+    assert sorted([*files(), USUAL]) == sorted(NETWORKS)
+    with pytest.raises(ValueError, match='known are mobilenetv2'):
+        network('vgg')
+
+
+@pytest.mark.parametrize('name', files())
+def test_network_in_a_folder_config(name: str, tmp_path: Path):
+    source = f'mmseg_ctt::_base_/networks/{name}.py'
+    own = f"_base_ = ['{BASE}']\nsegmentor_from = '{source}'\nsizes = dict(num_classes=7)\n"
+    (tmp_path / 'supervised.py').write_text(own)
+    (tmp_path / 'a.py').write_text("_base_ = ['./supervised.py']\nmethod = 'ctt-plus'\n")
+    cfg = prepare_config(Config.fromfile(tmp_path / 'a.py'))
+    donor = Config.fromfile(CONFIGS / '_base_' / 'networks' / f'{name}.py')
+    assert cfg.model.type == 'CrossTeacherTraining'
+    assert cfg.model.segmentor.backbone == donor.model.segmentor.backbone
+    assert cfg.model.segmentor.decode_head.num_classes == 7
+    for key in ('optimizer', 'paramwise_cfg'):
+        assert cfg.optim_wrapper[key] == donor.optim_wrapper[key]
+    if name in BUILT:
+        cfg.model.segmentor.backbone.pop('init_cfg')
+        MODELS.build(cfg.model.segmentor)
+
+
+@pytest.mark.parametrize('method', preset_names())
+def test_every_method_stands_on_the_baseline(method: str, tmp_path: Path):
+    (tmp_path / 'supervised.py').write_text(f"_base_ = ['{BASE}']\n")
+    own = f"_base_ = ['./supervised.py']\nmethod = '{method}'\n"
+    (tmp_path / 'a.py').write_text(own)
+    ratio = prepare_config(Config.fromfile(tmp_path / 'a.py')).train_dataloader.sampler.ratio
+    assert ratio == dict(labeled=1, unlabeled=0 if method == 'supervised' else 1)
+
+
+def test_images_are_shrunk_for_a_cpu_and_for_little_memory():
+    photos = images((1600, 1200), (1600, 1200))
+    on_cpu = choose_sizes(photos, network('mobilenetv2'), 50, Memory('cpu', 16 * GB))
+    assert on_cpu.scale == (320, 240) and on_cpu.crop == (192, 256) and on_cpu.iters == 1500
+    large = choose_sizes(photos, network('mobilenetv2'), 50, Memory('gpu', 80 * GB))
+    assert large.scale == (1024, 768) and large.iters == 5000
+    small = choose_sizes(photos, network('resnet101'), 50, Memory('gpu', 16 * GB))
+    assert small.scale[0] < 512 and small.labeled == 4
+    tiny = choose_sizes(photos, network('resnet101'), 50, Memory('gpu', GB))
+    assert any('may not be enough' in line for line in tiny.lines)
+
+
+def test_images_are_never_enlarged_and_crops_fit_the_network():
+    sizes = choose_sizes(images((200, 200)), network('dinov2-s'), 5000, Memory('gpu', 80 * GB))
+    assert sizes.scale == (200, 200) and sizes.crop == (154, 154) and sizes.iters == 20000
+
+
+def test_lying_and_standing_images_have_square_crops():
+    both = images((640, 480), (640, 480), (480, 640))
+    sizes = choose_sizes(both, network('mobilenetv2'), 9, Memory('cpu', 16 * GB))
+    assert sizes.crop[0] == sizes.crop[1]
+
+
+def test_size_of_the_user():
+    photos = images((6000, 4000))
+    given = choose_sizes(photos, network('mobilenetv2'), 9, Memory('cpu', 64 * GB), (512, 256))
+    assert given.scale == (512, 256) and any('vanishes' in line for line in given.lines)
+    side = choose_sizes(photos, network('mobilenetv2'), 9, Memory('cpu', 64 * GB), [600])
+    assert side.scale == (600, 400)
+    with pytest.raises(ValueError, match='--size'):
+        choose_sizes(photos, network('mobilenetv2'), 9, Memory('cpu', 64 * GB), (1, 2, 3))
