@@ -63,20 +63,24 @@ def test_black_is_background_where_there_is_much_of_it(tmp_path: Path):
     assert 'background' not in found(tmp_path, ignore=['0']).labels.names
 
 
-def test_smooth_masks_have_their_main_colours(tmp_path: Path):
-    photos(tmp_path, MASKED)
+@pytest.mark.parametrize('scale, clear', [(8, True), (2, False)])
+def test_smooth_masks_have_their_main_colours(tmp_path: Path, scale: int, clear: bool):
+    height, width = 32 * scale, 48 * scale
+    (tmp_path / 'masks').mkdir()
     for stem in MASKED:
-        grey = Image.fromarray((255 * blocks(hash_of(stem), 2)).astype(np.uint8))
-        (tmp_path / 'masks').mkdir(exist_ok=True)
-        grey.resize((192, 128), Image.BILINEAR).save(tmp_path / 'masks' / f'{stem}.png')
-        save(
-            tmp_path / 'images' / f'{stem}.jpg',
-            blocks(hash_of(stem), 9, 3).repeat(4, 0).repeat(4, 1),
-        )
-    with pytest.raises(ValueError, match='--palette'):
-        found(tmp_path)  # half of the pixels are edges here
-    labels = found(tmp_path, palette=['0', '255']).labels
-    assert labels.source == [0, 0xFFFFFF] and 'ignored' in labels.notes[0]
+        sharp = Image.fromarray((255 * blocks(hash_of(stem), 2)).astype(np.uint8))
+        large = sharp.resize((width, height), Image.NEAREST).resize((width // 4, height // 4))
+        large.resize((width, height), Image.BILINEAR).save(tmp_path / 'masks' / f'{stem}.png')
+        save(tmp_path / 'images' / f'{stem}.jpg', np.full((height, width, 3), hash_of(stem) % 256))
+    if clear:
+        labels = found(tmp_path).labels
+        assert labels.names == ['background', 'object'] and 'smooth edges' in labels.notes[0]
+    else:
+        with pytest.raises(ValueError, match='most frequent are .*--palette'):
+            found(tmp_path)
+        labels = found(tmp_path, palette=['0', '255']).labels
+    assert labels.source == [0, 0xFFFFFF]
+    assert 'have a colour of no class' in labels.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 """What the values of masks mean: ids, grey values or colours; classes and their names."""
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...datasets.colour_conversion import classes_of
 from ...datasets.colour_masks import (
     BLACK,
     IGNORE,
+    WHITE,
     ColourMask,
     as_text,
     check_palette,
@@ -19,8 +20,9 @@ from .mask_files import GREY, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
 MAIN = 0.005  # ratio of pixels from which a colour is one of smooth masks
-COVERED = 0.95  # ratio of pixels that such colours must have
-MANY = 64  # colours besides which masks are taken as smooth
+COVERED = 0.8  # ratio of pixels that such colours must have
+MANY = 64  # colours from which masks are taken as smooth
+FEW = 8  # the same, for grey values with black and white most frequent
 SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
@@ -178,8 +180,7 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     colours = summed([mask.colours for mask in masks])
     pixels = sum(colours.values())
     notes: List[str] = []
-    main = [c for c, n in colours.items() if n >= MAIN * pixels]
-    smooth = len(colours) > MANY and sum(colours[c] for c in main) >= COVERED * pixels
+    main, smooth = _main_colours(colours)
     if known.names and len(main if smooth else colours) > 2 and not known.palette:
         shown = ' '.join(map(as_text, list(colours)[:20]))
         raise ValueError(
@@ -188,10 +189,11 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
         )
     source = main if smooth else classes_of(_colour_masks(masks), None, None).palette
     if smooth:
+        rest = 1 - sum(colours[c] for c in main) / pixels
         notes.append(
-            f'masks hold {len(colours)} colours, of smooth edges or JPEG: those with 0.5 % of the '
-            f'pixels and more are classes, {1 - sum(colours[c] for c in main) / pixels:.1%} of the '
-            'pixels are ignored (--palette names the classes)'
+            f'masks hold {len(colours)} colours, of smooth edges or JPEG: '
+            f'{" ".join(map(as_text, main[:20]))} are classes, {rest:.1%} of the pixels are '
+            'ignored (--palette names the classes)'
         )
         source = [c for c in main if c != BLACK]
     black = 0 if BLACK in left_out else colours.get(BLACK, 0) / pixels
@@ -214,6 +216,29 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     labels = _coloured(source, names, colours)
     labels.notes = [*notes, *labels.notes]
     return labels
+
+
+def _main_colours(colours: Mapping[int, int]) -> Tuple[List[int], bool]:
+    """Colours of the classes, and whether the others come of smooth edges or JPEG.
+
+    Raises:
+        ValueError: If so many colours are frequent that they cannot be told apart.
+    """
+    pixels, main = sum(colours.values()), list(colours)
+    grey = all(len(set(unpack(colour))) == 1 for colour in colours)
+    if len(colours) > FEW and grey and set(main[:2]) == {BLACK, WHITE}:
+        main = main[:2]
+    elif len(colours) > MANY:
+        main = [c for c, n in colours.items() if n >= MAIN * pixels]
+    else:
+        return main, False
+    if sum(colours[c] for c in main) < COVERED * pixels:
+        raise ValueError(
+            f'masks hold {len(colours)} colours, as smooth edges and JPEG make them, and it is not '
+            f'clear which are classes; most frequent are {" ".join(map(as_text, main[:10]))}: name '
+            'them with --palette'
+        )
+    return main, True
 
 
 def _coloured(source: List[int], names: List[str], colours: Mapping[int, int]) -> Labels:

@@ -88,6 +88,19 @@ def new_run(
         ValueError: If something cannot be found out, naming the option that settles it; if a file
             would be replaced.
     """
+    root = _root(folder, method, model, name)
+    image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
+    found = look(root, image_dir, mask_dir, classes, palette, ignore, suffix)
+    sides = [size] if isinstance(size, int) else size
+    plan = make_plan(found, method, model, sides, list_dir, val, name, seed)
+    lines = [f'{root}', *found.lines(), *plan.lines]
+    lines += _would(plan) if dry_run else plan.write()
+    configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
+    return NewRun(configs, found, next_commands(configs), lines)
+
+
+def _root(folder: Union[str, Path], method: str, model: str, name: Optional[str]) -> Path:
+    """Absolute path of the folder, after a check of the names."""
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
         raise FileNotFoundError(f'the folder {folder} does not exist')
@@ -95,17 +108,7 @@ def new_run(
     network(model)
     if name is not None and not name.replace('-', '').replace('_', '').isalnum():
         raise ValueError(f'--name {name!r} must be of letters, digits, - and _')
-    inside = [_inside(root, path) for path in (images, masks, lists)]
-    found = look(root, inside[0], inside[1], classes, palette, ignore, suffix)
-    sides = [size] if isinstance(size, int) else size
-    plan = make_plan(found, method, model, sides, inside[2], val, name, seed)
-    lines = [f'{root}', *found.lines(), *plan.lines]
-    if dry_run:
-        lines += _would(plan)
-    else:
-        lines += plan.write()
-    configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
-    return NewRun(configs, found, next_commands(configs), lines)
+    return root
 
 
 def _inside(root: Path, path: Optional[str]) -> Optional[str]:

@@ -167,8 +167,8 @@ def _lines(
     if max(width, height) > DETAIL * max(scale):
         lines.append(
             f'WARNING: images of {width}x{height} become {scale[0]}x{scale[1]}: what is smaller '
-            f'than {max(width, height) // max(scale)} pixels vanishes; cut them into tiles, or give '
-            '--size'
+            f'than {max(width, height) // max(scale)} pixels vanishes; cut them into tiles, or '
+            'give --size'
         )
     if not fits:
         lines.append('WARNING: the memory may not be enough: take a smaller --model or --size')
