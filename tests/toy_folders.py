@@ -85,9 +85,9 @@ def endings(root: Path) -> None:
 
 def val_folder(root: Path) -> None:
     photos(root, MASKED + BARE, 'train/images')
-    masks(root, MASKED, 'train/masks', values=(0, 255))
+    masks(root, MASKED, 'train/masks', '_GT.png')
     photos(root, MASKED[:2], 'val/images')
-    masks(root, MASKED[:2], 'val/masks', values=(0, 255))
+    masks(root, MASKED[:2], 'val/masks')
     for stem in MASKED[:2]:  # of equal names, not of equal content
         save(root / 'val/images' / f'{stem}.jpg', blocks(ord(stem[1]) + 5000, 256, 3))
 

@@ -113,6 +113,7 @@ def test_mask_of_another_size_is_named(tmp_path: Path):
     'images, mask, options',
     [
         ('photos/{}.jpg', 'gt/{}_mask.png', {}),
+        ('drone photos/{}.jpg', 'some_masks/{}.png', {}),
         ('img_{}.jpg', 'mask_{}.png', {}),
         ('leftImg8bit/train/x/{}_leftImg8bit.png', 'gtFine/train/x/{}_gtFine_labelIds.png', {}),
         ('train/{}.jpg', 'trainannot/{}.png', {}),
@@ -148,6 +149,18 @@ def test_several_folders_are_asked_about(tmp_path: Path, extra, error):
     (photos if end == '.jpg' else masks)(tmp_path, MASKED, folder, end)
     with pytest.raises(ValueError, match=error):
         found(tmp_path)
+
+
+def test_folders_of_parts_beside_images_and_masks(tmp_path: Path):
+    for part, stems in (('train', MASKED[:3]), ('val', MASKED[3:])):
+        photos(tmp_path, stems, f'img_dir/{part}')
+        masks(tmp_path, stems, f'ann_dir/{part}')
+        masks(tmp_path, stems, f'other_things/{part}')
+    parts = found(tmp_path).parts
+    assert {part: matched.images_dir for part, matched in parts.items()} == {
+        'train': 'img_dir/train',
+        'val': 'img_dir/val',
+    }
 
 
 def test_nothing_to_train_on(tmp_path: Path):
@@ -211,7 +224,16 @@ def test_lists_that_exist_are_used(tmp_path: Path):
 def test_all_images_labelled(tmp_path: Path):
     photos(tmp_path, MASKED)
     masks(tmp_path, MASKED)
+    hidden = tmp_path / 'splits/half/seed0'
+    hidden.mkdir(parents=True)
+    (hidden / 'labeled.txt').write_text('00\n01\n')
+    (hidden / 'unlabeled.txt').write_text('02\n03\n')
+    (hidden / 'val.txt').write_text('04\n05\n')
+    half = new_run(tmp_path, lists='splits/half/seed0', name='half')
+    assert set(half.configs) == {'supervised', 'ctt-plus'}
+    assert '2 labelled, 2 unlabelled, 2 for validation' in str(half)
     run = new_run(tmp_path)
+    assert 'splits/half/seed0' in str(run)
     assert set(run.configs) == {'supervised'} and 'every image has a mask' in str(run)
     assert 'unlabeled=None' in run.configs['supervised'].read_text()
 

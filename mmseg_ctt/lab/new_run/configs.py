@@ -102,7 +102,8 @@ def _prefix(found: Found, part: str, masks: Mapping[str, Tuple[str, str]]) -> Tu
     """``data_prefix`` and further settings of a part with masks, as code."""
     folder, suffix = masks[part]
     prefix = dict(img_path=found.parts[part].images_dir, seg_map_path=folder)
-    return _call(prefix), '' if suffix == '.png' else f', seg_map_suffix={suffix!r}'
+    usual = '.png' if part == TRAIN else masks[TRAIN][1]  # what the setting is without a word
+    return _call(prefix), '' if suffix == usual else f', seg_map_suffix={suffix!r}'
 
 
 def _call(settings: Mapping[str, Any]) -> str:
@@ -130,13 +131,12 @@ def _data_lines(
             'labelled images a step',
         )
     )
-    own: Dict[str, Optional[str]] = {
-        part: _evaluated(found, lists, part, masks) for part in (VAL, TEST)
-    }
-    own[TEST] = own[TEST] or own[VAL]
-    for part, data_set in own.items():
-        if data_set:
-            lines.append((f'{part}_dataloader = dict(dataset={data_set})', f'images of {part}'))
+    for part in (VAL, TEST):
+        own = _evaluated(found, lists, part, masks)
+        if own:
+            lines.append((f'{part}_dataloader = dict(dataset={own})', f'images of {part}'))
+        elif part == TEST and (VAL in masks or lists.val):
+            lines.append(('test_dataloader = val_dataloader', 'no other images for a test'))
         else:
             lines.append((f'{part}_dataloader = {part}_evaluator = {part}_cfg = None', 'no image'))
     return lines
@@ -149,7 +149,7 @@ def _evaluated(
     if part in masks:
         prefix, more = _prefix(found, part, masks)
         listed = f'{lists.folder}/{part}_folder.txt'
-        return f'dict(data_root=root, ann_file={listed!r}, data_prefix={prefix}{more})'
+        return f'dict(masked, ann_file={listed!r}, data_prefix={prefix}{more})'
     if part == VAL and lists.val:
         return f"dict(masked, ann_file='{lists.folder}/val.txt')"
     return None

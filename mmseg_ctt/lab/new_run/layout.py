@@ -105,12 +105,14 @@ def _roots(names: List[str]) -> Tuple[Dict[Tuple[str, str], List[str]], List[str
     for name in names:
         folders = name.split('/')[:-1]
         role, depth = _role(folders)
-        kind = role.kind or (IMAGES if role.part else None)
-        if kind is None:
-            plain.append(name)
+        if role.kind or role.part:
+            found[role.kind or '', role.part or TRAIN].add('/'.join(folders[:depth]))
         else:
-            found[kind, role.part or TRAIN].add('/'.join(folders[:depth]))
-    return {key: sorted(roots) for key, roots in found.items()}, plain
+            plain.append(name)
+    for kind, part in list(found):  # folders such as val/ alone, where no other has the images
+        if not kind and (IMAGES, part) not in found:
+            found[IMAGES, part] = found['', part]
+    return {key: sorted(roots) for key, roots in found.items() if key[0]}, plain
 
 
 def _role(folders: List[str]) -> Tuple[Role, int]:

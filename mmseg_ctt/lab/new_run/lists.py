@@ -89,6 +89,13 @@ def find_lists(root: Path, files: Files, given: Optional[str], own: str) -> Opti
     return next(iter(found), None)
 
 
+def other_lists(root: Path, own: str) -> List[str]:
+    """Folders of lists below ``splits`` that are not those of a run."""
+    found = sorted((root / 'splits').rglob('labeled.txt'))
+    folders = (path.parent.relative_to(root).as_posix() for path in found)
+    return [folder for folder in folders if folder != own]
+
+
 def read_names(folder: Path) -> Dict[str, Path]:
     """List files of a folder by what they list."""
     found = {}
@@ -133,7 +140,7 @@ def read_lists(
     listed = {*labeled, *unlabeled, *val}
     new = [stem for stem in masked if stem not in {*labeled, *val}]
     lists.notes.append(f'{folder or "."}: its lists are used')
-    if new or set(images) - listed:
+    if lists.present and (new or set(images) - listed):
         lists.notes.append(
             f'{len(new)} images with a mask and {len(set(images) - listed - set(new))} without are '
             'not in these lists as such: --name NAME makes new lists, which keep the images for '

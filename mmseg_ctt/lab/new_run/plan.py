@@ -13,7 +13,16 @@ from .class_names import META
 from .configs import SUPERVISED, check_texts, method_text, supervised_text
 from .conversion import Conversion, plan_conversion, write_masks
 from .found import Found
-from .lists import USUAL, Lists, few_notes, find_lists, make_lists, read_lists, read_names
+from .lists import (
+    USUAL,
+    Lists,
+    few_notes,
+    find_lists,
+    make_lists,
+    other_lists,
+    read_lists,
+    read_names,
+)
 from .networks import network
 from .sizes import choose_sizes, machine_memory
 from .words import TEST, TRAIN, UNLABELED, VAL
@@ -147,7 +156,7 @@ def _lists(
     bare = unlabeled.images if unlabeled else set(train.images) - set(train.masks)
     presence = np.array(found.presence(TRAIN)) > 0
     kept = [] if val is not None or has_val else _kept(root, train.images)
-    return make_lists(
+    lists = make_lists(
         own,
         list(train.masks),
         presence,
@@ -156,6 +165,10 @@ def _lists(
         (0 if has_val else val, kept),
         seed,
     )
+    others = [] if name else other_lists(root, own)
+    if others:
+        lists.notes.append(f'lists are in {", ".join(others[:5])}, too: --lists uses one of them')
+    return lists
 
 
 def _kept(root: Path, images: Dict[str, str]) -> List[str]:
@@ -212,5 +225,5 @@ def _without_unlabeled(lists: Lists, method: str) -> List[str]:
     return [
         f'WARNING: every image has a mask, so that {method} has nothing to learn from beyond the '
         'masks, and the baseline alone is written. Add images without a mask, or hide some masks '
-        'to see what the method would give: make_split.py make --fraction 1/4'
+        'to see what the method would give: make_split.py make --fraction 1/4, then --lists'
     ]

@@ -80,13 +80,9 @@ def new_run(
         name (str, optional): Name of another run of this folder, with lists and configs of its own.
         seed (int): Of the images kept for validation. Defaults to 0.
 
-    Returns:
-        NewRun: Configs by method and what was found.
-
     Raises:
         FileNotFoundError: If there is no such folder, or nothing in it to train on.
-        ValueError: If something cannot be found out, naming the option that settles it; if a file
-            would be replaced.
+        ValueError: If something cannot be found out, naming the option that settles it.
     """
     root = _root(folder, method, model, name)
     image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))

@@ -47,18 +47,19 @@ class Role(NamedTuple):
 
 
 def role_of(folder: str) -> Role:
-    """Role of a folder by its name, of which every word must be a usual one.
+    """Role of a folder by its name: of usual words alone, or with one for images or masks last.
 
     Args:
-        folder (str): Name without a path.
+        folder (str): Name without a path, such as ``'train_images'`` or ``'some_masks'``.
     """
     joined = JOINED.match(folder.lower())
     words = list(joined.groups()) if joined else _words(folder)
     kinds = [kind for word in words for kind, names in KINDS.items() if word in names]
     parts = [part for word in words for part, names in PARTS.items() if word in names]
     known = len(kinds) + len(parts) + sum(word in FILLERS for word in words)
-    if known < len(words) or not (kinds or parts):
-        return Role(None, None)
+    if known < len(words):
+        last = next((kind for kind, names in KINDS.items() if words[-1] in names), None)
+        return Role(last, None)
     return Role(kinds[0] if kinds else None, parts[0] if parts else None)
 
 
