@@ -83,9 +83,7 @@ def compare(passes: MemberPass, data: Dict[str, Any]) -> Compared:
 
 
 def score_images(
-    model: BaseModel,
-    images: Iterable[ListedImage],
-    pipeline: Pipeline,
+    model: BaseModel, images: Iterable[ListedImage], pipeline: Pipeline
 ) -> Tuple[List[Scored], List[str]]:
     """Disagreement on every image; each is read once, and nothing but its score is kept.
 

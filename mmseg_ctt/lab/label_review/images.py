@@ -70,7 +70,9 @@ def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedIm
         return [ListedImage(osp.join(folder, name), stem) for stem, name in found.items()]
     dataset = _training_set(cfg)
     names = [
-        name for name in source_names(dataset) if not needs_masks(name, source_config(dataset, name))
+        name
+        for name in source_names(dataset)
+        if not needs_masks(name, source_config(dataset, name))
     ]
     images = [image for name in names for image in _listed(_source(dataset, name))]
     if not images:

@@ -4,7 +4,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ MANIFEST = 'spoilt.json'
 
 def wrong_class(
     mask: np.ndarray, ids: Sequence[int], random: np.random.RandomState
-) -> Tuple[np.ndarray, Dict[str, int]]:
+) -> Tuple[np.ndarray, Dict[str, Any]]:
     """Mask in which one connected region has the id of another class.
 
     The region is drawn among those of at least 1 % of the image; without any it is the largest.
@@ -53,9 +53,7 @@ def wrong_class(
     return made, {'was': old, 'is': new, 'pixels': areas[chosen]}
 
 
-def shifted(
-    mask: np.ndarray, random: np.random.RandomState
-) -> Tuple[np.ndarray, Dict[str, Union[int, List[int]]]]:
+def shifted(mask: np.ndarray, random: np.random.RandomState) -> Tuple[np.ndarray, Dict[str, Any]]:
     """Mask that lies beside its image: moved by a tenth of each side; 255 where nothing is known.
 
     Args:
@@ -120,8 +118,10 @@ def spoil_masks(
         made.append((stem, new, {'name': stem, 'kind': kind, **facts}))
     _write(folder, masks, out, {stem: new for stem, new, _ in made})
     entries = sorted((entry for _, _, entry in made), key=lambda entry: entry['name'])
-    facts = dict(seed=seed, fraction=fraction, kinds=list(kinds), of=len(listed), spoilt=entries)
-    (out / MANIFEST).write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
+    settings = dict(seed=seed, fraction=fraction, kinds=list(kinds), of=len(listed))
+    (out / MANIFEST).write_text(
+        json.dumps(dict(settings, spoilt=entries), indent=1) + '\n', encoding='utf-8'
+    )
     return entries
 
 

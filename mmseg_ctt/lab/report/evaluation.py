@@ -84,6 +84,13 @@ def segments(config: Optional[Config]) -> bool:
     return getattr(MODELS.get(kind) if kind else None, 'trains_heads', True)
 
 
+def is_supervised(config: Optional[Config]) -> bool:
+    """Whether a config trains a network on labelled images alone; False where it is not known."""
+    kind = ((config or {}).get('model') or {}).get('type')
+    model = MODELS.get(kind) if kind else None
+    return model is not None and not issubclass(model, SemiSegmentor)
+
+
 def spread(size: int, count: int) -> List[int]:
     """``count`` of ``size`` indices, evenly spread, or all."""
     count = min(size, count)
@@ -128,9 +135,7 @@ def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst:
                 worst.append(ScoredImage(image_score(counts), truth, result))
         worst = sorted(worst, key=lambda image: image.score)[:num_worst]
     stacked = {name: np.stack(counts) for name, counts in areas.items()}
-    return Evaluation(
-        confusion, worst, len(chosen), len(dataset), predicting, stacked, paths
-    )
+    return Evaluation(confusion, worst, len(chosen), len(dataset), predicting, stacked, paths)
 
 
 def _predictions(model: BaseModel, batch: dict) -> Dict[str, Sequence]:
