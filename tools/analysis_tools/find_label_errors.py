@@ -4,7 +4,7 @@
 python tools/analysis_tools/find_label_errors.py CONFIG CHECKPOINT --out DIR [--count 20]
 
 Labelled images are ranked by the part of their pixels for which all members predict one other class
-than the mask, each with a probability of at least --threshold, away from borders. Writes
+than the mask with confidence (class thresholds of confident learning), away from borders. Writes
 DIR/index.html (image, mask, prediction, contradicted regions) and label_errors.txt (names, the
 worst first). With the manifest of spoil_masks.py it prints how many spoilt masks it has found. See
 docs/guide/label_next.md.
@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument('--count', type=int, default=20, help='number of images, at most')
     parser.add_argument(
-        '--threshold', type=float, default=0.9, help='probability that each member must give'
+        '--threshold',
+        type=float,
+        help='probability that each member must give; default: for each class the mean over the '
+        'pixels whose mask says it',
     )
     parser.add_argument(
         '--border', type=float, default=0.01, help='strip along borders, part of the longer side'
@@ -59,7 +62,7 @@ def main() -> None:
     for entry in found:
         print(f'{entry.image.name}  {entry.score:.2%}  {names_of(entry.regions, meta)}')
     if not found:
-        print('no mask is contradicted: a lower --threshold finds more')
+        print('no mask is contradicted')
     if spoilt is not None:
         table = recall_table([entry.image.name for entry in found], spoilt)
         for row in (table.head, *table.rows):

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Choose the unlabelled images to label next: where the members of a run disagree most.
 
-python tools/analysis_tools/suggest_labels.py CONFIG CHECKPOINT --count 20 --out DIR [--images FOLDER]
+python tools/analysis_tools/suggest_labels.py CONFIG CHECKPOINT --count 20 --out DIR
 
 Every image without a mask is scored once by the mean Jensen-Shannon divergence of the teachers
 (student and teacher of a single pair; the entropy of a single network), in [0, 1]; of the 5 N
@@ -25,9 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint of the run')
     parser.add_argument('--count', type=int, default=20, help='number of images')
     parser.add_argument('--out', required=True, help='folder for the results')
-    parser.add_argument(
-        '--images', help='folder; default: images of the training set without masks'
-    )
+    parser.add_argument('--images', help='folder; default: training images without masks')
     add_cfg_options(parser)
     return parser.parse_args()
 

@@ -1,12 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class probabilities of the members of a run for one image, one member at a time."""
 
+from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...methods.base import SemiSegmentor
 
@@ -62,20 +63,27 @@ class MemberPass:
         meta = batch['data_samples'][0].metainfo
         for i, name in enumerate(self.names):
             network = self.model if name == PLAIN_MODEL else self.model.member(name)
-            pooled: List[Tensor] = []
-            handle = None
-            if self.embed and i == 0:
-                handle = network.backbone.register_forward_hook(
-                    lambda _module, _inputs, output: pooled.append(mean_feature(output))
-                )
-            try:
+            with pooled_features(network.backbone, self.embed and i == 0) as pooled:
                 logits = network.inference(batch['inputs'], [meta])
-            finally:
-                if handle is not None:
-                    handle.remove()
             if pooled:
                 self.embedding = torch.cat(pooled).mean(dim=0).cpu()
             yield name, _probability(_unpadded(logits, meta))
+
+
+@contextmanager
+def pooled_features(backbone: nn.Module, on: bool) -> Iterator[List[Tensor]]:
+    """List that gets :func:`mean_feature` of every pass of a backbone in the ``with`` block."""
+    pooled: List[Tensor] = []
+    if not on:
+        yield pooled
+        return
+    handle = backbone.register_forward_hook(
+        lambda _module, _inputs, output: pooled.append(mean_feature(output))
+    )
+    try:
+        yield pooled
+    finally:
+        handle.remove()
 
 
 def mean_feature(output: Any) -> Tensor:

@@ -26,9 +26,9 @@ TITLE = 'Answer'
 ENSEMBLE = 'ensemble'
 FEW = 30  # images below which an interval is rough
 TRAINING = (
-    'The interval is the noise of the choice of images. The noise of training is not in it: another '
-    'seed gives another difference. Train both again with other seeds before a small difference '
-    'counts.'
+    'The interval is the noise of the choice of images. The noise of training is not in it: with '
+    'another seed the difference is another one. Train both again with other seeds before you '
+    'trust a small difference.'
 )
 
 

@@ -14,7 +14,7 @@ from ...deploy.checkpoint import load_network, read_checkpoint
 from ...version import __version__
 from ..label_review.disagreement import Scored
 from ..label_review.images import MaskedSet, split_lists, unlabeled_images
-from ..label_review.label_errors import Contradiction, Suspicious
+from ..label_review.label_errors import DEFAULTS, Contradiction, Suspicious
 from .evaluation import segments
 from .labelling import (
     ERRORS,
@@ -77,7 +77,7 @@ def write_label_errors(
     checkpoint: PathLike,
     out: PathLike,
     count: int,
-    settings: Contradiction = Contradiction(),
+    settings: Contradiction = DEFAULTS,
     spoilt: Optional[Sequence[str]] = None,
 ) -> Tuple[List[Suspicious], Mapping[str, Any]]:
     """Find masks that all members contradict, and write a gallery and a list of names.

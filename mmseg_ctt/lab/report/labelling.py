@@ -21,8 +21,10 @@ from ..label_review.disagreement import (
 )
 from ..label_review.images import ListedImage, MaskedSet, load_image, unlabeled_images
 from ..label_review.label_errors import (
+    DEFAULTS,
     Contradiction,
     Suspicious,
+    class_thresholds,
     find_label_errors,
     names_of,
     precision_recall,
@@ -126,7 +128,7 @@ def _suggested(scored: Scored, compared: Compared, pipeline: Pipeline, meta: dic
 def search_errors(
     model: BaseModel,
     count: int,
-    settings: Contradiction = Contradiction(),
+    settings: Contradiction = DEFAULTS,
     max_images: Optional[int] = None,
     progress: bool = False,
 ) -> Tuple[List[Suspicious], MaskedSet, int]:
@@ -141,8 +143,12 @@ def search_errors(
     """
     images = MaskedSet(model.cfg, input_pipeline(model))
     some = spread(len(images), max_images or len(images))
+    thresholds = None
+    if settings.threshold is None:
+        thresholds = class_thresholds(model, images, _tracked(some, 'class thresholds', progress))
     bar = _tracked(some, 'labelled images', progress)
-    return find_label_errors(model, images, bar, count, settings), images, len(some)
+    found = find_label_errors(model, images, bar, count, settings, thresholds)
+    return found, images, len(some)
 
 
 def errors_part(
@@ -150,7 +156,7 @@ def errors_part(
     found: Sequence[Suspicious],
     images: MaskedSet,
     searched: int,
-    settings: Contradiction = Contradiction(),
+    settings: Contradiction = DEFAULTS,
     spoilt: Optional[Sequence[str]] = None,
 ) -> Part:
     """Gallery of masks that all members contradict.
@@ -166,10 +172,15 @@ def errors_part(
     """
     members = ' and '.join(all_members(model))
     which = 'all' if searched == len(images) else f'{searched} of the'
+    confidence = (
+        'more than the mean probability of that class where masks say it'
+        if settings.threshold is None
+        else f'a probability of at least {settings.threshold:g}'
+    )
     description = (
         f'Among {which} {len(images)} labelled training images, those in whose masks most pixels '
-        f'are contradicted: {members} predict one other class with a probability of at least '
-        f'{settings.threshold:g}, away from borders. A network that has seen a wrong mask for long '
+        f'are contradicted: {members} predict one other class with {confidence}, away from '
+        'borders. A network that has seen a wrong mask for long '
         'repeats it, so a mask that is not here may still be wrong; and what all members confuse '
         'is here although the mask is right.'
     )

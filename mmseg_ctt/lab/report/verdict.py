@@ -30,7 +30,7 @@ def verdict(
     """
     figures = (
         f'{best[1]} of {best[0]} has {best[2]:.1f} % mIoU, {abs(gain):.1f} points '
-        f'{"more" if gain >= 0 else "less"} than the baseline {base[0]} ({base[2]:.1f} %)'
+        f'{"more" if gain > 0 else "less"} than the baseline {base[0]} ({base[2]:.1f} %)'
     )
     what = 'the unlabelled images helped' if unlabeled else f'{best[0]} is better'
     harm = 'they made it worse' if unlabeled else f'{base[0]} is better'
