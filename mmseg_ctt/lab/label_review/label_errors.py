@@ -5,18 +5,18 @@ A pixel with class i in the mask is contradicted if
 
 1. all members predict one and the same class j other than i,
 2. each member m is confident of it: p_m(j) >= t_m(j), where t_m(j) is the mean of p_m(j) over the
-   training pixels whose mask says j: the class threshold of confident learning (Northcutt, Jiang and
-   Chuang, JAIR 2021, section 3.1), which suits a network that is sure of everything and one that is
-   sure of little. A fixed probability may be given instead,
+   training pixels whose mask says j: the class threshold of confident learning (Northcutt, Jiang
+   and Chuang, JAIR 2021), which fits a network of high probabilities and one of low ones. A fixed
+   probability may be given instead,
 3. it is no nearer to a border of the mask than 1 % of the longer side, since borders are never
    exact.
 
-Confident learning wants predictions for images that the network was not trained on; here, the
+Confident learning needs predictions for images that the network was not trained on; here, the
 networks are those of the run, since training several times is too dear. Rules 1 and 3 and what
 follows are ours; that connected regions are examined as wholes is as in Rottmann and Reese (WACV
-2023). Connected contradicted pixels with one class in the mask and one predicted class are a region;
-regions below 0.1 % of the image are left out. Images are ranked by the part of their labelled
-pixels that lies in regions.
+2023). Connected contradicted pixels with one class in the mask and one predicted class are a
+region; regions below 0.1 % of the image are left out. Images are ranked by the part of their
+labelled pixels that lies in regions.
 """
 
 import heapq
