@@ -137,7 +137,7 @@ def test_parts_that_start_later_are_at_work(config, measure):
     assert measure(config, lambda benchmark: benchmark.model.start())
     config.model = toy_method('PrevMatch')
     config.default_hooks.past_models = dict(type='PastModelsHook')
-    assert measure(config, lambda benchmark: benchmark.model.ring.stored) == 2
+    assert measure(config, lambda benchmark: benchmark.model.ring.stored) >= 2
 
 
 def test_floors_leave_no_gradient_for_the_step(config, measure):
