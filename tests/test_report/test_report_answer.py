@@ -80,7 +80,8 @@ def test_unlabelled_images_helped():
 def test_harm_and_noise():
     base = evaluated(model=0.7)
     worse = answer(RUNS, [base, evaluated(student0=0.6, teacher0=0.55)], 0)
-    assert worse.headline.startswith('No, they made it worse: student0 of mt has')
+    assert worse.headline.startswith('No, the unlabelled images made it worse: student0 of mt')
+    assert 'Ship model of sup' in notes(worse) and 'Ship student0' not in notes(worse)
     same = answer(RUNS, [base, evaluated(1, teacher0=0.7)], 0)
     assert same.headline.startswith('Not certain that the unlabelled images helped')
     assert 'no more than the noise of these images' in same.headline

@@ -80,7 +80,7 @@ def headings(page):
 
 def test_everything_of_a_semi_supervised_run(ctt_page):
     page, elements, missing = read(ctt_page)
-    assert headings(page) == ['Answer', *PARTS] and not missing
+    assert headings(page) == ['Which network to ship?', *PARTS] and not missing
     rows = 3 + 3  # the worst images, those to label next; no toy network is confident enough
     assert len(elements.of('img')) == 1 + rows * 4, 'a grid of pseudo-labels, four panels a row'
     assert page.count('plotly.js v') == 1, 'once in the page'
@@ -116,7 +116,7 @@ def test_what_users_write_is_text(ctt_page):
 
 def test_plain_run(toy_runs, report, capsys):
     page, elements, missing = report(toy_runs.plain)
-    assert headings(page) == ['Answer', *PARTS]
+    assert headings(page) == ['Which network to ship?', *PARTS]
     assert 'Ship model: ' in page and 'This is a supervised run' in page
     assert 'the mean entropy of model' in page
     assert missing == {
@@ -148,6 +148,22 @@ def test_without_the_networks(toy_runs, report):
 @pytest.fixture
 def bare(toy_runs, tmp_path):
     return shutil.copytree(toy_runs.ctt, tmp_path / 'bare')
+
+
+def test_run_of_stock_mmseg(toy_runs, tmp_path, report):
+    """Its training set has masks alone, here repeated: nothing to label next, masks to check."""
+    from mmengine.config import Config
+
+    folder = shutil.copytree(toy_runs.plain, tmp_path / 'stock')
+    (path,) = folder.glob('*/vis_data/config.py')
+    cfg = Config.fromfile(path)
+    data = cfg.train_dataloader.dataset
+    inner = dict(data.labeled, ann_file=f'{data.split}/labeled.txt')
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    cfg.dump(path)
+    page, _, missing = report(folder)
+    assert 'no images without masks' in missing['Label these next']
+    assert 'Look at these labels' not in missing and 'all 3 labelled training images' in page
 
 
 def test_without_checkpoint(bare, report):
@@ -214,7 +230,9 @@ def test_several_runs(both_page):
     titles = re.findall(r'<h2 id="[^"]*">([^<]*)</h2>', page)
     assert titles == ['Answer', 'ctt', 'plain', 'Comparison']
     assert [one['href'] for one in elements.of('a')] == [f'#chapter{i}' for i in (1, 2, 3, 4)]
-    assert headings(page) == ['Answer', *PARTS, *PARTS, 'Scores', 'Differences of settings']
+    answer, *others = headings(page)
+    assert answer == 'Did the unlabelled images help?'
+    assert others == [*PARTS, *PARTS, 'Scores', 'Differences of settings']
     assert page.count('made for the other run, not for the baseline') == 2
     compared = page.split('id="chapter4"')[1]
     for words in (

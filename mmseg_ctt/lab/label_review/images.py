@@ -20,9 +20,13 @@ from ...datasets.sources import (
     source_config,
     source_names,
 )
-from ...datasets.wrappers import AnySet, leaves
+from ...datasets.wrappers import AnySet, is_wrapper, leaves
 from ...deploy.api.predict import Pipeline
 from ...volumes.address import image_stem
+
+
+class NoSuchImages(ValueError):
+    """A training set without images of a kind."""
 
 
 class ListedImage(NamedTuple):
@@ -70,13 +74,11 @@ def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedIm
         return [ListedImage(osp.join(folder, name), stem) for stem, name in found.items()]
     dataset = _training_set(cfg)
     names = [
-        name
-        for name in source_names(dataset)
-        if not needs_masks(name, source_config(dataset, name))
+        name for name in _names(dataset) if not needs_masks(name, source_config(dataset, name))
     ]
     images = [image for name in names for image in _listed(_source(dataset, name))]
     if not images:
-        raise ValueError(
+        raise NoSuchImages(
             f'train_dataloader.dataset has no images without masks: set its {UNLABELED}, or give '
             'a folder of images'
         )
@@ -86,7 +88,7 @@ def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedIm
 def split_lists(cfg: Config) -> Optional[Tuple[List[str], List[str]]]:
     """Names of the labelled and the unlabelled images, where each is a single data set."""
     dataset = _training_set(cfg)
-    if not {LABELED, UNLABELED} <= set(source_names(dataset)):
+    if not {LABELED, UNLABELED} <= set(_names(dataset)):
         return None
     sources = [_source(dataset, name) for name in (LABELED, UNLABELED)]
     if any(len(leaves(source)) > 1 for source in sources):
@@ -109,10 +111,10 @@ class MaskedSet:
 
     def __init__(self, cfg: Config, pipeline: Pipeline) -> None:
         dataset = _training_set(cfg)
-        if LABELED in source_names(dataset):
+        if LABELED in _names(dataset):
             self.source = _source(dataset, LABELED)
-        elif source_names(dataset):
-            raise ValueError(f'train_dataloader.dataset has no {LABELED} images')
+        elif _names(dataset):
+            raise NoSuchImages(f'train_dataloader.dataset has no {LABELED} images')
         else:
             with DefaultScope.overwrite_default_scope('mmseg'):
                 self.source = build_source(LABELED, dataset)
@@ -164,8 +166,13 @@ def load_image(image: ListedImage, pipeline: Pipeline) -> Dict[str, Any]:
 def _training_set(cfg: Config) -> Mapping[str, Any]:
     loader = cfg.get('train_dataloader')
     if not loader:
-        raise ValueError('the config has no train_dataloader, so no training images')
+        raise NoSuchImages('the config has no train_dataloader, so no training images')
     return loader['dataset']
+
+
+def _names(dataset: Mapping[str, Any]) -> List[str]:
+    """Names of the sources; none of a data set of mmseg or a wrapper of such."""
+    return [] if is_wrapper(dataset) else source_names(dataset)
 
 
 def _source(dataset: Mapping[str, Any], name: str) -> AnySet:

@@ -22,7 +22,9 @@ from .recorded import NO_SCALARS, final_scores
 from .runs import Run
 from .verdict import NO_BASELINE, SELECTED, shipping, verdict
 
-TITLE = 'Answer'
+TITLE = 'Answer'  # of the chapter
+HELPED, BETTER = 'Did the unlabelled images help?', 'Which run is better?'
+SHIP = 'Which network to ship?'
 ENSEMBLE = 'ensemble'
 FEW = 30  # images below which an interval is rough
 TRAINING = (
@@ -104,10 +106,10 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
     blocks: List[Block] = [Notes(_notes(base, best, scored)), _members(base, scored, found)]
     if main is not None:
         blocks += _classes(base, best, main)
-    supervised = is_supervised(base.run.config)
+    unlabeled = is_supervised(base.run.config) and not is_supervised(best.run.config)
     gain = best.scores[best.shipped] - base.scores[base.shipped]
     return Part(
-        TITLE,
+        HELPED if unlabeled else BETTER,
         _how(base, best, main),
         blocks,
         headline=verdict(
@@ -115,7 +117,7 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
             (best.run.name, best.shipped, best.scores[best.shipped]),
             main.miou if main else None,
             gain,
-            unlabeled=supervised and not is_supervised(best.run.config),
+            unlabeled=unlabeled,
         ),
     )
 
@@ -173,7 +175,7 @@ def _alone(scored: Scored) -> Part:
     blocks.append(Table(('member', 'mIoU'), rows))
     score = scored.scores[scored.shipped]
     return Part(
-        TITLE,
+        SHIP,
         _images(scored),
         blocks,
         headline=f'Ship {scored.shipped}: {score:.1f} % mIoU. '
@@ -196,7 +198,8 @@ def baseline_command(run: Run) -> str:
 
 
 def _notes(base: Scored, best: Scored, others: Sequence[Scored]) -> List[str]:
-    lines = [shipping(best.shipped, best.scores, best.run.name), SELECTED]
+    ship = best if best.scores[best.shipped] >= base.scores[base.shipped] else base
+    lines = [shipping(ship.shipped, ship.scores, ship.run.name), SELECTED]
     if best.evaluated is not None:
         lines.append(TRAINING)
         number = best.evaluated.result.images

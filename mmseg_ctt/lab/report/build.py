@@ -65,6 +65,7 @@ def write_report(
         chapter, made = _chapter(run, options or NetworkOptions(), labels)
         chapters.append(chapter)
         evaluated.append(made)
+    chapters = [*chapters[:base], *chapters[base + 1 :], chapters[base]]
     opening = attempt(TITLE, partial(answer, runs, evaluated, base))
     chapters.insert(0, Chapter(TITLE, [opening]))
     if len(runs) > 1:

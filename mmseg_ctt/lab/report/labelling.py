@@ -170,7 +170,8 @@ def errors_part(
         spoilt (Sequence[str], optional): Names of masks that are known to be wrong. Defaults to
             None: not known.
     """
-    members = ' and '.join(all_members(model))
+    names = all_members(model)
+    members = f'{names[0]} predicts' if len(names) == 1 else f'{" and ".join(names)} predict'
     which = 'all' if searched == len(images) else f'{searched} of the'
     confidence = (
         'more than the mean probability of that class where masks say it'
@@ -179,7 +180,7 @@ def errors_part(
     )
     description = (
         f'Among {which} {len(images)} labelled training images, those in whose masks most pixels '
-        f'are contradicted: {members} predict one other class with {confidence}, away from '
+        f'are contradicted: {members} one other class with {confidence}, away from '
         'borders. A network that has seen a wrong mask for long '
         'repeats it, so a mask that is not here may still be wrong; and what all members confuse '
         'is here although the mask is right.'

@@ -1,15 +1,17 @@
 # Copyright (c) mmseg_ctt contributors.
 """Parts of the page that need the checkpoint and the validation images."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 
 from ...deploy.checkpoint import load_network
+from ..label_review.images import NoSuchImages
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
@@ -108,17 +110,28 @@ def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
 def next_part(model: BaseModel, options: NetworkOptions, labels: bool) -> Part:
     """Unlabelled images to label next."""
     _check_labels(labels, options.suggested, '--suggest')
-    found = suggest(model, options.suggested, max_images=options.max_images)
+    with _nothing_without_images():
+        found = suggest(model, options.suggested, max_images=options.max_images)
     return suggestions_part(model, found, model.dataset_meta)
 
 
 def suspicious_part(model: BaseModel, options: NetworkOptions, labels: bool) -> Part:
     """Training masks to check."""
     _check_labels(labels, options.suspicious, '--label-errors')
-    found, images, searched = search_errors(
-        model, options.suspicious, max_images=options.max_images
-    )
+    with _nothing_without_images():
+        found, images, searched = search_errors(
+            model, options.suspicious, max_images=options.max_images
+        )
     return errors_part(model, found, images, searched)
+
+
+@contextmanager
+def _nothing_without_images() -> Iterator[None]:
+    """A part whose images the training set does not have is none, and not left out."""
+    try:
+        yield
+    except NoSuchImages as error:
+        raise NothingToShow(str(error)) from None
 
 
 def _check_labels(labels: bool, count: int, option: str) -> None:

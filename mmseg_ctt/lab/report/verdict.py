@@ -33,7 +33,7 @@ def verdict(
         f'{"more" if gain > 0 else "less"} than the baseline {base[0]} ({base[2]:.1f} %)'
     )
     what = 'the unlabelled images helped' if unlabeled else f'{best[0]} is better'
-    harm = 'they made it worse' if unlabeled else f'{base[0]} is better'
+    harm = 'the unlabelled images made it worse' if unlabeled else f'{base[0]} is better'
     if interval is None:
         word = f'It seems that {what}' if gain > 0 else f'It does not seem that {what}'
         return f'{word}: {figures}. How large the noise is was not measured.'
