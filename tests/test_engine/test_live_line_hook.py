@@ -246,7 +246,7 @@ def test_a_named_baseline_is_checked_before_anything_is_written(config, tmp_path
 @pytest.mark.parametrize(
     'width, line',
     [
-        (30, '###------------  long a  long b'[-30:]),
+        (30, '###-----------  long a  long b'),
         (14, 'long a  long b'),
         (13, 'a  b'),
         (4, 'a  b'),
@@ -255,9 +255,7 @@ def test_a_named_baseline_is_checked_before_anything_is_written(config, tmp_path
 )
 def test_what_has_room(width, line):
     figures = [Figure('long a', 'a'), Figure('long b', 'b')]
-    found = fitted(figures, width, 0.2).plain
-    assert len(found) <= width
-    assert found == ('###-----------  long a  long b' if width == 30 else line)
+    assert fitted(figures, width, 0.2).plain == line and len(line) <= width
 
 
 def test_main_metric():
