@@ -120,7 +120,7 @@ class LiveLine:
         self.active, _current = True, self
         for name in ('stdout', 'stderr'):
             stream = getattr(sys, name)
-            if stream.isatty():
+            if _is_terminal(stream):
                 above = LinesAbove(stream, self)
                 self._redirect(stream, above)
                 self._streams.append((name, above))
@@ -174,8 +174,15 @@ def stop_live_line() -> None:
 
 def can_redraw() -> bool:
     """Whether standard output is a terminal that can erase a line, outside a notebook."""
+    if not _is_terminal(sys.stdout):
+        return False
     console = Console(file=sys.stdout)
-    return sys.stdout.isatty() and not console.is_dumb_terminal and not console.is_jupyter
+    return not console.is_dumb_terminal and not console.is_jupyter
+
+
+def _is_terminal(stream: Any) -> bool:
+    """False for None, too, which a process without a console has."""
+    return bool(getattr(stream, 'isatty', bool)())
 
 
 def _stream_handlers() -> Iterator[logging.StreamHandler]:

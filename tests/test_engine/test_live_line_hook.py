@@ -125,9 +125,11 @@ def test_a_run_in_a_terminal(config, train_in_terminal):
 
 
 def test_all_lines(config, train_in_terminal):
-    terminal = train_in_terminal(config(live=dict(all_lines=True, baseline=None)))
+    live = dict(all_lines=True, baseline=None, metric='absent')
+    terminal = train_in_terminal(config(live=live))
     text = '\n'.join(terminal.screen)
     assert text.count('Iter(train)') == 3 and 'Iter(val)' in text
+    assert text.count('live.metric="absent" is no score of the validation') == 1
     assert 'iteration 3 of 3' in terminal.raw
 
 

@@ -20,9 +20,7 @@ def main():
     from mmseg.evaluation import IoUMetric
     IoUMetric()
     from mmseg.models.decode_heads import FCNHead
-    from mmseg.engine import SegVisualizationHook
     FCNHead(in_channels=4, channels=4, num_classes=2)
-    SegVisualizationHook(draw=False)
     from mmengine.logging import print_log
     print_log('a warning that counts', 'current', 30)
     warnings.warn('another one')

@@ -204,6 +204,11 @@ class LiveLineHook(Hook):
         }
         self.shown_metric = self.metric or main_metric(list(scores))
         self.score = scores.get(self.shown_metric)
+        if self.metric is not None and scores and self.score is None:
+            runner.logger.warning(
+                f'{KEY}.metric="{self.metric}" is no score of the validation, and is not shown: '
+                f'give one of {", ".join(name for name in scores if name not in TIMES)}'
+            )
         self.reference: Optional[Score] = (
             None if self.run is None else self.run.score(self.shown_metric)
         )
