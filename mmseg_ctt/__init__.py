@@ -5,8 +5,9 @@ Importing the package prepares stock mmseg for a current PyTorch (:mod:`mmseg_ct
 registers every data set, transform, sampler, model, hook and loop in mmseg's registries.
 """
 
-from . import compat
+from . import compat, noise
 
+noise.apply()  # before other packages are imported
 compat.apply()  # before anything below imports mmseg.models
 
 from . import datasets, nn, methods, engine, self_training  # noqa: E402, I001

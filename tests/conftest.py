@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package need not be installed
 
 import mmseg_ctt  # noqa: E402, F401, before anything imports mmseg
+from mmseg_ctt.noise import WARNINGS  # noqa: E402
 
 # isort: split
 from scripts import Script  # noqa: E402
@@ -24,6 +25,13 @@ collect_ignore = [
 ]
 matplotlib.use('Agg')
 torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The filters of the package, of which pytest forgets those that an import has set."""
+    for noise in WARNINGS:
+        message = noise.message.replace(':', r'\x3a')  # a colon separates the parts of a line
+        config.addinivalue_line('filterwarnings', f'ignore:{message}:{noise.category.__name__}')
 
 
 @pytest.fixture(scope='session')

@@ -19,7 +19,7 @@ SIDE_ROOMS = (
     *('datasets', 'evaluation', 'visualization'),
 )
 ABOVE_SIDE_ROOMS = ROOMS[ROOMS.index('nn') :]
-GROUND = ('compat', 'version')  # standard library and installed packages only
+GROUND = ('compat', 'noise', 'version')  # standard library and installed packages only
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines
 
 

@@ -26,20 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
-# warnings of mmengine and mmseg on themselves, which a user cannot act on
-NOISE = (
-    'pkg_resources is deprecated',
-    '``build_loss`` would be deprecated soon',
-    'The draw is False, it means that the hook for visualization',
-    'For binary segmentation, we suggest using',  # both ways are right; docs/methods/dtc.md
-)
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
 
 def run(main: Callable[[], None]) -> None:
     """Call ``main`` inside :func:`errors_in_one_line`."""
-    for words in NOISE:
-        warnings.filterwarnings('ignore', words)
+    # of mmengine, which a script may import before this package with its filters (noise.py)
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     with errors_in_one_line():
         main()
 
@@ -174,11 +167,11 @@ def read_config(path: str, options: Optional[dict] = None) -> 'Config':
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.engine import merge_options, prepare_config
-    from mmseg_ctt.engine.held_log import NOISE as LOG_NOISE
+    from mmseg_ctt.noise import LOG_LINES
 
     logger = MMLogger.get_current_instance()
     if logger.instance_name == 'mmengine':  # that of a run has its filter, and a file with all
-        logger.filters = [lambda record: LOG_NOISE.search(record.getMessage()) is None]
+        logger.filters = [lambda record: LOG_LINES.search(record.getMessage()) is None]
     path = find_config(path)
     try:
         cfg = Config.fromfile(path)

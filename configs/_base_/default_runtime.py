@@ -60,6 +60,7 @@ default_hooks = dict(
     guards=dict(type='GuardHook'),
     preemption=dict(type='PreemptionHook'),
     visualization=dict(type='SegVisualizationHook'),
+    live=dict(type='LiveLineHook'),  # in a terminal alone
 )
 log_level = 'INFO'
 log_processor = dict(type='RunLogProcessor', by_epoch=False)

@@ -224,7 +224,7 @@ def _by_pillow(image: Image.Image) -> Optional[np.ndarray]:
     elif mode not in PLAIN:
         mode = COLOURS.get(mode, 'RGB')
     try:
-        pixels = np.asarray(image if mode == image.mode else image.convert(mode))
+        pixels = np.array(image if mode == image.mode else image.convert(mode))
     except Exception:  # Pillow's errors for damaged files
         return None
     return swapped(pixels)

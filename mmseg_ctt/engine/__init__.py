@@ -4,6 +4,7 @@ from .config import prepare_config
 from .hooks.data_timer_hook import DataTimerHook
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
+from .hooks.live_line_hook import LiveLineHook
 from .hooks.preemption_hook import PreemptionHook
 from .hooks.pseudo_label_hook import PseudoLabelHook
 from .hooks.queue_warmup_hook import QueueWarmupHook
@@ -20,6 +21,7 @@ __all__ = [
     'DataTimerHook',
     'DistributionAlignmentHook',
     'GuardHook',
+    'LiveLineHook',
     'MemberTestLoop',
     'MemberValLoop',
     'PartOptimizer',

@@ -37,6 +37,7 @@ WATCHING_HOOKS = (
     'DistSamplerSeedHook',
     'GuardHook',
     'IterTimerHook',
+    'LiveLineHook',
     'LoggerHook',
     'PreemptionHook',
     'PseudoLabelHook',

@@ -4,16 +4,12 @@
 import io
 import logging
 import os
-import re
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-# Warnings of mmengine that a user of this package cannot act on; the log file keeps them.
-NOISE = re.compile(
-    'The prefix is not set in metric class|"FileClient" will be deprecated|'
-    '"HardDiskBackend" is the alias|is skipped since its requires_grad=False'
-)
+from ..noise import LOG_LINES
+
 SHOWN = 'shown'  # attribute of a record that the console shows in any case
 
 
@@ -62,7 +58,7 @@ class HeldFileHandler(logging.FileHandler):
 
 
 class ShortConsole(logging.Filter):
-    """Filter of the console: without :data:`NOISE`, and warnings alone while ``quiet``."""
+    """Filter of the console: without :data:`LOG_LINES`, and warnings alone while ``quiet``."""
 
     quiet = True
 
@@ -70,7 +66,7 @@ class ShortConsole(logging.Filter):
         """Whether the console shows a record."""
         if self.quiet and record.levelno < logging.WARNING and not hasattr(record, SHOWN):
             return False
-        return NOISE.search(record.getMessage()) is None
+        return LOG_LINES.search(record.getMessage()) is None
 
 
 def show(line: str) -> None:
@@ -97,7 +93,7 @@ def hold(logger: MMLogger) -> None:
 
 
 def let_go(logger: MMLogger) -> None:
-    """Write the held files, and let the console show all but :data:`NOISE` from now on."""
+    """Write the held files, and let the console show all but :data:`LOG_LINES` from now on."""
     for handler in logger.handlers:
         if isinstance(handler, HeldFileHandler):
             handler.open_file()

@@ -22,6 +22,7 @@ from mmengine.visualization import Visualizer
 
 from .held_log import SHOWN, hold
 from .hooks.start_hook import StartHook
+from .live_line import stop_live_line
 from .output_files import OutputNamesHook
 from .start import Start
 from .workers import LOADERS, limit_workers
@@ -89,12 +90,17 @@ def _held_dump(self: Runner) -> None:
 
 @wraps(_train)
 def _held_train(self: Runner) -> nn.Module:
-    """``Runner.train`` of mmengine, then :meth:`Start.take_back` where it fails."""
+    """``Runner.train`` of mmengine, then :meth:`Start.take_back` where it fails.
+
+    The live line of the terminal ends in any case.
+    """
     try:
         return _train(self)
     except Exception:  # not the end after a signal, which leaves a checkpoint
         self._start.take_back()
         raise
+    finally:
+        stop_live_line()  # what ended the run, also a signal, is printed to a plain terminal
 
 
 Runner.__init__ = _held_init

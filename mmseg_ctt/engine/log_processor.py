@@ -5,6 +5,7 @@ from typing import Dict, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import all_gather
+from mmengine.logging import MessageHub
 from mmengine.runner import LogProcessor, Runner
 from mmseg.registry import LOG_PROCESSORS
 
@@ -26,6 +27,27 @@ def resident_memory() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak * (1 if sys.platform == 'darwin' else 1024) / MIB)
+
+
+def wait_and_confidence(hub: MessageHub, window: int) -> Tuple[Optional[float], Optional[float]]:
+    """``data_wait`` and ``confident_ratio`` of this rank, see :class:`RunLogProcessor`.
+
+    Args:
+        hub (MessageHub): Of the run.
+        window (int): Iterations of which they are means.
+
+    Returns:
+        tuple[float | None, float | None]: None for one that is not measured. A wait may be above 1.
+    """
+    logged = {
+        name[len('train/') :]: float(buffer.mean(window))
+        for name, buffer in hub.log_scalars.items()
+        if name in TIMERS or name.startswith('train/') and name.endswith(f'.{RATIO}')
+    }
+    measured = {name for name in TIMERS if name[len('train/') :] in logged} == TIMERS
+    wait = logged.pop('data_time', 0.0) / max(logged.pop('time', 0.0), 1e-9)
+    ratio = sum(logged.values()) / len(logged) if logged else None
+    return (wait if measured else None), ratio
 
 
 @LOG_PROCESSORS.register_module()
@@ -64,22 +86,16 @@ class RunLogProcessor(LogProcessor):
         return tag, self._with_columns(line, columns)
 
     def _columns(self, runner: Runner, gpu_memory: Optional[int]) -> Dict[str, Column]:
-        logged = {
-            name[len('train/') :]: float(buffer.mean(self.window_size))
-            for name, buffer in runner.message_hub.log_scalars.items()
-            if name in TIMERS or name.startswith('train/') and name.endswith(f'.{RATIO}')
-        }
-        measured = {name for name in TIMERS if name[len('train/') :] in logged} == TIMERS
-        wait = logged.pop('data_time', 0.0) / max(logged.pop('time', 0.0), 1e-9)
+        wait, ratio = wait_and_confidence(runner.message_hub, self.window_size)
         memory = resident_memory() if gpu_memory is None else gpu_memory
-        rows = torch.stack(all_gather(torch.tensor([wait, memory], dtype=torch.float64)))
+        rows = torch.stack(all_gather(torch.tensor([wait or 0.0, memory], dtype=torch.float64)))
         columns: Dict[str, Column] = {}
-        if measured:
+        if wait is not None:
             columns['data_wait'] = min(float(rows[:, 0].mean()), 1.0)
         if rows[:, 1].any():
             columns['memory'] = int(rows[:, 1].max())
-        if logged:
-            columns[RATIO] = sum(logged.values()) / len(logged)
+        if ratio is not None:
+            columns[RATIO] = ratio
         return columns
 
     def _with_columns(self, line: str, columns: Dict[str, Column]) -> str:

@@ -35,6 +35,8 @@ class RaterAgreementMetric(BaseMetric):
         ValueError: In ``process``, if samples have no masks of raters or another number of them.
     """
 
+    default_prefix = ''
+
     def __init__(
         self,
         raters: Optional[Sequence[str]] = None,

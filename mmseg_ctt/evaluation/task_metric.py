@@ -32,6 +32,8 @@ class TaskMetric(BaseMetric):
         **kwargs: As of :class:`mmengine.evaluator.BaseMetric`.
     """
 
+    default_prefix = ''  # names of tasks stand before the scores
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the results of a batch.
 

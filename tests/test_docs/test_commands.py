@@ -88,7 +88,9 @@ def settings() -> List[tuple]:
         if configs and '--cfg-options' in words:
             options = words[words.index('--cfg-options') + 1 :]
             keys = itertools.takewhile(lambda word: not word.startswith('-'), options)
-            found += [(page, configs[0], key.partition('=')[0]) for key in keys]
+            files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(configs[0]))
+            assert files, f'{page}: there is no {configs[0]}'
+            found += [(page, files[0], key.partition('=')[0]) for key in keys]
     return found
 
 

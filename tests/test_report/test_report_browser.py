@@ -34,7 +34,7 @@ def test_page(both_page, browser):
     for width in WIDTHS:
         browser.open(both_page, width)
         assert browser.problems() == []
-        assert browser.value('document.images.length') == 1 + 2 * 3 * 4
+        assert browser.value('document.images.length') == 1 + 3 * 3 * 4
         assert browser.value(BROKEN) == 0 and browser.value(EMPTY) == 0
         assert browser.value('document.querySelectorAll(".plotly-graph-div").length') > 15
         assert browser.value('innerWidth') == width

@@ -11,16 +11,19 @@ from two_runs import NASTY, SCRIPT
 from mmseg_ctt.lab.report.runs import config_of_checkpoint, read_runs
 
 PARTS = [
-    'Losses',
-    'mIoU of every member',
-    'Class memory banks',
     'Pseudo-labels',
+    'Worst images',
+    'Label these next',
+    'Look at these labels',
+    'mIoU of every member',
     'IoU of every class',
     'Confusion matrix',
-    'Worst images',
+    'Losses',
+    'Class memory banks',
     'Feature embedding',
     'Settings and environment',
 ]
+NETWORKS = [*PARTS[1:4], *PARTS[5:7], PARTS[9]]  # parts that run the networks
 MISSING = re.compile(r'<h3>([^<]*)</h3> <p class="soft">(?:left out|none): ([^<]*)</p>')
 WARNINGS = re.compile(r'<p class="warning">Left out of [^:]*: ([^<(]*) \(')
 
@@ -77,8 +80,9 @@ def headings(page):
 
 def test_everything_of_a_semi_supervised_run(ctt_page):
     page, elements, missing = read(ctt_page)
-    assert headings(page) == PARTS and not missing
-    assert len(elements.of('img')) == 1 + 3 * 4, 'a grid of pseudo-labels, four panels of 3 images'
+    assert headings(page) == ['Which network to ship?', *PARTS] and not missing
+    rows = 3 + 3  # the worst images, those to label next; no toy network is confident enough
+    assert len(elements.of('img')) == 1 + rows * 4, 'a grid of pseudo-labels, four panels a row'
     assert page.count('plotly.js v') == 1, 'once in the page'
     assert page.count('Plotly.newPlot(') > 8
     text = ''.join(elements.text)
@@ -112,7 +116,9 @@ def test_what_users_write_is_text(ctt_page):
 
 def test_plain_run(toy_runs, report, capsys):
     page, elements, missing = report(toy_runs.plain)
-    assert headings(page) == PARTS
+    assert headings(page) == ['Which network to ship?', *PARTS]
+    assert 'Ship model: ' in page and 'This is a supervised run' in page
+    assert 'the mean entropy of model' in page
     assert missing == {
         'Class memory banks': 'the run has no class memory bank',
         'Pseudo-labels': 'the run has no pseudo-labels, or none were logged',
@@ -125,11 +131,18 @@ def test_plain_run(toy_runs, report, capsys):
 
 def test_without_the_networks(toy_runs, report):
     _, elements, missing = report(toy_runs.ctt, '--no-model')
-    assert set(missing) == set(PARTS[4:8]) and set(missing.values()) == {
-        'switched off by --no-model'
-    }
+    assert set(missing) == set(NETWORKS)
+    assert set(missing.values()) == {'switched off by --no-model'}
+    assert 'From the last validation that the run recorded.' in ''.join(elements.text)
     _, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
     assert missing == {'Feature embedding': 'switched off by --no-tsne'}
+    options = ('--no-tsne', '--suggest', 0, '--label-errors', 0)
+    _, _, missing = report(toy_runs.ctt, *options)
+    assert missing == {
+        'Feature embedding': 'switched off by --no-tsne',
+        'Label these next': 'switched off by --suggest 0',
+        'Look at these labels': 'switched off by --label-errors 0',
+    }
 
 
 @pytest.fixture
@@ -137,11 +150,27 @@ def bare(toy_runs, tmp_path):
     return shutil.copytree(toy_runs.ctt, tmp_path / 'bare')
 
 
+def test_run_of_stock_mmseg(toy_runs, tmp_path, report):
+    """Its training set has masks alone, here repeated: nothing to label next, masks to check."""
+    from mmengine.config import Config
+
+    folder = shutil.copytree(toy_runs.plain, tmp_path / 'stock')
+    (path,) = folder.glob('*/vis_data/config.py')
+    cfg = Config.fromfile(path)
+    data = cfg.train_dataloader.dataset
+    inner = dict(data.labeled, ann_file=f'{data.split}/labeled.txt')
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    cfg.dump(path)
+    page, _, missing = report(folder)
+    assert 'no images without masks' in missing['Label these next']
+    assert 'Look at these labels' not in missing and 'all 3 labelled training images' in page
+
+
 def test_without_checkpoint(bare, report):
     for path in (*bare.glob('*.pth'), bare / 'last_checkpoint'):
         path.unlink()
-    _, _, missing = report(bare, left_out=PARTS[4:8])
-    assert set(missing) == set(PARTS[4:8])
+    _, _, missing = report(bare, left_out=NETWORKS)
+    assert set(missing) == set(NETWORKS)
     assert set(missing.values()) == {'the folder holds no such checkpoint'}
 
 
@@ -149,14 +178,14 @@ def test_without_data(bare, report):
     (config,) = bare.glob('*/vis_data/config.py')
     root = re.search(r"data_root='([^']*)'", config.read_text())[1]
     config.write_text(config.read_text().replace(root, str(bare / 'gone')))
-    _, _, missing = report(bare, left_out=PARTS[4:8])
-    assert set(missing) == set(PARTS[4:8]) and all('gone' in one for one in missing.values())
+    _, _, missing = report(bare, left_out=NETWORKS)
+    assert set(missing) == set(NETWORKS) and all('gone' in one for one in missing.values())
 
 
 def test_without_scalars(bare, report):
     for path in bare.glob('*/vis_data/*.json'):
         path.unlink()
-    parts = ['Losses', 'mIoU of every member', 'Pseudo-labels']
+    parts = ['Pseudo-labels', 'mIoU of every member', 'Losses']
     _, _, missing = report(bare, left_out=parts)
     assert set(missing) == set(parts)
     assert all('LocalVisBackend' in one for one in missing.values())
@@ -184,8 +213,10 @@ def test_config_of_the_checkpoint(bare, report):
     (run,) = read_runs([bare])
     assert run.config.model.num_pairs == 1
     assert 'num_pairs' not in config_of_checkpoint(run).model
-    _, _, missing = report(bare, left_out=[PARTS[1]])  # the later start has not validated yet
-    assert not set(PARTS[4:8]) & set(missing)
+    _, _, missing = report(
+        bare, left_out=['mIoU of every member']
+    )  # the later start has not validated yet
+    assert not set(NETWORKS) & set(missing)
     for path in bare.glob('*/vis_data/config.py'):
         path.write_text(other)
     for path in bare.glob('*.py'):
@@ -197,10 +228,13 @@ def test_config_of_the_checkpoint(bare, report):
 def test_several_runs(both_page):
     page, elements, _ = read(both_page)
     titles = re.findall(r'<h2 id="[^"]*">([^<]*)</h2>', page)
-    assert titles == ['Comparison', 'ctt', 'plain']
-    assert [one['href'] for one in elements.of('a')] == ['#chapter1', '#chapter2', '#chapter3']
-    assert headings(page) == ['Scores', 'Differences of settings', *PARTS, *PARTS]
-    compared = page.split('id="chapter2"')[0]
+    assert titles == ['Answer', 'ctt', 'plain', 'Comparison']
+    assert [one['href'] for one in elements.of('a')] == [f'#chapter{i}' for i in (1, 2, 3, 4)]
+    answer, *others = headings(page)
+    assert answer == 'Did the unlabelled images help?'
+    assert others == [*PARTS, *PARTS, 'Scores', 'Differences of settings']
+    assert page.count('made for the other run, not for the baseline') == 2
+    compared = page.split('id="chapter4"')[1]
     for words in (
         '>model.bank<',
         '(not set)',
@@ -219,6 +253,8 @@ def test_several_runs(both_page):
         (['absent'], 'the work folder absent does not exist'),
         (['CTT', 'CTT'], 'is given twice'),
         (['CTT', '--max-images', '0'], '--max-images must be positive, got 0'),
+        (['CTT', '--suggest', '-1'], '--suggest must be 0 or more'),
+        (['CTT', '--baseline', 'other'], '--baseline other is none of the work folders'),
     ],
 )
 def test_errors_in_one_line(toy_runs, tool, capsys, arguments, words):

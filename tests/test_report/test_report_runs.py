@@ -129,8 +129,10 @@ def test_scores_of_tasks(tmp_path):
     assert 'rotation' in part.blocks[0].html and 'student0' not in part.blocks[0].html
     path = tmp_path / 'a.pth'
     torch.save(dict(state_dict=dict(a=torch.ones(1)), meta={}), path)
-    parts = network_parts(replace(run, checkpoint=path), NetworkOptions())
-    assert all('has no segmentation' in part.missing and not part.left_out for part in parts)
+    parts, _ = network_parts(replace(run, checkpoint=path), NetworkOptions())
+    assert len(parts) == 6
+    for part in parts.values():
+        assert 'has no segmentation' in part.missing and not part.left_out
     empty = Run('a', tmp_path, curves=dict(loss=curve), config=cfg)
     with pytest.raises(ValueError, match='no score of its tasks'):
         recorded.miou(empty)

@@ -3,8 +3,10 @@
 
 python tools/analysis_tools/report.py WORK_DIR [WORK_DIR ...] [--out report.html] [--no-model]
 
-Curves, IoU per class, confusion matrix, memory banks, pseudo-labels, worst images, a t-SNE of the
-features, settings; several runs are compared. The page opens offline. Parts that need the networks
+The page opens with the answer: did the unlabelled images help, by how much, for which classes, is
+it more than noise, which member to ship (give the supervised baseline, too). Then pseudo-labels,
+worst images, images to label next, labels to check, IoU per class, confusion matrix, losses, memory
+banks, a t-SNE of the features, settings. The page opens offline. Parts that need the networks
 are computed from the checkpoint and the validation set of its config. Exit status: 0, or 1 where a
 part was left out, which the page says at its top with the reason. See docs/report.md.
 """
@@ -32,11 +34,23 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='only the records of the run: seconds, no data needed',
     )
+    parser.add_argument(
+        '--baseline', help='WORK_DIR that others are compared with; default: a supervised run'
+    )
     parser.add_argument('--no-tsne', action='store_true', help='no feature embedding')
     parser.add_argument(
-        '--max-images', type=int, default=100, help='number of validation images, evenly spread'
+        '--max-images',
+        type=int,
+        default=100,
+        help='number of validation, unlabelled and labelled images, evenly spread',
     )
     parser.add_argument('--worst', type=int, default=6, help='images shown as the worst')
+    parser.add_argument(
+        '--suggest', type=int, default=6, help='images shown as those to label next; 0: none'
+    )
+    parser.add_argument(
+        '--label-errors', type=int, default=6, help='masks shown as those to check; 0: none'
+    )
     return parser.parse_args()
 
 
@@ -47,6 +61,9 @@ def main() -> None:
             raise ValueError(
                 f'--{name.replace("_", "-")} must be positive, got {getattr(args, name)}'
             )
+    for name in ('suggest', 'label_errors'):
+        if getattr(args, name) < 0:
+            raise ValueError(f'--{name.replace("_", "-")} must be 0 or more')
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
 
     try:
@@ -59,13 +76,23 @@ def main() -> None:
             f'the report needs {error.name}: pip install "mmseg_ctt[report]"'
         ) from None
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
-    options = NetworkOptions(not args.no_model, args.max_images, args.worst, not args.no_tsne)
-    chapters = write_report(args.work_dirs, out, args.checkpoint, options)
+    options = NetworkOptions(
+        not args.no_model,
+        args.max_images,
+        args.worst,
+        not args.no_tsne,
+        args.suggest,
+        args.label_errors,
+    )
+    chapters = write_report(args.work_dirs, out, args.checkpoint, options, args.baseline)
     for chapter in chapters:
         for part in chapter.parts:
             if part.missing:
                 word = 'LEFT OUT:' if part.left_out else 'no'
                 print(f'{chapter.title}: {word} {part.title.lower()}: {part.missing}')
+    opening = chapters[0].parts[0]
+    if opening.headline:
+        print(opening.headline)
     print(out)
     if any(chapter.left_out for chapter in chapters):
         sys.exit(LEFT_OUT)

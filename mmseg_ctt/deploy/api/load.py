@@ -55,7 +55,7 @@ def load_model(
         model = _single(cfg, state, member, str(checkpoint))
     model = revert_sync_batchnorm(model).to(device).eval()
     model.cfg, model.member_name = cfg, member
-    model.dataset_meta = _dataset_meta(loaded['meta'], model)
+    model.dataset_meta = dataset_meta_of(loaded['meta'], model)
     return model
 
 
@@ -109,8 +109,13 @@ def _ensemble(cfg: Config, state: Mapping, origin: str) -> nn.Module:
     return model
 
 
-def _dataset_meta(meta: Mapping, model: BaseSegmentor) -> dict:
-    """Classes and palette, numbered and mmseg's fixed random colours where unknown."""
+def dataset_meta_of(meta: Mapping, model: BaseSegmentor) -> dict:
+    """Classes and palette, numbered and mmseg's fixed random colours where unknown.
+
+    Args:
+        meta (Mapping): ``meta`` of a checkpoint.
+        model (BaseSegmentor): Its model.
+    """
     from mmseg.datasets import BaseSegDataset
 
     known = dict(meta.get('dataset_meta') or {})

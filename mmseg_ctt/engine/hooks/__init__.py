@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from .distribution_alignment_hook import DistributionAlignmentHook
 from .guard_hook import GuardHook
+from .live_line_hook import LiveLineHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_hook import PseudoLabelHook
 from .queue_warmup_hook import QueueWarmupHook
@@ -10,6 +11,7 @@ from .teacher_ema_hook import TeacherEMAHook
 __all__ = [
     'DistributionAlignmentHook',
     'GuardHook',
+    'LiveLineHook',
     'PreemptionHook',
     'PseudoLabelHook',
     'QueueWarmupHook',

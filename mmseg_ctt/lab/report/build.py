@@ -8,20 +8,28 @@ from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 from ...version import __version__
 from . import comparison, recorded
+from .answer import TITLE, answer, choose_baseline
 from .colours import member_styles
-from .networks import NetworkOptions, network_parts
+from .labelling import ERRORS, NEXT
+from .networks import CONFUSION, EMBEDDING, IOU, WORST, Evaluated, NetworkOptions, network_parts
 from .page import Chapter, render
 from .parts import Part, attempt
 from .runs import Run, read_runs
 
 Builders = Sequence[Tuple[str, Callable[[Run], Part]]]
 RECORDED: Builders = (
-    ('Losses', recorded.losses),
-    ('mIoU of every member', recorded.miou),
-    ('Class memory banks', recorded.queue_fill),
     ('Pseudo-labels', recorded.pseudo_labels),
+    ('mIoU of every member', recorded.miou),
+    ('Losses', recorded.losses),
+    ('Class memory banks', recorded.queue_fill),
+    ('Settings and environment', recorded.settings),
 )
-SETTINGS: Builders = (('Settings and environment', recorded.settings),)
+# Parts of a run in order: what a reader decides by first, then the records.
+ORDER = (
+    *('Pseudo-labels', WORST, NEXT, ERRORS),
+    *('mIoU of every member', IOU, CONFUSION),
+    *('Losses', 'Class memory banks', EMBEDDING, 'Settings and environment'),
+)
 COMPARED = (('Scores', comparison.scores), ('Differences of settings', comparison.differences))
 
 
@@ -30,6 +38,7 @@ def write_report(
     out: Union[str, Path],
     checkpoint: str = 'last',
     options: Optional[NetworkOptions] = None,
+    baseline: Union[str, Path, None] = None,
 ) -> List[Chapter]:
     """Write a report on runs.
 
@@ -38,31 +47,44 @@ def write_report(
         out (str | Path): HTML file to write.
         checkpoint (str): ``'last'`` or ``'best'``. Defaults to 'last'.
         options (NetworkOptions, optional): Parts that run the networks. Defaults to None: all.
+        baseline (str | Path, optional): Work folder of the run that others are compared with.
+            Defaults to None: the first supervised one, else the first.
 
     Returns:
         list[Chapter]: Chapters of the page.
 
     Raises:
         FileNotFoundError: If a folder does not exist or is not of a run.
-        ValueError: If a folder is given twice.
+        ValueError: If a folder is given twice, or the baseline is none of them.
     """
     runs = read_runs([Path(folder) for folder in folders], checkpoint)
-    chapters = [_chapter(run, options or NetworkOptions()) for run in runs]
+    base = choose_baseline(runs, baseline)
+    chapters, evaluated = [], []
+    for i, run in enumerate(runs):
+        labels = len(runs) == 1 or i != base
+        chapter, made = _chapter(run, options or NetworkOptions(), labels)
+        chapters.append(chapter)
+        evaluated.append(made)
+    chapters = [*chapters[:base], *chapters[base + 1 :], chapters[base]]
+    opening = attempt(TITLE, partial(answer, runs, evaluated, base))
+    chapters.insert(0, Chapter(TITLE, [opening]))
     if len(runs) > 1:
         parts = [attempt(title, partial(build, runs)) for title, build in COMPARED]
         members = member_styles([name for run in runs for name in run.members])
-        chapters.insert(0, Chapter('Comparison', parts, members))
-    made = f'{datetime.now():%Y-%m-%d %H:%M}, mmseg_ctt {__version__}'
+        chapters.append(Chapter('Comparison', parts, members))
+    date = f'{datetime.now():%Y-%m-%d %H:%M}, mmseg_ctt {__version__}'
     title = 'Report on ' + ', '.join(run.name for run in runs)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render(title, made, chapters), encoding='utf-8')
+    out.write_text(render(title, date, chapters), encoding='utf-8')
     return chapters
 
 
-def _chapter(run: Run, options: NetworkOptions) -> Chapter:
-    def attempts(builders: Builders) -> List[Part]:
-        return [attempt(title, partial(build, run)) for title, build in builders]
-
-    parts = [*attempts(RECORDED), *network_parts(run, options), *attempts(SETTINGS)]
-    return Chapter(run.name, parts, member_styles(run.members))
+def _chapter(
+    run: Run, options: NetworkOptions, labels: bool
+) -> Tuple[Chapter, Optional[Evaluated]]:
+    made, evaluated = network_parts(run, options, labels)
+    for title, build in RECORDED:
+        made[title] = attempt(title, partial(build, run))
+    parts = [made[title] for title in ORDER]
+    return Chapter(run.name, parts, member_styles(run.members)), evaluated

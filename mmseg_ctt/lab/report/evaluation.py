@@ -16,6 +16,7 @@ from ...datasets.built import set_num_classes
 from ...deploy.api import SegResult
 from ...deploy.api.inputs import Source
 from ...deploy.api.predict import make_result
+from ...evaluation.bootstrap import class_iou_of
 from ...methods.base import SemiSegmentor
 from ...volumes.address import image_stem
 from .colours import PLAIN_MODEL
@@ -44,6 +45,9 @@ class Evaluation(NamedTuple):
         images (int): That were looked at.
         of (int): That the validation set has.
         predicting (str): The member whose worst images these are.
+        areas (dict[str, np.ndarray]): ``(I, 3, K)`` int64 pixels of each image by member: hit,
+            true, predicted.
+        paths (list[str]): Files of the images, in order.
     """
 
     confusion: Dict[str, np.ndarray]
@@ -51,6 +55,8 @@ class Evaluation(NamedTuple):
     images: int
     of: int
     predicting: str
+    areas: Dict[str, np.ndarray]
+    paths: List[str]
 
 
 def validation_set(cfg: Config) -> BaseDataset:
@@ -78,6 +84,13 @@ def segments(config: Optional[Config]) -> bool:
     return getattr(MODELS.get(kind) if kind else None, 'trains_heads', True)
 
 
+def is_supervised(config: Optional[Config]) -> bool:
+    """Whether a config trains a network on labelled images alone; False where it is not known."""
+    kind = ((config or {}).get('model') or {}).get('type')
+    model = MODELS.get(kind) if kind else None
+    return model is not None and not issubclass(model, SemiSegmentor)
+
+
 def spread(size: int, count: int) -> List[int]:
     """``count`` of ``size`` indices, evenly spread, or all."""
     count = min(size, count)
@@ -99,12 +112,15 @@ def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst:
     """
     num_classes = len(dataset.metainfo['classes'])
     confusion: Dict[str, np.ndarray] = {}
+    areas: Dict[str, List[np.ndarray]] = {}
+    paths: List[str] = []
     worst: List[ScoredImage] = []
     chosen = spread(len(dataset), max_images)
     predicting = getattr(model, 'predict_on', PLAIN_MODEL)
     for index in chosen:
         batch = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         (sample,) = batch['data_samples']
+        paths.append(sample.img_path)
         truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
         for name, (made,) in _predictions(model, batch).items():
             result = make_result(
@@ -114,10 +130,12 @@ def evaluate(model: BaseModel, dataset: BaseDataset, max_images: int, num_worst:
             )
             counts = pixel_confusion(truth, result.labels, num_classes)
             confusion[name] = confusion.get(name, 0) + counts
+            areas.setdefault(name, []).append(pixel_areas(counts))
             if name == predicting:
                 worst.append(ScoredImage(image_score(counts), truth, result))
-        worst = sorted(worst, key=lambda one: one.score)[:num_worst]
-    return Evaluation(confusion, worst, len(chosen), len(dataset), predicting)
+        worst = sorted(worst, key=lambda image: image.score)[:num_worst]
+    stacked = {name: np.stack(counts) for name, counts in areas.items()}
+    return Evaluation(confusion, worst, len(chosen), len(dataset), predicting, stacked, paths)
 
 
 def _predictions(model: BaseModel, batch: dict) -> Dict[str, Sequence]:
@@ -150,11 +168,14 @@ def pixel_confusion(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> 
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def pixel_areas(confusion: np.ndarray) -> np.ndarray:
+    """``(3, K)`` pixels of every class: hit, true, predicted."""
+    return np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)])
+
+
 def class_iou(confusion: np.ndarray) -> np.ndarray:
     """``(K,)`` float64 in [0, 1], NaN for a class that neither truth nor prediction has."""
-    hit = np.diag(confusion).astype(np.float64)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
-    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    return class_iou_of(pixel_areas(confusion))
 
 
 def image_score(confusion: np.ndarray) -> float:

@@ -140,6 +140,40 @@ def bars(
     return html_of(figure)
 
 
+def class_differences(
+    classes: Sequence[str], values: Numbers, low: Numbers, high: Numbers, unit: str
+) -> str:
+    """Horizontal bars from 0, a row a class, with an interval; blue above 0, orange below.
+
+    Args:
+        classes (Sequence[str]): Names of the ``K`` classes.
+        values (Sequence[float]): ``K`` differences; NaN gives no bar.
+        low (Sequence[float]): Lower ends of their intervals.
+        high (Sequence[float]): Upper ends.
+        unit (str): Title of the horizontal axis.
+    """
+    figure = _figure(110 + 26 * len(classes))
+    figure.add_bar(
+        x=_plain(values),
+        y=[escape(row) for row in classes],
+        orientation='h',
+        showlegend=False,
+        marker=dict(color=['#d55e00' if value < 0 else '#0072b2' for value in values]),
+        error_x=dict(
+            type='data',
+            symmetric=False,
+            array=_plain([end - value for end, value in zip(high, values)]),
+            arrayminus=_plain([value - end for end, value in zip(low, values)]),
+            color=INK,
+            thickness=1.2,
+            width=3,
+        ),
+    )
+    figure.update_xaxes(title=unit, zeroline=True, zerolinecolor=INK)
+    figure.update_yaxes(autorange='reversed', type='category')
+    return html_of(figure)
+
+
 def confusion(classes: Sequence[str], counts: np.ndarray) -> str:
     """Confusion matrix with rows of the truth that sum to 1.
 

@@ -1,25 +1,30 @@
 # Copyright (c) mmseg_ctt contributors.
 """Parts of the page that need the checkpoint and the validation images."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 
 from ...deploy.checkpoint import load_network
+from ..label_review.images import NoSuchImages
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
 from .evaluation import Evaluation, class_iou, evaluate, segments, validation_set
 from .figures import COLUMN
+from .labelling import ERRORS, NEXT, errors_part, search_errors, suggest, suggestions_part
 from .parts import Figure, NothingToShow, Part, Pictures, Table, attempt
 from .pictures import panels
 from .runs import Run, config_of_checkpoint
 
-TITLES = ('IoU of every class', 'Confusion matrix', 'Worst images', 'Feature embedding')
+WORST, EMBEDDING = 'Worst images', 'Feature embedding'
+IOU, CONFUSION = 'IoU of every class', 'Confusion matrix'
+TITLES = (WORST, NEXT, ERRORS, IOU, CONFUSION, EMBEDDING)
 
 
 class NetworkOptions(NamedTuple):
@@ -27,28 +32,40 @@ class NetworkOptions(NamedTuple):
 
     Attributes:
         model (bool): Whether the networks are run at all.
-        max_images (int): Number of validation images.
+        max_images (int): Number of validation, of unlabelled and of labelled images.
         worst (int): Number of worst images that are shown.
         tsne (bool): Whether features are embedded.
+        suggested (int): Number of images to label next; 0 for none.
+        suspicious (int): Number of masks to check; 0 for none.
     """
 
     model: bool = True
     max_images: int = 100
     worst: int = 6
     tsne: bool = True
+    suggested: int = 6
+    suspicious: int = 6
 
 
 class Evaluated(NamedTuple):
     """Networks of a run, the validation set, and their evaluation on it."""
 
-    model: BaseModel
+    model: Optional[BaseModel]  # None once the parts are made
     dataset: BaseDataset
     result: Evaluation
     checkpoint: Path
 
 
-def network_parts(run: Run, options: NetworkOptions) -> List[Part]:
-    """IoU per class, confusion matrix, worst images, feature embedding; or why they are missing."""
+def network_parts(
+    run: Run, options: NetworkOptions, labels: bool = True
+) -> Tuple[Dict[str, Part], Optional[Evaluated]]:
+    """Parts by title, each with the reason where it is missing, and the evaluation, if any.
+
+    Args:
+        run (Run): The run.
+        options (NetworkOptions): What is made.
+        labels (bool): Whether the parts on labels are. Defaults to True.
+    """
     evaluated: Optional[Evaluated] = None
 
     def prepare() -> Part:
@@ -58,15 +75,19 @@ def network_parts(run: Run, options: NetworkOptions) -> List[Part]:
 
     tried = attempt('', prepare)
     if evaluated is None:
-        return [replace(tried, title=title) for title in TITLES]
+        return {title: replace(tried, title=title) for title in TITLES}, None
     model, dataset, result, checkpoint = evaluated
+    assert model is not None
     builders: List[Callable[[], Part]] = [
+        lambda: worst_part(result, dataset.metainfo),
+        lambda: next_part(model, options, labels),
+        lambda: suspicious_part(model, options, labels),
         lambda: iou_part(checkpoint, result, dataset.metainfo),
         lambda: confusion_part(result, dataset.metainfo),
-        lambda: worst_part(result, dataset.metainfo),
         lambda: embedding_part(model, dataset, options),
     ]
-    return [attempt(title, build) for title, build in zip(TITLES, builders)]
+    parts = {title: attempt(title, build) for title, build in zip(TITLES, builders)}
+    return parts, evaluated._replace(model=None)
 
 
 def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
@@ -81,8 +102,43 @@ def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
         raise NothingToShow('the method learns features alone, and has no segmentation')
     dataset = validation_set(config)
     model = load_network(config, run.checkpoint)
+    model.cfg, model.dataset_meta = config, dataset.metainfo
     result = evaluate(model, dataset, options.max_images, options.worst)
     return Evaluated(model, dataset, result, run.checkpoint)
+
+
+def next_part(model: BaseModel, options: NetworkOptions, labels: bool) -> Part:
+    """Unlabelled images to label next."""
+    _check_labels(labels, options.suggested, '--suggest')
+    with _nothing_without_images():
+        found = suggest(model, options.suggested, max_images=options.max_images)
+    return suggestions_part(model, found, model.dataset_meta)
+
+
+def suspicious_part(model: BaseModel, options: NetworkOptions, labels: bool) -> Part:
+    """Training masks to check."""
+    _check_labels(labels, options.suspicious, '--label-errors')
+    with _nothing_without_images():
+        found, images, searched = search_errors(
+            model, options.suspicious, max_images=options.max_images
+        )
+    return errors_part(model, found, images, searched)
+
+
+@contextmanager
+def _nothing_without_images() -> Iterator[None]:
+    """A part whose images the training set does not have is none, and not left out."""
+    try:
+        yield
+    except NoSuchImages as error:
+        raise NothingToShow(str(error)) from None
+
+
+def _check_labels(labels: bool, count: int, option: str) -> None:
+    if not labels:
+        raise NothingToShow('made for the other run, not for the baseline')
+    if count < 1:
+        raise NothingToShow(f'switched off by {option} 0')
 
 
 def _images(result: Evaluation) -> str:

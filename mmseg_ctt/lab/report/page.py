@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from .colours import Style
-from .parts import Part
+from .parts import Figure, Part
 
 FOLDER = Path(__file__).parent
 
@@ -53,5 +52,15 @@ def render(title: str, made: str, chapters: Sequence[Chapter]) -> str:
         made=made,
         chapters=chapters,
         css=(FOLDER / 'page.css').read_text(),
-        plotly_js=get_plotlyjs(),
+        plotly_js=_plotly_js(chapters),
     )
+
+
+def _plotly_js(chapters: Sequence[Chapter]) -> str:
+    """The library of the figures; empty for a page without any, which needs no plotly."""
+    blocks = [block for chapter in chapters for part in chapter.parts for block in part.blocks]
+    if not any(isinstance(block, Figure) for block in blocks):
+        return ''
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()

@@ -46,7 +46,21 @@ class Text:
     text: str
 
 
-Block = Union[Figure, Table, Pictures, Text]
+@dataclass(frozen=True)
+class Notes:
+    """Sentences as a list."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Command that the reader may copy."""
+
+    text: str
+
+
+Block = Union[Figure, Table, Pictures, Text, Notes, Command]
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Part:
         missing (str | None): Reason why the part has no blocks.
         left_out (bool): Whether it should have some: the run has what it shows, and the user did
             not switch it off.
+        headline (str): The result in one sentence, above the description.
     """
 
     title: str
@@ -67,6 +82,7 @@ class Part:
     blocks: Sequence[Block] = field(default_factory=list)
     missing: Optional[str] = None
     left_out: bool = False
+    headline: str = ''
 
 
 class NothingToShow(ValueError):

@@ -1,0 +1,184 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Score of a baseline run, from its work folder; only of one that was validated on equal data."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional
+
+from mmengine.config import Config
+
+from ..datasets.sources import LABELED, source_config, source_names
+from ..methods import registered_methods
+from .recorded_config import read_recorded
+
+NAMES = 'supervised*'  # work folders beside that of the run
+VALIDATION = ('val_dataloader.dataset', 'val_evaluator')
+
+
+class Score(NamedTuple):
+    """Score of a validation.
+
+    Attributes:
+        value (float): In the unit of the metric.
+        step (int): Iteration of the validation.
+    """
+
+    value: float
+    step: int
+
+
+class BaselineRun:
+    """A run that another is compared with.
+
+    Args:
+        folder (Path): Its work folder; it may still be training.
+        accepts (Callable): Whether the config of a start in it is that of a baseline.
+    """
+
+    def __init__(self, folder: Path, accepts: Callable[[Optional[Config]], bool]) -> None:
+        self.folder, self._accepts = folder, accepts
+
+    def newest(self) -> Optional[Path]:
+        """``vis_data`` of the last start; None where there is none, or none of a baseline."""
+        return next(self._starts(), None)
+
+    def score(self, metric: str) -> Optional[Score]:
+        """Score of the last validation.
+
+        Args:
+            metric (str): Such as ``'mIoU'``.
+
+        Returns:
+            Score: None before the first validation.
+        """
+        return next(filter(None, (_last_score(start, metric) for start in self._starts())), None)
+
+    def _starts(self) -> Iterator[Path]:
+        """The newest first; a start of another kind ends them."""
+        for start in _starts(self.folder):
+            if not self._accepts(read_recorded(start / 'config.py')):
+                return
+            yield start
+
+
+def find_baseline(cfg: Config, work_dir: str) -> Optional[BaselineRun]:
+    """The supervised baseline of a run, among the work folders beside its own.
+
+    That is one named ``supervised*`` whose last start trained a plain network with the backbone and
+    the decode head of the run's networks, on the same labelled images, and validated on the same
+    data with the same metrics, by the settings of both configs. Of several it is the newest.
+
+    Args:
+        cfg (Config): Of a semi-supervised run.
+        work_dir (str): Its work folder.
+
+    Returns:
+        BaselineRun: None where there is none, and for a run that is no method of this package.
+    """
+    if (cfg.get('model') or {}).get('type') not in registered_methods():
+        return None
+    own = Path(work_dir).absolute()
+    found = {}
+    for folder in own.parent.glob(NAMES):
+        run = BaselineRun(folder, partial(_is_baseline, cfg))
+        start = None if folder == own else run.newest()
+        if start is not None:
+            found[start.parent.name] = run
+    return found[max(found)] if found else None
+
+
+def named_baseline(cfg: Config, folder: str) -> BaselineRun:
+    """The run in a work folder that the user names as the baseline.
+
+    Raises:
+        FileNotFoundError: If it has no run.
+        ValueError: If it was validated on other data, or with other metrics.
+    """
+    start = next(_starts(Path(folder)), None)
+    key = f'default_hooks.live.baseline="{folder}"'
+    if start is None:
+        raise FileNotFoundError(
+            f'{key}: this folder has no run (DATE/vis_data/scalars.json): give the work dir of a '
+            'training, "auto", or None for no baseline'
+        )
+    different = _differences(cfg, read_recorded(start / 'config.py'))
+    if different:
+        raise ValueError(
+            f'{key}: that run and this one differ in {" and ".join(different)}, so that their '
+            'scores cannot be compared: give another work dir, or None for no baseline'
+        )
+    return BaselineRun(Path(folder), lambda other: not _differences(cfg, other))
+
+
+def _starts(folder: Path) -> Iterator[Path]:
+    """``vis_data`` of the trainings in a work folder, the newest first."""
+    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
+        if (path.parent / 'config.py').is_file():
+            yield path.parent
+
+
+def _last_score(start: Path, metric: str) -> Optional[Score]:
+    found = None
+    for line in (start / 'scalars.json').read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # of a run that is writing it, or was killed
+            continue
+        value = row.get(metric, row.get(f'val/{metric}'))
+        if isinstance(value, (int, float)):
+            found = Score(float(value), int(row.get('step', 0)))
+    return found
+
+
+def _differences(cfg: Config, other: Optional[Config]) -> List[str]:
+    """Settings of the validation in which two configs differ."""
+    if other is None:
+        return list(VALIDATION)
+    return [key for key in VALIDATION if _plain(_at(other, key)) != _plain(_at(cfg, key))]
+
+
+def _is_baseline(cfg: Config, other: Optional[Config]) -> bool:
+    """Whether the second config is that of the supervised baseline of the first."""
+    if other is None or 'model' not in other or other.model.get('type') in registered_methods():
+        return False
+    network = cfg.model.get('segmentor') or {}
+    same_network = all(
+        _plain(other.model.get(part)) == _plain(network.get(part))
+        for part in ('backbone', 'decode_head')
+    )
+    labels = _labels(cfg)
+    return (
+        same_network
+        and labels is not None
+        and labels == _labels(other)
+        and not _differences(cfg, other)
+    )
+
+
+def _labels(cfg: Config) -> Any:
+    """Data set of the labelled images without its pipeline; None where there is no such source."""
+    data = _at(cfg, 'train_dataloader.dataset') or {}
+    if LABELED not in source_names(data):
+        return None
+    return _without_pipelines(_plain(source_config(data, LABELED)))
+
+
+def _without_pipelines(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            name: _without_pipelines(value) for name, value in node.items() if name != 'pipeline'
+        }
+    return [_without_pipelines(value) for value in node] if isinstance(node, list) else node
+
+
+def _at(cfg: Config, key: str) -> Any:
+    node: Any = cfg
+    for name in key.split('.'):
+        node = node.get(name) if isinstance(node, (Mapping, Config)) else None
+    return node
+
+
+def _plain(node: Any) -> Any:
+    """Dicts, lists and numbers alone: a recorded config may have lists for tuples."""
+    return json.loads(json.dumps(node, default=str, sort_keys=True))

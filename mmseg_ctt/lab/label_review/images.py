@@ -1,0 +1,200 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Training images of a config: those without masks, and those with masks as they are loaded."""
+
+import os.path as osp
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ...datasets.built import label_loaders, set_num_classes
+from ...datasets.checks import check_files
+from ...datasets.image_files import find_images
+from ...datasets.image_reading import read_image
+from ...datasets.sources import (
+    LABELED,
+    UNLABELED,
+    build_source,
+    needs_masks,
+    source_config,
+    source_names,
+)
+from ...datasets.wrappers import AnySet, is_wrapper, leaves
+from ...deploy.api.predict import Pipeline
+from ...volumes.address import image_stem
+
+
+class NoSuchImages(ValueError):
+    """A training set without images of a kind."""
+
+
+class ListedImage(NamedTuple):
+    """Image of a training set.
+
+    Attributes:
+        path (str): File, or address of a slice.
+        name (str): Its entry in a list: path below the folder of images, without suffix.
+    """
+
+    path: str
+    name: str
+
+
+class MaskedImage(NamedTuple):
+    """Image with its mask, both as the data set loads them.
+
+    Attributes:
+        image (ListedImage): The image.
+        data (dict): ``inputs`` and ``data_samples``, from the test pipeline.
+        mask (np.ndarray): ``(H, W)`` integer ids at the size of the file; 255 is ignored.
+    """
+
+    image: ListedImage
+    data: Dict[str, Any]
+    mask: np.ndarray
+
+
+def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedImage]:
+    """Images without masks: those of a folder, else of the training set of a config.
+
+    Args:
+        cfg (Config): Of a run.
+        folder (str, optional): Searched with its sub-folders. Defaults to None: the source
+            ``unlabeled``, and others without masks, such as images with tags.
+
+    Raises:
+        FileNotFoundError: If a list, a folder or an image is missing.
+        ValueError: If there is no such image.
+    """
+    if folder is not None:
+        found = find_images(folder)
+        if not found:
+            raise FileNotFoundError(f'no image was found in {folder}')
+        return [ListedImage(osp.join(folder, name), stem) for stem, name in found.items()]
+    dataset = _training_set(cfg)
+    names = [
+        name for name in _names(dataset) if not needs_masks(name, source_config(dataset, name))
+    ]
+    images = [image for name in names for image in _listed(_source(dataset, name))]
+    if not images:
+        raise NoSuchImages(
+            f'train_dataloader.dataset has no images without masks: set its {UNLABELED}, or give '
+            'a folder of images'
+        )
+    return images
+
+
+def split_lists(cfg: Config) -> Optional[Tuple[List[str], List[str]]]:
+    """Names of the labelled and the unlabelled images, where each is a single data set."""
+    dataset = _training_set(cfg)
+    if not {LABELED, UNLABELED} <= set(_names(dataset)):
+        return None
+    sources = [_source(dataset, name) for name in (LABELED, UNLABELED)]
+    if any(len(leaves(source)) > 1 for source in sources):
+        return None
+    labeled, unlabeled = ([image.name for image in _listed(source)] for source in sources)
+    return labeled, unlabeled
+
+
+class MaskedSet:
+    """Labelled training images of a config, by index.
+
+    Args:
+        cfg (Config): Of a run.
+        pipeline (Pipeline): Of :func:`mmseg_ctt.deploy.api.predict.input_pipeline`.
+
+    Raises:
+        FileNotFoundError: If a list, an image or a mask is missing.
+        ValueError: If the training set has no labelled images.
+    """
+
+    def __init__(self, cfg: Config, pipeline: Pipeline) -> None:
+        dataset = _training_set(cfg)
+        if LABELED in _names(dataset):
+            self.source = _source(dataset, LABELED)
+        elif _names(dataset):
+            raise NoSuchImages(f'train_dataloader.dataset has no {LABELED} images')
+        else:
+            with DefaultScope.overwrite_default_scope('mmseg'):
+                self.source = build_source(LABELED, dataset)
+        self.pipeline = pipeline
+        set_num_classes(self.source)
+        self.entries = [
+            (leaf, image, i)
+            for leaf in leaves(self.source)
+            for i, image in enumerate(_listed(leaf))
+        ]
+        check_files(LABELED, [leaf.get_data_info(i) for leaf, _, i in self.entries], masks=True)
+
+    @property
+    def metainfo(self) -> Mapping[str, Any]:
+        """Classes and palette."""
+        return self.source.metainfo
+
+    @property
+    def images(self) -> List[ListedImage]:
+        """The images in order."""
+        return [image for _, image, _ in self.entries]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> MaskedImage:
+        leaf, image, i = self.entries[index]
+        loader, rest = self.pipeline
+        results = loader.with_pixels(leaf.get_data_info(i), read_image(image.path), image.path)
+        masked = dict(results, seg_fields=[])
+        for step in label_loaders(leaf):
+            masked = step(masked)
+        if 'gt_seg_map' not in masked:
+            raise ValueError('the pipeline of the labelled images loads no masks')
+        return MaskedImage(image, rest(results), masked['gt_seg_map'])
+
+
+def load_image(image: ListedImage, pipeline: Pipeline) -> Dict[str, Any]:
+    """``inputs`` and ``data_samples`` of an image, from the test pipeline of a model.
+
+    Raises:
+        ValueError: If it cannot be decoded, or is of another kind than the model takes.
+    """
+    loader, rest = pipeline
+    pixels = read_image(image.path)
+    return rest(loader.with_pixels(dict(img_path=image.path), pixels, image.path))
+
+
+def _training_set(cfg: Config) -> Mapping[str, Any]:
+    loader = cfg.get('train_dataloader')
+    if not loader:
+        raise NoSuchImages('the config has no train_dataloader, so no training images')
+    return loader['dataset']
+
+
+def _names(dataset: Mapping[str, Any]) -> List[str]:
+    """Names of the sources; none of a data set of mmseg or a wrapper of such."""
+    return [] if is_wrapper(dataset) else source_names(dataset)
+
+
+def _source(dataset: Mapping[str, Any], name: str) -> AnySet:
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return build_source(name, source_config(dataset, name))
+
+
+def _listed(source: AnySet) -> List[ListedImage]:
+    """Images of a data set, each once, with their names below its folder of images."""
+    return [
+        ListedImage(info['img_path'], name)
+        for leaf in leaves(source)
+        for info, name in zip(*_infos(leaf))
+    ]
+
+
+def _infos(leaf: Any) -> Tuple[List[dict], Sequence[str]]:
+    infos = [leaf.get_data_info(i) for i in range(len(leaf))]
+    root = (getattr(leaf, 'data_prefix', None) or {}).get('img_path') or ''
+    return infos, [info.get('stem') or _below(info['img_path'], root) for info in infos]
+
+
+def _below(path: str, root: str) -> str:
+    below = osp.relpath(path, root) if root else path
+    return image_stem(path if below.startswith('..') else below).replace(osp.sep, '/')

@@ -1,0 +1,61 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The answer in words."""
+
+from typing import Mapping, Optional, Tuple
+
+from ...evaluation.bootstrap import LEVEL, Interval
+
+SELECTED = (
+    'The member was chosen on these images, so its figure is a little too high; the test set, used '
+    'once, gives the figure to quote.'
+)
+NO_BASELINE = (
+    'A supervised baseline on the same lists, sizes and iterations says what the unlabelled images '
+    'have added. Train it and compare:'
+)
+Named = Tuple[str, str, float]  # run, member, mIoU in per cent
+
+
+def verdict(
+    base: Named, best: Named, interval: Optional[Interval], gain: float, unlabeled: bool
+) -> str:
+    """Whether the unlabelled images helped, in a sentence or two.
+
+    Args:
+        base (tuple[str, str, float]): Run, member and mIoU of the baseline.
+        best (tuple[str, str, float]): The same of the member to ship.
+        interval (Interval, optional): Of the difference, as a part of 1; None: not known.
+        gain (float): Difference in points.
+        unlabeled (bool): Whether the baseline is supervised and the other is not.
+    """
+    figures = (
+        f'{best[1]} of {best[0]} has {best[2]:.1f} % mIoU, {abs(gain):.1f} points '
+        f'{"more" if gain > 0 else "less"} than the baseline {base[0]} ({base[2]:.1f} %)'
+    )
+    what = 'the unlabelled images helped' if unlabeled else f'{best[0]} is better'
+    harm = 'the unlabelled images made it worse' if unlabeled else f'{base[0]} is better'
+    if interval is None:
+        word = f'It seems that {what}' if gain > 0 else f'It does not seem that {what}'
+        return f'{word}: {figures}. How large the noise is was not measured.'
+    ends = f'{LEVEL} % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}'
+    if not interval.excludes_zero:
+        return (
+            f'Not certain that {what}: {figures}, which is no more than the noise of these images '
+            f'({ends}).'
+        )
+    word = f'Yes, {what}' if gain > 0 else f'No, {harm}'
+    return (
+        f'{word}: {figures}, and the difference is larger than the noise of these images ({ends}).'
+    )
+
+
+def shipping(member: str, scores: Mapping[str, float], run: str = '') -> str:
+    """Which member to ship, and what the ensemble would give."""
+    line = f'Ship {member}{f" of {run}" if run else ""}: the best single network on these images.'
+    ensemble = scores.get('ensemble')
+    if ensemble is not None and ensemble > scores[member]:
+        line += (
+            f' The ensemble has {ensemble:.2f} %, {ensemble - scores[member]:.2f} more; it runs '
+            'several networks on every image and cannot be exported as one.'
+        )
+    return line

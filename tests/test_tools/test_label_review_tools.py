@@ -1,0 +1,124 @@
+# Copyright (c) mmseg_ctt contributors.
+"""suggest_labels.py and find_label_errors.py, from a config and a checkpoint to files."""
+
+import csv
+import json
+
+import pytest
+import torch
+from PIL import Image
+from toy import toy_segmentor
+from toy_data import UNLABELED, toy_config, write_image
+
+from mmseg_ctt.datasets.lists import read_list
+from mmseg_ctt.deploy.checkpoint import build_network
+
+pytest.importorskip('jinja2', reason='jinja2: pip install "mmseg_ctt[report]"')
+
+
+@pytest.fixture
+def suggest(load_tool):
+    return load_tool('analysis_tools/suggest_labels')
+
+
+@pytest.fixture
+def errors(load_tool):
+    return load_tool('analysis_tools/find_label_errors')
+
+
+def write_run(root, tmp_path, **changes):
+    """Config and checkpoint of a model whose members differ and are certain."""
+    cfg = toy_config(root, tmp_path / 'run', **changes)
+    cfg.dump(tmp_path / 'config.py')
+    torch.manual_seed(1)
+    model = build_network(cfg.model)
+    for head in [part for part in model.modules() if hasattr(part, 'conv_seg')]:
+        torch.nn.init.normal_(head.conv_seg.weight, std=1)
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'a.pth')
+    return tmp_path / 'config.py', tmp_path / 'a.pth'
+
+
+def test_lists_and_page(root, tmp_path, suggest, capsys):
+    config, checkpoint = write_run(root, tmp_path)
+    out = tmp_path / 'out'
+    suggest.call(config, checkpoint, '--count', 2, '--out', out)
+    chosen = read_list(out / 'label_next.txt')
+    assert len(chosen) == 2 and set(chosen) < set(UNLABELED)
+    assert capsys.readouterr().out.splitlines()[0].startswith(f'{chosen[0]}  0.')
+    rows = list(csv.DictReader((out / 'scores.csv').open()))
+    assert {row['image'] for row in rows if row['chosen'] == '1'} == set(chosen)
+    assert len(rows) == 3
+    scores = [float(row['score']) for row in rows]
+    assert (
+        scores == sorted(scores, reverse=True) and scores[0] > 0 and rows[0]['image'] == chosen[0]
+    )
+    assert read_list(out / 'labeled.txt') == ['l0', 'l1', 'l2', *chosen]
+    assert read_list(out / 'unlabeled.txt') == [name for name in UNLABELED if name not in chosen]
+    page = (out / 'index.html').read_text()
+    assert page.count('<img') == 2 * 4 and 'teacher0 and teacher1' in page
+    assert 'plotly' not in page, 'a page without figures'
+    assert suggest.exit_code(config, checkpoint, '--out', out) == 2
+    assert 'already holds label_next.txt' in capsys.readouterr().err
+
+
+def test_a_folder_of_any_images(root, tmp_path, suggest):
+    """A plain network, and images that are turned, grey or in sub-folders."""
+    config, checkpoint = write_run(root, tmp_path, model=toy_segmentor())
+    folder = tmp_path / 'more'
+    write_image(folder / 'day1' / 'a b.jpg', 90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    with Image.open(folder / 'day1' / 'a b.jpg') as image:
+        image.save(folder / 'turned.jpg', exif=exif)
+        image.convert('L').save(folder / 'grey.png')
+    (folder / 'broken.jpg').write_bytes(b'broken')
+    out = tmp_path / 'out'
+    suggest.call(config, checkpoint, '--count', 9, '--out', out, '--images', folder)
+    assert set(read_list(out / 'label_next.txt')) == {'day1/a b', 'turned', 'grey'}
+    assert not (out / 'labeled.txt').exists()
+    page = (out / 'index.html').read_text()
+    assert '1 images cannot be read' in page and 'entropy of model' in page
+    assert page.count('<img') == 3 * 3, 'one prediction'
+
+
+def test_label_errors(root, tmp_path, errors, capsys):
+    config, checkpoint = write_run(root, tmp_path, model=toy_segmentor())
+    manifest = tmp_path / 'spoilt.json'
+    manifest.write_text(json.dumps(dict(spoilt=[dict(name='l1')])))
+    options = ('--threshold', 0.3, '--border', 0, '--min-area', 0, '--spoilt', manifest)
+    out = tmp_path / 'out'
+    errors.call(config, checkpoint, '--out', out, *options)
+    named = read_list(out / 'label_errors.txt')
+    assert set(named) == {'l0', 'l1', 'l2'}, 'weights at random contradict every mask'
+    printed = capsys.readouterr().out
+    assert printed.startswith(f'{named[0]}  ') and 'class' in printed and 'recall of 1' in printed
+    page = (out / 'index.html').read_text()
+    assert page.count('<img') == 3 * 4 and '100%' in page
+    errors.call(config, checkpoint, '--out', tmp_path / 'none', '--threshold', 1)
+    assert read_list(tmp_path / 'none' / 'label_errors.txt') == []
+    assert 'no mask is contradicted' in capsys.readouterr().out
+    manifest.write_text(json.dumps(dict(spoilt=[dict(name='u1')])))
+    assert errors.exit_code(config, checkpoint, '--out', tmp_path / 'x', '--spoilt', manifest) == 2
+    assert 'u1 of the manifest is no labelled image' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (['--count', 0], 'must be positive, got 0'),
+        (['--cfg-options', 'train_dataloader.dataset.unlabeled=None'], 'no images without masks'),
+        (['--images', 'absent'], 'absent does not exist'),
+    ],
+)
+def test_mistakes(root, tmp_path, suggest, capsys, options, words):
+    config, checkpoint = write_run(root, tmp_path)
+    out = tmp_path / 'out'
+    assert suggest.exit_code(config, checkpoint, '--out', out, *options) == 2
+    assert words in capsys.readouterr().err and not out.exists()
+
+
+def test_threshold_out_of_range(root, tmp_path, errors, capsys):
+    config, checkpoint = write_run(root, tmp_path)
+    out = tmp_path / 'out'
+    assert errors.exit_code(config, checkpoint, '--out', out, '--threshold', 2) == 2
+    assert 'threshold must be in [0, 1], got 2' in capsys.readouterr().err
