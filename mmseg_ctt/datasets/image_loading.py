@@ -132,7 +132,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         return fileio.get(path, backend_args=self.backend_args)
 
     def __repr__(self) -> str:
-        return f'{super().__repr__()[:-1]}, value_range={self.value_range}, nodata={self.nodata})'
+        return f'{super().__repr__()[:-1]}, nodata={self.nodata}, value_range={self.value_range})'
 
 
 def loads(dataset: Any, path: str) -> bool:

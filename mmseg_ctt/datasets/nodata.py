@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.structures import PixelData
 
-from ..rasters import decode_raster, read_ids
+from ..rasters import decode_raster, read_ids, read_window
 from ..rasters.library import has_rasterio
 from .image_reading import decode_image, swapped
 from .tiff_header import is_raster, is_tiff, read_tiff_header
@@ -47,6 +47,23 @@ def decode_with_nodata(
         found = np.atleast_3d(pixels) == nodata
         missing = found if missing is None else missing | found
     return pixels, missing
+
+
+def window_pixels(
+    dataset: Any, window: Any, nodata: Optional[float] = None
+) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """The same of a window of an open raster; pixels are ``(H, W, C)``.
+
+    Args:
+        dataset (rasterio.DatasetReader): The raster.
+        window (rasterio.windows.Window): The window.
+        nodata (float, optional): As of :func:`decode_with_nodata`. Defaults to None.
+    """
+    pixels, missing = read_window(dataset, window)
+    if nodata is not None and dataset.nodata is None:
+        found = pixels == nodata
+        missing = found if missing is None else missing | found
+    return swapped(pixels), None if missing is None else swapped(missing)
 
 
 def cleared(image: np.ndarray, missing: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ there are. Tags are those of TIFF 6.0 and BigTIFF.
 """
 
 import struct
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from mmap import mmap
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
 ORIENTATION, SAMPLES, FORMAT = 274, 277, 339
@@ -19,6 +20,7 @@ PRESENT = {2: 'B', 12: 'Q'}  # text and floating point, of which only the tag's 
 MAX_PAGES = 4096
 CMYK, PALETTE = 5, 3  # values of PHOTOMETRIC
 
+Content = Union[bytes, mmap]
 Tags = Dict[int, Tuple[int, int]]  # first number of each tag, and where it stands in the file
 
 
@@ -51,12 +53,12 @@ class TiffHeader(NamedTuple):
     nodata: bool = False
 
 
-def is_tiff(content: bytes) -> bool:
+def is_tiff(content: Content) -> bool:
     """Whether a file begins as a TIFF file does."""
     return content[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
-def read_tiff_header(content: bytes) -> Optional[TiffHeader]:
+def read_tiff_header(content: Content) -> Optional[TiffHeader]:
     """Header of a TIFF file; None if it is broken.
 
     Args:
@@ -113,7 +115,7 @@ def _is_mask(page: Tags) -> bool:
     return bool(page.get(SUBFILE, (0, 0))[0] & MASK)
 
 
-def _read_pages(content: bytes, order: str) -> List[Tags]:
+def _read_pages(content: Content, order: str) -> List[Tags]:
     """Tags of each page, in a chain of tables."""
     big = content[2:4] in (b'+\0', b'\0+')
     number, count, entry = ('Q', 'Q', 20) if big else ('I', 'H', 12)
@@ -129,7 +131,7 @@ def _read_pages(content: bytes, order: str) -> List[Tags]:
     return pages
 
 
-def _read_table(content: bytes, order: str, number: str, entries: range) -> Tags:
+def _read_table(content: Content, order: str, number: str, entries: range) -> Tags:
     """First number of each tag of one page; tags of other types are left out."""
     tags: Tags = {}
     types = {**TYPES, **PRESENT}

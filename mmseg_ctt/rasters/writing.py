@@ -2,12 +2,13 @@
 """Maps with the georeference of a raster, written window by window."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from .library import CACHE, opened, rasterio_library
+from .library import opened, rasterio_library
 
 BLOCK = 256  # side of the tiles inside a written file
 
@@ -84,11 +85,12 @@ def finish_map(partial: Path, final: Path) -> None:
         partial (Path): Of :class:`MapFile`; removed.
         final (Path): Appears whole.
     """
-    rasterio = rasterio_library()
+    rasterio_library()  # its absence is an error of its own
+    copy = import_module('rasterio.shutil').copy
     made = partial.with_name(f'{partial.name}.deflate')
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), opened(partial) as source:
+    with opened(partial) as source:
         settings = dict(compress='deflate', tiled=True, blockxsize=BLOCK, blockysize=BLOCK)
-        rasterio.shutil.copy(source, made, driver='GTiff', BIGTIFF='IF_SAFER', **settings)
+        copy(source, made, driver='GTiff', BIGTIFF='IF_SAFER', **settings)
     os.replace(made, final)
     for rest in (partial, made):
         for path in (rest, rest.with_name(f'{rest.name}.aux.xml')):
