@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Loading step for images of any depth, number of channels and orientation."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -94,6 +94,24 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise
+
+    def load_bands(self, path: str) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+        """Image of a file as :meth:`transform` gives it, and where its channels have no data.
+
+        Args:
+            path (str): Image file, or address of a slice.
+
+        Returns:
+            tuple: ``(H, W)`` or ``(H, W, C)``, and ``(H, W, C)`` bool or None.
+        """
+        if is_address(path):
+            return self.with_pixels({}, read_image(path), path)['img'], None
+        pixels, missing = decode_with_nodata(self._read(path), path, self.nodata)
+        image = self.with_pixels({}, pixels, path, missing)['img']
+        channels = np.atleast_3d(image).shape[2]
+        if missing is not None and missing.shape[2] != channels:
+            missing = missing.all(axis=2, keepdims=True).repeat(channels, axis=2)
+        return image, missing
 
     def with_pixels(
         self,
