@@ -21,6 +21,7 @@ import sys
 import warnings
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -172,6 +173,13 @@ def _add_placeholder() -> None:
     sys.modules['mmcv'].__dict__['_ext'] = module
 
 
+def config_folder() -> Path:
+    """``configs`` beside the package, or the copy of an installed one."""
+    package = Path(__file__).resolve().parent
+    roots = package.parent / 'configs', package / '.mim' / 'configs'
+    return next((root for root in roots if (root / '_base_' / 'methods').is_dir()), roots[0])
+
+
 def _name_configs() -> None:
     """Let configs inherit those of this package by name, ``_base_ = ['mmseg_ctt::ctt/...']``.
 
@@ -190,6 +198,10 @@ def _name_configs() -> None:
     find = Config._get_cfg_path
 
     def find_in_mmseg_scope(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+        package, _, name = cfg_path.partition('::')
+        own = config_folder() / name
+        if package == _PACKAGE and own.is_file():  # in a clone that is not installed, too
+            return str(own), 'mmseg'
         path, scope = find(cfg_path, filename)
         return path, 'mmseg' if scope == _PACKAGE else scope
 

@@ -174,10 +174,6 @@ def test_forks_need_no_placeholder(monkeypatch: pytest.MonkeyPatch):
     assert patched == ['types']
 
 
-@pytest.mark.skipif(
-    not Path(compat.__file__).with_name('.mim').is_dir(),
-    reason='the package is not installed, so its configs have no name',
-)
 def test_configs_are_found_by_name(tmp_path: Path):
     mine = tmp_path / 'mine.py'
     mine.write_text(

@@ -39,7 +39,7 @@ def find_files(
         FileNotFoundError: If there is no such folder.
         ValueError: If two files have one stem.
     """
-    return _by_stem(folder, _names(folder), suffixes)
+    return _by_stem(folder, file_names(folder), suffixes)
 
 
 def find_images(folder: Union[str, Path], mask_suffix: str = MASK_SUFFIX) -> Dict[str, str]:
@@ -57,7 +57,7 @@ def find_images(folder: Union[str, Path], mask_suffix: str = MASK_SUFFIX) -> Dic
         FileNotFoundError: If there is no such folder.
         ValueError: If two images have one stem.
     """
-    names = _names(folder)
+    names = file_names(folder)
     others = other_files(names)
     if others:
         counts = ', '.join(f'{number} {ending}' for ending, number in others.items())
@@ -118,7 +118,7 @@ def _by_stem(
     return dict(sorted(found.items()))
 
 
-def _names(folder: Union[str, Path]) -> List[str]:
+def file_names(folder: Union[str, Path]) -> List[str]:
     """Paths of all files below a folder, sorted, without hidden ones."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f'the folder {folder} does not exist')

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
+from ..compat import config_folder
 from ..datasets.sampler import ratio_by_source
 from ..datasets.sources import source_names
 from ..methods.registry import registered_methods
@@ -37,13 +38,6 @@ SEGMENTOR_KEYS = (
 )
 NOT_OF_METHOD = ('segmentor', 'data_preprocessor', 'channels_last')  # of a method's `model`
 OWN_PARTS = ('model', 'default_hooks', 'train_dataloader')  # of a preset; others are merged as are
-
-
-def config_folder() -> Path:
-    """``configs`` beside the package, or the copy of an installed one."""
-    package = Path(__file__).resolve().parents[1]
-    roots = package.parent / 'configs', package / '.mim' / 'configs'
-    return next((root for root in roots if (root / '_base_' / 'methods').is_dir()), roots[0])
 
 
 def preset_names() -> List[str]:

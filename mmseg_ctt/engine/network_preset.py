@@ -158,7 +158,7 @@ def _take_optimiser(cfg: dict, donor: Config, source: str, layers: Layers) -> No
         return
     taken = {key: plain(wrapper[key]) for key in OPTIMISER if wrapper.get(key)}
     constructor = wrapper.get('constructor')
-    if constructor not in (None, 'DefaultOptimWrapperConstructor'):
+    if constructor not in (None, 'DefaultOptimWrapperConstructor', own.get('constructor')):
         taken.pop('paramwise_cfg', None)  # settings of that constructor alone
     former, given = (part.get('optim_wrapper') or {} for part in (layers.former, layers.given))
     forget(own, {key: former[key] for key in OPTIMISER if key in former}, given)
@@ -171,8 +171,7 @@ def _take_optimiser(cfg: dict, donor: Config, source: str, layers: Layers) -> No
     if constructor and 'paramwise_cfg' in wrapper and 'paramwise_cfg' not in taken:
         text += f'; its paramwise_cfg needs {constructor} and is left out'
     print_log(
-        f'{KEY}={source}: the optimiser is the one of that config, {text} (for '
-        f'{_batch(donor)} labelled images an iteration)',
+        f'{KEY}={source}: the optimiser is the one of that config, {text}{_batch(donor)}',
         logger='current',
     )
 
@@ -182,14 +181,15 @@ def _named(settings: Mapping) -> str:
 
 
 def _batch(donor: Config) -> str:
+    """Batch that the learning rate is for, in words; '' where the config does not say."""
     name = Path(donor.filename or '').name
     gpus, _, rest = name.partition('xb')
     number = gpus.rpartition('_')[2]
-    own = (donor.get('train_dataloader') or {}).get('batch_size', '?')
+    own = (donor.get('train_dataloader') or {}).get('batch_size')
     size = rest.partition('-')[0]
     if number.isdigit() and size.isdigit():
-        return str(int(number) * int(size))
-    return str(own)
+        own = int(number) * int(size)
+    return '' if own is None else f' (for {own} labelled images an iteration)'
 
 
 def _take_imports(cfg: dict, donor: Config) -> None:

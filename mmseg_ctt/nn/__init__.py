@@ -2,6 +2,7 @@
 """Registered parts that two methods or more use, and what a step is written with."""
 
 from .augmentation import StrongAugmentation
+from .band_mobilenet import BandMobileNetV2
 from .class_maps import ClassMapHead
 from .class_thresholds import ClassThresholds
 from .consistency import Consistency
@@ -20,6 +21,7 @@ from .sigmoid_loss import PixelSigmoidLoss
 from .weight_files import pretrained_path
 
 __all__ = [
+    'BandMobileNetV2',
     'ClassMapHead',
     'ClassMemoryBank',
     'ClassThresholds',

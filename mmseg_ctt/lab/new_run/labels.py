@@ -1,0 +1,245 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What the values of masks mean: ids, grey values or colours; classes and their names."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from ...datasets.colour_conversion import classes_of
+from ...datasets.colour_masks import (
+    BLACK,
+    IGNORE,
+    ColourMask,
+    as_text,
+    check_palette,
+    parse_colour,
+    unpack,
+)
+from .class_names import ClassNames
+from .mask_files import GREY, MaskFile, summed
+
+BACKGROUND = 0.25  # ratio of black pixels from which black is a class
+MAIN = 0.005  # ratio of pixels from which a colour is one of smooth masks
+COVERED = 0.95  # ratio of pixels that such colours must have
+MANY = 64  # colours besides which masks are taken as smooth
+SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+
+
+@dataclass
+class Labels:
+    """Meaning of the pixels of masks.
+
+    Attributes:
+        kind (str): In words, such as ``'class ids'``.
+        by (str): ``'value'`` or ``'colour'``: what ``source`` holds.
+        source (list[int]): Value or colour of each class; all others are ignored.
+        names (list[str]): Name of each class.
+        palette (list[list[int]]): Colour of each class for pictures; empty where none is known.
+        convert (bool): Whether masks of ids have to be written.
+        notes (list[str]): Lines for the user.
+    """
+
+    kind: str
+    by: str
+    source: List[int]
+    names: List[str] = field(default_factory=list)
+    palette: List[List[int]] = field(default_factory=list)
+    convert: bool = False
+    notes: List[str] = field(default_factory=list)
+
+    def pixels(self, mask: MaskFile) -> List[int]:
+        """Pixels of each class of a mask."""
+        counts = mask.values if self.by == 'value' else mask.colours
+        return [counts.get(value, 0) for value in self.source]
+
+
+def labels_of(
+    masks: Sequence[MaskFile],
+    known: ClassNames,
+    palette: Optional[Sequence[str]] = None,
+    ignore: Sequence[str] = (),
+) -> Labels:
+    """Find out what the values of masks mean.
+
+    Args:
+        masks (Sequence[MaskFile]): All masks, at least one.
+        known (ClassNames): Names and colours that the user or the folder gives.
+        palette (Sequence[str], optional): Colour or grey value of each class, as for
+            ``colour_masks.py``. Defaults to None: found.
+        ignore (Sequence[str]): Colours or values of pixels without a label.
+
+    Raises:
+        ValueError: If it cannot be found out, naming the option that settles it.
+    """
+    left_out = {parse_colour(text) for text in ignore}
+    single = all(mask.mode in SINGLE for mask in masks)
+    if palette or (known.palette and not single):
+        labels = _by_palette(masks, known, palette)
+    elif single and _consistent(masks):
+        labels = _by_value(masks, known, left_out)
+    else:
+        labels = _by_colour(masks, known, left_out)
+    if left_out:
+        _leave_out(labels, left_out)
+    if known.names and len(known.names) != len(labels.source):
+        raise ValueError(
+            f'{known.origin} names {len(known.names)} classes, but masks hold {len(labels.source)} '
+            f'({labels.kind}: {_values(labels)}): correct the names, or say with --ignore which '
+            'values are no label'
+        )
+    labels.names = list(known.names) or labels.names
+    if len(labels.names) < 2:
+        raise ValueError(
+            f'masks hold one class only ({labels.kind}: {_values(labels)}), from which nothing can be '
+            'learnt: label what is not this class too, or say with --palette which values are classes'
+        )
+    return labels
+
+
+def _values(labels: Labels) -> str:
+    shown = labels.source[:20]
+    text = ' '.join(map(str, shown) if labels.by == 'value' else map(as_text, shown))
+    return text + (' ...' if len(labels.source) > len(shown) else '')
+
+
+def _consistent(masks: Sequence[MaskFile]) -> bool:
+    """Whether a value has the same colour in all palette images."""
+    entries: Dict[int, int] = {}
+    return all(
+        entries.setdefault(value, colour) == colour
+        for mask in masks
+        for value, colour in mask.entries.items()
+    )
+
+
+def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> Labels:
+    """Masks of one channel."""
+    values = summed([mask.values for mask in masks])
+    ids = sorted(set(values) - {IGNORE})
+    entries = {v: colour for mask in masks for v, colour in mask.entries.items()}
+    count = len(known.names)
+    lossy = any(mask.name.lower().endswith(('.jpg', '.jpeg')) for mask in masks)
+    if max(values) > IGNORE or min(values) < 0:
+        raise ValueError(
+            f'masks hold values such as {max(values)}: ids are 0 to 254, and 255 is no label; write '
+            'masks of 8 bit'
+        )
+    if set(values) == {0, IGNORE} and count != 1 and IGNORE * GREY not in left_out:
+        names = ['background', 'object']
+        note = 'masks hold 0 and 255: 255 is taken as the object (--ignore 255: as no label)'
+        return Labels(
+            'values 0 and 255', 'value', [0, IGNORE], names, [[0, 0, 0], [255] * 3], True, [note]
+        )
+    if lossy or not _like_ids(ids, count):
+        colours = _by_palette(masks, known, None) if known.palette else None
+        return colours or _by_colour(masks, known, left_out)
+    number = max(count, max(ids) + 1)
+    names = [f'class {k}' for k in range(number)]
+    labels = Labels('class ids', 'value', list(range(number)), names)
+    labels.convert = any(mask.mode in ('1', 'F') for mask in masks)
+    if entries:
+        labels.kind = 'palette images whose indices are class ids'
+        labels.palette = [unpack(entries.get(k, 0)) for k in range(number)]
+    if 0 not in ids and 0 not in left_out and number > 1 and count in (0, max(ids)):
+        labels = Labels('ids from 1', 'value', list(range(1, max(ids) + 1)), names[1:])
+        labels.convert = True
+        labels.notes = ['ids count from 1 and are written anew from 0']
+    return labels
+
+
+def _like_ids(ids: Sequence[int], count: int) -> bool:
+    """Whether values are ids: small numbers, with few gaps."""
+    return bool(ids) and max(ids) < max(count + 1, 2 * len(ids) + 8)
+
+
+def _colour_masks(masks: Sequence[MaskFile]) -> List[ColourMask]:
+    return [ColourMask(mask.name, 'RGB', mask.colours) for mask in masks]
+
+
+def _by_palette(
+    masks: Sequence[MaskFile], known: ClassNames, palette: Optional[Sequence[str]]
+) -> Labels:
+    if palette:
+        source = check_palette([parse_colour(text) for text in palette], '--palette')
+    else:
+        source = list(known.palette)
+    colours = summed([mask.colours for mask in masks])
+    if not set(source) & set(colours):
+        raise ValueError(
+            f'no pixel has a colour of {"--palette" if palette else known.origin}; the masks hold '
+            f'{" ".join(map(as_text, list(colours)[:20]))}'
+        )
+    names = [f'colour {as_text(colour)}' for colour in source]
+    return _coloured(source, names, colours)
+
+
+def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> Labels:
+    """Masks of colours, or of grey values that are no ids."""
+    colours = summed([mask.colours for mask in masks])
+    pixels = sum(colours.values())
+    notes: List[str] = []
+    main = [c for c, n in colours.items() if n >= MAIN * pixels]
+    smooth = len(colours) > MANY and sum(colours[c] for c in main) >= COVERED * pixels
+    if known.names and len(main if smooth else colours) > 2 and not known.palette:
+        shown = ' '.join(map(as_text, list(colours)[:20]))
+        raise ValueError(
+            f'{known.origin} names classes and no colours, and the masks hold the colours {shown}: '
+            'give the colour of each class with --palette, in the order of the names'
+        )
+    source = main if smooth else classes_of(_colour_masks(masks), None, None).palette
+    if smooth:
+        notes.append(
+            f'masks hold {len(colours)} colours, of smooth edges or JPEG: those with 0.5 % of the '
+            f'pixels and more are classes, {1 - sum(colours[c] for c in main) / pixels:.1%} of the '
+            'pixels are ignored (--palette names the classes)'
+        )
+        source = [c for c in main if c != BLACK]
+    black = 0 if BLACK in left_out else colours.get(BLACK, 0) / pixels
+    if black and (black >= BACKGROUND or len(source) < 2):
+        source = [BLACK, *(c for c in source if c != BLACK)]
+        notes.append(
+            f'black, {black:.0%} of the pixels, is taken as the class background (--ignore 0: as no '
+            'label)'
+        )
+    elif black and BLACK not in source:
+        notes.append(
+            f'black, {black:.1%} of the pixels, is taken as no label (--palette with 0 in it makes it '
+            'a class)'
+        )
+    if black:
+        source = sorted(source, key=lambda c: c != BLACK)
+    names = ['background' if c == BLACK else f'colour {as_text(c)}' for c in source]
+    if len(source) == 2 and source[0] == BLACK:
+        names = ['background', 'object']
+    labels = _coloured(source, names, colours)
+    labels.notes = [*notes, *labels.notes]
+    return labels
+
+
+def _coloured(source: List[int], names: List[str], colours: Mapping[int, int]) -> Labels:
+    rest = sum(n for c, n in colours.items() if c not in source and c != BLACK)
+    grey = all(len(set(unpack(colour))) == 1 for colour in source)
+    labels = Labels('grey values' if grey else 'colours', 'colour', source, names, convert=True)
+    labels.palette = [unpack(colour) for colour in source]
+    if rest:
+        labels.notes.append(
+            f'{rest / sum(colours.values()):.2%} of the pixels have a colour of no class and are '
+            'ignored'
+        )
+    return labels
+
+
+def _leave_out(labels: Labels, left_out: set) -> None:
+    """Take values out of the classes."""
+    colours = [v * GREY for v in labels.source] if labels.by == 'value' else labels.source
+    kept = [k for k, colour in enumerate(colours) if colour not in left_out]
+    if len(kept) == len(colours):
+        return
+    if not kept:
+        raise ValueError('--ignore names all values of the masks: nothing would be labelled')
+    labels.source = [labels.source[k] for k in kept]
+    labels.names = [labels.names[k] for k in kept]
+    labels.palette = [labels.palette[k] for k in kept] if labels.palette else []
+    labels.convert = True
+
+

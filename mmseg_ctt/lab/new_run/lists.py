@@ -1,0 +1,204 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Lists of a run: labelled, unlabelled and validation images."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ...datasets.class_cover import missing_of
+from ...datasets.lists import read_stems
+from ...datasets.split_files import write_split
+from ...datasets.split_masks import count_images, draw_validation
+from .layout import Files
+
+USUAL = 'mine'  # name of the lists of a run without a name
+RATIO, MOST = 0.2, 100  # of the masks, for validation
+FEW, FEW_VAL = 10, 10  # masks below which a warning is due
+NAMES = dict(
+    labeled=('labeled', 'labelled', 'train_labeled', 'train'),
+    unlabeled=('unlabeled', 'unlabelled', 'train_unlabeled'),
+    val=('val', 'valid', 'validation'),
+)
+LIST = re.compile(rf'(.*/|)({"|".join(name for names in NAMES.values() for name in names)})\.txt')
+
+
+@dataclass
+class Lists:
+    """Lists of a run.
+
+    Attributes:
+        folder (str): Below the root.
+        labeled (list[str]): Stems of images with a mask.
+        unlabeled (list[str]): Stems of images without one.
+        val (list[str]): Stems of masked images that are kept for validation.
+        facts (dict): For the manifest.
+        present (bool): Whether the lists are there already.
+        notes (list[str]): Lines for the user.
+    """
+
+    folder: str
+    labeled: List[str]
+    unlabeled: List[str]
+    val: List[str]
+    facts: dict = field(default_factory=dict)
+    present: bool = False
+    notes: List[str] = field(default_factory=list)
+
+    def write(self, root: Path) -> None:
+        """Write the lists and their manifest."""
+        if not self.present:
+            folder = root / self.folder
+            write_split(folder, self.labeled, self.unlabeled, self.facts, val=self.val or None)
+
+
+def default_val(masks: int) -> int:
+    """Images for validation: a fifth of those with a mask, at most 100; none of a single one."""
+    return 0 if masks < 2 else max(1, min(MOST, round(RATIO * masks)))
+
+
+def find_lists(root: Path, files: Files, given: Optional[str], own: str) -> Optional[str]:
+    """Folder of lists that exist already; None without any.
+
+    Args:
+        root (Path): Root of the data set.
+        files (Files): Of the data set.
+        given (str, optional): Folder that the user names.
+        own (str): Folder of the lists of this run.
+
+    Raises:
+        FileNotFoundError: If the named folder holds no list.
+        ValueError: If several folders hold lists.
+    """
+    if given is not None:
+        if not read_names(root / given):
+            raise FileNotFoundError(
+                f'--lists {given}: there is no labeled.txt, train.txt or val.txt in it'
+            )
+        return given
+    if (root / own / 'labeled.txt').is_file():
+        return own
+    found = {match[1].rstrip('/') for match in map(LIST.fullmatch, files.others) if match}
+    if len(found) > 1:
+        raise ValueError(
+            f'lists are in {", ".join(sorted(f or "the folder itself" for f in found))}: --lists says '
+            'which to use'
+        )
+    return next(iter(found), None)
+
+
+def read_names(folder: Path) -> Dict[str, Path]:
+    """List files of a folder by what they list."""
+    found = {}
+    for kind, names in NAMES.items():
+        for name in reversed(names):
+            if (folder / f'{name}.txt').is_file():
+                found[kind] = folder / f'{name}.txt'
+    return found
+
+
+def read_lists(
+    root: Path, folder: str, own: str, images: Mapping[str, str], masked: Sequence[str]
+) -> Lists:
+    """Lists from files that are there.
+
+    Args:
+        root (Path): Root of the data set.
+        folder (str): Of the files.
+        own (str): Folder of the lists of this run.
+        images (Mapping[str, str]): Files by stem.
+        masked (Sequence[str]): Stems of images with a mask.
+
+    Raises:
+        FileNotFoundError: If a list names an image that is not there.
+        ValueError: If it names images without a mask as labelled or for validation.
+    """
+    files = read_names(root / folder)
+    read = {kind: read_stems(path, images, root) for kind, path in files.items()}
+    val, bare = read.get('val', []), set(images) - set(masked)
+    labeled = read.get('labeled', [stem for stem in masked if stem not in set(val)])
+    if 'labeled' in files and files['labeled'].stem == 'train':
+        labeled = [stem for stem in labeled if stem in set(masked)]
+    for kind, stems in (('labeled', labeled), ('val', val)):
+        wrong = [stem for stem in stems if stem in bare]
+        if wrong:
+            raise ValueError(
+                f'{files[kind]} names {len(wrong)} images that have no mask, such as {wrong[0]}'
+            )
+    unlabeled = read.get('unlabeled', sorted(bare))
+    lists = Lists(own, labeled, unlabeled, val, dict(kind='masks', lists=folder))
+    lists.present = folder == own
+    listed = {*labeled, *unlabeled, *val}
+    new = [stem for stem in masked if stem not in {*labeled, *val}]
+    lists.notes.append(f'{folder or "."}: its lists are used')
+    if new or set(images) - listed:
+        lists.notes.append(
+            f'{len(new)} images with a mask and {len(set(images) - listed - set(new))} without are '
+            'not in these lists as such: --name NAME makes new lists, which keep the images for '
+            'validation'
+        )
+    return lists
+
+
+def make_lists(
+    folder: str,
+    stems: Sequence[str],
+    presence: np.ndarray,
+    names: Sequence[str],
+    unlabeled: Sequence[str],
+    val: Tuple[Optional[int], Sequence[str]] = (None, ()),
+    seed: int = 0,
+) -> Lists:
+    """New lists.
+
+    Args:
+        folder (str): Of the lists, below the root.
+        stems (Sequence[str]): N images with a mask.
+        presence (np.ndarray): bool ``(N, K)``, classes that their masks show.
+        names (Sequence[str]): K classes.
+        unlabeled (Sequence[str]): Images without one.
+        val (tuple): Number of images for validation, None for the usual one; and images that
+            another run of this data set has kept for it.
+        seed (int): Of the images for validation. Defaults to 0.
+
+    Raises:
+        ValueError: If the number is out of range.
+    """
+    number, kept = val
+    kept = [stem for stem in kept if stem in set(stems)]
+    if number is None and kept:
+        chosen = sorted(kept)
+        labeled = sorted(set(stems) - set(chosen))
+    else:
+        number = default_val(len(stems)) if number is None else number
+        labeled, chosen = draw_validation(stems, presence, number, seed)
+    counts = count_images(dict(labeled=labeled, val=chosen), stems, presence, names)
+    facts = dict(kind='masks', val=len(chosen), seed=seed, class_images=counts)
+    lists = Lists(folder, labeled, sorted(unlabeled), chosen, facts)
+    if kept and number is None:
+        lists.notes.append('the images for validation are those of the lists that are there')
+    rows = np.array([stem in set(chosen) for stem in stems])
+    if chosen and missing_of(presence, np.flatnonzero(rows)):
+        absent = [n for n, c in counts.items() if c['all'] and not (c['val'] and c['labeled'])]
+        lists.notes.append(
+            f'not both in training and validation: {", ".join(absent)}; label more images that show '
+            'them'
+        )
+    return lists
+
+
+def few_notes(labeled: int, val: int) -> List[str]:
+    """Lines about too few masks."""
+    notes = []
+    if labeled + val < FEW:
+        notes.append(
+            f'WARNING: {labeled + val} masks are few: results depend on which images these are; '
+            f'label {FEW} and more'
+        )
+    if not val:
+        notes.append('WARNING: no image is left for validation, so that no score is measured')
+    elif val < FEW_VAL:
+        notes.append(f'WARNING: a score on {val} images is rough: small differences are chance')
+    return notes

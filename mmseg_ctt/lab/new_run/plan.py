@@ -1,0 +1,220 @@
+# Copyright (c) mmseg_ctt contributors.
+"""All files of a run, checked, before the first is written."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ...datasets.split_files import LIST_NAMES
+from .class_names import META
+from .configs import SUPERVISED, check_texts, method_text, supervised_text
+from .conversion import Conversion, plan_conversion, write_masks
+from .found import Found
+from .lists import USUAL, Lists, few_notes, find_lists, make_lists, read_lists, read_names
+from .networks import network
+from .sizes import choose_sizes, machine_memory
+from .words import TEST, TRAIN, UNLABELED, VAL
+
+RUNS = 'runs'
+
+
+@dataclass
+class Plan:
+    """Files of a run.
+
+    Attributes:
+        found (Found): What the folder holds.
+        folder (Path): Of the configs.
+        lists (Lists): Lists of images.
+        evaluated (dict[str, list[str]]): Stems by list, of parts with folders of their own.
+        conversions (list[Conversion]): Masks to write.
+        texts (dict[str, str]): Configs by method.
+        lines (list[str]): What was chosen, in words.
+    """
+
+    found: Found
+    folder: Path
+    lists: Lists
+    evaluated: Dict[str, List[str]]
+    conversions: List[Conversion]
+    texts: Dict[str, str]
+    lines: List[str] = field(default_factory=list)
+
+    def write(self) -> List[str]:
+        """Write what is not there, and say so."""
+        root, lines = self.found.root, []
+        for conversion in self.conversions:
+            write_masks(root, conversion)
+            lines.append(str(conversion))
+        meta = root / META
+        if not meta.is_file():
+            content: dict = dict(classes=self.found.labels.names)
+            if self.found.labels.palette:
+                content['palette'] = self.found.labels.palette
+            meta.write_text(json.dumps(content) + '\n', encoding='utf-8')
+            lines.append(f'{META}: written; give the classes their names there')
+        self.lists.write(root)
+        for path, stems in self.evaluated.items():
+            (root / path).write_text(''.join(f'{stem}\n' for stem in stems), encoding='utf-8')
+        names = ', '.join(LIST_NAMES) + (', val.txt' if self.lists.val else '')
+        lines.append(f'{self.lists.folder}: {names}')
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for method, text in self.texts.items():
+            path = self.folder / f'{method}.py'
+            present = path.is_file()
+            if not present:
+                path.write_text(text, encoding='utf-8')
+            same = present and path.read_text(encoding='utf-8') == text
+            state = 'is there already' if same else 'is there and is kept as it is'
+            short = path.relative_to(root)
+            lines.append(f'{short}: {state if present else "written"}')
+        return lines
+
+
+def make_plan(
+    found: Found,
+    method: str,
+    model: str,
+    size: Optional[Sequence[int]] = None,
+    lists: Optional[str] = None,
+    val: Optional[int] = None,
+    name: Optional[str] = None,
+    seed: int = 0,
+) -> Plan:
+    """Choose lists, sizes and configs of a run, and check them.
+
+    Args: as of ``new_run``; ``found`` is what the folder holds.
+
+    Raises:
+        FileNotFoundError: If a list names an image that is not there.
+        ValueError: If settings do not go together, or files of a former run would have to be
+            replaced.
+    """
+    folder = found.root / RUNS / (name or '')
+    chosen = _lists(found, lists, val, name, seed)
+    conversions, masks = _masks(found, name)
+    texts, sizes = _texts(found, chosen, method, model, size, masks, folder)
+    _check_present(folder, texts, model)
+    check_texts(texts)
+    evaluated = {
+        f'{chosen.folder}/{part}_folder.txt': list(found.parts[part].masks)
+        for part in (VAL, TEST)
+        if part in masks
+    }
+    kept = len(found.parts[VAL].masks) if VAL in masks else len(chosen.val)
+    lines = [
+        f'lists: {len(chosen.labeled)} labelled, {len(chosen.unlabeled)} unlabelled, {kept} for '
+        'validation',
+        *chosen.notes,
+        *few_notes(len(chosen.labeled), kept),
+        *_without_unlabeled(chosen, method),
+        *sizes.lines,
+        f'network: {network(model).title} (--model), method: {method} (--method)',
+    ]
+    return Plan(found, folder, chosen, evaluated, conversions, texts, lines)
+
+
+def _lists(
+    found: Found, given: Optional[str], val: Optional[int], name: Optional[str], seed: int
+) -> Lists:
+    root, train, own = found.root, found.train, f'splits/{name or USUAL}'
+    unlabeled = found.parts.get(UNLABELED)
+    has_val = VAL in found.masks
+    if has_val and val is not None:
+        raise ValueError(
+            f'--val {val} keeps training images for validation, but {found.parts[VAL].images_dir} '
+            'has images for it: leave --val out, or move them'
+        )
+    present = None if name and given is None else find_lists(root, found.files, given, own)
+    if present is not None:
+        lists = read_lists(root, present, own, train.images, list(train.masks))
+        if val is not None and val != len(lists.val):
+            raise ValueError(
+                f'--val {val}, but the lists in {present} keep {len(lists.val)} images for '
+                'validation: --name NAME makes other lists'
+            )
+        if unlabeled and not lists.present:
+            lists.unlabeled = list(unlabeled.images)
+        return lists
+    bare = unlabeled.images if unlabeled else set(train.images) - set(train.masks)
+    presence = np.array(found.presence(TRAIN)) > 0
+    kept = [] if val is not None or has_val else _kept(root, train.images)
+    return make_lists(
+        own,
+        list(train.masks),
+        presence,
+        found.labels.names,
+        sorted(bare),
+        (0 if has_val else val, kept),
+        seed,
+    )
+
+
+def _kept(root: Path, images: Dict[str, str]) -> List[str]:
+    """Images for validation of the usual run, for another run of the same folder."""
+    path = read_names(root / 'splits' / USUAL).get('val')
+    return [stem for stem in path.read_text('utf-8').splitlines() if stem in images] if path else []
+
+
+def _masks(
+    found: Found, name: Optional[str]
+) -> Tuple[List[Conversion], Dict[str, Tuple[str, str]]]:
+    """Masks to write, and folder and ending of the masks of each part."""
+    conversions, masks = {}, {}
+    for part in found.masks:
+        matched = found.parts[part]
+        masks[part] = (matched.masks_dir, matched.suffix or '.png')
+        if found.labels.convert:
+            conversion = plan_conversion(found.root, matched, found.labels, name)
+            before = conversions.get(conversion.folder)
+            if before:
+                conversion = before._replace(
+                    total=before.total + conversion.total,
+                    missing={**before.missing, **conversion.missing},
+                )
+            conversions[conversion.folder] = conversion
+            masks[part] = (conversion.folder, '.png')
+    return list(conversions.values()), masks
+
+
+def _texts(found, chosen, method, model, size, masks, folder) -> tuple:  # type: ignore
+    net = network(model)
+    sizes = choose_sizes(found.images, net, len(chosen.labeled), machine_memory(), size)
+    baseline = supervised_text(found, chosen, sizes, model, masks, folder / SUPERVISED)
+    texts = {SUPERVISED: baseline}
+    if chosen.unlabeled and method != SUPERVISED:
+        texts[method] = method_text(method, sizes, folder / method)
+    return texts, sizes
+
+
+def _check_present(folder: Path, texts: Dict[str, str], model: str) -> None:
+    """A config that is there has the network that is wanted.
+
+    Raises:
+        ValueError: If it has another.
+    """
+    path = folder / f'{SUPERVISED}.py'
+    if not path.is_file():
+        return
+
+    def donor(text: str) -> List[str]:
+        return [line for line in text.splitlines() if line.startswith('segmentor_from')]
+
+    if donor(path.read_text(encoding='utf-8')) != donor(texts[SUPERVISED]):
+        raise ValueError(
+            f'{path} is there and has another network than --model {model}: --name NAME makes '
+            'another run'
+        )
+
+
+def _without_unlabeled(lists: Lists, method: str) -> List[str]:
+    if lists.unlabeled:
+        return []
+    return [
+        f'WARNING: every image has a mask, so that {method} has nothing to learn from beyond the '
+        'masks, and the baseline alone is written. Add images without a mask, or hide some masks to '
+        'see what the method would give: make_split.py make --fraction 1/4'
+    ]

@@ -1,0 +1,134 @@
+# Copyright (c) mmseg_ctt contributors.
+"""From a folder to the configs of a run: what is found, what is chosen, what is written."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Union
+
+from ...engine.method_preset import preset_name
+from .commands import next_commands
+from .configs import SUPERVISED
+from .found import Found, look
+from .networks import network
+from .plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """Configs of a folder, and what they were made from.
+
+    ``str(run)`` is what was found, chosen and written, and the next commands.
+
+    Args:
+        configs (dict[str, Path]): Config files by method: that of the run, and ``'supervised'``.
+            Where no image is without a mask, ``'supervised'`` alone.
+        found (Found): What the folder holds.
+        commands (list[str]): Next commands.
+        lines (list[str]): Report for a terminal, without the commands.
+    """
+
+    configs: Dict[str, Path]
+    found: Found
+    commands: List[str] = field(default_factory=list)
+    lines: List[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return '\n'.join([*self.lines, 'next:', *(f'  {line}' for line in self.commands)])
+
+
+def new_run(
+    folder: Union[str, Path],
+    method: str = 'ctt-plus',
+    model: str = 'mobilenetv2',
+    size: Union[None, int, Sequence[int]] = None,
+    dry_run: bool = False,
+    *,
+    images: Optional[str] = None,
+    masks: Optional[str] = None,
+    suffix: Optional[str] = None,
+    classes: Optional[Sequence[str]] = None,
+    palette: Optional[Sequence[str]] = None,
+    ignore: Sequence[str] = (),
+    lists: Optional[str] = None,
+    val: Optional[int] = None,
+    name: Optional[str] = None,
+    seed: int = 0,
+) -> NewRun:
+    """Write lists and configs for a folder of images and masks.
+
+    Everything is checked before anything is written. Images and masks are never changed, and no file
+    is replaced: what a former call has written is used again.
+
+    Args:
+        folder (str or Path): Folder of the data.
+        method (str): Preset of ``configs/_base_/methods``. Defaults to ``'ctt-plus'``.
+        model (str): Network, a name of :data:`.networks.NETWORKS`. Defaults to ``'mobilenetv2'``.
+        size (int or Sequence[int], optional): Width and height that images are resized to, or their
+            longer side. Defaults to None: chosen from the images and the memory.
+        dry_run (bool): Whether nothing is written. Defaults to False.
+        images (str, optional): Folder of the training images, below ``folder``. Defaults to None:
+            found, as are the others.
+        masks (str, optional): Folder of their masks.
+        suffix (str, optional): End of the names of masks, such as ``'_GT.png'``.
+        classes (Sequence[str], optional): Names of the classes, in the order of their ids.
+        palette (Sequence[str], optional): Colour or grey value of each class, such as
+            ``'128,64,128'`` or ``'255'``.
+        ignore (Sequence[str]): Colours or values of pixels without a label.
+        lists (str, optional): Folder with ``labeled.txt`` or ``train.txt``, and ``val.txt``.
+        val (int, optional): Images with a mask that are kept for validation. Defaults to None: a
+            fifth, at most 100.
+        name (str, optional): Name of another run of this folder, with lists and configs of its own.
+        seed (int): Of the images kept for validation. Defaults to 0.
+
+    Returns:
+        NewRun: Configs by method and what was found.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or nothing in it to train on.
+        ValueError: If something cannot be found out, naming the option that settles it; if a file
+            would be replaced.
+    """
+    root = Path(folder).expanduser().resolve()
+    if not root.is_dir():
+        raise FileNotFoundError(f'the folder {folder} does not exist')
+    preset_name(method)
+    network(model)
+    if name is not None and not name.replace('-', '').replace('_', '').isalnum():
+        raise ValueError(f'--name {name!r} must be of letters, digits, - and _')
+    inside = [_inside(root, path) for path in (images, masks, lists)]
+    found = look(root, inside[0], inside[1], classes, palette, ignore, suffix)
+    sides = [size] if isinstance(size, int) else size
+    plan = make_plan(found, method, model, sides, inside[2], val, name, seed)
+    lines = [f'{root}', *found.lines(), *plan.lines]
+    if dry_run:
+        lines += _would(plan)
+    else:
+        lines += plan.write()
+    configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
+    return NewRun(configs, found, next_commands(configs), lines)
+
+
+def _inside(root: Path, path: Optional[str]) -> Optional[str]:
+    """A path below the root, as one without the root.
+
+    Raises:
+        ValueError: If it is elsewhere.
+    """
+    if path is None:
+        return None
+    whole = (root / path).resolve() if (root / path).exists() else Path(path).resolve()
+    if whole == root:
+        return ''
+    if root not in whole.parents:
+        raise ValueError(f'{path} is not in {root}: use a folder that holds both, or a link in it')
+    return whole.relative_to(root).as_posix()
+
+
+def _would(plan: Plan) -> List[str]:
+    lines = ['nothing is written (--dry-run); it would be:']
+    for key, text in plan.texts.items():
+        lines += ['', f'# {plan.folder / key}.py', text.rstrip('\n')]
+    return lines
+
+
+__all__ = ['SUPERVISED', 'NewRun', 'new_run']

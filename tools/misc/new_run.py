@@ -1,0 +1,61 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Look at a folder of images and masks, and write the configs of a run on it.
+
+python tools/misc/new_run.py FOLDER [--method ctt-plus] [--model mobilenetv2] [--dry-run]
+
+Prints what it finds, converts masks of colours or of 0 and 255, makes the lists, chooses sizes, and
+writes FOLDER/runs/<method>.py and FOLDER/runs/supervised.py. As a package: mim run mmseg_ctt new_run.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import described, run  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('folder', metavar='FOLDER', help='folder of the data')
+    parser.add_argument('--method', default='ctt-plus', help='a name of configs/_base_/methods')
+    parser.add_argument(
+        '--model',
+        default='mobilenetv2',
+        help='mobilenetv2, resnet50, resnet101, segformer-b0 to segformer-b5, dinov2-s or dinov2-b',
+    )
+    parser.add_argument(
+        '--size',
+        nargs='+',
+        type=int,
+        metavar='PIXELS',
+        help='width and height that images are resized to, or the longer side alone',
+    )
+    parser.add_argument('--dry-run', action='store_true', help='write nothing')
+    parser.add_argument('--images', help='folder of the images, where it is not found')
+    parser.add_argument('--masks', help='folder of the masks')
+    parser.add_argument('--suffix', help='end of the names of masks, such as _GT.png')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='in the order of their ids')
+    parser.add_argument(
+        '--palette', nargs='+', metavar='COLOUR', help='of each class: red,green,blue or grey'
+    )
+    parser.add_argument(
+        '--ignore', nargs='+', default=(), metavar='COLOUR', help='of pixels without a label'
+    )
+    parser.add_argument('--lists', help='folder with labeled.txt or train.txt, and val.txt')
+    parser.add_argument('--val', type=int, help='masked images that are kept for validation')
+    parser.add_argument('--name', help='of another run of the folder, beside the first')
+    parser.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmseg_ctt.lab.new_run import new_run
+
+    print(new_run(**vars(args)))
+
+
+if __name__ == '__main__':
+    run(main)
