@@ -11,8 +11,8 @@ and seconds an image of teacher and small network; with --baseline the small net
 on the labels alone.
 
 The small network is that of --student, a config with the same classes, or --model: CONFIG with
-method 'supervised' and another segmentor, a file of configs/_base_/models by its name or a part of
-it (mobilenetv2), a config of mmseg (mmseg::...), or any file with a model.
+method 'supervised' and another segmentor, by its name in new_run.py (mobilenetv2, segformer-b0), as
+a config of mmseg (mmseg::...), or as any file with a model.
 
 Safe to stop and to start again at any moment. tools/self_train.py takes the same settings in a
 config: self_training=dict(type='Distillation', teacher_config=..., teacher_checkpoint=..., member,
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Dict
 
 from _common import add_cfg_options, check_file, described, find_config, read_config, run
-from self_train import ROOT, run_rounds
+from self_train import run_rounds
 
-MODELS = ROOT / 'configs' / '_base_' / 'models'
+USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folder base has
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,15 +51,10 @@ def segmentor_of(name: str) -> str:
     """Config whose segmentor is meant by ``--model``."""
     if '::' in name or Path(name).is_file():
         return name
-    known = {path.stem: path for path in sorted(MODELS.glob('*.py'))}
-    found = [stem for stem in known if name in stem]
-    chosen = name if name in known else found[0] if len(found) == 1 else None
-    if chosen is None:
-        raise ValueError(
-            f'--model {name}: {"several" if found else "no"} files of configs/_base_/models have '
-            f'this name; choose from {", ".join(found or known)}, or give mmseg::... or a file'
-        )
-    return str(known[chosen])
+    from mmseg_ctt.lab.new_run.networks import USUAL, network
+
+    network(name)  # an unknown name is an error that lists the others
+    return f'mmseg_ctt::_base_/{USUAL_FILE if name == USUAL else f"networks/{name}"}.py'
 
 
 def main() -> None:
