@@ -72,9 +72,7 @@ def _read(path: Path) -> ClassNames:
         cells = [row for row in csv.reader(lines[1:]) if len(row) > 1]
         rows = sorted((int(row[0]), row[1].strip()) for row in cells)
         if [number for number, _ in rows] != list(range(len(rows))):
-            raise ValueError(
-                f'{path}: ids must be 0, 1, 2 and so on; name the classes by --classes'
-            )
+            raise ValueError(f'{path}: ids must be 0, 1, 2 and so on; name the classes by --classes')
         lines = [name for _, name in rows]
     return _checked(lines, [], str(path))
 

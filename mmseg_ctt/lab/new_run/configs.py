@@ -84,10 +84,7 @@ def method_text(method: str, sizes: Sizes, work_dir: Path) -> str:
 
 def _text(header: str, lines: Sequence[Line]) -> str:
     return ''.join(
-        [
-            f'# {header} Written by new_run.\n',
-            *(f'{code}  # {comment}\n' for code, comment in lines),
-        ]
+        [f'# {header} Written by new_run.\n', *(f'{code}  # {comment}\n' for code, comment in lines)]
     )
 
 

@@ -242,7 +242,9 @@ def _tags(found: Found) -> List[str]:
         names.append(f'sub-folders called after classes ({", ".join(sorted(tagged)[:5])})')
     if not names:
         return []
-    return [f'tags: {", ".join(names)}; this run does not learn from tags, docs/guide/tags.md does']
+    return [
+        f'tags: {", ".join(names)}; this run does not learn from tags, docs/guide/tags.md does'
+    ]
 
 
 def _bare(found: Found) -> List[str]:

@@ -118,7 +118,9 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
     mean, std = _statistics(pixels, value_range) if max(channels) > 4 else ([], [])
     sizes = [(width, height) for height, width in shapes]
     counted = dict(formats.most_common())
-    return Images(len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std)
+    return Images(
+        len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std
+    )
 
 
 def _step(image: np.ndarray, axis: int) -> int:

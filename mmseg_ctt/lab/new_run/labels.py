@@ -2,6 +2,7 @@
 """What the values of masks mean: ids, grey values or colours; classes and their names."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from ...datasets.colour_conversion import classes_of
@@ -240,3 +241,5 @@ def _leave_out(labels: Labels, left_out: set) -> None:
     labels.names = [labels.names[k] for k in kept]
     labels.palette = [labels.palette[k] for k in kept] if labels.palette else []
     labels.convert = True
+
+

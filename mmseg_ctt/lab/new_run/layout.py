@@ -149,5 +149,10 @@ def _single(folders: List[str], part: str, kind: str) -> str:
     if len(outer) == 1:
         return outer[0]
     where = '' if part == TRAIN else f' of the part {part}'
-    remedy = f'--{kind} says which' if part == TRAIN else 'move or rename those that are not meant'
+    remedy = (
+        f'--{kind} says which'
+        if part == TRAIN
+        else 'move or rename those that are not meant'
+    )
     raise ValueError(f'several folders may hold the {kind}{where}: {", ".join(outer)}; {remedy}')
+

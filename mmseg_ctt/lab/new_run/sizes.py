@@ -10,9 +10,7 @@ from .networks import Network
 
 GB = 1 << 30
 CROP = 0.8  # side of a crop by that of the resized image
-SIDES = dict(
-    gpu=(1024, 768, 512, 384, 320, 256), cpu=(320, 256, 192)
-)  # longer sides, tried in turn
+SIDES = dict(gpu=(1024, 768, 512, 384, 320, 256), cpu=(320, 256, 192))  # longer sides, tried in turn
 LABELED = 4  # labelled images of a batch
 USED, REST = 0.8, 1.5  # ratio of the memory that is used; factor for what is not kept for a pixel
 ITERS = dict(gpu=(5000, 20000), cpu=(1500, 1500))
@@ -64,7 +62,11 @@ def machine_memory() -> Memory:
 
 
 def choose_sizes(
-    images: Images, net: Network, labeled: int, memory: Memory, size: Optional[Sequence[int]] = None
+    images: Images,
+    net: Network,
+    labeled: int,
+    memory: Memory,
+    size: Optional[Sequence[int]] = None,
 ) -> Sizes:
     """Choose the numbers of a run.
 
@@ -150,10 +152,8 @@ def _lines(
     iters: int,
     fits: bool,
 ) -> List[str]:
-    machine = (
-        f'a GPU of {memory.size / GB:.0f} GB'
-        if memory.kind == 'gpu'
-        else (f'no GPU, {memory.size / GB:.0f} GB of memory')
+    machine = f'a GPU of {memory.size / GB:.0f} GB' if memory.kind == 'gpu' else (
+        f'no GPU, {memory.size / GB:.0f} GB of memory'
     )
     need = _need(net, crop, 2 * batch)
     lines = [
@@ -161,9 +161,7 @@ def _lines(
         f'sizes: images become {scale[0]}x{scale[1]} (--size), crops {crop[1]}x{crop[0]}, '
         f'{batch} labelled and {batch} unlabelled a batch, about {need / GB:.1f} GB in CTT',
         f'length: {iters} iterations'
-        + (
-            ', a short run for a CPU' if memory.kind == 'cpu' else f', {PASSES} passes or the limit'
-        ),
+        + (', a short run for a CPU' if memory.kind == 'cpu' else f', {PASSES} passes or the limit'),
     ]
     width, height = images.median_size
     if max(width, height) > DETAIL * max(scale):
