@@ -7,6 +7,7 @@ schedule and sizes stay those of the config.
 """
 
 import functools
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
 from mmengine.config import Config, ConfigDict
