@@ -2,6 +2,7 @@
 """Distillation of a run into a small network on the toy data, trainings in this process."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,5 +168,24 @@ def test_models_of_the_tool(load_tool):
     with pytest.raises(ValueError, match='--model absent is not known; known are mobilenetv2'):
         segmentor_of('absent')
     for name in NETWORKS:
-        Config.fromfile(segmentor_of(name))  # exists
+        assert Path(Config._get_cfg_path(segmentor_of(name), '')[0]).is_file()
     assert segmentor_of('mmseg::a/b.py') == 'mmseg::a/b.py'
+
+
+def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):
+    """With --model the small network has the data of the run, and its labels alone."""
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    (tmp_path / 'small.py').write_text(f'model = {toy_segmentor()!r}\n')
+    tool.call(teacher.config, teacher.checkpoint, '--model', tmp_path / 'small.py', '--baseline')
+    cfg, work_dir, _ = got[0]
+    assert work_dir.as_posix() == 'work_dirs/toy_distilled'
+    network = cfg.model.get('segmentor', cfg.model)
+    assert network.type == 'EncoderDecoder' and network.backbone.type == 'ToyBackbone'
+    assert cfg.train_dataloader.sampler.ratio.unlabeled == 0
+    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
+    training.read_data()
+    assert type(training) is Distillation and training.settings.baseline
+    assert len(training.images) == len(UNLABELED)
+    with pytest.raises(SystemExit):
+        tool.call(teacher.config, teacher.checkpoint)
