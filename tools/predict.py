@@ -22,6 +22,7 @@ settings are refused.
 """
 
 import argparse
+from pathlib import Path
 
 from _common import add_cfg_options, check_file, described, read_config, run
 
@@ -62,7 +63,9 @@ def main() -> None:
     from mmengine.device import get_device
 
     from mmseg_ctt.deploy.predicting import Options, find_items, predict_items
+    from mmseg_ctt.deploy.volumes import check_outside
 
+    check_outside(Path(args.out), [args.input])
     items = find_items(args.input, tiled=args.tile is not None)
     options = Options(
         args.member,

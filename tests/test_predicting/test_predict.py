@@ -325,3 +325,5 @@ def test_the_tool(run, tmp_path, load_tool, capsys):
     tool.call(run.config, run.checkpoint, tmp_path / 'in', '--out', tmp_path / 'out',
               '--device', 'cpu')  # fmt: skip
     assert '1/1 ' in capsys.readouterr().out and (tmp_path / 'out/labels/a.png').is_file()
+    with pytest.raises(ValueError, match='would be inside the input folder'):
+        tool.call(run.config, run.checkpoint, tmp_path / 'in', '--out', tmp_path / 'in' / 'out')
