@@ -211,7 +211,7 @@ def write_layout(kind: str, root: Path, split: str) -> None:
     for place in ('splits/mine', 'ImageSets/Segmentation'):
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / 'val.txt').write_text('train_a\n')
-        (root / place / 'train_aug.txt').write_text('train_a\ntrain_b\n')
+        (root / place / 'trainaug.txt').write_text('train_a\ntrain_b\n')
 
 
 def classes_of(kind: str) -> List[str]:

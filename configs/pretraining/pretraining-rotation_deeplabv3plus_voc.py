@@ -24,7 +24,7 @@ model = dict(
 train_dataloader = dict(
     sampler=dict(ratio=dict(labeled=None)),
     dataset=dict(
-        split=None, labeled=None, unlabeled=dict(ann_file='ImageSets/Segmentation/train_aug.txt')
+        split=None, labeled=None, unlabeled=dict(ann_file='ImageSets/Segmentation/trainaug.txt')
     ),
 )
 val_evaluator = dict(_delete_=True, type='TaskMetric')

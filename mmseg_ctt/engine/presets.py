@@ -17,6 +17,7 @@ from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_me
 from .map_steps import drop_map_steps
 from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
+from .size_checks import check_files, check_options
 
 PACKAGE = 'mmseg_ctt'
 VARIABLES = ('method', 'segmentor_from')
@@ -47,6 +48,7 @@ def _imports_package(cfg: Config) -> bool:
 
 def _finished(cfg: Config, merges: Merges) -> Config:
     _check_types(merges)
+    check_files(merges)
     _apply(cfg, {name: merges.of(name) for name in VARIABLES})
     object.__setattr__(cfg, READ, True)
     return cfg
@@ -60,10 +62,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         options (Mapping[str, Any]): By dotted keys.
 
     Raises:
-        ValueError: If ``model.type`` would turn a method into another.
+        ValueError: If ``model.type`` would turn a method into another, or ``sizes`` would replace
+            an option.
     """
     options = dict(options)
     _check_option(cfg, options)
+    check_options(options, cfg)
     chosen = {name: options.pop(name) for name in VARIABLES if options.get(name) is not None}
     if chosen:
         former = plain(cfg._cfg_dict)

@@ -40,7 +40,8 @@ class MemberNetworks(PredictingMembers):
     num_updates: Tensor
     shifts: Optional[Shifts] = None  # of members with a `shift`; the method builds it
 
-    def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
+    @staticmethod
+    def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The networks of the method; see :class:`Member`.
 
         Args:

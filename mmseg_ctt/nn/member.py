@@ -2,6 +2,7 @@
 """One member, a plain mmseg segmentor: building it, its outputs, its supervised losses."""
 
 import copy
+import re
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -27,6 +28,7 @@ from .loss_maps import loss_maps
 from .perturbation import Perturbation
 from .repeated_pass import kept_activations
 
+UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 Segmentor = Any  # of mmseg; for a checker of types the attributes of a module are unknown
 
 
@@ -102,7 +104,7 @@ def build_member(
         cfg = Config._merge_a_into_b(ConfigDict(override), cfg)
     cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
     check_head_types(cfg.get('decode_head'))
-    member = MODELS.build(cfg)
+    member = _built(cfg)
     head = main_head(member)
     if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):
         raise ValueError(
@@ -116,6 +118,23 @@ def build_member(
             'probabilities to compare; set out_channels=num_classes=2'
         )
     return member
+
+
+def _built(cfg: ConfigDict) -> Segmentor:
+    """The segmentor; the part with a setting that its class lacks is named."""
+    try:
+        return MODELS.build(cfg)
+    except TypeError as error:
+        found = UNKNOWN.search(str(error))
+        if found is None:
+            raise
+        parts = [name for name, part in cfg.items() if isinstance(part, dict) and found[1] in part]
+        key = '.'.join(['model.segmentor', *parts[:1]])
+        raise TypeError(
+            f'{key}: {cfg.get(parts[0], {}).get("type") if parts else "a part"} takes no '
+            f'{found[1]!r}: correct it, or, if it comes from another network that the config '
+            'inherits, put _delete_=True there'
+        ) from error
 
 
 def build_students(

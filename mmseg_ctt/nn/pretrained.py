@@ -151,7 +151,7 @@ def _counter(
         if not state and may_be_random(file):
             state.update(module.state_dict())  # mmengine would list each of them as missing
             if fit != known:
-                still = ', and frozen=True keeps them random' if _is_frozen(module) else ''
+                still = ', and frozen or lora keeps them random' if _is_frozen(module) else ''
                 warn(f'{key}: {random_start(file)}{still}')
             return
         if not fit.enough:
@@ -167,7 +167,9 @@ def _counter(
 
 
 def _is_frozen(module: nn.Module) -> bool:
-    return not any(weight.requires_grad for weight in module.parameters())
+    """Whether nothing but adapters trains."""
+    weights = module.named_parameters()
+    return not any(weight.requires_grad for name, weight in weights if not is_adapter(name))
 
 
 def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:

@@ -131,6 +131,15 @@ def test_the_steady_state_is_measured(config, measure):
     assert seen == (True, 1.0)
 
 
+def test_parts_that_start_later_are_at_work(config, measure):
+    """A contrast from a quarter of the run on, and past models, of which a new run has none."""
+    config.model = toy_method('ContextAwareConsistency', start=0.25)
+    assert measure(config, lambda benchmark: benchmark.model.start())
+    config.model = toy_method('PrevMatch')
+    config.default_hooks.past_models = dict(type='PastModelsHook')
+    assert measure(config, lambda benchmark: benchmark.model.ring.stored) >= 2
+
+
 def test_floors_leave_no_gradient_for_the_step(config, measure):
     def gradients(benchmark):
         benchmark.time(1)

@@ -14,7 +14,7 @@ def test_up_to_date(tool, capsys):
 
 
 def test_rows_are_in_the_order_of_the_test_images(tool):
-    rows = tool.module.measured()
+    rows = tool.module.measured(tool.module.ROOT)
     tests = [row.test for row in rows]
     assert len(rows) > 5 and tests == sorted(tests, reverse=True)
     assert {row.config for row in rows} >= {'supervised', 'fixmatch', 'unimatch', 'unimatch_v2'}
@@ -28,12 +28,11 @@ def test_published_figures_stand_in_their_columns(tool):
     assert '| DINOv2-B | 83.6 | 84.3 | 84.5 | 85.1 |' in city
 
 
-def test_an_entry_of_another_form_is_an_error(tool, tmp_path, monkeypatch):
+def test_an_entry_of_another_form_is_an_error(tool, tmp_path):
     folder = tmp_path / 'configs' / 'a'
     folder.mkdir(parents=True)
     folder.joinpath('metafile.yaml').write_text(
         "Collections: [{Name: A, Metadata: {Published mIoU: ['VOC, 70.0']}}]"
     )
-    monkeypatch.setattr(tool.module, 'ROOT', tmp_path)
     with pytest.raises(ValueError, match="'VOC, 70.0' is not"):
-        tool.module.published()
+        tool.module.published(tmp_path)

@@ -29,17 +29,19 @@ def copy(tool, tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for name in ('metafile.yaml', 'README.md'):
             (folder / name).write_text((metafile.parent / name).read_text())
+    rows = tool.module.measured(ROOT)
+    monkeypatch.setattr(tool.module, 'measured', lambda root: rows)
     monkeypatch.setattr(tool.module, 'ROOT', tmp_path)
     return tmp_path
 
 
-def test_another_sentence_makes_the_readme_outdated(tool, copy, capsys):
+def test_another_sentence_makes_the_index_outdated(tool, copy, capsys):
     page = copy / 'docs/methods/fixmatch.md'
     page.write_text(page.read_text().replace('One student that learns', 'A student that learns'))
     assert tool.exit_code('--check') == 1
-    assert capsys.readouterr().out.startswith('README.md: run python tools/misc/make_method_tables')
+    assert capsys.readouterr().out.startswith('docs/methods/index.md: run python tools/misc/make_m')
     assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
-    assert '| A student that learns' in (copy / 'README.md').read_text()
+    assert '| A student that learns' in (copy / 'docs/methods/index.md').read_text()
 
 
 def test_another_default_makes_the_comparison_outdated(tool, copy, capsys, monkeypatch):
@@ -55,11 +57,46 @@ def test_another_default_makes_the_comparison_outdated(tool, copy, capsys, monke
 def test_a_folder_of_configs_has_a_row(tool, copy):
     folder = copy / 'configs/new_method'
     folder.mkdir()
-    (folder / 'metafile.yaml').write_text('')
-    (folder / 'README.md').write_text('# New\n\n[Paper](https://a.b), 2030.\n\nNew it is. More.\n')
+    (folder / 'metafile.yaml').write_text(
+        "Collections: [{Name: New, Metadata: {Use When: It is new, Published mIoU: ['VOC 183, "
+        "ResNet-50: 70.0', 'VOC 183, ResNet-50 (long): 71.25', 'VOC 183, MiT-B5: 65.0']}}]"
+    )
+    paper = '[arXiv 2901.01234](https://arxiv.org/abs/2901.01234), ECCV 2030.'
+    (folder / 'README.md').write_text(f'# New\n\n{paper}\n\nNew it is. More.\n')
     assert tool.exit_code() == 0
-    row = '| New | [new_method](configs/new_method/README.md) | New it is |'
+    row = '[New](configs/new_method/README.md) | It is new | ECCV 2030 | 65.0 MiT-B5, 71.25 R50 |'
     assert row in (copy / 'README.md').read_text()
+    row = '| New | [new_method](../../configs/new_method/README.md) | New it is |'
+    assert row in (copy / 'docs/methods/index.md').read_text()
+
+
+def test_measured_figures_are_those_of_the_test_images(tool):
+    """Rows of another learning rate or setting are not the method's."""
+    table = tool.module.choice()
+    rows = {row.method: row.test for row in tool.module.measured(ROOT)}
+    (fixmatch,) = [line for line in table.splitlines() if line.startswith('| [FixMatch]')]
+    assert fixmatch.endswith(f'| {rows["fixmatch"]:.1f} |') and rows['fixmatch_lr5e-4']
+
+
+@pytest.mark.parametrize(
+    'reference, venue',
+    [
+        ('Wang et al., [a](https://arxiv.org/abs/2403.01818), CVPR 2024. Class', 'CVPR 2024'),
+        ('[a](https://arxiv.org/abs/2), Neurocomputing 508, 2022. C', 'Neurocomputing 508, 2022'),
+        ('[a](https://arxiv.org/abs/2); short version, AAAI 2022:\nhttps://b.c', 'AAAI 2022'),
+        ('[arXiv 2405.20610](https://arxiv.org/abs/2405.20610). Class', 'arXiv 2024'),
+        ('[arXiv 2607.03068](https://arxiv.org/abs/2607.03068), 2026. Class', 'arXiv 2026'),
+        ('No paper.', ''),
+    ],
+)
+def test_venue_of_a_reference(tool, reference, venue):
+    assert tool.module.venue(f'# Title\n\nSentence.\n\n{reference}\n') == venue
+
+
+def test_every_method_says_when_to_use_it(tool):
+    lines = tool.module.choice().splitlines()[2:]
+    assert len(lines) == len(tool.module.folders())
+    assert all(line.split(' | ')[1] for line in lines)
 
 
 def test_a_page_without_the_marks_is_an_error(tool, copy, capsys):

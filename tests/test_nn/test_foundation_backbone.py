@@ -98,7 +98,7 @@ def test_hierarchical_networks(name):
         (dict(model_name='vit_small_dinov9'), 'no network of that name; it has '),
         (dict(pretrained=True), 'init_cfg=dict.*remove pretrained'),
         (dict(checkpoint_path='a.pth'), 'init_cfg=dict.*remove pretrained'),
-        (dict(out_indices=(0, 5)), r'out_indices=\(0, 5\): vit_tiny_patch16_224 has fewer'),
+        (dict(out_indices=(0, 5)), r'out_indices=\(0, 5\): vit_tiny_patch16_224 has 2 layers'),
         (dict(no_such_setting=1), 'no_such_setting'),
         (dict(embed_dim=17), 'timm builds no vit_tiny.*divisible'),
         (dict(patch_size=0), 'timm builds no vit_tiny'),

@@ -6,8 +6,9 @@ import copy
 import pytest
 import torch
 from architectures import ARCHITECTURES, build
+from toy import toy_segmentor
 
-from mmseg_ctt.nn.member import PixelOutput, constant_weights, forward_member
+from mmseg_ctt.nn.member import PixelOutput, build_member, constant_weights, forward_member
 
 
 def test_head_of_several_unknown_maps(monkeypatch):
@@ -163,3 +164,13 @@ def test_constant_weights_give_the_gradient_to_the_image_alone():
     with pytest.raises(RuntimeError), constant_weights(member):
         raise RuntimeError
     assert [p for p in member.parameters() if not p.requires_grad] == [frozen]
+
+
+def test_a_setting_of_an_inherited_network_is_named():
+    """A decode head of another kind is merged into the one that the config inherits."""
+    cfg = toy_segmentor()
+    cfg['decode_head']['dilations'] = (1, 6)
+    with pytest.raises(
+        TypeError, match="segmentor.decode_head: FCNHead takes no 'dilations': .*_delete_"
+    ):
+        build_member(cfg)

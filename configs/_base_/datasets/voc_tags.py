@@ -15,7 +15,7 @@ train_dataloader = dict(
             type='TaggedImageDataset',
             data_root='{{$VOC_ROOT:data/VOCdevkit/VOC2012}}',
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
-            ann_file='ImageSets/Segmentation/train_aug.txt',
+            ann_file='ImageSets/Segmentation/trainaug.txt',
             tags='masks',
             metainfo=dict(
                 classes=(

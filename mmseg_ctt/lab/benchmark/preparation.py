@@ -12,6 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from ...engine.hooks.queue_warmup_hook import QueueWarmupHook
+from ...methods.prevmatch import PrevMatch
 from ...nn.memory_bank import ClassMemoryBank
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
@@ -63,9 +64,13 @@ def compile_networks(model: nn.Module, **options: Any) -> None:
         network.backbone.compile(**options)
 
 
-def reach_steady_state(runner: Runner) -> None:
-    """Fill every memory bank and switch the contrast on, as late in a run."""
+def reach_steady_state(runner: Runner, loop: IterBasedTrainLoop) -> None:
+    """Bring a run to its middle: memory banks and past models are there, every part is at work."""
+    loop._iter = loop.max_iters // 2
     model = bare_model(runner)
+    if isinstance(model, PrevMatch):
+        for _ in range(model.ring.size):
+            model.store_past()
     banks = [part for part in model.modules() if isinstance(part, ClassMemoryBank)]
     for bank in banks:
         bank.features.normal_()
@@ -108,7 +113,7 @@ def run_in_train_loop(
             runner.call_hook('before_train_epoch')
             if hasattr(loop, '_set_start'):
                 loop._set_start()
-            reach_steady_state(runner)
+            reach_steady_state(runner, loop)
             results.append(action(loop))
             runner.call_hook('after_train_epoch')
             runner.call_hook('after_train')

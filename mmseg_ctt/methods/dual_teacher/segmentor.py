@@ -86,7 +86,8 @@ class DualTeacher(SemiSegmentor):
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     sections = dict(SemiSegmentor.sections, _sub_model='students forward')
 
-    def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
+    @staticmethod
+    def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The student, and both teachers with their turns."""
         table = {STUDENT: Member(trains=True)}
         for i, name in enumerate(TEACHERS):

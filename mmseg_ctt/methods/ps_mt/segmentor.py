@@ -79,7 +79,8 @@ class PSMT(SemiSegmentor):
     )
     sections = dict(SemiSegmentor.sections, adversarial='perturbation')
 
-    def member_table(self, num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
+    @staticmethod
+    def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """A student and two teachers in turns; see :meth:`MemberNetworks.member_table`."""
         table = {STUDENT: Member(trains=True)}
         for i, name in enumerate(TEACHERS):

@@ -82,7 +82,8 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
             )
         except (TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
             raise ValueError(
-                f'{KEY}: timm builds no {model_name} from {kwargs}: {error}'
+                f'{KEY}: timm builds no {model_name} from {kwargs}: {error}; correct them, or, if '
+                'they come from another network that the config inherits, put _delete_=True there'
             ) from error
         self.timm_model = _layers(self.timm_model, model_name, out_indices, final_norm)
         self.out_indices = tuple(out_indices)
@@ -262,9 +263,10 @@ def _layers(network: Any, name: str, out_indices: Sequence[int], final_norm: boo
     norm = getattr(network, 'norm', None)
     try:
         layers = FeatureGetterNet(network, tuple(out_indices), norm=final_norm)
-    except AssertionError as error:
+    except AssertionError:
         raise ValueError(
-            f'{KEY}.out_indices={tuple(out_indices)}: {name} has fewer layers ({error})'
+            f'{KEY}.out_indices={tuple(out_indices)}: {name} has {len(network.feature_info)} '
+            'layers, numbered from 0: set out_indices'
         ) from None
     strides = {info['reduction'] for info in network.feature_info}
     if final_norm and (norm is None or isinstance(norm, nn.Identity) or len(strides) > 1):
