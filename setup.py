@@ -62,6 +62,7 @@ setup(
             'crf',
             'dicom',
             'docs',
+            'geo',
             'lite',
             'onnx',
             'raters',

@@ -15,7 +15,7 @@ PACKAGE = 'mmseg_ctt'
 ROOMS = ('functional', 'nn', 'methods', 'engine', 'deploy', 'self_training', '', 'apis', 'lab')
 # Below `engine`; they know data and labels, no networks.
 SIDE_ROOMS = (
-    *('volumes', 'label_fusion', 'weak_labels'),
+    *('volumes', 'rasters', 'label_fusion', 'weak_labels'),
     *('datasets', 'evaluation', 'visualization'),
 )
 ABOVE_SIDE_ROOMS = ROOMS[ROOMS.index('nn') :]

@@ -32,14 +32,22 @@ type='ClassIncremental' (configs of configs/wilson): a step with masks, then ste
 that learn from tags. Settings: steps, labeled, setting, method, first_checkpoint, first_training.
 Trainings are in step<N>, scores of old, new and all classes in results.csv of the work dir.
 
+type='Distillation': a trained run labels the images for a small network; see tools/distill.py,
+which writes these settings. Results are in results.md of the work dir.
+
 Safe to stop and to start again at any moment; a training that is stopped saves a checkpoint.
 """
 
+import argparse
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 from _common import add_cfg_options, described, read_config, run
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +63,11 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')
+    run_rounds(cfg, args.work_dir or Path('work_dirs', Path(args.config).stem), args)
+
+
+def run_rounds(cfg: 'Config', work_dir: Union[str, Path], args: argparse.Namespace) -> None:
+    """Run the recipe of a config until it is done, or the program is told to stop."""
     from mmseg_ctt.engine.processes import (
         ChildFailed,
         Resources,
@@ -64,7 +77,7 @@ def main() -> None:
     )
     from mmseg_ctt.self_training import build_rounds
 
-    folder = Path(args.work_dir or Path('work_dirs', Path(args.config).stem))
+    folder = Path(work_dir)
     resources = Resources(args.threads or cores(), args.gpu, threading.Event())
     training = build_rounds(cfg, folder, ROOT, lambda line: print(line, flush=True))
     try:

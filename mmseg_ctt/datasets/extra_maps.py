@@ -12,6 +12,8 @@ of mmcv and mmseg as they must:
   repeated with each other map in its place.
 - The steps of :data:`REFUSED_STEPS` move image and mask alone; with further maps they are errors.
 
+- Packing adds the map of pixels without data (:mod:`.nodata`), which no config names.
+
 A step of one's own passes maps if it treats all ``seg_fields``, or is made of steps of mmseg.
 """
 
@@ -24,9 +26,11 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, CenterCrop, Pad, RandomFlip, Resize
+from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
 from ..weak_labels.map_files import read_ids
+from .nodata import pack_nodata
 
 # steps, by name, whose result differs between masks and images; others change both alike
 SMOOTH_STEPS = (
@@ -124,6 +128,8 @@ def _call_with_maps(self: BaseTransform, results: Any) -> Optional[Any]:
     maps = [name for name in fields if name != LABEL]
     if not maps:
         return _call(self, results)
+    if isinstance(self, PackSegInputs):
+        return pack_nodata(_call(self, results), results)
     kind = type(self).__name__
     if kind in REFUSED_STEPS and not _of_colours(self):
         raise ValueError(

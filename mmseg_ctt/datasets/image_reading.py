@@ -14,15 +14,25 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..rasters.library import has_rasterio
+from ..rasters.reading import decode_raster
 from ..volumes.address import VOLUME_SUFFIXES, is_address
 from ..volumes.reading import UnreadableVolumeError
 from ..volumes.slices import read_slice, slice_shape
-from .tiff_header import TiffHeader, is_tiff, read_tiff_header, without_orientation
+from .tiff_header import (
+    CMYK,
+    PALETTE,
+    TiffHeader,
+    is_raster,
+    is_tiff,
+    read_tiff_header,
+    without_orientation,
+)
 
 PathLike = Union[str, Path]
 EXIF_ORIENTATION = 0x0112
 PNG_METADATA = (b'eXIf', b'Raw profile type', b'tiff:Orientation')
-CMYK, PALETTE, YCBCR = 5, 3, 6  # photometric interpretations whose samples are no bands
+YCBCR = 6  # as CMYK and PALETTE an interpretation whose samples are no bands
 CV_BANDS = (1, 3, 4)  # numbers of bands that OpenCV has types for
 # Pillow's modes whose samples are kept; others become what the second line says, else RGB
 PLAIN = ('L', 'LA', 'La', 'RGB', 'RGBA', 'RGBa', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
@@ -62,12 +72,15 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     Returns:
         np.ndarray: ``(H, W)`` or ``(H, W, C)`` in the type of the file. Three and four channels
         are blue, green, red (and the fourth), as OpenCV has them; palettes give their colours.
+        Bands of a GeoTIFF are 0 where they have no data.
 
     Raises:
         UnreadableImageError: If it cannot be decoded.
         ValueError: If some of its bands or pages would be lost.
     """
     header = read_tiff_header(content) if is_tiff(content) else None
+    if header is not None and is_raster(header, has_rasterio()):
+        return swapped(decode_raster(content, name).values)
     if header is not None:
         pixels = _decode_tiff(without_orientation(content, header), header, name)
         return turned(pixels, header.orientation)
@@ -275,6 +288,7 @@ def _by_tifffile(content: bytes, header: TiffHeader, name: str) -> np.ndarray:
         raise ValueError(
             f'the image {name} has {header.bands} bands of {header.kind}, not all of which OpenCV '
             'and Pillow read: pip install tifffile'
+            + (", or 'mmseg_ctt[geo]'" if header.geo else '')
         ) from None
     try:
         pixels = tifffile.imread(io.BytesIO(content), key=0)

@@ -47,6 +47,21 @@ def check_value_range(value: Any) -> Optional[ValueRange]:
     return low, high
 
 
+def check_nodata(value: Any) -> Optional[float]:
+    """A ``nodata`` as a number; None where it is None.
+
+    Raises:
+        ValueError: If it is no number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(
+            f'{KEY}.nodata must be the value of pixels without data, a number, got {value!r}'
+        )
+    return float(value)
+
+
 def range_of(path: str, value_range: Optional[ValueRange]) -> Optional[ValueRange]:
     """``value_range`` for an image; 0 and 255 for a slice, whose values have been mapped.
 

@@ -12,6 +12,7 @@ from ..volumes.address import is_address
 from ..volumes.slices import read_label_slice
 from .image_reading import image_size, stored_size
 from .label_ids import check_ids, check_label_map, reduce_zero
+from .nodata import label_raster
 
 PathLike = Union[str, Path]
 __all__ = [
@@ -82,7 +83,8 @@ def read_mask(path: PathLike) -> np.ndarray:
     """Read a label file without changing its ids.
 
     Args:
-        path (str | Path): Image file, or address of a slice; palette images give their indices.
+        path (str | Path): Image file, or address of a slice; palette images give their indices,
+            and pixels of a GeoTIFF without data 255.
 
     Returns:
         np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a colour image.
@@ -96,6 +98,10 @@ def read_mask(path: PathLike) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'the mask {path} does not exist')
+    if path.suffix.lower() in ('.tif', '.tiff'):
+        raster = label_raster(path.read_bytes(), f'the mask {path}')
+        if raster is not None:
+            return raster
     try:
         with Image.open(path) as image:
             return np.array(image)

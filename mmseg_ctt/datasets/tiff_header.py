@@ -6,14 +6,21 @@ there are. Tags are those of TIFF 6.0 and BigTIFF.
 """
 
 import struct
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from mmap import mmap
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
 ORIENTATION, SAMPLES, FORMAT = 274, 277, 339
+SUBFILE, MASK = 254, 4  # kind of a page, and that of a mask of valid pixels
+GEO = (33550, 33922, 34264, 34735)  # GeoTIFF: pixel scale, tie points, transform, keys
+NODATA = 42113  # GDAL: value of pixels without data, as text
 FORMATS = {1: 'uint', 2: 'int', 3: 'float'}
 TYPES = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}  # of numbers in a tag
+PRESENT = {2: 'B', 12: 'Q'}  # text and floating point, of which only the tag's presence is used
 MAX_PAGES = 4096
+CMYK, PALETTE = 5, 3  # values of PHOTOMETRIC
 
+Content = Union[bytes, mmap]
 Tags = Dict[int, Tuple[int, int]]  # first number of each tag, and where it stands in the file
 
 
@@ -29,6 +36,9 @@ class TiffHeader(NamedTuple):
         orientation_at (int | None): Where the tag's value stands in the file; None without the tag.
         pages (int): Pages of this size; smaller ones, such as previews, do not count.
         order (str): ``'<'`` or ``'>'``.
+        geo (bool): Whether it is a GeoTIFF.
+        nodata (bool): Whether some pixels may have no data: it names a value for them, or has a
+            mask.
     """
 
     size: Tuple[int, int]
@@ -39,14 +49,16 @@ class TiffHeader(NamedTuple):
     orientation_at: Optional[int]
     pages: int
     order: str
+    geo: bool = False
+    nodata: bool = False
 
 
-def is_tiff(content: bytes) -> bool:
+def is_tiff(content: Content) -> bool:
     """Whether a file begins as a TIFF file does."""
     return content[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
-def read_tiff_header(content: bytes) -> Optional[TiffHeader]:
+def read_tiff_header(content: Content) -> Optional[TiffHeader]:
     """Header of a TIFF file; None if it is broken.
 
     Args:
@@ -67,9 +79,24 @@ def read_tiff_header(content: bytes) -> Optional[TiffHeader]:
         value.get(PHOTOMETRIC, 1),
         value.get(ORIENTATION, 1),
         first.get(ORIENTATION, (1, None))[1],
-        sum(_size_of(page) == (height, width) for page in pages),
+        sum(_size_of(page) == (height, width) and not _is_mask(page) for page in pages),
         order,
+        any(tag in first for tag in GEO),
+        NODATA in first or any(_is_mask(page) for page in pages),
     )
+
+
+def is_raster(header: TiffHeader, installed: bool) -> bool:
+    """Whether a TIFF file is read by rasterio.
+
+    Args:
+        header (TiffHeader): Of the file.
+        installed (bool): Whether rasterio is. A GeoTIFF whose pixels all have data is read by the
+            other decoders without it.
+    """
+    if header.photometric in (CMYK, PALETTE) or header.pages > 1:
+        return False
+    return header.geo and (installed or header.nodata)
 
 
 def without_orientation(content: bytes, header: TiffHeader) -> bytes:
@@ -84,7 +111,11 @@ def _size_of(page: Tags) -> Tuple[int, int]:
     return page.get(HEIGHT, (0, 0))[0], page.get(WIDTH, (0, 0))[0]
 
 
-def _read_pages(content: bytes, order: str) -> List[Tags]:
+def _is_mask(page: Tags) -> bool:
+    return bool(page.get(SUBFILE, (0, 0))[0] & MASK)
+
+
+def _read_pages(content: Content, order: str) -> List[Tags]:
     """Tags of each page, in a chain of tables."""
     big = content[2:4] in (b'+\0', b'\0+')
     number, count, entry = ('Q', 'Q', 20) if big else ('I', 'H', 12)
@@ -100,16 +131,17 @@ def _read_pages(content: bytes, order: str) -> List[Tags]:
     return pages
 
 
-def _read_table(content: bytes, order: str, number: str, entries: range) -> Tags:
-    """First number of each tag of one page; tags that hold no whole numbers are left out."""
+def _read_table(content: Content, order: str, number: str, entries: range) -> Tags:
+    """First number of each tag of one page; tags of other types are left out."""
     tags: Tags = {}
+    types = {**TYPES, **PRESENT}
     for at in entries:
         tag, kind = struct.unpack_from(f'{order}HH', content, at)
         (count,) = struct.unpack_from(f'{order}{number}', content, at + 4)
-        if kind not in TYPES:
+        if kind not in types:
             continue
         value = at + 4 + struct.calcsize(f'{order}{number}')
-        if count * struct.calcsize(TYPES[kind]) > struct.calcsize(number):  # stands elsewhere
+        if count * struct.calcsize(types[kind]) > struct.calcsize(number):  # stands elsewhere
             (value,) = struct.unpack_from(f'{order}{number}', content, value)
-        tags[tag] = struct.unpack_from(f'{order}{TYPES[kind]}', content, value)[0], value
+        tags[tag] = struct.unpack_from(f'{order}{types[kind]}', content, value)[0], value
     return tags

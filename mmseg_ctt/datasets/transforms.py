@@ -13,6 +13,7 @@ from mmseg.registry import TRANSFORMS
 from ..volumes.address import is_address
 from .label_check import check_mask, check_size, read_mask
 from .label_ids import check_ids, check_label_map
+from .nodata import ignored, label_raster
 
 __all__ = ['CheckSegMap', 'CheckedLoadAnnotations', 'check_mask']
 IGNORED = 255  # id of ignored pixels where nothing else is set
@@ -25,7 +26,8 @@ class CheckedLoadAnnotations(LoadAnnotations):
 
     The mask must have one channel of integers, the size of its image, and only ids of classes and
     the ignore index. mmseg's step takes each of these as it comes and keeps the lowest 8 bits of
-    an id. For a mask that passes, the result is that of mmseg's step.
+    an id. For a mask that passes, the result is that of mmseg's step. Pixels where the image, or a
+    mask that is a GeoTIFF, has no data are ignored.
 
     Where a run is prepared, this step replaces ``LoadAnnotations`` in all data loaders.
 
@@ -74,14 +76,16 @@ class CheckedLoadAnnotations(LoadAnnotations):
         name = f'the mask {path}'
         seg_map = self._read(path, name)
         _check_size(results, seg_map, name)
+        ignore_index = self._setting('ignore_index', results, IGNORED)
         seg_map = check_label_map(
             seg_map,
             self._setting('num_classes', results, UNKNOWN),
-            self._setting('ignore_index', results, IGNORED),
+            ignore_index,
             self._reduces(results),
             results.get('label_map'),
             name,
         )
+        seg_map = ignored(seg_map, results, ignore_index)
         fits = seg_map.min(initial=0) >= 0 and seg_map.max(initial=0) <= np.iinfo(np.uint8).max
         return seg_map.astype(np.uint8 if fits else np.int16, copy=False)
 
@@ -90,6 +94,9 @@ class CheckedLoadAnnotations(LoadAnnotations):
         if is_address(path):
             return read_mask(path)
         data = fileio.get(path, backend_args=self.backend_args)
+        raster = label_raster(data, name)
+        if raster is not None:
+            return raster
         try:
             seg_map = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
         except (OSError, SyntaxError) as error:  # Pillow's errors for bad files

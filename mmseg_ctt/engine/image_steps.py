@@ -11,13 +11,13 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..datasets.image_values import check_color_type, check_value_range
+from ..datasets.image_values import check_color_type, check_nodata, check_value_range
 from ..nn.settings import as_dict, check_keys
 from .pipeline_steps import AUGMENTED_TEST, CHECKED, step_name
 from .pipeline_steps import LOADERS as DATA_LOADERS
 
 KEY = 'image_loading'
-SETTINGS = ('color_type', 'value_range')
+SETTINGS = ('color_type', 'nodata', 'value_range')
 STOCK = 'LoadImageFromFile'
 LOADERS = (STOCK, CHECKED[STOCK])
 # Keys of a config that are used; others are variables of its file, such as `test_pipeline`.
@@ -73,6 +73,11 @@ def lost_in_stock(pipeline: Sequence[Any], key: str) -> List[str]:
                 f'{key}: stock mmseg does not scale images by value_range={step["value_range"]}: '
                 'write them as 8 bit before testing with the exported config'
             )
+        if step.get('nodata') is not None:
+            lost.append(
+                f'{key}: stock mmseg does not know nodata={step["nodata"]}: set the labels of such '
+                'pixels to 255 before testing with the exported config'
+            )
         if step.get('color_type', 'color') == 'unchanged':
             lost.append(
                 f"{key}: stock mmseg does not turn photos with color_type='unchanged' as their "
@@ -89,6 +94,8 @@ def _settings(root: Mapping[str, Any]) -> Dict[str, Any]:
         check_color_type(given['color_type'])
     if 'value_range' in given:
         given['value_range'] = check_value_range(given['value_range'])
+    if 'nodata' in given:
+        given['nodata'] = check_nodata(given['nodata'])
     return given
 
 

@@ -20,12 +20,14 @@ def jitter_colours(
     """Colour jitter: brightness, contrast, saturation, hue, in this order, clamped in between.
 
     Images of other than three channels have no saturation and no hue: brightness and contrast
-    change alone.
+    change alone, and each channel keeps the distance to its own mean, since bands such as infrared
+    have levels of their own (ours).
 
     Args:
         image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1], or ``(B, C, H, W)``.
         brightness (Tensor): ``(B, 1, 1, 1)`` factor.
-        contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey.
+        contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey, of other than
+            three channels to the mean of the channel.
         saturation (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the grey of the pixel.
         hue (Tensor): ``(B, 1, 1, 1)`` turns around the colour circle.
 
@@ -33,8 +35,7 @@ def jitter_colours(
         Tensor: Of the same shape, in [0, 1].
     """
     image = (image * brightness).clamp_(0, 1)
-    mean = grey(image).mean((1, 2, 3), keepdim=True)
-    image = torch.lerp(mean, image, contrast).clamp_(0, 1)
+    image = torch.lerp(mean_level(image), image, contrast).clamp_(0, 1)
     if not is_rgb(image):
         return image
     image = torch.lerp(grey(image), image, saturation).clamp_(0, 1)
@@ -52,6 +53,15 @@ def grey(image: Tensor) -> Tensor:
         return image.mean(1, keepdim=True)
     red, green, blue = image.split(1, dim=1)
     return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
+
+
+def mean_level(image: Tensor) -> Tensor:
+    """What contrast keeps: ``(B, 1, 1, 1)`` mean luma of red, green, blue; of other images
+    ``(B, C, 1, 1)``, the mean of each channel.
+    """
+    if is_rgb(image):
+        return grey(image).mean((1, 2, 3), keepdim=True)
+    return image.mean((2, 3), keepdim=True)
 
 
 def shift_hue(image: Tensor, turns: Tensor) -> Tensor:

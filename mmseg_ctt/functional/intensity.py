@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colour import gaussian_blur, grey, is_rgb, shift_hue
+from .colour import gaussian_blur, grey, is_rgb, mean_level, shift_hue
 
 Intensity = Callable[[Tensor, Tensor], Tensor]
 
@@ -53,9 +53,11 @@ def brightness(image: Tensor, strength: Tensor) -> Tensor:
 
 
 def contrast(image: Tensor, strength: Tensor) -> Tensor:
-    """Distance to the mean grey, times a factor from 0.95 down to 0.05."""
-    mean = grey(image).mean((1, 2, 3), keepdim=True)
-    return torch.lerp(mean, image, _factor(strength)).clamp(0, 1)
+    """Distance to the mean grey, times a factor from 0.95 down to 0.05.
+
+    Of images of other than three channels: each channel's distance to its own mean (ours).
+    """
+    return torch.lerp(mean_level(image), image, _factor(strength)).clamp(0, 1)
 
 
 def saturation(image: Tensor, strength: Tensor) -> Tensor:

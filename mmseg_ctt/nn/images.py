@@ -57,7 +57,7 @@ class Images(NamedTuple):
         return draws_of(self.samples)
 
     def valid(self) -> Optional[Tensor]:
-        """``(B, H, W)`` bool, False in the padding; None where nothing was padded."""
+        """``(B, H, W)`` bool, False in the padding and without data; None where all are True."""
         return valid_mask(self.samples, self.image)
 
     def shapes(self) -> np.ndarray:

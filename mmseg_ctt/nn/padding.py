@@ -7,17 +7,41 @@ import torch.nn.functional as F
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from ..datasets.nodata import FIELD as NODATA
+
 
 def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
-    """Which pixels of a stacked batch are image, not padding (right and below).
+    """Which pixels of a stacked batch are image: no padding (right and below), and with data.
 
     Args:
         samples (list[SegDataSample]): With ``img_shape``, the size before padding.
         image (Tensor): ``(B, 3, H, W)``, the batch.
 
     Returns:
-        Tensor, optional: ``(B, H, W)`` bool; None where nothing was padded.
+        Tensor, optional: ``(B, H, W)`` bool; None where nothing was padded and all have data.
     """
+    inside, missing = _inside(samples, image), _missing(samples, image)
+    if missing is None:
+        return inside
+    return ~missing if inside is None else inside & ~missing
+
+
+def _missing(samples: SampleList, image: Tensor) -> Optional[Tensor]:
+    """Pixels ``(B, H, W)`` without data, of rasters; None where there is none."""
+    found = [sample.get(NODATA) for sample in samples]
+    if all(map_ is None for map_ in found):
+        return None
+    size = image.shape[2:]
+    made = torch.zeros(len(samples), *size, dtype=torch.bool, device=image.device)
+    for row, map_ in zip(made, found):
+        if map_ is not None:
+            data = map_.data[0, : size[0], : size[1]]
+            row[: data.shape[0], : data.shape[1]] = data
+    return made
+
+
+def _inside(samples: SampleList, image: Tensor) -> Optional[Tensor]:
+    """Pixels ``(B, H, W)`` that are not padding; None where nothing was padded."""
     height, width = image.shape[2:]
     shapes = unpadded_shapes(samples)
     if (shapes >= (height, width)).all():

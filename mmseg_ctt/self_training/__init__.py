@@ -5,13 +5,15 @@
 ``generations.py``, ``labelling.py``, ``selection.py``, ``dataset.py``. Multi-planar co-training:
 ``multi_planar.py`` and the files that begin with ``plane_``. AuxSegNet: the files that
 begin with ``auxsegnet_``. Class-incremental learning: ``class_incremental.py`` and the files that
-begin with ``incremental_``.
+begin with ``incremental_``. Distillation: the files that begin with ``distillation``.
 """
 
 from .auxsegnet_rounds import AuxSegNetRounds
 from .auxsegnet_settings import AuxSegNetSettings
 from .class_incremental import ClassIncremental
 from .dataset import SelfTrainingDataset
+from .distillation import Distillation
+from .distillation_settings import DistillationSettings
 from .generations import SelfTraining
 from .incremental_settings import IncrementalSettings
 from .multi_planar import MultiPlanarCoTraining
@@ -25,6 +27,8 @@ __all__ = [
     'AuxSegNetRounds',
     'AuxSegNetSettings',
     'ClassIncremental',
+    'Distillation',
+    'DistillationSettings',
     'IncrementalSettings',
     'MultiPlanarCoTraining',
     'PlaneSettings',

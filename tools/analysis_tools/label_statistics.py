@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Count the pixels and images of every class, and compute class weights.
+"""Count the pixels and images of every class, and compute class weights; or mean and std of images.
 
 python tools/analysis_tools/label_statistics.py CONFIG [--set labeled|val|test|...] [--json FILE]
 python tools/analysis_tools/label_statistics.py FOLDER [--num-classes K] [--json FILE]
+python tools/analysis_tools/label_statistics.py CONFIG|FOLDER --images [--nodata VALUE]
 
 FOLDER holds PNG masks of class ids (--suffix: other names), directly or in masks/; class names come
 from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of
@@ -15,6 +16,11 @@ PixelCrossEntropyLoss:
 
 A class without pixels has weight 0 in `inverse` and `median`. Of a source with image-level tags,
 such as --set tagged, the images of each tag are counted.
+
+--images reads the images: mean, std and range of each band, without pixels that have no data. Of a
+CONFIG the values are those that the network gets, and mean and std are ready for
+`data_preprocessor`; without --set all training images are read. Of a FOLDER they are those of the
+files in FOLDER/images or FOLDER, and suggest `image_loading.value_range`.
 """
 
 import argparse
@@ -27,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, errors_in_one_line, read_config, run  # noqa: E402
+from _label_tables import markdown, tag_markdown, tag_statistics  # noqa: E402
 
 with errors_in_one_line():
     import numpy as np
@@ -57,8 +64,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', metavar='CONFIG|FOLDER')
     parser.add_argument(
         '--set',
-        default='labeled',
-        help='val, test or a source of the training images of a config; default: labeled',
+        help='val, test or a source of the training images of a config; default: labeled, for '
+        '--images all sources',
     )
     parser.add_argument(
         '--num-classes',
@@ -75,6 +82,10 @@ def parse_args() -> argparse.Namespace:
         '--reduce-zero-label',
         action='store_true',
         help='masks of a folder count from 1, and 0 is no class; a config says it itself',
+    )
+    parser.add_argument('--images', action='store_true', help='mean and std of bands of the images')
+    parser.add_argument(
+        '--nodata', type=float, help='value of pixels without data in the images of a folder'
     )
     parser.add_argument('--json', help='JSON file for the same numbers')
     return parser.parse_args()
@@ -186,65 +197,6 @@ def statistics(counts: Counts, classes: List[str]) -> dict:
     )
 
 
-def tag_statistics(dataset: 'AnySet') -> dict:
-    """Images of each tag as plain numbers."""
-    from mmseg_ctt.datasets.tag_checks import background_of
-    from mmseg_ctt.datasets.tagged import tag_matrix
-    from mmseg_ctt.datasets.wrappers import distinct_infos
-
-    matrix = tag_matrix(distinct_infos(dataset), dataset.metainfo)
-    background, counts = background_of(dataset), matrix.sum(axis=0, dtype=int)
-    rows = [
-        {'id': k, 'class': name, 'images': int(counts[k]), 'share': float(counts[k] / len(matrix))}
-        for k, name in enumerate(dataset.metainfo['classes'])
-        if name != background
-    ]
-    return dict(
-        images=len(matrix),
-        tags_per_image=float(matrix.sum() / len(matrix)),
-        untagged=int((matrix.sum(axis=1) == 0).sum()),
-        classes=rows,
-    )
-
-
-def tag_markdown(result: dict, source: str) -> str:
-    lines = [
-        f'{source}: {result["images"]} images, {result["tags_per_image"]:.2f} tags an image, '
-        f'{result["untagged"]} images without any',
-        '',
-        '| id | class | images | share of the images |',
-        '| --- | --- | --- | --- |',
-    ]
-    lines += [
-        f'| {row["id"]} | {row["class"]} | {row["images"]} | {row["share"]:.2%} |'
-        for row in result['classes']
-    ]
-    absent = [row['class'] for row in result['classes'] if not row['images']]
-    return '\n'.join([*lines, *(['', f'Without images: {", ".join(absent)}.'] if absent else [])])
-
-
-def markdown(result: dict, source: str) -> str:
-    lines = [
-        f'{source}: {result["images"]} label maps, {result["pixels"]:,} pixels, '
-        f'{result["ignored"]:.2%} of them ignored',
-        '',
-        '| id | class | pixels | share | images | inverse | enet | median |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- |',
-    ]
-    for k, row in enumerate(result['classes']):
-        lines.append(
-            f'| {k} | {row["class"]} | {row["pixels"]:,} | {row["share"]:.3%} | '
-            f'{row["images"]} | {row["inverse"]:.3f} | {row["enet"]:.3f} | '
-            f'{row["median"]:.3f} |'
-        )
-    lines.append('')
-    for scheme in ('inverse', 'enet', 'median'):
-        values = ', '.join(f'{row[scheme]:.4g}' for row in result['classes'])
-        lines.append(f'{scheme}: `class_weight=[{values}]`')
-    absent = [row['class'] for row in result['classes'] if not row['pixels']]
-    return '\n'.join([*lines, *(['', f'Without pixels: {", ".join(absent)}.'] if absent else [])])
-
-
 def statistics_of_masks(args: argparse.Namespace, masks: List[Mask], classes: Any) -> dict:
     """All statistics of label files, whose classes are known or counted."""
     from mmseg_ctt.datasets.class_cover import names_of
@@ -263,13 +215,28 @@ def statistics_of_masks(args: argparse.Namespace, masks: List[Mask], classes: An
     return statistics(counts, classes or names_of(range(known)))
 
 
+def image_statistics(args: argparse.Namespace, source: Path) -> dict:
+    """Statistics of the bands of images, and their table."""
+    from mmseg_ctt.datasets.image_statistics import bands_of_config, bands_of_folder
+
+    if source.is_dir():
+        return bands_of_folder(source, args.nodata)
+    if args.nodata is not None:
+        raise ValueError('--nodata is for a folder: set image_loading.nodata in the config')
+    return bands_of_config(read_config(str(source)), args.set)
+
+
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.datasets.wrappers import leaves
 
     source = Path(args.source)
-    if source.is_dir():
+    if args.images:
+        result = image_statistics(args, source)
+    elif args.nodata is not None:
+        raise ValueError('--nodata is for --images')
+    elif source.is_dir():
         result = statistics_of_masks(
             args, *masks_of_folder(source, args.suffix, args.reduce_zero_label)
         )
@@ -279,17 +246,21 @@ def main() -> None:
                 '--reduce-zero-label is for a folder: set reduce_zero_label of the data set in '
                 f'{source}'
             )
-        dataset = set_of_config(source, args.set)
+        name = args.set or 'labeled'
+        dataset = set_of_config(source, name)
         if all(getattr(leaf, 'reads_tags', False) for leaf in leaves(dataset)):
             result = tag_statistics(dataset)
         else:
-            masks, classes = masks_of(dataset, f'the set {args.set} of {source}')
+            masks, classes = masks_of(dataset, f'the set {name} of {source}')
             result = statistics_of_masks(args, masks, classes)
     else:
         raise FileNotFoundError(f'no config or folder {source} exists')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(result, indent=2) + '\n')
+    if args.images:
+        print(result['table'])
+        return
     table = tag_markdown if 'tags_per_image' in result else markdown
     print(table(result, args.source))
 

@@ -69,7 +69,7 @@ def predict_iter(
     pipeline = input_pipeline(model)
     bar = _Bar(len(sources), is_list if progress is None else progress)
     with bar:
-        for batch in _batches(sources, pipeline, batch_size):
+        for batch in batches(sources, pipeline, batch_size):
             for (source, _), sample in zip(
                 batch, forward_batch(model, [data for _, data in batch])
             ):
@@ -118,7 +118,14 @@ def input_pipeline(model: BaseSegmentor) -> Pipeline:
         return loader, Compose(steps[1:])
 
 
-def _batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[List[Loaded]]:
+def batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[List[Loaded]]:
+    """Images through a pipeline, in batches of one size.
+
+    Args:
+        sources (list[Source]): In order.
+        pipeline (tuple): From :func:`input_pipeline`.
+        size (int): Largest number of images of a batch.
+    """
     batch: List[Loaded] = []
     for source in sources:
         source = source._replace(value_range=pipeline[0].value_range)
@@ -134,8 +141,9 @@ def _batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[L
 
 def _load(source: Source, pipeline: Pipeline) -> Dict[str, Any]:
     loader, rest = pipeline
-    name = source.path or source.name
-    return rest(loader.with_pixels(dict(img_path=source.path), source.read(), name))
+    if source.path is not None:
+        return rest(loader.transform(dict(img_path=source.path)))
+    return rest(loader.with_pixels(dict(img_path=None), source.read(), source.name))
 
 
 @torch.inference_mode()

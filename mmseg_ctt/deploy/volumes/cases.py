@@ -75,7 +75,7 @@ def check_outside(folder: Path, inputs: Sequence[Union[str, Path]]) -> None:
     for given in map(Path, inputs):
         if given.is_dir() and given.resolve() in (folder.resolve(), *folder.resolve().parents):
             raise ValueError(
-                f'the outputs {folder} would be inside the input folder {given}, whose volumes are '
+                f'the outputs {folder} would be inside the input folder {given}, whose files are '
                 'all predicted: give a folder outside'
             )
 

@@ -4,14 +4,29 @@
 import json
 import os.path as osp
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from ...engine.files import write_whole
 from ...volumes.address import split_key
 from ...volumes.cache import stamp_of
-from .cases import Case
 
 RECORD = 'prediction.json'
+
+
+class Case(Protocol):
+    """An input with the name of its output, and the end of that name."""
+
+    @property
+    def name(self) -> str:
+        """Path of the output below the folder, without its end."""
+
+    @property
+    def path(self) -> str:
+        """Of the input."""
+
+    @property
+    def suffix(self) -> str:
+        """End of the name of the output."""
 
 
 class PredictionFolder:
@@ -40,10 +55,10 @@ class PredictionFolder:
     ) -> None:
         self.folder, self.probabilities = folder, probabilities
         self.settings: Dict[str, Any] = json.loads(json.dumps(settings))
-        self.cases = list(cases)
+        self.cases: List[Any] = list(cases)
         self.record = folder / RECORD
-        self.finished: List[Case] = []
-        self.pending: List[Case] = self.cases
+        self.finished: List[Any] = []
+        self.pending: List[Any] = self.cases
 
     def labels_of(self, case: Case) -> Path:
         """File of the labels of a case."""
@@ -155,6 +170,6 @@ def read_record(folder: Path) -> Dict[str, Any]:
         )
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            f'{record} is not what tools/volumes/predict_volume.py wrote: take another folder, or '
+            f'{record} is not the record of a prediction by this package: take another folder, or '
             'remove it'
         ) from None

@@ -117,7 +117,7 @@ def prediction_settings(
     windows = checked_windows(options.crop_size, options.stride)
     return dict(
         checkpoint=osp.basename(checkpoint),
-        weights=_checksum(checkpoint),
+        weights=checksum(checkpoint),
         config=config_hash(
             dict(model=cfg['model'], test_dataloader=dict(pipeline=image_pipeline(cfg)))
         ),
@@ -129,8 +129,12 @@ def prediction_settings(
     )
 
 
-def _checksum(path: str) -> str:
-    """Of the content of a file; of the address of a URL."""
+def checksum(path: str) -> str:
+    """Check sum of the content of a file; of the address of a URL.
+
+    Args:
+        path (str): File or URL.
+    """
     if '://' in path:
         return hashlib.sha256(path.encode()).hexdigest()
     digest = hashlib.sha256()

@@ -18,7 +18,8 @@ from .view import Context, View, denormalize, normalize
 class ColorJitter(AugmentationStep):
     """Random brightness, contrast, saturation and hue of de-normalised images in [0, 1].
 
-    Images of other than three channels change in brightness and contrast alone.
+    Images of other than three channels change in brightness and contrast alone: one factor for all
+    bands, so that their ratios stay, and contrast around the mean of each band (ours).
 
     Args:
         brightness (float): Half range of the factor, at most 1. Defaults to 0.25 (CTT released

@@ -1,0 +1,139 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Pixels without data on their way through a pipeline: 0 in the image, ignored by every loss.
+
+A loading step marks them. They become ignored pixels of the label map as it is loaded, and a map of
+the sample, which geometric steps move as a mask, for images without labels.
+"""
+
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+
+from ..rasters import decode_raster, read_ids, read_window
+from ..rasters.library import has_rasterio
+from .image_reading import decode_image, swapped
+from .tiff_header import is_raster, is_tiff, read_tiff_header
+
+FIELD = 'nodata'  # map of a sample, as large as the image
+OF_FILE = 'nodata_of_file'  # the same at the size of the file, for the label map
+
+
+def decode_with_nodata(
+    content: bytes, name: str, nodata: Optional[float] = None
+) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """Pixels of an image file, and where its bands have no data.
+
+    Args:
+        content (bytes): The file.
+        name (str): What messages call it.
+        nodata (float, optional): Value of pixels without data, for a file that says none itself.
+            Defaults to None: all pixels of such a file have data.
+
+    Returns:
+        tuple: Pixels as of :func:`~mmseg_ctt.datasets.image_reading.decode_image`, and ``(H, W,
+        C)`` bool in the same order of bands, or None.
+    """
+    header = read_tiff_header(content) if is_tiff(content) else None
+    missing = None
+    if header is not None and is_raster(header, has_rasterio()):
+        pixels, missing = decode_raster(content, name)
+        pixels = swapped(pixels)
+        missing = None if missing is None else swapped(missing)
+    else:
+        pixels = decode_image(content, name)
+    if nodata is not None and not (header is not None and header.nodata):
+        found = np.atleast_3d(pixels) == nodata
+        missing = found if missing is None else missing | found
+    return pixels, missing
+
+
+def window_pixels(
+    dataset: Any, window: Any, nodata: Optional[float] = None
+) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """The same of a window of an open raster; pixels are ``(H, W, C)``.
+
+    Args:
+        dataset (rasterio.DatasetReader): The raster.
+        window (rasterio.windows.Window): The window.
+        nodata (float, optional): As of :func:`decode_with_nodata`. Defaults to None.
+    """
+    pixels, missing = read_window(dataset, window)
+    if nodata is not None and dataset.nodata is None:
+        found = pixels == nodata
+        missing = found if missing is None else missing | found
+    return swapped(pixels), None if missing is None else swapped(missing)
+
+
+def cleared(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """An image with 0 where it has no data.
+
+    Args:
+        image (np.ndarray): ``(H, W)`` or ``(H, W, C)``.
+        missing (np.ndarray): ``(H, W, D)`` bool; where ``D`` is another number than ``C``, a pixel
+            counts where all of them are True.
+    """
+    given = np.atleast_3d(image)
+    where = missing if missing.shape == given.shape else missing.all(2, keepdims=True)
+    return np.where(where, image.dtype.type(0), given).reshape(image.shape)
+
+
+def mark(results: Dict[str, Any], missing: np.ndarray) -> None:
+    """Note pixels without data in any band in the results of a pipeline.
+
+    Args:
+        results (dict): Of the loading step; changed in place.
+        missing (np.ndarray): ``(H, W, C)`` bool.
+    """
+    whole = missing.all(axis=2)
+    if not whole.any():
+        return
+    results[OF_FILE], results[FIELD] = whole, whole.astype(np.uint8)
+    fields = results.setdefault('seg_fields', [])
+    if FIELD not in fields:
+        fields.append(FIELD)
+
+
+def ignored(seg_map: np.ndarray, results: Mapping[str, Any], ignore_index: int) -> np.ndarray:
+    """A label map whose pixels without data in the image are ignored.
+
+    Args:
+        seg_map (np.ndarray): ``(H, W)``, of the size of the file of the image.
+        results (Mapping): Of the pipeline so far.
+        ignore_index (int): Id of ignored pixels.
+    """
+    where = results.get(OF_FILE)
+    if where is None or where.shape != seg_map.shape:
+        return seg_map
+    return np.where(where, seg_map.dtype.type(ignore_index), seg_map)
+
+
+def pack_nodata(packed: Dict[str, Any], results: Mapping[str, Any]) -> Dict[str, Any]:
+    """Give a packed sample its map of pixels without data.
+
+    Args:
+        packed (dict): From ``PackSegInputs``; changed in place.
+        results (Mapping): What was packed.
+    """
+    where = results.get(FIELD)
+    if where is not None:
+        data = torch.from_numpy(np.ascontiguousarray(where != 0))
+        packed['data_samples'].set_data({FIELD: PixelData(data=data[None])})
+    return packed
+
+
+def label_raster(content: bytes, name: str) -> Optional[np.ndarray]:
+    """Ids of a mask that is a raster with pixels without data, or of floating point.
+
+    Args:
+        content (bytes): The file.
+        name (str): What messages call it.
+
+    Returns:
+        np.ndarray | None: See :func:`mmseg_ctt.rasters.read_ids`; None for any other mask.
+    """
+    header = read_tiff_header(content) if is_tiff(content) else None
+    if header is None or not (header.nodata or (header.geo and header.kind.startswith('float'))):
+        return None
+    return read_ids(content, name)

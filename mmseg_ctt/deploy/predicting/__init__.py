@@ -1,0 +1,16 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Predictions of folders, videos and large rasters into a folder, resumable."""
+
+from .items import VIDEO_SUFFIXES, Item, find_items
+from .run import Options, predict_items
+from .tiles import tile_starts, tile_weight
+
+__all__ = [
+    'VIDEO_SUFFIXES',
+    'Item',
+    'Options',
+    'find_items',
+    'predict_items',
+    'tile_starts',
+    'tile_weight',
+]

@@ -1,0 +1,95 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Folder of the outputs, and what is left to do in it."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, List, Mapping, Sequence
+
+from ..volumes.outputs import PredictionFolder
+from .items import RASTER, VIDEO, Item
+
+
+class Outputs(PredictionFolder):
+    """Outputs of all items: ``labels``, and where wanted ``overlays`` and ``probabilities``.
+
+    Args:
+        folder (Path): Of the outputs; may not exist.
+        settings (Mapping): What they depend on, with ``overlays`` and ``probabilities``.
+        items (Sequence[Item]): What is predicted.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], items: Sequence[Item]) -> None:
+        super().__init__(folder, settings, items)
+        self.overlays = bool(settings['overlays'])
+        self.probability_maps = bool(settings['probabilities'])
+
+    def overlay_of(self, item: Item) -> Path:
+        """File of the overlay of an item."""
+        end = {RASTER: '.tif', VIDEO: '.mp4'}.get(item.kind, '.png')
+        return self.folder / 'overlays' / f'{item.stem}{end}'
+
+    def probability_of(self, item: Item) -> Path:
+        """File of the probabilities of an item."""
+        end = '.tif' if item.kind == RASTER else '.npy'
+        return self.folder / 'probabilities' / f'{item.stem}{end}'
+
+    def frames_of(self, item: Item) -> Path:
+        """Folder of the masks of the frames of a video."""
+        return self.folder / 'labels' / item.stem
+
+    def start(self, classes: Sequence[str], overwrite: bool = False) -> None:
+        """See :class:`PredictionFolder`; with ``overwrite`` what is left of stopped runs goes."""
+        super().start(classes, overwrite)
+        if not overwrite:
+            return
+        for item in self.cases:
+            if item.kind == VIDEO:
+                shutil.rmtree(self.frames_of(item), ignore_errors=True)
+            for path in self._files([item]):
+                for rest in (partial(path), progress_of(path)):
+                    rest.unlink(missing_ok=True)
+
+    def _files(self, cases: Sequence[Any]) -> List[Path]:
+        found: List[Path] = []
+        for item in cases:
+            found.append(self.labels_of(item))
+            if self.overlays and item.kind != VIDEO:
+                found.append(self.overlay_of(item))
+            if self.probability_maps and item.kind != VIDEO:
+                found.append(self.probability_of(item))
+        return found
+
+    def _check_free(self, case: Any) -> None:
+        super()._check_free(case)
+        if case.kind == VIDEO and self.frames_of(case).exists():
+            raise ValueError(
+                f'{self.frames_of(case)} exists, and {self.record.name} does not say how it was '
+                'made: give another --out, or --overwrite'
+            )
+
+
+def partial(path: Path) -> Path:
+    """File that becomes ``path`` when it is whole."""
+    return path.with_name(f'.{path.stem}.part{path.suffix}')
+
+
+def progress_of(path: Path) -> Path:
+    """File that says how far :func:`partial` of a path is written."""
+    return path.with_name(f'.{path.stem}.part.json')
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file that appears when it is written whole.
+
+    Args:
+        path (Path): Of the file; its folder is made.
+
+    Yields:
+        Path: To write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    yield partial(path)
+    os.replace(partial(path), path)

@@ -1,0 +1,187 @@
+# Copyright (c) mmseg_ctt contributors.
+"""From a config, a checkpoint and an input to a folder of predictions."""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.config import Config
+
+from ...engine.fingerprint import config_hash
+from ..api import load_model
+from ..api.inputs import image_pipeline
+from ..api.predict import forward_batch
+from ..checkpoint import read_checkpoint
+from ..volumes.run import checksum, chosen_members
+from .images import predict_images
+from .items import IMAGE, RASTER, VIDEO, Item
+from .network import Given, Network, resized_to
+from .outputs import Outputs
+from .rasters import TileSettings, predict_raster, try_raster
+from .videos import check_video, frames_of, predict_video
+
+TILE = 512  # pixels
+OVERLAP = 0.25  # of a tile
+Report = Callable[[str], None]
+
+
+class Options(NamedTuple):
+    """How inputs are predicted.
+
+    Attributes:
+        member (str | None): See :func:`load_model`.
+        batch_size (int): Images, frames or tiles in one pass.
+        tile (tuple[int, int] | None): Height and width of the tiles of rasters. None: the size that
+            the test pipeline resizes images to, which it then leaves as they are, else 512.
+        overlap (int | None): Pixels that tiles have in common. None: a quarter of the shorter side.
+        overlays (bool): Whether pictures with the colours of the classes are written.
+        probabilities (bool): Whether the class probabilities are.
+        overwrite (bool): Whether existing outputs are replaced.
+    """
+
+    member: Optional[str] = None
+    batch_size: int = 1
+    tile: Optional[Tuple[int, int]] = None
+    overlap: Optional[int] = None
+    overlays: bool = False
+    probabilities: bool = False
+    overwrite: bool = False
+
+
+def tile_settings(cfg: Any, options: Options) -> TileSettings:
+    """Tiles of rasters.
+
+    Args:
+        cfg (Mapping): Of the model.
+        options (Options): Of the call.
+
+    Raises:
+        ValueError: If a size is not positive, or tiles overlap by more than a half.
+    """
+    resized = resized_to(cfg)
+    tile = options.tile or resized or (TILE, TILE)
+    overlap = int(min(tile) * OVERLAP) if options.overlap is None else options.overlap
+    if options.batch_size < 1:
+        raise ValueError(f'batch_size must be positive, got {options.batch_size}')
+    if min(tile) < 1 or not 0 <= overlap <= min(tile) // 2:
+        raise ValueError(
+            f'tiles of {tile[0]}x{tile[1]} pixels with an overlap of {overlap}: sizes must be '
+            'positive, and the overlap at most half a tile'
+        )
+    return TileSettings(tile, overlap, resized is not None, options.batch_size)
+
+
+def predict_items(
+    cfg: Config,
+    checkpoint: Union[str, Path],
+    items: Sequence[Item],
+    folder: Union[str, Path],
+    options: Optional[Options] = None,
+    device: Union[str, torch.device] = 'cpu',
+    report: Report = print,
+) -> Outputs:
+    """Predict inputs into a folder; what an earlier call has finished is left as it is.
+
+    Args:
+        cfg (Config): Of the run.
+        checkpoint (str | Path): File or URL.
+        items (Sequence[Item]): From :func:`find_items`.
+        folder (str | Path): Of the outputs.
+        options (Options, optional): How. Defaults to None: the defaults of :class:`Options`.
+        device (str | torch.device): Defaults to 'cpu'.
+        report (Callable): Takes lines of progress. Defaults to ``print``.
+
+    Returns:
+        Outputs: Paths of what was written.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If an input cannot be read, the folder holds predictions of other settings, or
+            an output would replace another file.
+    """
+    options = options or Options()
+    tiles = tile_settings(cfg, options)
+    videos = [item for item in items if item.kind == VIDEO]
+    if videos and options.probabilities:
+        raise ValueError(
+            f'probabilities are not written of videos such as {videos[0].path}: predict without '
+            '--probabilities, or its frames as images'
+        )
+    for item in videos:
+        check_video(item.path)
+    state = read_checkpoint(checkpoint)['state_dict']
+    wanted = [] if options.member is None else [options.member]
+    (member,) = chosen_members(cfg, state, wanted)
+    outputs = Outputs(Path(folder), _settings(cfg, str(checkpoint), member, tiles, options), items)
+    outputs.check(options.overwrite)
+    if outputs.finished:
+        report(f'{folder}: {len(outputs.finished)} of {len(items)} inputs are finished')
+    if outputs.pending:
+        network = Network(load_model(cfg, checkpoint, member, device))
+        _try(network, outputs.pending[0], tiles)
+        _say_scale(cfg, tiles, outputs.pending, report)
+        outputs.start(network.classes, options.overwrite)
+        _predict(network, outputs, tiles, report)
+    return outputs
+
+
+def _settings(
+    cfg: Config, checkpoint: str, member: Optional[str], tiles: TileSettings, options: Options
+) -> Dict[str, Any]:
+    """What the outputs depend on; batch size, memory and device are not of it."""
+    pipeline = image_pipeline(cfg)
+    return dict(
+        checkpoint=Path(checkpoint).name,
+        weights=checksum(checkpoint),
+        config=config_hash(dict(model=cfg['model'], test_dataloader=dict(pipeline=pipeline))),
+        member=member,
+        tile=tiles.size,
+        overlap=tiles.overlap,
+        overlays=options.overlays,
+        probabilities=options.probabilities,
+    )
+
+
+def _try(network: Network, item: Item, tiles: TileSettings) -> None:
+    """Predict a part of the first input before anything is written."""
+    if item.kind == RASTER:
+        try_raster(network, item, tiles)
+    elif item.kind == VIDEO:
+        _, frame = next(frames_of(item.path))
+        network.samples([Given(frame, item.path)])
+    else:
+        forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
+
+
+def _say_scale(cfg: Config, tiles: TileSettings, items: Sequence[Item], report: Report) -> None:
+    resized = resized_to(cfg)
+    if resized not in (None, tiles.size) and any(item.kind == RASTER for item in items):
+        report(
+            f'the test pipeline resizes tiles of {tiles.size[0]}x{tiles.size[1]} pixels to fit '
+            f'{resized[0]}x{resized[1]}: right if the images of the training had the size of the '
+            'tiles'
+        )
+
+
+def _predict(network: Network, outputs: Outputs, tiles: TileSettings, report: Report) -> None:
+    pending: List[Item] = outputs.pending
+    started, total = time.perf_counter(), len(pending)
+    count = 0
+
+    def done(item: Item, more: str = '') -> None:
+        nonlocal count
+        count += 1
+        seconds = time.perf_counter() - started
+        report(f'{count}/{total} {outputs.labels_of(item)}{more}; {seconds:.1f} s so far')
+
+    images = [item for item in pending if item.kind == IMAGE]
+    if images:
+        predict_images(network, images, outputs, tiles.batch_size, done)
+    for item in pending:
+        if item.kind == RASTER:
+            predict_raster(network, item, outputs, tiles)
+            done(item)
+        elif item.kind == VIDEO:
+            frames = predict_video(network, item, outputs, tiles.batch_size)
+            done(item, f', {frames} frames, masks in {outputs.frames_of(item)}')

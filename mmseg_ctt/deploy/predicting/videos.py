@@ -1,0 +1,148 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Prediction of videos, frame by frame."""
+
+from pathlib import Path
+from typing import Callable, Iterator, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ...datasets.image_reading import swapped
+from ...datasets.image_values import to_picture
+from ...visualization import colorize
+from ..api.inputs import Source
+from ..api.predict import make_result
+from .items import Item
+from .network import Given, Network
+from .outputs import Outputs, whole_file
+
+CODEC = 'mp4v'
+USUAL_RATE = 25.0  # frames a second, where the file does not say it
+
+
+class Video(NamedTuple):
+    """Facts of a video: frames a second, and the number of frames that its header names."""
+
+    rate: float
+    frames: int
+
+
+def check_video(path: str) -> Video:
+    """Open a video and decode its first frame.
+
+    Args:
+        path (str): Of the file.
+
+    Raises:
+        ValueError: If it cannot be decoded here.
+    """
+    capture = cv2.VideoCapture(path)
+    try:
+        if not capture.isOpened() or not capture.read()[0]:
+            raise ValueError(
+                f'the video {path} cannot be read: it is damaged, or OpenCV has no decoder for it. '
+                'Convert it: ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
+            )
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        known = np.isfinite(rate) and 0 < rate < 1000
+        frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        return Video(float(rate) if known else USUAL_RATE, frames)
+    finally:
+        capture.release()
+
+
+def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Iterator[Tuple]:
+    """Number and pixels ``(H, W, 3)`` uint8, blue first, of the frames of a video, one at a time.
+
+    Args:
+        path (str): Of the file.
+        skip (Callable): Whether a frame, by its number, is left out.
+    """
+    capture = cv2.VideoCapture(path)
+    try:
+        number = 0
+        while capture.grab():
+            if not skip(number):
+                read, frame = capture.retrieve()
+                if not read:
+                    return
+                yield number, frame
+            number += 1
+    finally:
+        capture.release()
+
+
+def predict_video(
+    network: Network,
+    item: Item,
+    outputs: Outputs,
+    batch_size: int,
+    tick: Callable[[], None] = lambda: None,
+) -> int:
+    """Write a mask of every frame, then the video with the colours of the classes.
+
+    Frames that have a mask are not predicted again.
+
+    Args:
+        network (Network): Of the model.
+        item (Item): The video.
+        outputs (Outputs): Started.
+        batch_size (int): Frames in one pass.
+        tick (Callable): Called after each predicted frame.
+
+    Returns:
+        int: Number of frames.
+    """
+    folder, video = outputs.frames_of(item), check_video(item.path)
+    batch: List[Tuple[int, np.ndarray]] = []
+    for numbered in frames_of(item.path, lambda number: _mask(folder, number).exists()):
+        batch.append(numbered)
+        if len(batch) == batch_size:
+            _predict_frames(network, item, folder, batch, tick)
+            batch = []
+    if batch:
+        _predict_frames(network, item, folder, batch, tick)
+    with whole_file(outputs.overlay_of(item)) as path:
+        return _write_overlay(network, item, folder, video.rate, path)
+
+
+def _mask(folder: Path, number: int) -> Path:
+    return folder / f'{number:06d}.png'
+
+
+def _predict_frames(
+    network: Network,
+    item: Item,
+    folder: Path,
+    batch: List[Tuple[int, np.ndarray]],
+    tick: Callable[[], None],
+) -> None:
+    given = [Given(frame, f'frame {number} of {item.path}') for number, frame in batch]
+    for (number, frame), sample in zip(batch, network.samples(given)):
+        source = Source(str(number), None, frame)
+        result = make_result(source, sample, network.model.dataset_meta)
+        with whole_file(_mask(folder, number)) as path:
+            result.save(path, 'labels')
+        tick()
+
+
+def _write_overlay(network: Network, item: Item, folder: Path, rate: float, path: Path) -> int:
+    writer, count = None, 0
+    try:
+        for number, frame in frames_of(item.path):
+            with Image.open(_mask(folder, number)) as mask:
+                colours = colorize(np.array(mask), network.palette)
+            picture = (to_picture(frame).astype(np.float32) + colours) / 2
+            if writer is None:
+                size = frame.shape[1], frame.shape[0]
+                codec = cv2.VideoWriter.fourcc(*CODEC)
+                writer = cv2.VideoWriter(str(path), codec, rate, size)
+                if not writer.isOpened():
+                    raise ValueError(f'OpenCV cannot write {path}: it has no encoder {CODEC}')
+            writer.write(swapped(picture.round().astype(np.uint8)))
+            count += 1
+    finally:
+        if writer is not None:
+            writer.release()
+    return count

@@ -1,0 +1,20 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Georeferenced rasters (GeoTIFF) through rasterio: reading, windows, statistics, writing."""
+
+from .bands import BandStatistics, band_statistics
+from .library import opened, rasterio_library
+from .reading import Pixels, decode_raster, read_ids, read_window
+from .writing import MapFile, finish_map
+
+__all__ = [
+    'BandStatistics',
+    'MapFile',
+    'Pixels',
+    'band_statistics',
+    'decode_raster',
+    'finish_map',
+    'opened',
+    'rasterio_library',
+    'read_ids',
+    'read_window',
+]

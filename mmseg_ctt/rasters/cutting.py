@@ -1,0 +1,134 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Large rasters and their masks cut into images for training."""
+
+import os
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+from PIL import Image
+
+from .library import opened, rasterio_library
+from .reading import IGNORED, read_window
+
+
+class Cut(NamedTuple):
+    """Numbers of images that were written, left out for want of data, and there before."""
+
+    written: int = 0
+    empty: int = 0
+    present: int = 0
+
+
+def cut_raster(
+    scene: Path,
+    mask: Optional[Path],
+    name: str,
+    out: Path,
+    size: int,
+    min_data: float = 0.5,
+    each: Callable[[], None] = lambda: None,
+) -> Cut:
+    """Cut a raster into GeoTIFFs ``out/images/NAME_rROW_cCOLUMN.tif``, window by window.
+
+    A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it has no data. Images
+    at the right and the lower edge overlap their neighbours, so that all have one size. Files that
+    exist stay.
+
+    Args:
+        scene (Path): Raster.
+        mask (Path, optional): Raster of class ids on the same grid.
+        name (str): Of the images; may have folders.
+        out (Path): Folder of the data set.
+        size (int): Side of the images in pixels.
+        min_data (float): Ratio of pixels with data that an image needs. Defaults to 0.5.
+        each (Callable): Called before each image; may raise to stop.
+
+    Returns:
+        Cut: Numbers of images.
+
+    Raises:
+        ValueError: If the raster is smaller than an image, the mask is on another grid, of several
+            bands or of numbers that are no ids.
+    """
+    count = Cut()
+    with opened(scene) as source:
+        if mask is not None:
+            with opened(mask) as labels:
+                _check_grid(source, labels, mask)
+        for row, column in _starts(source, size, scene):
+            each()
+            stem = f'{name}_r{row:06d}_c{column:06d}'
+            image = out / 'images' / f'{stem}.tif'
+            label = None if mask is None else out / 'masks' / f'{stem}.png'
+            if image.exists() and (label is None or label.exists()):
+                count = count._replace(present=count.present + 1)
+                continue
+            window = rasterio_library().windows.Window(column, row, size, size)
+            pixels, missing = read_window(source, window)
+            if missing is not None and (~missing.all(2)).mean() < min_data:
+                count = count._replace(empty=count.empty + 1)
+                continue
+            if label is not None and mask is not None:
+                _write_mask(mask, window, label)
+            _write_image(source, window, image)
+            count = count._replace(written=count.written + 1)
+    return count
+
+
+def _starts(source: Any, size: int, scene: Path) -> Iterator[Tuple[int, int]]:
+    if min(source.height, source.width) < size:
+        raise ValueError(
+            f'{scene} has {source.height}x{source.width} pixels, less than an image of {size}'
+        )
+    for row in _positions(source.height, size):
+        for column in _positions(source.width, size):
+            yield row, column
+
+
+def _positions(length: int, size: int) -> List[int]:
+    starts = list(range(0, length - size + 1, size))
+    return starts if starts[-1] == length - size else [*starts, length - size]
+
+
+def _check_grid(source: Any, labels: Any, mask: Path) -> None:
+    same = source.shape == labels.shape and source.crs == labels.crs
+    if not same or not source.transform.almost_equals(labels.transform, 1e-6):
+        raise ValueError(
+            f'{mask} is on another grid than its image ({labels.shape} and {source.shape} pixels, '
+            f'{labels.crs} and {source.crs}): warp it, nearest neighbour, to the grid of the image'
+        )
+    if labels.count != 1:
+        raise ValueError(f'{mask} has {labels.count} bands: a mask has one band of class ids')
+
+
+def _write_image(source: Any, window: Any, path: Path) -> None:
+    profile = {**source.profile, 'driver': 'GTiff', 'tiled': False, 'compress': 'deflate'}
+    for key in ('blockxsize', 'blockysize', 'photometric', 'interleave'):
+        profile.pop(key, None)
+    profile.update(
+        width=window.width, height=window.height, transform=source.window_transform(window)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}')
+    with opened(partial, 'w', **profile) as made:
+        made.write(source.read(window=window))
+        made.colorinterp = source.colorinterp
+    os.replace(partial, path)
+
+
+def _write_mask(mask: Path, window: Any, path: Path) -> None:
+    with opened(mask) as labels:
+        values, missing = read_window(labels, window)
+    given = values[..., 0]
+    ids = given.astype(np.int64)
+    if (ids != given).any():
+        raise ValueError(f'{mask} holds numbers that are no class ids')
+    if missing is not None:
+        ids[missing[..., 0]] = IGNORED
+    if ids.min() < 0 or ids.max() > IGNORED:
+        raise ValueError(f'{mask} holds ids from {ids.min()} to {ids.max()}: give 0 to 255')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}')
+    Image.fromarray(ids.astype(np.uint8)).save(partial)
+    os.replace(partial, path)

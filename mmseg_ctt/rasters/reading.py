@@ -1,0 +1,91 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Pixels of rasters, and which of them have no data."""
+
+import warnings
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from .library import rasterio_library
+
+IGNORED = 255  # id of pixels of a mask that have no data
+
+
+class Pixels(NamedTuple):
+    """Values of a raster or of a window of it.
+
+    Attributes:
+        values (np.ndarray): ``(H, W, C)`` in the type of the file, bands in the order of the file;
+            0 where a band has no data.
+        missing (np.ndarray | None): ``(H, W, C)`` bool, True where a band has no data; None where
+            all have. Where the file's own mask, or its alpha band, leaves a pixel out, all bands.
+    """
+
+    values: np.ndarray
+    missing: Optional[np.ndarray]
+
+
+def decode_raster(content: bytes, name: str) -> Pixels:
+    """Pixels of a whole raster.
+
+    Args:
+        content (bytes): The file.
+        name (str): What messages call it.
+
+    Raises:
+        ValueError: If rasterio is not installed, or the file is damaged.
+    """
+    rasterio = rasterio_library()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+        try:
+            with rasterio.MemoryFile(content) as file, file.open() as dataset:
+                return read_window(dataset)
+        except rasterio.errors.RasterioError as error:
+            raise ValueError(f'cannot decode image {name}: {error}') from None
+
+
+def read_window(dataset: Any, window: Any = None) -> Pixels:
+    """Pixels of a window of an open raster.
+
+    Args:
+        dataset (rasterio.DatasetReader): See :func:`mmseg_ctt.rasters.opened`.
+        window (rasterio.windows.Window, optional): Defaults to None: all of it.
+    """
+    values = dataset.read(window=window)  # (C, H, W)
+    missing = dataset.read_masks(window=window) == 0
+    missing |= (dataset.dataset_mask(window=window) == 0)[None]
+    if values.dtype.kind == 'f':
+        missing |= ~np.isfinite(values)
+    if not missing.any():
+        return Pixels(np.ascontiguousarray(values.transpose(1, 2, 0)), None)
+    values = np.where(missing, values.dtype.type(0), values)
+    return Pixels(np.ascontiguousarray(values.transpose(1, 2, 0)), missing.transpose(1, 2, 0))
+
+
+def read_ids(content: bytes, name: str) -> np.ndarray:
+    """Class ids of a mask that is a raster; pixels without data become 255.
+
+    Whole numbers of a floating-point type, as drawing programs write them, are ids as well.
+
+    Args:
+        content (bytes): The file.
+        name (str): What messages call it.
+
+    Returns:
+        np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a mask of several bands.
+
+    Raises:
+        ValueError: If rasterio is not installed, or the file is damaged.
+    """
+    values, missing = decode_raster(content, name)
+    if values.shape[2] > 1:
+        return values
+    ids = values[..., 0]
+    if ids.dtype.kind == 'f' and (ids == np.rint(ids)).all():
+        ids = ids.astype(np.int64)
+    if missing is None or ids.dtype.kind == 'f':
+        return ids
+    if ids.dtype == np.int8:
+        ids = ids.astype(np.int16)
+    return np.where(missing[..., 0], ids.dtype.type(IGNORED), ids)

@@ -1,0 +1,205 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Distillation: a trained run labels all unlabelled images, and a small network learns from them.
+
+1. The teacher, a member or the ensemble of a run, predicts every unlabelled image.
+2. Confident pixels become pseudo-labels; the others are ignored.
+3. The small network is trained on the labels and the pseudo-labels, and for comparison on the
+   labels alone (``baseline``).
+4. All are scored on the test images; teacher and small network are timed in turns.
+
+Layout of the folder of a run::
+
+    state.json                  settings, and the step to do next
+    predictions/*.npz           label and confidence of every unlabelled image
+    pseudo/manifest.json        pseudo-labels, with masks/
+    distilled/config.py, *.pth  the small network; baseline/ on the labels alone
+    results.json, results.md    scores, numbers of parameters, seconds an image
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, List, Sequence
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.device import get_device
+from PIL import Image
+
+from ..datasets.frequency import source
+from ..datasets.wrappers import distinct_infos
+from ..deploy.checkpoint import read_checkpoint
+from ..engine.config import prepare_config
+from ..engine.files import write_whole
+from .dataset import MANIFEST
+from .distillation_results import compare, table_of
+from .distillation_settings import DistillationSettings
+from .labelling import BINS, label_images, mask_names, read_label
+from .recipes import RECIPES
+from .round_checks import add_pseudo_labels, check_training, load_first, try_step
+from .round_settings import KEY
+from .rounds import Job, Rounds, Step
+from .selection import IGNORE
+
+DISTILLED, BASELINE = 'distilled', 'baseline'
+RESULTS = 'results.json'
+
+
+@RECIPES.register_module('Distillation')
+class Distillation(Rounds):
+    """Distillation of a run into a small network, resumable at any point.
+
+    The config is that of the small network, whose training set is a ``LabeledUnlabeledDataset``;
+    the unlabelled images are those of the teacher's config. See
+    :class:`~mmseg_ctt.self_training.rounds.Rounds` for the arguments.
+    """
+
+    settings_class = DistillationSettings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.images: List[str] = []
+        self.classes: List[str] = []
+        self.teacher: Config
+
+    def first_folder(self) -> str:
+        """Folder of the distilled network."""
+        return DISTILLED
+
+    @classmethod
+    def final_folder(cls, settings: DistillationSettings) -> str:
+        """Folder of the distilled network."""
+        return DISTILLED
+
+    def steps(self) -> Sequence[Step]:
+        """Labelling, trainings, comparison; the first step binds the folder to its settings."""
+        trainings = [BASELINE] * self.settings.baseline + [DISTILLED]
+        return [
+            Step(dict(step='start'), lambda _: None),
+            Step(dict(step='label'), self._label),
+            Step(dict(step='select'), self._select),
+            *(self._training(name) for name in trainings),
+            Step(dict(step='compare'), self._compare),
+        ]
+
+    def read_data(self) -> None:
+        """Read the teacher's config, and list its unlabelled images.
+
+        Raises:
+            FileNotFoundError: If config, checkpoint or a list is missing.
+            ValueError: If teacher and small network have other classes.
+        """
+        path = Path(self.settings.teacher_config)
+        if not path.is_file():
+            raise FileNotFoundError(f'{KEY}.teacher_config: {path} does not exist')
+        read_checkpoint(self.settings.teacher_checkpoint)
+        self.teacher = prepare_config(Config.fromfile(path))
+        unlabeled, labeled = source(self.teacher, 'unlabeled'), source(self.cfg, 'labeled')
+        self.images = [str(Path(info['img_path']).resolve()) for info in distinct_infos(unlabeled)]
+        self.classes = list(labeled.metainfo['classes'])
+        of_teacher = list(unlabeled.metainfo.get('classes') or self.classes)
+        if of_teacher != self.classes:
+            raise ValueError(
+                f'the teacher has the classes {", ".join(of_teacher)}, the small network '
+                f'{", ".join(self.classes)}: both must have the same in the same order'
+            )
+
+    def check(self, folder: Path) -> None:
+        """Label an image by the teacher, and load it as the small network will."""
+        check_training(self.cfg, len(self.classes), True, 'test images of the comparison')
+        if not self.cfg.get('test_dataloader') or not self.cfg.get('test_evaluator'):
+            raise ValueError('the config of the small network has no test_dataloader to compare on')
+        self.report('checks labelling and the training on pseudo-labels')
+        folder.mkdir(parents=True)
+        try_step('at the start', 'labelling an image', lambda: self._predict(folder, 1))
+        mask = self._mask(folder, 0)
+        if (mask == IGNORE).all():
+            mask[:] = 0  # loading is checked, not the label
+        Image.fromarray(mask).save(folder / 'mask.png')
+        entry = dict(image=self.images[0], mask='mask.png')
+        (folder / MANIFEST).write_text(json.dumps(dict(selected=[entry])))
+        # a labelled image first: LoadAnnotations keeps the label shift of its first mask
+        load = lambda: load_first(self.config(DISTILLED), folder, (0, -1))  # noqa: E731
+        try_step('after labelling', 'training on pseudo-labels', load)
+
+    def config(self, name: str) -> Config:
+        """Config of a training.
+
+        Args:
+            name (str): ``'distilled'`` or ``'baseline'``.
+        """
+        cfg = self.training_config(self.folder / name)
+        if name == DISTILLED:
+            add_pseudo_labels(cfg, self.folder / 'pseudo')
+        return cfg
+
+    def _predict(self, folder: Path, number: int, job: Any = None) -> None:
+        settings = self.settings
+        label_images(
+            self.teacher,
+            settings.teacher_checkpoint,
+            self.images[:number],
+            folder,
+            settings.member,
+            str(get_device()),
+            *([] if job is None else [job.check_stop]),
+        )
+
+    def _label(self, job: Job) -> None:
+        self.report(f'the teacher labels {len(self.images)} images')
+        self._predict(self.folder / 'predictions', len(self.images), job)
+
+    def _mask(self, folder: Path, i: int) -> np.ndarray:
+        label, level = read_label(folder, i)
+        confident = level >= round(self.settings.confidence_threshold * (BINS - 1))
+        return np.where(confident, label, IGNORE).astype(np.uint8)
+
+    def _select(self, job: Job) -> None:
+        pseudo, masks, selected = self.folder / 'pseudo', mask_names(self.images), []
+        shutil.rmtree(pseudo, ignore_errors=True)  # left by an interrupted step
+        (pseudo / 'masks').mkdir(parents=True)
+        pixels = np.zeros(256, np.int64)
+        for i, image in enumerate(self.images):
+            job.check_stop()
+            mask = self._mask(self.folder / 'predictions', i)
+            pixels += np.bincount(mask.ravel(), minlength=256)
+            if (mask != IGNORE).any():
+                Image.fromarray(mask).save(pseudo / masks[i])
+                selected.append(dict(image=image, mask=masks[i]))
+        if not selected:
+            raise ValueError(
+                f'no pixel of {len(self.images)} images reaches {KEY}.confidence_threshold='
+                f'{self.settings.confidence_threshold}: lower it, in another --work-dir'
+            )
+        manifest = dict(selected=selected, class_names=self.classes)
+        write_whole(pseudo / MANIFEST, json.dumps(manifest, indent=1) + '\n')
+        ratio = 1 - pixels[IGNORE] / pixels.sum()
+        self.report(
+            f'{len(selected)} of {len(self.images)} images have pseudo-labels, {ratio:.1%} of '
+            f'the pixels are confident'
+        )
+        absent = [name for k, name in enumerate(self.classes) if not pixels[k]]
+        if absent:
+            self.report(f'no confident pixel shows {", ".join(absent)}')
+
+    def _training(self, name: str) -> Step:
+        return Step(
+            dict(step=name),
+            lambda job: self.train(self.config(name), f'small network, {name}', job),
+        )
+
+    def _compare(self, job: Job) -> None:
+        if not (self.folder / RESULTS).is_file():
+            self.report('scores and times the networks')
+            networks = {'teacher': (self.teacher, Path(self.settings.teacher_checkpoint))}
+            for name in [BASELINE] * self.settings.baseline + [DISTILLED]:
+                checkpoint = self.checkpoint_in(self.folder / name)
+                networks[name] = (self.config(name), checkpoint)
+            results = compare(networks, self.cfg, self.settings, job.check_stop)
+            (self.folder / 'results.md').write_text(table_of(results) + '\n')
+            write_whole(self.folder / RESULTS, json.dumps(results, indent=1) + '\n')
+
+    def closing_lines(self) -> List[str]:
+        """How to test the network, and the table of results."""
+        results = json.loads((self.folder / RESULTS).read_text())
+        return [*super().closing_lines(), *table_of(results).splitlines()]

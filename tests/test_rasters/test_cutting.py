@@ -1,0 +1,58 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Large rasters cut into images for training."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_rasters import GEOGRAPHIC, rasterio, values_of, write_raster
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('dataset_converters/cut_rasters')
+
+
+def test_scenes_and_masks(tmp_path, tool, capsys):
+    values = values_of(5, (40, 70), 'uint16')
+    values[:, :, :20] = 0
+    ids = (values_of(1, (40, 70)) % 3).astype(np.int16)
+    ids[0, 20:30] = -1
+    write_raster(tmp_path / 'scenes/a.tif', values, nodata=0)
+    write_raster(tmp_path / 'scenes/below/b.tif', values_of(5, (32, 32), 'uint16'))
+    write_raster(tmp_path / 'labels/a.tif', ids, nodata=-1)
+    arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
+    tool.call(*arguments, '--size', 32)
+    printed = capsys.readouterr().out
+    assert 'a.tif: 4 labelled images, 2 without enough data' in printed
+    assert 'b.tif: 1 unlabelled images' in printed
+    images = sorted(path.name for path in (tmp_path / 'out/images').glob('*.tif'))
+    assert images == [f'a_r{row:06d}_c{c:06d}.tif' for row in (0, 8) for c in (32, 38)]
+    assert (tmp_path / 'out/images/below/b_r000000_c000000.tif').is_file()
+    with rasterio.open(tmp_path / 'out/images' / images[-1]) as made:
+        assert (made.read() == values[:, 8:, 38:]).all() and made.nodata == 0
+        assert made.transform * (0, 0) == (15 + 38 * 10, 48 - 8 * 10)
+    mask = np.array(Image.open(tmp_path / 'out/masks/a_r000008_c000038.png'))
+    expected = np.where(ids[0] == -1, 255, ids[0])[8:, 38:]
+    assert mask.dtype == np.uint8 and (mask == expected).all()
+    tool.call(*arguments, '--size', 32)
+    assert 'a.tif: 0 labelled images, 2 without enough data, 4 there' in capsys.readouterr().out
+
+
+def test_mistakes(tmp_path, tool):
+    values = values_of(3)
+    write_raster(tmp_path / 'scenes/a.tif', values)
+    arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
+    for ids, crs, words in (
+        (values[:1], GEOGRAPHIC, 'on another grid'),
+        (values[:2], 'EPSG:32633', 'has 2 bands'),
+        (values[:1] + np.float32(0.5), 'EPSG:32633', 'no class ids'),
+    ):
+        write_raster(tmp_path / 'labels/a.tif', ids, crs)
+        with pytest.raises(ValueError, match=words):
+            tool.call(*arguments, '--size', 16)
+    with pytest.raises(ValueError, match='less than an image of 512'):
+        tool.call(*arguments[:2])
+    write_raster(tmp_path / 'labels/other.tif', values[:1])
+    with pytest.raises(ValueError, match='other.tif has no scene'):
+        tool.call(*arguments)
+    assert not list((tmp_path / 'out').rglob('*.*'))

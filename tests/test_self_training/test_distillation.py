@@ -1,0 +1,191 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Distillation of a run into a small network on the toy data, trainings in this process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from PIL import Image
+from toy import toy_segmentor
+from toy_data import CLASSES, UNLABELED, toy_config
+from toy_rounds import resources, trainings_by, trainings_here
+from toy_run import make_run
+
+from mmseg_ctt.apis import load_model, predict
+from mmseg_ctt.engine.processes import ChildFailed, Stopped
+from mmseg_ctt.lab.new_run.networks import NETWORKS
+from mmseg_ctt.self_training import Distillation, build_rounds, distillation
+from mmseg_ctt.self_training.distillation_results import times_in_turns
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return make_run(tmp_path_factory.mktemp('teacher'))
+
+
+def config(teacher, tmp_path, **settings):
+    """A plain toy segmentor, trained for two iterations on labelled images alone."""
+    sampler = dict(type='LabeledUnlabeledSampler', ratio=dict(labeled=1, unlabeled=0))
+    cfg = toy_config(
+        teacher.config.parent / 'data',
+        tmp_path / 'unused',
+        model=toy_segmentor(),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=2, val_interval=100),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
+    )
+    cfg.model.data_preprocessor.size = (32, 32)
+    cfg.train_dataloader.sampler = sampler
+    cfg.train_dataloader.batch_size = 2
+    cfg.default_hooks.checkpoint = dict(type='SafeCheckpointHook', interval=2)
+    files = dict(teacher_config=str(teacher.config), teacher_checkpoint=str(teacher.checkpoint))
+    cfg.self_training = dict(type='Distillation', timed_images=2, **{**files, **settings})
+    return cfg
+
+
+def test_a_distillation(teacher, tmp_path):
+    lines = []
+    cfg = config(teacher, tmp_path, member='ensemble', confidence_threshold=0.5, baseline=True)
+    training = build_rounds(cfg, tmp_path / 'run', tmp_path, lines.append)
+    assert type(training) is Distillation
+    with trainings_here() as commands:
+        checkpoint = training.run(resources())
+    folder = tmp_path / 'run'
+    assert checkpoint == folder / 'distilled' / 'iter_2.pth'
+    assert [command[4] for command in commands] == [
+        str(folder / 'baseline'), str(folder / 'distilled')
+    ]  # fmt: skip
+    manifest = json.loads((folder / 'pseudo/manifest.json').read_text())
+    assert manifest['class_names'] == list(CLASSES)
+    model = load_model(teacher.config, teacher.checkpoint, 'ensemble')
+    for entry in manifest['selected']:
+        mask = np.array(Image.open(folder / 'pseudo' / entry['mask']))
+        result = predict(model, entry['image'])
+        sure = result.confidence >= 0.5 + 1e-4
+        assert (mask[sure] == result.labels[sure]).all()
+        assert (mask[result.confidence < 0.5 - 1e-4] == 255).all()
+    trained = [Config.fromfile(folder / name / 'config.py') for name in ('baseline', 'distilled')]
+    kinds = [one.train_dataloader.dataset.type for one in trained]
+    assert kinds == ['LabeledUnlabeledDataset', 'SelfTrainingDataset']
+    results = json.loads((folder / 'results.json').read_text())
+    rows = results['networks']
+    assert list(rows) == ['teacher', 'baseline', 'distilled'] and results['images'] == 2
+    assert rows['teacher']['parameters'] > rows['distilled']['parameters']
+    assert all(0 <= row['mIoU'] <= 100 and row['seconds'] > 0 for row in rows.values())
+    table = training.closing_lines()
+    assert any('small network, distilled' in line for line in table)
+    assert '| teacher |' in (folder / 'results.md').read_text()
+
+
+def test_a_stopped_distillation_goes_on(teacher, tmp_path):
+    cfg = config(teacher, tmp_path, confidence_threshold=0.0)
+
+    def fail(_):
+        raise ChildFailed('on purpose')
+
+    with trainings_by(fail), pytest.raises(ChildFailed):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    state = json.loads((tmp_path / 'run/state.json').read_text())
+    assert state['step'] == 'distilled'
+    written = [tmp_path / 'run/predictions' / f'{i}.npz' for i in range(len(UNLABELED))]
+    before = [path.stat().st_mtime_ns for path in written]
+    with trainings_here():
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert [path.stat().st_mtime_ns for path in written] == before
+    assert list(json.loads((tmp_path / 'run/results.json').read_text())['networks']) == [
+        'teacher', 'distilled'
+    ]  # fmt: skip
+    other = config(teacher, tmp_path, confidence_threshold=0.1)
+    with pytest.raises(ValueError, match='other self_training settings: choose another'):
+        Distillation(other, tmp_path / 'run', tmp_path, str).run(resources())
+
+
+def test_labelling_ends_when_told(teacher, tmp_path):
+    stopping = resources()
+    stopping.stop.set()
+    with pytest.raises(Stopped):
+        Distillation(config(teacher, tmp_path), tmp_path / 'run', tmp_path, str).run(stopping)
+
+
+@pytest.mark.parametrize(
+    'settings, error, words',
+    [
+        (dict(teacher_config=''), ValueError, 'teacher_config must name a file'),
+        (dict(teacher_config='absent.py'), FileNotFoundError, 'absent.py does not exist'),
+        (dict(teacher_checkpoint='absent.pth'), FileNotFoundError, 'absent.pth does not exist'),
+        (dict(confidence_threshold=1.5), ValueError, 'confidence_threshold'),
+        (dict(baseline=1), TypeError, 'baseline must be True or False'),
+        (dict(member=1), TypeError, 'member must be a name or None'),
+        (dict(member='teacher9'), ValueError, 'labelling an image would fail.*teacher9'),
+    ],
+)
+def test_bad_settings_write_nothing(teacher, tmp_path, settings, error, words):
+    with pytest.raises(error, match=words):
+        cfg = config(teacher, tmp_path, **settings)
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert not list((tmp_path / 'run').glob('[!.]*'))
+
+
+def test_other_classes(teacher, tmp_path):
+    cfg = config(teacher, tmp_path)
+    names = [*CLASSES[:-1], 'another']
+    for source in ('labeled', 'unlabeled'):
+        cfg.train_dataloader.dataset[source].metainfo = dict(classes=names)
+    with pytest.raises(ValueError, match='the teacher has the classes .* both must have the same'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+
+
+def test_nothing_confident(teacher, tmp_path, monkeypatch):
+    nothing = (np.zeros((32, 48), np.int64), np.zeros((32, 48), np.uint16))
+    monkeypatch.setattr(distillation, 'read_label', lambda *_: nothing)
+    with pytest.raises(ValueError, match='no pixel of 3 images reaches'):
+        Distillation(config(teacher, tmp_path), tmp_path / 'run', tmp_path, str).run(resources())
+
+
+def test_networks_take_turns():
+    order = []
+
+    class Noted(torch.nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def test_step(self, batch):
+            order.append((self.name, batch))
+
+    models = {name: Noted(name) for name in 'ab'}
+    seconds = times_in_turns(models, dict(a=[1, 2], b=[3, 4]), lambda: None)
+    assert order == [('a', 1), ('b', 3), ('a', 1), ('b', 3), ('a', 2), ('b', 4)]
+    assert set(seconds) == {'a', 'b'}
+
+
+def test_models_of_the_tool(load_tool):
+    segmentor_of = load_tool('distill').module.segmentor_of
+    with pytest.raises(ValueError, match='--model absent is not known; known are mobilenetv2'):
+        segmentor_of('absent')
+    for name in NETWORKS:
+        assert Path(Config._get_cfg_path(segmentor_of(name), '')[0]).is_file()
+    assert segmentor_of('mmseg::a/b.py') == 'mmseg::a/b.py'
+
+
+def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):
+    """With --model the small network has the data of the run, and its labels alone."""
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    (tmp_path / 'small.py').write_text(f'model = {toy_segmentor()!r}\n')
+    tool.call(teacher.config, teacher.checkpoint, '--model', tmp_path / 'small.py', '--baseline')
+    cfg, work_dir, _ = got[0]
+    assert work_dir.as_posix() == 'work_dirs/toy_distilled'
+    network = cfg.model.get('segmentor', cfg.model)
+    assert network.type == 'EncoderDecoder' and network.backbone.type == 'ToyBackbone'
+    assert cfg.train_dataloader.sampler.ratio.unlabeled == 0
+    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
+    training.read_data()
+    assert type(training) is Distillation and training.settings.baseline
+    assert len(training.images) == len(UNLABELED)
+    with pytest.raises(SystemExit):
+        tool.call(teacher.config, teacher.checkpoint)

@@ -1,0 +1,82 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Distil a trained run into a small network: labels of the run for all unlabelled images.
+
+python tools/distill.py CONFIG CHECKPOINT --model mobilenetv2 --baseline
+python tools/distill.py CONFIG CHECKPOINT --member ensemble --student other_config.py
+
+The member of CONFIG and CHECKPOINT that predicts, or --member, labels all unlabelled images of
+CONFIG. Pixels below --confidence-threshold are ignored. The small network is trained on the labels
+and these pseudo-labels. At the end a table compares mIoU on the test images, numbers of parameters
+and seconds an image of teacher and small network; with --baseline the small network is also trained
+on the labels alone.
+
+The small network is that of --student, a config with the same classes, or --model: CONFIG with
+method 'supervised' and another segmentor, by its name in new_run.py (mobilenetv2, segformer-b0), as
+a config of mmseg (mmseg::...), or as any file with a model.
+
+Safe to stop and to start again at any moment. tools/self_train.py takes the same settings in a
+config: self_training=dict(type='Distillation', teacher_config=..., teacher_checkpoint=..., member,
+confidence_threshold, baseline, timed_images).
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict
+
+from _common import add_cfg_options, check_file, described, find_config, read_config, run
+from self_train import run_rounds
+
+USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folder base has
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('config', help='config of the run that labels')
+    parser.add_argument('checkpoint', help='its checkpoint')
+    small = parser.add_mutually_exclusive_group(required=True)
+    small.add_argument('--student', help='config of the small network')
+    small.add_argument('--model', help='segmentor of the small network, in the config of the run')
+    parser.add_argument('--member', help='student0, teacher0, ..., or ensemble; default: as tested')
+    parser.add_argument('--confidence-threshold', type=float, default=0.8, help='default: 0.8')
+    parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
+    parser.add_argument('--timed-images', type=int, default=20, help='default: 20')
+    parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
+    parser.add_argument('--threads', type=int, help='default: all cores')
+    parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def segmentor_of(name: str) -> str:
+    """Config whose segmentor is meant by ``--model``."""
+    if '::' in name or Path(name).is_file():
+        return name
+    from mmseg_ctt.lab.new_run.networks import USUAL, network
+
+    network(name)  # an unknown name is an error that lists the others
+    return f'mmseg_ctt::_base_/{USUAL_FILE if name == USUAL else f"networks/{name}"}.py'
+
+
+def main() -> None:
+    args = parse_args()
+    check_file(args.checkpoint, 'checkpoint')
+    teacher = str(Path(find_config(args.config)).resolve())
+    options: Dict[str, Any] = dict(args.cfg_options or {})
+    if args.model:
+        options = dict(method='supervised', segmentor_from=segmentor_of(args.model), **options)
+    cfg = read_config(args.student or teacher, options)
+    cfg.self_training = dict(
+        type='Distillation',
+        teacher_config=teacher,
+        teacher_checkpoint=str(Path(args.checkpoint).resolve()),
+        member=args.member,
+        confidence_threshold=args.confidence_threshold,
+        baseline=args.baseline,
+        timed_images=args.timed_images,
+    )
+    name = Path(args.student or args.config).stem
+    run_rounds(cfg, args.work_dir or Path('work_dirs', f'{name}_distilled'), args)
+
+
+if __name__ == '__main__':
+    run(main)
