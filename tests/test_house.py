@@ -10,16 +10,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'mmseg_ctt'
-# Lowest first. `''` is the package itself, whose import registers everything; `apis` is a name
-# for `deploy.api`.
-ROOMS = ('functional', 'nn', 'methods', 'engine', 'deploy', 'self_training', '', 'apis', 'lab')
+# Lowest first. `''` is the package itself, whose import registers everything; `apis` has the names
+# of `deploy` and `lab` for users.
+ROOMS = ('functional', 'nn', 'methods', 'engine', 'deploy', 'self_training', '', 'lab', 'apis')
 # Below `engine`; they know data and labels, no networks.
 SIDE_ROOMS = (
     *('volumes', 'rasters', 'label_fusion', 'weak_labels'),
     *('datasets', 'evaluation', 'visualization'),
 )
 ABOVE_SIDE_ROOMS = ROOMS[ROOMS.index('nn') :]
-GROUND = ('compat', 'noise', 'version')  # standard library and installed packages only
+# standard library and installed packages only
+GROUND = ('collect_env', 'compat', 'noise', 'version')
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines
 
 

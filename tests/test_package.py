@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import os
 import shutil
 import subprocess
 import sys
@@ -91,3 +92,15 @@ def test_source_archive_can_be_installed(sources: Path, tmp_path: Path):
 def test_no_mmcv_is_forced_on_the_user():
     names = (REPO / 'requirements.txt').read_text().splitlines()
     assert not [name for name in names if name.startswith('mmcv')]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('extras', [(), ('tiff',)], ids=['no_extra', 'tiff'])
+def test_wheel_in_a_new_environment(tmp_path: Path, extras: tuple):
+    """All modules, the report of the environment and a training by the installed tools."""
+    script = ['bash', str(REPO / 'tools' / 'misc' / 'check_wheel.sh'), *extras]
+    environment = dict(os.environ, FOLDER=str(tmp_path), PYTHON=sys.executable)
+    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f'mmseg_ctt: {mmseg_ctt.__version__}\n' in done.stdout
+    assert '[wheel] done' in done.stderr and (tmp_path / 'run/work/iter_2.pth').is_file()

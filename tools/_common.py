@@ -153,73 +153,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(path: str, options: Optional[dict] = None) -> 'Config':
-    """Read a config, apply ``--cfg-options``, then its ``sizes``.
-
-    Returns:
-        mmengine.Config: The config.
-
-    Raises:
-        FileNotFoundError: If it does not exist.
-        ValueError: If it is no Python, or its ``sizes`` cannot be applied.
-    """
-    from mmengine.config import Config
-    from mmengine.logging import MMLogger
-
+    """Read a config, see :func:`mmseg_ctt.engine.start_config.read_config`."""
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.engine import merge_options, prepare_config
-    from mmseg_ctt.noise import LOG_LINES
+    from mmseg_ctt.engine import start_config
 
-    logger = MMLogger.get_current_instance()
-    if logger.instance_name == 'mmengine':  # that of a run has its filter, and a file with all
-        logger.filters = [lambda record: LOG_LINES.search(record.getMessage()) is None]
-    path = find_config(path)
-    try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, re.error) as error:
-        raise ValueError(
-            _unusable_variable(path)
-            or f'the config {path}, or one it inherits from, is no Python: {error}'
-        ) from None
-    except KeyError as error:
-        if 'Duplicate key' not in str(error):
-            raise
-        names = re.findall(r"'(\w+)'", str(error.args[0]))
-        raise ValueError(
-            f'two files of _base_ of the config {path} set {", ".join(sorted(names))}: inherit one '
-            "of them, and take the network of the other with segmentor_from='mmseg::...'"
-        ) from None
-    merge_options(cfg, options or {})
-    return prepare_config(cfg)
-
-
-def _unusable_variable(path: str) -> Optional[str]:
-    """Line about an environment variable that cannot be put into a config; None without one.
-
-    mmengine replaces ``{{$FOLDER_ROOT:...}}`` in the text of a config, inside quotation marks.
-    """
-    text = Path(path).read_text(encoding='utf-8')
-    for name, value in os.environ.items():
-        if re.search(r"['\\\n]", value) and (name.endswith('_ROOT') or f'${name}' in text):
-            return (
-                f'{name}={value} has an apostrophe, a backslash or a line break, which mmengine '
-                f'cannot put into the config {path}: use a link to this folder without it, or '
-                f'unset {name} and set data_root in a config of your own'
-            )
-    return None
-
-
-def find_config(path: str) -> str:
-    """Path of a config that is given by its path, or as one of this package by its name alone.
-
-    Raises:
-        FileNotFoundError: If it does not exist.
-    """
-    if not os.path.isfile(path) and os.path.basename(path) == path:
-        found = sorted(Path(__file__).resolve().parents[1].glob(f'configs/[!_]*/**/{path}'))
-        if found:
-            return str(found[0])
-    check_file(path, 'config')
-    return path
+    return start_config.read_config(path, options)
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
@@ -238,9 +176,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
     if args.work_dir is not None or cfg.get('work_dir') is None:
-        method = (args.cfg_options or {}).get('method')  # beside the run of the config's own
-        name = Path(args.config).stem + (f'_{method}' if method else '')
-        cfg.work_dir = args.work_dir or os.path.join('work_dirs', name)
+        from mmseg_ctt.engine.start_config import default_work_dir
+
+        cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options)
     if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Mapping, Optional, Sequence, Union
+from typing import BinaryIO, Mapping, Optional, Sequence, Union
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +25,7 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def save_grid(
-    path: Union[str, Path],
+    path: Union[str, Path, BinaryIO],
     rows: Sequence[Sequence[np.ndarray]],
     titles: Sequence[str],
     classes: Sequence[str],
@@ -35,7 +35,7 @@ def save_grid(
     """Write a grid of pictures with titles above, a legend of classes and ignored pixels below.
 
     Args:
-        path (str | Path): PNG file to write.
+        path (str | Path | BinaryIO): PNG file to write, or an open one.
         rows (Sequence[Sequence[np.ndarray]]): RGB pictures ``(H, W, 3)`` uint8, one per title.
         titles (Sequence[str]): Titles of the columns.
         classes (Sequence[str]): Names of the classes.

@@ -1,4 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -106,6 +108,18 @@ def test_plain_models(tmp_path, images, model, run, exported):
     np.testing.assert_array_equal(predict(loaded, images / 'l1.jpg').labels, expected)
     with pytest.raises(ValueError, match='plain segmentor'):
         load_model(*files, member='student0')
+
+
+def test_result_shows_itself(model, images):
+    result = predict(model, images / f'{LABELED[0]}.jpg')
+    shown = Image.open(io.BytesIO(result._repr_png_()))
+    np.testing.assert_array_equal(np.array(shown), result.overlay())
+    html = result._repr_html_()
+    assert html.count('data:image/png;base64,') == 1
+    for name, ratio in result.class_fractions().items():
+        colour = PALETTE[CLASSES.index(name)]
+        assert f'rgb({",".join(map(str, colour))})' in html and f'{name} {ratio:.1%}' in html
+    assert repr(result).startswith(f'SegResult(l0, {WIDTH}x{HEIGHT}: class')
 
 
 def test_kinds_of_input_agree(model, images):

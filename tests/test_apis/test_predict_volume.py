@@ -1,10 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
+import io
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
+from PIL import Image
 from toy import toy_segmentor
 from toy_data import toy_ctt
 from toy_volume_run import make_volume_run
@@ -12,6 +16,7 @@ from toy_volumes import AFFINE, SHAPE, toy_image, write_nifti
 
 from mmseg_ctt.apis import load_model, predict_volume
 from mmseg_ctt.deploy.volumes import class_probabilities, slice_settings
+from mmseg_ctt.deploy.volumes.picture import fullest_slice
 from mmseg_ctt.volumes import open_volume, stack_slices
 from mmseg_ctt.volumes.components import clean_labels, components
 
@@ -48,6 +53,20 @@ def test_as_the_test_loop_predicts(load, plane, member, context):
     assert result.labels.dtype == np.uint8 and 0.01 < result.labels.mean() < 0.99
     assert result.settings == (plane, context, None, (5, 95))
     assert result.classes == ('background', 'box') and result.probabilities is None
+
+
+def test_result_shows_the_slice_with_the_most_labels(load):
+    model, path = load(plane='z', percentiles=(5, 95))
+    result = predict_volume(model, path)
+    labels = result.labels.copy()
+    labels[:] = 0
+    labels[2:5, 1:4, 3] = 1
+    shown = Image.open(io.BytesIO(replace(result, labels=labels)._repr_png_()))
+    pixels = np.array(shown)
+    assert pixels.shape == (*SHAPE[:2], 3)
+    coloured = np.ptp(pixels, axis=2) > 0
+    assert coloured[2:5, 1:4].all() and coloured.sum() == 9
+    assert fullest_slice(labels, 'z') == 3 and fullest_slice(labels * 0, 'z') == SHAPE[2] // 2
 
 
 def test_settings_other_than_those_of_the_config(load):

@@ -99,7 +99,7 @@ def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     assert command('benchmark_step', config, '--synthetic', '--amp', 'bf16') == 2
     assert capsys.readouterr().err == (
-        'error: --amp needs a GPU, and none is found: leave --amp out\n'
+        'error: mixed precision (amp) needs a GPU, and none is found: leave it out\n'
     )
 
 

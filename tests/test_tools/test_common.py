@@ -7,7 +7,6 @@ from pickle import UnpicklingError
 from types import ModuleType
 
 import pytest
-import torch
 from mmengine.config import Config
 from scripts import TOOLS
 from torch.utils.data import DataLoader
@@ -16,11 +15,6 @@ from torch.utils.data import DataLoader
 @pytest.fixture
 def common(load_tool) -> ModuleType:
     return load_tool('_common').module
-
-
-@pytest.fixture
-def train(load_tool) -> ModuleType:
-    return load_tool('train').module
 
 
 class Broken:
@@ -133,22 +127,6 @@ def test_refused_checkpoint(common):
 def test_missing_config(load_tool, capsys):
     assert load_tool('train').exit_code('absent.py') == 2
     assert capsys.readouterr().err == 'error: the config absent.py does not exist\n'
-
-
-def test_resume_from_latest_or_named_checkpoint(train, tmp_path: Path):
-    def resumed(value: str) -> tuple:
-        cfg = Config(dict(work_dir=str(tmp_path), load_from='weights.pth', resume=False))
-        train.set_resume(cfg, value)
-        return cfg.resume, cfg.load_from
-
-    assert resumed('auto') == (False, 'weights.pth')  # the first start of a job that is requeued
-    torch.save({}, tmp_path / 'iter_3.pth')
-    (tmp_path / 'last_checkpoint').write_text('work_dirs/elsewhere/iter_3.pth')
-    assert resumed('auto') == (True, str(tmp_path / 'iter_3.pth'))
-    (tmp_path / 'iter_1.pth').touch()
-    assert resumed(str(tmp_path / 'iter_1.pth')) == (True, str(tmp_path / 'iter_1.pth'))
-    with pytest.raises(FileNotFoundError, match='absent.pth'):
-        resumed('absent.pth')
 
 
 def launched(script: str, *arguments: str, **environment: str) -> list:
@@ -269,30 +247,6 @@ def test_tta_wraps_the_model(test_tool):
     test_tool.set_tta(cfg)
     assert cfg.model == dict(type='SegTTAModel', module=dict(type='A'))
     assert cfg.test_dataloader.dataset.pipeline == [dict(type='B')]
-
-
-def test_amp_is_refused_where_it_cannot_work(train, monkeypatch):
-    cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    with pytest.raises(ValueError, match='needs a GPU'):
-        train.set_amp(cfg)
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
-    with pytest.raises(ValueError, match='ApexOptimWrapper'):
-        train.set_amp(cfg)
-    cfg.optim_wrapper.type = 'OptimWrapper'
-    train.set_amp(cfg)
-    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
-
-
-def test_config_of_the_package_is_found_by_its_name_alone(common, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # as `mim run mmseg_ctt train NAME.py` from any folder
-    name = 'ctt_deeplabv3plus_streets_1-8.py'
-    assert Path(common.find_config(name)).samefile(TOOLS.parent / 'configs' / 'ctt' / name)
-    (tmp_path / name).touch()
-    assert common.find_config(name) == name  # a file that is there comes first
-    for missing in ('streets.py', f'ctt/{name}'):
-        with pytest.raises(FileNotFoundError, match=missing):
-            common.find_config(missing)
 
 
 def test_ctrl_c_is_one_line(common, capsys):

@@ -55,7 +55,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
 
         use_synthetic_data(cfg)
     if args.amp:
-        from train import set_amp
+        from mmseg_ctt.engine.start_config import set_amp
 
         set_amp(cfg)
         cfg.optim_wrapper.dtype = DTYPES[args.amp]

@@ -8,17 +8,19 @@ import numpy as np
 from PIL import Image
 
 from ...visualization import colorize
+from ...visualization.html import legend_html, picture_html, png_bytes
 from .inputs import Source
 
 KINDS = ('overlay', 'labels', 'confidence')
+SHOWN_SIDE = 800  # pixels of the picture in a notebook
 _files: Dict[tuple, Path] = {}  # written into folders by this process: folder, name, image, kind
 _taken: Set[Path] = set()  # of them, without suffix
 _next: Dict[Path, int] = {}  # number of the next file of a name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SegResult:
-    """Prediction of a model for one image, at the size of the image.
+    """Prediction of a model for one image, at the size of the image; in a notebook its overlay.
 
     Attributes:
         labels (np.ndarray): ``(H, W)`` uint8 class ids, int64 for more than 256 classes.
@@ -73,6 +75,23 @@ class SegResult:
         return {self.classes[k]: float(counts[k] / self.labels.size) for k in order if counts[k]}
 
     share = class_fractions  # its name in 0.1
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        parts = [f'{name} {ratio:.1%}' for name, ratio in self.class_fractions().items()]
+        return f'SegResult({self.name}, {width}x{height}: {", ".join(parts)})'
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.overlay(), SHOWN_SIDE)
+
+    def _repr_html_(self) -> str:
+        found = self.class_fractions()
+        colours = [self.palette[self.classes.index(name)] for name in found]
+        names = [f'{name} {ratio:.1%}' for name, ratio in found.items()]
+        return (
+            f'<div>{picture_html(self._repr_png_(), self.name)}'
+            f'<p>{legend_html(names, colours)}</p></div>'
+        )
 
     def save(
         self, path: Union[str, Path], kind: str = 'overlay', alpha: Optional[float] = None

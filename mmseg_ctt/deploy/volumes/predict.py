@@ -13,6 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...visualization.html import png_bytes
 from ...volumes import (
     SliceAddress,
     Volume,
@@ -25,15 +26,17 @@ from ...volumes import (
 from ...volumes.components import clean_labels
 from ...volumes.planes import axis_of
 from ..api.predict import Pipeline, forward_batch, input_pipeline
+from .picture import overlay_slice
 from .settings import SliceSettings, slice_settings
 from .windows import Size, sliding_windows
 
 BATCH_SIZE = 8
+SHOWN_SIDE = 800  # pixels of the picture in a notebook
 
 
 @dataclass(frozen=True)
 class VolumeResult:
-    """Prediction of a volume.
+    """Prediction of a volume; in a notebook the slice with the most labels.
 
     Attributes:
         labels (np.ndarray): ``(X, Y, Z)`` uint8 class ids, uint16 for more than 256 classes.
@@ -48,6 +51,10 @@ class VolumeResult:
     classes: Tuple[str, ...]
     volume: Volume
     settings: SliceSettings
+
+    def _repr_png_(self) -> bytes:
+        picture = overlay_slice(self.labels, self.volume, self.settings, self.classes)
+        return png_bytes(picture, SHOWN_SIDE)
 
     def save(self, path: Union[str, Path]) -> Path:
         """Write the labels with the affine and header of the volume.

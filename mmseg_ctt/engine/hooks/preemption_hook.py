@@ -1,10 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -35,6 +36,9 @@ class PreemptionHook(Hook):
     A second Ctrl-C ends the process at once, without a checkpoint. torchrun passes one Ctrl-C on as
     two signals; what comes in the first second counts as the same.
 
+    In a program that goes on after the run (:meth:`stay_in_process`) Ctrl-C raises
+    ``KeyboardInterrupt`` in the place of both ends.
+
     Args:
         signals (Sequence[str]): Names of signals. Defaults to ``('SIGTERM', 'SIGUSR1', 'SIGINT')``.
         exit_code (int): Of a run that is to be started again. Defaults to 75.
@@ -63,7 +67,19 @@ class PreemptionHook(Hook):
         self.exit_code, self.interval = exit_code, interval
         self.received: Optional[str] = None
         self.interrupted = 0.0  # time of the first Ctrl-C, 0 before it
+        self.exits = True
+        self.before: Dict[int, Any] = {}  # handlers of before the run
         _detach_workers()
+
+    def stay_in_process(self) -> None:
+        """Never end the process, and leave all signals but Ctrl-C to the program.
+
+        A notebook, say. Outside the main thread, where Python allows no handlers, Ctrl-C is left
+        to the program too.
+        """
+        self.exits = False
+        in_main = threading.current_thread() is threading.main_thread()
+        self.signals = [signal.SIGINT] if in_main else []
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers; before training there is nothing to save."""
@@ -122,6 +138,8 @@ class PreemptionHook(Hook):
         if not self.interrupted:
             self.interrupted = now
             os.write(2, NOTE)  # a log may be in use where the signal comes
+        elif now - self.interrupted > SAME and not self.exits:
+            raise KeyboardInterrupt
         elif now - self.interrupted > SAME:
             os._exit(INTERRUPTED)  # workers of the loader end by themselves
 
@@ -144,6 +162,12 @@ class PreemptionHook(Hook):
         if os.path.basename(self.checkpoint.last_ckpt or '') != name:
             self.checkpoint._save_checkpoint_with_step(
                 runner, step, meta=dict(epoch=runner.epoch, iter=step)
+            )
+        if not self.exits:
+            self.after_train(runner)
+            raise KeyboardInterrupt(
+                f'stopped: {name} is saved in {self.checkpoint.out_dir}, and resume=True goes on '
+                'from there'
             )
         for number in self.signals:  # Slurm sends another when the first rank has ended
             signal.signal(number, signal.SIG_IGN)

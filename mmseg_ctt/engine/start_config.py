@@ -1,0 +1,133 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Config of a start: read by path or name, with changed settings, precision, what is resumed."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Mapping, Optional
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from ..noise import LOG_LINES
+from .config import prepare_config
+from .method_preset import config_folder
+from .presets import merge_options
+from .resume import find_whole_checkpoint
+
+
+def read_config(path: str, options: Optional[Mapping[str, Any]] = None) -> Config:
+    """Read a config, change settings of it, and apply its variables, such as ``sizes``.
+
+    Args:
+        path (str): File, or name of a config of this package.
+        options (Mapping[str, Any], optional): Values by dotted keys, as of ``--cfg-options``.
+            Defaults to None.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is no Python, or a setting cannot be applied.
+    """
+    logger = MMLogger.get_current_instance()
+    if logger.instance_name == 'mmengine':  # that of a run has its filter, and a file with all
+        logger.filters = [lambda record: LOG_LINES.search(record.getMessage()) is None]
+    path = find_config(path)
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, re.error) as error:
+        raise ValueError(
+            _unusable_variable(path)
+            or f'the config {path}, or one it inherits from, is no Python: {error}'
+        ) from None
+    except KeyError as error:
+        if 'Duplicate key' not in str(error):
+            raise
+        names = re.findall(r"'(\w+)'", str(error.args[0]))
+        raise ValueError(
+            f'two files of _base_ of the config {path} set {", ".join(sorted(names))}: inherit one '
+            "of them, and take the network of the other with segmentor_from='mmseg::...'"
+        ) from None
+    merge_options(cfg, options or {})
+    return prepare_config(cfg)
+
+
+def find_config(path: str) -> str:
+    """Path of a config that is given by its path, or as one of this package by its name alone.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+    """
+    if not os.path.isfile(path) and os.path.basename(path) == path:
+        found = sorted(config_folder().glob(f'[!_]*/**/{path}'))
+        if found:
+            return str(found[0])
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'the config {path} does not exist')
+    return path
+
+
+def default_work_dir(path: str, options: Optional[Mapping[str, Any]] = None) -> str:
+    """``work_dirs/<config name>``, with the method where a start changes it.
+
+    Args:
+        path (str): Of the config.
+        options (Mapping[str, Any], optional): Changed settings. Defaults to None.
+    """
+    method = (options or {}).get('method')  # beside the run of the config's own
+    return os.path.join('work_dirs', Path(path).stem + (f'_{method}' if method else ''))
+
+
+def set_resume(cfg: Config, resume: str) -> None:
+    """Set the checkpoint to resume from, in place of the ``load_from`` of a new run.
+
+    Args:
+        cfg (Config): With its ``work_dir``; changed in place.
+        resume (str): Checkpoint, or ``'auto'``: the newest whole one in the work folder; the run
+            starts from the beginning where there is none.
+
+    Raises:
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If all checkpoints in the work folder are damaged.
+    """
+    checkpoint: Optional[str] = resume
+    if resume == 'auto':
+        checkpoint = find_whole_checkpoint(cfg.work_dir)
+    elif '://' not in resume and not os.path.isfile(resume):
+        raise FileNotFoundError(f'the checkpoint {resume} does not exist')
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = True, checkpoint
+
+
+def set_amp(cfg: Config) -> None:
+    """Switch on automatic mixed precision.
+
+    Raises:
+        ValueError: If there is no GPU, or the optimiser wrapper of the config is another one.
+    """
+    from mmengine.device import get_device
+
+    if get_device() == 'cpu':
+        raise ValueError('mixed precision (amp) needs a GPU, and none is found: leave it out')
+    if cfg.optim_wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'mixed precision (amp) cannot be combined with optim_wrapper.type='
+            f'"{cfg.optim_wrapper.type}": use "OptimWrapper"'
+        )
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _unusable_variable(path: str) -> Optional[str]:
+    """Line about an environment variable that cannot be put into a config; None without one.
+
+    mmengine replaces ``{{$FOLDER_ROOT:...}}`` in the text of a config, inside quotation marks.
+    """
+    text = Path(path).read_text(encoding='utf-8')
+    for name, value in os.environ.items():
+        if re.search(r"['\\\n]", value) and (name.endswith('_ROOT') or f'${name}' in text):
+            return (
+                f'{name}={value} has an apostrophe, a backslash or a line break, which mmengine '
+                f'cannot put into the config {path}: use a link to this folder without it, or '
+                f'unset {name} and set data_root in a config of your own'
+            )
+    return None

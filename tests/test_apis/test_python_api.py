@@ -1,0 +1,226 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Training, evaluation and export in the process of a notebook."""
+
+import importlib
+import json
+import logging
+import os
+import random
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+from toy_data import CLASSES, LABELED, toy_config, write_toy_data
+
+from mmseg_ctt.apis import TrainingRun, evaluate, export, predict, train
+from mmseg_ctt.deploy.export.onnx_graph import Agreement
+from mmseg_ctt.engine import PreemptionHook, ResumableTrainLoop
+from mmseg_ctt.lab.python_api import Scores
+from mmseg_ctt.lab.python_api.evaluate import grouped
+from mmseg_ctt.lab.python_api.train import network_file
+
+module = importlib.import_module('mmseg_ctt.lab.python_api.export')
+PNG = b'\x89PNG'
+
+
+def notebook_config(folder, **changes):
+    """A toy run that records its scalars, and validates after each of two iterations."""
+    local = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+    cfg = toy_config(
+        write_toy_data(folder / 'data'),
+        folder / 'work',
+        visualizer=dict(local, name='visualizer'),
+        hooks=dict(
+            checkpoint=dict(type='SafeCheckpointHook', interval='validation'),
+            preemption=dict(type='PreemptionHook'),
+        ),
+        **changes,
+    )
+    cfg.train_cfg.val_interval = 1
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    return train(notebook_config(tmp_path_factory.mktemp('run')))
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob('*') if path.is_file()}
+
+
+def test_run_has_paths_scores_and_curves(run):
+    assert run.checkpoint.name == 'iter_2.pth' and run.config.is_file()
+    assert run.member == 'teacher0'
+    assert run.members == ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
+    assert list(run.scores.members) == run.members
+    assert run.curves['teacher0/mIoU'].steps == [1, 2]
+    assert run.scores['teacher0']['mIoU'] == run.curves['teacher0/mIoU'].values[-1]
+    assert run.scores.best() in run.members and 'teacher0' in str(run)
+    assert TrainingRun(run.work_dir).checkpoint == run.checkpoint
+
+
+def test_run_shows_itself(run):
+    html = run._repr_html_()
+    assert html.count('data:image/png;base64,') == 2
+    assert all(f'>{name}</td>' in html for name in run.members)
+    assert html.count('font-weight: bold') == len(run.scores.metrics) + 1  # the row of teacher0
+    assert run._repr_png_().startswith(PNG)
+
+
+def test_run_without_its_data_still_shows_curves(run, tmp_path):
+    moved = tmp_path / 'work'
+    moved.mkdir()
+    (moved / 'toy.py').write_text(run.config.read_text().replace('/data', '/nowhere'))
+    shown = TrainingRun(moved)
+    html = shown._repr_html_()
+    assert 'no predictions: the run has no checkpoint' in html and html.count('<img') == 1
+    assert shown._repr_png_().startswith(PNG) and not shown.scores.members
+    with pytest.raises(ValueError, match='no checkpoint yet'):
+        shown.model()
+
+
+def test_evaluation_gives_the_scores_of_the_validation_and_of_classes(run):
+    before = files(run.work_dir)
+    scores = evaluate(run)
+    assert scores.members == {
+        name: pytest.approx(run.scores[name], abs=0.01) for name in run.members
+    }
+    values = scores.classes['student1']
+    assert tuple(values) == CLASSES
+    assert np.nanmean(list(values.values())) == pytest.approx(scores['student1']['mIoU'], abs=0.01)
+    assert files(run.work_dir) == before
+    for text in (str(scores), scores._repr_html_()):
+        assert 'class2' in text and 'iter_2.pth on 3 images of the val set' in text
+    with pytest.raises(KeyError, match='student2'):
+        scores['student2']
+    with pytest.raises(ValueError, match="'mDice'"):
+        scores.best('mDice')
+
+
+def test_evaluation_of_what_cannot_be_evaluated(run):
+    with pytest.raises(ValueError, match="'train'"):
+        evaluate(run, data='train')
+    with pytest.raises(ValueError, match='second argument'):
+        evaluate(run.config)
+    with pytest.raises(ValueError, match='no test_dataloader'):
+        evaluate(run, data='test', cfg_options=dict(test_dataloader=None))
+
+
+def test_scores_of_a_plain_segmentor_have_one_member():
+    metrics, classes = grouped({'mIoU': np.float32(5), 'IoU/road': 4.0}, ['model'])
+    assert metrics == dict(model=dict(mIoU=5.0)) and classes == dict(model=dict(road=4.0))
+    assert Scores({}, {}, 'model', 'none')._repr_html_() == '<p>none: no scores</p>'
+    assert Scores(dict(model=dict(a=float('nan'))), {}, 'model', '').best('a') == 'model'
+
+
+def test_export_predicts_as_the_run(run):
+    made = export(run)
+    assert made.config.parent == run.work_dir / 'exported' and made.member == 'teacher0'
+    assert made.onnx is None and str(made.checkpoint) in str(made)
+    image = str(run.work_dir.parent / 'data' / 'img' / f'{LABELED[0]}.jpg')
+    expected = predict(run.model(), image).labels
+    np.testing.assert_array_equal(predict(made.model(), image).labels, expected)
+    other = export(run.work_dir, member='student1', name='mine', out_dir=run.work_dir / 'b')
+    assert other.config.name == 'mine.py' and other.member == 'student1'
+    with pytest.raises(ValueError, match='size is that of the ONNX graph'):
+        export(run, size=(32, 32))
+
+
+def test_export_as_onnx_is_the_checked_one(run, monkeypatch):
+    called = []
+
+    def export_checked(model, path, size):
+        called.append((model.member_name, path.name, size))
+        return Agreement(2048, 0, 0.0)
+
+    monkeypatch.setattr(module, 'check_packages', lambda: None)
+    monkeypatch.setattr(module, 'export_checked', export_checked)
+    made = export(run, out_dir=run.work_dir / 'onnx', onnx=True, size=(32, 32))
+    assert called == [(None, made.onnx.name, (32, 32))]
+    assert 'ONNX: 0 of 2048 labels differ' in str(made) and str(made.onnx) in str(made)
+
+
+def state_of_process():
+    kinds = (MMLogger, MessageHub, DefaultScope, Visualizer)
+    return dict(
+        managed=[list(kind._instance_dict) for kind in kinds],
+        handlers=[signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        python=random.getstate(),
+        numpy=json.dumps(np.random.get_state()[1].tolist()),
+        torch=torch.get_rng_state().tolist(),
+        cudnn=torch.backends.cudnn.benchmark,
+        environment=dict(os.environ),
+        filters=list(warnings.filters),
+        root=list(logging.getLogger().handlers),
+    )
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C in the first iteration."""
+    run_iter = ResumableTrainLoop.run_iter
+
+    def interrupt(loop, batch):
+        if loop._iter == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        run_iter(loop, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainLoop, 'run_iter', interrupt)
+        yield patch
+
+
+def test_interrupt_keeps_a_checkpoint_and_the_process(tmp_path, interrupted):
+    """The second and third run of this process, in folders of their own."""
+    cfg, before = notebook_config(tmp_path), state_of_process()
+    with pytest.raises(KeyboardInterrupt, match=r'iter_1.pth is saved in .*resume=True'):
+        train(cfg, work_dir=tmp_path / 'mine')
+    assert state_of_process() == before
+    interrupted.undo()
+    resumed = train(cfg, work_dir=tmp_path / 'mine', resume=True)
+    assert state_of_process() == before
+    assert resumed.checkpoint.name == 'iter_2.pth'
+    assert resumed.curves['loss'].steps[-1] == 2
+    assert not (tmp_path / 'work').exists()
+
+
+def test_second_interrupt_stops_at_once(capfd):
+    hook = PreemptionHook()
+    hook.stay_in_process()
+    assert hook.signals == [signal.SIGINT]
+    hook._handle_signal(signal.SIGINT, None)
+    hook.interrupted = time.monotonic() - 5
+    with pytest.raises(KeyboardInterrupt):
+        hook._handle_signal(signal.SIGINT, None)
+
+
+def test_other_threads_set_no_handlers():
+    hook = PreemptionHook()
+    thread = threading.Thread(target=hook.stay_in_process)
+    thread.start()
+    thread.join()
+    assert hook.signals == []
+
+
+def test_wrong_arguments(tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent.py'):
+        train('absent.py')
+    with pytest.raises(TypeError, match='got int'):
+        train(3)
+    with pytest.raises(ValueError, match='sizes.max_iters is in cfg_options'):
+        train('absent.py', iterations=2, cfg_options={'sizes.max_iters': 3})
+    with pytest.raises(ValueError, match="model='segformer-b9'.*segformer-b0"):
+        train('ctt_deeplabv3plus_streets_1-8.py', model='segformer-b9')
+    with pytest.raises(ValueError, match='needs a work_dir'):
+        train(Config(dict(model=dict(type='EncoderDecoder'))))
+    assert network_file('mmseg::a/b.py') == 'mmseg::a/b.py'
+    assert network_file('segformer-b0').endswith('_base_/networks/segformer-b0.py')
