@@ -163,6 +163,16 @@ def test_folders_of_parts_beside_images_and_masks(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize('number, masked', [(3, 0), (8, 2)])
+def test_masks_of_training_images_are_not_those_of_a_test(tmp_path: Path, number: int, masked: int):
+    photos(tmp_path, MASKED, 'images/train')
+    photos(tmp_path, [f'{k:02}' for k in range(number)], 'images/test')  # numbered anew from 00
+    masks(tmp_path, [*MASKED, *[f'{k:02}' for k in range(6, number)]], 'masks/train')
+    parts = found(tmp_path).parts
+    assert list(parts['train'].masks) == MASKED
+    assert list(parts['test'].masks) == ['06', '07'][:masked]
+
+
 def test_nothing_to_train_on(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match='no image was found'):
         new_run(tmp_path)
@@ -207,6 +217,30 @@ def test_second_run_replaces_nothing(tmp_path: Path):
     lists = tmp_path / 'splits'
     assert read_list(lists / 'more/val.txt') == read_list(lists / 'mine/val.txt')
     assert '06' in read_list(lists / 'more/labeled.txt')
+
+
+def test_second_run_of_unlabelled_images_apart(tmp_path: Path):
+    KINDS['unlabeled_folder'](tmp_path)
+    first = new_run(tmp_path)
+    assert 'not in these lists' not in str(new_run(tmp_path))
+    assert read_list(tmp_path / 'splits/mine/unlabeled.txt') == BARE
+    photos(tmp_path, ['09'], 'unlabeled')
+    again = new_run(tmp_path)
+    assert '0 images with a mask and 1 without' in str(again)
+    assert again.configs == first.configs
+
+
+def test_images_of_one_name_are_refused(tmp_path: Path):
+    KINDS['unlabeled_folder'](tmp_path)
+    photos(tmp_path, ['00'], 'unlabeled')
+    with pytest.raises(ValueError, match='such as 00, .*: rename the unlabelled ones'):
+        new_run(tmp_path)
+    (tmp_path / 'unlabeled/00.jpg').unlink()
+    (tmp_path / 'labeled.txt').write_text('00\n01\n')
+    (tmp_path / 'val.txt').write_text('01\n02\n')
+    with pytest.raises(ValueError, match='01 is both in the list labeled and in the list val'):
+        new_run(tmp_path)
+    assert not (tmp_path / 'splits').exists()
 
 
 def test_lists_that_exist_are_used(tmp_path: Path):

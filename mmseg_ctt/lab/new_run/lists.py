@@ -107,7 +107,12 @@ def read_names(folder: Path) -> Dict[str, Path]:
 
 
 def read_lists(
-    root: Path, folder: str, own: str, images: Mapping[str, str], masked: Sequence[str]
+    root: Path,
+    folder: str,
+    own: str,
+    images: Mapping[str, str],
+    masked: Sequence[str],
+    apart: Optional[Mapping[str, str]] = None,
 ) -> Lists:
     """Lists from files that are there.
 
@@ -117,13 +122,17 @@ def read_lists(
         own (str): Folder of the lists of this run.
         images (Mapping[str, str]): Files by stem.
         masked (Sequence[str]): Stems of images with a mask.
+        apart (Mapping[str, str], optional): Files by stem of the unlabelled images, where they have
+            a folder of their own.
 
     Raises:
         FileNotFoundError: If a list names an image that is not there.
-        ValueError: If it names images without a mask as labelled or for validation.
+        ValueError: If it names images without a mask as labelled or for validation, or two lists
+            name one image.
     """
     files = read_names(root / folder)
-    read = {kind: read_stems(path, images, root) for kind, path in files.items()}
+    of_kind = dict(unlabeled=images if apart is None else apart)
+    read = {kind: read_stems(path, of_kind.get(kind, images), root) for kind, path in files.items()}
     val, bare = read.get('val', []), set(images) - set(masked)
     labeled = read.get('labeled', [stem for stem in masked if stem not in set(val)])
     if 'labeled' in files and files['labeled'].stem == 'train':
@@ -134,19 +143,34 @@ def read_lists(
             raise ValueError(
                 f'{files[kind]} names {len(wrong)} images that have no mask, such as {wrong[0]}'
             )
-    unlabeled = read.get('unlabeled', sorted(bare))
+    unlabeled = read.get('unlabeled', sorted(bare if apart is None else apart))
     lists = Lists(own, labeled, unlabeled, val, dict(kind='masks', lists=folder))
     lists.present = folder == own
-    listed = {*labeled, *unlabeled, *val}
-    new = [stem for stem in masked if stem not in {*labeled, *val}]
+    _check_apart(dict(labeled=labeled, val=val, unlabeled=unlabeled), root / folder)
+    new = set(masked) - {*labeled, *val}
+    rest = (set(images) if apart is None else set(apart)) - set(unlabeled)
+    rest -= {*labeled, *val, *new} if apart is None else set()
     lists.notes.append(f'{folder or "."}: its lists are used')
-    if lists.present and (new or set(images) - listed):
+    if lists.present and (new or rest):
         lists.notes.append(
-            f'{len(new)} images with a mask and {len(set(images) - listed - set(new))} without are '
+            f'{len(new)} images with a mask and {len(rest)} without are '
             'not in these lists as such: --name NAME makes new lists, which keep the images for '
             'validation'
         )
     return lists
+
+
+def _check_apart(lists: Mapping[str, Sequence[str]], folder: Path) -> None:
+    """No image is in two lists."""
+    owner: Dict[str, str] = {}
+    for kind, stems in lists.items():
+        for stem in stems:
+            if stem in owner:
+                raise ValueError(
+                    f'{stem} is both in the list {owner[stem]} and in the list {kind} of {folder}: '
+                    'take it off one of them; where these are two images, rename one'
+                )
+            owner[stem] = kind
 
 
 def make_lists(
@@ -171,8 +195,15 @@ def make_lists(
         seed (int): Of the images for validation. Defaults to 0.
 
     Raises:
-        ValueError: If the number is out of range.
+        ValueError: If the number is out of range, or an unlabelled image has the name of a labelled
+            one.
     """
+    twice = sorted({*stems} & {*unlabeled})
+    if twice:
+        raise ValueError(
+            f'{len(twice)} unlabelled images have the names of labelled ones, such as {twice[0]}, '
+            'and lists hold names: rename the unlabelled ones'
+        )
     number, kept = val
     kept = [stem for stem in kept if stem in set(stems)]
     if number is None and kept:

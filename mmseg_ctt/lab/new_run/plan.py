@@ -144,14 +144,13 @@ def _lists(
         )
     present = None if name and given is None else find_lists(root, found.files, given, own)
     if present is not None:
-        lists = read_lists(root, present, own, train.images, list(train.masks))
+        apart = unlabeled.images if unlabeled else None
+        lists = read_lists(root, present, own, train.images, list(train.masks), apart)
         if val is not None and val != len(lists.val):
             raise ValueError(
                 f'--val {val}, but the lists in {present} keep {len(lists.val)} images for '
                 'validation: --name NAME makes other lists'
             )
-        if unlabeled and not lists.present:
-            lists.unlabeled = list(unlabeled.images)
         return lists
     bare = unlabeled.images if unlabeled else set(train.images) - set(train.masks)
     presence = np.array(found.presence(TRAIN)) > 0
