@@ -107,6 +107,27 @@ def test_lists_that_exist_are_used(tmp_path: Path):
     assert read_list(mine / 'unlabeled.txt') == BARE
 
 
+@pytest.mark.parametrize('val', [True, False])
+@pytest.mark.parametrize('test', [['00', '01'], ['00', '06']])
+def test_images_of_a_test_list_are_not_learnt_from(tmp_path: Path, val: bool, test: list):
+    KINDS['plain_ids'](tmp_path)
+    (tmp_path / 'test.txt').write_text(''.join(f'{name}\n' for name in [*test, 'elsewhere']))
+    if val:
+        (tmp_path / 'val.txt').write_text('02\n')
+    run = new_run(tmp_path)
+    lists = {path.stem: read_list(path) for path in (tmp_path / 'splits/mine').glob('*.txt')}
+    assert '2 images of test.txt are kept' in str(run) and lists['test'] == test
+    names = [*lists['labeled'], *lists['unlabeled'], *lists['val'], *test]
+    assert sorted(names) == MASKED + BARE
+    tested = "ann_file='splits/mine/test.txt'" in run.configs['supervised'].read_text()
+    assert tested == set(test).issubset(MASKED), 'a test needs masks'
+    again = str(new_run(tmp_path))
+    assert 'supervised.py: is there already' in again and 'not in these lists' not in again
+    (tmp_path / 'test.txt').unlink()
+    new_run(tmp_path, name='b')
+    assert read_list(tmp_path / 'splits/b/test.txt') == test
+
+
 def test_all_images_labelled(tmp_path: Path):
     photos(tmp_path, MASKED)
     masks(tmp_path, MASKED)

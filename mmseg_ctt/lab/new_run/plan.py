@@ -19,6 +19,8 @@ from .lists import (
     Lists,
     few_notes,
     find_lists,
+    held_notes,
+    held_out,
     make_lists,
     other_lists,
     read_lists,
@@ -169,18 +171,23 @@ def _lists(
                 'makes another run'
             )
         return lists
-    bare = unlabeled.images if unlabeled else set(train.images) - set(train.masks)
-    presence = np.array(found.presence(TRAIN)) > 0
+    test = held_out(root / 'splits' / USUAL, train.images) or held_out(root, train.images)
+    bare = set(unlabeled.images) if unlabeled else set(train.images) - {*train.masks, *test}
+    rows = [i for i, stem in enumerate(train.masks) if stem not in set(test)]
+    stems = list(train.masks)
+    presence = np.array(found.presence(TRAIN))[rows] > 0
     kept = [] if val is not None or has_val else _kept(root, train.images)
     lists = make_lists(
         own,
-        list(train.masks),
+        [stems[i] for i in rows],
         presence,
         found.labels.names,
         sorted(bare),
         (0 if has_val else val, kept),
         seed,
     )
+    lists.test = test
+    lists.notes += held_notes(test)
     others = [] if name else other_lists(root, own)
     if others:
         lists.notes.append(f'lists are in {", ".join(others[:5])}, too: --lists uses one of them')
