@@ -33,7 +33,7 @@ from ..engine.config import prepare_config
 from ..engine.files import write_whole
 from ..volumes.address import real_address
 from .dataset import MANIFEST
-from .distillation_results import compare, evaluated_images, table_of
+from .distillation_results import check_metric, compare, evaluated_images, table_of
 from .distillation_settings import DistillationSettings
 from .labelling import BINS, label_images, mask_names, read_label
 from .recipes import RECIPES
@@ -124,6 +124,7 @@ class Distillation(Rounds):
         check_training(self.cfg, len(self.classes), True, 'test images of the comparison')
         if not self.cfg.get('test_dataloader') or not self.cfg.get('test_evaluator'):
             raise ValueError('the config of the small network has no test_dataloader to compare on')
+        check_metric(self.cfg)
         self.report('checks labelling and the training on pseudo-labels')
         folder.mkdir(parents=True)
         try_step('at the start', 'labelling an image', lambda: self._predict(folder, 1))

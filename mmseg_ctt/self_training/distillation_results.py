@@ -95,6 +95,25 @@ def score(model: Any, own: Config, cfg: Config, check_stop: Callable[[], None]) 
     return round(float(found['mIoU']), 2)
 
 
+def check_metric(cfg: Config) -> None:
+    """The test of a config gives the mIoU that networks are compared by.
+
+    Args:
+        cfg (Config): Of the small network.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    given = prepare_config(Config(cfg.to_dict())).test_evaluator
+    metrics = given if isinstance(given, (list, tuple)) else [given]
+    found = [metric for metric in metrics if 'IoUMetric' in str(metric['type'])]
+    if not any('mIoU' in (metric.get('iou_metrics') or ['mIoU']) for metric in found):
+        raise ValueError(
+            'test_evaluator gives no mIoU, by which the networks are compared: add '
+            "dict(type='IoUMetric', iou_metrics=['mIoU'])"
+        )
+
+
 def evaluated_images(cfg: Config, part: str) -> List[str]:
     """Files of the validation or test images of a config, none where it has no such part.
 

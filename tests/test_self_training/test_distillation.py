@@ -151,6 +151,13 @@ def test_test_images_are_not_labelled(teacher, tmp_path, part):
     assert not list((tmp_path / 'run').glob('[!.]*'))
 
 
+def test_another_metric(teacher, tmp_path):
+    cfg = config(teacher, tmp_path)
+    cfg.test_evaluator = [dict(type='TaskMetric'), dict(type='IoUMetric', iou_metrics=['mDice'])]
+    with pytest.raises(ValueError, match='test_evaluator gives no mIoU'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+
+
 def test_nothing_confident(teacher, tmp_path, monkeypatch):
     nothing = (np.zeros((32, 48), np.int64), np.zeros((32, 48), np.uint16))
     monkeypatch.setattr(distillation, 'read_label', lambda *_: nothing)
