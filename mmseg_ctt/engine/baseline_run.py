@@ -54,6 +54,19 @@ class BaselineRun:
         """
         return next(filter(None, (_last_score(start, metric) for start in self._starts())), None)
 
+    def score_at(self, metric: str, step: int) -> Optional[float]:
+        """Score of the validation after an iteration, None where there was none.
+
+        Args:
+            metric (str): Such as ``'mIoU'``.
+            step (int): Iterations done.
+        """
+        for start in self._starts():
+            for score in _scores(start, metric):
+                if score.step == step:
+                    return score.value
+        return None
+
     def _starts(self) -> Iterator[Path]:
         """The newest first; a start of another kind ends them."""
         for start in _starts(self.folder):
@@ -119,7 +132,11 @@ def _starts(folder: Path) -> Iterator[Path]:
 
 
 def _last_score(start: Path, metric: str) -> Optional[Score]:
-    found = None
+    return next(reversed([None, *_scores(start, metric)]))
+
+
+def _scores(start: Path, metric: str) -> Iterator[Score]:
+    """Scores of the validations of a start, in their order."""
     for line in (start / 'scalars.json').read_text().splitlines():
         try:
             row = json.loads(line)
@@ -127,8 +144,7 @@ def _last_score(start: Path, metric: str) -> Optional[Score]:
             continue
         value = row.get(metric, row.get(f'val/{metric}'))
         if isinstance(value, (int, float)):
-            found = Score(float(value), int(row.get('step', 0)))
-    return found
+            yield Score(float(value), int(row.get('step', 0)))
 
 
 def _differences(cfg: Config, other: Optional[Config]) -> List[str]:

@@ -63,7 +63,7 @@ def test_unlabelled_images_helped():
         part.headline,
     )
     assert '2,000 draws' in part.description and 'all 40 validation images' in part.description
-    assert 'another seed' in notes(part) and 'chosen on these images' in notes(part)
+    assert 'another seed' in notes(part) and 'that the run predicts with' in notes(part)
     assert 'The ensemble has' in notes(part) and 'Ship teacher0 of mt' in notes(part)
     rows = rows_of(part, 'run')
     assert rows['sup', 'model'][3:] == ('–', '–')
@@ -151,3 +151,5 @@ def test_words():
     worse = verdict(base, best, Interval(-0.02, -0.03, -0.01), -2.0, False)
     assert worse.startswith('No, s is better') and '-3.0 to -1.0' in worse
     assert 'ensemble' not in shipping('teacher0', dict(teacher0=60.0, ensemble=59.0))
+    other = shipping('teacher0', dict(student0=61.5, teacher0=60.0))
+    assert 'student0 has 61.50 %, 1.50 more on these images (--member student0)' in other

@@ -189,10 +189,12 @@ class LiveLineHook(Hook):
         name, value = self.shown_metric, self.score
         if self.reference is None:
             return Figure(f'{name} {value:.2f}', f'{name} {value:.1f}')
-        style = 'green' if value > self.reference.value else ''
-        other = self.reference.value
+        last, here = self.reference.value, self.reference_here
+        other = last if here is None else here
+        ends = f'{other:.2f}' if other == last else f'{other:.2f} here, {last:.2f} at its end'
+        style = 'green' if value > other else ''
         return Figure(
-            f'{name} {value:.2f} (baseline {other:.2f})', f'{name} {value:.1f} ({other:.1f})', style
+            f'{name} {value:.2f} (baseline {ends})', f'{name} {value:.1f} ({other:.1f})', style
         )
 
     def _read_scores(self, runner: Runner) -> None:
@@ -211,6 +213,9 @@ class LiveLineHook(Hook):
             )
         self.reference: Optional[Score] = (
             None if self.run is None else self.run.score(self.shown_metric)
+        )
+        self.reference_here: Optional[float] = (
+            None if self.run is None else self.run.score_at(self.shown_metric, runner.iter)
         )
 
 

@@ -21,12 +21,11 @@ from .networks import Evaluated
 from .parts import Block, Command, Figure, Notes, NothingToShow, Part, Table
 from .recorded import NO_SCALARS, final_scores
 from .runs import Run
-from .verdict import NO_BASELINE, SELECTED, shipping, verdict
+from .verdict import ENSEMBLE, NO_BASELINE, shipping, verdict
 
 TITLE = 'Answer'  # of the chapter
 HELPED, BETTER = 'Did the unlabelled images help?', 'Which run is better?'
 SHIP = 'Which network to ship?'
-ENSEMBLE = 'ensemble'
 FEW = 30  # images below which an interval is rough
 TRAINING = (
     'The interval is the noise of the choice of images. The noise of training is not in it: with '
@@ -51,8 +50,15 @@ class Scored(NamedTuple):
 
     @property
     def shipped(self) -> str:
-        """Network of the highest mIoU; the ensemble is several, and cannot be exported as one."""
+        """Network that the run predicts with: it was not chosen on these images.
+
+        The ensemble is several networks, and cannot be exported as one: then the best of them.
+        """
         single = {name: score for name, score in self.scores.items() if name != ENSEMBLE}
+        made = self.evaluated
+        predicting = self.run.predicting if made is None else made.result.predicting
+        if predicting in single:
+            return predicting
         return max(single, key=lambda name: single[name])
 
 
@@ -170,7 +176,7 @@ def _alone(scored: Scored) -> Part:
     """The member to ship of a single run, and how to get a baseline."""
     supervised = is_supervised(scored.run.config)
     rows = [(name, f'{score:.2f}') for name, score in scored.scores.items()]
-    blocks: List[Block] = [Notes([shipping(scored.shipped, scored.scores), SELECTED])]
+    blocks: List[Block] = [Notes([shipping(scored.shipped, scored.scores)])]
     if not supervised:
         blocks += [Notes([NO_BASELINE]), Command(baseline_command(scored.run))]
     blocks.append(Table(('member', 'mIoU'), rows))
@@ -200,7 +206,7 @@ def baseline_command(run: Run) -> str:
 
 def _notes(base: Scored, best: Scored, others: Sequence[Scored]) -> List[str]:
     ship = best if best.scores[best.shipped] >= base.scores[base.shipped] else base
-    lines = [shipping(ship.shipped, ship.scores, ship.run.name), SELECTED]
+    lines = [shipping(ship.shipped, ship.scores, ship.run.name)]
     if best.evaluated is not None:
         lines.append(TRAINING)
         number = best.evaluated.result.images

@@ -6,10 +6,7 @@ from typing import Mapping, Optional, Tuple
 
 from ...evaluation.bootstrap import LEVEL, Interval
 
-SELECTED = (
-    'The member was chosen on these images, so its figure is a little too high; the test set, used '
-    'once, gives the figure to quote.'
-)
+ENSEMBLE = 'ensemble'
 NO_BASELINE = (
     'A supervised baseline on the same lists, sizes and iterations says what the unlabelled images '
     'have added. Train it and compare:'
@@ -52,8 +49,18 @@ def verdict(
 
 def shipping(member: str, scores: Mapping[str, float], run: str = '') -> str:
     """Which member to ship, and what the ensemble would give."""
-    line = f'Ship {member}{f" of {run}" if run else ""}: the best single network on these images.'
-    ensemble = scores.get('ensemble')
+    line = (
+        f'Ship {member}{f" of {run}" if run else ""}: the network that the run predicts with, and '
+        'that predict.py and export_segmentor.py take.'
+    )
+    single = {name: score for name, score in scores.items() if name != ENSEMBLE}
+    best = max(single, key=lambda name: single[name])
+    if single[best] > single[member]:
+        line += (
+            f' {best} has {single[best]:.2f} %, {single[best] - single[member]:.2f} more on these '
+            f'images (--member {best}): score both on other images before you take it.'
+        )
+    ensemble = scores.get(ENSEMBLE)
     if ensemble is not None and ensemble > scores[member]:
         line += (
             f' The ensemble has {ensemble:.2f} %, {ensemble - scores[member]:.2f} more; it runs '
