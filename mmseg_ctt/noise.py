@@ -36,6 +36,11 @@ WARNINGS = (
         'every decode head of mmseg builds its loss so',
     ),
     Noise(
+        r'DeprecationWarning: pretrained is (a )?deprecated',
+        UserWarning,
+        'configs of mmseg set it, and mmseg itself hands it to the backbone',
+    ),
+    Noise(
         'For binary segmentation, we suggest using',
         UserWarning,
         'mmseg suggests one of two right ways; docs/methods/dtc.md says when to take which',
