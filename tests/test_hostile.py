@@ -293,7 +293,7 @@ def test_configs(name, config, call):
 
 def test_amp_and_launchers_where_they_cannot_work(config, call, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    refused(call('train', config, '--amp'), ['--amp needs a GPU'])
+    refused(call('train', config, '--amp'), ['mixed precision (amp) needs a GPU'])
     refused(call('train', config, '--launcher', 'pytorch'), ['RANK'])
     refused(call('train', config, '--launcher', 'slurm'), ['srun'])
 

@@ -23,7 +23,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict
 
-from _common import add_cfg_options, check_file, described, find_config, read_config, run
+from _common import add_cfg_options, check_file, described, read_config, run
 from self_train import run_rounds
 
 USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folder base has
@@ -60,6 +60,8 @@ def segmentor_of(name: str) -> str:
 def main() -> None:
     args = parse_args()
     check_file(args.checkpoint, 'checkpoint')
+    from mmseg_ctt.engine.start_config import find_config
+
     teacher = str(Path(find_config(args.config)).resolve())
     options: Dict[str, Any] = dict(args.cfg_options or {})
     if args.model:

@@ -4,6 +4,7 @@
 from typing import Any, Collection, List
 
 import torch.nn as nn
+from mmseg.models import EncoderDecoder
 
 from ..datasets.checks import KEY
 from ..datasets.sources import TAGGED, UNLABELED
@@ -12,7 +13,7 @@ from ..methods.base import SemiSegmentor
 
 
 def check_masks(model: nn.Module, drawn: Collection[str], masked: Collection[str]) -> None:
-    """Check that a plain segmentor gets images with masks alone: it trains on all of a batch.
+    """Check that mmseg's segmentor gets images with masks alone: it trains on all of a batch.
 
     Args:
         model (nn.Module): Of the run.
@@ -23,7 +24,8 @@ def check_masks(model: nn.Module, drawn: Collection[str], masked: Collection[str
         ValueError: If it gets images without masks.
     """
     without = [name for name in drawn if name not in masked]
-    if without and not isinstance(model, SemiSegmentor):
+    plain = getattr(type(model), 'loss', None) is EncoderDecoder.loss
+    if without and plain:
         raise ValueError(
             f'model.type={type(model).__name__!r} learns from masks alone, and {KEY}.{without[0]} '
             'has none: set method="fixmatch" or another (docs/methods), or method="supervised" '

@@ -60,6 +60,7 @@ def test_bad_settings(tmp_path):
         with pytest.raises(ValueError, match=words):
             DistributionAlignmentHook(**settings)
     cfg = toy_config(root, tmp_path / 'a', model=toy_segmentor(), hooks=dict(alignment=ALIGN))
+    cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=0)
     with pytest.raises(ValueError, match='model of this package, got EncoderDecoder'):
         Runner.from_cfg(cfg).train()
     with pytest.raises(ValueError, match='4 entries for 3 classes'):

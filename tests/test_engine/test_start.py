@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from toy import toy_segmentor
 from toy_data import SPLIT, toy_config
 
 from mmseg_ctt.engine import recorded_config
@@ -195,6 +196,17 @@ def test_a_test_leaves_the_config_of_the_training(start, root, work, tmp_path):
 
 
 # ---- the console
+
+
+def test_images_that_are_not_drawn_are_said(root, tmp_path, capsys):
+    model = toy_segmentor()
+    model['data_preprocessor']['size_divisor'] = 4
+    train_cfg = dict(type='ResumableTrainLoop', max_iters=1, val_interval=7)
+    cfg = toy_config(root, tmp_path, model=model, train_cfg=train_cfg)
+    cfg.train_dataloader.sampler.ratio = dict(labeled=1, unlabeled=0)
+    Runner.from_cfg(cfg).train()
+    out = capsys.readouterr().out
+    assert 'images: labeled 3 (4 a step on each rank), unlabeled 3 not used; val 3' in out
 
 
 def test_console_is_short_and_says_what_runs(start, capsys):

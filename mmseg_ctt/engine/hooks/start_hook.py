@@ -118,8 +118,13 @@ def _images(runner: Runner, stage: str) -> str:
         loader = runner.train_dataloader
         sizes: Any = getattr(loader.dataset, 'num_images', None)
         sizes = sizes if isinstance(sizes, dict) else dict(train=_size(loader.dataset))
-        sources = ', '.join(f'{name} {size}' for name, size in sizes.items())
-        parts.append(f'{sources} ({loader.batch_size} a step on each rank)')
+        drawn = getattr(loader.sampler, 'ratio', sizes)
+        used, unused = (
+            [f'{name} {size}' for name, size in sizes.items() if bool(drawn[name]) == state]
+            for state in (True, False)
+        )
+        line = f'{", ".join(used)} ({loader.batch_size} a step on each rank)'
+        parts.append(', '.join([line, *(f'{name} not used' for name in unused)]))
     name = 'test' if stage == 'test' else 'val'
     loop = getattr(runner, f'_{name}_loop')
     if isinstance(loop, BaseLoop):

@@ -41,6 +41,7 @@ def curves(run: Run) -> bytes:
         scores.legend(fontsize='small')
     for panel in (loss, scores):
         panel.set_xlabel('iteration')
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
         if not panel.lines:
             panel.text(0.5, 0.5, 'not recorded', ha='center', transform=panel.transAxes)
