@@ -95,7 +95,7 @@ RELEASED: List[Released] = [
     Released(
         f'ps_mt/ps_mt_deeplabv3plus_{VOC}.py',
         'yyliu01/PS-MT: scripts/train_voc_aug.sh, VocCode/main.py; 0.0025 for 8 images',
-        {**PS_MT, **rate(0.0031, 1e-4), 'model.turn': 926},
+        {**PS_MT, **rate(0.0031, 1e-4), 'model.period': 926},
     ),
     Released(
         f'ps_mt/ps_mt_deeplabv3plus_{CITY}.py',

@@ -46,6 +46,13 @@ def freeze_imports() -> None:
     gc.freeze()
 
 
+def without_data(path: str, value: int = 7, rows: int = 8) -> None:
+    """Rows of an image file become pixels without data, of one value."""
+    pixels = np.array(Image.open(path))
+    pixels[:rows] = value
+    Image.fromarray(pixels).save(path, format='PNG')  # values stay exact
+
+
 def write_image(path: Path, seed: int, size: Sequence[int] = (HEIGHT, WIDTH)) -> None:
     """A JPEG that no other seed gives."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -55,10 +55,6 @@ def read_image(path: PathLike) -> np.ndarray:
         return read_slice(str(path))
     if not Path(path).is_file():
         raise FileNotFoundError(f'the image {path} does not exist')
-    if str(path).lower().endswith(VOLUME_SUFFIXES):
-        raise UnreadableImageError(
-            f'{path} is a volume, not an image: name a slice of it, as in {path}#z=041'
-        )
     return decode_image(Path(path).read_bytes(), str(path))
 
 
@@ -78,6 +74,10 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         UnreadableImageError: If it cannot be decoded.
         ValueError: If some of its bands or pages would be lost.
     """
+    if name.lower().endswith(VOLUME_SUFFIXES):
+        raise UnreadableImageError(
+            f'{name} is a volume, not an image: name a slice of it, as in {name}#z=041'
+        )
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is not None and is_raster(header, has_rasterio()):
         return swapped(decode_raster(content, name).values)

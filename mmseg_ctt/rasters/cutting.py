@@ -109,12 +109,23 @@ def _write_image(source: Any, window: Any, path: Path) -> None:
     profile.update(
         width=window.width, height=window.height, transform=source.window_transform(window)
     )
+    points, system = source.gcps
+    if points:
+        del profile['transform']
+        profile.update(gcps=[_moved(point, window) for point in points], crs=system)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}')
     with opened(partial, 'w', **profile) as made:
         made.write(source.read(window=window))
         made.colorinterp = source.colorinterp
     os.replace(partial, path)
+
+
+def _moved(point: Any, window: Any) -> Any:
+    """A ground control point, in pixels of a window."""
+    place = dict(row=point.row - window.row_off, col=point.col - window.col_off)
+    position = dict(x=point.x, y=point.y, z=point.z)
+    return rasterio_library().control.GroundControlPoint(**place, **position)
 
 
 def _write_mask(mask: Path, window: Any, path: Path) -> None:

@@ -18,7 +18,7 @@ class MapFile(NamedTuple):
 
     Attributes:
         path (Path): Of the file.
-        like (str): Raster that gives size, coordinate system and transform.
+        like (str): Raster that gives size, coordinate system, and transform or control points.
         dtype (str): Such as ``'uint8'``.
         bands (int): Number of bands.
         nodata (float | None): Value of pixels without data.
@@ -60,6 +60,10 @@ class MapFile(NamedTuple):
             blockysize=BLOCK,
             BIGTIFF='IF_SAFER',
         )
+        points, system = source.gcps
+        if points:  # of images that are not yet warped to a grid
+            del profile['transform']
+            profile.update(gcps=points, crs=system)
         if self.nodata is not None:
             profile['nodata'] = self.nodata
         return profile

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from ..datasets.image_reading import read_image
 from ..deploy.api.predict import input_pipeline, read_input
 from ..deploy.class_maps import TaggedImage
 from ..functional import normalized_class_maps
@@ -84,7 +83,7 @@ class Refiner:
     ) -> Refined:
         """Refined maps of an image, see :class:`Refined`; arguments as of :meth:`label`."""
         loader, rest = self.pipeline
-        data = rest(loader.with_pixels(dict(img_path=path), read_image(path), path))
+        data = rest(loader.transform(dict(img_path=path)))
         batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         inputs, meta = batch['inputs'], batch['data_samples'][0].metainfo
         given = None if class_maps is None else self._as_input(class_maps, inputs, meta)

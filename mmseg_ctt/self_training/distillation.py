@@ -31,8 +31,9 @@ from ..datasets.wrappers import distinct_infos
 from ..deploy.checkpoint import read_checkpoint
 from ..engine.config import prepare_config
 from ..engine.files import write_whole
+from ..volumes.address import real_address
 from .dataset import MANIFEST
-from .distillation_results import compare, table_of
+from .distillation_results import check_metric, compare, evaluated_images, table_of
 from .distillation_settings import DistillationSettings
 from .labelling import BINS, label_images, mask_names, read_label
 from .recipes import RECIPES
@@ -87,7 +88,8 @@ class Distillation(Rounds):
 
         Raises:
             FileNotFoundError: If config, checkpoint or a list is missing.
-            ValueError: If teacher and small network have other classes.
+            ValueError: If teacher and small network have other classes, or the small network would
+                learn from images that it is tested on.
         """
         path = Path(self.settings.teacher_config)
         if not path.is_file():
@@ -103,12 +105,26 @@ class Distillation(Rounds):
                 f'the teacher has the classes {", ".join(of_teacher)}, the small network '
                 f'{", ".join(self.classes)}: both must have the same in the same order'
             )
+        self._check_apart()
+
+    def _check_apart(self) -> None:
+        """The lists of two configs may overlap: no test image is labelled by the teacher."""
+        labelled = set(map(real_address, self.images))
+        for part in ('test', 'val'):
+            both = sorted(labelled & set(map(real_address, evaluated_images(self.cfg, part))))
+            if both:
+                raise ValueError(
+                    f'{len(both)} images of {part}_dataloader of the small network are among the '
+                    f'unlabelled ones of the teacher, such as {both[0]}, so that its scores would '
+                    f'be too high: take them off the list of {KEY}.teacher_config'
+                )
 
     def check(self, folder: Path) -> None:
         """Label an image by the teacher, and load it as the small network will."""
         check_training(self.cfg, len(self.classes), True, 'test images of the comparison')
         if not self.cfg.get('test_dataloader') or not self.cfg.get('test_evaluator'):
             raise ValueError('the config of the small network has no test_dataloader to compare on')
+        check_metric(self.cfg)
         self.report('checks labelling and the training on pseudo-labels')
         folder.mkdir(parents=True)
         try_step('at the start', 'labelling an image', lambda: self._predict(folder, 1))

@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 
+from ..datasets.wrappers import distinct_infos, with_pipeline
 from ..deploy.api import load_model
 from ..engine.config import prepare_config
 from ..evaluation import recorded_classes
@@ -92,6 +93,40 @@ def score(model: Any, own: Config, cfg: Config, check_stop: Callable[[], None]) 
     with recorded_classes(evaluator.metrics):  # not printed
         found = evaluator.evaluate(len(loader.dataset))
     return round(float(found['mIoU']), 2)
+
+
+def check_metric(cfg: Config) -> None:
+    """The test of a config gives the mIoU that networks are compared by.
+
+    Args:
+        cfg (Config): Of the small network.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    given = prepare_config(Config(cfg.to_dict())).test_evaluator
+    metrics = given if isinstance(given, (list, tuple)) else [given]
+    found = [metric for metric in metrics if 'IoUMetric' in str(metric['type'])]
+    if not any('mIoU' in (metric.get('iou_metrics') or ['mIoU']) for metric in found):
+        raise ValueError(
+            'test_evaluator gives no mIoU, by which the networks are compared: add '
+            "dict(type='IoUMetric', iou_metrics=['mIoU'])"
+        )
+
+
+def evaluated_images(cfg: Config, part: str) -> List[str]:
+    """Files of the validation or test images of a config, none where it has no such part.
+
+    Args:
+        cfg (Config): Of a network.
+        part (str): ``'val'`` or ``'test'``.
+    """
+    loader = prepare_config(Config(cfg.to_dict())).get(f'{part}_dataloader')
+    if not loader:
+        return []
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(with_pipeline(loader.dataset, []))
+    return [info['img_path'] for info in distinct_infos(dataset)]
 
 
 def _test_set(own: Config, cfg: Config) -> Dict[str, Any]:

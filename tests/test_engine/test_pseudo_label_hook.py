@@ -51,7 +51,10 @@ def hook_of(runner):
     return next(hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook))
 
 
-def trained(root, work_dir, hook=None, iterations=4, hooks=None, **changes):
+MASKED = dict(labeled=1, unlabeled=0)  # all that a plain model takes
+
+
+def trained(root, work_dir, hook=None, iterations=4, hooks=None, ratio=None, **changes):
     """A runner after its training, with ``hook`` as default_hooks.pseudo_labels."""
     cfg = toy_config(
         root,
@@ -63,6 +66,8 @@ def trained(root, work_dir, hook=None, iterations=4, hooks=None, **changes):
         default_hooks=dict(pseudo_labels=hook, **(hooks or {})),
         **changes,
     )
+    if ratio is not None:
+        cfg.train_dataloader.sampler.ratio = ratio
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
@@ -429,7 +434,7 @@ def test_nothing_is_measured_between_intervals(root, tmp_path, monkeypatch):
 )
 def test_errors(root, tmp_path, hook, model, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
-        trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model)
+        trained(root, tmp_path / 'work', {**HOOK, **hook}, model=model, ratio=model and MASKED)
 
 
 def test_batches_have_the_sources_of_training(root, tmp_path, monkeypatch):

@@ -50,11 +50,20 @@ def test_paired():
 
 
 def test_class_that_is_nowhere():
-    first = areas([50, 60, 70], classes=3)
+    first = areas([50, 60, 70, 50, 60, 70], classes=3)
     first[:, :, 1] = 0
     found = paired_bootstrap(first, first)
     assert np.isnan(found.classes[1].value) and np.isnan(found.classes[1].low)
     assert found.miou == (0, 0, 0) and not found.miou.excludes_zero
+
+
+@pytest.mark.parametrize('number', [1, 2, 5])
+def test_no_interval_of_few_images(number):
+    """Their draws all favour one model by chance too often, or are all the same."""
+    hits = np.arange(10, 10 + number)
+    found = paired_bootstrap(areas(hits), areas(hits + 40))
+    assert found.miou.value > 0 and not found.miou.excludes_zero
+    assert np.isnan([found.miou.low, found.classes[0].high]).all()
 
 
 def test_other_images():

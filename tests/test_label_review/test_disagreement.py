@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from toy import toy_model, toy_segmentor
-from toy_data import UNLABELED, toy_config
+from toy_data import UNLABELED, toy_config, without_data
 
 from mmseg_ctt.deploy.api.predict import input_pipeline
 from mmseg_ctt.deploy.checkpoint import build_network
 from mmseg_ctt.engine.config import prepare_config
 from mmseg_ctt.lab.label_review.disagreement import Scored, choose, compare, rule_of, score_images
-from mmseg_ctt.lab.label_review.images import ListedImage, split_lists, unlabeled_images
+from mmseg_ctt.lab.label_review.images import ListedImage, load_image, split_lists, unlabeled_images
 from mmseg_ctt.lab.label_review.members import (
     MemberPass,
     all_members,
@@ -115,6 +115,20 @@ def test_scores_against_plain_forward_passes(model):
         differ = (p[0].argmax(0) != p[1].argmax(0)).float().mean()
         assert entry.differing == pytest.approx(float(differ), abs=1e-6) and entry.differing > 0
         np.testing.assert_allclose(entry.embedding, features.mean((2, 3))[0], rtol=1e-4, atol=1e-5)
+
+
+def test_pixels_without_data_do_not_count(model, root):
+    pipeline = input_pipeline(model)
+    (image, *_) = unlabeled_images(model.cfg)
+    without_data(image.path)
+    (whole,), _ = score_images(model, [image], pipeline)
+    pipeline[0].nodata = 7
+    data = load_image(image, pipeline)
+    assert (data['inputs'][:, :8] == 0).all(), 'as in training'
+    expected = compare(MemberPass(model, compared_members(model)), data).divergence[8:].mean()
+    (rest,), _ = score_images(model, [image], pipeline)
+    assert rest.score == pytest.approx(float(expected), rel=1e-5)
+    assert rest.score != pytest.approx(whole.score, rel=1e-3)
 
 
 def test_damaged_images_are_left_out(model, root):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from toy_data import toy_config
+from toy_data import toy_config, without_data
 
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 from mmseg_ctt.deploy.api.predict import input_pipeline
@@ -178,6 +178,9 @@ def test_masked_images_of_a_config(root, tmp_path):
     truth = CheckedLoadAnnotations()(dict(info, img=np.zeros((32, 48, 3))))['gt_seg_map']
     np.testing.assert_array_equal(masked.mask, truth)
     assert masked.data['inputs'].shape == (3, 32, 48) and 255 in masked.mask
+    without_data(masked.image.path)
+    images.pipeline[0].nodata = 7
+    assert (images[1].mask[:8] == 255).all() and (images[1].mask[8:] == truth[8:]).all()
     (root / 'ann' / 'l2.png').unlink()
     with pytest.raises(FileNotFoundError, match='l2.png'):
         MaskedSet(cfg, images.pipeline)

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from toy_folders import BARE, COLOURS, KINDS, MASKED, blocks, hash_of, masks, photos, save
 
-from mmseg_ctt.datasets.lists import read_list
 from mmseg_ctt.lab.new_run import new_run
 from mmseg_ctt.lab.new_run.found import Found, look
 
@@ -163,6 +162,16 @@ def test_folders_of_parts_beside_images_and_masks(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize('number, masked', [(3, 0), (8, 2)])
+def test_masks_of_training_images_are_not_those_of_a_test(tmp_path: Path, number: int, masked: int):
+    photos(tmp_path, MASKED, 'images/train')
+    photos(tmp_path, [f'{k:02}' for k in range(number)], 'images/test')  # numbered anew from 00
+    masks(tmp_path, [*MASKED, *[f'{k:02}' for k in range(6, number)]], 'masks/train')
+    parts = found(tmp_path).parts
+    assert list(parts['train'].masks) == MASKED
+    assert list(parts['test'].masks) == ['06', '07'][:masked]
+
+
 def test_nothing_to_train_on(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match='no image was found'):
         new_run(tmp_path)
@@ -181,80 +190,3 @@ def test_volumes_are_sent_to_their_page(tmp_path: Path):
     (tmp_path / 'images/a.nii.gz').write_bytes(b'')
     with pytest.raises(ValueError, match='patient_lists.py make .*docs/guide/volumes.md'):
         new_run(tmp_path)
-
-
-# ---- lists, and a second run
-
-
-def test_second_run_replaces_nothing(tmp_path: Path):
-    KINDS['binary'](tmp_path)
-    first = new_run(tmp_path)
-    config = first.configs['ctt-plus']
-    config.write_text(config.read_text() + 'log_level = "ERROR"\n')
-    content = {path: path.read_bytes() for path in tmp_path.rglob('*.*') if path.is_file()}
-    again = str(new_run(tmp_path))
-    assert 'ctt-plus.py: is there and is kept' in again and 'supervised.py: is there alr' in again
-    assert 'holds the 6 masks' in again
-    assert content == {path: path.read_bytes() for path in content}
-    with pytest.raises(ValueError, match='another network.*--name'):
-        new_run(tmp_path, model='segformer-b0')
-    with pytest.raises(ValueError, match='--name NAME makes other lists'):
-        new_run(tmp_path, val=3)
-    masks(tmp_path, ['06'], 'labels', values=(0, 255))
-    assert '1 images with a mask and 0 without' in str(new_run(tmp_path))
-    other = new_run(tmp_path, name='more')
-    assert other.configs['supervised'] == tmp_path.resolve() / 'runs/more/supervised.py'
-    lists = tmp_path / 'splits'
-    assert read_list(lists / 'more/val.txt') == read_list(lists / 'mine/val.txt')
-    assert '06' in read_list(lists / 'more/labeled.txt')
-
-
-def test_lists_that_exist_are_used(tmp_path: Path):
-    KINDS['plain_ids'](tmp_path)
-    (tmp_path / 'ImageSets').mkdir()
-    (tmp_path / 'ImageSets/train.txt').write_text('00\n01\n06\n07\n')
-    (tmp_path / 'ImageSets/val.txt').write_text('02\n03\n')
-    new_run(tmp_path)
-    mine = tmp_path / 'splits/mine'
-    assert read_list(mine / 'labeled.txt') == ['00', '01']
-    assert read_list(mine / 'val.txt') == ['02', '03']
-    assert read_list(mine / 'unlabeled.txt') == BARE
-
-
-def test_all_images_labelled(tmp_path: Path):
-    photos(tmp_path, MASKED)
-    masks(tmp_path, MASKED)
-    hidden = tmp_path / 'splits/half/seed0'
-    hidden.mkdir(parents=True)
-    (hidden / 'labeled.txt').write_text('00\n01\n')
-    (hidden / 'unlabeled.txt').write_text('02\n03\n')
-    (hidden / 'val.txt').write_text('04\n05\n')
-    half = new_run(tmp_path, lists='splits/half/seed0', name='half')
-    assert set(half.configs) == {'supervised', 'ctt-plus'}
-    assert '2 labelled, 2 unlabelled, 2 for validation' in str(half)
-    run = new_run(tmp_path)
-    assert 'splits/half/seed0' in str(run)
-    assert set(run.configs) == {'supervised'} and 'every image has a mask' in str(run)
-    assert 'unlabeled=None' in run.configs['supervised'].read_text()
-
-
-def test_dry_run_writes_nothing(tmp_path: Path):
-    KINDS['colour_masks'](tmp_path)
-    before = sorted(tmp_path.rglob('*'))
-    run = new_run(tmp_path, 'fixmatch', 'segformer-b0', 96, dry_run=True)
-    assert sorted(tmp_path.rglob('*')) == before
-    assert "method = 'fixmatch'" in str(run) and 'networks/segformer-b0.py' in str(run)
-
-
-def test_command(tmp_path: Path, load_tool, capsys):
-    KINDS['plain_ids'](tmp_path)
-    tool = load_tool('misc/new_run')
-    assert tool.exit_code(tmp_path, '--method', 'nothing') == 2
-    assert 'is not known; known are' in capsys.readouterr().err
-    assert tool.exit_code(tmp_path, '--size', 64, 48, '--val', 2) == 0
-    printed = capsys.readouterr().out
-    assert 'scale=(64, 48)' in (tmp_path / 'runs/supervised.py').read_text()
-    assert '4 labelled, 3 unlabelled, 2 for validation' in printed
-    assert [
-        line.split('/')[-1].split('.py')[0] for line in printed.split('next:')[1].split('python ')
-    ]

@@ -11,6 +11,7 @@ from toy import of_channels, toy_segmentor
 from toy_data import toy_config, toy_method, write_toy_data
 from toy_rasters import values_of, write_raster
 
+from mmseg_ctt.lab.new_run.images import inspect
 from mmseg_ctt.rasters import band_statistics
 
 
@@ -93,3 +94,15 @@ def test_a_config_of_five_bands(tmp_path, tool, capsys):
         tool.call(tmp_path / 'c.py', '--images', '--nodata', 0)
     with pytest.raises(ValueError, match='--nodata is for --images'):
         tool.call(root, '--nodata', 0)
+
+
+def test_new_run_leaves_out_pixels_without_data(tmp_path):
+    values = values_of(5, dtype='uint16') + 1000
+    for name in ('whole', 'part'):
+        write_raster(tmp_path / f'{name}/a.tif', values[:, :, 24:] if name == 'whole' else values)
+    holed = values.copy()
+    holed[:, :, :24] = 0
+    write_raster(tmp_path / 'part/a.tif', holed, nodata=0)
+    whole, part = (inspect(tmp_path / name, ['a.tif']) for name in ('whole', 'part'))
+    assert part.value_range == whole.value_range and part.value_range[0] > 1000
+    assert part.mean == whole.mean and part.std == whole.std

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from toy_rasters import GEOGRAPHIC, rasterio, values_of, write_raster
 
+from mmseg_ctt.rasters import MapFile, finish_map
+
 
 @pytest.fixture
 def tool(load_tool):
@@ -56,3 +58,26 @@ def test_mistakes(tmp_path, tool):
     with pytest.raises(ValueError, match='other.tif has no scene'):
         tool.call(*arguments)
     assert not list((tmp_path / 'out').rglob('*.*'))
+
+
+def test_control_points_stay(tmp_path, tool):
+    """Images that are not warped to a grid have control points, and no transform."""
+    points = [(0, 0, 10.0, 50.0), (0, 48, 11.0, 50.0), (32, 0, 10.0, 49.0)]
+    made = [rasterio.control.GroundControlPoint(*point) for point in points]
+    profile = dict(count=3, height=32, width=48, dtype='uint8', gcps=made, crs=GEOGRAPHIC)
+    (tmp_path / 'scenes').mkdir()
+    scene = tmp_path / 'scenes/a.tif'
+    with rasterio.open(scene, 'w', driver='GTiff', **profile) as file:
+        file.write(values_of(3))
+    tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    written = MapFile(tmp_path / '.map.tif', str(scene), 'uint8')
+    written.create()
+    finish_map(written.path, tmp_path / 'map.tif')
+    for path, first in (
+        (tmp_path / 'map.tif', (0, 0, 10, 50)),
+        (tmp_path / 'out/images/a_r000000_c000016.tif', (0, -16, 10, 50)),
+    ):
+        with rasterio.open(path) as file:
+            found, system = file.gcps
+        assert system == GEOGRAPHIC and len(found) == 3
+        assert (found[0].row, found[0].col, found[0].x, found[0].y) == first

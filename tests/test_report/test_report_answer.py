@@ -86,7 +86,9 @@ def test_harm_and_noise():
     assert same.headline.startswith('Not certain that the unlabelled images helped')
     assert 'no more than the noise of these images' in same.headline
     few = answer(RUNS, [evaluated(model=0.7, number=4), evaluated(teacher0=0.9, number=4)], 0)
-    assert '4 images are few' in notes(few)
+    assert '4 images are few: with less than 6 there is no interval' in notes(few)
+    assert few.headline.endswith('How large the noise is was not measured.')
+    assert rows_of(few, 'run')['mt', 'teacher0'][4] == '–'
 
 
 def test_baseline():

@@ -136,3 +136,20 @@ def test_scores_of_tasks(tmp_path):
     empty = Run('a', tmp_path, curves=dict(loss=curve), config=cfg)
     with pytest.raises(ValueError, match='no score of its tasks'):
         recorded.miou(empty)
+
+
+def test_only_a_page_is_replaced(needs_extra, tmp_path):
+    """Seen before anything is read or evaluated."""
+    from mmseg_ctt.lab.report.build import write_report
+
+    other = tmp_path / 'config.py'
+    other.write_text('a = 1\n')
+    with pytest.raises(ValueError, match=r'config\.py is there and is no page'):
+        write_report([tmp_path / 'absent'], other)
+    with pytest.raises(ValueError, match='is a folder: give a file in it'):
+        write_report([tmp_path / 'absent'], tmp_path)
+    assert other.read_text() == 'a = 1\n'
+    page = tmp_path / 'page.html'
+    page.write_text('<!DOCTYPE html>\n')
+    with pytest.raises(FileNotFoundError, match='absent'):
+        write_report([tmp_path / 'absent'], page)

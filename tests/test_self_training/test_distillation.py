@@ -139,6 +139,25 @@ def test_other_classes(teacher, tmp_path):
         Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
 
 
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_test_images_are_not_labelled(teacher, tmp_path, part):
+    """The lists of the small network may be others than those of the teacher."""
+    cfg = config(teacher, tmp_path)
+    own = tmp_path / 'own.txt'
+    own.write_text(f'{UNLABELED[1]}\n')
+    cfg[f'{part}_dataloader'].dataset.ann_file = str(own)
+    with pytest.raises(ValueError, match=f'1 images of {part}_dataloader .*such as .*u1'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert not list((tmp_path / 'run').glob('[!.]*'))
+
+
+def test_another_metric(teacher, tmp_path):
+    cfg = config(teacher, tmp_path)
+    cfg.test_evaluator = [dict(type='TaskMetric'), dict(type='IoUMetric', iou_metrics=['mDice'])]
+    with pytest.raises(ValueError, match='test_evaluator gives no mIoU'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+
+
 def test_nothing_confident(teacher, tmp_path, monkeypatch):
     nothing = (np.zeros((32, 48), np.int64), np.zeros((32, 48), np.uint16))
     monkeypatch.setattr(distillation, 'read_label', lambda *_: nothing)

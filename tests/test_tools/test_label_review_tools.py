@@ -61,6 +61,18 @@ def test_lists_and_page(root, tmp_path, suggest, capsys):
     assert 'already holds label_next.txt' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name', ['labeled.txt', 'unlabeled.txt', 'scores.csv', 'index.html'])
+def test_no_file_of_the_folder_is_replaced(root, tmp_path, suggest, capsys, name):
+    """Such as the lists of the run itself."""
+    config, checkpoint = write_run(root, tmp_path)
+    out = tmp_path / 'splits'
+    out.mkdir()
+    (out / name).write_text('mine')
+    assert suggest.exit_code(config, checkpoint, '--out', out) == 2
+    assert f'already holds {name}' in capsys.readouterr().err
+    assert [path.read_text() for path in out.iterdir()] == ['mine']
+
+
 def test_a_folder_of_any_images(root, tmp_path, suggest):
     """A plain network, and images that are turned, grey or in sub-folders."""
     config, checkpoint = write_run(root, tmp_path, model=toy_segmentor())

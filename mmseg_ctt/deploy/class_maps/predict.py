@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from ...datasets.image_reading import read_image
 from ...functional.class_maps import class_scores, normalized_class_maps
 from ...functional.pamr import pamr
 from ...weak_labels.class_map_files import ClassMaps
@@ -180,7 +179,7 @@ def _averaged(
 def _inputs(model: Any, path: str) -> Tuple[Tensor, Tensor]:
     """Image at its own size in [0, 1], and as the test pipeline and the model prepare it."""
     loader, rest = input_pipeline(model)
-    results = loader.with_pixels(dict(img_path=path), read_image(path), path)
+    results: Any = loader.transform(dict(img_path=path))
     plain = np.atleast_3d(results['img']).transpose(2, 0, 1)
     pixels = torch.from_numpy(np.ascontiguousarray(plain)).float().unsqueeze(0) / 255
     data = model.data_preprocessor(pseudo_collate([rest(results)]), False)

@@ -55,7 +55,8 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
 
     Raises:
         FileNotFoundError: If it does not exist, or a folder has nothing to predict.
-        ValueError: If two files have one stem, or the file is of none of these types.
+        ValueError: If two files have one stem, a folder has that of a video, or the file is of none
+            of these types.
     """
     path = Path(given)
     if path.is_dir():
@@ -66,7 +67,9 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
                 f'no image or video was found in {path}; images end in '
                 f'{", ".join(IMAGE_SUFFIXES)}, videos in {", ".join(VIDEO_SUFFIXES)}'
             )
-        return [_item(stem, path / name, tiled) for stem, name in found.items()]
+        items = [_item(stem, path / name, tiled) for stem, name in found.items()]
+        _check_frames(items)
+        return items
     if not path.is_file():
         raise FileNotFoundError(f'the input {path} does not exist')
     if path.suffix.lower() not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
@@ -76,6 +79,20 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             'tools/volumes/predict_volume.py'
         )
     return [_item(path.stem, path, tiled)]
+
+
+def _check_frames(items: List[Item]) -> None:
+    """No input lies in a folder called like a video: masks of frames have such names."""
+    videos = {item.stem: item.path for item in items if item.kind == VIDEO}
+    for item in items:
+        folders = (parent.as_posix() for parent in Path(item.stem).parents)
+        video = next((videos[folder] for folder in folders if folder in videos), None)
+        if video is not None:
+            raise ValueError(
+                f'{item.path} lies in a folder with the name of the video {video}, so that their '
+                'outputs would have one name: rename the folder, or predict the two into '
+                'different folders'
+            )
 
 
 def _item(stem: str, path: Path, tiled: bool) -> Item:

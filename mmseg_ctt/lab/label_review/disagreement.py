@@ -25,6 +25,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ...datasets.image_reading import damage_of
+from ...datasets.nodata import FIELD
 from ...deploy.api.predict import Pipeline
 from .images import ListedImage, load_image
 from .members import MemberPass, compared_members
@@ -37,7 +38,7 @@ class Scored(NamedTuple):
 
     Attributes:
         image (ListedImage): The image.
-        score (float): Mean over the pixels of :func:`divergence`, in [0, 1].
+        score (float): Mean over the pixels with data of :class:`Compared`'s divergence, in [0, 1].
         differing (float): Fraction of the pixels for which the members predict different classes;
             0 for a single network.
         embedding (np.ndarray): ``(D,)`` float32, of the first member.
@@ -111,6 +112,7 @@ def score_images(
             continue
         compared = compare(passes, data)
         assert passes.embedding is not None
+        shown = _with_data(data, compared.divergence)
         first, *others = compared.labels.values()
         differs = torch.zeros_like(first, dtype=torch.bool)
         for label in others:
@@ -118,14 +120,24 @@ def score_images(
         scored.append(
             Scored(
                 image,
-                float(compared.divergence.double().mean()),
-                float(differs.double().mean()),
+                float(compared.divergence[shown].double().mean()),
+                float(differs[shown].double().mean()),
                 passes.embedding.numpy(),
             )
         )
     if not scored:
         raise ValueError('no image can be decoded' + (f', {damaged[0]} for one' if damaged else ''))
     return scored, damaged
+
+
+def _with_data(data: Dict[str, Any], values: Tensor) -> Tensor:
+    """Pixels ``(h, w)`` bool of an image that have data; all where none has."""
+    sample = data['data_samples']
+    every = torch.ones_like(values, dtype=torch.bool)
+    if FIELD not in sample or sample.get(FIELD).data.shape[1:] != values.shape:
+        return every
+    shown = ~sample.get(FIELD).data[0].to(values.device)
+    return shown if shown.any() else every
 
 
 def choose(scored: Sequence[Scored], count: int, pool: int = POOL) -> List[Scored]:

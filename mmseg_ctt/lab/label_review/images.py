@@ -11,7 +11,6 @@ from mmengine.registry import DefaultScope
 from ...datasets.built import label_loaders, set_num_classes
 from ...datasets.checks import check_files
 from ...datasets.image_files import find_images
-from ...datasets.image_reading import read_image
 from ...datasets.sources import (
     LABELED,
     UNLABELED,
@@ -143,7 +142,7 @@ class MaskedSet:
     def __getitem__(self, index: int) -> MaskedImage:
         leaf, image, i = self.entries[index]
         loader, rest = self.pipeline
-        results = loader.with_pixels(leaf.get_data_info(i), read_image(image.path), image.path)
+        results: Any = loader.transform(leaf.get_data_info(i))  # marks pixels without data
         masked = dict(results, seg_fields=[])
         for step in label_loaders(leaf):
             masked = step(masked)
@@ -159,8 +158,7 @@ def load_image(image: ListedImage, pipeline: Pipeline) -> Dict[str, Any]:
         ValueError: If it cannot be decoded, or is of another kind than the model takes.
     """
     loader, rest = pipeline
-    pixels = read_image(image.path)
-    return rest(loader.with_pixels(dict(img_path=image.path), pixels, image.path))
+    return rest(loader.transform(dict(img_path=image.path)))
 
 
 def _training_set(cfg: Config) -> Mapping[str, Any]:

@@ -145,13 +145,15 @@ def _data_lines(
 def _evaluated(
     found: Found, lists: Lists, part: str, masks: Mapping[str, Tuple[str, str]]
 ) -> Optional[str]:
-    """Data set of a part with a folder of its own, or of the validation list, as code."""
+    """Data set of a part with a folder of its own, or of a list, as code."""
     if part in masks:
         prefix, more = _prefix(found, part, masks)
         listed = f'{lists.folder}/{part}_folder.txt'
         return f'dict(masked, ann_file={listed!r}, data_prefix={prefix}{more})'
     if part == VAL and lists.val:
         return f"dict(masked, ann_file='{lists.folder}/val.txt')"
+    if part == TEST and lists.test and {*lists.test} <= {*found.train.masks}:
+        return f"dict(masked, ann_file='{lists.folder}/test.txt')"
     return None
 
 

@@ -181,11 +181,16 @@ def _by_content(root: Path, files: Files, pairs: Dict[str, Pair]) -> tuple:
 
 
 def _masks_of_train(files: Files, parts: Dict[str, Matched], suffix: Optional[str]) -> None:
-    """Masks of the validation and test images that lie with those of training."""
+    """Masks of the validation and test images that lie with those of training.
+
+    Images that are numbered anew in each folder have names of training images, and no masks here.
+    """
     train = parts[TRAIN]
+    taken = set(train.masks.values())
     for part in (VAL, TEST):
         if part in parts and not parts[part].masks and train.masks_dir != train.images_dir:
             other = match(files, Pair(parts[part].images_dir, train.masks_dir), suffix)
+            other.masks = {stem: mask for stem, mask in other.masks.items() if mask not in taken}
             if other.masks:
                 other.notes = []
                 parts[part] = other

@@ -10,7 +10,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from ...datasets.image_files import IMAGE_SUFFIXES
-from ...datasets.image_reading import image_size, read_image
+from ...datasets.image_reading import image_size
+from ...datasets.nodata import decode_with_nodata
 
 SIZES, PIXELS = 256, 24  # images of which the size is read, and those that are decoded
 NUM_WORKERS = 4
@@ -103,9 +104,8 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
     )
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         shapes = list(pool.map(image_size, (root / name for name in spread(names, SIZES))))
-        pixels = list(pool.map(read_image, (root / name for name in spread(names, PIXELS))))
-    pixels = [image[..., None] if image.ndim == 2 else image for image in pixels]
-    pixels = [image[:: _step(image, 0), :: _step(image, 1)] for image in pixels]
+        read = list(pool.map(_read, (root / name for name in spread(names, PIXELS))))
+    pixels, kept = [image for image, _ in read], [shown for _, shown in read]
     channels = Counter(image.shape[2] for image in pixels)
     kinds = Counter(str(image.dtype) for image in pixels)
     if len(channels) > 1 and max(channels) > 4:
@@ -114,20 +114,32 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
             'number of bands; move the others out of the folder'
         )
     deep = [image for image in pixels if image.dtype != np.uint8]
-    value_range = _range(deep) if deep else None
-    mean, std = _statistics(pixels, value_range) if max(channels) > 4 else ([], [])
+    shown = [where for image, where in read if image.dtype != np.uint8]
+    value_range = _range(deep, shown) if deep else None
+    mean, std = _statistics(pixels, kept, value_range) if max(channels) > 4 else ([], [])
     sizes = [(width, height) for height, width in shapes]
     counted = dict(formats.most_common())
     return Images(len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std)
+
+
+def _read(path: Path) -> Tuple[np.ndarray, np.ndarray]:
+    """Some pixels ``(h, w, C)`` of an image, and ``(h, w, C)`` bool where they have data."""
+    pixels, missing = decode_with_nodata(path.read_bytes(), str(path))
+    image = pixels[..., None] if pixels.ndim == 2 else pixels
+    some = (slice(None, None, _step(image, 0)), slice(None, None, _step(image, 1)))
+    image = image[some]
+    kept = np.ones(image.shape, bool) if missing is None else ~missing[some]
+    return image, kept
 
 
 def _step(image: np.ndarray, axis: int) -> int:
     return max(1, image.shape[axis] // SIDE)
 
 
-def _range(images: Sequence[np.ndarray]) -> Tuple[float, float]:
-    """Values below and above which 0.1 % of the pixels are."""
-    values = np.concatenate([image.reshape(-1) for image in images]).astype(np.float64)
+def _range(images: Sequence[np.ndarray], kept: Sequence[np.ndarray]) -> Tuple[float, float]:
+    """Values below and above which 0.1 % of the pixels with data are."""
+    values = np.concatenate([image[shown] for image, shown in zip(images, kept)])
+    values = values.astype(np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
         raise ValueError('images hold no finite value')
@@ -138,7 +150,9 @@ def _range(images: Sequence[np.ndarray]) -> Tuple[float, float]:
 
 
 def _statistics(
-    images: Sequence[np.ndarray], value_range: Optional[Tuple[float, float]]
+    images: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+    value_range: Optional[Tuple[float, float]],
 ) -> Tuple[List[float], List[float]]:
     """Mean and standard deviation of each channel, as a network takes them."""
     values = np.concatenate([image.reshape(-1, image.shape[2]) for image in images])
@@ -146,6 +160,7 @@ def _statistics(
     if value_range is not None and images[0].dtype != np.uint8:
         low, high = value_range
         values = ((values - low) / (high - low)).clip(0, 1) * 255
+    values[~np.concatenate([shown.reshape(-1, shown.shape[2]) for shown in kept])] = np.nan
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of bands without any finite value
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)

@@ -233,9 +233,10 @@ def _main_colours(colours: Mapping[int, int]) -> Tuple[List[int], bool]:
     else:
         return main, False
     if sum(colours[c] for c in main) < COVERED * pixels:
+        shown = ' '.join(map(as_text, list(colours)[:10]))
         raise ValueError(
             f'masks hold {len(colours)} colours, as smooth edges and JPEG make them, and it is not '
-            f'clear which are classes; most frequent are {" ".join(map(as_text, main[:10]))}: name '
+            f'clear which are classes; most frequent are {shown}: name '
             'them with --palette'
         )
     return main, True

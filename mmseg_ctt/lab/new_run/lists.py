@@ -9,8 +9,8 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from ...datasets.class_cover import missing_of
-from ...datasets.lists import read_stems
-from ...datasets.split_files import write_split
+from ...datasets.lists import read_list, read_stems, stem_in
+from ...datasets.split_files import TEST_NAME, write_split
 from ...datasets.split_masks import count_images, draw_validation
 from .layout import Files
 
@@ -34,6 +34,7 @@ class Lists:
         labeled (list[str]): Stems of images with a mask.
         unlabeled (list[str]): Stems of images without one.
         val (list[str]): Stems of masked images that are kept for validation.
+        test (list[str]): Stems of images that a list keeps for a test: nothing learns from them.
         facts (dict): For the manifest.
         present (bool): Whether the lists are there already.
         notes (list[str]): Lines for the user.
@@ -43,6 +44,7 @@ class Lists:
     labeled: List[str]
     unlabeled: List[str]
     val: List[str]
+    test: List[str] = field(default_factory=list)
     facts: dict = field(default_factory=dict)
     present: bool = False
     notes: List[str] = field(default_factory=list)
@@ -51,7 +53,8 @@ class Lists:
         """Write the lists and their manifest."""
         if not self.present:
             folder = root / self.folder
-            write_split(folder, self.labeled, self.unlabeled, self.facts, val=self.val or None)
+            val, test = self.val or None, self.test or None
+            write_split(folder, self.labeled, self.unlabeled, self.facts, val=val, test=test)
 
 
 def default_val(masks: int) -> int:
@@ -107,7 +110,12 @@ def read_names(folder: Path) -> Dict[str, Path]:
 
 
 def read_lists(
-    root: Path, folder: str, own: str, images: Mapping[str, str], masked: Sequence[str]
+    root: Path,
+    folder: str,
+    own: str,
+    images: Mapping[str, str],
+    masked: Sequence[str],
+    apart: Optional[Mapping[str, str]] = None,
 ) -> Lists:
     """Lists from files that are there.
 
@@ -117,36 +125,71 @@ def read_lists(
         own (str): Folder of the lists of this run.
         images (Mapping[str, str]): Files by stem.
         masked (Sequence[str]): Stems of images with a mask.
+        apart (Mapping[str, str], optional): Files by stem of the unlabelled images, where they have
+            a folder of their own.
 
     Raises:
         FileNotFoundError: If a list names an image that is not there.
-        ValueError: If it names images without a mask as labelled or for validation.
+        ValueError: If it names images without a mask as labelled or for validation, or two lists
+            name one image.
     """
     files = read_names(root / folder)
-    read = {kind: read_stems(path, images, root) for kind, path in files.items()}
-    val, bare = read.get('val', []), set(images) - set(masked)
-    labeled = read.get('labeled', [stem for stem in masked if stem not in set(val)])
+    of_kind = dict(unlabeled=images if apart is None else apart)
+    read = {kind: read_stems(path, of_kind.get(kind, images), root) for kind, path in files.items()}
+    val, test = read.get('val', []), held_out(root / folder, images)
+    bare = set(images) - set(masked) - set(test)
+    kept = {*val, *test}
+    labeled = read.get('labeled', [stem for stem in masked if stem not in kept])
     if 'labeled' in files and files['labeled'].stem == 'train':
         labeled = [stem for stem in labeled if stem in set(masked)]
     for kind, stems in (('labeled', labeled), ('val', val)):
-        wrong = [stem for stem in stems if stem in bare]
+        wrong = sorted(set(stems) - set(masked))
         if wrong:
             raise ValueError(
                 f'{files[kind]} names {len(wrong)} images that have no mask, such as {wrong[0]}'
             )
-    unlabeled = read.get('unlabeled', sorted(bare))
-    lists = Lists(own, labeled, unlabeled, val, dict(kind='masks', lists=folder))
+    unlabeled = read.get('unlabeled', sorted(bare if apart is None else apart))
+    lists = Lists(own, labeled, unlabeled, val, test, dict(kind='masks', lists=folder))
     lists.present = folder == own
-    listed = {*labeled, *unlabeled, *val}
-    new = [stem for stem in masked if stem not in {*labeled, *val}]
+    apart_lists = dict(labeled=labeled, val=val, test=test, unlabeled=unlabeled)
+    _check_apart(apart_lists, root / folder)
+    new = set(masked) - {*labeled, *kept}
+    rest = (set(images) if apart is None else set(apart)) - set(unlabeled)
+    rest -= {*labeled, *kept, *new} if apart is None else set()
     lists.notes.append(f'{folder or "."}: its lists are used')
-    if lists.present and (new or set(images) - listed):
+    lists.notes += held_notes(test)
+    if lists.present and (new or rest):
         lists.notes.append(
-            f'{len(new)} images with a mask and {len(set(images) - listed - set(new))} without are '
+            f'{len(new)} images with a mask and {len(rest)} without are '
             'not in these lists as such: --name NAME makes new lists, which keep the images for '
             'validation'
         )
     return lists
+
+
+def held_out(folder: Path, images: Mapping[str, str]) -> List[str]:
+    """Stems of the images of ``test.txt`` of a folder; names of other images are skipped."""
+    path = folder / TEST_NAME
+    found = (stem_in(name, images) for name in read_list(path)) if path.is_file() else ()
+    return [stem for stem in found if stem is not None]
+
+
+def held_notes(test: Sequence[str]) -> List[str]:
+    """Line about images of a test list."""
+    return [f'{len(test)} images of {TEST_NAME} are kept for a test'] if test else []
+
+
+def _check_apart(lists: Mapping[str, Sequence[str]], folder: Path) -> None:
+    """No image is in two lists."""
+    owner: Dict[str, str] = {}
+    for kind, stems in lists.items():
+        for stem in stems:
+            if stem in owner:
+                raise ValueError(
+                    f'{stem} is both in the list {owner[stem]} and in the list {kind} of {folder}: '
+                    'take it off one of them; where these are two images, rename one'
+                )
+            owner[stem] = kind
 
 
 def make_lists(
@@ -171,8 +214,15 @@ def make_lists(
         seed (int): Of the images for validation. Defaults to 0.
 
     Raises:
-        ValueError: If the number is out of range.
+        ValueError: If the number is out of range, or an unlabelled image has the name of a labelled
+            one.
     """
+    twice = sorted({*stems} & {*unlabeled})
+    if twice:
+        raise ValueError(
+            f'{len(twice)} unlabelled images have the names of labelled ones, such as {twice[0]}, '
+            'and lists hold names: rename the unlabelled ones'
+        )
     number, kept = val
     kept = [stem for stem in kept if stem in set(stems)]
     if number is None and kept:
@@ -183,7 +233,7 @@ def make_lists(
         labeled, chosen = draw_validation(stems, presence, number, seed)
     counts = count_images(dict(labeled=labeled, val=chosen), stems, presence, names)
     facts = dict(kind='masks', val=len(chosen), seed=seed, class_images=counts)
-    lists = Lists(folder, labeled, sorted(unlabeled), chosen, facts)
+    lists = Lists(folder, labeled, sorted(unlabeled), chosen, facts=facts)
     if kept and number is None:
         lists.notes.append('the images for validation are those of the lists that are there')
     rows = np.array([stem in set(chosen) for stem in stems])

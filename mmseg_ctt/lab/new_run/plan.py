@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ...datasets.lists import read_list
 from ...datasets.split_files import LIST_NAMES
 from .class_names import META
 from .configs import SUPERVISED, check_texts, method_text, supervised_text
@@ -18,6 +19,8 @@ from .lists import (
     Lists,
     few_notes,
     find_lists,
+    held_notes,
+    held_out,
     make_lists,
     other_lists,
     read_lists,
@@ -66,8 +69,7 @@ class Plan:
             meta.write_text(json.dumps(content) + '\n', encoding='utf-8')
             lines.append(f'{META}: written; give the classes their names there')
         self.lists.write(root)
-        for name, stems in self.evaluated.items():
-            (root / name).write_text(''.join(f'{stem}\n' for stem in stems), encoding='utf-8')
+        lines += [_write_list(root, name, stems) for name, stems in self.evaluated.items()]
         names = ', '.join(LIST_NAMES) + (', val.txt' if self.lists.val else '')
         lines.append(f'{self.lists.folder}: {names}')
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +83,16 @@ class Plan:
             short = path.relative_to(root)
             lines.append(f'{short}: {state if present else "written"}')
         return lines
+
+
+def _write_list(root: Path, name: str, stems: Sequence[str]) -> str:
+    """Write a list unless it is there, which the user may have changed."""
+    path, text = root / name, ''.join(f'{stem}\n' for stem in stems)
+    if not path.is_file():
+        path.write_text(text, encoding='utf-8')
+        return f'{name}: written'
+    same = path.read_text(encoding='utf-8') == text
+    return f'{name}: {"is there already" if same else "is there and is kept as it is"}'
 
 
 def make_plan(
@@ -111,7 +123,7 @@ def make_plan(
     texts = {SUPERVISED: supervised_text(found, chosen, sizes, model, masks, work_dir)}
     if chosen.unlabeled and method != SUPERVISED:
         texts[method] = method_text(method, sizes, folder / method)
-    _check_present(folder, texts, model)
+    _check_present(folder, texts, model, size)
     check_texts(texts)
     evaluated = {
         f'{chosen.folder}/{part}_folder.txt': list(found.parts[part].masks)
@@ -142,33 +154,54 @@ def _lists(
             f'--val {val} keeps training images for validation, but {found.parts[VAL].images_dir} '
             'has images for it: leave --val out, or move them'
         )
-    present = None if name and given is None else find_lists(root, found.files, given, own)
+    made = (root / own / LIST_NAMES[0]).is_file()
+    new = bool(name) and given is None and not made
+    present = None if new else find_lists(root, found.files, given, own)
     if present is not None:
-        lists = read_lists(root, present, own, train.images, list(train.masks))
+        apart = unlabeled.images if unlabeled else None
+        lists = read_lists(root, present, own, train.images, list(train.masks), apart)
         if val is not None and val != len(lists.val):
             raise ValueError(
                 f'--val {val}, but the lists in {present} keep {len(lists.val)} images for '
                 'validation: --name NAME makes other lists'
             )
-        if unlabeled and not lists.present:
-            lists.unlabeled = list(unlabeled.images)
+        if made and not lists.present and not _same_lists(root / own, lists):
+            raise ValueError(
+                f'{own} holds other lists than {present}, and configs that use them: --name NAME '
+                'makes another run'
+            )
         return lists
-    bare = unlabeled.images if unlabeled else set(train.images) - set(train.masks)
-    presence = np.array(found.presence(TRAIN)) > 0
+    test = held_out(root / 'splits' / USUAL, train.images) or held_out(root, train.images)
+    bare = set(unlabeled.images) if unlabeled else set(train.images) - {*train.masks, *test}
+    rows = [i for i, stem in enumerate(train.masks) if stem not in set(test)]
+    stems = list(train.masks)
+    presence = np.array(found.presence(TRAIN))[rows] > 0
     kept = [] if val is not None or has_val else _kept(root, train.images)
     lists = make_lists(
         own,
-        list(train.masks),
+        [stems[i] for i in rows],
         presence,
         found.labels.names,
         sorted(bare),
         (0 if has_val else val, kept),
         seed,
     )
+    lists.test = test
+    lists.notes += held_notes(test)
     others = [] if name else other_lists(root, own)
     if others:
         lists.notes.append(f'lists are in {", ".join(others[:5])}, too: --lists uses one of them')
     return lists
+
+
+def _same_lists(folder: Path, lists: Lists) -> bool:
+    """Whether lists are those of a folder."""
+    read = {kind: read_list(path) for kind, path in read_names(folder).items()}
+    return [read.get(kind, []) for kind in ('labeled', 'unlabeled', 'val')] == [
+        lists.labeled,
+        lists.unlabeled,
+        lists.val,
+    ]
 
 
 def _kept(root: Path, images: Dict[str, str]) -> List[str]:
@@ -199,24 +232,31 @@ def _masks(
     return list(conversions.values()), masks
 
 
-def _check_present(folder: Path, texts: Dict[str, str], model: str) -> None:
-    """A config that is there has the network that is wanted.
+def _check_present(
+    folder: Path, texts: Dict[str, str], model: str, size: Optional[Sequence[int]]
+) -> None:
+    """A config that is there has the network and the sizes that are wanted.
 
     Raises:
-        ValueError: If it has another.
+        ValueError: If it has others.
     """
     path = folder / f'{SUPERVISED}.py'
     if not path.is_file():
         return
+    present = path.read_text(encoding='utf-8')
 
-    def donor(text: str) -> List[str]:
-        return [line for line in text.splitlines() if line.startswith('segmentor_from')]
-
-    if donor(path.read_text(encoding='utf-8')) != donor(texts[SUPERVISED]):
-        raise ValueError(
-            f'{path} is there and has another network than --model {model}: --name NAME makes '
-            'another run'
+    def differ(start: str) -> bool:
+        old, new = (
+            [line for line in text.splitlines() if line.startswith(start)]
+            for text in (present, texts[SUPERVISED])
         )
+        return old != new
+
+    wanted = [f'another network than --model {model}'] if differ('segmentor_from') else []
+    if size and differ('sizes = '):
+        wanted.append(f'other sizes than --size {" ".join(map(str, size))}')
+    if wanted:
+        raise ValueError(f'{path} is there and has {wanted[0]}: --name NAME makes another run')
 
 
 def _without_unlabeled(lists: Lists, method: str) -> List[str]:

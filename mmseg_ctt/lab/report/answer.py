@@ -8,6 +8,7 @@ import numpy as np
 
 from ...evaluation.bootstrap import (
     DRAWS,
+    LEAST,
     LEVEL,
     Difference,
     class_iou_of,
@@ -203,7 +204,9 @@ def _notes(base: Scored, best: Scored, others: Sequence[Scored]) -> List[str]:
     if best.evaluated is not None:
         lines.append(TRAINING)
         number = best.evaluated.result.images
-        if number < FEW:
+        if number < LEAST:
+            lines.append(f'{number} images are few: with less than {LEAST} there is no interval.')
+        elif number < FEW:
             lines.append(f'{number} images are few: with less than {FEW} the interval is rough.')
     if not is_supervised(base.run.config):
         lines.append(

@@ -55,8 +55,11 @@ def write_report(
 
     Raises:
         FileNotFoundError: If a folder does not exist or is not of a run.
-        ValueError: If a folder is given twice, or the baseline is none of them.
+        ValueError: If a folder is given twice, the baseline is none of them, or ``out`` is a folder
+            or a file that is no page.
     """
+    out = Path(out)
+    _check_page(out)
     runs = read_runs([Path(folder) for folder in folders], checkpoint)
     base = choose_baseline(runs, baseline)
     chapters, evaluated = [], []
@@ -74,10 +77,19 @@ def write_report(
         chapters.append(Chapter('Comparison', parts, members))
     date = f'{datetime.now():%Y-%m-%d %H:%M}, mmseg_ctt {__version__}'
     title = 'Report on ' + ', '.join(run.name for run in runs)
-    out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render(title, date, chapters), encoding='utf-8')
     return chapters
+
+
+def _check_page(out: Path) -> None:
+    """A former page is replaced, and no other file."""
+    if out.is_dir():
+        raise ValueError(f'--out {out} is a folder: give a file in it, such as {out}/report.html')
+    if out.exists():
+        with open(out, 'rb') as file:
+            if not file.read(64).lstrip().lower().startswith(b'<!doctype html'):
+                raise ValueError(f'--out {out} is there and is no page: give another name')
 
 
 def _chapter(

@@ -29,6 +29,7 @@ from .page import Chapter, render
 from .parts import Part
 
 PAGE, LIST, ERROR_LIST, SCORES = 'index.html', 'label_next.txt', 'label_errors.txt', 'scores.csv'
+NEXT_LISTS = ('labeled.txt', 'unlabeled.txt')  # of the next training
 PathLike = Union[str, Path]
 
 
@@ -51,11 +52,11 @@ def write_suggestions(
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If the model has no segmentation, there are no images, or the folder already
-            holds a list.
+            holds one of these files.
     """
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
-    out = _new_folder(out, LIST)
+    out = _new_folder(out, LIST, PAGE, SCORES, *NEXT_LISTS)
     unlabeled_images(cfg, folder)  # before the model is built
     model = _load(cfg, checkpoint)
     found = suggest(model, count, folder, progress=True)
@@ -67,8 +68,9 @@ def write_suggestions(
     lists = split_lists(cfg) if folder is None else None
     if lists is not None:
         labeled, unlabeled = lists
-        _write_list(out / 'labeled.txt', [*labeled, *names])
-        _write_list(out / 'unlabeled.txt', [name for name in unlabeled if name not in set(names)])
+        rest = [name for name in unlabeled if name not in set(names)]
+        for name, listed in zip(NEXT_LISTS, ([*labeled, *names], rest)):
+            _write_list(out / name, listed)
     return found
 
 
@@ -94,12 +96,13 @@ def write_label_errors(
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a setting is out of range, the model has no segmentation, there are no
-            masks, a name of ``spoilt`` is no labelled image, or the folder already holds a list.
+            masks, a name of ``spoilt`` is no labelled image, or the folder already holds
+            one of these files.
     """
     settings.check()
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
-    out = _new_folder(out, ERROR_LIST)
+    out = _new_folder(out, ERROR_LIST, PAGE)
     model = _load(cfg, checkpoint)
     found, images, searched = search_errors(model, count, settings, progress=True)
     _check_spoilt(images, spoilt or ())
@@ -126,10 +129,14 @@ def _load(cfg: Config, checkpoint: PathLike) -> BaseModel:
     return model
 
 
-def _new_folder(out: PathLike, name: str) -> Path:
+def _new_folder(out: PathLike, *names: str) -> Path:
+    """The folder, which may be that of the lists of a run: none of the files is there."""
     out = Path(out)
-    if (out / name).exists():
-        raise ValueError(f'{out} already holds {name}: give another folder, so that both are kept')
+    for name in names:
+        if (out / name).exists():
+            raise ValueError(
+                f'{out} already holds {name}: give another folder, so that both are kept'
+            )
     return out
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The answer in words."""
 
+import math
 from typing import Mapping, Optional, Tuple
 
 from ...evaluation.bootstrap import LEVEL, Interval
@@ -24,7 +25,7 @@ def verdict(
     Args:
         base (tuple[str, str, float]): Run, member and mIoU of the baseline.
         best (tuple[str, str, float]): The same of the member to ship.
-        interval (Interval, optional): Of the difference, as a part of 1; None: not known.
+        interval (Interval, optional): Of the difference, as a part of 1; None or of NaN: unknown.
         gain (float): Difference in points.
         unlabeled (bool): Whether the baseline is supervised and the other is not.
     """
@@ -34,7 +35,7 @@ def verdict(
     )
     what = 'the unlabelled images helped' if unlabeled else f'{best[0]} is better'
     harm = 'the unlabelled images made it worse' if unlabeled else f'{base[0]} is better'
-    if interval is None:
+    if interval is None or math.isnan(interval.low):
         word = f'It seems that {what}' if gain > 0 else f'It does not seem that {what}'
         return f'{word}: {figures}. How large the noise is was not measured.'
     ends = f'{LEVEL} % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}'
