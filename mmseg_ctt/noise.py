@@ -66,6 +66,11 @@ WARNINGS = (
         'mmengine on the masks that mmseg packs; both shapes mean the same',
     ),
     Noise(
+        r'Detected call of `scheduler.step\(\)` before `optimizer.step\(\)`',
+        UserWarning,
+        'mmengine steps the schedule every iteration, also while gradients are accumulated',
+    ),
+    Noise(
         'torch.utils.checkpoint: the use_reentrant parameter should be passed',
         UserWarning,
         'backbones of mmseg with with_cp=True call it without; what they call is the default',
