@@ -27,7 +27,7 @@ def make_run(name, config, folder='x'):
     return Run(name, Path(folder, name), config=config)
 
 
-def evaluated(seed=0, paths=None, classes=CLASSES, number=40, **hits):
+def evaluated(seed=0, paths=None, classes=CLASSES, number=40, predicting=None, **hits):
     """Networks by member, each with this mean part of hits in every class."""
     random = np.random.RandomState(seed)
     areas = {}
@@ -35,7 +35,12 @@ def evaluated(seed=0, paths=None, classes=CLASSES, number=40, **hits):
         hit = (1000 * part + random.randint(-90, 90, (number, len(classes)))).astype(int)
         areas[name] = np.stack([hit, np.full_like(hit, 1000), np.full_like(hit, 1000)], axis=1)
     paths = paths or [f'{i}.jpg' for i in range(number)]
-    result = SimpleNamespace(areas=areas, paths=paths, images=number, of=number)
+    # the single network of highest IoU predicts, so that what is shipped is known
+    single = {name: part for name, part in hits.items() if name != 'ensemble'}
+    predicting = predicting or max(single, key=lambda name: single[name])
+    result = SimpleNamespace(
+        areas=areas, paths=paths, images=number, of=number, predicting=predicting
+    )
     dataset = SimpleNamespace(metainfo=dict(classes=classes))
     return Evaluated(None, dataset, result, Path('iter_1.pth'))
 
@@ -143,6 +148,14 @@ def test_from_the_records_alone():
     assert 'was not measured' in part.headline and 'there is no interval' in part.description
     with pytest.raises(ValueError, match='mt has no mIoU'):
         answer([runs[0], RUNS[1]], [None, None], 0)
+
+
+def test_the_verdict_is_on_the_network_that_predicts():
+    """The best of several networks on these images was chosen on them."""
+    runs = [evaluated(model=0.7), evaluated(student0=0.9, teacher0=0.71, predicting='teacher0')]
+    part = answer(RUNS[:2], runs, 0)
+    assert 'teacher0 of mt has' in part.headline and 'student0' not in part.headline
+    assert '(--member student0)' in notes(part)
 
 
 def test_words():
