@@ -168,10 +168,11 @@ class GuardHook(Hook):
         contrast = getattr(self.model, 'contrast', None)
         if not isinstance(contrast, MemoryContrast):
             return
+        waits = contrast.waits and not contrast.active
         fill = contrast.fill_ratio().min(dim=0).values.tolist()
         dataset = runner.train_loop.dataloader.dataset
         classes = dataset.metainfo.get('classes') or range(len(fill))
-        self._warn(runner, 'queues', empty_queues(fill, classes, done, contrast.waits))
+        self._warn(runner, 'queues', empty_queues(fill, classes, done, waits))
 
     def _warn(self, runner: Runner, kind: str, line: Optional[str]) -> None:
         """Log a line once, and once more after it had ceased to be true."""
