@@ -60,8 +60,8 @@ def check_work_dir(cfg: Config) -> None:
     if not any(same_run(read_recorded(path), cfg) for path in recorded):
         raise ValueError(
             f'{folder} holds checkpoints of another run, such as {checkpoints[-1].name}, which '
-            'this one would replace: give it a folder of its own (--work-dir), go on with the run '
-            'there (--resume), or remove the folder'
+            'this one would replace: give it a folder of its own (--work-dir, in Python work_dir), '
+            'go on with the run there (--resume, resume=True), or remove the folder'
         )
 
 
