@@ -247,14 +247,33 @@ class ForwardPasses(MemberNetworks):
             augmentation (StrongAugmentation, optional): Steps of the view. Defaults to None: those
                 of :attr:`strong_augmentation`.
         """
+        return self.several_views(images, label, [index], strength, augmentation)[0]
+
+    def several_views(
+        self,
+        images: Images,
+        label: Optional[Tensor],
+        indices: Sequence[int],
+        strength: Optional[Tensor] = None,
+        augmentation: Any = None,
+    ) -> List[View]:
+        """Strong views of the same weak one; see :meth:`strong_view`.
+
+        Args:
+            images (Images): Weak view.
+            label (Tensor, optional): As there.
+            indices (Sequence[int]): Numbers of the views.
+            strength (Tensor, optional): As there.
+            augmentation (StrongAugmentation, optional): As there.
+        """
         if label is None:  # steps take its shape
             label = torch.zeros_like(images.image[:, 0], dtype=torch.long)
-        return (augmentation or self.strong_augmentation)(
+        return (augmentation or self.strong_augmentation).several(
             images.image,
             label,
             images.draws,
             self.data_preprocessor,
             self.num_classes,
-            f'strong{index}',
+            [f'strong{index}' for index in indices],
             strength,
         )

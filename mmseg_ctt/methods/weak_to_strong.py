@@ -59,10 +59,6 @@ class WeakToStrong(SemiSegmentor):
             self.strong_view(images, pseudo[members[0]].label, i) for i, members in enumerate(graph)
         ]
 
-    def several_views(self, images: Images, label: Tensor, number: int) -> List[View]:
-        """Strong views of the same weak one, each with random numbers of its own."""
-        return [self.strong_view(images, label, i) for i in range(number)]
-
     def mixed_targets(self, pseudo: Dict[str, PseudoLabel], views: Sequence[View]) -> PseudoLabel:
         """Pseudo-labels of the strong views, ``(P, S, B, H, W)`` for ``S`` teaching members."""
         shape = len(self.graph), len(self.graph[0])

@@ -65,8 +65,13 @@ def sample_noises(
         dict[str, Tensor]: ``(B, width)`` float32 in [0, 1), by stream.
     """
     rows = np.concatenate([_uniform(draws, name, width) for name, width in widths.items()], axis=1)
-    noise = torch.from_numpy(rows).to(device, non_blocking=True)
+    noise = sent_to(rows, device)
     return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
+
+
+def sent_to(values: np.ndarray, device: Union[str, torch.device]) -> Tensor:
+    """An array on a device, without waiting for it."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 def noise_maps(
