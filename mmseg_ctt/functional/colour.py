@@ -136,7 +136,9 @@ def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
         Tensor: ``(B, C, H, W)``.
     """
     offset = torch.arange(side, dtype=sigma.dtype, device=image.device) - side // 2
-    return separable_blur(image, gaussian_kernel(offset, sigma).repeat_interleave(image.shape[1], 0))
+    return separable_blur(
+        image, gaussian_kernel(offset, sigma).repeat_interleave(image.shape[1], 0)
+    )
 
 
 def gaussian_kernel(offset: Any, sigma: Any) -> Any:

@@ -30,7 +30,7 @@ def pseudo_label(
         tuple[Tensor, Tensor]: Label ``(B, H, W)`` int64 and confidence ``(B, H, W)``, float32
         (float64 for double input).
     """
-    logits = two_class_logits(logits.detach())
+    logits = two_class_logits(logits)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if size is not None and tuple(size) != tuple(logits.shape[2:]):
         logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)

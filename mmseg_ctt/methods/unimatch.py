@@ -90,15 +90,15 @@ class UniMatch(FixMatchSeg):
         perturbed features do not.
         """
         number = self.num_viewed(unlabeled)
-        weak, partners = unlabeled.image[:number], unlabeled.image[number:]
+        weak, *partners = unlabeled.image.split(number)
         perturb = appended(self.feature_perturbation.of(unlabeled.draws[:number]))
         images = [labeled.image] if self.labeled_pass == 'weak' else []
         perturbs = [*(None for _ in images), perturb]
         *labels, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)
         clean, perturbed = on_weak.split([number, number])
-        if len(partners):
+        if partners:
             with eval_mode(self.member(STUDENT)):
-                (on_partners,) = self.forward_member(STUDENT, partners, gradient=None)
+                (on_partners,) = self.forward_member(STUDENT, *partners, gradient=None)
             logits = torch.cat([clean.logits, on_partners.logits])
             clean = clean._replace(logits=logits)
         return labels[0] if labels else None, clean, perturbed
@@ -110,8 +110,7 @@ class UniMatch(FixMatchSeg):
     @torch.no_grad()
     def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
         """Pseudo-label of the weak view."""
-        output = weak._replace(logits=weak.logits.detach())
-        outputs = self.aligned({STUDENT: [output]}, unlabeled)
+        outputs = self.aligned({STUDENT: [weak]}, unlabeled)
         return self.pseudo_labels(outputs, unlabeled)[STUDENT]
 
     def forward_strong(

@@ -130,7 +130,9 @@ class StrongAugmentation(nn.Module):
             strengths = None if strength is None else torch.cat([strength] * number)
             together = View(torch.cat([image] * number))
             noise = [_joined(of_views) for of_views in zip(*(noise[:joint] for noise in noises))]
-            together = _changed(together, steps[:joint], noise, context._replace(strength=strengths))
+            together = _changed(
+                together, steps[:joint], noise, context._replace(strength=strengths)
+            )
             views = [View(part) for part in together.image.chunk(number)]
         return [
             _changed(view, steps[joint:], noise[joint:], context)
