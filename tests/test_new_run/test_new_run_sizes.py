@@ -7,10 +7,11 @@ import pytest
 from leaves import CONFIGS
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from PIL import Image
 
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.method_preset import preset_names
-from mmseg_ctt.lab.new_run.images import Images
+from mmseg_ctt.lab.new_run.images import Images, inspect
 from mmseg_ctt.lab.new_run.networks import NETWORKS, USUAL, files, network
 from mmseg_ctt.lab.new_run.sizes import GB, Memory, choose_sizes
 
@@ -86,3 +87,29 @@ def test_size_of_the_user():
     assert side.scale == (600, 400)
     with pytest.raises(ValueError, match='--size'):
         choose_sizes(photos, network('mobilenetv2'), 9, Memory('cpu', 64 * GB), (1, 2, 3))
+
+
+def test_geotiffs_keep_the_size_that_they_have_in_maps():
+    tiles, scenes = (images(side)._replace(geo=True) for side in ((512, 512), (6000, 4000)))
+    net, memory = network('mobilenetv2'), Memory('cpu', 16 * GB)
+    kept = choose_sizes(tiles, net, 50, memory)
+    assert kept.scale == (512, 512) and kept.crop == (256, 256)
+    assert not any('WARNING' in line for line in kept.lines)
+    for resized in (
+        choose_sizes(scenes, net, 50, memory),
+        choose_sizes(tiles, net, 9, memory, [300]),
+    ):
+        assert max(resized.scale) <= 320
+        assert any('GeoTIFFs are resized' in line and '--tile' in line for line in resized.lines)
+
+
+@pytest.mark.parametrize('geo', [True, False])
+def test_geotiffs_are_known_from_other_tiffs(tmp_path: Path, geo: bool):
+    pytest.importorskip('rasterio', reason='the extra geo is not installed')
+    from toy_rasters import values_of, write_raster
+
+    if geo:
+        write_raster(tmp_path / 'a.tif', values_of(5))
+    else:
+        Image.fromarray(values_of().transpose(1, 2, 0)).save(tmp_path / 'a.tif')
+    assert inspect(tmp_path, ['a.tif']).geo is geo

@@ -18,6 +18,7 @@ USED, REST = 0.8, 1.5  # ratio of the memory that is used; factor for what is no
 ITERS = dict(gpu=(5000, 20000), cpu=(1500, 1500))
 PASSES = 200  # over the labelled images, within these
 VALIDATIONS = dict(gpu=10, cpu=3)
+GROUND = 1024  # longer side of GeoTIFFs that are not resized
 DETAIL = 4  # images that are shrunk more than this lose small objects
 CGROUP = Path('/sys/fs/cgroup/memory.max')
 
@@ -70,8 +71,9 @@ def choose_sizes(
 
     The longer side of images becomes 1024 on a GPU and 320 on a CPU, or less until a batch of 4
     labelled and 4 unlabelled crops takes no more than 0.8 of the memory; images are never enlarged.
-    A crop has 0.8 of each side. A run has 200 passes over the labelled images, 5,000 to 20,000
-    iterations, and 1,500 on a CPU.
+    A crop has 0.8 of each side. GeoTIFFs of up to 1024 pixels are not resized, so that a pixel has
+    one size on the ground in training and in maps; their crops alone are smaller. A run has 200
+    passes over the labelled images, 5,000 to 20,000 iterations, and 1,500 on a CPU.
 
     Args:
         images (Images): What images are.
@@ -103,6 +105,8 @@ def choose_sizes(
     side, batch = fitting[0] if fitting else tried[-1]
     scale = _scale(images, side, size)
     crop = _crop(images, scale, net.multiple)
+    if images.geo and not size and max(images.median_size) <= GROUND:
+        scale = images.median_size
     low, high = ITERS[memory.kind]
     iters = min(high, max(low, -(-PASSES * labeled // batch // 100) * 100))
     return Sizes(
@@ -169,6 +173,12 @@ def _lines(
             f'WARNING: images of {width}x{height} become {scale[0]}x{scale[1]}: what is smaller '
             f'than {max(width, height) // max(scale)} pixels vanishes; cut them into tiles, or '
             'give --size'
+        )
+    if images.geo and scale != (width, height):
+        lines.append(
+            f'WARNING: GeoTIFFs are resized, so a map needs the size of the images as tiles: '
+            f'tools/predict.py --tile {height} {width}; better cut them into images of up to '
+            f'{GROUND} pixels first (tools/dataset_converters/cut_rasters.py)'
         )
     if not fits:
         lines.append('WARNING: the memory may not be enough: take a smaller --model or --size')
