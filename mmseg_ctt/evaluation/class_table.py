@@ -56,7 +56,8 @@ def _is_no_table(record: logging.LogRecord) -> bool:
 def class_tables(classes: Sequence[str], members: Mapping[str, ClassValues]) -> List[str]:
     """A table for each name of values: a row for each class and their mean, a column a member.
 
-    The mean is that of the metric: over the classes that have a value. The accuracy of a class (``Acc``) stays with the IoU of the same pixels and has no table.
+    The mean is that of the metric: over the classes that have a value. The accuracy of a class
+    (``Acc``) stays with the IoU of the same pixels and has no table.
 
     Args:
         classes (Sequence[str]): Names of the K classes.

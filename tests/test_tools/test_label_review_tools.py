@@ -99,13 +99,22 @@ def test_label_errors(root, tmp_path, errors, capsys):
     manifest.write_text(json.dumps(dict(spoilt=[dict(name='l1')])))
     options = ('--threshold', 0.3, '--border', 0, '--min-area', 0, '--spoilt', manifest)
     out = tmp_path / 'out'
-    errors.call(config, checkpoint, '--out', out, *options)
+    errors.call(config, checkpoint, '--out', out, *options, '--min-iou', 0)
     named = read_list(out / 'label_errors.txt')
     assert set(named) == {'l0', 'l1', 'l2'}, 'weights at random contradict every mask'
     printed = capsys.readouterr().out
     assert printed.startswith(f'{named[0]}  ') and 'class' in printed and 'recall of 1' in printed
     page = (out / 'index.html').read_text()
     assert page.count('<img') == 3 * 4 and '100%' in page
+    assert 'known yet' not in page + printed and 'do not know' not in page + printed
+    errors.call(config, checkpoint, '--out', tmp_path / 'unknown', *options)
+    assert set(read_list(tmp_path / 'unknown' / 'label_errors.txt')) == set(named)
+    page = (tmp_path / 'unknown' / 'index.html').read_text()
+    for text in (capsys.readouterr().out, page):
+        words = text.index('do not know one of the two classes yet')
+        assert words < text.index(f'{named[0]}'), 'all are behind'
+        assert 'with an IoU below 50% on these images' in text and 'not known yet: class' in text
+    assert page.count('<img') == 3 * 4
     errors.call(config, checkpoint, '--out', tmp_path / 'none', '--threshold', 1)
     assert read_list(tmp_path / 'none' / 'label_errors.txt') == []
     assert 'no mask is contradicted' in capsys.readouterr().out
@@ -134,3 +143,6 @@ def test_threshold_out_of_range(root, tmp_path, errors, capsys):
     out = tmp_path / 'out'
     assert errors.exit_code(config, checkpoint, '--out', out, '--threshold', 2) == 2
     assert 'threshold must be in [0, 1], got 2' in capsys.readouterr().err
+    both = ('--threshold', 0.9, '--floor', 0.2)
+    assert errors.exit_code(config, checkpoint, '--out', out, *both) == 2
+    assert 'floor belongs to the class thresholds' in capsys.readouterr().err and not out.exists()
