@@ -134,7 +134,8 @@ def test_without_the_networks(toy_runs, report):
     assert set(missing) == set(NETWORKS)
     assert set(missing.values()) == {'switched off by --no-model'}
     assert 'From the last validation that the run recorded.' in ''.join(elements.text)
-    _, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
+    page, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
+    assert 'A preview: of 2 of the 3 images without masks, evenly spread, those' in page
     assert missing == {'Feature embedding': 'switched off by --no-tsne'}
     options = ('--no-tsne', '--suggest', 0, '--label-errors', 0)
     _, _, missing = report(toy_runs.ctt, *options)

@@ -59,6 +59,16 @@ def test_lists_and_page(root, tmp_path, suggest, capsys):
     assert 'plotly' not in page, 'a page without figures'
     assert suggest.exit_code(config, checkpoint, '--out', out) == 2
     assert 'already holds label_next.txt' in capsys.readouterr().err
+    assert 'Of all 3 images without masks' in page and 'preview' not in page
+
+
+def test_classes_that_lack_masks_are_named(root, tmp_path, suggest, capsys):
+    for name in ('l0', 'l1', 'l2'):
+        Image.new('L', (48, 32)).save(root / 'ann' / f'{name}.png')
+    config, checkpoint = write_run(root, tmp_path)
+    suggest.call(config, checkpoint, '--count', 1, '--out', tmp_path / 'out')
+    for text in (capsys.readouterr().out, (tmp_path / 'out' / 'index.html').read_text()):
+        assert 'few show class1 (0), class2 (0), class3 (0).' in text
 
 
 @pytest.mark.parametrize('name', ['labeled.txt', 'unlabeled.txt', 'scores.csv', 'index.html'])

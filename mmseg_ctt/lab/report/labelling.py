@@ -17,6 +17,7 @@ from ..label_review.disagreement import (
 )
 from ..label_review.images import load_image, unlabeled_images
 from ..label_review.members import MemberPass, compared_members
+from ..label_review.scarce import scarce_classes
 from .evaluation import spread
 from .label_pictures import heat, legend, overlay, source_image, tracked
 from .parts import Block, Notes, Part, Pictures
@@ -33,12 +34,14 @@ class Suggestions(NamedTuple):
         scored (list[Scored]): All images that were scored.
         damaged (list[str]): Files that cannot be decoded.
         total (int): Number of images without masks.
+        scarce (str): Classes that few masks show, in words; empty if none is.
     """
 
     chosen: List[Scored]
     scored: List[Scored]
     damaged: List[str]
     total: int
+    scarce: str
 
 
 def suggest(
@@ -59,9 +62,10 @@ def suggest(
     """
     images = unlabeled_images(model.cfg, folder)
     some = [images[i] for i in spread(len(images), max_images or len(images))]
-    bar = tracked(some, 'unlabelled images', progress)
-    scored, damaged = score_images(model, bar, input_pipeline(model))
-    return Suggestions(choose(scored, count), scored, damaged, len(images))
+    bar, pipeline = tracked(some, 'unlabelled images', progress), input_pipeline(model)
+    scored, damaged = score_images(model, bar, pipeline)
+    scarce = scarce_classes(model.cfg, pipeline)
+    return Suggestions(choose(scored, count), scored, damaged, len(images), scarce)
 
 
 def suggestions_part(model: BaseModel, found: Suggestions, meta: dict) -> Part:
@@ -78,20 +82,21 @@ def suggestions_part(model: BaseModel, found: Suggestions, meta: dict) -> Part:
     for scored in found.chosen:
         compared = compare(passes, load_image(scored.image, pipeline))
         rows.append(_suggested(scored, compared, pipeline, meta))
-    blocks: List[Block] = [Pictures(rows, legend(meta))]
+    lines = [found.scarce] if found.scarce else []
     if found.damaged:
-        blocks.append(
-            Notes([f'{len(found.damaged)} images cannot be read, such as {found.damaged[0]}'])
-        )
-    number = len(found.scored)
-    which = 'all' if number == found.total else f'{number} of the'
+        lines.append(f'{len(found.damaged)} images cannot be read, such as {found.damaged[0]}')
+    blocks: List[Block] = [Notes(lines)] if lines else []
+    number = len(found.scored) + len(found.damaged)
+    which = f'Of all {found.total} images without masks'
+    if number < found.total:
+        which = f'A preview: of {number} of the {found.total} images without masks, evenly spread'
     return Part(
         NEXT,
-        f'Of {which} {found.total} images without masks, those with the highest scores that are '
-        f'unlike one another. Score: {rule_of(model)} over the pixels, from 0 to 1. Of the '
-        f'{POOL * len(found.chosen)} highest, each picture is the one whose features differ most '
-        'from those before it. All images, and lists: tools/analysis_tools/suggest_labels.py.',
-        blocks,
+        f'{which}, those with the highest scores that are unlike one another. Score: '
+        f'{rule_of(model)} over the pixels, from 0 to 1. Of the {POOL * len(found.chosen)} '
+        'highest, each picture is the one whose features differ most from those before it. The '
+        'choice among all images, with lists: tools/analysis_tools/suggest_labels.py.',
+        [*blocks, Pictures(rows, legend(meta))],
     )
 
 
