@@ -135,7 +135,7 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
 
 
 def _read(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
-    """Some pixels ``(h, w, C)`` of an image, ``(h, w, C)`` bool where they have data; if GeoTIFF."""
+    """Some pixels ``(h, w, C)`` of an image, the same bool where they have data, if GeoTIFF."""
     content = path.read_bytes()
     header = read_tiff_header(content) if is_tiff(content) else None
     pixels, missing = decode_with_nodata(content, str(path))
