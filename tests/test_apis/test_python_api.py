@@ -100,6 +100,7 @@ def test_evaluation_gives_the_scores_of_the_validation_and_of_classes(run):
     assert files(run.work_dir) == before
     for text in (str(scores), scores._repr_html_()):
         assert 'class2' in text and 'iter_2.pth on 3 images of the val set' in text
+    assert 'on 3 images of the test set, the validation images' in str(evaluate(run, data='test'))
     with pytest.raises(KeyError, match='student2'):
         scores['student2']
     with pytest.raises(ValueError, match="'mDice'"):
