@@ -154,5 +154,5 @@ def _size(dataset: Sized) -> int:
 
 def tests_validation(cfg: Mapping[str, Any]) -> bool:
     """Whether the test of a config is on its validation images."""
-    sets = [(cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test')]
-    return all(isinstance(one, Mapping) for one in sets) and same_images(*sets)
+    val, test = ((cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
+    return isinstance(val, Mapping) and isinstance(test, Mapping) and same_images(val, test)
