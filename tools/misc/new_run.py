@@ -23,8 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method', default='ctt-plus', help='a name of configs/_base_/methods')
     parser.add_argument(
         '--model',
-        default='mobilenetv2',
-        help='mobilenetv2, resnet50, resnet101, segformer-b0 to segformer-b5, dinov2-s or dinov2-b',
+        help='mobilenetv2 (default), resnet50, resnet101, segformer-b0 to segformer-b5, dinov2-s, '
+        'dinov2-b',
     )
     parser.add_argument(
         '--size',
@@ -33,6 +33,7 @@ def parse_args() -> argparse.Namespace:
         metavar='PIXELS',
         help='width and height that images are resized to, or the longer side alone',
     )
+    parser.add_argument('--iterations', type=int, metavar='N', help='length of the run')
     parser.add_argument('--dry-run', action='store_true', help='write nothing')
     parser.add_argument('--images', help='folder of the images, where it is not found')
     parser.add_argument('--masks', help='folder of the masks')
@@ -47,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--lists', help='folder with labeled.txt or train.txt, and val.txt')
     parser.add_argument('--val', type=int, help='masked images that are kept for validation')
     parser.add_argument('--name', help='of another run of the folder, beside the first')
-    parser.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
+    parser.add_argument('--seed', type=int, help='of the images kept for validation; default: 0')
     return parser.parse_args()
 
 

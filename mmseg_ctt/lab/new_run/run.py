@@ -39,7 +39,7 @@ class NewRun:
 def new_run(
     folder: Union[str, Path],
     method: str = 'ctt-plus',
-    model: str = 'mobilenetv2',
+    model: Optional[str] = None,
     size: Union[None, int, Sequence[int]] = None,
     dry_run: bool = False,
     *,
@@ -52,17 +52,20 @@ def new_run(
     lists: Optional[str] = None,
     val: Optional[int] = None,
     name: Optional[str] = None,
-    seed: int = 0,
+    seed: Optional[int] = None,
+    iterations: Optional[int] = None,
 ) -> NewRun:
     """Write lists and configs for a folder of images and masks.
 
     Everything is checked before anything is written. Images and masks are never changed, and no
-    file is replaced: what a former call has written is used again.
+    file is replaced: what a former call has written is used again, with its sizes, batch and
+    length, and an argument that differs from it is an error.
 
     Args:
         folder (str or Path): Folder of the data.
         method (str): Preset of ``configs/_base_/methods``. Defaults to ``'ctt-plus'``.
-        model (str): Network, a name of :data:`.networks.NETWORKS`. Defaults to ``'mobilenetv2'``.
+        model (str, optional): Network, a name of :data:`.networks.NETWORKS`. Defaults to None: that
+            of the baseline that is there, else ``'mobilenetv2'``.
         size (int or Sequence[int], optional): Width and height that images are resized to, or their
             longer side. Defaults to None: chosen from the images and the memory.
         dry_run (bool): Whether nothing is written. Defaults to False.
@@ -78,7 +81,9 @@ def new_run(
         val (int, optional): Images with a mask that are kept for validation. Defaults to None: a
             fifth, at most 100.
         name (str, optional): Name of another run of this folder, with lists and configs of its own.
-        seed (int): Of the images kept for validation. Defaults to 0.
+        seed (int, optional): Of the images kept for validation. Defaults to None: 0.
+        iterations (int, optional): Length of the run. Defaults to None: 200 passes over the
+            labelled images, within limits.
 
     Raises:
         FileNotFoundError: If there is no such folder, or nothing in it to train on.
@@ -88,20 +93,25 @@ def new_run(
     image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
     found = look(root, image_dir, mask_dir, classes, palette, ignore, suffix)
     sides = [size] if isinstance(size, int) else size
-    plan = make_plan(found, method, model, sides, list_dir, val, name, seed)
+    searched = dict(images=images, masks=masks, suffix=suffix)
+    searched.update(classes=classes, palette=palette, ignore=ignore or None)
+    given = [f'--{key}' for key, value in searched.items() if value is not None]
+    plan = make_plan(found, method, model, sides, list_dir, val, name, seed, iterations, given)
     lines = [f'{root}', *found.lines(), *plan.lines]
     lines += _would(plan) if dry_run else plan.write()
+    lines += [f'GUESS: {line}' for line in found.labels.guesses]
     configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
     return NewRun(configs, found, next_commands(configs), lines)
 
 
-def _root(folder: Union[str, Path], method: str, model: str, name: Optional[str]) -> Path:
+def _root(folder: Union[str, Path], method: str, model: Optional[str], name: Optional[str]) -> Path:
     """Absolute path of the folder, after a check of the names."""
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
         raise FileNotFoundError(f'the folder {folder} does not exist')
     preset_name(method)
-    network(model)
+    if model is not None:
+        network(model)
     if name is not None and not name.replace('-', '').replace('_', '').isalnum():
         raise ValueError(f'--name {name!r} must be of letters, digits, - and _')
     return root
@@ -126,7 +136,11 @@ def _inside(root: Path, path: Optional[str]) -> Optional[str]:
 def _would(plan: Plan) -> List[str]:
     lines = ['nothing is written (--dry-run); it would be:']
     for key, text in plan.texts.items():
-        lines += ['', f'# {plan.folder / key}.py', text.rstrip('\n')]
+        path = plan.folder / f'{key}.py'
+        if path.is_file():
+            lines += ['', f'# {path} is there and is kept as it is']
+        else:
+            lines += ['', f'# {path}', text.rstrip('\n')]
     return lines
 
 
