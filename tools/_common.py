@@ -127,10 +127,21 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=CfgOptions,
         metavar='KEY=VALUE',
-        help='change settings of the config, such as train_cfg.max_iters=20000, '
+        help='change settings of the config, such as sizes.max_iters=20000, '
         'model.segmentor.test_cfg.mode=slide, key="[a,b]" or key="[(a,b),(c,d)]" (quoted, no '
         'white space)',
     )
+
+
+@contextmanager
+def report_extra() -> Iterator[None]:
+    """Name the extra where a library of report pages is missing in the ``with`` block."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ('jinja2', 'plotly'):
+            raise
+        raise ImportError(f'{error.name} is missing: pip install "mmseg_ctt[report]"') from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, read_config, report_extra, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,13 +49,9 @@ def main() -> None:
     from mmseg_ctt.lab.label_review.label_errors import Contradiction, names_of
     from mmseg_ctt.lab.label_review.spoil import read_manifest
 
-    try:
+    with report_extra():
         from mmseg_ctt.lab.report.galleries import PAGE, write_label_errors
         from mmseg_ctt.lab.report.labelling import recall_table
-    except ModuleNotFoundError as error:
-        if error.name not in ('jinja2', 'plotly'):
-            raise
-        raise ImportError(f'{error.name} is missing: pip install "mmseg_ctt[report]"') from None
     spoilt = read_manifest(Path(args.spoilt)) if args.spoilt else None
     settings = Contradiction(args.threshold, args.border, args.min_area)
     found, meta = write_label_errors(cfg, args.checkpoint, args.out, args.count, settings, spoilt)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, report_extra, run  # noqa: E402
 
 LEFT_OUT = 1  # exit status of a report without some of its parts
 
@@ -66,15 +66,9 @@ def main() -> None:
             raise ValueError(f'--{name.replace("_", "-")} must be 0 or more')
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
 
-    try:
+    with report_extra():
         from mmseg_ctt.lab.report.build import write_report
         from mmseg_ctt.lab.report.networks import NetworkOptions
-    except ModuleNotFoundError as error:
-        if error.name not in ('plotly', 'jinja2'):
-            raise
-        raise ImportError(
-            f'the report needs {error.name}: pip install "mmseg_ctt[report]"'
-        ) from None
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
     options = NetworkOptions(
         not args.no_model,

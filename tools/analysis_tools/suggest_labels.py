@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, read_config, report_extra, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,12 +34,8 @@ def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
     check_file(args.checkpoint, 'checkpoint')
-    try:
+    with report_extra():
         from mmseg_ctt.lab.report.galleries import LIST, PAGE, write_suggestions
-    except ModuleNotFoundError as error:
-        if error.name not in ('jinja2', 'plotly'):
-            raise
-        raise ImportError(f'{error.name} is missing: pip install "mmseg_ctt[report]"') from None
     found = write_suggestions(cfg, args.checkpoint, args.out, args.count, args.images)
     for scored in found.chosen:
         print(f'{scored.image.name}  {scored.score:.4f}')
