@@ -79,7 +79,10 @@ class Found:
             lines.append(f'  and {len(self.labels.names) - MANY_CLASSES} more')
         lines.append(f'      no label (255)       {1 - sum(pixels) / every:7.2%}')
         if self.labels.unnamed and self.labels.by == 'colour':
-            lines.append(f'names: {CVAT} in the folder, with a line name:red,green,blue:: a class')
+            lines.append(
+                f'names: {CVAT} in the folder, with a line name:red,green,blue:: for each class '
+                '(or --classes)'
+            )
         absent = [name for name, number in zip(self.labels.names, images) if not number]
         if absent:
             lines.append(f'WARNING: no mask shows {", ".join(absent)}')

@@ -2,6 +2,7 @@
 """What the values of masks mean: ids, grey values or colours; classes and their names."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...datasets.colour_conversion import classes_of
@@ -15,7 +16,7 @@ from ...datasets.colour_masks import (
     parse_colour,
     unpack,
 )
-from .class_names import ClassNames
+from .class_names import META, ClassNames
 from .mask_files import GREY, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
@@ -90,7 +91,7 @@ def labels_of(
         raise ValueError(
             f'{known.origin} names {len(known.names)} classes, but masks hold {len(labels.source)} '
             f'({labels.kind}: {_values(labels)}): correct the names, or say with --ignore which '
-            'values are no label'
+            f'values are no label{_earlier(known, left_out)}'
         )
     labels.names, labels.unnamed = list(known.names) or labels.names, not known.names
     if len(labels.names) < 2:
@@ -100,6 +101,16 @@ def labels_of(
             '--palette'
         )
     return labels
+
+
+def _earlier(known: ClassNames, left_out: set) -> str:
+    """What to do where an earlier call without ``--ignore`` may have written the names."""
+    if not left_out or Path(known.origin).name != META:
+        return ''
+    return (
+        f'. If an earlier call wrote {META}: remove it, and runs, splits/mine and the masks of ids '
+        'if they are of that call, to begin anew'
+    )
 
 
 def _values(labels: Labels) -> str:

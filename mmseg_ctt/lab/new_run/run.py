@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...engine.method_preset import preset_name
 from .commands import next_commands
@@ -93,7 +93,7 @@ def new_run(
     image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
     found = look(root, image_dir, mask_dir, classes, palette, ignore, suffix)
     sides = [size] if isinstance(size, int) else size
-    searched = dict(images=images, masks=masks, suffix=suffix)
+    searched: Dict[str, Any] = dict(images=images, masks=masks, suffix=suffix)
     searched.update(classes=classes, palette=palette, ignore=ignore or None)
     given = [f'--{key}' for key, value in searched.items() if value is not None]
     plan = make_plan(found, method, model, sides, list_dir, val, name, seed, iterations, given)

@@ -22,8 +22,8 @@ from .run import TrainingRun
 BASELINE = 'supervised'  # config that a folder gets beside that of the method
 DEFAULT = 'ctt-plus'  # method of a folder
 IN_PYTHON = (  # for errors of new_run, which name its options
-    'In Python options are arguments of mmseg_ctt.lab.new_run.new_run, and its configs are trained: '
-    "train(new_run({0!r}, {1!r}, name='NAME').configs[{1!r}]) for --name NAME"
+    'In Python, options such as --name NAME are arguments of mmseg_ctt.lab.new_run.new_run, whose '
+    "configs are trained: train(new_run({call}, name='NAME').configs[{method!r}])"
 )
 AnyConfig = Union[str, Path, Config]
 
@@ -126,7 +126,9 @@ def config_of_folder(folder: Union[str, Path], options: Dict[str, Any]) -> Path:
     except (FileNotFoundError, ValueError) as error:
         if '--' not in str(error):
             raise
-        raise type(error)(f'{error}. {IN_PYTHON.format(str(folder), method or DEFAULT)}') from None
+        call = ', '.join(map(repr, filter(None, (str(folder), method or DEFAULT, model))))
+        remedy = IN_PYTHON.format(call=call, method=method or DEFAULT)
+        raise type(error)(f'{error}. {remedy}') from None
     print('\n'.join(made.lines))
     chosen = [path for name, path in made.configs.items() if name != BASELINE]
     if method == BASELINE or not (chosen or method):
