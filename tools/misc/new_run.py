@@ -42,6 +42,12 @@ def parse_args() -> argparse.Namespace:
         'most 20000; 1500 on a CPU',
     )
     parser.add_argument('--dry-run', action='store_true', help='show all and write nothing')
+    add_data_options(parser)
+    return parser.parse_args()
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Options on folders, classes and lists, where they are not found out."""
     parser.add_argument('--images', help='folder of the images, where it is not found')
     parser.add_argument('--masks', help='folder of the masks')
     parser.add_argument('--suffix', help='end of the names of masks, such as _GT.png')
@@ -78,7 +84,6 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='draws the images that are kept for validation; default: 0',
     )
-    return parser.parse_args()
 
 
 def main() -> None:

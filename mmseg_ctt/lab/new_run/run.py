@@ -12,6 +12,8 @@ from .found import Found, look
 from .networks import network
 from .plan import Plan, make_plan
 
+SEARCHED = ('images', 'masks', 'classes', 'palette', 'ignore', 'suffix')  # options of ``look``
+
 
 @dataclass(frozen=True)
 class NewRun:
@@ -78,12 +80,10 @@ def new_run(
             ``'128,64,128'`` or ``'255'``.
         ignore (Sequence[str]): Colours or values of pixels without a label.
         lists (str, optional): Folder with ``labeled.txt`` or ``train.txt``, and ``val.txt``.
-        val (int, optional): Images with a mask that are kept for validation. Defaults to None: a
-            fifth, at most 100.
+        val (int, optional): Masked images for validation. Defaults to None: a fifth, at most 100.
         name (str, optional): Name of another run of this folder, with lists and configs of its own.
         seed (int, optional): Of the images kept for validation. Defaults to None: 0.
-        iterations (int, optional): Length of the run. Defaults to None: 200 passes over the
-            labelled images, within limits.
+        iterations (int, optional): Length of the run. Defaults to None: by images and machine.
 
     Raises:
         FileNotFoundError: If there is no such folder, or nothing in it to train on.
@@ -91,13 +91,19 @@ def new_run(
     """
     root = _root(folder, method, model, name)
     image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
-    found = look(root, image_dir, mask_dir, classes, palette, ignore, suffix)
-    sides = [size] if isinstance(size, int) else size
-    searched: Dict[str, Any] = dict(images=images, masks=masks, suffix=suffix)
-    searched.update(classes=classes, palette=palette, ignore=ignore or None)
-    given = [f'--{key}' for key, value in searched.items() if value is not None]
-    plan = make_plan(found, method, model, sides, list_dir, val, name, seed, iterations, given)
-    lines = [f'{root}', *found.lines(), *plan.lines]
+    values = (image_dir, mask_dir, classes, palette, ignore, suffix)
+    searched: Dict[str, Any] = dict(zip(SEARCHED, values))
+    found = look(root, **searched)
+    given = [f'--{key}' for key, value in searched.items() if value not in (None, (), [])]
+    size = [size] if isinstance(size, int) else size
+    plan = make_plan(found, method, model, size, list_dir, val, name, seed, iterations, given)
+    return _done(plan, dry_run)
+
+
+def _done(plan: Plan, dry_run: bool) -> NewRun:
+    """The run, written unless it is a dry one."""
+    found = plan.found
+    lines = [f'{found.root}', *found.lines(), *plan.lines]
     lines += _would(plan) if dry_run else plan.write()
     lines += [f'GUESS: {line}' for line in found.labels.guesses]
     configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
