@@ -81,7 +81,7 @@ class Found:
         if self.labels.unnamed and self.labels.by == 'colour':
             lines.append(
                 f'names: {CVAT} in the folder, with a line name:red,green,blue:: for each class '
-                '(or --classes)'
+                '(or --classes and --palette)'
             )
         absent = [name for name, number in zip(self.labels.names, images) if not number]
         if absent:
