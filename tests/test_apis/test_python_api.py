@@ -109,6 +109,20 @@ def test_evaluation_gives_the_scores_of_the_validation_and_of_classes(run):
         scores.best('mDice')
 
 
+def test_evaluation_names_no_folder_that_is_gone(run, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temporary'))
+    (tmp_path / 'temporary').mkdir()
+    evaluate(run)
+    printed = ''.join(capfd.readouterr())
+    assert 'images: test 3' in printed and str(tmp_path / 'temporary') not in printed
+
+
+def test_scores_have_the_digits_that_were_meant(run):
+    for scores in (evaluate(run), run.scores):
+        for values in scores.members.values():
+            assert all(value == round(value, 2) for value in values.values()), values
+
+
 def test_evaluation_of_what_cannot_be_evaluated(run):
     with pytest.raises(ValueError, match="'train'"):
         evaluate(run, data='train')
@@ -120,6 +134,7 @@ def test_evaluation_of_what_cannot_be_evaluated(run):
 
 def test_scores_of_a_plain_segmentor_have_one_member():
     metrics, classes = grouped({'mIoU': np.float32(5), 'IoU/road': 4.0}, ['model'])
+    assert grouped({'mIoU': np.float32(31.03)}, ['model'])[0]['model']['mIoU'] == 31.03
     assert metrics == dict(model=dict(mIoU=5.0)) and classes == dict(model=dict(road=4.0))
     assert Scores({}, {}, 'model', 'none')._repr_html_() == '<p>none: no scores</p>'
     assert Scores(dict(model=dict(a=float('nan'))), {}, 'model', '').best('a') == 'model'

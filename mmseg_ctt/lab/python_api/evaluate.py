@@ -12,6 +12,7 @@ from ...engine.process_state import process_state_kept
 from ...nn.unwrap import unwrapped
 from ..experiments.class_iou import CLASS_KEY
 from ..report.colours import PLAIN_MODEL
+from ..report.scalars import without_noise
 from .run import TrainingRun
 from .scores import Scores
 from .train import AnyConfig, run_config
@@ -57,6 +58,8 @@ def evaluate(
         cfg.work_dir, cfg.load_from, cfg.resume = folder, str(weights), False
         cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[])
         runner = Runner.from_cfg(cfg)
+        # the folder of its log is gone when a reader opens it
+        runner.logger.addFilter(lambda record: folder not in record.getMessage())
         found = runner.test()
         model = unwrapped(runner.model)
         members = list(getattr(model, 'member_names', [])) or [PLAIN_MODEL]
@@ -110,7 +113,7 @@ def grouped(
         for key, value in found.items():
             if not key.startswith(prefix) or not isinstance(value, Real):
                 continue
-            name, number = key[len(prefix) :], float(value)
+            name, number = key[len(prefix) :], without_noise(float(value))
             if name.startswith(CLASS_KEY):
                 classes.setdefault(member, {})[name[len(CLASS_KEY) :]] = number
             else:
