@@ -113,3 +113,31 @@ def test_geotiffs_are_known_from_other_tiffs(tmp_path: Path, geo: bool):
     else:
         Image.fromarray(values_of().transpose(1, 2, 0)).save(tmp_path / 'a.tif')
     assert inspect(tmp_path, ['a.tif']).geo is geo
+
+
+@pytest.mark.parametrize(
+    'photo, name, warned', [((320, 213), 'mobilenetv2', 0), ((160, 90), 'dinov2-s', 1)]
+)
+def test_small_crops_are_warned_of_with_a_size_that_helps(photo, name, warned):
+    def chosen(size=None):
+        memory = Memory('cpu', 64 * GB)
+        return choose_sizes(images(photo), network(name), 9, memory, size)
+
+    small = [line for line in chosen().lines if 'show little of an image' in line]
+    assert len(small) == warned == (min(chosen().crop) < 128)
+    if warned:
+        side = int(small[0].split('--size ')[1].split(',')[0].split()[0])
+        enough = chosen([side])
+        assert min(enough.crop) >= 128 and not any('show little' in line for line in enough.lines)
+        assert ('enlarges' in small[0]) == (side > max(photo))
+
+
+def test_length_of_the_user():
+    memory = Memory('cpu', 16 * GB)
+    sizes = choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory, None, 20)
+    assert sizes.iters == 20 and sizes.val_interval == 7
+    assert 'length: 20 iterations (--iterations)' in sizes.lines
+    usual = choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory)
+    assert any('1500 iterations (a short run for a CPU; --iter' in line for line in usual.lines)
+    with pytest.raises(ValueError, match='--iterations must be 1 or more, got -2'):
+        choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory, None, -2)

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...engine.hooks.start_hook import tests_validation
 from ...engine.process_state import process_state_kept
 from ...nn.unwrap import unwrapped
 from ..experiments.class_iou import CLASS_KEY
@@ -48,6 +49,7 @@ def evaluate(
     config, weights = files_of(run, checkpoint)
     with process_state_kept(), TemporaryDirectory() as folder:
         cfg = run_config(config, cfg_options or {})
+        on_validation = tests_validation(cfg)
         for part in ('dataloader', 'evaluator'):
             if not cfg.get(f'{data}_{part}'):
                 raise ValueError(f'the config has no {data}_{part}')
@@ -62,7 +64,8 @@ def evaluate(
         model = unwrapped(runner.model)
         members = list(getattr(model, 'member_names', [])) or [PLAIN_MODEL]
         images = len(runner.test_dataloader.dataset)
-        words = f'{Path(weights).name} on {images} images of the {data} set'
+        same = ', the validation images' if data == 'test' and on_validation else ''
+        words = f'{Path(weights).name} on {images} images of the {data} set{same}'
         predicting = getattr(model, 'predict_on', PLAIN_MODEL)
     return Scores(*grouped(found, members), predicting, words)
 
