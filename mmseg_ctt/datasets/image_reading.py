@@ -19,6 +19,7 @@ from ..rasters.reading import decode_raster
 from ..volumes.address import VOLUME_SUFFIXES, is_address
 from ..volumes.reading import UnreadableVolumeError
 from ..volumes.slices import read_slice, slice_shape
+from .plain_files import is_array, read_array
 from .tiff_header import (
     CMYK,
     PALETTE,
@@ -78,6 +79,11 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         raise UnreadableImageError(
             f'{name} is a volume, not an image: name a slice of it, as in {name}#z=041'
         )
+    if is_array(content):
+        array = read_array(content)
+        if array is None:
+            raise UnreadableImageError(f'cannot decode image {name}')
+        return array
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is not None and is_raster(header, has_rasterio()):
         return swapped(decode_raster(content, name).values)
