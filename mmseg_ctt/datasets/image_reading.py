@@ -79,11 +79,6 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         raise UnreadableImageError(
             f'{name} is a volume, not an image: name a slice of it, as in {name}#z=041'
         )
-    if is_array(content):
-        array = read_array(content)
-        if array is None:
-            raise UnreadableImageError(f'cannot decode image {name}')
-        return array
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is not None and is_raster(header, has_rasterio()):
         return swapped(decode_raster(content, name).values)
@@ -91,7 +86,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         pixels = _decode_tiff(without_orientation(content, header), header, name)
         return turned(pixels, header.orientation)
     opened = _opened(content)
-    found = _decode_plain(content, opened)
+    found = read_array(content) if is_array(content) else _decode_plain(content, opened)
     if found is None:
         raise UnreadableImageError(f'cannot decode image {name}')
     return found if opened is None else turned(found, _orientation(opened, content))

@@ -245,15 +245,24 @@ class LabeledUnlabeledDataset(Dataset):
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 
+    def entry(self, leaf: Any, index: int) -> Dict[str, Any]:
+        """What the pipeline of an image begins with.
+
+        Args:
+            leaf (BaseDataset): Data set of the image, of one of the sources.
+            index (int): Of the image in it.
+        """
+        info = leaf.get_data_info(index)
+        # for the check of masks
+        info['num_classes'] = len(self.metainfo.get('classes') or ())
+        info['ignore_index'] = self.ignore_index
+        return info if self.copy is None else self.copy.redirected(info)
+
     def _load(self, source: AnySet, position: int) -> dict:
         """Sample of one image of a source, or of the next that can be decoded."""
         for step in range(len(source)):
             leaf, index = origin(source, (position + step) % len(source))
-            info = leaf.get_data_info(index)
-            # for the check of masks
-            info['num_classes'] = len(self.metainfo.get('classes') or ())
-            info['ignore_index'] = self.ignore_index
-            info = info if self.copy is None else self.copy.redirected(info)
+            info = self.entry(leaf, index)
             path, tags = info['img_path'], info.get('tags')
             try:
                 sample = leaf.pipeline(info)
