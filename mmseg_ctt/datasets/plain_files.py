@@ -7,19 +7,19 @@ from typing import Optional
 import cv2
 import numpy as np
 
-ARRAY = b'\x93NUMPY'  # first bytes of a .npy file
+ARRAY = b'\x93NUMPY'  # first bytes
 PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'  # width, height, depth and colour type come next
 DEPTH = len(PNG) + 8
 GREY = (b'\x08\0', b'\x10\0')  # depth and colour type: grey of 8 or 16 bit
 
 
 def is_array(content: bytes) -> bool:
-    """Whether a file is an array of numpy (``.npy``), as training copies have them."""
+    """Whether a file is an array in numpy's format, as training copies have them."""
     return content.startswith(ARRAY)
 
 
 def read_array(content: bytes) -> Optional[np.ndarray]:
-    """Array of a ``.npy`` file; None for a damaged one."""
+    """Array in numpy's format; None for a damaged file."""
     try:
         return np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError):

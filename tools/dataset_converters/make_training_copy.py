@@ -152,6 +152,7 @@ def main() -> None:
     from mmseg_ctt.engine.processes import cores
 
     scale = scale_of(args.size, plan)
+    workers = cores() if args.workers is None else args.workers
     options = options_of(args.format, args.quality, scale)
     size = (
         'the sizes of the originals' if scale is None else f'at most {scale.width}x{scale.height}'
@@ -159,7 +160,7 @@ def main() -> None:
     print(f'{len(plan.jobs)} files below {plan.root}, images as {args.format}, {size}', flush=True)
     if args.size not in (KEEP, AUTO) and plan.scale is None:
         print('no pipeline resizes to a fixed size: crops of the copy show more of an image')
-    made = make_copy(plan, Path(args.out), options, args.workers or cores())
+    made = make_copy(plan, Path(args.out), options, workers)
     kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(made.suffixes.items()))
     print(
         f'{made.made} files written, {made.present} there already ({kinds}): '

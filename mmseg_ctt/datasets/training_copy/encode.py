@@ -9,6 +9,7 @@ import numpy as np
 
 JPEG, RAW = 'jpeg', 'raw'
 FORMATS = (JPEG, RAW)
+ARRAY_SUFFIX = '.array'  # files that end in .npy are volumes
 # Level 1 decodes in less than half the time of OpenCV's default, and ids without a filter in two
 # thirds of that; versions of OpenCV before 4.12 choose the filter themselves.
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -26,11 +27,11 @@ def encode_image(pixels: np.ndarray, format: str, quality: int) -> Tuple[bytes, 
 
     Returns:
         tuple: Its content and suffix: ``.jpg`` or ``.bmp`` for 8 bit and one or three channels;
-        ``.npy``, without loss, for all others.
+        ``.array``, without loss, for all others.
     """
     plain = pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] in (1, 3))
     if not plain:
-        return encode_array(pixels), '.npy'
+        return encode_array(pixels), ARRAY_SUFFIX
     if format == JPEG:
         return _encoded('.jpg', pixels, cv2.IMWRITE_JPEG_QUALITY, quality), '.jpg'
     return _encoded('.bmp', pixels), '.bmp'
@@ -45,11 +46,15 @@ def encode_mask(ids: np.ndarray, format: str) -> Tuple[bytes, str]:
     """
     if format == JPEG:
         return _encoded('.png', ids, *PNG_OPTIONS), '.png'
-    return (_encoded('.bmp', ids), '.bmp') if ids.dtype == np.uint8 else (encode_array(ids), '.npy')
+    return (
+        (_encoded('.bmp', ids), '.bmp')
+        if ids.dtype == np.uint8
+        else (encode_array(ids), ARRAY_SUFFIX)
+    )
 
 
 def encode_array(values: np.ndarray) -> bytes:
-    """Array as the content of a ``.npy`` file."""
+    """Array in the format of numpy."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
     return buffer.getvalue()
