@@ -21,12 +21,14 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
+from ...datasets.sources import LABELED, UNLABELED
+from ...nn.images import Images
 from ...nn.perturbation import FeaturePerturbations
 from .comparison import seconds_of
 from .counters import OperationCounter
 from .machine import describe_machine
 from .networks import network_calls, networks_of
-from .preparation import prepare_config, run_in_train_loop
+from .preparation import optimiser_counters, prepare_config, run_in_train_loop
 from .sections import BACKWARD, SectionStack
 from .step import StepBenchmark
 
@@ -135,17 +137,16 @@ class AuthorsStep:
 def _batches(benchmark: StepBenchmark) -> List[Tensor]:
     """Images, unlabelled images, labels, ignored pixels and CutMix boxes of a batch of ours."""
     batch = benchmark.model.data_preprocessor(next(benchmark.loop.dataloader_iterator), True)
-    samples = batch['data_samples']
-    labelled = [i for i, sample in enumerate(samples) if 'gt_sem_seg' in sample]
-    others = [i for i in range(len(samples)) if i not in labelled]
-    images = batch['inputs']
-    label = torch.cat([samples[i].gt_sem_seg.data for i in labelled]).long()
-    weak = images[others]
+    labelled, unlabelled = (
+        Images(batch['inputs'][source], batch['data_samples'][source])
+        for source in (LABELED, UNLABELED)
+    )
+    weak = unlabelled.image
     ignored = torch.zeros_like(weak[:, 0], dtype=torch.long)
     boxes = torch.zeros(2, *ignored.shape, device=weak.device)
     height, width = (side // 2 for side in weak.shape[2:])
     boxes[:, :, :height, :width] = 1
-    return [images[labelled], weak, label, ignored, boxes]
+    return [labelled.image, weak, labelled.labels, ignored, boxes]
 
 
 @contextmanager
@@ -187,7 +188,12 @@ def benchmark_authors(cfg: Config, folder: Path, repeats: int = 10) -> Dict[str,
             times = [
                 [_seconds(call, ours.device) for call in calls.values()] for _ in range(repeats)
             ]
-            counts = {name: _counts(call, stack, ours.device) for name, call in calls.items()}
+            optimizers = (ours.wrapper.optimizer, theirs.names['optimizer'])
+            on_host = [count for one in optimizers for count in optimiser_counters(one)]
+            counts = {
+                name: _counts(call, OperationCounter(stack, ours.device, on_host))
+                for name, call in calls.items()
+            }
         medians = [median(column) for column in zip(*times)]
         return {
             **{name: dict(counts[name], seconds=s) for name, s in zip(calls, medians)},
@@ -205,8 +211,8 @@ def _seconds(call: Callable[[], Any], device: torch.device) -> float:
     return clock if device.type == 'cuda' else time.process_time() - begin
 
 
-def _counts(call: Callable[[], Any], stack: SectionStack, device: torch.device) -> Dict[str, int]:
-    with OperationCounter(stack, device) as counter:
+def _counts(call: Callable[[], Any], counter: OperationCounter) -> Dict[str, int]:
+    with counter:
         call()
     outside = counter.total(counter.outside) - counter.autograd
     return dict(operations=outside, synchronisations=counter.total(counter.synchronisations))

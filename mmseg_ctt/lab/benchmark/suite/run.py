@@ -102,7 +102,7 @@ class Suite:
 
     def arguments(self, part: Part, out: str) -> List[str]:
         """Arguments of Python for a part; files of the repository by their whole path."""
-        words = [word.format(out=out, streets=self.streets) for word in part.command]
+        words = [_filled(word, out, self.streets) for word in part.command]
         return [str(ROOT / word) if (ROOT / word).is_file() else word for word in words]
 
     def record(
@@ -110,7 +110,7 @@ class Suite:
     ) -> None:
         """Keep what a part gave."""
         command = [word for word in part.command if word not in ('--out', '{out}')]
-        command = [word.format(streets='data/streets') for word in command]
+        command = [_filled(word, 'OUT', 'data/streets') for word in command]
         self.records.append(
             dict(
                 table=part.table,
@@ -169,6 +169,10 @@ class Suite:
         lines = [INTRODUCTION[device], f'{machine_line(self.machine)}.']
         lines += [', '.join(versions).replace('\n', ' ') + '.', f'```bash\n{self.command}\n```']
         return '\n\n'.join(lines)
+
+
+def _filled(word: str, out: str, streets: str) -> str:
+    return word.replace('{out}', out).replace('{streets}', streets)
 
 
 def _own_words(parts: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
