@@ -55,6 +55,6 @@ def test_both_steps_are_measured(tmp_path, folder):
     use_synthetic_data(config)
     result = benchmark_authors(config, folder, repeats=1)
     assert result['authors']['synchronisations'] == 1  # its .item()
-    assert 0 < result['authors']['operations'] < 100
+    assert 0 < result['authors']['operations'] < 200
     assert all(result[name]['seconds'] > 0 for name in ('ours', 'authors'))
     assert not torch.is_inference_mode_enabled()

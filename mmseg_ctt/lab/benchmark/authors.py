@@ -109,7 +109,7 @@ class AuthorsStep:
             dict(params=[p for p in model.parameters() if (id(p) in backbone) == own])
             for own in (True, False)
         ]
-        self.names = dict(
+        self.names: Dict[str, Any] = dict(
             torch=torch,
             model=model,
             model_ema=average,
