@@ -12,6 +12,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 import pytest
 import torch
+from copied import copy_of, prepared
 from mmengine.config import Config
 from PIL import Image
 from spoil import damaged, no_list, no_mask, nothing, overlap, wrong_id
@@ -88,6 +89,28 @@ def test_sound_config(call, tmp_path):
 def test_one_step(call):
     code, rows, _ = call('--step')
     assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
+
+
+@pytest.mark.parametrize('seconds, enough', [(1000.0, True), (1e-6, False)])
+def test_loader_and_step(call, seconds, enough):
+    code, rows, text = call(
+        '--step-seconds', str(seconds), '--cfg-options', 'train_dataloader.num_workers=1'
+    )
+    state, note = rows['loader']
+    assert code == 0 and state == 'ok' and 'images a second of one worker' in note
+    assert f'4 in {seconds:.3f} s, given' in note and 'num_workers=1' in note
+    assert ('the loader does not keep up with the step' in text) != enough
+    assert ('Make a training copy' in text) != enough
+
+
+def test_loader_with_a_training_copy(root, config, call, tmp_path):
+    option = f'train_dataloader.dataset.training_copy={tmp_path / "copy"}'
+    code, rows, _ = call('--cfg-options', option)
+    assert code == 1 and rows['loader'][0] == 'PROBLEM'
+    assert 'is no training copy' in rows['loader'][1]
+    copy_of(prepared(root), tmp_path / 'copy')
+    code, rows, text = call('--step-seconds', '1e-6', '--cfg-options', option)
+    assert code == 0 and rows['loader'][0] == 'ok' and 'a machine with more CPUs' in text
 
 
 @pytest.mark.parametrize('damage', [None, 'overlap', 'copy'])

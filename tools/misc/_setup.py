@@ -32,6 +32,7 @@ class Setup:
         self.sets: Dict[str, AnySet] = {}
         self.model: Optional[BaseModel] = None
         self.drawn: List[str] = []  # sources that the sampler draws from
+        self.step_seconds: Optional[float] = None  # of the step that was computed here
         self.warnings: List[str] = []  # of settings that train, but probably not as intended
 
     def built(self, name: str) -> 'AnySet':

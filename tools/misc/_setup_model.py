@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Iterator, Optional, Sequence
@@ -142,12 +143,14 @@ def step(setup: Setup) -> str:
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
     samples = first_batch(setup.cfg, data)
+    begin = time.perf_counter()
     try:
         inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
         total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
         total.backward()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(explained(error, setup.cfg, setup.model) or error) from error
+    setup.step_seconds = time.perf_counter() - begin
     return f'{len(samples)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
 
 

@@ -4,7 +4,7 @@
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
 Checks versions, lists, images, masks, tags, overlap of the sets, batch, settings, model, hooks,
-memory of the banks, checkpoints and work dir. Does not train and needs no GPU.
+memory of the banks, speed of the loader, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterator, NamedTuple
 sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)]
 
 import _setup_data as data  # noqa: E402
+import _setup_loader  # noqa: E402
 import _setup_model as model  # noqa: E402
 from _common import add_arguments, load_config, one_line, run  # noqa: E402
 from _setup import SAMPLED, Setup, Skip  # noqa: E402
@@ -44,9 +45,17 @@ def parse_args() -> argparse.Namespace:
         help='compute the loss of the first batch of the run on this machine (minutes and memory '
         'of training, for a large model)',
     )
+    parser.add_argument(
+        '--step-seconds',
+        type=float,
+        help='seconds of a step on the GPU, the column time of a log: is the loader fast enough?',
+    )
     parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
     add_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.step_seconds is not None and not args.step_seconds > 0:
+        parser.error('--step-seconds must be positive')
+    return args
 
 
 CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
@@ -62,6 +71,7 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'model': model.model,
     'hooks': model.hooks,
     'step': model.step,
+    'loader': _setup_loader.loader,
     'checkpoints': model.checkpoints,
     'work dir': model.work_dir,
 }
