@@ -19,7 +19,8 @@ from mmseg_ctt.lab.benchmark.suite.run import Suite, new_folder
 from mmseg_ctt.lab.benchmark.suite.tables import KINDS, rows_of
 
 WRITES = (
-    'import json, sys; json.dump(dict(rows=[["reading", 5], ["all", 3]]), open(sys.argv[1], "w"))'
+    'import json, sys; rows = [["reading", 5, "", "", ""], ["all", 3, "", "", ""]];'
+    'json.dump(dict(rows=rows), open(sys.argv[1], "w"))'
 )
 FAILS = 'raise ValueError("no | data")'
 HANGS = 'import time; time.sleep(60)'
@@ -30,7 +31,7 @@ def python(program, *arguments):
 
 
 def part(program, label='', limit=60, obstacle=''):
-    return Part('loader', label, python(program, '{out}/r.json'), 'r.json', limit, obstacle)
+    return Part('scale', label, python(program, '{out}/r.json'), 'r.json', limit, obstacle)
 
 
 def suite(tmp_path, *parts, minutes=5):
@@ -51,16 +52,16 @@ def test_a_failed_or_hanging_part_does_not_lose_the_others(tmp_path):
     parts = part(FAILS, 'fails'), part(HANGS, 'hangs', limit=1), part(WRITES), part('', 'silent')
     written, page = run(tmp_path, *parts, part(WRITES, 'absent', obstacle='not fetched'))
     (table,) = written['tables']
-    assert table['rows'] == [
+    assert [row[:2] for row in table['rows']] == [
         ['fails', 'not measured: ValueError: no / data'],
         ['hangs', 'not measured: ended after its limit of 1 s'],
         ['reading', '5'],
         ['all', '3'],
-        table['rows'][4],
+        table['rows'][4][:2],
         ['absent', 'not measured: not fetched'],
     ]
     assert table['rows'][4][1].startswith('not measured: it wrote no result')
-    assert '| reading | 5 |' in page and '| hangs | not measured: ended' in page
+    assert '| reading | 5 |  |' in page and '| hangs | not measured: ended' in page
     assert [record['not_measured'] is None for record in written['parts']] == [False] * 2 + [
         True,
         *[False] * 2,
@@ -81,15 +82,17 @@ def test_the_page_names_machine_versions_commit_date_and_commands(tmp_path):
 
 def test_nothing_begins_after_the_time_is_over(tmp_path):
     written, _ = run(tmp_path, part(WRITES), minutes=0)
-    assert written['tables'][0]['rows'] == [['all', 'not measured: the time of --minutes was over']]
+    (row,) = written['tables'][0]['rows']
+    assert row[:2] == ['all', 'not measured: the time of --minutes was over']
 
 
 def test_a_stopped_run_keeps_what_it_has(tmp_path):
     made = suite(tmp_path, part(WRITES), part(WRITES, 'second'))
     made.run(lambda line: made.resources.stop.set() if line.strip().startswith('done') else None)
     written = json.loads((made.folder / 'benchmarks.json').read_text())
-    assert written['tables'][0]['rows'][-1] == ['second', 'not measured: the run was stopped']
-    assert written['tables'][0]['rows'][0] == ['reading', '5']
+    rows = written['tables'][0]['rows']
+    assert rows[-1][:2] == ['second', 'not measured: the run was stopped']
+    assert rows[0][:2] == ['reading', '5']
 
 
 def test_no_folder_is_used_twice(tmp_path):
@@ -216,6 +219,19 @@ def test_methods_without_a_result_are_named():
 def test_rows_fit_their_columns(table):
     (row,) = rows_of(table, [dict(label='x', result=None, not_measured='no')])
     assert len(row) == len(KINDS[table].columns)
+
+
+def test_rows_of_the_loader():
+    result = dict(
+        stages=dict(originals=dict(labeled=dict(decoding=0.004, RandomFlip=0.001))),
+        images_per_second=dict(originals={'0': 150.0}),
+    )
+    assert rows_of('loader', [dict(label='', result=result)]) == [
+        ['originals, labeled: decoding', '4', ''],
+        ['originals, labeled: RandomFlip', '1', ''],
+        ['originals, labeled: all', '5', ''],
+        ['originals, 0 workers', '', '150'],
+    ]
 
 
 def entry(**changes):

@@ -2,8 +2,8 @@
 """Write docs/benchmarks.md from docs/benchmarks.json.
 
 python tools/misc/make_benchmarks.py                  write the page
-python tools/misc/make_benchmarks.py --from FOLDER    take the tables of a run of benchmark_all.sh first
-python tools/misc/make_benchmarks.py --entries FILE   take the tables of a JSON list first
+python tools/misc/make_benchmarks.py --from FOLDER    first take the tables of benchmark_all.sh
+python tools/misc/make_benchmarks.py --entries FILE   first take the tables of a JSON list
 python tools/misc/make_benchmarks.py --check          say whether the page is up to date
 
 A table replaces the one of the same name; one without a figure replaces none. Every table has its
@@ -32,8 +32,8 @@ PICTURES = {  # in the folder of a run, and in docs/images
 }
 INTRODUCTION = f"""<!-- made by {SCRIPT} from benchmarks.json; do not edit -->
 
-What a step, an evaluation and their parts cost. One command measures all of it on your machine, on a
-GPU in less than ten minutes, and writes a dated page like this one:
+What a step, an evaluation and their parts cost. One command measures all of it on your machine, on
+a GPU in less than ten minutes, and writes a dated page like this one:
 
 ```bash
 bash tools/analysis_tools/benchmark_all.sh

@@ -127,6 +127,23 @@ def evaluation_rows(label: str, result: Result) -> List[Row]:
     return [[whole, number(1e3 * seconds['loop']), f'{seconds["ratio"]:.3f}'], *sections]
 
 
+def loader_rows(label: str, result: Result) -> List[Row]:
+    """Rows of ``loader.json``: steps of each source, then numbers of workers."""
+    rows = []
+    for kind, sources in result['stages'].items():
+        for source, steps in sources.items():
+            total = {'all': sum(steps.values())}
+            rows += [
+                [f'{kind}, {source}: {step}', number(1e3 * seconds), '']
+                for step, seconds in {**steps, **total}.items()
+            ]
+    for kind, rates in result['images_per_second'].items():
+        rows += [
+            [f'{kind}, {workers} workers', '', number(rate)] for workers, rate in rates.items()
+        ]
+    return rows
+
+
 def author_rows(label: str, result: Result) -> List[Row]:
     """Rows of ``authors.json``."""
     ours, theirs = result['ours'], result['authors']
@@ -190,7 +207,13 @@ KINDS: Dict[str, Kind] = dict(
         ('section', 'ms', 'of the forwards'),
         evaluation_rows,
     ),
-    loader=Kind('Loader', 'Images a second by stage.', ('stage', 'images a second'), made_rows),
+    loader=Kind(
+        'Loader',
+        'Processor time of one image by step of the pipeline, then images a second by the clock '
+        'with each number of workers.',
+        ('step, or workers', 'ms an image', 'images a second'),
+        loader_rows,
+    ),
     authors=Kind(
         "Beside the authors' code",
         "The authors' own training loop, run from their file with our network and our images, in "
