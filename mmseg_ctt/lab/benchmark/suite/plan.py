@@ -130,7 +130,7 @@ def _steps(gpu: bool) -> List[Part]:
 
 
 def _evaluation(gpu: bool) -> Part:
-    arguments = (STREETS, '--images', '32' if gpu else '16')
+    arguments = (STREETS, '--stock', '--images', '32' if gpu else '16')
     return _tool(
         'evaluation',
         '',

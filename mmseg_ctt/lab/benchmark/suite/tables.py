@@ -124,7 +124,12 @@ def evaluation_rows(label: str, result: Result) -> List[Row]:
         for name, part in result['sections'].items()
     ]
     whole = f'all, {result["images"]} images, {result["networks"]} networks, without reading'
-    return [[whole, number(1e3 * seconds['loop']), f'{seconds["ratio"]:.3f}'], *sections]
+    rows = [[whole, number(1e3 * seconds['loop']), f'{seconds["ratio"]:.3f}'], *sections]
+    if 'of_stock' in result:
+        number_of = result['networks'] + 1
+        words = f'all, with reading, beside {number_of} evaluations by mmseg alone'
+        rows.append([words, '', f'{result["of_stock"]:.2f} of them'])
+    return rows
 
 
 def loader_rows(label: str, result: Result) -> List[Row]:
@@ -203,7 +208,8 @@ KINDS: Dict[str, Kind] = dict(
     evaluation=Kind(
         'Evaluation of all members',
         'The validation loop with its metrics beside the forwards of the same networks on images '
-        'that were read and normalised before. Images are read in the main process.',
+        'that were read and normalised before. Images are read in the main process. Five '
+        'evaluations are those of four members and of the ensemble, one after the other.',
         ('section', 'ms', 'of the forwards'),
         evaluation_rows,
     ),
