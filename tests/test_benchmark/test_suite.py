@@ -119,8 +119,9 @@ def test_every_command_of_the_plan_exists(gpu):
 
 
 def test_choices_of_the_plan():
-    (authors,) = plan(Options(False, tables=('authors',), unimatch_v2='/code'))
-    assert '/code' in authors.command and not authors.obstacle
+    (authors,) = plan(Options(False, tables=('authors',), unimatch_v2=True))
+    assert '{authors}' in authors.command and not authors.obstacle
+    assert plan(Options(False, tables=('authors',)))[0].obstacle.startswith('the code of the auth')
     (methods,) = plan(Options(False, tables=('methods',)))
     configs = [word for word in methods.command if word.startswith('configs/')]
     assert [word.split('/')[1] for word in configs] == list(FEW)
@@ -258,3 +259,29 @@ def test_a_rerun_replaces_figures_but_not_by_nothing():
     assert pages.merged([old], [new, entry(name='b')]) == [new, entry(name='b')]
     assert pages.merged([old], [nothing]) == [old]
     assert pages.merged([], [nothing]) == [nothing]
+
+
+def test_tool(load_tool, tmp_path, capsys, monkeypatch):
+    """The command itself, with the quickest table."""
+    monkeypatch.setattr('mmseg_ctt.lab.benchmark.suite.plan.plan', lambda options: [part(WRITES)])
+    tool = load_tool('analysis_tools/benchmark_all')
+    assert tool.exit_code('--out', tmp_path, '--tables', 'scale') == 0
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} >= {'benchmarks.md', 'benchmarks.json'}
+    assert str(folder) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['--tables', 'speed'], '--tables speed: choose from step, methods,'),
+        (['--minutes', -1], '--minutes=-1 must be positive'),
+        (['--unimatch-v2', 'absent'], '--unimatch-v2: there is no absent/unimatch_v2.py'),
+        (['--methods', 'nothing'], '--methods nothing: choose from'),
+    ],
+)
+def test_errors_come_before_anything_is_written(load_tool, tmp_path, capsys, arguments, words):
+    tool = load_tool('analysis_tools/benchmark_all')
+    assert tool.exit_code('--out', tmp_path / 'out', *arguments) == 2
+    assert capsys.readouterr().err.startswith(f'error: {words}')
+    assert not (tmp_path / 'out').exists()

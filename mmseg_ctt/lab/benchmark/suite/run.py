@@ -48,6 +48,7 @@ class Suite:
         machine (dict): Of :func:`mmseg_ctt.lab.benchmark.machine.describe_machine`.
         minutes (float): For everything.
         command (Sequence[str]): Of the whole, as the user gave it.
+        authors (str): Folder of the authors' code, if any.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Suite:
         machine: Dict[str, Any],
         minutes: float,
         command: Sequence[str],
+        authors: str = '',
     ) -> None:
         self.parts, self.folder, self.machine = parts, folder, machine
         self.end = time.monotonic() + 60 * minutes
@@ -65,6 +67,7 @@ class Suite:
         gpu = machine['device'] != 'cpu'
         self.resources = Resources(min(4, cores()) if gpu else machine['threads'])
         self.records: List[Dict[str, Any]] = []
+        self.authors = authors
         self.streets = str((folder / 'streets').resolve())  # drawn anew, the same for everybody
 
     def run(self, report: Callable[[str], None] = print) -> None:
@@ -102,7 +105,10 @@ class Suite:
 
     def arguments(self, part: Part, out: str) -> List[str]:
         """Arguments of Python for a part; files of the repository by their whole path."""
-        words = [_filled(word, out, self.streets) for word in part.command]
+        words = [
+            _filled(word, out=out, streets=self.streets, authors=self.authors)
+            for word in part.command
+        ]
         return [str(ROOT / word) if (ROOT / word).is_file() else word for word in words]
 
     def record(
@@ -110,7 +116,8 @@ class Suite:
     ) -> None:
         """Keep what a part gave."""
         command = [word for word in part.command if word not in ('--out', '{out}')]
-        command = [_filled(word, 'OUT', 'data/streets') for word in command]
+        names = dict(out='OUT', streets='data/streets', authors='FOLDER')
+        command = [_filled(word, **names) for word in command]  # no path of this machine
         self.records.append(
             dict(
                 table=part.table,
@@ -171,8 +178,10 @@ class Suite:
         return '\n\n'.join(lines)
 
 
-def _filled(word: str, out: str, streets: str) -> str:
-    return word.replace('{out}', out).replace('{streets}', streets)
+def _filled(word: str, **values: str) -> str:
+    for name, value in values.items():
+        word = word.replace(f'{{{name}}}', value)
+    return word
 
 
 def _own_words(parts: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
