@@ -54,6 +54,23 @@ def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
         assert not torch.equal(first[-1][f'teachers.{i}.{name}'], first[-1][f'students.{i}.{name}'])
 
 
+def test_bfloat16_and_accumulation(root, tmp_path):
+    wrapper = dict(
+        type='BFloat16OptimWrapper',
+        constructor='StudentOptimWrapperConstructor',
+        optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
+        accumulative_counts=2,
+    )
+    (_, _, first), (_, _, second) = run(root, tmp_path / 'work', optim_wrapper=wrapper)
+    for state, other in zip(first, second):
+        for name, value in state.items():
+            assert not value.is_floating_point() or value.dtype == torch.float32, name
+            if name.startswith('students.') and 'running_' not in name:
+                assert torch.equal(value, other[name]), name
+    changed = [int(state['num_updates']) for state in first]
+    assert changed == sorted(changed) and changed[-1] == 3  # 2 of 4 iterations, and the last
+
+
 def test_collectives_of_an_iteration(root, tmp_path):
     """One all_gather for all banks and means of a few numbers; those of DDP are not counted."""
     for _, calls, _ in run(root, tmp_path / 'work'):

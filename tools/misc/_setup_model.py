@@ -132,6 +132,7 @@ def step(setup: Setup) -> str:
     from mmengine.dataset import pseudo_collate
     from mmseg.registry import DATASETS
 
+    from mmseg_ctt.engine.precision import training_precision
     from mmseg_ctt.engine.run_checks import explained, first_batch
 
     if not setup.args.step:
@@ -144,7 +145,9 @@ def step(setup: Setup) -> str:
     samples = first_batch(setup.cfg, data)
     try:
         inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
-        total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
+        with training_precision(setup.cfg):
+            losses = setup.model(**inputs, mode='loss')
+        total, values = setup.model.parse_losses(losses)
         total.backward()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(explained(error, setup.cfg, setup.model) or error) from error
