@@ -22,6 +22,7 @@ from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
 from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
+from .compile_regions import check_compile, compile_error
 from .config_checks import check_config
 from .held_log import show
 from .member_loops import MemberLoopMixin
@@ -106,7 +107,7 @@ def explained(error: Exception, cfg: Mapping[str, Any], model: nn.Module) -> Opt
             "data_preprocessor: mmseg's, of a plain segmentor, trains with size=(height, width), "
             'the crop, or with size_divisor: set one of them'
         )
-    return few_values_line(error, cfg) or channels_line(error, model)
+    return few_values_line(error, cfg) or channels_line(error, model) or compile_error(error)
 
 
 def channels_line(error: Exception, model: nn.Module) -> Optional[str]:
@@ -205,6 +206,7 @@ def checked_run(runner: Runner) -> Iterator[None]:
     for warning in check_all(runner.cfg, model):
         runner.logger.warning(warning)
     check_precision(runner.cfg)
+    check_compile(runner.cfg)
     hook = _BuiltChecks()
     runner.register_hook(hook, priority='HIGHEST')
     try:

@@ -17,9 +17,11 @@ REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 
 
 
 def settings(setup: Setup) -> str:
+    from mmseg_ctt.engine.compile_regions import check_compile
     from mmseg_ctt.engine.config_checks import check_config
 
     setup.warnings += check_config(setup.cfg)
+    check_compile(setup.cfg)
     for part in EVALUATED:
         _check_scores(setup.cfg, part)
     return 'pipelines, preprocessor, optimiser and scores fit together'
