@@ -52,6 +52,7 @@ volume_slices = dict(
 )  # None: as data sets say
 
 default_hooks = dict(
+    runtime_info=dict(type='LogValuesHook'),
     timer=dict(type='DataTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),

@@ -5,6 +5,7 @@ from .hooks.data_timer_hook import DataTimerHook
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .hooks.guard_hook import GuardHook
 from .hooks.live_line_hook import LiveLineHook
+from .hooks.log_values_hook import LogValuesHook
 from .hooks.preemption_hook import PreemptionHook
 from .hooks.pseudo_label_hook import PseudoLabelHook
 from .hooks.queue_warmup_hook import QueueWarmupHook
@@ -24,6 +25,7 @@ __all__ = [
     'DistributionAlignmentHook',
     'GuardHook',
     'LiveLineHook',
+    'LogValuesHook',
     'MemberTestLoop',
     'MemberValLoop',
     'PartOptimizer',

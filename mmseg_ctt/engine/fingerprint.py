@@ -38,6 +38,7 @@ WATCHING_HOOKS = (
     'GuardHook',
     'IterTimerHook',
     'LiveLineHook',
+    'LogValuesHook',
     'LoggerHook',
     'PreemptionHook',
     'PseudoLabelHook',

@@ -5,7 +5,8 @@ Values are those of kornia, which takes four times as many operations and whose 
 device to check that every sigma is positive.
 """
 
-from typing import Tuple
+import math
+from typing import Any, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ def jitter_colours(
 
     Args:
         image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1], or ``(B, C, H, W)``.
-        brightness (Tensor): ``(B, 1, 1, 1)`` factor.
+        brightness (Tensor): ``(B, 1, 1, 1)`` factor; one 255th of it for an image in [0, 255].
         contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey, of other than
             three channels to the mean of the channel.
         saturation (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the grey of the pixel.
@@ -67,7 +68,7 @@ def mean_level(image: Tensor) -> Tensor:
 def shift_hue(image: Tensor, turns: Tensor) -> Tensor:
     """Hue shift of ``(B, 3, H, W)`` images; HSV value and saturation stay."""
     value, chroma, hue = _value_chroma_hue(image)
-    return _from_hue(value, chroma, hue.add_(turns * 6))
+    return _from_hue(value, chroma, hue.add_(turns, alpha=6))
 
 
 def hsv_noise(
@@ -120,7 +121,7 @@ def _from_hue(value: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
     """
     offset = torch.arange(5, 0, -2, device=value.device).view(3, 1, 1)
     k = (hue + offset).remainder_(6)
-    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
+    return torch.addcmul(value, chroma, torch.minimum(k, 4 - k).clamp_(0, 1), value=-1)
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
@@ -134,12 +135,40 @@ def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
     Returns:
         Tensor: ``(B, C, H, W)``.
     """
-    batch, channels, height, width = image.shape
-    offset = torch.arange(side, device=image.device) - side // 2
-    kernel = (offset.square() / (-2 * sigma.square())).softmax(dim=1)  # (B, side)
-    kernel = kernel.unsqueeze(1).expand(-1, channels, -1).reshape(-1, 1, 1, side)
-    image = image.reshape(1, batch * channels, height, width)
-    image = F.pad(image, (side // 2,) * 4, mode='replicate')
-    image = F.conv2d(image, kernel, groups=batch * channels)
-    image = F.conv2d(image, kernel.transpose(2, 3), groups=batch * channels)
-    return image.view(batch, channels, height, width)
+    offset = torch.arange(side, dtype=sigma.dtype, device=image.device) - side // 2
+    return separable_blur(
+        image, gaussian_kernel(offset, sigma).repeat_interleave(image.shape[1], 0)
+    )
+
+
+def gaussian_kernel(offset: Any, sigma: Any) -> Any:
+    """Weights of a Gaussian at some offsets, with the sum 1; tensors, or arrays of numpy.
+
+    Args:
+        offset (Tensor | ndarray): ``(side,)`` pixels.
+        sigma (Tensor | ndarray): ``(N, 1)`` pixels, positive.
+
+    Returns:
+        Tensor | ndarray: ``(N, side)``.
+    """
+    weight = math.e ** (offset**2 / (-2 * sigma**2))
+    return weight / weight.sum(1)[:, None]
+
+
+def separable_blur(image: Tensor, kernel: Tensor) -> Tensor:
+    """Each channel of each image blurred by a kernel of its own, borders replicated.
+
+    Args:
+        image (Tensor): ``(B, C, H, W)``.
+        kernel (Tensor): ``(B * C, side)``, for rows as for columns; ``side`` is odd.
+
+    Returns:
+        Tensor: ``(B, C, H, W)``.
+    """
+    rows = kernel.view(len(kernel), 1, 1, -1)
+    channels = image.reshape(1, -1, *image.shape[2:])
+    channels = F.pad(channels, (kernel.shape[1] // 2,) * 4, mode='replicate')
+    with torch.autocast(image.device.type, enabled=False):
+        channels = F.conv2d(channels, rows, groups=len(kernel))
+        channels = F.conv2d(channels, rows.transpose(2, 3), groups=len(kernel))
+    return channels.view(image.shape)

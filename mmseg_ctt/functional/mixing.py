@@ -1,14 +1,20 @@
 # Copyright (c) mmseg_ctt contributors.
 """Masks that paste parts of one image onto another of the batch, and the pasting itself."""
 
-import math
 from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
-BOX_NUMBERS = 4  # random numbers of a box of cut_mix_mask: area, aspect, top, left
-TRY_NUMBERS = 3  # of a try of rejection_box_mask: ratio, left, top
+from .cut_mix_boxes import (
+    BOX_NUMBERS,
+    TRY_NUMBERS,
+    Stretch,
+    covered,
+    first_fitting_box,
+    inside,
+    random_boxes,
+)
 
 
 @torch.no_grad()
@@ -96,19 +102,17 @@ def cut_mix_mask(
     """
     batch, height, width = label.shape
     noise = _uniform(noise, batch, BOX_NUMBERS * num_boxes, generator, label.device)
-    size, aspect, top, left = noise.reshape(batch * num_boxes, BOX_NUMBERS, 1).unbind(1)
-    size = area[0] + (area[1] - area[0]) * size
-    if by_area:
-        aspect = aspect if random_aspect_ratio else torch.full_like(aspect, 0.5)
-        sides = size**aspect, size ** (1 - aspect)
-    else:
-        across = area[0] + (area[1] - area[0]) * aspect
-        sides = size, across if random_aspect_ratio else size
-    rule = _inside if within_bounds else _centred
-    rows, columns = (
-        rule(length, fraction * math.sqrt(1 / num_boxes), position, uniform_corner)
-        for length, fraction, position in zip((height, width), sides, (top, left))
+    stretches = random_boxes(
+        noise,
+        (height, width),
+        area,
+        num_boxes,
+        random_aspect_ratio,
+        by_area,
+        inside if within_bounds else _centred,
+        uniform_corner,
     )
+    rows, columns = (_painted(side, part) for side, part in zip((height, width), stretches))
     mask = (rows.unsqueeze(2) & columns.unsqueeze(1)).view(batch, num_boxes, height, width)
     mask = mask[:, 0] if num_boxes == 1 else mask.sum(1) % 2 == 1
     return mask if invert else ~mask
@@ -146,21 +150,10 @@ def rejection_box_mask(
     """
     batch, height, width = label.shape
     noise = _uniform(noise, batch, 2 + TRY_NUMBERS * num_tries, generator, label.device)
-    coin, size, tries = noise.split((1, 1, TRY_NUMBERS * num_tries), dim=1)
-    pixels = (area[0] + (area[1] - area[0]) * size) * (height * width)
-    aspect, left, top = tries.reshape(batch, num_tries, TRY_NUMBERS).unbind(2)  # each (B, tries)
-    aspect = ratio[0] + (ratio[1] - ratio[0]) * aspect
-    rows, columns = (pixels * aspect).sqrt().floor(), (pixels / aspect).sqrt().floor()
-    top, left = (top * height).floor(), (left * width).floor()
-    fits = (top + rows <= height) & (left + columns <= width)
-    fits = torch.cat([fits[:, :-1], torch.ones_like(fits[:, -1:])], dim=1)
-    first = fits.int().argmax(dim=1, keepdim=True)
-    rows, columns, top, left = (tried.gather(1, first) for tried in (rows, columns, top, left))
-    rows, columns = rows.clamp(max=height), columns.clamp(max=width)
-    in_rows = _stretch(height, torch.minimum(top, height - rows), rows)
-    in_columns = _stretch(width, torch.minimum(left, width - columns), columns)
-    drawn = (coin < prob).unsqueeze(2)
-    return in_rows.unsqueeze(2) & in_columns.unsqueeze(1) & drawn
+    stretches = first_fitting_box(noise[:, 1:], (height, width), area, ratio)
+    rows, columns = (_painted(side, part) for side, part in zip((height, width), stretches))
+    drawn = (noise[:, :1] < prob).unsqueeze(2)
+    return rows.unsqueeze(2) & columns.unsqueeze(1) & drawn
 
 
 def mix(
@@ -207,26 +200,14 @@ def _uniform(
     return noise.to(device)
 
 
-def _inside(side: int, fraction: Tensor, position: Tensor, uniform_corner: bool) -> Tensor:
-    """``(N, side)`` bool, True on ``round(fraction * side)`` cells from a random start."""
-    length = (fraction * side).round()
-    start = (
-        (position * (side - length + 1)).floor()
-        if uniform_corner
-        else (position * (side - length)).round()
-    )
-    return _stretch(side, start, length)
-
-
-def _centred(side: int, fraction: Tensor, position: Tensor, _: bool) -> Tensor:
-    """The same around a random centre; a negative start counts from the end (released code)."""
+def _centred(side: int, fraction: Tensor, position: Tensor, _: bool) -> Stretch:
+    """Around a random centre; a negative start counts from the end (released code)."""
     length, centre = (fraction * side).round(), (position * side).round()
     start, stop = (centre - length / 2).trunc(), (centre + length / 2).trunc()
     start = torch.where(start < 0, (start + side).clamp(min=0), start)
-    return _stretch(side, start, stop - start)
+    return start, stop - start
 
 
-def _stretch(side: int, start: Tensor, length: Tensor) -> Tensor:
-    """``(N, side)`` bool, True from ``start`` on ``length`` cells; both ``(N, 1)``."""
-    cell = torch.arange(side, device=start.device)
-    return (cell >= start) & (cell < start + length)
+def _painted(side: int, stretch: Stretch) -> Tensor:
+    """``(N, side)`` bool, True on the cells of each stretch."""
+    return covered(torch.arange(side, device=stretch[0].device), stretch)

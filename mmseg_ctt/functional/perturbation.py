@@ -5,7 +5,7 @@ Random numbers may be given, uniform in [0, 1), so that they belong to a sample;
 are drawn from a generator.
 """
 
-from typing import Callable, Optional, Sequence, Union
+from typing import Any, Callable, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -37,8 +37,23 @@ def channel_dropout(
     if not 0 <= p < 1:
         raise ValueError(f'p must be in [0, 1), got {p}')
     noise = _noise(noise, feature.shape[:2], feature.device, generator)
-    kept = (noise >= p).to(feature.dtype).div_(1 - p)
-    return feature * kept.view(*kept.shape, *[1] * (feature.dim() - 2))
+    return scaled_channels(feature, (noise >= p).to(feature.dtype) / (1 - p))
+
+
+def scaled_channels(feature: Tensor, factor: Tensor, channel_dim: int = 1) -> Tensor:
+    """Each channel of an image times a factor.
+
+    Args:
+        feature (Tensor): ``(B, ...)``. Receives the gradient.
+        factor (Tensor): ``(B, C)``, of any dtype.
+        channel_dim (int): Dimension ``C`` of the feature. Defaults to 1.
+
+    Returns:
+        Tensor: Shape and dtype of ``feature``.
+    """
+    shape = [1] * feature.dim()
+    shape[0], shape[channel_dim] = factor.shape
+    return feature * factor.to(feature.dtype).view(shape)
 
 
 def complementary_channel_dropout(
@@ -75,11 +90,22 @@ def complementary_channel_dropout(
     batch, channels = len(feature) // 2, feature.shape[channel_dim]
     noise = _noise(noise, (batch, channels), feature.device, generator)
     keys = _noise(keys, (batch,), feature.device, generator)
-    whole = keys.argsort().argsort() < batch // 2  # (B,)
-    first = torch.where(whole.unsqueeze(1), 1.0, (noise < 0.5) * 2.0)
-    shape = [1] * feature.dim()
-    shape[0], shape[channel_dim] = len(feature), channels
-    return feature * torch.cat([first, 2 - first]).to(feature.dtype).view(shape)
+    first = complementary_factors(noise, keys)
+    return scaled_channels(feature, torch.cat([first, 2 - first]), channel_dim)
+
+
+def complementary_factors(noise: Any, keys: Any) -> Any:
+    """Factors of the channels in the first view; those in the second are 2 less them.
+
+    Args:
+        noise (Tensor | ndarray): ``(B, C)``; a channel is kept in the first view below 1/2.
+        keys (Tensor | ndarray): ``(B,)``; the images of the smallest keys stay as they are.
+
+    Returns:
+        Tensor | ndarray: ``(B, C)``, 0, 1 or 2.
+    """
+    whole = (keys.argsort().argsort() < len(keys) // 2)[:, None]
+    return whole * 1.0 + ~whole * ((noise < 0.5) * 2.0)
 
 
 def uniform_feature_noise(

@@ -25,8 +25,9 @@ def cross_entropy(
     label; ``w`` is the product of both weights.
 
     Args:
-        logits (Tensor): ``(B, K, h, w)``, up-sampled to the label where it is larger. A single
-            channel is the logit of class 1 against class 0 (sigmoid).
+        logits (Tensor): ``([P,] B, K, h, w)``, up-sampled to the label where it is larger. A single
+            channel is the logit of class 1 against class 0 (sigmoid). A leading dimension holds
+            problems of the same labels.
         label (Tensor): ``(B, H, W)`` int64.
         ignore_index (int): Label that does not count; negative labels do not either.
             Defaults to 255.
@@ -37,19 +38,35 @@ def cross_entropy(
             Defaults to None: 1.
 
     Returns:
-        Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
+        Tensor: Scalar or ``(P,)``, float32 (float64 for double input); 0 with a graph if all is
+        ignored.
     """
-    labeled, logits = _labeled(label, ignore_index), two_class_logits(logits)
+    labeled = _labeled(label, ignore_index)
     if class_weight is None and pixel_weight is None:
-        total = resized_cross_entropy(logits, label, ignore_index, align_corners).sum()
-        return total / labeled.sum().clamp(min=1)
+        return _sums(logits, label, ignore_index, align_corners) / labeled.sum().clamp(min=1)
     weight = labeled.float()
     if class_weight is not None:
         weight = weight * class_weight.float()[label.masked_fill(~labeled, 0)]
     if pixel_weight is not None:
         weight = weight * pixel_weight.detach().float()
-    total = resized_cross_entropy(logits, label, ignore_index, align_corners, weight).sum()
-    return _over(total, weight)
+    return _over(_sums(logits, label, ignore_index, align_corners, weight), weight)
+
+
+def _sums(
+    logits: Tensor,
+    label: Tensor,
+    ignore_index: int,
+    align_corners: bool,
+    weight: Optional[Tensor] = None,
+) -> Tensor:
+    """Cross-entropy summed over all pixels, a scalar or ``(P,)``."""
+    problems = logits.shape[:-4]
+    logits = two_class_logits(logits.flatten(0, -4))
+    if problems:
+        label = label.repeat(*problems, 1, 1)
+        weight = None if weight is None else weight.repeat(*problems, 1, 1)
+    sums = resized_cross_entropy(logits, label, ignore_index, align_corners, weight)
+    return sums.view(*problems, -1).sum(-1) if problems else sums.sum()
 
 
 def soft_cross_entropy(

@@ -16,8 +16,7 @@ from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
 from ..nn.images import Images
 from ..nn.member import PixelOutput, build_students, projects, supervised_losses
-from ..nn.pseudo_label import PseudoLabel
-from ..nn.schedule import RampUp
+from ..nn.schedule import RampUp, weighted
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
 from .auxiliary import StepWithTasks
@@ -274,7 +273,7 @@ class SemiSegmentor(StepWithTasks):
             member, _, term = name.rpartition('.')
             if term in self.weights:
                 assert member, f'{name}: a loss that members share is divided among them'
-                losses[f'{member}.loss_{term}'] = value * self.loss_weight(member, term)
+                losses[f'{member}.loss_{term}'] = weighted(value, self.loss_weight(member, term))
             else:
                 losses[name] = value
         return losses
@@ -286,14 +285,14 @@ class SemiSegmentor(StepWithTasks):
 
     def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
         """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
-        student = self.students[i]
-        terms = supervised_losses(student, output, labeled.samples)
-        losses = {f'student{i}.{key}': term * self.weights['sup'] for key, term in terms.items()}
-        if projects(student):  # DDP wants a gradient of layers that no other term reads
+        terms = supervised_losses(self.students[i], output, labeled.samples)
+        return self.weighted_supervised(i, output, terms)
+
+    def weighted_supervised(self, i: int, output: PixelOutput, terms: Losses) -> Losses:
+        """Losses of student ``i``'s heads, named and weighted."""
+        weight = self.weights['sup']
+        losses = {f'student{i}.{key}': weighted(term, weight) for key, term in terms.items()}
+        if projects(self.students[i]):  # DDP wants a gradient of layers that no other term reads
             first = next(iter(losses))
             losses[first] = losses[first] + output.zero_loss()
         return losses
-
-    def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
-        """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
-        return self.consistency(logits, pseudo, self.align_corners)

@@ -208,23 +208,31 @@ class ForwardPasses(MemberNetworks):
 
     def pseudo_label(self, logits: Tensor, images: Images) -> PseudoLabel:
         """Pseudo-label from logits ``(B, K, h, w)`` of ``images``; 255 and 0 in the padding."""
-        return self._padded(*pseudo_label(logits, images.size, self.align_corners), images, logits)
+        return self._labels([logits], images)[0]
 
     def _labels_of(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
-        """All members in one call, which is fewer operations."""
         logits = [output[0].logits for output in outputs.values()]
-        label, confidence = pseudo_label(torch.cat(logits), images.size, self.align_corners)
-        parts = zip(label.chunk(len(logits)), confidence.chunk(len(logits)), logits)
-        return {
-            name: self._padded(*part[:2], images, part[2]) for name, part in zip(outputs, parts)
-        }
+        return dict(zip(outputs, self._labels(logits, images)))
 
-    def _padded(
-        self, label: Tensor, confidence: Tensor, images: Images, logits: Tensor
-    ) -> PseudoLabel:
+    @torch.no_grad()
+    def _labels(self, logits: Sequence[Tensor], images: Images) -> List[PseudoLabel]:
+        """Those of several members in one call, which is fewer operations."""
+        number, valid = len(logits), images.valid()
+        together = logits[0] if number == 1 else torch.cat(list(logits))
         soft = getattr(self.consistency, 'reads_logits', False)
-        full = self.upsampled(logits.detach(), images.size) if soft else None
-        return PseudoLabel.of(label, confidence, images.valid(), full)
+        if soft:
+            together = self.upsampled(together, images.size)
+        maps: List[Tensor] = list(pseudo_label(together, images.size, self.align_corners))
+        parts = zip(*(map_.chunk(number) if number > 1 else [map_] for map_ in maps))
+        full = together.split(len(logits[0])) if soft else [None] * number
+        return [
+            PseudoLabel.of(label, confidence, valid, own)
+            for (label, confidence), own in zip(parts, full)
+        ]
+
+    def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
+        """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
+        return self.consistency(logits, pseudo, self.align_corners)
 
     # ---- strong views
 
@@ -247,14 +255,33 @@ class ForwardPasses(MemberNetworks):
             augmentation (StrongAugmentation, optional): Steps of the view. Defaults to None: those
                 of :attr:`strong_augmentation`.
         """
+        return self.several_views(images, label, [index], strength, augmentation)[0]
+
+    def several_views(
+        self,
+        images: Images,
+        label: Optional[Tensor],
+        indices: Sequence[int],
+        strength: Optional[Tensor] = None,
+        augmentation: Any = None,
+    ) -> List[View]:
+        """Strong views of the same weak one; see :meth:`strong_view`.
+
+        Args:
+            images (Images): Weak view.
+            label (Tensor, optional): As there.
+            indices (Sequence[int]): Numbers of the views.
+            strength (Tensor, optional): As there.
+            augmentation (StrongAugmentation, optional): As there.
+        """
         if label is None:  # steps take its shape
             label = torch.zeros_like(images.image[:, 0], dtype=torch.long)
-        return (augmentation or self.strong_augmentation)(
+        return (augmentation or self.strong_augmentation).several(
             images.image,
             label,
             images.draws,
             self.data_preprocessor,
             self.num_classes,
-            f'strong{index}',
+            [f'strong{index}' for index in indices],
             strength,
         )

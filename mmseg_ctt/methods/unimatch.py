@@ -73,7 +73,7 @@ class UniMatch(FixMatchSeg):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
-        views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 3
+        views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 3
         on_labeled, strong = self.forward_strong(labeled, views, on_labeled)  # 4
         return {  # 5
             **self.supervised_loss(0, on_labeled, labeled),
@@ -90,15 +90,15 @@ class UniMatch(FixMatchSeg):
         perturbed features do not.
         """
         number = self.num_viewed(unlabeled)
-        weak, partners = unlabeled.image[:number], unlabeled.image[number:]
+        weak, *partners = unlabeled.image.split(number)
         perturb = appended(self.feature_perturbation.of(unlabeled.draws[:number]))
         images = [labeled.image] if self.labeled_pass == 'weak' else []
         perturbs = [*(None for _ in images), perturb]
         *labels, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)
         clean, perturbed = on_weak.split([number, number])
-        if len(partners):
+        if partners:
             with eval_mode(self.member(STUDENT)):
-                (on_partners,) = self.forward_member(STUDENT, partners, gradient=None)
+                (on_partners,) = self.forward_member(STUDENT, *partners, gradient=None)
             logits = torch.cat([clean.logits, on_partners.logits])
             clean = clean._replace(logits=logits)
         return labels[0] if labels else None, clean, perturbed
@@ -110,8 +110,7 @@ class UniMatch(FixMatchSeg):
     @torch.no_grad()
     def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
         """Pseudo-label of the weak view."""
-        output = weak._replace(logits=weak.logits.detach())
-        outputs = self.aligned({STUDENT: [output]}, unlabeled)
+        outputs = self.aligned({STUDENT: [weak]}, unlabeled)
         return self.pseudo_labels(outputs, unlabeled)[STUDENT]
 
     def forward_strong(

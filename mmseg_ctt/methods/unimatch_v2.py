@@ -67,7 +67,7 @@ class UniMatchV2(WeakToStrong):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         (pseudo,) = self.pseudo_labels(teachers, unlabeled).values()  # 2
-        views = self.several_views(unlabeled, pseudo.label, 2)  # 3
+        views = self.several_views(unlabeled, pseudo.label, range(2))  # 3
         on_labeled, on_views = self.forward_views(labeled, unlabeled, views)  # 4
         return {  # 5
             **self.supervised_loss(0, on_labeled, labeled),

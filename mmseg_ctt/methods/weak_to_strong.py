@@ -22,6 +22,7 @@ from torch import Tensor
 from ..nn.augmentation import CLASS_MIX_STEPS, View
 from ..nn.consistency import Consistency
 from ..nn.images import Images
+from ..nn.joint_losses import joint_cross_entropy
 from ..nn.member import PixelOutput
 from ..nn.pseudo_label import PseudoLabel
 from .base import Losses, SemiSegmentor
@@ -32,6 +33,7 @@ class WeakToStrong(SemiSegmentor):
 
     consistency_term: ClassVar[str] = 'unsup'
     takes_halves: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, str]] = dict(SemiSegmentor.sections, supervised_losses='losses')
     shared_view: bool = True  # one strong view for all students; False: one for each
     default_loss_weights: ClassVar[Mapping[str, float]] = dict(unsup=1.0)
     ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup',)
@@ -59,10 +61,6 @@ class WeakToStrong(SemiSegmentor):
             self.strong_view(images, pseudo[members[0]].label, i) for i, members in enumerate(graph)
         ]
 
-    def several_views(self, images: Images, label: Tensor, number: int) -> List[View]:
-        """Strong views of the same weak one, each with random numbers of its own."""
-        return [self.strong_view(images, label, i) for i in range(number)]
-
     def mixed_targets(self, pseudo: Dict[str, PseudoLabel], views: Sequence[View]) -> PseudoLabel:
         """Pseudo-labels of the strong views, ``(P, S, B, H, W)`` for ``S`` teaching members."""
         shape = len(self.graph), len(self.graph[0])
@@ -73,10 +71,17 @@ class WeakToStrong(SemiSegmentor):
         )
 
     def supervised_losses(self, outputs: Sequence[PixelOutput], labeled: Images) -> Losses:
-        """Supervised losses of all students."""
+        """Supervised losses of all students, in one call where their heads allow it."""
         losses: Losses = {}
+        joint = None
+        if len(outputs) > 1:
+            joint = joint_cross_entropy(self.students, outputs, labeled.samples)
         for i, output in enumerate(outputs):
-            losses.update(self.supervised_loss(i, output, labeled))
+            losses.update(
+                self.supervised_loss(i, output, labeled)
+                if joint is None
+                else self.weighted_supervised(i, output, joint[i])
+            )
         return losses
 
     def view_losses(
@@ -108,9 +113,9 @@ class WeakToStrong(SemiSegmentor):
             targets (PseudoLabel): ``(P, S, B, H, W)`` maps.
         """
         shape = targets.label.shape[:2]
-        flat = PseudoLabel._make(None if map_ is None else map_.flatten(0, 1) for map_ in targets)
         logits = torch.stack([output.logits for output in outputs for _ in range(shape[1])])
-        loss, ratio = (value.view(shape).mean(1) for value in self.consistency_loss(logits, flat))
+        values = self.consistency_loss(logits.unflatten(0, shape), targets)
+        loss, ratio = (value.mean(1) for value in values)
         return {**by_student(self.consistency_term, loss), **by_student('confident_ratio', ratio)}
 
 

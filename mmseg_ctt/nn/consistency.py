@@ -151,7 +151,7 @@ class Consistency(ConfidenceSelection):
 
         Args:
             logits (Tensor): ``([P,] B, K, h, w)`` of students; up-sampled to the pseudo-label. A
-                leading dimension ``P`` holds independent losses, one a student.
+                leading dimension ``P``, or several, hold independent losses, one a student.
             pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
             image_weight (Tensor, optional): ``([P,] B)``, constant, by which the loss of each image
@@ -162,7 +162,7 @@ class Consistency(ConfidenceSelection):
             ``(P,)``.
         """
         confident = self.confident(pseudo)
-        ratio = mean_over_ranks(confident.float().mean((-3, -2, -1)))
+        ratio = mean_over_ranks(confident.mean((-3, -2, -1), dtype=torch.float32))
         kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
         loss = self._sums(logits, pseudo, kept, align_corners)
         if self.select == 'image_ratio':

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from itertools import islice
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -69,14 +70,14 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         order = sorted(range(len(names)), key=lambda i: self.sources.index(names[i]))
         data = {key: [data[key][i] for i in order] for key in ('inputs', 'data_samples')}
         data = self._together(data) if self._fits(data['inputs']) else self._padded(data)
-        parts: Dict[str, dict] = dict(inputs={}, data_samples={})
-        start = 0
-        for source in self.sources:
-            stop = start + names.count(source)
-            for key, groups in parts.items():
-                groups[source] = data[key][start:stop]
-            start = stop
-        return parts
+        sizes = [names.count(source) for source in self.sources]
+        samples = iter(data['data_samples'])
+        return dict(
+            inputs=dict(zip(self.sources, data['inputs'].split(sizes))),
+            data_samples={
+                source: list(islice(samples, size)) for source, size in zip(self.sources, sizes)
+            },
+        )
 
     def _check_channels(self, data: dict) -> None:
         """All images have the channels that ``mean`` has, or all have the same."""

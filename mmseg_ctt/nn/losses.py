@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..functional import cross_entropy, soft_cross_entropy
 from .loss_maps import MapLoss
+from .schedule import weighted
 
 
 def _names(*given: Optional[str]) -> Tuple[str, ...]:
@@ -78,16 +79,17 @@ class PixelCrossEntropyLoss(MapLoss):
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> Tensor:
-        """Loss of ``(B, K, h, w)`` logits against ``(B, H, W)`` int64 labels.
+        """Loss of ``([P,] B, K, h, w)`` logits against ``(B, H, W)`` int64 labels.
 
-        Logits smaller than the labels are up-sampled bilinearly, at no cost in memory.
+        Logits smaller than the labels are up-sampled bilinearly, at no cost in memory. With a
+        leading dimension they are those of ``P`` members, which have a loss each.
 
         Raises:
             ValueError: If a pixel sampler is configured, whose weights this loss does not take; if
                 the weight map is missing.
         """
         refuse_sampler(self, weight)
-        return self.loss_weight * cross_entropy(
+        loss = cross_entropy(
             logits,
             label,
             ignore_index,
@@ -95,6 +97,7 @@ class PixelCrossEntropyLoss(MapLoss):
             self.weight_of_class,
             None if self.weight_map is None else self.map(self.weight_map, label)[:, 0],
         )
+        return weighted(loss, self.loss_weight)
 
 
 @MODELS.register_module()

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -68,6 +68,7 @@ class ClassMemoryBank(nn.Module):
             raise ValueError(f'model.bank.ranking must be one of {RANKINGS}, got {ranking!r}')
         self.num_classes, self.size, self.dim = num_classes, size, dim
         self.budget, self.ranking = budget, ranking
+        self.full = False  # known to be, on the host; a queue that is full stays full
         lead = () if num_banks is None else (num_banks,)
         self.register_buffer('features', torch.zeros(*lead, num_classes, size, dim))
         self.register_buffer('pointer', torch.zeros(*lead, num_classes, dtype=torch.long))
@@ -77,6 +78,11 @@ class ClassMemoryBank(nn.Module):
     def filled(self) -> Tensor:
         """``([P,] K, V)`` bool, True for entries that hold a feature."""
         return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(-1)
+
+    @property
+    def mask(self) -> Optional[Tensor]:
+        """:attr:`filled`, or None where the bank is known to be full, which is fewer operations."""
+        return None if self.full else self.filled
 
     def fill_ratio(self) -> Tensor:
         """``(P, K)`` float32, filled ratio of every queue; ``P`` is 1 without ``num_banks``."""
@@ -89,6 +95,10 @@ class ClassMemoryBank(nn.Module):
         index = torch.arange(self.size, device=start.device) + start.unsqueeze(-1)
         index = (index % self.size).unsqueeze(-1).expand_as(self.features)
         return self.features.gather(-2, index)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.full = False  # until it is read again
+        super()._load_from_state_dict(*args, **kwargs)
 
     @torch.no_grad()
     def update(

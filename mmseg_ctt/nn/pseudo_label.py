@@ -93,6 +93,8 @@ class PseudoLabel(NamedTuple):
 
     def first(self, number: int) -> 'PseudoLabel':
         """Those of the first images of the batch."""
+        if number == len(self.label):
+            return self
         return PseudoLabel._make(None if map_ is None else map_[:number] for map_ in self)
 
     def mask_padding(self, mask: Tensor) -> Tensor:

@@ -51,10 +51,16 @@ def sample_noise(
     return sample_noises(draws, {rng_stream: width}, device)[rng_stream]
 
 
+def host_noise(draws: Sequence[Draw], width: int, rng_stream: str) -> np.ndarray:
+    """The same as an array, for numbers that are computed before they go to the device."""
+    rows = [sample_generator(draw, rng_stream).random(width, dtype=np.float32) for draw in draws]
+    return np.stack(rows)
+
+
 def sample_noises(
     draws: Sequence[Draw], widths: Mapping[str, int], device: Union[str, torch.device] = 'cpu'
 ) -> Dict[str, Tensor]:
-    """The same for several streams, in one copy to the device.
+    """:func:`sample_noise` of several streams, in one copy to the device.
 
     Args:
         draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of ``B`` samples.
@@ -64,9 +70,14 @@ def sample_noises(
     Returns:
         dict[str, Tensor]: ``(B, width)`` float32 in [0, 1), by stream.
     """
-    rows = np.concatenate([_uniform(draws, name, width) for name, width in widths.items()], axis=1)
-    noise = torch.from_numpy(rows).to(device, non_blocking=True)
+    rows = np.concatenate([host_noise(draws, width, name) for name, width in widths.items()], axis=1)
+    noise = sent_to(rows, device)
     return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
+
+
+def sent_to(values: np.ndarray, device: Union[str, torch.device]) -> Tensor:
+    """An array on a device, without waiting for it."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 def noise_maps(
@@ -99,10 +110,5 @@ def split_noises(
 ) -> Dict[str, Any]:
     """:func:`sample_noises`, of which the streams named by ``on_host`` are arrays of numpy."""
     others = {name: width for name, width in widths.items() if name not in on_host}
-    host = {name: _uniform(draws, name, widths[name]) for name in widths if name in on_host}
+    host = {name: host_noise(draws, widths[name], name) for name in widths if name in on_host}
     return {**host, **(sample_noises(draws, others, device) if others else {})}
-
-
-def _uniform(draws: Sequence[Draw], rng_stream: str, width: int) -> np.ndarray:
-    rows = [sample_generator(draw, rng_stream).random(width, dtype=np.float32) for draw in draws]
-    return np.stack(rows)

@@ -4,6 +4,7 @@
 from typing import Mapping, NamedTuple, Tuple, Union
 
 from mmengine.logging import MessageHub
+from torch import Tensor
 
 from ..functional import cosine_ramp, linear_ramp, sigmoid_ramp
 from .settings import as_dict, check_settings
@@ -25,6 +26,11 @@ def training_progress() -> float:
     """Ratio of the iterations of the run that are done, in [0, 1]; 0 outside of a run."""
     done, total = iterations()
     return min(done / total, 1.0) if total else 0.0
+
+
+def weighted(value: Tensor, weight: float) -> Tensor:
+    """A loss times its weight; with 1 the loss itself, which is one operation fewer."""
+    return value if weight == 1 else value * weight
 
 
 class RampUp:

@@ -107,7 +107,7 @@ def test_float16_needs_a_gpu(command, config, capsys, monkeypatch):
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['speed'], 'unknown part speed: choose from contrast, ema, bank, lal'),
+        (['speed'], 'unknown part speed: choose from contrast, ema, bank, lal, chunks'),
         (['--repeats', 1], '--repeats=1: a median needs at least 10'),
     ],
 )

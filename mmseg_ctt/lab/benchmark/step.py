@@ -81,13 +81,16 @@ class StepBenchmark:
         self.device = next(self.model.parameters()).device
         self.passes = record_passes(networks_of(self.model), self.step)
 
-    def step(self) -> None:
-        """Run one iteration of the loop."""
+    def step(self, batch: Any = None) -> None:
+        """Run one iteration of the loop, on the next batch if none is given."""
         if not self.loop.runner.model.training:
             self.loop.runner.model.train()
+        self.loop.run_iter(self.next_batch() if batch is None else batch)
+
+    def next_batch(self) -> Any:
+        """The next batch of the loop."""
         with self.stack.inside('data'):
-            batch = next(self.loop.dataloader_iterator)
-        self.loop.run_iter(batch)
+            return next(self.loop.dataloader_iterator)
 
     def floor(self) -> None:
         """Run the network passes of the step alone, forward and backward."""
@@ -116,10 +119,14 @@ class StepBenchmark:
         return times
 
     def count(self) -> Tuple[OperationCounter, Counter]:
-        """Count operations of one step, and synchronisations that CUDA reports in another."""
-        on_host = optimiser_counters(self.wrapper.optimizer)
+        """Count operations of one step, and synchronisations that CUDA reports in another.
+
+        The batch is there before: how many operations its way from a worker takes in this process
+        depends on when it comes.
+        """
+        on_host, batch = optimiser_counters(self.wrapper.optimizer), self.next_batch()
         with OperationCounter(self.stack, self.device, on_host) as counter:
-            self.step()
+            self.step(batch)
         with device_synchronisations(self.stack) as reported:
             self.step()
         return counter, reported

@@ -149,7 +149,7 @@ class CorrMatch(UniMatch):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
-        (view,) = views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 3
+        (view,) = views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 3
         on_labeled, (strong,) = self.forward_strong(labeled, views, on_labeled)  # 4
         mixed = pseudo.apply_mix(view)
         outputs = on_labeled, weak, strong

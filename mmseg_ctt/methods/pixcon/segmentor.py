@@ -68,7 +68,7 @@ class PixCon(UniMatchV2):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         (pseudo,) = self.pseudo_labels(teachers, unlabeled).values()
-        views = self.several_views(unlabeled, pseudo.label, 2)
+        views = self.several_views(unlabeled, pseudo.label, range(2))
         on_labeled, on_views = self.forward_views(labeled, unlabeled, views)
         losses = self.supervised_loss(0, on_labeled, labeled)  # 2
         losses.update(self.view_terms(on_views, pseudo, views))

@@ -99,7 +99,7 @@ class PrevMatch(UniMatch):
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
         past = self.past_label(unlabeled)  # 3
-        views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 4
+        views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 4
         on_labeled, strong = self.forward_strong(labeled, views, on_labeled)  # 5
         return {  # 6
             **self.supervised_loss(0, on_labeled, labeled),

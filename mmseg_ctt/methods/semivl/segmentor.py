@@ -104,7 +104,7 @@ class SemiVL(UniMatch):
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
         guided = self.guidance_label(unlabeled)  # 3
-        views = self.several_views(unlabeled, pseudo.label, self.num_views)  # 4
+        views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 4
         on_labeled, strong = self.forward_strong(labeled, views, on_labeled)  # 5
         return {  # 6
             **self.supervised_loss(0, on_labeled, labeled),

@@ -4,18 +4,23 @@
 import math
 from typing import Tuple
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from ...functional import cut_mix_mask, gaussian_blur, jitter_colours
-from ...functional.colour import grey, is_rgb
+from ...functional import jitter_colours
+from ...functional.colour import gaussian_kernel, grey, is_rgb, separable_blur
+from ...functional.cut_mix_boxes import random_boxes
+from ..rng import sent_to
 from ..settings import check_number, check_range
-from .step import AUGMENTATION_STEPS, AugmentationStep
-from .view import Context, View, denormalize, normalize
+from .boxes import number_of_boxes, painted_sides
+from .step import AUGMENTATION_STEPS, PixelStep
+from .view import Context, from_levels, levels, normalize
+
+NEUTRAL = np.array([1, 1, 1, 0], np.float32)  # brightness, contrast, saturation, hue
 
 
 @AUGMENTATION_STEPS.register_module()
-class ColorJitter(AugmentationStep):
+class ColorJitter(PixelStep):
     """Random brightness, contrast, saturation and hue of de-normalised images in [0, 1].
 
     Images of other than three channels change in brightness and contrast alone: one factor for all
@@ -29,8 +34,6 @@ class ColorJitter(AugmentationStep):
         hue (float): Half range of the shift, in turns of the colour circle, at most 0.5.
         prob (float): Ratio of images that are changed. Defaults to 0.8.
     """
-
-    ranges: Tensor
 
     def __init__(
         self,
@@ -48,8 +51,7 @@ class ColorJitter(AugmentationStep):
         ):
             check_number(self.key(name), value, 0, 1)
         check_number(self.key('hue'), hue, 0, 0.5)
-        ranges = torch.tensor([brightness, contrast, saturation, hue])
-        self.register_buffer('ranges', ranges, persistent=False)
+        self.ranges = np.array([brightness, contrast, saturation, hue], np.float32)
 
     def noise_width(self, num_classes: int) -> int:
         """See :class:`AugmentationStep`."""
@@ -59,18 +61,17 @@ class ColorJitter(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 'saturation and hue' if bool(self.ranges[2:].any()) else ''
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`."""
-        change = context.scaled((noise[:, 1:] * 2 - 1) * self.ranges).view(-1, 4, 1, 1, 1)
-        plain = denormalize(view.image, context.preprocessor)
-        brightness, contrast, saturation = (change[:, :3] + 1).unbind(1)
-        plain = jitter_colours(plain, brightness, contrast, saturation, change[:, 3])
-        changed = normalize(plain, context.preprocessor)
-        return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
+    def change(self, image: Tensor, noise: np.ndarray, context: Context) -> Tensor:
+        """See :class:`PixelStep`."""
+        amounts = context.amounts((noise * 2 - 1) * self.ranges, NEUTRAL)
+        brightness, contrast, saturation, hue = amounts.view(-1, 4, 1, 1, 1).unbind(1)
+        plain = levels(image, context.preprocessor)
+        plain = jitter_colours(plain, brightness / 255, contrast, saturation, hue)
+        return normalize(plain, context.preprocessor)
 
 
 @AUGMENTATION_STEPS.register_module()
-class RandomGreyscale(AugmentationStep):
+class RandomGreyscale(PixelStep):
     """Images without colour. Images of other than three channels stay as they are.
 
     Args:
@@ -88,17 +89,15 @@ class RandomGreyscale(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 'the whole step'
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`."""
-        if not is_rgb(view.image):
-            return view
-        plain = grey(denormalize(view.image, context.preprocessor)).expand_as(view.image)
-        changed = normalize(plain.clone(), context.preprocessor)
-        return view._replace(image=torch.where(self.chosen(noise), changed, view.image))
+    def change(self, image: Tensor, noise: np.ndarray, context: Context) -> Tensor:
+        """See :class:`PixelStep`."""
+        if not is_rgb(image):
+            return image
+        return from_levels(grey(levels(image, context.preprocessor)), context.preprocessor)
 
 
 @AUGMENTATION_STEPS.register_module()
-class GaussianBlur(AugmentationStep):
+class GaussianBlur(PixelStep):
     """Blur with a random width.
 
     Args:
@@ -116,18 +115,24 @@ class GaussianBlur(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 2
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`."""
+    def change(self, image: Tensor, noise: np.ndarray, context: Context) -> Tensor:
+        """See :class:`PixelStep`."""
         low, high = self.sigma
-        sigma = low + context.scaled((high - low) * noise[:, 1:])
+        wider, channels = (high - low) * noise, image.shape[1]
         # three standard deviations hold all of the Gaussian; a wider kernel only costs time
-        side = 2 * math.ceil(3 * high) + 1
-        blurred = gaussian_blur(view.image, sigma, side)
-        return view._replace(image=torch.where(self.chosen(noise), blurred, view.image))
+        reach = math.ceil(3 * high)
+        offset = np.arange(-reach, reach + 1, dtype=np.float32)
+        if context.strength is None:
+            kernel = sent_to(gaussian_kernel(offset, low + wider).repeat(channels, 0), image.device)
+        else:
+            sigma = context.amounts(wider, low)
+            kernel = gaussian_kernel(sent_to(offset, image.device), sigma)
+            kernel = kernel.repeat_interleave(channels, 0)
+        return separable_blur(image, kernel)
 
 
 @AUGMENTATION_STEPS.register_module()
-class CutOut(AugmentationStep):
+class CutOut(PixelStep):
     """Cut-out (arXiv 1708.04552): a rectangle of an image becomes the mean colour.
 
     The pseudo-label of the rectangle stays (ClassMix's and ST++'s strong views).
@@ -147,8 +152,9 @@ class CutOut(AugmentationStep):
         """See :class:`AugmentationStep`."""
         return 5
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
-        """See :class:`AugmentationStep`."""
-        box = cut_mix_mask(context.label, area=self.area, noise=noise[:, 1:])
-        covered = box.unsqueeze(1) & self.chosen(noise)
-        return view._replace(image=view.image.masked_fill(covered, 0))  # 0 is the mean
+    def change(self, image: Tensor, noise: np.ndarray, context: Context) -> Tensor:
+        """See :class:`PixelStep`."""
+        size = image.shape[2], image.shape[3]
+        sides = painted_sides(random_boxes(noise, size, self.area), size)
+        covered = number_of_boxes(sides, size, image.device) > 0
+        return image.masked_fill(covered.unsqueeze(1), 0)  # 0 is the mean

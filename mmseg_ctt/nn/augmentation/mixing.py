@@ -3,11 +3,13 @@
 
 from typing import Optional, Tuple
 
+import numpy as np
 from torch import Tensor
 
-from ...functional import class_mix_mask, cut_mix_mask, rejection_box_mask
-from ...functional.mixing import BOX_NUMBERS, TRY_NUMBERS
+from ...functional import class_mix_mask
+from ...functional.cut_mix_boxes import BOX_NUMBERS, TRY_NUMBERS, first_fitting_box, random_boxes
 from ..settings import check_number, check_range
+from .boxes import number_of_boxes, painted_sides
 from .step import AUGMENTATION_STEPS, MixingStep
 from .view import Context
 
@@ -34,7 +36,8 @@ class ClassMixing(MixingStep):
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        return class_mix_mask(context.label, keys=noise, num_classes=context.num_classes)
+        mask = class_mix_mask(context.label, keys=noise[:, 1:], num_classes=context.num_classes)
+        return mask if self.prob == 1 else mask | ~self.chosen(noise).squeeze(1)
 
 
 @AUGMENTATION_STEPS.register_module()
@@ -61,6 +64,8 @@ class CutMixing(MixingStep):
             rectangle, or several of one aspect.
     """
 
+    reads_noise_on_host = True
+
     def __init__(
         self,
         area: Tuple[float, float] = (0.5, 0.5),
@@ -86,12 +91,18 @@ class CutMixing(MixingStep):
             return 1 + 2 + TRY_NUMBERS * TRIES
         return 1 + BOX_NUMBERS * self.boxes
 
-    def kept(self, noise: Tensor, context: Context) -> Tensor:
+    def kept(self, noise: np.ndarray, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        label, (low, high) = context.label, self.area
+        size = context.label.shape[1], context.label.shape[2]
+        low, high = self.area
+        whole = noise[:, 0] >= self.prob
         if self.aspect is None:
-            stays = (1 - high, 1 - low)
-            return cut_mix_mask(label, area=stays, noise=noise, num_boxes=self.boxes)
-        return ~rejection_box_mask(
-            label, area=self.area, ratio=self.aspect, prob=1.0, num_tries=TRIES, noise=noise
-        )
+            boxes = random_boxes(noise[:, 1:], size, (1 - high, 1 - low), self.boxes)
+        else:
+            boxes = first_fitting_box(noise[:, 2:], size, self.area, self.aspect)
+        sides = painted_sides(boxes, size, self.boxes)
+        sides[whole] = 0
+        if self.aspect is not None:
+            return number_of_boxes(sides, size, context.label.device) == 0
+        sides[whole, 0] = 1  # a box of all that stays
+        return number_of_boxes(sides, size, context.label.device) % 2 == 1

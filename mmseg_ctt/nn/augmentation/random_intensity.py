@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...functional.intensity import AUGSEG_OPERATIONS, INTENSITIES
+from ..rng import sent_to
 from ..settings import check_choice, check_keys, check_number
 from .step import AUGMENTATION_STEPS, AugmentationStep
 from .view import Context, View, denormalize, normalize
@@ -59,14 +60,15 @@ class RandomIntensity(AugmentationStep):
     def forward(self, view: View, noise: np.ndarray, context: Context) -> View:
         """See :class:`AugmentationStep`."""
         numbers = self._drawn(noise)
-        _, strength, sign = _sent(noise[:, 2:], view.image).chunk(3, dim=1)
-        strength = context.scaled(strength)
+        _, strength, sign = sent_to(noise[:, 2:], view.image.device).chunk(3, dim=1)
+        if context.strength is not None:
+            strength = strength * context.strength.unsqueeze(1)
         turned = torch.where(sign < 0.5, -strength, strength)
         plain = denormalize(view.image, context.preprocessor)
         for turn in range(self.number):
             plain = self._operate(plain, numbers[:, turn], strength[:, turn], turned[:, turn])
         image = normalize(plain.clone(), context.preprocessor)
-        changed = _sent((numbers != NONE).any(1), view.image)
+        changed = sent_to((numbers != NONE).any(1), view.image.device)
         return view._replace(image=torch.where(changed.view(-1, 1, 1, 1), image, view.image))
 
     def _drawn(self, noise: np.ndarray) -> np.ndarray:
@@ -97,13 +99,8 @@ class RandomIntensity(AugmentationStep):
             name = self.operations[position]
             if name == 'identity':
                 continue
-            rows = _sent(np.flatnonzero(number == position), image)
+            rows = sent_to(np.flatnonzero(number == position), image.device)
             values = (turned if name == 'hue' else strength).index_select(0, rows)
             changed = INTENSITIES[name](image.index_select(0, rows), values.view(-1, 1, 1, 1))
             image = image.index_copy(0, rows, changed)
         return image
-
-
-def _sent(values: np.ndarray, like: Tensor) -> Tensor:
-    """An array on the device of a tensor."""
-    return torch.from_numpy(values).to(like.device, non_blocking=True)

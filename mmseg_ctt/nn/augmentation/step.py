@@ -4,10 +4,12 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
 import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
 
+from ..rng import sent_to
 from ..settings import check_choice, check_number
 from .view import Context, Mix, View
 
@@ -73,6 +75,38 @@ class AugmentationStep(nn.Module, ABC):
         return (noise[:, 0] < self.prob).view(-1, 1, 1, 1)
 
 
+class PixelStep(AugmentationStep):
+    """A step that changes the values of pixels, of the chosen images alone.
+
+    Which these are is known on the host, so that nothing waits for the device, and no other image
+    is computed.
+    """
+
+    reads_noise_on_host = True
+
+    @abstractmethod
+    def change(self, image: Tensor, noise: np.ndarray, context: Context) -> Tensor:
+        """Changed images.
+
+        Args:
+            image (Tensor): ``(n, C, H, W)``, normalised; left as it is.
+            noise (ndarray): ``(n, noise_width - 1)`` float32, uniform in [0, 1).
+            context (Context): With the strength of these images.
+        """
+
+    def forward(self, view: View, noise: np.ndarray, context: Context) -> View:
+        """See :class:`AugmentationStep`."""
+        rows = np.flatnonzero(noise[:, 0] < self.prob)
+        if len(rows) == len(noise):
+            return view._replace(image=self.change(view.image, noise[:, 1:], context))
+        if not len(rows):
+            return view
+        index = sent_to(rows, view.image.device)
+        some = view.image.index_select(0, index)
+        some = self.change(some, noise[rows, 1:], context.of(index))
+        return view._replace(image=view.image.index_copy(0, index, some))
+
+
 class MixingStep(AugmentationStep):
     """A step that keeps a part of each image and fills the rest with another image of the batch.
 
@@ -95,21 +129,18 @@ class MixingStep(AugmentationStep):
         self.halves = partner == 'second_half'
 
     @abstractmethod
-    def kept(self, noise: Tensor, context: Context) -> Tensor:
-        """``(B, H, W)`` bool, pixels of each image that stay.
+    def kept(self, noise: Any, context: Context) -> Tensor:
+        """``(B, H, W)`` bool, pixels of each image that stay; all, of one that is not mixed.
 
         Args:
-            noise (Tensor): ``(B, noise_width - 1)`` uniform in [0, 1).
+            noise (Tensor | ndarray): See :meth:`AugmentationStep.forward`.
             context (Context): See there.
         """
 
-    def forward(self, view: View, noise: Tensor, context: Context) -> View:
+    def forward(self, view: View, noise: Any, context: Context) -> View:
         """See :class:`AugmentationStep`."""
         if self.halves:
             half = len(view.image) // 2
             noise, context = noise[:half], context._replace(label=context.label[:half])
-        mask = self.kept(noise[:, 1:], context)
-        if self.prob < 1:
-            mask = mask | ~self.chosen(noise).view(-1, 1, 1)
-        mixing = Mix(mask, self.partner)
+        mixing = Mix(self.kept(noise, context), self.partner)
         return View(mixing.apply(view.image), (*view.mixes, mixing))

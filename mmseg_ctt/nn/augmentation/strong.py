@@ -6,8 +6,11 @@ after the view, the position of the step in the list and its type. A step that i
 changes no other's numbers; one that is put in front of others changes theirs.
 """
 
+from itertools import takewhile
 from typing import Any, Dict, List, Optional, Sequence
 
+import numpy as np
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -32,7 +35,7 @@ class StrongAugmentation(nn.Module):
         ValueError: For a step or a setting that is not known, or two steps that halve the batch.
     """
 
-    sections = dict(forward='strong view')  # for benchmarks
+    sections = dict(several='strong view')  # for benchmarks
 
     def __init__(self, steps: Sequence[Dict[str, Any]] = ()) -> None:
         super().__init__()
@@ -79,7 +82,24 @@ class StrongAugmentation(nn.Module):
         rng_stream: str = 'strong0',
         strength: Optional[Tensor] = None,
     ) -> View:
-        """Augment one batch.
+        """One strong view of a batch; see :meth:`several`, which has several names of views."""
+        streams = [rng_stream]
+        (view,) = self.several(image, label, draws, preprocessor, num_classes, streams, strength)
+        return view
+
+    def several(
+        self,
+        image: Tensor,
+        label: Tensor,
+        draws: Sequence[Draw],
+        preprocessor: nn.Module,
+        num_classes: int,
+        rng_streams: Sequence[str],
+        strength: Optional[Tensor] = None,
+    ) -> List[View]:
+        """Several strong views of a batch.
+
+        The steps before the first one that mixes take the images of all views at once.
 
         Args:
             image (Tensor): ``(B, C, H, W)``, normalised.
@@ -87,38 +107,80 @@ class StrongAugmentation(nn.Module):
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             preprocessor (nn.Module): Data preprocessor, for its mean, std and channel order.
             num_classes (int): ``K``.
-            rng_stream (str): Name of the view; views of other names have other random numbers.
+            rng_streams (Sequence[str]): Names of the views; views of other names have other random
+                numbers.
             strength (Tensor, optional): ``(B,)`` in [0, 1], see :class:`Context`.
+
+        Returns:
+            list[View]: One a name.
 
         Raises:
             ValueError: If there is one image, and mixing is all that is to be done, or the number
                 is odd and has no halves.
         """
+        self._check_number(len(image))
         steps: List[Any] = list(self.steps)
-        if self.halves and len(image) % 2:
+        noises = [self._noise(draws, name, num_classes, image.device) for name in rng_streams]
+        context = Context(label, num_classes, preprocessor, strength)
+        number, joint = len(rng_streams), 0
+        views = [View(image)] * number
+        if number > 1:
+            joint = len(list(takewhile(lambda step: not (step.mixes or step.reads_label), steps)))
+        if joint:
+            strengths = None if strength is None else torch.cat([strength] * number)
+            together = View(torch.cat([image] * number))
+            noise = [_joined(of_views) for of_views in zip(*(noise[:joint] for noise in noises))]
+            together = _changed(
+                together, steps[:joint], noise, context._replace(strength=strengths)
+            )
+            views = [View(part) for part in together.image.chunk(number)]
+        return [
+            _changed(view, steps[joint:], noise[joint:], context)
+            for view, noise in zip(views, noises)
+        ]
+
+    def _check_number(self, number: int) -> None:
+        """Whether that many images can be mixed."""
+        if self.halves and number % 2:
             raise ValueError(
                 'model.strong_augmentation: partner="second_half" needs an even number of '
-                f'unlabelled images in the batch of each GPU, got {len(image)}: set '
+                f'unlabelled images in the batch of each GPU, got {number}: set '
                 'train_dataloader.sampler.ratio=dict(labeled=1, unlabeled=2) and a batch_size that '
                 'three divides'
             )
-        if len(image) < 2 and steps and all(step.mixes for step in steps):
+        steps: List[Any] = list(self.steps)
+        if number < 2 and steps and all(step.mixes for step in steps):
             raise ValueError(
                 'model.strong_augmentation only mixes the unlabelled images of a '
                 'batch, and there is one: raise train_dataloader.batch_size so that '
                 'each GPU has two, or add a step that changes colours'
             )
+
+    def _noise(
+        self, draws: Sequence[Draw], rng_stream: str, num_classes: int, device: torch.device
+    ) -> List[Any]:
+        """Random numbers of each step for one view, on the host or on the device."""
+        steps: List[Any] = list(self.steps)
         names = [f'{rng_stream}/{i}/{type(step).__name__}' for i, step in enumerate(steps)]
-        view = View(image)
-        if not steps:
-            return view
         widths = {name: step.noise_width(num_classes) for name, step in zip(names, steps)}
         on_host = {name for name, step in zip(names, steps) if step.reads_noise_on_host}
-        noise = split_noises(draws, widths, image.device, on_host)
-        for name, step in zip(names, steps):
-            mixed = view.apply_mix(label) if step.reads_label else label
-            number = len(view.image)  # half of the images once the second half is pasted
-            scale = None if strength is None else strength[:number]
-            context = Context(mixed[:number], num_classes, preprocessor, scale)
-            view = step(view, noise[name][:number], context)
-        return view
+        noise = split_noises(draws, widths, device, on_host)
+        return [noise[name] for name in names]
+
+
+def _changed(view: View, steps: Sequence[Any], noise: Sequence[Any], context: Context) -> View:
+    """A view after some steps, each with its random numbers."""
+    label, strength = context.label, context.strength
+    for step, numbers in zip(steps, noise):
+        if len(view.image) < len(numbers):  # half of the images, once the others are pasted
+            half = len(view.image)
+            numbers, label = numbers[:half], context.label[:half]
+            strength = None if context.strength is None else context.strength[:half]
+        mixed = view.apply_mix(context.label)[: len(numbers)] if step.reads_label else label
+        view = step(view, numbers, context._replace(label=mixed, strength=strength))
+    return view
+
+
+def _joined(noise: Sequence[Any]) -> Any:
+    """Random numbers of several views, on the host or on the device, as those of one batch."""
+    return np.concatenate(noise) if isinstance(noise[0], np.ndarray) else torch.cat(list(noise))

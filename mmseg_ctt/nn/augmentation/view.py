@@ -3,12 +3,14 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
+import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ...functional import mix
 from ...functional.colour import is_rgb
+from ..rng import sent_to
 
 
 class Mix(NamedTuple):
@@ -64,7 +66,7 @@ class Context(NamedTuple):
 
     Attributes:
         label (Tensor): ``(B, H, W)`` int64 pseudo-labels, mixed as the images are so far for steps
-            with ``reads_label``, unmixed for the others.
+            with ``reads_label``; the others read its size and device alone.
         num_classes (int): ``K``.
         preprocessor (nn.Module): Data preprocessor; its mean, std and channel order.
         strength (Tensor, optional): ``(B,)`` in [0, 1], scales the magnitude of each image's
@@ -76,23 +78,47 @@ class Context(NamedTuple):
     preprocessor: nn.Module
     strength: Optional[Tensor] = None
 
-    def scaled(self, magnitude: Tensor) -> Tensor:
-        """``(B, n)`` magnitudes times the strength of each image."""
-        return magnitude if self.strength is None else magnitude * self.strength.unsqueeze(1)
+    def amounts(self, change: np.ndarray, neutral: Any) -> Tensor:
+        """``neutral + change * strength`` of each image, on the device of the labels.
+
+        Args:
+            change (ndarray): ``(B, n)`` float32.
+            neutral (float | ndarray): Amounts that change nothing, ``(n,)`` float32.
+        """
+        device = self.label.device
+        if self.strength is None:
+            return sent_to(neutral + change, device)
+        neutral = sent_to(np.float32(neutral).reshape(1, -1), device)
+        return neutral + sent_to(change, device) * self.strength.unsqueeze(1)
+
+    def of(self, index: Tensor) -> 'Context':
+        """That of some images, by ``(n,)`` int64 index."""
+        strength = None if self.strength is None else self.strength.index_select(0, index)
+        return self._replace(strength=strength)
+
+
+def levels(image: Tensor, preprocessor: Any) -> Tensor:
+    """Values in [0, 255] of images ``(B, C, H, W)``, but for rounding; three channels as RGB."""
+    mean, std = _statistics(preprocessor, image)
+    plain = torch.addcmul(mean, image, std)
+    return plain.flip(1) if _is_bgr(image, preprocessor) else plain
+
+
+def from_levels(plain: Tensor, preprocessor: Any) -> Tensor:
+    """The inverse of :func:`levels`; ``(B, 1, H, W)`` are equal channels."""
+    mean, std = _statistics(preprocessor, plain)
+    plain = plain.flip(1) if _is_bgr(plain, preprocessor) else plain
+    return plain.sub(mean).div_(std)
 
 
 def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
     """Values in [0, 1] of images ``(B, C, H, W)``, three channels as red, green, blue."""
-    mean, std = _statistics(preprocessor, image)
-    plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
-    return plain.flip(1) if _is_bgr(image, preprocessor) else plain
+    return levels(image, preprocessor).div_(255).clamp_(0, 1)
 
 
 def normalize(image: Tensor, preprocessor: Any) -> Tensor:
     """The inverse of :func:`denormalize`; ``image`` is changed."""
-    mean, std = _statistics(preprocessor, image)
-    image = image.flip(1) if _is_bgr(image, preprocessor) else image
-    return image.mul_(255).sub_(mean).div_(std)
+    return from_levels(image.mul_(255), preprocessor)
 
 
 def _statistics(preprocessor: Any, image: Tensor) -> Tuple[Tensor, Tensor]:

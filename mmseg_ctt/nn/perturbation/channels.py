@@ -3,10 +3,11 @@
 
 from typing import Optional, Sequence
 
+import numpy as np
 from torch import Tensor
 
-from ...functional.perturbation import channel_dropout, complementary_channel_dropout
-from ..rng import Draw, sample_noise
+from ...functional.perturbation import complementary_factors, scaled_channels
+from ..rng import Draw, host_noise, sent_to
 from ..settings import check_number
 from .step import FEATURE_PERTURBATIONS, FeaturePerturbation
 
@@ -30,8 +31,9 @@ class ChannelDropout(FeaturePerturbation):
 
     def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """See :class:`FeaturePerturbation`."""
-        noise = sample_noise(draws, feature.shape[1], rng_stream, feature.device)
-        return channel_dropout(feature, self.prob, noise)
+        noise = host_noise(draws, feature.shape[1], rng_stream)
+        factor = (noise >= self.prob) / np.float32(1 - self.prob)
+        return scaled_channels(feature, sent_to(factor, feature.device))
 
 
 @FEATURE_PERTURBATIONS.register_module()
@@ -55,5 +57,6 @@ class ComplementaryChannelDropout(FeaturePerturbation):
 
     def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """See :class:`FeaturePerturbation`; ``feature`` is ``(2B, C, h, w)``."""
-        noise = sample_noise(draws, feature.shape[1] + 1, rng_stream, feature.device)
-        return complementary_channel_dropout(feature, noise[:, 1:], keys=noise[:, 0])
+        noise = host_noise(draws, feature.shape[1] + 1, rng_stream)
+        first = complementary_factors(noise[:, 1:], noise[:, 0]).astype(np.float32)
+        return scaled_channels(feature, sent_to(np.concatenate([first, 2 - first]), feature.device))
