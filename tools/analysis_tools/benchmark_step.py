@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 MIN_REPEATS = 10  # for a median
-DTYPES = dict(bf16='bfloat16', fp16='float16')
+PRECISIONS = ('bf16', 'fp16')
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='random images and labels, for machines without the data',
     )
-    parser.add_argument('--amp', choices=sorted(DTYPES), help='mixed precision, on a GPU')
+    parser.add_argument('--amp', choices=PRECISIONS, help='mixed precision, fp16 on a GPU')
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -58,12 +58,9 @@ def load_config(config: str, args: argparse.Namespace) -> 'Config':
 
         use_synthetic_data(cfg)
     if args.amp:
-        from mmseg_ctt.engine.start_config import set_amp
+        from mmseg_ctt.engine.precision import set_amp
 
-        set_amp(cfg)
-        cfg.optim_wrapper.dtype = DTYPES[args.amp]
-        if args.amp == 'bf16':  # it has the range of float32
-            cfg.optim_wrapper.loss_scale = dict(enabled=False)
+        set_amp(cfg, args.amp)
     return cfg
 
 
