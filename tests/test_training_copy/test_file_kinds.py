@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 from image_makers import colours, encoded, tiff
+from mmseg.registry import DATASETS
 from PIL import Image
-from toy_data import toy_set, without_data
+from toy_data import toy_set
 
 from mmseg_ctt.datasets.image_loading import CheckedLoadImageFromFile
 from mmseg_ctt.datasets.label_ids import map_ids, reduce_zero
@@ -109,17 +110,30 @@ def test_tables_map_ids_as_arithmetic_does(ignore_index):
 
 
 def test_pixels_without_data_are_refused(tmp_path):
-    path = tmp_path / 'a.png'
-    path.write_bytes(encoded(Image.fromarray(PIXELS), 'PNG'))
-    without_data(str(path))
-    step = CheckedLoadImageFromFile(nodata=7)
-    with pytest.raises(ValueError, match='a.png has pixels without data.*train from the originals'):
-        copy_file(job(path, IMAGE, step), tmp_path / 'copy', RAW)
+    """Those of a GeoTIFF; one without such pixels is copied."""
+    toy_rasters = pytest.importorskip('toy_rasters', reason='the extra geo is not installed')
+    step = CheckedLoadImageFromFile()
+    for name, nodata in (('whole', 0.0), ('partly', 9.0)):
+        values = toy_rasters.values_of()
+        values[:, :8] = 9
+        path = toy_rasters.write_raster(tmp_path / f'{name}.tif', values, nodata=nodata)
+        if name == 'whole':
+            entry = copy_file(job(path, IMAGE, step), tmp_path / 'copy', RAW)
+            copied = step(dict(img_path=str(tmp_path / 'copy' / entry.file)))['img']
+            assert np.array_equal(copied, step(dict(img_path=str(path)))['img'])
+            continue
+        with pytest.raises(ValueError, match='partly.tif has pixels without data.*originals'):
+            copy_file(job(path, IMAGE, step), tmp_path / 'copy', RAW)
 
 
-def test_slices_of_volumes_are_refused(root, mmseg_scope):
-    from mmseg.registry import DATASETS
+def test_a_value_of_pixels_without_data_is_refused(root):
+    steps = [dict(type='CheckedLoadImageFromFile', nodata=7)]
+    data = DATASETS.build(toy_set(root, False, pipeline=steps))
+    with pytest.raises(ValueError, match='image_loading.nodata=7 marks pixels by their value'):
+        plan_of_sources(dict(unlabeled=data))
 
+
+def test_slices_of_volumes_are_refused(root):
     data = DATASETS.build(toy_set(root, False, pipeline=[dict(type='CheckedLoadImageFromFile')]))
     data.get_data_info = lambda index: dict(img_path='case0.nii.gz#z=041')
     with pytest.raises(ValueError, match='case0.nii.gz#z=041 .* is a slice of a volume'):
@@ -127,8 +141,6 @@ def test_slices_of_volumes_are_refused(root, mmseg_scope):
 
 
 def test_other_loading_steps_are_refused(root):
-    from mmseg.registry import DATASETS
-
     remote = dict(type='CheckedLoadImageFromFile', backend_args=dict(backend='local'))
     for pipeline in ([], [remote]):
         data = DATASETS.build(toy_set(root, False, pipeline=pipeline))

@@ -9,6 +9,7 @@ from PIL import Image
 from toy_data import LABELED, toy_config, toy_tagged
 
 from mmseg_ctt.datasets.training_copy.manifest import FILES, MANIFEST
+from mmseg_ctt.datasets.training_copy.plan import other_files, plan_of_sources
 from mmseg_ctt.methods import registered_methods
 
 
@@ -157,3 +158,23 @@ def test_masks_from_elsewhere(cfg, root, tmp_path):
     copy_of(cfg, tmp_path / 'whole', keep=True)
     made = training_set(cfg, tmp_path / 'whole').copy.redirected(info)
     assert made['seg_map_path'] == str(mask) and made['img_path'].endswith('whole/img/l0.bmp')
+
+
+def test_masks_of_several_raters(root, tmp_path):
+    """They are read as they are, so that a copy of other sizes does not fit."""
+    big_images(root)
+    cfg = prepared(root, SCALE)
+    labeled = cfg.train_dataloader.dataset.labeled
+    labeled.update(type='MultiRaterDataset', raters=['ann'])
+    labeled.data_prefix.pop('seg_map_path')
+    labeled.pipeline[1] = dict(type='LoadMultiRaterAnnotations', strategy='random')
+    assert labeled.pipeline[2]['type'] == 'RandomResize'
+    copy_of(cfg, tmp_path / 'small')
+    with pytest.raises(ValueError, match='masks of several raters are read as they are.*size keep'):
+        training_set(cfg, tmp_path / 'small')
+    copy_of(cfg, tmp_path / 'whole', keep=True)
+    before, after = training_set(cfg), training_set(cfg, tmp_path / 'whole')
+    assert np.array_equal(before[0]['inputs'], after[0]['inputs'])
+    assert (labels(before)[0] == labels(after)[0]).all()
+    plan = plan_of_sources(before.sources)
+    assert other_files(plan, before.sources) == ['masks of several raters (MultiRaterDataset)']

@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--step-seconds',
         type=float,
-        help='seconds of a step on the GPU, the column time of a log: is the loader fast enough?',
+        help='seconds of a step on the GPU, time less data_time of a log: does the loader keep up?',
     )
     parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
     add_arguments(parser)

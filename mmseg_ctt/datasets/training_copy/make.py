@@ -238,7 +238,7 @@ def copy_file(job: Job, folder: Path, options: Options) -> Entry:
 
 
 def _image(job: Job, content: bytes, options: Options) -> Tuple[bytes, str]:
-    pixels, missing = decode_with_nodata(content, job.path, job.step.nodata)
+    pixels, missing = decode_with_nodata(content, job.path)
     if missing is not None and missing.any():
         raise ValueError(
             f'{job.path} has pixels without data, which a training copy does not hold: train from '

@@ -168,6 +168,11 @@ def _image_step(part: Any, owner: str) -> CheckedLoadImageFromFile:
             f'the pipeline of {owner} does not load images by LoadImageFromFile from local files: '
             'a training copy cannot replace them'
         )
+    if steps[0].nodata is not None:
+        raise ValueError(
+            f'image_loading.nodata={steps[0].nodata:g} marks pixels by their value, which scaling '
+            'and compression change: train from the originals'
+        )
     return steps[0]
 
 
