@@ -2,7 +2,10 @@
 """All benchmarks by one command: parts in processes of their own, their page and JSON."""
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from datetime import datetime
 
@@ -285,3 +288,31 @@ def test_errors_come_before_anything_is_written(load_tool, tmp_path, capsys, arg
     assert tool.exit_code('--out', tmp_path / 'out', *arguments) == 2
     assert capsys.readouterr().err.startswith(f'error: {words}')
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_stopped_measurement_ends_its_process_and_keeps_results(tmp_path):
+    """As when its own limit ends it: no process is left behind."""
+    program = (
+        'import os, pathlib, sys, time\n'
+        'pathlib.Path(sys.argv[1], "pid").write_text(str(os.getpid())); time.sleep(60)'
+    )
+    result_file(tmp_path, 'a.py').parent.mkdir()
+    result_file(tmp_path, 'a.py').write_text('{}')
+
+    def stop():
+        while not (tmp_path / 'pid').is_file():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    command = [sys.executable, *python(program, str(tmp_path))]
+    found = measure_each(['a.py', 'b.py'], tmp_path, command, Limits(60, 60), 1)
+    assert found == ([{}], dict(b='the run was stopped'))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'pid').read_text()), 0)
+
+
+def test_a_part_knows_the_time_that_it_has(tmp_path):
+    made = suite(tmp_path)
+    one = Part('scale', '', python('', '{seconds}', '{out}'), 'r.json', 300)
+    assert made.arguments(one, 'here', 100.0)[2:] == ['55', 'here']

@@ -32,7 +32,8 @@ class Part(NamedTuple):
         table (str): Table that its result belongs to, see :mod:`tables`; '' for a preparation.
         label (str): What tells it from the other parts of its table; also its folder's name.
         command (tuple): Arguments of Python; ``{out}`` is a folder of its own, ``{streets}`` that
-            of the drawn images, ``{authors}`` that of the authors' code.
+            of the drawn images, ``{authors}`` that of the authors' code, ``{seconds}`` the time
+            that it has.
         result (str): JSON file that it writes into that folder.
         limit (int): Seconds.
         obstacle (str): Why it cannot be measured; '' if it can.
@@ -168,7 +169,7 @@ def _methods(options: Options) -> Part:
             raise ValueError(f'--methods {unknown[0]}: choose from {", ".join(folders)}, or all')
         configs = [folders[name] for name in names]
     seconds = (12, 60) if options.gpu else (240, 120)  # for all together each; the longest
-    limits = ('--total', str(seconds[0] * len(configs)), '--limit', str(seconds[1]))
+    limits = ('--total', '{seconds}', '--limit', str(seconds[1]))
     per_process = len(configs) if options.gpu else 1
     arguments = ['--synthetic', *limits, '--per-process', str(per_process)]
     return _tool(

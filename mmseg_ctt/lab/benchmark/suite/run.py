@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ....collect_env import collect_env
 from ....engine.processes import Resources, Stopped, cores, stopped_by_signals
@@ -18,6 +18,7 @@ from .page import Entry, machine_line, page
 from .plan import Part
 from .tables import KINDS, rows_of
 
+SPARE = 45  # seconds that a part has to write what it measured when its own time is over
 NO_TIME = 'the time of --minutes was over'
 STOPPED = 'the run was stopped'
 INTRODUCTION = dict(
@@ -93,9 +94,10 @@ class Suite:
         if left <= 0:
             return NO_TIME, None
         out = self.folder / part.folder
-        command = [sys.executable, *self.arguments(part, str(out.resolve()))]
+        seconds = min(part.limit, left)
+        command = [sys.executable, *self.arguments(part, str(out.resolve()), seconds)]
         try:
-            reason = run_limited(command, out / 'log.txt', self.resources, min(part.limit, left))
+            reason = run_limited(command, out / 'log.txt', self.resources, seconds)
         except Stopped:
             return STOPPED, None
         try:
@@ -103,12 +105,11 @@ class Suite:
         except (OSError, ValueError) as error:
             return f'it wrote no result ({error})', None
 
-    def arguments(self, part: Part, out: str) -> List[str]:
+    def arguments(self, part: Part, out: str, seconds: float) -> List[str]:
         """Arguments of Python for a part; files of the repository by their whole path."""
-        words = [
-            _filled(word, out=out, streets=self.streets, authors=self.authors)
-            for word in part.command
-        ]
+        time_left = f'{max(1, seconds - SPARE):.0f}'
+        given = dict(out=out, streets=self.streets, authors=self.authors, seconds=time_left)
+        words = [_filled(word, given) for word in part.command]
         return [str(ROOT / word) if (ROOT / word).is_file() else word for word in words]
 
     def record(
@@ -117,7 +118,8 @@ class Suite:
         """Keep what a part gave."""
         command = [word for word in part.command if word not in ('--out', '{out}')]
         names = dict(out='OUT', streets='data/streets', authors='FOLDER')
-        command = [_filled(word, **names) for word in command]  # no path of this machine
+        names['seconds'] = str(part.limit - SPARE)
+        command = [_filled(word, names) for word in command]  # no path of this machine
         self.records.append(
             dict(
                 table=part.table,
@@ -178,7 +180,7 @@ class Suite:
         return '\n\n'.join(lines)
 
 
-def _filled(word: str, **values: str) -> str:
+def _filled(word: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(f'{{{name}}}', value)
     return word
