@@ -18,6 +18,7 @@ CORE = (
 )
 NOT_OF_USERS = ('docs', 'tests')  # extras whose packages no training needs
 LEFT_OUT = ('numpy_random_seed', 'PyTorch compiling details', 'TorchVision', 'MMEngine')
+HUGE_PAGES = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 EXTRA = re.compile(r'^([\w.-]+).*;.*extra == [\'"]([\w-]+)[\'"]')
 
 
@@ -44,6 +45,7 @@ def collect_env() -> Dict[str, str]:
         **{name: str(value).strip() for name, value in found.items()},
         'PyTorch built for': built if cuda or torch.version.hip else 'CPU',
         'CPU cores': str(os.cpu_count()),
+        'Huge pages': _huge_pages(),
         'mmcv': _mmcv(),
         **{name: installed for name in CORE if (installed := _version(name))},
         **{name: _version(name) or 'not installed' for name in optional_packages()},
@@ -74,6 +76,17 @@ def _mmcv() -> str:
     found = [f'{_version(name)} ({kind}: {name})' for name, kind in kinds if _version(name)]
     both = ': they overwrite one another, install one of them' if len(found) > 1 else ''
     return ' and '.join(found) + both or 'not installed'
+
+
+def _huge_pages() -> str:
+    """Whether PyTorch asks for them on the CPU, and what the kernel says to that."""
+    asked = os.environ.get('THP_MEM_ALLOC_ENABLE', 'not set, which the tools do without a GPU')
+    try:
+        found = re.search(r'\[(\w+)\]', HUGE_PAGES.read_text())
+    except OSError:
+        found = None
+    kernel = found[1] if found else 'unknown'
+    return f'THP_MEM_ALLOC_ENABLE={asked}; kernel: {kernel}'
 
 
 def _commit() -> str:

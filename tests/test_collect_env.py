@@ -30,6 +30,15 @@ def test_every_line_has_a_name(monkeypatch, capsys):
     assert capsys.readouterr().out == 'a: 1\nb: 2: 3\n'
 
 
+def test_huge_pages(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, 'HUGE_PAGES', tmp_path / 'enabled')
+    monkeypatch.delenv('THP_MEM_ALLOC_ENABLE', raising=False)
+    assert module._huge_pages().endswith('the tools do without a GPU; kernel: unknown')
+    (tmp_path / 'enabled').write_text('always [madvise] never\n')
+    monkeypatch.setenv('THP_MEM_ALLOC_ENABLE', '1')
+    assert module._huge_pages() == 'THP_MEM_ALLOC_ENABLE=1; kernel: madvise'
+
+
 def test_kind_of_mmcv(monkeypatch):
     installed = {'mmcv-lite': '2.1.0'}
     monkeypatch.setattr(module, '_version', installed.get)

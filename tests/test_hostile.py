@@ -293,7 +293,9 @@ def test_configs(name, config, call):
 
 def test_amp_and_launchers_where_they_cannot_work(config, call, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    refused(call('train', config, '--amp'), ['mixed precision (amp) needs a GPU'])
+    monkeypatch.setattr('mmseg_ctt.engine.precision.get_device', lambda: 'cpu')
+    for words in ([config, '--amp'], ['--amp', config], [config, '--amp', 'fp16']):
+        refused(call('train', *words), ['mixed precision (amp) in float16 needs a GPU', 'bf16'])
     refused(call('train', config, '--launcher', 'pytorch'), ['RANK'])
     refused(call('train', config, '--launcher', 'slurm'), ['srun'])
 

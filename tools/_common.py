@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
+GPU_FILES = ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg')  # drivers of Nvidia, AMD, of both in WSL
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
 
@@ -33,8 +34,19 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main`` inside :func:`errors_in_one_line`."""
     # of mmengine, which a script may import before this package with its filters (noise.py)
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    use_huge_pages()
     with errors_in_one_line():
         main()
+
+
+def use_huge_pages() -> None:
+    """Let PyTorch ask for huge pages of memory where it computes on the CPU, before its import.
+
+    A value of ``THP_MEM_ALLOC_ENABLE`` that is set stays.
+    """
+    hidden = os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1')
+    if hidden or not any(map(os.path.exists, GPU_FILES)):
+        os.environ.setdefault('THP_MEM_ALLOC_ENABLE', '1')
 
 
 @contextmanager

@@ -12,6 +12,10 @@ if [ "${BASH_SOURCE[0]}" != "$0" ]; then  # sourced: set up in a shell of its ow
     # OpenMP threads that wait do not hold the core for long: as fast on a quiet machine, and up to
     # twice as fast when something else runs (docs/decisions.md)
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
+    # huge pages for the memory of a training on a CPU (docs/guide/training.md, Speed)
+    if [ ! -e /dev/nvidiactl ] && [ ! -e /dev/kfd ] && [ ! -e /dev/dxg ]; then
+        export THP_MEM_ALLOC_ENABLE="${THP_MEM_ALLOC_ENABLE:-1}"
+    fi
     return
 fi
 

@@ -2,6 +2,7 @@
 import argparse
 import os
 import sys
+from typing import List
 
 from _common import add_arguments, load_config, run
 
@@ -17,19 +18,35 @@ def parse_args() -> argparse.Namespace:
         help='resume from this checkpoint; without a value from the latest one in the work dir, '
         'or start from the beginning if it has none',
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const=True,
+        choices=('bf16', 'fp16'),
+        help='automatic mixed precision: bf16 on a CPU or GPU, fp16 (without a value) on a GPU',
+    )
     add_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(_with_values(sys.argv[1:]))
+
+
+def _with_values(given: List[str]) -> List[str]:
+    """Arguments whose ``--amp`` does not take a config after it for its value."""
+    ends = [*given[1:], '']
+    return [
+        '--amp=fp16' if word == '--amp' and end.endswith('.py') else word
+        for word, end in zip(given, ends)
+    ]
 
 
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
+    from mmseg_ctt.engine.precision import set_amp
     from mmseg_ctt.engine.recorded_config import check_work_dir
-    from mmseg_ctt.engine.start_config import set_amp, set_resume
+    from mmseg_ctt.engine.start_config import set_resume
 
     if args.amp:
-        set_amp(cfg)
+        set_amp(cfg, args.amp)
     if args.resume is not None:
         set_resume(cfg, args.resume)
     check_work_dir(cfg)

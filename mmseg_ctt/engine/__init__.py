@@ -16,9 +16,11 @@ from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
 from .optim import StudentOptimWrapperConstructor
 from .part_optimizer import PartOptimizer
+from .precision import BFloat16OptimWrapper
 from .presets import merge_options
 
 __all__ = [
+    'BFloat16OptimWrapper',
     'DataTimerHook',
     'DistributionAlignmentHook',
     'GuardHook',

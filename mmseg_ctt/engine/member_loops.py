@@ -2,6 +2,7 @@
 import copy
 import os.path as osp
 from contextlib import nullcontext
+from operator import itemgetter
 from typing import Any, ContextManager, Dict, List, Sequence, Sized, cast
 
 import torch
@@ -12,7 +13,7 @@ from mmengine.utils import mkdir_or_exist
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
-from ..evaluation import class_tables, count_at_once, recorded_classes
+from ..evaluation import AreaCounter, class_tables, count_at_once, recorded_classes
 from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
@@ -40,7 +41,8 @@ class MemberLoopMixin:
         self._call('before_{}')
         self._call('before_{}_epoch')
         self.runner.model.eval()
-        evaluators = {name: self._evaluator_of(name) for name in model.member_names}
+        counter = AreaCounter()
+        evaluators = {name: self._evaluator_of(name, counter) for name in model.member_names}
         for index, batch in enumerate(self.dataloader):
             self._run_batch(index, batch, evaluators)
         metrics = self._metrics(evaluators)
@@ -51,13 +53,18 @@ class MemberLoopMixin:
     @torch.no_grad()
     def _run_batch(self, index: int, batch: dict, evaluators: Dict[str, Evaluator]) -> None:
         self._call('before_{}_iter', batch_idx=index, data_batch=batch)
+        groups = images_by_size(batch['inputs'])
         with self._precision():
-            data = self.model.data_preprocessor(batch, False)
-        predictions = self.model.predict_each(data['inputs'], data['data_samples'])
+            parts = [self.model.data_preprocessor(_chosen(batch, group), False) for group in groups]
+        predictions = [
+            self.model.predict_each(part['inputs'], part['data_samples']) for part in parts
+        ]
+        order = [position for group in groups for position in group]
         shown: Sequence[BaseDataElement] = []
-        for _ in evaluators:
-            with self._precision():  # each step of the generator is a pass of one member
-                name, samples = next(predictions)
+        for name in evaluators:
+            with self._precision():  # each step of the generators is a pass of one member
+                found = [sample for each in predictions for sample in next(each)[1]]
+            samples = [sample for _, sample in sorted(zip(order, found), key=itemgetter(0))]
             evaluators[name].process(data_samples=samples, data_batch=batch)
             shown = samples if name == self.model.predict_on else shown
         self._call('after_{}_iter', batch_idx=index, data_batch=batch, outputs=shown)
@@ -65,11 +72,11 @@ class MemberLoopMixin:
     def _precision(self) -> ContextManager:
         return autocast() if self.fp16 else nullcontext()
 
-    def _evaluator_of(self, name: str) -> Evaluator:
+    def _evaluator_of(self, name: str, counter: AreaCounter) -> Evaluator:
         """A copy of the evaluator, which writes label images to a folder of the member."""
         evaluator = copy.deepcopy(self.evaluator)
         for metric in evaluator.metrics:
-            count_at_once(metric)
+            count_at_once(metric, counter)
             if isinstance(metric, VolumeMetric):
                 metric.logs_table = False  # one table has all members
             if getattr(metric, 'output_dir', None):
@@ -102,6 +109,25 @@ class MemberLoopMixin:
 
     def _call(self, name: str, **kwargs: Any) -> None:
         self.runner.call_hook(name.format(self.stage), **kwargs)
+
+
+def images_by_size(images: Sequence[torch.Tensor]) -> List[List[int]]:
+    """Positions of the images of a batch, those of equal size together, in their order.
+
+    mmseg refuses images of unequal size in one pass of a test, since padding would change the
+    predictions; groups are passes of their own.
+    """
+    groups: Dict[Sequence[int], List[int]] = {}
+    for position, image in enumerate(images):
+        groups.setdefault(tuple(image.shape), []).append(position)
+    return list(groups.values())
+
+
+def _chosen(batch: dict, positions: List[int]) -> dict:
+    """The images of a batch at some positions; the batch itself for all of them."""
+    if len(positions) == len(batch['inputs']):
+        return batch
+    return {key: [values[i] for i in positions] for key, values in batch.items()}
 
 
 @LOOPS.register_module()

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any, Iterator, List, Mapping, Optional, Sequence
 
 import torch.nn as nn
-from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import DATA_SAMPLERS, OPTIMIZERS
@@ -23,10 +22,12 @@ from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
 from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
+from .compile_regions import check_compile, compile_error
 from .config_checks import check_config
 from .held_log import show
 from .member_loops import MemberLoopMixin
 from .patch_checks import check_patches
+from .precision import check_precision
 from .score_checks import (
     check_drawing,
     check_metrics,
@@ -106,7 +107,7 @@ def explained(error: Exception, cfg: Mapping[str, Any], model: nn.Module) -> Opt
             "data_preprocessor: mmseg's, of a plain segmentor, trains with size=(height, width), "
             'the crop, or with size_divisor: set one of them'
         )
-    return few_values_line(error, cfg) or channels_line(error, model)
+    return few_values_line(error, cfg) or channels_line(error, model) or compile_error(error)
 
 
 def channels_line(error: Exception, model: nn.Module) -> Optional[str]:
@@ -170,16 +171,6 @@ def few_values_line(error: Exception, cfg: Mapping[str, Any]) -> Optional[str]:
 # ---- runs
 
 
-def _check_device(cfg: Mapping[str, Any]) -> None:
-    kind = (cfg.get('optim_wrapper') or {}).get('type')
-    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
-    if name.rpartition('.')[2] == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ValueError(
-            'optim_wrapper.type="AmpOptimWrapper" needs a GPU, and none is found: set '
-            'optim_wrapper.type="OptimWrapper"'
-        )
-
-
 class _BuiltChecks(Hook):
     """Checks what the runner has built, before weights are loaded."""
 
@@ -214,7 +205,8 @@ def checked_run(runner: Runner) -> Iterator[None]:
     model = unwrapped(runner.model)
     for warning in check_all(runner.cfg, model):
         runner.logger.warning(warning)
-    _check_device(runner.cfg)
+    check_precision(runner.cfg)
+    check_compile(runner.cfg)
     hook = _BuiltChecks()
     runner.register_hook(hook, priority='HIGHEST')
     try:

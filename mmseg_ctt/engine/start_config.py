@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Config of a start: read by path or name, with changed settings, precision, what is resumed."""
+"""Config of a start: read by path or name, with changed settings, what is resumed."""
 
 import os
 import re
@@ -96,25 +96,6 @@ def set_resume(cfg: Config, resume: str) -> None:
         raise FileNotFoundError(f'the checkpoint {resume} does not exist')
     if checkpoint is not None:
         cfg.resume, cfg.load_from = True, checkpoint
-
-
-def set_amp(cfg: Config) -> None:
-    """Switch on automatic mixed precision.
-
-    Raises:
-        ValueError: If there is no GPU, or the optimiser wrapper of the config is another one.
-    """
-    from mmengine.device import get_device
-
-    if get_device() == 'cpu':
-        raise ValueError('mixed precision (amp) needs a GPU, and none is found: leave it out')
-    if cfg.optim_wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(
-            f'mixed precision (amp) cannot be combined with optim_wrapper.type='
-            f'"{cfg.optim_wrapper.type}": use "OptimWrapper"'
-        )
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def _unusable_variable(path: str) -> Optional[str]:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from .areas import class_areas, count_at_once
+from .areas import AreaCounter, class_areas, count_at_once
 from .class_table import class_tables, recorded_classes
 from .incremental_iou import IncrementalIoUMetric
 from .rater_agreement import RaterAgreementMetric
@@ -11,6 +11,7 @@ __all__ = [
     'RaterAgreementMetric',
     'TaskMetric',
     'VolumeMetric',
+    'AreaCounter',
     'class_areas',
     'class_tables',
     'count_at_once',

@@ -17,7 +17,7 @@ def warm_momentum(updates: Tensor, momentum: float) -> Tensor:
     Returns:
         Tensor: ``(K,)`` float32.
     """
-    return (1 - 1 / (updates + 1)).clamp(max=momentum)
+    return (1 - (updates + 1).reciprocal()).clamp(max=momentum)
 
 
 @torch.no_grad()
@@ -43,6 +43,6 @@ def confidence_bank_update(
     Returns:
         Tensor: ``(K,)``, the new confidences.
     """
-    confidence = total / count.clamp(min=1)
-    updated = momentum * bank + (1 - momentum) * confidence.to(bank)
+    confidence = (total / count.clamp(min=1)).to(bank)
+    updated = torch.lerp(confidence, bank, momentum)
     return torch.where(count > 0, updated, bank) if skip_absent else updated

@@ -52,13 +52,12 @@ def sums_by_class(value: Tensor, label: Tensor, num_classes: int) -> Tuple[Tenso
         tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float64 each: float32 would lose the
         pixels of a large batch one by one.
     """
-    valid = (label >= 0) & (label < num_classes)
-    label, valid = label.masked_fill(~valid, 0).flatten(), valid.flatten().double()
-    zeros = valid.new_zeros(num_classes)
-    return (
-        zeros.index_add(0, label, value.flatten().double() * valid),
-        zeros.index_add(0, label, valid),
-    )
+    # labels outside [0, K) to K, in a row that is left out
+    row = label.flatten().clamp(-1, num_classes).remainder(num_classes + 1)
+    value = value.flatten().double()
+    zeros = value.new_zeros(num_classes + 1)
+    total, count = (zeros.index_add(0, row, part) for part in (value, torch.ones_like(value)))
+    return total[:-1], count[:-1]
 
 
 @torch.no_grad()

@@ -119,8 +119,8 @@ class PredictingMembers(BaseSegmentor):
             return logits[0]
         total = logits[0].float().softmax(dim=1)
         for other in logits[1:]:
-            total = total + other.float().softmax(dim=1)
-        return (total / len(logits)).clamp_(min=1e-12).log_()
+            total.add_(other.float().softmax(dim=1))
+        return total.div_(len(logits)).clamp_(min=1e-12).log_()
 
     def extract_feat(self, inputs: Tensor) -> List[Tensor]:
         """Features of the (first) predicting member."""

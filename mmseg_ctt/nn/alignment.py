@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..functional import alignment_bias
+from ..functional.ema import copy_tensors_
 from .member import PixelOutput
 from .ranks import sum_over_ranks
 
@@ -53,7 +54,6 @@ class DistributionAlignment(nn.Module):
         self.register_buffer('means', torch.full((steps, len(target)), 1 / len(target)))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
 
-    @torch.no_grad()
     def forward(self, logits: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """Aligned logits; the running mean moves on.
 
@@ -65,39 +65,11 @@ class DistributionAlignment(nn.Module):
         Returns:
             Tensor: ``(B, K, h, w)`` float32.
         """
-        aligned = self.align(logits)
-        self._update(logits.float().softmax(dim=1), valid)
-        return aligned
+        return _aligned([self], [logits], valid)[0]
 
     def align(self, logits: Tensor) -> Tensor:
         """The same, but the running mean stays as it is."""
-        return logits.float() + self._bias().view(1, -1, 1, 1)
-
-    def _bias(self) -> Tensor:
-        bias = alignment_bias(self._mean(), self.target)
-        bias = torch.where(self.only_raise, bias.clamp(min=0), bias)
-        return bias * (self.uniform_start | (self.pointer > 0))
-
-    def _mean(self) -> Tensor:
-        rows = torch.arange(len(self.means), device=self.means.device)
-        filled = (self.uniform_start | (rows < self.pointer)).float()
-        # no matrix product, which autocast would round
-        return (self.means * filled.unsqueeze(1)).sum(dim=0) / filled.sum().clamp(min=1)
-
-    def _update(self, probability: Tensor, valid: Optional[Tensor]) -> None:
-        weight = (
-            torch.ones_like(probability[:, :1])
-            if valid is None
-            else valid.unsqueeze(1).to(probability)
-        )
-        sums = sum_over_ranks(
-            torch.cat([(probability * weight).sum(dim=(0, 2, 3)), weight.sum().view(1)])
-        )
-        row = (self.pointer % len(self.means)).view(1)
-        mean = sums[:-1] / sums[-1].clamp(min=1)
-        kept = torch.where(sums[-1] > 0, mean, self.means.index_select(0, row)[0])
-        self.means.index_copy_(0, row, kept.unsqueeze(0))
-        self.pointer += sums[-1] > 0
+        return _aligned([self], [logits], None, moves=False)[0]
 
 
 class MemberAlignment(nn.ModuleDict):
@@ -183,18 +155,83 @@ class MemberAlignment(nn.ModuleDict):
             dict[str, list[PixelOutput]]: By member.
         """
         self.applied = True
-        aligned = {}
-        for name, (weak, *others) in outputs.items():
-            weights = None if valid is None else _resized(valid, weak.logits)
-            aligned[name] = [weak._replace(logits=self[name](weak.logits, weights)), *others]
-        return aligned
+        return self._of(outputs, valid)
 
     def align(self, outputs: Outputs) -> Outputs:
         """The same, but the running means stay as they are."""
+        return self._of(outputs, None, moves=False)
+
+    def _of(self, outputs: Outputs, valid: Optional[Tensor], moves: bool = True) -> Outputs:
+        weak = [first.logits for first, *_ in outputs.values()]
+        weights = None if valid is None else _resized(valid, weak[0])
+        aligned = _aligned([self.part(name) for name in outputs], weak, weights, moves)
         return {
-            name: [weak._replace(logits=self.part(name).align(weak.logits)), *others]
-            for name, (weak, *others) in outputs.items()
+            name: [first._replace(logits=logits), *others]
+            for logits, (name, (first, *others)) in zip(aligned, outputs.items())
         }
+
+
+@torch.no_grad()
+def _aligned(
+    parts: Sequence[DistributionAlignment],
+    logits: Sequence[Tensor],
+    valid: Optional[Tensor],
+    moves: bool = True,
+) -> Sequence[Tensor]:
+    """Logits of members aligned by their parts, all in one: ``M`` tensors ``(B, K, h, w)``.
+
+    The parts have the same settings, see :meth:`MemberAlignment.configure`.
+    """
+    means = torch.stack([part.means for part in parts])  # (M, steps, K)
+    pointer = torch.stack([part.pointer for part in parts]).unsqueeze(1)
+    row = torch.arange(means.shape[1], device=means.device)
+    together = torch.cat(list(logits)).float()
+    by_member = len(parts), *logits[0].shape
+    bias = _bias(parts[0], means, row < pointer)
+    if moves:
+        sums = sum_over_ranks(_sums(together.softmax(1).view(by_member), valid))
+        _update(parts, means, pointer, row, sums)
+    return (together.view(by_member) + bias[:, None, :, None, None]).unbind()
+
+
+def _bias(part: DistributionAlignment, means: Tensor, written: Tensor) -> Tensor:
+    """``(M, K)`` from ``(M, steps, K)`` means, of which ``(M, steps)`` are ``written``."""
+    counted = written | part.uniform_start
+    number = counted.sum(1, keepdim=True)
+    # no matrix product, which autocast would round
+    mean = (means * counted.unsqueeze(2)).sum(1) / number.clamp(min=1)
+    bias = alignment_bias(mean, part.target)
+    return torch.where(part.only_raise, bias.clamp(min=0), bias) * (number > 0)
+
+
+def _sums(probability: Tensor, valid: Optional[Tensor]) -> Tensor:
+    """Sums ``(M, K)`` of ``(M, B, K, h, w)`` over the valid pixels, behind them their number."""
+    if valid is None:
+        pixels = probability.shape[1] * probability.shape[3:].numel()
+        number = probability.new_full((len(probability), 1), pixels)
+    else:
+        weight = valid.unsqueeze(1).to(probability)
+        number = weight.sum().expand(len(probability), 1)
+        probability = probability * weight
+    return torch.cat([probability.sum((1, 3, 4)), number], 1)
+
+
+def _update(
+    parts: Sequence[DistributionAlignment],
+    means: Tensor,
+    pointer: Tensor,
+    row: Tensor,
+    sums: Tensor,
+) -> None:
+    """Write the mean of the sums of :func:`_sums` behind the pointer; without pixels nothing."""
+    total, number = sums.split([sums.shape[1] - 1, 1], 1)
+    counts = number > 0
+    written = (row == pointer.remainder(len(row))) & counts  # (M, steps)
+    mean = total / number.clamp(min=1)
+    means = torch.where(written.unsqueeze(2), mean.unsqueeze(1), means)
+    states = [part.means for part in parts] + [part.pointer for part in parts]
+    news = means.unbind() + (pointer + counts).squeeze(1).unbind()
+    copy_tensors_(states, news)
 
 
 def _resized(valid: Tensor, logits: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..functional import confidence_bank_update, sums_by_class, warm_momentum
@@ -64,8 +65,5 @@ class ClassThresholds(nn.Module):
         Returns:
             Tensor: Same shape, float32.
         """
-        table = torch.cat(
-            [self.confidence.clamp(max=self.highest), self.confidence.new_full((1,), 2.0)]
-        )
-        known = (label >= 0) & (label < self.num_classes)
-        return table[label.masked_fill(~known, self.num_classes)]
+        table = F.pad(self.confidence.clamp(max=self.highest), (0, 1), value=2.0)
+        return table[label.clamp(-1, self.num_classes)]  # -1 is the last entry, too

@@ -3,8 +3,8 @@
 
 import copy
 import re
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .compiled import classifier_inputs
 from .head_checks import summed_terms
 from .heads import (
     check_head_types,
@@ -211,15 +212,9 @@ def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) ->
     if projects(member):
         logits, projected = head.forward_with_embedding(features)
         return PixelOutput(logits, projected, features)
-    inputs: List[Tensor] = []
-    handle = None
-    if embedding:
-        handle = head.conv_seg.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
-    try:
+    noted: ContextManager = classifier_inputs(head) if embedding else nullcontext([])
+    with noted as inputs:
         outputs = head_outputs(member, features)
-    finally:
-        if handle is not None:
-            handle.remove()
     if embedding and len(inputs) != 1:
         raise ValueError(
             f'model.segmentor: {type(head).__name__} called its '

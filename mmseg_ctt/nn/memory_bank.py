@@ -1,13 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn as nn
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, get_rank, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional import select_per_class
+from .ranks import sum_over_ranks
 
 RANKINGS = ('confidence', 'random')
 
@@ -68,6 +69,7 @@ class ClassMemoryBank(nn.Module):
             raise ValueError(f'model.bank.ranking must be one of {RANKINGS}, got {ranking!r}')
         self.num_classes, self.size, self.dim = num_classes, size, dim
         self.budget, self.ranking = budget, ranking
+        self.full = False  # known to be, on the host; a queue that is full stays full
         lead = () if num_banks is None else (num_banks,)
         self.register_buffer('features', torch.zeros(*lead, num_classes, size, dim))
         self.register_buffer('pointer', torch.zeros(*lead, num_classes, dtype=torch.long))
@@ -77,6 +79,11 @@ class ClassMemoryBank(nn.Module):
     def filled(self) -> Tensor:
         """``([P,] K, V)`` bool, True for entries that hold a feature."""
         return torch.arange(self.size, device=self.count.device) < self.count.unsqueeze(-1)
+
+    @property
+    def mask(self) -> Optional[Tensor]:
+        """:attr:`filled`, or None where the bank is known to be full, which is fewer operations."""
+        return None if self.full else self.filled
 
     def fill_ratio(self) -> Tensor:
         """``(P, K)`` float32, filled ratio of every queue; ``P`` is 1 without ``num_banks``."""
@@ -89,6 +96,10 @@ class ClassMemoryBank(nn.Module):
         index = torch.arange(self.size, device=start.device) + start.unsqueeze(-1)
         index = (index % self.size).unsqueeze(-1).expand_as(self.features)
         return self.features.gather(-2, index)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.full = False  # until it is read again
+        super()._load_from_state_dict(*args, **kwargs)
 
     @torch.no_grad()
     def update(
@@ -117,24 +128,33 @@ class ClassMemoryBank(nn.Module):
         index, taken = select_per_class(label, score, valid, self.num_classes, budget)
         entry = _rows_of(feature, index).float()
         if get_world_size() > 1:
-            entry, taken = self._merge_ranks(
-                entry, score.float().unsqueeze(-1), index, taken, budget
-            )
+            score = _rows_of(score.float().unsqueeze(-1), index).squeeze(-1)
+            entry, taken = self._merge_ranks(entry, score, taken, budget)
         self._write(entry, taken)
 
     def _merge_ranks(
-        self, entry: Tensor, score: Tensor, index: Tensor, taken: Tensor, budget: int
+        self, entry: Tensor, score: Tensor, taken: Tensor, budget: int
     ) -> Tuple[Tensor, Tensor]:
-        """Best ``budget`` of all ranks' candidates: ``([P,] K, n, D)`` and which rows count."""
-        flagged = torch.cat([entry, _rows_of(score, index), taken.unsqueeze(-1).to(entry)], dim=-1)
-        flagged = torch.cat(all_gather(flagged), dim=-2)
-        entry, score, taken = flagged[..., :-2], flagged[..., -2], flagged[..., -1] > 0
+        """Best ``budget`` of all ranks' candidates: ``([P,] K, n, D)`` and which rows count.
+
+        Scores of all candidates are gathered, features of the chosen alone are sent: each rank
+        puts its own into their rows of zeros, and the sum over the ranks is the whole. So the
+        bytes of features do not grow with the number of ranks.
+        """
+        number = score.shape[-1]
+        flagged = torch.stack([score, taken.to(score)])
+        score, taken = torch.cat(all_gather(flagged), dim=-1)
         label = torch.arange(self.num_classes, device=entry.device)
         label = label.unsqueeze(1).expand_as(score).flatten(-2)
         index, chosen = select_per_class(
-            label, score.flatten(-2), taken.flatten(-2), self.num_classes, budget
+            label, score.flatten(-2), taken.flatten(-2) > 0, self.num_classes, budget
         )
-        return _rows_of(entry.flatten(-3, -2), index), chosen
+        first = torch.arange(self.num_classes, device=index.device).unsqueeze(1) * score.shape[-1]
+        place = index - first - get_rank() * number  # among the candidates of this rank
+        own = chosen & (place >= 0) & (place < number)
+        row = place.clamp(0, number - 1).unsqueeze(-1).expand(*place.shape, entry.shape[-1])
+        entry = entry.gather(-2, row).masked_fill_(~own.unsqueeze(-1), 0)
+        return sum_over_ranks(entry), chosen
 
     def _write(self, entry: Tensor, taken: Tensor) -> None:
         """Write ``([P,] K, n, D)`` behind the pointer; rows not taken rewrite what is there."""

@@ -73,3 +73,7 @@ class MemoryContrast(nn.Module):
     def fill_ratio(self) -> Tensor:
         """``(P, K)`` float32, filled ratio of every queue of every bank."""
         return self.bank.fill_ratio()
+
+    def mark_full(self) -> None:
+        """Say that every queue is full, so that steps need no mask of the empty entries."""
+        self.bank.full = True

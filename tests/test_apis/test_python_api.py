@@ -217,10 +217,11 @@ def test_interrupt_keeps_a_checkpoint_and_the_process(tmp_path, interrupted):
         train(cfg, work_dir=tmp_path / 'mine')
     assert state_of_process() == before
     interrupted.undo()
-    resumed = train(cfg, work_dir=tmp_path / 'mine', resume=True)
+    resumed = train(cfg, work_dir=tmp_path / 'mine', resume=True, amp='bf16')
     assert state_of_process() == before
     assert resumed.checkpoint.name == 'iter_2.pth'
     assert resumed.curves['loss'].steps[-1] == 2
+    assert Config.fromfile(resumed.config).optim_wrapper.type == 'BFloat16OptimWrapper'
     assert not (tmp_path / 'work').exists()
 
 
@@ -251,6 +252,8 @@ def test_wrong_arguments(tmp_path):
         train('absent.py', iterations=2, cfg_options={'sizes.max_iters': 3})
     with pytest.raises(ValueError, match="model='segformer-b9'.*segformer-b0"):
         train('ctt_deeplabv3plus_streets_1-8.py', model='segformer-b9')
+    with pytest.raises(ValueError, match="amp='bf32' is not known"):
+        train('ctt_deeplabv3plus_streets_1-8.py', amp='bf32')
     with pytest.raises(ValueError, match='needs a work_dir'):
         train(Config(dict(model=dict(type='EncoderDecoder'))))
     assert network_file('mmseg::a/b.py') == 'mmseg::a/b.py'

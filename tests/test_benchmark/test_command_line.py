@@ -95,18 +95,19 @@ def test_data_that_is_absent_is_one_line(command, config, capsys):
     assert error.startswith('error: ') and error.count('\n') == 1
 
 
-def test_mixed_precision_needs_a_gpu(command, config, capsys, monkeypatch):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    assert command('benchmark_step', config, '--synthetic', '--amp', 'bf16') == 2
+def test_float16_needs_a_gpu(command, config, capsys, monkeypatch):
+    monkeypatch.setattr('mmseg_ctt.engine.precision.get_device', lambda: 'cpu')
+    assert command('benchmark_step', config, '--synthetic', '--amp', 'fp16') == 2
     assert capsys.readouterr().err == (
-        'error: mixed precision (amp) needs a GPU, and none is found: leave it out\n'
+        'error: mixed precision (amp) in float16 needs a GPU, and none is found: on a CPU use '
+        'bfloat16, --amp bf16\n'
     )
 
 
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['speed'], 'unknown part speed: choose from contrast, ema, bank, lal'),
+        (['speed'], 'unknown part speed: choose from contrast, ema, bank, lal, chunks'),
         (['--repeats', 1], '--repeats=1: a median needs at least 10'),
     ],
 )

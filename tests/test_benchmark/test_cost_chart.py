@@ -63,8 +63,9 @@ def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
     """The cheapest step comes first; nothing is measured again."""
     configs = [written(tmp_path, 'slow', 3.0), written(tmp_path, 'fast', 2.0)]
     tool.call(*configs, '--out', tmp_path)
-    rows = json.loads((tmp_path / 'methods.json').read_text())
-    assert [row['name'] for row in rows] == ['fast', 'slow']
+    found = json.loads((tmp_path / 'methods.json').read_text())
+    assert [row['name'] for row in found['costs']] == ['fast', 'slow']
+    assert found['not_measured'] == {} and found['command'].startswith('python ')
     assert (tmp_path / 'methods.png').is_file()
     assert 'processor time' in capsys.readouterr().out
 

@@ -25,7 +25,7 @@ def test_contrast_holds_no_similarities():
 
 
 def test_memory_beyond_a_chunk_grows_by_the_gradient_only(monkeypatch):
-    monkeypatch.setattr('mmseg_ctt.methods.ctt.functional.CHUNK_ELEMENTS', 1 << 14)
+    monkeypatch.setattr('mmseg_ctt.methods.ctt.bank_contrast.CHUNK_ELEMENTS', 1 << 14)
     memory = parts.contrast_part(CPU, 1, SMALL)['high']['memory']
     assert memory['twice_pixels_mib'] - memory['mib'] < 3 * memory['gradient_mib']
     assert memory['twice_entries_mib'] - memory['mib'] < 0.1 * memory['similarities_mib']

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from ranks import Counted, Watch, on_ranks, rank_runner
 from toy import NUM_CLASSES
 from toy_data import toy_ctt
-from versions import GLOO_BOOL
+from versions import COMPILE, GLOO_BOOL
 
 from mmseg_ctt.engine import PreemptionHook
 
@@ -54,15 +54,46 @@ def test_banks_teachers_and_switch_are_equal_on_both_ranks(root, tmp_path):
         assert not torch.equal(first[-1][f'teachers.{i}.{name}'], first[-1][f'students.{i}.{name}'])
 
 
+def test_bfloat16_and_accumulation(root, tmp_path):
+    wrapper = dict(
+        type='BFloat16OptimWrapper',
+        constructor='StudentOptimWrapperConstructor',
+        optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
+        accumulative_counts=2,
+    )
+    (_, _, first), (_, _, second) = run(root, tmp_path / 'work', optim_wrapper=wrapper)
+    for state, other in zip(first, second):
+        for name, value in state.items():
+            assert not value.is_floating_point() or value.dtype == torch.float32, name
+            if name.startswith('students.') and 'running_' not in name:
+                assert torch.equal(value, other[name]), name
+    changed = [int(state['num_updates']) for state in first]
+    assert changed == sorted(changed) and changed[-1] == 3  # 2 of 4 iterations, and the last
+
+
+@COMPILE
+def test_compiled_networks(root, tmp_path):
+    """The values of a run that is not compiled; gradients are summed over the ranks."""
+    torch._dynamo.reset()
+    settings = dict(regions='members', backend='eager')
+    made = run(root, tmp_path / 'compiled', iterations=2, start_iter=0, compile=settings)
+    plain = run(root, tmp_path / 'plain', iterations=2, start_iter=0)
+    for (_, calls, states), (_, others, want) in zip(made, plain):
+        assert calls == others and list(states[-1]) == list(want[-1])
+        for name, value in want[-1].items():
+            torch.testing.assert_close(states[-1][name], value, msg=name)
+
+
 def test_collectives_of_an_iteration(root, tmp_path):
-    """One all_gather for all banks and means of a few numbers; those of DDP are not counted."""
+    """Two collectives for all banks, means of a few numbers; those of DDP are not counted."""
     for _, calls, _ in run(root, tmp_path / 'work'):
         labeled = 2 * 2  # images of both ranks: what a class may gain
-        bank = ('all_gather', (2, NUM_CLASSES, min(labeled, 2), 8 + 2)), 1
+        scores = ('all_gather', (2, 2, NUM_CLASSES, min(labeled, 2))), 1
+        bank = ('all_reduce', (2, NUM_CLASSES, min(labeled, 2), 8)), 1
         ratio = ('all_reduce', (2,)), 1  # of confident pixels, a student and teacher
-        assert calls[:3] == [dict([bank, ratio])] * 3
+        assert calls[:3] == [dict([scores, bank, ratio])] * 3
         counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
-        assert calls[3:] == [dict([bank, ratio, counts])] * 2
+        assert calls[3:] == [dict([scores, bank, ratio, counts])] * 2
 
 
 def test_preemption_compares_one_number_more(root, tmp_path):

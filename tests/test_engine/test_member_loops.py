@@ -13,6 +13,7 @@ from PIL import Image
 from toy import toy_batch, toy_segmentor
 from toy_data import LABELED, toy_config, toy_ctt
 
+from mmseg_ctt.engine.member_loops import images_by_size
 from mmseg_ctt.evaluation import class_tables
 
 MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
@@ -128,6 +129,35 @@ def test_equal_to_stock_mmseg(root, tmp_path, channels_last, batch_size):
         expected = by_stock(runner, member)
         assert {key: metrics[f'{member}/{key}'] for key in expected} == expected
     assert len({metrics[f'{member}/aAcc'] for member in MEMBERS}) > 1
+
+
+@pytest.mark.parametrize('batch_size', [2, 3])
+def test_images_of_unequal_size_in_one_batch(root, tmp_path, batch_size):
+    """Those of equal size pass together; the metrics are those of single images."""
+    runner = build(root, tmp_path)
+    dataset = runner.test_loop.dataloader.dataset
+    sizes = iter([(40, 24), (32, 32), (40, 24)] * 2)
+
+    class Resized:
+        def __call__(self, results):
+            step = dict(type='Resize', scale=next(sizes), keep_ratio=False)
+            return TRANSFORMS.build(step)(results)
+
+    dataset.pipeline.transforms.insert(1, Resized())
+    alone = run(runner, 'test')
+    loader = dict(runner.cfg.test_dataloader, dataset=dataset, batch_size=batch_size)
+    runner.test_loop.dataloader = runner.build_dataloader(loader)
+    recorder = Recorder()
+    runner.register_hook(recorder)
+    assert run(runner, 'test') == alone
+    names = [sample.img_path.rsplit('/', 1)[-1].split('.')[0] for sample in recorder.outputs]
+    assert names == list(LABELED)
+
+
+def test_images_by_size():
+    images = [torch.zeros(3, *size) for size in ((4, 6), (6, 4), (4, 6), (5, 5), (6, 4))]
+    assert images_by_size(images) == [[0, 2], [1, 4], [3]]
+    assert images_by_size(torch.zeros(2, 3, 4, 6)) == [[0, 1]]
 
 
 def test_members_are_predicted_one_after_the_other(root, tmp_path, monkeypatch):

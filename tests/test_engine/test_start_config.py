@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Reading the config of a start, mixed precision, the checkpoint that is resumed."""
+"""Reading the config of a start, the checkpoint that is resumed."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ctt.engine.start_config import find_config, set_amp, set_resume
+from mmseg_ctt.engine.start_config import find_config, set_resume
 
 
 def test_resume_from_latest_or_named_checkpoint(tmp_path: Path):
@@ -24,19 +24,6 @@ def test_resume_from_latest_or_named_checkpoint(tmp_path: Path):
     assert resumed(str(tmp_path / 'iter_1.pth')) == (True, str(tmp_path / 'iter_1.pth'))
     with pytest.raises(FileNotFoundError, match='absent.pth'):
         resumed('absent.pth')
-
-
-def test_amp_is_refused_where_it_cannot_work(monkeypatch):
-    cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    with pytest.raises(ValueError, match='needs a GPU'):
-        set_amp(cfg)
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
-    with pytest.raises(ValueError, match='ApexOptimWrapper'):
-        set_amp(cfg)
-    cfg.optim_wrapper.type = 'OptimWrapper'
-    set_amp(cfg)
-    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
 def test_config_of_the_package_is_found_by_its_name_alone(repo_root, tmp_path, monkeypatch):

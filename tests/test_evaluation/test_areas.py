@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
-from mmseg_ctt.evaluation import class_areas, count_at_once
+from mmseg_ctt.evaluation import AreaCounter, class_areas, count_at_once
 from mmseg_ctt.lab.experiments.class_iou import ClassIoUMetric
 
 K = 5
@@ -47,11 +47,42 @@ def test_nothing_but_ignored_pixels():
     assert all(area.sum() == 0 for area in assert_as_stock(predicted, label.fill_(255)))
 
 
+def test_a_label_is_prepared_once_and_anew_after_a_change():
+    counter = AreaCounter()
+    first, label = maps(0)
+    second, other = maps(1)
+
+    def check(predicted, given, num_classes=K, ignore_index=255):
+        stock = IoUMetric.intersect_and_union(predicted, given, num_classes, ignore_index)
+        found = counter(predicted, given, num_classes, ignore_index)
+        assert all(map(torch.equal, found, stock))
+        return counter._rows
+
+    rows = check(first, label)
+    assert check(second, label) is rows and check(first, label[:]) is rows
+    assert check(second, other) is not rows
+    assert check(first, label, ignore_index=2) is not check(first, label, num_classes=K + 1)
+    check(first, label)
+    label[:9] = 1  # the same memory
+    check(first, label)
+    check(first.t(), label.t())
+
+
+@pytest.mark.parametrize('num_classes, kind', [(13, 'uint8'), (14, 'int16'), (300, 'int32')])
+def test_cells_are_small_integers(num_classes, kind):
+    counter, random = AreaCounter(), torch.Generator().manual_seed(0)
+    predicted, label = torch.randint(-1, num_classes + 2, (2, 40, 50), generator=random)
+    found = counter(predicted, label, num_classes, 7)
+    assert counter._rows.dtype == getattr(torch, kind)
+    stock = IoUMetric.intersect_and_union(predicted, label, num_classes, 7)
+    assert all(map(torch.equal, found, stock))
+
+
 @pytest.mark.parametrize('kind', [IoUMetric, ClassIoUMetric])
 def test_metrics_that_count_as_mmseg_does(kind):
     metric = kind()
     count_at_once(metric)
-    assert metric.intersect_and_union is class_areas
+    assert isinstance(metric.intersect_and_union, AreaCounter)
     assert IoUMetric.intersect_and_union is not class_areas
 
 

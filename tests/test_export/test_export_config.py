@@ -97,6 +97,14 @@ def test_training_part_trains(tmp_path):
     assert runner.iter == 2
 
 
+def test_bfloat16_which_stock_mmengine_has_on_a_gpu_alone(tmp_path):
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
+    cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    plain, notes = converted(cfg, {})
+    assert plain.optim_wrapper.type == 'OptimWrapper'
+    assert any('trains in float32' in note for note in notes)
+
+
 def test_loading_steps_of_a_prepared_run_are_those_of_mmseg(tmp_path):
     cfg = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'work', model=small_ctt())
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline  # nested

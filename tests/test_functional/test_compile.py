@@ -12,7 +12,7 @@ import torch
 from versions import COMPILE
 
 from mmseg_ctt import functional
-from mmseg_ctt.methods.ctt import functional as contrast
+from mmseg_ctt.methods.ctt import bank_contrast as contrast
 
 N, K, V, D = 30, 4, 3, 6
 TOPICS = (  # files that a step calls

@@ -3,7 +3,7 @@ import pytest
 import torch
 from reference import contrast as reference
 
-from mmseg_ctt.methods.ctt import functional as contrast
+from mmseg_ctt.methods.ctt import bank_contrast as contrast
 from mmseg_ctt.methods.ctt.functional import high_level_contrast, low_level_contrast
 
 SHAPES = [(17, 3, 4, 6), (23, 5, 1, 8), (11, 2, 7, 3)]  # N, K, V, D

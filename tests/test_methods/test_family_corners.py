@@ -106,8 +106,10 @@ def test_half_precision(recipe, active):
     total_of(losses, model).backward()
     assert_finite(model, losses)
     for key, value in losses_of(plain, toy_batch()).items():
+        assert losses[key].dtype == torch.float32, key
         torch.testing.assert_close(losses[key], value, rtol=0.15, atol=0.03, msg=key)
-    for name, value in model.state_dict().items():
+    for name, value in plain.state_dict().items():
+        assert model.state_dict()[name].dtype == value.dtype, name
         assert not value.is_floating_point() or value.dtype == torch.float32, name
 
 

@@ -37,6 +37,23 @@ def test_user_error_is_one_line_and_exit_code_2(common, capsys):
     assert capsys.readouterr().err == 'error: a key is wrong\n'
 
 
+def test_huge_pages_where_there_is_no_gpu(common, monkeypatch, tmp_path):
+    def found(gpu: bool) -> str:
+        monkeypatch.setattr(common, 'GPU_FILES', (str(tmp_path if gpu else tmp_path / 'absent'),))
+        common.run(lambda: None)
+        return os.environ.get('THP_MEM_ALLOC_ENABLE', '')
+
+    for name in ('THP_MEM_ALLOC_ENABLE', 'CUDA_VISIBLE_DEVICES'):
+        monkeypatch.setenv(name, 'of this test')  # is restored after it
+        monkeypatch.delenv(name)
+    assert found(gpu=True) == '' and found(gpu=False) == '1'
+    monkeypatch.setenv('THP_MEM_ALLOC_ENABLE', '0')
+    assert found(gpu=False) == '0'  # what a user has set stays
+    monkeypatch.delenv('THP_MEM_ALLOC_ENABLE')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    assert found(gpu=True) == '1'
+
+
 def test_traceback_on_request(common, capsys, monkeypatch):
     monkeypatch.setenv('MMSEG_CTT_TRACEBACK', '1')
     with pytest.raises(SystemExit):

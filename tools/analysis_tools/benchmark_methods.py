@@ -3,18 +3,18 @@
 
 python tools/analysis_tools/benchmark_methods.py CONFIG [CONFIG ...] --out DIR [--synthetic]
 
-Each config has a process of its own (benchmark_step.py), which writes DIR/<config>/benchmark.json;
-configs whose file is there already are not measured again. Then methods.json and methods.png are
-written into DIR. For a fair comparison all configs have the same network and batch; options such as
+Each config has a process of its own, which writes DIR/<config>/benchmark.json; configs whose file
+is there already are not measured again. Then methods.json and methods.png are written into DIR. A
+config that fails or takes too long is named with the reason, and the others are measured. For a
+fair comparison all configs have the same network and batch; options such as
 `--cfg-options sizes.crop_size="(96,128)"` are given to all.
 """
 
 import argparse
 import json
-import subprocess
+import shlex
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,49 +29,67 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder of the results')
     parser.add_argument('--repeats', default='10', help='timed steps of each, at least 10')
     parser.add_argument('--synthetic', action='store_true', help='random images and labels')
+    parser.add_argument('--amp', choices=('bf16', 'fp16'), help='mixed precision')
+    parser.add_argument('--limit', type=float, default=600, help='seconds for each config')
+    parser.add_argument('--total', type=float, default=7200, help='seconds for all configs')
+    parser.add_argument(
+        '--per-process',
+        type=int,
+        default=1,
+        help='configs that share a process: a quicker start, but on a CPU not the memory of each',
+    )
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for all configs'
     )
     return parser.parse_args()
 
 
-def measured(config: str, args: argparse.Namespace) -> Dict[str, Any]:
-    """Result of a config, from its file or from a process of its own.
+def check(args: argparse.Namespace) -> None:
+    """Raise where the benchmark of a config cannot begin or would replace another."""
+    stems = [Path(config).stem for config in args.configs]
+    if len(set(stems)) < len(stems):
+        raise ValueError('two configs have the same name, so that one would replace the other')
+    missing = next((config for config in args.configs if not Path(config).is_file()), None)
+    if missing is not None:
+        raise FileNotFoundError(f'there is no config {missing}')
+    if min(args.limit, args.total, args.per_process) <= 0:
+        raise ValueError('--limit, --total and --per-process must be positive')
 
-    Raises:
-        FileNotFoundError: If the config does not exist.
-        ValueError: If the benchmark fails.
-    """
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config {config}')
-    folder = Path(args.out) / Path(config).stem
-    path = folder / 'benchmark.json'
-    if not path.is_file():
-        command = [sys.executable, str(STEP), config, '--out', str(folder)]
-        command += ['--repeats', args.repeats, *(['--synthetic'] if args.synthetic else [])]
-        command += ['--cfg-options', *args.cfg_options] if args.cfg_options else []
-        print(f'{config} ...', flush=True)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not path.is_file():
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise ValueError(f'{config}: the benchmark failed: {"".join(last)}')
-    return json.loads(path.read_text())
+
+def command_of(args: argparse.Namespace) -> list:
+    """Command that measures configs, without the configs."""
+    command = [sys.executable, str(STEP), '--out', str(args.out), '--repeats', args.repeats]
+    command += ['--synthetic'] if args.synthetic else []
+    command += ['--amp', args.amp] if args.amp else []
+    if args.cfg_options:
+        command += ['--cfg-options', *args.cfg_options]
+    return [*command, '--each']
 
 
 def main() -> None:
     args = parse_args()
-    stems = [Path(config).stem for config in args.configs]
-    if len(set(stems)) < len(stems):
-        raise ValueError('two configs have the same name, so that one would replace the other')
-    results: List[Dict[str, Any]] = [measured(config, args) for config in args.configs]
-    from mmseg_ctt.lab.benchmark.methods import Cost, print_costs, save_costs
+    check(args)
+    import torch
 
+    from mmseg_ctt.lab.benchmark.methods import Cost, print_costs, save_costs
+    from mmseg_ctt.lab.benchmark.several import Limits, measure_each
+
+    out = Path(args.out)
+    limits = Limits(args.limit, args.total, args.per_process)
+    results, reasons = measure_each(
+        args.configs, out, command_of(args), limits, torch.get_num_threads()
+    )
+    if not results:
+        raise ValueError(f'no config could be measured: {next(iter(reasons.values()))}')
     costs = sorted(map(Cost.of, results), key=lambda cost: cost.step)
     print_costs(costs)
-    out = Path(args.out)
-    (out / 'methods.json').write_text(
-        json.dumps([cost._asdict() for cost in costs], indent=2) + '\n'
+    written = dict(
+        command=shlex.join(['python', *sys.argv]),
+        machine=results[0]['machine'],
+        costs=[cost._asdict() for cost in costs],
+        not_measured=reasons,
     )
+    (out / 'methods.json').write_text(json.dumps(written, indent=2) + '\n')
     title = f'one step of each method, {results[0]["machine"]["device_name"]}'
     save_costs(out / 'methods.png', costs, title)
     print(f'methods.json and methods.png: {out}')

@@ -6,7 +6,8 @@ python tools/analysis_tools/benchmark_parts.py [contrast] [ema] [bank] [lal] [--
 Writes parts.json into DIR. Contrast: N=6724 pixels, K=21 classes, V=256 entries, D=256. EMA: two
 DeepLabV3+ R50 of 43.6 M parameters. Bank: a push of 10 x 41 x 41 pixels. Lal: the locally
 adaptive loss of windows of side q and stride t, beside the cross-entropy of the same 2 x 21 x 321 x
-321 logits. Each part runs in a process of its own.
+321 logits. Chunks: both contrasts by the number of similarities held at a time. Each part runs in a
+process of its own.
 """
 
 import argparse
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, run  # noqa: E402
 
-PARTS = ('contrast', 'ema', 'bank', 'lal')
+PARTS = ('contrast', 'ema', 'bank', 'lal', 'chunks')
 MIN_REPEATS = 10  # for a median
 
 

@@ -3,17 +3,19 @@
 
 python tools/analysis_tools/benchmark_step.py CONFIG [--out DIR] [--synthetic]
 
-Writes benchmark.json (`floor_ratio` at its top) and benchmark.png into DIR. The floor is the same
+Writes benchmark.json (`floor_ratio` at its top) and benchmark.png into DIR; of several configs with
+`--each`, which are measured one after the other, into DIR/<config>. The floor is the same
 network passes with the losses replaced by a mean of the logits, measured alternately with the step.
 Weights are random, memory banks are full, the contrast is on.
 """
 
 import argparse
+import gc
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -23,12 +25,13 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 MIN_REPEATS = 10  # for a median
-DTYPES = dict(bf16='bfloat16', fp16='float16')
+PRECISIONS = ('bf16', 'fp16')
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
-    parser.add_argument('config', help='config file of a training')
+    parser.add_argument('config', nargs='?', help='config file of a training')
+    parser.add_argument('--each', nargs='+', default=[], metavar='CONFIG', help='several configs')
     parser.add_argument('--out', help='folder for benchmark.json and benchmark.png')
     parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
     parser.add_argument('--warmup', type=int, default=3, help='untimed steps before')
@@ -37,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='random images and labels, for machines without the data',
     )
-    parser.add_argument('--amp', choices=sorted(DTYPES), help='mixed precision, on a GPU')
+    parser.add_argument('--amp', choices=PRECISIONS, help='mixed precision, fp16 on a GPU')
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -48,34 +51,29 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace) -> 'Config':
-    cfg = read_config(args.config, args.cfg_options)
+def load_config(config: str, args: argparse.Namespace) -> 'Config':
+    cfg = read_config(config, args.cfg_options)
     if args.synthetic:
         from mmseg_ctt.lab.benchmark.synthetic import use_synthetic_data
 
         use_synthetic_data(cfg)
     if args.amp:
-        from mmseg_ctt.engine.start_config import set_amp
+        from mmseg_ctt.engine.precision import set_amp
 
-        set_amp(cfg)
-        cfg.optim_wrapper.dtype = DTYPES[args.amp]
-        if args.amp == 'bf16':  # it has the range of float32
-            cfg.optim_wrapper.loss_scale = dict(enabled=False)
+        set_amp(cfg, args.amp)
     return cfg
 
 
-def main() -> None:
-    args = parse_args()
-    if args.repeats < MIN_REPEATS:
-        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
-    cfg = load_config(args)
+def measure(config: str, out: Optional[Path], args: argparse.Namespace) -> None:
+    """Measure a config, print its table and write its files."""
+    cfg = load_config(config, args)
     from mmseg_ctt.lab.benchmark.chart import save_chart
     from mmseg_ctt.lab.benchmark.report import print_step
     from mmseg_ctt.lab.benchmark.step import benchmark_step
 
     result = benchmark_step(cfg, args.repeats, args.warmup, args.compiled)
     result.update(
-        config=args.config,
+        config=config,
         command=shlex.join(['python', *sys.argv]),
         amp=args.amp,
         synthetic=args.synthetic,
@@ -83,13 +81,36 @@ def main() -> None:
         weights='random',
     )
     print_step(result)
-    if args.out:
-        out = Path(args.out)
+    if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / 'benchmark.json').write_text(json.dumps(result, indent=2) + '\n')
-        title = f'{Path(args.config).stem}, {result["machine"]["device_name"]}'
+        title = f'{Path(config).stem}, {result["machine"]["device_name"]}'
         save_chart(out / 'benchmark.png', result, title)
         print(f'benchmark.json and benchmark.png: {out}')
+
+
+def free_memory() -> None:
+    """Leave the next config the memory of the last one."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.repeats < MIN_REPEATS:
+        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
+    if bool(args.config) == bool(args.each) or (args.each and not args.out):
+        raise ValueError('give one config, or several behind --each with --out')
+    out = Path(args.out) if args.out else None
+    if args.config:
+        measure(args.config, out, args)
+    for config in args.each:
+        assert out is not None
+        measure(config, out / Path(config).stem, args)
+        free_memory()
 
 
 if __name__ == '__main__':

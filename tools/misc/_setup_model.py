@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 def settings(setup: Setup) -> str:
+    from mmseg_ctt.engine.compile_regions import check_compile
     from mmseg_ctt.engine.config_checks import check_config
 
     setup.warnings += check_config(setup.cfg)
+    check_compile(setup.cfg)
     for part in EVALUATED:
         _check_scores(setup.cfg, part)
     return 'pipelines, preprocessor, optimiser and scores fit together'
@@ -131,6 +133,7 @@ def step(setup: Setup) -> str:
     from mmengine.dataset import pseudo_collate
     from mmseg.registry import DATASETS
 
+    from mmseg_ctt.engine.precision import training_precision
     from mmseg_ctt.engine.run_checks import explained, first_batch
 
     if not setup.args.step:
@@ -144,7 +147,9 @@ def step(setup: Setup) -> str:
     begin = time.perf_counter()
     try:
         inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
-        total, values = setup.model.parse_losses(setup.model(**inputs, mode='loss'))
+        with training_precision(setup.cfg):
+            losses = setup.model(**inputs, mode='loss')
+        total, values = setup.model.parse_losses(losses)
         total.backward()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(explained(error, setup.cfg, setup.model) or error) from error

@@ -3,8 +3,9 @@
 
 from typing import Any, Dict, List, Mapping
 
+from ...engine.precision import WRAPPERS
 from ...engine.sharded_optimizer import INNER, SETTINGS, is_sharded
-from .stock_types import is_own
+from .stock_types import is_own, type_name
 
 
 def stock_optim_wrapper(wrapper: Mapping[str, Any], notes: List[str]) -> Dict[str, Any]:
@@ -15,6 +16,9 @@ def stock_optim_wrapper(wrapper: Mapping[str, Any], notes: List[str]) -> Dict[st
         notes (list[str]): Notes for the user are appended.
     """
     stock = dict(wrapper)
+    if type_name(stock) == WRAPPERS['bf16']:
+        stock['type'] = 'OptimWrapper'
+        notes.append('trains in float32: bfloat16 of stock mmengine needs a GPU')
     if not is_own(dict(type=stock.get('constructor', ''))):
         return stock
     stock.pop('constructor')

@@ -109,6 +109,8 @@ class QueueWarmupHook(Hook):
             runner.logger.info(
                 f'contrast starts after iteration {done}: ' + self._reason(fill, full, runner)
             )
+        if full:
+            self.contrast.mark_full()
         if full and self.contrast.active:  # nothing is left to read
             self.contrast = None
 

@@ -1,7 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Benchmarks of contrast, EMA and memory bank against the forms of released code.
 
-The locally adaptive loss, beside cross-entropy, is in ``local_loss.py``.
+The locally adaptive loss, beside cross-entropy, is in ``local_loss.py``, the sizes of the chunks
+of the contrast in ``chunks.py``.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +20,7 @@ from ...functional import ema_update_
 from ...methods.ctt.functional import high_level_contrast, low_level_contrast
 from ...nn.memory_bank import ClassMemoryBank
 from .allocations import peak_extra_bytes
+from .chunks import chunks_part
 from .comparison import compare_operations, compare_speed
 from .local_loss import lal_part
 from .meters import MIB
@@ -29,6 +31,9 @@ from .reference_forms import (
     low_level_per_class,
 )
 
+OTHER_PARTS: Dict[str, Callable[[torch.device, int], Dict[str, Any]]] = dict(
+    lal=lal_part, chunks=chunks_part
+)
 TEACHER_CONFIG = 'mmseg::_base_/models/deeplabv3plus_r50-d8.py'
 
 
@@ -56,7 +61,7 @@ def run_in_process(name: str, device: torch.device, repeats: int) -> Dict[str, A
 
 def _run(name: str, device: str, repeats: int, threads: int) -> Dict[str, Any]:
     torch.set_num_threads(threads)
-    part = lal_part if name == 'lal' else globals()[f'{name}_part']
+    part = OTHER_PARTS.get(name) or globals()[f'{name}_part']
     return part(torch.device(device), repeats)
 
 

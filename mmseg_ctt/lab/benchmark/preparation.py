@@ -75,6 +75,7 @@ def reach_steady_state(runner: Runner, loop: IterBasedTrainLoop) -> None:
     for bank in banks:
         bank.features.normal_()
         bank.count.fill_(bank.size)
+        bank.full = True  # as the hook finds
     for part in model.modules():
         if isinstance(part, MemoryContrast) and part.waits:
             part.switch(True)

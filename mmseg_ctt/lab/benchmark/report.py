@@ -56,13 +56,14 @@ def _section_row(name: str, section: Dict[str, Any]) -> Sequence[str]:
 
 def print_parts(result: Dict[str, Any]) -> None:
     """Print the table of the measured parts, each with its reference form."""
-    contrast, local = result.get('contrast', {}), result.get('lal', {})
+    contrast, local, chunks = (result.get(key, {}) for key in ('contrast', 'lal', 'chunks'))
     parts = {
         'contrast, high': contrast.get('high'),
         'contrast, low': contrast.get('low'),
         'EMA': result.get('ema'),
         'bank push': result.get('bank'),
         **{f'LAL {key} / cross-entropy': local[key] for key in local if key != 'shape'},
+        **{f'chunks of {key} / 2^22': chunks[key] for key in chunks if key != 'pixels'},
     }
     rows = [
         [
@@ -86,7 +87,7 @@ def print_parts(result: Dict[str, Any]) -> None:
 
 
 def _pair(part: Dict[str, Any], key: str, factor: float = 1) -> str:
-    if key not in part:
+    values = [factor * part[name] for name in (key, f'reference_{key}') if name in part]
+    if not values:
         return '-'
-    values = (factor * part[name] for name in (key, f'reference_{key}'))
     return ' / '.join(f'{value:.0f}' if value >= 100 else f'{value:.3g}' for value in values)

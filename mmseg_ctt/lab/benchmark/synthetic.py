@@ -130,6 +130,9 @@ def use_synthetic_data(cfg: Config) -> None:
             '--synthetic needs the size of an image: set '
             'model.data_preprocessor.size or a RandomCrop in the pipeline'
         )
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if hook and hook['type'] == 'PseudoLabelHook':  # it reads masks of the real images
+            cfg.default_hooks[name] = None
     real = cfg.train_dataloader.dataset
     masked = {name: needs_masks(name, real[name]) for name in source_names(real)}
     cfg.train_dataloader.dataset = dict(

@@ -12,10 +12,11 @@ from mmseg.registry import RUNNERS
 from ...engine.config import prepare_config
 from ...engine.hooks.preemption_hook import PreemptionHook
 from ...engine.method_preset import config_folder
+from ...engine.precision import set_amp
 from ...engine.presets import merge_options
 from ...engine.process_state import process_state_kept
 from ...engine.recorded_config import check_work_dir
-from ...engine.start_config import default_work_dir, read_config, set_amp, set_resume
+from ...engine.start_config import default_work_dir, read_config, set_resume
 from ..new_run import new_run
 from .run import TrainingRun
 
@@ -36,7 +37,7 @@ def train(
     iterations: Optional[int] = None,
     work_dir: Union[str, Path, None] = None,
     resume: Union[bool, str, Path] = False,
-    amp: bool = False,
+    amp: Union[bool, str] = False,
     cfg_options: Optional[Mapping[str, Any]] = None,
 ) -> TrainingRun:
     """Train in this process, as ``tools/train.py`` does in its own.
@@ -60,7 +61,8 @@ def train(
             the config, else ``work_dirs/<config name>``, with the method and network given here.
         resume (bool | str | Path): Go on from the newest checkpoint in ``work_dir``, if there is
             one; or from this checkpoint. Defaults to False.
-        amp (bool): Automatic mixed precision, on a GPU. Defaults to False.
+        amp (bool | str): Automatic mixed precision: ``'bf16'`` on a CPU or a GPU, ``'fp16'`` (as
+            True) on a GPU. Defaults to False.
         cfg_options (Mapping, optional): Other settings of the config by dotted keys, such as
             ``{'train_dataloader.batch_size': 8}``. Defaults to None.
 
@@ -79,7 +81,7 @@ def train(
         cfg = run_config(config, options)
         cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
         if amp:
-            set_amp(cfg)
+            set_amp(cfg, amp)
         if resume:
             set_resume(cfg, 'auto' if resume is True else str(resume))
         check_work_dir(cfg)

@@ -61,15 +61,18 @@ class ClassConfidence(nn.Module):
         self.register_buffer('pixels', torch.zeros(num_classes, dtype=torch.long))
 
     @torch.no_grad()
-    def update(self, logits: Tensor, label: Tensor, original: Tensor) -> None:
+    def update(
+        self, logits: Tensor, label: Tensor, original: Tensor, align_corners: bool = False
+    ) -> None:
         """Enter the student's output for one labelled batch.
 
         Args:
-            logits (Tensor): ``(B, K, H, W)`` of the student.
+            logits (Tensor): ``(B, K, h, w)`` of the student; up-sampled to the label.
             label (Tensor): ``(B, H, W)`` int64 truth, as in the student's images.
             original (Tensor): ``(B, H, W)`` int64 truth before anything was pasted.
+            align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
         """
-        total, count = class_confidence_sums(logits, label, self.num_classes)
+        total, count = class_confidence_sums(logits, label, self.num_classes, align_corners)
         # float64 holds the pixels of any number of ranks exactly
         total, count, pixels = sum_over_ranks(
             torch.stack([total, count, self._count(original)]).double()

@@ -8,29 +8,39 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.connected_components import connected_components
-from ...functional.distances import pixel_consistency
+from ...functional.resized_cross_entropy import resized_cross_entropy
 from ...functional.selection import sums_by_class
 
 TINY = 1e-12  # guard of the released code: no weight at all gives 0
 
 
 @torch.no_grad()
-def class_confidence_sums(logits: Tensor, label: Tensor, num_classes: int) -> Tuple[Tensor, Tensor]:
+def class_confidence_sums(
+    logits: Tensor, label: Tensor, num_classes: int, align_corners: bool = False
+) -> Tuple[Tensor, Tensor]:
     """Confidence of each class: sum of the true class's probability, and number of pixels.
 
     ``sum / count`` is the confidence of a class in this batch; sums and counts of several
     processes may be added first.
 
     Args:
-        logits (Tensor): ``(B, K, H, W)``, any floating dtype.
+        logits (Tensor): ``(B, K, h, w)``, any floating dtype; up-sampled bilinearly where the
+            label is larger.
         label (Tensor): ``(B, H, W)`` int64; labels outside ``[0, K)`` do not count.
         num_classes (int): ``K``.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 
     Returns:
         tuple[Tensor, Tensor]: Sums and counts, ``(K,)`` float64 each.
     """
-    known = label.masked_fill((label < 0) | (label >= num_classes), 0)
-    probability = F.cross_entropy(logits.detach().float(), known, reduction='none').neg().exp()
+    index, size = label.clamp(0, num_classes - 1).unsqueeze(1), label.shape[1:]
+    logits = logits.float()
+    if logits.shape[2:] != size:
+        # channels last, in which bilinear interpolation is faster
+        logits = logits.contiguous(memory_format=torch.channels_last)
+        logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+    score = (logits - logits.amax(1, keepdim=True)).exp_()
+    probability = score.gather(1, index).squeeze(1) / score.sum(1)
     return sums_by_class(probability, label, num_classes)
 
 
@@ -80,14 +90,17 @@ def equalized_consistency(
     gamma: float = 2.0,
     ignore_index: int = 255,
     mean_weight: Optional[Callable[[Tensor], Tensor]] = None,
+    align_corners: bool = False,
 ) -> Tensor:
     """Re-weighted cross-entropy to pseudo-labels, with ``w = keep * confidence ** gamma``.
 
     ``sum_q w_q CE_q / sum_q w_q`` (AEL, dynamic re-weighting). As in the released code, ignored
-    pixels add nothing to the first sum and stay in the second.
+    pixels add nothing to the first sum and stay in the second. Nothing is kept at the size of the
+    label, see :func:`resized_cross_entropy`.
 
     Args:
-        logits (Tensor): ``(B, K, H, W)`` of the student.
+        logits (Tensor): ``(B, K, h, w)`` of the student; up-sampled bilinearly where the label is
+            larger.
         pseudo_label (Tensor): ``(B, H, W)`` int64.
         confidence (Tensor): ``(B, H, W)`` in [0, 1], the teacher's.
         keep (Tensor, optional): ``(B, H, W)`` bool, from :func:`equalized_sample`.
@@ -97,6 +110,7 @@ def equalized_consistency(
         mean_weight (Callable, optional): Takes the sum of the weights to its mean over all
             processes. The mean of the processes' losses is then that of one process with all
             their pixels. Defaults to None: one process.
+        align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no weight is left.
@@ -108,8 +122,8 @@ def equalized_consistency(
     total = weight.sum()
     if mean_weight is not None:
         total = mean_weight(total)
-    values = pixel_consistency(logits, pseudo_label, ignore_index=ignore_index)
-    return (weight * values).sum() / (total + TINY)
+    sums = resized_cross_entropy(logits, pseudo_label, ignore_index, align_corners, weight)
+    return sums.sum() / (total + TINY)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from ...functional import pixel_noise
+from ...functional import pixel_noise, pseudo_label
 from ...nn import settings
 from ...nn.consistency import ConfidenceSelection
 from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
@@ -51,16 +51,22 @@ class EqualizedConsistency(ConfidenceSelection):
         self.gamma, self.beta, self.sample_by = gamma, beta, sample_by
 
     def forward(
-        self, logits: Tensor, pseudo: PseudoLabel, key: Tensor, class_confidence: Tensor
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        key: Tensor,
+        class_confidence: Tensor,
+        align_corners: bool = False,
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss of one batch.
 
         Args:
-            logits (Tensor): ``(B, K, H, W)`` of the student.
+            logits (Tensor): ``(B, K, h, w)`` of the student; up-sampled to the pseudo-label.
             pseudo (PseudoLabel): Of the teacher; pixels of confidence 0 are left out, of the sum
                 of the weights too.
             key (Tensor): ``(B,)`` uniform in [0, 1), a number of each image.
             class_confidence (Tensor): ``(K,)``.
+            align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 
         Returns:
             tuple[Tensor, Tensor, Tensor]: Loss, the mean over all ranks' pixels after DDP's mean;
@@ -69,8 +75,10 @@ class EqualizedConsistency(ConfidenceSelection):
         """
         keep = pseudo.confidence > 0
         if self.sample_by is not None:
-            by_label = self.sample_by == 'label'
-            classes = pseudo.class_index if by_label else logits.detach().argmax(dim=1)
+            if self.sample_by == 'label':
+                classes = pseudo.class_index
+            else:
+                classes, _ = pseudo_label(logits, pseudo.label.shape[1:], align_corners)
             noise = pixel_noise(key, *classes.shape[1:])
             keep = keep & equalized_sample(classes, class_confidence, noise, self.beta)
         confident = self.confident(pseudo)
@@ -82,6 +90,7 @@ class EqualizedConsistency(ConfidenceSelection):
             self.gamma,
             IGNORE_INDEX,
             mean_over_ranks,
+            align_corners,
         )
         selections = torch.stack([confident & keep, confident])
         kept_ratio, confident_ratio = mean_over_ranks(selections.float().mean((1, 2, 3)))

@@ -102,10 +102,11 @@ class AEL(SemiSegmentor):
         view, target, key = self._cut(unlabeled, on_weak, weak_target)  # 3
         students = self.forward_member('student0', pasted.image, view.image)  # 4
         losses = self.supervised_loss(0, students[0], pasted)  # 5
-        logits = [self.upsampled(output.logits, unlabeled.size) for output in students]
-        losses.update(self._consistency('labeled', logits[0], pasted_target, pasted_key))
-        losses.update(self._consistency('unlabeled', logits[1], target, key))
-        self.class_confidence.update(logits[0], label, labeled.labels)  # 6
+        on_labeled, on_strong = (output.logits for output in students)
+        losses.update(self._consistency('labeled', on_labeled, pasted_target, pasted_key))
+        losses.update(self._consistency('unlabeled', on_strong, target, key))
+        truth = label, labeled.labels
+        self.class_confidence.update(on_labeled, *truth, self.align_corners)  # 6
         return losses
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
@@ -148,7 +149,9 @@ class AEL(SemiSegmentor):
 
     def _consistency(self, name: str, logits: Tensor, target: PseudoLabel, key: Tensor) -> Losses:
         class_confidence = self.class_confidence.confidence
-        loss, kept, confident = self.consistency(logits, target, key, class_confidence)
+        loss, kept, confident = self.consistency(
+            logits, target, key, class_confidence, self.align_corners
+        )
         losses = {f'student0.{name}': loss, f'student0.kept_ratio_{name}': kept}
         if name == 'unlabeled':  # watched by GuardHook; all labelled pixels may be confident
             losses['student0.confident_ratio'] = confident

@@ -6,6 +6,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from ...functional import pseudo_label
+from ...functional.device_memory import elements_at_a_time
 from ...functional.unit import unit
 from ...nn import settings
 from ...nn.member import PixelOutput
@@ -15,7 +16,7 @@ from ...nn.ranks import mean_over_ranks
 from ...nn.rng import Draw, noise_maps
 from .bank import NONE, RecentPixelBank
 from .crops import Crop
-from .functional import matching_pixels, pixel_contrast
+from .functional import CHUNK_ELEMENTS, matching_pixels, pixel_contrast
 
 
 class CropPixels(NamedTuple):
@@ -52,6 +53,8 @@ class DirectionalContrast(MemoryContrast):
         pool (int): Average pooling of embeddings and logits before the contrast, for heads at
             stride 4. Defaults to 1, none (released code: 2).
         epsilon (float): See :func:`pixel_contrast`. Defaults to 0 (released code: 1e-8).
+        chunk_elements (int, optional): Similarities of pixels and bank entries that are held at a
+            time, see :func:`elements_at_a_time`. Defaults to None: by the device.
 
     Raises:
         TypeError: If a number is of another type.
@@ -73,11 +76,14 @@ class DirectionalContrast(MemoryContrast):
         positive_threshold: float = 0.75,
         pool: int = 1,
         epsilon: float = 0.0,
+        chunk_elements: Optional[int] = None,
     ) -> None:
         super().__init__()
         settings.check_number('model.contrast.dim', dim, 1, whole=True)
         settings.check_number('model.contrast.pool', pool, 1, whole=True)
         settings.check_number('model.contrast.epsilon', epsilon, 0, 1)
+        if chunk_elements is not None:
+            settings.check_number('model.contrast.chunk_elements', chunk_elements, 1, whole=True)
         settings.check_range('model.contrast.temperature', (temperature, temperature))
         settings.check_number('model.contrast.positive_threshold', positive_threshold, 0, 1)
         self.bank = settings.build_part('bank', bank, RecentPixelBank, dim=dim)
@@ -85,7 +91,7 @@ class DirectionalContrast(MemoryContrast):
             nn.Conv2d(width, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, dim, 1)
         )
         self.temperature, self.positive_threshold = temperature, positive_threshold
-        self.pool, self.epsilon = pool, epsilon
+        self.pool, self.epsilon, self.chunk_elements = pool, epsilon, chunk_elements
 
     def forward(
         self, outputs: Sequence[PixelOutput], crops: Sequence[Crop], draws: Sequence[Draw]
@@ -174,6 +180,7 @@ class DirectionalContrast(MemoryContrast):
             self.bank.labels,
             self.temperature,
             self.epsilon,
+            self.chunk_elements or elements_at_a_time(first.feature.device, CHUNK_ELEMENTS),
         )
         masks = torch.stack([pulled & pulls_first, pulled & pulls_second]).flatten(1).float()
         counts = mean_over_ranks(torch.cat([masks.sum(1), shared.float().sum().view(1)]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK_ELEMENTS = 1 << 22  # similarities held at a time, 16 MiB in float32
+CHUNK_ELEMENTS = 1 << 22  # similarities held at a time on a CPU, 16 MiB in float32
 
 
 @torch.no_grad()
@@ -116,6 +116,7 @@ def pixel_contrast(
     key_label: Tensor,
     temperature: float = 0.1,
     epsilon: float = 0.0,
+    elements: Optional[int] = None,
 ) -> Tensor:
     """Contrast of each pixel with its positive and all keys of other classes (CAC Eq 3).
 
@@ -132,6 +133,8 @@ def pixel_contrast(
         epsilon (float): Added to the denominator and to the quotient, after all terms were divided
             by the largest one, keys of the own class included (released code: 1e-8); pixels with
             a quotient below it then give little gradient. Defaults to 0: the exact logarithm.
+        elements (int, optional): Similarities held at a time. Defaults to None:
+            :data:`CHUNK_ELEMENTS`.
 
     Returns:
         Tensor: ``(N,)`` float32 (float64 for double input).
@@ -139,7 +142,8 @@ def pixel_contrast(
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
     with torch.autocast(query.device.type, enabled=False):
         constants = positive.detach().to(dtype), label, keys.detach().to(dtype), key_label
-        return _PixelContrast.apply(query.to(dtype), *constants, temperature, epsilon)
+        elements = elements or CHUNK_ELEMENTS
+        return _PixelContrast.apply(query.to(dtype), *constants, temperature, epsilon, elements)
 
 
 class _PixelContrast(torch.autograd.Function):
@@ -155,8 +159,9 @@ class _PixelContrast(torch.autograd.Function):
         key_label: Tensor,
         temperature: float,
         epsilon: float,
+        elements: int,
     ) -> Tensor:
-        rows = max(1, CHUNK_ELEMENTS // max(1, len(keys)))
+        rows = max(1, elements // max(1, len(keys)))
         loss, gradient = query.new_empty(len(query)), torch.empty_like(query)
         pieces = (map_.split(rows) for map_ in (query.detach(), positive, label, loss, gradient))
         for part, peer, own, value, slope in zip(*pieces):
@@ -183,4 +188,4 @@ class _PixelContrast(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> Tuple[Optional[Tensor], ...]:
         (gradient,) = ctx.saved_tensors
-        return (grad_output.unsqueeze(1) * gradient,) + (None,) * 6
+        return (grad_output.unsqueeze(1) * gradient,) + (None,) * 7

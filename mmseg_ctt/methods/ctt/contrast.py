@@ -1,17 +1,19 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Iterable, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional import downsample_nearest, pseudo_label
+from ...functional.device_memory import elements_at_a_time
 from ...nn import settings
 from ...nn.member import PixelOutput
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
-from .functional import high_level_contrast, low_level_contrast
+from .bank_contrast import CHUNK_ELEMENTS
+from .joint import Pixels, cross_contrast, next_pair
 
 CONFIDENCES = ('teacher', 'student')
 BANK_SCORES = ('probability', 'logit')
@@ -42,6 +44,10 @@ class CrossContrast(MemoryContrast):
             code has 0.95 for a logit, which hardly excludes a pixel.
         pool (int): Average pooling of embeddings and logits before the contrast, for heads at
             stride 4. Defaults to 1, none.
+        chunk_elements (int, optional): Similarities of pixels and bank entries that are held at a
+            time, of 4 bytes each. More are fewer operations and more memory; losses change by their
+            rounding alone. Defaults to None: 2 ** 22 on a CPU; on a GPU the largest power of two
+            up to 2 ** 28 that takes a sixteenth of the memory that is free at the first contrast.
 
     Raises:
         ValueError: If a setting is unknown or ``bank.dim`` is not the embedding's width.
@@ -62,12 +68,15 @@ class CrossContrast(MemoryContrast):
         bank_score: str = 'probability',
         bank_threshold: float = 0.0,
         pool: int = 1,
+        chunk_elements: Optional[int] = None,
     ) -> None:
         super().__init__()
         settings.check_choice('model.contrast.confidence', confidence, CONFIDENCES)
         settings.check_choice('model.contrast.bank_score', bank_score, BANK_SCORES)
         if min(temperature_high, temperature_low) <= 0 or pool < 1:
             raise ValueError('model.contrast: temperatures must be positive and pool at least 1')
+        if chunk_elements is not None:
+            settings.check_number('model.contrast.chunk_elements', chunk_elements, 1, whole=True)
         self.bank = settings.build_part(
             'bank',
             bank,
@@ -87,7 +96,7 @@ class CrossContrast(MemoryContrast):
         self.confidence, self.directional = confidence, directional
         self.peer_threshold = peer_threshold
         self.bank_score, self.bank_threshold = bank_score, bank_threshold
-        self.pool, self.num_pairs = pool, num_pairs
+        self.pool, self.num_pairs, self.chunk_elements = pool, num_pairs, chunk_elements
 
     def forward(
         self,
@@ -108,57 +117,41 @@ class CrossContrast(MemoryContrast):
         Returns:
             tuple[Tensor, Tensor]: High-level and low-level contrast, ``(P,)`` each.
         """
-        query = self._rows(batch for pair in zip(labeled, unlabeled) for batch in pair)
-        own = self._pseudo_label(unlabeled)
+        query = self._rows([batch for pair in zip(labeled, unlabeled) for batch in pair])
         size = self._size(labeled[0])
         truth = downsample_nearest(label, size).flatten()
         pseudo, confidence = (
             downsample_nearest(map_, size).flatten(1) for map_ in (target.label, target.confidence)
         )
-        valid = confidence > 0  # the padding has no pseudo-label
-        read = own[1] if self.confidence == 'student' else confidence
-        confident = read >= self.threshold
-        filled = self.bank.filled
-        high = self._high(query, truth, pseudo, confident & valid, filled)
-        return high, self._low(query[:, truth.numel() :], own, valid & ~confident, filled)
+        return cross_contrast(
+            query,
+            self._pixels(truth, pseudo, confidence, unlabeled),
+            self.bank.features,
+            self.bank.mask,
+            (self.temperature_high, self.temperature_low),
+            mean_over_ranks,
+            self.chunk_elements or elements_at_a_time(query.device, CHUNK_ELEMENTS),
+        )
 
     def zero_loss(self, outputs: Sequence[PixelOutput]) -> Tensor:
         """``(P,)`` zeros, attached to the graph of each student's output."""
         return torch.stack([output.zero_loss() for output in outputs])
 
-    def _high(
-        self, query: Tensor, truth: Tensor, target: Tensor, confident: Tensor, filled: Tensor
-    ) -> Tensor:
-        """Eq 6: labelled pixels with their truth, confident unlabelled ones with their target."""
-        known = (truth >= 0) & (truth < self.bank.num_classes)
-        truth, known = (row.expand(len(query), -1) for row in (truth, known))
-        return high_level_contrast(
-            query,
-            torch.cat([truth, target], 1),
-            self.bank.features,
-            self.temperature_high,
-            torch.cat([known, confident], 1),
-            filled,
-            mean_over_ranks,
-        )
-
-    def _low(
-        self, query: Tensor, own: Tuple[Tensor, Tensor], valid: Tensor, filled: Tensor
-    ) -> Tensor:
-        """Eq 8-9: the other pixels, pulled to the feature of the more confident peer."""
-        if len(query) == 1:  # a single pair has no peer
-            return query[:, :0].float().sum((1, 2))
-        peer, label, confidence = (next_pair(rows) for rows in (query, *own))
+    def _pixels(
+        self, truth: Tensor, label: Tensor, confidence: Tensor, unlabeled: Sequence[PixelOutput]
+    ) -> Pixels:
+        """Classes and masks: Eq 7 for the high-level contrast, Eq 9 for all other pixels."""
+        own_label, own = self._pseudo_label(unlabeled)
+        valid = confidence > 0  # the padding has no pseudo-label
+        read = own if self.confidence == 'student' else confidence
+        confident = valid & (read >= self.threshold)
+        chosen = valid ^ confident  # those that are not
+        peer = next_pair(own)
         if self.directional:
-            valid = valid & (own[1] < confidence)
+            chosen = chosen & (own < peer)
         if self.peer_threshold is not None:
-            valid = valid & (confidence >= self.peer_threshold)
-        bank, filled = (
-            torch.cat([rows, next_pair(rows)], dim=2) for rows in (self.bank.features, filled)
-        )
-        return low_level_contrast(
-            query, peer, label, bank, self.temperature_low, valid, filled, mean_over_ranks
-        )
+            chosen = chosen & (peer >= self.peer_threshold)
+        return Pixels(truth, label, confident, next_pair(own_label), chosen)
 
     @torch.no_grad()
     def update(self, outputs: Sequence[PixelOutput], label: Tensor) -> None:
@@ -170,20 +163,23 @@ class CrossContrast(MemoryContrast):
         """
         predicted, score = self._pseudo_label(outputs, raw=self.bank_score == 'logit')
         truth = downsample_nearest(label, self._size(outputs[0])).flatten().expand_as(predicted)
-        valid = (predicted == truth) & (score >= self.bank_threshold)
+        valid = predicted == truth
+        if self.bank_threshold or self.bank_score == 'logit':  # no probability is below 0
+            valid = valid & (score >= self.bank_threshold)
         self.bank.update(self._rows(outputs), truth, score, valid, len(label))
 
     def _size(self, output: PixelOutput) -> Tuple[int, int]:
         height, width = output.logits.shape[2:]
         return -(-height // self.pool), -(-width // self.pool)
 
-    def _rows(self, outputs: Iterable[PixelOutput]) -> Tensor:
+    def _rows(self, outputs: Sequence[PixelOutput]) -> Tensor:
         """Pooled embeddings ``(P, N, D)``, the outputs of a pair one after the other."""
         embeddings = []
         for output in outputs:
             assert output.embedding is not None
-            embeddings.append(self._pooled(output.embedding).permute(0, 2, 3, 1))
-        return torch.cat(embeddings).reshape(self.num_pairs, -1, self.bank.dim)
+            embeddings.append(self._pooled(output.embedding))
+        rows = torch.cat(embeddings).permute(0, 2, 3, 1)
+        return rows.reshape(self.num_pairs, -1, self.bank.dim)
 
     def _pseudo_label(
         self, outputs: Sequence[PixelOutput], raw: bool = False
@@ -196,8 +192,3 @@ class CrossContrast(MemoryContrast):
 
     def _pooled(self, tensor: Tensor) -> Tensor:
         return tensor if self.pool == 1 else F.avg_pool2d(tensor, self.pool, ceil_mode=True)
-
-
-def next_pair(tensor: Tensor) -> Tensor:
-    """Entry ``i + 1`` of the leading dimension at ``i``, the first one last."""
-    return tensor.roll(-1, dims=0)
