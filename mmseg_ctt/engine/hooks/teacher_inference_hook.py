@@ -1,18 +1,19 @@
 # Copyright (c) mmseg_ctt contributors.
 from functools import wraps
-from typing import Any, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import torch
-from mmcv.cnn import ConvModule
 from mmengine.hooks import Hook
-from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval_for_single_model
+from mmengine.model.efficient_conv_bn_eval import efficient_conv_bn_eval_forward
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from ...methods.base import SemiSegmentor
 from ...nn import settings
+from ...nn.member import eval_mode, forward_member
 from ...nn.unwrap import unwrapped
 
 KEY = 'default_hooks.teacher_inference'
@@ -24,9 +25,10 @@ class TeacherInferenceHook(Hook):
     """Cheaper passes of teachers in eval mode: batch norm folded into convolutions, low precision.
 
     Folding multiplies the weights of a convolution by the scale of the batch norm behind it, in
-    every pass anew, so that it follows each EMA update and a resumed run needs no state (mmcv's and
-    mmengine's ``efficient_conv_bn_eval``). Outputs change by rounding; it holds in the validation
-    during the training, too. The low precision is that of the training steps alone.
+    every pass anew, so that it follows each EMA update and a resumed run needs no state (mmengine's
+    ``efficient_conv_bn_eval_forward``). Outputs change by rounding, which is checked at the start;
+    it holds in the validation during the training, too. The low precision is that of the training
+    steps alone.
 
     Args:
         fold_batch_norm (bool): Defaults to True.
@@ -35,7 +37,7 @@ class TeacherInferenceHook(Hook):
 
     Raises:
         ValueError: If the teachers are in training mode, nothing would change, the dtype is
-            unknown, or a backbone cannot be folded.
+            unknown, or folding changes the outputs.
     """
 
     config_key = KEY
@@ -73,36 +75,42 @@ class TeacherInferenceHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the networks as they were."""
-        for layer in self.folded:
-            if isinstance(layer, ConvModule):
-                layer.turn_on_efficient_conv_bn_eval(False)
-            else:
-                del layer.forward
+        self._unfold()
         if self.dtype is not None:
-            del self.model.forward_members
+            delattr(self.model, 'forward_members')
+
+    def _unfold(self) -> None:
+        for layer in self.folded:
+            del layer.forward
+        self.folded = []
 
     def _fold(self, name: str, member: nn.Module) -> None:
-        """Fold the batch norm of mmcv's layers, and that of a backbone without them."""
-        before, inside = len(self.folded), set()
-        for layer in member.modules():
-            if isinstance(layer, ConvModule) and isinstance(layer.norm, _BatchNorm):
-                layer.turn_on_efficient_conv_bn_eval(True)
-                self.folded.append(layer)
-                inside.add(layer.norm)
-        norms = [part for part in member.backbone.modules() if isinstance(part, _BatchNorm)]
-        if set(norms) - inside:
-            try:
-                turn_on_efficient_conv_bn_eval_for_single_model(member.backbone)
-            except Exception as error:  # of tracing, which has errors of many types
-                kind = type(member.backbone).__name__
-                raise ValueError(
-                    f'{KEY}.fold_batch_norm: {kind} cannot be traced ({error}): set it to False'
-                ) from error
-            self.folded.append(member.backbone)
-        if len(self.folded) == before:
+        """Fold each batch norm into the convolution before it, and see that this is right."""
+        pairs = list(_pairs(member))
+        if not pairs:
             raise ValueError(
                 f'{KEY}.fold_batch_norm: {name} has no batch norm behind a convolution: set it to '
                 "False and dtype='bfloat16', or remove the hook"
+            )
+        image = torch.randn(
+            1,
+            len(self.model.data_preprocessor.mean),
+            64,
+            64,
+            generator=torch.Generator().manual_seed(0),
+        )
+        image = image.to(next(member.parameters()).device)
+        with eval_mode(member), torch.no_grad():
+            before = forward_member(member, image, embedding=False).logits
+            for conv, norm in pairs:
+                _fold_pair(conv, norm)
+                self.folded += [conv, norm]
+            after = forward_member(member, image, embedding=False).logits
+        if not torch.allclose(after, before, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+            self._unfold()
+            raise ValueError(
+                f'{KEY}.fold_batch_norm: layers of {name} are not called in the order in which '
+                'they are built: set it to False'
             )
 
     def _lower_precision(self, dtype: torch.dtype) -> None:
@@ -117,4 +125,28 @@ class TeacherInferenceHook(Hook):
             with torch.autocast(device, dtype):
                 return forward(members, *batches, **settings)
 
-        self.model.forward_members = call
+        setattr(self.model, 'forward_members', call)  # noqa: B010, types know methods alone
+
+
+def _pairs(network: nn.Module) -> Iterator[Tuple[nn.Module, nn.Module]]:
+    """Convolutions with the batch norm that was built right after them."""
+    for part in network.modules():
+        children = list(part.children())
+        for conv, norm in zip(children, children[1:]):
+            if isinstance(conv, _ConvNd) and isinstance(norm, _BatchNorm):
+                if conv.out_channels == norm.num_features and norm.track_running_stats:
+                    yield conv, norm
+
+
+def _fold_pair(conv: Any, norm: Any) -> None:
+    """In eval mode the convolution does the work of the batch norm, which hands on its input."""
+
+    def convolve(x: Tensor) -> Tensor:
+        if norm.training:
+            return type(conv).forward(conv, x)
+        return efficient_conv_bn_eval_forward(norm, conv, x)
+
+    def normalise(x: Tensor) -> Tensor:
+        return type(norm).forward(norm, x) if norm.training else x
+
+    conv.forward, norm.forward = convolve, normalise
