@@ -373,9 +373,40 @@ def test_earlier_run_in_the_work_dir(root, call, tmp_path):
     assert code == 1 and 'no checkpoint' in rows['work dir'][1]
 
 
-def test_weights_from_the_internet(call):
-    _, rows, _ = call('--cfg-options', 'load_from=https://example.org/a.pth')
+def test_weights_from_the_internet(call, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    kept = tmp_path / 'torch/hub/checkpoints/a.pth'
+    code, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
     assert 'cannot fetch https://example.org/a.pth' in rows['checkpoints'][1]
+    assert code == 0 and rows['checkpoints'][0] == 'WARNING'
+    assert '\n1 warnings\n- load_from: https://example.org/a.pth is not on this machine' in text
+    assert f'copy https://example.org/a.pth to {kept}' in text and 'init_cfg' not in text
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    _, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
+    assert rows['checkpoints'][0] == 'ok' and 'warnings' not in text
+
+
+@pytest.mark.parametrize(
+    'other, words',
+    [
+        ('mmcls://mobilenet_v2', ['the run stops', 'hub/checkpoints/mobilenet_v2_batch256']),
+        ('https://example.org/n.pth|random', ['weights stay random', 'hub/checkpoints/n.pth']),
+        ('random', ['RANDOM WEIGHTS: there is no']),
+    ],
+)
+def test_starting_weights_that_are_not_here(other, words, config, call, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('PRETRAINED_ROOT', str(tmp_path / 'weights'))
+    cfg = Config.fromfile(config)
+    init_cfg = dict(type='Pretrained', checkpoint=f'pretrained:net.pth|{other}')
+    cfg.model.segmentor.backbone.init_cfg = init_cfg
+    cfg.dump(config)
+    code, rows, text = call()
+    key = 'model.segmentor.backbone.init_cfg'
+    assert code == 0 and rows['checkpoints'][0] == 'WARNING' and f'- {key}.checkpoint: ' in text
+    assert all(word in text for word in [*words, 'net.pth', str(tmp_path / 'weights')]), text
+    assert 'PRETRAINED_ROOT' in text and (other == 'random' or f'{key}=None' in text)
 
 
 def test_missing_config_is_one_line_and_exit_code_2(tool, tmp_path):

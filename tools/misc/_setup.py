@@ -15,6 +15,10 @@ EVALUATED = ('val', 'test')
 SAMPLED = 64  # files read of each set without --all
 
 
+class Alert(str):
+    """Note of a check that found what may stop the run elsewhere, and is no error here."""
+
+
 class Skip(Exception):
     """A check needs the result of a check that failed."""
 

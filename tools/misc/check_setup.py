@@ -19,9 +19,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)
 import _setup_data as data  # noqa: E402
 import _setup_model as model  # noqa: E402
 from _common import add_arguments, load_config, one_line, run  # noqa: E402
-from _setup import SAMPLED, Setup, Skip  # noqa: E402
+from _setup import SAMPLED, Alert, Setup, Skip  # noqa: E402
 
-OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
+OK, PROBLEM, SKIPPED, WARNING = 'ok', 'PROBLEM', 'skipped', 'WARNING'
 
 
 class Row(NamedTuple):
@@ -70,7 +70,8 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
 def row(setup: Setup, name: str, run_check: Callable[[Setup], str]) -> Row:
     """Row of a check; its error is part of the row."""
     try:
-        return Row(OK, name, run_check(setup))
+        note = run_check(setup)
+        return Row(WARNING if isinstance(note, Alert) else OK, name, note)
     except Skip as reason:
         return Row(SKIPPED, name, str(reason))
     except Exception as error:  # any error would stop the job
