@@ -90,7 +90,7 @@ def test_collectives_of_an_iteration(root, tmp_path):
         labeled = 2 * 2  # images of both ranks: what a class may gain
         scores = ('all_gather', (2, 2, NUM_CLASSES, min(labeled, 2))), 1
         bank = ('all_reduce', (2, NUM_CLASSES, min(labeled, 2), 8)), 1
-        ratio = ('all_reduce', (2,)), 1  # of confident pixels, a student and teacher
+        ratio = ('all_reduce', (2, 1)), 1  # of confident pixels, a student; one view
         assert calls[:3] == [dict([scores, bank, ratio])] * 3
         counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
         assert calls[3:] == [dict([scores, bank, ratio, counts])] * 2
