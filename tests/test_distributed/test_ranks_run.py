@@ -92,7 +92,7 @@ def test_collectives_of_an_iteration(root, tmp_path):
         bank = ('all_reduce', (2, NUM_CLASSES, min(labeled, 2), 8)), 1
         ratio = ('all_reduce', (2, 1)), 1  # of confident pixels, a student; one view
         assert calls[:3] == [dict([scores, bank, ratio])] * 3
-        counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
+        counts = ('all_reduce', (2, 2 * NUM_CLASSES + 1)), 1  # pixels a student and class, 2 terms
         assert calls[3:] == [dict([scores, bank, ratio, counts])] * 2
 
 
