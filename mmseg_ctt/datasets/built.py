@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Data sets of any class as they are built: what is inside wrappers and pipelines."""
 
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Type, TypeVar
 
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
@@ -10,6 +10,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from .rater_annotations import LoadMultiRaterAnnotations
 from .transforms import IGNORED, CheckedLoadAnnotations
 
+Step = TypeVar('Step', bound=BaseTransform)
 INNER = ('dataset', '_dataset', 'datasets', 'sources')  # names that wrappers give data sets in them
 
 
@@ -98,18 +99,28 @@ def label_loaders(dataset: Any) -> List[LoadAnnotations]:
     Args:
         dataset (Dataset): Of any class.
     """
-    return list(_loaders(getattr(dataset, 'pipeline', None)))
+    return inner_steps(dataset, LoadAnnotations)
 
 
-def _loaders(node: Any) -> Iterator[LoadAnnotations]:
-    if isinstance(node, LoadAnnotations):
+def inner_steps(dataset: Any, kind: Type[Step]) -> List[Step]:
+    """Steps of a class, and of those derived from it, in a pipeline and inside its steps.
+
+    Args:
+        dataset (Dataset): Of any class.
+        kind (type): The class.
+    """
+    return list(_steps(getattr(dataset, 'pipeline', None), kind))
+
+
+def _steps(node: Any, kind: Type[Step]) -> Iterator[Step]:
+    if isinstance(node, kind):
         yield node
     elif isinstance(node, (list, tuple)):
         for part in node:
-            yield from _loaders(part)
+            yield from _steps(part, kind)
     elif isinstance(node, (BaseTransform, Compose)):
         for part in vars(node).values():
-            yield from _loaders(part)
+            yield from _steps(part, kind)
 
 
 def _remote(dataset: Any) -> bool:

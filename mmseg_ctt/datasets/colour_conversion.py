@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
+from .alpha_masks import WITH_ALPHA, alpha_lines
 from .colour_masks import (
     BLACK,
     WHITE,
@@ -91,6 +92,9 @@ def convert(
     targets = {name: f'{stem}.png' for stem, name in find_files(source, suffixes).items()}
     write_ids(source, out, targets, classes.palette, overwrite)
     lines = [f'{out}: {len(masks)} masks of class ids, {classes.origin}', *report(masks, classes)]
+    lines += alpha_lines(
+        {mask.name: Path(source, mask.name) for mask in masks if mask.mode in WITH_ALPHA}
+    )
     if meta_file is None:
         path = Path(out).resolve().parent / 'meta.json'
         made = dict(classes=classes.names, palette=[unpack(colour) for colour in classes.palette])

@@ -19,6 +19,7 @@ from ..rasters.reading import decode_raster
 from ..volumes.address import VOLUME_SUFFIXES, is_address
 from ..volumes.reading import UnreadableVolumeError
 from ..volumes.slices import read_slice, slice_shape
+from .plain_files import is_array, read_array
 from .tiff_header import (
     CMYK,
     PALETTE,
@@ -85,7 +86,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         pixels = _decode_tiff(without_orientation(content, header), header, name)
         return turned(pixels, header.orientation)
     opened = _opened(content)
-    found = _decode_plain(content, opened)
+    found = read_array(content) if is_array(content) else _decode_plain(content, opened)
     if found is None:
         raise UnreadableImageError(f'cannot decode image {name}')
     return found if opened is None else turned(found, _orientation(opened, content))

@@ -39,6 +39,7 @@ from .sources import (
 )
 from .tag_checks import background_of, log_tags, tags_beside_masks
 from .tagged import source_tag_matrix, tag_matrix
+from .training_copy.use import TrainingCopy
 from .wrappers import AnySet, distinct_infos, leaves, origin
 
 
@@ -59,6 +60,7 @@ class LabeledUnlabeledDataset(Dataset):
         sources (dict[str, AnySet]): Data sets by name, in order.
         masked (tuple[str, ...]): Names of the sources whose images have masks.
         with_tags (tuple[str, ...]): Names of the sources whose images have tags.
+        copy (TrainingCopy | None): Files that are decoded instead of the originals.
         unreadable (multiprocessing.Value): Images skipped so far, by all workers together.
 
     Args:
@@ -75,6 +77,9 @@ class LabeledUnlabeledDataset(Dataset):
         scan_masks (int): Masks of each source that are read and checked before training, spread
             evenly; all others are checked when loaded. Defaults to 256.
         ignore_index (int): Mask id that is no class. Defaults to 255.
+        training_copy (str, optional): Folder that ``make_training_copy.py`` has written: images
+            and masks are decoded from it, and everything else, such as lists, names and tags, is
+            that of the originals. Defaults to None: the originals.
         **sources (dict, optional): Config of an mmseg data set, by the name of the source. Its
             images must have masks if its pipeline loads labels. None leaves a source out.
 
@@ -94,6 +99,7 @@ class LabeledUnlabeledDataset(Dataset):
         skip_unreadable: bool = False,
         scan_masks: int = LIMIT,
         ignore_index: int = 255,
+        training_copy: Optional[str] = None,
         **sources: Optional[dict],
     ) -> None:
         self.skip_unreadable, self.scan_masks = skip_unreadable, scan_masks
@@ -105,6 +111,7 @@ class LabeledUnlabeledDataset(Dataset):
         self.masked = tuple(name for name, cfg in configs.items() if needs_masks(name, cfg))
         self.with_tags = tuple(name for name, cfg in configs.items() if has_tags(cfg))
         self._check()
+        self.copy = None if training_copy is None else TrainingCopy(training_copy, self.sources)
 
     def _check(self) -> None:
         infos = {name: distinct_infos(source) for name, source in self.sources.items()}
@@ -238,14 +245,24 @@ class LabeledUnlabeledDataset(Dataset):
         sample['data_samples'].set_metainfo(dict(source=name, draw=(draw.seed, draw.number)))
         return sample
 
+    def entry(self, leaf: Any, index: int) -> Dict[str, Any]:
+        """What the pipeline of an image begins with.
+
+        Args:
+            leaf (BaseDataset): Data set of the image, of one of the sources.
+            index (int): Of the image in it.
+        """
+        info = leaf.get_data_info(index)
+        # for the check of masks
+        info['num_classes'] = len(self.metainfo.get('classes') or ())
+        info['ignore_index'] = self.ignore_index
+        return info if self.copy is None else self.copy.redirected(info)
+
     def _load(self, source: AnySet, position: int) -> dict:
         """Sample of one image of a source, or of the next that can be decoded."""
         for step in range(len(source)):
             leaf, index = origin(source, (position + step) % len(source))
-            info = leaf.get_data_info(index)
-            # for the check of masks
-            info['num_classes'] = len(self.metainfo.get('classes') or ())
-            info['ignore_index'] = self.ignore_index
+            info = self.entry(leaf, index)
             path, tags = info['img_path'], info.get('tags')
             try:
                 sample = leaf.pipeline(info)

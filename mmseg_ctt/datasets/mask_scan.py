@@ -163,10 +163,11 @@ def suspicious_masks(
     absent = [f'{k} ({name})' for k, name in enumerate(classes) if not shown[k]]
     more = f' and {len(absent) - SHOWN} more' if len(absent) > SHOWN else ''
     line = f'{key}: no pixel of {scan.read} is of class {", ".join(absent[:SHOWN])}{more}'
-    return f'{line}. {_reason(scan, known, len(absent), ignore_index)}'
+    return f'{line}. {_reason(scan, known, not shown[0] and len(absent) == 1, ignore_index)}'
 
 
-def _reason(scan: MaskScan, known: List[str], absent: int, ignore_index: int) -> str:
+def _reason(scan: MaskScan, known: List[str], from_one: bool, ignore_index: int) -> str:
+    """What may be the matter; ``from_one``: whether 0 is the only id that is not used."""
     if len(known) == 1 and scan.ignored.any():
         return (
             f'They hold class {known[0]} and ignored pixels ({ignore_index}) only: in masks of 0 '
@@ -178,9 +179,5 @@ def _reason(scan: MaskScan, known: List[str], absent: int, ignore_index: int) ->
             f'Every pixel is of class {known[0]}: are the masks empty, or is '
             'data_prefix.seg_map_path another folder?'
         )
-    return (
-        f'These masks neither teach {"it" if absent == 1 else "them"} nor give a score for '
-        f'{"it" if absent == 1 else "them"}: label images that show '
-        f'{"it" if absent == 1 else "them"}, or check the ids, which count from 0 '
-        '(reduce_zero_label=True where they count from 1)'
-    )
+    ids = ', or check the ids (reduce_zero_label=True where they count from 1)' if from_one else ''
+    return f'Nothing is learnt or scored for such a class: label images that show it{ids}'

@@ -14,6 +14,7 @@ from ..volumes.address import is_address
 from .label_check import check_mask, check_size, read_mask
 from .label_ids import check_ids, check_label_map
 from .nodata import ignored, label_raster
+from .plain_files import is_array, plain_png, read_array
 
 __all__ = ['CheckSegMap', 'CheckedLoadAnnotations', 'check_mask']
 IGNORED = 255  # id of ignored pixels where nothing else is set
@@ -93,12 +94,30 @@ class CheckedLoadAnnotations(LoadAnnotations):
         """Label map as the file holds it."""
         if is_address(path):
             return read_mask(path)
-        data = fileio.get(path, backend_args=self.backend_args)
-        raster = label_raster(data, name)
-        if raster is not None:
-            return raster
+        return self.decoded(fileio.get(path, backend_args=self.backend_args), name)
+
+    def decoded(self, content: bytes, name: str) -> np.ndarray:
+        """Label map as a file holds it, before any mapping of ids.
+
+        Args:
+            content (bytes): The file.
+            name (str): What messages call it.
+
+        Returns:
+            np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a colour image.
+
+        Raises:
+            ValueError: If it cannot be read.
+        """
+        found = label_raster(content, name)
+        if is_array(content):
+            found = read_array(content)
+        elif found is None and self.imdecode_backend == 'pillow':
+            found = plain_png(content)
+        if found is not None:
+            return found
         try:
-            seg_map = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
+            seg_map = mmcv.imfrombytes(content, flag='unchanged', backend=self.imdecode_backend)
         except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
             raise ValueError(f'{name} cannot be read: {error}') from None
         if seg_map is None:

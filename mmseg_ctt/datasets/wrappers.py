@@ -79,6 +79,11 @@ def with_pipeline(cfg: Mapping[str, Any], pipeline: List[Any]) -> Dict[str, Any]
     return with_leaves(cfg, lambda leaf: {**leaf, 'pipeline': list(pipeline)})
 
 
+def same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the configs of two data sets name the same images, through whatever pipelines."""
+    return with_pipeline(one, []) == with_pipeline(other, [])
+
+
 def build_lazily(cfg: Mapping[str, Any]) -> AnySet:
     """Build a data set whose files are listed by ``full_init``, leaf by leaf.
 

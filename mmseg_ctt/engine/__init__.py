@@ -11,6 +11,7 @@ from .hooks.pseudo_label_hook import PseudoLabelHook
 from .hooks.queue_warmup_hook import QueueWarmupHook
 from .hooks.safe_checkpoint_hook import SafeCheckpointHook
 from .hooks.teacher_ema_hook import TeacherEMAHook
+from .hooks.teacher_inference_hook import TeacherInferenceHook
 from .log_processor import RunLogProcessor
 from .loops import ResumableTrainLoop
 from .member_loops import MemberTestLoop, MemberValLoop
@@ -37,6 +38,7 @@ __all__ = [
     'SafeCheckpointHook',
     'StudentOptimWrapperConstructor',
     'TeacherEMAHook',
+    'TeacherInferenceHook',
     'checked_loaders',
     'drawn_images',
     'held_runner',

@@ -25,7 +25,7 @@ from .map_steps import use_map_steps
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
-from .run_length import check_length
+from .run_length import check_length, log_once
 from .volume_settings import use_volume_slices
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -69,6 +69,7 @@ def prepare_config(cfg: AnyConfig) -> AnyConfig:
     use_image_loading(cfg)
     use_volume_slices(cfg)
     check_length(cfg)
+    log_once(cfg)
     hooks = cfg.get('default_hooks') or {}
     for name, hook in list(hooks.items()):
         if hook is None and name not in MMENGINE_HOOKS:

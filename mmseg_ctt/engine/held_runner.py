@@ -25,7 +25,7 @@ from .hooks.start_hook import StartHook
 from .live_line import stop_live_line
 from .output_files import OutputNamesHook
 from .start import Start
-from .workers import LOADERS, limit_workers
+from .workers import LOADERS, limit_workers, worker_lines
 
 _init, _build_logger = Runner.__init__, Runner.build_logger
 _build_visualizer, _train = Runner.build_visualizer, Runner.train
@@ -38,8 +38,8 @@ def _held_init(self: Runner, *args: Any, **kwargs: Any) -> None:
     given = _signature.bind(self, *args, **kwargs)
     self._start = Start(given.arguments['work_dir'])
     loaders = {name: given.arguments.get(name) for name in LOADERS}
-    changed, self._start.notes = limit_workers(loaders)
-    given.arguments.update(changed)
+    self._start.notes = worker_lines(loaders)
+    given.arguments.update(limit_workers(loaders)[0])
     with TemporaryDirectory() as folder:
         given.arguments['work_dir'] = folder
         _init(*given.args, **given.kwargs)

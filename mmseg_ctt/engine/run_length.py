@@ -34,6 +34,19 @@ def check_length(cfg: Mapping[str, Any]) -> None:
         _check_schedules(cfg, loop['max_iters'])
 
 
+def log_once(cfg: Mapping[str, Any]) -> None:
+    """A run that is shorter than the interval of its log has one entry, at its end.
+
+    Args:
+        cfg (Mapping): Complete config; changed in place.
+    """
+    number = (cfg.get('train_cfg') or {}).get('max_iters')
+    logger = (cfg.get('default_hooks') or {}).get('logger')
+    if number and isinstance(logger, dict) and _kind(logger) == 'LoggerHook':
+        if logger.get('interval', 0) > number:
+            logger['interval'] = number
+
+
 def _refuse_epochs(cfg: Mapping[str, Any], loop: Mapping[str, Any]) -> None:
     sampler = (cfg.get('train_dataloader') or {}).get('sampler') or {}
     epochs = loop.get('max_epochs')

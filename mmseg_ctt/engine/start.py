@@ -3,7 +3,7 @@
 
 import os.path as osp
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
@@ -22,7 +22,8 @@ class Start:
     Attributes:
         passed (bool): Whether it is written.
         later (list[Callable]): Calls that write.
-        notes (list[str]): Further lines of the summary.
+        notes (dict[str, list[str]]): Further lines of the summary, by ``'train'``, ``'val'``,
+            ``'test'``.
         iterated (bool): Whether an iteration has been trained.
     """
 
@@ -30,7 +31,7 @@ class Start:
         self.work_dir = osp.abspath(work_dir)
         self.passed = False
         self.later: List[Callable[[], Any]] = []
-        self.notes: List[str] = []
+        self.notes: Dict[str, List[str]] = {}
         self.iterated = False
         self._recorded: Optional[Path] = None  # by this start
 

@@ -8,6 +8,7 @@ from ..datasets.sampler import STREAMS
 from .processes import cores
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+READ = dict(train=LOADERS[:2], val=LOADERS[1:2], test=LOADERS[2:])  # loaders by what a run does
 # Samplers with which the random numbers of a sample do not depend on the workers.
 INDEPENDENT = (*STREAMS, 'DefaultSampler')
 
@@ -52,6 +53,18 @@ def limit_workers(loaders: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[str]
         for workers, names in reduced.items()
     ]
     return changed, lines
+
+
+def worker_lines(loaders: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """Lines of :func:`limit_workers` by what a run does, each about the loaders that it reads.
+
+    Args:
+        loaders (Mapping): As of :func:`limit_workers`.
+    """
+    return {
+        stage: limit_workers({name: loaders[name] for name in names if name in loaders})[1]
+        for stage, names in READ.items()
+    }
 
 
 def _is_independent(name: str, loader: Mapping) -> bool:

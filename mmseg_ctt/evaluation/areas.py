@@ -75,8 +75,8 @@ class AreaCounter:
         is held here, and by the number of changes in place.
         """
         version = -1 if label.is_inference() else label._version
-        key = (label.data_ptr(), label.shape, label.stride(), label.dtype, version)
-        key += (num_classes, ignore_index)
+        memory = (label.data_ptr(), label.shape, label.stride(), label.dtype, version)
+        key = (*memory, num_classes, ignore_index)
         if key != self._key or self._rows is None or version < 0:
             width = num_classes + 2
             row = (

@@ -54,9 +54,10 @@ def _is_no_table(record: logging.LogRecord) -> bool:
 
 
 def class_tables(classes: Sequence[str], members: Mapping[str, ClassValues]) -> List[str]:
-    """A table for each name of values: a row for each class, a column for each member.
+    """A table for each name of values: a row for each class and their mean, a column a member.
 
-    The accuracy of a class (``Acc``) stays with the IoU of the same pixels and has no table.
+    The mean is that of the metric: over the classes that have a value. The accuracy of a class
+    (``Acc``) stays with the IoU of the same pixels and has no table.
 
     Args:
         classes (Sequence[str]): Names of the K classes.
@@ -67,7 +68,14 @@ def class_tables(classes: Sequence[str], members: Mapping[str, ClassValues]) -> 
     for name in [name for name in names if name != 'Acc' or len(names) == 1]:
         table = PrettyTable([f'{name} in %', *members], align='r')
         table.align[f'{name} in %'] = 'l'
+        columns = [values[name] for values in members.values()]
         for k, label in enumerate(classes):
-            table.add_row([label, *(f'{values[name][k]:.2f}' for values in members.values())])
+            table.add_row([label, *(f'{column[k]:.2f}' for column in columns)])
+        table.add_row(['mean', *(f'{_mean(column):.2f}' for column in columns)])
         tables.append(table.get_string())
     return tables
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float('nan')

@@ -5,7 +5,6 @@ Values are those of kornia, which takes four times as many operations and whose 
 device to check that every sigma is positive.
 """
 
-import math
 from typing import Any, Tuple
 
 import torch
@@ -26,7 +25,7 @@ def jitter_colours(
 
     Args:
         image (Tensor): ``(B, 3, H, W)``, red, green, blue in [0, 1], or ``(B, C, H, W)``.
-        brightness (Tensor): ``(B, 1, 1, 1)`` factor; one 255th of it for an image in [0, 255].
+        brightness (Tensor): ``(B, 1, 1, 1)`` factor.
         contrast (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the mean grey, of other than
             three channels to the mean of the channel.
         saturation (Tensor): ``(B, 1, 1, 1)`` factor of the distance to the grey of the pixel.
@@ -68,7 +67,7 @@ def mean_level(image: Tensor) -> Tensor:
 def shift_hue(image: Tensor, turns: Tensor) -> Tensor:
     """Hue shift of ``(B, 3, H, W)`` images; HSV value and saturation stay."""
     value, chroma, hue = _value_chroma_hue(image)
-    return _from_hue(value, chroma, hue.add_(turns, alpha=6))
+    return _from_hue(value, chroma, hue.add_(turns * 6))
 
 
 def hsv_noise(
@@ -121,7 +120,7 @@ def _from_hue(value: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
     """
     offset = torch.arange(5, 0, -2, device=value.device).view(3, 1, 1)
     k = (hue + offset).remainder_(6)
-    return torch.addcmul(value, chroma, torch.minimum(k, 4 - k).clamp_(0, 1), value=-1)
+    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
@@ -136,13 +135,12 @@ def gaussian_blur(image: Tensor, sigma: Tensor, side: int) -> Tensor:
         Tensor: ``(B, C, H, W)``.
     """
     offset = torch.arange(side, dtype=sigma.dtype, device=image.device) - side // 2
-    return separable_blur(
-        image, gaussian_kernel(offset, sigma).repeat_interleave(image.shape[1], 0)
-    )
+    exponent = gaussian_exponent(offset, sigma).repeat_interleave(image.shape[1], 0)
+    return separable_blur(image, exponent.softmax(dim=1))
 
 
-def gaussian_kernel(offset: Any, sigma: Any) -> Any:
-    """Weights of a Gaussian at some offsets, with the sum 1; tensors, or arrays of numpy.
+def gaussian_exponent(offset: Any, sigma: Any) -> Any:
+    """Exponents of a Gaussian at some offsets; tensors, or arrays of numpy.
 
     Args:
         offset (Tensor | ndarray): ``(side,)`` pixels.
@@ -151,8 +149,7 @@ def gaussian_kernel(offset: Any, sigma: Any) -> Any:
     Returns:
         Tensor | ndarray: ``(N, side)``.
     """
-    weight = math.e ** (offset**2 / (-2 * sigma**2))
-    return weight / weight.sum(1)[:, None]
+    return offset**2 / (-2 * sigma**2)
 
 
 def separable_blur(image: Tensor, kernel: Tensor) -> Tensor:

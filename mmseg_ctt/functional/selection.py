@@ -83,7 +83,7 @@ def select_per_class(
     kept = min(budget, total)
     number = torch.arange(num_classes, device=label.device).unsqueeze(1)
     label = torch.where(valid, label, -1).unsqueeze(-2)
-    value, index = torch.where(label == number, score.unsqueeze(-2), -torch.inf).topk(kept)
+    value, index = score.unsqueeze(-2).masked_fill(label != number, -torch.inf).topk(kept)
     taken = value > -torch.inf
     by_position = torch.where(taken, index, total).sort().values
     full = taken.all(dim=-1, keepdim=True)

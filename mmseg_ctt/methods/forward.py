@@ -222,13 +222,12 @@ class ForwardPasses(MemberNetworks):
         soft = getattr(self.consistency, 'reads_logits', False)
         if soft:
             together = self.upsampled(together, images.size)
-        maps: List[Tensor] = list(pseudo_label(together, images.size, self.align_corners))
-        parts = zip(*(map_.chunk(number) if number > 1 else [map_] for map_ in maps))
-        full = together.split(len(logits[0])) if soft else [None] * number
-        return [
-            PseudoLabel.of(label, confidence, valid, own)
-            for (label, confidence), own in zip(parts, full)
-        ]
+        maps = (
+            *pseudo_label(together, images.size, self.align_corners),
+            together if soft else None,
+        )
+        parts = zip(*(_chunks(map_, number) for map_ in maps))
+        return [PseudoLabel.of(label, confidence, valid, own) for label, confidence, own in parts]
 
     def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
         """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
@@ -285,3 +284,10 @@ class ForwardPasses(MemberNetworks):
             [f'strong{index}' for index in indices],
             strength,
         )
+
+
+def _chunks(map_: Any, number: int) -> Sequence[Any]:
+    """Parts of a map of a batch; None for each of no map."""
+    if map_ is None or number == 1:
+        return [map_] * number
+    return map_.chunk(number)

@@ -131,10 +131,12 @@ def _built(cfg: ConfigDict) -> Segmentor:
             raise
         parts = [name for name, part in cfg.items() if isinstance(part, dict) and found[1] in part]
         key = '.'.join(['model.segmentor', *parts[:1]])
+        kind = cfg[parts[0]].get('type') if parts else 'a part'
+        bands = " (BandMobileNetV2 does, for images of other bands: type='BandMobileNetV2')"
         raise TypeError(
-            f'{key}: {cfg.get(parts[0], {}).get("type") if parts else "a part"} takes no '
-            f'{found[1]!r}: correct it, or, if it comes from another network that the config '
-            'inherits, put _delete_=True there'
+            f'{key}: {kind} takes no {found[1]!r}'
+            f'{bands if (kind, found[1]) == ("MobileNetV2", "in_channels") else ""}: correct it, '
+            'or, if it comes from another network that the config inherits, put _delete_=True there'
         ) from error
 
 

@@ -3,11 +3,12 @@ from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn as nn
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, get_rank, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional import select_per_class
+from .ranks import sum_over_ranks
 
 RANKINGS = ('confidence', 'random')
 
@@ -127,24 +128,33 @@ class ClassMemoryBank(nn.Module):
         index, taken = select_per_class(label, score, valid, self.num_classes, budget)
         entry = _rows_of(feature, index).float()
         if get_world_size() > 1:
-            entry, taken = self._merge_ranks(
-                entry, score.float().unsqueeze(-1), index, taken, budget
-            )
+            score = _rows_of(score.float().unsqueeze(-1), index).squeeze(-1)
+            entry, taken = self._merge_ranks(entry, score, taken, budget)
         self._write(entry, taken)
 
     def _merge_ranks(
-        self, entry: Tensor, score: Tensor, index: Tensor, taken: Tensor, budget: int
+        self, entry: Tensor, score: Tensor, taken: Tensor, budget: int
     ) -> Tuple[Tensor, Tensor]:
-        """Best ``budget`` of all ranks' candidates: ``([P,] K, n, D)`` and which rows count."""
-        flagged = torch.cat([entry, _rows_of(score, index), taken.unsqueeze(-1).to(entry)], dim=-1)
-        flagged = torch.cat(all_gather(flagged), dim=-2)
-        entry, score, taken = flagged[..., :-2], flagged[..., -2], flagged[..., -1] > 0
+        """Best ``budget`` of all ranks' candidates: ``([P,] K, n, D)`` and which rows count.
+
+        Scores of all candidates are gathered, features of the chosen alone are sent: each rank
+        puts its own into their rows of zeros, and the sum over the ranks is the whole. So the
+        bytes of features do not grow with the number of ranks.
+        """
+        number = score.shape[-1]
+        flagged = torch.stack([score, taken.to(score)])
+        score, taken = torch.cat(all_gather(flagged), dim=-1)
         label = torch.arange(self.num_classes, device=entry.device)
         label = label.unsqueeze(1).expand_as(score).flatten(-2)
         index, chosen = select_per_class(
-            label, score.flatten(-2), taken.flatten(-2), self.num_classes, budget
+            label, score.flatten(-2), taken.flatten(-2) > 0, self.num_classes, budget
         )
-        return _rows_of(entry.flatten(-3, -2), index), chosen
+        first = torch.arange(self.num_classes, device=index.device).unsqueeze(1) * score.shape[-1]
+        place = index - first - get_rank() * number  # among the candidates of this rank
+        own = chosen & (place >= 0) & (place < number)
+        row = place.clamp(0, number - 1).unsqueeze(-1).expand(*place.shape, entry.shape[-1])
+        entry = entry.gather(-2, row).masked_fill_(~own.unsqueeze(-1), 0)
+        return sum_over_ranks(entry), chosen
 
     def _write(self, entry: Tensor, taken: Tensor) -> None:
         """Write ``([P,] K, n, D)`` behind the pointer; rows not taken rewrite what is there."""

@@ -5,8 +5,10 @@ mmengine loads what fits of a checkpoint and lists the rest in one long message,
 fits and all weights stay random.
 """
 
+import socket
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from urllib.error import URLError
 
 import torch.nn as nn
 from mmengine.model import BaseModule
@@ -14,10 +16,11 @@ from torch import Tensor
 
 from .head_checks import config_key
 from .lora import is_adapter
-from .weight_files import damage, may_be_random, pretrained_path, random_start
+from .weight_files import damage, may_be_random, pretrained_path, random_start, remedy, web_address
 
 ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
 TRIED = 40  # weights by which a prefix is found
+NO_DOWNLOAD = (URLError, ConnectionError, TimeoutError, socket.timeout)
 
 
 class Fit(NamedTuple):
@@ -92,18 +95,19 @@ def counted_starting_weights(
         dict[str, Fit]: Filled in the block, by config key of the module.
 
     Raises:
-        ValueError: If a file is damaged; in the block, where hardly any weight fits.
+        ValueError: If a file is damaged; in the block, where hardly any weight fits, or a file
+            cannot be downloaded.
     """
     fits: Dict[str, Fit] = {}
     handles: List[Any] = []
-    files: Set[str] = set()
+    files: Dict[str, str] = {}  # first key of each
     for path, module in model.named_modules():
         source = _pretrained(getattr(module, 'init_cfg', None))
         if source is not None:
             key = f'{config_key(model, path)}.init_cfg'
             file = str(source.get('checkpoint'))
             if file not in files:
-                files.add(file)
+                files[file] = key
                 _refuse_damaged(key, file)
             count = _counter(key, module, file, fits, warn, inform or _silent)
             handles.append(module._register_load_state_dict_pre_hook(count))
@@ -113,9 +117,23 @@ def counted_starting_weights(
         if 'is not in the pretrained model' not in str(error):
             raise
         raise ValueError(f'init_cfg.prefix: {error}: no name of the checkpoint has it') from None
+    except NO_DOWNLOAD as error:
+        failed = [file for file, key in files.items() if key not in fits and _is_remote(file)]
+        if not failed:
+            raise
+        raise ValueError(_not_downloaded(failed[0], files[failed[0]], error)) from error
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _is_remote(file: str) -> bool:
+    return web_address(pretrained_path(file)) is not None
+
+
+def _not_downloaded(file: str, key: str, error: OSError) -> str:
+    reason = getattr(error, 'reason', None) or str(error) or type(error).__name__
+    return f'{key}: {pretrained_path(file)} cannot be downloaded ({reason}): {remedy(file, key)}'
 
 
 def _refuse_damaged(key: str, file: str) -> None:

@@ -70,7 +70,9 @@ def sample_noises(
     Returns:
         dict[str, Tensor]: ``(B, width)`` float32 in [0, 1), by stream.
     """
-    rows = np.concatenate([host_noise(draws, width, name) for name, width in widths.items()], axis=1)
+    rows = np.concatenate(
+        [host_noise(draws, width, name) for name, width in widths.items()], axis=1
+    )
     noise = sent_to(rows, device)
     return dict(zip(widths, noise.split(list(widths.values()), dim=1)))
 

@@ -8,16 +8,30 @@ import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 
 PREFIX = 'pretrained:'
 ROOT = 'PRETRAINED_ROOT'  # environment variable
 RANDOM = 'random'
 TIMEOUT = 30  # seconds without an answer
+ZOOS: Dict[str, Callable[[], Dict[str, str]]] = {  # tables of mmengine, by the scheme of an address
+    'mmcls': get_mmcls_models,
+    'open-mmlab': get_external_models,
+    'openmmlab': get_external_models,
+    'torchvision': get_torchvision_models,
+    'modelzoo': get_torchvision_models,
+}
 
 
 class Source(NamedTuple):
@@ -128,6 +142,51 @@ def _size(header: bytes) -> int:
 def may_be_random(checkpoint: str) -> bool:
     """Whether weights may stay random where there is no checkpoint."""
     return checkpoint.startswith(PREFIX) and source_of(checkpoint).optional
+
+
+def web_address(address: str) -> Optional[str]:
+    """Address of http of a file of weights.
+
+    Args:
+        address (str): Any that mmengine knows, such as ``mmcls://mobilenet_v2``.
+
+    Returns:
+        str | None: None for a local file, and for a name that its model zoo does not have.
+    """
+    scheme, _, name = address.partition('://')
+    if scheme in ('http', 'https'):
+        return address
+    if scheme not in ZOOS:
+        return None
+    if ZOOS[scheme] is get_external_models:
+        name = get_deprecated_model_names().get(name, name)
+    found = ZOOS[scheme]().get(name, '')
+    return found if found.startswith('http') else None
+
+
+def download_path(address: str) -> Optional[Path]:
+    """File that a download is kept in, and read from where it exists; None as above."""
+    url = web_address(address)
+    if url is None:
+        return None
+    return Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
+
+
+def remedy(checkpoint: str, key: str) -> str:
+    """What to do where weights cannot be downloaded: the file to put where, or a random start.
+
+    Args:
+        checkpoint (str): As a config names it.
+        key (str): Config key of the weights, such as ``model.backbone.init_cfg``.
+    """
+    address = pretrained_path(checkpoint)
+    ways = [f'copy {web_address(address) or address} to {download_path(address)}']
+    if checkpoint.startswith(PREFIX):
+        path = source_of(checkpoint).path
+        ways.append(f'put {path.name} into {path.parent} or the folder that {ROOT} names')
+    if key.endswith('init_cfg'):
+        ways.append(f'set {key}=None to start from random weights')
+    return ', or '.join(ways)
 
 
 def random_start(checkpoint: str) -> str:

@@ -19,13 +19,15 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from toy_data import CLASSES, LABELED, toy_config, write_toy_data
+from toy_folders import KINDS
 
 from mmseg_ctt.apis import TrainingRun, evaluate, export, predict, train
 from mmseg_ctt.deploy.export.onnx_graph import Agreement
 from mmseg_ctt.engine import PreemptionHook, ResumableTrainLoop
+from mmseg_ctt.lab.new_run import new_run
 from mmseg_ctt.lab.python_api import Scores
 from mmseg_ctt.lab.python_api.evaluate import grouped
-from mmseg_ctt.lab.python_api.train import network_file
+from mmseg_ctt.lab.python_api.train import config_of_folder, network_file
 
 module = importlib.import_module('mmseg_ctt.lab.python_api.export')
 PNG = b'\x89PNG'
@@ -100,10 +102,25 @@ def test_evaluation_gives_the_scores_of_the_validation_and_of_classes(run):
     assert files(run.work_dir) == before
     for text in (str(scores), scores._repr_html_()):
         assert 'class2' in text and 'iter_2.pth on 3 images of the val set' in text
+    assert 'on 3 images of the test set, the validation images' in str(evaluate(run, data='test'))
     with pytest.raises(KeyError, match='student2'):
         scores['student2']
     with pytest.raises(ValueError, match="'mDice'"):
         scores.best('mDice')
+
+
+def test_evaluation_names_no_folder_that_is_gone(run, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temporary'))
+    (tmp_path / 'temporary').mkdir()
+    evaluate(run)
+    printed = ''.join(capfd.readouterr())
+    assert 'images: test 3' in printed and str(tmp_path / 'temporary') not in printed
+
+
+def test_scores_have_the_digits_that_were_meant(run):
+    for scores in (evaluate(run), run.scores):
+        for values in scores.members.values():
+            assert all(value == round(value, 2) for value in values.values()), values
 
 
 def test_evaluation_of_what_cannot_be_evaluated(run):
@@ -117,6 +134,7 @@ def test_evaluation_of_what_cannot_be_evaluated(run):
 
 def test_scores_of_a_plain_segmentor_have_one_member():
     metrics, classes = grouped({'mIoU': np.float32(5), 'IoU/road': 4.0}, ['model'])
+    assert grouped({'mIoU': np.float32(31.03)}, ['model'])[0]['model']['mIoU'] == 31.03
     assert metrics == dict(model=dict(mIoU=5.0)) and classes == dict(model=dict(road=4.0))
     assert Scores({}, {}, 'model', 'none')._repr_html_() == '<p>none: no scores</p>'
     assert Scores(dict(model=dict(a=float('nan'))), {}, 'model', '').best('a') == 'model'
@@ -133,6 +151,19 @@ def test_export_predicts_as_the_run(run):
     assert other.config.name == 'mine.py' and other.member == 'student1'
     with pytest.raises(ValueError, match='size is that of the ONNX graph'):
         export(run, size=(32, 32))
+
+
+def test_an_export_replaces_no_other(run, tmp_path):
+    first = export(run, out_dir=tmp_path)
+    before = first.checkpoint.read_bytes()
+    again = export(run, out_dir=tmp_path)
+    assert again.checkpoint == first.checkpoint and again.checkpoint.read_bytes() == before
+    with pytest.raises(ValueError, match='is there, of another export: .*in Python name'):
+        export(run, out_dir=tmp_path, member='student1', name=first.config.stem)
+    first.config.write_text('changed = True\n')
+    with pytest.raises(ValueError, match=f'{first.config} is there'):
+        export(run, out_dir=tmp_path)
+    assert first.checkpoint.read_bytes() == before and len(list(tmp_path.glob('*.p*'))) == 2
 
 
 def test_export_as_onnx_is_the_checked_one(run, monkeypatch):
@@ -227,3 +258,22 @@ def test_wrong_arguments(tmp_path):
         train(Config(dict(model=dict(type='EncoderDecoder'))))
     assert network_file('mmseg::a/b.py') == 'mmseg::a/b.py'
     assert network_file('segformer-b0').endswith('_base_/networks/segformer-b0.py')
+
+
+def test_errors_of_a_folder_are_in_words_of_python(tmp_path):
+    KINDS['plain_ids'](tmp_path)
+    new_run(tmp_path)
+    call = rf"new_run\('{tmp_path}', 'ctt-plus', 'resnet50', name='NAME'\).configs\['ctt-plus'\]"
+    with pytest.raises(ValueError, match=f'another network than .*In Python, options .*{call}'):
+        train(tmp_path, model='resnet50')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='no image was found.*In Python, options'):
+        train(tmp_path / 'empty')
+
+
+def test_a_folder_keeps_the_network_of_its_baseline(tmp_path):
+    KINDS['plain_ids'](tmp_path)
+    path = new_run(tmp_path, model='segformer-b0').configs['supervised']
+    text = path.read_text()
+    made = config_of_folder(tmp_path, dict(method='fixmatch'))
+    assert made.name == 'fixmatch.py' and path.read_text() == text

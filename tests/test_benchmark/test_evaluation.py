@@ -72,6 +72,23 @@ def test_report(config):
     assert result['machine']['threads'] == torch.get_num_threads()
 
 
+def test_stock_evaluations(config, monkeypatch):
+    """Each member once, the ensemble by passes of its own: two teachers more."""
+    assert 0 < benchmark_evaluation(config, images=1, repeats=1, stock=True)['of_stock'] < 5
+    assert 'of_stock' not in benchmark_evaluation(plain(config), images=1, repeats=1)
+
+
+def test_passes_of_stock_evaluations(evaluation, monkeypatch):
+    calls = []
+    for network in evaluation.networks:
+        inference = network.inference
+        monkeypatch.setattr(
+            network, 'inference', lambda *args, run=inference: (calls.append(1), run(*args))[1]
+        )
+    assert evaluation.stock_seconds() > 0
+    assert len(calls) == IMAGES * (NETWORKS + 2)
+
+
 def test_sections_of_a_loop(evaluation):
     seen = watched(evaluation, evaluation.loop.run)
     assert list(seen) == list(SECTIONS)

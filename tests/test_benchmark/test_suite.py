@@ -2,7 +2,10 @@
 """All benchmarks by one command: parts in processes of their own, their page and JSON."""
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from datetime import datetime
 
@@ -19,7 +22,8 @@ from mmseg_ctt.lab.benchmark.suite.run import Suite, new_folder
 from mmseg_ctt.lab.benchmark.suite.tables import KINDS, rows_of
 
 WRITES = (
-    'import json, sys; json.dump(dict(rows=[["reading", 5], ["all", 3]]), open(sys.argv[1], "w"))'
+    'import json, sys; rows = [["reading", 5, "", "", ""], ["all", 3, "", "", ""]];'
+    'json.dump(dict(rows=rows), open(sys.argv[1], "w"))'
 )
 FAILS = 'raise ValueError("no | data")'
 HANGS = 'import time; time.sleep(60)'
@@ -30,7 +34,7 @@ def python(program, *arguments):
 
 
 def part(program, label='', limit=60, obstacle=''):
-    return Part('loader', label, python(program, '{out}/r.json'), 'r.json', limit, obstacle)
+    return Part('scale', label, python(program, '{out}/r.json'), 'r.json', limit, obstacle)
 
 
 def suite(tmp_path, *parts, minutes=5):
@@ -51,16 +55,16 @@ def test_a_failed_or_hanging_part_does_not_lose_the_others(tmp_path):
     parts = part(FAILS, 'fails'), part(HANGS, 'hangs', limit=1), part(WRITES), part('', 'silent')
     written, page = run(tmp_path, *parts, part(WRITES, 'absent', obstacle='not fetched'))
     (table,) = written['tables']
-    assert table['rows'] == [
+    assert [row[:2] for row in table['rows']] == [
         ['fails', 'not measured: ValueError: no / data'],
         ['hangs', 'not measured: ended after its limit of 1 s'],
         ['reading', '5'],
         ['all', '3'],
-        table['rows'][4],
+        table['rows'][4][:2],
         ['absent', 'not measured: not fetched'],
     ]
     assert table['rows'][4][1].startswith('not measured: it wrote no result')
-    assert '| reading | 5 |' in page and '| hangs | not measured: ended' in page
+    assert '| reading | 5 |  |' in page and '| hangs | not measured: ended' in page
     assert [record['not_measured'] is None for record in written['parts']] == [False] * 2 + [
         True,
         *[False] * 2,
@@ -81,15 +85,17 @@ def test_the_page_names_machine_versions_commit_date_and_commands(tmp_path):
 
 def test_nothing_begins_after_the_time_is_over(tmp_path):
     written, _ = run(tmp_path, part(WRITES), minutes=0)
-    assert written['tables'][0]['rows'] == [['all', 'not measured: the time of --minutes was over']]
+    (row,) = written['tables'][0]['rows']
+    assert row[:2] == ['all', 'not measured: the time of --minutes was over']
 
 
 def test_a_stopped_run_keeps_what_it_has(tmp_path):
     made = suite(tmp_path, part(WRITES), part(WRITES, 'second'))
     made.run(lambda line: made.resources.stop.set() if line.strip().startswith('done') else None)
     written = json.loads((made.folder / 'benchmarks.json').read_text())
-    assert written['tables'][0]['rows'][-1] == ['second', 'not measured: the run was stopped']
-    assert written['tables'][0]['rows'][0] == ['reading', '5']
+    rows = written['tables'][0]['rows']
+    assert rows[-1][:2] == ['second', 'not measured: the run was stopped']
+    assert rows[0][:2] == ['reading', '5']
 
 
 def test_no_folder_is_used_twice(tmp_path):
@@ -116,8 +122,9 @@ def test_every_command_of_the_plan_exists(gpu):
 
 
 def test_choices_of_the_plan():
-    (authors,) = plan(Options(False, tables=('authors',), unimatch_v2='/code'))
-    assert '/code' in authors.command and not authors.obstacle
+    (authors,) = plan(Options(False, tables=('authors',), unimatch_v2=True))
+    assert '{authors}' in authors.command and not authors.obstacle
+    assert plan(Options(False, tables=('authors',)))[0].obstacle.startswith('the code of the auth')
     (methods,) = plan(Options(False, tables=('methods',)))
     configs = [word for word in methods.command if word.startswith('configs/')]
     assert [word.split('/')[1] for word in configs] == list(FEW)
@@ -218,6 +225,19 @@ def test_rows_fit_their_columns(table):
     assert len(row) == len(KINDS[table].columns)
 
 
+def test_rows_of_the_loader():
+    result = dict(
+        stages=dict(originals=dict(labeled=dict(decoding=0.004, RandomFlip=0.001))),
+        images_per_second=dict(originals={'0': 150.0}),
+    )
+    assert rows_of('loader', [dict(label='', result=result)]) == [
+        ['originals, labeled: decoding', '4', ''],
+        ['originals, labeled: RandomFlip', '1', ''],
+        ['originals, labeled: all', '5', ''],
+        ['originals, 0 workers', '', '150'],
+    ]
+
+
 def entry(**changes):
     made = dict(name='a', title='A', text='It is.', columns=['x', 'y'], rows=[['1', '2']])
     made.update(commands=['python a.py'], date='2030-01-02', commit='abc', machine='a CPU')
@@ -242,3 +262,57 @@ def test_a_rerun_replaces_figures_but_not_by_nothing():
     assert pages.merged([old], [new, entry(name='b')]) == [new, entry(name='b')]
     assert pages.merged([old], [nothing]) == [old]
     assert pages.merged([], [nothing]) == [nothing]
+
+
+def test_tool(load_tool, tmp_path, capsys, monkeypatch):
+    """The command itself, with the quickest table."""
+    monkeypatch.setattr('mmseg_ctt.lab.benchmark.suite.plan.plan', lambda options: [part(WRITES)])
+    tool = load_tool('analysis_tools/benchmark_all')
+    assert tool.exit_code('--out', tmp_path, '--tables', 'scale') == 0
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} >= {'benchmarks.md', 'benchmarks.json'}
+    assert str(folder) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['--tables', 'speed'], '--tables speed: choose from step, methods,'),
+        (['--minutes', -1], '--minutes=-1 must be positive'),
+        (['--unimatch-v2', 'absent'], '--unimatch-v2: there is no absent/unimatch_v2.py'),
+        (['--methods', 'nothing'], '--methods nothing: choose from'),
+    ],
+)
+def test_errors_come_before_anything_is_written(load_tool, tmp_path, capsys, arguments, words):
+    tool = load_tool('analysis_tools/benchmark_all')
+    assert tool.exit_code('--out', tmp_path / 'out', *arguments) == 2
+    assert capsys.readouterr().err.startswith(f'error: {words}')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_stopped_measurement_ends_its_process_and_keeps_results(tmp_path):
+    """As when its own limit ends it: no process is left behind."""
+    program = (
+        'import os, pathlib, sys, time\n'
+        'pathlib.Path(sys.argv[1], "pid").write_text(str(os.getpid())); time.sleep(60)'
+    )
+    result_file(tmp_path, 'a.py').parent.mkdir()
+    result_file(tmp_path, 'a.py').write_text('{}')
+
+    def stop():
+        while not (tmp_path / 'pid').is_file():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    command = [sys.executable, *python(program, str(tmp_path))]
+    found = measure_each(['a.py', 'b.py'], tmp_path, command, Limits(60, 60), 1)
+    assert found == ([{}], dict(b='the run was stopped'))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'pid').read_text()), 0)
+
+
+def test_a_part_knows_the_time_that_it_has(tmp_path):
+    made = suite(tmp_path)
+    one = Part('scale', '', python('', '{seconds}', '{out}'), 'r.json', 300)
+    assert made.arguments(one, 'here', 100.0)[2:] == ['55', 'here']

@@ -154,6 +154,13 @@ def test_likely_reasons(masks, words):
     assert unlabeled_masks(scan_of(*masks), 'set') is None
 
 
+def test_line_on_a_rare_class_is_short():
+    """Where other classes are found too, ids that count from 1 are no likely reason."""
+    line = suspicious_masks(scan_of([0, 2]), CLASSES, 'set')
+    assert 'of class 1 (car)' in line and 'reduce_zero_label' not in line and len(line) < 140
+    assert 'reduce_zero_label' not in suspicious_masks(scan_of([2, 3], ids=4), 'abcd', 'set')
+
+
 def test_line_names_ten_classes_and_the_number_of_masks():
     scan = scan_of([0, 1], ids=20)._replace(total=5)
     line = suspicious_masks(scan, [f'c{k}' for k in range(20)], 'set')

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from copied import copy_of, prepared
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from ranks import on_ranks, rank_runner
@@ -35,12 +36,13 @@ def settings(iterations):
     )
 
 
-def stage(root, work, ranks, iterations, batch, workers):
+def stage(root, work, ranks, iterations, batch, workers, copy=None):
     """Resume and train up to an iteration; the samples of all ranks together, by iteration."""
     changes = settings(iterations)
 
     def train(runner):
         runner._train_dataloader.update(batch_size=batch, num_workers=workers)
+        runner._train_dataloader.dataset['training_copy'] = copy and str(copy)
         recorded = Samples()
         runner.register_hook(recorded)
         runner.train()
@@ -54,17 +56,22 @@ def stage(root, work, ranks, iterations, batch, workers):
 
 
 @pytest.mark.parametrize(
-    'batches, workers',
+    'batches, workers, copied',
     [  # batch of a rank in each of the three stages
-        ((4, 2, 4), 0),
-        ((4, 4, 4), 0),
-        pytest.param((4, 2, 4), 2, marks=pytest.mark.slow),
+        ((4, 2, 4), 0, False),
+        ((4, 4, 4), 0, False),
+        ((4, 2, 4), 0, True),
+        pytest.param((4, 2, 4), 2, False, marks=pytest.mark.slow),
     ],
 )
-def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers):
-    work, parts = tmp_path / 'work', {}
+def test_one_rank_two_ranks_and_back(root, tmp_path, batches, workers, copied):
+    """With a raw training copy the samples are those of the originals, too."""
+    work, parts, copy = tmp_path / 'work', {}, None
+    if copied:
+        copy = tmp_path / 'copy'
+        copy_of(prepared(root), copy)
     for ranks, iterations, batch in zip((1, 2, 1), (3, 6, 9), batches):
-        made = stage(root, work, ranks, iterations, batch, workers)
+        made = stage(root, work, ranks, iterations, batch, workers, copy)
         assert sorted(made) == list(range(iterations - 2, iterations + 1))
         parts.update(made)
     alone = stage(root, tmp_path / 'alone', 1, 12, 4, 0)

@@ -42,4 +42,4 @@ def test_one_small_collective_a_step():
             module(torch.randn(2, K, 3, 3))
         return counted.calls
 
-    assert on_ranks(count) == [{('all_reduce', (K + 1,)): 1}] * 2
+    assert on_ranks(count) == [{('all_reduce', (1, K + 1)): 1}] * 2

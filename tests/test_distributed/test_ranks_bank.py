@@ -62,7 +62,9 @@ def test_as_one_process_with_the_double_batch(case, budget):
     assert (alone['count'].sum() > 0) == (case != 'no candidate at all')
 
 
-def test_one_collective_of_fixed_size():
+def test_two_collectives_of_fixed_size():
+    """Features are sent once, whatever the number of ranks; what all send is scores."""
+
     def count(rank):
         bank, calls = ClassMemoryBank(K, V, D, budget=4), []
         for number in (60, 60, 5, 40):
@@ -72,4 +74,4 @@ def test_one_collective_of_fixed_size():
         return calls
 
     for calls in on_ranks(count):
-        assert calls == [{('all_gather', (K, 4, D + 2)): 1}] * 4
+        assert calls == [{('all_gather', (2, K, 4)): 1, ('all_reduce', (K, 4, D)): 1}] * 4

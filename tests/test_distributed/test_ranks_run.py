@@ -85,14 +85,15 @@ def test_compiled_networks(root, tmp_path):
 
 
 def test_collectives_of_an_iteration(root, tmp_path):
-    """One all_gather for all banks and means of a few numbers; those of DDP are not counted."""
+    """Two collectives for all banks, means of a few numbers; those of DDP are not counted."""
     for _, calls, _ in run(root, tmp_path / 'work'):
         labeled = 2 * 2  # images of both ranks: what a class may gain
-        bank = ('all_gather', (2, NUM_CLASSES, min(labeled, 2), 8 + 2)), 1
-        ratio = ('all_reduce', (2,)), 1  # of confident pixels, a student and teacher
-        assert calls[:3] == [dict([bank, ratio])] * 3
-        counts = ('all_reduce', (2, NUM_CLASSES)), 2  # pixels a student and class, two terms
-        assert calls[3:] == [dict([bank, ratio, counts])] * 2
+        scores = ('all_gather', (2, 2, NUM_CLASSES, min(labeled, 2))), 1
+        bank = ('all_reduce', (2, NUM_CLASSES, min(labeled, 2), 8)), 1
+        ratio = ('all_reduce', (2, 1)), 1  # of confident pixels, a student; one view
+        assert calls[:3] == [dict([scores, bank, ratio])] * 3
+        counts = ('all_reduce', (2, 2 * NUM_CLASSES + 1)), 1  # pixels a student and class, 2 terms
+        assert calls[3:] == [dict([scores, bank, ratio, counts])] * 2
 
 
 def test_preemption_compares_one_number_more(root, tmp_path):

@@ -62,7 +62,8 @@ def test_memory_centroids_and_anchors(case):
     ranks = on_ranks(lambda rank: updated(case, slice(2 * rank, 2 * rank + 2)))
     assert none == {} and ranks[0][1] == ranks[1][1] == {
         ('all_reduce', (NUM_CLASSES, WIDTH + 1)): 3,
-        ('all_gather', (NUM_CLASSES, 4, WIDTH + 2)): 3,
+        ('all_gather', (2, NUM_CLASSES, 4)): 3,
+        ('all_reduce', (NUM_CLASSES, 4, WIDTH)): 3,
     }
     for name, value in alone.items():
         assert torch.equal(ranks[0][0][name], ranks[1][0][name]), name

@@ -14,6 +14,7 @@ from toy import toy_batch, toy_segmentor
 from toy_data import LABELED, toy_config, toy_ctt
 
 from mmseg_ctt.engine.member_loops import images_by_size
+from mmseg_ctt.evaluation import class_tables
 
 MEMBERS = ('student0', 'student1', 'teacher0', 'teacher1', 'ensemble')
 METRICS = ('aAcc', 'mIoU', 'mAcc')
@@ -260,9 +261,18 @@ def test_one_table_of_the_classes_for_all_members(root, tmp_path):
     metrics = run(runner, 'test')
     (table,) = [line for line in lines if '+--' in line]
     rows = [[cell.strip() for cell in row.split('|')[1:-1]] for row in table.splitlines()]
-    header, *rows = [row for row in rows if row]
+    header, *rows, means = [row for row in rows if row]
     assert header == ['IoU in %', *MEMBERS]
     assert [row[0] for row in rows] == list(runner.test_loop.evaluator.dataset_meta['classes'])
     for column, member in enumerate(MEMBERS, 1):
         mean = np.nanmean([float(row[column]) for row in rows])
         assert mean == pytest.approx(metrics[f'{member}/mIoU'], abs=0.02)
+        assert float(means[column]) == pytest.approx(metrics[f'{member}/mIoU'], abs=0.006)
+    assert means[0] == 'mean'
+
+
+def test_mean_of_a_table_is_over_the_classes_that_have_a_value():
+    values = dict(IoU=np.array([40.0, np.nan, 50.0])), dict(IoU=np.full(3, np.nan))
+    (table,) = class_tables(('a', 'b', 'c'), dict(zip(('teacher0', 'student0'), values)))
+    *_, mean = [row for row in table.splitlines() if '|' in row]
+    assert [cell.strip() for cell in mean.split('|')[1:-1]] == ['mean', '45.00', 'nan']

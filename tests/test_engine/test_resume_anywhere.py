@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from copied import copy_of, prepared
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_data import toy_config, write_toy_data
@@ -40,7 +41,16 @@ class Notes(Hook):
         self.metrics[runner.iter] = metrics
 
 
-def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0, iterations=ITERATIONS):
+def run(
+    root,
+    work,
+    resume=None,
+    accumulate=1,
+    optimizer='SGD',
+    workers=0,
+    iterations=ITERATIONS,
+    copy=None,
+):
     cfg = toy_config(
         root,
         work,
@@ -56,6 +66,7 @@ def run(root, work, resume=None, accumulate=1, optimizer='SGD', workers=0, itera
         ),
     )
     cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
+    cfg.train_dataloader.dataset.training_copy = copy and str(copy)
     cfg.model.bank.size = BANK
     cfg.optim_wrapper.accumulative_counts = accumulate
     if optimizer == 'AdamW':
@@ -117,6 +128,17 @@ def test_stopped_after_any_iteration(root, tmp_path, accumulate, optimizer, work
         # a validation that was due when the checkpoint was written is made up for
         assert resumed.metrics == later(whole.metrics, stop - 1)
         check_equal(last_state(tmp_path / 'whole'), last_state(work), optimizer)
+
+
+def test_stopped_and_resumed_with_a_training_copy(root, tmp_path):
+    """A raw copy: the losses are those of a run from the originals, wherever it went on."""
+    copy_of(prepared(root), tmp_path / 'copy')
+    whole = run(root, tmp_path / 'whole')
+    work, checkpoint = tmp_path / 'from3', str(tmp_path / 'whole' / 'iter_3.pth')
+    resumed = run(root, work, checkpoint, copy=tmp_path / 'copy')
+    assert resumed.losses == later(whole.losses, 3)
+    assert [shown[0][1].endswith('.bmp') for shown in resumed.shown.values()] == [True] * 5
+    check_equal(last_state(tmp_path / 'whole'), last_state(work), 'SGD')
 
 
 def test_stops_lie_before_and_after_the_queues_fill(root, tmp_path):

@@ -121,3 +121,11 @@ def test_a_late_contrast_ends_the_run_before_the_first_iteration(root, tmp_path,
     off = toy_config(root, tmp_path, model=toy_method('CrossPseudoSupervision'))
     off.default_hooks.queue_warmup = dict(type='QueueWarmupHook', start_iter=6)
     Runner.from_cfg(off).train()  # no contrast, nothing that could be late
+
+
+@pytest.mark.parametrize('number, interval', [(3, 3), (50, 50), (80, 50)])
+def test_a_short_run_has_an_entry_in_its_log(root, tmp_path, number, interval):
+    cfg = toy_config(root, tmp_path)
+    cfg.train_cfg.update(max_iters=number, val_interval=number)
+    cfg.default_hooks.logger = dict(type='LoggerHook', interval=50, log_metric_by_epoch=False)
+    assert prepare_config(cfg).default_hooks.logger.interval == interval

@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """The start of a run: what it writes, when, and what the console shows."""
 
+import copy
+import shlex
 from pathlib import Path
 
 import pytest
@@ -258,3 +260,55 @@ def test_console_without_noise(start, work, capsys):
     assert 'prefix is not set' not in capsys.readouterr().out
     (log,) = work.glob('*/*.log')
     assert 'prefix is not set' in log.read_text()
+
+
+@pytest.mark.parametrize('pipeline', [True, False])
+def test_a_test_on_the_validation_images_says_so(pipeline, root, tmp_path, capsys):
+    cfg = toy_config(root, tmp_path / 'a')
+    if pipeline:  # of test-time augmentation, say
+        cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+        cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='RandomFlip', prob=0.0))
+    Runner.from_cfg(cfg).test()
+    assert 'images: test 3, the validation images' in capsys.readouterr().out
+    cfg = toy_config(root, tmp_path / 'b')
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    cfg.test_dataloader.dataset.ann_file = 'other.txt'
+    (root / 'other.txt').write_text('l0\n')
+    Runner.from_cfg(cfg).test()
+    shown = capsys.readouterr().out
+    assert 'images: test ' in shown and 'the validation images' not in shown
+
+
+# ---- the last line
+
+
+def test_last_line_names_the_checkpoint(start, work, capsys):
+    start()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(f'saved {work / "iter_2.pth"}'), last
+    (log,) = work.glob('*/*.log')
+    assert f'saved {work / "iter_2.pth"}' in log.read_text()
+
+
+def test_last_line_without_a_checkpoint(start, capsys):
+    start(hooks=dict(checkpoint=None))
+    assert ' saved ' not in capsys.readouterr().out
+
+
+def test_last_line_compares_with_the_baseline(root, tmp_path, monkeypatch, capsys):
+    """Where config and work folder are those of new_run."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for name in ('mine', 'supervised', 'mine'):
+        path, work = tmp_path / 'my runs' / f'{name}.py', tmp_path / 'my runs' / name
+        path.parent.mkdir(exist_ok=True)
+        hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=2))
+        toy_config(root, work, hooks=hooks).dump(path)
+        Runner.from_cfg(Config.fromfile(path)).train()
+        lines.append(capsys.readouterr().out.splitlines()[-1].partition('saved ')[2])
+    assert lines[:2] == ['my runs/mine/iter_2.pth', 'my runs/supervised/iter_2.pth']
+    saved, _, command = lines[2].partition('; next: ')
+    assert saved == lines[0]
+    words = shlex.split(command)
+    assert words[0] == 'python' and Path(words[1]).is_file()
+    assert words[2:] == ['my runs/supervised', 'my runs/mine', '--out', 'my runs/report.html']

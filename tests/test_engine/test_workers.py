@@ -14,6 +14,17 @@ def two_cpus(monkeypatch):
     monkeypatch.delenv('LOCAL_WORLD_SIZE', raising=False)
 
 
+def test_a_test_speaks_of_its_own_loader(root, tmp_path, capsys):
+    cfg = toy_config(root, tmp_path / 'work')
+    cfg.train_dataloader.num_workers = 5
+    Runner.from_cfg(cfg).test()
+    assert 'num_workers=5' not in capsys.readouterr().out
+    cfg = toy_config(root, tmp_path / 'other')
+    cfg.test_dataloader.num_workers = 5
+    Runner.from_cfg(cfg).test()
+    assert capsys.readouterr().out.count('num_workers=5 of test_dataloader is more') == 1
+
+
 def loader(number, sampler='LabeledUnlabeledSampler'):
     return dict(num_workers=number, sampler=dict(type=sampler))
 

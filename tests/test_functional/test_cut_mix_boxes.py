@@ -2,6 +2,7 @@
 """Several boxes of CutMix, their options, UniMatch's box, and partners by index."""
 
 import itertools
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from no_sync import record
 from reference import boxes as reference
 
 from mmseg_ctt.functional import cut_mix_mask, mix, rejection_box_mask
-from mmseg_ctt.functional.mixing import BOX_NUMBERS, TRY_NUMBERS
+from mmseg_ctt.functional.cut_mix_boxes import (
+    BOX_NUMBERS,
+    TRY_NUMBERS,
+    first_fitting_box,
+    random_boxes,
+)
 
 OPTIONS = ('random_aspect_ratio', 'by_area', 'within_bounds', 'invert', 'uniform_corner')
 
@@ -75,6 +81,22 @@ def test_a_corner_is_uniform_by_default():
         starts.append(torch.bincount(first, minlength=3) / 4000)
     torch.testing.assert_close(starts[0], torch.full((3,), 1 / 3), rtol=0, atol=0.04)
     torch.testing.assert_close(starts[1], torch.tensor([0.25, 0.5, 0.25]), rtol=0, atol=0.04)
+
+
+@pytest.mark.parametrize('number', [1, 3])
+def test_boxes_are_the_same_on_the_host(number):
+    """Numbers of numpy, before they go to a device, give what tensors give."""
+    noise = numbers(200, BOX_NUMBERS * number).float()
+    tries = numbers(200, 1 + TRY_NUMBERS * 8).float()
+    size, area = (24, 15), (0.1, 0.6)
+    pairs = [
+        [random_boxes(given, size, area, number) for given in (noise, noise.numpy())],
+        [first_fitting_box(given, size, area, (0.3, 3)) for given in (tries, tries.numpy())],
+    ]
+    for of_tensor, of_array in pairs:
+        for got, want in zip(chain(*of_array), chain(*of_tensor)):
+            assert isinstance(got, np.ndarray) and got.dtype == np.float32
+            assert np.array_equal(got, want.numpy())
 
 
 # ---- UniMatch's box

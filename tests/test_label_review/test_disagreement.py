@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from toy import toy_model, toy_segmentor
 from toy_data import UNLABELED, toy_config, without_data
 
@@ -19,6 +20,7 @@ from mmseg_ctt.lab.label_review.members import (
     compared_members,
     mean_feature,
 )
+from mmseg_ctt.lab.label_review.scarce import scarce_classes
 
 
 def passes_of(*probabilities):
@@ -166,3 +168,18 @@ def test_windows_give_one_embedding(model):
     data = pipeline[1](pipeline[0].transform(dict(img_path=images[0].path)))
     ((_, probability),) = passes.probabilities(data)
     assert probability.shape == (4, 32, 48) and passes.embedding.shape == (8,)
+
+
+def test_classes_that_few_masks_show(model, root):
+    """Networks that do not know a class do not suggest it."""
+    pipeline = input_pipeline(model)
+    assert scarce_classes(model.cfg, pipeline) == '', 'every toy mask shows every class'
+    for name, ids in (('l0', [0, 1]), ('l1', [0, 3]), ('l2', [0, 3])):
+        mask = np.repeat(np.array(ids, np.uint8), 24)[None].repeat(32, 0)
+        Image.fromarray(mask).save(root / 'ann' / f'{name}.png')
+    words = scarce_classes(model.cfg, pipeline)
+    assert words.startswith('Of all 3 masks, few show class2 (0), class1 (1). ')
+    (root / 'ann' / 'l1.png').unlink()
+    assert 'are not named: ' in scarce_classes(model.cfg, pipeline)
+    model.cfg.train_dataloader.dataset.pop('labeled')
+    assert scarce_classes(model.cfg, pipeline) == ''

@@ -10,13 +10,15 @@ from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 from mmseg_ctt.deploy.api.predict import input_pipeline
 from mmseg_ctt.engine.config import prepare_config
 from mmseg_ctt.lab.label_review.images import ListedImage, MaskedImage, MaskedSet
+from mmseg_ctt.lab.label_review.known_classes import ClassKnowledge, class_knowledge
 from mmseg_ctt.lab.label_review.label_errors import (
     Contradiction,
-    class_thresholds,
     examine,
     find_label_errors,
+    names_of,
     near_border,
     precision_recall,
+    unknown_classes,
 )
 
 K, SIDE = 3, 40
@@ -35,9 +37,16 @@ def members(*labels, confidence=0.95):
     return SimpleNamespace(probabilities=probabilities)
 
 
-def examined(mask, *labels, confidence=0.95, **settings):
+def knowledge(iou=(1, 1, 1), thresholds=(0, 0, 0)):
+    """Classes of this IoU, with the same class thresholds for two members."""
+    limits = torch.tensor(thresholds, dtype=torch.float64)
+    return ClassKnowledge(dict(student0=limits, student1=limits), np.array(iou, float))
+
+
+def examined(mask, *labels, confidence=0.95, known=None, **settings):
     settings = Contradiction(**{'threshold': 0.9, 'border': 0.025, **settings})  # one pixel
-    return examine(members(*labels, confidence=confidence), MaskedImage(IMAGE, {}, mask), settings)
+    passes, masked = members(*labels, confidence=confidence), MaskedImage(IMAGE, {}, mask)
+    return examine(passes, masked, known or knowledge(), settings)
 
 
 @pytest.fixture
@@ -122,10 +131,16 @@ def test_ranking(mask):
         changed.setattr(target + 'MemberPass', lambda model, names: members(predicted))
         changed.setattr(target + 'all_members', lambda model: ['model'])
         fixed = Contradiction(0.9)
-        ranked = find_label_errors(None, images, range(3), 9, fixed)
+        ranked = find_label_errors(None, images, range(3), 9, knowledge(), fixed)
         assert [found.image.name for found in ranked] == ['l', 's'], 'the right mask is not there'
-        (worst,) = find_label_errors(None, images, range(3), 1, fixed)
+        (worst,) = find_label_errors(None, images, range(3), 1, knowledge(), fixed)
         assert worst.image.name == 'l'
+        # an error between 1 and 0 alone; where 0 is not known, it comes behind
+        unknown, large[10:20, 10:20] = knowledge((0.4, 1, 1)), 2
+        first, behind = find_label_errors(None, images, range(3), 9, unknown, fixed)
+        assert (first.image.name, behind.image.name) == ('s', 'l')
+        assert first.known and not behind.known and behind.score > first.score
+        assert find_label_errors(None, images, range(3), 1, unknown, fixed)[0].image.name == 's'
 
 
 def test_class_thresholds(mask):
@@ -134,26 +149,70 @@ def test_class_thresholds(mask):
     predicted[10:20, 10:20] = 2
     images = [MaskedImage(IMAGE, {}, mask), MaskedImage(IMAGE, {}, np.full_like(mask, 255))]
     with pytest.MonkeyPatch().context() as patch:
-        target = 'mmseg_ctt.lab.label_review.label_errors.'
+        target = 'mmseg_ctt.lab.label_review.known_classes.'
         patch.setattr(
             target + 'MemberPass', lambda model, names: members(predicted, mask, confidence=0.6)
         )
         patch.setattr(target + 'all_members', lambda model: ['student0', 'student1'])
-        found = class_thresholds(None, images, range(2))
+        found = class_knowledge(None, images, range(2)).thresholds
     assert found['student0'].tolist() == pytest.approx([0.6, 0.2, 0.6])
     assert found['student1'].tolist() == pytest.approx([0.6, 0.6, 0.6])
     one = MaskedImage(IMAGE, {}, mask)
-    low, high = (dict(student0=torch.tensor([0.6, 0.2, t])) for t in (0.6, 0.61))
+    low, high = (knowledge(thresholds=(0.6, 0.2, t)) for t in (0.6, 0.61))
     passes = members(predicted, confidence=0.6)
     assert [
-        len(examine(passes, one, Contradiction(), limits).regions) for limits in (low, high)
+        len(examine(passes, one, limits, Contradiction()).regions) for limits in (low, high)
     ] == [1, 0]
     never = np.where(mask == 2, 0, mask).astype(np.uint8)
     with pytest.MonkeyPatch().context() as patch:
         patch.setattr(target + 'MemberPass', lambda model, names: members(predicted))
         patch.setattr(target + 'all_members', lambda model: ['student0'])
-        (limits,) = class_thresholds(None, [MaskedImage(IMAGE, {}, never)], [0]).values()
-    assert limits[2] == np.inf, 'a class that no mask shows is never believed'
+        found = class_knowledge(None, [MaskedImage(IMAGE, {}, never)], [0])
+    (limits,) = found.thresholds.values()
+    assert not found.known(0.5)[2] and limits[2] == np.inf, (
+        'a class that no mask shows is never believed'
+    )
+
+
+def test_known_classes(mask):
+    """The IoU of the member that has the lowest, over all images and labelled pixels."""
+    wrong = np.where(mask == 1, 2, mask)
+    second = np.where(mask == 0, 255, mask).astype(np.uint8)
+    images = [MaskedImage(IMAGE, {}, mask), MaskedImage(IMAGE, {}, second)]
+    with pytest.MonkeyPatch().context() as patch:
+        target = 'mmseg_ctt.lab.label_review.known_classes.'
+        patch.setattr(target + 'MemberPass', lambda model, names: members(wrong, mask))
+        patch.setattr(target + 'all_members', lambda model: ['student0', 'student1'])
+        found = class_knowledge(None, images, range(2))
+    assert found.iou.tolist() == pytest.approx([1, 0, 0.5])  # 200 pixels of 2, 400 predicted
+    assert found.known(0.5).tolist() == [True, False, True] and found.known(0).all()
+    words = unknown_classes(found, Contradiction(), dict(classes='abc'))
+    assert 'an IoU below 50%' in words and words.endswith(': b 0%.')
+    assert not unknown_classes(found, Contradiction(min_iou=0), dict(classes='abc'))
+
+
+def test_regions_of_unknown_classes_come_behind(mask):
+    predicted = mask.copy()
+    predicted[10:20, 10:20] = 2  # the mask says 1
+    predicted[25:30, 2:20] = 2  # the mask says 0
+    found = examined(mask, predicted, border=0, known=knowledge((0.5, 0.49, 0.5)))
+    assert [(region.was, region.unknown) for region in found.regions] == [(0, ()), (1, (1,))]
+    assert found.known and found.score == pytest.approx(90 / SIDE**2), 'without the unknown'
+    assert found.contradicted.sum() == 190
+    words = names_of(found.regions, dict(classes=('road', 'cat', 'dog')))
+    assert words.count('not known yet') == 1 and words.endswith('not known yet: cat)')
+    none = examined(mask, predicted, border=0, known=knowledge((1, 1, 0)))
+    assert not none.known and none.score == pytest.approx(190 / SIDE**2)
+    assert examined(mask, predicted, border=0, min_iou=0, known=knowledge((0, 0, 0))).known
+
+
+def test_floor_of_the_confidence(mask):
+    predicted = mask.copy()
+    predicted[10:20, 10:20] = 2
+    for confidence, floor, number in ((0.36, 0.37, 0), (0.36, 0.35, 1), (0.36, None, 1)):
+        found = examined(mask, predicted, confidence=confidence, threshold=None, floor=floor)
+        assert len(found.regions) == number, (confidence, floor)
+    assert Contradiction().limit(torch.tensor([0.1, 0.6])).tolist() == pytest.approx([0.3, 0.6])
 
 
 def test_precision_and_recall():
@@ -166,6 +225,8 @@ def test_precision_and_recall():
 def test_settings_out_of_range():
     with pytest.raises(ValueError, match='threshold must be in'):
         Contradiction(threshold=1.5).check()
+    with pytest.raises(ValueError, match='floor belongs to the class thresholds'):
+        Contradiction(threshold=0.5, floor=0.2).check()
 
 
 def test_masked_images_of_a_config(root, tmp_path):

@@ -204,10 +204,12 @@ def test_pseudo_labels_come_from_the_named_teacher(supervision):
 @pytest.mark.parametrize('shared', [True, False])
 def test_views_are_shared_or_each_its_own(shared, monkeypatch):
     model = ready(shared_view=shared, num_pairs=3)
-    views = calls_of(model.strong_augmentation, 'forward', monkeypatch)
+    views = calls_of(model.strong_augmentation, 'several', monkeypatch)
     passes = calls_of(model, 'forward_members', monkeypatch)
     losses_of(model, toy_batch())
-    assert [args[5] for args, _ in views] == [f'strong{i}' for i in range(1 if shared else 3)]
+    assert [stream for args, _ in views for stream in args[5]] == [
+        f'strong{i}' for i in range(1 if shared else 3)
+    ]
     assert all(args[2] == [(7, 2), (7, 3)] for args, _ in views)
     given = {}
     for (names, *batches), _ in passes:

@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from toy import NUM_CLASSES, losses_of, ready_model, total_of, toy_batch, toy_model, toy_segmentor
 
 STILL = []  # the strong view is the weak one
@@ -145,3 +146,67 @@ def test_no_gradient_comes_from_the_padding(width, confidence, monkeypatch):
             assert tensor.grad.any()
             beyond = tensor.grad[..., 6:]  # stride 4, bilinear weights reach one cell further
             assert beyond.numel() > 0 and bool(beyond.any()) == (width == 32)
+
+
+# ---- banks that are not updated in every iteration
+
+
+@pytest.fixture
+def iteration():
+    """Sets the iterations done, as a run does."""
+    hub = MessageHub.get_current_instance()
+    before = hub.get_info('iter', 0)
+    yield lambda done: hub.update_info('iter', done)
+    hub.update_info('iter', before)
+
+
+def images_of_teachers(model):
+    """Images that each pass of teachers takes, in the next steps."""
+    taken, forward = [], model.forward_members
+
+    def call(names, *batches, **more):
+        if names[0].startswith('teacher'):
+            taken.append([len(images) for images in batches])
+        return forward(names, *batches, **more)
+
+    model.forward_members = call
+    return taken
+
+
+def test_teachers_pass_the_labelled_images_at_the_interval_alone(iteration):
+    model = ready(bank_interval=3)
+    taken, changed = images_of_teachers(model), []
+    for done in range(6):
+        iteration(done)
+        before = model.contrast.bank.features.clone()
+        losses_of(model, toy_batch(3, 2))
+        changed.append(not torch.equal(before, model.contrast.bank.features))
+    assert changed == [True, False, False] * 2
+    assert taken == [[2, 3], [2], [2]] * 2
+
+
+def test_banks_fill_in_every_iteration_until_the_contrast_is_on(iteration):
+    model = ready(bank_interval=3)
+    model.contrast.switch(False)
+    iteration(1)
+    taken = images_of_teachers(model)
+    losses_of(model, toy_batch(3, 2))
+    assert taken == [[2, 3]]
+
+
+def test_an_interval_of_one_changes_nothing(iteration):
+    iteration(1)
+    assert losses_of(ready(bank_interval=1), toy_batch()) == losses_of(ready(), toy_batch())
+
+
+@pytest.mark.parametrize(
+    'settings, error',
+    [
+        (dict(bank_interval=0), 'bank_interval'),
+        (dict(bank_interval=2, loss_weights=dict(hc=0, lc=0)), 'there are no banks'),
+        (dict(bank_interval=2, joint_forward=True), 'joint_forward'),
+    ],
+)
+def test_intervals_that_do_not_work(settings, error):
+    with pytest.raises(ValueError, match=error):
+        toy_model(**settings)

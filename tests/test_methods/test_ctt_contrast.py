@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from no_sync import record
 from reference import contrast as reference
 
+from mmseg_ctt.lab.benchmark.counters import OperationCounter
+from mmseg_ctt.lab.benchmark.sections import SectionStack
 from mmseg_ctt.methods.ctt.contrast import CrossContrast
 from mmseg_ctt.nn.member import PixelOutput
 from mmseg_ctt.nn.pseudo_label import PseudoLabel
@@ -264,3 +266,44 @@ def test_no_host_synchronisation(confidence):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         CrossContrast(**{**dict(num_pairs=2, num_classes=K, width=D, bank=dict()), **settings})
+
+
+# ---- chunks
+
+
+def operations(call):
+    with OperationCounter(SectionStack(), torch.device('cpu')) as counter:
+        call()
+    return counter.total(counter.outside)
+
+
+def test_larger_chunks_are_fewer_operations_of_the_same_values():
+    given, values, counts = scene(), [], []
+    for elements in (256, 1024, None):
+        contrast = build(size=8, chunk_elements=elements)
+        counts.append(operations(lambda contrast=contrast: contrast(*given)))
+        loss = sum(contrast(*given)).sum()
+        leaves = [output.embedding for output in (*given[0], *given[1])]
+        values.append([loss, *torch.autograd.grad(loss, leaves)])
+    for other in values[:-1]:  # not bit for bit: sums over chunks are added
+        torch.testing.assert_close(other, values[-1], rtol=1e-6, atol=1e-8)
+    assert counts[0] > 2 * counts[1] and counts[1] > 2 * counts[2]
+
+
+@pytest.mark.parametrize('elements', [0, -1, 1.5])
+def test_chunks_of_no_size(elements):
+    with pytest.raises((TypeError, ValueError), match='chunk_elements'):
+        build(chunk_elements=elements)
+
+
+# ---- banks that are known to be full
+
+
+def test_a_full_bank_needs_no_mask_and_gives_the_same():
+    contrast, given = build(), scene()
+    masked = contrast(*given), operations(lambda: contrast(*given))
+    contrast.mark_full()
+    assert all(map(torch.equal, contrast(*given), masked[0]))
+    assert operations(lambda: contrast(*given)) < masked[1] - 10
+    contrast.load_state_dict(build(full=False).state_dict())
+    assert not contrast.bank.full and contrast.bank.mask is not None

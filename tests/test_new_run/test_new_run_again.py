@@ -8,6 +8,7 @@ from toy_folders import BARE, KINDS, MASKED, masks, photos
 
 from mmseg_ctt.datasets.lists import read_list
 from mmseg_ctt.lab.new_run import new_run
+from mmseg_ctt.lab.new_run.sizes import GB, Memory
 
 
 def test_second_run_replaces_nothing(tmp_path: Path):
@@ -33,6 +34,104 @@ def test_second_run_replaces_nothing(tmp_path: Path):
     lists = tmp_path / 'splits'
     assert read_list(lists / 'more/val.txt') == read_list(lists / 'mine/val.txt')
     assert '06' in read_list(lists / 'more/labeled.txt')
+
+
+@pytest.mark.parametrize(
+    'options, error',
+    [
+        (dict(iterations=30), 'another length than --iterations 30: --name NAME'),
+        (dict(seed=3), '--seed 3 draws images for validation, and the lists in splits/mine are'),
+        (dict(seed=3, name='b'), '--seed 3 .* those of splits/mine are used: --val 1 draws others'),
+        (dict(iterations=0), '--iterations must be 1 or more, got 0'),
+        (dict(images='imgs', masks='other'), 'other images or masks than --images and --masks'),
+        (dict(ignore=['0']), 'If an earlier call wrote meta.json: remove it'),
+        (dict(classes=['a', 'b', 'c']), '--classes a b c differs from'),
+    ],
+)
+def test_no_option_of_a_second_run_is_without_effect(tmp_path: Path, options, error):
+    photos(tmp_path, MASKED + BARE, 'imgs')
+    for folder in ('labels', 'other'):
+        masks(tmp_path, MASKED, folder)
+    new_run(tmp_path, images='imgs', masks='labels')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    with pytest.raises(ValueError, match=error):
+        new_run(tmp_path, **{'images': 'imgs', 'masks': 'labels', **options})
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+
+
+def test_options_that_agree_with_the_first_run_are_no_error(tmp_path: Path):
+    KINDS['no_meta'](tmp_path)
+    options = dict(size=64, iterations=30, seed=2, val=2, classes=['sky', 'road', 'car'])
+    new_run(tmp_path, **options)
+    assert 'supervised.py: is there already' in str(new_run(tmp_path, **options))
+
+
+def test_classes_of_a_second_run_are_those_of_the_first(tmp_path: Path):
+    KINDS['plain_ids'](tmp_path)
+    new_run(tmp_path)
+    (tmp_path / 'meta.json').unlink()
+    with pytest.raises(ValueError, match='has 3 classes, not the 4 by --classes'):
+        new_run(tmp_path, classes=['sky', 'road', 'car', 'bus'])
+    assert not (tmp_path / 'meta.json').exists()
+
+
+@pytest.mark.parametrize('kept', ['sizes', 'user'])
+def test_a_method_gets_the_numbers_of_the_baseline(tmp_path: Path, kept: str, monkeypatch):
+    """On another machine, and where the user has changed them."""
+    KINDS['plain_ids'](tmp_path)
+    first = new_run(tmp_path, model='segformer-b0')
+    path = first.configs['supervised']
+    if kept == 'user':
+        text = path.read_text()
+        path.write_text(text.replace('dict(batch_size=4,', 'dict(batch_size=3,'))
+    other = Memory('gpu', GB // 4)
+    monkeypatch.setattr('mmseg_ctt.lab.new_run.plan.machine_memory', lambda: other)
+    again = new_run(tmp_path, 'fixmatch')
+    wanted = 4 if kept == 'sizes' else 3
+    assert f'batch_size={2 * wanted})' in again.configs['fixmatch'].read_text()
+    assert f'{wanted} labelled and {wanted} unlabelled a batch' in str(again)
+    assert 'length: 1500 iterations (as in runs/supervised.py)' in str(again)
+    assert 'network: SegFormer MiT-B0' in str(again)
+
+
+def test_a_baseline_that_is_no_config_any_more(tmp_path: Path):
+    KINDS['plain_ids'](tmp_path)
+    new_run(tmp_path).configs['supervised'].write_text('sizes = dict(\n')
+    with pytest.raises(ValueError, match='supervised.py is there and cannot be used .*--name NAME'):
+        new_run(tmp_path, 'fixmatch')
+    assert not (tmp_path / 'runs/fixmatch.py').exists()
+
+
+def test_dry_run_shows_what_is_new(tmp_path: Path):
+    KINDS['plain_ids'](tmp_path)
+    new_run(tmp_path)
+    shown = str(new_run(tmp_path, 'fixmatch', dry_run=True))
+    assert 'supervised.py is there and is kept as it is' in shown
+    assert "_base_ = ['mmseg_ctt::" not in shown and "method = 'fixmatch'" in shown
+
+
+def test_seed_draws_other_images(tmp_path: Path):
+    KINDS['plain_ids'](tmp_path)
+    for name, seed in (('a', None), ('b', 0), ('c', 1)):
+        new_run(tmp_path, name=name, val=2, seed=seed)
+    kept = [read_list(tmp_path / f'splits/{name}/val.txt') for name in 'abc']
+    assert kept[0] == kept[1] != kept[2]
+    again = new_run(tmp_path, name='c', seed=1)
+    assert 'supervised.py: is there already' in str(again)
+
+
+def test_seed_of_no_effect(tmp_path: Path):
+    KINDS['val_folder'](tmp_path)
+    with pytest.raises(ValueError, match='--seed 1 is for training images kept .*leave --seed out'):
+        new_run(tmp_path, seed=1)
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_test_set_is_named(tmp_path: Path, listed: bool):
+    KINDS['plain_ids'](tmp_path)
+    if listed:
+        (tmp_path / 'test.txt').write_text('00\n')
+    assert ('for validation, which test.py scores too' in str(new_run(tmp_path))) != listed
 
 
 def test_second_run_of_unlabelled_images_apart(tmp_path: Path):

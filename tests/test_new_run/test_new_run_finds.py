@@ -62,6 +62,73 @@ def test_black_is_background_where_there_is_much_of_it(tmp_path: Path):
     assert 'background' not in found(tmp_path, ignore=['0']).labels.names
 
 
+LABELMAP = 'sky:0,0,0::\nroad:128,64,128::\ncar:0,0,142::\n'
+
+
+def test_names_by_labelmap(tmp_path: Path):
+    KINDS['colour_masks'](tmp_path)
+    bare = str(new_run(tmp_path, dry_run=True))
+    assert 'names: labelmap.txt in the folder, with a line name:red,green,blue::' in bare
+    (tmp_path / 'labelmap.txt').write_text('# label:color_rgb:parts:actions\n' + LABELMAP)
+    shown = str(new_run(tmp_path))
+    assert 'names: ' not in shown and '1 road ' in shown
+    assert 'meta.json: written\n' in shown, 'names are there'
+    meta = json.loads((tmp_path / 'meta.json').read_text())
+    assert meta['classes'] == ['sky', 'road', 'car'] and meta['palette'] == COLOURS.tolist()
+    assert 'labelmap.txt is not read' not in str(new_run(tmp_path))
+    (tmp_path / 'labelmap.txt').write_text(LABELMAP.replace('car', 'bus'))
+    assert 'labelmap.txt is not read: meta.json names the classes' in str(new_run(tmp_path))
+
+
+def test_names_are_asked_for_where_none_are_known(tmp_path: Path):
+    KINDS['no_meta'](tmp_path)
+    asked = 'meta.json: written; give the classes their names there'
+    assert asked in str(new_run(tmp_path))
+    (tmp_path / 'meta.json').unlink()
+    given = str(new_run(tmp_path, classes=['sky', 'road', 'car']))
+    assert 'meta.json: written' in given and asked not in given
+
+
+@pytest.mark.parametrize(
+    'values, words',
+    [
+        ((0, 255), '255 is taken as the object (--ignore 255'),
+        ([[0, 0, 0], [0, 128, 0]], 'class background (--ignore 0'),
+    ],
+)
+def test_a_guess_is_the_last_line_before_the_commands(tmp_path: Path, values, words):
+    photos(tmp_path, MASKED + BARE)
+    masks(tmp_path, MASKED, values=np.array(values, np.uint8))
+    lines = str(new_run(tmp_path)).partition('\nnext:')[0].splitlines()
+    assert lines[-1].startswith('GUESS: ') and lines[-1][len('GUESS: ') :] in lines
+    assert words in lines[-1]
+
+
+@pytest.mark.parametrize('mode, clear', [('RGBA', True), ('RGBA', False), ('LA', True)])
+def test_alpha_of_masks_is_named(tmp_path: Path, mode: str, clear: bool):
+    photos(tmp_path, MASKED + BARE)
+    masks(tmp_path, MASKED, values=COLOURS if mode == 'RGBA' else (0, 120, 250))
+    hidden = 0
+    for stem in MASKED:
+        path = tmp_path / 'masks' / f'{stem}.png'
+        image = Image.open(path)
+        ids = blocks(hash_of(stem), 3)
+        alpha = np.where((ids == 1) & clear, 0, 255).astype(np.uint8)
+        hidden += int((alpha == 0).sum())
+        image = image.convert('RGB' if mode == 'RGBA' else 'L')
+        image.putalpha(Image.fromarray(alpha))
+        assert image.mode == mode
+        image.save(path)
+    colour = '128,64,128' if mode == 'RGBA' else '120'
+    line = (
+        f'WARNING: {hidden} pixels of 6 masks, such as masks/00.png, are transparent: alpha is not '
+        f'read, and they count as their colours {colour};'
+    )
+    found_lines = found(tmp_path).lines()
+    assert any(text.startswith(line) for text in found_lines) == clear
+    assert any('transparent' in text for text in found_lines) == clear
+
+
 @pytest.mark.parametrize('scale, clear', [(8, True), (2, False)])
 def test_smooth_masks_have_their_main_colours(tmp_path: Path, scale: int, clear: bool):
     height, width = 32 * scale, 48 * scale

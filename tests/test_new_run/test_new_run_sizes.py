@@ -7,10 +7,11 @@ import pytest
 from leaves import CONFIGS
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from PIL import Image
 
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.method_preset import preset_names
-from mmseg_ctt.lab.new_run.images import Images
+from mmseg_ctt.lab.new_run.images import Images, inspect
 from mmseg_ctt.lab.new_run.networks import NETWORKS, USUAL, files, network
 from mmseg_ctt.lab.new_run.sizes import GB, Memory, choose_sizes
 
@@ -86,3 +87,57 @@ def test_size_of_the_user():
     assert side.scale == (600, 400)
     with pytest.raises(ValueError, match='--size'):
         choose_sizes(photos, network('mobilenetv2'), 9, Memory('cpu', 64 * GB), (1, 2, 3))
+
+
+def test_geotiffs_keep_the_size_that_they_have_in_maps():
+    tiles, scenes = (images(side)._replace(geo=True) for side in ((512, 512), (6000, 4000)))
+    net, memory = network('mobilenetv2'), Memory('cpu', 16 * GB)
+    kept = choose_sizes(tiles, net, 50, memory)
+    assert kept.scale == (512, 512) and kept.crop == (256, 256)
+    assert not any('WARNING' in line for line in kept.lines)
+    for resized in (
+        choose_sizes(scenes, net, 50, memory),
+        choose_sizes(tiles, net, 9, memory, [300]),
+    ):
+        assert max(resized.scale) <= 320
+        assert any('GeoTIFFs are resized' in line and '--tile' in line for line in resized.lines)
+
+
+@pytest.mark.parametrize('geo', [True, False])
+def test_geotiffs_are_known_from_other_tiffs(tmp_path: Path, geo: bool):
+    pytest.importorskip('rasterio', reason='the extra geo is not installed')
+    from toy_rasters import values_of, write_raster
+
+    if geo:
+        write_raster(tmp_path / 'a.tif', values_of(5))
+    else:
+        Image.fromarray(values_of().transpose(1, 2, 0)).save(tmp_path / 'a.tif')
+    assert inspect(tmp_path, ['a.tif']).geo is geo
+
+
+@pytest.mark.parametrize(
+    'photo, name, warned', [((320, 213), 'mobilenetv2', 0), ((160, 90), 'dinov2-s', 1)]
+)
+def test_small_crops_are_warned_of_with_a_size_that_helps(photo, name, warned):
+    def chosen(size=None):
+        memory = Memory('cpu', 64 * GB)
+        return choose_sizes(images(photo), network(name), 9, memory, size)
+
+    small = [line for line in chosen().lines if 'show little of an image' in line]
+    assert len(small) == warned == (min(chosen().crop) < 128)
+    if warned:
+        side = int(small[0].split('--size ')[1].split(',')[0].split()[0])
+        enough = chosen([side])
+        assert min(enough.crop) >= 128 and not any('show little' in line for line in enough.lines)
+        assert ('enlarges' in small[0]) == (side > max(photo))
+
+
+def test_length_of_the_user():
+    memory = Memory('cpu', 16 * GB)
+    sizes = choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory, None, 20)
+    assert sizes.iters == 20 and sizes.val_interval == 7
+    assert 'length: 20 iterations (--iterations)' in sizes.lines
+    usual = choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory)
+    assert any('1500 iterations (a short run for a CPU; --iter' in line for line in usual.lines)
+    with pytest.raises(ValueError, match='--iterations must be 1 or more, got -2'):
+        choose_sizes(images((64, 64)), network('mobilenetv2'), 9, memory, None, -2)

@@ -128,6 +128,45 @@ def test_labels_are_mixed_for_steps_that_read_them(monkeypatch):
     assert mixed == [1]
 
 
+@pytest.mark.parametrize(
+    'steps',
+    [
+        [JITTER, GREY, BLUR, CUT],
+        [dict(JITTER, prob=0.5), CUT_OUT, INTENSITY],
+        [CLASS, JITTER],
+        [CUT],
+    ],
+)
+@pytest.mark.parametrize('strength', [None, torch.tensor([0.0, 0.3, 0.6, 1.0])])
+def test_several_views_are_those_of_their_names(steps, strength):
+    names = ['strong0', 'strong1', 'other']
+    given = images(), labels(), DRAWS, preprocessor(), K
+    views = StrongAugmentation(steps).several(*given, names, strength)
+    for name, got in zip(names, views):
+        want = view(steps, rng_stream=name, strength=strength)
+        torch.testing.assert_close(got.image, want.image)
+        assert all(map(torch.equal, masks(got), masks(want)))
+    assert not torch.equal(views[0].image, views[1].image)
+
+
+def test_several_views_of_halves():
+    steps = [JITTER, dict(CUT, partner='second_half'), BLUR]
+    given = images(), labels(), DRAWS, preprocessor(), K
+    views = StrongAugmentation(steps).several(*given, ['strong0', 'strong1'])
+    for i, got in enumerate(views):
+        assert got.image.shape == (2, 3, 17, 24)
+        torch.testing.assert_close(got.image, view(steps, rng_stream=f'strong{i}').image)
+
+
+def test_images_that_are_not_chosen_stay_bit_for_bit():
+    for step in (JITTER, GREY, BLUR, CUT_OUT):
+        noise = sample_noise(DRAWS, 1, f'strong0/0/{step["type"]}')[:, 0]
+        chosen = noise < noise.mean()
+        got = view([dict(step, prob=noise.mean().item())]).image
+        assert torch.equal(got[~chosen], images()[~chosen]) and 0 < chosen.sum() < 4
+        assert (got[chosen] != images()[chosen]).flatten(1).any(1).all()
+
+
 def test_input_is_left_alone():
     image, label = images(), labels()
     kept = image.clone(), label.clone()

@@ -174,3 +174,10 @@ def test_a_setting_of_an_inherited_network_is_named():
         TypeError, match="segmentor.decode_head: FCNHead takes no 'dilations': .*_delete_"
     ):
         build_member(cfg)
+
+
+def test_mobilenet_for_photos_names_the_one_for_bands():
+    cfg = toy_segmentor()
+    cfg['backbone'] = dict(type='MobileNetV2', in_channels=5)
+    with pytest.raises(TypeError, match="takes no 'in_channels' .BandMobileNetV2 does"):
+        build_member(cfg)

@@ -86,7 +86,9 @@ def test_harm_and_noise():
     base = evaluated(model=0.7)
     worse = answer(RUNS, [base, evaluated(student0=0.6, teacher0=0.55)], 0)
     assert worse.headline.startswith('No, the unlabelled images made it worse: student0 of mt')
-    assert 'Ship model of sup' in notes(worse) and 'Ship student0' not in notes(worse)
+    assert 'Ship the network of sup, which predict.py' in notes(worse)
+    assert 'minus that of sup, on the same images' in worse.description
+    assert 'Ship student0' not in notes(worse)
     same = answer(RUNS, [base, evaluated(1, teacher0=0.7)], 0)
     assert same.headline.startswith('Not certain that the unlabelled images helped')
     assert 'no more than the noise of these images' in same.headline
@@ -106,7 +108,7 @@ def test_baseline():
     two = answer(runs[:2], made[:2], 1)
     assert 'student0 of a' in two.headline and 'less than the baseline b' in two.headline
     three = answer(runs, made, 0)
-    assert three.headline.startswith('Yes, c is better: model of c')
+    assert three.headline.startswith('Yes, c is better: c has ')
     assert 'a is no supervised run' in notes(three) and 'Of 2 runs, c has the highest' in notes(
         three
     )
@@ -120,8 +122,11 @@ def test_one_run():
     assert command == baseline_command(RUNS[1])
     assert '--work-dir x/mt_supervised --cfg-options method=supervised\n' in command
     assert command.endswith('report.py x/mt_supervised x/mt')
+    absolute = make_run('mt', SEMI, Path('x').absolute())
+    assert baseline_command(absolute) == command, 'a page is sent to others'
     plain = answer([RUNS[0]], [evaluated(model=0.6)], 0)
-    assert 'This is a supervised run' in plain.headline
+    assert re.match(r'sup has 4\d\.\d % mIoU\. It is a supervised run', plain.headline)
+    assert notes(plain).startswith('Ship the network of sup, which predict.py')
     assert not any(hasattr(block, 'text') for block in plain.blocks)
 
 
@@ -163,6 +168,6 @@ def test_words():
     assert verdict(base, best, None, -2.0, True).startswith('It does not seem that the unlabelled')
     worse = verdict(base, best, Interval(-0.02, -0.03, -0.01), -2.0, False)
     assert worse.startswith('No, s is better') and '-3.0 to -1.0' in worse
-    assert 'ensemble' not in shipping('teacher0', dict(teacher0=60.0, ensemble=59.0))
-    other = shipping('teacher0', dict(student0=61.5, teacher0=60.0))
+    assert 'ensemble' not in shipping('teacher0', dict(teacher0=60.0, ensemble=59.0), 'm')
+    other = shipping('teacher0', dict(student0=61.5, teacher0=60.0), 'm')
     assert 'student0 has 61.50 %, 1.50 more on these images (--member student0)' in other

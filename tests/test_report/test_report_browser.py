@@ -15,6 +15,11 @@ OUTSIDE = """[...document.querySelectorAll("h1, h2, h3, h4, p, section, img, .pl
     .filter(one => !one.closest(".scroll, .row.single")
                    && one.getBoundingClientRect().right > innerWidth + 1)
     .map(one => one.outerHTML.slice(0, 80))"""
+# the toy runs have too few images for an interval
+INTERVALS = """window.first = document.querySelector("table").closest(".scroll");
+    for (const cell of first.querySelectorAll("td:nth-child(4)")) cell.textContent = "+11.35";
+    for (const cell of first.querySelectorAll("td:last-child"))
+        cell.textContent = "-10.08 to +18.63";"""
 
 
 @pytest.fixture(scope='module')
@@ -40,6 +45,20 @@ def test_page(both_page, browser):
         assert browser.value('innerWidth') == width
         assert browser.value('document.documentElement.scrollWidth') <= width
         assert browser.value(OUTSIDE) == []
+
+
+def test_tables_on_a_telephone(both_page, browser):
+    """The answer's table is whole; one that is not shows that it goes on."""
+    browser.open(both_page, 400)
+    browser.value(INTERVALS)
+    assert browser.value('first.scrollWidth <= first.clientWidth')
+    heights = browser.value('[...first.querySelectorAll("tr")].map(row => row.offsetHeight)')
+    assert max(heights[1:]) < 32, 'one line each'
+    browser.value('first.firstChild.style.minWidth = "900px"; first.scrollLeft = 300')
+    assert browser.value('first.scrollLeft') == 300
+    assert browser.value('getComputedStyle(first).backgroundImage').count('gradient') == 4
+    left = 'first.querySelector("td").getBoundingClientRect().left'
+    assert browser.value(f'{left} == first.getBoundingClientRect().left'), 'the run stays in sight'
 
 
 def test_the_checks_can_fail(tmp_path, browser):

@@ -1,13 +1,16 @@
 # Copyright (c) mmseg_ctt contributors.
+import os
 import re
 import shutil
 from contextlib import nullcontext
 from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from two_runs import NASTY, SCRIPT
 
+from mmseg_ctt.lab.report.portable import portable
 from mmseg_ctt.lab.report.runs import config_of_checkpoint, read_runs
 
 PARTS = [
@@ -117,7 +120,7 @@ def test_what_users_write_is_text(ctt_page):
 def test_plain_run(toy_runs, report, capsys):
     page, elements, missing = report(toy_runs.plain)
     assert headings(page) == ['Which network to ship?', *PARTS]
-    assert 'Ship model: ' in page and 'This is a supervised run' in page
+    assert 'Ship model' not in page and '% mIoU. It is a supervised run' in page
     assert 'the mean entropy of model' in page
     assert missing == {
         'Class memory banks': 'the run has no class memory bank',
@@ -125,7 +128,8 @@ def test_plain_run(toy_runs, report, capsys):
         'Feature embedding': 'the model has no class memory bank',
     }
     printed = capsys.readouterr().out
-    assert 'plain: no feature embedding: the model has no class memory bank\n' in printed
+    others = 'pseudo-labels, class memory banks, feature embedding'
+    assert f'plain: without {others} (the page says why)\n' in printed
     assert printed.endswith('report.html\n')
 
 
@@ -134,7 +138,8 @@ def test_without_the_networks(toy_runs, report):
     assert set(missing) == set(NETWORKS)
     assert set(missing.values()) == {'switched off by --no-model'}
     assert 'From the last validation that the run recorded.' in ''.join(elements.text)
-    _, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
+    page, _, missing = report(toy_runs.ctt, '--no-tsne', '--max-images', 2, '--worst', 1)
+    assert 'A preview: of 2 of the 3 images without masks, evenly spread, those' in page
     assert missing == {'Feature embedding': 'switched off by --no-tsne'}
     options = ('--no-tsne', '--suggest', 0, '--label-errors', 0)
     _, _, missing = report(toy_runs.ctt, *options)
@@ -223,6 +228,26 @@ def test_config_of_the_checkpoint(bare, report):
         path.unlink()
     (run,) = read_runs([bare])
     assert 'num_pairs' not in config_of_checkpoint(run).model, 'in the checkpoint itself'
+
+
+def test_no_absolute_paths(both_page, toy_runs, tmp_path, monkeypatch):
+    """A page is sent to others; here the config, the folder and the differences hold paths."""
+    text = ''.join(read(both_page)[1].text)
+    assert str(toy_runs.ctt.parent) not in text and str(Path.home()) + '/' not in text
+    assert "data_root='.../data'" in text and 'Work folder: .../ctt.' in text
+    monkeypatch.chdir(toy_runs.ctt.parent)
+    for path, words in (
+        (f"data_root='{toy_runs.ctt.parent}/data', a=1", "data_root='data', a=1"),
+        (f'{toy_runs.ctt} is no run', 'ctt is no run'),
+        ("'/home/jo/My Photos/dogs'", "'.../dogs'"),
+        (f'({tmp_path / "a.py"})', f'({os.path.relpath(tmp_path / "a.py")})'),
+    ):
+        assert portable(words) == words and portable(path) == words
+    for words in ('s / iteration', '/accuracy', 'https://a.org/b/c', '+0.1/0.2', '</pre></p>'):
+        assert portable(words) == words
+    assert portable(3) == 3 and portable('data:image/png;base64,/a/b/c') == (
+        'data:image/png;base64,/a/b/c'
+    )
 
 
 def test_several_runs(both_page):

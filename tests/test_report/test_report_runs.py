@@ -107,6 +107,19 @@ def test_bank_fill():
     assert bank_fill({'conv.weight': torch.zeros(1)}) == {}
 
 
+def test_mean_of_the_students(tmp_path):
+    """The log has it beside the students, where it is no model."""
+    keys = [f'{name}confident_ratio' for name in ('student0.', 'student1.', '')]
+    curve = Curve([1, 2], [0.1, 0.2])
+    for number, names in ((2, 3), (1, 1)):
+        used = [*keys[:number], keys[2], 'loss']
+        (block,) = recorded.pseudo_labels(Run('a', tmp_path, dict.fromkeys(used, curve))).blocks
+        assert block.html.count('"name":"') == names
+        assert ('"name":"mean of the students"' in block.html) == (number == 2)
+        (loss,) = recorded.losses(Run('a', tmp_path, dict.fromkeys(used, curve))).blocks
+        assert '"name":"all members"' in loss.html and '"name":"model"' not in loss.html
+
+
 def test_groups_of_classes_have_a_figure(tmp_path):
     """Old and new classes of class-incremental learning, of the member that predicts."""
     keys = ('student0/mIoU', 'mIoU', 'student0/mIoU_old', *(f'mIoU_{i}' for i in range(9)))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mmseg_ctt.lab.report.scalars import Curve, read_curves
+from mmseg_ctt.lab.report.scalars import Curve, read_curves, without_noise
 
 
 @pytest.fixture
@@ -74,3 +74,13 @@ def test_damaged_lines_and_nan(write):
     assert curves['loss'].steps == [1, 2] and math.isnan(curves['loss'].last)
     assert curves['loss'].best == 1.0
     assert math.isnan(Curve([1], [math.nan]).best)
+
+
+def test_numbers_of_float32_are_read_as_they_were_meant(write):
+    """mmengine writes scores of float32 with the digits of a float64."""
+    folder = write('a', {'mIoU': 31.030000686645508, 'loss': 1.384213, 'step': 1})
+    curves, _ = read_curves([folder])
+    assert curves['mIoU'].last == 31.03 and curves['loss'].last == 1.384213
+    for value in (0.1, 1e300, -math.inf, 16777217.0, 12.5):
+        assert without_noise(value) == value
+    assert math.isnan(without_noise(math.nan))

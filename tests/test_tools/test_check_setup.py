@@ -12,6 +12,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 import pytest
 import torch
+from copied import copy_of, prepared
 from mmengine.config import Config
 from PIL import Image
 from spoil import damaged, no_list, no_mask, nothing, overlap, wrong_id
@@ -88,6 +89,28 @@ def test_sound_config(call, tmp_path):
 def test_one_step(call):
     code, rows, _ = call('--step')
     assert code == 0 and rows['step'][0] == 'ok' and '4 images, loss ' in rows['step'][1]
+
+
+@pytest.mark.parametrize('seconds, enough', [(1000.0, True), (1e-6, False)])
+def test_loader_and_step(call, seconds, enough):
+    code, rows, text = call(
+        '--step-seconds', str(seconds), '--cfg-options', 'train_dataloader.num_workers=1'
+    )
+    state, note = rows['loader']
+    assert code == 0 and state == 'ok' and 'images a second of one worker' in note
+    assert f'4 in {seconds:.3f} s, given' in note and 'num_workers=1' in note
+    assert ('the loader does not keep up with the step' in text) != enough
+    assert ('Make a training copy' in text) != enough
+
+
+def test_loader_with_a_training_copy(root, config, call, tmp_path):
+    option = f'train_dataloader.dataset.training_copy={tmp_path / "copy"}'
+    code, rows, _ = call('--cfg-options', option)
+    assert code == 1 and rows['loader'][0] == 'PROBLEM'
+    assert 'is no training copy' in rows['loader'][1]
+    copy_of(prepared(root), tmp_path / 'copy')
+    code, rows, text = call('--step-seconds', '1e-6', '--cfg-options', option)
+    assert code == 0 and rows['loader'][0] == 'ok' and 'a machine with more CPUs' in text
 
 
 @pytest.mark.parametrize('damage', [None, 'overlap', 'copy'])
@@ -373,9 +396,40 @@ def test_earlier_run_in_the_work_dir(root, call, tmp_path):
     assert code == 1 and 'no checkpoint' in rows['work dir'][1]
 
 
-def test_weights_from_the_internet(call):
-    _, rows, _ = call('--cfg-options', 'load_from=https://example.org/a.pth')
+def test_weights_from_the_internet(call, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    kept = tmp_path / 'torch/hub/checkpoints/a.pth'
+    code, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
     assert 'cannot fetch https://example.org/a.pth' in rows['checkpoints'][1]
+    assert code == 0 and rows['checkpoints'][0] == 'WARNING'
+    assert '\n1 warnings\n- load_from: https://example.org/a.pth is not on this machine' in text
+    assert f'copy https://example.org/a.pth to {kept}' in text and 'init_cfg' not in text
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    _, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
+    assert rows['checkpoints'][0] == 'ok' and 'warnings' not in text
+
+
+@pytest.mark.parametrize(
+    'other, words',
+    [
+        ('mmcls://mobilenet_v2', ['the run stops', 'hub/checkpoints/mobilenet_v2_batch256']),
+        ('https://example.org/n.pth|random', ['weights stay random', 'hub/checkpoints/n.pth']),
+        ('random', ['RANDOM WEIGHTS: there is no']),
+    ],
+)
+def test_starting_weights_that_are_not_here(other, words, config, call, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('PRETRAINED_ROOT', str(tmp_path / 'weights'))
+    cfg = Config.fromfile(config)
+    init_cfg = dict(type='Pretrained', checkpoint=f'pretrained:net.pth|{other}')
+    cfg.model.segmentor.backbone.init_cfg = init_cfg
+    cfg.dump(config)
+    code, rows, text = call()
+    key = 'model.segmentor.backbone.init_cfg'
+    assert code == 0 and rows['checkpoints'][0] == 'WARNING' and f'- {key}.checkpoint: ' in text
+    assert all(word in text for word in [*words, 'net.pth', str(tmp_path / 'weights')]), text
+    assert 'PRETRAINED_ROOT' in text and (other == 'random' or f'{key}=None' in text)
 
 
 def test_missing_config_is_one_line_and_exit_code_2(tool, tmp_path):

@@ -109,8 +109,26 @@ def test_disagreement_is_an_error(tmp_path, tool, exported, monkeypatch):
     monkeypatch.setattr(graph, 'check_packages', lambda: None)
     monkeypatch.setattr(graph, 'export_onnx', lambda *_: None)
     monkeypatch.setattr(graph, 'compare', lambda model, path, images: Agreement(1000, 1, 0.1))
-    with pytest.raises(ValueError, match='does not give the labels'):
+    with pytest.raises(ValueError, match='does not give the labels.*m.onnx is not written'):
         tool.call(*files, tmp_path / 'm.onnx', '--shape', 32, 48)
+
+
+def test_another_export_is_not_replaced(tmp_path, tool, exported, monkeypatch):
+    _, files = exported
+    import mmseg_ctt.deploy.export.onnx_graph as graph
+
+    monkeypatch.setattr(graph, 'check_packages', lambda: None)
+    monkeypatch.setattr(
+        graph, 'export_onnx', lambda model, path, size, _: path.write_bytes(bytes(size))
+    )
+    monkeypatch.setattr(graph, 'compare', lambda model, path, images: Agreement(1000, 0, 0.0))
+    out = tmp_path / 'new' / 'm.onnx'
+    for _ in range(2):  # equal content may be written again
+        tool.call(*files, out, '--shape', 32, 48)
+    assert out.read_bytes() == bytes((32, 48))
+    with pytest.raises(ValueError, match='m.onnx is there, of another export'):
+        tool.call(*files, out, '--shape', 32, 32)
+    assert out.read_bytes() == bytes((32, 48))
 
 
 def test_missing_package(tmp_path, tool, exported, monkeypatch):

@@ -59,6 +59,16 @@ def test_lists_and_page(root, tmp_path, suggest, capsys):
     assert 'plotly' not in page, 'a page without figures'
     assert suggest.exit_code(config, checkpoint, '--out', out) == 2
     assert 'already holds label_next.txt' in capsys.readouterr().err
+    assert 'Of all 3 images without masks' in page and 'preview' not in page
+
+
+def test_classes_that_lack_masks_are_named(root, tmp_path, suggest, capsys):
+    for name in ('l0', 'l1', 'l2'):
+        Image.new('L', (48, 32)).save(root / 'ann' / f'{name}.png')
+    config, checkpoint = write_run(root, tmp_path)
+    suggest.call(config, checkpoint, '--count', 1, '--out', tmp_path / 'out')
+    for text in (capsys.readouterr().out, (tmp_path / 'out' / 'index.html').read_text()):
+        assert 'few show class1 (0), class2 (0), class3 (0).' in text
 
 
 @pytest.mark.parametrize('name', ['labeled.txt', 'unlabeled.txt', 'scores.csv', 'index.html'])
@@ -99,13 +109,22 @@ def test_label_errors(root, tmp_path, errors, capsys):
     manifest.write_text(json.dumps(dict(spoilt=[dict(name='l1')])))
     options = ('--threshold', 0.3, '--border', 0, '--min-area', 0, '--spoilt', manifest)
     out = tmp_path / 'out'
-    errors.call(config, checkpoint, '--out', out, *options)
+    errors.call(config, checkpoint, '--out', out, *options, '--min-iou', 0)
     named = read_list(out / 'label_errors.txt')
     assert set(named) == {'l0', 'l1', 'l2'}, 'weights at random contradict every mask'
     printed = capsys.readouterr().out
     assert printed.startswith(f'{named[0]}  ') and 'class' in printed and 'recall of 1' in printed
     page = (out / 'index.html').read_text()
     assert page.count('<img') == 3 * 4 and '100%' in page
+    assert 'known yet' not in page + printed and 'do not know' not in page + printed
+    errors.call(config, checkpoint, '--out', tmp_path / 'unknown', *options)
+    assert set(read_list(tmp_path / 'unknown' / 'label_errors.txt')) == set(named)
+    page = (tmp_path / 'unknown' / 'index.html').read_text()
+    for text in (capsys.readouterr().out, page):
+        words = text.index('do not know one of the two classes yet')
+        assert words < text.index(f'{named[0]}'), 'all are behind'
+        assert 'with an IoU below 50% on these images' in text and 'not known yet: class' in text
+    assert page.count('<img') == 3 * 4
     errors.call(config, checkpoint, '--out', tmp_path / 'none', '--threshold', 1)
     assert read_list(tmp_path / 'none' / 'label_errors.txt') == []
     assert 'no mask is contradicted' in capsys.readouterr().out
@@ -134,3 +153,6 @@ def test_threshold_out_of_range(root, tmp_path, errors, capsys):
     out = tmp_path / 'out'
     assert errors.exit_code(config, checkpoint, '--out', out, '--threshold', 2) == 2
     assert 'threshold must be in [0, 1], got 2' in capsys.readouterr().err
+    both = ('--threshold', 0.9, '--floor', 0.2)
+    assert errors.exit_code(config, checkpoint, '--out', out, *both) == 2
+    assert 'floor belongs to the class thresholds' in capsys.readouterr().err and not out.exists()

@@ -65,12 +65,13 @@ def main() -> None:
     check(args, list(KINDS))
     device = torch.device(get_device())
     gpu = device.type == 'cuda'
-    folder = str(Path(args.unimatch_v2).resolve()) if args.unimatch_v2 else None
-    parts = plan(Options(gpu, tuple(args.methods), tuple(args.tables), folder))
+    authors = str(Path(args.unimatch_v2).resolve()) if args.unimatch_v2 else ''
+    parts = plan(Options(gpu, tuple(args.methods), tuple(args.tables), bool(authors)))
     out = new_folder(Path(args.out), datetime.now())
     print(f'{"GPU" if gpu else "no GPU found: a small case on the CPU"}; results: {out}')
     minutes = args.minutes or (10 if gpu else 60)
-    suite = Suite(parts, out, describe_machine(device), minutes, ['bash', SHELL, *sys.argv[1:]])
+    command = ['bash', SHELL, *sys.argv[1:]]
+    suite = Suite(parts, out, describe_machine(device), minutes, command, authors)
     suite.run(lambda line: print(line, flush=True))
     print(f'page: {out / "benchmarks.md"}')
 

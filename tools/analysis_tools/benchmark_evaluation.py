@@ -27,6 +27,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--images', type=int, default=16, help='first images that are read')
     parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
+    parser.add_argument(
+        '--stock',
+        action='store_true',
+        help='measure one evaluation of each member and the ensemble by mmseg alone, too',
+    )
     parser.add_argument('--out', help='folder for evaluation.json')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -60,6 +65,12 @@ def print_result(result: dict) -> None:
         )
 
 
+def print_stock(result: dict) -> None:
+    if 'of_stock' in result:
+        number = result['networks'] + 1
+        print(f'in processor time, with reading: {result["of_stock"]:.2f} of {number} evaluations')
+
+
 def main() -> None:
     args = parse_args()
     if args.repeats < MIN_REPEATS:
@@ -67,9 +78,10 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.evaluation import benchmark_evaluation
 
-    result = benchmark_evaluation(cfg, args.images, args.repeats)
+    result = benchmark_evaluation(cfg, args.images, args.repeats, args.stock)
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]), weights='random')
     print_result(result)
+    print_stock(result)
     if args.out:
         out = Path(args.out)
         out.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,10 @@
 python tools/analysis_tools/find_label_errors.py CONFIG CHECKPOINT --out DIR [--count 20]
 
 Labelled images are ranked by the part of their pixels for which all members predict one other class
-than the mask with confidence (class thresholds of confident learning), away from borders. Writes
-DIR/index.html (image, mask, prediction, contradicted regions) and label_errors.txt (names, the
-worst first). With the manifest of spoil_masks.py it prints how many spoilt masks it has found. See
-docs/guide/label_next.md.
+than the mask with confidence (class thresholds of confident learning), away from borders. Images
+of classes that the networks do not know yet come last. Writes DIR/index.html (image, mask,
+prediction, contradicted regions) and label_errors.txt (names, the worst first). With the manifest
+of spoil_masks.py it prints how many spoilt masks it has found. See docs/guide/label_next.md.
 """
 
 import argparse
@@ -29,7 +29,17 @@ def parse_args() -> argparse.Namespace:
         '--threshold',
         type=float,
         help='probability that each member must give; default: for each class the mean over the '
-        'pixels whose mask says it',
+        'pixels whose mask says it, and --floor',
+    )
+    parser.add_argument(
+        '--floor', type=float, help='smallest probability without --threshold; default: 0.3'
+    )
+    parser.add_argument(
+        '--min-iou',
+        type=float,
+        default=0.5,
+        help='IoU on the labelled images from which a class is known; images of others come last; '
+        '0: all are known',
     )
     parser.add_argument(
         '--border', type=float, default=0.01, help='strip along borders, part of the longer side'
@@ -51,16 +61,23 @@ def main() -> None:
 
     with report_extra():
         from mmseg_ctt.lab.report.galleries import PAGE, write_label_errors
-        from mmseg_ctt.lab.report.labelling import recall_table
+        from mmseg_ctt.lab.report.label_errors import BEHIND, recall_table
     spoilt = read_manifest(Path(args.spoilt)) if args.spoilt else None
-    settings = Contradiction(args.threshold, args.border, args.min_area)
-    found, meta = write_label_errors(cfg, args.checkpoint, args.out, args.count, settings, spoilt)
-    for entry in found:
-        print(f'{entry.image.name}  {entry.score:.2%}  {names_of(entry.regions, meta)}')
-    if not found:
+    settings = Contradiction(args.threshold, args.border, args.min_area, args.min_iou, args.floor)
+    search = write_label_errors(cfg, args.checkpoint, args.out, args.count, settings, spoilt)
+    for known in (True, False):
+        entries = [entry for entry in search.found if entry.known is known]
+        if entries and not known:
+            print(BEHIND)
+        for entry in entries:
+            words = names_of(entry.regions, search.images.metainfo)
+            print(f'{entry.image.name}  {entry.score:.2%}  {words}')
+    if not search.found:
         print('no mask is contradicted')
+    elif search.unknown:
+        print(search.unknown)
     if spoilt is not None:
-        table = recall_table([entry.image.name for entry in found], spoilt)
+        table = recall_table([entry.image.name for entry in search.found], spoilt)
         for row in (table.head, *table.rows):
             print('  '.join(f'{cell:>14}' for cell in row))
     print(Path(args.out, PAGE))

@@ -80,10 +80,12 @@ def main() -> None:
     )
     chapters = write_report(args.work_dirs, out, args.checkpoint, options, args.baseline)
     for chapter in chapters:
-        for part in chapter.parts:
-            if part.missing:
-                word = 'LEFT OUT:' if part.left_out else 'no'
-                print(f'{chapter.title}: {word} {part.title.lower()}: {part.missing}')
+        for part in chapter.left_out:
+            print(f'{chapter.title}: LEFT OUT: {part.title.lower()}: {part.missing}')
+        others = [part for part in chapter.parts if part.missing and not part.left_out]
+        if others:
+            titles = ', '.join(part.title.lower() for part in others)
+            print(f'{chapter.title}: without {titles} (the page says why)')
     opening = chapters[0].parts[0]
     if opening.headline:
         print(opening.headline)

@@ -39,6 +39,8 @@ def main() -> None:
     found = write_suggestions(cfg, args.checkpoint, args.out, args.count, args.images)
     for scored in found.chosen:
         print(f'{scored.image.name}  {scored.score:.4f}')
+    if found.scarce:
+        print(found.scarce)
     if found.damaged:
         print(f'{len(found.damaged)} images cannot be read, such as {found.damaged[0]}')
     print(Path(args.out, LIST))

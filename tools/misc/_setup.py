@@ -15,6 +15,10 @@ EVALUATED = ('val', 'test')
 SAMPLED = 64  # files read of each set without --all
 
 
+class Alert(str):
+    """Note of a check that found what may stop the run elsewhere, and is no error here."""
+
+
 class Skip(Exception):
     """A check needs the result of a check that failed."""
 
@@ -32,6 +36,7 @@ class Setup:
         self.sets: Dict[str, AnySet] = {}
         self.model: Optional[BaseModel] = None
         self.drawn: List[str] = []  # sources that the sampler draws from
+        self.step_seconds: Optional[float] = None  # of the step that was computed here
         self.warnings: List[str] = []  # of settings that train, but probably not as intended
 
     def built(self, name: str) -> 'AnySet':

@@ -3,17 +3,16 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Iterator, Optional, Sequence
 
-from _setup import EVALUATED, MB, Setup, Skip
+from _setup import EVALUATED, MB, Alert, Setup, Skip
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.model import BaseModel
-
-REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 'modelzoo://')
 
 
 def settings(setup: Setup) -> str:
@@ -145,6 +144,7 @@ def step(setup: Setup) -> str:
         raise Skip('model and data set differ in their classes')  # the loss would only trip over it
     data = DATASETS.build({**setup.cfg.train_dataloader.dataset, 'scan_masks': 0})
     samples = first_batch(setup.cfg, data)
+    begin = time.perf_counter()
     try:
         inputs = setup.model.train().data_preprocessor(pseudo_collate(samples), True)
         with training_precision(setup.cfg):
@@ -153,25 +153,49 @@ def step(setup: Setup) -> str:
         total.backward()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(explained(error, setup.cfg, setup.model) or error) from error
+    setup.step_seconds = time.perf_counter() - begin
     return f'{len(samples)} images, loss {float(total.detach()):.3f} of {len(values) - 1} values'
 
 
 def checkpoints(setup: Setup) -> str:
     from mmseg_ctt.engine.resume import refuse_broken
     from mmseg_ctt.nn import pretrained_path
+    from mmseg_ctt.nn.weight_files import RANDOM
 
-    named, remote = list(_checkpoints(setup.cfg.to_dict())), []
-    for key, name in named:
+    local, remote, lacking = 0, set(), {}
+    for key, name in _checkpoints(setup.cfg.to_dict()):
         path = pretrained_path(name)
-        if path.startswith(REMOTE) or '://' in path:
-            remote.append(path)
+        if path == RANDOM or '://' in path:
+            remote |= {path} - {RANDOM}
+            lacking.setdefault(path if '://' in path else name, _lacking(key, name))
         elif not os.path.isfile(path):
             raise FileNotFoundError(f'the checkpoint {path} of {key} does not exist')
         else:
             refuse_broken(path)
-    note = f'{len(named) - len(remote)} files{_starting_weights(setup)}'
-    return note + (
-        f'; a node without internet cannot fetch {", ".join(sorted(set(remote)))}' if remote else ''
+            local += 1
+    note = f'{local} files{_starting_weights(setup)}'
+    if remote:
+        note += f'; a node without internet cannot fetch {", ".join(sorted(remote))}'
+    lines = list(filter(None, lacking.values()))
+    setup.warnings += lines
+    return Alert(f'{note}: see the warnings below') if lines else note
+
+
+def _lacking(key: str, name: str) -> Optional[str]:
+    """Line about weights that are not on this machine; None where they are, or cannot be known."""
+    from mmseg_ctt.nn import pretrained_path
+    from mmseg_ctt.nn.weight_files import RANDOM, download_path, may_be_random, random_start, remedy
+
+    address = pretrained_path(name)
+    if address == RANDOM:
+        return f'{key}: {random_start(name)}'
+    kept = download_path(address)
+    if kept is None or kept.is_file():
+        return None
+    end = 'weights stay random' if may_be_random(name) else 'the run stops'
+    return (
+        f'{key}: {address} is not on this machine yet, and {end} where it cannot be downloaded: '
+        f'{remedy(name, key.rpartition(".")[0])}'
     )
 
 

@@ -4,7 +4,7 @@
 python tools/misc/check_setup.py CONFIG [--all] [--step] [--gpus 8] [--cfg-options KEY=VALUE ...]
 
 Checks versions, lists, images, masks, tags, overlap of the sets, batch, settings, model, hooks,
-memory of the banks, checkpoints and work dir. Does not train and needs no GPU.
+memory of the banks, speed of the loader, checkpoints and work dir. Does not train and needs no GPU.
 """
 
 import argparse
@@ -17,11 +17,12 @@ from typing import Callable, Dict, Iterator, NamedTuple
 sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)]
 
 import _setup_data as data  # noqa: E402
+import _setup_loader  # noqa: E402
 import _setup_model as model  # noqa: E402
 from _common import add_arguments, load_config, one_line, run  # noqa: E402
-from _setup import SAMPLED, Setup, Skip  # noqa: E402
+from _setup import SAMPLED, Alert, Setup, Skip  # noqa: E402
 
-OK, PROBLEM, SKIPPED = 'ok', 'PROBLEM', 'skipped'
+OK, PROBLEM, SKIPPED, WARNING = 'ok', 'PROBLEM', 'skipped', 'WARNING'
 
 
 class Row(NamedTuple):
@@ -44,9 +45,17 @@ def parse_args() -> argparse.Namespace:
         help='compute the loss of the first batch of the run on this machine (minutes and memory '
         'of training, for a large model)',
     )
+    parser.add_argument(
+        '--step-seconds',
+        type=float,
+        help='seconds of a step on the GPU, time less data_time of a log: does the loader keep up?',
+    )
     parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
     add_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.step_seconds is not None and not args.step_seconds > 0:
+        parser.error('--step-seconds must be positive')
+    return args
 
 
 CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
@@ -62,6 +71,7 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
     'model': model.model,
     'hooks': model.hooks,
     'step': model.step,
+    'loader': _setup_loader.loader,
     'checkpoints': model.checkpoints,
     'work dir': model.work_dir,
 }
@@ -70,7 +80,8 @@ CHECKS: Dict[str, Callable[[Setup], str]] = {  # after versions and sets
 def row(setup: Setup, name: str, run_check: Callable[[Setup], str]) -> Row:
     """Row of a check; its error is part of the row."""
     try:
-        return Row(OK, name, run_check(setup))
+        note = run_check(setup)
+        return Row(WARNING if isinstance(note, Alert) else OK, name, note)
     except Skip as reason:
         return Row(SKIPPED, name, str(reason))
     except Exception as error:  # any error would stop the job

@@ -75,6 +75,9 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
 
     Returns:
         tuple[Path, Path]: Config and checkpoint.
+
+    Raises:
+        ValueError: If a file of that name has another content; nothing is written.
     """
     config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
     which = f'Member {export.member}' if export.member else 'Model'
@@ -83,8 +86,18 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
         f'# {which} of a run of mmseg_ctt {__version__}, for stock MMSegmentation{needs}: test,\n'
         f'# inference, fine-tuning with load_from. Weights: {weights.name}.\n'
     )
-    write_whole(config, (header + export.config.pretty_text).encode())
-    write_whole(weights, checkpoint_bytes(export.checkpoint))
+    files = {
+        config: (header + export.config.pretty_text).encode(),
+        weights: checkpoint_bytes(export.checkpoint),
+    }
+    for path, content in files.items():
+        if path.exists() and path.read_bytes() != content:
+            raise ValueError(
+                f'{path} is there, of another export: take another name (--name, in Python name) '
+                'or folder, or remove it'
+            )
+    for path, content in files.items():
+        write_whole(path, content)
     return config, weights
 
 

@@ -2,12 +2,14 @@
 """Export as ONNX with a check of the labels that onnxruntime gives."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
 from mmseg.models.segmentors import EncoderDecoder
 
+from ...engine.checkpoint import write_whole
 from ...methods.checks import input_channels
 from . import onnx_graph
 from .onnx_graph import Agreement
@@ -42,27 +44,41 @@ def export_checked(
     Raises:
         FileNotFoundError: If an image does not exist.
         ImportError: If a package of the extra ``onnx`` is missing.
-        ValueError: If the model is an ensemble, or onnxruntime gives other labels.
+        ValueError: If the model is an ensemble, onnxruntime gives other labels, or ``path`` has
+            another content; nothing is written.
     """
     onnx_graph.check_packages()
     if getattr(model, 'member_name', None) == 'ensemble':
         raise ValueError('the ensemble is several networks: choose one member')
     size = size or image_size(model)
     pixels = check_images(model, images, size)
-    onnx_graph.export_onnx(model, path, size, dynamic_batch)
     batches = [pixels] if dynamic_batch else [pixels[i : i + 1] for i in range(len(pixels))]
-    checks = [onnx_graph.compare(model, path, batch) for batch in batches]
-    found = Agreement(
+    with TemporaryDirectory() as folder:
+        graph = Path(folder, Path(path).name)
+        onnx_graph.export_onnx(model, graph, size, dynamic_batch)
+        found = _agreement([onnx_graph.compare(model, graph, batch) for batch in batches])
+        if found.differing > TOLERANCE * found.pixels:
+            raise ValueError(
+                f'onnxruntime does not give the labels of PyTorch, {found.differing} of '
+                f'{found.pixels} differ: {path} is not written'
+            )
+        _write(Path(path), graph.read_bytes())
+    return found
+
+
+def _agreement(checks: Sequence[Agreement]) -> Agreement:
+    return Agreement(
         sum(check.pixels for check in checks),
         sum(check.differing for check in checks),
         max(check.confidence for check in checks),
     )
-    if found.differing > TOLERANCE * found.pixels:
-        raise ValueError(
-            f'onnxruntime does not give the labels of PyTorch, {found.differing} of '
-            f'{found.pixels} differ: do not use {path}'
-        )
-    return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.exists() and path.read_bytes() != content:
+        raise ValueError(f'{path} is there, of another export: take another name, or remove it')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
 
 
 def check_images(

@@ -7,6 +7,7 @@ from .pseudo_label_hook import PseudoLabelHook
 from .queue_warmup_hook import QueueWarmupHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .teacher_ema_hook import TeacherEMAHook
+from .teacher_inference_hook import TeacherInferenceHook
 
 __all__ = [
     'DistributionAlignmentHook',
@@ -17,4 +18,5 @@ __all__ = [
     'QueueWarmupHook',
     'SafeCheckpointHook',
     'TeacherEMAHook',
+    'TeacherInferenceHook',
 ]

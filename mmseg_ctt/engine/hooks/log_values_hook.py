@@ -16,11 +16,7 @@ class LogValuesHook(RuntimeInfoHook):
     """
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Optional[dict] = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
         """Log what the model returned."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs and read_together(outputs))
@@ -37,9 +33,7 @@ def read_together(values: Mapping[str, Any]) -> Dict[str, Any]:
     if first is None:
         return dict(values)
     names = [
-        name
-        for name, value in values.items()
-        if _is_scalar(value) and value.device == first.device
+        name for name, value in values.items() if _is_scalar(value) and value.device == first.device
     ]
     numbers = torch.stack([values[name] for name in names]).tolist()
     return {**values, **dict(zip(names, numbers))}

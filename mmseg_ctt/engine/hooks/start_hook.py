@@ -3,25 +3,28 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any, List, Optional, Sized
+from typing import Any, List, Mapping, Optional, Sized
 
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner
 
+from ...datasets.wrappers import same_images
 from ...nn.unwrap import segmentor_of
+from ..commands import report_of, short_path
 from ..start import Start
 
 PACE = 5  # iterations after which the end of the run is estimated
 
 
 class StartHook(Hook):
-    """First lines of a run on the console; every runner has this hook.
+    """First lines of a run on the console, and the last; every runner has this hook.
 
     When the set-up has passed: method, images, length, device and the folder of the log, which has
     config and environment. Then the loss and the time of the first iteration of this process, and
-    after a few more the estimated end, without the validations.
+    after a few more the estimated end, without the validations. At the end the last checkpoint, and
+    the command that compares the run of a folder with its baseline.
 
     Args:
         start (Start): Of the runner.
@@ -75,11 +78,21 @@ class StartHook(Hook):
                 f'{datetime.now() + left:%Y-%m-%d %H:%M}'
             )
 
+    def after_train(self, runner: Runner) -> None:
+        """Log what was saved."""
+        hooks = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+        saved = next((hook.last_ckpt for hook in hooks if hook.last_ckpt), None)
+        if saved is None:
+            return
+        path = saved if '://' in saved else short_path(Path(saved))
+        report = report_of(runner.cfg, runner.work_dir)
+        runner.logger.info(f'saved {path}' + (f'; next: {report}' if report else ''))
+
     def _open(self, runner: Runner, stage: str) -> None:
         if self.start.passed:
             return
         self.start.write(runner, training=stage == 'train')
-        for line in [*summary(runner, stage), *self.start.notes]:
+        for line in [*summary(runner, stage), *self.start.notes.get(stage, ())]:
             runner.logger.info(line)
 
 
@@ -128,9 +141,18 @@ def _images(runner: Runner, stage: str) -> str:
     name = 'test' if stage == 'test' else 'val'
     loop = getattr(runner, f'_{name}_loop')
     if isinstance(loop, BaseLoop):
-        parts.append(f'{name} {_size(loop.dataloader.dataset)}')
+        validation = (
+            ', the validation images' if name == 'test' and tests_validation(runner.cfg) else ''
+        )
+        parts.append(f'{name} {_size(loop.dataloader.dataset)}{validation}')
     return '; '.join(parts)
 
 
 def _size(dataset: Sized) -> int:
     return len(dataset)
+
+
+def tests_validation(cfg: Mapping[str, Any]) -> bool:
+    """Whether the test of a config is on its validation images."""
+    val, test = ((cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
+    return isinstance(val, Mapping) and isinstance(test, Mapping) and same_images(val, test)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from ...methods.ctt import functional
+from ...methods.ctt import bank_contrast, functional
 from .allocations import peak_extra_bytes
 from .comparison import compare_operations, compare_speed
 from .meters import MIB
@@ -47,7 +47,7 @@ def chunks_part(
 
 
 def _with_chunks(elements: int, call: Callable[[], None]) -> None:
-    with patch.object(functional, 'CHUNK_ELEMENTS', elements):
+    with patch.object(bank_contrast, 'CHUNK_ELEMENTS', elements):
         call()
 
 

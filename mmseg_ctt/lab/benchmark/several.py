@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-from ...engine.processes import Resources
+from ...engine.processes import Resources, Stopped, stopped_by_signals
 from .suite.limits import run_limited
 
 RESULT = 'benchmark.json'
+STOPPED = 'the run was stopped'
 NO_TIME = 'the time of all methods together was over'
 
 
@@ -53,7 +54,30 @@ def measure_each(
         tuple: Results of :func:`mmseg_ctt.lab.benchmark.step.benchmark_step`, and by name of
         config why there is none.
     """
-    end, reasons = time.monotonic() + limits.total, {}
+    resources = Resources(threads)
+    reasons: Dict[str, str] = {}
+    with stopped_by_signals(resources.stop):
+        try:
+            _measure_missing(configs, folder, command, limits, resources, reasons)
+        except Stopped:
+            reasons.update({Path(config).stem: STOPPED for config in configs})
+    files = [result_file(folder, config) for config in configs]
+    done = [file for file in files if file.is_file()]
+    for file in done:
+        reasons.pop(file.parent.name, None)
+    return [json.loads(file.read_text()) for file in done], reasons
+
+
+def _measure_missing(
+    configs: Sequence[str],
+    folder: Path,
+    command: Sequence[str],
+    limits: Limits,
+    resources: Resources,
+    reasons: Dict[str, str],
+) -> None:
+    """Run processes until every config has a result or a reason."""
+    end = time.monotonic() + limits.total
     while True:
         missing = [
             config
@@ -71,7 +95,7 @@ def measure_each(
         reason = run_limited(
             [*command, *group],
             files[0].with_name('log.txt'),
-            Resources(threads),
+            resources,
             min(limits.config, left),
             partial(_number_of, files),
         )
@@ -79,8 +103,6 @@ def measure_each(
             stopped = next(file for file in files if not file.is_file()).parent.name
             reasons[stopped] = reason or 'it wrote no result'
             print(f'{stopped}: not measured: {reasons[stopped]}', file=sys.stderr)
-    files = [result_file(folder, config) for config in configs]
-    return [json.loads(file.read_text()) for file in files if file.is_file()], reasons
 
 
 def _number_of(files: Sequence[Path]) -> int:

@@ -8,9 +8,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ...datasets.built import label_loaders, set_num_classes
+from ...datasets.built import label_loaders, mask_entries, set_num_classes
 from ...datasets.checks import check_files
 from ...datasets.image_files import find_images
+from ...datasets.mask_scan import MaskScan, scan_masks
 from ...datasets.sources import (
     LABELED,
     UNLABELED,
@@ -135,6 +136,20 @@ class MaskedSet:
     def images(self) -> List[ListedImage]:
         """The images in order."""
         return [image for _, image, _ in self.entries]
+
+    def scan(self) -> MaskScan:
+        """Pixels of every class in up to 256 masks, evenly spread.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a mask is wrong.
+        """
+        entries = [
+            entry
+            for leaf in leaves(self.source)
+            for entry in mask_entries(leaf, [leaf.get_data_info(i) for i in range(len(leaf))])
+        ]
+        return scan_masks(entries, len(self.metainfo['classes']), skip_unreadable=True)
 
     def __len__(self) -> int:
         return len(self.entries)

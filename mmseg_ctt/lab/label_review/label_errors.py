@@ -6,21 +6,25 @@ A pixel with class i in the mask is contradicted if
 1. all members predict one and the same class j other than i,
 2. each member m is confident of it: p_m(j) >= t_m(j), where t_m(j) is the mean of p_m(j) over the
    training pixels whose mask says j: the class threshold of confident learning (Northcutt, Jiang
-   and Chuang, JAIR 2021), which fits a network of high probabilities and one of low ones. A fixed
-   probability may be given instead,
+   and Chuang, JAIR 2021), which fits a network of high probabilities and one of low ones; and
+   p_m(j) >= 0.3. A fixed probability may be given instead of both,
 3. it is no nearer to a border of the mask than 1 % of the longer side, since borders are never
    exact.
 
 Confident learning needs predictions for images that the network was not trained on; here, the
-networks are those of the run, since training several times is too dear. Rules 1 and 3 and what
-follows are ours; that connected regions are examined as wholes is as in Rottmann and Reese (WACV
-2023). Connected contradicted pixels with one class in the mask and one predicted class are a
-region; regions below 0.1 % of the image are left out. Images are ranked by the part of their
-labelled pixels that lies in regions.
+networks are those of the run, since training several times is too dear. The floor of 0.3, rules 1
+and 3 and what follows are ours; that connected regions are examined as wholes is as in Rottmann
+and Reese (WACV 2023). Connected contradicted pixels with one class in the mask and one predicted
+class are a region; regions below 0.1 % of the image are left out.
+
+A class is known if the IoU of each member with the masks of the labelled images is at least 0.5.
+A network that does not know cats yet calls them dogs, and the mask is right. So images are ranked
+by the part of their labelled pixels in regions of which both classes are known; images that have
+regions of other classes alone come behind them, ranked by the part in those.
 """
 
 import heapq
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import torch
@@ -28,12 +32,14 @@ from mmengine.model import BaseModel
 from scipy import ndimage
 from torch import Tensor
 
-from ...functional import downsample_nearest
 from .images import ListedImage, MaskedImage, MaskedSet
+from .known_classes import ClassKnowledge, mask_at
 from .members import MemberPass, all_members
 
 BORDER = 0.01  # of the longer side
 MIN_AREA = 0.001  # of the image
+MIN_IOU = 0.5  # of a class that counts as known
+FLOOR = 0.3  # of the probability, beside the class thresholds
 
 
 class Contradiction(NamedTuple):
@@ -45,17 +51,32 @@ class Contradiction(NamedTuple):
         border (float): Width of the strip along borders that does not count, as a part of the
             longer side.
         min_area (float): Smallest region, as a part of the image.
+        min_iou (float): IoU on the labelled images from which a class is known, see the module.
+        floor (float, optional): Smallest probability beside the class thresholds. None: 0.3.
     """
 
     threshold: Optional[float] = None
     border: float = BORDER
     min_area: float = MIN_AREA
+    min_iou: float = MIN_IOU
+    floor: Optional[float] = None
 
     def check(self) -> None:
-        """Raise ValueError if a setting is out of range."""
+        """Raise ValueError if a setting is out of range, or would not be used."""
         for name, value in self._asdict().items():
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f'{name} must be in [0, 1], got {value}')
+        if self.threshold is not None and self.floor is not None:
+            raise ValueError(
+                'floor belongs to the class thresholds, which a fixed threshold replaces: leave '
+                'one of the two out'
+            )
+
+    def limit(self, thresholds: Tensor) -> Tensor:
+        """Smallest probability of each class, from class thresholds ``(K,)`` of a member."""
+        if self.threshold is not None:
+            return torch.full_like(thresholds, self.threshold, dtype=torch.float32)
+        return thresholds.clamp(min=FLOOR if self.floor is None else self.floor)
 
 
 DEFAULTS = Contradiction()
@@ -69,12 +90,14 @@ class Region(NamedTuple):
         predicted (int): Class that all members predict.
         area (float): Part of the labelled pixels of the image.
         confidence (float): Mean over the region of the least confident member's probability.
+        unknown (tuple[int, ...]): Those of the two classes that the members do not know yet.
     """
 
     was: int
     predicted: int
     area: float
     confidence: float
+    unknown: Tuple[int, ...] = ()
 
 
 class Suspicious(NamedTuple):
@@ -82,14 +105,17 @@ class Suspicious(NamedTuple):
 
     Attributes:
         image (ListedImage): The image.
-        score (float): Part of its labelled pixels in the regions, in [0, 1].
-        regions (list[Region]): The largest first.
+        known (bool): Whether it has a region of which both classes are known.
+        score (float): Part of its labelled pixels in such regions, in [0, 1]; without any, in the
+            others.
+        regions (list[Region]): Those of known classes first, the largest first.
         contradicted (np.ndarray): ``(h, w)`` bool, the pixels of the regions.
         mask (np.ndarray): ``(h, w)`` integer ids of the mask.
         predicted (np.ndarray): ``(h, w)`` integer classes of the most members.
     """
 
     image: ListedImage
+    known: bool
     score: float
     regions: List[Region]
     contradicted: np.ndarray
@@ -97,42 +123,13 @@ class Suspicious(NamedTuple):
     predicted: np.ndarray
 
 
-def class_thresholds(
-    model: BaseModel, images: MaskedSet, indices: Iterable[int]
-) -> Dict[str, Tensor]:
-    """Mean probability of each class over the pixels whose mask says it, by member.
-
-    Args:
-        model (BaseModel): Of :func:`mmseg_ctt.deploy.checkpoint.load_network`.
-        images (MaskedSet): Labelled images.
-        indices (Iterable[int]): Those that are read.
-
-    Returns:
-        dict[str, Tensor]: ``(K,)`` float64; infinite for a class that no mask shows.
-    """
-    passes = MemberPass(model, all_members(model))
-    totals: Dict[str, Tensor] = {}
-    pixels: Any = 0
-    for index in indices:
-        masked = images[index]
-        for name, probability in passes.probabilities(masked.data):
-            mask = _mask_at(masked, probability).to(probability.device)
-            classes = torch.arange(len(probability), device=mask.device)[:, None, None]
-            own = mask == classes  # (K, h, w)
-            sums = (probability * own).sum(dim=(1, 2), dtype=torch.float64).cpu()
-            totals[name] = totals.get(name, 0) + sums
-        pixels = pixels + own.sum(dim=(1, 2)).cpu()
-    none = torch.full_like(sums, torch.inf)
-    return {name: torch.where(pixels > 0, total / pixels, none) for name, total in totals.items()}
-
-
 def find_label_errors(
     model: BaseModel,
     images: MaskedSet,
     indices: Iterable[int],
     count: int,
+    knowledge: ClassKnowledge,
     settings: Contradiction = DEFAULTS,
-    thresholds: Optional[Mapping[str, Tensor]] = None,
 ) -> List[Suspicious]:
     """Images whose masks the members contradict most.
 
@@ -141,38 +138,37 @@ def find_label_errors(
         images (MaskedSet): Labelled images.
         indices (Iterable[int]): Those that are searched.
         count (int): At most that many are returned; no more are in memory.
+        knowledge (ClassKnowledge): Of :func:`~.known_classes.class_knowledge`.
         settings (Contradiction): Of the search.
-        thresholds (Mapping[str, Tensor], optional): Of :func:`class_thresholds`; needed without
-            ``settings.threshold``. Defaults to None.
 
     Returns:
-        list[Suspicious]: Images with a region, the highest score first.
+        list[Suspicious]: Images with a region: those with one of known classes, then the others;
+        in each part the highest score first.
     """
     passes = MemberPass(model, all_members(model))
     best: List[Any] = []
     for index in indices:
-        found = examine(passes, images[index], settings, thresholds)
+        found = examine(passes, images[index], knowledge, settings)
         if found.regions:
-            heapq.heappush(best, (found.score, -index, found))
+            heapq.heappush(best, (found.known, found.score, -index, found))
             if len(best) > count:
                 heapq.heappop(best)
-    return [found for _, _, found in sorted(best, key=lambda entry: entry[:2], reverse=True)]
+    return [entry[-1] for entry in sorted(best, key=lambda entry: entry[:3], reverse=True)]
 
 
 def examine(
     passes: MemberPass,
     masked: MaskedImage,
-    settings: Contradiction,
-    thresholds: Optional[Mapping[str, Tensor]] = None,
+    knowledge: ClassKnowledge,
+    settings: Contradiction = DEFAULTS,
 ) -> Suspicious:
     """Contradicted regions of one image, at the size of the network's input.
 
     Args:
         passes (MemberPass): Of all members.
         masked (MaskedImage): Image and mask.
+        knowledge (ClassKnowledge): Of the members.
         settings (Contradiction): Of the search.
-        thresholds (Mapping[str, Tensor], optional): ``(K,)`` by member, for settings without a
-            threshold.
     """
     labels: List[Tensor] = []
     confident = least = torch.ones(())
@@ -180,27 +176,29 @@ def examine(
         confidence, label = probability.max(dim=0)
         labels.append(label)
         least = torch.minimum(least, confidence)
-        limit: Any = settings.threshold
-        if limit is None:
-            assert thresholds is not None
-            limit = thresholds[name].to(label.device)[label]
-        confident = confident * (confidence >= limit)
+        limit = settings.limit(knowledge.thresholds[name]).to(label.device)
+        confident = confident * (confidence >= limit[label])
     agreed = torch.stack([label == labels[0] for label in labels]).all(dim=0)
-    mask = _mask_at(masked, probability).numpy()
+    mask = mask_at(masked, probability).numpy()
     known = (mask >= 0) & (mask < len(probability))
     predicted = labels[0].cpu().numpy()
     certain = (agreed & (confident > 0)).cpu().numpy()
     wrong = certain & known & (predicted != mask) & ~near_border(mask, settings.border)
-    regions, kept = _regions(wrong, mask, predicted, least.cpu().numpy(), known, settings.min_area)
-    score = float(kept.sum() / max(known.sum(), 1))
+    found, kept = _regions(wrong, mask, predicted, least.cpu().numpy(), known, settings.min_area)
+    regions = _known_first(found, knowledge.known(settings.min_iou))
+    first = [region for region in regions if not region.unknown]
+    score = sum(region.area for region in first or regions)
     majority = torch.stack(labels).mode(dim=0).values.cpu().numpy()
-    return Suspicious(masked.image, score, regions, kept, mask, majority)
+    return Suspicious(masked.image, bool(first), score, regions, kept, mask, majority)
 
 
-def _mask_at(masked: MaskedImage, probability: Tensor) -> Tensor:
-    """Mask ``(h, w)`` int64 at the size of a map ``(K, h, w)``."""
-    whole = torch.from_numpy(masked.mask.astype(np.int64))[None]
-    return downsample_nearest(whole, tuple(probability.shape[1:]))[0]
+def _known_first(regions: Sequence[Region], known: np.ndarray) -> List[Region]:
+    """Regions with their unknown classes; those without any first, the largest first."""
+    named = [
+        region._replace(unknown=tuple(k for k in (region.was, region.predicted) if not known[k]))
+        for region in regions
+    ]
+    return sorted(named, key=lambda region: (bool(region.unknown), -region.area))
 
 
 def near_border(mask: np.ndarray, width: float) -> np.ndarray:
@@ -231,7 +229,7 @@ def _regions(
     known: np.ndarray,
     min_area: float,
 ) -> Any:
-    """Regions of one pair of classes each, the largest first, and their pixels."""
+    """Regions of one pair of classes each, and their pixels."""
     regions: List[Region] = []
     kept = np.zeros(wrong.shape, bool)
     for was, new in np.unique(np.stack([mask[wrong], predicted[wrong]], axis=1), axis=0):
@@ -244,7 +242,7 @@ def _regions(
             kept |= inside
             part = float(areas[i] / known.sum())
             regions.append(Region(int(was), int(new), part, float(confidence[inside].mean())))
-    return sorted(regions, key=lambda region: -region.area), kept
+    return regions, kept
 
 
 def precision_recall(ranked: Sequence[str], spoilt: Set[str], k: int) -> Dict[str, float]:
@@ -264,10 +262,29 @@ def precision_recall(ranked: Sequence[str], spoilt: Set[str], k: int) -> Dict[st
 
 
 def names_of(regions: Sequence[Region], meta: Mapping[str, Any], number: int = 3) -> str:
-    """The largest regions in words."""
+    """The first regions in words."""
     classes = meta['classes']
     return '; '.join(
         f'{classes[region.was]} or {classes[region.predicted]}? ({region.area:.1%} of the image, '
-        f'confidence {region.confidence:.2f})'
+        f'confidence {region.confidence:.2f}{_unknown(region, classes)})'
         for region in regions[:number]
+    )
+
+
+def _unknown(region: Region, classes: Sequence[str]) -> str:
+    names = ' and '.join(classes[k] for k in region.unknown)
+    return f', not known yet: {names}' if names else ''
+
+
+def unknown_classes(
+    knowledge: ClassKnowledge, settings: Contradiction, meta: Mapping[str, Any]
+) -> str:
+    """Classes that the members do not know yet, with their IoU, in words; empty if none is."""
+    unknown = np.flatnonzero(~knowledge.known(settings.min_iou))
+    names = [f'{meta["classes"][k]} {knowledge.iou[k]:.0%}' for k in unknown]
+    if not names:
+        return ''
+    return (
+        f'Not known yet, with an IoU below {settings.min_iou:.0%} on these images in one of the '
+        f'networks: {", ".join(names)}.'
     )

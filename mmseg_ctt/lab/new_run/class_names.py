@@ -52,10 +52,30 @@ def known_classes(root: Path, given: Optional[Sequence[str]] = None) -> ClassNam
         return _checked(names, palette_of(content, str(meta)), str(meta))
     if given:
         return _checked(list(given), [], '--classes')
-    for path in (root / CVAT, root / ROBOFLOW, *(root / name for name in LISTS)):
-        if path.is_file():
-            return _read(path)
-    return ClassNames([], [], '')
+    return next(map(_read, _files(root)), ClassNames([], [], ''))
+
+
+def unread_names(root: Path) -> List[str]:
+    """A line about a file with other names than ``meta.json``, which is read in its place.
+
+    Args:
+        root (Path): Folder of the data set.
+    """
+    files, meta = _files(root), root / META
+    if not meta.is_file() or not files:
+        return []
+    try:
+        differs = _read(files[0]).names != read_meta(meta)['classes']
+    except ValueError:  # a file of that name may be of anything
+        return []
+    line = f'{files[0].name} is not read: {META} names the classes; change or remove that file'
+    return [line] if differs else []
+
+
+def _files(root: Path) -> List[Path]:
+    """Files that name classes where there is no ``meta.json``, the first to be read first."""
+    found = (root / CVAT, root / ROBOFLOW, *(root / name for name in LISTS))
+    return [path for path in found if path.is_file()]
 
 
 def _read(path: Path) -> ClassNames:

@@ -17,6 +17,7 @@ from .words import TEST, TRAIN, UNLABELED, VAL
 BASE = 'mmseg_ctt::supervised/supervised_deeplabv3plus_mobilenetv2_folder.py'
 SUPERVISED = 'supervised'
 Line = Tuple[str, str]  # code, comment
+NETWORK = "segmentor_from = 'mmseg_ctt::_base_/networks/{}.py'"
 WIDTH = 101  # longer lines have their comment above
 BANDED = dict(mobilenetv2='BandMobileNetV2')  # networks whose class for photos has no bands
 
@@ -41,9 +42,8 @@ def supervised_text(
     """
     lines: List[Line] = [(f'_base_ = [{BASE!r}]', 'schedule, hooks, pipelines')]
     if model != USUAL:
-        source = f'mmseg_ctt::_base_/networks/{model}.py'
         title = network(model).title
-        lines.append((f'segmentor_from = {source!r}', f'{title}, its weights and optimiser'))
+        lines.append((NETWORK.format(model), f'{title}, its weights and optimiser'))
     lines.append((f'root = {str(found.root)!r}', 'change it if the folder moves'))
     lines += _data_lines(found, lists, sizes, masks)
     length = f'num_classes={len(found.labels.names)}, max_iters={sizes.iters}'

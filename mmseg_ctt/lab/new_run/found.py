@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from ...datasets.alpha_masks import WITH_ALPHA, alpha_lines
 from ...datasets.image_files import other_files
 from ...volumes.address import VOLUME_SUFFIXES
-from .class_names import known_classes
+from .class_names import CVAT, known_classes, unread_names
 from .images import Images, inspect
 from .labels import Labels, labels_of
 from .layout import Files, Pair, find_pairs, list_files
@@ -77,6 +78,11 @@ class Found:
         if len(self.labels.names) > MANY_CLASSES:
             lines.append(f'  and {len(self.labels.names) - MANY_CLASSES} more')
         lines.append(f'      no label (255)       {1 - sum(pixels) / every:7.2%}')
+        if self.labels.unnamed and self.labels.by == 'colour':
+            lines.append(
+                f'names: {CVAT} in the folder, with a line name:red,green,blue:: for each class '
+                '(or --classes and --palette)'
+            )
         absent = [name for name, number in zip(self.labels.names, images) if not number]
         if absent:
             lines.append(f'WARNING: no mask shows {", ".join(absent)}')
@@ -141,7 +147,9 @@ def look(
         for name in matched.images.values()
     ]
     result = Found(root, parts, inspect(root, every), labels, found, files, [*notes, *more])
-    result.notes += _others(files) + _tags(result) + _bare(result)
+    result.notes += _others(files) + _tags(result) + _bare(result) + unread_names(root)
+    with_alpha = [mask.name for read in found.values() for mask in read if mask.mode in WITH_ALPHA]
+    result.notes += alpha_lines({name: root / name for name in with_alpha})
     return result
 
 

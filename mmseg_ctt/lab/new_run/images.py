@@ -12,6 +12,7 @@ import numpy as np
 from ...datasets.image_files import IMAGE_SUFFIXES
 from ...datasets.image_reading import image_size
 from ...datasets.nodata import decode_with_nodata
+from ...datasets.tiff_header import is_tiff, read_tiff_header
 
 SIZES, PIXELS = 256, 24  # images of which the size is read, and those that are decoded
 NUM_WORKERS = 4
@@ -30,6 +31,7 @@ class Images(NamedTuple):
         value_range (tuple[float, float] | None): Values that become 0 and 255; None for 8 bit.
         mean (list[float]): Of each channel, in 0 to 255, blue first; for more than three channels.
         std (list[float]): The same.
+        geo (bool): Whether they are GeoTIFFs.
     """
 
     total: int
@@ -40,6 +42,7 @@ class Images(NamedTuple):
     value_range: Optional[Tuple[float, float]]
     mean: List[float]
     std: List[float]
+    geo: bool = False
 
     @property
     def median_size(self) -> Tuple[int, int]:
@@ -105,7 +108,7 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         shapes = list(pool.map(image_size, (root / name for name in spread(names, SIZES))))
         read = list(pool.map(_read, (root / name for name in spread(names, PIXELS))))
-    pixels, kept = [image for image, _ in read], [shown for _, shown in read]
+    pixels, kept = [image for image, _, _ in read], [shown for _, shown, _ in read]
     channels = Counter(image.shape[2] for image in pixels)
     kinds = Counter(str(image.dtype) for image in pixels)
     if len(channels) > 1 and max(channels) > 4:
@@ -114,22 +117,33 @@ def inspect(root: Path, names: Sequence[str]) -> Images:
             'number of bands; move the others out of the folder'
         )
     deep = [image for image in pixels if image.dtype != np.uint8]
-    shown = [where for image, where in read if image.dtype != np.uint8]
+    shown = [where for image, where, _ in read if image.dtype != np.uint8]
     value_range = _range(deep, shown) if deep else None
     mean, std = _statistics(pixels, kept, value_range) if max(channels) > 4 else ([], [])
     sizes = [(width, height) for height, width in shapes]
-    counted = dict(formats.most_common())
-    return Images(len(names), counted, sizes, dict(channels), dict(kinds), value_range, mean, std)
+    return Images(
+        len(names),
+        dict(formats.most_common()),
+        sizes,
+        dict(channels),
+        dict(kinds),
+        value_range,
+        mean,
+        std,
+        any(geo for _, _, geo in read),
+    )
 
 
-def _read(path: Path) -> Tuple[np.ndarray, np.ndarray]:
-    """Some pixels ``(h, w, C)`` of an image, and ``(h, w, C)`` bool where they have data."""
-    pixels, missing = decode_with_nodata(path.read_bytes(), str(path))
+def _read(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
+    """Some pixels ``(h, w, C)`` of an image, the same bool where they have data, if GeoTIFF."""
+    content = path.read_bytes()
+    header = read_tiff_header(content) if is_tiff(content) else None
+    pixels, missing = decode_with_nodata(content, str(path))
     image = pixels[..., None] if pixels.ndim == 2 else pixels
     some = (slice(None, None, _step(image, 0)), slice(None, None, _step(image, 1)))
     image = image[some]
     kept = np.ones(image.shape, bool) if missing is None else ~missing[some]
-    return image, kept
+    return image, kept, header is not None and header.geo
 
 
 def _step(image: np.ndarray, axis: int) -> int:

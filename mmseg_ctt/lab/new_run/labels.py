@@ -2,6 +2,7 @@
 """What the values of masks mean: ids, grey values or colours; classes and their names."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...datasets.colour_conversion import classes_of
@@ -15,7 +16,7 @@ from ...datasets.colour_masks import (
     parse_colour,
     unpack,
 )
-from .class_names import ClassNames
+from .class_names import META, ClassNames
 from .mask_files import GREY, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
@@ -38,6 +39,8 @@ class Labels:
         palette (list[list[int]]): Colour of each class for pictures; empty where none is known.
         convert (bool): Whether masks of ids have to be written.
         notes (list[str]): Lines for the user.
+        guesses (list[str]): Those of them in which the meaning of a value is guessed.
+        unnamed (bool): Whether the names are made up.
     """
 
     kind: str
@@ -47,6 +50,8 @@ class Labels:
     palette: List[List[int]] = field(default_factory=list)
     convert: bool = False
     notes: List[str] = field(default_factory=list)
+    guesses: List[str] = field(default_factory=list)
+    unnamed: bool = False
 
     def pixels(self, mask: MaskFile) -> List[int]:
         """Pixels of each class of a mask."""
@@ -86,9 +91,9 @@ def labels_of(
         raise ValueError(
             f'{known.origin} names {len(known.names)} classes, but masks hold {len(labels.source)} '
             f'({labels.kind}: {_values(labels)}): correct the names, or say with --ignore which '
-            'values are no label'
+            f'values are no label{_earlier(known, left_out)}'
         )
-    labels.names = list(known.names) or labels.names
+    labels.names, labels.unnamed = list(known.names) or labels.names, not known.names
     if len(labels.names) < 2:
         raise ValueError(
             f'masks hold one class only ({labels.kind}: {_values(labels)}), from which nothing can '
@@ -96,6 +101,16 @@ def labels_of(
             '--palette'
         )
     return labels
+
+
+def _earlier(known: ClassNames, left_out: set) -> str:
+    """What to do where an earlier call without ``--ignore`` may have written the names."""
+    if not left_out or Path(known.origin).name != META:
+        return ''
+    return (
+        f'. If an earlier call wrote {META}: remove it, and runs, splits/mine and the masks of ids '
+        'if they are of that call, to begin anew'
+    )
 
 
 def _values(labels: Labels) -> str:
@@ -129,9 +144,10 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
     if set(values) == {0, IGNORE} and count != 1 and IGNORE * GREY not in left_out:
         names = ['background', 'object']
         note = 'masks hold 0 and 255: 255 is taken as the object (--ignore 255: as no label)'
-        return Labels(
-            'values 0 and 255', 'value', [0, IGNORE], names, [[0, 0, 0], [255] * 3], True, [note]
-        )
+        black_white = [unpack(BLACK), unpack(WHITE)]
+        labels = Labels('values 0 and 255', 'value', [0, IGNORE], names, black_white, True)
+        labels.notes, labels.guesses = [note], [note]
+        return labels
     if lossy or not _like_ids(ids, count):
         colours = _by_palette(masks, known, None) if known.palette else None
         return colours or _by_colour(masks, known, left_out)
@@ -180,6 +196,7 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     colours = summed([mask.colours for mask in masks])
     pixels = sum(colours.values())
     notes: List[str] = []
+    guesses: List[str] = []
     main, smooth = _main_colours(colours)
     if known.names and len(main if smooth else colours) > 2 and not known.palette:
         shown = ' '.join(map(as_text, list(colours)[:20]))
@@ -199,14 +216,14 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     black = 0 if BLACK in left_out else colours.get(BLACK, 0) / pixels
     if black and (black >= BACKGROUND or len(source) < 2):
         source = [BLACK, *(c for c in source if c != BLACK)]
-        notes.append(
-            f'black, {black:.0%} of the pixels, is taken as the class background (--ignore 0: as '
-            'no label)'
+        guesses.append(
+            f'black (0), {black:.0%} of the pixels, is taken as the class background (--ignore 0: '
+            'as no label)'
         )
     elif black and BLACK not in source:
-        notes.append(
-            f'black, {black:.1%} of the pixels, is taken as no label (--palette with 0 in it makes '
-            'it a class)'
+        guesses.append(
+            f'black (0), {black:.1%} of the pixels, is taken as no label (--palette with 0 in it '
+            'makes it a class)'
         )
     if black:
         source = sorted(source, key=lambda c: c != BLACK)
@@ -214,7 +231,7 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     if len(source) == 2 and source[0] == BLACK:
         names = ['background', 'object']
     labels = _coloured(source, names, colours)
-    labels.notes = [*notes, *labels.notes]
+    labels.notes, labels.guesses = [*notes, *guesses, *labels.notes], guesses
     return labels
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Lists of a run: labelled, unlabelled and validation images."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from ...datasets.class_cover import missing_of
 from ...datasets.lists import read_list, read_stems, stem_in
-from ...datasets.split_files import TEST_NAME, write_split
+from ...datasets.split_files import MANIFEST_NAME, TEST_NAME, write_split
 from ...datasets.split_masks import count_images, draw_validation
 from .layout import Files
 
@@ -165,6 +166,12 @@ def read_lists(
             'validation'
         )
     return lists
+
+
+def seed_of(folder: Path) -> Optional[int]:
+    """Seed that the validation images of lists were drawn with, by their manifest; None if none."""
+    path = folder / MANIFEST_NAME
+    return json.loads(path.read_text('utf-8')).get('seed') if path.is_file() else None
 
 
 def held_out(folder: Path, images: Mapping[str, str]) -> List[str]:

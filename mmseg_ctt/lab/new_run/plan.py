@@ -10,6 +10,7 @@ import numpy as np
 
 from ...datasets.lists import read_list
 from ...datasets.split_files import LIST_NAMES
+from .baseline import check_options, read_baseline
 from .class_names import META
 from .configs import SUPERVISED, check_texts, method_text, supervised_text
 from .conversion import Conversion, plan_conversion, write_masks
@@ -25,9 +26,11 @@ from .lists import (
     other_lists,
     read_lists,
     read_names,
+    seed_of,
 )
+from .networks import USUAL as USUAL_NETWORK
 from .networks import network
-from .sizes import choose_sizes, machine_memory
+from .sizes import choose_sizes, described, machine_memory
 from .words import TEST, TRAIN, UNLABELED, VAL
 
 RUNS = 'runs'
@@ -67,7 +70,8 @@ class Plan:
             if self.found.labels.palette:
                 content['palette'] = self.found.labels.palette
             meta.write_text(json.dumps(content) + '\n', encoding='utf-8')
-            lines.append(f'{META}: written; give the classes their names there')
+            names = '; give the classes their names there' if self.found.labels.unnamed else ''
+            lines.append(f'{META}: written{names}')
         self.lists.write(root)
         lines += [_write_list(root, name, stems) for name, stems in self.evaluated.items()]
         names = ', '.join(LIST_NAMES) + (', val.txt' if self.lists.val else '')
@@ -98,16 +102,22 @@ def _write_list(root: Path, name: str, stems: Sequence[str]) -> str:
 def make_plan(
     found: Found,
     method: str,
-    model: str,
+    model: Optional[str] = None,
     size: Optional[Sequence[int]] = None,
     lists: Optional[str] = None,
     val: Optional[int] = None,
     name: Optional[str] = None,
-    seed: int = 0,
+    seed: Optional[int] = None,
+    iterations: Optional[int] = None,
+    given: Sequence[str] = (),
 ) -> Plan:
     """Choose lists, sizes and configs of a run, and check them.
 
-    Args: as of ``new_run``; ``found`` is what the folder holds.
+    A baseline that is there keeps its numbers, on whatever machine it was written, and a method
+    gets those.
+
+    Args: as of ``new_run``; ``found`` is what the folder holds, ``given`` the options with which it
+        was searched.
 
     Raises:
         FileNotFoundError: If a list names an image that is not there.
@@ -117,43 +127,56 @@ def make_plan(
     folder = found.root / RUNS / (name or '')
     chosen = _lists(found, lists, val, name, seed)
     conversions, masks = _masks(found, name)
-    net, memory = network(model), machine_memory()
-    sizes = choose_sizes(found.images, net, len(chosen.labeled), memory, size)
-    work_dir = folder / SUPERVISED
-    texts = {SUPERVISED: supervised_text(found, chosen, sizes, model, masks, work_dir)}
+    baseline = read_baseline(folder)
+    known = model or (baseline.model if baseline else None) or USUAL_NETWORK
+    net, memory = network(known), machine_memory()
+    wanted = choose_sizes(found.images, net, len(chosen.labeled), memory, size, iterations)
+    sizes = wanted
+    if baseline:
+        source = f'as in {RUNS}/{baseline.path.relative_to(found.root / RUNS)}'
+        sizes = described(baseline.numbers, found.images, net, memory, source, source)
+    texts = {SUPERVISED: supervised_text(found, chosen, sizes, known, masks, folder / SUPERVISED)}
+    if baseline:
+        classes = len(found.labels.names)
+        check_options(baseline, texts[SUPERVISED], wanted, classes, model, size, iterations, given)
     if chosen.unlabeled and method != SUPERVISED:
         texts[method] = method_text(method, sizes, folder / method)
-    _check_present(folder, texts, model, size)
     check_texts(texts)
     evaluated = {
         f'{chosen.folder}/{part}_folder.txt': list(found.parts[part].masks)
         for part in (VAL, TEST)
         if part in masks
     }
-    kept = len(found.parts[VAL].masks) if VAL in masks else len(chosen.val)
-    lines = [
-        f'lists: {len(chosen.labeled)} labelled, {len(chosen.unlabeled)} unlabelled, {kept} for '
-        'validation',
-        *chosen.notes,
-        *few_notes(len(chosen.labeled), kept),
-        *_without_unlabeled(chosen, method),
-        *sizes.lines,
-        f'network: {net.title} (--model), method: {method} (--method)',
-    ]
+    lines = [*_list_lines(found, chosen, method), *sizes.lines]
+    title = net.title if baseline is None or baseline.model else 'as in the baseline'
+    lines.append(f'network: {title} (--model), method: {method} (--method)')
     return Plan(found, folder, chosen, evaluated, conversions, texts, lines)
 
 
+def _list_lines(found: Found, lists: Lists, method: str) -> List[str]:
+    kept = len(found.parts[VAL].masks) if VAL in found.masks else len(lists.val)
+    tested = '' if TEST in found.masks or lists.test or not kept else ', which test.py scores too'
+    return [
+        f'lists: {len(lists.labeled)} labelled, {len(lists.unlabeled)} unlabelled, {kept} for '
+        f'validation{tested}',
+        *lists.notes,
+        *few_notes(len(lists.labeled), kept),
+        *_without_unlabeled(lists, method),
+    ]
+
+
 def _lists(
-    found: Found, given: Optional[str], val: Optional[int], name: Optional[str], seed: int
+    found: Found, given: Optional[str], val: Optional[int], name: Optional[str], seed: Optional[int]
 ) -> Lists:
     root, train, own = found.root, found.train, f'splits/{name or USUAL}'
     unlabeled = found.parts.get(UNLABELED)
     has_val = VAL in found.masks
-    if has_val and val is not None:
-        raise ValueError(
-            f'--val {val} keeps training images for validation, but {found.parts[VAL].images_dir} '
-            'has images for it: leave --val out, or move them'
-        )
+    for option, value in (('--val', val), ('--seed', seed)):
+        if has_val and value is not None:
+            raise ValueError(
+                f'{option} {value} is for training images kept for validation, but '
+                f'{found.parts[VAL].images_dir} has images for it: leave {option} out, or move them'
+            )
     made = (root / own / LIST_NAMES[0]).is_file()
     new = bool(name) and given is None and not made
     present = None if new else find_lists(root, found.files, given, own)
@@ -164,6 +187,11 @@ def _lists(
             raise ValueError(
                 f'--val {val}, but the lists in {present} keep {len(lists.val)} images for '
                 'validation: --name NAME makes other lists'
+            )
+        if seed is not None and seed != seed_of(root / present):
+            raise ValueError(
+                f'--seed {seed} draws images for validation, and the lists in {present} are there, '
+                'drawn otherwise: --name NAME makes other lists'
             )
         if made and not lists.present and not _same_lists(root / own, lists):
             raise ValueError(
@@ -177,6 +205,11 @@ def _lists(
     stems = list(train.masks)
     presence = np.array(found.presence(TRAIN))[rows] > 0
     kept = [] if val is not None or has_val else _kept(root, train.images)
+    if kept and seed is not None:
+        raise ValueError(
+            f'--seed {seed} draws images for validation, and those of splits/{USUAL} are used: '
+            f'--val {len(kept)} draws others'
+        )
     lists = make_lists(
         own,
         [stems[i] for i in rows],
@@ -184,7 +217,7 @@ def _lists(
         found.labels.names,
         sorted(bare),
         (0 if has_val else val, kept),
-        seed,
+        seed or 0,
     )
     lists.test = test
     lists.notes += held_notes(test)
@@ -230,33 +263,6 @@ def _masks(
             conversions[conversion.folder] = conversion
             masks[part] = (conversion.folder, '.png')
     return list(conversions.values()), masks
-
-
-def _check_present(
-    folder: Path, texts: Dict[str, str], model: str, size: Optional[Sequence[int]]
-) -> None:
-    """A config that is there has the network and the sizes that are wanted.
-
-    Raises:
-        ValueError: If it has others.
-    """
-    path = folder / f'{SUPERVISED}.py'
-    if not path.is_file():
-        return
-    present = path.read_text(encoding='utf-8')
-
-    def differ(start: str) -> bool:
-        old, new = (
-            [line for line in text.splitlines() if line.startswith(start)]
-            for text in (present, texts[SUPERVISED])
-        )
-        return old != new
-
-    wanted = [f'another network than --model {model}'] if differ('segmentor_from') else []
-    if size and differ('sizes = '):
-        wanted.append(f'other sizes than --size {" ".join(map(str, size))}')
-    if wanted:
-        raise ValueError(f'{path} is there and has {wanted[0]}: --name NAME makes another run')
 
 
 def _without_unlabeled(lists: Lists, method: str) -> List[str]:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...engine.method_preset import preset_name
 from .commands import next_commands
@@ -11,6 +11,8 @@ from .configs import SUPERVISED
 from .found import Found, look
 from .networks import network
 from .plan import Plan, make_plan
+
+SEARCHED = ('images', 'masks', 'classes', 'palette', 'ignore', 'suffix')  # options of ``look``
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class NewRun:
 def new_run(
     folder: Union[str, Path],
     method: str = 'ctt-plus',
-    model: str = 'mobilenetv2',
+    model: Optional[str] = None,
     size: Union[None, int, Sequence[int]] = None,
     dry_run: bool = False,
     *,
@@ -52,17 +54,20 @@ def new_run(
     lists: Optional[str] = None,
     val: Optional[int] = None,
     name: Optional[str] = None,
-    seed: int = 0,
+    seed: Optional[int] = None,
+    iterations: Optional[int] = None,
 ) -> NewRun:
     """Write lists and configs for a folder of images and masks.
 
     Everything is checked before anything is written. Images and masks are never changed, and no
-    file is replaced: what a former call has written is used again.
+    file is replaced: what a former call has written is used again, with its sizes, batch and
+    length, and an argument that differs from it is an error.
 
     Args:
         folder (str or Path): Folder of the data.
         method (str): Preset of ``configs/_base_/methods``. Defaults to ``'ctt-plus'``.
-        model (str): Network, a name of :data:`.networks.NETWORKS`. Defaults to ``'mobilenetv2'``.
+        model (str, optional): Network, a name of :data:`.networks.NETWORKS`. Defaults to None: that
+            of the baseline that is there, else ``'mobilenetv2'``.
         size (int or Sequence[int], optional): Width and height that images are resized to, or their
             longer side. Defaults to None: chosen from the images and the memory.
         dry_run (bool): Whether nothing is written. Defaults to False.
@@ -75,10 +80,10 @@ def new_run(
             ``'128,64,128'`` or ``'255'``.
         ignore (Sequence[str]): Colours or values of pixels without a label.
         lists (str, optional): Folder with ``labeled.txt`` or ``train.txt``, and ``val.txt``.
-        val (int, optional): Images with a mask that are kept for validation. Defaults to None: a
-            fifth, at most 100.
+        val (int, optional): Masked images for validation. Defaults to None: a fifth, at most 100.
         name (str, optional): Name of another run of this folder, with lists and configs of its own.
-        seed (int): Of the images kept for validation. Defaults to 0.
+        seed (int, optional): Of the images kept for validation. Defaults to None: 0.
+        iterations (int, optional): Length of the run. Defaults to None: by images and machine.
 
     Raises:
         FileNotFoundError: If there is no such folder, or nothing in it to train on.
@@ -86,22 +91,33 @@ def new_run(
     """
     root = _root(folder, method, model, name)
     image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
-    found = look(root, image_dir, mask_dir, classes, palette, ignore, suffix)
-    sides = [size] if isinstance(size, int) else size
-    plan = make_plan(found, method, model, sides, list_dir, val, name, seed)
-    lines = [f'{root}', *found.lines(), *plan.lines]
+    values = (image_dir, mask_dir, classes, palette, ignore, suffix)
+    searched: Dict[str, Any] = dict(zip(SEARCHED, values))
+    found = look(root, **searched)
+    given = [f'--{key}' for key, value in searched.items() if value not in (None, (), [])]
+    size = [size] if isinstance(size, int) else size
+    plan = make_plan(found, method, model, size, list_dir, val, name, seed, iterations, given)
+    return _done(plan, dry_run)
+
+
+def _done(plan: Plan, dry_run: bool) -> NewRun:
+    """The run, written unless it is a dry one."""
+    found = plan.found
+    lines = [f'{found.root}', *found.lines(), *plan.lines]
     lines += _would(plan) if dry_run else plan.write()
+    lines += [f'GUESS: {line}' for line in found.labels.guesses]
     configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
     return NewRun(configs, found, next_commands(configs), lines)
 
 
-def _root(folder: Union[str, Path], method: str, model: str, name: Optional[str]) -> Path:
+def _root(folder: Union[str, Path], method: str, model: Optional[str], name: Optional[str]) -> Path:
     """Absolute path of the folder, after a check of the names."""
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
         raise FileNotFoundError(f'the folder {folder} does not exist')
     preset_name(method)
-    network(model)
+    if model is not None:
+        network(model)
     if name is not None and not name.replace('-', '').replace('_', '').isalnum():
         raise ValueError(f'--name {name!r} must be of letters, digits, - and _')
     return root
@@ -126,7 +142,11 @@ def _inside(root: Path, path: Optional[str]) -> Optional[str]:
 def _would(plan: Plan) -> List[str]:
     lines = ['nothing is written (--dry-run); it would be:']
     for key, text in plan.texts.items():
-        lines += ['', f'# {plan.folder / key}.py', text.rstrip('\n')]
+        path = plan.folder / f'{key}.py'
+        if path.is_file():
+            lines += ['', f'# {path} is there and is kept as it is']
+        else:
+            lines += ['', f'# {path}', text.rstrip('\n')]
     return lines
 
 

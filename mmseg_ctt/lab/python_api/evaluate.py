@@ -7,10 +7,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...engine.hooks.start_hook import tests_validation
 from ...engine.process_state import process_state_kept
 from ...nn.unwrap import unwrapped
 from ..experiments.class_iou import CLASS_KEY
 from ..report.colours import PLAIN_MODEL
+from ..report.scalars import without_noise
 from .run import TrainingRun
 from .scores import Scores
 from .train import AnyConfig, run_config
@@ -47,6 +49,7 @@ def evaluate(
     config, weights = files_of(run, checkpoint)
     with process_state_kept(), TemporaryDirectory() as folder:
         cfg = run_config(config, cfg_options or {})
+        on_validation = tests_validation(cfg)
         for part in ('dataloader', 'evaluator'):
             if not cfg.get(f'{data}_{part}'):
                 raise ValueError(f'the config has no {data}_{part}')
@@ -55,11 +58,14 @@ def evaluate(
         cfg.work_dir, cfg.load_from, cfg.resume = folder, str(weights), False
         cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[])
         runner = Runner.from_cfg(cfg)
+        # the folder of its log is gone when a reader opens it
+        runner.logger.addFilter(lambda record: folder not in record.getMessage())
         found = runner.test()
         model = unwrapped(runner.model)
         members = list(getattr(model, 'member_names', [])) or [PLAIN_MODEL]
         images = len(runner.test_dataloader.dataset)
-        words = f'{Path(weights).name} on {images} images of the {data} set'
+        same = ', the validation images' if data == 'test' and on_validation else ''
+        words = f'{Path(weights).name} on {images} images of the {data} set{same}'
         predicting = getattr(model, 'predict_on', PLAIN_MODEL)
     return Scores(*grouped(found, members), predicting, words)
 
@@ -107,7 +113,7 @@ def grouped(
         for key, value in found.items():
             if not key.startswith(prefix) or not isinstance(value, Real):
                 continue
-            name, number = key[len(prefix) :], float(value)
+            name, number = key[len(prefix) :], without_noise(float(value))
             if name.startswith(CLASS_KEY):
                 classes.setdefault(member, {})[name[len(CLASS_KEY) :]] = number
             else:

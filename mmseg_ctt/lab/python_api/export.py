@@ -82,7 +82,8 @@ def export(
         FileNotFoundError: If a file does not exist.
         ImportError: If a package for ONNX is missing.
         ValueError: If there is no such member, a part has no counterpart in stock mmseg, ``size``
-            is given without ``onnx``, or onnxruntime gives other labels.
+            is given without ``onnx``, onnxruntime gives other labels, or a file of that name has
+            another content.
     """
     if onnx:
         check_packages()

@@ -21,7 +21,11 @@ from ..new_run import new_run
 from .run import TrainingRun
 
 BASELINE = 'supervised'  # config that a folder gets beside that of the method
-DEFAULTS = dict(method='ctt-plus', model='mobilenetv2')  # of a folder
+DEFAULT = 'ctt-plus'  # method of a folder
+IN_PYTHON = (  # for errors of new_run, which name its options
+    'In Python, options such as --name NAME are arguments of mmseg_ctt.lab.new_run.new_run, whose '
+    "configs are trained: train(new_run({call}, name='NAME').configs[{method!r}])"
+)
 AnyConfig = Union[str, Path, Config]
 
 
@@ -50,8 +54,8 @@ def train(
         method (str, optional): Name of a preset such as ``'fixmatch'``, or ``'supervised'``.
             Defaults to None: that of the config; ``'ctt-plus'`` for a folder.
         model (str, optional): Network, a file name of ``configs/_base_/networks`` such as
-            ``'segformer-b0'``. Defaults to None: that of the config; ``'mobilenetv2'`` for a
-            folder.
+            ``'segformer-b0'``. Defaults to None: that of the config, also of one that the folder
+            has; ``'mobilenetv2'`` for a new folder.
         iterations (int, optional): Length of the run. Defaults to None: as the config says.
         work_dir (str | Path, optional): Folder of checkpoints and logs. Defaults to None: that of
             the config, else ``work_dirs/<config name>``, with the method and network given here.
@@ -114,11 +118,19 @@ def config_of_folder(folder: Union[str, Path], options: Dict[str, Any]) -> Path:
         options (dict): Of :func:`given_options`; method and network are taken out of it.
 
     Raises:
-        ValueError: If every image has a mask, and the method was asked for.
+        FileNotFoundError: If the folder holds nothing to train on.
+        ValueError: If something cannot be found out, a baseline that is there differs, or every
+            image has a mask, and the method was asked for.
     """
-    method = options.pop('method', None)
-    model = options.pop('segmentor_from', DEFAULTS['model'])
-    made = new_run(folder, method or DEFAULTS['method'], model)
+    method, model = options.pop('method', None), options.pop('segmentor_from', None)
+    try:
+        made = new_run(folder, method or DEFAULT, model)
+    except (FileNotFoundError, ValueError) as error:
+        if '--' not in str(error):
+            raise
+        call = ', '.join(map(repr, filter(None, (str(folder), method or DEFAULT, model))))
+        remedy = IN_PYTHON.format(call=call, method=method or DEFAULT)
+        raise type(error)(f'{error}. {remedy}') from None
     print('\n'.join(made.lines))
     chosen = [path for name, path in made.configs.items() if name != BASELINE]
     if method == BASELINE or not (chosen or method):

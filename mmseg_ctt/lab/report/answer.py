@@ -19,9 +19,10 @@ from . import figures
 from .evaluation import is_supervised, segments
 from .networks import Evaluated
 from .parts import Block, Command, Figure, Notes, NothingToShow, Part, Table
+from .portable import relative_path
 from .recorded import NO_SCALARS, final_scores
 from .runs import Run
-from .verdict import ENSEMBLE, NO_BASELINE, shipping, verdict
+from .verdict import ENSEMBLE, NO_BASELINE, network_name, shipping, verdict
 
 TITLE = 'Answer'  # of the chapter
 HELPED, BETTER = 'Did the unlabelled images help?', 'Which run is better?'
@@ -176,31 +177,32 @@ def _alone(scored: Scored) -> Part:
     """The member to ship of a single run, and how to get a baseline."""
     supervised = is_supervised(scored.run.config)
     rows = [(name, f'{score:.2f}') for name, score in scored.scores.items()]
-    blocks: List[Block] = [Notes([shipping(scored.shipped, scored.scores)])]
+    blocks: List[Block] = [Notes([shipping(scored.shipped, scored.scores, scored.run.name)])]
     if not supervised:
         blocks += [Notes([NO_BASELINE]), Command(baseline_command(scored.run))]
     blocks.append(Table(('member', 'mIoU'), rows))
     score = scored.scores[scored.shipped]
-    return Part(
-        SHIP,
-        _images(scored),
-        blocks,
-        headline=f'Ship {scored.shipped}: {score:.1f} % mIoU. '
-        + (
-            'This is a supervised run: add the run of a method to see what unlabelled images give.'
-            if supervised
-            else 'Whether the unlabelled images helped cannot be told without a baseline.'
-        ),
-    )
+    if supervised:
+        headline = (
+            f'{network_name(scored.shipped, scored.run.name)} has {score:.1f} % mIoU. It is a '
+            'supervised run: add the run of a method to see what unlabelled images give.'
+        )
+    else:
+        headline = (
+            f'Ship {scored.shipped}: {score:.1f} % mIoU. Whether the unlabelled images helped '
+            'cannot be told without a baseline.'
+        )
+    return Part(SHIP, _images(scored), blocks, headline=headline)
 
 
 def baseline_command(run: Run) -> str:
     """Commands that train the supervised baseline of a run, and compare the two."""
-    config = run.recorded[0] if run.recorded else 'CONFIG'
-    folder = run.folder.with_name(f'{run.folder.name}_supervised')
+    config = relative_path(run.recorded[0]) if run.recorded else 'CONFIG'
+    own = relative_path(run.folder)
+    folder = f'{own}_supervised'
     return (
         f'python tools/train.py {config} --work-dir {folder} --cfg-options method=supervised\n'
-        f'python tools/analysis_tools/report.py {folder} {run.folder}'
+        f'python tools/analysis_tools/report.py {folder} {own}'
     )
 
 
@@ -237,10 +239,11 @@ def _how(base: Scored, best: Scored, main: Optional[Difference]) -> str:
             'From the last validations that the runs recorded; without the networks there is no '
             'interval.'
         )
+    first, second = (network_name(made.shipped, made.run.name) for made in (best, base))
     return (
-        f'{_images(best)} Difference: mIoU of {best.shipped} minus that of {base.shipped} of '
-        f'{base.run.name}, on the same images. Interval: {LEVEL} % percentile interval of the '
-        f'paired bootstrap, {DRAWS:,} draws of as many images with replacement, seed 0.'
+        f'{_images(best)} Difference: mIoU of {first} minus that of {second}, on the same images. '
+        f'Interval: {LEVEL} % percentile interval of the paired bootstrap, {DRAWS:,} draws of '
+        'as many images with replacement, seed 0.'
     )
 
 

@@ -10,7 +10,8 @@ from ...version import __version__
 from . import comparison, recorded
 from .answer import TITLE, answer, choose_baseline
 from .colours import member_styles
-from .labelling import ERRORS, NEXT
+from .label_errors import ERRORS
+from .labelling import NEXT
 from .networks import CONFUSION, EMBEDDING, IOU, WORST, Evaluated, NetworkOptions, network_parts
 from .page import Chapter, render
 from .parts import Part, attempt

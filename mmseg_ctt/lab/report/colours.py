@@ -13,6 +13,7 @@ PAIRS = (
 )
 ENSEMBLE, PLAIN = '#222222', '#117733'
 PLAIN_MODEL = 'model'  # name of the only network of a plain segmentor
+EVERY_MEMBER = 'all members'  # name of a line that belongs to none
 DASHES = {'student': 'solid', 'teacher': 'dash', 'ensemble': 'solid'}
 MEMBER = re.compile(r'(student|teacher)(\d+)$|ensemble$')
 # Lines that belong to no member.

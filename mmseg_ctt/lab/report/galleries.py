@@ -4,7 +4,7 @@
 import csv
 from datetime import datetime
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -14,17 +14,10 @@ from ...deploy.checkpoint import load_network, read_checkpoint
 from ...version import __version__
 from ..label_review.disagreement import Scored
 from ..label_review.images import MaskedSet, split_lists, unlabeled_images
-from ..label_review.label_errors import DEFAULTS, Contradiction, Suspicious
+from ..label_review.label_errors import DEFAULTS, Contradiction
 from .evaluation import segments
-from .labelling import (
-    ERRORS,
-    NEXT,
-    Suggestions,
-    errors_part,
-    search_errors,
-    suggest,
-    suggestions_part,
-)
+from .label_errors import ERRORS, ErrorSearch, errors_part, search_errors
+from .labelling import NEXT, Suggestions, suggest, suggestions_part
 from .page import Chapter, render
 from .parts import Part
 
@@ -81,7 +74,7 @@ def write_label_errors(
     count: int,
     settings: Contradiction = DEFAULTS,
     spoilt: Optional[Sequence[str]] = None,
-) -> Tuple[List[Suspicious], Mapping[str, Any]]:
+) -> ErrorSearch:
     """Find masks that all members contradict, and write a gallery and a list of names.
 
     Args:
@@ -95,8 +88,8 @@ def write_label_errors(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a setting is out of range, the model has no segmentation, there are no
-            masks, a name of ``spoilt`` is no labelled image, or the folder already holds
+        ValueError: If a setting is out of range or not used, the model has no segmentation, there
+            are no masks, a name of ``spoilt`` is no labelled image, or the folder already holds
             one of these files.
     """
     settings.check()
@@ -104,12 +97,11 @@ def write_label_errors(
         raise ValueError(f'the number of images must be positive, got {count}')
     out = _new_folder(out, ERROR_LIST, PAGE)
     model = _load(cfg, checkpoint)
-    found, images, searched = search_errors(model, count, settings, progress=True)
-    _check_spoilt(images, spoilt or ())
-    part = errors_part(model, found, images, searched, settings, spoilt)
-    _write_page(out, ERRORS, checkpoint, part)
-    _write_list(out / ERROR_LIST, [entry.image.name for entry in found])
-    return found, images.metainfo
+    search = search_errors(model, count, settings, progress=True)
+    _check_spoilt(search.images, spoilt or ())
+    _write_page(out, ERRORS, checkpoint, errors_part(model, search, spoilt))
+    _write_list(out / ERROR_LIST, [entry.image.name for entry in search.found])
+    return search
 
 
 def _check_spoilt(images: MaskedSet, spoilt: Sequence[str]) -> None:

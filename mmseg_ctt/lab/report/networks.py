@@ -17,7 +17,8 @@ from .colours import member_styles
 from .embedding import collect_points, project
 from .evaluation import Evaluation, class_iou, evaluate, segments, validation_set
 from .figures import COLUMN
-from .labelling import ERRORS, NEXT, errors_part, search_errors, suggest, suggestions_part
+from .label_errors import ERRORS, errors_part, search_errors
+from .labelling import NEXT, suggest, suggestions_part
 from .parts import Figure, NothingToShow, Part, Pictures, Table, attempt
 from .pictures import panels
 from .runs import Run, config_of_checkpoint
@@ -119,10 +120,8 @@ def suspicious_part(model: BaseModel, options: NetworkOptions, labels: bool) -> 
     """Training masks to check."""
     _check_labels(labels, options.suspicious, '--label-errors')
     with _nothing_without_images():
-        found, images, searched = search_errors(
-            model, options.suspicious, max_images=options.max_images
-        )
-    return errors_part(model, found, images, searched)
+        search = search_errors(model, options.suspicious, max_images=options.max_images)
+    return errors_part(model, search)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .colours import Style
 from .parts import Figure, Part
+from .portable import portable
 
 FOLDER = Path(__file__).parent
 
@@ -34,7 +35,7 @@ class Chapter:
 
 
 def render(title: str, made: str, chapters: Sequence[Chapter]) -> str:
-    """HTML of the page; everything but figures and style sheet is escaped.
+    """HTML of the page; everything but figures and style sheet is escaped, paths are relative.
 
     Args:
         title (str): Title of the page.
@@ -45,7 +46,10 @@ def render(title: str, made: str, chapters: Sequence[Chapter]) -> str:
         str: HTML that loads no other file.
     """
     templates = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=portable,  # of every text, before it is escaped
     )
     return templates.get_template('page.html').render(
         title=title,

@@ -4,7 +4,7 @@
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Dict, List, Mapping
+from typing import Dict, List, Mapping, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -12,7 +12,17 @@ from torch import Tensor
 
 from ...deploy.checkpoint import read_checkpoint
 from . import figures
-from .colours import ALL, MEMBER, PLAIN_LINES, PLAIN_MODEL, SYMBOLS, Style, member_styles, style_of
+from .colours import (
+    ALL,
+    EVERY_MEMBER,
+    MEMBER,
+    PLAIN_LINES,
+    PLAIN_MODEL,
+    SYMBOLS,
+    Style,
+    member_styles,
+    style_of,
+)
 from .evaluation import segments, validation_set
 from .figures import SMALL, Line
 from .parts import REASONS, Block, Figure, NothingToShow, Part, Pictures, Table, Text
@@ -21,6 +31,7 @@ from .runs import Run
 from .scalars import FILE
 
 NO_SCALARS = f'the folder has no */vis_data/{FILE}; keep LocalVisBackend in visualizer.vis_backends'
+MEAN = 'mean of the students'
 SCORES_OF_TASKS = ('/accuracy', '/retrieval')
 TERMS = {
     'loss': 'sum of all terms, which the optimiser minimises',
@@ -148,7 +159,7 @@ def pseudo_labels(run: Run) -> Part:
     if confident:
         blocks.append(
             Figure(
-                figures.lines(confident, 'ratio of pixels'),
+                figures.lines(_with_mean(confident), 'ratio of pixels'),
                 'confident pixels in the training batches, by student',
             )
         )
@@ -180,6 +191,13 @@ def pseudo_labels(run: Run) -> Part:
         'pseudo-label, and how many labels are correct where the truth is known.',
         blocks,
     )
+
+
+def _with_mean(lines: Sequence[Line]) -> List[Line]:
+    """Lines of the students, and of several their mean, which the log has without a member."""
+    students = [line for line in lines if line.name != EVERY_MEMBER]
+    mean = [line._replace(name=MEAN) for line in lines if line.name == EVERY_MEMBER]
+    return students if len(students) == 1 else [*students, *mean]
 
 
 def settings(run: Run) -> Part:
@@ -221,8 +239,9 @@ def _by_term(run: Run, word: str) -> Dict[str, List[Line]]:
         member, _, term = key.partition('.')
         style = style_of(member)
         if not MEMBER.match(member):
-            member, term = PLAIN_MODEL, key
-            style = style_of(member) if run.members == [PLAIN_MODEL] else Style(ALL, 'solid')
+            plain, term = run.members == [PLAIN_MODEL], key
+            member = PLAIN_MODEL if plain else EVERY_MEMBER
+            style = style_of(member) if plain else Style(ALL, 'solid')
         if word in term and '/' not in key:
             terms.setdefault(term, []).append(Line(member, curve, style))
     return terms

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+import numpy as np
+
 FILE = 'scalars.json'
 
 
@@ -82,5 +84,16 @@ def _read_points(folder: Path) -> Tuple[Points, int]:
         skipped = ('iter',) if 'iter' in row else ('time', 'data_time')
         for key, value in row.items():
             if key not in skipped and isinstance(value, (int, float)):
-                points.setdefault(key, {})[step] = float(value)
+                points.setdefault(key, {})[step] = without_noise(float(value))
     return points, damaged
+
+
+def without_noise(value: float) -> float:
+    """A float32 as the shortest decimal that stands for it: 31.03, not 31.030000686645508.
+
+    Args:
+        value (float): A number that is no float32 is returned as it is.
+    """
+    with np.errstate(over='ignore'):
+        short = np.float32(value)
+    return float(str(short)) if float(short) == value else value

@@ -5,6 +5,7 @@ import math
 from typing import Mapping, Optional, Tuple
 
 from ...evaluation.bootstrap import LEVEL, Interval
+from .colours import PLAIN_MODEL
 
 ENSEMBLE = 'ensemble'
 NO_BASELINE = (
@@ -27,7 +28,7 @@ def verdict(
         unlabeled (bool): Whether the baseline is supervised and the other is not.
     """
     figures = (
-        f'{best[1]} of {best[0]} has {best[2]:.1f} % mIoU, {abs(gain):.1f} points '
+        f'{network_name(best[1], best[0])} has {best[2]:.1f} % mIoU, {abs(gain):.1f} points '
         f'{"more" if gain > 0 else "less"} than the baseline {base[0]} ({base[2]:.1f} %)'
     )
     what = 'the unlabelled images helped' if unlabeled else f'{best[0]} is better'
@@ -47,10 +48,17 @@ def verdict(
     )
 
 
-def shipping(member: str, scores: Mapping[str, float], run: str = '') -> str:
+def network_name(member: str, run: str) -> str:
+    """Name of a network in a sentence: a plain segmentor has no name but that of its run."""
+    return run if member == PLAIN_MODEL else f'{member} of {run}'
+
+
+def shipping(member: str, scores: Mapping[str, float], run: str) -> str:
     """Which member to ship, and what the ensemble would give."""
+    if member == PLAIN_MODEL:
+        return f'Ship the network of {run}, which predict.py and export_segmentor.py take.'
     line = (
-        f'Ship {member}{f" of {run}" if run else ""}: the network that the run predicts with, and '
+        f'Ship {network_name(member, run)}: the network that the run predicts with, and '
         'that predict.py and export_segmentor.py take.'
     )
     single = {name: score for name, score in scores.items() if name != ENSEMBLE}

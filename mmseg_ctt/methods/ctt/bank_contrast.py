@@ -46,9 +46,9 @@ class UnitRows(NamedTuple):
     shrink: Tensor
 
     @classmethod
+    @torch.no_grad()
     def of(cls, query: Tensor) -> 'UnitRows':
         """Of ``(P, N, D)`` features."""
-        query = query.detach()
         length = query.norm(dim=2, keepdim=True)
         shrink = length.reciprocal().masked_fill_(length <= SHORTEST, 0)
         return cls(query * shrink, shrink)

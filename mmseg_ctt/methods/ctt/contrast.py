@@ -119,9 +119,8 @@ class CrossContrast(MemoryContrast):
         """
         query = self._rows([batch for pair in zip(labeled, unlabeled) for batch in pair])
         size = self._size(labeled[0])
-        truth = downsample_nearest(label, size).flatten()
-        pseudo, confidence = (
-            downsample_nearest(map_, size).flatten(1) for map_ in (target.label, target.confidence)
+        truth, pseudo, confidence = (
+            downsample_nearest(map_, size) for map_ in (label, target.label, target.confidence)
         )
         return cross_contrast(
             query,
@@ -162,6 +161,7 @@ class CrossContrast(MemoryContrast):
             label (Tensor): ``(B_l, H, W)`` int64 ground truth.
         """
         predicted, score = self._pseudo_label(outputs, raw=self.bank_score == 'logit')
+        predicted, score = predicted.flatten(1), score.flatten(1)
         truth = downsample_nearest(label, self._size(outputs[0])).flatten().expand_as(predicted)
         valid = predicted == truth
         if self.bank_threshold or self.bank_score == 'logit':  # no probability is below 0
@@ -184,11 +184,12 @@ class CrossContrast(MemoryContrast):
     def _pseudo_label(
         self, outputs: Sequence[PixelOutput], raw: bool = False
     ) -> Tuple[Tensor, Tensor]:
-        """``(P, N)`` label and confidence by the pooled logits, or the raw logit itself."""
+        """``(P, B, h, w)`` label and confidence by the pooled logits, or the raw logit itself."""
         logits = self._pooled(torch.cat([output.logits for output in outputs]))
         label, confidence = pseudo_label(logits)
         score = logits.detach().float().amax(dim=1) if raw else confidence
-        return label.view(self.num_pairs, -1), score.view(self.num_pairs, -1)
+        shape = self.num_pairs, -1, *label.shape[1:]
+        return label.view(shape), score.view(shape)
 
     def _pooled(self, tensor: Tensor) -> Tensor:
         return tensor if self.pool == 1 else F.avg_pool2d(tensor, self.pool, ceil_mode=True)

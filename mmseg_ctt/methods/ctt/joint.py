@@ -14,12 +14,13 @@ class Pixels(NamedTuple):
     """Classes and masks of the pixels of both contrasts.
 
     Attributes:
-        truth (Tensor): ``(N_l,)`` int64 of the labelled pixels; labels outside ``[0, K)`` are left
-            out.
-        target (Tensor): ``(P, N_u)`` int64 pseudo-label; anything where ``confident`` is False.
-        confident (Tensor): ``(P, N_u)`` bool, the mask of Eq 7.
-        peer_label (Tensor): ``(P, N_u)`` int64, class in the next pair.
-        chosen (Tensor): ``(P, N_u)`` bool, the mask of Eq 9.
+        truth (Tensor): ``(B_l, h, w)`` int64 of the labelled images; labels outside ``[0, K)`` are
+            left out.
+        target (Tensor): ``(P, B_u, h, w)`` int64 pseudo-label; anything where ``confident`` is
+            False.
+        confident (Tensor): ``(P, B_u, h, w)`` bool, the mask of Eq 7.
+        peer_label (Tensor): ``(P, B_u, h, w)`` int64, class in the next pair.
+        chosen (Tensor): ``(P, B_u, h, w)`` bool, the mask of Eq 9.
     """
 
     truth: Tensor
@@ -45,7 +46,8 @@ def cross_contrast(
     peer, and a low-level contrast of 0.
 
     Args:
-        query (Tensor): ``(P, N_l + N_u, D)`` pixel features of ``P`` pairs. Receives the gradient.
+        query (Tensor): ``(P, N, D)`` features of the pixels of ``P`` pairs, those of the labelled
+            images first. Receives the gradient.
         pixels (Pixels): Their classes and masks.
         bank (Tensor): ``(P, K, V, D)`` features, constant.
         bank_valid (Tensor, optional): ``(P, K, V)`` bool, filled entries. None: all.
@@ -56,9 +58,10 @@ def cross_contrast(
     Returns:
         tuple[Tensor, Tensor]: ``(P,)`` each; 0 with a graph where no pixel is selected.
     """
-    number = query.shape[1], pixels.target.shape[1]
+    labeled = pixels.truth.numel()
+    numbers = query.shape[1], query.shape[1] - labeled
     labels, weights = (
-        rows.split(number, 1) for rows in class_and_weight(pixels, bank, bank_valid, mean_count)
+        rows.split(numbers, 1) for rows in class_and_weight(pixels, bank, bank_valid, mean_count)
     )
     high, low = temperatures
     query = query if query.dtype == torch.float64 else query.float()
@@ -69,8 +72,9 @@ def cross_contrast(
         )
         if len(query) == 1:
             return first, query[:, :0].sum((1, 2))
-        query, unit, shrink = (part[:, len(pixels.truth) :] for part in (query, *rows))
-        peer = next_pair(F.normalize(query.detach(), dim=2)).div_(low)
+        query, unit, shrink = (part[:, labeled:] for part in (query, *rows))
+        with torch.no_grad():
+            peer = next_pair(F.normalize(query, dim=2)).div_(low)
         keys = torch.cat([keys, next_pair(keys)], 2).div_(low)
         if bank_valid is not None:
             bank_valid = torch.cat([bank_valid, next_pair(bank_valid)], 2)
@@ -89,15 +93,17 @@ def class_and_weight(
     """Class in ``[0, K)`` and class-balanced weight of the pixels of both contrasts.
 
     Returns:
-        tuple[Tensor, Tensor]: ``(P, N_l + N_u + N_u)`` int64 and float32: the pixels of the
-        high-level contrast, then those of the low-level one; see :func:`class_balanced_weight`.
+        tuple[Tensor, Tensor]: ``(P, (B_l + B_u + B_u) * h * w)`` int64 and float32: the pixels of
+        the high-level contrast, then those of the low-level one; see
+        :func:`class_balanced_weight`.
     """
     pairs, classes = bank.shape[:2]
     truth, rest = pixels.truth, 2 * classes  # low-level classes from K on, pixels left out at 2K
     known = truth.clamp(0, classes - 1) == truth
-    valid = torch.cat([known.expand(pairs, -1), pixels.confident, pixels.chosen], 1)
-    label = torch.cat([truth.expand(pairs, -1), pixels.target, pixels.peer_label + classes], 1)
-    label = label.masked_fill(~valid, rest)
+    known, truth = (map_.expand(pairs, -1, -1, -1) for map_ in (known, truth))
+    valid = torch.cat([known, pixels.confident, pixels.chosen], 1)
+    label = torch.cat([truth, pixels.target, pixels.peer_label + classes], 1)
+    label = label.masked_fill(~valid, rest).flatten(1)
     if bank_valid is not None:  # no high-level contrast of classes without any entry
         empty = F.pad(~bank_valid.any(2), (0, classes + 1))
         label = label.masked_fill(empty.gather(1, label), rest)

@@ -22,9 +22,11 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...nn import settings
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
+from ...nn.schedule import iterations
 from ..base import Losses
 from ..weak_to_strong import WeakToStrong, by_student
 from .contrast import CrossContrast
@@ -46,10 +48,15 @@ class CrossTeacherTraining(WeakToStrong):
         contrast (dict, optional): Settings of :class:`CrossContrast`. Defaults to None.
         shared_view (bool): One strong view for all students, so that low-level pairs have the
             same content; False gives each its own (released code). Defaults to True.
+        bank_interval (int): Iterations between two updates of the banks, once the contrast is on;
+            until then they fill in every one. The teachers pass the labelled images for the banks
+            alone, so that an interval of n saves this pass in n - 1 of n iterations; entries are n
+            times as old when they are replaced (docs/methods/ctt.md). Defaults to 1 (paper).
         kwargs: As in :class:`SemiSegmentor`.
 
     Raises:
-        ValueError: For an unknown loss weight or a bad setting of a part.
+        ValueError: For an unknown loss weight or a bad setting of a part; for a ``bank_interval``
+            without contrast, or with teachers that normalise both kinds of images together.
     """
 
     default_loss_weights = dict(ct=1.0, hc=0.1, lc=0.1)
@@ -65,13 +72,34 @@ class CrossTeacherTraining(WeakToStrong):
     )
 
     def build(
-        self, bank: Optional[dict] = None, contrast: Optional[dict] = None, shared_view: bool = True
+        self,
+        bank: Optional[dict] = None,
+        contrast: Optional[dict] = None,
+        shared_view: bool = True,
+        bank_interval: int = 1,
     ) -> None:
         """See the class."""
         self.shared_view = shared_view
         self.contrast = CrossContrast.of(
             self, ('hc', 'lc'), contrast, bank, num_pairs=len(self.students)
         )
+        settings.check_number('model.bank_interval', bank_interval, 1, whole=True)
+        self.bank_interval = bank_interval
+        if bank_interval > 1:
+            self._check_interval()
+
+    def _check_interval(self) -> None:
+        if self.contrast is None:
+            raise ValueError(
+                'model.bank_interval: the loss weights of hc and lc are 0, so that there are no '
+                'banks; remove it'
+            )
+        if len(self.teachers) and self.joint_forward is True and self.teacher_mode == 'train':
+            raise ValueError(
+                'model.bank_interval: with joint_forward=True the pseudo-labels would be '
+                'normalised together with the labelled images in some iterations alone; set '
+                "joint_forward='students'"
+            )
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
@@ -89,7 +117,7 @@ class CrossTeacherTraining(WeakToStrong):
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the teaching members, for labelled images too where banks read them."""
-        fills_bank = self.contrast is not None and len(self.teachers) > 0
+        fills_bank = self._updates_bank() and len(self.teachers) > 0
         sources = ('unlabeled', 'labeled') if fills_bank else ('unlabeled',)
         return self.forward_members(
             self.teaching_members, *(images[name].image for name in sources)
@@ -111,13 +139,19 @@ class CrossTeacherTraining(WeakToStrong):
             high = low = self.contrast.zero_loss(on_strong)
         return {**by_student('hc', high), **by_student('lc', low)}
 
+    def _updates_bank(self) -> bool:
+        """Whether the banks learn in this iteration, which every rank and resumed run knows."""
+        if self.contrast is None:
+            return False
+        return not self.contrast.active or iterations()[0] % self.bank_interval == 0
+
     def _update_bank(
         self,
         teachers: Dict[str, List[PixelOutput]],
         on_labeled: Sequence[PixelOutput],
         label: Tensor,
     ) -> None:
-        if self.contrast is None:
+        if self.contrast is None or not self._updates_bank():
             return
         if len(self.teachers):
             on_labeled = [teachers[f'teacher{i}'][1] for i in range(len(self.teachers))]

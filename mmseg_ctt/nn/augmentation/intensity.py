@@ -8,13 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from ...functional import jitter_colours
-from ...functional.colour import gaussian_kernel, grey, is_rgb, separable_blur
+from ...functional.colour import gaussian_exponent, grey, is_rgb, separable_blur
 from ...functional.cut_mix_boxes import random_boxes
 from ..rng import sent_to
 from ..settings import check_number, check_range
 from .boxes import number_of_boxes, painted_sides
 from .step import AUGMENTATION_STEPS, PixelStep
-from .view import Context, from_levels, levels, normalize
+from .view import Context, denormalize, normalize
 
 NEUTRAL = np.array([1, 1, 1, 0], np.float32)  # brightness, contrast, saturation, hue
 
@@ -65,8 +65,8 @@ class ColorJitter(PixelStep):
         """See :class:`PixelStep`."""
         amounts = context.amounts((noise * 2 - 1) * self.ranges, NEUTRAL)
         brightness, contrast, saturation, hue = amounts.view(-1, 4, 1, 1, 1).unbind(1)
-        plain = levels(image, context.preprocessor)
-        plain = jitter_colours(plain, brightness / 255, contrast, saturation, hue)
+        plain = denormalize(image, context.preprocessor)
+        plain = jitter_colours(plain, brightness, contrast, saturation, hue)
         return normalize(plain, context.preprocessor)
 
 
@@ -93,7 +93,7 @@ class RandomGreyscale(PixelStep):
         """See :class:`PixelStep`."""
         if not is_rgb(image):
             return image
-        return from_levels(grey(levels(image, context.preprocessor)), context.preprocessor)
+        return normalize(grey(denormalize(image, context.preprocessor)), context.preprocessor)
 
 
 @AUGMENTATION_STEPS.register_module()
@@ -123,12 +123,13 @@ class GaussianBlur(PixelStep):
         reach = math.ceil(3 * high)
         offset = np.arange(-reach, reach + 1, dtype=np.float32)
         if context.strength is None:
-            kernel = sent_to(gaussian_kernel(offset, low + wider).repeat(channels, 0), image.device)
+            exponent = gaussian_exponent(offset, low + wider).repeat(channels, 0)
+            exponent = sent_to(exponent, image.device)
         else:
             sigma = context.amounts(wider, low)
-            kernel = gaussian_kernel(sent_to(offset, image.device), sigma)
-            kernel = kernel.repeat_interleave(channels, 0)
-        return separable_blur(image, kernel)
+            exponent = gaussian_exponent(sent_to(offset, image.device), sigma)
+            exponent = exponent.repeat_interleave(channels, 0)
+        return separable_blur(image, exponent.softmax(dim=1))
 
 
 @AUGMENTATION_STEPS.register_module()

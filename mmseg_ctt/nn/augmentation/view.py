@@ -97,28 +97,18 @@ class Context(NamedTuple):
         return self._replace(strength=strength)
 
 
-def levels(image: Tensor, preprocessor: Any) -> Tensor:
-    """Values in [0, 255] of images ``(B, C, H, W)``, but for rounding; three channels as RGB."""
+def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
+    """Values in [0, 1] of images ``(B, C, H, W)``, three channels as red, green, blue."""
     mean, std = _statistics(preprocessor, image)
-    plain = torch.addcmul(mean, image, std)
+    plain = (image * std).add_(mean).div_(255).clamp_(0, 1)
     return plain.flip(1) if _is_bgr(image, preprocessor) else plain
 
 
-def from_levels(plain: Tensor, preprocessor: Any) -> Tensor:
-    """The inverse of :func:`levels`; ``(B, 1, H, W)`` are equal channels."""
-    mean, std = _statistics(preprocessor, plain)
-    plain = plain.flip(1) if _is_bgr(plain, preprocessor) else plain
-    return plain.sub(mean).div_(std)
-
-
-def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
-    """Values in [0, 1] of images ``(B, C, H, W)``, three channels as red, green, blue."""
-    return levels(image, preprocessor).div_(255).clamp_(0, 1)
-
-
 def normalize(image: Tensor, preprocessor: Any) -> Tensor:
-    """The inverse of :func:`denormalize`; ``image`` is changed."""
-    return from_levels(image.mul_(255), preprocessor)
+    """The inverse of :func:`denormalize`; ``image`` is changed. One channel is that of all."""
+    mean, std = _statistics(preprocessor, image)
+    image = image.flip(1) if _is_bgr(image, preprocessor) else image
+    return image.mul_(255).sub(mean).div_(std)
 
 
 def _statistics(preprocessor: Any, image: Tensor) -> Tuple[Tensor, Tensor]:

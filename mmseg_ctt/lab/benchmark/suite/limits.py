@@ -62,4 +62,5 @@ def last_error(log: Path) -> str:
     """The error that a log ends with, in one line; '' without any."""
     lines = [line.strip() for line in log.read_text(errors='replace').splitlines() if line.strip()]
     errors = [line for line in lines if OF_PACKAGE.search(line)] or lines
-    return errors[-1][:LONGEST].replace('|', '/') if errors else ''
+    last = errors[-1] if errors else ''
+    return re.sub('^error: ', '', last)[:LONGEST].replace('|', '/')

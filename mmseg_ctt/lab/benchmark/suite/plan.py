@@ -3,7 +3,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from .limits import ROOT
 
@@ -16,6 +16,7 @@ STREETS_COMMAND = (
     *('--train', '64', '--val', '32'),
     *('--out', '{streets}'),
 )
+WORKERS = ('--repeats', '3', '--workers', '0', '1', '2')
 SMALL = ('--cfg-options', 'sizes.scale=(160,120)', 'sizes.crop_size=(96,128)')
 # for the small case; `--methods all` takes every one
 FEW = ('supervised', 'mean_teacher', 'cps', 'fixmatch', 'unimatch', 'ctt', 'u2pl', 'ael')
@@ -30,7 +31,9 @@ class Part(NamedTuple):
     Attributes:
         table (str): Table that its result belongs to, see :mod:`tables`; '' for a preparation.
         label (str): What tells it from the other parts of its table; also its folder's name.
-        command (tuple): Arguments of Python; ``{out}`` is a folder of its own.
+        command (tuple): Arguments of Python; ``{out}`` is a folder of its own, ``{streets}`` that
+            of the drawn images, ``{authors}`` that of the authors' code, ``{seconds}`` the time
+            that it has.
         result (str): JSON file that it writes into that folder.
         limit (int): Seconds.
         obstacle (str): Why it cannot be measured; '' if it can.
@@ -61,13 +64,13 @@ class Options(NamedTuple):
         methods (tuple): Names of folders of configs; ``('all',)`` is every method that has a
             config of CamVid.
         tables (tuple): Only these; all if empty.
-        unimatch_v2 (str, optional): Folder with the authors' code.
+        unimatch_v2 (bool): Whether the authors' code is there.
     """
 
     gpu: bool
     methods: Tuple[str, ...] = ()
     tables: Tuple[str, ...] = ()
-    unimatch_v2: Optional[str] = None
+    unimatch_v2: bool = False
 
 
 def plan(options: Options) -> List[Part]:
@@ -76,8 +79,8 @@ def plan(options: Options) -> List[Part]:
         *_steps(options.gpu),
         _tool('chunks', '', 'benchmark_parts.py', ('chunks',), 'parts.json', 240),
         _evaluation(options.gpu),
-        _tool('loader', '', 'benchmark_loader.py', (STREETS,), 'loader.json', 90),
-        _tool('scale', '', 'benchmark_scale.py', (), 'scale.json', 120),
+        _tool('loader', '', 'benchmark_loader.py', (STREETS, *WORKERS), 'loader.json', 240),
+        _tool('scale', '', 'benchmark_scale.py', (), 'scale.json', 300),
         _authors(options),
         _methods(options),
         *_parts(options.gpu),
@@ -105,7 +108,7 @@ def _tool(
 
 def _parts(gpu: bool) -> List[Part]:
     """Parts of a step; the locally adaptive loss takes a CPU minutes."""
-    limits = dict(ema=120, bank=120, contrast=240, lal=600)
+    limits = dict(ema=240, bank=240, contrast=480, lal=1200)
     return [
         _tool('parts', name, 'benchmark_parts.py', (name,), 'parts.json', limit)
         for name, limit in limits.items()
@@ -123,34 +126,34 @@ def _steps(gpu: bool) -> List[Part]:
             'benchmark_step.py',
             (config, '--synthetic', *(() if kind == 'float32' else ('--amp', kind)), *small),
             'benchmark.json',
-            120,
+            120 if gpu else 400,
         )
         for kind in kinds
     ]
 
 
 def _evaluation(gpu: bool) -> Part:
-    arguments = (STREETS, '--images', '32' if gpu else '16')
+    arguments = (STREETS, '--stock', '--images', '32' if gpu else '16')
     return _tool(
         'evaluation',
         '',
         'benchmark_evaluation.py',
         arguments,
         'evaluation.json',
-        60 if gpu else 240,
+        90 if gpu else 600,
     )
 
 
 def _authors(options: Options) -> Part:
     config = CAMVID.format('unimatch_v2')
-    arguments = [config, options.unimatch_v2 or 'FOLDER', '--synthetic']
+    arguments = [config, '{authors}', '--synthetic']
     return _tool(
         'authors',
         'UniMatch V2',
         'benchmark_authors.py',
         (*arguments, *(() if options.gpu else SMALL)),
         'authors.json',
-        120,
+        120 if options.gpu else 400,
         obstacle='' if options.unimatch_v2 else AUTHORS,
     )
 
@@ -166,7 +169,7 @@ def _methods(options: Options) -> Part:
             raise ValueError(f'--methods {unknown[0]}: choose from {", ".join(folders)}, or all')
         configs = [folders[name] for name in names]
     seconds = (12, 60) if options.gpu else (240, 120)  # for all together each; the longest
-    limits = ('--total', str(seconds[0] * len(configs)), '--limit', str(seconds[1]))
+    limits = ('--total', '{seconds}', '--limit', str(seconds[1]))
     per_process = len(configs) if options.gpu else 1
     arguments = ['--synthetic', *limits, '--per-process', str(per_process)]
     return _tool(

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ....collect_env import collect_env
 from ....engine.processes import Resources, Stopped, cores, stopped_by_signals
@@ -18,6 +18,7 @@ from .page import Entry, machine_line, page
 from .plan import Part
 from .tables import KINDS, rows_of
 
+SPARE = 45  # seconds that a part has to write what it measured when its own time is over
 NO_TIME = 'the time of --minutes was over'
 STOPPED = 'the run was stopped'
 INTRODUCTION = dict(
@@ -48,6 +49,7 @@ class Suite:
         machine (dict): Of :func:`mmseg_ctt.lab.benchmark.machine.describe_machine`.
         minutes (float): For everything.
         command (Sequence[str]): Of the whole, as the user gave it.
+        authors (str): Folder of the authors' code, if any.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Suite:
         machine: Dict[str, Any],
         minutes: float,
         command: Sequence[str],
+        authors: str = '',
     ) -> None:
         self.parts, self.folder, self.machine = parts, folder, machine
         self.end = time.monotonic() + 60 * minutes
@@ -65,6 +68,7 @@ class Suite:
         gpu = machine['device'] != 'cpu'
         self.resources = Resources(min(4, cores()) if gpu else machine['threads'])
         self.records: List[Dict[str, Any]] = []
+        self.authors = authors
         self.streets = str((folder / 'streets').resolve())  # drawn anew, the same for everybody
 
     def run(self, report: Callable[[str], None] = print) -> None:
@@ -90,9 +94,10 @@ class Suite:
         if left <= 0:
             return NO_TIME, None
         out = self.folder / part.folder
-        command = [sys.executable, *self.arguments(part, str(out.resolve()))]
+        seconds = min(part.limit, left)
+        command = [sys.executable, *self.arguments(part, str(out.resolve()), seconds)]
         try:
-            reason = run_limited(command, out / 'log.txt', self.resources, min(part.limit, left))
+            reason = run_limited(command, out / 'log.txt', self.resources, seconds)
         except Stopped:
             return STOPPED, None
         try:
@@ -100,9 +105,11 @@ class Suite:
         except (OSError, ValueError) as error:
             return f'it wrote no result ({error})', None
 
-    def arguments(self, part: Part, out: str) -> List[str]:
+    def arguments(self, part: Part, out: str, seconds: float) -> List[str]:
         """Arguments of Python for a part; files of the repository by their whole path."""
-        words = [_filled(word, out, self.streets) for word in part.command]
+        time_left = f'{max(1, seconds - SPARE):.0f}'
+        given = dict(out=out, streets=self.streets, authors=self.authors, seconds=time_left)
+        words = [_filled(word, given) for word in part.command]
         return [str(ROOT / word) if (ROOT / word).is_file() else word for word in words]
 
     def record(
@@ -110,7 +117,9 @@ class Suite:
     ) -> None:
         """Keep what a part gave."""
         command = [word for word in part.command if word not in ('--out', '{out}')]
-        command = [_filled(word, 'OUT', 'data/streets') for word in command]
+        names = dict(out='OUT', streets='data/streets', authors='FOLDER')
+        names['seconds'] = str(part.limit - SPARE)
+        command = [_filled(word, names) for word in command]  # no path of this machine
         self.records.append(
             dict(
                 table=part.table,
@@ -171,8 +180,10 @@ class Suite:
         return '\n\n'.join(lines)
 
 
-def _filled(word: str, out: str, streets: str) -> str:
-    return word.replace('{out}', out).replace('{streets}', streets)
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(f'{{{name}}}', value)
+    return word
 
 
 def _own_words(parts: Sequence[Dict[str, Any]]) -> Dict[str, Any]:

@@ -124,7 +124,29 @@ def evaluation_rows(label: str, result: Result) -> List[Row]:
         for name, part in result['sections'].items()
     ]
     whole = f'all, {result["images"]} images, {result["networks"]} networks, without reading'
-    return [[whole, number(1e3 * seconds['loop']), f'{seconds["ratio"]:.3f}'], *sections]
+    rows = [[whole, number(1e3 * seconds['loop']), f'{seconds["ratio"]:.3f}'], *sections]
+    if 'of_stock' in result:
+        number_of = result['networks'] + 1
+        words = f'all, with reading, beside {number_of} evaluations by mmseg alone'
+        rows.append([words, '', f'{result["of_stock"]:.2f} of them'])
+    return rows
+
+
+def loader_rows(label: str, result: Result) -> List[Row]:
+    """Rows of ``loader.json``: steps of each source, then numbers of workers."""
+    rows = []
+    for kind, sources in result['stages'].items():
+        for source, steps in sources.items():
+            total = {'all': sum(steps.values())}
+            rows += [
+                [f'{kind}, {source}: {step}', number(1e3 * seconds), '']
+                for step, seconds in {**steps, **total}.items()
+            ]
+    for kind, rates in result['images_per_second'].items():
+        rows += [
+            [f'{kind}, {workers} workers', '', number(rate)] for workers, rate in rates.items()
+        ]
+    return rows
 
 
 def author_rows(label: str, result: Result) -> List[Row]:
@@ -186,11 +208,18 @@ KINDS: Dict[str, Kind] = dict(
     evaluation=Kind(
         'Evaluation of all members',
         'The validation loop with its metrics beside the forwards of the same networks on images '
-        'that were read and normalised before. Images are read in the main process.',
+        'that were read and normalised before. Images are read in the main process. Five '
+        'evaluations are those of four members and of the ensemble, one after the other.',
         ('section', 'ms', 'of the forwards'),
         evaluation_rows,
     ),
-    loader=Kind('Loader', 'Images a second by stage.', ('stage', 'images a second'), made_rows),
+    loader=Kind(
+        'Loader',
+        'Processor time of one image by step of the pipeline, then images a second by the clock '
+        'with each number of workers.',
+        ('step, or workers', 'ms an image', 'images a second'),
+        loader_rows,
+    ),
     authors=Kind(
         "Beside the authors' code",
         "The authors' own training loop, run from their file with our network and our images, in "

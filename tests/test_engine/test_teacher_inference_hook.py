@@ -1,0 +1,111 @@
+# Copyright (c) mmseg_ctt contributors.
+from types import SimpleNamespace
+
+import pytest
+import torch
+from toy import losses_of, ready_model, toy_batch
+
+from mmseg_ctt.engine import TeacherInferenceHook
+
+
+def ready(**settings):
+    model = ready_model(
+        **{'teacher_mode': 'eval', 'consistency': dict(confidence_threshold=0.3), **settings}
+    )
+    for teacher in model.teachers:  # statistics that a fold cannot leave out
+        for part in teacher.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.running_mean.normal_(0, 0.5)
+                part.running_var.uniform_(0.5, 2)
+                part.weight.data.uniform_(0.5, 2)
+    return model
+
+
+def started(model, **settings):
+    hook, runner = TeacherInferenceHook(**settings), SimpleNamespace(model=model)
+    hook.before_train(runner)
+    return hook, runner
+
+
+def outputs(model):
+    image = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return [model.forward_member(f'teacher{i}', image)[0] for i in range(2)]
+
+
+def norms_run(model):
+    """How often a batch norm of a teacher changes its input."""
+    calls = []
+    handles = [
+        part.register_forward_hook(lambda _, given, got: calls.append(got is not given[0]))
+        for part in model.teachers.modules()
+        if isinstance(part, torch.nn.BatchNorm2d)
+    ]
+    outputs(model)
+    for handle in handles:
+        handle.remove()
+    return sum(calls)
+
+
+def test_folded_teachers_give_the_same_after_each_update():
+    model = ready()
+    number, plain = norms_run(model), outputs(model)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    hook, runner = started(model)
+    assert number > 0 == norms_run(model)
+    for got, want in zip(outputs(model), plain):
+        torch.testing.assert_close(got.logits, want.logits)
+        torch.testing.assert_close(got.embedding, want.embedding)
+    with torch.no_grad():  # as an EMA update
+        for weight in model.teachers.parameters():
+            weight.mul_(1.1)
+    folded = outputs(model)
+    hook.after_train(runner)
+    assert norms_run(model) == number
+    for got, want, old in zip(folded, outputs(model), plain):
+        torch.testing.assert_close(got.logits, want.logits)
+        assert not torch.allclose(got.logits, old.logits)
+    assert list(model.state_dict()) == list(state)
+
+
+def test_low_precision_is_that_of_the_teachers_in_training_alone():
+    model = ready()
+    hook, runner = started(model, fold_batch_norm=False, dtype='bfloat16')
+    model.train()
+    assert outputs(model)[0].logits.dtype == torch.bfloat16
+    image = torch.randn(1, 3, 32, 32)
+    assert model.forward_member('student0', image)[0].logits.dtype == torch.float32
+    model.eval()
+    assert outputs(model)[0].logits.dtype == torch.float32
+    model.train()
+    values = losses_of(model, toy_batch())
+    assert all(map(torch.isfinite, values.values()))
+    hook.after_train(runner)
+    assert outputs(model)[0].logits.dtype == torch.float32
+
+
+def test_layers_that_are_called_in_another_order():
+    model = ready()
+    for teacher in model.teachers:
+        backbone = teacher.backbone
+        backbone.forward = lambda x, of=backbone: [of.norm(of.stem(x).relu()), of.body(of.stem(x))]
+    with pytest.raises(ValueError, match='order in which they are built'):
+        started(model)
+    assert not any('forward' in vars(part) for part in model.teachers[0].backbone.children())
+
+
+@pytest.mark.parametrize(
+    'settings, model, error',
+    [
+        (dict(fold_batch_norm=False), {}, 'change nothing'),
+        (dict(dtype='int8'), {}, 'dtype'),
+        (dict(), dict(teacher_mode='train'), 'teacher_mode'),
+        (dict(), dict(supervision='mutual', teacher_mode='train'), 'teaches without learning'),
+    ],
+)
+def test_errors(settings, model, error):
+    with pytest.raises(ValueError, match=error):
+        started(
+            ready(**model) if model.get('supervision') != 'mutual' else ready_model(**model),
+            **settings,
+        )

@@ -1,0 +1,173 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Write a copy of the training images and masks that loads fast.
+
+    make_training_copy.py CONFIG OUT [--format raw] [--size keep]
+    make_training_copy.py data/mine OUT --size 1024x512 --images images --masks masks
+    make_training_copy.py --verify OUT
+
+Images of the training sources of CONFIG are scaled down, never up, to the largest size that its
+pipeline resizes them to, and written as JPEG of quality 95, or as BMP without loss (--format raw).
+Masks take the nearest pixel and stay without loss. Names and folders are those of the originals,
+which are not changed. Validation and test read the originals. Train with the copy by
+
+    --cfg-options train_dataloader.dataset.training_copy=OUT
+
+Started again, it goes on, and makes copies anew whose originals have changed. It refuses a folder
+with other files, or a copy made with other options. OUT/manifest.json holds the options,
+OUT/files.jsonl the size and sha256 of every file and its original.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import add_cfg_options, described, read_config, run  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmseg_ctt.datasets.training_copy.plan import Plan
+    from mmseg_ctt.datasets.training_copy.sizes import Scale
+
+KEEP, AUTO = 'keep', 'auto'
+GB = 1e9
+
+
+def parse_args() -> argparse.Namespace:
+    parser = described(__doc__)
+    parser.add_argument('source', nargs='?', help='config of a training, or root of a data set')
+    parser.add_argument('out', metavar='OUT', help='folder of the copy')
+    parser.add_argument(
+        '--format', default='jpeg', help='jpeg (default) or raw: no loss, more disk'
+    )
+    parser.add_argument('--quality', type=int, default=95, help='of jpeg; default: 95')
+    parser.add_argument(
+        '--size',
+        default=AUTO,
+        metavar='WxH',
+        help='auto (default): what the pipelines of CONFIG need; keep; or width and height that '
+        'images are scaled down to fit into, such as 1024x512',
+    )
+    parser.add_argument('--images', help='of a data set: folder of images below it; default: all')
+    parser.add_argument('--masks', help='of a data set: folder of masks below it; default: none')
+    parser.add_argument('--mask-suffix', help='end of the names of masks; default: .png')
+    parser.add_argument('--workers', type=int, help='threads; default: all CPUs')
+    parser.add_argument('--verify', action='store_true', help='check the files of OUT and end')
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Raise for arguments that would be unused."""
+    is_config = not args.verify and Path(args.source or '').is_file()
+    of_folder = [name for name in ('images', 'masks', 'mask_suffix') if getattr(args, name)]
+    if args.verify:
+        unused = [*of_folder, *(['source'] if args.source else [])]
+    else:
+        if args.source is None:
+            raise ValueError('name a config or the root of a data set, and the folder of the copy')
+        unused = of_folder if is_config else ['cfg_options'] * bool(args.cfg_options)
+    if args.format == 'raw' and args.quality != 95:
+        unused.append('quality')
+    if unused:
+        raise ValueError(f'--{unused[0].replace("_", "-")} would be unused here: remove it')
+    if not args.verify and not Path(args.source).exists():
+        raise FileNotFoundError(f'{args.source} does not exist: name a config or a folder')
+
+
+def verify(folder: Path) -> None:
+    from mmseg_ctt.datasets.training_copy.manifest import damaged_files, read_entries, read_manifest
+
+    manifest, entries = read_manifest(folder), read_entries(folder)
+    damaged = damaged_files(folder, entries.values())
+    if damaged:
+        raise ValueError(
+            f'{len(damaged)} of {len(entries)} files of {folder} are missing or damaged, such as '
+            f'{damaged[0]}: delete them and make the copy again, which writes them alone'
+        )
+    state = 'complete' if manifest['complete'] else 'not complete: start the tool again'
+    print(f'{len(entries)} files with the right checksums; the copy is {state}')
+
+
+def plan_of_config(args: argparse.Namespace) -> 'Plan':
+    cfg = read_config(args.source, args.cfg_options)
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import DATASETS
+
+    from mmseg_ctt.datasets import LabeledUnlabeledDataset
+    from mmseg_ctt.datasets.training_copy.plan import other_files, plan_of_sources
+
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    settings = {**cfg.train_dataloader.dataset, 'scan_masks': 0, 'training_copy': None}
+    data = DATASETS.build(settings)
+    if not isinstance(data, LabeledUnlabeledDataset):
+        raise ValueError(
+            f'train_dataloader.dataset.type is {settings["type"]}: use "LabeledUnlabeledDataset", '
+            'which reads training copies'
+        )
+    plan = plan_of_sources(data.sources)
+    others = other_files(plan, data.sources)
+    if others and args.size != KEEP:
+        raise ValueError(
+            f'the training reads {"; ".join(others)}, which stay as they are and must have the '
+            'size of the images: use --size keep'
+        )
+    return plan
+
+
+def plan_of_folder(args: argparse.Namespace) -> 'Plan':
+    from mmseg_ctt.datasets.training_copy.plan import plan_of_folder
+
+    if args.size == AUTO:
+        raise ValueError('without a config, name the size: --size 1024x512, or --size keep')
+    return plan_of_folder(args.source, args.images or '', args.masks, args.mask_suffix or '.png')
+
+
+def scale_of(size: str, plan: 'Plan') -> 'Optional[Scale]':
+    from mmseg_ctt.datasets.training_copy.sizes import Scale
+
+    if size in (KEEP, AUTO):
+        return plan.scale if size == AUTO else None
+    edges = size.lower().split('x')
+    if len(edges) != 2 or not all(edge.isdigit() and int(edge) for edge in edges):
+        raise ValueError(f'--size={size} must be auto, keep, or width and height such as 1024x512')
+    given, needed = Scale(int(edges[0]), int(edges[1])), plan.scale
+    if needed is not None and (given.width < needed.width or given.height < needed.height):
+        raise ValueError(
+            f'--size={size} is less than {needed.width}x{needed.height}, to which the pipelines '
+            'resize: give sizes.scale in --cfg-options, as for the training'
+        )
+    return given
+
+
+def main() -> None:
+    args = parse_args()
+    check_args(args)
+    if args.verify:
+        verify(Path(args.out))
+        return
+    plan = (plan_of_config if Path(args.source).is_file() else plan_of_folder)(args)
+    from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
+    from mmseg_ctt.engine.processes import cores
+
+    scale = scale_of(args.size, plan)
+    workers = cores() if args.workers is None else args.workers
+    options = options_of(args.format, args.quality, scale)
+    size = (
+        'the sizes of the originals' if scale is None else f'at most {scale.width}x{scale.height}'
+    )
+    print(f'{len(plan.jobs)} files below {plan.root}, images as {args.format}, {size}', flush=True)
+    if args.size not in (KEEP, AUTO) and plan.scale is None:
+        print('no pipeline resizes to a fixed size: crops of the copy show more of an image')
+    made = make_copy(plan, Path(args.out), options, workers)
+    kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(made.suffixes.items()))
+    print(
+        f'{made.made} files written, {made.present} there already ({kinds}): '
+        f'{made.bytes / GB:.3f} GB, originals {made.source_bytes / GB:.3f} GB, {made.seconds:.0f} s'
+    )
+    print(f'train with --cfg-options train_dataloader.dataset.training_copy={args.out}')
+
+
+if __name__ == '__main__':
+    run(main)
