@@ -50,7 +50,7 @@ def test_goes_on(cfg, root, tmp_path):
     copy_of(cfg, folder)
     lines = (folder / FILES).read_text().splitlines(True)
     last = json.loads(lines[-1])['source']
-    (folder / FILES).write_text(''.join(lines[:-1]) + lines[-1][:20] + '\n')
+    (folder / FILES).write_text(''.join(lines[:-1]) + lines[-1][:20])
     gone = next(name for name in ('img/u0.jpg', 'img/u2.jpg') if name != last)
     (folder / read_entries(folder)[gone].file).unlink()
     touched = root / 'img' / 'l1.jpg'
@@ -125,6 +125,15 @@ def test_files_that_cannot_be_copied_are_all_named(cfg, root, tmp_path):
         assert words in str(raised.value)
     assert len(read_entries(tmp_path / 'copy')) == 6
     assert not json.loads((tmp_path / 'copy' / MANIFEST).read_text())['complete']
+
+
+def test_an_image_that_is_missing_does_not_stop_the_others(cfg, root, tmp_path):
+    plan = plan_of(cfg)
+    (root / 'img' / 'l1.jpg').unlink()
+    with pytest.raises(ValueError, match='2 of 9 files cannot be copied: .*l1.jpg') as raised:
+        make_copy(plan, tmp_path / 'copy', options_of('raw', 95, None), report=str)
+    assert 'the image' in str(raised.value)  # that the mask belongs to
+    assert len(read_entries(tmp_path / 'copy')) == 7
 
 
 def test_one_name_for_two_files(root, tmp_path):

@@ -22,6 +22,7 @@ from .manifest import (
     Entry,
     Options,
     checksum,
+    end_last_line,
     entry_line,
     read_entries,
     read_manifest,
@@ -101,6 +102,7 @@ def make_copy(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
+        end_last_line(folder)
         with (folder / FILES).open('a', encoding='utf-8') as lines:
             made = _made(missing, folder, options, workers, errors)
             for entry in _reported(made, len(missing), begin, report):
@@ -185,7 +187,8 @@ def _made(
         try:
             return copy_file(job, folder, options)
         except (ValueError, OSError, cv2.error) as error:
-            if isinstance(error, OSError) and error.filename != job.path:
+            of_system = isinstance(error, OSError) and error.errno is not None
+            if of_system and error.filename != job.path:
                 raise  # no space, or no right to write
             errors.append(' '.join(str(error).split()))
             return None

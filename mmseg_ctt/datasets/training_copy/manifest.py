@@ -104,6 +104,14 @@ def read_entries(folder: Path) -> Dict[str, Entry]:
     return entries
 
 
+def end_last_line(folder: Path) -> None:
+    """End a line of ``files.jsonl`` that was cut off, so that the next one is not a part of it."""
+    path = folder / FILES
+    if path.is_file() and not path.read_bytes().endswith(b'\n'):
+        with path.open('a', encoding='utf-8') as lines:
+            lines.write('\n')
+
+
 def entry_line(entry: Entry) -> str:
     """Line of ``files.jsonl``."""
     return json.dumps(entry._asdict(), ensure_ascii=False) + '\n'
