@@ -6,6 +6,8 @@ from typing import List
 
 from _common import add_arguments, load_config, run
 
+AUTO = 'auto'
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a segmentor.')
@@ -13,7 +15,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         nargs='?',
-        const='auto',
+        const=AUTO,
         metavar='CHECKPOINT',
         help='resume from this checkpoint; without a value from the latest one in the work dir, '
         'or start from the beginning if it has none',
@@ -21,9 +23,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         nargs='?',
-        const=True,
-        choices=('bf16', 'fp16'),
-        help='automatic mixed precision: bf16 on a CPU or GPU, fp16 (without a value) on a GPU',
+        const=AUTO,
+        choices=('bf16', 'fp16', AUTO),
+        help='automatic mixed precision: bf16 on a CPU or GPU, fp16 on a GPU; without a value '
+        'bf16 if the optimiser wrapper of the config has it, else fp16',
     )
     add_arguments(parser)
     return parser.parse_args(_with_values(sys.argv[1:]))
@@ -33,7 +36,7 @@ def _with_values(given: List[str]) -> List[str]:
     """Arguments whose ``--amp`` does not take a config after it for its value."""
     ends = [*given[1:], '']
     return [
-        '--amp=fp16' if word == '--amp' and end.endswith('.py') else word
+        f'--amp={AUTO}' if word == '--amp' and end.endswith('.py') else word
         for word, end in zip(given, ends)
     ]
 
@@ -46,7 +49,7 @@ def main() -> None:
     from mmseg_ctt.engine.start_config import set_resume
 
     if args.amp:
-        set_amp(cfg, args.amp)
+        set_amp(cfg, args.amp if args.amp != AUTO else True)
     if args.resume is not None:
         set_resume(cfg, args.resume)
     check_work_dir(cfg)

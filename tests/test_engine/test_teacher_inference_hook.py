@@ -4,15 +4,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from toy import losses_of, ready_model, toy_batch
+from versions import COMPILE
 
 from mmseg_ctt.engine import TeacherInferenceHook
+from mmseg_ctt.engine.compile_regions import compile_members
 
 
-def ready(**settings):
+def ready(trained=True, **settings):
     model = ready_model(
         **{'teacher_mode': 'eval', 'consistency': dict(confidence_threshold=0.3), **settings}
     )
-    for teacher in model.teachers:  # statistics that a fold cannot leave out
+    for teacher in model.teachers if trained else ():  # statistics that a fold cannot leave out
         for part in teacher.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.running_mean.normal_(0, 0.5)
@@ -84,14 +86,44 @@ def test_low_precision_is_that_of_the_teachers_in_training_alone():
     assert outputs(model)[0].logits.dtype == torch.float32
 
 
-def test_layers_that_are_called_in_another_order():
-    model = ready()
+@pytest.mark.parametrize('trained', [True, False])
+def test_layers_that_are_called_in_another_order(trained):
+    """Also where the batch norms of a new network change nothing yet."""
+    model = ready(trained)
     for teacher in model.teachers:
         backbone = teacher.backbone
         backbone.forward = lambda x, of=backbone: [of.norm(of.stem(x).relu()), of.body(of.stem(x))]
     with pytest.raises(ValueError, match='order in which they are built'):
         started(model)
     assert not any('forward' in vars(part) for part in model.teachers[0].backbone.children())
+
+
+def test_the_check_changes_no_state():
+    model = ready()
+    modes = [part.training for part in model.modules()]
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    started(model)
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    assert [part.training for part in model.modules()] == modes
+
+
+@COMPILE
+def test_compiled_teachers_are_folded():
+    """The check compiles nothing; the passes of a step are those of the plain network."""
+    torch._dynamo.reset()
+    model, graphs = ready(), []
+    plain = outputs(model)
+    compile_members(model, dict(backend=lambda graph, _: graphs.append(graph) or graph.forward))
+    started(model)
+    assert not graphs
+    for got, want in zip(outputs(model.train()), plain):
+        torch.testing.assert_close(got.logits, want.logits)
+    number = len(graphs)
+    outputs(model)
+    assert number == len(graphs) > 0
+    assert not any(
+        'batch_norm' in str(node.target) for graph in graphs for node in graph.graph.nodes
+    )
 
 
 @pytest.mark.parametrize(

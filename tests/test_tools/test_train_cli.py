@@ -293,3 +293,25 @@ def test_another_method_has_a_folder_of_its_own(config, load_tool, monkeypatch):
         arguments = dict(work_dir=None, launcher='none', local_rank=0)
         args = argparse.Namespace(config=str(config), cfg_options=options, **arguments)
         assert common.load_config(args).work_dir == f'work_dirs/{name}'
+
+
+@pytest.mark.parametrize(
+    'words, given',
+    [
+        (['CONFIG', '--amp'], True),
+        (['--amp', 'CONFIG'], True),
+        (['--amp', 'bf16', 'CONFIG'], 'bf16'),
+        (['CONFIG', '--amp=fp16'], 'fp16'),
+    ],
+)
+def test_amp_without_a_value_leaves_the_choice_to_the_config(
+    config, call, monkeypatch, words, given
+):
+    """Wherever it stands."""
+
+    def found(cfg, precision):
+        raise ValueError(f'found {precision!r}')
+
+    monkeypatch.setattr('mmseg_ctt.engine.precision.set_amp', found)
+    with pytest.raises(ValueError, match=f'^found {given!r}$'):
+        call('train', *(str(config) if word == 'CONFIG' else word for word in words))

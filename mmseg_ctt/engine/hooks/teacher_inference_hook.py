@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
@@ -100,7 +101,9 @@ class TeacherInferenceHook(Hook):
             generator=torch.Generator().manual_seed(0),
         )
         image = image.to(next(member.parameters()).device)
-        with eval_mode(member), torch.no_grad():
+        norms = [norm for _, norm in pairs]
+        # in validation, where compiled networks run as they were built
+        with eval_mode(self.model), torch.no_grad(), _trained(norms):
             before = forward_member(member, image, embedding=False).logits
             for conv, norm in pairs:
                 _fold_pair(conv, norm)
@@ -126,6 +129,26 @@ class TeacherInferenceHook(Hook):
                 return forward(members, *batches, **settings)
 
         setattr(self.model, 'forward_members', call)  # noqa: B010, types know methods alone
+
+
+@contextmanager
+def _trained(norms: Sequence[Any]) -> Iterator[None]:
+    """Batch norms that change their input; those of a new network do not, before or after a fold.
+
+    They have their statistics back after the ``with`` block.
+    """
+    kept = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
+    random = torch.Generator().manual_seed(0)
+    for norm, (_, var) in zip(norms, kept):
+        shift, scale = torch.rand(2, len(var), generator=random).to(var)
+        norm.running_mean += (shift - 0.5) * var.sqrt()
+        norm.running_var *= scale + 0.5
+    try:
+        yield
+    finally:
+        for norm, (mean, var) in zip(norms, kept):
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(var)
 
 
 def _pairs(network: nn.Module) -> Iterator[Tuple[nn.Module, nn.Module]]:
