@@ -86,11 +86,19 @@ def compile_members(model: Any, settings: Mapping[str, Any]) -> int:
 
     Returns:
         int: Number of networks.
+
+    Raises:
+        ValueError: If a network has no part that is compiled.
     """
     options: Dict[str, Any] = {key: value for key, value in settings.items() if key != REGIONS}
     members = getattr(model, 'members', None)
     networks = [model] if members is None else [model.member(name) for name in members]
-    return sum(compile_network(network, model, **options) > 0 for network in networks)
+    if not all([compile_network(network, model, **options) for network in networks]):
+        raise ValueError(
+            f'compile.{REGIONS}: {type(model).__name__} has a network without backbone and decode '
+            f'head, which are what is compiled: set compile=True, {OFF}'
+        )
+    return len(networks)
 
 
 @wraps(_compile_step)

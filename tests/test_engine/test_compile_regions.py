@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from toy_data import toy_config, write_toy_data
 from versions import COMPILE
 
-from mmseg_ctt.engine.compile_regions import check_compile, compile_error
+from mmseg_ctt.engine.compile_regions import check_compile, compile_error, compile_members
 from mmseg_ctt.engine.run_checks import explained
 
 
@@ -107,6 +107,11 @@ def test_a_compiled_run_is_the_plain_run(root, tmp_path):
     assert hook.losses == plain.losses
     assert list(made) == list(want)  # also the names of weights
     assert all(torch.equal(made[name], value) for name, value in want.items())
+
+
+def test_a_model_without_parts():
+    with pytest.raises(ValueError, match='Linear has a network without backbone and decode head'):
+        compile_members(torch.nn.Linear(1, 1), dict(regions='members'))
 
 
 def test_errors_of_the_compiler_are_one_line():

@@ -204,6 +204,7 @@ def test_an_interval_of_one_changes_nothing(iteration):
     [
         (dict(bank_interval=0), 'bank_interval'),
         (dict(bank_interval=2, loss_weights=dict(hc=0, lc=0)), 'there are no banks'),
+        (dict(bank_interval=2, supervision='mutual'), 'without teachers'),
         (dict(bank_interval=2, joint_forward=True), 'joint_forward'),
     ],
 )

@@ -56,7 +56,7 @@ class CrossTeacherTraining(WeakToStrong):
 
     Raises:
         ValueError: For an unknown loss weight or a bad setting of a part; for a ``bank_interval``
-            without contrast, or with teachers that normalise both kinds of images together.
+            without contrast or teachers, or where teachers normalise both kinds of images together.
     """
 
     default_loss_weights = dict(ct=1.0, hc=0.1, lc=0.1)
@@ -94,7 +94,12 @@ class CrossTeacherTraining(WeakToStrong):
                 'model.bank_interval: the loss weights of hc and lc are 0, so that there are no '
                 'banks; remove it'
             )
-        if len(self.teachers) and self.joint_forward is True and self.teacher_mode == 'train':
+        if not len(self.teachers):
+            raise ValueError(
+                'model.bank_interval saves a pass of the teachers, and without teachers the banks '
+                'take the features of the students, at no cost: remove it'
+            )
+        if self.joint_forward is True and self.teacher_mode == 'train':
             raise ValueError(
                 'model.bank_interval: with joint_forward=True the pseudo-labels would be '
                 'normalised together with the labelled images in some iterations alone; set '
