@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import pytest
 from copied import SCALE, big_images, prepared, training_set
+from mmengine.config import Config
 from PIL import Image
 from toy_data import toy_config
 
@@ -59,6 +60,18 @@ def test_sizes(config, tmp_path, call, arguments, size):
     assert Image.open(tmp_path / 'copy' / 'img' / 'l0.bmp').size == size
 
 
+def test_a_given_size_keeps_the_aspect_ratio_where_the_pipelines_do(config, tmp_path, call):
+    cfg = Config.fromfile(config)
+    for source in ('labeled', 'unlabeled'):
+        for step in cfg.train_dataloader.dataset[source].pipeline:
+            if step['type'] == 'RandomResize':
+                step.keep_ratio = False
+    cfg.dump(tmp_path / 'stretched.py')
+    code, text = call(tmp_path / 'stretched.py', tmp_path / 'copy', '--size', '80x60')
+    assert code == 0, text
+    assert Image.open(tmp_path / 'copy' / 'img' / 'l0.jpg').size == (80, 60)
+
+
 def test_of_a_folder(root, tmp_path, call):
     big_images(root)
     folders = ('--images', 'img', '--masks', 'ann')
@@ -86,6 +99,8 @@ def test_of_a_folder(root, tmp_path, call):
         (('absent', 'OUT'), 'absent does not exist'),
         (('OUT',), 'name a config or the root of a data set'),
         (('--verify', 'OUT'), 'is no training copy'),
+        (('--verify', 'OUT', '--workers', '2'), '--workers would be unused'),
+        (('--verify', 'OUT', '--size', 'keep'), '--size would be unused'),
     ],
 )
 def test_wrong_arguments(config, root, tmp_path, call, arguments, words):

@@ -146,6 +146,19 @@ def test_a_copy_that_is_too_small(cfg, root, tmp_path):
         training_set(prepared(root, (60, 40)), tmp_path / 'copy')
 
 
+def test_a_copy_of_another_aspect_ratio(cfg, root, tmp_path):
+    copy_of(cfg, tmp_path / 'copy')
+    stretched = prepared(root, SCALE)
+    for source in ('labeled', 'unlabeled'):
+        for step in stretched.train_dataloader.dataset[source].pipeline:
+            if step['type'] == 'RandomResize':
+                step.keep_ratio = False
+    with pytest.raises(ValueError, match='keep_ratio=True, and the pipeline .*keep_ratio=False'):
+        training_set(stretched, tmp_path / 'copy')
+    copy_of(stretched, tmp_path / 'stretched')
+    training_set(stretched, tmp_path / 'stretched')
+
+
 def test_masks_from_elsewhere(cfg, root, tmp_path):
     """Pseudo-labels of a later round are read as they are, which resized images do not fit."""
     mask = tmp_path / 'round1.png'

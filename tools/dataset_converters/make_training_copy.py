@@ -64,6 +64,10 @@ def check_args(args: argparse.Namespace) -> None:
     of_folder = [name for name in ('images', 'masks', 'mask_suffix') if getattr(args, name)]
     if args.verify:
         unused = [*of_folder, *(['source'] if args.source else [])]
+        unused += ['workers'] * (args.workers is not None) + ['cfg_options'] * bool(
+            args.cfg_options
+        )
+        unused += ['size'] * (args.size != AUTO)
     else:
         if args.source is None:
             raise ValueError('name a config or the root of a data set, and the folder of the copy')
@@ -132,7 +136,8 @@ def scale_of(size: str, plan: 'Plan') -> 'Optional[Scale]':
     edges = size.lower().split('x')
     if len(edges) != 2 or not all(edge.isdigit() and int(edge) for edge in edges):
         raise ValueError(f'--size={size} must be auto, keep, or width and height such as 1024x512')
-    given, needed = Scale(int(edges[0]), int(edges[1])), plan.scale
+    needed = plan.scale
+    given = (needed or Scale(1, 1))._replace(width=int(edges[0]), height=int(edges[1]))
     if needed is not None and (given.width < needed.width or given.height < needed.height):
         raise ValueError(
             f'--size={size} is less than {needed.width}x{needed.height}, to which the pipelines '

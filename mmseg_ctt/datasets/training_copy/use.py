@@ -32,7 +32,7 @@ class TrainingCopy:
     Raises:
         FileNotFoundError: If the folder is no training copy, or a file of it is missing.
         ValueError: If an image or mask is not in it or has changed since, or the pipelines need
-            larger images than it has.
+            larger images than it has, or of another aspect ratio.
     """
 
     def __init__(self, folder: str, sources: Mapping[str, Any]) -> None:
@@ -104,6 +104,12 @@ class TrainingCopy:
                 f'{KEY}={self.folder} has images of at most {scale[0]}x{scale[1]} pixels, and the '
                 f'pipeline of {DATASET}.{name} resizes them to {needed.width}x{needed.height}: '
                 'make another copy, or set sizes.scale'
+            )
+        if needed.keep_ratio != self.options.keep_ratio:
+            raise ValueError(
+                f'{KEY}={self.folder} was scaled with keep_ratio={self.options.keep_ratio}, and '
+                f'the pipeline of {DATASET}.{name} resizes with keep_ratio={needed.keep_ratio}: '
+                'make another copy'
             )
 
     def _use_maps(self, name: str, leaf: Any) -> None:
