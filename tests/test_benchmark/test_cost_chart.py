@@ -71,6 +71,32 @@ def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    'options, others',
+    [
+        (['--synthetic'], []),
+        ([], ['--synthetic']),
+        (['--amp', 'bf16'], []),
+        (['--cfg-options', 'a=1'], []),
+        ([], ['--cfg-options', 'a=1']),
+        (['--cfg-options', 'a=1'], ['--cfg-options', 'a=2']),
+    ],
+)
+def test_earlier_results_of_other_options_are_not_mixed_in(tool, tmp_path, options, others):
+    config = written(tmp_path, 'ctt', 3.0)
+    path = tmp_path / 'ctt' / 'benchmark.json'
+    more = dict(
+        amp='bf16' if '--amp' in options else None,
+        synthetic='--synthetic' in options,
+        command=f'python benchmark_step.py {" ".join(options)} --each ctt.py',
+    )
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
+    with pytest.raises(ValueError, match='measured with other options: name another --out'):
+        tool.call(config, '--out', tmp_path, *others)
+    tool.call(config, '--out', tmp_path, *options)
+    assert (tmp_path / 'methods.json').is_file()
+
+
+@pytest.mark.parametrize(
     'configs,error,words',
     [
         (['missing.py'], FileNotFoundError, 'there is no config missing.py'),

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, run  # noqa: E402
 
+MORE = '--cfg-options'
 STEP = Path(__file__).with_name('benchmark_step.py')
 
 
@@ -38,9 +39,7 @@ def parse_args() -> argparse.Namespace:
         default=1,
         help='configs that share a process: a quicker start, but on a CPU not the memory of each',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for all configs'
-    )
+    parser.add_argument(MORE, nargs='+', default=[], metavar='KEY=VALUE', help='for all configs')
     return parser.parse_args()
 
 
@@ -54,6 +53,21 @@ def check(args: argparse.Namespace) -> None:
         raise FileNotFoundError(f'there is no config {missing}')
     if min(args.limit, args.total, args.per_process) <= 0:
         raise ValueError('--limit, --total and --per-process must be positive')
+    check_earlier(args)
+
+
+def check_earlier(args: argparse.Namespace) -> None:
+    """Raise where results of an earlier call, which are kept, are of other options."""
+    from mmseg_ctt.lab.benchmark.several import result_file
+
+    options = shlex.join([MORE, *args.cfg_options]) if args.cfg_options else ''
+    for file in (result_file(Path(args.out), config) for config in args.configs):
+        if not file.is_file():
+            continue
+        old = {'amp': None, 'synthetic': False, 'command': '', **json.loads(file.read_text())}
+        same = (old['amp'], old['synthetic']) == (args.amp, args.synthetic)
+        if not same or options not in old['command'] or bool(options) != (MORE in old['command']):
+            raise ValueError(f'{file} was measured with other options: name another --out')
 
 
 def command_of(args: argparse.Namespace) -> list:
@@ -62,7 +76,7 @@ def command_of(args: argparse.Namespace) -> list:
     command += ['--synthetic'] if args.synthetic else []
     command += ['--amp', args.amp] if args.amp else []
     if args.cfg_options:
-        command += ['--cfg-options', *args.cfg_options]
+        command += [MORE, *args.cfg_options]
     return [*command, '--each']
 
 

@@ -187,8 +187,8 @@ def _made(
         try:
             return copy_file(job, folder, options)
         except (ValueError, OSError, cv2.error) as error:
-            of_system = isinstance(error, OSError) and error.errno is not None
-            if of_system and error.filename != job.path:
+            # an error without a number is one of this package, about the image of a mask
+            if isinstance(error, OSError) and error.errno and error.filename != job.path:
                 raise  # no space, or no right to write
             errors.append(' '.join(str(error).split()))
             return None
