@@ -5,6 +5,7 @@ A script that needs other packages at its top imports them inside :func:`errors_
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -37,6 +38,13 @@ def run(main: Callable[[], None]) -> None:
     use_huge_pages()
     with errors_in_one_line():
         main()
+
+
+def write_result(path: Path, result: Any) -> None:
+    """Write JSON into a folder, which is made, and print where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + '\n')
+    print(f'{path.name}: {path.parent}')
 
 
 def use_huge_pages() -> None:

@@ -139,7 +139,7 @@ class ClassMemoryBank(nn.Module):
 
         Scores of all candidates are gathered, features of the chosen alone are sent: each rank
         puts its own into their rows of zeros, and the sum over the ranks is the whole. So the
-        bytes of features do not grow with the number of ranks.
+        bytes of features grow with ``budget`` alone, not with the number of candidates.
         """
         number = score.shape[-1]
         flagged = torch.stack([score, taken.to(score)])
@@ -150,9 +150,10 @@ class ClassMemoryBank(nn.Module):
             label, score.flatten(-2), taken.flatten(-2) > 0, self.num_classes, budget
         )
         first = torch.arange(self.num_classes, device=index.device).unsqueeze(1) * score.shape[-1]
-        place = index - first - get_rank() * number  # among the candidates of this rank
-        own = chosen & (place >= 0) & (place < number)
-        row = place.clamp(0, number - 1).unsqueeze(-1).expand(*place.shape, entry.shape[-1])
+        position = index - first - get_rank() * number  # among the candidates of this rank
+        own = chosen & (position >= 0) & (position < number)
+        row = position.clamp(0, number - 1).unsqueeze(-1)
+        row = row.expand(*row.shape[:-1], entry.shape[-1])
         entry = entry.gather(-2, row).masked_fill_(~own.unsqueeze(-1), 0)
         return sum_over_ranks(entry), chosen
 

@@ -9,14 +9,13 @@ authors.json into DIR.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, read_config, run, write_result  # noqa: E402
 
 MIN_REPEATS = 10  # for a median
 
@@ -55,10 +54,7 @@ def main() -> None:
             f'the network, {found["synchronisations"]} synchronisations'
         )
     if args.out:
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'authors.json').write_text(json.dumps(result, indent=2) + '\n')
-        print(f'authors.json: {out}')
+        write_result(Path(args.out, 'authors.json'), result)
 
 
 if __name__ == '__main__':

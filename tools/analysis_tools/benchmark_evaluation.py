@@ -10,14 +10,13 @@ workers; the ratio is given with and without reading. Weights are random. Writes
 """
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
 
 MIN_REPEATS = 10  # for a median
 
@@ -83,10 +82,7 @@ def main() -> None:
     print_result(result)
     print_stock(result)
     if args.out:
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'evaluation.json').write_text(json.dumps(result, indent=2) + '\n')
-        print(f'evaluation.json: {out}')
+        write_result(Path(args.out, 'evaluation.json'), result)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ both are taken in turns with the originals. The model is not built. Writes loade
 """
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,10 +71,7 @@ def main() -> None:
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]))
     print_result(result)
     if args.out:
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'loader.json').write_text(json.dumps(result, indent=2) + '\n')
-        print(f'loader.json: {out}')
+        write_result(Path(args.out, 'loader.json'), result)
 
 
 if __name__ == '__main__':

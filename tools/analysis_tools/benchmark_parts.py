@@ -11,14 +11,13 @@ process of its own.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, run, write_result  # noqa: E402
 
 PARTS = ('contrast', 'ema', 'bank', 'lal', 'chunks')
 MIN_REPEATS = 10  # for a median
@@ -61,10 +60,7 @@ def main() -> None:
         result[name] = parts.run_in_process(name, device, args.repeats)
     print_parts(result)
     if args.out:
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'parts.json').write_text(json.dumps(result, indent=2) + '\n')
-        print(f'parts.json: {out}')
+        write_result(Path(args.out, 'parts.json'), result)
 
 
 if __name__ == '__main__':

@@ -8,14 +8,13 @@ Takes some seconds. Writes scale.json into DIR.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, run, write_result  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,10 +33,7 @@ def main() -> None:
     print_rows('what it costs at scale', result['columns'], result['rows'])
     if args.out:
         result['command'] = shlex.join(['python', *sys.argv])
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'scale.json').write_text(json.dumps(result, indent=2) + '\n')
-        print(f'scale.json: {out}')
+        write_result(Path(args.out, 'scale.json'), result)
 
 
 if __name__ == '__main__':

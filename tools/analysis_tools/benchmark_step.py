@@ -11,7 +11,6 @@ Weights are random, memory banks are full, the contrast is on.
 
 import argparse
 import gc
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -82,11 +81,10 @@ def measure(config: str, out: Optional[Path], args: argparse.Namespace) -> None:
     )
     print_step(result)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / 'benchmark.json').write_text(json.dumps(result, indent=2) + '\n')
+        write_result(out / 'benchmark.json', result)
         title = f'{Path(config).stem}, {result["machine"]["device_name"]}'
         save_chart(out / 'benchmark.png', result, title)
-        print(f'benchmark.json and benchmark.png: {out}')
+        print(f'benchmark.png: {out}')
 
 
 def free_memory() -> None:

@@ -62,8 +62,8 @@ class TeacherInferenceHook(Hook):
                 f'{KEY}: no member of {type(model).__name__} teaches without learning: '
                 f'set {KEY}=None'
             )
-        follow = any(model.members[name].follows for name in self.names)
-        if model.teacher_mode == 'train' and follow:
+        averaged = any(model.members[name].follows for name in self.names)
+        if model.teacher_mode == 'train' and averaged:
             raise ValueError(
                 f"{KEY} needs model.teacher_mode='eval': in training mode a teacher normalises by "
                 'its batch'
