@@ -267,7 +267,7 @@ def test_labels_are_those_of_a_step(root, tmp_path, monkeypatch):
     )
     label = batches[0]['teacher0'].label
     assert torch.equal(thresholds[0], model.consistency.class_thresholds.of(label))
-    monkeypatch.setattr(type(model.alignment['teacher0']), 'align', lambda self, logits: logits)
+    monkeypatch.setattr(type(model.alignment), 'align', lambda self, outputs: outputs)
     measure(runner)
     aligned, plain = (batches[i]['teacher0'].confidence for i in (0, len(batches) // 2))
     assert (aligned - plain).abs().max() > 1e-3

@@ -109,16 +109,17 @@ def test_drop_percent():
 def test_pseudo_labels_are_mixed_as_the_images_are(kind, monkeypatch):
     model = ready(strong_augmentation=[dict(type=kind)], label_mode='train')
     given, views = [], []
-    pixels, strong = model.contrast.pixels, model.strong_augmentation.forward
+    pixels, strong = model.contrast.pixels, model.strong_augmentation.several
     monkeypatch.setattr(
         model.contrast, 'pixels', lambda *args: (given.append(args[2]), pixels(*args))[1]
     )
     monkeypatch.setattr(
         model.strong_augmentation,
-        'forward',
-        lambda *args: (views.append(strong(*args)), views[-1])[1],
+        'several',
+        lambda *args: (views.extend(strong(*args)), views[-1:])[1],
     )
     losses_of(model, toy_batch(2, 3))
+    assert len(views) == 1
     weak = model.data_preprocessor(toy_batch(2, 3), True)['inputs']['unlabeled']
     pseudo = up(model.forward_member('teacher0', weak)[0].logits).argmax(1)
     assert torch.equal(given[0], views[0].apply_mix(pseudo))

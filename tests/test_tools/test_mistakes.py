@@ -350,7 +350,7 @@ def test_baseline_without_size(write, train, check):
 
 
 def test_amp_wrapper_on_a_cpu(write, train, check, monkeypatch):
-    monkeypatch.setattr('mmseg_ctt.engine.run_checks.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmseg_ctt.engine.precision.get_device', lambda: 'cpu')
     config = write(setting('optim_wrapper.type', 'AmpOptimWrapper'))
     with pytest.raises(ValueError, match='AmpOptimWrapper" needs a GPU'):
         train(config)

@@ -25,6 +25,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    import mmengine  # noqa: F401, without an environment the error is that of all tools
+
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.lab.benchmark.report import print_rows
     from mmseg_ctt.lab.benchmark.scale import benchmark_scale

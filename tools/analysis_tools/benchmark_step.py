@@ -47,7 +47,10 @@ def parse_args() -> argparse.Namespace:
         help='torch.compile every backbone, in step and floor',
     )
     add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if bool(args.config) == bool(args.each) or (args.each and not args.out):
+        parser.error('give one config, or several behind --each with --out')
+    return args
 
 
 def load_config(config: str, args: argparse.Namespace) -> 'Config':
@@ -100,8 +103,6 @@ def main() -> None:
     args = parse_args()
     if args.repeats < MIN_REPEATS:
         raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
-    if bool(args.config) == bool(args.each) or (args.each and not args.out):
-        raise ValueError('give one config, or several behind --each with --out')
     out = Path(args.out) if args.out else None
     if args.config:
         measure(args.config, out, args)
