@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmseg_ctt.engine.method_preset import preset_names
 from mmseg_ctt.lab.experiments.matrix import read_matrix, select
 
 MATRICES = Path(__file__).resolve().parents[2] / 'configs' / 'matrices'
@@ -106,6 +107,9 @@ def test_selection(tmp_path):
         (dict(eval_sets=['train']), "eval_sets 'train' is unknown; known are val, test"),
         (dict(baseline='x'), "baseline 'x' is unknown"),
         (dict(full_labels='x'), "full_labels 'x' is unknown"),
+        (dict(per_class=1), 'per_class must be true or false, got 1'),
+        (dict(presets=['ctt']), 'presets. must be a mapping'),
+        (dict(presets=dict(without=['x'])), "presets.without 'x' is unknown"),
         (dict(sedes=[1]), "key 'sedes' is unknown"),
     ],
 )
@@ -128,13 +132,77 @@ def test_matrices_of_the_repository(path, repo_root):
     rows = {'supervised', 'mean_teacher', 'mutual', 'dual', 'ct', 'ctt'}
     if path.stem.endswith('strongest'):
         rows = {'supervised', 'fixmatch', 'unimatch', 'unimatch_v2', 'ctt', 'ctt-plus'}
+    elif path.stem == 'league':
+        rows = set(preset_names()) - {'semivl'}
     elif not path.stem.endswith('small'):
         rows |= {'ensemble', 'ct_hc', 'ct_lc'}
     assert rows <= {cell.method for cell in matrix.cells}
-    assert {cell.split for cell in matrix.cells if cell.method == 'supervised'} >= {'all'}
+    full = {split: matrix.full_of(split) for split in dict.fromkeys(c.split for c in matrix.cells)}
+    assert {cell.split for cell in matrix.cells if cell.method == 'supervised'} == set(full)
+    assert set(filter(None, full.values())) <= set(full)
     assert all((repo_root / cell.config).is_file() for cell in matrix.cells)
     assert len({str(cell) for cell in matrix.cells}) == len(matrix.cells)
-    assert (matrix.baseline, matrix.full_labels) == ('supervised', 'all')
+    assert matrix.baseline == 'supervised' and (matrix.full_labels == 'all') == matrix.per_class
+
+
+def questions(**changes):
+    content = dict(
+        methods=dict(plain=None, semi=dict(cfg_options={'method': 'fixmatch'})),
+        splits={
+            'photos': dict(config='photos_{split}.py', full_labels='photos_all'),
+            'photos_all': dict(config='photos.py', methods=['plain']),
+            'slices': dict(config='slices.py'),
+        },
+        per_class=False,
+        **changes,
+    )
+    return content
+
+
+def test_splits_of_different_data(tmp_path):
+    """The config is that of the split, and the row is an option."""
+    matrix = read(tmp_path, **questions())
+    assert [(cell.method, cell.split, cell.config) for cell in matrix.cells] == [
+        ('plain', 'photos', 'photos_photos.py'),
+        ('semi', 'photos', 'photos_photos.py'),
+        ('plain', 'photos_all', 'photos.py'),
+        ('plain', 'slices', 'slices.py'),
+        ('semi', 'slices', 'slices.py'),
+    ]
+    assert matrix.cells[1].options['method'] == 'fixmatch' and not matrix.per_class
+    assert matrix.full_of('photos') == 'photos_all' and matrix.full_of('slices') is None
+    assert read(tmp_path, **questions(full_labels='slices')).full_of('slices') == 'slices'
+
+
+def test_every_preset_is_a_row(tmp_path):
+    matrix = read(tmp_path, **questions(presets=dict(without=['semivl'])))
+    rows = {cell.method: cell.options.get('method') for cell in matrix.cells}
+    presets = set(preset_names()) - {'semivl'}
+    assert set(rows) == {'plain', 'semi', *presets} and rows['ctt_plus'] == 'ctt_plus'
+    assert set(preset_names()) <= {
+        c.method for c in read(tmp_path, **questions(presets=None)).cells
+    }
+    given = questions(presets=None)
+    given['methods']['cps'] = dict(cfg_options={'method': 'cps', 'a': 1})
+    cells = read(tmp_path, **given).cells
+    assert next(cell for cell in cells if cell.method == 'cps').options['a'] == 1
+
+
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(full_labels='x'), "splits.photos.full_labels 'x' is unknown"),
+        (dict(config=None), 'methods.plain.config is missing'),
+        (dict(config='a.py', methods=['own']), 'methods.own.config is also in splits.photos'),
+    ],
+)
+def test_errors_of_splits(tmp_path, changes, words):
+    given = questions()
+    given['methods']['own'] = dict(config='own.py', splits=['photos'])
+    split = {'methods': ['plain'], **given['splits']['photos'], **changes}
+    given['splits']['photos'] = {key: value for key, value in split.items() if value is not None}
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, **given)
 
 
 def test_methods_on_some_splits_only(tmp_path):

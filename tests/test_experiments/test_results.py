@@ -53,6 +53,18 @@ def test_rows_of_the_same_run_are_replaced_and_others_kept(tmp_path):
     assert missing_sets(rows, Cell('ctt', 's', 2, 'c.py', {}), 'abc', ['val']) == ['val']
 
 
+def test_rows_without_classes(tmp_path):
+    """Data sets of other classes may be in one file then."""
+    facts = {**dict.fromkeys(END, 'x'), 'config_hash': 'a'}
+    for split, name in (('s', 'car'), ('t', 'cat')):
+        scores = {'student0': {'mIoU': 50.0, name: 40.0}}
+        cell = Cell('ctt', split, 0, 'c.py', {})
+        put_rows(tmp_path / 'out.csv', make_rows(cell, 'val', scores, facts, per_class=False))
+    rows = read_rows(tmp_path / 'out.csv')
+    assert [row['split'] for row in rows] == ['s', 't']
+    assert not any(key.startswith('iou_') for key in rows[0])
+
+
 def test_other_classes_are_refused(tmp_path):
     put_rows(tmp_path / 'results.csv', rows_of())
     with pytest.raises(ValueError, match=r'iou_b, iou_c\): choose another file with --out'):

@@ -106,6 +106,16 @@ def test_table_by_hand():
     assert '| supervised | 99.00 (1) | - |' in Table(MATRIX, ROWS).miou('test')
 
 
+def test_gap_of_splits_with_full_labels_of_their_own():
+    """A split without any has no gap; s has that of `all`."""
+    cells = [*MATRIX.cells, Cell('supervised', 'other', 0, 'c.py', {})]
+    full = dict(full_labels=None, full_by_split={'s': 'all'})
+    table = Table(Matrix(**{**MATRIX.__dict__, **full, 'cells': cells}), ROWS)
+    assert table.closed_gap('ctt', 's', 'val') == 0.5
+    assert math.isnan(table.closed_gap('ctt', 'other', 'val'))
+    assert 'on the split and on all.' in table.miou('val')
+
+
 def test_member_of_the_file():
     matrix = Matrix(**{**MATRIX.__dict__, 'members': {'ctt': 'ensemble'}})
     text = Table(matrix, ROWS).miou('val')

@@ -209,6 +209,7 @@ def main() -> None:
         Path(args.out or matrix.out),
         eval_sets,
         args.cfg_options or {},
+        matrix.per_class,
     )
     cells = select(matrix.cells, args.only)
     for path in args.merge or ():

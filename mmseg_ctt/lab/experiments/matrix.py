@@ -3,11 +3,13 @@
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import yaml
+
+from ...engine.method_preset import preset_names
 
 KEYS = (
     'methods',
@@ -19,9 +21,11 @@ KEYS = (
     'work_dir',
     'baseline',
     'full_labels',
+    'per_class',
+    'presets',
 )
 METHOD_KEYS = ('config', 'cfg_options', 'member', 'splits')
-SPLIT_KEYS = ('cfg_options', 'methods', 'seeds')
+SPLIT_KEYS = ('config', 'cfg_options', 'methods', 'seeds', 'full_labels')
 EVAL_SETS = ('val', 'test')
 
 
@@ -59,6 +63,10 @@ class Matrix:
         work_dir (str): Folder of the runs.
         baseline (str, optional): Method that gains are relative to.
         full_labels (str, optional): Split in which the baseline has all labels.
+        full_by_split (dict[str, str]): The same for splits that name one of their own, as those of
+            different data sets do.
+        per_class (bool): Whether the CSV has the IoU of each class; False where splits are of
+            different classes.
     """
 
     cells: List[Cell]
@@ -68,6 +76,12 @@ class Matrix:
     work_dir: str
     baseline: Optional[str]
     full_labels: Optional[str]
+    full_by_split: Dict[str, str] = field(default_factory=dict)
+    per_class: bool = True
+
+    def full_of(self, split: str) -> Optional[str]:
+        """Split in which the baseline has all labels of the data of a split, if any."""
+        return self.full_by_split.get(split, self.full_labels)
 
 
 def read_matrix(path: Union[str, Path]) -> Matrix:
@@ -85,6 +99,7 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from None
     _check_mapping(content, path, '', KEYS)
+    _add_presets(content, path)
     methods, splits = content.get('methods'), content.get('splits')
     for key, part, known in (('methods', methods, METHOD_KEYS), ('splits', splits, SPLIT_KEYS)):
         if not isinstance(part, dict) or not part:
@@ -109,7 +124,36 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
         work_dir=content.get('work_dir', f'work_dirs/{path.stem}'),
         baseline=_known(content.get('baseline'), methods, path, 'baseline'),
         full_labels=_known(content.get('full_labels'), splits, path, 'full_labels'),
+        full_by_split={
+            name: str(_known(entry['full_labels'], splits, path, f'splits.{name}.full_labels'))
+            for name, entry in splits.items()
+            if entry.get('full_labels') is not None
+        },
+        per_class=_flag(content, path, 'per_class'),
     )
+
+
+def _add_presets(content: dict, path: Path) -> None:
+    """A method for each preset, whose config is that of the split; methods of the file stay."""
+    if 'presets' not in content:
+        return
+    given = {} if content['presets'] is None else content['presets']
+    _check_mapping(given, path, 'presets.', ('without',))
+    names, without = preset_names(), given.get('without') or []
+    for name in without:
+        _known(name, names, path, 'presets.without')
+    methods = content.setdefault('methods', {})
+    if isinstance(methods, dict):
+        for name in names:
+            if name not in without:
+                methods.setdefault(name, dict(cfg_options=dict(method=name)))
+
+
+def _flag(content: dict, path: Path, key: str) -> bool:
+    value = content.get(key, True)
+    if not isinstance(value, bool):
+        raise ValueError(f'{path}: {key} must be true or false, got {value!r}')
+    return value
 
 
 def check_eval_sets(names: Sequence[str]) -> Tuple[str, ...]:
@@ -217,8 +261,7 @@ def _splits(content: dict, method: str, path: Path) -> Sequence[str]:
 
 def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell:
     entry = content['methods'][method]
-    if 'config' not in entry:
-        raise ValueError(f'{path}: methods.{method}.config is missing')
+    config = _config(content['splits'][split], entry, f'{path}: methods.{method}', split)
     options: Dict[str, Any] = {}
     for prefix, source in (
         ('', content),
@@ -228,8 +271,16 @@ def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell
         changes = source.get('cfg_options') or {}
         _check_mapping(changes, path, f'{prefix}cfg_options')
         options.update({key: _option(value, path, key) for key, value in changes.items()})
-    config = entry['config'].replace('{split}', split.replace('_', '-'))
     return Cell(method, split, seed, config, {**options, 'randomness.seed': seed})
+
+
+def _config(of_split: dict, of_method: dict, where: str, split: str) -> str:
+    """Config of a run: of the method, or of the split, which `method` in the options changes."""
+    if ('config' in of_method) == ('config' in of_split):
+        state = 'missing' if 'config' not in of_method else f'also in splits.{split}.config'
+        raise ValueError(f'{where}.config is {state}: give one of the two')
+    config: str = of_method['config'] if 'config' in of_method else of_split['config']
+    return config.replace('{split}', split.replace('_', '-'))
 
 
 def _option(value: Any, path: Path, key: str) -> Any:

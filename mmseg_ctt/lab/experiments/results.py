@@ -72,7 +72,7 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
             which = ', '.join(different) or 'the same in another order'
             raise ValueError(
                 f'{path} has other columns ({which}): choose another '
-                'file with --out for other classes'
+                'file with --out for other classes, or set per_class: false in the matrix'
             )
         replaced = {_key(row) for row in rows}
         hashes = {run_of(row): row['config_hash'] for row in rows}
@@ -114,6 +114,7 @@ def make_rows(
     eval_set: str,
     scores: Mapping[str, Mapping[str, float]],
     facts: Mapping[str, object],
+    per_class: bool = True,
 ) -> List[Dict[str, object]]:
     """Rows of one run and evaluation set.
 
@@ -122,6 +123,7 @@ def make_rows(
         eval_set (str): ``val`` or ``test``.
         scores (Mapping): By member: ``mIoU`` and the IoU of each class, in per cent.
         facts (Mapping): Values of the columns ``END``.
+        per_class (bool): Whether the IoU of each class is among them. Defaults to True.
 
     Returns:
         list[dict]: One row per member.
@@ -137,7 +139,11 @@ def make_rows(
             miou=f'{values["mIoU"]:.2f}',
         )
         row.update(
-            {f'{IOU}{name}': f'{value:.2f}' for name, value in values.items() if name != 'mIoU'}
+            {
+                f'{IOU}{name}': f'{value:.2f}'
+                for name, value in values.items()
+                if per_class and name != 'mIoU'
+            }
         )
         row.update({key: facts[key] for key in END})
         rows.append(row)

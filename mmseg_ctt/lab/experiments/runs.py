@@ -32,6 +32,7 @@ class Workspace:
         out (Path): CSV of the results.
         eval_sets (tuple[str, ...]): Evaluation sets of every run.
         changes (dict): Config changes of every run on this machine.
+        per_class (bool): Whether rows have the IoU of each class.
     """
 
     root: Path
@@ -39,6 +40,7 @@ class Workspace:
     out: Path
     eval_sets: Tuple[str, ...]
     changes: Dict[str, Any] = field(default_factory=dict)
+    per_class: bool = True
 
 
 class CellRun:
@@ -228,7 +230,9 @@ class CellRun:
             seconds=round(record['seconds']),
         )
         for name in sets:
-            rows = make_rows(self.cell, name, result['scores'][name], facts)
+            rows = make_rows(
+                self.cell, name, result['scores'][name], facts, self.workspace.per_class
+            )
             put_rows(self.workspace.out, rows)
 
     def last_lines(self, count: int = 8) -> str:

@@ -110,7 +110,7 @@ class Table:
 
     def closed_gap(self, method: str, split: str, eval_set: str) -> float:
         """Fraction of the gap to full labels; NaN for baseline and full labels, or without rows."""
-        baseline, full = self.matrix.baseline, self.matrix.full_labels
+        baseline, full = self.matrix.baseline, self.matrix.full_of(split)
         if baseline is None or full is None or method == baseline or split == full:
             return math.nan
         return gap_ratio(
@@ -133,10 +133,11 @@ class Table:
             f'mIoU on the {eval_set} set, mean ± sample standard deviation (number of seeds); '
             f'{self._members()}.'
         )
-        if self.matrix.baseline and self.matrix.full_labels:
+        full = dict.fromkeys(filter(None, map(self.matrix.full_of, self.splits)))
+        if self.matrix.baseline and full:
             text += (
                 f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
-                f'on the split and on {self.matrix.full_labels}.'
+                f'on the split and on {" or ".join(full)}.'
             )
         return f'{text}\n\n{_markdown(["method", *self.splits], lines)}'
 
