@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from mmseg_ctt.engine.method_preset import preset_names
-from mmseg_ctt.lab.experiments.matrix import read_matrix, select
+from mmseg_ctt.lab.experiments.matrix import read_matrix
+from mmseg_ctt.lab.experiments.selection import select
 
 MATRICES = Path(__file__).resolve().parents[2] / 'configs' / 'matrices'
 

@@ -196,9 +196,10 @@ def main() -> None:
     from mmengine.logging import MMLogger
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
-    from mmseg_ctt.lab.experiments.matrix import check_eval_sets, read_matrix, select
+    from mmseg_ctt.lab.experiments.matrix import check_eval_sets, read_matrix
     from mmseg_ctt.lab.experiments.results import merge_rows, read_rows
     from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
+    from mmseg_ctt.lab.experiments.selection import select
 
     MMLogger.get_current_instance().setLevel('WARNING')  # mmengine reports each variable it reads
     matrix = read_matrix(args.matrix)

@@ -122,10 +122,10 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
         eval_sets=check_eval_sets(content.get('eval_sets', ['val'])),
         out=content.get('out', 'docs/results.csv'),
         work_dir=content.get('work_dir', f'work_dirs/{path.stem}'),
-        baseline=_known(content.get('baseline'), methods, path, 'baseline'),
-        full_labels=_known(content.get('full_labels'), splits, path, 'full_labels'),
+        baseline=known_name(content.get('baseline'), methods, path, 'baseline'),
+        full_labels=known_name(content.get('full_labels'), splits, path, 'full_labels'),
         full_by_split={
-            name: str(_known(entry['full_labels'], splits, path, f'splits.{name}.full_labels'))
+            name: str(known_name(entry['full_labels'], splits, path, f'splits.{name}.full_labels'))
             for name, entry in splits.items()
             if entry.get('full_labels') is not None
         },
@@ -141,7 +141,7 @@ def _add_presets(content: dict, path: Path) -> None:
     _check_mapping(given, path, 'presets.', ('without',))
     names, without = preset_names(), given.get('without') or []
     for name in without:
-        _known(name, names, path, 'presets.without')
+        known_name(name, names, path, 'presets.without')
     methods = content.setdefault('methods', {})
     if isinstance(methods, dict):
         for name in names:
@@ -165,7 +165,7 @@ def check_eval_sets(names: Sequence[str]) -> Tuple[str, ...]:
     if not names or isinstance(names, str):
         raise ValueError(f'eval_sets must be a list of {", ".join(EVAL_SETS)}, got {names!r}')
     for name in names:
-        _known(name, EVAL_SETS, 'matrix', 'eval_sets')
+        known_name(name, EVAL_SETS, 'matrix', 'eval_sets')
     return tuple(names)
 
 
@@ -183,52 +183,11 @@ def check_member(name: str) -> str:
     return name
 
 
-def select(cells: Sequence[Cell], conditions: Sequence[str]) -> List[Cell]:
-    """Cells that match at least one condition, in their order.
-
-    Args:
-        cells (Sequence[Cell]): All cells.
-        conditions (Sequence[str]): Conditions such as ``method=ctt,seed=0``. A cell matches if for
-            each key it has one of the values: ``method=ct,method=ctt,seed=0`` is seed 0 of both.
-            Without conditions all cells match.
-
-    Raises:
-        ValueError: If a condition is malformed or has an unknown value, or no cell matches.
-    """
-    parsed = [_parse_condition(condition, cells) for condition in conditions]
-    selected = [
-        cell
-        for cell in cells
-        if not parsed
-        or any(
-            all(str(getattr(cell, key)) in values for key, values in condition.items())
-            for condition in parsed
-        )
-    ]
-    if not selected:
-        raise ValueError(f'--only {" ".join(conditions)}: the matrix has no such run')
-    return selected
-
-
-def _parse_condition(condition: str, cells: Sequence[Cell]) -> Dict[str, set]:
-    values: Dict[str, set] = {}
-    for part in condition.split(','):
-        key, _, value = part.partition('=')
-        if key not in ('method', 'split', 'seed') or not value:
-            raise ValueError(
-                f'--only {condition}: write method=NAME, split=NAME or seed=NUMBER, '
-                'joined by commas without spaces'
-            )
-        known = dict.fromkeys(str(getattr(cell, key)) for cell in cells)
-        values.setdefault(key, set()).add(_known(value, known, '--only', key))
-    return values
-
-
 def _cells(content: dict, path: Path) -> List[Cell]:
     ranked = []
     for split, entry in content['splits'].items():
         for method in entry.get('methods', content['methods']):
-            _known(method, content['methods'], path, f'splits.{split}.methods')
+            known_name(method, content['methods'], path, f'splits.{split}.methods')
             if split in _splits(content, method, path):
                 ranked += [
                     (rank, _cell(content, method, split, seed, path))
@@ -255,7 +214,7 @@ def _splits(content: dict, method: str, path: Path) -> Sequence[str]:
     """Splits of a method; all if it names none."""
     splits = content['methods'][method].get('splits', content['splits'])
     for split in splits:
-        _known(split, content['splits'], path, f'methods.{method}.splits')
+        known_name(split, content['splits'], path, f'methods.{method}.splits')
     return splits
 
 
@@ -301,10 +260,21 @@ def _check_mapping(
     if not isinstance(part, dict):
         raise ValueError(f'{path}: {key or "the file"} must be a mapping, got {part!r}')
     for name in part if known else ():
-        _known(name, known, path, key + 'key')
+        known_name(name, known, path, key + 'key')
 
 
-def _known(name: Optional[str], known: Any, path: Union[str, Path], key: str) -> Optional[str]:
+def known_name(name: Optional[str], known: Any, path: Union[str, Path], key: str) -> Optional[str]:
+    """A name, checked.
+
+    Args:
+        name (str, optional): The name; None is always known.
+        known (Iterable[str]): The names that there are.
+        path (str | Path): File or argument that has it.
+        key (str): Its place there.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
     if name is not None and name not in known:
         raise ValueError(f'{path}: {key} {name!r} is unknown; known are {", ".join(known)}')
     return name
