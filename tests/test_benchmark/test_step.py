@@ -185,6 +185,14 @@ def test_synthetic_data_has_the_size_of_the_config(tmp_path, size, measure):
     assert {tuple(image.shape) for image in images} == {(4, 3, *expected)}
 
 
+def test_synthetic_data_has_no_frequencies_to_count(tmp_path, measure):
+    cfg = toy_config(tmp_path / 'absent', tmp_path / 'work', model=toy_ctt())
+    cfg.default_hooks.alignment = dict(type='DistributionAlignmentHook')
+    use_synthetic_data(cfg)
+    target = measure(cfg, lambda benchmark: benchmark.model.alignment['teacher0'].target)
+    torch.testing.assert_close(target, torch.full((4,), 0.25))
+
+
 def test_synthetic_data_has_the_sources_of_the_config(tmp_path):
     cfg = toy_config(tmp_path / 'absent', tmp_path / 'work')
     cfg.train_dataloader.dataset.tagged = toy_set(tmp_path, False)

@@ -133,6 +133,8 @@ def use_synthetic_data(cfg: Config) -> None:
     for name, hook in (cfg.get('default_hooks') or {}).items():
         if hook and hook['type'] == 'PseudoLabelHook':  # it reads masks of the real images
             cfg.default_hooks[name] = None
+        if hook and hook['type'] == 'DistributionAlignmentHook':  # it would count in these masks
+            hook.setdefault('frequency', [1.0] * head.num_classes)
     real = cfg.train_dataloader.dataset
     masked = {name: needs_masks(name, real[name]) for name in source_names(real)}
     cfg.train_dataloader.dataset = dict(
