@@ -13,6 +13,8 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from .layer_inputs import layer_inputs
+
 CALLS = ('forward', 'forward_with_embedding')  # of a part, where it has them
 
 
@@ -50,20 +52,16 @@ def classifier_inputs(head: Any) -> Iterator[List[Tensor]]:
     Args:
         head (BaseDecodeHead): Compiled or not.
     """
-    inputs: List[Tensor] = []
     call = vars(head).get('forward')
-    if isinstance(call, CompiledCall):
-        call.listener = inputs
-        try:
+    if not isinstance(call, CompiledCall):
+        with layer_inputs(head.conv_seg) as inputs:
             yield inputs
-        finally:
-            call.listener = None
         return
-    handle = head.conv_seg.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    call.listener = []
     try:
-        yield inputs
+        yield call.listener
     finally:
-        handle.remove()
+        call.listener = None
 
 
 class CompiledCall:

@@ -4,9 +4,9 @@
 bash tools/analysis_tools/benchmark_all.sh [--out DIR] [--minutes M] [--methods NAME ...]
 
 A new folder DIR/<date and time> gets benchmarks.md, benchmarks.json, and the results and log of
-each part. On a GPU it takes less than ten minutes. Without a GPU a small case is measured on the
-CPU. Each part is a process of its own with a time limit; one that fails is `not measured`, with the
-reason, and the others go on. No data is needed: images are random or drawn.
+each part. On a GPU it stops after ten minutes (`--minutes`). Without a GPU a small case is measured
+on the CPU. Each part is a process of its own with a time limit; one that fails is `not measured`,
+with the reason, and the others go on. No data is needed: images are random or drawn.
 """
 
 import argparse

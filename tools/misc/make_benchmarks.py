@@ -32,8 +32,8 @@ PICTURES = {  # in the folder of a run, and in docs/images
 }
 INTRODUCTION = f"""<!-- made by {SCRIPT} from benchmarks.json; do not edit -->
 
-What a step, an evaluation and their parts cost. One command measures all of it on your machine, on
-a GPU in less than ten minutes, and writes a dated page like this one:
+What a step, an evaluation and their parts cost. One command measures all of it on your machine and
+writes a dated page like this one. On a GPU it stops after ten minutes (`--minutes`):
 
 ```bash
 bash tools/analysis_tools/benchmark_all.sh

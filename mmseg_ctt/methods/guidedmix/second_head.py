@@ -6,6 +6,8 @@ from typing import Any, Iterator, List
 import torch.nn as nn
 from torch import Tensor
 
+from ...nn.layer_inputs import layer_inputs
+
 
 class SecondHead(nn.Module):
     """Bottleneck and classifier of an ASPP head once more, for features that were mixed.
@@ -47,12 +49,8 @@ class SecondHead(nn.Module):
 @contextmanager
 def bottleneck_inputs(head: Any) -> Iterator[List[Tensor]]:
     """What the bottleneck of a head reads in the ``with`` block, one tensor a pass."""
-    read: List[Tensor] = []
     if not hasattr(head, 'bottleneck'):
-        yield read
+        yield []
         return
-    handle = head.bottleneck.register_forward_pre_hook(lambda module, args: read.append(args[0]))
-    try:
+    with layer_inputs(head.bottleneck) as read:
         yield read
-    finally:
-        handle.remove()
