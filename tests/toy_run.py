@@ -2,7 +2,7 @@
 """A run whose five members predict differently, made of layers that stock mmseg has."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
@@ -113,3 +113,35 @@ def make_run(tmp_path: Path, model: dict = None, **changes: Any) -> ToyRun:
     optimizer = dict(state={0: torch.zeros(9)})
     torch.save(dict(meta=meta, state_dict=state, optimizer=optimizer), tmp_path / 'iter_40.pth')
     return ToyRun(tmp_path / 'toy.py', tmp_path / 'iter_40.pth', cfg, state)
+
+
+def stopped_config(
+    root: Path,
+    work_dir: Path,
+    iterations: int,
+    resume: Optional[str] = None,
+    val_interval: int = 9,
+    **changes: Any,
+) -> Config:
+    """:func:`toy_config` of a run that can be resumed: a checkpoint in every second iteration.
+
+    Args:
+        root: Folder of the data.
+        work_dir: Of the run.
+        iterations: Length of the run; the contrast is on after the first.
+        resume: Checkpoint from which it goes on.
+        val_interval: Iterations between two validations.
+        changes: As of :func:`toy_config`.
+    """
+    return toy_config(
+        root,
+        work_dir,
+        resume=resume is not None,
+        load_from=resume,
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval),
+        default_hooks=dict(
+            queue_warmup=dict(type='QueueWarmupHook', start_iter=1, interval=1),
+            checkpoint=dict(type='SafeCheckpointHook', interval=2),
+        ),
+        **changes,
+    )

@@ -9,7 +9,8 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import toy_config, write_toy_data
+from toy_data import write_toy_data
+from toy_run import stopped_config
 from versions import COMPILE
 
 from mmseg_ctt.engine.compile_regions import check_compile, compile_error, compile_members
@@ -73,17 +74,7 @@ class Graphs(Hook):
 
 
 def trained(root, work, hook, iterations=4, resume=None, compiled=True, workers=0):
-    cfg = toy_config(
-        root,
-        work,
-        resume=resume is not None,
-        load_from=resume,
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2),
-        default_hooks=dict(
-            queue_warmup=dict(type='QueueWarmupHook', start_iter=1, interval=1),
-            checkpoint=dict(type='SafeCheckpointHook', interval=2),
-        ),
-    )
+    cfg = stopped_config(root, work, iterations, resume, val_interval=2)
     cfg.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
     runner = Runner.from_cfg(cfg)
     if compiled:

@@ -6,7 +6,8 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from toy_data import toy_config, write_toy_data
+from toy_data import write_toy_data
+from toy_run import stopped_config
 
 from mmseg_ctt.engine import precision
 from mmseg_ctt.engine.precision import BFloat16OptimWrapper, check_precision, set_amp
@@ -92,18 +93,7 @@ class Notes(Hook):
 
 
 def trained(root, work, iterations=4, resume=None, amp='bf16', accumulate=1, **changes):
-    cfg = toy_config(
-        root,
-        work,
-        resume=resume is not None,
-        load_from=resume,
-        train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=9),
-        default_hooks=dict(
-            queue_warmup=dict(type='QueueWarmupHook', start_iter=1, interval=1),
-            checkpoint=dict(type='SafeCheckpointHook', interval=2),
-        ),
-        **changes,
-    )
+    cfg = stopped_config(root, work, iterations, resume, **changes)
     cfg.optim_wrapper.accumulative_counts = accumulate
     if amp:
         set_amp(cfg, amp)
