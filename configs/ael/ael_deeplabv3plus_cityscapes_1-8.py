@@ -2,7 +2,7 @@
 #
 # As in the released code for Cityscapes: every pixel counts, and the class confidence that goes with
 # that, from random numbers and falling for absent classes (with our own one a run with threshold 0
-# collapsed, docs/results.md); three classes pasted, areas of 0.005 and 0.01, images resized by 0.5 to
+# collapsed, docs/lab_notebook.md); three classes pasted, areas of 0.005 and 0.01, images resized by 0.5 to
 # 2.0, a last stage with dilations of 4, 8 and 16, student and teacher with passes of their own for
 # labelled and unlabelled images, the teacher in training mode with its own batch-norm statistics, no
 # colours in the strong view. The learning rate is the release's in effect: it sets 0.01, ten times

@@ -4,7 +4,7 @@
 # its VOC configs: with the 0 of its Cityscapes configs the pseudo-labels name hardly anything but the
 # rarest classes after 50 iterations, because our class confidence is low for these from the first
 # iterations on and equalisation keeps all of their pixels and few others, and the run ends at 2 mIoU
-# (docs/results.md). Our own: that class confidence, which starts with the mean of the first batches and
+# (docs/lab_notebook.md). Our own: that class confidence, which starts with the mean of the first batches and
 # forgets faster (0.99 for 0.999), because the run is short, colours and blur in the strong view as in
 # the other methods here, and what README.md of this folder lists.
 #

@@ -2,7 +2,7 @@
 #
 # Weights and the teacher's training mode follow the released code, the threshold that of its VOC
 # configs: with none, as for Cityscapes, and our class confidence the CamVid run collapsed
-# (docs/results.md). Our own: that class confidence, which starts with the mean of the first batches and
+# (docs/lab_notebook.md). Our own: that class confidence, which starts with the mean of the first batches and
 # forgets faster (0.99 for 0.999), because the run is short, colours and blur in the strong view as in
 # the other methods here, and what README.md of this folder lists.
 #

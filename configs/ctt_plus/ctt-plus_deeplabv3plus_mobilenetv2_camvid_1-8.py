@@ -10,9 +10,9 @@
 # paper's weight; classes that pseudo-labels name too rarely are raised towards the flattened
 # class frequencies of the labels, and pixels used from the mean confidence of their class on,
 # because rare classes are taught away otherwise; students follow the teachers with full weight
-# only after two fifths of the run, when these label better (docs/results.md).
+# only after two fifths of the run, when these label better (docs/lab_notebook.md).
 #
-# mIoU, time and memory: not measured; at 120x160 and 1,000 iterations: docs/results.md.
+# mIoU, time and memory: not measured; at 120x160 and 1,000 iterations: docs/lab_notebook.md.
 # python tools/train.py configs/ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

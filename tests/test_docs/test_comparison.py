@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""The tables of docs/guide/which_method.md are those of the results and the metafiles."""
+"""The published figures of docs/guide/which_method.md are those of the metafiles."""
 
 import pytest
 
@@ -11,13 +11,6 @@ def tool(load_tool):
 
 def test_up_to_date(tool, capsys):
     assert tool.exit_code('--check') == 0, capsys.readouterr().out
-
-
-def test_rows_are_in_the_order_of_the_test_images(tool):
-    rows = tool.module.measured(tool.module.ROOT)
-    tests = [row.test for row in rows]
-    assert len(rows) > 5 and tests == sorted(tests, reverse=True)
-    assert {row.config for row in rows} >= {'supervised', 'fixmatch', 'unimatch', 'unimatch_v2'}
 
 
 def test_published_figures_stand_in_their_columns(tool):

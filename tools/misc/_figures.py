@@ -4,61 +4,66 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
+
+if TYPE_CHECKING:
+    from mmseg_ctt.lab.experiments.league import League
+    from mmseg_ctt.lab.experiments.matrix import Matrix
 
 MATRIX = 'configs/matrices/camvid_strongest.yaml'
+LEAGUE = 'configs/matrices/league.yaml'
 COSTS = 'docs/step_costs.json'
 SPLIT = 'seq_0006R0'
 ENTRY = re.compile(r'(?P<data>.+?) (?P<part>\d+|1/\d+), (?P<network>[^:]+): (?P<value>[\d.]+)')
 
 
-class Measured(NamedTuple):
-    """A row of the measured table.
-
-    Attributes:
-        method (str): Name in the matrix.
-        config (str): Its folder of configs.
-        val (float): mIoU of the validation images.
-        test (float): mIoU of the test images; NaN where it was not measured.
-        cost (float, optional): Processor time of a step, beside that of labels alone.
-    """
-
-    method: str
-    config: str
-    val: float
-    test: float
-    cost: Optional[float]
-
-
-def measured(root: Path) -> List[Measured]:
-    """Rows of the matrix that have figures, the best on the test images first."""
-    import mmseg_ctt  # noqa: F401, I001, before anything imports mmseg
-    from mmseg_ctt.lab.experiments.matrix import read_matrix
+def measured(root: Path) -> Dict[str, float]:
+    """Test mIoU of the rows of the matrix of version 0.7, by method; those without are left out."""
+    matrix = matrix_with_members(root, MATRIX)
     from mmseg_ctt.lab.experiments.results import read_rows
     from mmseg_ctt.lab.experiments.table import Table
 
-    matrix = read_matrix(root / MATRIX)
     table = Table(matrix, read_rows(root / matrix.out))
-    costs = step_costs(root)
-    found: List[Measured] = []
-    for method in table.methods:
-        config = next(cell.config for cell in matrix.cells if cell.method == method)
-        val, test = (table.summary(method, SPLIT, images).mean for images in ('val', 'test'))
-        if not math.isnan(val):
-            folder = Path(config).parent.name
-            found.append(Measured(method, folder, val, test, costs.get(folder)))
-    return sorted(found, key=lambda row: -row.test)
+    scores = {method: table.summary(method, SPLIT, 'test').mean for method in table.methods}
+    return {method: score for method, score in scores.items() if not math.isnan(score)}
 
 
-def step_costs(root: Path) -> Dict[str, float]:
-    """Processor time of a step beside that of the supervised baseline, by folder of configs."""
+def read_league(root: Path) -> 'League':
+    """The league, with the rows of its CSV; none if there is no such file."""
+    matrix = matrix_with_members(root, LEAGUE)
+    from mmseg_ctt.lab.experiments.league import League
+    from mmseg_ctt.lab.experiments.results import read_rows
+
+    return League(matrix, read_rows(root / matrix.out))
+
+
+def matrix_with_members(root: Path, path: str) -> 'Matrix':
+    """A matrix; each method is represented by the member that its config predicts with."""
+    import mmseg_ctt  # noqa: F401, I001, before anything imports mmseg
+    from mmseg_ctt.lab.experiments.fingerprint import default_members
+    from mmseg_ctt.lab.experiments.matrix import read_matrix
+
+    matrix = read_matrix(root / path)
+    first = {cell.method: cell for cell in reversed(matrix.cells)}
+    cells = [replace(cell, config=str(root / cell.config)) for cell in first.values()]
+    return replace(matrix, members=default_members(replace(matrix, cells=cells)))
+
+
+def step_costs(root: Path, quantity: str = 'step') -> Dict[str, float]:
+    """A quantity of a step over that of the supervised baseline, by folder of configs.
+
+    Args:
+        root (Path): Root of the repository.
+        quantity (str): ``step``, processor time, or ``memory``, the peak. Defaults to ``step``.
+    """
     path = root / COSTS
     rows = json.loads(path.read_text()) if path.is_file() else []
-    by_config = {row['name']: row['step'] for row in rows}
+    by_config = {row['name']: row[quantity] for row in rows}
     paths = {name: next(root.glob(f'configs/*/{name}.py'), None) for name in by_config}
-    steps = {path.parent.name: by_config[name] for name, path in paths.items() if path}
-    return {folder: step / steps['supervised'] for folder, step in steps.items()}
+    values = {path.parent.name: by_config[name] for name, path in paths.items() if path}
+    return {folder: value / values['supervised'] for folder, value in values.items()}
 
 
 class Published(NamedTuple):

@@ -1,12 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write the tables of docs/guide/which_method.md: measured and published figures of methods.
+"""Write the tables of published figures in docs/guide/which_method.md.
 
 python tools/misc/make_comparison.py            write the tables
 python tools/misc/make_comparison.py --check    say whether the page is up to date
 
-Measured figures are those of docs/results_strongest.csv (tools/analysis_tools/run_matrix.py) and
-docs/step_costs.json (tools/analysis_tools/benchmark_methods.py). Published ones are in the
-metafiles of configs, `Published mIoU`. Exit status: 0 done or up to date, 1 not up to date.
+Figures are those of the metafiles of configs, `Published mIoU`; measured ones are written by
+make_league.py. Exit status: 0 done or up to date, 1 not up to date.
 """
 
 import sys
@@ -16,7 +15,7 @@ from typing import Dict, Sequence, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
-from _figures import Published, measured, published  # noqa: E402
+from _figures import Published, published  # noqa: E402
 from _made_tables import parse_args, update  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,23 +26,6 @@ PARTITIONS = {
     'VOC': ('92', '183', '366', '732', '1464'),
     'Cityscapes': ('1/16', '1/8', '1/4', '1/2'),
 }
-
-
-def measured_table() -> str:
-    """mIoU of every measured row, its difference to labels alone, and the cost of a step."""
-    rows = measured(ROOT)
-    base = next(row for row in rows if row.method == 'supervised')
-    lines = [
-        '| row of the matrix | val | test | beside labels alone | cost of a step |',
-        '| --- | --- | --- | --- | --- |',
-    ]
-    for row in rows:
-        name = f'[{row.method}](../../configs/{row.config}/README.md)'
-        cost = '-' if row.cost is None else f'{row.cost:.1f}'
-        lines.append(
-            f'| {name} | {row.val:.2f} | {row.test:.2f} | {row.test - base.test:+.2f} | {cost} |'
-        )
-    return '\n'.join(lines)
 
 
 def published_table(data: str, partitions: Sequence[str]) -> str:
@@ -66,10 +48,10 @@ def published_table(data: str, partitions: Sequence[str]) -> str:
 
 def tables() -> Dict[Tuple[str, str], str]:
     """Tables by page and name."""
-    made = {(PAGE, 'measured'): measured_table()}
-    for data, partitions in PARTITIONS.items():
-        made[PAGE, f'published, {data}'] = published_table(data, partitions)
-    return made
+    return {
+        (PAGE, f'published, {data}'): published_table(data, partitions)
+        for data, partitions in PARTITIONS.items()
+    }
 
 
 def main() -> None:

@@ -27,7 +27,6 @@ SCRIPT = 'tools/misc/make_method_tables.py'
 README, INDEX = 'README.md', 'docs/methods/index.md'
 PACKAGE = 'mmseg_ctt.methods.'
 PARTITIONS = (('VOC', '183'), ('Cityscapes', '1/8'))  # of the published figures
-PARTITIONS = (('VOC', '183'), ('Cityscapes', '1/8'))  # of the published figures
 REFERENCE = re.compile(r'(After )?\[[^\]]+\]\(https:')  # paragraph that begins with the paper
 VENUE = re.compile(r'arxiv\.org[^)]*\)[,;][^\[]*?\b((?:[A-Z][\w-]+ )+(?:\d+, )?\d{4})\b')
 ARXIV = re.compile(r'arXiv (\d\d)\d\d\.')
@@ -44,8 +43,8 @@ def folders() -> List[str]:
 def choice() -> str:
     """When to use each method, its venue, and figures."""
     ours: Dict[str, float] = {}
-    for row in measured(ROOT):
-        ours.setdefault(row.method.replace('-', '_'), row.test)
+    for method, score in measured(ROOT).items():
+        ours.setdefault(method.replace('-', '_'), score)
     rows = [
         '| method | use it when | venue | VOC 183 | Cityscapes 1/8 | CamVid, here |',
         '| --- | --- | --- | --- | --- | --- |',

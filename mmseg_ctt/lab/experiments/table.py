@@ -139,7 +139,7 @@ class Table:
                 f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
                 f'on the split and on {" or ".join(full)}.'
             )
-        return f'{text}\n\n{_markdown(["method", *self.splits], lines)}'
+        return f'{text}\n\n{markdown_table(["method", *self.splits], lines)}'
 
     def classes(self, split: str, eval_set: str) -> str:
         """Table of methods x classes: mean IoU over seeds, on one split.
@@ -161,7 +161,7 @@ class Table:
         names = [column[len(IOU) :] for column in columns]
         return (
             f'IoU per class on the {eval_set} set, split {split}, mean over seeds; '
-            f'{self._members()}\n\n{_markdown(["method", *names], lines)}'
+            f'{self._members()}\n\n{markdown_table(["method", *names], lines)}'
         )
 
     def _members(self) -> str:
@@ -176,6 +176,7 @@ class Table:
         return 'member: ' + '; '.join([*named, *rest])
 
 
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Table in Markdown, with a line break at its end."""
     table: List[Sequence[str]] = [head, ['---'] * len(head), *lines]
     return '\n'.join(f'| {" | ".join(line)} |' for line in table) + '\n'

@@ -1,0 +1,81 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Write the figures of the league: tables of docs/league.md and docs/results.md, and its picture.
+
+python tools/misc/make_league.py            write tables and picture
+python tools/misc/make_league.py --check    say whether the pages are up to date
+
+Scores are those of the CSV that configs/matrices/league.yaml names, which may be filled in part;
+costs are those of docs/step_costs.json. A method is represented by the member that its config
+predicts with. Exit status: 0 done or up to date, 1 not up to date.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import run  # noqa: E402
+from _figures import LEAGUE, read_league, step_costs  # noqa: E402
+from _league_tables import SETS, main_set, miou_tables, question_table, shares_table  # noqa: E402
+from _made_tables import parse_args, update  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmseg_ctt.lab.experiments.league import League
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = 'tools/misc/make_league.py'
+PAGE, RESULTS, GUIDE = 'docs/league.md', 'docs/results.md', 'docs/guide/which_method.md'
+PICTURE = 'docs/images/league.png'
+ALT = 'share of the gap that each method wins back: a mark per question, a bar for the mean'
+NONE = 'Figures are to come.'
+MEASURE = f'python tools/analysis_tools/run_matrix.py {LEAGUE} --jobs 2 --threads 1'
+
+
+def tables(league: 'League') -> Dict[Tuple[str, str], str]:
+    """Tables by page and name; without any figure they say so."""
+    names = {(PAGE, 'shares'), (PAGE, 'mIoU'), (GUIDE, 'league')}
+    names |= {(RESULTS, question) for question in league.questions}
+    if not has_figures(league):
+        return dict.fromkeys(sorted(names), NONE)
+    costs, memory = step_costs(ROOT), step_costs(ROOT, 'memory')
+    made = {
+        (PAGE, 'shares'): f'![{ALT}](images/league.png)\n\n{shares_table(league, costs, memory)}',
+        (PAGE, 'mIoU'): miou_tables(league),
+        (GUIDE, 'league'): f'![{ALT}](../images/league.png)',
+    }
+    made.update({(RESULTS, name): question_table(league, name) for name in league.questions})
+    return made
+
+
+def has_figures(league: 'League') -> bool:
+    """Whether any run of a question was evaluated."""
+    return bool(league.standings('val') or league.standings('test'))
+
+
+def save_picture(league: 'League') -> None:
+    """Write the picture of the shares."""
+    from mmseg_ctt.lab.experiments.league_chart import save_league
+
+    images = main_set(league)
+    label = f'share of the gap to all labels, {SETS[images]}, %'
+    save_league(ROOT / PICTURE, league.standings(images), league.questions, label)
+
+
+def main() -> None:
+    check = parse_args(__doc__).check
+    import mmengine  # noqa: F401, without an environment the error is that of all tools
+
+    league = read_league(ROOT)
+    if not has_figures(league):
+        print(f'{league.table.matrix.out} has no rows yet; measure them: {MEASURE}')
+    elif not check:
+        save_picture(league)
+    elif not (ROOT / PICTURE).is_file():
+        print(f'{PICTURE}: run python {SCRIPT}')
+        sys.exit(1)
+    update(ROOT, tables(league), SCRIPT, check)
+
+
+if __name__ == '__main__':
+    run(main)
