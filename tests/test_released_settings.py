@@ -139,7 +139,7 @@ def test_defaults_are_safe_for_a_short_run():
 
 
 def test_teachers_take_labelled_and_unlabelled_images_apart():
-    """In one pass they cost 3.2 points on CamVid's test images (docs/lab_notebook.md, `ctt_joint`)."""
+    """In one pass they cost 3.2 points on CamVid's test images (docs/lab_notebook.md)."""
     joint = {name for name in LEAVES if value_of(name, 'model.joint_forward') is True}
     as_released = {name for name in joint if name.startswith('u2pl/')}
     measured = {'ctt_plus/ctt-plus_deeplabv3plus_streets_1-8.py'}  # the quickstart and its figures

@@ -103,3 +103,12 @@ def test_a_page_without_the_marks_is_an_error(tool, copy, capsys):
     (copy / 'README.md').write_text('# Title\n')
     assert tool.exit_code() == 2
     assert 'README.md has no lines' in capsys.readouterr().err
+
+
+def test_a_measured_method_is_its_predicting_member(tool):
+    """Dual Teacher predicts with its student, though it has teachers."""
+    lines = (ROOT / 'docs/results_strongest.csv').read_text().splitlines()
+    (student,) = [
+        line for line in lines if line.startswith('dual_teacher,seq_0006R0,0,student0,test')
+    ]
+    assert f'{tool.module.measured(ROOT)["dual_teacher"]:.2f}' == student.split(',')[5]

@@ -1,0 +1,199 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The tables of docs/league.md and docs/results.md, and the shares in them."""
+
+import csv
+import math
+import shutil
+
+import pytest
+from pages import ROOT
+
+from mmseg_ctt.lab.experiments.league import League
+from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
+from mmseg_ctt.lab.experiments.results import BEGIN, END
+
+QUESTIONS = {'photos': 'photos_all', 'slices': 'slices_all'}
+METHODS = ('plain', 'good', 'part', 'harm', 'never')
+PAGES = ('docs/league.md', 'docs/results.md', 'docs/guide/which_method.md')
+
+
+def row(method, split, miou, seed=0, member='student0', eval_set='val'):
+    values = dict(method=method, split=split, seed=seed, member=member, eval_set=eval_set)
+    return {**dict.fromkeys(END, 'x'), **values, 'miou': f'{miou:.2f}'}
+
+
+ENDS = [
+    row('plain', 'photos', 38, 0, 'model'),
+    row('plain', 'photos', 42, 1, 'model'),
+    row('plain', 'photos_all', 60, 0, 'model'),
+    row('plain', 'slices', 80, 0, 'model'),
+    row('plain', 'slices_all', 90, 0, 'model'),
+]
+ROWS = [
+    *ENDS,
+    row('good', 'photos', 48),
+    row('good', 'photos', 52, 1),
+    row('good', 'photos', 99, 0, 'teacher0'),  # not the member that predicts
+    row('good', 'slices', 81),
+    row('part', 'photos', 59),
+    row('harm', 'photos', 30),
+    row('harm', 'slices', 85),
+]
+
+
+def league(rows=ROWS, **changes):
+    cells = [Cell(method, split, 0, 'c.py', {}) for method in METHODS for split in QUESTIONS]
+    cells += [Cell('plain', split, 0, 'c.py', {}) for split in QUESTIONS.values()]
+    given = dict(
+        cells=cells,
+        members=dict.fromkeys(METHODS[1:], 'student0'),
+        eval_sets=('val',),
+        out='docs/scores.csv',
+        work_dir='',
+        baseline='plain',
+        full_labels=None,
+        full_by_split=QUESTIONS,
+    )
+    return League(Matrix(**{**given, **changes}), rows)
+
+
+def test_share_is_that_of_the_means_over_seeds():
+    standing = league().standing('good', 'val')
+    assert standing.shares == pytest.approx(dict(photos=0.5, slices=0.1))
+    assert standing.seeds == dict(photos=2, slices=1)
+    assert (standing.mean, standing.worst) == pytest.approx((0.3, 0.1))
+
+
+def test_the_order_is_that_of_the_mean_and_missing_questions_stand_behind():
+    rows = league().standings('val')
+    assert [one.method for one in rows] == ['good', 'harm', 'plain', 'part']
+    assert rows[1].worst == pytest.approx(-0.5) and rows[2].mean == 0
+    assert rows[3].shares['photos'] == pytest.approx(0.95)
+    assert not rows[3].complete and math.isnan(rows[3].mean) and math.isnan(rows[3].worst)
+
+
+def test_best_others_have_the_most_seeds():
+    """Three seeds of some methods must not change which ones are shown."""
+    seeds = [row('harm', split, 30, 1) for split in QUESTIONS]
+    assert league().best(2, without=['plain']) == ['good', 'harm']
+    assert league([*ROWS, *seeds]).best(2, without=['plain']) == ['harm', 'good']
+    assert league().best(9, without=['plain', 'good']) == ['harm', 'part']
+
+
+def test_a_question_without_a_gap_is_left_out():
+    rows = [one for one in ROWS if one['split'] != 'slices_all']
+    found = league([*rows, row('plain', 'slices_all', 79, 0, 'model')])
+    assert not found.has_gap('slices', 'val')
+    assert found.standing('good', 'val').shares == pytest.approx(dict(photos=0.5))
+
+
+def test_without_all_labels_there_is_no_share_yet():
+    found = league([one for one in ROWS if one['split'] != 'slices_all'])
+    assert found.has_gap('slices', 'val') and not found.has_set('val')
+    assert math.isnan(found.standing('plain', 'val').shares['slices'])
+
+
+@pytest.mark.parametrize('changes', [dict(baseline=None), dict(full_by_split={})])
+def test_a_matrix_that_is_no_league(changes):
+    with pytest.raises(ValueError, match='a league needs a baseline and splits with full_labels'):
+        league(**changes)
+
+
+# ---- the tables
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('misc/make_league')
+
+
+def test_up_to_date(tool, capsys):
+    assert tool.exit_code('--check') == 0, capsys.readouterr().out
+
+
+def test_shares_of_the_validation_images_until_the_gaps_are_tested(tool):
+    table = tool.module.shares_table(league(), dict(good=2.04), dict(good=1.5))
+    assert table.startswith('Share of the gap on the **validation images**')
+    assert 'Test images: not yet.' in table and table.endswith('Not measured yet: `never`.')
+    assert '(../configs/good/README.md) | 50 (2) | 10 (1) | 30 | 10 | 2.0 | 1.5 |' in table
+    assert '| 95 (1) | not measured | not measured | not measured | not measured | not' in table
+    tested = [{**one, 'eval_set': 'test'} for one in ENDS]
+    table = tool.module.shares_table(league([*ROWS, *tested]), {}, {})
+    assert table.startswith('Share of the gap on the **test images**') and 'not yet' not in table
+    assert 'Not measured yet: `good`, `harm`, `never`, `part`.' in table
+
+
+def test_miou_tables(tool):
+    table = tool.module.miou_tables(league([*ROWS, row('good', 'photos', 55, eval_set='test')]))
+    test, val = table.split('Validation images:')
+    assert test.startswith('Test images:')
+    assert '(../configs/good/README.md) | 55.00 (1) | not measured |' in test
+    assert '| all labels | 60.00 (1) | 90.00 (1) |' in val
+    assert '(../configs/good/README.md) | 50.00 ± 2.83 (2) | 81.00 (1) |' in val
+
+
+def test_table_of_a_question(tool, monkeypatch):
+    monkeypatch.setitem(tool.module.question_table.__globals__, 'REPORTED', ('plain', 'part'))
+    monkeypatch.setitem(tool.module.question_table.__globals__, 'OTHERS', 1)
+    lines = tool.module.question_table(league(), 'slices').splitlines()
+    cells = [line.split(' | ', 1)[1] for line in lines[2:]]
+    assert cells == [
+        '80.00 (1) | 0 % | not measured | not measured |',
+        'not measured | not measured | not measured | not measured |',
+        '81.00 (1) | 10 % | not measured | not measured |',
+        '90.00 (1) | 100 % | not measured | not measured |',
+    ]
+
+
+# ---- the command
+
+
+@pytest.fixture
+def copy(tool, tmp_path, monkeypatch):
+    """A copy of what the tool reads and writes, without scores."""
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    for path in (*PAGES, 'docs/step_costs.json'):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    (tmp_path / 'docs/images').mkdir()
+    monkeypatch.setattr(tool.module, 'ROOT', tmp_path)
+    return tmp_path
+
+
+def write_scores(folder):
+    """Rows of three methods of the league on one question."""
+    rows = [row('supervised', 'streets', 40, 0, 'model')]
+    rows += [row('supervised', 'streets_all', 50, 0, 'model'), row('fixmatch', 'streets', 44)]
+    rows += [row('ctt', 'streets', score, 0, name) for name, score in
+             (('student0', 1), ('teacher0', 42), ('ensemble', 2))]  # fmt: skip
+    with open(folder / 'docs/results_league.csv', 'w', newline='') as file:
+        writer = csv.DictWriter(file, [*BEGIN, *END])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_pages_with_some_scores(tool, copy):
+    write_scores(copy)
+    assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
+    picture = copy / 'docs/images/league.png'
+    assert picture.read_bytes().startswith(b'\x89PNG')
+    league_page, results, guide = ((copy / page).read_text() for page in PAGES)
+    assert '](images/league.png)' in league_page and '](../images/league.png)' in guide
+    assert '(../configs/ctt/README.md) | 42.00 (1) | 20 % | not measured' in results
+    assert '| all labels | 50.00 (1) | 100 % |' in results
+    picture.unlink()
+    assert tool.exit_code('--check') == 1
+
+
+def test_without_scores_the_command_says_what_to_run(tool, copy, capsys):
+    write_scores(copy)
+    assert tool.exit_code() == 0
+    (copy / 'docs/results_league.csv').unlink()
+    assert tool.exit_code('--check') == 1
+    assert (
+        'league.csv has no rows yet; measure them: python tools/analysis_tools/run_matrix.py '
+        in (capsys.readouterr().out)
+    )
+    assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
+    assert 'league.png' not in ''.join((copy / page).read_text() for page in PAGES)
+    assert (copy / PAGES[1]).read_text().count('Figures are to come.') == 5
