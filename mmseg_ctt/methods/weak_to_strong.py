@@ -44,12 +44,35 @@ class WeakToStrong(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
-        views = self.strong_views(unlabeled, pseudo)  # 3
+        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        views = self.strong_views(pool, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4
         losses = self.supervised_losses([outputs[0] for outputs in students], labeled)  # 5
         targets = self.mixed_targets(pseudo, views)
         losses.update(self.consistency_losses([outputs[1] for outputs in students], targets))
         return losses
+
+    def mixing_pool(
+        self, labeled: Images, unlabeled: Images, pseudo: Dict[str, PseudoLabel]
+    ) -> Tuple[Images, Dict[str, PseudoLabel]]:
+        """Images of which the strong views are made, and their labels by teaching member.
+
+        These are the unlabelled ones; where a step pastes labelled images, as many of these behind
+        them, with their true labels.
+        """
+        if not (self.strong_augmentation and self.strong_augmentation.takes_labeled):
+            return unlabeled, pseudo
+        number = len(labeled.samples)
+        index = [i % number for i in range(len(unlabeled.samples))]
+        image, truth = labeled.image[index], labeled.labels[index]
+        pool = Images(
+            torch.cat([unlabeled.image, image]),
+            [*unlabeled.samples, *(labeled.samples[i] for i in index)],
+        )
+        return pool, {
+            name: target.joined(PseudoLabel.of_truth(truth, target.logits))
+            for name, target in pseudo.items()
+        }
 
     def strong_views(self, images: Images, pseudo: Dict[str, PseudoLabel]) -> List[View]:
         """Strong view of each student, cut along the labels of its first teaching member.

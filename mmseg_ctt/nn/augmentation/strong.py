@@ -41,7 +41,7 @@ class StrongAugmentation(nn.Module):
         super().__init__()
         built: Any = build_steps('model.strong_augmentation', steps, AUGMENTATION_STEPS)
         self.steps = nn.ModuleList(step for step in built if step.active)
-        if sum(step.halves for step in built) > 1:
+        if sum(step.halves or step.takes_labeled for step in built) > 1:
             raise ValueError(
                 'model.strong_augmentation: only one step can have partner="second_half"'
             )
@@ -60,6 +60,11 @@ class StrongAugmentation(nn.Module):
     def halves(self) -> bool:
         """Whether views have half of the images of the batch."""
         return any(step.halves for step in self.steps)
+
+    @property
+    def takes_labeled(self) -> bool:
+        """Whether parts of labelled images are pasted onto the unlabelled ones."""
+        return any(step.takes_labeled for step in self.steps)
 
     @property
     def reads_label(self) -> bool:
