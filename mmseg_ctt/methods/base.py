@@ -269,8 +269,6 @@ class SemiSegmentor(StepWithTasks):
         """
         images = {name: Images(inputs[name], data_samples[name]) for name in self.sources}
         losses: Losses = {}
-        if _CT:
-            images['labeled'] = _transferred(images['labeled'], images['unlabeled'])
         for name, value in self.step_with_tasks(images).items():
             member, _, term = name.rpartition('.')
             if term in self.weights:
@@ -298,19 +296,3 @@ class SemiSegmentor(StepWithTasks):
             first = next(iter(losses))
             losses[first] = losses[first] + output.zero_loss()
         return losses
-
-
-import os
-import torch
-_CT = float(os.environ.get('COLOUR_TRANSFER', 0))
-
-
-def _transferred(labeled, unlabeled):
-    x, u = labeled.image, unlabeled.image
-    partner = torch.randint(len(u), (len(x),))
-    mean, std = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True).clamp(min=1e-3)
-    other = u[partner]
-    other_mean, other_std = other.mean((2, 3), keepdim=True), other.std((2, 3), keepdim=True)
-    moved = (x - mean) / std * other_std + other_mean
-    chosen = (torch.rand(len(x)) < _CT).view(-1, 1, 1, 1)
-    return labeled._replace(image=torch.where(chosen, moved, x))

@@ -6,7 +6,7 @@ One step, everything inside ``forward(mode='loss')``:
 1. The teaching members see the weak view of the unlabelled images.
 2. Class and confidence of each pixel are the pseudo-labels.
 3. The strong view is the weak one after the steps of ``strong_augmentation``; pseudo-labels are
-   mixed along.
+   mixed along, and so are the true labels of parts of labelled images (``partner='labeled'``).
 4. Every student sees the labelled images and the strong view.
 5. Losses of each student: supervised, and the distance to the pseudo-labels of its teaching
    members (``consistency``), mean over these.
@@ -33,6 +33,7 @@ class WeakToStrong(SemiSegmentor):
 
     consistency_term: ClassVar[str] = 'unsup'
     takes_halves: ClassVar[bool] = True
+    takes_labeled: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, str]] = dict(SemiSegmentor.sections, supervised_losses='losses')
     shared_view: bool = True  # one strong view for all students; False: one for each
     default_loss_weights: ClassVar[Mapping[str, float]] = dict(unsup=1.0)
@@ -55,21 +56,20 @@ class WeakToStrong(SemiSegmentor):
     def mixing_pool(
         self, labeled: Images, unlabeled: Images, pseudo: Dict[str, PseudoLabel]
     ) -> Tuple[Images, Dict[str, PseudoLabel]]:
-        """Images of which the strong views are made, and their labels by teaching member.
+        """The images that strong views are made of, and their labels by teaching member.
 
-        These are the unlabelled ones; where a step pastes labelled images, as many of these behind
-        them, with their true labels.
+        These are the unlabelled ones; behind them as many labelled ones, with their true labels,
+        where a step of ``strong_augmentation`` pastes these.
         """
-        if not (self.strong_augmentation and self.strong_augmentation.takes_labeled):
+        if self.strong_augmentation is None or not self.strong_augmentation.takes_labeled:
             return unlabeled, pseudo
-        number = len(labeled.samples)
-        index = [i % number for i in range(len(unlabeled.samples))]
-        image, truth = labeled.image[index], labeled.labels[index]
-        pool = Images(
-            torch.cat([unlabeled.image, image]),
-            [*unlabeled.samples, *(labeled.samples[i] for i in index)],
+        chosen = [i % len(labeled.samples) for i in range(len(unlabeled.samples))]
+        images = Images(
+            torch.cat([unlabeled.image, labeled.image[chosen]]),
+            [*unlabeled.samples, *(labeled.samples[i] for i in chosen)],
         )
-        return pool, {
+        truth = labeled.labels[chosen]
+        return images, {
             name: target.joined(PseudoLabel.of_truth(truth, target.logits))
             for name, target in pseudo.items()
         }

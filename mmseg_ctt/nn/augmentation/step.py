@@ -115,8 +115,9 @@ class MixingStep(AugmentationStep):
         prob (float): Ratio of images that are mixed.
         partner (str): The other image: the ``'next'`` one of the batch, that of the ``'flipped'``
             batch (UniMatch V2), or that of the ``'second_half'`` of the batch (UniMatch), of which
-            the view then has the first half alone. ``'labeled'``: a part of a labelled image, with
-            its true labels, is pasted onto each unlabelled one (DACS). Defaults to 'next'.
+            the view then has the first half alone; ``'labeled'``: an image of the labelled batch,
+            of which the part that would stay is pasted, with its true labels (DACS, arXiv
+            2007.08702). Defaults to 'next'.
 
     Raises:
         ValueError: If ``partner`` is unknown.
@@ -151,14 +152,13 @@ class MixingStep(AugmentationStep):
         return View(mixing.apply(view.image), (*view.mixes, mixing))
 
     def _with_labeled(self, view: View, noise: Any, context: Context) -> View:
-        """Parts of the labelled images, the second half, pasted onto the unlabelled ones."""
+        """The part that :meth:`kept` draws of each labelled image, pasted onto an unlabelled one."""
         half = len(view.image) // 2
         noise = noise[:half]
         pasted = self.kept(noise, context._replace(label=context.label[half:]))
         if self.prob < 1:
             chosen = noise[:, 0] < self.prob
-            if not isinstance(chosen, Tensor):
-                chosen = sent_to(chosen, pasted.device)
+            chosen = chosen if isinstance(chosen, Tensor) else sent_to(chosen, pasted.device)
             pasted = pasted & chosen.view(-1, 1, 1)
         mixing = Mix(~pasted, 'second_half')
         return View(mixing.apply(view.image), (*view.mixes, mixing))

@@ -32,7 +32,8 @@ class StrongAugmentation(nn.Module):
 
     Raises:
         TypeError: If they are no list of dicts.
-        ValueError: For a step or a setting that is not known, or two steps that halve the batch.
+        ValueError: For a step or a setting that is not known, two steps that halve the batch, or
+            labelled images that are pasted after other images.
     """
 
     sections = dict(several='strong view')  # for benchmarks
@@ -43,7 +44,13 @@ class StrongAugmentation(nn.Module):
         self.steps = nn.ModuleList(step for step in built if step.active)
         if sum(step.halves or step.takes_labeled for step in built) > 1:
             raise ValueError(
-                'model.strong_augmentation: only one step can have partner="second_half"'
+                'model.strong_augmentation: only one step can have partner="second_half" or "labeled"'
+            )
+        mixing = [step for step in built if step.mixes]
+        if any(step.takes_labeled for step in mixing[1:]):
+            raise ValueError(
+                'model.strong_augmentation: the step with partner="labeled" must be the first one '
+                'that mixes'
             )
 
     @property
