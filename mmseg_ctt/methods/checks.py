@@ -115,8 +115,8 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
         )
     if augmentation.takes_labeled and not method.takes_labeled:
         raise ValueError(
-            f'model.strong_augmentation: {type(method).__name__} mixes unlabelled images alone; use '
-            'partner="next" or "flipped" in the place of "labeled"'
+            f'model.strong_augmentation: {type(method).__name__} mixes unlabelled images alone; '
+            'use partner="next" or "flipped" in the place of "labeled"'
         )
     channels, idle = input_channels(method), augmentation.rgb_only()
     if idle and channels not in (3, None):

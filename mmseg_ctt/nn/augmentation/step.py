@@ -152,7 +152,7 @@ class MixingStep(AugmentationStep):
         return View(mixing.apply(view.image), (*view.mixes, mixing))
 
     def _with_labeled(self, view: View, noise: Any, context: Context) -> View:
-        """The part that :meth:`kept` draws of each labelled image, pasted onto an unlabelled one."""
+        """Onto each unlabelled image the part that :meth:`kept` draws of a labelled one."""
         half = len(view.image) // 2
         noise = noise[:half]
         pasted = self.kept(noise, context._replace(label=context.label[half:]))

@@ -44,7 +44,8 @@ class StrongAugmentation(nn.Module):
         self.steps = nn.ModuleList(step for step in built if step.active)
         if sum(step.halves or step.takes_labeled for step in built) > 1:
             raise ValueError(
-                'model.strong_augmentation: only one step can have partner="second_half" or "labeled"'
+                'model.strong_augmentation: only one step can have partner="second_half" or '
+                '"labeled"'
             )
         mixing = [step for step in built if step.mixes]
         if any(step.takes_labeled for step in mixing[1:]):
