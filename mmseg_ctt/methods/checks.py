@@ -104,14 +104,19 @@ def check_augmentation(method: Any, augmentation: StrongAugmentation) -> None:
         augmentation (StrongAugmentation): Its strong view.
 
     Raises:
-        ValueError: See :func:`check_labels_read`; also for views of half of the images, which the
-            method does not take.
+        ValueError: See :func:`check_labels_read`; also for views of half of the images, or with
+            parts of labelled ones, which the method does not take.
     """
     check_labels_read(type(method), augmentation)
     if augmentation.halves and not method.takes_halves:
         raise ValueError(
             f'model.strong_augmentation: {type(method).__name__} needs views of all images of the '
             'batch; use partner="next" or "flipped" in the place of "second_half"'
+        )
+    if augmentation.takes_labeled and not method.takes_labeled:
+        raise ValueError(
+            f'model.strong_augmentation: {type(method).__name__} mixes unlabelled images alone; '
+            'use partner="next" or "flipped" in the place of "labeled"'
         )
     channels, idle = input_channels(method), augmentation.rgb_only()
     if idle and channels not in (3, None):

@@ -30,6 +30,7 @@ class ForwardPasses(MemberNetworks):
     # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
     reads_maps: ClassVar[Tuple[str, ...]] = ()
     takes_halves: ClassVar[bool] = False  # whether views may have half of the images
+    takes_labeled: ClassVar[bool] = False  # whether views may have parts of labelled images
     use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
     graph: SupervisionGraph
     joint_forward: Union[bool, str]

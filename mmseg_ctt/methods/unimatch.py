@@ -57,6 +57,7 @@ class UniMatch(FixMatchSeg):
     default_loss_weights = dict(sup=0.5, unsup=0.25, fp=0.25)
     ramped_terms: ClassVar[Tuple[str, ...]] = ('unsup', 'fp')
     num_views: ClassVar[int] = 2  # strong views
+    takes_labeled = False
 
     def build(
         self, feature_perturbation: Optional[Sequence[dict]] = None, labeled_pass: str = 'strong'

@@ -55,6 +55,7 @@ class UniMatchV2(WeakToStrong):
     default_consistency = FixMatchSeg.default_consistency
     toy_settings = FixMatchSeg.toy_settings
     takes_halves = False  # both views hold all images
+    takes_labeled = False
 
     def build(self, feature_perturbation: Optional[Sequence[dict]] = None) -> None:
         """See the class."""

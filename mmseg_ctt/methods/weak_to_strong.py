@@ -6,7 +6,7 @@ One step, everything inside ``forward(mode='loss')``:
 1. The teaching members see the weak view of the unlabelled images.
 2. Class and confidence of each pixel are the pseudo-labels.
 3. The strong view is the weak one after the steps of ``strong_augmentation``; pseudo-labels are
-   mixed along.
+   mixed along, and so are the true labels of parts of labelled images (``partner='labeled'``).
 4. Every student sees the labelled images and the strong view.
 5. Losses of each student: supervised, and the distance to the pseudo-labels of its teaching
    members (``consistency``), mean over these.
@@ -33,6 +33,7 @@ class WeakToStrong(SemiSegmentor):
 
     consistency_term: ClassVar[str] = 'unsup'
     takes_halves: ClassVar[bool] = True
+    takes_labeled: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, str]] = dict(SemiSegmentor.sections, supervised_losses='losses')
     shared_view: bool = True  # one strong view for all students; False: one for each
     default_loss_weights: ClassVar[Mapping[str, float]] = dict(unsup=1.0)
@@ -44,12 +45,34 @@ class WeakToStrong(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
-        views = self.strong_views(unlabeled, pseudo)  # 3
+        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        views = self.strong_views(pool, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4
         losses = self.supervised_losses([outputs[0] for outputs in students], labeled)  # 5
         targets = self.mixed_targets(pseudo, views)
         losses.update(self.consistency_losses([outputs[1] for outputs in students], targets))
         return losses
+
+    def mixing_pool(
+        self, labeled: Images, unlabeled: Images, pseudo: Dict[str, PseudoLabel]
+    ) -> Tuple[Images, Dict[str, PseudoLabel]]:
+        """The images that strong views are made of, and their labels by teaching member.
+
+        These are the unlabelled ones; behind them as many labelled ones, with their true labels,
+        where a step of ``strong_augmentation`` pastes these.
+        """
+        if self.strong_augmentation is None or not self.strong_augmentation.takes_labeled:
+            return unlabeled, pseudo
+        chosen = [i % len(labeled.samples) for i in range(len(unlabeled.samples))]
+        images = Images(
+            torch.cat([unlabeled.image, labeled.image[chosen]]),
+            [*unlabeled.samples, *(labeled.samples[i] for i in chosen)],
+        )
+        truth = labeled.labels[chosen]
+        return images, {
+            name: target.joined(PseudoLabel.of_truth(truth, target.logits))
+            for name, target in pseudo.items()
+        }
 
     def strong_views(self, images: Images, pseudo: Dict[str, PseudoLabel]) -> List[View]:
         """Strong view of each student, cut along the labels of its first teaching member.

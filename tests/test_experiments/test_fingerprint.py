@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import subprocess
+from pathlib import Path
 
 import pytest
 from toy_data import LABELED, UNLABELED, toy_config, write_lists, write_toy_data
@@ -7,6 +8,9 @@ from toy_data import LABELED, UNLABELED, toy_config, write_lists, write_toy_data
 from mmseg_ctt.engine.fingerprint import config_hash
 from mmseg_ctt.lab.experiments.fingerprint import git_commit, resolve, split_checksum, versions
 from mmseg_ctt.lab.experiments.matrix import Cell
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+BASELINE = CONFIGS / 'supervised' / 'supervised_deeplabv3plus_streets_1-8.py'
 
 
 def hash_with(root, work_dir, **options):
@@ -63,6 +67,14 @@ def test_resolved_config(tmp_path):
     assert cfg.train_dataloader.num_workers == 5
     with pytest.raises(FileNotFoundError, match='ctt s seed 0: the config absent.py'):
         resolve(Cell('ctt', 's', 0, 'absent.py', {}))
+
+
+def test_settings_of_a_row_lie_over_its_preset():
+    """As on the command line: settings of the model are those of the method, not of its network."""
+    options = {'model.loss_weights.hc': 0.5, 'method': 'ctt_plus', 'model.decode_head.channels': 8}
+    cfg = resolve(Cell('row', 's', 0, str(BASELINE), options))
+    assert cfg.model.loss_weights == dict(hc=0.5, lc=0.01)
+    assert cfg.model.segmentor.decode_head.channels == 8
 
 
 def test_checksum_of_the_lists(tmp_path):

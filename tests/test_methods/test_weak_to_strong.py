@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from toy import losses_of, toy_batch, toy_model
 
+from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.images import Images
 
 ALL = ('MeanTeacher', 'CrossPseudoSupervision', 'FixMatchSeg', 'ClassMix', 'CutMixSeg')
@@ -214,3 +215,60 @@ def test_defaults(kind):
     members = dict(CrossPseudoSupervision=['student0', 'student1'], FixMatchSeg=['student0'])
     assert list(model.members) == members.get(kind, ['student0', 'teacher0'])
     assert model.predict_on == ('teacher0' if len(model.teachers) else 'student0')
+
+
+# ---- parts of labelled images
+
+
+@pytest.mark.parametrize('num_labeled', [2, 4])
+def test_parts_of_labelled_images_have_their_true_labels(num_labeled):
+    steps = [dict(type='ClassMixing', partner='labeled')]
+    settings = dict(strong_augmentation=steps, consistency=dict(confidence_threshold=0.4))
+    model, twin = (ready('ClassMix', **settings) for _ in range(2))
+    losses = losses_of(model, toy_batch(num_labeled, 3))
+    labeled, unlabeled = sources(twin, toy_batch(num_labeled, 3))
+    chosen = [i % num_labeled for i in range(3)]
+    image, truth = labeled.image[chosen], labeled.labels[chosen]
+    with torch.no_grad():
+        logits = up(twin.forward_member('teacher0', unlabeled.image)[0].logits)
+    confidence, pseudo = logits.softmax(1).max(1)
+    pool = Images(
+        torch.cat([unlabeled.image, image]),
+        [*unlabeled.samples, *(labeled.samples[i] for i in chosen)],
+    )
+    view = view_of(twin, pool, torch.cat([pseudo, truth]))
+    assert len(view.image) == 3
+    target = view.apply_mix(torch.cat([pseudo, truth]))
+    kept = view.apply_mix(torch.cat([confidence, torch.ones_like(confidence)])) >= 0.4
+    assert kept.float().mean() > (confidence >= 0.4).float().mean()  # true labels are certain
+    on_labeled, on_view = twin.forward_member('student0', labeled.image, view.image)
+    loss = F.cross_entropy(up(on_view.logits), target, reduction='none')
+    ratio = losses['student0.confident_ratio']
+    torch.testing.assert_close(ratio, kept.float().mean())
+    torch.testing.assert_close(losses['student0.loss_unsup'], (loss * ratio).mean())
+    supervised = F.cross_entropy(up(on_labeled.logits), labeled.labels)
+    torch.testing.assert_close(losses['student0.decode.loss_ce'], supervised)
+
+
+TAKING = [name for name, kind in registered_methods().items() if kind.takes_labeled]
+
+
+@pytest.mark.parametrize('kind', TAKING)
+def test_methods_that_take_parts_of_labelled_images_do(kind, monkeypatch):
+    steps = [dict(type='CutMixing', partner='labeled', area=(0, 0))]  # all of the labelled images
+    settings = {**registered_methods()[kind].toy_settings, 'strong_augmentation': steps}
+    model, views = ready(kind, **settings), []
+    made = model.several_views
+    monkeypatch.setattr(
+        model, 'several_views', lambda *given: views.extend(made(*given)) or views[-1:]
+    )
+    losses_of(model, toy_batch(2, 2))
+    labeled, _ = sources(model, toy_batch(2, 2))
+    assert views and all(torch.equal(view.image, labeled.image) for view in views)
+
+
+@pytest.mark.parametrize('kind', ['UniMatch', 'MeanTeacher', 'AugSeg'])
+def test_methods_that_mix_unlabelled_images_alone_say_so(kind):
+    steps = [dict(type='CutMixing', partner='labeled')]
+    with pytest.raises(ValueError, match='mixes unlabelled images alone'):
+        toy_model(kind, strong_augmentation=steps)

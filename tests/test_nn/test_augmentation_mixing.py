@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from augmented import CLASS, CUT, DRAWS, K, images, labels, masks, view
+from augmented import CLASS, CUT, DRAWS, JITTER, K, images, labels, masks, view
 
 from mmseg_ctt.functional import class_mix_mask, cut_mix_mask, mix
 from mmseg_ctt.functional.mixing import BOX_NUMBERS
@@ -129,3 +129,29 @@ def test_ratio_of_mixed_images(step, prob):
     changed = (got.image != image).flatten(1).any(1)
     assert torch.equal(changed, ~masks(got)[0].flatten(1).all(1))
     assert changed.float().mean().item() == pytest.approx(prob, abs=0 if prob == 1 else 0.11)
+
+
+@pytest.mark.parametrize('step', [CLASS, CUT])
+@pytest.mark.parametrize('prob', [1.0, 0.5, 1e-9])
+def test_parts_of_labelled_images_are_pasted(step, prob):
+    """The first half of the batch is unlabelled; what a step would keep of the second is pasted."""
+    image, label = images(batch=8), labels(batch=8)
+    got = view([dict(step, partner='labeled', prob=prob)], image, label, draws=DRAWS * 2)
+    alone = view([dict(step, prob=1)], image[4:], label[4:])  # the same draws
+    noise = sample_noise(DRAWS, 1, f'strong0/0/{step["type"]}')[:, 0]
+    pasted = masks(alone)[0] & (noise < prob).view(-1, 1, 1)
+    assert len(got.image) == 4
+    want = torch.where(pasted.unsqueeze(1), image[4:], image[:4])
+    assert torch.equal(got.image, want)
+    assert torch.equal(got.apply_mix(label), torch.where(pasted, label[4:], label[:4]))
+    assert pasted.any() == (prob > 0.1)
+
+
+def test_labelled_parts_come_first():
+    with pytest.raises(ValueError, match='must be the first one that mixes'):
+        view([CUT, dict(CLASS, partner='labeled')])
+    with pytest.raises(ValueError, match='only one step'):
+        view([dict(CUT, partner='second_half'), dict(CLASS, partner='labeled')])
+    steps = [JITTER, dict(CUT, partner='labeled'), CLASS]
+    got = view(steps, images(batch=8), labels(batch=8), DRAWS * 2)
+    assert len(got.image) == 4 and len(got.mixes) == 2

@@ -2,8 +2,9 @@
 # about 320x213, 21 classes, 255 is void. Layout below MSRC21_ROOT (default data/msrc21):
 # img_dir/{train,val}, ann_dir/{train,val}, meta.json and lists in splits/1_8/seed0.
 #
-# Images keep their size but for a random scale, crops are 192x192, photographs are upright or wide.
-# A batch is 4 labelled and 4 unlabelled images.
+# Images keep their size but for a random scale, crops are 192x192 (other numbers: `sizes` of
+# ../default_runtime.py), photographs are upright or wide. A batch is 4 labelled and 4 unlabelled
+# images.
 classes = (
     *('building', 'grass', 'tree', 'cow', 'sheep', 'sky', 'aeroplane', 'water', 'face', 'car'),
     *('bicycle', 'flower', 'sign', 'bird', 'book', 'chair', 'road', 'cat', 'dog', 'body', 'boat'),
@@ -20,6 +21,7 @@ geometry = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(320, 320), keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 
 from ...engine.config import prepare_config
 from ...engine.fingerprint import DIGITS
+from ...engine.presets import merge_options
 from ...volumes.address import image_stem
 from .matrix import Cell, Matrix
 
@@ -40,7 +41,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
             f'{cell}: the config {cell.config} does not exist; run from the root of the repository'
         )
     cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
-    cfg.merge_from_dict({**cell.options, **(changes or {})})
+    merge_options(cfg, {**cell.options, **(changes or {})})  # the method first
     return prepare_config(cfg)
 
 

@@ -63,7 +63,8 @@ class ReCo(WeakToStrong):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 1
-        views = self.strong_views(unlabeled, pseudo)  # 2
+        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        views = self.strong_views(pool, pseudo)  # 2
         ((on_labeled, on_view),) = self.forward_students(labeled, views)  # 3
         targets = self.mixed_targets(pseudo, views)
         losses = self.supervised_loss(0, on_labeled, labeled)  # 4

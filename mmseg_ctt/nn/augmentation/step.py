@@ -13,7 +13,7 @@ from ..rng import sent_to
 from ..settings import check_choice, check_number
 from .view import Context, Mix, View
 
-PARTNERS = ('next', 'flipped', 'second_half')
+PARTNERS = ('next', 'flipped', 'second_half', 'labeled')
 # without a location mmengine warns of every run that the package is not installed
 AUGMENTATION_STEPS = Registry(
     'step of the strong augmentation', locations=['mmseg_ctt.nn.augmentation']
@@ -33,6 +33,7 @@ class AugmentationStep(nn.Module, ABC):
 
     mixes = False  # whether images of a batch are pasted onto one another
     halves = False  # whether the second half of the batch is pasted onto the first one
+    takes_labeled = False  # whether the second half are labelled images, pasted onto the first one
     reads_label = False  # whether it reads the values of `Context.label`, not its shape alone
     reads_noise_on_host = False  # whether its random numbers are an array of numpy
 
@@ -114,7 +115,9 @@ class MixingStep(AugmentationStep):
         prob (float): Ratio of images that are mixed.
         partner (str): The other image: the ``'next'`` one of the batch, that of the ``'flipped'``
             batch (UniMatch V2), or that of the ``'second_half'`` of the batch (UniMatch), of which
-            the view then has the first half alone. Defaults to 'next'.
+            the view then has the first half alone; ``'labeled'``: an image of the labelled batch,
+            of which the part that would stay is pasted, with its true labels (DACS, arXiv
+            2007.08702). Defaults to 'next'.
 
     Raises:
         ValueError: If ``partner`` is unknown.
@@ -127,6 +130,7 @@ class MixingStep(AugmentationStep):
         check_choice(self.key('partner'), partner, PARTNERS)
         self.partner = partner
         self.halves = partner == 'second_half'
+        self.takes_labeled = partner == 'labeled'
 
     @abstractmethod
     def kept(self, noise: Any, context: Context) -> Tensor:
@@ -139,8 +143,22 @@ class MixingStep(AugmentationStep):
 
     def forward(self, view: View, noise: Any, context: Context) -> View:
         """See :class:`AugmentationStep`."""
+        if self.takes_labeled:
+            return self._with_labeled(view, noise, context)
         if self.halves:
             half = len(view.image) // 2
             noise, context = noise[:half], context._replace(label=context.label[:half])
         mixing = Mix(self.kept(noise, context), self.partner)
+        return View(mixing.apply(view.image), (*view.mixes, mixing))
+
+    def _with_labeled(self, view: View, noise: Any, context: Context) -> View:
+        """Onto each unlabelled image the part that :meth:`kept` draws of a labelled one."""
+        half = len(view.image) // 2
+        noise = noise[:half]
+        pasted = self.kept(noise, context._replace(label=context.label[half:]))
+        if self.prob < 1:
+            chosen = noise[:, 0] < self.prob
+            chosen = chosen if isinstance(chosen, Tensor) else sent_to(chosen, pasted.device)
+            pasted = pasted & chosen.view(-1, 1, 1)
+        mixing = Mix(~pasted, 'second_half')
         return View(mixing.apply(view.image), (*view.mixes, mixing))

@@ -32,7 +32,8 @@ class StrongAugmentation(nn.Module):
 
     Raises:
         TypeError: If they are no list of dicts.
-        ValueError: For a step or a setting that is not known, or two steps that halve the batch.
+        ValueError: For a step or a setting that is not known, two steps that halve the batch, or
+            labelled images that are pasted after other images.
     """
 
     sections = dict(several='strong view')  # for benchmarks
@@ -41,9 +42,16 @@ class StrongAugmentation(nn.Module):
         super().__init__()
         built: Any = build_steps('model.strong_augmentation', steps, AUGMENTATION_STEPS)
         self.steps = nn.ModuleList(step for step in built if step.active)
-        if sum(step.halves for step in built) > 1:
+        if sum(step.halves or step.takes_labeled for step in built) > 1:
             raise ValueError(
-                'model.strong_augmentation: only one step can have partner="second_half"'
+                'model.strong_augmentation: only one step can have partner="second_half" or '
+                '"labeled"'
+            )
+        mixing = [step for step in built if step.mixes]
+        if any(step.takes_labeled for step in mixing[1:]):
+            raise ValueError(
+                'model.strong_augmentation: the step with partner="labeled" must be the first one '
+                'that mixes'
             )
 
     @property
@@ -60,6 +68,11 @@ class StrongAugmentation(nn.Module):
     def halves(self) -> bool:
         """Whether views have half of the images of the batch."""
         return any(step.halves for step in self.steps)
+
+    @property
+    def takes_labeled(self) -> bool:
+        """Whether parts of labelled images are pasted onto the unlabelled ones."""
+        return any(step.takes_labeled for step in self.steps)
 
     @property
     def reads_label(self) -> bool:
