@@ -135,6 +135,8 @@ def test_matrices_of_the_repository(path, repo_root):
         rows = {'supervised', 'fixmatch', 'unimatch', 'unimatch_v2', 'ctt', 'ctt-plus'}
     elif path.stem == 'league':
         rows = set(preset_names()) - {'semivl'}
+    elif path.stem == 'recipe':
+        rows = {'supervised', 'no_contrast', 'labeled_parts'}
     elif not path.stem.endswith('small'):
         rows |= {'ensemble', 'ct_hc', 'ct_lc'}
     assert rows <= {cell.method for cell in matrix.cells}
@@ -173,6 +175,30 @@ def test_splits_of_different_data(tmp_path):
     assert matrix.cells[1].options['method'] == 'fixmatch' and not matrix.per_class
     assert matrix.full_of('photos') == 'photos_all' and matrix.full_of('slices') is None
     assert read(tmp_path, **questions(full_labels='slices')).full_of('slices') == 'slices'
+
+
+def test_a_matrix_begins_from_another(tmp_path):
+    splits = {'1_8': None, 'all': None}
+    read(tmp_path, seeds=[3], eval_sets=['test'], splits=splits)  # toy.yaml
+    path = tmp_path / 'own.yaml'
+    own = dict(
+        base='toy.yaml', methods=dict(plain=dict(config='p.py')), eval_sets=None, out='o.csv'
+    )
+    path.write_text(yaml.safe_dump(own))
+    matrix = read_matrix(path)
+    assert {(cell.method, cell.config) for cell in matrix.cells} == {('plain', 'p.py')}
+    assert {cell.seed for cell in matrix.cells} == {3}
+    assert (matrix.out, matrix.eval_sets) == ('o.csv', ('val',))
+    assert matrix.work_dir == 'work_dirs/own' and not matrix.members
+    path.write_text('base: own.yaml')
+    with pytest.raises(ValueError, match='begins from this one'):
+        read_matrix(path)
+    path.write_text('base: absent.yaml')
+    with pytest.raises(FileNotFoundError, match='absent.yaml does not exist'):
+        read_matrix(path)
+    path.write_text('base: [toy.yaml]')
+    with pytest.raises(ValueError, match='must be the name of a matrix file'):
+        read_matrix(path)
 
 
 def test_every_preset_is_a_row(tmp_path):

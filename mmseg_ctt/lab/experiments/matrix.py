@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-import yaml
-
 from ...engine.method_preset import preset_names
+from .matrix_file import read_content
 
 KEYS = (
     'methods',
@@ -92,12 +91,7 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
         ValueError: If it is not YAML, or a key or name is unknown or missing.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'the matrix file {path} does not exist')
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not YAML: {error}') from None
+    content = read_content(path)
     _check_mapping(content, path, '', KEYS)
     _add_presets(content, path)
     methods, splits = content.get('methods'), content.get('splits')
