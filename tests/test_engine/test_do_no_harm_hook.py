@@ -90,7 +90,8 @@ def test_rule():
     assert next_factor(0.25, 0.0, **rule) == 1.0 and next_factor(0.5, 9.0, **rule) == 1.0
     assert next_factor(0.25, -2.0, **rule) == 0.0, 'lower than the lowest'
     assert next_factor(0.0, 9.0, **rule) == 0.0, 'for good'
-    assert next_factor(1.0, -2.0, margin=1.0, backoff=0.0, lowest=0.1) == 0.0
+    for difference, factor in ((-2.0, 0.0), (2.0, 1.0)):
+        assert next_factor(1.0, difference, margin=1.0, backoff=0.0, lowest=0.1) == factor
 
 
 def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):

@@ -211,7 +211,7 @@ def next_factor(
     if difference < -margin:
         lower = factor * backoff
         return lower if lower >= lowest else 0.0
-    if difference >= 0 and factor:
+    if difference >= 0 and 0 < factor < 1:
         return min(factor / backoff, 1.0)
     return factor
 
