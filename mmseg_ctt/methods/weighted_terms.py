@@ -35,9 +35,9 @@ class WeightedTerms(StepWithTasks):
             dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
         """
         images = {name: Images(inputs[name], data_samples[name]) for name in self.sources}
-        factor = 1.0 if self.unlabeled_weight is None else self.unlabeled_weight.factor
-        if factor == 0:
+        if self.supervised_only:
             return self.supervised_step(images['labeled'])
+        factor = 1.0 if self.unlabeled_weight is None else self.unlabeled_weight.factor
         losses: Losses = {}
         for name, value in self.step_with_tasks(images).items():
             member, _, term = name.rpartition('.')
@@ -48,6 +48,11 @@ class WeightedTerms(StepWithTasks):
             else:
                 losses[name] = value
         return losses
+
+    @property
+    def supervised_only(self) -> bool:
+        """Whether :class:`DoNoHarmHook` has switched all other terms off."""
+        return self.unlabeled_weight is not None and self.unlabeled_weight.factor == 0
 
     def supervised_step(self, labeled: Images) -> Losses:
         """Supervised losses of all students, which see no other images.

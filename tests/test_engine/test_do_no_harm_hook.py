@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from test_engine.test_resume_anywhere import Notes
-from toy_data import CROP, toy_config, toy_method
+from toy_data import CROP, toy_config, toy_ctt, toy_method
 
 from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.engine.baseline_run import find_baseline
@@ -149,6 +149,21 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     assert without.model.unlabeled_weight is None
     assert 'unlabeled_weight.value' not in without.model.state_dict()
     assert load_network(runner.cfg, checkpoint).unlabeled_weight is None
+
+
+def test_resumed_after_all_terms_were_switched_off(config, baseline, tmp_path):
+    """The step then aligns nothing, which the hook of the alignment takes."""
+    folder, align = (
+        dict(baseline=str(baseline({1: STRONG}))),
+        [dict(type='DistributionAlignmentHook')],
+    )
+    first, _ = train(config('ctt', hook=folder, model=toy_ctt(), custom_hooks=align))
+    notes, checkpoint = Notes(), str(tmp_path / 'ctt' / 'iter_3.pth')
+    changes = dict(resume=True, load_from=checkpoint, custom_hooks=align)
+    again, _ = train(config('again', hook=folder, model=toy_ctt(), **changes), notes)
+    assert set(notes.losses) == {4} and not [key for key in notes.losses[4] if '_ct' in key]
+    state = again.model.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in first.model.state_dict().items())
 
 
 def test_without_a_baseline_the_guard_is_off(config):
