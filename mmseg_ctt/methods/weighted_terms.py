@@ -97,9 +97,9 @@ class WeightedTerms(StepWithTasks):
 
         That of the state is of no use without the hook; without one there, the present one stays.
         """
-        key = f'{prefix}unlabeled_weight.value'
+        key = f'{prefix}unlabeled_weight.state'
         if self.unlabeled_weight is None:
             state_dict.pop(key, None)
         else:
-            state_dict.setdefault(key, self.unlabeled_weight.value)
+            state_dict.setdefault(key, self.unlabeled_weight.state)
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -16,7 +16,7 @@ from toy_data import CROP, toy_config, toy_ctt, toy_method
 from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.engine.baseline_run import find_baseline
 from mmseg_ctt.engine.config import prepare_config
-from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook, next_factor
+from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook, next_factors
 
 STRONG, WEAK = 99.0, 0.0  # scores that the toy network never reaches, and always reaches
 
@@ -85,13 +85,17 @@ def train(cfg, *hooks):
 
 def test_rule():
     rule = dict(margin=1.0, backoff=0.25, lowest=0.1)
-    assert next_factor(1.0, -1.1, **rule) == 0.25
-    assert next_factor(1.0, -1.0, **rule) == 1.0 and next_factor(0.25, -0.1, **rule) == 0.25
-    assert next_factor(0.25, 0.0, **rule) == 1.0 and next_factor(0.5, 9.0, **rule) == 1.0
-    assert next_factor(0.25, -2.0, **rule) == 0.0, 'lower than the lowest'
-    assert next_factor(0.0, 9.0, **rule) == 0.0, 'for good'
-    for difference, factor in ((-2.0, 0.0), (2.0, 1.0)):
-        assert next_factor(1.0, difference, margin=1.0, backoff=0.0, lowest=0.1) == factor
+    assert next_factors(1.0, 1.0, -1.1, **rule) == (0.0, 0.25)
+    assert next_factors(0.0, 0.25, -0.1, **rule) == (0.0, 0.25), 'neither below nor at it'
+    assert next_factors(0.0, 0.25, -9.0, **rule) == (0.0, 0.25), 'off already'
+    assert next_factors(0.0, 0.25, 0.0, **rule) == (0.25, 0.25)
+    assert next_factors(0.25, 0.25, 9.0, **rule) == (1.0, 0.25)
+    assert next_factors(0.25, 0.25, -0.9, **rule) == (0.25, 0.25)
+    assert next_factors(0.25, 0.25, -2.0, **rule) == (0.0, 0.0), 'lower than the lowest'
+    assert next_factors(0.0, 0.0, 9.0, **rule) == (0.0, 0.0), 'for good'
+    rule['backoff'] = 0.0
+    assert next_factors(1.0, 1.0, -2.0, **rule) == (0.0, 0.0)
+    assert next_factors(1.0, 1.0, 2.0, **rule) == (1.0, 1.0)
 
 
 def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
@@ -99,13 +103,13 @@ def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
     (folder / 'last_checkpoint').write_text('supervised/iter_4.pth')
     factors, notes = Factors(), Notes()
     runner, log = train(config(hook={}), factors, notes)
-    assert factors.found == factors.logged == [1.0, 0.25, 0.0, 0.0]
-    assert runner.model.unlabeled_weight.value == 0
+    assert factors.found == factors.logged == [1.0, 0.0, 0.0, 0.0]
+    assert runner.model.unlabeled_weight.state.tolist() == [0, 0.25]
     assert f'default_hooks.do_no_harm: baseline {folder}' in log
-    assert 'baseline 99.00: weight of the unlabelled images 1 -> 0.25' in log
+    assert 'baseline 99.00: weight of the unlabelled images 1 -> 0' in log
     assert 'below its supervised baseline' in log and 'use supervised/iter_4.pth' in log
     of_others = [name for name in runner.message_hub.log_scalars if '.loss_unsup' in name]
-    assert 'student0.loss_unsup' in notes.losses[2] and not of_others
+    assert 'student0.loss_unsup' in notes.losses[1] and not of_others
     assert not [name for name in notes.losses[3] if '.loss_unsup' in name]
 
 
@@ -116,18 +120,18 @@ def test_a_run_above_its_baseline_is_that_without_the_guard(config, baseline):
         notes = Notes()
         runner, log = train(config(name, hook=hook), notes)
         state = runner.model.state_dict()
-        state.pop('unlabeled_weight.value', None)
+        state.pop('unlabeled_weight.state', None)
         found.append((notes.losses, state))
         assert 'below its supervised baseline' not in log
     assert found[0][0] == found[1][0]
     assert all(torch.equal(value, found[1][1][key]) for key, value in found[0][1].items())
 
 
-def test_the_factor_climbs_again(config, baseline):
+def test_the_terms_come_back(config, baseline):
     baseline({1: STRONG, 2: WEAK})
     factors = Factors()
-    train(config(hook=dict(margin=2)), factors)
-    assert factors.found == [1.0, 0.25, 1.0, 1.0]
+    train(config(hook={}), factors)
+    assert factors.found == [1.0, 0.0, 0.25, 1.0]
 
 
 def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
@@ -138,7 +142,8 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     again, found = Notes(), Factors()
     checkpoint = str(Path(runner.work_dir) / 'iter_2.pth')
     saved = torch.load(checkpoint, weights_only=False)['state_dict']
-    assert saved['unlabeled_weight.value'].item() == factors.found[1] < 1
+    assert saved['unlabeled_weight.state'].tolist() == pytest.approx([0, 0.3])
+    assert 0 < factors.found[2] < 1
     train(config('resumed', hook=hook, resume=True, load_from=checkpoint), again, found)
     assert found.found == factors.found[2:]
     assert again.losses == {step: notes.losses[step] for step in (3, 4)}
@@ -147,7 +152,7 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     assert fresh.found[0] == 1.0
     without, _ = train(config('without', resume=True, load_from=checkpoint))
     assert without.model.unlabeled_weight is None
-    assert 'unlabeled_weight.value' not in without.model.state_dict()
+    assert 'unlabeled_weight.state' not in without.model.state_dict()
     assert load_network(runner.cfg, checkpoint).unlabeled_weight is None
 
 
@@ -186,7 +191,7 @@ def test_a_member_and_its_metric(config, baseline):
     runner.train_loop._iter = 1
     hook.before_train(runner)
     assert hook.metric == 'ensemble/mIoU' and hook.plain_metric == 'mIoU'
-    for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.25), (50.0, 0.0, 1.0)):
+    for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.0), (50.0, 0.0, 0.25)):
         hook.after_val_epoch(runner, {'ensemble/mIoU': ensemble, 'student0/mIoU': student})
         assert runner.model.unlabeled_weight.factor == want
     with pytest.raises(ValueError, match='metric="ensemble/mIoU" is no score of the validation'):

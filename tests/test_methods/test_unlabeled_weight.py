@@ -14,7 +14,7 @@ def weighed(recipe, factor):
     """A model with the factor."""
     model = ready(recipe)
     model.unlabeled_weight = UnlabeledWeight()
-    model.unlabeled_weight.set(factor)
+    model.unlabeled_weight.set(factor, 1.0)
     return model
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
@@ -28,12 +28,13 @@ class DoNoHarmHook(Hook):
     """Guard against unlabelled images that make a run worse than its supervised baseline.
 
     After each validation it compares the best member of the run with a baseline run; teachers lag
-    behind their students at first, which says nothing about the unlabelled images. Below the
-    baseline, the weights of all loss terms but the supervised one are multiplied by a factor that
-    falls; at or above it the factor climbs again, to at most 1. A run that is below again and again
-    trains as its baseline does: the factor is 0 from then on, and networks see no unlabelled
-    images. The factor is in the model, as ``unlabeled_weight.value``, and in the checkpoint, not in
-    exports; the log has it as ``unlabeled_weight``.
+    behind their students at first, which says nothing about the unlabelled images. A run below the
+    baseline trains as the baseline does: the factor of all loss terms but the supervised one is 0,
+    and networks see no unlabelled images. Once it is at the baseline or above again, the terms come
+    back with a smaller factor, which climbs while it stays there, to at most 1. A run that falls
+    below again and again keeps the factor 0. Factor and the one to come back with are in the model,
+    as ``unlabeled_weight.state``, and in the checkpoint, not in exports; the log has the factor as
+    ``unlabeled_weight``.
 
     Runs of different lengths are compared by progress: half of this one with half of the baseline,
     where learning rates have fallen as far. Between validations of the baseline its score is
@@ -47,9 +48,11 @@ class DoNoHarmHook(Hook):
             first of ``default_hooks.checkpoint.save_best``, or mIoU. That of a member, such as
             ``'ensemble/mIoU'``, is the one that the end of the run is judged by.
         margin (float): Points of the metric by which a run may be lower. Defaults to 1.
-        backoff (float): In [0, 1): the factor is multiplied by it, or divided by it. Defaults to
-            0.25.
-        lowest (float): A factor below it becomes 0. Defaults to 0.1.
+        backoff (float): In [0, 1): each time that terms are switched off, they come back with a
+            factor that is multiplied by it; it climbs by the same steps. 0: they never come back.
+            Defaults to 0.25.
+        lowest (float): Terms do not come back with a factor below it. Defaults to 0.1, so that
+            they are off for good the second time, unless the factor has climbed in between.
 
     Raises:
         ValueError: If a number lies outside its range, the model has no terms to weigh, no
@@ -102,7 +105,7 @@ class DoNoHarmHook(Hook):
         self.run = self._find(runner, last / runner.max_iters)
         self.weight.restore()
         if not runner.iter:
-            self.weight.set(1.0)
+            self.weight.set(1.0, 1.0)
         self.trains, self.clears = True, True
         if self.run is not None:
             runner.logger.info(f'{KEY}: baseline {self.run.folder}, compared by {self.metric}')
@@ -133,13 +136,14 @@ class DoNoHarmHook(Hook):
                 f'{KEY}.metric="{self.metric}" is no score of the validation: give one of '
                 f'{", ".join(scores)}'
             )
-        chosen = [self.weight.factor]
+        chosen = [(self.weight.factor, self.weight.retry)]
         if is_main_process() and self.run is not None:
             names = [f'{member}/{self.plain_metric}' for member in self.model.member_names]
             best = max(float(scores[name]) for name in [self.metric, *names] if name in scores)
-            chosen = [self._next_factor(runner, best)]
+            chosen = [self._next_factors(runner, best)]
         broadcast_object_list(chosen)  # nodes may see files of the baseline differently
-        self.weight.set(chosen[0])
+        self.weight.set(*chosen[0])
+        self.clears = True
 
     def after_train(self, runner: Runner) -> None:
         """Say whether the run has ended below its baseline, and which checkpoint is better."""
@@ -178,42 +182,42 @@ class DoNoHarmHook(Hook):
             runner.logger.warning(f'{KEY} is off: {line}')
         return run
 
-    def _next_factor(self, runner: Runner, score: float) -> float:
+    def _next_factors(self, runner: Runner, score: float) -> Tuple[float, float]:
         assert self.run is not None
         progress = min(runner.iter / runner.max_iters, 1.0)
         reference = self.run.score_at_progress(self.plain_metric, progress)
+        before = self.weight.factor, self.weight.retry
         if reference is None:
-            return self.weight.factor
-        factor = next_factor(
-            self.weight.factor, score - reference, self.margin, self.backoff, self.lowest
-        )
-        if factor != self.weight.factor:
+            return before
+        after = next_factors(*before, score - reference, self.margin, self.backoff, self.lowest)
+        if after[0] != before[0]:
             runner.logger.info(
                 f'{KEY}: {self.plain_metric} of the best member {score:.2f}, baseline '
-                f'{reference:.2f}: weight of the unlabelled images {self.weight.factor:.3g} -> '
-                f'{factor:.3g}'
+                f'{reference:.2f}: weight of the unlabelled images {before[0]:.3g} -> '
+                f'{after[0]:.3g}'
             )
-        return factor
+        return after
 
 
-def next_factor(
-    factor: float, difference: float, margin: float, backoff: float, lowest: float
-) -> float:
-    """Factor after a validation.
+def next_factors(
+    factor: float, retry: float, difference: float, margin: float, backoff: float, lowest: float
+) -> Tuple[float, float]:
+    """Factor after a validation, and the one to come back with.
 
     Args:
-        factor (float): Before it; 0 stays 0.
+        factor (float): Before it; 0: terms are off.
+        retry (float): With which they come back; 0: never.
         difference (float): Score of the run less that of the baseline.
         margin (float): Points by which the run may be lower.
-        backoff (float): By which the factor is multiplied or divided.
-        lowest (float): A factor below it becomes 0.
+        backoff (float): Step down, and up.
+        lowest (float): Smallest factor with which terms come back.
     """
-    if difference < -margin:
+    if difference < -margin and factor:
         lower = factor * backoff
-        return lower if lower >= lowest else 0.0
-    if difference >= 0 and 0 < factor < 1:
-        return min(factor / backoff, 1.0)
-    return factor
+        return 0.0, lower if lower >= lowest else 0.0
+    if difference >= 0:
+        factor = retry if factor == 0 else 1.0 if factor == 1 else min(factor / backoff, 1.0)
+    return factor, retry
 
 
 def guarded_terms(model: SemiSegmentor) -> Sequence[str]:

@@ -60,12 +60,13 @@ class CellRun:
 
     def __init__(self, cell: Cell, workspace: Workspace) -> None:
         self.cell, self.workspace = cell, workspace
-        self.baseline = None if cell.baseline is None else CellRun(cell.baseline, workspace)
-        if self.baseline is not None:  # whose hash is in the name of its folder, and in this hash
+        self.baseline: Optional[CellRun] = None
+        if cell.baseline is not None:  # its hash is in the name of its folder, and so in this hash
+            self.baseline = CellRun(cell.baseline, workspace)
             cell = replace(cell, options=with_folder(cell.options, self.baseline.folder))
         self.cfg = resolve(cell, workspace.changes)
         self.hash = config_hash(self.cfg)
-        self.folder = (
+        self.folder: Path = (
             workspace.work_dir / cell.method / cell.split / f'seed{cell.seed}-{self.hash}'
         ).resolve()
         self.log, self.record = self.folder / 'run.log', self.folder / 'record.json'
