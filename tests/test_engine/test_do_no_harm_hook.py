@@ -86,9 +86,10 @@ def train(cfg, *hooks):
 def test_rule():
     rule = dict(margin=1.0, backoff=0.25, lowest=0.1)
     assert next_factors(1.0, 1.0, -1.1, **rule) == (0.0, 0.25)
-    assert next_factors(0.0, 0.25, -0.1, **rule) == (0.0, 0.25), 'neither below nor at it'
+    assert next_factors(0.0, 0.25, -0.1, **rule) == (0.0, 0.25)
     assert next_factors(0.0, 0.25, -9.0, **rule) == (0.0, 0.25), 'off already'
-    assert next_factors(0.0, 0.25, 0.0, **rule) == (0.25, 0.25)
+    assert next_factors(0.0, 0.25, 0.9, **rule) == (0.0, 0.25), 'above by chance'
+    assert next_factors(0.0, 0.25, 1.0, **rule) == (0.25, 0.25)
     assert next_factors(0.25, 0.25, 9.0, **rule) == (1.0, 0.25)
     assert next_factors(0.25, 0.25, -0.9, **rule) == (0.25, 0.25)
     assert next_factors(0.25, 0.25, -2.0, **rule) == (0.0, 0.0), 'lower than the lowest'
@@ -191,12 +192,21 @@ def test_a_member_and_its_metric(config, baseline):
     runner.train_loop._iter = 1
     hook.before_train(runner)
     assert hook.metric == 'ensemble/mIoU' and hook.plain_metric == 'mIoU'
-    for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.0), (50.0, 0.0, 0.25)):
+    for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.0), (51.0, 0.0, 0.25)):
         hook.after_val_epoch(runner, {'ensemble/mIoU': ensemble, 'student0/mIoU': student})
         assert runner.model.unlabeled_weight.factor == want
     with pytest.raises(ValueError, match='metric="ensemble/mIoU" is no score of the validation'):
         hook.after_val_epoch(runner, dict(mIoU=3.0))
+    hook.after_train(runner)  # before the end
+    runner.train_loop._iter = 4
+    said, words = [], {'val/ensemble/mIoU': 40.0, 'val/student0/mIoU': 49.5}
+    runner.message_hub.update_scalars(words)
+    runner.logger.warning = said.append
     hook.after_train(runner)
+    runner.message_hub.update_scalar('val/student0/mIoU', 48.0)
+    hook.after_train(runner)
+    assert 'student0/mIoU 49.50 is not: predict with that member, or use' in said[0]
+    assert '50.00; use a checkpoint in' in said[1]
     hook.after_val_epoch(runner, {})  # of a validation without training
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
@@ -30,8 +30,8 @@ class DoNoHarmHook(Hook):
     After each validation it compares the best member of the run with a baseline run; teachers lag
     behind their students at first, which says nothing about the unlabelled images. A run below the
     baseline trains as the baseline does: the factor of all loss terms but the supervised one is 0,
-    and networks see no unlabelled images. Once it is at the baseline or above again, the terms come
-    back with a smaller factor, which climbs while it stays there, to at most 1. A run that falls
+    and networks see no unlabelled images. Once it is above the baseline by the margin, the terms
+    come back with a smaller factor, which climbs while it is not below, to at most 1. A run that is
     below again and again keeps the factor 0. Factor and the one to come back with are in the model,
     as ``unlabeled_weight.state``, and in the checkpoint, not in exports; the log has the factor as
     ``unlabeled_weight``.
@@ -47,7 +47,8 @@ class DoNoHarmHook(Hook):
         metric (str, optional): Score that is compared, higher is better. Defaults to None: the
             first of ``default_hooks.checkpoint.save_best``, or mIoU. That of a member, such as
             ``'ensemble/mIoU'``, is the one that the end of the run is judged by.
-        margin (float): Points of the metric by which a run may be lower. Defaults to 1.
+        margin (float): Points of the metric by which a run may be lower, and by which it must be
+            higher for terms to come back. Defaults to 1.
         backoff (float): In [0, 1): each time that terms are switched off, they come back with a
             factor that is multiplied by it; it climbs by the same steps. 0: they never come back.
             Defaults to 0.25.
@@ -138,25 +139,38 @@ class DoNoHarmHook(Hook):
             )
         chosen = [(self.weight.factor, self.weight.retry)]
         if is_main_process() and self.run is not None:
-            names = [f'{member}/{self.plain_metric}' for member in self.model.member_names]
-            best = max(float(scores[name]) for name in [self.metric, *names] if name in scores)
-            chosen = [self._next_factors(runner, best)]
+            chosen = [self._next_factors(runner, float(scores[self._best_of(scores)]))]
         broadcast_object_list(chosen)  # nodes may see files of the baseline differently
         self.weight.set(*chosen[0])
         self.clears = True
 
     def after_train(self, runner: Runner) -> None:
-        """Say whether the run has ended below its baseline, and which checkpoint is better."""
+        """Say whether the run has ended below its baseline, and what to use then."""
         self.trains = False
         if self.run is None or runner.iter < runner.max_iters:
             return
-        score = float(runner.message_hub.get_scalar(f'val/{self.metric}').current())
+        scores = {
+            name[len('val/') :]: float(buffer.current())
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if name.startswith('val/')
+        }
+        score, best = scores[self.metric], self._best_of(scores)
         reference = self.run.score_at_progress(self.plain_metric, 1.0)
-        if reference is not None and score < reference - self.margin:
-            runner.logger.warning(
-                f'this run ends below its supervised baseline: {self.metric} {score:.2f}, baseline '
-                f'{reference:.2f}: use {_checkpoint(self.run.folder)}'
-            )
+        if reference is None or score >= reference - self.margin:
+            return
+        enough = scores[best] >= reference - self.margin
+        other = f'{best} {scores[best]:.2f} is not: predict with that member, or ' if enough else ''
+        runner.logger.warning(
+            f'this run ends below its supervised baseline: {self.metric} {score:.2f}, baseline '
+            f'{reference:.2f}; {other}use {_checkpoint(self.run.folder)}'
+        )
+
+    def _best_of(self, scores: Mapping[str, float]) -> str:
+        """Name of the highest score among those of the members."""
+        names = [f'{member}/{self.plain_metric}' for member in self.model.member_names]
+        return max(
+            (name for name in (*names, self.metric) if name in scores), key=scores.__getitem__
+        )
 
     def _find(self, runner: Runner, last: float) -> Optional[BaselineRun]:
         """The baseline, if it can be compared up to a ratio of the training."""
@@ -208,15 +222,17 @@ def next_factors(
         factor (float): Before it; 0: terms are off.
         retry (float): With which they come back; 0: never.
         difference (float): Score of the run less that of the baseline.
-        margin (float): Points by which the run may be lower.
+        margin (float): Points by which the run may be lower, and must be higher to come back.
         backoff (float): Step down, and up.
         lowest (float): Smallest factor with which terms come back.
     """
     if difference < -margin and factor:
         lower = factor * backoff
         return 0.0, lower if lower >= lowest else 0.0
-    if difference >= 0:
-        factor = retry if factor == 0 else 1.0 if factor == 1 else min(factor / backoff, 1.0)
+    if factor == 0:  # the run trains as its baseline, and is a little above it by chance alone
+        return (retry if difference >= margin else 0.0), retry
+    if difference >= 0 and factor < 1:
+        factor = min(factor / backoff, 1.0)
     return factor, retry
 
 
