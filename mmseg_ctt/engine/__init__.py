@@ -3,6 +3,7 @@ from . import checked_loaders, drawn_images, held_runner  # extend mmengine and 
 from .config import prepare_config
 from .hooks.data_timer_hook import DataTimerHook
 from .hooks.distribution_alignment_hook import DistributionAlignmentHook
+from .hooks.do_no_harm_hook import DoNoHarmHook
 from .hooks.guard_hook import GuardHook
 from .hooks.live_line_hook import LiveLineHook
 from .hooks.log_values_hook import LogValuesHook
@@ -24,6 +25,7 @@ __all__ = [
     'BFloat16OptimWrapper',
     'DataTimerHook',
     'DistributionAlignmentHook',
+    'DoNoHarmHook',
     'GuardHook',
     'LiveLineHook',
     'LogValuesHook',

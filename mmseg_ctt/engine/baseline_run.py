@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional
 
+import numpy as np
 from mmengine.config import Config
 
 from ..datasets.sources import LABELED, source_config, source_names
@@ -67,6 +68,43 @@ class BaselineRun:
                     return score.value
         return None
 
+    def curve(self, metric: str) -> List[Score]:
+        """Scores of all validations, by iteration; a start that resumed another goes on from it.
+
+        Args:
+            metric (str): Such as ``'mIoU'``.
+        """
+        found: List[Score] = []
+        for start in self._starts():
+            older = [
+                score for score in _scores(start, metric) if not found or score.step < found[0].step
+            ]
+            found = older + found
+        return found
+
+    def score_at_progress(self, metric: str, progress: float) -> Optional[float]:
+        """Score at a ratio of the training, between validations by linear interpolation.
+
+        Args:
+            metric (str): Such as ``'mIoU'``.
+            progress (float): Ratio of its iterations, in [0, 1].
+
+        Returns:
+            float: Behind the last validation so far, its score; None before the first one, and
+            where the recorded config has no ``max_iters``.
+        """
+        curve, total = self.curve(metric), self.max_iters()
+        if not curve or not total or progress * total < curve[0].step:
+            return None
+        steps, values = [score.step for score in curve], [score.value for score in curve]
+        return float(np.interp(progress * total, steps, values))
+
+    def max_iters(self) -> Optional[int]:
+        """Length of the last start, by its recorded config; None for one by epochs."""
+        start = self.newest()
+        cfg = None if start is None else read_recorded(start / 'config.py')
+        return None if cfg is None else _at(cfg, 'train_cfg.max_iters')
+
     def _starts(self) -> Iterator[Path]:
         """The newest first; a start of another kind ends them."""
         for start in _starts(self.folder):
@@ -101,25 +139,36 @@ def find_baseline(cfg: Config, work_dir: str) -> Optional[BaselineRun]:
     return found[max(found)] if found else None
 
 
-def named_baseline(cfg: Config, folder: str) -> BaselineRun:
+def named_baseline(
+    cfg: Config,
+    folder: str,
+    key: str = 'default_hooks.live.baseline',
+    without: str = 'None for no baseline',
+) -> BaselineRun:
     """The run in a work folder that the user names as the baseline.
+
+    Args:
+        cfg (Config): Of the run.
+        folder (str): Work folder of the other.
+        key (str): Place in the config, for errors. Defaults to that of the live line.
+        without (str): What to set for no baseline. Defaults to that of the live line.
 
     Raises:
         FileNotFoundError: If it has no run.
         ValueError: If it was validated on other data, or with other metrics.
     """
     start = next(_starts(Path(folder)), None)
-    key = f'default_hooks.live.baseline="{folder}"'
+    key = f'{key}="{folder}"'
     if start is None:
         raise FileNotFoundError(
             f'{key}: this folder has no run (DATE/vis_data/scalars.json): give the work dir of a '
-            'training, "auto", or None for no baseline'
+            f'training, "auto", or {without}'
         )
     different = _differences(cfg, read_recorded(start / 'config.py'))
     if different:
         raise ValueError(
             f'{key}: that run and this one differ in {" and ".join(different)}, so that their '
-            'scores cannot be compared: give another work dir, or None for no baseline'
+            f'scores cannot be compared: give another work dir, or {without}'
         )
     return BaselineRun(Path(folder), lambda other: not _differences(cfg, other))
 

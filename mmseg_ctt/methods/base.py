@@ -7,26 +7,21 @@ and :meth:`SemiSegmentor.step`. All else is here.
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Union
-
-from mmseg.utils import SampleList
-from torch import Tensor
+from typing import Any, ClassVar, Mapping, Optional, Sequence, Tuple, Union
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
-from ..nn.images import Images
-from ..nn.member import PixelOutput, build_students, projects, supervised_losses
-from ..nn.schedule import RampUp, weighted
+from ..nn.member import build_students
+from ..nn.schedule import RampUp
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
-from .auxiliary import StepWithTasks
+from .weighted_terms import Losses, WeightedTerms
 
 TEACHER_MODES = ('eval', 'train')
 JOINT = (True, False, 'students')
-Losses = Dict[str, Tensor]
 
 
-class SemiSegmentor(StepWithTasks):
+class SemiSegmentor(WeightedTerms):
     """Students and their EMA teachers around any mmseg segmentor.
 
     Holds ``students.{i}`` and ``teachers.{i}``, each a complete segmentor built from one config,
@@ -140,7 +135,8 @@ class SemiSegmentor(StepWithTasks):
     ) -> None:
         preprocessor = checks.preprocessor_settings(segmentor, data_preprocessor, self.sources)
         super().__init__(data_preprocessor=preprocessor, init_cfg=None)
-        self.alignment, self.use_tags = None, checks.tags_used(type(self), use_tags)
+        self.alignment, self.unlabeled_weight = None, None
+        self.use_tags = checks.tags_used(type(self), use_tags)
         usual = self._mode_defaults(mode)
         method_settings = {**usual.get('build', {}), **method_settings}
         self._check_settings(method_settings)
@@ -254,45 +250,3 @@ class SemiSegmentor(StepWithTasks):
             weighted losses; others are logged, and those with ``loss`` in their key count as losses
             with weight 1.
         """
-
-    # ---- losses
-
-    def loss(self, inputs: Dict[str, Tensor], data_samples: Dict[str, SampleList]) -> Losses:
-        """Losses of one step: the terms of :meth:`step`, named and weighted.
-
-        Args:
-            inputs (dict[str, Tensor]): ``(B, 3, H, W)`` normalised images by source.
-            data_samples (dict[str, list[SegDataSample]]): Their samples.
-
-        Returns:
-            dict[str, Tensor]: Scalars; keys with ``loss`` in them are summed by mmengine.
-        """
-        images = {name: Images(inputs[name], data_samples[name]) for name in self.sources}
-        losses: Losses = {}
-        for name, value in self.step_with_tasks(images).items():
-            member, _, term = name.rpartition('.')
-            if term in self.weights:
-                assert member, f'{name}: a loss that members share is divided among them'
-                losses[f'{member}.loss_{term}'] = weighted(value, self.loss_weight(member, term))
-            else:
-                losses[name] = value
-        return losses
-
-    def loss_weight(self, member: str, term: str) -> float:
-        """Weight of a term in this iteration."""
-        weight = self.weights[term]
-        return weight * self.ramp_up() if term in self.ramped_terms else weight
-
-    def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
-        """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
-        terms = supervised_losses(self.students[i], output, labeled.samples)
-        return self.weighted_supervised(i, output, terms)
-
-    def weighted_supervised(self, i: int, output: PixelOutput, terms: Losses) -> Losses:
-        """Losses of student ``i``'s heads, named and weighted."""
-        weight = self.weights['sup']
-        losses = {f'student{i}.{key}': weighted(term, weight) for key, term in terms.items()}
-        if projects(self.students[i]):  # DDP wants a gradient of layers that no other term reads
-            first = next(iter(losses))
-            losses[first] = losses[first] + output.zero_loss()
-        return losses

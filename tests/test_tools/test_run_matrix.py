@@ -178,6 +178,40 @@ def test_failed_cell_is_reported_and_the_others_go_on(here, call, capsys):
     assert call() == (0, ['train supervised', 'evaluate supervised'])
 
 
+def test_a_run_with_its_baseline_in_an_option(here, call, capsys):
+    """It comes behind the baseline, and waits for it; a changed baseline makes it out of date."""
+    guard = dict(type='DoNoHarmHook', baseline='{baseline}')
+    options = {'default_hooks.do_no_harm': guard, 'train_cfg.val_interval': 1}
+    methods = dict(
+        ctt=dict(config='semi_{split}.py', cfg_options=options),
+        supervised=dict(
+            config='plain_{split}.py',
+            cfg_options={
+                'train_dataloader.sampler.ratio': [1, 0],
+                'train_cfg.val_interval': 1,
+                'visualizer.vis_backends': [dict(type='LocalVisBackend')],
+            },
+        ),
+    )
+    write_matrix(methods=methods)
+    assert call('--dry-run') == (0, [])
+    assert 'waiting for the rows of supervised toy seed 0' in capsys.readouterr().out
+    assert call('--only', 'method=ctt') == (1, [])
+    assert 'ctt toy seed 0: waiting for the rows of' in capsys.readouterr().out
+    assert call() == (0, ['train supervised', 'evaluate supervised', 'train ctt', 'evaluate ctt'])
+    logs = ''.join(log.read_text() for log in Path('runs/ctt').rglob('2*/*.log'))
+    (folder,) = Path('runs/supervised/toy').resolve().iterdir()
+    assert f'do_no_harm: baseline {folder}, compared by mIoU' in logs
+    assert call() == (0, [])
+    methods['supervised']['cfg_options']['train_cfg.max_iters'] = 3
+    write_matrix(methods=methods)
+    assert call('--only', 'method=supervised')[0] == 0
+    assert call() == (0, ['train ctt', 'evaluate ctt'])
+    write_matrix(methods=methods, baseline=None)
+    assert call()[0] == 2
+    assert 'has the option {baseline}' in capsys.readouterr().err
+
+
 def test_missing_list_fails_before_training(here, call, capsys):
     (here / 'data' / 'splits' / 'toy' / 'unlabeled.txt').unlink()
     assert call('--only', 'method=ctt') == (1, [])

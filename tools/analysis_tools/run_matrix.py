@@ -7,7 +7,8 @@ python tools/analysis_tools/run_matrix.py configs/matrices/camvid.yaml --table
 
 Safe to stop and to start again at any moment, also several times at once: a run that has its rows
 is skipped while its config stays the same, an interrupted one is resumed from its last checkpoint,
-one that another process runs is skipped. A failed run is reported and the others go on.
+one that another process runs is skipped. A failed run is reported and the others go on. A run with
+'{baseline}' in its options comes behind its baseline, and is skipped until that one has its rows.
 
   --only method=ctt,method=ct,seed=0   these runs only: seed 0 of both methods; of several
                                        arguments, separated by spaces, a run matches at least one
@@ -185,7 +186,9 @@ def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
 
     report(f'{len(runs)} runs, {len(runs) - len(pending)} have their rows')
     with stopped_by_signals(pool[0].stop):
-        run_parallel(pending, pool, work)
+        for waits in (False, True):  # those that are compared with a baseline are behind it
+            part = [run for run in pending if (run.baseline is not None) == waits]
+            run_parallel(part, pool, work)
     if pool[0].stop.is_set():
         report('stopped; start again to go on')
     return len(finished) == len(pending)

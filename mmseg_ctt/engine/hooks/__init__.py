@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from .distribution_alignment_hook import DistributionAlignmentHook
+from .do_no_harm_hook import DoNoHarmHook
 from .guard_hook import GuardHook
 from .live_line_hook import LiveLineHook
 from .preemption_hook import PreemptionHook
@@ -11,6 +12,7 @@ from .teacher_inference_hook import TeacherInferenceHook
 
 __all__ = [
     'DistributionAlignmentHook',
+    'DoNoHarmHook',
     'GuardHook',
     'LiveLineHook',
     'PreemptionHook',

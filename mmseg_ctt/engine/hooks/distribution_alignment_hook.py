@@ -103,7 +103,7 @@ class DistributionAlignmentHook(Hook):
         outputs: Optional[dict] = None,
     ) -> None:
         """Refuse a method whose step does not align, after its first iteration."""
-        if not self.alignment.applied:
+        if not self.alignment.applied and not segmentor_of(runner.model).supervised_only:
             name = type(segmentor_of(runner.model)).__name__
             raise ValueError(
                 f'{KEY}: the step of {name} does not call teacher_outputs, so nothing is '

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from ...engine.method_preset import preset_names
+from .baseline_cells import with_baselines
 from .matrix_file import read_content
 
 KEYS = (
@@ -38,6 +39,7 @@ class Cell:
         seed (int): Seed of data and networks.
         config (str): Config file.
         options (dict): Changes of the config, ``{'a.b': value}``.
+        baseline (Cell, optional): The run whose folder is where options have ``'{baseline}'``.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Cell:
     seed: int
     config: str
     options: Dict[str, Any]
+    baseline: Optional['Cell'] = None
 
     def __str__(self) -> str:
         return f'{self.method} {self.split} seed {self.seed}'
@@ -107,7 +110,7 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
             part[name] = entry = {} if entry is None else entry
             _check_mapping(entry, path, f'{key}.{name}.', known)
     return Matrix(
-        cells=_cells(content, path),
+        cells=with_baselines(_cells(content, path), content.get('baseline'), path),
         members={
             name: check_member(entry['member'])
             for name, entry in methods.items()

@@ -4,7 +4,7 @@
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -14,6 +14,7 @@ from ...engine.processes import ChildFailed, Resources, run_logged
 from ...engine.recorded_config import STAMP, record_config
 from ...self_training.recipes import final_folder
 from ...self_training.round_settings import KEY as SELF_TRAINING
+from .baseline_cells import with_folder
 from .fingerprint import git_commit, resolve, split_checksum, versions
 from .matrix import Cell
 from .results import Run, make_rows, missing_sets, put_rows, read_rows, run_of
@@ -59,9 +60,13 @@ class CellRun:
 
     def __init__(self, cell: Cell, workspace: Workspace) -> None:
         self.cell, self.workspace = cell, workspace
+        self.baseline: Optional[CellRun] = None
+        if cell.baseline is not None:  # its hash is in the name of its folder, and so in this hash
+            self.baseline = CellRun(cell.baseline, workspace)
+            cell = replace(cell, options=with_folder(cell.options, self.baseline.folder))
         self.cfg = resolve(cell, workspace.changes)
         self.hash = config_hash(self.cfg)
-        self.folder = (
+        self.folder: Path = (
             workspace.work_dir / cell.method / cell.split / f'seed{cell.seed}-{self.hash}'
         ).resolve()
         self.log, self.record = self.folder / 'run.log', self.folder / 'record.json'
@@ -97,9 +102,11 @@ class CellRun:
         return self.folder / GENERATIONS / final_folder(self.cfg)
 
     def state(self) -> str:
-        """State in words: done, running, new, trained or interrupted."""
+        """State in words: done, waiting, running, new, trained or interrupted."""
         if not self.missing():
             return 'done'
+        if self.waits():
+            return f'waiting for the rows of {self.cell.baseline}'
         if not self.folder.is_dir():
             return 'new'
         with locked(self.folder / '.lock', wait=False) as lock:
@@ -114,6 +121,10 @@ class CellRun:
             else f'interrupted after {Path(checkpoint).stem}'
         )
 
+    def waits(self) -> bool:
+        """Whether the baseline that its options name lacks rows."""
+        return self.baseline is not None and bool(self.baseline.missing())
+
     def run(self, resources: Resources) -> str:
         """Train and evaluate as far as rows are missing.
 
@@ -121,7 +132,7 @@ class CellRun:
             resources (Resources): Threads and GPU.
 
         Returns:
-            str: 'done', or 'running' if another process runs it.
+            str: 'done', 'running' if another process runs it, or that it waits for its baseline.
 
         Raises:
             ChildFailed: If training or evaluation ends with an error.
@@ -130,6 +141,8 @@ class CellRun:
                 classes.
             FileNotFoundError: If data is missing.
         """
+        if self.waits():
+            return self.state()
         with locked(self.folder / '.lock', wait=False) as lock:
             if lock is None:
                 return 'running'

@@ -1,0 +1,264 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Runs that are compared with a supervised baseline, whose scores are written here."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from test_engine.test_resume_anywhere import Notes
+from toy_data import CROP, toy_config, toy_ctt, toy_method
+
+from mmseg_ctt.deploy.checkpoint import load_network
+from mmseg_ctt.engine.baseline_run import find_baseline
+from mmseg_ctt.engine.config import prepare_config
+from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook, next_factors
+
+STRONG, WEAK = 99.0, 0.0  # scores that the toy network never reaches, and always reaches
+
+
+@pytest.fixture
+def config(root, tmp_path):
+    """A config of four iterations with the guard, each with a validation behind it."""
+
+    def config(name='fixmatch', hook=None, interval=1, model=None, iterations=4, **changes):
+        hooks = dict(
+            do_no_harm=hook if hook is None else dict(type='DoNoHarmHook', **hook),
+            checkpoint=dict(type='SafeCheckpointHook', interval=1),
+        )
+        return toy_config(
+            root,
+            tmp_path / name,
+            hooks=hooks,
+            model=model or toy_method('FixMatchSeg'),
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=interval),
+            **changes,
+        )
+
+    return config
+
+
+@pytest.fixture
+def baseline(config, tmp_path):
+    """Write the folder of a supervised run with scores by iteration."""
+
+    def write(scores, name='supervised_toy', start='20260101_000000', total=4, **changes):
+        cfg = config(name, interval=1, iterations=total)
+        network = cfg.model.segmentor.to_dict()
+        network['data_preprocessor'] = dict(type='SegDataPreProcessor', size=CROP)
+        cfg = Config({**cfg.to_dict(), 'model': network, **changes})
+        folder = tmp_path / name / start / 'vis_data'
+        folder.mkdir(parents=True)
+        cfg.dump(folder / 'config.py')
+        rows = [dict(mIoU=score, step=step) for step, score in scores.items()]
+        (folder / 'scalars.json').write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
+        return tmp_path / name
+
+    return write
+
+
+class Factors(Hook):
+    """Notes the factor in each iteration, and in the log."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.found, self.logged = [], []
+
+    def after_train_iter(self, runner, *_, **__):
+        self.found.append(runner.model.unlabeled_weight.factor)
+        self.logged.append(runner.message_hub.get_scalar('train/unlabeled_weight').current())
+
+
+def train(cfg, *hooks):
+    """The runner after the training, and its log."""
+    runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner, ''.join(log.read_text() for log in sorted(Path(cfg.work_dir).glob('*/*.log')))
+
+
+def test_rule():
+    rule = dict(margin=1.0, backoff=0.25, lowest=0.1)
+    assert next_factors(1.0, 1.0, -1.1, **rule) == (0.0, 0.25)
+    assert next_factors(0.0, 0.25, -0.1, **rule) == (0.0, 0.25)
+    assert next_factors(0.0, 0.25, -9.0, **rule) == (0.0, 0.25), 'off already'
+    assert next_factors(0.0, 0.25, 0.9, **rule) == (0.0, 0.25), 'above by chance'
+    assert next_factors(0.0, 0.25, 1.0, **rule) == (0.25, 0.25)
+    assert next_factors(0.25, 0.25, 9.0, **rule) == (1.0, 0.25)
+    assert next_factors(0.25, 0.25, -0.9, **rule) == (0.25, 0.25)
+    assert next_factors(0.25, 0.25, -2.0, **rule) == (0.0, 0.0), 'lower than the lowest'
+    assert next_factors(0.0, 0.0, 9.0, **rule) == (0.0, 0.0), 'for good'
+    rule['backoff'] = 0.0
+    assert next_factors(1.0, 1.0, -2.0, **rule) == (0.0, 0.0)
+    assert next_factors(1.0, 1.0, 2.0, **rule) == (1.0, 1.0)
+
+
+def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
+    folder = baseline({1: STRONG, 3: STRONG})
+    (folder / 'last_checkpoint').write_text('supervised/iter_4.pth')
+    factors, notes = Factors(), Notes()
+    runner, log = train(config(hook={}), factors, notes)
+    assert factors.found == factors.logged == [1.0, 0.0, 0.0, 0.0]
+    assert runner.model.unlabeled_weight.state.tolist() == [0, 0.25]
+    assert f'default_hooks.do_no_harm: baseline {folder}' in log
+    assert 'baseline 99.00: weight of the unlabelled images 1 -> 0' in log
+    assert 'below its supervised baseline' in log and 'use supervised/iter_4.pth' in log
+    of_others = [name for name in runner.message_hub.log_scalars if '.loss_unsup' in name]
+    assert 'student0.loss_unsup' in notes.losses[1] and not of_others
+    assert not [name for name in notes.losses[3] if '.loss_unsup' in name]
+
+
+def test_a_run_above_its_baseline_is_that_without_the_guard(config, baseline):
+    baseline({1: WEAK, 4: WEAK})
+    found = []
+    for name, hook in (('guarded', {}), ('plain', None)):
+        notes = Notes()
+        runner, log = train(config(name, hook=hook), notes)
+        state = runner.model.state_dict()
+        state.pop('unlabeled_weight.state', None)
+        found.append((notes.losses, state))
+        assert 'below its supervised baseline' not in log
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(value, found[1][1][key]) for key, value in found[0][1].items())
+
+
+def test_the_terms_come_back(config, baseline):
+    baseline({1: STRONG, 2: WEAK})
+    factors = Factors()
+    train(config(hook={}), factors)
+    assert factors.found == [1.0, 0.0, 0.25, 1.0]
+
+
+def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
+    baseline({1: STRONG, 2: WEAK - 0.5, 3: STRONG})
+    hook = dict(backoff=0.3)
+    notes, factors = Notes(), Factors()
+    runner, _ = train(config(hook=hook), notes, factors)
+    again, found = Notes(), Factors()
+    checkpoint = str(Path(runner.work_dir) / 'iter_2.pth')
+    saved = torch.load(checkpoint, weights_only=False)['state_dict']
+    assert saved['unlabeled_weight.state'].tolist() == pytest.approx([0, 0.3])
+    assert 0 < factors.found[2] < 1
+    train(config('resumed', hook=hook, resume=True, load_from=checkpoint), again, found)
+    assert found.found == factors.found[2:]
+    assert again.losses == {step: notes.losses[step] for step in (3, 4)}
+    # a new run from these weights begins with 1, and one without the guard has no factor
+    new, started = train(config('new', hook=hook, load_from=checkpoint), fresh := Factors())
+    assert fresh.found[0] == 1.0
+    without, _ = train(config('without', resume=True, load_from=checkpoint))
+    assert without.model.unlabeled_weight is None
+    assert 'unlabeled_weight.state' not in without.model.state_dict()
+    assert load_network(runner.cfg, checkpoint).unlabeled_weight is None
+
+
+def test_resumed_after_all_terms_were_switched_off(config, baseline, tmp_path):
+    """The step then aligns nothing, which the hook of the alignment takes."""
+    folder, align = (
+        dict(baseline=str(baseline({1: STRONG}))),
+        [dict(type='DistributionAlignmentHook')],
+    )
+    first, _ = train(config('ctt', hook=folder, model=toy_ctt(), custom_hooks=align))
+    notes, checkpoint = Notes(), str(tmp_path / 'ctt' / 'iter_3.pth')
+    changes = dict(resume=True, load_from=checkpoint, custom_hooks=align)
+    again, _ = train(config('again', hook=folder, model=toy_ctt(), **changes), notes)
+    assert set(notes.losses) == {4} and not [key for key in notes.losses[4] if '_ct' in key]
+    state = again.model.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in first.model.state_dict().items())
+
+
+def test_without_a_baseline_the_guard_is_off(config):
+    factors = Factors()
+    _, log = train(config(hook={}), factors)
+    assert log.count('default_hooks.do_no_harm is off: no supervised run') == 1
+    assert factors.found == [1.0] * 4
+
+
+def test_a_member_and_its_metric(config, baseline):
+    """The best member is compared; the named one is judged at the end."""
+    baseline({1: WEAK})
+    _, log = train(config(hook=dict(metric='student0/mIoU')))
+    assert 'compared by student0/mIoU' in log
+    cfg = config('best', hook={})
+    cfg.default_hooks.checkpoint.save_best = ['ensemble/mIoU', 'mIoU']
+    baseline({1: 50.0}, start='20270101_000000')
+    runner, hook = Runner.from_cfg(cfg), DoNoHarmHook()
+    hook.before_run(runner)
+    runner.train_loop._iter = 1
+    hook.before_train(runner)
+    assert hook.metric == 'ensemble/mIoU' and hook.plain_metric == 'mIoU'
+    for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.0), (51.0, 0.0, 0.25)):
+        hook.after_val_epoch(runner, {'ensemble/mIoU': ensemble, 'student0/mIoU': student})
+        assert runner.model.unlabeled_weight.factor == want
+    with pytest.raises(ValueError, match='metric="ensemble/mIoU" is no score of the validation'):
+        hook.after_val_epoch(runner, dict(mIoU=3.0))
+    hook.after_train(runner)  # before the end
+    runner.train_loop._iter = 4
+    said, words = [], {'val/ensemble/mIoU': 40.0, 'val/student0/mIoU': 49.5}
+    runner.message_hub.update_scalars(words)
+    runner.logger.warning = said.append
+    hook.after_train(runner)
+    runner.message_hub.update_scalar('val/student0/mIoU', 48.0)
+    hook.after_train(runner)
+    assert 'student0/mIoU 49.50 is not: predict with that member, or use' in said[0]
+    assert '50.00; use a checkpoint in' in said[1]
+    hook.after_val_epoch(runner, {})  # of a validation without training
+
+
+def test_scores_by_progress(config, baseline):
+    """Interpolated, of a baseline of another length, and over two starts."""
+    folder = baseline({100: 10.0, 300: 30.0}, total=400)
+    cfg = prepare_config(copy.deepcopy(config(hook=None)))
+    run = find_baseline(cfg, cfg.work_dir)
+    assert run.folder == folder and run.max_iters() == 400
+    for progress, score in ((0.25, 10.0), (0.5, 20.0), (0.75, 30.0), (1.0, 30.0)):
+        assert run.score_at_progress('mIoU', progress) == score
+    assert run.score_at_progress('mIoU', 0.2) is None
+    assert run.score_at_progress('absent', 1.0) is None
+    baseline({200: 50.0, 400: 70.0}, start='20260102_000000', total=400)  # resumed at 150 or so
+    assert [score.step for score in run.curve('mIoU')] == [100, 200, 400]
+    assert run.score_at_progress('mIoU', 0.75) == 60.0
+
+
+@pytest.mark.parametrize(
+    'hook, words',
+    [
+        (dict(margin=-1), 'margin must be at least 0'),
+        (dict(backoff=1), 'backoff must be below 1'),
+        (dict(lowest=2), r'lowest must be in \[0, 1\]'),
+        (dict(baseline='{}/absent'), 'baseline="/.*/absent": this folder has no run'),
+        (dict(baseline='{}/late'), 'late has no mIoU of the first 75% of its training: train the'),
+        (dict(metric='volume/mHD95'), 'metric="volume/mHD95": lower is better'),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error_before_training(
+    config, baseline, tmp_path, hook, words
+):
+    baseline({4: 50.0}, name='late')
+    if 'baseline' in hook:
+        hook = dict(baseline=hook['baseline'].format(tmp_path))
+    cfg = config(hook=hook)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        train(cfg)
+    assert not Path(cfg.work_dir).exists()
+
+
+def test_a_run_that_is_not_validated_before_its_end(config):
+    with pytest.raises(ValueError, match='train_cfg.val_interval=4: the run of 4 iterations is'):
+        train(config(hook={}, interval=4))
+    cfg = config(hook={}, interval=1)
+    cfg.train_cfg.val_begin = 4
+    with pytest.raises(ValueError, match='is not validated before its end'):
+        train(cfg)
+
+
+@pytest.mark.parametrize('term', ['unsup', 'sup'])
+def test_models_without_other_terms(config, term):
+    model = toy_method('FixMatchSeg', loss_weights={term: 0})
+    with pytest.raises(ValueError, match='FixMatchSeg has no supervised loss beside others'):
+        train(config(hook={}, model=model))
