@@ -168,8 +168,9 @@ class DoNoHarmHook(Hook):
     def _best_of(self, scores: Mapping[str, float]) -> str:
         """Name of the highest score among those of the members."""
         names = [f'{member}/{self.plain_metric}' for member in self.model.member_names]
+        own = self.metric or MIOU
         return max(
-            (name for name in (*names, self.metric) if name in scores), key=scores.__getitem__
+            [own, *(name for name in names if name in scores)], key=lambda name: scores[name]
         )
 
     def _find(self, runner: Runner, last: float) -> Optional[BaselineRun]:
