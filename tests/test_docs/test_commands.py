@@ -81,7 +81,7 @@ def test_options(known_options):
 
 
 def settings() -> List[tuple]:
-    """Page, config and key of every ``--cfg-options`` of a command with a config of ours."""
+    """Page, config, key and value of every ``--cfg-options`` of a command with a config of ours."""
     found = []
     for page, _, words in CALLS:
         configs = [word for word in words if word.startswith('configs/') and word.endswith('.py')]
@@ -90,7 +90,7 @@ def settings() -> List[tuple]:
             keys = itertools.takewhile(lambda word: not word.startswith('-'), options)
             files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(configs[0]))
             assert files, f'{page}: there is no {configs[0]}'
-            found += [(page, files[0], key.partition('=')[0]) for key in keys]
+            found += [(page, files[0], *key.partition('=')[::2]) for key in keys]
     return found
 
 
@@ -99,13 +99,17 @@ def test_settings():
     assert len(keys) > 20
     wrong = [
         f'{page}: {config} has no {key}'
-        for page, config, key in keys
-        if not (ROOT / config).is_file() or not is_setting(load(config), key)
+        for page, config, key, value in keys
+        if not (ROOT / config).is_file()
+        or not (is_setting(load(config), key) or is_new_hook(key, value))
     ]
     assert not wrong, '\n'.join(wrong)
 
 
 def test_a_wrong_setting_is_found():
+    assert is_new_hook('default_hooks.do_no_harm.type', 'DoNoHarmHook')
+    assert not is_new_hook('default_hooks.do_no_harm.type', 'DoNoHarm')
+    assert not is_new_hook('default_hooks.do_no_harm.margin', 'DoNoHarmHook')
     hooks = dict(queue_warmup=dict(type='QueueWarmupHook'))
     model = dict(type='CrossTeacherTraining', segmentor=dict(), contrast=dict(pool=2))
     cfg = Config(dict(model=model, default_hooks=hooks, train_cfg=dict(type='ResumableTrainLoop')))
@@ -130,6 +134,12 @@ def test_a_wrong_setting_is_found():
 @functools.lru_cache(maxsize=None)
 def load(config: str) -> Config:
     return Config.fromfile(ROOT / config)
+
+
+def is_new_hook(key: str, value: str) -> bool:
+    """Whether an option adds a registered hook, such as ``default_hooks.guard.type=GuardHook``."""
+    adds = re.fullmatch(r'default_hooks\.\w+\.type', key) is not None
+    return adds and mmseg.registry.HOOKS.get(value) is not None
 
 
 def is_setting(cfg: Config, key: str) -> bool:
