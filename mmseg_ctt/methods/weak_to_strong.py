@@ -63,12 +63,11 @@ class WeakToStrong(SemiSegmentor):
         """
         if self.strong_augmentation is None or not self.strong_augmentation.takes_labeled:
             return unlabeled, pseudo
-        chosen = [i % len(labeled.samples) for i in range(len(unlabeled.samples))]
-        images = Images(
-            torch.cat([unlabeled.image, labeled.image[chosen]]),
-            [*unlabeled.samples, *(labeled.samples[i] for i in chosen)],
-        )
-        truth = labeled.labels[chosen]
+        number = len(unlabeled.samples)
+        turns = -(-number // len(labeled.samples))  # whole turns and slices: no index to be sent
+        image = torch.cat([unlabeled.image, *[labeled.image] * turns])[: 2 * number]
+        images = Images(image, [*unlabeled.samples, *(labeled.samples * turns)[:number]])
+        truth = torch.cat([labeled.labels] * turns)[:number]
         return images, {
             name: target.joined(PseudoLabel.of_truth(truth, target.logits))
             for name, target in pseudo.items()
