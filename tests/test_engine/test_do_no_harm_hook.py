@@ -105,7 +105,7 @@ def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
     factors, notes = Factors(), Notes()
     runner, log = train(config(hook={}), factors, notes)
     assert factors.found == factors.logged == [1.0, 0.0, 0.0, 0.0]
-    assert runner.model.unlabeled_weight.state.tolist() == [0, 0.25]
+    assert runner.model.unlabeled_weight.state.tolist() == [0, 0]
     assert f'default_hooks.do_no_harm: baseline {folder}' in log
     assert 'baseline 99.00: weight of the unlabelled images 1 -> 0' in log
     assert 'below its supervised baseline' in log and 'use supervised/iter_4.pth' in log
@@ -130,9 +130,9 @@ def test_a_run_above_its_baseline_is_that_without_the_guard(config, baseline):
 
 def test_the_terms_come_back(config, baseline):
     baseline({1: STRONG, 2: WEAK})
-    factors = Factors()
-    train(config(hook={}), factors)
-    assert factors.found == [1.0, 0.0, 0.25, 1.0]
+    for backoff, found in ((0.25, [1.0, 0.0, 0.25, 1.0]), (0, [1.0, 0.0, 0.0, 0.0])):
+        train(config(f'run{backoff}', hook=dict(backoff=backoff)), factors := Factors())
+        assert factors.found == found
 
 
 def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
@@ -184,10 +184,10 @@ def test_a_member_and_its_metric(config, baseline):
     baseline({1: WEAK})
     _, log = train(config(hook=dict(metric='student0/mIoU')))
     assert 'compared by student0/mIoU' in log
-    cfg = config('best', hook={})
+    cfg = config('best', hook=dict(backoff=0.25))
     cfg.default_hooks.checkpoint.save_best = ['ensemble/mIoU', 'mIoU']
     baseline({1: 50.0}, start='20270101_000000')
-    runner, hook = Runner.from_cfg(cfg), DoNoHarmHook()
+    runner, hook = Runner.from_cfg(cfg), DoNoHarmHook(backoff=0.25)
     hook.before_run(runner)
     runner.train_loop._iter = 1
     hook.before_train(runner)
@@ -230,7 +230,8 @@ def test_scores_by_progress(config, baseline):
     [
         (dict(margin=-1), 'margin must be at least 0'),
         (dict(backoff=1), 'backoff must be below 1'),
-        (dict(lowest=2), r'lowest must be in \[0, 1\]'),
+        (dict(lowest=0.2), 'lowest needs default_hooks.do_no_harm.backoff'),
+        (dict(lowest=2, backoff=0.5), r'lowest must be in \[0, 1\]'),
         (dict(baseline='{}/absent'), 'baseline="/.*/absent": this folder has no run'),
         (dict(baseline='{}/late'), 'late has no mIoU of the first 75% of its training: train the'),
         (dict(metric='volume/mHD95'), 'metric="volume/mHD95": lower is better'),

@@ -59,6 +59,20 @@ def test_cells(tmp_path):
     assert (matrix.out, matrix.work_dir) == ('docs/results.csv', 'work_dirs/toy')
 
 
+def test_seeds_of_a_method(tmp_path):
+    """Those of the split come first, then those of the method, then those of the file."""
+    methods = dict(a=dict(config='a.py', seeds=[3, 4]), b=dict(config='b.py'))
+    splits = dict(s=None, t=dict(seeds=dict(a=[7])))
+    cells = read(tmp_path, methods=methods, splits=splits).cells
+    assert [(cell.method, cell.split, cell.seed) for cell in cells] == [
+        ('a', 's', 3),
+        ('b', 's', 0),
+        ('a', 't', 7),
+        ('b', 't', 0),
+        ('a', 's', 4),
+    ]
+
+
 def test_tuples(tmp_path):
     matrix = read(tmp_path, cfg_options={'size': '(128, 176)', 'words': 'a (b)'})
     assert matrix.cells[0].options['size'] == (128, 176)
@@ -97,6 +111,10 @@ def test_selection(tmp_path):
             'seeds of plain on a must be a list of numbers, got 3',
         ),
         (dict(seeds=['0']), 'seeds of plain on 1_8 must be a list of numbers'),
+        (
+            dict(methods=dict(a=dict(config='a.py', seeds=3)), splits=dict(s=None)),
+            'seeds of a on s must be a list of numbers, got 3',
+        ),
         (dict(cfg_options=['a.b=1']), 'cfg_options must be a mapping'),
         (dict(methods=dict(a=None), splits=dict(s=None)), 'methods.a.config is missing'),
         (

@@ -18,6 +18,7 @@ from ..checkpoint import POINTER
 KEY = 'default_hooks.do_no_harm'
 AUTO = 'auto'
 MIOU = 'mIoU'
+LOWEST = 0.1
 LOWER_IS_BETTER = ('loss', 'HD95', 'ASD')
 SCALAR = 'train/unlabeled_weight'
 OF_STUDENTS = 'train/student'
@@ -30,11 +31,11 @@ class DoNoHarmHook(Hook):
     After each validation it compares the best member of the run with a baseline run; teachers lag
     behind their students at first, which says nothing about the unlabelled images. A run below the
     baseline trains as the baseline does: the factor of all loss terms but the supervised one is 0,
-    and networks see no unlabelled images. Once it is above the baseline by the margin, the terms
-    come back with a smaller factor, which climbs while it is not below, to at most 1. A run that is
-    below again and again keeps the factor 0. Factor and the one to come back with are in the model,
-    as ``unlabeled_weight.state``, and in the checkpoint, not in exports; the log has the factor as
-    ``unlabeled_weight``.
+    and networks see no unlabelled images. With ``backoff``, once it is above the baseline by the
+    margin, the terms come back with a smaller factor, which climbs while it is not below, to at
+    most 1; a run that is below again and again keeps the factor 0. Factor and the one to come back
+    with are in the model, as ``unlabeled_weight.state``, and in the checkpoint, not in exports; the
+    log has the factor as ``unlabeled_weight``.
 
     Runs of different lengths are compared by progress: half of this one with half of the baseline,
     where learning rates have fallen as far. Between validations of the baseline its score is
@@ -50,10 +51,11 @@ class DoNoHarmHook(Hook):
         margin (float): Points of the metric by which a run may be lower, and by which it must be
             higher for terms to come back. Defaults to 1.
         backoff (float): In [0, 1): each time that terms are switched off, they come back with a
-            factor that is multiplied by it; it climbs by the same steps. 0: they never come back.
-            Defaults to 0.25.
-        lowest (float): Terms do not come back with a factor below it. Defaults to 0.1, so that
-            they are off for good the second time, unless the factor has climbed in between.
+            factor that is multiplied by it; it climbs by the same steps. Defaults to 0: they never
+            come back, which saves most where the images do harm.
+        lowest (float, optional): Terms do not come back with a factor below it; only with
+            ``backoff``. Defaults to None: 0.1, so that with ``backoff=0.25`` they are off for good
+            the second time, unless the factor has climbed in between.
 
     Raises:
         ValueError: If a number lies outside its range, the model has no terms to weigh, no
@@ -68,9 +70,12 @@ class DoNoHarmHook(Hook):
         baseline: str = AUTO,
         metric: Optional[str] = None,
         margin: float = 1.0,
-        backoff: float = 0.25,
-        lowest: float = 0.1,
+        backoff: float = 0.0,
+        lowest: Optional[float] = None,
     ) -> None:
+        if lowest is not None and not backoff:
+            raise ValueError(f'{KEY}.lowest needs {KEY}.backoff: without it terms never come back')
+        lowest = LOWEST if lowest is None else lowest
         for name, value in dict(backoff=backoff, lowest=lowest).items():
             settings.check_number(f'{KEY}.{name}', value, 0, 1)
         settings.check_number(f'{KEY}.margin', margin, 0)

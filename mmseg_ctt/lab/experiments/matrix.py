@@ -24,7 +24,7 @@ KEYS = (
     'per_class',
     'presets',
 )
-METHOD_KEYS = ('config', 'cfg_options', 'member', 'splits')
+METHOD_KEYS = ('config', 'cfg_options', 'member', 'splits', 'seeds')
 SPLIT_KEYS = ('config', 'cfg_options', 'methods', 'seeds', 'full_labels')
 EVAL_SETS = ('val', 'test')
 
@@ -194,8 +194,8 @@ def _cells(content: dict, path: Path) -> List[Cell]:
 
 
 def _seeds(content: dict, method: str, split: str, path: Path) -> List[int]:
-    """Seeds of a method on a split: those of the split, else those of the file."""
-    default = content.get('seeds', [0])
+    """Seeds of a method on a split: those of the split, else of the method, else of the file."""
+    default = content['methods'][method].get('seeds', content.get('seeds', [0]))
     seeds = content['splits'][split].get('seeds', default)
     if isinstance(seeds, dict):  # by method
         _check_mapping(seeds, path, f'splits.{split}.seeds.', tuple(content['methods']))
