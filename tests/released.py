@@ -288,7 +288,7 @@ RELEASED: List[Released] = [
     Released(
         f'mean_teacher/mean_teacher_deeplabv3plus_{VOC}.py',
         'charlesCXK/TorchSemiSeg: exp.voc/voc8.res50v3+.MeanTeacher',
-        {**CPS, **rate(0.005, 1e-4), **OWN_STATISTICS},
+        {**{**CPS, **rate(0.005, 1e-4), **OWN_STATISTICS}, 'model.loss_weights.consistency': 100.0},
     ),
     Released(
         f'fixmatch/fixmatch_deeplabv3plus_{CITY}.py',

@@ -13,7 +13,13 @@ _base_ = [
     '../_base_/schedules/sgd_poly_80k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='MeanTeacher', joint_forward=False, strong_augmentation=[], ramp_up=0)
+model = dict(
+    type='MeanTeacher',
+    joint_forward=False,
+    strong_augmentation=[],
+    ramp_up=0,
+    loss_weights=dict(consistency=100.0),
+)
 sizes = dict(ratio_range=(0.5, 2.0))
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=1e-4),

@@ -1,10 +1,10 @@
 # Mean teacher on CamVid with 46 labelled and 321 unlabelled images, from ImageNet weights, for a CPU.
 #
 # Follows the paper: squared difference to the probabilities of the EMA teacher, on labelled and
-# unlabelled images, a weight that climbs along a sigmoid, noise on the student's input. The weight of
-# 100 is that of the mean teacher in the released code of CPS. Our own: the noise is colour jitter and
-# blur, the climb takes a quarter of the run, teachers are evaluated with averages of the student's
-# batch-norm statistics; labelled and unlabelled images share a pass in the student only.
+# unlabelled images, a weight that climbs along a sigmoid, noise on the student's input. Our own: the
+# weight of 1 (100 in the released code of CPS, which holds short runs at one class), the noise of
+# colour jitter and blur, the climb in a quarter of the run, teachers that are evaluated with averages
+# of the student's batch-norm statistics, labelled and unlabelled images in one pass of the student only.
 #
 # mIoU, time and memory: not measured.
 # python tools/train.py configs/mean_teacher/mean_teacher_deeplabv3plus_mobilenetv2_camvid_1-8.py

@@ -11,7 +11,6 @@ _base_ = [
 ]
 method = 'mean_teacher'
 model = dict(
-    loss_weights=dict(consistency=1.0),  # 100, as on CamVid, holds short runs at background alone
     segmentor=dict(data_preprocessor=dict(size=(144, 144)), decode_head=dict(num_classes=2)),
     strong_augmentation=[
         dict(type='ColorJitter', saturation=0.0, hue=0.0),

@@ -1,7 +1,6 @@
 # Mean teacher on 50 labelled and 350 unlabelled street scenes, from scratch, in minutes on a CPU.
 #
-# Follows the paper and, in the weight of 100, the released code of CPS; our own are noise, climb and
-# batch statistics, see the CamVid config.
+# Follows the paper; our own are weight, noise, climb and batch statistics, see the CamVid config.
 #
 # mIoU, time and memory: not measured.
 # python tools/dataset_converters/make_streets.py

@@ -24,6 +24,7 @@ model = dict(
     joint_forward=False,
     strong_augmentation=[],
     ramp_up=0,
+    loss_weights=dict(consistency=100.0),
 )
 optim_wrapper = dict(
     optimizer=dict(lr=0.005, weight_decay=1e-4),

@@ -1,7 +1,7 @@
 # Mean teacher on ADE20K with 1/8 of the labels (2,526), DINOv2-S with DPT.
 #
 # The method follows the paper, as the CamVid config: squared difference of the probabilities with
-# weight 100, which climbs over a quarter of the run, and colours and blur on the input of the
+# weight 1, which climbs over a quarter of the run, and colours and blur on the input of the
 # student. Network, optimiser, crops, batch and length are those of UniMatch V2's released code, so
 # that the two can be compared (configs/unimatch_v2).
 #

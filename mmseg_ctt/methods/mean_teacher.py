@@ -27,10 +27,10 @@ from .base import Losses, SemiSegmentor
 class MeanTeacher(SemiSegmentor):
     """Mean teacher.
 
-    Loss weights ``sup`` and ``consistency`` default to 1 and 100 (re-implementation for
-    segmentation in the code of CPS; the squared difference is a mean over classes and pixels).
-    ``mode='hard'`` is cross-entropy to the teacher's labels of pixels at 0.95 or more instead, with
-    the weight 1 (ours). The ramp takes a quarter of the training
+    Loss weights ``sup`` and ``consistency`` default to 1 (ours; 100 in the re-implementation for
+    segmentation in the code of CPS, which holds short runs on few labels at one class; the squared
+    difference is a mean over classes and pixels). ``mode='hard'`` is cross-entropy to the teacher's
+    labels of pixels at 0.95 or more instead (ours). The ramp takes a quarter of the training
     (ours; the paper gives it in steps). The noise of the input is colour jitter and blur (ours;
     ``strong_augmentation=[]`` gives both networks the same images, as the code of CPS does).
 
@@ -43,18 +43,12 @@ class MeanTeacher(SemiSegmentor):
     default_num_pairs = 1
     default_supervision = 'self'
     fixed_graph = True
-    default_loss_weights = dict(consistency=100.0)
+    default_loss_weights = dict(consistency=1.0)
     ramped_terms = ('consistency',)
     default_ramp_up = dict(ratio=0.25, shape='sigmoid')
     default_augmentation = (dict(type='ColorJitter'), dict(type='GaussianBlur'))
     default_consistency = dict(target='squared', confidence_threshold=0.0)
-    modes = dict(
-        soft={},
-        hard=dict(
-            loss_weights=dict(consistency=1.0),
-            consistency=dict(target='hard', confidence_threshold=0.95),
-        ),
-    )
+    modes = dict(soft={}, hard=dict(consistency=dict(target='hard', confidence_threshold=0.95)))
 
     def build(self, on_labeled: bool = True) -> None:
         """See the class."""

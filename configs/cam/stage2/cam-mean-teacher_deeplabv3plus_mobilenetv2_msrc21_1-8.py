@@ -4,8 +4,7 @@
 # PSEUDO_LABELS (default work_dirs/cam_labels) is the folder that tools/weak/make_pseudo_labels.py has
 # written. Masks and pseudo-labels are one labelled set; images that have a mask keep it. The teacher
 # gives labels to the 345 images of classes of their tags and the background (`use_tags`). With
-# train_dataloader.dataset.pseudo=None the pseudo-labels are left out. The weight of the consistency is 1,
-# not the 100 of the class, with which so short a run stays below the masks alone.
+# train_dataloader.dataset.pseudo=None the pseudo-labels are left out.
 #
 # Results: configs/cam/README.md.
 # python tools/train.py configs/cam/stage2/cam-mean-teacher_deeplabv3plus_mobilenetv2_msrc21_1-8.py
@@ -18,7 +17,6 @@ _base_ = [
 model = dict(
     type='MeanTeacher',
     use_tags=True,
-    loss_weights=dict(consistency=1.0),
     segmentor=dict(data_preprocessor=dict(size=(192, 192)), decode_head=dict(num_classes=16)),
 )
 train_dataloader = dict(
