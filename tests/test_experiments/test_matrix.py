@@ -130,7 +130,7 @@ def test_selection(tmp_path):
         (dict(presets=['ctt']), 'presets. must be a mapping'),
         (dict(presets=dict(without=['x'])), "presets.without 'x' is unknown"),
         (dict(presets=dict(without='semivl')), "without must be a list of names, got 'semivl'"),
-        (dict(splits=dict(a=dict(methods='semi'))), "splits.a.methods must be a list of names"),
+        (dict(splits=dict(a=dict(methods='semi'))), 'splits.a.methods must be a list of names'),
         (
             dict(methods=dict(a=dict(config='a.py', splits='s')), splits=dict(s=None)),
             "methods.a.splits must be a list of names, got 's'",
