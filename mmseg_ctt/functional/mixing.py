@@ -57,7 +57,8 @@ def class_mix_mask(
     present.scatter_(1, index, torch.ones_like(index, dtype=torch.bool))
     present = present[:, :num_classes]
     rank = keys.masked_fill(~present, 2.0).argsort(dim=1).argsort(dim=1)
-    number = (present.sum(1, keepdim=True) + int(round_up)) // 2
+    number = present.sum(1, keepdim=True)
+    number = (number + 1 if round_up else number) // 2
     chosen = present & (rank < number)
     chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], dim=1)
     return chosen.gather(1, index).view_as(label)
