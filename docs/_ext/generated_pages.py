@@ -8,12 +8,12 @@ the tables of all config files.
 """
 
 import inspect
-import re
 from typing import Any, Optional, Tuple
 
 from config_tables import config_tables
 from inventory import augmentation_steps, methods, parts, public, registered
 from method_settings import defaults_table
+from replaced_blocks import MADE
 from sphinx.application import Sphinx
 from sphinx.util.inspect import signature, stringify_signature
 
@@ -84,9 +84,6 @@ def entry(thing: object) -> str:
     return directive('autoclass', thing, ':members:')
 
 
-MADE = re.compile(
-    r'<!-- ([\w ]+): made by \S+/make_settings_reference.py -->.*?<!-- end of \1 -->', re.DOTALL
-)
 PAGES = {
     '<!-- methods -->': method_settings,
     '<!-- parts -->': part_settings,
@@ -101,7 +98,6 @@ def fill(app: Sphinx, page: str, source: list) -> None:
     for mark, text in PAGES.items():
         if mark in source[0].splitlines():
             source[0] = source[0].replace(mark, text())
-    # the tables that a reader of the file has give way to signatures, errors and links
     source[0] = MADE.sub(lambda block: PAGES[f'<!-- {block[1]} -->'](), source[0])
 
 

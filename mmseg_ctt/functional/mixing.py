@@ -24,6 +24,7 @@ def class_mix_mask(
     ignore_index: int = 255,
     num_classes: int = 256,
     keys: Optional[Tensor] = None,
+    round_up: bool = False,
 ) -> Tensor:
     """ClassMix: True on half of the classes of each image, drawn without replacement.
 
@@ -37,6 +38,8 @@ def class_mix_mask(
         num_classes (int): All labels except ``ignore_index`` lie below. Defaults to 256.
         keys (Tensor, optional): ``(B, num_classes)`` random keys in [0, 1), instead of drawing
             them here. Defaults to None.
+        round_up (bool): True: ``ceil(n / 2)`` classes are chosen, so that one of a single class is
+            (DACS, released code). Defaults to False.
 
     Returns:
         Tensor: ``(B, H, W)`` bool.
@@ -54,7 +57,9 @@ def class_mix_mask(
     present.scatter_(1, index, torch.ones_like(index, dtype=torch.bool))
     present = present[:, :num_classes]
     rank = keys.masked_fill(~present, 2.0).argsort(dim=1).argsort(dim=1)
-    chosen = present & (rank < present.sum(1, keepdim=True) // 2)
+    number = present.sum(1, keepdim=True)
+    number = (number + 1 if round_up else number) // 2
+    chosen = present & (rank < number)
     chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], dim=1)
     return chosen.gather(1, index).view_as(label)
 

@@ -2,6 +2,7 @@
 """Costs of the step of several methods: the table, the chart and the tool."""
 
 import json
+import shlex
 
 import pytest
 
@@ -79,6 +80,9 @@ def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
         (['--cfg-options', 'a=1'], []),
         ([], ['--cfg-options', 'a=1']),
         (['--cfg-options', 'a=1'], ['--cfg-options', 'a=2']),
+        (['--cfg-options', 'a=10'], ['--cfg-options', 'a=1']),
+        (['--cfg-options', 'a=1', 'b=(96, 128)'], ['--cfg-options', 'a=1']),
+        (['--cfg-options', 'a=1'], ['--cfg-options', 'a=1', 'b=(96, 128)']),
     ],
 )
 def test_earlier_results_of_other_options_are_not_mixed_in(tool, tmp_path, options, others):
@@ -87,7 +91,7 @@ def test_earlier_results_of_other_options_are_not_mixed_in(tool, tmp_path, optio
     more = dict(
         amp='bf16' if '--amp' in options else None,
         synthetic='--synthetic' in options,
-        command=f'python benchmark_step.py {" ".join(options)} --each ctt.py',
+        command=shlex.join(['python', 'benchmark_step.py', *options, '--each', 'ctt.py']),
     )
     path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
     with pytest.raises(ValueError, match='measured with other options: name another --out'):

@@ -4,6 +4,7 @@
 import functools
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple
 
@@ -11,6 +12,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'docs' / '_ext'))
+
+from replaced_blocks import MADE  # noqa: E402
+
 PATTERNS = ('*.md', 'docs/**/*.md', 'configs/**/README.md')
 PAGES = sorted(
     {
@@ -23,9 +28,11 @@ PAGES = sorted(
 
 
 @functools.lru_cache(maxsize=None)
-def tokens(page: str) -> List[Token]:
-    """Blocks of a page."""
-    return MarkdownIt('commonmark').enable('table').parse((ROOT / page).read_text())
+def tokens(page: str, on_site: bool = False) -> List[Token]:
+    """Blocks of a page; on the site without those that it replaces."""
+    text = (ROOT / page).read_text()
+    text = MADE.sub('', text) if on_site else text
+    return MarkdownIt('commonmark').enable('table').parse(text)
 
 
 def inline(page: str) -> Iterator[Token]:
@@ -46,9 +53,9 @@ def links(page: str) -> Set[str]:
 
 @functools.lru_cache(maxsize=None)
 def anchors(page: str) -> Set[str]:
-    """Anchors of its headings, as GitHub and the site name them."""
+    """Anchors of its headings that both GitHub and the site have."""
     found: Dict[str, int] = {}
-    blocks = tokens(page)
+    blocks = tokens(page, on_site=True)
     for start, text in zip(blocks, blocks[1:]):
         if start.type == 'heading_open':
             plain = ''.join(one.content for one in text.children or ())

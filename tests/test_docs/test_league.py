@@ -6,9 +6,12 @@ import math
 import shutil
 
 import pytest
+from matplotlib.axes import Axes
 from pages import ROOT
+from PIL import Image
 
-from mmseg_ctt.lab.experiments.league import League
+from mmseg_ctt.lab.experiments import league_chart
+from mmseg_ctt.lab.experiments.league import League, Standing
 from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
 from mmseg_ctt.lab.experiments.results import BEGIN, END
 
@@ -145,6 +148,60 @@ def test_table_of_a_question(tool, monkeypatch):
     ]
 
 
+def test_question_without_a_gap(tool, monkeypatch):
+    """What was measured has no share there; what was not stays so."""
+    monkeypatch.setitem(tool.module.question_table.__globals__, 'REPORTED', ('plain', 'never'))
+    monkeypatch.setitem(tool.module.question_table.__globals__, 'OTHERS', 1)
+    rows = [one for one in ROWS if one['split'] != 'slices_all']
+    found = league([*rows, row('plain', 'slices_all', 79, 0, 'model')])
+    lines = tool.module.question_table(found, 'slices').splitlines()
+    assert [line.split(' | ', 1)[1] for line in lines[2:]] == [
+        '80.00 (1) | no gap | not measured | not measured |',
+        'not measured | not measured | not measured | not measured |',
+        '81.00 (1) | no gap | not measured | not measured |',
+        '79.00 (1) | no gap | not measured | not measured |',
+    ]
+
+
+# ---- the picture
+
+
+def pictured(path, questions, share=0.5):
+    """The picture of one method with the same share on all questions, and its checksum."""
+    rows = [Standing('ctt', dict.fromkeys(questions, share), dict.fromkeys(questions, 1))]
+    league_chart.save_league(path, rows, questions, 'share, %')
+    return league_chart.checksum_of(rows, questions, 'share, %')
+
+
+def test_every_question_has_a_mark_of_its_own(tmp_path, monkeypatch):
+    drawn = []
+    scatter = Axes.scatter
+
+    def noted(axes, *points, **style):
+        drawn.append(style)
+        return scatter(axes, *points, **style)
+
+    monkeypatch.setattr(Axes, 'scatter', noted)
+    questions = [f'q{i}' for i in range(10)]
+    pictured(tmp_path / 'a.png', questions)
+    assert [style.pop('label') for style in drawn] == questions
+    assert len({str(style) for style in drawn}) == 10
+    with pytest.raises(ValueError, match='has marks for 10 questions, got 11'):
+        pictured(tmp_path / 'b.png', [*questions, 'q10'])
+
+
+def test_a_picture_has_the_checksum_of_its_figures(tmp_path):
+    path = tmp_path / 'a.png'
+    assert league_chart.saved_checksum(path) is None
+    first = pictured(path, ['photos', 'slices'])
+    assert league_chart.saved_checksum(path) == first
+    assert pictured(path, ['photos', 'slices']) == first
+    assert pictured(path, ['photos', 'slices'], share=0.51) != first
+    assert pictured(path, ['photos']) != first
+    Image.new('L', (1, 1)).save(path)
+    assert league_chart.saved_checksum(path) is None
+
+
 # ---- the command
 
 
@@ -183,6 +240,19 @@ def test_pages_with_some_scores(tool, copy):
     assert '| all labels | 50.00 (1) | 100 % |' in results
     picture.unlink()
     assert tool.exit_code('--check') == 1
+
+
+def test_a_picture_of_older_figures(tool, copy, capsys):
+    picture, old = copy / 'docs/images/league.png', copy / 'old.png'
+    write_scores(copy)
+    assert tool.exit_code() == 0
+    picture.rename(old)
+    scores = copy / 'docs/results_league.csv'
+    scores.write_text(scores.read_text().replace('44.00', '45.00'))
+    assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
+    old.rename(picture)
+    assert tool.exit_code('--check') == 1
+    assert 'league.png: run python tools/misc/make_league.py' in capsys.readouterr().out
 
 
 def test_without_scores_the_command_says_what_to_run(tool, copy, capsys):

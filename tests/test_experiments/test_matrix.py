@@ -129,6 +129,12 @@ def test_selection(tmp_path):
         (dict(per_class=1), 'per_class must be true or false, got 1'),
         (dict(presets=['ctt']), 'presets. must be a mapping'),
         (dict(presets=dict(without=['x'])), "presets.without 'x' is unknown"),
+        (dict(presets=dict(without='semivl')), "without must be a list of names, got 'semivl'"),
+        (dict(splits=dict(a=dict(methods='semi'))), 'splits.a.methods must be a list of names'),
+        (
+            dict(methods=dict(a=dict(config='a.py', splits='s')), splits=dict(s=None)),
+            "methods.a.splits must be a list of names, got 's'",
+        ),
         (dict(sedes=[1]), "key 'sedes' is unknown"),
     ],
 )
@@ -193,30 +199,6 @@ def test_splits_of_different_data(tmp_path):
     assert matrix.cells[1].options['method'] == 'fixmatch' and not matrix.per_class
     assert matrix.full_of('photos') == 'photos_all' and matrix.full_of('slices') is None
     assert read(tmp_path, **questions(full_labels='slices')).full_of('slices') == 'slices'
-
-
-def test_a_matrix_begins_from_another(tmp_path):
-    splits = {'1_8': None, 'all': None}
-    read(tmp_path, seeds=[3], eval_sets=['test'], splits=splits)  # toy.yaml
-    path = tmp_path / 'own.yaml'
-    own = dict(
-        base='toy.yaml', methods=dict(plain=dict(config='p.py')), eval_sets=None, out='o.csv'
-    )
-    path.write_text(yaml.safe_dump(own))
-    matrix = read_matrix(path)
-    assert {(cell.method, cell.config) for cell in matrix.cells} == {('plain', 'p.py')}
-    assert {cell.seed for cell in matrix.cells} == {3}
-    assert (matrix.out, matrix.eval_sets) == ('o.csv', ('val',))
-    assert matrix.work_dir == 'work_dirs/own' and not matrix.members
-    path.write_text('base: own.yaml')
-    with pytest.raises(ValueError, match='begins from this one'):
-        read_matrix(path)
-    path.write_text('base: absent.yaml')
-    with pytest.raises(FileNotFoundError, match='absent.yaml does not exist'):
-        read_matrix(path)
-    path.write_text('base: [toy.yaml]')
-    with pytest.raises(ValueError, match='must be the name of a matrix file'):
-        read_matrix(path)
 
 
 def test_every_preset_is_a_row(tmp_path):

@@ -113,6 +113,8 @@ def test_gap_of_splits_with_full_labels_of_their_own():
     table = Table(Matrix(**{**MATRIX.__dict__, **full, 'cells': cells}), ROWS)
     assert table.closed_gap('ctt', 's', 'val') == 0.5
     assert math.isnan(table.closed_gap('ctt', 'other', 'val'))
+    assert math.isnan(table.closed_gap('supervised', 's', 'val'))
+    assert table.share('ctt', 's', 'val') == 0.5 and table.share('supervised', 's', 'val') == 0
     assert 'on the split and on all.' in table.miou('val')
 
 

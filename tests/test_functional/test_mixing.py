@@ -29,15 +29,16 @@ def test_class_mask_equals_loops(shape, k, seed):
     assert torch.equal(mask, reference.class_mask(label, chosen))
 
 
+@pytest.mark.parametrize('round_up', [False, True])
 @pytest.mark.parametrize('ignore_index', [255, 0, 3])
-def test_half_of_the_classes_are_chosen_whole_and_never_the_ignored_one(ignore_index):
+def test_half_of_the_classes_are_chosen_whole_and_never_the_ignored_one(ignore_index, round_up):
     label = torch.randint(0, 6, (20, 6, 6), generator=generator(3))
     label[label == 5] = 255
-    mask = class_mix_mask(label, generator(7), ignore_index)
+    mask = class_mix_mask(label, generator(7), ignore_index, round_up=round_up)
     for one, chosen in zip(label, mask):
         present = set(one.unique().tolist()) - {ignore_index}
         inside, outside = set(one[chosen].tolist()), set(one[~chosen].tolist())
-        assert len(inside) == len(present) // 2
+        assert len(inside) == (len(present) + round_up) // 2
         assert not inside & outside and ignore_index not in inside
 
 
@@ -49,7 +50,10 @@ def test_every_class_has_the_same_chance():
 
 @pytest.mark.parametrize('value', [4, 255])
 def test_one_class_or_none_gives_an_empty_mask(value):
-    assert not class_mix_mask(torch.full((2, 3, 3), value), generator()).any()
+    label = torch.full((2, 3, 3), value)
+    assert not class_mix_mask(label, generator()).any()
+    mask = class_mix_mask(label, generator(), round_up=True)
+    assert mask.all() if value != 255 else not mask.any()
 
 
 def test_generator_decides():

@@ -255,7 +255,7 @@ TAKING = [name for name, kind in registered_methods().items() if kind.takes_labe
 
 @pytest.mark.parametrize('kind', TAKING)
 def test_methods_that_take_parts_of_labelled_images_do(kind, monkeypatch):
-    steps = [dict(type='CutMixing', partner='labeled', area=(0, 0))]  # all of the labelled images
+    steps = [dict(type='CutMixing', partner='labeled', area=(1, 1))]  # all of the labelled images
     settings = {**registered_methods()[kind].toy_settings, 'strong_augmentation': steps}
     model, views = ready(kind, **settings), []
     made = model.several_views

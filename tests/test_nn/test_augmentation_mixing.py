@@ -131,20 +131,42 @@ def test_ratio_of_mixed_images(step, prob):
     assert changed.float().mean().item() == pytest.approx(prob, abs=0 if prob == 1 else 0.11)
 
 
-@pytest.mark.parametrize('step', [CLASS, CUT])
+@pytest.mark.parametrize('step', [CLASS, CUT, dict(CUT, area=(0.1, 0.3), aspect=(0.5, 2))])
 @pytest.mark.parametrize('prob', [1.0, 0.5, 1e-9])
 def test_parts_of_labelled_images_are_pasted(step, prob):
-    """The first half of the batch is unlabelled; what a step would keep of the second is pasted."""
+    """The first half of the batch is unlabelled; classes of the second are pasted, or boxes."""
     image, label = images(batch=8), labels(batch=8)
     got = view([dict(step, partner='labeled', prob=prob)], image, label, draws=DRAWS * 2)
-    alone = view([dict(step, prob=1)], image[4:], label[4:])  # the same draws
-    noise = sample_noise(DRAWS, 1, f'strong0/0/{step["type"]}')[:, 0]
-    pasted = masks(alone)[0] & (noise < prob).view(-1, 1, 1)
+    noise = sample_noise(DRAWS, 1 + K, f'strong0/0/{step["type"]}')
+    if step is CLASS:
+        keys = noise[:, 1:]
+        pasted = class_mix_mask(label[4:], keys=keys, num_classes=K, round_up=True)
+    else:
+        pasted = ~masks(view([dict(step, prob=1)], image[:4], label[:4]))[0]  # as of any partner
+    pasted &= (noise[:, 0] < prob).view(-1, 1, 1)
     assert len(got.image) == 4
     want = torch.where(pasted.unsqueeze(1), image[4:], image[:4])
     assert torch.equal(got.image, want)
     assert torch.equal(got.apply_mix(label), torch.where(pasted, label[4:], label[:4]))
     assert pasted.any() == (prob > 0.1)
+
+
+@pytest.mark.parametrize('aspect', [None, (0.5, 2.0)])
+def test_area_is_what_is_pasted_of_a_labelled_image(aspect):
+    step = dict(CUT, area=(0.1, 0.1), aspect=aspect, partner='labeled')
+    (kept,) = masks(many(step))
+    assert len(kept) == 100
+    assert (~kept).float().mean().item() == pytest.approx(0.1, abs=0.04)  # whole pixels
+
+
+def test_a_labelled_image_of_one_class_is_pasted_whole():
+    """As in the released code of DACS; what is ignored stays."""
+    label = labels(batch=8)
+    label[4:] = 3
+    label[4:, :, :5] = 255
+    got = view([dict(CLASS, partner='labeled')], images(batch=8), label, draws=DRAWS * 2)
+    (kept,) = masks(got)
+    assert torch.equal(kept, label[4:] == 255)
 
 
 def test_labelled_parts_come_first():

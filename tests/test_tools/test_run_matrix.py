@@ -155,6 +155,7 @@ def test_matrix_of_two_cells(here, call, capsys):
         (('--gpus', '0,'), 'an entry is empty'),
         (('--jobs', '0'), '--jobs must be positive'),
         (('--merge', 'absent.csv'), 'absent.csv does not exist'),
+        (('--cfg-options', 'load_from={baseline}/a.pth'), '--cfg-options has {baseline}'),
     ],
 )
 def test_wrong_arguments(here, call, capsys, arguments, words):
@@ -198,6 +199,10 @@ def test_a_run_with_its_baseline_in_an_option(here, call, capsys):
     assert 'waiting for the rows of supervised toy seed 0' in capsys.readouterr().out
     assert call('--only', 'method=ctt') == (1, [])
     assert 'ctt toy seed 0: waiting for the rows of' in capsys.readouterr().out
+    assert call('--sbatch', 'long') == (0, [])  # the job would find nothing to compare with
+    remark, job = sorted(capsys.readouterr().out.splitlines())
+    assert remark.startswith('# ctt toy seed 0: left out, waiting for the rows of supervised toy')
+    assert job.startswith('sbatch ') and 'method=supervised,' in job
     assert call() == (0, ['train supervised', 'evaluate supervised', 'train ctt', 'evaluate ctt'])
     logs = ''.join(log.read_text() for log in Path('runs/ctt').rglob('2*/*.log'))
     (folder,) = Path('runs/supervised/toy').resolve().iterdir()

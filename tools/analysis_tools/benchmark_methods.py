@@ -14,6 +14,7 @@ import argparse
 import json
 import shlex
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -60,14 +61,20 @@ def check_earlier(args: argparse.Namespace) -> None:
     """Raise where results of an earlier call, which are kept, are of other options."""
     from mmseg_ctt.lab.benchmark.several import result_file
 
-    options = shlex.join([MORE, *args.cfg_options]) if args.cfg_options else ''
     for file in (result_file(Path(args.out), config) for config in args.configs):
         if not file.is_file():
             continue
         old = {'amp': None, 'synthetic': False, 'command': '', **json.loads(file.read_text())}
-        same = (old['amp'], old['synthetic']) == (args.amp, args.synthetic)
-        if not same or options not in old['command'] or bool(options) != (MORE in old['command']):
+        earlier = old['amp'], old['synthetic'], options_of(old['command'])
+        if earlier != (args.amp, args.synthetic, args.cfg_options):
             raise ValueError(f'{file} was measured with other options: name another --out')
+
+
+def options_of(command: str) -> list:
+    """Words behind ``--cfg-options`` in the command of earlier results."""
+    words = shlex.split(command)
+    behind = words[words.index(MORE) + 1 :] if MORE in words else []
+    return list(takewhile(lambda word: not word.startswith('--'), behind))
 
 
 def command_of(args: argparse.Namespace) -> list:

@@ -13,7 +13,8 @@ one that another process runs is skipped. A failed run is reported and the other
   --only method=ctt,method=ct,seed=0   these runs only: seed 0 of both methods; of several
                                        arguments, separated by spaces, a run matches at least one
   --dry-run                            print the state of every run
-  --sbatch PARTITION                   print an sbatch line for each run instead of running
+  --sbatch PARTITION                   print an sbatch line for each run instead of running; again
+                                       for those with '{baseline}', once the baseline is done
   --eval-sets val test                 also on the test set; nothing is trained again for it
   --cfg-options KEY=VALUE              for this machine, such as train_dataloader.num_workers=0
   --merge OTHER.csv                    add rows measured elsewhere
@@ -234,7 +235,9 @@ def main() -> None:
     elif args.sbatch:
         for cell_run in runs:
             if cell_run.missing():
-                print(sbatch_line(args, cell_run.cell))
+                # its job could begin before that of the baseline has ended
+                left_out = f'# {cell_run.cell}: left out, {cell_run.state()}'
+                print(left_out if cell_run.waits() else sbatch_line(args, cell_run.cell))
     elif args.merge and not args.only:
         return
     elif not run_all(runs, make_pool(args)):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 SETS = {'test': 'test images', 'val': 'validation images'}
 REPORTED = ('supervised', 'ctt', 'ctt_plus')  # of docs/results.md, beside the best others
 OTHERS = 3
-MISSING = 'not measured'
+MISSING, NO_GAP = 'not measured', 'no gap'
 
 
 def main_set(league: 'League') -> str:
@@ -42,20 +42,16 @@ def miou_tables(league: 'League') -> str:
 
 def question_table(league: 'League', question: str) -> str:
     """mIoU and share of the baseline, CTT, the best others and all labels, on one question."""
-    methods = [*REPORTED, *league.best(OTHERS, REPORTED)]
+    gaps = {images: league.has_gap(question, images) for images in ('val', 'test')}
     lines = []
-    for method in methods:
-        cells = []
-        for images in ('val', 'test'):
-            score = league.score(method, question, images)
-            cells += [_score(score), _percent(league.share(method, question, images), ' %')]
-        lines.append([_link(method), *cells])
-    cells = []
-    for images in ('val', 'test'):
-        score = league.all_labels(question, images)
-        gap = 'no gap' if not league.has_gap(question, images) else '100 %'
-        cells += [_score(score), gap if score.number else MISSING]
-    lines.append(['all labels', *cells])
+    for method in [*REPORTED, *league.best(OTHERS, REPORTED)]:
+        lines.append([_link(method)])
+        for images, gap in gaps.items():
+            share = league.share(method, question, images)
+            lines[-1] += _with_share(league.score(method, question, images), share, gap)
+    lines.append(['all labels'])
+    for images, gap in gaps.items():
+        lines[-1] += _with_share(league.all_labels(question, images), 1.0, gap)
     return _table(['method', 'val', 'share', 'test', 'share'], lines)
 
 
@@ -76,9 +72,16 @@ def _miou_table(league: 'League', images: str) -> str:
 
 def _share_cell(row: 'Standing', question: str) -> str:
     if question not in row.shares:
-        return 'no gap'
+        return NO_GAP
     share = row.shares[question]
     return MISSING if math.isnan(share) else f'{_percent(share)} ({row.seeds[question]})'
+
+
+def _with_share(score: 'Summary', share: float, gap: bool) -> List[str]:
+    """Score and share of a row of one question."""
+    if not score.number:
+        return [MISSING, MISSING]
+    return [str(score), _percent(share, ' %') if gap else NO_GAP]
 
 
 def _percent(share: float, unit: str = '') -> str:

@@ -2,7 +2,7 @@
 """Write the figures of the league: tables of docs/league.md and docs/results.md, and its picture.
 
 python tools/misc/make_league.py            write tables and picture
-python tools/misc/make_league.py --check    say whether the pages are up to date
+python tools/misc/make_league.py --check    say whether pages and picture are up to date
 
 Scores are those of the CSV that configs/matrices/league.yaml names, which may be filled in part;
 costs are those of docs/step_costs.json. A method is represented by the member that its config
@@ -11,7 +11,7 @@ predicts with. Exit status: 0 done or up to date, 1 not up to date.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Tuple
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -21,7 +21,7 @@ from _league_tables import SETS, main_set, miou_tables, question_table, shares_t
 from _made_tables import parse_args, update  # noqa: E402
 
 if TYPE_CHECKING:
-    from mmseg_ctt.lab.experiments.league import League
+    from mmseg_ctt.lab.experiments.league import League, Standing
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = 'tools/misc/make_league.py'
@@ -53,13 +53,23 @@ def has_figures(league: 'League') -> bool:
     return bool(league.standings('val') or league.standings('test'))
 
 
-def save_picture(league: 'League') -> None:
-    """Write the picture of the shares."""
-    from mmseg_ctt.lab.experiments.league_chart import save_league
-
+def shown(league: 'League') -> 'Tuple[List[Standing], List[str], str]':
+    """What the picture shows: standings, questions, and the label of the axis."""
     images = main_set(league)
     label = f'share of the gap to all labels, {SETS[images]}, %'
-    save_league(ROOT / PICTURE, league.standings(images), league.questions, label)
+    return league.standings(images), league.questions, label
+
+
+def update_picture(league: 'League', check: bool) -> None:
+    """Write the picture, or exit if it is missing or of other figures."""
+    from mmseg_ctt.lab.experiments import league_chart
+
+    path, figures = ROOT / PICTURE, shown(league)
+    if not check:
+        league_chart.save_league(path, *figures)
+    elif league_chart.saved_checksum(path) != league_chart.checksum_of(*figures):
+        print(f'{PICTURE}: run python {SCRIPT}')
+        sys.exit(1)
 
 
 def main() -> None:
@@ -69,11 +79,8 @@ def main() -> None:
     league = read_league(ROOT)
     if not has_figures(league):
         print(f'{league.table.matrix.out} has no rows yet; measure them: {MEASURE}')
-    elif not check:
-        save_picture(league)
-    elif not (ROOT / PICTURE).is_file():
-        print(f'{PICTURE}: run python {SCRIPT}')
-        sys.exit(1)
+    else:
+        update_picture(league, check)
     update(ROOT, tables(league), SCRIPT, check)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, List, Optional, Union
 if TYPE_CHECKING:
     from .matrix import Cell
 
-BASELINE = '{baseline}'  # value of an option: work folder of that run
+BASELINE = '{baseline}'  # in the value of an option: work folder of that run
 
 
 def with_baselines(
@@ -27,7 +27,7 @@ def with_baselines(
     of_baseline = {(cell.split, cell.seed): cell for cell in cells if cell.method == baseline}
     found = []
     for cell in cells:
-        if not _names_baseline(cell.options):
+        if not names_baseline(cell.options):
             found.append(cell)
             continue
         other = of_baseline.get((cell.split, cell.seed))
@@ -51,12 +51,13 @@ def with_folder(value: Any, folder: Path) -> Any:
         return {key: with_folder(item, folder) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(with_folder(item, folder) for item in value)
-    return str(folder) if value == BASELINE else value
+    return value.replace(BASELINE, str(folder)) if isinstance(value, str) else value
 
 
-def _names_baseline(value: Any) -> bool:
+def names_baseline(value: Any) -> bool:
+    """Whether an option, or one of several, names the baseline; also as a part of a path."""
     if isinstance(value, dict):
-        return any(map(_names_baseline, value.values()))
+        return any(map(names_baseline, value.values()))
     if isinstance(value, (list, tuple)):
-        return any(map(_names_baseline, value))
-    return bool(value == BASELINE)
+        return any(map(names_baseline, value))
+    return isinstance(value, str) and BASELINE in value

@@ -7,7 +7,7 @@ from typing import Collection, Dict, List, NamedTuple, Sequence
 
 from .matrix import Matrix
 from .results import Row
-from .table import Summary, Table, gap_ratio
+from .table import Summary, Table
 
 
 class Standing(NamedTuple):
@@ -80,11 +80,7 @@ class League:
 
     def share(self, method: str, question: str, eval_set: str) -> float:
         """Share of the gap, 0 for the baseline; NaN without rows or gap."""
-        return gap_ratio(
-            self.score(method, question, eval_set).mean,
-            self.score(self.baseline, question, eval_set).mean,
-            self.all_labels(question, eval_set).mean,
-        )
+        return self.table.share(method, question, eval_set)
 
     def has_gap(self, question: str, eval_set: str) -> bool:
         """Whether all labels are better than the few; True as long as this was not measured."""

@@ -1,10 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
 """Picture of a league: a row per method, a mark per question, and a bar for the mean."""
 
+import hashlib
+import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
+from ...engine.fingerprint import DIGITS
 from .league import Standing
 
 if TYPE_CHECKING:
@@ -13,7 +16,13 @@ if TYPE_CHECKING:
 # Text and bars are legible on white and on near black; the background is transparent.
 INK, BAR = '#7d7d7d', '#8c8c8c'
 MARKS = (('o', '#3d8fd1'), ('s', '#d9822b'), ('^', '#2a9d74'), ('D', '#c65fa3'), ('v', '#8f7be0'))
+STYLES = [
+    *(dict(marker=marker, color=colour) for marker, colour in MARKS),
+    # questions beyond the fifth have the same marks, hollow
+    *(dict(marker=marker, facecolors='none', edgecolors=colour) for marker, colour in MARKS),
+]
 LOWEST, HIGHEST = -100.0, 200.0  # per cent; marks beyond stand at the edge
+FIGURES = 'Figures'  # key of the checksum among the texts of the PNG
 
 
 def save_league(
@@ -24,9 +33,16 @@ def save_league(
     Args:
         path (Path): PNG to write.
         standings (Sequence[Standing]): In the order of the rows, the first on top.
-        questions (Sequence[str]): At most five, in the order of the legend.
+        questions (Sequence[str]): At most ten, in the order of the legend.
         label (str): What the axis shows.
+
+    Raises:
+        ValueError: If there are more questions than marks.
     """
+    if len(questions) > len(STYLES):
+        raise ValueError(
+            f'a picture of a league has marks for {len(STYLES)} questions, got {len(questions)}'
+        )
     # not pyplot, which needs a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,14 +58,14 @@ def save_league(
         alpha=0.45,
         label='mean',
     )
-    for question, (marker, colour) in zip(questions, MARKS):
+    for question, style in zip(questions, STYLES):
         points = [
             (_shown(row.shares[question]), place)
             for place, row in enumerate(standings)
             if not math.isnan(row.shares.get(question, math.nan))
         ]
-        style: Any = dict(marker=marker, color=colour, s=26, label=question, zorder=3)
-        axes.scatter([x for x, _ in points], [y for _, y in points], clip_on=False, **style)
+        given: Any = dict(style, s=26, label=question, zorder=3)
+        axes.scatter([x for x, _ in points], [y for _, y in points], clip_on=False, **given)
     axes.set_yticks(rows, [row.method for row in standings])
     axes.set_ylim(len(standings) - 0.4, -0.6)
     _draw_axes(axes, label)
@@ -58,7 +74,28 @@ def save_league(
         handles, labels, loc='outside upper center', ncols=6, frameon=False, labelcolor=INK,
         fontsize=9, handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip
-    figure.savefig(path, dpi=150, transparent=True)
+    checksum = checksum_of(standings, questions, label)
+    figure.savefig(path, dpi=150, transparent=True, metadata={FIGURES: checksum})
+
+
+def checksum_of(standings: Sequence[Standing], questions: Sequence[str], label: str) -> str:
+    """Checksum of what a picture shows, see :func:`save_league`: digits of a sha256."""
+    shown: List[Any] = [label, *questions]
+    for row in standings:
+        shares = [row.shares.get(question, math.nan) for question in questions]
+        shown.append([row.method, *(f'{_shown(share):.2f}' for share in (*shares, row.mean))])
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:DIGITS]
+
+
+def saved_checksum(path: Path) -> Optional[str]:
+    """Checksum within a picture of :func:`save_league`; None without picture or checksum."""
+    from PIL import Image
+
+    if not path.is_file():
+        return None
+    with Image.open(path) as picture:
+        texts: Dict[str, Any] = picture.info
+        return texts.get(FIGURES)
 
 
 def _draw_axes(axes: 'Axes', label: str) -> None:

@@ -9,23 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from ...engine.method_preset import preset_names
 from .baseline_cells import with_baselines
-from .matrix_file import read_content
+from .matrix_file import check_mapping, known_name, known_names, read_content
 
-KEYS = (
-    'methods',
-    'splits',
-    'seeds',
-    'cfg_options',
-    'eval_sets',
-    'out',
-    'work_dir',
-    'baseline',
-    'full_labels',
-    'per_class',
-    'presets',
-)
-METHOD_KEYS = ('config', 'cfg_options', 'member', 'splits', 'seeds')
-SPLIT_KEYS = ('config', 'cfg_options', 'methods', 'seeds', 'full_labels')
 EVAL_SETS = ('val', 'test')
 
 
@@ -95,20 +80,13 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
     """
     path = Path(path)
     content = read_content(path)
-    _check_mapping(content, path, '', KEYS)
     _add_presets(content, path)
-    methods, splits = content.get('methods'), content.get('splits')
-    for key, part, known in (('methods', methods, METHOD_KEYS), ('splits', splits, SPLIT_KEYS)):
+    for key in ('methods', 'splits'):
+        part = content.get(key)
         if not isinstance(part, dict) or not part:
             raise ValueError(f'{path}: {key} is missing or empty')
-        for name, entry in part.items():
-            if not isinstance(name, str):  # YAML reads 1_16 as the number 116
-                raise ValueError(
-                    f'{path}: {key} has the number {name!r}: write names that begin '
-                    'with a digit in quotes, such as "1_16"'
-                )
-            part[name] = entry = {} if entry is None else entry
-            _check_mapping(entry, path, f'{key}.{name}.', known)
+        content[key] = {name: {} if entry is None else entry for name, entry in part.items()}
+    methods, splits = content['methods'], content['splits']
     return Matrix(
         cells=with_baselines(_cells(content, path), content.get('baseline'), path),
         members={
@@ -117,8 +95,8 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
             if 'member' in entry
         },
         eval_sets=check_eval_sets(content.get('eval_sets', ['val'])),
-        out=content.get('out', 'docs/results.csv'),
-        work_dir=content.get('work_dir', f'work_dirs/{path.stem}'),
+        out=content.get('out') or 'docs/results.csv',
+        work_dir=content.get('work_dir') or f'work_dirs/{path.stem}',
         baseline=known_name(content.get('baseline'), methods, path, 'baseline'),
         full_labels=known_name(content.get('full_labels'), splits, path, 'full_labels'),
         full_by_split={
@@ -135,10 +113,9 @@ def _add_presets(content: dict, path: Path) -> None:
     if 'presets' not in content:
         return
     given = {} if content['presets'] is None else content['presets']
-    _check_mapping(given, path, 'presets.', ('without',))
-    names, without = preset_names(), given.get('without') or []
-    for name in without:
-        known_name(name, names, path, 'presets.without')
+    check_mapping(given, path, 'presets.', ('without',))
+    names = preset_names()
+    without = known_names(given.get('without', []), names, path, 'presets.without')
     methods = content.setdefault('methods', {})
     if isinstance(methods, dict):
         for name in names:
@@ -183,8 +160,8 @@ def check_member(name: str) -> str:
 def _cells(content: dict, path: Path) -> List[Cell]:
     ranked = []
     for split, entry in content['splits'].items():
-        for method in entry.get('methods', content['methods']):
-            known_name(method, content['methods'], path, f'splits.{split}.methods')
+        chosen = entry.get('methods', list(content['methods']))
+        for method in known_names(chosen, content['methods'], path, f'splits.{split}.methods'):
             if split in _splits(content, method, path):
                 ranked += [
                     (rank, _cell(content, method, split, seed, path))
@@ -198,7 +175,7 @@ def _seeds(content: dict, method: str, split: str, path: Path) -> List[int]:
     default = content['methods'][method].get('seeds', content.get('seeds', [0]))
     seeds = content['splits'][split].get('seeds', default)
     if isinstance(seeds, dict):  # by method
-        _check_mapping(seeds, path, f'splits.{split}.seeds.', tuple(content['methods']))
+        check_mapping(seeds, path, f'splits.{split}.seeds.', tuple(content['methods']))
         seeds = seeds.get(method, default)
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
         raise ValueError(
@@ -209,10 +186,8 @@ def _seeds(content: dict, method: str, split: str, path: Path) -> List[int]:
 
 def _splits(content: dict, method: str, path: Path) -> Sequence[str]:
     """Splits of a method; all if it names none."""
-    splits = content['methods'][method].get('splits', content['splits'])
-    for split in splits:
-        known_name(split, content['splits'], path, f'methods.{method}.splits')
-    return splits
+    splits = content['methods'][method].get('splits', list(content['splits']))
+    return known_names(splits, content['splits'], path, f'methods.{method}.splits')
 
 
 def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell:
@@ -225,7 +200,7 @@ def _cell(content: dict, method: str, split: str, seed: int, path: Path) -> Cell
         (f'splits.{split}.', content['splits'][split]),
     ):
         changes = source.get('cfg_options') or {}
-        _check_mapping(changes, path, f'{prefix}cfg_options')
+        check_mapping(changes, path, f'{prefix}cfg_options')
         options.update({key: _option(value, path, key) for key, value in changes.items()})
     return Cell(method, split, seed, config, {**options, 'randomness.seed': seed})
 
@@ -249,29 +224,3 @@ def _option(value: Any, path: Path, key: str) -> Any:
         raise ValueError(
             f'{path}: cfg_options.{key}: {value!r} is no tuple of numbers or quoted words'
         ) from None
-
-
-def _check_mapping(
-    part: Any, path: Union[str, Path], key: str, known: Optional[Sequence[str]] = None
-) -> None:
-    if not isinstance(part, dict):
-        raise ValueError(f'{path}: {key or "the file"} must be a mapping, got {part!r}')
-    for name in part if known else ():
-        known_name(name, known, path, key + 'key')
-
-
-def known_name(name: Optional[str], known: Any, path: Union[str, Path], key: str) -> Optional[str]:
-    """A name, checked.
-
-    Args:
-        name (str, optional): The name; None is always known.
-        known (Iterable[str]): The names that there are.
-        path (str | Path): File or argument that has it.
-        key (str): Its place there.
-
-    Raises:
-        ValueError: If it is unknown.
-    """
-    if name is not None and name not in known:
-        raise ValueError(f'{path}: {key} {name!r} is unknown; known are {", ".join(known)}')
-    return name

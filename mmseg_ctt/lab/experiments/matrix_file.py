@@ -1,47 +1,144 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Content of a matrix file and of the one that it begins from."""
+"""Content of a matrix file and of the one that it begins from, with known keys."""
 
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import yaml
 
 BASE = 'base'
+KEYS = (
+    'methods',
+    'splits',
+    'seeds',
+    'cfg_options',
+    'eval_sets',
+    'out',
+    'work_dir',
+    'baseline',
+    'full_labels',
+    'per_class',
+    'presets',
+)
+PARTS = dict(
+    methods=('config', 'cfg_options', 'member', 'splits', 'seeds'),
+    splits=('config', 'cfg_options', 'methods', 'seeds', 'full_labels'),
+)
+OWN = ('out', 'work_dir')  # in one CSV two matrices would replace each other's rows
 
 
-def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> Any:
+def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> dict:
     """Content of a matrix file; what it does not have is that of the file named by ``base``.
 
     A key of this file replaces the same key of the other one as a whole; null leaves it out.
+    ``out`` and ``work_dir`` are never those of the other one.
 
     Args:
         path (Path): YAML.
-        seen (tuple[Path, ...]): Files that began from this one. Defaults to none.
+        seen (tuple[Path, ...]): Files that began from this one, resolved. Defaults to none.
 
     Returns:
-        Any: A dict, unless the file is something else.
+        dict: With known keys alone.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not YAML, or begins from itself.
+        ValueError: If it is not YAML, has an unknown key, begins from itself, or from another
+            file without an ``out`` of its own.
     """
-    if path.resolve() in seen:
-        raise ValueError(f'{path}: base names a file that begins from this one')
+    content = _read(path)
+    name = content.pop(BASE, None)
+    _check_keys(content, path)
+    if name is None:
+        return content
+    if not isinstance(name, str):
+        raise ValueError(f'{path}: base must be the name of a matrix file, got {name!r}')
+    base, seen = path.parent / name, (*seen, path.resolve())
+    if base.resolve() in seen:
+        raise ValueError(f'{path}: base names {name}, which begins from this file')
+    inherited = read_content(base, seen)
+    if content.get('out') is None:
+        raise ValueError(
+            f'{path}: out is missing beside base: in the CSV of {name} this matrix could replace '
+            f'rows of that one; add "out: docs/results_{path.stem}.csv" or so'
+        )
+    merged = {**{key: inherited[key] for key in inherited if key not in OWN}, **content}
+    return {
+        key: value for key, value in merged.items() if value is not None or key not in inherited
+    }
+
+
+def _read(path: Path) -> dict:
+    """Content of one file."""
     if not path.is_file():
         raise FileNotFoundError(f'the matrix file {path} does not exist')
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from None
-    if not isinstance(content, dict) or BASE not in content:
-        return content
-    name = content.pop(BASE)
-    if not isinstance(name, str):
-        raise ValueError(f'{path}: base must be the name of a matrix file, got {name!r}')
-    inherited = read_content(path.parent / name, (*seen, path.resolve()))
-    if not isinstance(inherited, dict):
-        raise ValueError(f'{path.parent / name} must be a mapping')
-    merged = {**inherited, **content}
-    return {
-        key: value for key, value in merged.items() if value is not None or key not in inherited
-    }
+    check_mapping(content, path, '')
+    return content
+
+
+def _check_keys(content: dict, path: Path) -> None:
+    """Raise for keys of one file, of its methods and of its splits that are unknown."""
+    check_mapping(content, path, '', KEYS)
+    for key, known in PARTS.items():
+        part = content.get(key)
+        for name, entry in part.items() if isinstance(part, dict) else ():
+            if not isinstance(name, str):  # YAML reads 1_16 as the number 116
+                raise ValueError(
+                    f'{path}: {key} has the number {name!r}: write names that begin '
+                    'with a digit in quotes, such as "1_16"'
+                )
+            if entry is not None:
+                check_mapping(entry, path, f'{key}.{name}.', known)
+
+
+def check_mapping(
+    part: Any, path: Union[str, Path], key: str, known: Optional[Sequence[str]] = None
+) -> None:
+    """Raise unless a part of a file is a mapping, of known keys.
+
+    Args:
+        part (Any): The part.
+        path (str | Path): The file.
+        key (str): Place of the part there, with a dot at its end; '': the whole file.
+        known (Sequence[str], optional): Keys that there are. Defaults to None: any.
+
+    Raises:
+        ValueError: If it is something else, or has another key.
+    """
+    if not isinstance(part, dict):
+        raise ValueError(f'{path}: {key or "the file"} must be a mapping, got {part!r}')
+    for name in part if known else ():
+        known_name(name, known, path, key + 'key')
+
+
+def known_name(name: Optional[str], known: Any, path: Union[str, Path], key: str) -> Optional[str]:
+    """A name, checked.
+
+    Args:
+        name (str, optional): The name; None is always known.
+        known (Iterable[str]): The names that there are.
+        path (str | Path): File or argument that has it.
+        key (str): Its place there.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
+    if name is not None and name not in known:
+        raise ValueError(f'{path}: {key} {name!r} is unknown; known are {", ".join(known)}')
+    return name
+
+
+def known_names(names: Any, known: Any, path: Union[str, Path], key: str) -> List[str]:
+    """A list of names, each checked as by :func:`known_name`.
+
+    Raises:
+        ValueError: If it is no list, or a name is unknown.
+    """
+    if not isinstance(names, list):
+        raise ValueError(f'{path}: {key} must be a list of names, got {names!r}')
+    for name in names:
+        known_name(name, known, path, key)
+    return names

@@ -14,7 +14,7 @@ from ...engine.processes import ChildFailed, Resources, run_logged
 from ...engine.recorded_config import STAMP, record_config
 from ...self_training.recipes import final_folder
 from ...self_training.round_settings import KEY as SELF_TRAINING
-from .baseline_cells import with_folder
+from .baseline_cells import BASELINE, names_baseline, with_folder
 from .fingerprint import git_commit, resolve, split_checksum, versions
 from .matrix import Cell
 from .results import Run, make_rows, missing_sets, put_rows, read_rows, run_of
@@ -34,6 +34,9 @@ class Workspace:
         eval_sets (tuple[str, ...]): Evaluation sets of every run.
         changes (dict): Config changes of every run on this machine.
         per_class (bool): Whether rows have the IoU of each class.
+
+    Raises:
+        ValueError: If a change names the baseline, which is another run for each cell.
     """
 
     root: Path
@@ -42,6 +45,13 @@ class Workspace:
     eval_sets: Tuple[str, ...]
     changes: Dict[str, Any] = field(default_factory=dict)
     per_class: bool = True
+
+    def __post_init__(self) -> None:
+        if names_baseline(self.changes):
+            raise ValueError(
+                f'--cfg-options has {BASELINE}, which only the matrix file can: write that option '
+                'into cfg_options of its methods there'
+            )
 
 
 class CellRun:

@@ -3,7 +3,8 @@
 
 from typing import Dict, List, Sequence
 
-from .matrix import Cell, known_name
+from .matrix import Cell
+from .matrix_file import known_name
 
 
 def select(cells: Sequence[Cell], conditions: Sequence[str]) -> List[Cell]:

@@ -108,16 +108,21 @@ class Table:
         member = self.member or self.matrix.members.get(method)
         return summarize(list(scores(self.rows, method, split, eval_set, member, column).values()))
 
-    def closed_gap(self, method: str, split: str, eval_set: str) -> float:
-        """Fraction of the gap to full labels; NaN for baseline and full labels, or without rows."""
+    def share(self, method: str, split: str, eval_set: str) -> float:
+        """Fraction of the gap to full labels, 0 for the baseline; NaN without rows or gap."""
         baseline, full = self.matrix.baseline, self.matrix.full_of(split)
-        if baseline is None or full is None or method == baseline or split == full:
+        if baseline is None or full is None:
             return math.nan
         return gap_ratio(
             self.summary(method, split, eval_set).mean,
             self.summary(baseline, split, eval_set).mean,
             self.summary(baseline, full, eval_set).mean,
         )
+
+    def closed_gap(self, method: str, split: str, eval_set: str) -> float:
+        """As :meth:`share`; NaN for baseline and full labels, which are the ends of the gap."""
+        ends = method == self.matrix.baseline or split == self.matrix.full_of(split)
+        return math.nan if ends else self.share(method, split, eval_set)
 
     def miou(self, eval_set: str) -> str:
         """Table of methods x splits: mIoU, and the fraction of the gap that is closed."""

@@ -20,6 +20,9 @@ TRIES = 64  # boxes of a fixed aspect that are drawn at once; the first that fit
 class ClassMixing(MixingStep):
     """ClassMix (arXiv 2007.07936): half of the classes that the pseudo-labels show stay.
 
+    With ``partner='labeled'`` half of the classes of a labelled image are pasted, of an odd number
+    one more than stay, so that one of a single class is pasted whole (DACS, arXiv 2007.08702).
+
     Args:
         prob (float): Ratio of images that are mixed. Defaults to 1.
         partner (str): See :class:`MixingStep`. Defaults to 'next'.
@@ -36,7 +39,13 @@ class ClassMixing(MixingStep):
 
     def kept(self, noise: Tensor, context: Context) -> Tensor:
         """See :class:`MixingStep`."""
-        mask = class_mix_mask(context.label, keys=noise[:, 1:], num_classes=context.num_classes)
+        mask = class_mix_mask(
+            context.label,
+            keys=noise[:, 1:],
+            num_classes=context.num_classes,
+            round_up=self.takes_labeled,
+        )
+        mask = ~mask if self.takes_labeled else mask  # drawn are the classes of the partner
         return mask if self.prob == 1 else mask | ~self.chosen(noise).squeeze(1)
 
 

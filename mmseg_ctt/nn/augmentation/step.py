@@ -116,8 +116,7 @@ class MixingStep(AugmentationStep):
         partner (str): The other image: the ``'next'`` one of the batch, that of the ``'flipped'``
             batch (UniMatch V2), or that of the ``'second_half'`` of the batch (UniMatch), of which
             the view then has the first half alone; ``'labeled'``: an image of the labelled batch,
-            of which the part that would stay is pasted, with its true labels (DACS, arXiv
-            2007.08702). Defaults to 'next'.
+            which is pasted with its true labels (DACS, arXiv 2007.08702). Defaults to 'next'.
 
     Raises:
         ValueError: If ``partner`` is unknown.
@@ -138,27 +137,16 @@ class MixingStep(AugmentationStep):
 
         Args:
             noise (Tensor | ndarray): See :meth:`AugmentationStep.forward`.
-            context (Context): See there.
+            context (Context): See there; with ``takes_labeled`` its labels are those of the
+                labelled images.
         """
 
     def forward(self, view: View, noise: Any, context: Context) -> View:
         """See :class:`AugmentationStep`."""
-        if self.takes_labeled:
-            return self._with_labeled(view, noise, context)
-        if self.halves:
+        partner = 'second_half' if self.takes_labeled else self.partner
+        if partner == 'second_half':
             half = len(view.image) // 2
-            noise, context = noise[:half], context._replace(label=context.label[:half])
-        mixing = Mix(self.kept(noise, context), self.partner)
-        return View(mixing.apply(view.image), (*view.mixes, mixing))
-
-    def _with_labeled(self, view: View, noise: Any, context: Context) -> View:
-        """Onto each unlabelled image the part that :meth:`kept` draws of a labelled one."""
-        half = len(view.image) // 2
-        noise = noise[:half]
-        pasted = self.kept(noise, context._replace(label=context.label[half:]))
-        if self.prob < 1:
-            chosen = noise[:, 0] < self.prob
-            chosen = chosen if isinstance(chosen, Tensor) else sent_to(chosen, pasted.device)
-            pasted = pasted & chosen.view(-1, 1, 1)
-        mixing = Mix(~pasted, 'second_half')
+            label = context.label[half:] if self.takes_labeled else context.label[:half]
+            noise, context = noise[:half], context._replace(label=label)
+        mixing = Mix(self.kept(noise, context), partner)
         return View(mixing.apply(view.image), (*view.mixes, mixing))
