@@ -21,7 +21,7 @@ def on_main_process(function: Callable[[], Result]) -> Result:
         except Exception as error:  # or the other ranks would wait for it for ever
             found[1] = error
     broadcast_object_list(found)
-    result, error = found
-    if error is not None:
-        raise error
+    result, failure = found
+    if failure is not None:
+        raise failure
     return result
