@@ -161,8 +161,9 @@ def names_of(metric: Any, scores: Optional[Sequence[str]] = None) -> Optional[Se
         names = ['aAcc', *(name for kind in metric.metrics for name in SCORES[kind])]
     elif isinstance(metric, VolumeMetric):
         names = metric.score_names()
-    prefix = f'{metric.prefix}/' if metric.prefix else ''
-    return None if names is None else {f'{prefix}{name}' for name in names}
+    if names is None:
+        return None
+    return {f'{metric.prefix}/{name}' if metric.prefix else name for name in names}
 
 
 def scores_of(model: nn.Module) -> Optional[Sequence[str]]:
