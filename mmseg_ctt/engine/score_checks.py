@@ -140,7 +140,7 @@ def check_score(
             return
         names |= found
     owners = (name[: -len(known) - 1] for known in names if name.endswith(f'/{known}'))
-    if name in names or any(members is None or owner in members for owner in owners):
+    if not names or name in names or any(members is None or owner in members for owner in owners):
         return
     example = members[0] if members else 'student0'
     others = '' if members == () else f', or that of a member such as {example}/{max(names)}'
