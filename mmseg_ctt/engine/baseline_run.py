@@ -14,6 +14,7 @@ from ..methods import registered_methods
 from .recorded_config import read_recorded
 
 NAMES = 'supervised*'  # work folders beside that of the run
+ROUNDING = 1e-3  # iterations: 29 / 100 * 100 is a little less than 29
 VALIDATION = ('val_dataloader.dataset', 'val_evaluator')
 
 
@@ -30,7 +31,7 @@ class Score(NamedTuple):
 
 
 class BaselineRun:
-    """A run that another is compared with.
+    """A run that another is compared with: the last start in a work folder, and those it resumed.
 
     Args:
         folder (Path): Its work folder; it may still be training.
@@ -69,7 +70,7 @@ class BaselineRun:
         return None
 
     def curve(self, metric: str) -> List[Score]:
-        """Scores of all validations, by iteration; a start that resumed another goes on from it.
+        """Scores of all validations, by iteration; where a start resumed, up to it those before.
 
         Args:
             metric (str): Such as ``'mIoU'``.
@@ -94,7 +95,7 @@ class BaselineRun:
             where the recorded config has no ``max_iters``.
         """
         curve, total = self.curve(metric), self.max_iters()
-        if not curve or not total or progress * total < curve[0].step:
+        if not curve or not total or progress * total < curve[0].step - ROUNDING:
             return None
         steps, values = [score.step for score in curve], [score.value for score in curve]
         return float(np.interp(progress * total, steps, values))
@@ -106,11 +107,14 @@ class BaselineRun:
         return None if cfg is None else _at(cfg, 'train_cfg.max_iters')
 
     def _starts(self) -> Iterator[Path]:
-        """The newest first; a start of another kind ends them."""
+        """The newest first; one that resumed none ends them, and so does one of another kind."""
         for start in _starts(self.folder):
-            if not self._accepts(read_recorded(start / 'config.py')):
+            cfg = read_recorded(start / 'config.py')
+            if not self._accepts(cfg):
                 return
             yield start
+            if cfg is None or not cfg.get('resume'):
+                return
 
 
 def find_baseline(cfg: Config, work_dir: str) -> Optional[BaselineRun]:

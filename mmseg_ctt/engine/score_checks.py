@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the scores of validation, before the first iteration."""
 
-from typing import Any, Collection, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Set
 
 import torch.nn as nn
 from mmseg.engine import SegVisualizationHook
@@ -9,6 +9,7 @@ from mmseg.evaluation.metrics import IoUMetric
 from mmseg.registry import MODELS
 
 from ..evaluation.task_metric import TaskMetric
+from ..evaluation.volumes import VolumeMetric
 from ..methods.feature_learning import FeatureLearning
 from ..nn.unwrap import segmentor_of, unwrapped
 
@@ -98,45 +99,71 @@ def check_save_best(
 
     Args:
         save_best (str | list[str], optional): Of a checkpoint hook.
-        metrics (Sequence[BaseMetric]): Of validation; other ones than ``IoUMetric`` and
-            ``TaskMetric`` pass.
+        metrics (Sequence[BaseMetric]): Of validation, see :func:`check_score`.
+        members (Sequence[str], optional): See there. Defaults to None.
+        scores (Sequence[str], optional): See there. Defaults to None.
+
+    Raises:
+        ValueError: If one is none of them; names those that exist.
+    """
+    for name in [save_best] if isinstance(save_best, str) else save_best or []:
+        if name != 'auto':
+            check_score('default_hooks.checkpoint.save_best', name, metrics, members, scores)
+
+
+def check_score(
+    key: str,
+    name: str,
+    metrics: Sequence[Any],
+    members: Optional[Sequence[str]] = None,
+    scores: Optional[Sequence[str]] = None,
+) -> None:
+    """Check that validation has a score.
+
+    Args:
+        key (str): Place in the config.
+        name (str): Of the score, with or without that of a member.
+        metrics (Sequence[BaseMetric]): Of validation; other ones than ``IoUMetric``,
+            ``VolumeMetric`` and ``TaskMetric`` pass.
         members (Sequence[str], optional): Members that have scores of their own. Defaults to None:
             not known.
         scores (Sequence[str], optional): Names of the scores of tasks. Defaults to None: the model
             gives a segmentation.
 
     Raises:
-        ValueError: If one is none of them; names those that exist.
+        ValueError: If it is none of them; names those that exist.
     """
-    known = IoUMetric if scores is None else TaskMetric
-    if not save_best or not all(type(metric) is known for metric in metrics):
+    names: Set[str] = set()
+    for metric in metrics:
+        found = names_of(metric, scores)
+        if found is None:
+            return
+        names |= found
+    owners = (name[: -len(known) - 1] for known in names if name.endswith(f'/{known}'))
+    if not names or name in names or any(members is None or owner in members for owner in owners):
         return
-    names = set(scores or ())
-    if scores is None:
-        names = {'aAcc'}
-        names |= {name for metric in metrics for kind in metric.metrics for name in SCORES[kind]}
-    prefixes = {metric.prefix for metric in metrics} - {None}
-    for key in [save_best] if isinstance(save_best, str) else save_best:
-        owner, name = _parts(key, names)
-        unknown = members is not None and owner.partition('/')[0] not in {'', *members, *prefixes}
-        if key != 'auto' and (name not in names or unknown):
-            example = members[0] if members else 'student0'
-            others = (
-                '' if members == () else f', or that of a member such as {example}/{max(names)}'
-            )
-            raise ValueError(
-                f'default_hooks.checkpoint.save_best={key!r} is no score of validation: set one of '
-                f'{", ".join(sorted(names))}{others}'
-            )
+    example = members[0] if members else 'student0'
+    others = '' if members == () else f', or that of a member such as {example}/{max(names)}'
+    raise ValueError(
+        f'{key}={name!r} is no score of validation: set one of {", ".join(sorted(names))}{others}'
+    )
 
 
-def _parts(key: str, names: Collection[str]) -> Tuple[str, str]:
-    """Owner and name of a score; names of tasks have a slash themselves."""
-    for name in names:
-        if key == name or key.endswith(f'/{name}'):
-            return key[: -len(name)].rstrip('/'), name
-    owner, _, name = key.rpartition('/')
-    return owner, name
+def names_of(metric: Any, scores: Optional[Sequence[str]] = None) -> Optional[Set[str]]:
+    """Names of the scores of a metric, without those of members; None: not known.
+
+    Args:
+        metric (BaseMetric): Of validation or test.
+        scores (Sequence[str], optional): Names of the scores of tasks. Defaults to None.
+    """
+    names = scores if type(metric) is TaskMetric else None
+    if type(metric) is IoUMetric:
+        names = ['aAcc', *(name for kind in metric.metrics for name in SCORES[kind])]
+    elif isinstance(metric, VolumeMetric):
+        names = metric.score_names()
+    if names is None:
+        return None
+    return {f'{metric.prefix}/{name}' if metric.prefix else name for name in names}
 
 
 def scores_of(model: nn.Module) -> Optional[Sequence[str]]:

@@ -55,8 +55,9 @@ class WeightedTerms(StepWithTasks):
         return self.unlabeled_weight is not None and self.unlabeled_weight.factor == 0
 
     def supervised_step(self, labeled: Images) -> Losses:
-        """Supervised losses of all students, which see no other images.
+        """Supervised losses of all students with the weight 1, as a baseline has them.
 
+        Students see no other images.
         Terms times 0 would still let unlabelled images move the running averages of batch
         normalisation, and normalise labelled images in joint passes. Weights that only those terms
         train get a gradient of 0.
@@ -79,13 +80,13 @@ class WeightedTerms(StepWithTasks):
         return weight * self.ramp_up() if term in self.ramped_terms else weight
 
     def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
-        """Losses of student ``i``'s heads on labelled images, times ``weights['sup']``."""
+        """Losses of student ``i``'s heads on labelled images, times the weight of ``sup``."""
         terms = supervised_losses(self.students[i], output, labeled.samples)
         return self.weighted_supervised(i, output, terms)
 
     def weighted_supervised(self, i: int, output: PixelOutput, terms: Losses) -> Losses:
         """Losses of student ``i``'s heads, named and weighted."""
-        weight = self.weights[SUP]
+        weight = 1.0 if self.supervised_only else self.loss_weight(f'student{i}', SUP)
         losses = {f'student{i}.{key}': weighted(term, weight) for key, term in terms.items()}
         if projects(self.students[i]):  # DDP wants a gradient of layers that no other term reads
             first = next(iter(losses))

@@ -2,85 +2,31 @@
 """Runs that are compared with a supervised baseline, whose scores are written here."""
 
 import copy
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from test_engine.test_resume_anywhere import Notes
-from toy_data import CROP, toy_config, toy_ctt, toy_method
+from toy_data import toy_ctt
+from toy_guarded import STRONG, WEAK, Factors, guarded_config, train, write_baseline
 
 from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.engine.baseline_run import find_baseline
 from mmseg_ctt.engine.config import prepare_config
-from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook, next_factors
-
-STRONG, WEAK = 99.0, 0.0  # scores that the toy network never reaches, and always reaches
+from mmseg_ctt.engine.harm_rule import next_factors
+from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook
 
 
 @pytest.fixture
 def config(root, tmp_path):
-    """A config of four iterations with the guard, each with a validation behind it."""
-
-    def config(name='fixmatch', hook=None, interval=1, model=None, iterations=4, **changes):
-        hooks = dict(
-            do_no_harm=hook if hook is None else dict(type='DoNoHarmHook', **hook),
-            checkpoint=dict(type='SafeCheckpointHook', interval=1),
-        )
-        return toy_config(
-            root,
-            tmp_path / name,
-            hooks=hooks,
-            model=model or toy_method('FixMatchSeg'),
-            train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=interval),
-            **changes,
-        )
-
-    return config
+    return partial(guarded_config, root, tmp_path)
 
 
 @pytest.fixture
-def baseline(config, tmp_path):
-    """Write the folder of a supervised run with scores by iteration."""
-
-    def write(scores, name='supervised_toy', start='20260101_000000', total=4, **changes):
-        cfg = config(name, interval=1, iterations=total)
-        network = cfg.model.segmentor.to_dict()
-        network['data_preprocessor'] = dict(type='SegDataPreProcessor', size=CROP)
-        cfg = Config({**cfg.to_dict(), 'model': network, **changes})
-        folder = tmp_path / name / start / 'vis_data'
-        folder.mkdir(parents=True)
-        cfg.dump(folder / 'config.py')
-        rows = [dict(mIoU=score, step=step) for step, score in scores.items()]
-        (folder / 'scalars.json').write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
-        return tmp_path / name
-
-    return write
-
-
-class Factors(Hook):
-    """Notes the factor in each iteration, and in the log."""
-
-    priority = 'LOWEST'
-
-    def __init__(self):
-        self.found, self.logged = [], []
-
-    def after_train_iter(self, runner, *_, **__):
-        self.found.append(runner.model.unlabeled_weight.factor)
-        self.logged.append(runner.message_hub.get_scalar('train/unlabeled_weight').current())
-
-
-def train(cfg, *hooks):
-    """The runner after the training, and its log."""
-    runner = Runner.from_cfg(cfg)
-    for hook in hooks:
-        runner.register_hook(hook)
-    runner.train()
-    return runner, ''.join(log.read_text() for log in sorted(Path(cfg.work_dir).glob('*/*.log')))
+def baseline(root, tmp_path):
+    return partial(write_baseline, root, tmp_path)
 
 
 def test_rule():
@@ -96,7 +42,9 @@ def test_rule():
     assert next_factors(0.0, 0.0, 9.0, **rule) == (0.0, 0.0), 'for good'
     rule['backoff'] = 0.0
     assert next_factors(1.0, 1.0, -2.0, **rule) == (0.0, 0.0)
-    assert next_factors(1.0, 1.0, 2.0, **rule) == (1.0, 1.0)
+    assert next_factors(1.0, 1.0, 2.0, **rule) == (1.0, 0.0)
+    assert next_factors(0.25, 0.25, 2.0, **rule) == (0.25, 0.0), 'of a run that had a backoff'
+    assert next_factors(0.0, 0.25, 9.0, **rule) == (0.0, 0.0), 'of a run that had a backoff'
 
 
 def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
@@ -166,7 +114,8 @@ def test_resumed_after_all_terms_were_switched_off(config, baseline, tmp_path):
     first, _ = train(config('ctt', hook=folder, model=toy_ctt(), custom_hooks=align))
     notes, checkpoint = Notes(), str(tmp_path / 'ctt' / 'iter_3.pth')
     changes = dict(resume=True, load_from=checkpoint, custom_hooks=align)
-    again, _ = train(config('again', hook=folder, model=toy_ctt(), **changes), notes)
+    again, log = train(config('again', hook=folder, model=toy_ctt(), **changes), notes)
+    assert 'resumed key' not in log, 'a warning for each term'
     assert set(notes.losses) == {4} and not [key for key in notes.losses[4] if '_ct' in key]
     state = again.model.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in first.model.state_dict().items())
@@ -191,7 +140,7 @@ def test_a_member_and_its_metric(config, baseline):
     hook.before_run(runner)
     runner.train_loop._iter = 1
     hook.before_train(runner)
-    assert hook.metric == 'ensemble/mIoU' and hook.plain_metric == 'mIoU'
+    assert hook.score[:2] == ('ensemble/mIoU', 'mIoU')
     for ensemble, student, want in ((40.0, 50.0, 1.0), (40.0, 48.0, 0.0), (51.0, 0.0, 0.25)):
         hook.after_val_epoch(runner, {'ensemble/mIoU': ensemble, 'student0/mIoU': student})
         assert runner.model.unlabeled_weight.factor == want
@@ -220,46 +169,17 @@ def test_scores_by_progress(config, baseline):
         assert run.score_at_progress('mIoU', progress) == score
     assert run.score_at_progress('mIoU', 0.2) is None
     assert run.score_at_progress('absent', 1.0) is None
-    baseline({200: 50.0, 400: 70.0}, start='20260102_000000', total=400)  # resumed at 150 or so
+    newer = dict(start='20260102_000000', total=400, resume=True)
+    baseline({200: 50.0, 400: 70.0}, **newer)  # at 150 or so
     assert [score.step for score in run.curve('mIoU')] == [100, 200, 400]
     assert run.score_at_progress('mIoU', 0.75) == 60.0
+    baseline({200: 8.0}, start='20260103_000000', total=400)
+    assert run.curve('mIoU') == [(8.0, 200)], 'from the beginning'
+    assert run.score('mIoU') == (8.0, 200) and run.score_at('mIoU', 100) is None
 
 
-@pytest.mark.parametrize(
-    'hook, words',
-    [
-        (dict(margin=-1), 'margin must be at least 0'),
-        (dict(backoff=1), 'backoff must be below 1'),
-        (dict(lowest=0.2), 'lowest needs default_hooks.do_no_harm.backoff'),
-        (dict(lowest=2, backoff=0.5), r'lowest must be in \[0, 1\]'),
-        (dict(baseline='{}/absent'), 'baseline="/.*/absent": this folder has no run'),
-        (dict(baseline='{}/late'), 'late has no mIoU of the first 75% of its training: train the'),
-        (dict(metric='volume/mHD95'), 'metric="volume/mHD95": lower is better'),
-    ],
-)
-def test_what_cannot_be_compared_is_an_error_before_training(
-    config, baseline, tmp_path, hook, words
-):
-    baseline({4: 50.0}, name='late')
-    if 'baseline' in hook:
-        hook = dict(baseline=hook['baseline'].format(tmp_path))
-    cfg = config(hook=hook)
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
-        train(cfg)
-    assert not Path(cfg.work_dir).exists()
-
-
-def test_a_run_that_is_not_validated_before_its_end(config):
-    with pytest.raises(ValueError, match='train_cfg.val_interval=4: the run of 4 iterations is'):
-        train(config(hook={}, interval=4))
-    cfg = config(hook={}, interval=1)
-    cfg.train_cfg.val_begin = 4
-    with pytest.raises(ValueError, match='is not validated before its end'):
-        train(cfg)
-
-
-@pytest.mark.parametrize('term', ['unsup', 'sup'])
-def test_models_without_other_terms(config, term):
-    model = toy_method('FixMatchSeg', loss_weights={term: 0})
-    with pytest.raises(ValueError, match='FixMatchSeg has no supervised loss beside others'):
-        train(config(hook={}, model=model))
+def test_progress_is_rounded(config, baseline):
+    baseline({29: 10.0}, total=100)
+    run = find_baseline(prepare_config(copy.deepcopy(config())), config().work_dir)
+    assert 29 / 100 * 100 < 29 and run.score_at_progress('mIoU', 29 / 100) == 10.0
+    assert run.score_at_progress('mIoU', 28 / 100) is None

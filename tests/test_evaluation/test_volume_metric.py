@@ -9,7 +9,7 @@ from toy_data import toy_set
 from toy_slice_samples import CLASSES, SPACING, case_samples, expected_scores, write_cases
 from toy_volumes import SHAPE, toy_image
 
-from mmseg_ctt.evaluation.volumes import VolumeMetric, member_tables
+from mmseg_ctt.evaluation.volumes import VolumeMetric, member_tables, score_of
 from mmseg_ctt.volumes import PLANES
 
 
@@ -41,6 +41,16 @@ def test_scores_of_whole_volumes(paths, plane):
     assert values['volume/mDice'] == pytest.approx(both[..., 0].mean())
     assert values['volume/HD95_vessel'] == pytest.approx(both[:, 1, 2].mean())
     assert 0 < values['volume/mJaccard'] < values['volume/mDice'] < 1
+    assert list(values) == [f'volume/{name}' for name in made.score_names()]
+    assert all(score_of(name) in name for name in values)
+
+
+def test_names_of_scores():
+    assert VolumeMetric().score_names() is None, 'the classes are not known'
+    names = metric().score_names()
+    assert names[:5] == ['mDice', 'mJaccard', 'mHD95', 'mASD', 'Dice_heart']
+    assert score_of('teacher0/volume/HD95_left a/b') == 'HD95' and score_of('mDice') == 'Dice'
+    assert score_of('mIoU') is score_of('volume/Dicey') is score_of('SASD') is None
 
 
 def test_settings_reach_the_scores(paths):

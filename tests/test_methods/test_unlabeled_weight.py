@@ -3,7 +3,7 @@
 
 import torch
 from family import every_recipe_of, ready
-from toy import losses_of, total_of, toy_batch
+from toy import losses_of, prepared, total_of, toy_batch
 
 from mmseg_ctt.nn.unlabeled_weight import UnlabeledWeight
 
@@ -55,3 +55,21 @@ def test_at_zero_students_see_labelled_images_alone(recipe):
     assert found[0].keys() == found[1].keys()
     for key, value in found[0].items():
         assert torch.equal(value, found[1][key]), key
+
+
+@GUARDED
+def test_at_zero_losses_are_those_of_the_networks(recipe):
+    """With whatever weight the method has for the supervised term."""
+    model, plain = weighed(recipe, 0.0), ready(recipe)
+    losses = losses_of(model, toy_batch())
+    data = prepared(plain, toy_batch())
+    images, samples = (data[key]['labeled'] for key in ('inputs', 'data_samples'))
+    found = {
+        f'student{i}.{key}': value
+        for i, student in enumerate(plain.students)
+        for key, value in student.loss(images, samples).items()
+        if 'loss' in key
+    }
+    assert losses.keys() == found.keys()
+    for key, value in found.items():
+        torch.testing.assert_close(losses[key], value)

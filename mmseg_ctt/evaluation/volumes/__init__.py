@@ -3,7 +3,7 @@
 
 from .folders import FolderScores
 from .metric import VolumeMetric, member_tables
-from .scores import SCORES, Scores, class_scores, mask_scores
+from .scores import RATIOS, SCORES, Scores, class_scores, mask_scores, score_of
 from .surfaces import (
     average_surface_distance,
     hausdorff_distance,
@@ -14,6 +14,7 @@ from .table import ScoreTable, Summary, member_table
 
 __all__ = [
     'FolderScores',
+    'RATIOS',
     'SCORES',
     'ScoreTable',
     'Scores',
@@ -25,6 +26,7 @@ __all__ = [
     'mask_scores',
     'member_table',
     'member_tables',
+    'score_of',
     'surface_distances',
     'surface_points',
 ]

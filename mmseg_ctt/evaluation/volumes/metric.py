@@ -17,7 +17,7 @@ from ...volumes.names import case_names
 from .folders import spacing_of
 from .gathering import LabelSlice, Packed, VolumeParts
 from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
-from .table import ScoreTable, member_table
+from .table import ScoreTable, mean_names, member_table
 
 FILES = ('volume_scores.csv', 'volume_scores.json')
 
@@ -143,7 +143,7 @@ class VolumeMetric(BaseMetric):
         names = case_names(found.volume for found in scored)
         self.table = ScoreTable.of(
             {names[found.volume]: found.scores for found in scored},
-            tuple(self._classes[k] for k in self._scored_ids),
+            self._scored_classes,
             {names[found.volume]: found.penalties for found in scored},
         )
         if self.logs_table:
@@ -152,6 +152,10 @@ class VolumeMetric(BaseMetric):
             self._write(self.table, Path(self.output_dir))
         return self.table.means()
 
+    def score_names(self) -> Optional[List[str]]:
+        """Names of the scores, without the prefix; None as long as the classes are not known."""
+        return mean_names(self._scored_classes) if self.dataset_meta else None
+
     @property
     def _classes(self) -> Sequence[str]:
         return (self.dataset_meta or {})['classes']
@@ -159,6 +163,10 @@ class VolumeMetric(BaseMetric):
     @property
     def _scored_ids(self) -> List[int]:
         return [k for k in range(len(self._classes)) if k != self.background]
+
+    @property
+    def _scored_classes(self) -> Tuple[str, ...]:
+        return tuple(self._classes[k] for k in self._scored_ids)
 
     def _slice(self, sample: Mapping[str, Any]) -> LabelSlice:
         address = _address(sample)

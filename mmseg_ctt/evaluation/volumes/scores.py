@@ -2,6 +2,7 @@
 """Dice, Jaccard, HD95 and ASD of the classes of one case."""
 
 import math
+import re
 from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -10,6 +11,8 @@ from .surfaces import average_surface_distance, hausdorff_distance, surface_dist
 
 Empty = Union[str, float]
 SCORES = ('Dice', 'Jaccard', 'HD95', 'ASD')
+RATIOS = ('Dice', 'Jaccard')  # from 0 to 1; the others are distances in mm, lower is better
+LOGGED = re.compile(rf'(?:^|/)m?({"|".join(SCORES)})(?:_|$)')
 
 
 class Scores(NamedTuple):
@@ -126,6 +129,16 @@ def one_empty(
         prediction, truth = prediction[known], truth[known]
     predicted, true = (np.isin(classes, np.unique(ids)) for ids in (prediction, truth))
     return predicted != true
+
+
+def score_of(name: str) -> Optional[str]:
+    """Which of :data:`SCORES` a logged one is; None: another one.
+
+    Args:
+        name (str): Such as ``'teacher0/volume/mDice'``, or ``'volume/HD95_<class>'``.
+    """
+    found = LOGGED.search(name)
+    return found[1] if found else None
 
 
 def checked_spacing(spacing: Sequence[float], ndim: int) -> Tuple[float, ...]:

@@ -4,12 +4,12 @@
 import csv
 import io
 import math
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from prettytable import PrettyTable
 
-from .scores import SCORES
+from .scores import RATIOS, SCORES
 
 ALL_CLASSES = 'all classes'  # name of the mean over the classes of a case
 MARK = '*'
@@ -87,11 +87,8 @@ class ScoreTable(NamedTuple):
 
     def means(self) -> Dict[str, float]:
         """Means by their names in a log: ``mDice`` over all classes, ``Dice_<class>`` of one."""
-        mean = self.summary().mean
-        found = {f'm{name}': float(mean[-1, i]) for i, name in enumerate(SCORES)}
-        for k, label in enumerate(self.classes):
-            found.update({f'{name}_{label}': float(mean[k, i]) for i, name in enumerate(SCORES)})
-        return found
+        rows = np.roll(self.summary().mean, 1, axis=0)  # the last one is that over all classes
+        return dict(zip(mean_names(self.classes), rows.ravel().tolist()))
 
     def as_dict(self) -> Dict[str, Any]:
         """Content of a JSON file; NaN is None."""
@@ -155,6 +152,12 @@ class ScoreTable(NamedTuple):
         return self.rows if len(self.classes) > 1 else self.classes
 
 
+def mean_names(classes: Sequence[str]) -> List[str]:
+    """Names of means in a log: ``mDice`` over all classes, ``Dice_<class>`` of one."""
+    of_classes = [f'{name}_{label}' for label in classes for name in SCORES]
+    return [*(f'm{name}' for name in SCORES), *of_classes]
+
+
 def member_table(members: Mapping[str, ScoreTable]) -> str:
     """Means of several members: a row for each class and score, a column for each member.
 
@@ -187,11 +190,11 @@ def _plain(value: np.generic) -> Any:
 
 
 def _units() -> List[str]:
-    return [name if name in ('Dice', 'Jaccard') else f'{name} in mm' for name in SCORES]
+    return [name if name in RATIOS else f'{name} in mm' for name in SCORES]
 
 
 def _printed(name: str, value: float, mark: bool = False) -> str:
-    text = f'{value:.4f}' if name in ('Dice', 'Jaccard') else f'{value:.2f}'
+    text = f'{value:.4f}' if name in RATIOS else f'{value:.2f}'
     return f'{text}{MARK}' if mark else text
 
 

@@ -164,12 +164,6 @@ class PrevMatch(UniMatch):
         weight = super().loss_weight(member, term) * 2 / (2 + past)
         return weight * past if term in PAST_TERMS else weight
 
-    def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
-        """See :meth:`SemiSegmentor.supervised_loss`."""
-        scale = 2 / (2 + self.past_weight())
-        losses = super().supervised_loss(i, output, labeled)
-        return {key: value * scale for key, value in losses.items()}
-
 
 def checked_drawn(numbers: Any) -> Tuple[int, int]:
     """``num_drawn`` of a config.
