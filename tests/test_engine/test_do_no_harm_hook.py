@@ -2,6 +2,7 @@
 """Runs that are compared with a supervised baseline, whose scores are written here."""
 
 import copy
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -119,6 +120,18 @@ def test_resumed_after_all_terms_were_switched_off(config, baseline, tmp_path):
     assert set(notes.losses) == {4} and not [key for key in notes.losses[4] if '_ct' in key]
     state = again.model.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in first.model.state_dict().items())
+
+
+def test_resumed_without_the_baseline(config, baseline, tmp_path):
+    """The weight stays what it was, and the log says so."""
+    folder = baseline({1: STRONG})
+    train(config('first', hook={}))
+    shutil.rmtree(folder)
+    checkpoint = str(tmp_path / 'first' / 'iter_2.pth')
+    factors = Factors()
+    _, log = train(config('again', hook={}, resume=True, load_from=checkpoint), factors)
+    assert factors.found == [0.0, 0.0]
+    assert 'is off: no supervised run' in log and 'keep the weight 0 of the checkpoint' in log
 
 
 def test_without_a_baseline_the_guard_is_off(config):

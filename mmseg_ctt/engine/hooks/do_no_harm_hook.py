@@ -114,6 +114,9 @@ class DoNoHarmHook(Hook):
         self.weight.restore()
         if not runner.iter:
             self.weight.set(1.0, 1.0)
+        elif self.weight.factor < 1 and not self.compares:
+            kept = f'{self.weight.factor:.3g} of the checkpoint'
+            runner.logger.warning(f'{KEY}: unlabelled images keep the weight {kept}')
         self.trains, self.clears = True, True
 
     def after_train_iter(
