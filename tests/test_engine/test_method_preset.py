@@ -183,16 +183,25 @@ def check_beside(cfg: Config) -> None:
     assert cfg.train_dataloader.batch_size == 6
 
 
-@pytest.mark.parametrize('base', [FOLDER, camvid('ctt_plus')])
-def test_settings_beside_the_method_stay(base, tmp_path, lines):
+@pytest.fixture
+def written(tmp_path):
+    """A config that has its method's settings written out."""
+    text = """model = dict(ramp_up=0.4, consistency=dict(select='pixel', class_thresholds=dict()))
+default_hooks = dict(alignment=dict(type='DistributionAlignmentHook'))
+"""
+    return config(tmp_path, LEAVES[camvid('ctt')], text, 'written.py')
+
+
+@pytest.mark.parametrize('base', ['folder', 'written'])
+def test_settings_beside_the_method_stay(base, written, tmp_path, lines):
     """Also one that has the value that it had for the former method, in a file or below it."""
-    path = config(tmp_path, LEAVES[base], BESIDE)
+    path = config(tmp_path, LEAVES[FOLDER] if base == 'folder' else written, BESIDE)
     check_beside(prepare_config(Config.fromfile(path)))
     above = config(tmp_path, path, 'model = dict(contrast=dict(pool=2))', 'above.py')
     cfg = prepare_config(Config.fromfile(above))
     check_beside(cfg)
     assert cfg.model.contrast.pool == 2
-    if base == FOLDER:
+    if base == 'folder':
         assert not lines, 'nothing was set for the former method'
     else:
         assert 'model.ramp_up' in lines[0] and 'default_hooks.alignment' in lines[0]
@@ -223,9 +232,9 @@ def test_the_command_line_names_the_network_in_either_way(former, new, key, load
     assert ('segmentor' in cfg.model) == (new != 'supervised') == ('backbone' not in cfg.model)
 
 
-def test_as_the_tools_of_mmseg_read_it(tmp_path, monkeypatch):
+def test_as_the_tools_of_mmseg_read_it(written, tmp_path, monkeypatch):
     """They import the package from the config, after they have read and merged it."""
-    path = config(tmp_path, LEAVES[camvid('ctt_plus')], BESIDE)
+    path = config(tmp_path, written, BESIDE)
     for options in ({}, {'model.contrast.pool': 2}):
         cfg = method_preset.read_file(path)
         assert cfg.method == 'stpg' and cfg.model.type == 'CrossTeacherTraining'
