@@ -70,7 +70,7 @@ class WeightedTerms(StepWithTasks):
             (output,) = self.forward_member(f'student{i}', labeled.image)
             losses.update(self.supervised_loss(i, output, labeled))
         first = next(iter(losses))
-        zeros = [w.flatten()[:0].sum().float() for w in self.parameters() if w.requires_grad]
+        zeros = [w[None][:0].sum().float() for w in self.parameters() if w.requires_grad]  # no copy
         losses[first] = losses[first] + torch.stack(zeros).sum()
         return losses
 
