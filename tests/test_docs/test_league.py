@@ -102,6 +102,14 @@ def test_a_matrix_that_is_no_league(changes):
         league(**changes)
 
 
+def test_methods_of_several_teachers_have_an_ensemble():
+    pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
+    found = league([*ROWS, *pair, row('harm', 'photos', 30, 0, 'ensemble')])
+    assert found.with_ensemble == {'good'}
+    assert found.of_ensembles().standing('good', 'val').shares['photos'] == pytest.approx(0.7)
+    assert found.of_ensembles().share('harm', 'photos', 'val') == pytest.approx(-0.5)
+
+
 # ---- the tables
 
 
@@ -124,6 +132,18 @@ def test_shares_of_the_validation_images_until_the_gaps_are_tested(tool):
     table = tool.module.shares_table(league([*ROWS, *tested]), {}, {})
     assert table.startswith('Share of the gap on the **test images**') and 'not yet' not in table
     assert 'Not measured yet: `good`, `harm`, `never`, `part`.' in table
+
+
+def test_ensembles_in_the_tables(tool, monkeypatch):
+    pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
+    found = league([*ROWS, *pair])
+    shares = tool.module.shares_table(found, dict(good=2.04), dict(good=1.5)).splitlines()
+    place = next(i for i, line in enumerate(shares) if line.startswith('| [good]'))
+    assert shares[place + 1].startswith('| good, ensemble | 70 (1) | not measured |')
+    assert shares[place + 1].endswith('| 2.0 | 1.5 |')
+    monkeypatch.setitem(tool.module.question_table.__globals__, 'REPORTED', ('plain', 'good'))
+    lines = tool.module.question_table(found, 'photos').splitlines()
+    assert '| good, ensemble | 54.00 (1) | 70 % | not measured | not measured |' in lines
 
 
 def test_miou_tables(tool):

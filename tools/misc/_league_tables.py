@@ -21,14 +21,15 @@ def main_set(league: 'League') -> str:
 
 def shares_table(league: 'League', costs: Mapping[str, float], memory: Mapping[str, float]) -> str:
     """Share of the gap by question, mean, worst case, cost of a step and memory of a method."""
-    images = main_set(league)
+    images, ensembles = main_set(league), league.of_ensembles()
     head = ['method', *league.questions, 'mean', 'worst', 'cost of a step', 'memory']
     lines = []
     for row in league.standings(images):
-        cells = [_share_cell(row, question) for question in league.questions]
-        ends = [_percent(row.mean), _percent(row.worst)]
         used = [_factor(costs.get(row.method)), _factor(memory.get(row.method))]
-        lines.append([_link(row.method), *cells, *ends, *used])
+        lines.append([_link(row.method), *_shares(league, row), *used])
+        if row.method in league.with_ensemble:
+            row = ensembles.standing(row.method, images)
+            lines.append([_ensemble(row.method), *_shares(league, row), *used])
     text = f'Share of the gap on the **{SETS[images]}**, in % (number of seeds).'
     if images == 'val':
         text += f' {_capital(SETS["test"])}: not yet.'
@@ -43,12 +44,18 @@ def miou_tables(league: 'League') -> str:
 def question_table(league: 'League', question: str) -> str:
     """mIoU and share of the baseline, CTT, the best others and all labels, on one question."""
     gaps = {images: league.has_gap(question, images) for images in ('val', 'test')}
-    lines = []
-    for method in [*REPORTED, *league.best(OTHERS, REPORTED)]:
-        lines.append([_link(method)])
+    lines: List[List[str]] = []
+
+    def add(name: str, league: 'League', method: str) -> None:
+        lines.append([name])
         for images, gap in gaps.items():
             share = league.share(method, question, images)
             lines[-1] += _with_share(league.score(method, question, images), share, gap)
+
+    for method in [*REPORTED, *league.best(OTHERS, REPORTED)]:
+        add(_link(method), league, method)
+        if method in league.with_ensemble and method in REPORTED:
+            add(_ensemble(method), league.of_ensembles(), method)
     lines.append(['all labels'])
     for images, gap in gaps.items():
         lines[-1] += _with_share(league.all_labels(question, images), 1.0, gap)
@@ -68,6 +75,12 @@ def _miou_table(league: 'League', images: str) -> str:
             )
         )
     return f'{_capital(SETS[images])}:\n\n{_table(["method", *league.questions], lines)}'
+
+
+def _shares(league: 'League', row: 'Standing') -> List[str]:
+    """Cells of the questions, of the mean and of the worst case."""
+    cells = [_share_cell(row, question) for question in league.questions]
+    return [*cells, _percent(row.mean), _percent(row.worst)]
 
 
 def _share_cell(row: 'Standing', question: str) -> str:
@@ -109,6 +122,10 @@ def _capital(text: str) -> str:
 
 def _link(method: str) -> str:
     return f'[{method}](../configs/{method}/README.md)'
+
+
+def _ensemble(method: str) -> str:
+    return f'{method}, ensemble'
 
 
 def _table(head: List[str], lines: List[List[str]]) -> str:

@@ -2,12 +2,15 @@
 """A league: what share of the gap to all labels each method wins back, over several questions."""
 
 import math
+from dataclasses import replace
 from statistics import fmean
-from typing import Collection, Dict, List, NamedTuple, Sequence
+from typing import Collection, Dict, List, NamedTuple, Sequence, Set
 
 from .matrix import Matrix
 from .results import Row
 from .table import Summary, Table
+
+ENSEMBLE, SECOND_TEACHER = 'ensemble', 'teacher1'
 
 
 class Standing(NamedTuple):
@@ -59,6 +62,7 @@ class League:
     """
 
     def __init__(self, matrix: Matrix, rows: Sequence[Row]) -> None:
+        self.matrix, self.rows = matrix, rows
         self.table = Table(matrix, rows)
         self.full = {
             split: full
@@ -69,6 +73,16 @@ class League:
             raise ValueError('a league needs a baseline and splits with full_labels in its matrix')
         self.baseline = matrix.baseline
         self.methods, self.questions = self.table.methods, list(self.full)
+
+    @property
+    def with_ensemble(self) -> Set[str]:
+        """Methods with several teachers, whose ensemble is more than one network."""
+        return {row['method'] for row in self.rows if row['member'] == SECOND_TEACHER}
+
+    def of_ensembles(self) -> 'League':
+        """The same league, methods of :attr:`with_ensemble` represented by it."""
+        members = {**self.matrix.members, **dict.fromkeys(self.with_ensemble, ENSEMBLE)}
+        return League(replace(self.matrix, members=members), self.rows)
 
     def score(self, method: str, question: str, eval_set: str) -> Summary:
         """Score of a method on a question, mIoU in per cent."""
