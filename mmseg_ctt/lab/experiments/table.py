@@ -105,19 +105,31 @@ class Table:
 
     def summary(self, method: str, split: str, eval_set: str, column: str = 'miou') -> Summary:
         """Mean and spread over the seeds that have a row; of one column of the CSV."""
+        return summarize(list(self._scores(method, split, eval_set, column).values()))
+
+    def _scores(
+        self, method: str, split: str, eval_set: str, column: str = 'miou'
+    ) -> Dict[int, float]:
         member = self.member or self.matrix.members.get(method)
-        return summarize(list(scores(self.rows, method, split, eval_set, member, column).values()))
+        return scores(self.rows, method, split, eval_set, member, column)
 
     def share(self, method: str, split: str, eval_set: str) -> float:
-        """Fraction of the gap to full labels, 0 for the baseline; NaN without rows or gap."""
+        """Fraction of the gap to full labels, 0 for the baseline; NaN without rows or gap.
+
+        Gain and gap are those of the seeds that method and baseline both have, so that a lucky
+        seed of the baseline does not count against some methods only. Full labels without such a
+        seed count with all of theirs.
+        """
         baseline, full = self.matrix.baseline, self.matrix.full_of(split)
         if baseline is None or full is None:
             return math.nan
-        return gap_ratio(
-            self.summary(method, split, eval_set).mean,
-            self.summary(baseline, split, eval_set).mean,
-            self.summary(baseline, full, eval_set).mean,
-        )
+        few, own = self._scores(baseline, split, eval_set), self._scores(method, split, eval_set)
+        seeds = own.keys() & few.keys()
+        top = self._scores(baseline, full, eval_set)
+        ends = [top[seed] for seed in seeds & top.keys()] or list(top.values())
+        below = fmean([few[seed] for seed in seeds]) if seeds else math.nan
+        value = fmean([own[seed] for seed in seeds]) if seeds else math.nan
+        return gap_ratio(value, below, summarize(ends).mean)
 
     def closed_gap(self, method: str, split: str, eval_set: str) -> float:
         """As :meth:`share`; NaN for baseline and full labels, which are the ends of the gap."""
@@ -142,7 +154,7 @@ class Table:
         if self.matrix.baseline and full:
             text += (
                 f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
-                f'on the split and on {" or ".join(full)}.'
+                f'on the split and on {" or ".join(full)}, of the seeds that both have.'
             )
         return f'{text}\n\n{markdown_table(["method", *self.splits], lines)}'
 
