@@ -116,20 +116,18 @@ class Table:
     def share(self, method: str, split: str, eval_set: str) -> float:
         """Fraction of the gap to full labels, 0 for the baseline; NaN without rows or gap.
 
-        Gain and gap are those of the seeds that method and baseline both have, so that a lucky
-        seed of the baseline does not count against some methods only. Full labels without such a
-        seed count with all of theirs.
+        The gain is over the baseline of the seeds that both have, so that a lucky seed of the
+        baseline does not count against some methods only. The gap is that of the means over all
+        seeds: that of one seed may be next to nothing.
         """
         baseline, full = self.matrix.baseline, self.matrix.full_of(split)
         if baseline is None or full is None:
             return math.nan
         few, own = self._scores(baseline, split, eval_set), self._scores(method, split, eval_set)
-        seeds = own.keys() & few.keys()
-        top = self._scores(baseline, full, eval_set)
-        ends = [top[seed] for seed in seeds & top.keys()] or list(top.values())
-        below = fmean([few[seed] for seed in seeds]) if seeds else math.nan
-        value = fmean([own[seed] for seed in seeds]) if seeds else math.nan
-        return gap_ratio(value, below, summarize(ends).mean)
+        gains = [own[seed] - few[seed] for seed in own if seed in few]
+        below = self.summary(baseline, split, eval_set).mean
+        top = self.summary(baseline, full, eval_set).mean
+        return gap_ratio(below + summarize(gains).mean, below, top)
 
     def closed_gap(self, method: str, split: str, eval_set: str) -> float:
         """As :meth:`share`; NaN for baseline and full labels, which are the ends of the gap."""
@@ -154,7 +152,7 @@ class Table:
         if self.matrix.baseline and full:
             text += (
                 f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
-                f'on the split and on {" or ".join(full)}, of the seeds that both have.'
+                f'on the split and on {" or ".join(full)}; the gain is that of the same seeds.'
             )
         return f'{text}\n\n{markdown_table(["method", *self.splits], lines)}'
 
