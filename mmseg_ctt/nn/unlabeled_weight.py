@@ -1,34 +1,53 @@
 # Copyright (c) mmseg_ctt contributors.
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+
+class GuardState(NamedTuple):
+    """What a run that is compared with its baseline keeps from one validation to the next.
+
+    Attributes:
+        factor (float): In [0, 1], of all loss terms but the supervised one; 0: they are off.
+        retry (float): In [0, 1]: with which they come back; 0: never.
+        low (float): Number of validations below the baseline, the last ones in a row.
+    """
+
+    factor: float = 1.0
+    retry: float = 1.0
+    low: float = 0.0
 
 
 class UnlabeledWeight(nn.Module):
     """Factor of all loss terms of a method but the supervised one.
 
-    Buffer: ``state`` ``(2,)`` float32 in [0, 1]: the factor, and that with which terms come back
-    after they were switched off; both are in the checkpoint. ``factor`` and ``retry`` are their
-    copies on the host, which a step reads without waiting for the device.
+    Buffer: ``state`` ``(3,)`` float32, the numbers of :class:`GuardState`, in the checkpoint.
+    ``current`` has them on the host, where a step reads them without waiting for the device.
     """
 
     state: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer('state', torch.ones(2))
-        self.factor = self.retry = 1.0
+        self.current = GuardState()
+        self.register_buffer('state', torch.tensor(self.current))
 
-    def set(self, factor: float, retry: float) -> None:
+    @property
+    def factor(self) -> float:
+        """The factor: 0 if the terms are off."""
+        return self.current.factor
+
+    def set(self, state: GuardState) -> None:
         """Take other numbers, rounded to float32, so that a resumed run has the same ones.
 
         Args:
-            factor (float): In [0, 1].
-            retry (float): In [0, 1].
+            state (GuardState): The numbers.
         """
-        rounded = torch.tensor([factor, retry])
-        self.factor, self.retry = rounded.tolist()
+        rounded = torch.tensor(state)
+        self.current = GuardState(*rounded.tolist())
         self.state.copy_(rounded)
 
     def restore(self) -> None:
         """Take the numbers of a checkpoint that has been loaded; it waits for the device."""
-        self.factor, self.retry = self.state.tolist()
+        self.current = GuardState(*self.state.tolist())

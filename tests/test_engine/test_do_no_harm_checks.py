@@ -44,6 +44,7 @@ def ready(cfg, **hook):
     'hook, words',
     [
         (dict(margin=-1), 'margin must be at least 0'),
+        (dict(patience=0), 'patience must be at least 1'),
         (dict(backoff=1), 'backoff must be below 1'),
         (dict(lowest=0.2), 'lowest needs default_hooks.do_no_harm.backoff'),
         (dict(lowest=2, backoff=0.5), r'lowest must be in \[0, 1\]'),
@@ -51,6 +52,7 @@ def ready(cfg, **hook):
         (dict(backoff=0.05), 'lowest=0.1, so that terms would never come back: set'),
         (dict(baseline='{}/absent'), 'baseline="/.*/absent": this folder has no run'),
         (dict(baseline='{}/late'), 'late has no mIoU of the first 75% of its training: train the'),
+        (dict(baseline='{}/late3', patience=3), 'has no mIoU of the first 25% of its training'),
         (dict(metric='miou'), "metric='miou' is no score of validation: set one of aAcc, mAcc, mI"),
         (dict(metric='teacher7/mIoU'), 'member such as student0/mIoU'),
     ],
@@ -59,8 +61,9 @@ def test_what_cannot_be_compared_is_an_error_before_training(
     config, baseline, tmp_path, hook, words
 ):
     baseline({4: 50.0}, name='late')
+    baseline({3: 50.0}, name='late3')
     if 'baseline' in hook:
-        hook = dict(baseline=hook['baseline'].format(tmp_path))
+        hook = dict(hook, baseline=hook['baseline'].format(tmp_path))
     cfg = config(hook=hook)
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         train(cfg)
@@ -68,12 +71,18 @@ def test_what_cannot_be_compared_is_an_error_before_training(
 
 
 def test_a_run_that_is_not_validated_before_its_end(config):
-    with pytest.raises(ValueError, match='train_cfg.val_interval=4: the run of 4 iterations is'):
+    with pytest.raises(
+        ValueError, match='train_cfg.val_interval=4: the run of 4 iterations has 0 val'
+    ):
         train(config(hook={}, interval=4))
     cfg = config(hook={}, interval=1)
     cfg.train_cfg.val_begin = 4
-    with pytest.raises(ValueError, match='val_begin=4: .*not validated before its .* to 1, or set'):
+    with pytest.raises(
+        ValueError, match='val_begin=4: .* has 0 validations before its .* to 1, or set'
+    ):
         train(cfg)
+    with pytest.raises(ValueError, match='interval=2: .* 1 validations .*patience=2 needs as many'):
+        train(config(hook=dict(patience=2), interval=2))
     without = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)
     with pytest.raises(ValueError, match='this run has none: set val_dataloader, val_evaluator'):
         train(config('without', hook={}, **without))

@@ -16,8 +16,9 @@ from toy_guarded import STRONG, WEAK, Factors, guarded_config, train, write_base
 from mmseg_ctt.deploy.checkpoint import load_network
 from mmseg_ctt.engine.baseline_run import find_baseline
 from mmseg_ctt.engine.config import prepare_config
-from mmseg_ctt.engine.harm_rule import next_factors
+from mmseg_ctt.engine.harm_rule import HarmRule
 from mmseg_ctt.engine.hooks.do_no_harm_hook import DoNoHarmHook
+from mmseg_ctt.nn.unlabeled_weight import GuardState
 
 
 @pytest.fixture
@@ -31,21 +32,34 @@ def baseline(root, tmp_path):
 
 
 def test_rule():
-    rule = dict(margin=1.0, backoff=0.25, lowest=0.1)
-    assert next_factors(1.0, 1.0, -1.1, **rule) == (0.0, 0.25)
-    assert next_factors(0.0, 0.25, -0.1, **rule) == (0.0, 0.25)
-    assert next_factors(0.0, 0.25, -9.0, **rule) == (0.0, 0.25), 'off already'
-    assert next_factors(0.0, 0.25, 0.9, **rule) == (0.0, 0.25), 'above by chance'
-    assert next_factors(0.0, 0.25, 1.0, **rule) == (0.25, 0.25)
-    assert next_factors(0.25, 0.25, 9.0, **rule) == (1.0, 0.25)
-    assert next_factors(0.25, 0.25, -0.9, **rule) == (0.25, 0.25)
-    assert next_factors(0.25, 0.25, -2.0, **rule) == (0.0, 0.0), 'lower than the lowest'
-    assert next_factors(0.0, 0.0, 9.0, **rule) == (0.0, 0.0), 'for good'
-    rule['backoff'] = 0.0
-    assert next_factors(1.0, 1.0, -2.0, **rule) == (0.0, 0.0)
-    assert next_factors(1.0, 1.0, 2.0, **rule) == (1.0, 0.0)
-    assert next_factors(0.25, 0.25, 2.0, **rule) == (0.25, 0.0), 'of a run that had a backoff'
-    assert next_factors(0.0, 0.25, 9.0, **rule) == (0.0, 0.0), 'of a run that had a backoff'
+    rule = HarmRule(margin=1.0, patience=1, backoff=0.25, lowest=0.1)
+    assert rule.after((1.0, 1.0, 0), -1.1) == (0.0, 0.25, 0)
+    assert rule.after((0.0, 0.25, 0), -0.1) == (0.0, 0.25, 0)
+    assert rule.after((0.0, 0.25, 0), -9.0) == (0.0, 0.25, 0), 'off already'
+    assert rule.after((0.0, 0.25, 0), 0.9) == (0.0, 0.25, 0), 'above by chance'
+    assert rule.after((0.0, 0.25, 0), 1.0) == (0.25, 0.25, 0)
+    assert rule.after((0.25, 0.25, 0), 9.0) == (1.0, 0.25, 0)
+    assert rule.after((0.25, 0.25, 0), -0.9) == (0.25, 0.25, 0)
+    assert rule.after((0.25, 0.25, 0), -2.0) == (0.0, 0.0, 0), 'lower than the lowest'
+    assert rule.after((0.0, 0.0, 0), 9.0) == (0.0, 0.0, 0), 'for good'
+    rule = rule._replace(backoff=0.0)
+    assert rule.after((1.0, 1.0, 0), -2.0) == (0.0, 0.0, 0)
+    assert rule.after((1.0, 1.0, 0), 2.0) == (1.0, 0.0, 0)
+    assert rule.after((0.25, 0.25, 0), 2.0) == (0.25, 0.0, 0), 'of a run that had a backoff'
+    assert rule.after((0.0, 0.25, 0), 9.0) == (0.0, 0.0, 0), 'of a run that had a backoff'
+
+
+@pytest.mark.parametrize('backoff', [0.0, 0.5])
+def test_rule_with_patience(backoff):
+    """Low validations count in a row alone, and those without the terms do not count."""
+    rule = HarmRule(margin=1.0, patience=2, backoff=backoff, lowest=0.1)
+    state, found = GuardState(), []
+    for difference in (-2.0, -0.5, -2.0, 0.5, -2.0, -2.0, -2.0, -2.0, 2.0, -2.0):
+        state = rule.after(state, difference)
+        found.append((state.factor, state.low))
+    back = (backoff, 1) if backoff else (0, 0)
+    assert found[:6] == [(1, 1), (1, 0), (1, 1), (1, 0), (1, 1), (0, 0)]
+    assert found[6:] == [(0, 0), (0, 0), (backoff, 0), back]
 
 
 def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
@@ -54,7 +68,7 @@ def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
     factors, notes = Factors(), Notes()
     runner, log = train(config(hook={}), factors, notes)
     assert factors.found == factors.logged == [1.0, 0.0, 0.0, 0.0]
-    assert runner.model.unlabeled_weight.state.tolist() == [0, 0]
+    assert runner.model.unlabeled_weight.state.tolist() == [0, 0, 0]
     assert f'default_hooks.do_no_harm: baseline {folder}' in log
     assert 'baseline 99.00: weight of the unlabelled images 1 -> 0' in log
     assert 'below its supervised baseline' in log and 'use supervised/iter_4.pth' in log
@@ -92,7 +106,7 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     again, found = Notes(), Factors()
     checkpoint = str(Path(runner.work_dir) / 'iter_2.pth')
     saved = torch.load(checkpoint, weights_only=False)['state_dict']
-    assert saved['unlabeled_weight.state'].tolist() == pytest.approx([0, 0.3])
+    assert saved['unlabeled_weight.state'].tolist() == pytest.approx([0, 0.3, 0])
     assert 0 < factors.found[2] < 1
     train(config('resumed', hook=hook, resume=True, load_from=checkpoint), again, found)
     assert found.found == factors.found[2:]
@@ -104,6 +118,18 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     assert without.model.unlabeled_weight is None
     assert 'unlabeled_weight.state' not in without.model.state_dict()
     assert load_network(runner.cfg, checkpoint).unlabeled_weight is None
+
+
+def test_a_row_of_low_validations_goes_on_in_a_resumed_run(config, baseline, tmp_path):
+    baseline({1: STRONG})
+    hook = dict(patience=2)
+    _, log = train(config('first', hook=hook), factors := Factors())
+    assert factors.found == [1.0, 1.0, 0.0, 0.0]
+    assert 'baseline 99.00: low for 1 of 2 validations' in log
+    checkpoint = str(tmp_path / 'first' / 'iter_1.pth')
+    resumed = config('again', hook=hook, resume=True, load_from=checkpoint)
+    train(resumed, found := Factors())
+    assert found.found == factors.found[1:]
 
 
 def test_resumed_after_all_terms_were_switched_off(config, baseline, tmp_path):

@@ -5,7 +5,7 @@ import torch
 from family import every_recipe_of, ready
 from toy import losses_of, prepared, total_of, toy_batch
 
-from mmseg_ctt.nn.unlabeled_weight import UnlabeledWeight
+from mmseg_ctt.nn.unlabeled_weight import GuardState, UnlabeledWeight
 
 GUARDED = every_recipe_of(lambda method: 'sup' in method.usual_weights())
 
@@ -14,7 +14,7 @@ def weighed(recipe, factor):
     """A model with the factor."""
     model = ready(recipe)
     model.unlabeled_weight = UnlabeledWeight()
-    model.unlabeled_weight.set(factor, 1.0)
+    model.unlabeled_weight.set(GuardState(factor))
     return model
 
 

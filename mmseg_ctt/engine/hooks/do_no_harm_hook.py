@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -8,12 +8,12 @@ from mmseg.registry import HOOKS
 
 from ...methods.base import SemiSegmentor
 from ...nn import settings
-from ...nn.unlabeled_weight import UnlabeledWeight
+from ...nn.unlabeled_weight import GuardState, UnlabeledWeight
 from ...nn.unwrap import segmentor_of
 from ..baseline_run import BaselineRun, find_baseline, named_baseline
 from ..checkpoint import POINTER
 from ..compared_score import compared_score
-from ..harm_rule import KEY, guarded_terms, last_before_end, next_factors
+from ..harm_rule import KEY, HarmRule, guarded_terms, last_start
 from ..main_process import on_main_process
 
 AUTO = 'auto'
@@ -30,11 +30,12 @@ class DoNoHarmHook(Hook):
     behind their students at first, which says nothing about the unlabelled images. A run below the
     baseline trains as the baseline does: the factor of all loss terms but the supervised one is 0,
     that one has the weight 1, also where ``loss_weights.sup`` is another, and networks see no
-    unlabelled images. With ``backoff``, once it is above the baseline by the margin, the terms come
-    back with a smaller factor, which climbs while it is not below, to at most 1; a run that is
-    below again and again keeps the factor 0. Factor and the one to come back with are in the model,
-    as ``unlabeled_weight.state``, and in the checkpoint, not in exports; the log has the factor as
-    ``unlabeled_weight``.
+    unlabelled images. ``patience`` asks for several low validations in a row. With ``backoff``,
+    once it is above the baseline by the margin, the terms come back with a smaller factor, which
+    climbs while it is not below, to at most 1; a run that is below again and again keeps the factor
+    0. Factor, the one to come back with, and the number of
+    low validations are in the model, as ``unlabeled_weight.state``, and in the checkpoint, not in
+    exports; the log has the factor as ``unlabeled_weight``.
 
     Runs of different lengths are compared by progress: half of this one with half of the baseline,
     where learning rates have fallen as far. Between validations of the baseline its score is
@@ -51,6 +52,9 @@ class DoNoHarmHook(Hook):
             must be higher for terms to come back. Defaults to None: 1 for a metric in per cent.
             Dice and Jaccard of :class:`VolumeMetric` are from 0 to 1, and need a number, such as
             0.01.
+        patience (int): Number of validations in a row that must be below the baseline by more than
+            the margin before terms are switched off. Defaults to 1: harm is stopped at once. More
+            of them let a single low score pass, and harm go on for longer.
         backoff (float): In [0, 1): each time that terms are switched off, they come back with a
             factor that is multiplied by it; it climbs by the same steps. Defaults to 0: they never
             come back, also in a resumed run, which saves most where the images do harm.
@@ -72,6 +76,7 @@ class DoNoHarmHook(Hook):
         baseline: str = AUTO,
         metric: Optional[str] = None,
         margin: Optional[float] = None,
+        patience: int = 1,
         backoff: float = 0.0,
         lowest: Optional[float] = None,
     ) -> None:
@@ -80,6 +85,7 @@ class DoNoHarmHook(Hook):
         lowest = LOWEST if lowest is None else lowest
         for name, value in dict(backoff=backoff, lowest=lowest).items():
             settings.check_number(f'{KEY}.{name}', value, 0, 1)
+        settings.check_number(f'{KEY}.patience', patience, 1, whole=True)
         if margin is not None:
             settings.check_number(f'{KEY}.margin', margin, 0)
         if backoff == 1:
@@ -90,7 +96,7 @@ class DoNoHarmHook(Hook):
                 f'never come back: set {KEY}.lowest to at most {backoff}, or no backoff'
             )
         self.baseline, self.metric, self.margin = baseline, metric, margin
-        self.backoff, self.lowest = backoff, lowest
+        self.patience, self.backoff, self.lowest = patience, backoff, lowest
         self.run: Optional[BaselineRun] = None  # on the main process
         self.compares = self.trains = self.clears = False
 
@@ -108,12 +114,13 @@ class DoNoHarmHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the baseline; take the factor of a resumed run, and 1 in a new one."""
-        last = last_before_end(runner)
+        last = last_start(runner, self.patience)
         self.score = compared_score(runner, self.metric, self.margin)
+        self.rule = HarmRule(self.score.margin, self.patience, self.backoff, self.lowest)
         self.compares = on_main_process(lambda: self._find(runner, last / runner.max_iters))
         self.weight.restore()
         if not runner.iter:
-            self.weight.set(1.0, 1.0)
+            self.weight.set(GuardState())
         elif self.weight.factor < 1 and not self.compares:
             kept = f'{self.weight.factor:.3g} of the checkpoint'
             runner.logger.warning(f'{KEY}: unlabelled images keep the weight {kept}')
@@ -148,7 +155,7 @@ class DoNoHarmHook(Hook):
             )
         best = float(scores[self.score.best_of(scores)])
         # nodes may see files of the baseline differently
-        self.weight.set(*on_main_process(lambda: self._next_factors(runner, best)))
+        self.weight.set(on_main_process(lambda: self._next_state(runner, best)))
         self.clears = True
 
     def after_train(self, runner: Runner) -> None:
@@ -198,20 +205,22 @@ class DoNoHarmHook(Hook):
         self.run = run
         return run is not None
 
-    def _next_factors(self, runner: Runner, score: float) -> Tuple[float, float]:
+    def _next_state(self, runner: Runner, score: float) -> GuardState:
         assert self.run is not None
         progress = min(runner.iter / runner.max_iters, 1.0)
-        plain, margin, text = self.score.plain, self.score.margin, self.score.text
+        plain, text, before = self.score.plain, self.score.text, self.weight.current
         reference = self.run.score_at_progress(plain, progress)
-        before = self.weight.factor, self.weight.retry
         if reference is None:
             return before
-        after = next_factors(*before, score - reference, margin, self.backoff, self.lowest)
-        if after[0] != before[0]:
-            runner.logger.info(
-                f'{KEY}: {plain} of the best member {text(score)}, baseline {text(reference)}: '
-                f'weight of the unlabelled images {before[0]:.3g} -> {after[0]:.3g}'
-            )
+        after = self.rule.after(before, score - reference)
+        if after.low:
+            what = f'low for {after.low:.0f} of {self.patience} validations'
+        elif after.factor != before.factor:
+            what = f'weight of the unlabelled images {before.factor:.3g} -> {after.factor:.3g}'
+        else:
+            return after
+        scores = f'{text(score)}, baseline {text(reference)}'
+        runner.logger.info(f'{KEY}: {plain} of the best member {scores}: {what}')
         return after
 
 
