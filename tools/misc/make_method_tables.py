@@ -6,7 +6,7 @@ python tools/misc/make_method_tables.py --check    name the pages that are not u
 
 Both have a row for each folder of configs with a metafile, and for each page of docs/methods.
 README.md has when to use it (`Use When` of the metafile), venue, and figures: published ones of the
-metafiles, ours of docs/results_strongest.csv. docs/methods/index.md has its first sentence, and
+metafiles, ours of docs/results_league.csv. docs/methods/index.md has its first sentence, and
 compares the registered methods by the attributes of their classes. Exit status: 0 done or up to
 date, 1 not up to date.
 """
@@ -42,9 +42,7 @@ def folders() -> List[str]:
 
 def choice() -> str:
     """When to use each method, its venue, and figures."""
-    ours: Dict[str, float] = {}
-    for method, score in measured(ROOT).items():
-        ours.setdefault(method.replace('-', '_'), score)
+    ours = measured(ROOT)
     rows = [
         '| method | use it when | venue | VOC 183 | Cityscapes 1/8 | CamVid, here |',
         '| --- | --- | --- | --- | --- | --- |',
