@@ -17,7 +17,7 @@ from mmseg_ctt.lab.experiments.results import BEGIN, END
 
 QUESTIONS = {'photos': 'photos_all', 'slices': 'slices_all'}
 METHODS = ('plain', 'good', 'part', 'harm', 'never')
-PAGES = ('docs/league.md', 'docs/results.md', 'docs/guide/which_method.md')
+PAGES = ('README.md', 'docs/league.md', 'docs/results.md', 'docs/guide/which_method.md')
 
 
 def row(method, split, miou, seed=0, member='student0', eval_set='val'):
@@ -146,6 +146,22 @@ def test_ensembles_in_the_tables(tool, monkeypatch):
     assert '| good, ensemble | 54.00 (1) | 80 % | not measured | not measured |' in lines
 
 
+def test_the_recipe_has_a_row_for_each_question(tool, monkeypatch):
+    monkeypatch.setitem(tool.module.recipe_table.__globals__, 'RECIPE', 'good')
+    pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
+    lines = tool.module.recipe_table(
+        league([*ROWS, *pair, row('good', 'slices', 84, 0, 'ensemble')]),
+        dict(photos='Photographs', slices='Slices'),
+    ).splitlines()
+    assert lines[0] == 'mIoU of the **validation images** (number of seeds):'
+    assert lines[4:] == [
+        '| Photographs | 40.0 (2) | 50.0 (2) | 54.0 (1) | 60.0 (1) |',
+        '| Slices | 80.0 (1) | 81.0 (1) | 84.0 (1) | 90.0 (1) |',
+        '| mean share of the gap | 0 % | 30 % | 60 % | 100 % |',
+        '| worst share of the gap | 0 % | 10 % | 40 % | 100 % |',
+    ]
+
+
 def test_miou_tables(tool):
     table = tool.module.miou_tables(league([*ROWS, row('good', 'photos', 55, eval_set='test')]))
     test, val = table.split('Validation images:')
@@ -254,10 +270,12 @@ def test_pages_with_some_scores(tool, copy):
     assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
     picture = copy / 'docs/images/league.png'
     assert picture.read_bytes().startswith(b'\x89PNG')
-    league_page, results, guide = ((copy / page).read_text() for page in PAGES)
+    readme, league_page, results, guide = ((copy / page).read_text() for page in PAGES)
     assert '](images/league.png)' in league_page and '](../images/league.png)' in guide
     assert '(../configs/ctt/README.md) | 42.00 (1) | 20 % | not measured' in results
     assert '| all labels | 50.00 (1) | 100 % |' in results
+    row = '| Streets, drawn | 40.0 (1) | not measured | not measured | 50.0 (1) |'
+    assert row in readme
     picture.unlink()
     assert tool.exit_code('--check') == 1
 
@@ -286,4 +304,4 @@ def test_without_scores_the_command_says_what_to_run(tool, copy, capsys):
     )
     assert tool.exit_code() == 0 and tool.exit_code('--check') == 0
     assert 'league.png' not in ''.join((copy / page).read_text() for page in PAGES)
-    assert (copy / PAGES[1]).read_text().count('Figures are to come.') == 5
+    assert (copy / 'docs/results.md').read_text().count('Figures are to come.') == 5

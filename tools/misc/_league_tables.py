@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.table import Summary
 
 SETS = {'test': 'test images', 'val': 'validation images'}
-REPORTED = ('supervised', 'ctt', 'ctt_plus')  # of docs/results.md, beside the best others
+RECIPE = 'ctt_plus'
+REPORTED = ('supervised', 'ctt', RECIPE)  # of docs/results.md, beside the best others
 OTHERS = 3
 MISSING, NO_GAP = 'not measured', 'no gap'
 
@@ -60,6 +61,35 @@ def question_table(league: 'League', question: str) -> str:
     for images, gap in gaps.items():
         lines[-1] += _with_share(league.all_labels(question, images), 1.0, gap)
     return _table(['method', 'val', 'share', 'test', 'share'], lines)
+
+
+def recipe_table(league: 'League', titles: Mapping[str, str]) -> str:
+    """The recipe on every question: mIoU, and its shares of the gap, as of one network and of both.
+
+    Args:
+        league (League): With a row of the recipe.
+        titles (dict[str, str]): What a question is, by its name.
+    """
+    images, ensembles = main_set(league), league.of_ensembles()
+    lines = []
+    for question in league.questions:
+        scores = [
+            league.score(league.baseline, question, images),
+            league.score(RECIPE, question, images),
+            ensembles.score(RECIPE, question, images),
+            league.all_labels(question, images),
+        ]
+        lines.append([titles[question], *map(_rounded, scores)])
+    rows = [one.standing(RECIPE, images) for one in (league, ensembles)]
+    for name in ('mean', 'worst'):
+        cells = [_percent(getattr(row, name), ' %') for row in rows]
+        lines.append([f'{name} share of the gap', '0 %', *cells, '100 %'])
+    head = ['question', 'labels alone', RECIPE.replace('_', '-'), 'both teachers', 'all labels']
+    return f'mIoU of the **{SETS[images]}** (number of seeds):\n\n{_table(head, lines)}'
+
+
+def _rounded(score: 'Summary') -> str:
+    return f'{score.mean:.1f} ({score.number})' if score.number else MISSING
 
 
 def _miou_table(league: 'League', images: str) -> str:

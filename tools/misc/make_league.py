@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Write the figures of the league: tables of docs/league.md and docs/results.md, and its picture.
+"""Write the figures of the league: its tables in README.md and the docs, and its picture.
 
 python tools/misc/make_league.py            write tables and picture
 python tools/misc/make_league.py --check    say whether pages and picture are up to date
@@ -17,14 +17,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
 from _figures import LEAGUE, read_league, step_costs  # noqa: E402
-from _league_tables import SETS, main_set, miou_tables, question_table, shares_table  # noqa: E402
-from _made_tables import parse_args, update  # noqa: E402
+from _league_tables import SETS, main_set, miou_tables, question_table, recipe_table, shares_table  # noqa: E402
+from _made_tables import marks, parse_args, update  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League, Standing
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = 'tools/misc/make_league.py'
+README = 'README.md'
 PAGE, RESULTS, GUIDE = 'docs/league.md', 'docs/results.md', 'docs/guide/which_method.md'
 PICTURE = 'docs/images/league.png'
 ALT = 'share of the gap that each method wins back: a mark per question, a bar for the mean'
@@ -34,7 +35,7 @@ MEASURE = f'python tools/analysis_tools/run_matrix.py {LEAGUE} --jobs 2 --thread
 
 def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     """Tables by page and name; without any figure they say so."""
-    names = {(PAGE, 'shares'), (PAGE, 'mIoU'), (GUIDE, 'league')}
+    names = {(README, 'results'), (PAGE, 'shares'), (PAGE, 'mIoU'), (GUIDE, 'league')}
     names |= {(RESULTS, question) for question in league.questions}
     if not has_figures(league):
         return dict.fromkeys(sorted(names), NONE)
@@ -42,10 +43,20 @@ def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     made = {
         (PAGE, 'shares'): f'![{ALT}](images/league.png)\n\n{shares_table(league, costs, memory)}',
         (PAGE, 'mIoU'): miou_tables(league),
+        (README, 'results'): recipe_table(league, titles(league)),
         (GUIDE, 'league'): f'![{ALT}](../images/league.png)',
     }
     made.update({(RESULTS, name): question_table(league, name) for name in league.questions})
     return made
+
+
+def titles(league: 'League') -> Dict[str, str]:
+    """Heading of each question in the page of the results."""
+    text, found = (ROOT / RESULTS).read_text(), {}
+    for question in league.questions:
+        before = text.partition(marks(question, SCRIPT)[0])[0]
+        found[question] = before.rpartition('\n## ')[2].partition('\n')[0]
+    return found
 
 
 def has_figures(league: 'League') -> bool:
