@@ -1,2 +1,2 @@
 # Copyright (c) mmseg_ctt contributors.
-__version__ = '0.9.0'
+__version__ = '0.10.0'
