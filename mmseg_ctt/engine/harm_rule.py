@@ -80,10 +80,10 @@ def last_start(runner: Runner, patience: int) -> int:
     if found < patience:
         key = f'train_cfg.val_begin={loop.val_begin}'
         key = key if last >= patience else f'train_cfg.val_interval={loop.val_interval}'
-        needs = f', and {KEY}.patience={patience} needs as many' if patience > 1 else ''
+        needs = f' ({KEY}.patience={patience} needs as many)' if patience > 1 else ''
         lower = max(total // max(10, patience + 1), 1)
         raise ValueError(
-            f'{key}: the run of {total} iterations has {found} validations before its end{needs}, '
-            f'so that {KEY} can do nothing: lower it, for example to {lower}, {without}'
+            f'{key}: the run of {total} iterations is validated {found} times before its '
+            f'end{needs}, so that {KEY} can do nothing: lower it, for example to {lower}, {without}'
         )
     return (last - patience + 1) * loop.val_interval

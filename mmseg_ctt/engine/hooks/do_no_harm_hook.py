@@ -33,9 +33,9 @@ class DoNoHarmHook(Hook):
     unlabelled images. ``patience`` asks for several low validations in a row. With ``backoff``,
     once it is above the baseline by the margin, the terms come back with a smaller factor, which
     climbs while it is not below, to at most 1; a run that is below again and again keeps the factor
-    0. Factor, the one to come back with, and the number of
-    low validations are in the model, as ``unlabeled_weight.state``, and in the checkpoint, not in
-    exports; the log has the factor as ``unlabeled_weight``.
+    0. Factor, the one to come back with, and the number of low validations are in the model, as
+    ``unlabeled_weight.state``, and in the checkpoint, not in exports; the log has the factor as
+    ``unlabeled_weight``.
 
     Runs of different lengths are compared by progress: half of this one with half of the baseline,
     where learning rates have fallen as far. Between validations of the baseline its score is
