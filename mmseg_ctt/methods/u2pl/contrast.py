@@ -17,6 +17,7 @@ from .entropy import EntropyPartition
 from .functional import NEGATIVES, best_of_members, negative_candidates, unreliable_contrast
 
 SIZE = 30000  # entries of a queue
+FIRST_RANK, LAST_RANK = 3, 20  # of classes that a pixel is a negative of
 BUDGET = 1000  # entries that a class gains a step; a batch has tens of thousands
 
 
@@ -60,7 +61,8 @@ class UnreliableContrast(MemoryContrast):
             Defaults to 0.3 (released code).
         negative_threshold (float): Probability of a class below which a pixel is its negative.
             Defaults to 1 (released code).
-        ranks (tuple[int, int]): See :func:`negative_candidates`. Defaults to (3, 20) (paper).
+        ranks (tuple[int, int], optional): See :func:`negative_candidates`. Defaults to None:
+            (3, 20) (paper); with three classes or fewer the last rank alone.
         negatives (str): ``'paper'`` or ``'released'``, see :func:`negative_candidates`.
             Defaults to 'paper'.
         legacy_index (bool): Contrast the ``i``-th class of all with the queue of the ``i``-th
@@ -88,7 +90,7 @@ class UnreliableContrast(MemoryContrast):
         temperature: float = 0.5,
         anchor_threshold: float = 0.3,
         negative_threshold: float = 1.0,
-        ranks: Tuple[int, int] = (3, 20),
+        ranks: Optional[Tuple[int, int]] = None,
         negatives: str = 'paper',
         legacy_index: bool = False,
         norm_cfg: Optional[dict] = None,
@@ -100,6 +102,8 @@ class UnreliableContrast(MemoryContrast):
                 f' must be positive, got {dim}, {pool}, {num_anchors}, '
                 f'{num_negatives} and {temperature}'
             )
+        if ranks is None:
+            ranks = (min(FIRST_RANK, num_classes - 1), LAST_RANK)
         if not 0 < ranks[0] < min(ranks[1], num_classes):
             raise ValueError(
                 f'model.contrast.ranks={tuple(ranks)} leaves no class of '
