@@ -139,6 +139,12 @@ def check_negatives(number: int, selection: str, exclude: int, num_classes: int)
     """
     if selection not in SELECTIONS:
         raise ValueError(f'model.selection must be one of {SELECTIONS}, got {selection!r}')
+    if num_classes == 2 and number > 1:
+        raise ValueError(
+            f'model.num_negatives={number} needs more than two classes; with 1 of two, the class '
+            'that a pixel is not names the one that it is, and pixels that are not trusted are '
+            'learnt from: take another method, such as ctt-plus or classmix'
+        )
     if min(number, exclude) < 1 or number + exclude > num_classes:
         raise ValueError(
             f'model.num_negatives={number} and model.exclude={exclude} must be '

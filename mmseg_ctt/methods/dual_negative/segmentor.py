@@ -16,7 +16,7 @@ inside ``forward(mode='loss')``:
    negative learning, the classes of 2, on all other pixels.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -41,7 +41,6 @@ from .functional import (
     stable,
 )
 
-NEGATIVES = 2  # of a pixel
 SCHEDULES = ('together', 'turns')
 
 
@@ -71,8 +70,9 @@ class DualNegativeLabel(SemiSegmentor):
     follow the iterations.
 
     Args:
-        num_negatives (int, optional): Negative classes of a pixel. Defaults to None: 2 (released
-            code), or as many as ``exclude`` leaves: 1 of two classes.
+        num_negatives (int): Negative classes of a pixel. Defaults to 2 (released code), which needs
+            three classes: of two, the class that a pixel is not names the one that it is, and
+            pixels that are not trusted would be learnt from like others.
         selection (str): ``'distinct'``, ``'replacement'`` (released code) or ``'rank'``, see
             :func:`mmseg_ctt.functional.negative_classes`. Defaults to 'distinct'.
         exclude (int): Most probable classes of the peer that are never negative. Defaults to 1.
@@ -101,7 +101,7 @@ class DualNegativeLabel(SemiSegmentor):
 
     def build(
         self,
-        num_negatives: Optional[int] = None,
+        num_negatives: int = 2,
         selection: str = 'distinct',
         exclude: int = 1,
         negative_ramp: float = 0.15,
@@ -117,8 +117,6 @@ class DualNegativeLabel(SemiSegmentor):
                 'model.two_views=True has one threshold for all classes: remove '
                 'model.consistency.class_thresholds'
             )
-        if num_negatives is None:
-            num_negatives = min(NEGATIVES, max(1, self.num_classes - exclude))
         check_negatives(num_negatives, selection, exclude, self.num_classes)
         self.num_negatives, self.selection, self.exclude = num_negatives, selection, exclude
         self.negative_ramp, self.schedule, self.two_views = negative_ramp, schedule, two_views
