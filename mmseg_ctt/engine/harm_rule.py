@@ -83,7 +83,8 @@ def last_start(runner: Runner, patience: int) -> int:
         needs = f' ({KEY}.patience={patience} needs as many)' if patience > 1 else ''
         lower = max(total // max(10, patience + 1), 1)
         raise ValueError(
-            f'{key}: the run of {total} iterations is validated {found} times before its '
-            f'end{needs}, so that {KEY} can do nothing: lower it, for example to {lower}, {without}'
+            f'{key}: number of validations before the end of the run of {total} iterations: '
+            f'{found}{needs}, so that {KEY} can do nothing: lower it, for example to {lower}, '
+            f'{without}'
         )
     return (last - patience + 1) * loop.val_interval

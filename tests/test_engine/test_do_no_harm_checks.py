@@ -72,17 +72,18 @@ def test_what_cannot_be_compared_is_an_error_before_training(
 
 def test_a_run_that_is_not_validated_before_its_end(config):
     with pytest.raises(
-        ValueError, match='train_cfg.val_interval=4: the run of 4 iterations is validated 0'
+        ValueError,
+        match='train_cfg.val_interval=4: number of val.* of the run of 4 iterations: 0, so',
     ):
         train(config(hook={}, interval=4))
     cfg = config(hook={}, interval=1)
     cfg.train_cfg.val_begin = 4
     with pytest.raises(
-        ValueError, match='val_begin=4: .* is validated 0 times before its .* to 1, or set'
+        ValueError, match='val_begin=4: number of validations before .*: 0, .* to 1, or set'
     ):
         train(cfg)
     with pytest.raises(
-        ValueError, match='interval=2: .* validated 1 times .*patience=2 needs as many'
+        ValueError, match='interval=2: number of validations .*: 1 .*patience=2 needs as many'
     ):
         train(config(hook=dict(patience=2), interval=2))
     without = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)

@@ -13,7 +13,12 @@ from family import EVERY_RECIPE, assert_finite, ready, step
 from toy import losses_of, prepared, total_of, toy_batch
 
 if not torch.cuda.is_available():  # one skip in the place of hundreds
-    pytest.skip('this machine has no CUDA device', allow_module_level=True)
+    pytest.skip(
+        'there is no CUDA device, and only one shows its rounding and what it waits for; without '
+        'one test_family_device.py takes the same steps on a device without numbers, and '
+        'test_no_host_synchronisation of test_family_corners.py names what would wait',
+        allow_module_level=True,
+    )
 
 
 @contextmanager
