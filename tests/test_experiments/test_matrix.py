@@ -161,8 +161,8 @@ def test_matrices_of_the_repository(path, repo_root):
         rows = {'supervised', 'ctt_plus'}
     elif path.stem.startswith('league'):
         rows = set(preset_names()) - {'semivl'}
-    elif path.stem == 'recipe':
-        rows = {'supervised', 'no_contrast', 'labeled_parts'}
+    elif path.stem.startswith('recipe'):
+        rows = {'supervised', 'no_contrast', 'both_teachers'}
     elif path.stem == 'guard':
         rows = {'supervised', 'ctt_plus_guarded'}
     elif not path.stem.endswith('small'):

@@ -79,3 +79,45 @@ def test_a_circle_is_reported_for_the_file_that_closes_it(write):
     write('base', **BASE, base='own.yaml')
     with pytest.raises(ValueError, match='base.yaml: base names own.yaml, which begins from this'):
         read_matrix(own)
+
+
+def test_a_part_begins_from_one_of_the_base(write):
+    """Single options are taken over; null leaves a key out."""
+    first = dict(config='a.py', seeds=[5], cfg_options={'x': 1, 'y': 1})
+    write('base', **{**BASE, 'splits': {'a': first, 'b': dict(config='b.py')}})
+    splits = dict(
+        one=dict(base='a', cfg_options={'y': 2, 'z': 2}),
+        two=dict(base='a', seeds=None),
+        three=dict(base='b', cfg_options={'x': 3}),
+    )
+    methods = dict(other=dict(base='semi', config=None))
+    own = write('own', base='base.yaml', out='o.csv', splits=splits, methods=methods)
+    third = write('third', base='own.yaml', out='p.csv', splits=dict(four=dict(base='one')))
+    assert [read_matrix(file).members for file in (own, third)] == [{'other': 'ensemble'}] * 2
+    found = {cell.split: (cell.config, cell.options) for cell in _cells(own, third)}
+    assert found == {
+        'one': ('a.py', {'x': 1, 'y': 2, 'z': 2, 'randomness.seed': 5}),
+        'two': ('a.py', {'x': 1, 'y': 1, 'randomness.seed': 3}),
+        'three': ('b.py', {'x': 3, 'randomness.seed': 3}),
+        'four': ('a.py', {'x': 1, 'y': 2, 'z': 2, 'randomness.seed': 5}),
+    }
+
+
+def _cells(*files):
+    return [cell for file in files for cell in read_matrix(file).cells]
+
+
+def test_a_part_that_begins_from_none(write):
+    for content, words in (
+        (dict(splits=dict(b=dict(base='c')), base='base.yaml', out='o.csv'), 'base.yaml: 1_8, all'),
+        (
+            dict(splits=dict(b=dict(base=['b'])), methods={}),
+            r'no other file .base is missing.: none',
+        ),
+    ):
+        with pytest.raises(ValueError, match=f'own.yaml: splits.b.base .* is unknown; .*{words}'):
+            read_matrix(write('own', **content))
+    options = dict(base='1_8', cfg_options=[1])
+    write('base', **{**BASE, 'splits': {'1_8': dict(cfg_options={'x': 1})}})
+    with pytest.raises(ValueError, match='own.yaml: splits.b.cfg_options must be a mapping'):
+        read_matrix(write('own', base='base.yaml', out='o.csv', splits=dict(b=options)))

@@ -7,11 +7,12 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 import yaml
 
 BASE = 'base'
+OPTIONS = 'cfg_options'
 KEYS = (
     'methods',
     'splits',
     'seeds',
-    'cfg_options',
+    OPTIONS,
     'eval_sets',
     'out',
     'work_dir',
@@ -21,8 +22,8 @@ KEYS = (
     'presets',
 )
 PARTS = dict(
-    methods=('config', 'cfg_options', 'member', 'splits', 'seeds'),
-    splits=('config', 'cfg_options', 'methods', 'seeds', 'full_labels'),
+    methods=(BASE, 'config', OPTIONS, 'member', 'splits', 'seeds'),
+    splits=(BASE, 'config', OPTIONS, 'methods', 'seeds', 'full_labels'),
 )
 OWN = ('out', 'work_dir')  # in one CSV two matrices would replace each other's rows
 
@@ -31,7 +32,9 @@ def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> dict:
     """Content of a matrix file; what it does not have is that of the file named by ``base``.
 
     A key of this file replaces the same key of the other one as a whole; null leaves it out.
-    ``out`` and ``work_dir`` are never those of the other one.
+    ``out`` and ``work_dir`` are never those of the other one. A method or split with ``base`` takes
+    over what it does not have from the method or split of that name in the other file, also single
+    ``cfg_options``.
 
     Args:
         path (Path): YAML.
@@ -43,12 +46,13 @@ def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> dict:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not YAML, has an unknown key, begins from itself, or from another
-            file without an ``out`` of its own.
+            file without an ``out`` of its own; if a part begins from one that is not there.
     """
     content = _read(path)
     name = content.pop(BASE, None)
     _check_keys(content, path)
     if name is None:
+        _take_over(content, {}, path, 'no other file (base is missing)')
         return content
     if not isinstance(name, str):
         raise ValueError(f'{path}: base must be the name of a matrix file, got {name!r}')
@@ -61,10 +65,41 @@ def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> dict:
             f'{path}: out is missing beside base: in the CSV of {name} this matrix could replace '
             f'rows of that one; add "out: docs/results_{path.stem}.csv" or so'
         )
+    _take_over(content, inherited, path, str(name))
     merged = {**{key: inherited[key] for key in inherited if key not in OWN}, **content}
     return {
         key: value for key, value in merged.items() if value is not None or key not in inherited
     }
+
+
+def _take_over(content: dict, inherited: dict, path: Path, where: str) -> None:
+    """Complete methods and splits with a ``base`` by those of the other file, in place."""
+    for key in PARTS:
+        part, known = content.get(key), inherited.get(key)
+        if not isinstance(part, dict):
+            continue
+        known = known if isinstance(known, dict) else {}
+        for name, entry in part.items():
+            if not entry or BASE not in entry:
+                continue
+            entry = dict(entry)  # an anchor of YAML may stand in several places
+            origin = entry.pop(BASE)
+            if not isinstance(origin, str) or origin not in known:
+                raise ValueError(
+                    f'{path}: {key}.{name}.base {origin!r} is unknown; '
+                    f'known are those of {where}: {", ".join(known) or "none"}'
+                )
+            part[name] = _over(known[origin] or {}, entry, path, f'{key}.{name}.')
+
+
+def _over(theirs: dict, own: dict, path: Path, key: str) -> dict:
+    """An entry over the one that it begins from; null leaves a key out."""
+    merged = {**theirs, **own}
+    if own.get(OPTIONS) is not None and theirs.get(OPTIONS) is not None:
+        for options in (theirs[OPTIONS], own[OPTIONS]):
+            check_mapping(options, path, f'{key}{OPTIONS}')
+        merged[OPTIONS] = {**theirs[OPTIONS], **own[OPTIONS]}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _read(path: Path) -> dict:
