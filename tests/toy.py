@@ -176,8 +176,15 @@ def prepared(model: nn.Module, batch: Optional[dict] = None) -> dict:
     for made in batch['data_samples']:
         steps = model.toy_steps.get(made.metainfo['source'])
         if steps:
-            add_maps(made, steps, num_classes=model.num_classes)
+            add_maps(made, steps, **of_labels(model))
     return model.data_preprocessor(batch, True)
+
+
+def of_labels(model: nn.Module) -> dict:
+    """What a data set says of its labels, for the steps of its pipeline."""
+    head = model.member('student0').decode_head if hasattr(model, 'member') else model.decode_head
+    head = head[-1] if isinstance(head, nn.ModuleList) else head
+    return dict(num_classes=model.num_classes, ignore_index=getattr(head, 'ignore_index', 255))
 
 
 def batch_of_source(batch: dict, source: str) -> dict:

@@ -58,8 +58,9 @@ def check_pipelines(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> 
         preprocessor (Mapping): Settings of the data preprocessor.
 
     Raises:
-        ValueError: If images are normalised twice, a step that changes all pixels is not in every
-            pipeline, or images are loaded with other channels than elsewhere or than the mean has.
+        ValueError: If images are normalised twice, or in a pipeline of a method; a step that
+            changes all pixels is not in every pipeline; or images are loaded with other channels
+            than elsewhere or than the mean has.
     """
     found = pipelines(cfg)
     for key, steps in found.items():
@@ -68,6 +69,8 @@ def check_pipelines(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> 
                 f'{key} has Normalize, and data_preprocessor normalises again by its mean and std: '
                 'remove the step, or mean and std'
             )
+    if 'segmentor' in (cfg.get('model') or {}):
+        _check_values(found)
     for name in FIXED_STEPS:
         _check_everywhere(name, found)
     _check_loading(found)
@@ -104,6 +107,20 @@ def _check_everywhere(name: str, found: Mapping[str, Sequence[Step]]) -> None:
             raise ValueError(
                 f'{name} has other settings in {key} than in {next(iter(having))}: make them equal'
             )
+
+
+def _check_values(found: Mapping[str, Sequence[Step]]) -> None:
+    """Methods change the colours of images from 0 to 255, so that nothing may scale them before."""
+    for key, steps in found.items():
+        for step in _flat(steps):
+            name = _name(step)
+            ends = step.get('min_value', 0), step.get('max_value', 255)
+            if name == 'Normalize' or (name == 'Rerange' and ends != (0, 255)):
+                raise ValueError(
+                    f'{key} has {name}, so that images do not go from 0 to 255 any more, as strong '
+                    'augmentation needs them: remove the step from all pipelines, and give mean '
+                    'and std to data_preprocessor'
+                )
 
 
 def _check_loading(found: Mapping[str, Sequence[Step]]) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Settings of a resumed run: those that it takes from its config, and those of the checkpoint."""
 
-from typing import Any, Dict, Iterator, List, Mapping, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.optim import OptimWrapperDict
@@ -152,13 +152,18 @@ def _watches(cfg: Config, change: Change) -> bool:
 
 def _restore(cfg: Config, change: Change) -> None:
     """Set the value of the checkpoint in the config of the runner."""
-    node = cfg._cfg_dict
-    for name in change.path[:-1]:
-        node = node[name]
-    if change.old is ABSENT:
-        node.pop(change.path[-1], None)
-    else:
-        node[change.path[-1]] = change.old
+    _set(cfg._cfg_dict, change.path, change.old)
+
+
+def _set(node: Any, path: Sequence, value: Any) -> Any:
+    """A dict, list or tuple with a value at a path, the first two changed in place."""
+    name, *rest = path
+    if value is ABSENT and not rest:
+        node.pop(name, None)
+        return node
+    held = list(node) if isinstance(node, tuple) else node
+    held[name] = _set(held[name], rest, value) if rest else value
+    return type(node)(held) if isinstance(node, tuple) else held
 
 
 # ---- optimiser and schedules

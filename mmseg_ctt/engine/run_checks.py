@@ -25,6 +25,7 @@ from ..nn.unwrap import unwrapped
 from .compile_regions import check_compile, compile_error
 from .config_checks import check_config
 from .held_log import show
+from .ignored_checks import check_ignored
 from .member_loops import MemberLoopMixin
 from .patch_checks import check_patches
 from .precision import check_precision
@@ -66,9 +67,7 @@ def check_evaluation(
     key = f'{part}_dataloader.dataset'
     with pipeline_errors(key), isolated_randomness(0, 0):
         check_sample(key, dataset[0], labels=masks, same_size=False)
-    sources = getattr(trained, 'sources', {None: trained})
-    masked = getattr(trained, 'masked', (None,))
-    source = sources[masked[0]] if masked else None  # tags have no ids of masks
+    source = labels_of(trained)
     for name in ('reduce_zero_label', 'ignore_index'):
         values = [getattr(data, name, None) for data in (source, dataset)]
         if None not in values and values[0] != values[1]:
@@ -76,6 +75,16 @@ def check_evaluation(
                 f'{key}.{name}={values[1]}, but the labelled training set has {values[0]}: labels '
                 'would mean other classes; make them equal'
             )
+
+
+def labels_of(trained: Dataset) -> Optional[Dataset]:
+    """The training images with masks; None where there are tags alone, which have no ids.
+
+    Args:
+        trained (Dataset): Of training.
+    """
+    masked = getattr(trained, 'masked', (None,))
+    return getattr(trained, 'sources', {None: trained})[masked[0]] if masked else None
 
 
 def first_batch(cfg: Mapping[str, Any], dataset: Any) -> List[dict]:
@@ -178,8 +187,8 @@ class _BuiltChecks(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Check what would be read after the first interval only: a validation image, scores."""
+        trained, metrics = runner.train_loop.dataloader.dataset, []
         if runner._val_loop is not None:
-            trained = runner.train_loop.dataloader.dataset
             metrics = runner.val_evaluator.metrics
             check_metrics(runner.model, metrics)
             check_drawing(runner.model, runner.hooks)
@@ -189,6 +198,9 @@ class _BuiltChecks(Hook):
             for hook in runner.hooks:
                 best = getattr(hook, 'save_best', None)
                 check_save_best(best, metrics, members, scores_of(runner.model))
+        labels = labels_of(trained)
+        if labels is not None:
+            check_ignored(unwrapped(runner.model), labels, metrics)
 
 
 @contextmanager

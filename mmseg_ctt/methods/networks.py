@@ -208,6 +208,9 @@ class MemberNetworks(PredictingMembers):
             if initialise is not None:
                 initialise()
         self.copy_to_followers()
+        for name, member in self.members.items():
+            if member.follows is None and member.copy_of is not None:
+                self.member(name).load_state_dict(self.member(member.copy_of).state_dict())
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Load this model's state, that of version 0.1, or a plain segmentor's weights.
@@ -278,15 +281,13 @@ class MemberNetworks(PredictingMembers):
         ]
 
     def copy_to_followers(self) -> None:
-        """Copy parameters and buffers to followers and to members with ``copy_of``.
+        """Copy parameters and buffers to followers.
 
-        :class:`TeacherEMAHook` calls it at the start of a run.
+        :class:`TeacherEMAHook` calls it at the start of a run. Members that only begin as a copy,
+        such as frozen teachers, may have weights of ``load_from`` by then, and keep them.
         """
         for follower in self.followers():
             follower.module.load_state_dict(follower.followed.state_dict())
-        for name, member in self.members.items():
-            if member.follows is None and member.copy_of is not None:
-                self.member(name).load_state_dict(self.member(member.copy_of).state_dict())
 
 
 def dotted(name: str) -> str:

@@ -69,7 +69,7 @@ class WeakToStrong(SemiSegmentor):
         images = Images(image, [*unlabeled.samples, *(labeled.samples * turns)[:number]])
         truth = torch.cat([labeled.labels] * turns)[:number]
         return images, {
-            name: target.joined(PseudoLabel.of_truth(truth, target.logits))
+            name: target.joined(PseudoLabel.of_truth(truth, self.num_classes, target.logits))
             for name, target in pseudo.items()
         }
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """The weighted losses of a step."""
 
-from typing import Any, ClassVar, Dict, Optional, Tuple
+from typing import ClassVar, Dict, List, Optional, Tuple
 
 import torch
 from mmseg.utils import SampleList
@@ -93,14 +93,14 @@ class WeightedTerms(StepWithTasks):
             losses[first] = losses[first] + output.zero_loss()
         return losses
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """Load a state with or without the factor of :class:`DoNoHarmHook`.
+    def update_state(self, state_dict: Dict[str, Tensor], prefix: str = '') -> List[str]:
+        """See :class:`MemberNetworks`; the state is with or without :class:`DoNoHarmHook`.
 
-        That of the state is of no use without the hook; without one there, the present one stays.
+        Its factor is of no use without the hook; where the state has none, the present one stays.
         """
         key = f'{prefix}unlabeled_weight.state'
         if self.unlabeled_weight is None:
             state_dict.pop(key, None)
         else:
             state_dict.setdefault(key, self.unlabeled_weight.state)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        return super().update_state(state_dict, prefix)

@@ -20,14 +20,22 @@ def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
     Returns:
         Tensor, optional: ``(B, H, W)`` bool; None where nothing was padded and all have data.
     """
-    inside, missing = _inside(samples, image), _missing(samples, image)
+    inside, missing = _inside(samples, image), without_data(samples, image)
     if missing is None:
         return inside
     return ~missing if inside is None else inside & ~missing
 
 
-def _missing(samples: SampleList, image: Tensor) -> Optional[Tensor]:
-    """Pixels ``(B, H, W)`` without data, of rasters; None where there is none."""
+def without_data(samples: SampleList, image: Tensor) -> Optional[Tensor]:
+    """Which pixels of a stacked batch have no data, of rasters.
+
+    Args:
+        samples (list[SegDataSample]): With the map ``nodata``, where an image has such pixels.
+        image (Tensor): ``(B, 3, H, W)``, the batch.
+
+    Returns:
+        Tensor, optional: ``(B, H, W)`` bool; None where no image has any.
+    """
     found = [sample.get(NODATA) for sample in samples]
     if all(map_ is None for map_ in found):
         return None

@@ -44,15 +44,18 @@ class PseudoLabel(NamedTuple):
         return cls(label, confidence, valid, logits)
 
     @classmethod
-    def of_truth(cls, label: Tensor, logits_like: Optional[Tensor] = None) -> 'PseudoLabel':
+    def of_truth(
+        cls, label: Tensor, num_classes: int, logits_like: Optional[Tensor] = None
+    ) -> 'PseudoLabel':
         """Ground truth as a pseudo-label of confidence 1, of which unlabelled pixels are no part.
 
         Args:
-            label (Tensor): ``(B, H, W)`` int64, 255 where there is no label.
+            label (Tensor): ``(B, H, W)`` int64, no class where there is no label, as 255 and -100.
+            num_classes (int): ``K``.
             logits_like (Tensor, optional): ``(*, K, H, W)`` logits of the pseudo-labels that it is
                 joined with. Defaults to None: there are none.
         """
-        valid = label != IGNORE_INDEX
+        valid = (label >= 0) & (label < num_classes)
         logits = None
         if logits_like is not None:
             classes = torch.arange(logits_like.shape[1], device=label.device).view(-1, 1, 1)

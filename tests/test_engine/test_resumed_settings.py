@@ -161,6 +161,10 @@ REFUSED = [
         {'optim_wrapper.paramwise_cfg': dict(custom_keys=dict(backbone=dict(lr_mult=0.1)))},
         r'groups of \[\d+\] parameters and this config makes \[\d+, \d+\].*paramwise_cfg',
     ),
+    (
+        {'default_hooks.alignment': dict(type='DistributionAlignmentHook')},
+        r'alignment.teacher0.target is absent there.*; default_hooks.alignment is not set there',
+    ),
     ({'model.bank': dict(size=7)}, r'another model.*; model.bank.size is \d+ there and 7 here'),
 ]
 
@@ -217,8 +221,8 @@ def test_a_fused_optimiser_of_another_machine(root_of_adamw, tmp_path, saved, ow
         group.update(fused=saved, capturable=False, from_another_version=1)
         group.pop('decoupled_weight_decay', None)  # of newer versions
     torch.save(state, tmp_path / 'iter_3.pth')
-    adamw = dict(type='AdamW', lr=1e-3, fused=own)
-    runner = build(root, tmp_path, tmp_path / 'iter_3.pth', optim_wrapper=wrapper(adamw))
+    adamw = wrapper(fused=own)
+    runner = build(root, tmp_path, tmp_path / 'iter_3.pth', optim_wrapper=adamw)
     lines = train(runner)
     assert [group['fused'] for group in runner.optim_wrapper.param_groups] == [own]
     assert not line_of(lines, 'warning', KEPT)
@@ -226,17 +230,28 @@ def test_a_fused_optimiser_of_another_machine(root_of_adamw, tmp_path, saved, ow
     assert steps == {6.0}  # three of them are those of the checkpoint
 
 
-def wrapper(optimizer):
+def test_one_number_of_a_pair(root_of_adamw, tmp_path):
+    """The text of a config has lists in the place of tuples."""
+    root, state = root_of_adamw
+    torch.save(state, tmp_path / 'iter_3.pth')
+    adamw = wrapper(betas=(0.9, 0.95))
+    runner = build(root, tmp_path, tmp_path / 'iter_3.pth', optim_wrapper=adamw)
+    line = line_of(train(runner), 'warning', KEPT)
+    assert 'optim_wrapper.optimizer.betas.1=0.95 (0.999 goes on)' in line
+    assert runner.cfg.optim_wrapper.optimizer.betas == (0.9, 0.999)
+
+
+def wrapper(fused=False, betas=(0.9, 0.999)):
+    adamw = dict(type='AdamW', lr=1e-3, fused=fused, betas=betas)
     kind = 'StudentOptimWrapperConstructor'
-    return dict(type='OptimWrapper', constructor=kind, optimizer=optimizer)
+    return dict(type='OptimWrapper', constructor=kind, optimizer=adamw)
 
 
 @pytest.fixture(scope='module')
 def root_of_adamw(made):
     root, _ = made
     work = root.parent / 'adamw'
-    adamw = dict(type='AdamW', lr=1e-3, fused=False)
-    build(root, work, optim_wrapper=wrapper(adamw)).train()
+    build(root, work, optim_wrapper=wrapper()).train()
     return root, torch.load(work / 'iter_3.pth', weights_only=False)
 
 

@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toy import losses_of, ready_model, toy_batch
+from mmengine.optim import OptimWrapper
+from toy import losses_of, ready_model, toy_batch, toy_segmentor
 from versions import COMPILE
 
-from mmseg_ctt.engine import TeacherInferenceHook
+from mmseg_ctt.engine import TeacherEMAHook, TeacherInferenceHook
 from mmseg_ctt.engine.compile_regions import compile_members
 
 
@@ -68,6 +69,32 @@ def test_folded_teachers_give_the_same_after_each_update():
         torch.testing.assert_close(got.logits, want.logits)
         assert not torch.allclose(got.logits, old.logits)
     assert list(model.state_dict()) == list(state)
+
+
+@pytest.mark.parametrize('ema_first', [True, False])
+def test_beside_the_updates_of_the_teachers(ema_first):
+    """TeacherEMAHook switches off that passes move the statistics; the fold reads them."""
+    model = ready()
+    optimizer = torch.optim.SGD(model.students.parameters(), lr=0.1)
+    runner = SimpleNamespace(model=model, optim_wrapper=OptimWrapper(optimizer))
+    model.num_updates += 1  # teachers have weights of their own
+    number, plain = norms_run(model), outputs(model)
+    hooks = [TeacherEMAHook(), TeacherInferenceHook()]
+    for hook in hooks if ema_first else hooks[::-1]:
+        hook.before_train(runner)
+    assert number > 0 == norms_run(model)
+    for got, want in zip(outputs(model), plain):
+        torch.testing.assert_close(got.logits, want.logits)
+
+
+@pytest.mark.parametrize('statistics', [{}, dict(mean=[127.5], std=[60.0])])
+def test_images_without_statistics_of_each_channel(statistics):
+    segmentor = dict(
+        toy_segmentor(), data_preprocessor=dict(type='SegDataPreProcessor', **statistics)
+    )
+    model = ready(segmentor=segmentor)
+    started(model)
+    assert norms_run(model) == 0
 
 
 def test_low_precision_is_that_of_the_teachers_in_training_alone():

@@ -1,7 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """Members of every method: weights, predictions, export, and options that any method may have."""
 
+import copy
 import inspect
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from family import (
     step,
 )
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from toy import losses_of, prepared, sample, toy_batch, toy_model, toy_settings
@@ -27,6 +30,7 @@ from toy_data import toy_config
 from toy_run import shake, small_segmentor
 
 from mmseg_ctt.deploy.export import export_member
+from mmseg_ctt.engine import TeacherEMAHook
 from mmseg_ctt.engine.guards import missing_hook
 from mmseg_ctt.functional import target_distribution
 from mmseg_ctt.methods import registered_methods
@@ -117,6 +121,17 @@ def test_frozen_teachers_follow_nobody(kind):
     assert all(follower.module not in model.teachers for follower in model.followers())
     for teacher, student in zip(model.teachers, model.students):
         assert equal(teacher, student)  # until load_from gives them weights
+    shake(model.teachers, 5)
+    state = copy.deepcopy(model.teachers.state_dict())
+    optimizer = torch.optim.SGD([w for w in model.parameters() if w.requires_grad], lr=0.1)
+    runner = SimpleNamespace(model=model, optim_wrapper=OptimWrapper(optimizer))
+    TeacherEMAHook().before_train(runner)
+    model.train()
+    for seed in range(2):
+        model.parse_losses(losses_of(model, toy_batch(seed=seed)))[0].backward()
+        optimizer.step()
+    assert not any(layer.training for teacher in model.teachers for layer in teacher.modules())
+    assert all(torch.equal(value, state[key]) for key, value in model.teachers.state_dict().items())
 
 
 # ---- predictions

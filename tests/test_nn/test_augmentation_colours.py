@@ -89,6 +89,19 @@ def test_greyscale_has_one_channel_three_times():
     torch.testing.assert_close(got[:, 0], (plain * weights).sum(1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize('statistics', [{}, dict(mean=[127.5], std=[60.0])])
+@pytest.mark.parametrize('prob', [0.5, 1])
+def test_greyscale_where_channels_have_no_statistics_of_their_own(statistics, prob):
+    colour, plain = SemiSegDataPreProcessor(**statistics), torch.rand(4, 3, 8, 8) * 255
+    image = (plain - 127.5) / 60 if statistics else plain
+    for steps in ([dict(GREY, prob=prob)], [dict(GREY, prob=prob), JITTER]):
+        got = view(steps, image=image, label=labels(4, (8, 8)), colour=colour).image
+        assert got.shape == image.shape
+    grey_ones = view([GREY], image=image, label=labels(4, (8, 8)), colour=colour).image
+    assert torch.equal(grey_ones[:, 0], grey_ones[:, 2])
+    assert not torch.allclose(grey_ones[:, 0], image[:, 0])
+
+
 def test_strength_scales_the_colours_of_each_image():
     image, strength = images(), torch.tensor([0.0, 0.5, 1.0, 0.0])
     full, scaled = view([JITTER]).image, view([JITTER], strength=strength).image

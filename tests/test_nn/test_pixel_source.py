@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import pytest
 import torch
 
 from mmseg_ctt.nn.augmentation import PixelSource
@@ -28,21 +29,22 @@ def test_every_pixel_is_that_of_its_image():
                     assert torch.equal(got[i, ..., y, x], maps[index[i, y, x], ..., y, x])
 
 
-def test_pseudo_labels_and_ground_truth_are_mixed_with_the_images():
+@pytest.mark.parametrize('ignored', [255, 254, -100, 4])
+def test_pseudo_labels_and_ground_truth_are_mixed_with_the_images(ignored):
     """Pasted labels have confidence 1, and unlabelled pixels stay unlabelled."""
     label, truth = (4 * rand(2, *SIZE)).long(), (4 * rand(1, *SIZE)).long()
-    truth[0, :2] = 255
+    truth[0, :2] = ignored
     logits = rand(2, 4, *SIZE)
     given = PseudoLabel(label, rand(2, *SIZE), None, logits)
-    true = PseudoLabel.of_truth(truth, logits)
+    true = PseudoLabel.of_truth(truth, 4, logits)
     both = given.joined(true)
     mixed = both.apply_mix(PixelSource(torch.full((2, *SIZE), 2)))
-    assert torch.equal(mixed.label, truth.expand(2, -1, -1))
-    known = (truth != 255).expand(2, -1, -1)
+    known = (truth != ignored).expand(2, -1, -1)
+    assert torch.equal(mixed.label, truth.expand(2, -1, -1).masked_fill(~known, 255))
     assert torch.equal(mixed.confidence, known.float()) and torch.equal(mixed.valid, known)
     assert torch.equal(mixed.logits.argmax(1)[known], mixed.label[known])
     top = mixed.logits.softmax(1).amax(1)
     assert (top[known] > 1 - 1e-6).all() and torch.allclose(top[~known], torch.tensor(0.25))
     own = both.apply_mix(PixelSource(torch.arange(2).view(-1, 1, 1).expand(2, *SIZE)))
     assert all(torch.equal(got, want) for got, want in zip(own[:2], given))
-    assert own.valid.all() and PseudoLabel.of_truth(truth).logits is None
+    assert own.valid.all() and PseudoLabel.of_truth(truth, 4).logits is None

@@ -175,9 +175,19 @@ MISTAKES = {
     ),
     'normalised twice': (add(LABELED, NORMALIZE), 'settings', [LABELED, 'data_preprocessor']),
     'normalised in part': (
-        everywhere(NORMALIZE, but=[UNLABELED]),
+        both(everywhere(NORMALIZE, but=[UNLABELED]), plain),
         'settings',
-        [LABELED, UNLABELED, 'Normalize'],
+        ['train_dataloader.dataset.labeled', UNLABELED, 'Normalize'],
+    ),
+    'normalised everywhere': (
+        everywhere(NORMALIZE),
+        'settings',
+        [LABELED, 'Normalize', 'data_preprocessor', '0 to 255'],
+    ),
+    'scaled everywhere': (
+        everywhere(dict(type='Rerange', max_value=1)),
+        'settings',
+        [LABELED, 'Rerange', '0 to 255'],
     ),
     'grey in part': (
         setting(f'{UNLABELED}.0.color_type', 'grayscale'),
@@ -218,6 +228,16 @@ MISTAKES = {
         setting(f'{VAL}.reduce_zero_label', True),
         'samples',
         [f'{VAL}.reduce_zero_label=True'],
+    ),
+    'labels of another ignored id': (
+        both(setting(f'{SIZE}.seg_pad_val', 254), setting(f'{HEAD}.ignore_index', 254)),
+        'model',
+        [f'{HEAD}.ignore_index=254', 'training data is 255'],
+    ),
+    'scores of another ignored id': (
+        setting('val_evaluator.ignore_index', 254),
+        'model',
+        ['val_evaluator (IoUMetric).ignore_index=254', 'training data is 255'],
     ),
     'padding as a class': (setting(f'{SIZE}.seg_pad_val', 0), 'model', ['seg_pad_val=0', HEAD]),
 }
@@ -285,9 +305,9 @@ def test_mistake_is_one_line_before_the_first_step(name, write, train, check, lo
     assert all(word in line for word in words), line
 
 
-def test_normalised_everywhere_is_sound(write, check):
+def test_a_baseline_may_be_normalised_everywhere(write, check):
     """The rule about one pipeline alone would not notice if it refused all."""
-    code, _, text = check(write(everywhere(NORMALIZE)), 'settings')
+    code, _, text = check(write(both(everywhere(NORMALIZE), plain)), 'settings')
     assert code == 0, text
 
 

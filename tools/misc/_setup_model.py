@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence
 
 from _setup import EVALUATED, MB, Alert, Setup, Skip
 
@@ -33,12 +33,10 @@ def _check_scores(
     built: Optional['BaseModel'] = None,
 ) -> None:
     """Build the metrics, and check them and that of the best checkpoint."""
-    from mmengine.evaluator import Evaluator
-
     from mmseg_ctt.engine.score_checks import check_metrics, check_save_best, scores_of
 
     if cfg.get(f'{part}_evaluator'):
-        metrics = Evaluator(cfg[f'{part}_evaluator']).metrics
+        metrics = _metrics(cfg, part)
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
         best = hook.get('save_best') if part == 'val' else None
         if built is None:
@@ -48,10 +46,17 @@ def _check_scores(
             check_save_best(best, metrics, members, scores_of(built))
 
 
+def _metrics(cfg: 'Config', part: str = 'val') -> List[Any]:
+    from mmengine.evaluator import Evaluator
+
+    return Evaluator(cfg[f'{part}_evaluator']).metrics if cfg.get(f'{part}_evaluator') else []
+
+
 def model(setup: Setup) -> str:
     import torch
     from mmseg.registry import MODELS
 
+    from mmseg_ctt.engine.ignored_checks import check_ignored
     from mmseg_ctt.engine.run_checks import check_custom_keys
     from mmseg_ctt.engine.score_checks import members_of
     from mmseg_ctt.engine.tag_checks import check_masks, check_tags
@@ -71,6 +76,8 @@ def model(setup: Setup) -> str:
     setup.warnings += check_custom_keys(setup.cfg, built)
     for part in EVALUATED:
         _check_scores(setup.cfg, part, members_of(built), built)
+    if setup.trained and setup.has_masks(setup.reference):
+        check_ignored(built, setup.sets[setup.reference], _metrics(setup.cfg))
     sources = {name: setup.sets[name] for name in setup.trained}
     check_masks(built, setup.drawn, [name for name in setup.drawn if setup.has_masks(name)])
     with_tags = [name for name in sources if setup.has_tags(name)]

@@ -87,7 +87,7 @@ class SafeCheckpointHook(CheckpointHook):
         purpose = 'test' if not training else 'resume' if runner._resume else 'start'
         model = segmentor_of(runner.model)
         found = compare(runner, checkpoint) if purpose == 'resume' else []
-        refuse_misfit(runner._load_from, checkpoint, model, purpose, _of_model(found))
+        refuse_misfit(runner._load_from, checkpoint, model, purpose, _of_weights(found))
         if purpose != 'resume':
             refuse_other_scale(runner._load_from, checkpoint, runner.cfg.get('model'))
             return
@@ -202,12 +202,12 @@ class SafeCheckpointHook(CheckpointHook):
                 self.file_backend.remove(path)
 
 
-def _of_model(found: List[Change]) -> List[str]:
-    """Settings of the model that differ, for a message."""
+def _of_weights(found: List[Change]) -> List[str]:
+    """Settings that say which entries a model has and differ, for a message."""
     return [
         f'{change.key} is {shown(change.old)} there and {shown(change.new)} here'
         for change in found
-        if change.path[0] == 'model'
+        if change.path[0] == 'model' or change.path[:2] == ('default_hooks', 'alignment')
     ]
 
 

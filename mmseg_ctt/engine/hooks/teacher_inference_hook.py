@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from ...methods.base import SemiSegmentor
+from ...methods.checks import input_channels
 from ...nn import settings
 from ...nn.member import eval_mode, forward_member
 from ...nn.unwrap import unwrapped
@@ -93,13 +94,8 @@ class TeacherInferenceHook(Hook):
                 f'{KEY}.fold_batch_norm: {name} has no batch norm behind a convolution: set it to '
                 "False and dtype='bfloat16', or remove the hook"
             )
-        image = torch.randn(
-            1,
-            len(self.model.data_preprocessor.mean),
-            64,
-            64,
-            generator=torch.Generator().manual_seed(0),
-        )
+        shape = 1, input_channels(member) or 3, 64, 64
+        image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         image = image.to(next(member.parameters()).device)
         norms = [norm for _, norm in pairs]
         # in validation, where compiled networks run as they were built
@@ -157,7 +153,8 @@ def _pairs(network: nn.Module) -> Iterator[Tuple[nn.Module, nn.Module]]:
         children = list(part.children())
         for conv, norm in zip(children, children[1:]):
             if isinstance(conv, _ConvNd) and isinstance(norm, _BatchNorm):
-                if conv.out_channels == norm.num_features and norm.track_running_stats:
+                # not by track_running_stats, which TeacherEMAHook switches off while training
+                if conv.out_channels == norm.num_features and norm.running_mean is not None:
                     yield conv, norm
 
 

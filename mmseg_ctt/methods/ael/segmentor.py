@@ -26,11 +26,13 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from ...datasets.nodata import FIELD as NODATA
 from ...nn import settings
 from ...nn.augmentation import View
 from ...nn.images import Images
 from ...nn.loss_maps import map_names
 from ...nn.member import PixelOutput
+from ...nn.padding import without_data
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.rng import sample_noise
 from ..base import Losses, SemiSegmentor
@@ -124,13 +126,19 @@ class AEL(SemiSegmentor):
         check_pair(image, 'copy_paste', 'labelled')
         confidence = self.class_confidence
         maps = {name: labeled.maps(name).float() for name in map_names(self.students[0])}
+        missing = without_data(labeled.samples, image)
+        if missing is not None:
+            maps[NODATA] = missing.unsqueeze(1).float()
         together = torch.cat([image, *maps.values()], dim=1)  # what the losses read moves along
         together, label = part(
             together, label, noise[:, 1:], confidence.confidence, confidence.pixels
         )
         channels = [image.shape[1], *(map_.shape[1] for map_ in maps.values())]
         image, *pasted = together.split(channels, dim=1)
-        samples = _with_label(labeled.samples, label, dict(zip(maps, pasted)))
+        moved = dict(zip(maps, pasted))
+        if missing is not None:
+            moved[NODATA] = moved[NODATA] > 0
+        samples = _with_label(labeled.samples, label, moved)
         return Images(image, samples), label, noise[:, 0]
 
     def _cut(

@@ -108,7 +108,7 @@ class AugSeg(SemiSegmentor):
         source, injected = self.cut_mix(
             confidence, unlabeled.size, len(labeled.image), unlabeled.draws
         )
-        truth = PseudoLabel.of_truth(labeled.labels, pseudo.logits)
+        truth = PseudoLabel.of_truth(labeled.labels, self.num_classes, pseudo.logits)
         image = source.apply_mix(torch.cat([strong, labeled.image]))
         return image, pseudo.joined(truth).apply_mix(source), injected
 

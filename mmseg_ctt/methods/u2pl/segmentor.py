@@ -140,14 +140,16 @@ class U2PL(SemiSegmentor):
 
     @contextmanager
     def _label_mode(self) -> Iterator[None]:
-        differs = self.label_mode != self.teacher_mode
+        """The teacher in ``label_mode``, but for a frozen one, which stays in eval mode."""
+        teacher, mode = self.member(TEACHER), self.teacher_mode
+        differs = self.label_mode != mode and self.members[TEACHER].follows is not None
         if differs:
-            self.teachers.train(self.label_mode == 'train')
+            teacher.train(self.label_mode == 'train')
         try:
             yield
         finally:
             if differs:
-                self.teachers.train(self.teacher_mode == 'train')
+                teacher.train(mode == 'train')
 
     def _partition(
         self, output: PixelOutput, target: PseudoLabel, progress: float

@@ -93,7 +93,9 @@ class RandomGreyscale(PixelStep):
         """See :class:`PixelStep`."""
         if not is_rgb(image):
             return image
-        return normalize(grey(denormalize(image, context.preprocessor)), context.preprocessor)
+        plain = grey(denormalize(image, context.preprocessor))
+        # mean and std of one number, or none, leave one channel
+        return normalize(plain, context.preprocessor).expand_as(image)
 
 
 @AUGMENTATION_STEPS.register_module()

@@ -105,7 +105,10 @@ def denormalize(image: Tensor, preprocessor: Any) -> Tensor:
 
 
 def normalize(image: Tensor, preprocessor: Any) -> Tensor:
-    """The inverse of :func:`denormalize`; ``image`` is changed. One channel is that of all."""
+    """The inverse of :func:`denormalize`; ``image`` is changed.
+
+    One channel is that of all: it gets as many as ``mean`` has.
+    """
     mean, std = _statistics(preprocessor, image)
     image = image.flip(1) if _is_bgr(image, preprocessor) else image
     return image.mul_(255).sub(mean).div_(std)
