@@ -66,7 +66,7 @@ def compared_score(runner: Runner, metric: Optional[str], margin: Optional[float
             f'{KEY}.metric={name!r}: lower is better there; name another, such as "mIoU" or '
             '"volume/mDice"'
         )
-    is_ratio = _is_ratio(plain, metrics)
+    is_ratio = is_share(plain, metrics)
     if is_ratio and (margin is None or margin >= 1):
         raise ValueError(
             f'{KEY}.margin={margin}: {name} is from 0 to 1: set a margin on that scale, such as '
@@ -108,7 +108,12 @@ def _lower_is_better(runner: Runner, plain: str, members: Sequence[str]) -> bool
     return rules[plain] == LESS if plain in rules else 'loss' in plain
 
 
-def _is_ratio(plain: str, metrics: Sequence[Any]) -> bool:
-    """Whether it is from 0 to 1; ``mDice`` of ``IoUMetric`` is in per cent."""
+def is_share(plain: str, metrics: Sequence[Any]) -> bool:
+    """Whether a score is from 0 to 1; ``mDice`` of ``IoUMetric`` is in per cent.
+
+    Args:
+        plain (str): Its name, without that of a member.
+        metrics (Sequence[BaseMetric]): Of validation.
+    """
     percentages = [names_of(metric) or () for metric in metrics if isinstance(metric, IoUMetric)]
     return score_of(plain) in RATIOS and not any(plain in names for names in percentages)

@@ -11,10 +11,8 @@ from torch.utils.data import DataLoader
 
 from ..datasets.permutation import mixed
 from ..datasets.sampler import LabeledUnlabeledSampler
-from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
 from .checkpoint import VALIDATED
-from .hooks.distribution_alignment_hook import DistributionAlignmentHook
 from .tag_checks import check_masks, check_tags
 
 DRAWS = 'draws'  # keys of the message hub, which is part of every checkpoint
@@ -82,7 +80,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration to the last."""
-        self._remove_unused_alignment()
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self._set_start()
@@ -105,16 +102,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.draws += self.draws_per_iter
         self.runner.message_hub.update_info(DRAWS, self.draws)
         super().run_iter(data_batch)
-
-    def _remove_unused_alignment(self) -> None:
-        """Alignment that came with a checkpoint, in a run without the hook, is off."""
-        model, kind = unwrapped(self.runner.model), DistributionAlignmentHook
-        used = any(isinstance(hook, kind) for hook in self.runner.hooks)
-        if isinstance(model, SemiSegmentor) and model.alignment is not None and not used:
-            model.alignment = None
-            self.runner.logger.info(
-                'default_hooks.alignment is off, and the alignment of the checkpoint with it'
-            )
 
     def _set_start(self) -> None:
         """Start after the draws of the resumed run, in its order."""

@@ -190,7 +190,7 @@ def find_whole_checkpoint(work_dir: str) -> Optional[str]:
 
 def _newest_first(work_dir: str) -> Iterator[str]:
     """Checkpoint that ``last_checkpoint`` names, then earlier ones by falling number."""
-    newest, folder, limit = _last_checkpoint(work_dir), work_dir, float('inf')
+    newest, folder, limit = last_checkpoint(work_dir), work_dir, float('inf')
     if newest is not None:
         yield newest
         folder = osp.dirname(newest)
@@ -203,7 +203,12 @@ def _newest_first(work_dir: str) -> Iterator[str]:
             yield osp.join(folder, numbers[number])
 
 
-def _last_checkpoint(work_dir: str) -> Optional[str]:
+def last_checkpoint(work_dir: str) -> Optional[str]:
+    """The checkpoint that ``last_checkpoint`` names, which may not exist; None without that file.
+
+    Args:
+        work_dir (str): Of a run; it may have been moved.
+    """
     pointer = Path(work_dir, POINTER)
     path = pointer.read_text().strip() if pointer.is_file() else ''
     beside = osp.join(work_dir, osp.basename(path))

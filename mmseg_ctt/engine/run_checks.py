@@ -25,6 +25,7 @@ from ..nn.unwrap import unwrapped
 from .compile_regions import check_compile, compile_error
 from .config_checks import check_config
 from .held_log import show
+from .hooks.distribution_alignment_hook import remove_unused_alignment
 from .ignored_checks import check_ignored
 from .member_loops import MemberLoopMixin
 from .patch_checks import check_patches
@@ -201,6 +202,10 @@ class _BuiltChecks(Hook):
         labels = labels_of(trained)
         if labels is not None:
             check_ignored(unwrapped(runner.model), labels, metrics)
+
+    def before_train(self, runner: Runner) -> None:
+        """Without its hook an alignment would go on with the target of another run."""
+        remove_unused_alignment(runner)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..evaluation.volumes import VolumeMetric
 from ..methods.feature_learning import FeatureLearning
 from ..nn.unwrap import segmentor_of, unwrapped
 
+TIMES = ('time', 'data_time')  # beside the scores of a validation
 SCORES = dict(
     mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'), mFscore=('mFscore', 'mPrecision', 'mRecall')
 )  # of IoUMetric, by iou_metrics
@@ -175,3 +176,16 @@ def scores_of(model: nn.Module) -> Optional[Sequence[str]]:
 def members_of(model: nn.Module, evaluated: bool = True) -> Sequence[str]:
     """Names of the members that have scores of their own; none of a plain segmentor."""
     return getattr(unwrapped(model), 'member_names', ()) if evaluated else ()
+
+
+def main_metric(names: Sequence[str]) -> str:
+    """Metric that stands for a validation: mIoU, or the first of the predicting member.
+
+    Args:
+        names (list[str]): Of all scores, such as ``student0/volume/Dice``, ``volume/Dice``.
+    """
+    names = [name for name in names if name not in TIMES]
+    if 'mIoU' in names or not names:
+        return 'mIoU'
+    of_members = [name for name in names if any(other.endswith(f'/{name}') for other in names)]
+    return (of_members or names)[0]

@@ -7,6 +7,8 @@ from torch import Tensor
 from ..functional import confidence_bank_update, sums_by_class, warm_momentum
 from .ranks import sum_over_ranks
 
+KEY = 'model.consistency.class_thresholds'
+
 
 class ClassThresholds(nn.Module):
     """Confidence threshold of each class: the mean confidence of its pixels so far.
@@ -36,7 +38,7 @@ class ClassThresholds(nn.Module):
     def __init__(self, num_classes: int, highest: float, momentum: float = 0.9) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
-            raise ValueError(f'model.class_thresholds.momentum must be in [0, 1), got {momentum}')
+            raise ValueError(f'{KEY}.momentum must be in [0, 1), got {momentum}')
         self.num_classes, self.momentum, self.highest = num_classes, momentum, highest
         self.register_buffer('confidence', torch.zeros(num_classes))
         self.register_buffer('updates', torch.zeros(num_classes, dtype=torch.long))

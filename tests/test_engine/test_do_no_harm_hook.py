@@ -120,6 +120,16 @@ def test_a_resumed_run_goes_on_with_the_factor(config, baseline):
     assert load_network(runner.cfg, checkpoint).unlabeled_weight is None
 
 
+def test_a_resumed_run_may_get_the_hook(config, baseline):
+    """A run that began without it has no factor; the hook begins with 1."""
+    baseline({1: WEAK, 2: WEAK, 3: STRONG})
+    runner, _ = train(config())
+    checkpoint = str(Path(runner.work_dir) / 'iter_2.pth')
+    guarded = config('guarded', hook={}, resume=True, load_from=checkpoint)
+    train(guarded, factors := Factors())
+    assert factors.found == [1.0, 0.0]
+
+
 def test_a_row_of_low_validations_goes_on_in_a_resumed_run(config, baseline, tmp_path):
     baseline({1: STRONG})
     hook = dict(patience=2)

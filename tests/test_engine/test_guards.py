@@ -186,7 +186,7 @@ def warnings(monkeypatch) -> list:
     return lines
 
 
-def build(root, work, iterations=6, val_interval=100, model=None, **guards):
+def build(root, work, iterations=6, val_interval=100, model=None, changes=None, **guards):
     cfg = toy_config(
         root,
         work,
@@ -196,6 +196,7 @@ def build(root, work, iterations=6, val_interval=100, model=None, **guards):
             guards=dict(type='GuardHook', **guards),
         ),
         train_cfg=dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=val_interval),
+        **(changes or {}),
     )
     return Runner.from_cfg(cfg)
 
@@ -308,6 +309,33 @@ def test_teacher_below_student_in_a_run(root, tmp_path, warnings, monkeypatch, m
     lines = [line for line in warnings if 'worse than their students' in line]
     assert len(lines) == times
     assert all('2 validations (teacher0 1.00 < 5.00)' in line for line in lines)
+
+
+def test_teachers_are_compared_by_the_score_there_is(root, tmp_path, warnings, monkeypatch):
+    """Scores from 0 to 1 have a margin of their own."""
+    dice = dict(val_evaluator=dict(type='VolumeMetric'))
+    runner = build(
+        root, tmp_path / 'work', iterations=3, val_interval=1, validations=2, changes=dice
+    )
+    teacher = iter([0.795, 0.78, 0.78])
+
+    def scored(loop):
+        score = {'student0/volume/mDice': 0.8, 'teacher0/volume/mDice': next(teacher)}
+        metrics = {**score, 'volume/mDice': 0.8, 'time': 1.0}
+        loop.runner.call_hook('before_val')
+        loop.runner.call_hook('after_val_epoch', metrics=metrics)
+        loop.runner.call_hook('after_val')
+
+    monkeypatch.setattr('mmseg_ctt.engine.MemberValLoop.run', scored)
+    runner.train()
+    (line,) = [line for line in warnings if 'worse than their students' in line]
+    assert '2 validations (teacher0 0.78 < 0.80)' in line
+
+
+def test_a_score_to_compare_by_that_there_is_not(root, tmp_path):
+    runner = build(root, tmp_path / 'work', iterations=1, val_interval=1, metric='mIuO')
+    with pytest.raises(ValueError, match="default_hooks.guards.metric='mIuO' is no score of valid"):
+        runner.train()
 
 
 @pytest.mark.parametrize('threshold, word', [(0.99, 'no pixel'), (0.01, 'every pixel'), (0, None)])

@@ -21,8 +21,9 @@ from toy_data import CROP, toy_config, toy_method
 
 from mmseg_ctt.engine.baseline_run import find_baseline, named_baseline
 from mmseg_ctt.engine.config import prepare_config
-from mmseg_ctt.engine.hooks.live_line_hook import Figure, fitted, main_metric
+from mmseg_ctt.engine.hooks.live_line_hook import Figure, fitted
 from mmseg_ctt.engine.live_line import stop_live_line
+from mmseg_ctt.engine.score_checks import main_metric
 
 TESTS = Path(__file__).resolve().parents[1]
 LOCAL = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -50,6 +50,11 @@ def test_csv_and_folder_are_never_those_of_the_base(write, work_dir):
     for out in ({}, dict(out=None)):
         with pytest.raises(ValueError, match='own.yaml: out is missing .*docs/results_own.csv'):
             read_matrix(write('own', base='base.yaml', seeds=[4], **out))
+    with pytest.raises(ValueError, match='own.yaml: out=./base.csv is that of base.yaml, whose'):
+        read_matrix(write('own', base='base.yaml', out='./base.csv'))
+    write('base', **{**BASE, 'out': None})
+    with pytest.raises(ValueError, match='out=docs/results.csv is that of base.yaml'):
+        read_matrix(write('own', base='base.yaml', out='docs/results.csv'))
 
 
 def test_errors_of_the_base_name_its_file(write):

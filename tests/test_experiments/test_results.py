@@ -17,9 +17,11 @@ from mmseg_ctt.lab.experiments.results import (
 )
 
 
-def rows_of(method='ctt', seed=0, eval_set='val', digest='abc', value=50.0, classes=('a', 'b')):
+def rows_of(
+    method='ctt', seed=0, eval_set='val', digest='abc', value=50.0, classes=('a', 'b'), seconds='x'
+):
     cell = Cell(method, 's', seed, 'c.py', {})
-    facts = {**dict.fromkeys(END, 'x'), 'config_hash': digest}
+    facts = {**dict.fromkeys(END, 'x'), 'config_hash': digest, 'seconds': seconds}
     scores = {
         member: {'mIoU': value + i, **dict.fromkeys(classes, float('nan'))}
         for i, member in enumerate(('student0', 'teacher0'))
@@ -51,6 +53,16 @@ def test_rows_of_the_same_run_are_replaced_and_others_kept(tmp_path):
     put_rows(path, rows_of(digest='new', eval_set='test'))
     assert missing_sets(read_rows(path), cell, 'new', ['val', 'test']) == []
     assert missing_sets(rows, Cell('ctt', 's', 2, 'c.py', {}), 'abc', ['val']) == ['val']
+
+
+def test_rows_of_another_training_with_the_same_config(tmp_path):
+    """Such as those of another machine."""
+    path = tmp_path / 'results.csv'
+    put_rows(path, rows_of(seconds=100))
+    put_rows(path, rows_of(eval_set='test', seconds=100))
+    assert len(read_rows(path)) == 4
+    put_rows(path, rows_of(eval_set='test', seconds=90))
+    assert {(row['eval_set'], row['seconds']) for row in read_rows(path)} == {('test', '90')}
 
 
 def test_rows_without_classes(tmp_path):

@@ -40,6 +40,10 @@ def test_tool_and_checkpoint_of_a_cell(tmp_path, text, tool, folder):
     (where / 'iter_2.pth').touch()
     (where / 'last_checkpoint').write_text(str(where / 'iter_2.pth'))
     assert cell.checkpoint() == str(where / 'iter_2.pth')
+    moved = Workspace(tmp_path, tmp_path / 'moved', tmp_path / 'out.csv', ('val',))
+    workspace.work_dir.rename(moved.work_dir)
+    there = CellRun(Cell('toy', 'all', 0, str(config), {}), moved)
+    assert there.checkpoint() == str(there.folder / folder / 'iter_2.pth')
 
 
 def test_evaluating_one_set_leaves_the_config_for_the_next(tmp_path, monkeypatch):

@@ -4,8 +4,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.structures import PixelData
 from toy import NUM_CLASSES, losses_of, toy_batch, toy_model
 
+from mmseg_ctt.datasets.nodata import FIELD as NODATA
 from mmseg_ctt.functional import cross_entropy, pseudo_label
 from mmseg_ctt.methods.ael.functional import class_confidence_sums
 from mmseg_ctt.nn.images import Images
@@ -127,6 +129,22 @@ def test_labels_are_pasted_along_and_the_batch_stays_as_it_was():
     assert changed.any() and (label == truth.roll(-1, 0))[changed].all()
     after = [s.gt_sem_seg.data for s in data['data_samples']['labeled']]
     assert all(map(torch.equal, before, after))
+
+
+def test_pixels_without_data_are_pasted_along():
+    """Of rasters; there the teacher has nothing to say."""
+    model = ready(copy_paste=dict(prob=1.0))
+    data = raw(model)
+    missing = torch.zeros(1, 32, 32, dtype=torch.bool)
+    missing[:, :8] = True
+    first = data['data_samples']['labeled'][0]
+    first.set_data({NODATA: PixelData(data=missing)})
+    first.gt_sem_seg.data[missing] = 255
+    labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
+    pasted, label, _ = model._paste(labeled)
+    valid = pasted.valid()
+    assert torch.equal(valid, label != 255) and not valid[0, :8].all() and valid[1:, 8:].all()
+    assert valid[0, :8].any(), 'pixels of another image'
 
 
 def test_tail_classes_come_from_the_labels_so_far():

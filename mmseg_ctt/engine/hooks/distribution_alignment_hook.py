@@ -11,7 +11,7 @@ from ...datasets.frequency import label_frequency
 from ...functional import target_distribution
 from ...methods.base import SemiSegmentor
 from ...nn.alignment import MemberAlignment
-from ...nn.unwrap import segmentor_of
+from ...nn.unwrap import segmentor_of, unwrapped
 
 KEY = 'default_hooks.alignment'
 
@@ -123,3 +123,16 @@ class DistributionAlignmentHook(Hook):
                 f'class, so {KEY} has nothing to align to'
             )
         return pixels
+
+
+def remove_unused_alignment(runner: Runner) -> None:
+    """Switch off the alignment that came with a checkpoint, in a run without the hook.
+
+    Args:
+        runner (Runner): Of the run, its checkpoint loaded.
+    """
+    model = unwrapped(runner.model)
+    used = any(isinstance(hook, DistributionAlignmentHook) for hook in runner.hooks)
+    if isinstance(model, SemiSegmentor) and model.alignment is not None and not used:
+        model.alignment = None
+        runner.logger.info(f'{KEY} is off, and the alignment of the checkpoint with it')

@@ -13,6 +13,7 @@ from ...nn import settings
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
+from ..compared_score import is_share
 from ..guards import (
     confident_ratio,
     duplicate_images,
@@ -20,8 +21,10 @@ from ..guards import (
     not_finite,
     teacher_below_student,
 )
+from ..score_checks import check_score, main_metric, scores_of
 
 KEY = 'default_hooks.guards'
+POINT = 1.0  # of a score in per cent
 RENAMED = dict(confident=f'{KEY}.confident_iters')
 
 
@@ -38,9 +41,11 @@ class GuardHook(Hook):
         finite (bool): Whether to end the run at a loss that is not finite. Defaults to True.
         validations (int): Consecutive validations in which a teacher is worse than its student
             before a warning; 0: no warning. Defaults to 3.
-        metric (str): Score by which they are compared. Defaults to 'mIoU'.
-        margin (float): Points of ``metric`` by which a teacher may be lower: in good runs the
-            members differ by up to half a point. Defaults to 1.
+        metric (str, optional): Score by which they are compared, without the name of a member.
+            Defaults to None: mIoU, or the first one of the predicting member.
+        margin (float, optional): By how much of ``metric`` a teacher may be lower: in good runs the
+            members differ by up to half a point. Defaults to None: a point, which is 0.01 of scores
+            from 0 to 1.
         confident_iters (int): Iterations in which the ratio of confident pixels is 0 or 1 before a
             warning; 0: no warning; at most ``SafeCheckpointHook.history``. Defaults to 500.
         queues (int): Iterations between two checks for empty queues; 0: no check.
@@ -61,8 +66,8 @@ class GuardHook(Hook):
         self,
         finite: bool = True,
         validations: int = 3,
-        metric: str = 'mIoU',
-        margin: float = 1.0,
+        metric: Optional[str] = None,
+        margin: Optional[float] = None,
         confident_iters: int = 500,
         queues: int = 1000,
         duplicates: bool = True,
@@ -73,7 +78,7 @@ class GuardHook(Hook):
         for name, value in dict(
             validations=validations, margin=margin, confident_iters=confident_iters, queues=queues
         ).items():
-            if value < 0:
+            if value is not None and value < 0:
                 raise ValueError(f'{KEY}.{name} must not be negative, got {value}')
         self.finite, self.duplicates, self.metric = finite, duplicates, metric
         self.validations, self.margin = validations, margin
@@ -83,6 +88,9 @@ class GuardHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare the contents of the images of all sources."""
         self.model = unwrapped(runner.model)
+        if self.validations and self.metric is not None and runner._val_loop is not None:
+            metrics, scores = runner.val_evaluator.metrics, scores_of(runner.model)
+            check_score(f'{KEY}.metric', self.metric, metrics, (), scores)
         if self.duplicates and is_main_process():
             dataset = runner.train_loop.dataloader.dataset
             self._warn(runner, 'duplicates', duplicate_images(dataset))
@@ -105,16 +113,18 @@ class GuardHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Compare teachers with their students."""
-        suffix = f'/{self.metric}'
+        if not self.validations:
+            return
+        metric = self.metric or main_metric(list(metrics or {}))
+        suffix, margin = f'/{metric}', self.margin
+        if margin is None:
+            margin = POINT / 100 if is_share(metric, runner.val_evaluator.metrics) else POINT
         scores = {
             name[len('val/') : -len(suffix)]: buffer.data[0].tolist()
             for name, buffer in runner.message_hub.log_scalars.items()
             if name.startswith('val/') and name.endswith(suffix)
         }
-        if self.validations:
-            self._warn(
-                runner, 'teacher', teacher_below_student(scores, self.validations, self.margin)
-            )
+        self._warn(runner, 'teacher', teacher_below_student(scores, self.validations, margin))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save weights that are not finite."""

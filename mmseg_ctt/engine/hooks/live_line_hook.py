@@ -14,6 +14,7 @@ from ..baseline_run import BaselineRun, Score, find_baseline, named_baseline
 from ..live_line import LiveLine, can_redraw
 from ..log_processor import MIB, resident_memory, wait_and_confidence
 from ..run_pace import RunPace
+from ..score_checks import TIMES, main_metric
 
 KEY = 'default_hooks.live'
 AUTO = 'auto'
@@ -22,7 +23,6 @@ WINDOW = 10  # iterations of which loss and ratios are means, as in the log
 SLOW = 0.1  # data wait from which it is yellow
 BAR = (10, 40)  # fewest and most columns
 GAP = '  '
-TIMES = ('time', 'data_time')
 
 
 class Figure(NamedTuple):
@@ -217,19 +217,6 @@ class LiveLineHook(Hook):
         self.reference_here: Optional[float] = (
             None if self.run is None else self.run.score_at(self.shown_metric, runner.iter)
         )
-
-
-def main_metric(names: List[str]) -> str:
-    """Metric that stands for a validation: mIoU, or the first of the predicting member.
-
-    Args:
-        names (list[str]): Of all scores, such as ``student0/volume/Dice``, ``volume/Dice``.
-    """
-    names = [name for name in names if name not in TIMES]
-    if 'mIoU' in names or not names:
-        return 'mIoU'
-    of_members = [name for name in names if any(other.endswith(f'/{name}') for other in names)]
-    return (of_members or names)[0]
 
 
 def fitted(figures: List[Figure], width: int, ratio: float) -> Text:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from ...engine.method_preset import preset_names
 from .baseline_cells import with_baselines
-from .matrix_file import check_mapping, known_name, known_names, read_content
+from .matrix_file import OUT, check_mapping, known_name, known_names, read_content
 
 EVAL_SETS = ('val', 'test')
 
@@ -95,7 +95,7 @@ def read_matrix(path: Union[str, Path]) -> Matrix:
             if 'member' in entry
         },
         eval_sets=check_eval_sets(content.get('eval_sets', ['val'])),
-        out=content.get('out') or 'docs/results.csv',
+        out=content.get('out') or OUT,
         work_dir=content.get('work_dir') or f'work_dirs/{path.stem}',
         baseline=known_name(content.get('baseline'), methods, path, 'baseline'),
         full_labels=known_name(content.get('full_labels'), splits, path, 'full_labels'),

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Content of a matrix file and of the one that it begins from, with known keys."""
 
+import os
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
@@ -8,6 +9,7 @@ import yaml
 
 BASE = 'base'
 OPTIONS = 'cfg_options'
+OUT = 'docs/results.csv'  # where a file names none
 KEYS = (
     'methods',
     'splits',
@@ -64,6 +66,11 @@ def read_content(path: Path, seen: Tuple[Path, ...] = ()) -> dict:
         raise ValueError(
             f'{path}: out is missing beside base: in the CSV of {name} this matrix could replace '
             f'rows of that one; add "out: docs/results_{path.stem}.csv" or so'
+        )
+    if os.path.abspath(content['out']) == os.path.abspath(inherited.get('out') or OUT):
+        raise ValueError(
+            f'{path}: out={content["out"]} is that of {name}, whose rows this matrix would '
+            'replace: name another file'
         )
     _take_over(content, inherited, path, str(name))
     merged = {**{key: inherited[key] for key in inherited if key not in OWN}, **content}

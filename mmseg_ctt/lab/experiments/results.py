@@ -26,6 +26,7 @@ END = (
     'seconds',
     'device',
 )
+TRAINING = ('config_hash', 'split_checksum', 'git_commit', 'seconds')  # equal in rows of one
 IOU = 'iou_'
 
 
@@ -51,7 +52,7 @@ def read_rows(path: Path) -> List[Row]:
 def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Add rows in place of earlier ones of the same runs and evaluation sets.
 
-    Rows of the same runs with another config are removed too, for any evaluation set: rows of
+    Rows of other trainings of the same runs are removed too, for any evaluation set: rows of
     ``val`` and ``test`` always come from one training. Several processes may add rows at once.
 
     Args:
@@ -75,12 +76,12 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
                 'file with --out for other classes, or set per_class: false in the matrix'
             )
         replaced = {_key(row) for row in rows}
-        hashes = {run_of(row): row['config_hash'] for row in rows}
+        trainings = {run_of(row): _training(row) for row in rows}
         kept = [
             row
             for row in old
             if _key(row) not in replaced
-            and hashes.get(run_of(row), row['config_hash']) == row['config_hash']
+            and trainings.get(run_of(row), _training(row)) == _training(row)
         ]
         write_whole(path, _csv(columns, [*kept, *rows]))
 
@@ -176,6 +177,10 @@ def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
 def run_of(row: Mapping[str, object]) -> Run:
     """Method, split and seed of a row."""
     return tuple(str(row[key]) for key in RUN)
+
+
+def _training(row: Mapping[str, object]) -> Tuple[str, ...]:
+    return tuple(str(row[name]) for name in TRAINING)
 
 
 def _key(row: Mapping[str, object]) -> tuple:

@@ -12,6 +12,7 @@ from ...engine.files import locked, write_whole
 from ...engine.fingerprint import config_hash
 from ...engine.processes import ChildFailed, Resources, run_logged
 from ...engine.recorded_config import STAMP, record_config
+from ...engine.resume import last_checkpoint
 from ...self_training.recipes import final_folder
 from ...self_training.round_settings import KEY as SELF_TRAINING
 from .baseline_cells import BASELINE, names_baseline, with_folder
@@ -100,8 +101,7 @@ class CellRun:
 
     def checkpoint(self) -> Optional[str]:
         """Latest checkpoint; None if it does not exist."""
-        pointer = self.training_folder / 'last_checkpoint'
-        path = pointer.read_text().strip() if pointer.is_file() else ''
+        path = last_checkpoint(str(self.training_folder))
         return path if path and Path(path).is_file() else None
 
     @property

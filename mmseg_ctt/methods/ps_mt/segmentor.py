@@ -44,7 +44,8 @@ class PSMT(SemiSegmentor):
     VOC; 3 on Cityscapes), the last two climb along half a cosine in 15 % of the run (12 of 80
     epochs in the released code). ``negative`` is 0 as long as ``negative_threshold`` is.
 
-    A teacher that has not been updated yet does not label: in the first turn the other is alone.
+    The second teacher does not label before its turn has begun, when it has not been updated yet;
+    with gradient accumulation its first update comes with the next step of the optimiser.
 
     Args:
         period (int | float): A turn: iterations in which one teacher follows before the other does,
@@ -131,7 +132,7 @@ class PSMT(SemiSegmentor):
         }
 
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
-        """Mean of both teachers, of the first alone before the first update of the second."""
+        """Mean of both teachers, of the first alone before the turn of the second has begun."""
         first, second = logits
         frozen = not self.followers()
         assert self.shifts is not None
