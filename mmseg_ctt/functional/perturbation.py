@@ -5,6 +5,7 @@ Random numbers may be given, uniform in [0, 1), so that they belong to a sample;
 are drawn from a generator.
 """
 
+import math
 from typing import Any, Callable, Optional, Sequence, Union
 
 import torch
@@ -130,7 +131,7 @@ def uniform_feature_noise(
     return feature * (1 + (2 * noise - 1) * limit).to(feature.dtype)
 
 
-def feature_dropout(feature: Tensor, factor: Tensor) -> Tensor:
+def feature_dropout(feature: Tensor, factor: Tensor, valid: Optional[Tensor] = None) -> Tensor:
     """Feature drop: positions of high activation become zero (CCT).
 
     A position is kept where the mean of its channels lies below ``factor`` times the largest one of
@@ -139,12 +140,15 @@ def feature_dropout(feature: Tensor, factor: Tensor) -> Tensor:
     Args:
         feature (Tensor): ``(B, C, h, w)``. Receives the gradient.
         factor (Tensor): ``(B,)`` of each image, or a scalar (released code: one for the batch).
+        valid (Tensor, optional): ``(B, h, w)`` bool, positions among which the largest one is, such
+            as those that are not padding (ours). Defaults to None: all.
 
     Returns:
         Tensor: Shape and dtype of ``feature``.
     """
     activation = feature.detach().float().mean(dim=1, keepdim=True)
-    limit = activation.amax(dim=(2, 3), keepdim=True) * factor.view(-1, 1, 1, 1)
+    known = activation if valid is None else activation.masked_fill(~valid.unsqueeze(1), -math.inf)
+    limit = known.amax(dim=(2, 3), keepdim=True) * factor.view(-1, 1, 1, 1)
     return feature * (activation < limit)
 
 

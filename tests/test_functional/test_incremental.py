@@ -95,6 +95,16 @@ def test_hard_map(data, settings):
     assert np.array_equal(got.numpy(), np.stack(want)) and got.any() and not got.all()
 
 
+def test_hard_map_of_a_part():
+    """Padding sets no threshold and is of no class."""
+    mask = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.zeros(2, 6, 8, dtype=torch.bool)
+    valid[..., :5] = True
+    mask[..., 5:] = 9.0
+    got = wilson.hard_map(mask, valid=valid)
+    assert torch.equal(got[..., :5], wilson.hard_map(mask[..., :5])) and not got[..., 5:].any()
+
+
 @pytest.mark.parametrize('alpha, blend', [(0.5, None), (1.0, 0.0), (0.9, 0.3), (0.0, 1.0)])
 def test_targets(data, alpha, blend):
     logits, old, tags, _ = data

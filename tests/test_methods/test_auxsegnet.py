@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from toy import prepared, ready_model, toy_model, toy_settings
 
+from mmseg_ctt.functional import downsample_nearest
+from mmseg_ctt.methods.auxsegnet.functional import propagate
+
 TERMS = ('cls', 'sal_init', 'sal_ref', 'seg_init', 'seg_ref')
 
 
@@ -19,7 +22,7 @@ def by_hand(model, data, counted=None):
     """Losses from the outputs of the head, with the functions of torch."""
     samples = data['data_samples']['tagged']
     student = model.students[0]
-    maps = student.decode_head.task_maps(student.extract_feat(data['inputs']['tagged']))
+    maps = student.decode_head.task_maps(student.extract_feat(data['inputs']['tagged']), counted)
     size = data['inputs']['tagged'].shape[2:]
     label = torch.stack([sample.pseudo_label.data[0] for sample in samples]).long()
     saliency = torch.stack([sample.saliency.data for sample in samples])
@@ -65,6 +68,26 @@ def test_padding(padding):
     losses = model(**data, mode='loss')
     for term in TERMS[1:]:
         torch.testing.assert_close(losses[f'student0.loss_{term}'], expected[term])
+
+
+def test_padding_is_in_no_affinity():
+    """Refined maps of the content are those of the content alone; padding gets no gradient."""
+    head = model_of().students[0].decode_head
+    maps = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    inside = torch.zeros(1, 32, 32, dtype=torch.bool)
+    inside[:, :, :20] = True
+    features = maps[..., :5], torch.cat([maps[..., :5], torch.full((1, 8, 8, 3), 9.0)], 3)
+    affinities = []
+    for feature, valid in zip(features, (None, inside)):
+        cells = None if valid is None else downsample_nearest(valid, (8, 8))
+        affinities.append(head.segmentation.affinity(feature, 1, cells))
+    alone, beside = affinities
+    kept = downsample_nearest(inside, (8, 8)).flatten()
+    torch.testing.assert_close(beside[:, kept][:, :, kept], alone)
+    assert beside[:, ~kept].eq(0).all() and beside[:, :, ~kept].eq(0).all()
+    logits = maps.clone().requires_grad_()
+    propagate(beside, logits).sum().backward()
+    assert logits.grad[..., 5:].eq(0).all() and logits.grad[..., :5].ne(0).any()
 
 
 def test_the_network_predicts_the_refined_segmentation():

@@ -86,6 +86,18 @@ def test_feature_dropout_equals_loops():
     assert 0 < (got == 0).all(1).sum() < 96
 
 
+def test_feature_dropout_of_a_part():
+    """The highest activation is that of the content."""
+    maps = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.zeros(2, 6, 8, dtype=torch.bool)
+    valid[..., :5] = True
+    maps[..., 5:] += 9.0
+    factor = torch.tensor([0.8, 0.9])
+    got = feature_dropout(maps, factor, valid)
+    assert torch.equal(got[..., :5], feature_dropout(maps[..., :5], factor))
+    assert not torch.equal(got[..., :5], maps[..., :5])
+
+
 @pytest.mark.parametrize('step', [FeatureNoise(0.3), FeatureDropout((0.3, 0.6))])
 def test_random_numbers_belong_to_the_images(step):
     maps = feature()

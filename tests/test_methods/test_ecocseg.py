@@ -256,6 +256,23 @@ def test_class_thresholds_follow_the_best_word():
     assert model.consistency.class_thresholds.updates.max() == 1
 
 
+def test_class_thresholds_are_certainties_of_bits():
+    """A pixel is confident where its bits are as certain as those of its class in the mean."""
+    code = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1]], dtype=torch.int8)
+    logits = torch.tensor([0.1, 0.3, 3.0, 5.0]).view(1, 1, 1, 4).expand(1, 4, 1, 4).contiguous()
+    thresholds = dict(momentum=0.0)
+    consistency = CodeConsistency(2, 0.99, thresholds, max_words=1)
+    label = torch.tensor([[[0, 0, 0, 255]]])
+    scores = torch.tensor([5.0, -5.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
+    consistency.update(label, torch.ones(1, 1, 4))  # of classes: no certainty of bits
+    targets = consistency.targets(logits, scores, code, label)
+    mean = logits[0, 0, 0, :3].sigmoid().mean()
+    torch.testing.assert_close(
+        consistency.class_thresholds.confidence, torch.stack([mean, mean * 0])
+    )
+    assert (targets[0, 0, 0] != 0).tolist() == [False, False, True, False]
+
+
 # ---- export
 
 

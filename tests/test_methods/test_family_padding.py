@@ -3,6 +3,7 @@
 
 import torch
 from family import EVERY_RECIPE, ready, trained_weights, working_terms
+from torch.nn.modules.batchnorm import _BatchNorm
 from toy import losses_of, prepared, total_of, toy_batch
 
 from mmseg_ctt.nn.projection import PixelProjection
@@ -10,21 +11,33 @@ from mmseg_ctt.nn.projection import PixelProjection
 WIDTH, CELLS = 20, 6  # columns of content, and cells at stride 4 that reach into it
 
 
+def cells_of(map_, output):
+    return CELLS * map_.shape[-1] // output.logits.shape[-1]
+
+
+def kernel_of(layer):
+    return layer.kernel_size if isinstance(layer, torch.nn.Conv2d) else (1, 1)
+
+
 def disturbed(model, noise):
     """Adds noise to the outputs of all members in the padding, where no pixel of content reaches.
 
-    Embeddings that a projection reads are left alone: it is a network as the members are, whose
-    3x3 layer and batch statistics reach everywhere.
+    Embeddings that a projection reads are left alone, and so are features that a part of the
+    method reads: these are networks as the members are, whose 3x3 layers and batch statistics reach
+    everywhere.
     """
     forward = model.forward_members
     projects = any(isinstance(module, PixelProjection) for module in model.modules())
+    parts = [getattr(model, name) for name in model.parts]
+    layers = [layer for part in parts if part is not None for layer in part.modules()]
+    spreads = any(isinstance(layer, _BatchNorm) or max(kernel_of(layer)) > 1 for layer in layers)
     g = torch.Generator().manual_seed(4)
 
-    def changed(map_):
+    def changed(map_, first=CELLS):
         if map_ is None:
             return None
         beyond = torch.zeros_like(map_)
-        beyond[..., CELLS:] = noise * torch.randn(beyond[..., CELLS:].shape, generator=g)
+        beyond[..., first:] = noise * torch.randn(beyond[..., first:].shape, generator=g)
         return map_ + beyond
 
     def wrapper(*args, **kwargs):
@@ -33,6 +46,9 @@ def disturbed(model, noise):
                 output._replace(
                     logits=changed(output.logits),
                     embedding=output.embedding if projects else changed(output.embedding),
+                    features=output.features
+                    if spreads
+                    else [changed(map_, cells_of(map_, output)) for map_ in output.features],
                 )
                 for output in outputs
             ]

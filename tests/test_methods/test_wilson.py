@@ -16,6 +16,7 @@ from mmseg_ctt.apis import load_model
 from mmseg_ctt.deploy.checkpoint import load_network, read_checkpoint
 from mmseg_ctt.deploy.export import export_member
 from mmseg_ctt.engine.guards import late_stage
+from mmseg_ctt.methods.wilson.pseudo_labels import Refinement
 
 OLD = 2
 
@@ -267,3 +268,14 @@ def test_export_api_and_test_need_the_student_alone(tmp_path):
             network.inference(image, metas), model.students[0].inference(image, metas)
         )
     assert not any(key.startswith(('old', 'localizer')) for key in made.checkpoint['state_dict'])
+
+
+def test_refinement_of_a_part():
+    """Means are those of the content: a constant stays, whatever lies beside it."""
+    image = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.zeros(1, 6, 8, dtype=torch.bool)
+    valid[..., :5] = True
+    mask = torch.full((1, 2, 6, 8), 0.25)
+    mask[..., 5:] = 9.0
+    refined = Refinement(dilations=(1, 2), iterations=3)(image, mask, valid)
+    torch.testing.assert_close(refined[..., :5], mask[..., :5])

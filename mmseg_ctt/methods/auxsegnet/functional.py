@@ -44,19 +44,27 @@ def pooled(maps: Tensor, stride: int) -> Tensor:
     return maps if stride == 1 else F.avg_pool2d(maps, stride, ceil_mode=True)
 
 
-def pixel_affinity(query: Tensor, key: Tensor) -> Tensor:
+def pixel_affinity(query: Tensor, key: Tensor, valid: Optional[Tensor] = None) -> Tensor:
     """Affinity of each position to all others: softmax of the dot products (no scaling).
 
     Args:
         query (Tensor): ``(B, D, h, w)``.
         key (Tensor): Same shape.
+        valid (Tensor, optional): ``(B, h, w)`` bool, False in the padding, which has no affinity
+            and is related to nothing (ours). Defaults to None: all positions.
 
     Returns:
-        Tensor: ``(B, n, n)`` float32 (float64 for double input) with ``n = h w``; rows sum to 1.
+        Tensor: ``(B, n, n)`` float32 (float64 for double input) with ``n = h w``; rows sum to 1,
+        those of the padding to 0.
     """
     with torch.autocast(query.device.type, enabled=False):
         scores = _exact(query).flatten(2).transpose(1, 2) @ _exact(key).flatten(2)
-        return scores.softmax(dim=2)
+        if valid is None:
+            return scores.softmax(dim=2)
+        known = valid.flatten(1)
+        lowest = torch.finfo(scores.dtype).min
+        affinity = scores.masked_fill(~known.unsqueeze(1), lowest).softmax(dim=2)
+        return affinity * (known.unsqueeze(1) & known.unsqueeze(2))
 
 
 def gated_affinity(segmentation: Tensor, saliency: Tensor, scores: Tensor) -> Tensor:

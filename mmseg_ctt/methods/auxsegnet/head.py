@@ -10,7 +10,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...functional import normalized_class_maps
+from ...functional import downsample_nearest, normalized_class_maps
 from ...nn import settings
 from .functional import gated_affinity, pixel_affinity, pooled, pooling_stride, propagate
 
@@ -79,10 +79,12 @@ class TaskBranch(nn.Module):
         )
         self.last = dilated(channels, last)
 
-    def affinity(self, features: Tensor, stride: int) -> Tensor:
-        """``(B, n, n)``, rows sum to 1, from the features of the trunk."""
+    def affinity(self, features: Tensor, stride: int, valid: Optional[Tensor] = None) -> Tensor:
+        """``(B, n, n)`` from the features of the trunk, see :func:`pixel_affinity`."""
         tokens = pooled(features, stride)
-        return pixel_affinity(self.query(tokens), self.key(tokens))
+        if valid is not None:  # pooled positions that have any content
+            valid = pooled(valid.float().unsqueeze(1), stride).squeeze(1) > 0
+        return pixel_affinity(self.query(tokens), self.key(tokens), valid)
 
     def predicting_features(self, features: Tensor, affinity: Tensor, stride: int) -> Tensor:
         """``(B, channels, h, w)`` features of the trunk with their context, for the classifier."""
@@ -179,14 +181,17 @@ class AuxSegHead(BaseDecodeHead):
         logits = self._segmentation_logits(features[0], affinities[0], stride)
         return propagate(self.cross_task(*affinities), logits, stride)
 
-    def task_maps(self, inputs: Sequence[Tensor]) -> TaskMaps:
+    def task_maps(self, inputs: Sequence[Tensor], valid: Optional[Tensor] = None) -> TaskMaps:
         """Outputs of all tasks, before and after refinement.
 
         Args:
             inputs (Sequence[Tensor]): Feature maps.
+            valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding, which takes no part
+                in the affinities. Defaults to None: all pixels do.
         """
         x = self._transform_inputs(inputs)
-        stride, features, affinities = self._affinities(x)
+        valid = None if valid is None else downsample_nearest(valid, x.shape[2:])
+        stride, features, affinities = self._affinities(x, valid)
         cross = self.cross_task(*affinities)
         seg = self._segmentation_logits(features[0], affinities[0], stride)
         sal = self._saliency_logits(features[1], affinities[1], stride)
@@ -238,12 +243,16 @@ class AuxSegHead(BaseDecodeHead):
         sal = self._saliency_logits(features[1], affinities[1], stride)
         return RefinedMaps(propagate(cross, maps, stride), propagate(cross, sal, stride).sigmoid())
 
-    def _affinities(self, x: Tensor) -> Tuple[int, Tuple[Tensor, ...], Tuple[Tensor, ...]]:
+    def _affinities(
+        self, x: Tensor, valid: Optional[Tensor] = None
+    ) -> Tuple[int, Tuple[Tensor, ...], Tuple[Tensor, ...]]:
         """Stride of the pooling, features of both trunks, and both affinities."""
         stride = pooling_stride((x.shape[2], x.shape[3]), self.max_tokens)
         branches = self.segmentation, self.saliency
         features = tuple(branch.trunk(x) for branch in branches)
-        affinities = (branch.affinity(each, stride) for branch, each in zip(branches, features))
+        affinities = (
+            branch.affinity(each, stride, valid) for branch, each in zip(branches, features)
+        )
         return stride, features, tuple(affinities)
 
     def _segmentation_logits(self, features: Tensor, affinity: Tensor, stride: int) -> Tensor:

@@ -45,8 +45,9 @@ class AuxSegNet(TagLearning):
     Args:
         saliency_threshold (float): Pseudo-saliency above which a pixel is foreground. Defaults to
             0.5 (released code).
-        padding (str): ``'ignored'``; ``'background'``: padded pixels train both tasks as class 0
-            (released code). Defaults to 'ignored'.
+        padding (str): ``'ignored'``: padded pixels train nothing and have no affinities;
+            ``'background'``: they train both tasks as class 0, and have (released code). Defaults
+            to 'ignored'.
         kwargs: As in :class:`SemiSegmentor`. The decode head is an :class:`AuxSegHead`.
 
     Raises:
@@ -91,9 +92,9 @@ class AuxSegNet(TagLearning):
 
     def step(self, tagged: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        maps = self._task_maps(tagged.image)  # 1
-        tags = self.students[0].decode_head.tags_of_maps(tagged.tags)
         label, saliency, valid = self._targets(tagged)
+        maps = self._task_maps(tagged.image, valid)  # 1
+        tags = self.students[0].decode_head.tags_of_maps(tagged.tags)
         scores = class_scores(maps.class_maps, valid)
         return {
             'student0.cls': F.multilabel_soft_margin_loss(scores, tags),  # 2
@@ -103,9 +104,9 @@ class AuxSegNet(TagLearning):
             'student0.seg_ref': self._segmentation(maps.seg_ref, label),
         }
 
-    def _task_maps(self, image: Tensor) -> TaskMaps:
+    def _task_maps(self, image: Tensor, valid: Optional[Tensor]) -> TaskMaps:
         student = self.students[0]
-        return student.decode_head.task_maps(student.extract_feat(image))
+        return student.decode_head.task_maps(student.extract_feat(image), valid)
 
     def _targets(self, tagged: Images) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
         """Pseudo-labels ``(B, H, W)`` int64, saliency ``(B, 1, H, W)``, pixels that count."""

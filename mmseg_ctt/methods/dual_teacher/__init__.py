@@ -3,7 +3,7 @@
 
 - ``segmentor.py``: the step, the turns of teachers and views
 - ``depth_drop.py``: sub-models of the student, by stochastic depth
-- elsewhere: ``Turns`` in ``nn/schedule.py``, the update of the teacher at work in
+- elsewhere: ``Shifts`` in ``nn/schedule.py``, the update of the teacher at work in
   ``TeacherEMAHook``
 """
 

@@ -9,7 +9,7 @@ from ...nn import settings
 from ...nn.consistency import ConfidenceSelection
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
-from .functional import reliable_bits
+from .functional import bit_certainty, reliable_bits
 
 OTHER_BITS = ('own', 'none')
 
@@ -24,7 +24,7 @@ class CodeConsistency(ConfidenceSelection):
         confidence_threshold (float): Mean certainty ``max(p, 1 - p)`` from which shared bits count.
             Defaults to 0.95 (released code).
         class_thresholds (dict, optional): See :class:`ConfidenceSelection`; for the class of the
-            best word. Defaults to None.
+            best word, by the mean certainty of the bits of its pixels (ours). Defaults to None.
         max_words (int): Words that are candidates at most. Defaults to 8 (released code).
         other_bits (str): Targets of the bits of a confident pixel that are not shared: ``'own'``:
             the more probable value of each (paper); ``'none'``: none (ours). Defaults to 'own'.
@@ -56,6 +56,9 @@ class CodeConsistency(ConfidenceSelection):
         """Ratio of confident pixels, over all ranks; scalar."""
         return mean_over_ranks(self.confident(pseudo).float().mean())
 
+    def update(self, label: Tensor, confidence: Tensor) -> None:
+        """Nothing: thresholds of classes learn from the certainty of bits, in :meth:`targets`."""
+
     @torch.no_grad()
     def targets(self, bits: Tensor, scores: Tensor, code: Tensor, label: Tensor) -> Tensor:
         """Targets of bits.
@@ -64,11 +67,12 @@ class CodeConsistency(ConfidenceSelection):
             bits (Tensor): ``(B, M, H, W)`` logits of a teacher.
             scores (Tensor): ``(B, K, H, W)`` class logits.
             code (Tensor): ``(K, M)`` int8.
-            label (Tensor): ``(B, H, W)`` int64 best class.
+            label (Tensor): ``(B, H, W)`` int64 best class, 255 in the padding.
 
         Returns:
             Tensor: ``(B, M, H, W)`` int8, 1, -1 or 0 for none.
         """
+        super().update(label, bit_certainty(bits).mean(1))
         threshold: Any = self.threshold_of(label)
         shared, number = reliable_bits(bits, scores, code, threshold, self.max_words)
         if self.other_bits == 'none':

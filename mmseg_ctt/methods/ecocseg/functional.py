@@ -114,6 +114,11 @@ def likelihood_scores(bits: Tensor, code: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def bit_certainty(bits: Tensor) -> Tensor:
+    """``max(p, 1 - p)`` of logits of bits of any shape, float32 (float64 for double input)."""
+    return _full(bits).abs().sigmoid()
+
+
 def reliable_bits(
     bits: Tensor, scores: Tensor, code: Tensor, threshold: Union[float, Tensor], max_words: int = 8
 ) -> Tuple[Tensor, Tensor]:
@@ -134,7 +139,7 @@ def reliable_bits(
         tuple[Tensor, Tensor]: ``(B, M, H, W)`` int8, the shared bit, 1 or -1, and 0 for a bit that
         is not reliable; ``(B, H, W)`` int64, number of candidates, 0 where none are certain.
     """
-    certainty = _full(bits).abs().sigmoid()
+    certainty = bit_certainty(bits)
     ranks = scores.topk(min(max_words, len(code)), dim=1).indices
     words = code.t().contiguous()
     first = F.embedding(ranks[:, 0], code).movedim(-1, 1)

@@ -86,7 +86,7 @@ class ECOCSeg(UniMatchV2):
         assert output.embedding is not None
         size, head = pseudo.label.shape[1:], self.code_head
         bits, scores = (head.at_size(map_, size) for map_ in (output.embedding, output.logits))
-        targets = self.consistency.targets(bits, scores, head.code, pseudo.class_index)
+        targets = self.consistency.targets(bits, scores, head.code, pseudo.label)
         return targets if pseudo.valid is None else targets * pseudo.valid.unsqueeze(1)
 
     def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:

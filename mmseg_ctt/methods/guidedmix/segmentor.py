@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import downsample_nearest
+from ...functional import class_scores, downsample_nearest
 from ...nn import settings
 from ...nn.heads import last_level, main_head
 from ...nn.images import Images
@@ -119,7 +119,7 @@ class GuidedMixNet(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         with bottleneck_inputs(main_head(self.students[0])) as aspp:
             student = self.forward_member('student0', labeled.image, unlabeled.image)  # 1
-        partner, ratio = self._partners(student, unlabeled)  # 2
+        partner, ratio = self._partners(student, labeled, unlabeled)  # 2
         mixed = self._mixed_logits(labeled, unlabeled, partner, ratio, aspp)  # 3
         (target,) = self.aligned({'student0': student[1:]}, unlabeled)['student0']
         partner_logits = self._resized(student[0].logits, mixed)
@@ -139,13 +139,16 @@ class GuidedMixNet(SemiSegmentor):
         )
         return {'student0': outputs[::-1]}
 
-    def _partners(self, student: List[PixelOutput], images: Images) -> Tuple[Tensor, Tensor]:
+    def _partners(
+        self, student: List[PixelOutput], labeled: Images, images: Images
+    ) -> Tuple[Tensor, Tensor]:
         """Index of each unlabelled image's partner, and the partner's ratio."""
         device = images.image.device
         ratio = mixing_ratios(images.draws, self.ratio_limit, self.ratio_alpha)
         ratio = ratio.to(device, non_blocking=True)
         if self.mode == 'paper':
-            pool, query = (self._embedding(output).detach() for output in student)
+            found = zip(student, (labeled, images))
+            pool, query = (self._embedding(output, of).detach() for output, of in found)
             return most_similar(query, pool), ratio
         if len(student[0].logits) != len(images.samples):
             raise ValueError(
@@ -172,9 +175,9 @@ class GuidedMixNet(SemiSegmentor):
         features[self.in_index] = self.mitrans(features[self.in_index])
         return features
 
-    def _embedding(self, output: PixelOutput) -> Tensor:
-        """``(B, C)``, mean of the encoder's last feature map."""
-        return output.features[self.in_index].float().mean(dim=(2, 3))
+    def _embedding(self, output: PixelOutput, images: Images) -> Tensor:
+        """``(B, C)``, mean of the encoder's last feature map, without the padding."""
+        return class_scores(output.features[self.in_index], images.valid())
 
     def _resized(self, logits: Tensor, like: Tensor) -> Tensor:
         if logits.shape[2:] == like.shape[2:]:
@@ -195,5 +198,5 @@ class GuidedMixNet(SemiSegmentor):
         """Loss of the image-level classes, predicted from the embedding of a labelled image."""
         present = classes_present(labeled.labels, self.num_classes)
         with torch.autocast(present.device.type, enabled=False):
-            predicted = self.align(self._embedding(output))
+            predicted = self.align(self._embedding(output, labeled))
             return F.binary_cross_entropy_with_logits(predicted, present)

@@ -74,6 +74,7 @@ def hard_map(
     background: float = 0.7,
     low: float = 0.2,
     drop_ambiguous: bool = True,
+    valid: Optional[Tensor] = None,
 ) -> Tensor:
     """Pixels that are confidently of a class, by a threshold of each class and image.
 
@@ -86,10 +87,14 @@ def hard_map(
         background (float): ``k`` of class 0. Defaults to 0.7.
         low (float): Lowest threshold. Defaults to 0.2.
         drop_ambiguous (bool): Defaults to True.
+        valid (Tensor, optional): ``(B, h, w)`` bool; the others set no threshold and are of no
+            class. Defaults to None: every pixel.
 
     Returns:
         Tensor: ``(B, C, h, w)``, 0 or 1, of the same type.
     """
+    if valid is not None:
+        mask = mask * valid.unsqueeze(1)
     highest = mask.amax(dim=(2, 3), keepdim=True)
     limit = torch.cat([highest[:, :1] * background, highest[:, 1:] * top], dim=1).clamp(min=low)
     claimed = (mask > limit).to(mask.dtype)

@@ -1,11 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
+import torch
 from torch import Tensor
 
 from ...functional import pamr
 from ...nn import settings
 from .functional import hard_map
+
+EPS = 1e-6  # share of valid pixels among the neighbours, below which there is none
 
 
 class Refinement:
@@ -31,9 +34,17 @@ class Refinement:
         settings.check_number('model.refinement.iterations', iterations, 1, whole=True)
         self.dilations, self.iterations = tuple(dilations), iterations
 
-    def __call__(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Maps ``(B, T, h, w)`` by an image ``(B, C, h, w)`` in [0, 1]."""
-        return pamr(image, mask, self.dilations, self.iterations)
+    def __call__(self, image: Tensor, mask: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+        """Maps ``(B, T, h, w)`` by an image ``(B, C, h, w)`` in [0, 1].
+
+        Means are those of the pixels where ``valid`` ``(B, h, w)`` is True.
+        """
+        if valid is None:
+            return pamr(image, mask, self.dilations, self.iterations)
+        inside = valid.unsqueeze(1).to(mask.dtype)
+        maps = torch.cat([mask * inside, inside], dim=1)
+        sums = pamr(image, maps, self.dilations, self.iterations)
+        return sums[:, :-1] / sums[:, -1:].clamp(min=EPS)
 
 
 class HardMap:
@@ -64,9 +75,9 @@ class HardMap:
         check_switches(**{'hard_map.drop_ambiguous': drop_ambiguous})
         self.settings = top, background, low, drop_ambiguous
 
-    def __call__(self, mask: Tensor) -> Tensor:
-        """Claimed pixels ``(B, T, h, w)``, 0 or 1, of probabilities."""
-        return hard_map(mask, *self.settings)
+    def __call__(self, mask: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+        """Claimed pixels ``(B, T, h, w)``, 0 or 1, of probabilities; none where not ``valid``."""
+        return hard_map(mask, *self.settings, valid=valid)
 
 
 def check_switches(**given: Any) -> None:

@@ -24,6 +24,7 @@ from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.augmentation.view import denormalize
 from ...nn.heads import last_level, main_head
@@ -99,7 +100,7 @@ class WILSON(TagLearning):
         old_classes=2,
         old_checkpoint=False,
         localizer=dict(channels=8),
-        hard_map=dict(top=0.99, background=0.99, low=0.1),
+        hard_map=dict(top=0.99, background=0.99, low=0.1, drop_ambiguous=False),
     )
 
     def add_members(self, students: ModuleList, segmentor: dict) -> None:
@@ -233,7 +234,9 @@ class WILSON(TagLearning):
                 image = denormalize(tagged.image, self.data_preprocessor)
                 size = mask.shape[2:]
                 image = F.interpolate(image, size, mode='bilinear', align_corners=True)
-                refined = self.refine(image, mask)
+                valid = tagged.valid()
+                valid = None if valid is None else downsample_nearest(valid, size)
+                refined = self.refine(image, mask, valid)
             refined = functional.tagged_only(refined, tags)
         return functional.tagged_only(mask, tags), refined
 
@@ -259,7 +262,8 @@ class WILSON(TagLearning):
         terms = dict(seg=self._segmentation_loss(mask, passes))
         ratio = mask.new_zeros(())
         if refined is not None:
-            valid, claimed = passes.valid(mask), self.hard_map(refined)
+            valid = passes.valid(mask)
+            claimed = self.hard_map(refined, valid=valid)
             mass = refined if self.sss_weights == 'image' else None
             terms['sss'] = losses.balanced_cross_entropy(
                 passes.logits, claimed, passes.tags[:, 1:], mass, valid

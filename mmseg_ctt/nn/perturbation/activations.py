@@ -51,8 +51,14 @@ class FeatureDropout(FeaturePerturbation):
         check_range(self.key('factor'), factor, 0, 1)
         self.factor = factor
 
-    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
-        """See :class:`FeaturePerturbation`."""
+    def perturb(
+        self,
+        feature: Tensor,
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor] = None,
+    ) -> Tensor:
+        """See :class:`FeaturePerturbation`; ``valid`` as in :func:`feature_dropout`."""
         low, high = self.factor
         noise = sample_noise(draws, 1, rng_stream, feature.device).flatten()
-        return feature_dropout(feature, low + (high - low) * noise)
+        return feature_dropout(feature, low + (high - low) * noise, valid)
