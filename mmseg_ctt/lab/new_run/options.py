@@ -45,7 +45,7 @@ def size_of(size: Union[None, int, Sequence[int]]) -> Optional[List[int]]:
     """
     if size is None:
         return None
-    sides = [size] if _is_whole(size) else size
+    sides: Any = [size] if _is_whole(size) else size
     if not isinstance(sides, (list, tuple)) or not all(map(_is_whole, sides)):
         raise TypeError(
             f'size must be the longer side in pixels, or (width, height), whole numbers; got '
