@@ -4,8 +4,10 @@
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from toy_folders import KINDS, masks
 
+from mmseg_ctt.engine.commands import report_of
 from mmseg_ctt.lab.new_run import new_run
 
 
@@ -85,6 +87,16 @@ def test_commands_work_without_images_for_validation(tmp_path: Path):
     assert not any('report.py' in line for line in new_run(tmp_path).commands)
     masks(tmp_path, ['01'])
     assert any('report.py' in line for line in new_run(tmp_path, name='b').commands)
+
+
+@pytest.mark.parametrize('val', [None, dict(dataset={})])
+def test_the_end_of_a_run_names_no_report_without_scores(tmp_path: Path, val):
+    (tmp_path / 'supervised').mkdir()
+    (tmp_path / 'supervised/last_checkpoint').write_text('iter_2.pth')
+    config = tmp_path / 'ctt-plus.py'
+    config.write_text(f'val_dataloader = {val}')
+    found = report_of(Config.fromfile(config), tmp_path / 'ctt-plus')
+    assert (found is None) == (val is None)
 
 
 def test_an_option_that_is_given_twice(tmp_path: Path, load_tool, capsys):

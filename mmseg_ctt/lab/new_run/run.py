@@ -91,24 +91,10 @@ def new_run(
         TypeError: If an argument is of another type, such as a text where a list is due.
         ValueError: If something cannot be found out, naming the option that settles it.
     """
-    plan = plan_run(
-        folder,
-        method,
-        model,
-        size,
-        lists=lists,
-        val=val,
-        name=name,
-        seed=seed,
-        iterations=iterations,
-        images=images,
-        masks=masks,
-        suffix=suffix,
-        classes=classes,
-        palette=palette,
-        ignore=ignore,
-    )
-    return done(plan, dry_run)
+    data: Dict[str, Any] = dict(images=images, masks=masks, suffix=suffix, lists=lists)
+    data.update(classes=classes, palette=palette, ignore=ignore)
+    data.update(val=val, name=name, seed=seed, iterations=iterations)
+    return done(plan_run(folder, method, model, size, **data), dry_run)
 
 
 def plan_run(

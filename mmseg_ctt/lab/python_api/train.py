@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
+import gc
 import logging
 import os
 import warnings
@@ -80,23 +81,37 @@ def train(
         ValueError: If a setting is wrong, or the data are.
     """
     options = given_options(method, model, iterations, cfg_options)
+    given = dict(method=method, model=model, work_dir=work_dir, resume=resume, amp=amp)
+
+    def completed(config: AnyConfig) -> Config:
+        return _start_config(config, options, **given)
+
     with process_state_kept():
-
-        def completed(config: AnyConfig) -> Config:
-            cfg = run_config(config, options)
-            cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
-            if amp:
-                set_amp(cfg, amp)
-            if resume:
-                set_resume(cfg, 'auto' if resume is True else str(resume))
-            check_work_dir(cfg)
-            return cfg
-
         if isinstance(config, (str, Path)) and Path(config).is_dir():
             config = config_of_folder(config, options, lambda path: check_start(completed(path)))
         cfg = completed(config)
         _train(cfg)
     return TrainingRun(cfg.work_dir)
+
+
+def _start_config(
+    config: AnyConfig,
+    options: Mapping[str, Any],
+    method: Any,
+    model: Any,
+    work_dir: Any,
+    resume: Any,
+    amp: Any,
+) -> Config:
+    """Config of a start, by the arguments of :func:`train`."""
+    cfg = run_config(config, options)
+    cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
+    if amp:
+        set_amp(cfg, amp)
+    if resume:
+        set_resume(cfg, 'auto' if resume is True else str(resume))
+    check_work_dir(cfg)
+    return cfg
 
 
 def given_options(
@@ -236,8 +251,10 @@ def check_start(cfg: Config) -> None:
             check_stages(model, runner.hooks, runner.cfg.get('train_cfg') or {})
             check_all(runner.cfg, model)
             runner.build_optim_wrapper(copy.deepcopy(runner.cfg.optim_wrapper))
+            del runner, model
     finally:
         logging.disable(level)
+        gc.collect()  # the networks are in cycles, and the run builds them once more
 
 
 def _runner(cfg: Config) -> Runner:
