@@ -43,13 +43,9 @@ def correct(root: Path, stem: str, age: int = 0) -> np.ndarray:
     return turned // 255
 
 
-def dataset(root: Path, **settings: object) -> FolderSegDataset:
+def dataset(root: Path) -> FolderSegDataset:
     prefix = dict(img_path='imgs', seg_map_path=IDS)
-    return FolderSegDataset(root_of(root), prefix, ann_file='splits/mine/labeled.txt', **settings)
-
-
-def root_of(root: Path) -> str:
-    return str(root)
+    return FolderSegDataset(str(root), prefix, ann_file='splits/mine/labeled.txt')
 
 
 def labeled(root: Path) -> str:
