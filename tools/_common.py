@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
+GIVEN = '_given'  # options that a command line has had so far
 GPU_FILES = ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg')  # drivers of Nvidia, AMD, of both in WSL
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
@@ -124,11 +125,36 @@ def answer_help(parse_args: Callable[[], argparse.Namespace]) -> None:
         parse_args()
 
 
+class Once(argparse.Action):
+    """``store`` of argparse, which refuses an option that is given twice: one would be unused."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Optional[str] = None,
+    ) -> None:
+        given = vars(namespace).setdefault(GIVEN, set())
+        if option_string and self.dest in given:
+            parser.error(f'{option_string} is given twice: leave one')
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        namespace, rest = super().parse_known_args(*args, **kwargs)
+        vars(namespace).pop(GIVEN, None)
+        return namespace, rest
+
+
 def described(header: str) -> argparse.ArgumentParser:
-    """Parser whose help is the header of a script, line by line."""
-    return argparse.ArgumentParser(
-        description=header, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parser whose help is the header of a script, line by line; no option counts twice."""
+    parser = _Parser(description=header, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in (None, 'store'):
+        parser.register('action', name, Once)
+    return parser
 
 
 class CfgOptions(argparse.Action):

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..volumes.address import file_of, real_address
+from .converted_masks import remedy
 from .lists import has_text
 
 SHOWN = 3  # examples named in a message
@@ -235,6 +236,7 @@ def _check_exist(kind: str, paths: List[str], key: str) -> None:
         raise FileNotFoundError(
             f'{kind} {_examples(missing)} of {key} does not exist '
             f'({len(missing)} of {len(paths)} {kind}s are missing)'
+            + (remedy(missing[0]) if kind == 'mask' else '')
         )
 
 

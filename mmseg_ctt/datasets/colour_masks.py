@@ -18,6 +18,7 @@ from .lists import PathLike
 
 IGNORE = 255  # id of pixels without a class
 BLACK, WHITE = 0, 0xFFFFFF
+LOSSY = ('.jpg', '.jpeg')  # masks of changed colours
 EIGHT_BIT = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK')  # modes of Pillow
 NUM_WORKERS = 4
 
@@ -196,7 +197,8 @@ def found_palette(masks: Sequence[ColourMask]) -> List[int]:
     if set(colours) == {BLACK, WHITE}:
         return [BLACK, WHITE]
     palette = [colour for colour in colours if colour != BLACK]
-    if not 0 < len(palette) <= IGNORE:
+    lossy = any(mask.name.lower().endswith(LOSSY) for mask in masks)
+    if lossy or not 0 < len(palette) <= IGNORE:
         raise ValueError(
             f'the masks hold {len(palette)} colours besides black, which cannot all be classes '
             '(JPEG and smooth edges make new colours): give the colours of the classes with '

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..volumes.address import is_address
 from ..volumes.slices import read_label_slice
+from .converted_masks import remedy
 from .image_reading import image_size, stored_size
 from .label_ids import check_ids, check_label_map, reduce_zero
 from .nodata import label_raster
@@ -97,7 +98,7 @@ def read_mask(path: PathLike) -> np.ndarray:
         return read_label_slice(str(path))
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'the mask {path} does not exist')
+        raise FileNotFoundError(f'the mask {path} does not exist{remedy(path)}')
     if path.suffix.lower() in ('.tif', '.tiff'):
         raster = label_raster(path.read_bytes(), f'the mask {path}')
         if raster is not None:

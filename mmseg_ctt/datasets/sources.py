@@ -236,7 +236,7 @@ def _list_images(name: str, dataset: BaseDataset, cfg: Mapping[str, Any]) -> Non
         dataset.full_init()
         empty = len(dataset) == 0
     except ValueError:
-        if dataset.data_list:
+        if dataset.data_list or dataset._fully_initialized:
             raise
         empty = True  # mmengine cannot serialise an empty list
     if empty:

@@ -51,11 +51,13 @@ def report_of(cfg: Config, work_dir: Union[str, Path]) -> Optional[str]:
         work_dir (str | Path): Work folder.
 
     Returns:
-        str | None: None for the baseline, before it is trained, and for other runs.
+        str | None: None for the baseline, before it is trained, without images for validation,
+            whose scores the report compares, and for other runs.
     """
     folder = Path(work_dir).resolve()
     beside = cfg.filename and Path(cfg.filename).resolve().with_suffix('') == folder
     baseline = folder.with_name(BASELINE)
-    if not beside or folder == baseline or not (baseline / POINTER).is_file():
+    scored = cfg.get('val_dataloader') and (baseline / POINTER).is_file()
+    if not beside or folder == baseline or not scored:
         return None
     return report_command([baseline, folder], folder.with_name('report.html'))

@@ -5,10 +5,13 @@ They are about settings that mmseg takes without a word, or refuses without thei
 ``Runner.train`` and ``tools/misc/check_setup.py`` call them.
 """
 
+import inspect
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-from ..nn.settings import as_dict, check_choice
+from torch.utils.data import DataLoader
+
+from ..nn.settings import as_dict, check_choice, check_keys
 from .pipeline_checks import check_pipelines, crop_sizes, has_step
 
 PREPROCESSOR = 'data_preprocessor'
@@ -35,6 +38,7 @@ def check_config(cfg: Mapping[str, Any]) -> List[str]:
     check_pipelines(cfg, preprocessor)
     _check_optimizer(cfg)
     _check_interval(cfg)
+    _check_loaders(cfg)
     _check_steps_of_schedules(cfg)
     return _normalisation(preprocessor, has_step(cfg, 'Normalize'))
 
@@ -124,6 +128,15 @@ def _check_optimizer(cfg: Mapping[str, Any]) -> None:
                 f'{key}={value}, but optim_wrapper.optimizer has no weight_decay to multiply: set '
                 'it (0 for none)'
             )
+
+
+def _check_loaders(cfg: Mapping[str, Any]) -> None:
+    """Settings of loaders are those of PyTorch and of mmengine."""
+    known = [*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch']
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        given = cfg.get(key)
+        if isinstance(given, Mapping):
+            check_keys(key, given, known)
 
 
 def _check_interval(cfg: Mapping[str, Any]) -> None:

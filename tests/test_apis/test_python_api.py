@@ -21,7 +21,7 @@ from mmengine.visualization import Visualizer
 from toy_data import CLASSES, LABELED, toy_config, write_toy_data
 from toy_folders import KINDS
 
-from mmseg_ctt.apis import TrainingRun, evaluate, export, predict, train
+from mmseg_ctt.apis import TrainingRun, evaluate, export, load_model, predict, train
 from mmseg_ctt.deploy.export.onnx_graph import Agreement
 from mmseg_ctt.engine import PreemptionHook, ResumableTrainLoop
 from mmseg_ctt.lab.new_run import new_run
@@ -277,3 +277,41 @@ def test_a_folder_keeps_the_network_of_its_baseline(tmp_path):
     text = path.read_text()
     made = config_of_folder(tmp_path, dict(method='fixmatch'))
     assert made.name == 'fixmatch.py' and path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    'arguments, kind',
+    [
+        (dict(iterations=0), ValueError),
+        (dict(amp='foo'), ValueError),
+        (dict(resume='absent.pth'), FileNotFoundError),
+        (dict(cfg_options={'sizes.max_iter': 3}), ValueError),
+        (dict(cfg_options={'model.consistncy.a': 3}), ValueError),
+        (dict(cfg_options={'optim_wrapper.optimizer.learning_rate': 3}), TypeError),
+        (dict(cfg_options={'train_dataloader.batchsize': 3}), ValueError),
+        (dict(cfg_options=['a=1']), TypeError),
+        (dict(method='absent'), ValueError),
+    ],
+)
+def test_nothing_is_written_for_wrong_arguments_of_a_folder(tmp_path, arguments, kind):
+    KINDS['no_meta'](tmp_path)
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(kind):
+        train(tmp_path, **arguments)
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_folders_that_are_no_run(tmp_path, run):
+    KINDS['no_meta'](tmp_path)
+    made = new_run(tmp_path)
+    folder = made.configs['supervised'].parent
+    for call in (TrainingRun, evaluate, export):
+        with pytest.raises(FileNotFoundError, match='holds configs and no run: .*runs/'):
+            call(folder)
+    for call in (evaluate, export):
+        with pytest.raises(FileNotFoundError, match='absent does not exist: give the work folder'):
+            call(tmp_path / 'absent')
+    with pytest.raises(ValueError, match=r'TrainingRun\(.*\).model\(\) loads the network'):
+        load_model(run.work_dir)
+    with pytest.raises(ValueError, match='needs a checkpoint beside the config'):
+        load_model(run.config)

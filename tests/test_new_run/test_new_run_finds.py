@@ -149,6 +149,25 @@ def test_smooth_masks_have_their_main_colours(tmp_path: Path, scale: int, clear:
     assert 'have a colour of no class' in labels.notes[-1]
 
 
+@pytest.mark.parametrize('quality', [50, 95, 100])
+def test_jpeg_masks_have_few_colours(tmp_path: Path, quality: int):
+    """Also those of a high quality, whose colours are few enough to be taken for classes."""
+    y, x = np.mgrid[:80, :96]
+    drawn = np.where((y - 40) ** 2 + (x - 30) ** 2 < 400, 100, 0)
+    drawn[(y - 30) ** 2 + (x - 70) ** 2 < 300] = 200
+    (tmp_path / 'masks').mkdir()
+    for stem in MASKED + BARE:
+        save(tmp_path / 'images' / f'{stem}.jpg', np.full((80, 96, 3), hash_of(stem) % 256))
+    for stem in MASKED:
+        mask = Image.fromarray(drawn.astype(np.uint8))
+        mask.save(tmp_path / 'masks' / f'{stem}.jpg', quality=quality)
+    run = new_run(tmp_path)
+    names = ['background', 'colour 100', 'colour 200']
+    assert run.found.labels.names == names
+    assert ids_of(tmp_path / 'masks_ids/00.png') == {0, 1, 2, 255}
+    assert found(tmp_path).labels.source == run.found.labels.source
+
+
 @pytest.mark.parametrize(
     'values, options, error',
     [

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_ctt.datasets.colour_masks import ColourMask, found_palette
+
 ROAD, SKY, CAR = (128, 64, 128), (70, 130, 180), (0, 0, 142)
 
 
@@ -186,3 +188,12 @@ def test_converted_masks_are_split(main, masks, tmp_path, load_tool):
     command = ('masks', '--img-dir', tmp_path / 'images', '--out', tmp_path / 'splits/mine')
     assert split(*command, '--ann-dir', folders[0]) == 2
     assert split(*command, '--ann-dir', folders[1], '--val', 1) == 0
+
+
+def test_colours_of_jpeg_are_no_classes():
+    """They are changed ones, however few."""
+    pixels = {0: 90, 0x646464: 40, 0x636363: 3, 0xC8C8C8: 20}
+    assert len(found_palette([ColourMask('a.png', 'L', pixels)])) == 3
+    with pytest.raises(ValueError, match='JPEG .*--palette'):
+        found_palette([ColourMask('a.JPG', 'L', pixels)])
+    assert found_palette([ColourMask('a.jpg', 'L', {0: 5, 0xFFFFFF: 5})]) == [0, 0xFFFFFF]

@@ -20,7 +20,7 @@ ENSEMBLE = 'ensemble'
 
 def load_model(
     config: Union[str, Path, Config],
-    checkpoint: Union[str, Path],
+    checkpoint: Union[str, Path, None] = None,
     member: Optional[str] = None,
     device: Union[str, torch.device] = 'cpu',
 ) -> BaseSegmentor:
@@ -30,7 +30,7 @@ def load_model(
 
     Args:
         config (str | Path | Config): Of the run, or an exported one.
-        checkpoint (str | Path): File or URL.
+        checkpoint (str | Path): File or URL. Without it the error says what is missing.
         member (str, optional): ``student0``, ``teacher0``, ..., ``ensemble``, ``mean-student``
             or ``mean-teacher``. Defaults to None: ``model.test_cfg.predict_on``.
         device (str | torch.device): Defaults to 'cpu'.
@@ -45,6 +45,8 @@ def load_model(
             together.
     """
     cfg, device = _read_config(config), _check_device(device)
+    if checkpoint is None:
+        raise ValueError('load_model needs a checkpoint beside the config: give it second')
     loaded = read_checkpoint(checkpoint)
     state = loaded['state_dict']
     register_all_modules(init_default_scope=False)
@@ -61,6 +63,11 @@ def load_model(
 
 def _read_config(config: Union[str, Path, Config]) -> Config:
     if isinstance(config, (str, Path)):
+        if Path(config).is_dir():
+            raise ValueError(
+                f'{config} is a folder, and load_model takes a config and a checkpoint: of a run, '
+                f'TrainingRun({str(config)!r}).model() loads the network'
+            )
         if not Path(config).is_file():
             raise FileNotFoundError(f'the config {config} does not exist')
         config = Config.fromfile(config)

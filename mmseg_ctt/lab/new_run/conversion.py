@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image
 
 from ...datasets.colour_masks import read_colours, to_ids
+from ...datasets.converted_masks import RECORD, is_current, read_record, stamp_of, stamps_of
 from ...datasets.label_check import read_mask
+from ...engine.files import write_whole
 from .labels import Labels
-from .layout import RECORD
 from .matching import Matched
 
 NUM_WORKERS = 4
+MEANING = ('masks', 'by', 'classes')  # keys of a record that a second call must have as well
 
 
 class Conversion(NamedTuple):
@@ -25,7 +27,7 @@ class Conversion(NamedTuple):
         folder (str): Of the new masks, below the root.
         total (int): Masks that the folder holds then.
         missing (dict[str, str]): Path of the mask to read by path of the one to write.
-        record (dict): What is converted how.
+        record (dict): What is converted how, and each mask as it was then.
     """
 
     folder: str
@@ -67,26 +69,28 @@ def plan_conversion(
         ValueError: If the folder holds other masks.
     """
     folder = ids_folder(matched, name)
-    record = dict(masks=matched.masks_dir, by=labels.by, classes=labels.source)
-    path = root / folder / RECORD
-    if (root / folder).exists():
-        present = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
-        if present != record:
-            raise ValueError(
-                f'{root / folder} is there and '
-                + ('was made with other classes' if present else 'was not made by new_run')
-                + ': --name NAME writes to another folder'
-            )
-    missing = {}
+    record: dict = dict(masks=matched.masks_dir, by=labels.by, classes=labels.source)
+    present = read_record(root / folder)
+    if (root / folder).exists() and (present is None or _meaning(present) != record):
+        raise ValueError(
+            f'{root / folder} is there and '
+            + ('was made with other classes' if present else 'was not made by new_run')
+            + ': --name NAME writes to another folder'
+        )
+    stamps, missing = stamps_of(present or {}), {}
     for stem, mask in matched.masks.items():
-        target, source = f'{folder}/{stem}.png', '/'.join(filter(None, [matched.masks_dir, mask]))
-        if not _current(root / target, root / source):
-            missing[target] = source
+        name_there, source = f'{stem}.png', '/'.join(filter(None, [matched.masks_dir, mask]))
+        stamp = stamps.get(name_there)
+        same = stamp is not None and stamp.source == source and is_current(root / source, stamp)
+        if not same or not (root / folder / name_there).is_file():
+            missing[f'{folder}/{name_there}'] = source
+    sources = {key: list(stamp) for key, stamp in stamps.items()}
+    record.update(name=name, sources=sources)
     return Conversion(folder, len(matched.masks), missing, record)
 
 
-def _current(target: Path, source: Path) -> bool:
-    return target.is_file() and target.stat().st_mtime >= source.stat().st_mtime
+def _meaning(record: dict) -> dict:
+    return {key: record.get(key) for key in MEANING}
 
 
 def write_masks(root: Path, conversion: Conversion) -> None:
@@ -94,15 +98,29 @@ def write_masks(root: Path, conversion: Conversion) -> None:
     if not conversion.missing:
         return
     (root / conversion.folder).mkdir(parents=True, exist_ok=True)
-    path = root / conversion.folder / RECORD
-    path.write_text(json.dumps(conversion.record) + '\n', encoding='utf-8')
+    sources = conversion.record['sources']
+    for target in conversion.missing:  # one that is not written whole has no stamp
+        sources.pop(_below(target, conversion.folder), None)
+    _write_record(root, conversion)
     by_value = conversion.record['by'] == 'value'
 
     def write(target: str) -> None:
         source = root / conversion.missing[target]
+        stamp = stamp_of(root, conversion.missing[target])  # before it is read: it may change
         values = read_mask(source).astype(np.int64) if by_value else read_colours(source)
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(to_ids(values, conversion.record['classes'])).save(root / target)
+        sources[_below(target, conversion.folder)] = list(stamp)
 
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         list(pool.map(write, conversion.missing))
+    _write_record(root, conversion)
+
+
+def _below(target: str, folder: str) -> str:
+    return target[len(folder) + 1 :]
+
+
+def _write_record(root: Path, conversion: Conversion) -> None:
+    text = json.dumps(conversion.record, sort_keys=True) + '\n'
+    write_whole(root / conversion.folder / RECORD, text)

@@ -3,12 +3,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from ...datasets.colour_conversion import classes_of
 from ...datasets.colour_masks import (
     BLACK,
     IGNORE,
+    LOSSY,
     WHITE,
     ColourMask,
     as_text,
@@ -17,13 +18,10 @@ from ...datasets.colour_masks import (
     unpack,
 )
 from .class_names import META, ClassNames
+from .main_colours import main_colours
 from .mask_files import GREY, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
-MAIN = 0.005  # ratio of pixels from which a colour is one of smooth masks
-COVERED = 0.8  # ratio of pixels that such colours must have
-MANY = 64  # colours from which masks are taken as smooth
-FEW = 8  # the same, for grey values with black and white most frequent
 SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
@@ -86,6 +84,7 @@ def labels_of(
     else:
         labels = _by_colour(masks, known, left_out)
     if left_out:
+        _check_left_out(masks, labels, left_out)
         _leave_out(labels, left_out)
     if known.names and len(known.names) != len(labels.source):
         raise ValueError(
@@ -135,7 +134,7 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
     ids = sorted(set(values) - {IGNORE})
     entries = {v: colour for mask in masks for v, colour in mask.entries.items()}
     count = len(known.names)
-    lossy = any(mask.name.lower().endswith(('.jpg', '.jpeg')) for mask in masks)
+    lossy = _lossy(masks)
     if max(values) > IGNORE or min(values) < 0:
         raise ValueError(
             f'masks hold values such as {max(values)}: ids are 0 to 254, and 255 is no label; '
@@ -163,6 +162,10 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
         labels.convert = True
         labels.notes = ['ids count from 1 and are written anew from 0']
     return labels
+
+
+def _lossy(masks: Sequence[MaskFile]) -> bool:
+    return any(mask.name.lower().endswith(LOSSY) for mask in masks)
 
 
 def _like_ids(ids: Sequence[int], count: int) -> bool:
@@ -197,7 +200,7 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     pixels = sum(colours.values())
     notes: List[str] = []
     guesses: List[str] = []
-    main, smooth = _main_colours(colours)
+    main, smooth = main_colours(colours, _lossy(masks))
     if known.names and len(main if smooth else colours) > 2 and not known.palette:
         shown = ' '.join(map(as_text, list(colours)[:20]))
         raise ValueError(
@@ -235,30 +238,6 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     return labels
 
 
-def _main_colours(colours: Mapping[int, int]) -> Tuple[List[int], bool]:
-    """Colours of the classes, and whether the others come of smooth edges or JPEG.
-
-    Raises:
-        ValueError: If so many colours are frequent that they cannot be told apart.
-    """
-    pixels, main = sum(colours.values()), list(colours)
-    grey = all(len(set(unpack(colour))) == 1 for colour in colours)
-    if len(colours) > FEW and grey and set(main[:2]) == {BLACK, WHITE}:
-        main = main[:2]
-    elif len(colours) > MANY:
-        main = [c for c, n in colours.items() if n >= MAIN * pixels]
-    else:
-        return main, False
-    if sum(colours[c] for c in main) < COVERED * pixels:
-        shown = ' '.join(map(as_text, list(colours)[:10]))
-        raise ValueError(
-            f'masks hold {len(colours)} colours, as smooth edges and JPEG make them, and it is not '
-            f'clear which are classes; most frequent are {shown}: name '
-            'them with --palette'
-        )
-    return main, True
-
-
 def _coloured(source: List[int], names: List[str], colours: Mapping[int, int]) -> Labels:
     rest = sum(n for c, n in colours.items() if c not in source and c != BLACK)
     grey = all(len(set(unpack(colour))) == 1 for colour in source)
@@ -270,6 +249,21 @@ def _coloured(source: List[int], names: List[str], colours: Mapping[int, int]) -
             'ignored'
         )
     return labels
+
+
+def _check_left_out(masks: Sequence[MaskFile], labels: Labels, left_out: set) -> None:
+    """Every value of ``--ignore`` is a class, or in a mask; 255 is no class of ids anyway."""
+    by_value = labels.by == 'value'
+    pixels = summed([mask.values if by_value else mask.colours for mask in masks])
+    scale = GREY if by_value else 1
+    known = {value * scale for value in (*pixels, *labels.source)}
+    unknown = sorted(left_out - known - ({IGNORE * GREY} if by_value else set()))
+    if unknown:
+        shown = ' '.join(as_text(value * scale) for value in list(pixels)[:20])
+        raise ValueError(
+            f'--ignore {" ".join(map(as_text, unknown))}: no mask has it; the masks hold {shown} '
+            f'({labels.kind}): correct it, or leave it out'
+        )
 
 
 def _leave_out(labels: Labels, left_out: set) -> None:

@@ -5,10 +5,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from ...datasets.converted_masks import RECORD
 from ...datasets.image_files import IMAGE_SUFFIXES, file_names
 from .words import IMAGES, MASKS, TRAIN, Role, role_of
 
-RECORD = 'conversion.json'  # in a folder of masks that new_run has written
 OUTPUTS = ('runs', 'splits', 'work_dirs', 'pseudo_labels')  # folders of results
 
 

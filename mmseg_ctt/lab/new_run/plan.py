@@ -30,6 +30,7 @@ from .lists import (
 )
 from .networks import USUAL as USUAL_NETWORK
 from .networks import network
+from .places import check_places
 from .sizes import choose_sizes, described, machine_memory
 from .words import TEST, TRAIN, UNLABELED, VAL
 
@@ -57,6 +58,29 @@ class Plan:
     conversions: List[Conversion]
     texts: Dict[str, str]
     lines: List[str] = field(default_factory=list)
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are images for validation."""
+        return bool(self.lists.val or VAL in self.found.masks)
+
+    def config(self, method: str, folder: Path) -> Path:
+        """Config of a method: that which is there, else written to another folder for a check.
+
+        Args:
+            method (str): One of :attr:`texts`.
+            folder (Path): Where to write it.
+        """
+        path, base = self.folder / f'{method}.py', f'{SUPERVISED}.py'
+        if path.is_file():
+            return path
+        text = self.texts[method]
+        if method != SUPERVISED:
+            inherited = repr(str(self.config(SUPERVISED, folder)))
+            text = text.replace(repr(f'./{base}'), inherited)
+        written = folder / path.name
+        written.write_text(text, encoding='utf-8')
+        return written
 
     def write(self) -> List[str]:
         """Write what is not there, and say so."""
@@ -142,6 +166,7 @@ def make_plan(
     if chosen.unlabeled and method != SUPERVISED:
         texts[method] = method_text(method, sizes, folder / method)
     check_texts(texts)
+    check_places(found.root, folder, chosen, conversions)
     evaluated = {
         f'{chosen.folder}/{part}_folder.txt': list(found.parts[part].masks)
         for part in (VAL, TEST)

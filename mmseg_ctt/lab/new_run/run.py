@@ -10,6 +10,7 @@ from .commands import next_commands
 from .configs import SUPERVISED
 from .found import Found, look
 from .networks import network
+from .options import check_types, size_of
 from .plan import Plan, make_plan
 
 SEARCHED = ('images', 'masks', 'classes', 'palette', 'ignore', 'suffix')  # options of ``look``
@@ -87,27 +88,52 @@ def new_run(
 
     Raises:
         FileNotFoundError: If there is no such folder, or nothing in it to train on.
+        TypeError: If an argument is of another type, such as a text where a list is due.
         ValueError: If something cannot be found out, naming the option that settles it.
     """
-    root = _root(folder, method, model, name)
-    image_dir, mask_dir, list_dir = (_inside(root, path) for path in (images, masks, lists))
-    values = (image_dir, mask_dir, classes, palette, ignore, suffix)
-    searched: Dict[str, Any] = dict(zip(SEARCHED, values))
+    data: Dict[str, Any] = dict(images=images, masks=masks, suffix=suffix, lists=lists)
+    data.update(classes=classes, palette=palette, ignore=ignore)
+    data.update(val=val, name=name, seed=seed, iterations=iterations)
+    return done(plan_run(folder, method, model, size, **data), dry_run)
+
+
+def plan_run(
+    folder: Union[str, Path],
+    method: str = 'ctt-plus',
+    model: Optional[str] = None,
+    size: Union[None, int, Sequence[int]] = None,
+    *,
+    lists: Optional[str] = None,
+    val: Optional[int] = None,
+    name: Optional[str] = None,
+    seed: Optional[int] = None,
+    iterations: Optional[int] = None,
+    **data: Any,
+) -> Plan:
+    """What :func:`new_run` would write, checked.
+
+    Args and errors: as of ``new_run``; ``data`` are those of :data:`SEARCHED`.
+    """
+    check_types(method=method, model=model, name=name, lists=lists, val=val, seed=seed)
+    check_types(iterations=iterations, **data)
+    sides, root = size_of(size), _root(folder, method, model, name)
+    searched = dict(data, ignore=data.get('ignore') or ())
+    for key in ('images', 'masks'):
+        searched[key] = _inside(root, key, data.get(key))
     found = look(root, **searched)
-    given = [f'--{key}' for key, value in searched.items() if value not in (None, (), [])]
-    size = [size] if isinstance(size, int) else size
-    plan = make_plan(found, method, model, size, list_dir, val, name, seed, iterations, given)
-    return _done(plan, dry_run)
+    given = [f'--{key}' for key in SEARCHED if searched.get(key) not in (None, (), [])]
+    list_dir = _inside(root, 'lists', lists)
+    return make_plan(found, method, model, sides, list_dir, val, name, seed, iterations, given)
 
 
-def _done(plan: Plan, dry_run: bool) -> NewRun:
-    """The run, written unless it is a dry one."""
+def done(plan: Plan, dry_run: bool = False) -> NewRun:
+    """The run of a plan, written unless it is a dry one."""
     found = plan.found
     lines = [f'{found.root}', *found.lines(), *plan.lines]
     lines += _would(plan) if dry_run else plan.write()
     lines += [f'GUESS: {line}' for line in found.labels.guesses]
     configs = {key: plan.folder / f'{key}.py' for key in plan.texts}
-    return NewRun(configs, found, next_commands(configs), lines)
+    return NewRun(configs, found, next_commands(configs, plan.scored), lines)
 
 
 def _root(folder: Union[str, Path], method: str, model: Optional[str], name: Optional[str]) -> Path:
@@ -123,19 +149,26 @@ def _root(folder: Union[str, Path], method: str, model: Optional[str], name: Opt
     return root
 
 
-def _inside(root: Path, path: Optional[str]) -> Optional[str]:
+def _inside(root: Path, option: str, path: Optional[str]) -> Optional[str]:
     """A path below the root, as one without the root.
 
     Raises:
+        FileNotFoundError: If it does not exist.
         ValueError: If it is elsewhere.
     """
     if path is None:
         return None
     whole = (root / path).resolve() if (root / path).exists() else Path(path).resolve()
+    if not whole.exists():
+        raise FileNotFoundError(
+            f'--{option} {path}: there is no such folder, neither in {root} nor where you are'
+        )
     if whole == root:
         return ''
     if root not in whole.parents:
-        raise ValueError(f'{path} is not in {root}: use a folder that holds both, or a link in it')
+        raise ValueError(
+            f'--{option} {path} is not in {root}: use a folder that holds both, or a link in it'
+        )
     return whole.relative_to(root).as_posix()
 
 

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from ...engine.hooks.start_hook import tests_validation
 from ...engine.process_state import process_state_kept
+from ...engine.start_config import find_config
 from ...nn.unwrap import unwrapped
 from ..experiments.class_iou import CLASS_KEY
 from ..report.colours import PLAIN_MODEL
@@ -76,15 +77,28 @@ def files_of(
     """Config and checkpoint of a run, of its work folder, or as given.
 
     Raises:
+        FileNotFoundError: If there is neither a folder nor a config of this name.
         ValueError: If there is no checkpoint.
     """
     if isinstance(run, (str, Path)) and Path(run).is_dir():
         run = TrainingRun(run)
     if isinstance(run, TrainingRun):
         return run.config, checkpoint or run.saved_checkpoint()
+    if checkpoint is None and isinstance(run, (str, Path)) and not _is_config(run):
+        raise FileNotFoundError(
+            f'{run} does not exist: give the work folder of a run, or a config and its checkpoint'
+        )
     if checkpoint is None:
         raise ValueError('a config needs its checkpoint: give it as the second argument')
     return run, checkpoint
+
+
+def _is_config(name: Union[str, Path]) -> bool:
+    try:
+        find_config(str(name))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _with_classes(evaluator: Any) -> List[dict]:

@@ -1,23 +1,29 @@
 # Copyright (c) mmseg_ctt contributors.
 import copy
+import gc
+import logging
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from tempfile import TemporaryDirectory
+from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from ...engine.config import prepare_config
+from ...engine.guards import check_hooks, check_stages
 from ...engine.hooks.preemption_hook import PreemptionHook
 from ...engine.method_preset import config_folder
 from ...engine.precision import set_amp
 from ...engine.presets import merge_options
 from ...engine.process_state import process_state_kept
 from ...engine.recorded_config import check_work_dir
+from ...engine.run_checks import check_all
 from ...engine.start_config import default_work_dir, read_config, set_resume
-from ..new_run import new_run
+from ...nn.unwrap import unwrapped
+from ..new_run.run import done, plan_run
 from .run import TrainingRun
 
 BASELINE = 'supervised'  # config that a folder gets beside that of the method
@@ -75,18 +81,37 @@ def train(
         ValueError: If a setting is wrong, or the data are.
     """
     options = given_options(method, model, iterations, cfg_options)
+    given = dict(method=method, model=model, work_dir=work_dir, resume=resume, amp=amp)
+
+    def completed(config: AnyConfig) -> Config:
+        return _start_config(config, options, **given)
+
     with process_state_kept():
         if isinstance(config, (str, Path)) and Path(config).is_dir():
-            config = config_of_folder(config, options)
-        cfg = run_config(config, options)
-        cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
-        if amp:
-            set_amp(cfg, amp)
-        if resume:
-            set_resume(cfg, 'auto' if resume is True else str(resume))
-        check_work_dir(cfg)
+            config = config_of_folder(config, options, lambda path: check_start(completed(path)))
+        cfg = completed(config)
         _train(cfg)
     return TrainingRun(cfg.work_dir)
+
+
+def _start_config(
+    config: AnyConfig,
+    options: Mapping[str, Any],
+    method: Any,
+    model: Any,
+    work_dir: Any,
+    resume: Any,
+    amp: Any,
+) -> Config:
+    """Config of a start, by the arguments of :func:`train`."""
+    cfg = run_config(config, options)
+    cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
+    if amp:
+        set_amp(cfg, amp)
+    if resume:
+        set_resume(cfg, 'auto' if resume is True else str(resume))
+    check_work_dir(cfg)
+    return cfg
 
 
 def given_options(
@@ -98,8 +123,14 @@ def given_options(
     """Arguments of :func:`train` as settings by dotted keys.
 
     Raises:
+        TypeError: If ``cfg_options`` is no dict.
         ValueError: If a setting is given in both ways.
     """
+    if cfg_options is not None and not isinstance(cfg_options, Mapping):
+        raise TypeError(
+            "cfg_options must be a dict by dotted keys, such as {'train_dataloader.batch_size': "
+            f'8}}, got {cfg_options!r}'
+        )
     options = dict(cfg_options or {})
     given = {'method': method, 'segmentor_from': model, 'sizes.max_iters': iterations}
     for key, value in given.items():
@@ -110,12 +141,17 @@ def given_options(
     return options
 
 
-def config_of_folder(folder: Union[str, Path], options: Dict[str, Any]) -> Path:
+def config_of_folder(
+    folder: Union[str, Path],
+    options: Dict[str, Any],
+    check: Optional[Callable[[Path], None]] = None,
+) -> Path:
     """Write the configs of a folder, and take that of the method.
 
     Args:
         folder (str | Path): Images and masks.
         options (dict): Of :func:`given_options`; method and network are taken out of it.
+        check (Callable, optional): Gets the config before anything is written. Defaults to None.
 
     Raises:
         FileNotFoundError: If the folder holds nothing to train on.
@@ -124,23 +160,26 @@ def config_of_folder(folder: Union[str, Path], options: Dict[str, Any]) -> Path:
     """
     method, model = options.pop('method', None), options.pop('segmentor_from', None)
     try:
-        made = new_run(folder, method or DEFAULT, model)
+        plan = plan_run(folder, method or DEFAULT, model)
     except (FileNotFoundError, ValueError) as error:
         if '--' not in str(error):
             raise
         call = ', '.join(map(repr, filter(None, (str(folder), method or DEFAULT, model))))
         remedy = IN_PYTHON.format(call=call, method=method or DEFAULT)
         raise type(error)(f'{error}. {remedy}') from None
-    print('\n'.join(made.lines))
-    chosen = [path for name, path in made.configs.items() if name != BASELINE]
-    if method == BASELINE or not (chosen or method):
-        return made.configs[BASELINE]
-    if not chosen:
+    chosen = [name for name in plan.texts if name != BASELINE]
+    if method not in (None, BASELINE) and not chosen:
         raise ValueError(
             f'every image of {folder} has a mask, so that method={method!r} has nothing to add: '
             f'leave it out, which trains the baseline, or add images without masks'
         )
-    return chosen[0]
+    name = BASELINE if method == BASELINE or not chosen else chosen[0]
+    if check is not None:
+        with TemporaryDirectory() as temporary:
+            check(plan.config(name, Path(temporary)))
+    made = done(plan)
+    print('\n'.join(made.lines))
+    return made.configs[name]
 
 
 def run_config(config: AnyConfig, options: Mapping[str, Any]) -> Config:
@@ -192,13 +231,43 @@ def _work_dir(cfg: Config, config: AnyConfig, method: Any, model: Any) -> str:
     return f'{folder}_{model}' if model else folder
 
 
+def check_start(cfg: Config) -> None:
+    """Build a run without its data, and check it as far: nothing is written.
+
+    Args:
+        cfg (Config): Complete config.
+
+    Raises:
+        TypeError: If a setting is of a wrong type.
+        ValueError: If a setting is wrong; names its key.
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the run itself says the same
+    try:
+        with process_state_kept():
+            runner = _runner(cfg)
+            model = unwrapped(runner.model)
+            check_hooks(model, runner.hooks)
+            check_stages(model, runner.hooks, runner.cfg.get('train_cfg') or {})
+            check_all(runner.cfg, model)
+            runner.build_optim_wrapper(copy.deepcopy(runner.cfg.optim_wrapper))
+            del runner, model
+    finally:
+        logging.disable(level)
+        gc.collect()  # the networks are in cycles, and the run builds them once more
+
+
+def _runner(cfg: Config) -> Runner:
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
 def _train(cfg: Config) -> None:
     if cfg.get('self_training'):
         warnings.warn(
             'self_training is not read here, and one of its trainings is done: '
             'tools/self_train.py trains all of them'
         )
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = _runner(cfg)
     for hook in runner.hooks:
         if isinstance(hook, PreemptionHook):
             hook.stay_in_process()

@@ -105,7 +105,25 @@ def _read_run(folder: Path, name: str, checkpoint: str) -> Run:
             f'{folder} holds no run: no */vis_data/{FILE}, no config, no '
             'checkpoint; give the --work-dir of a training'
         )
+    inner = _run_of_configs(run)
+    if inner is not None:
+        raise FileNotFoundError(
+            f'{folder} holds configs and no run: give the work folder of one, such as {inner}'
+        )
     return run
+
+
+def _run_of_configs(run: Run) -> Optional[Path]:
+    """Work folder of a config in a folder of configs, as ``new_run`` has them; None in a run."""
+    if run.curves or run.checkpoint or run.config is None:
+        return None
+    for path in run.recorded:
+        work_dir = Config.fromfile(path).get('work_dir')
+        if work_dir and Path(work_dir).resolve().parent == run.folder.resolve():
+            return run.folder / Path(work_dir).name
+        if path.with_suffix('').is_dir():
+            return path.with_suffix('')
+    return None
 
 
 def _short_names(folders: Sequence[Path]) -> List[str]:
