@@ -134,10 +134,13 @@ def described(header: str) -> argparse.ArgumentParser:
 class CfgOptions(argparse.Action):
     """``DictAction`` of mmengine, imported when the option is given and not for ``--help``."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, space: Any, words: Any, *_: Any) -> None:
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest)(parser, *given)
+        for word in words:
+            if '=' not in word:
+                parser.error(f'--cfg-options takes KEY=VALUE, got {word!r}: it has no "="')
+        DictAction(self.option_strings, self.dest)(parser, space, words)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

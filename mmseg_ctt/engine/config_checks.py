@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from ..nn.settings import as_dict, check_choice
 from .pipeline_checks import check_pipelines, crop_sizes, has_step
+from .setting_checks import check_values
 
 PREPROCESSOR = 'data_preprocessor'
 NUMERIC = ('train_cfg', 'optim_wrapper', 'param_scheduler')  # sections without texts of digits
@@ -155,9 +156,11 @@ def check_always(cfg: Mapping[str, Any]) -> None:
         cfg (Mapping): Complete config.
 
     Raises:
+        TypeError: If a setting is of a wrong type.
         ValueError: Names the key.
     """
     check_numbers(cfg)
+    check_values(cfg)
     _check_preprocessor(preprocessor_of(cfg))
     model = cfg.get('model') or {}
     if 'segmentor' in model and 'backbone' in model:

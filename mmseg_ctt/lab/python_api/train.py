@@ -12,6 +12,7 @@ from mmseg.registry import RUNNERS
 from ...engine.config import prepare_config
 from ...engine.hooks.preemption_hook import PreemptionHook
 from ...engine.method_preset import config_folder
+from ...engine.option_checks import as_options
 from ...engine.precision import set_amp
 from ...engine.presets import merge_options
 from ...engine.process_state import process_state_kept
@@ -98,9 +99,10 @@ def given_options(
     """Arguments of :func:`train` as settings by dotted keys.
 
     Raises:
+        TypeError: If ``cfg_options`` is no dict.
         ValueError: If a setting is given in both ways.
     """
-    options = dict(cfg_options or {})
+    options = as_options(cfg_options)
     given = {'method': method, 'segmentor_from': model, 'sizes.max_iters': iterations}
     for key, value in given.items():
         if value is not None and key in options:
