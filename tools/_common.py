@@ -173,7 +173,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder of logs and results; default: the work_dir of '
-        'the config, else work_dirs/<config name>, with _<method> for --cfg-options method=...',
+        'the config, else work_dirs/<config name>; of both with _<method> for --cfg-options '
+        'method=...',
     )
     add_cfg_options(parser)
     parser.add_argument(
@@ -209,10 +210,10 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg.launcher = args.launcher
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
-    if args.work_dir is not None or cfg.get('work_dir') is None:
-        from mmseg_ctt.engine.start_config import default_work_dir
+    from mmseg_ctt.engine.start_config import default_work_dir
 
-        cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options)
+    own = cfg.get('work_dir')
+    cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options, own)
     if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg

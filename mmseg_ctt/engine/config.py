@@ -22,6 +22,7 @@ from .config_checks import check_always
 from .guards import check_hooks, check_parts, check_stages
 from .image_steps import use_image_loading
 from .map_steps import use_map_steps
+from .option_checks import check_whole_stages
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
@@ -204,8 +205,10 @@ _build_runner, _train = Runner.from_cfg.__func__, Runner.train
 
 
 def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
-    """``Runner.from_cfg`` of mmengine, after :func:`prepare_config`."""
-    return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
+    """``Runner.from_cfg`` of mmengine, after :func:`prepare_config` and a check of its stages."""
+    cfg = prepare_config(copy.deepcopy(cfg))
+    check_whole_stages(cfg)
+    return _build_runner(cls, cfg)
 
 
 @wraps(_train)

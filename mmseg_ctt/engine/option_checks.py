@@ -59,21 +59,21 @@ def check_names(options: Any, cfg: Mapping[str, Any]) -> None:
         )
 
 
-def check_switched_off(options: Mapping[str, Any], cfg: Mapping[str, Any]) -> None:
-    """Check that a stage is switched off as a whole, as mmengine asks for.
+def check_whole_stages(cfg: Mapping[str, Any]) -> None:
+    """Check that training, validation and test are each there as a whole, or not at all.
 
     Args:
-        options (Mapping[str, Any]): By dotted keys.
-        cfg (Mapping): Config with the options.
+        cfg (Mapping): Complete config of a runner.
 
     Raises:
-        ValueError: Names the keys that are left.
+        ValueError: Names the keys that are missing and those that are there.
     """
     for stage, keys in STAGES.items():
-        off = [key for key in keys if key in options and options[key] is None]
-        left = [key for key in keys if cfg.get(key) is not None]
-        if off and left:
+        missing = [key for key in keys if cfg.get(key) is None]
+        if 0 < len(missing) < len(keys):
+            there = [key for key in keys if key not in missing]
             raise ValueError(
-                f'{off[0]}=None, and the config has {" and ".join(left)}: to leave out {stage} '
-                f'set {", ".join(f"{key}=None" for key in keys)}'
+                f'the config has {" and ".join(there)}, and {" and ".join(missing)} is None or '
+                f'missing: set all of them, or, to leave out {stage}, '
+                f'{", ".join(f"{key}=None" for key in keys)}'
             )

@@ -17,7 +17,7 @@ from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_me
 from .map_steps import drop_map_steps
 from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
-from .option_checks import check_names, check_switched_off
+from .option_checks import check_names
 from .size_checks import check_files, check_options
 
 PACKAGE = 'mmseg_ctt'
@@ -69,7 +69,6 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     check_names(options, cfg)
     _merge(cfg, options)
-    check_switched_off(options, cfg)
 
 
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:

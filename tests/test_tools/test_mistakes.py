@@ -423,7 +423,6 @@ def test_mistake_is_one_line_before_the_first_step(name, write, train, check, lo
 OPTIONS = {
     'modle.bank.size=4': 'nothing reads modle.bank.size.* did you mean model.bank.size?',
     'trian_dataloader.batch_size=3': 'did you mean train_dataloader.batch_size?',
-    'val_dataloader=None': 'val_cfg and val_evaluator: to leave out val set val_dataloader=None, ',
 }
 
 
@@ -434,6 +433,15 @@ def test_option_that_changes_nothing(option, write, train, check):
         train(config, '--cfg-options', option)
     code, line, _ = check(config, 'settings', '--cfg-options', option)
     assert code == 2 and re.search(OPTIONS[option], line)
+
+
+def test_part_of_a_stage(write, train, check):
+    words = 'the config has val_cfg and val_evaluator, and val_dataloader is None.*val_cfg=None'
+    config = write(setting('val_dataloader', None))
+    with pytest.raises(ValueError, match=words):
+        train(config)
+    code, line, _ = check(config, 'settings')
+    assert code == 1 and re.search(words, line)
 
 
 def test_option_without_a_value(write, load_tool, capsys):

@@ -59,7 +59,8 @@ def train(
             has; ``'mobilenetv2'`` for a new folder.
         iterations (int, optional): Length of the run. Defaults to None: as the config says.
         work_dir (str | Path, optional): Folder of checkpoints and logs. Defaults to None: that of
-            the config, else ``work_dirs/<config name>``, with the method and network given here.
+            the config, else ``work_dirs/<config name>``, each with the method and network that are
+            given here.
         resume (bool | str | Path): Go on from the newest checkpoint in ``work_dir``, if there is
             one; or from this checkpoint. Defaults to False.
         amp (bool | str): Automatic mixed precision: ``'bf16'`` on a CPU or a GPU, ``'fp16'`` (as
@@ -80,7 +81,7 @@ def train(
         if isinstance(config, (str, Path)) and Path(config).is_dir():
             config = config_of_folder(config, options)
         cfg = run_config(config, options)
-        cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
+        cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, options))
         if amp:
             set_amp(cfg, amp)
         if resume:
@@ -184,14 +185,15 @@ def network_file(name: str) -> str:
     return str(folder / f'{name}.py')
 
 
-def _work_dir(cfg: Config, config: AnyConfig, method: Any, model: Any) -> str:
-    if cfg.get('work_dir'):
-        return cfg.work_dir
+def _work_dir(cfg: Config, config: AnyConfig, options: Mapping[str, Any]) -> str:
     name = cfg.filename if isinstance(config, Config) else str(config)
-    if not name:
+    if not name and not cfg.get('work_dir'):
         raise ValueError('a Config that was read from no file needs a work_dir')
-    folder = default_work_dir(name, dict(method=method))
-    return f'{folder}_{model}' if model else folder
+    folder = default_work_dir(name or '', options, cfg.get('work_dir'))
+    network = Path(options.get('segmentor_from') or '').stem
+    if not network or 'work_dir' in options or folder.endswith(f'_{network}'):
+        return folder
+    return f'{folder}_{network}'
 
 
 def _train(cfg: Config) -> None:
