@@ -77,3 +77,21 @@ def check_whole_stages(cfg: Mapping[str, Any]) -> None:
                 f'missing: set all of them, or, to leave out {stage}, '
                 f'{", ".join(f"{key}=None" for key in keys)}'
             )
+
+
+def check_evaluated(cfg: Mapping[str, Any], stage: str = 'test') -> None:
+    """Check that there are images to score.
+
+    Args:
+        cfg (Mapping): Complete config.
+        stage (str): ``'test'`` or ``'val'``. Defaults to 'test'.
+
+    Raises:
+        ValueError: If there are none; says what to set.
+    """
+    if cfg.get(f'{stage}_dataloader') is None:
+        raise ValueError(
+            f'the config has no {stage}_dataloader, so that there are no images to score: set '
+            f'{", ".join(STAGES[stage])} (new_run writes them where enough images have masks and '
+            '--val is not 0), or predict images with tools/predict.py'
+        )

@@ -52,9 +52,12 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     stock['model'] = model
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
         stock.update(_evaluation(cfg, stage, loop, meta, notes))
-    if cfg.get('test_dataloader'):  # mmseg's `inference_model` reads this key
+    steps = cfg.get('test_pipeline')
+    if cfg.get('test_dataloader'):
         first = [*leaf_configs(cfg.test_dataloader.dataset).values()][0]
-        stock['test_pipeline'] = stock_pipeline(first.get('pipeline', []))
+        steps = first.get('pipeline', [])
+    if steps is not None:  # mmseg's `inference_model` reads this key
+        stock['test_pipeline'] = stock_pipeline(steps)
     if cfg.get('tta_pipeline'):
         stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {
