@@ -143,6 +143,14 @@ class CfgOptions(argparse.Action):
         DictAction(self.option_strings, self.dest)(parser, space, words)
 
 
+def positive(text: str) -> int:
+    """Integer of an argument of which 0 and less mean nothing."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be positive, got {text}')
+    return number
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     parser.add_argument(
