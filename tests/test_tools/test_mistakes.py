@@ -435,6 +435,12 @@ def test_option_that_changes_nothing(option, write, train, check):
     assert code == 2 and re.search(OPTIONS[option], line)
 
 
+def test_ranks_of_no_job(write, load_tool, capsys):
+    check = load_tool('misc/check_setup')
+    assert check.exit_code(write(lambda cfg: None), '--gpus', 0) == 2
+    assert 'argument --gpus: must be positive, got 0' in capsys.readouterr().err
+
+
 def test_part_of_a_stage(write, train, check):
     words = 'the config has val_cfg and val_evaluator, and val_dataloader is None.*val_cfg=None'
     config = write(setting('val_dataloader', None))

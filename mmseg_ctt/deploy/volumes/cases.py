@@ -70,18 +70,13 @@ def check_outside(folder: Path, inputs: Sequence[Union[str, Path]]) -> None:
         inputs (Sequence[str | Path]): Files and folders, see :func:`find_cases`.
 
     Raises:
-        ValueError: If it is one of the folders, or inside one, or the folder of a file.
+        ValueError: If it is one of the folders, or inside one.
     """
     for given in map(Path, inputs):
         if given.is_dir() and given.resolve() in (folder.resolve(), *folder.resolve().parents):
             raise ValueError(
                 f'the outputs {folder} would be inside the input folder {given}, whose files are '
                 'all predicted: give a folder outside'
-            )
-        if given.is_file() and given.resolve().parent == folder.resolve():
-            raise ValueError(
-                f'the outputs would be in {folder}, the folder of the input {given}, where a '
-                'prediction of the whole folder would find them: give another folder'
             )
 
 
