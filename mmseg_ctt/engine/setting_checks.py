@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from ..nn.setting_texts import check_texts
 from ..nn.settings import as_dict, check_choice, check_keys, check_settings, inherited_settings
+from .score_checks import SCORES
 
 PACKAGES = ('mmengine', 'mmseg', 'mmseg_ctt')
 MARKS = ('type', '_scope_')
@@ -33,7 +34,6 @@ LOADER = (  # read by mmengine, besides arguments of DataLoader
 PREFIXES = ('img_path', 'seg_map_path', 'img_path2', 'depth_map_path')  # of all data sets
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 ENVIRONMENT = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
-IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
 SECTIONS = dict(
     model=registries.MODELS,
     data_preprocessor=registries.MODELS,
@@ -144,7 +144,7 @@ def _check_metric(key: str, values: Mapping[str, Any], kind: type) -> None:
     names = values.get('iou_metrics') or []
     if issubclass(kind, IoUMetric):
         for name in [names] if isinstance(names, str) else names:
-            check_choice(f'{key}.iou_metrics', name, IOU_METRICS)
+            check_choice(f'{key}.iou_metrics', name, tuple(SCORES))
 
 
 def _check_hook(key: str, values: Mapping[str, Any], kind: type) -> None:
