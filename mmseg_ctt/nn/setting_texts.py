@@ -4,11 +4,12 @@
 import inspect
 import re
 from numbers import Real
-from typing import Any, Dict, Iterable, Mapping
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 NUMBERS = {'int', 'float'}
-BESIDE = {'None', 'NoneType', 'Optional', 'Union', 'bool', 'Tensor', 'Tuple', 'tuple', 'Sequence'}
-MODULES = {'typing', 'torch', 'collections', 'abc', 'List', 'list'}
+BESIDE = {'None', 'NoneType', 'Optional', 'Union', 'bool', 'Tensor'}
+LISTS = {'Tuple', 'tuple', 'Sequence', 'List', 'list'}
+MODULES = {'typing', 'torch', 'collections', 'abc'}
 
 
 def check_texts(
@@ -30,15 +31,25 @@ def check_texts(
         first.setdefault(parameter.name, parameter)
     for parameter in first.values():
         value = given.get(parameter.name)
-        if isinstance(value, str) and takes_numbers(parameter):
-            raise TypeError(f'{key}.{parameter.name} must be a number, got the text {value!r}')
+        taken = numbers_taken(parameter) if isinstance(value, str) else None
+        if taken is not None:
+            raise TypeError(f'{key}.{parameter.name} must be {taken}, got {value!r}')
 
 
-def takes_numbers(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter takes numbers and no text: by its annotation, else by its default."""
+def numbers_taken(parameter: inspect.Parameter) -> Optional[str]:
+    """What a parameter takes, in words; None where that may be a text.
+
+    Args:
+        parameter (Parameter): Its annotation decides, else its default.
+    """
     kind = parameter.annotation
     if kind is parameter.empty:
-        return isinstance(parameter.default, Real) and not isinstance(parameter.default, bool)
+        number = isinstance(parameter.default, Real) and not isinstance(parameter.default, bool)
+        return 'a number' if number else None
     text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
     words = set(re.findall(r'[^\W\d]\w*', text))
-    return bool(words & NUMBERS) and words <= NUMBERS | BESIDE | MODULES
+    if not words & NUMBERS or not words <= NUMBERS | BESIDE | LISTS | MODULES:
+        return None
+    if words & LISTS:
+        return 'numbers'
+    return 'a number' if 'float' in words else 'an integer'
