@@ -160,10 +160,21 @@ def described(header: str) -> argparse.ArgumentParser:
 class CfgOptions(argparse.Action):
     """``DictAction`` of mmengine, imported when the option is given and not for ``--help``."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, space: Any, words: Any, *_: Any) -> None:
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest)(parser, *given)
+        for word in words:
+            if '=' not in word:
+                parser.error(f'--cfg-options takes KEY=VALUE, got {word!r}: it has no "="')
+        DictAction(self.option_strings, self.dest)(parser, space, words)
+
+
+def positive(text: str) -> int:
+    """Integer of an argument of which 0 and less mean nothing."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be positive, got {text}')
+    return number
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +207,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder of logs and results; default: the work_dir of '
-        'the config, else work_dirs/<config name>, with _<method> for --cfg-options method=...',
+        'the config, else work_dirs/<config name>; of both with _<method> for --cfg-options '
+        'method=...',
     )
     add_cfg_options(parser)
     parser.add_argument(
@@ -232,10 +244,10 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg.launcher = args.launcher
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
-    if args.work_dir is not None or cfg.get('work_dir') is None:
-        from mmseg_ctt.engine.start_config import default_work_dir
+    from mmseg_ctt.engine.start_config import default_work_dir
 
-        cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options)
+    own = cfg.get('work_dir')
+    cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options, own)
     if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg

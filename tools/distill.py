@@ -23,7 +23,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict
 
-from _common import add_cfg_options, check_file, described, read_config, run
+from _common import add_cfg_options, check_file, described, positive, read_config, run
 from self_train import run_rounds
 
 USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folder base has
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
     parser.add_argument('--timed-images', type=int, default=20, help='default: 20')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
-    parser.add_argument('--threads', type=int, help='default: all cores')
+    parser.add_argument('--threads', type=positive, help='default: all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')
     add_cfg_options(parser)
     return parser.parse_args()

@@ -62,10 +62,11 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     from mmengine.device import get_device
 
-    from mmseg_ctt.deploy.predicting import Options, find_items, predict_items
+    from mmseg_ctt.deploy.predicting import Options, check_beside, find_items, predict_items
     from mmseg_ctt.deploy.volumes import check_outside
 
     check_outside(Path(args.out), [args.input])
+    check_beside(Path(args.out), Path(args.input))
     items = find_items(args.input, tiled=args.tile is not None)
     options = Options(
         args.member,

@@ -44,7 +44,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from _common import add_cfg_options, described, read_config, run
+from _common import add_cfg_options, described, positive, read_config, run
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -56,7 +56,7 @@ def main() -> None:
     parser = described(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='default: work_dirs/<config name>')
-    parser.add_argument('--threads', type=int, help='default: all cores')
+    parser.add_argument('--threads', type=positive, help='default: all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the training')
     add_cfg_options(parser)
     args = parser.parse_args()

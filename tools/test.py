@@ -64,6 +64,9 @@ def main() -> None:
     args = parse_args()
     check_file(args.checkpoint, 'checkpoint')
     cfg = load_config(args)
+    from mmseg_ctt.engine.option_checks import check_evaluated
+
+    check_evaluated(cfg)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         set_pictures(cfg, args)

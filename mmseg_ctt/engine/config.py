@@ -22,6 +22,7 @@ from .config_checks import check_always
 from .guards import check_hooks, check_parts, check_stages
 from .image_steps import use_image_loading
 from .map_steps import use_map_steps
+from .option_checks import check_evaluated, check_whole_stages
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
@@ -201,11 +202,14 @@ SETTERS: Dict[str, Tuple[Callable[[Nodes, Any], bool], str]] = dict(
 # ---- mmengine's runner
 
 _build_runner, _train = Runner.from_cfg.__func__, Runner.train
+_evaluate = dict(val=Runner.val, test=Runner.test)
 
 
 def _from_cfg(cls: type, cfg: AnyConfig) -> Runner:
-    """``Runner.from_cfg`` of mmengine, after :func:`prepare_config`."""
-    return _build_runner(cls, prepare_config(copy.deepcopy(cfg)))
+    """``Runner.from_cfg`` of mmengine, after :func:`prepare_config` and a check of its stages."""
+    cfg = prepare_config(copy.deepcopy(cfg))
+    check_whole_stages(cfg)
+    return _build_runner(cls, cfg)
 
 
 @wraps(_train)
@@ -219,5 +223,18 @@ def _checked_train(self: Runner) -> nn.Module:
         return _train(self)
 
 
+def _checked_evaluation(stage: str) -> Callable[[Runner], dict]:
+    """``Runner.val`` or ``Runner.test`` of mmengine, after :func:`check_evaluated`."""
+
+    @wraps(_evaluate[stage])
+    def evaluate(self: Runner) -> dict:
+        if getattr(self, f'_{stage}_loop') is None:
+            check_evaluated(self.cfg, stage)
+        return _evaluate[stage](self)
+
+    return evaluate
+
+
 Runner.from_cfg = classmethod(_from_cfg)
 Runner.train = _checked_train
+Runner.val, Runner.test = _checked_evaluation('val'), _checked_evaluation('test')

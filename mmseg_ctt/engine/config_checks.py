@@ -5,14 +5,12 @@ They are about settings that mmseg takes without a word, or refuses without thei
 ``Runner.train`` and ``tools/misc/check_setup.py`` call them.
 """
 
-import inspect
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-from torch.utils.data import DataLoader
-
-from ..nn.settings import as_dict, check_choice, check_keys
+from ..nn.settings import as_dict, check_choice
 from .pipeline_checks import check_pipelines, crop_sizes, has_step
+from .setting_checks import check_values
 
 PREPROCESSOR = 'data_preprocessor'
 NUMERIC = ('train_cfg', 'optim_wrapper', 'param_scheduler')  # sections without texts of digits
@@ -38,7 +36,6 @@ def check_config(cfg: Mapping[str, Any]) -> List[str]:
     check_pipelines(cfg, preprocessor)
     _check_optimizer(cfg)
     _check_interval(cfg)
-    _check_loaders(cfg)
     _check_steps_of_schedules(cfg)
     return _normalisation(preprocessor, has_step(cfg, 'Normalize'))
 
@@ -130,15 +127,6 @@ def _check_optimizer(cfg: Mapping[str, Any]) -> None:
             )
 
 
-def _check_loaders(cfg: Mapping[str, Any]) -> None:
-    """Settings of loaders are those of PyTorch and of mmengine."""
-    known = [*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch']
-    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        given = cfg.get(key)
-        if isinstance(given, Mapping):
-            check_keys(key, given, known)
-
-
 def _check_interval(cfg: Mapping[str, Any]) -> None:
     interval = (cfg.get('train_cfg') or {}).get('val_interval', 1)
     if isinstance(interval, bool) or not isinstance(interval, int) or interval < 1:
@@ -168,9 +156,11 @@ def check_always(cfg: Mapping[str, Any]) -> None:
         cfg (Mapping): Complete config.
 
     Raises:
+        TypeError: If a setting is of a wrong type.
         ValueError: Names the key.
     """
     check_numbers(cfg)
+    check_values(cfg)
     _check_preprocessor(preprocessor_of(cfg))
     model = cfg.get('model') or {}
     if 'segmentor' in model and 'backbone' in model:

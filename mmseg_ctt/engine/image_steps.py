@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from ..datasets.image_values import check_color_type, check_nodata, check_value_range
 from ..nn.settings import as_dict, check_keys
-from .pipeline_steps import AUGMENTED_TEST, CHECKED, step_name
+from .pipeline_steps import AUGMENTED_TEST, CHECKED, predicting_pipeline, step_name
 from .pipeline_steps import LOADERS as DATA_LOADERS
 
 KEY = 'image_loading'
@@ -42,7 +42,8 @@ def use_image_loading(cfg: Any) -> None:
     """
     root = cfg._cfg_dict if isinstance(cfg, Config) else cfg
     given = _settings(root)
-    found = [pipeline for pipeline in _pipelines(root) if pipeline[0].split('.')[0] in USED]
+    used = (*USED, *predicting_pipeline(root))
+    found = [pipeline for pipeline in _pipelines(root) if pipeline[0].split('.')[0] in used]
     if given and not found:
         raise ValueError(
             f'{KEY}={given} would change nothing: no pipeline has LoadImageFromFile; remove it'

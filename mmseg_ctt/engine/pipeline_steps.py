@@ -8,7 +8,7 @@ is checked as it is read.
 """
 
 import inspect
-from typing import Any, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence, Tuple
 
 from mmseg.registry import TRANSFORMS
 
@@ -45,8 +45,19 @@ def use_checked_steps(cfg: Any) -> None:
         loader = cfg.get(key)
         if isinstance(loader, dict):
             _replace_inside(loader.get('dataset'))
-    if isinstance(cfg.get(AUGMENTED_TEST), (list, tuple)):
-        cfg[AUGMENTED_TEST] = checked_steps(cfg[AUGMENTED_TEST])
+    for key in (AUGMENTED_TEST, *predicting_pipeline(cfg)):
+        if isinstance(cfg.get(key), (list, tuple)):
+            cfg[key] = checked_steps(cfg[key])
+
+
+def predicting_pipeline(cfg: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Key of the pipeline for predictions where no data loader has it: no image has a score.
+
+    Args:
+        cfg (Mapping): Complete config.
+    """
+    without = not (cfg.get('test_dataloader') or cfg.get('val_dataloader'))
+    return ('test_pipeline',) if without and cfg.get('test_pipeline') else ()
 
 
 def checked_steps(pipeline: Sequence[Any]) -> List[Any]:

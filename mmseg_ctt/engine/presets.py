@@ -17,6 +17,7 @@ from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_me
 from .map_steps import drop_map_steps
 from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
+from .option_checks import check_names
 from .size_checks import check_files, check_options
 
 PACKAGE = 'mmseg_ctt'
@@ -62,9 +63,16 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         options (Mapping[str, Any]): By dotted keys.
 
     Raises:
-        ValueError: If ``model.type`` would turn a method into another, or ``sizes`` would replace
-            an option.
+        TypeError: If the options are no dict.
+        ValueError: If nothing reads an option, ``model.type`` would turn a method into another, or
+            ``sizes`` would replace an option.
     """
+    check_names(options, cfg)
+    _merge(cfg, options)
+
+
+def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
+    """:func:`merge_options` without the checks of names: what code sets, other code may read."""
     options = dict(options)
     _check_option(cfg, options)
     check_options(options, cfg)
@@ -112,7 +120,7 @@ def apply_presets(cfg: AnyConfig) -> AnyConfig:
         fresh = read_file(filename)
     changes = changed(plain(fresh._cfg_dict), plain(cfg._cfg_dict))
     _finished(fresh, merges)
-    merge_options(fresh, changes)
+    _merge(fresh, changes)
     cfg._cfg_dict.clear()
     cfg._cfg_dict.update(fresh._cfg_dict)
     object.__setattr__(cfg, READ, True)

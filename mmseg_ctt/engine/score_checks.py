@@ -159,7 +159,8 @@ def names_of(metric: Any, scores: Optional[Sequence[str]] = None) -> Optional[Se
     """
     names = scores if type(metric) is TaskMetric else None
     if type(metric) is IoUMetric:
-        names = ['aAcc', *(name for kind in metric.metrics for name in SCORES[kind])]
+        kinds = [metric.metrics] if isinstance(metric.metrics, str) else metric.metrics
+        names = ['aAcc', *(name for kind in kinds for name in SCORES[kind])]
     elif isinstance(metric, VolumeMetric):
         names = metric.score_names()
     if names is None:

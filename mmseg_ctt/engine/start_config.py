@@ -66,15 +66,23 @@ def find_config(path: str) -> str:
     return path
 
 
-def default_work_dir(path: str, options: Optional[Mapping[str, Any]] = None) -> str:
-    """``work_dirs/<config name>``, with the method where a start changes it.
+def default_work_dir(
+    path: str, options: Optional[Mapping[str, Any]] = None, given: Optional[str] = None
+) -> str:
+    """Work folder of a start that names none, with the method where the start changes it.
 
     Args:
         path (str): Of the config.
         options (Mapping[str, Any], optional): Changed settings. Defaults to None.
+        given (str, optional): ``work_dir`` of the config. Defaults to None:
+            ``work_dirs/<config name>``.
     """
-    method = (options or {}).get('method')  # beside the run of the config's own
-    return os.path.join('work_dirs', Path(path).stem + (f'_{method}' if method else ''))
+    options = options or {}
+    folder, method = given or os.path.join('work_dirs', Path(path).stem), options.get('method')
+    if not method or (given and 'work_dir' in options):
+        return folder
+    end = f'_{method}'  # beside the run of the config's own
+    return folder if folder.endswith(end) else folder.rstrip('/') + end
 
 
 def set_resume(cfg: Config, resume: str) -> None:

@@ -13,6 +13,7 @@ from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
 from ..nn.member import build_students
 from ..nn.schedule import RampUp
+from ..nn.setting_texts import check_texts
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
 from .weighted_terms import Losses, WeightedTerms
@@ -168,12 +169,14 @@ class SemiSegmentor(WeightedTerms):
         return self.modes.get(self.mode, {}) if self.mode else {}
 
     def _check_settings(self, given: Mapping[str, Any]) -> None:
-        own = [parameter.name for parameter in settings.inherited_settings(type(self), 'build')]
+        taken = settings.inherited_settings(type(self), 'build')
+        own = [parameter.name for parameter in taken]
         shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
         key = f'model (type={type(self).__name__})'
         settings.check_keys(
             key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}
         )
+        check_texts('model', given, taken)
 
     def _build_members(
         self,

@@ -8,6 +8,8 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Typ
 
 from mmseg.registry import MODELS
 
+from .setting_texts import check_texts
+
 Part = Union[type, str]
 
 # former names of settings, for one sentence in the error
@@ -67,7 +69,7 @@ def check_keys(
         if name in (renamed or {}):
             raise ValueError(f'{key}: {name} of version 0.1 is now {(renamed or {})[name]}')
     if unknown:
-        raise ValueError(f'{key} has unknown {what} {unknown}; known are {sorted(known)}')
+        raise ValueError(f'{key} has unknown {what} {unknown}; known are {sorted({*known})}')
 
 
 def check_choice(key: str, value: Any, known: Sequence[Any]) -> None:
@@ -236,12 +238,11 @@ def check_part(key: str, given: Optional[Mapping[str, Any]], part: Part) -> None
 
 def settings_of(function: Any, without: Collection[str] = ()) -> List[inspect.Parameter]:
     """Named parameters of a class or a function, apart from some."""
-    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    return [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind not in variable and parameter.name not in (*without, 'self')
-    ]
+    given = inspect.signature(function).parameters.values()
+    named = (
+        value for value in given if value.kind not in (value.VAR_POSITIONAL, value.VAR_KEYWORD)
+    )
+    return [value for value in named if value.name not in (*without, 'self')]
 
 
 def inherited_settings(owner: type, name: str) -> List[inspect.Parameter]:
@@ -266,13 +267,14 @@ def check_settings(
 
     Args:
         key (str): Place in the config.
-        given (Collection[str]): Names that are set.
+        given (Collection[str]): Names that are set; of a dict the values are checked for texts.
         part (Callable): Class or function.
         own (Collection[str]): Arguments that no config can set.
         renamed (Mapping[str, str], optional): See :func:`check_keys`; a class may have an attribute
             of this name.
 
     Raises:
+        TypeError: For a text in the place of a number.
         ValueError: For a setting that is unknown, or one that is missing.
     """
     renamed = {**(renamed or {}), **getattr(part, 'renamed', {})}
@@ -280,11 +282,10 @@ def check_settings(
     kinds = {parameter.kind for parameter in inspect.signature(part).parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
-    missing = [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty and parameter.name not in given
-    ]
+    if isinstance(given, Mapping):
+        check_texts(key, given, parameters)
+    needed = (value.name for value in parameters if value.default is value.empty)
+    missing = [name for name in needed if name not in given]
     if missing:
         raise ValueError(f'{key} lacks the settings {missing}')
 

@@ -252,6 +252,8 @@ def test_wrong_arguments(tmp_path):
         train('absent.py', iterations=2, cfg_options={'sizes.max_iters': 3})
     with pytest.raises(ValueError, match="model='segformer-b9'.*segformer-b0"):
         train('ctt_deeplabv3plus_streets_1-8.py', model='segformer-b9')
+    with pytest.raises(TypeError, match="cfg_options must be a dict .*, got 'x=3'"):
+        train('absent.py', cfg_options='x=3')
     with pytest.raises(ValueError, match="amp='bf32' is not known"):
         train('ctt_deeplabv3plus_streets_1-8.py', amp='bf32')
     with pytest.raises(ValueError, match='needs a work_dir'):

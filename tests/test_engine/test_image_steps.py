@@ -15,8 +15,8 @@ from mmseg.visualization import SegLocalVisualizer
 from toy_data import toy_config
 
 from mmseg_ctt.engine import prepare_config
-from mmseg_ctt.engine.image_steps import lost_in_stock
-from mmseg_ctt.engine.pipeline_steps import stock_steps
+from mmseg_ctt.engine.image_steps import lost_in_stock, use_image_loading
+from mmseg_ctt.engine.pipeline_steps import stock_steps, use_checked_steps
 
 STREETS = 'ctt/ctt_deeplabv3plus_streets_1-8.py'
 LOADER = 'CheckedLoadImageFromFile'
@@ -157,3 +157,16 @@ def test_the_hook_draws_on_any_image(tmp_path):
 def test_toy_configs_have_the_reader(root, tmp_path):
     cfg = prepare_config(toy_config(root, tmp_path / 'work'))
     assert len(list(steps_of(cfg.train_dataloader, LOADER))) == 2
+
+
+def test_a_config_without_images_to_score_predicts_by_its_variable():
+    cfg = dict(
+        image_loading=dict(color_type='grayscale', value_range=(0, 4095)),
+        test_pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
+        test_dataloader=None,
+    )
+    use_checked_steps(cfg)
+    use_image_loading(cfg)
+    assert cfg['test_pipeline'][0] == dict(
+        type=LOADER, color_type='grayscale', value_range=(0, 4095)
+    )

@@ -4,7 +4,7 @@
 import pytest
 from mmseg.evaluation.metrics import IoUMetric
 
-from mmseg_ctt.engine.score_checks import check_save_best
+from mmseg_ctt.engine.score_checks import check_save_best, names_of
 from mmseg_ctt.evaluation.volumes import VolumeMetric
 
 MEMBERS = ('student0', 'teacher0')
@@ -40,3 +40,7 @@ def test_what_cannot_be_known():
     check_save_best('pixels/mIoU', [named], MEMBERS)
     with pytest.raises(ValueError, match="save_best='mIoU' is no score"):
         check_save_best('mIoU', [named], MEMBERS)
+
+
+def test_a_single_metric_may_be_a_text():
+    assert names_of(IoUMetric(iou_metrics='mIoU')) == {'aAcc', 'mIoU', 'mAcc'}

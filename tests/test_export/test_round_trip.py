@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from toy_data import HEIGHT, LABELED, SPLIT, WIDTH
 from toy_run import make_run
@@ -20,12 +21,20 @@ from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGES = ('torch', 'mmengine', 'mmsegmentation', 'mmcv-lite', 'ftfy', 'regex', 'setuptools<81')
+RUNTIME = ('env_cfg', 'log_processor', 'tta_model', 'visualizer')
 UNREACHABLE = re.compile('NewConnectionError|ConnectTimeout|NameResolutionError|ProxyError')
 
 
 @pytest.fixture
 def run(tmp_path):
-    return make_run(tmp_path)
+    """With the runtime of an inherited ``mmseg_ctt::`` config, as new_run writes them."""
+    path = tmp_path / 'inherits.py'
+    path.write_text(
+        "_base_ = ['mmseg_ctt::supervised/supervised_deeplabv3plus_mobilenetv2_folder.py']"
+    )
+    inherited = Config.fromfile(path)
+    assert '_scope_' in inherited.log_processor
+    return make_run(tmp_path, **{key: inherited[key] for key in RUNTIME})
 
 
 def our_scores(run, work: Path, evaluate, *options) -> dict:

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from toy_folders import KINDS
 from toy_run import small_segmentor
 
+from mmseg_ctt.deploy.api.inputs import image_pipeline
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.lab.new_run import NewRun, new_run
 
@@ -73,6 +74,8 @@ def test_folder(kind: str, tmp_path: Path, monkeypatch, load_tool, capsys):
     bare = len(runner.train_dataloader.dataset.sources['unlabeled'])
     assert runner.iter == 2 and bare == (8 if kind == 'single' else 3)
     assert (kind == 'single') == (runner.val_loop is None)
+    pipeline = image_pipeline(prepare_config(Config.fromfile(config)))  # it predicts without scores
+    assert [step['type'] for step in pipeline][1:] == ['Resize', 'PackSegInputs']
     assert all(path.read_bytes() == content for path, content in before.items())
     assert not list((tmp_path / 'elsewhere').iterdir())
 

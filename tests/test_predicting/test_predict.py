@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(run, tmp_path):
         ('empty', FileNotFoundError, 'no image or video was found'),
         ('case.nii', ValueError, 'volumes are for tools/volumes/predict_volume.py'),
         ('broken.mp4', ValueError, 'broken.mp4 cannot be read.*ffmpeg -i INPUT'),
-        ('broken.jpg', ValueError, 'cannot decode image'),
+        ('broken.jpg', ValueError, 'cannot decode image.*: repair it, or take it out'),
     ],
 )
 def test_bad_inputs_write_nothing(run, tmp_path, name, error, words):
@@ -124,6 +124,22 @@ def test_bad_tiles(run, tmp_path):
             call(run, tmp_path / 'a.jpg', tmp_path / 'out', **settings)
     with pytest.raises(ValueError, match='batch_size must be positive'):
         call(run, tmp_path / 'a.jpg', tmp_path / 'out', batch_size=0)
+    with pytest.raises(ValueError, match=r'overlap=8 .*none of the inputs is read in tiles'):
+        call(run, tmp_path / 'a.jpg', tmp_path / 'out', overlap=8)
+    with pytest.raises(ValueError, match=r'a.jpg is a file: give another folder'):
+        call(run, tmp_path / 'a.jpg', tmp_path / 'a.jpg')
+    assert names_in(tmp_path) == ['a.jpg']
+
+
+def test_the_good_images_before_a_broken_one_are_kept(run, tmp_path):
+    for name in 'ac':
+        write_image(tmp_path / 'in' / f'{name}.jpg', 0)
+    (tmp_path / 'in' / 'b.jpg').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='b.jpg: repair it, or take it out of the folder'):
+        call(run, tmp_path / 'in', tmp_path / 'out')
+    (tmp_path / 'in' / 'b.jpg').unlink()
+    (first, *_) = call(run, tmp_path / 'in', tmp_path / 'out')
+    assert '1 of 2 inputs are finished' in first
 
 
 # ---- videos
@@ -327,3 +343,5 @@ def test_the_tool(run, tmp_path, load_tool, capsys):
     assert '1/1 ' in capsys.readouterr().out and (tmp_path / 'out/labels/a.png').is_file()
     with pytest.raises(ValueError, match='would be inside the input folder'):
         tool.call(run.config, run.checkpoint, tmp_path / 'in', '--out', tmp_path / 'in' / 'out')
+    with pytest.raises(ValueError, match='the folder of the input .*a.jpg'):
+        tool.call(run.config, run.checkpoint, tmp_path / 'in/a.jpg', '--out', tmp_path / 'in')

@@ -8,8 +8,10 @@ from types import ModuleType
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import Runner
 from scripts import TOOLS
 from torch.utils.data import DataLoader
+from toy_data import toy_config
 
 
 @pytest.fixture
@@ -271,3 +273,16 @@ def test_ctrl_c_is_one_line(common, capsys):
         raise KeyboardInterrupt
     assert raised.value.code == 130
     assert capsys.readouterr().err == 'stopped by Ctrl-C\n'
+
+
+@pytest.mark.parametrize('options', [[], ['--tta'], ['--out', 'labels']])
+def test_a_config_without_images_to_score(options, tmp_path, root, load_tool, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nothing = dict.fromkeys(('test_dataloader', 'test_cfg', 'test_evaluator'))
+    cfg = toy_config(root, tmp_path / 'work', **nothing)
+    cfg.dump(tmp_path / 'toy.py')
+    Path('a.pth').touch()
+    with pytest.raises(ValueError, match='no test_dataloader.*set test_dataloader, test_cfg'):
+        load_tool('test').call('toy.py', 'a.pth', *options)
+    with pytest.raises(ValueError, match='no test_dataloader'):
+        Runner.from_cfg(cfg).test()

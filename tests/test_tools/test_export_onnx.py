@@ -136,3 +136,28 @@ def test_missing_package(tmp_path, tool, exported, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(ImportError, match='onnx is not installed: pip install'):
         tool.call(*files, tmp_path / 'm.onnx')
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    'out, shape, words',
+    [
+        ('m.onnx', (0, 64), r'size \(--shape\) must be at least 1, got 0'),
+        ('m.onnx', (1, 1), r'the network takes no images of 1x1 pixels \(.*\): give another size'),
+        ('data', (HEIGHT, WIDTH), 'data is a folder: give the name of a file'),
+        ('toy.py/m.onnx', (HEIGHT, WIDTH), 'toy.py is a file: give another folder'),
+    ],
+)
+def test_what_cannot_be_written(tmp_path, tool, exported, monkeypatch, out, shape, words):
+    """Nothing is exported for it."""
+    _, files = exported
+    stop = lambda *_, external_data=None, **__: pytest.fail('exported')  # noqa: E731
+    monkeypatch.setattr(torch.onnx, 'export', stop)
+    if shape == (1, 1):
+        monkeypatch.setattr(PixelLabels, 'forward', too_small)
+    with pytest.raises(ValueError, match=words):
+        tool.call(*files, tmp_path / out, '--shape', *shape)
+
+
+def too_small(*_):
+    raise RuntimeError('Calculated padded input size per channel: (1 x 1)\nmore lines')

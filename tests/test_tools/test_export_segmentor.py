@@ -49,6 +49,11 @@ def test_two_files(run, tmp_path, tool, capsys, arguments, name, source):
         assert torch.equal(state[key], run.state_dict[source + key])
 
 
+def test_a_file_is_no_folder(run, tmp_path, tool):
+    with pytest.raises(ValueError, match='toy.py is a file: give another folder'):
+        tool.call(run.config, run.checkpoint, tmp_path / 'toy.py')
+
+
 @pytest.mark.parametrize(
     'spoil, arguments, words',
     [

@@ -2,6 +2,7 @@
 """Usual mistakes in a config: one line with the key, from train.py and from check_setup.py."""
 
 import logging
+import re
 import warnings
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def best(score):
 
 
 HEAD = 'model.segmentor.decode_head'
+CHECKPOINT = 'default_hooks.checkpoint'
+SCHEDULE = [dict(type='PolyLR', by_epoch=False, end='abc')]
 SIZE = 'model.segmentor.data_preprocessor'
 CE = dict(type='CrossEntropyLoss', loss_name='ce')
 # change of the config, row of check_setup.py, words of the message
@@ -239,6 +242,118 @@ MISTAKES = {
         'model',
         ['val_evaluator (IoUMetric).ignore_index=254', 'training data is 255'],
     ),
+    'unknown setting of the checkpoint hook': (
+        setting(CHECKPOINT, dict(type='SafeCheckpointHook', intervall=3)),
+        'hooks',
+        [CHECKPOINT, "unknown settings ['intervall']", 'interval'],
+    ),
+    "unknown setting of mmengine's checkpoint hook": (
+        setting(f'{CHECKPOINT}.intervall', 3),
+        'hooks',
+        [CHECKPOINT, "unknown settings ['intervall']"],
+    ),
+    'unknown setting of a custom hook': (
+        setting('custom_hooks', [dict(type='EMAHook', momentm=0.1)]),
+        'hooks',
+        ['custom_hooks.0', "['momentm']", 'momentum'],
+    ),
+    'best score without a rule': (
+        setting(CHECKPOINT, best('mIuO')),
+        'settings',
+        ['default_hooks.checkpoint.save_best', 'mIuO'],
+    ),
+    'images of no name': (
+        setting(f'{VAL}.data_prefix.img_pth', 'val'),
+        'val',
+        [f'{VAL}.data_prefix', "['img_pth']", 'img_path'],
+    ),
+    'masks of no name': (
+        setting(f'{LABELED[:-9]}.data_prefix.seg_map_pth', 'ann'),
+        'labeled',
+        [f'{LABELED[:-9]}.data_prefix', "['seg_map_pth']"],
+    ),
+    'unknown setting of the metric': (
+        setting('val_evaluator.iou_metric', ['mDice']),
+        'settings',
+        ['val_evaluator', "['iou_metric']", 'iou_metrics'],
+    ),
+    'unknown metric': (
+        setting('val_evaluator.iou_metrics', ['mIoU', 'foo']),
+        'settings',
+        ['val_evaluator.iou_metrics', "'foo'", 'mDice'],
+    ),
+    'unknown metric as a text': (
+        setting('test_evaluator', [dict(type='IoUMetric', iou_metrics='foo')]),
+        'settings',
+        ['test_evaluator.0.iou_metrics', "'foo'", 'mDice'],
+    ),
+    'limit of the gradients of no name': (
+        setting('optim_wrapper.clip_grad', dict(max_nrm=1)),
+        'settings',
+        ['optim_wrapper.clip_grad', "['max_nrm']", 'max_norm'],
+    ),
+    'kind of limit of the gradients': (
+        setting('optim_wrapper.clip_grad', dict(type='nrm', max_norm=1)),
+        'settings',
+        ['optim_wrapper.clip_grad.type', "'nrm'"],
+    ),
+    'no limit of the gradients': (
+        setting('optim_wrapper.clip_grad', dict(norm_type=1)),
+        'settings',
+        ['optim_wrapper.clip_grad', "['max_norm']"],
+    ),
+    'unknown setting of the loader': (
+        setting('train_dataloader.batchsize', 8),
+        'batch',
+        ['train_dataloader', "['batchsize']", 'batch_size'],
+    ),
+    'batch as a text': (
+        setting('train_dataloader.batch_size', 'eight'),
+        'batch',
+        ['train_dataloader.batch_size', "'eight'"],
+    ),
+    'workers as a text': (
+        setting('val_dataloader.num_workers', 'two'),
+        'batch',
+        ['val_dataloader.num_workers', "'two'"],
+    ),
+    'rate as a text': (
+        setting('optim_wrapper.optimizer.lr', 'abc'),
+        'settings',
+        ['optim_wrapper.optimizer.lr', "'abc'"],
+    ),
+    'accumulation as a text': (
+        setting('optim_wrapper.accumulative_counts', 'x'),
+        'settings',
+        ['optim_wrapper.accumulative_counts', "'x'"],
+    ),
+    'end of a schedule as a text': (
+        setting('param_scheduler', SCHEDULE),
+        'settings',
+        ['param_scheduler.0.end', "'abc'"],
+    ),
+    'seed as a text': (setting('randomness.seed', 'abc'), 'settings', ['randomness.seed', "'abc'"]),
+    'setting of a part as a text': (
+        setting('model.consistency', dict(confidence_threshold='abc')),
+        'model',
+        ['model.consistency.confidence_threshold', "'abc'"],
+    ),
+    'setting of a hook as a text': (
+        setting('default_hooks.teacher_ema.alpha', 'x'),
+        'hooks',
+        ['default_hooks.teacher_ema.alpha', "'x'"],
+    ),
+    'setting of a head as a text': (
+        setting(f'{HEAD}.dropout_ratio', 'abc'),
+        'model',
+        [f'{HEAD}.dropout_ratio', "'abc'"],
+    ),
+    'level of the log': (setting('log_level', 'LOUD'), 'settings', ['log_level', "'LOUD'", 'INFO']),
+    'unknown setting of the environment': (
+        setting('env_cfg', dict(cudnn_benchmrk=True)),
+        'settings',
+        ['env_cfg', "['cudnn_benchmrk']", 'cudnn_benchmark'],
+    ),
     'padding as a class': (setting(f'{SIZE}.seg_pad_val', 0), 'model', ['seg_pad_val=0', HEAD]),
 }
 
@@ -303,6 +418,41 @@ def test_mistake_is_one_line_before_the_first_step(name, write, train, check, lo
     code, line, text = check(config, row)
     assert (code, line.split()[0]) in ((1, 'PROBLEM'), (2, 'error:')), text
     assert all(word in line for word in words), line
+
+
+OPTIONS = {
+    'modle.bank.size=4': 'nothing reads modle.bank.size.* did you mean model.bank.size?',
+    'trian_dataloader.batch_size=3': 'did you mean train_dataloader.batch_size?',
+}
+
+
+@pytest.mark.parametrize('option', OPTIONS)
+def test_option_that_changes_nothing(option, write, train, check):
+    config = write(lambda cfg: None)
+    with pytest.raises(ValueError, match=OPTIONS[option]):
+        train(config, '--cfg-options', option)
+    code, line, _ = check(config, 'settings', '--cfg-options', option)
+    assert code == 2 and re.search(OPTIONS[option], line)
+
+
+def test_ranks_of_no_job(write, load_tool, capsys):
+    check = load_tool('misc/check_setup')
+    assert check.exit_code(write(lambda cfg: None), '--gpus', 0) == 2
+    assert 'argument --gpus: must be positive, got 0' in capsys.readouterr().err
+
+
+def test_part_of_a_stage(write, train, check):
+    words = 'the config has val_cfg and val_evaluator, and val_dataloader is None.*val_cfg=None'
+    config = write(setting('val_dataloader', None))
+    with pytest.raises(ValueError, match=words):
+        train(config)
+    code, line, _ = check(config, 'settings')
+    assert code == 1 and re.search(words, line)
+
+
+def test_option_without_a_value(write, load_tool, capsys):
+    assert load_tool('train').exit_code(write(lambda cfg: None), '--cfg-options', 'foo') == 2
+    assert "--cfg-options takes KEY=VALUE, got 'foo'" in capsys.readouterr().err
 
 
 def test_a_baseline_may_be_normalised_everywhere(write, check):

@@ -287,12 +287,20 @@ def test_checkpoints_of_another_run_are_not_replaced(tmp_path, config, call):
 
 def test_another_method_has_a_folder_of_its_own(config, load_tool, monkeypatch):
     common = load_tool('_common').module
-    for options, name in ({}, 'toy'), ({'method': 'cps'}, 'toy_cps'):
-        cfg = Config(dict(model=dict()))
+    cases = (
+        ({}, None, 'work_dirs/toy'),
+        ({'method': 'cps'}, None, 'work_dirs/toy_cps'),
+        ({}, 'runs/a', 'runs/a'),
+        ({'method': 'cps'}, 'runs/a', 'runs/a_cps'),  # of a config of new_run
+        ({'method': 'cps'}, 'runs/a_cps', 'runs/a_cps'),  # of a config that such a run recorded
+        ({'method': 'cps', 'work_dir': 'runs/b'}, 'runs/b', 'runs/b'),
+    )
+    for options, given, folder in cases:
+        cfg = Config(dict(model=dict(), work_dir=given))
         monkeypatch.setattr(common, 'read_config', lambda *_, cfg=cfg: cfg)
         arguments = dict(work_dir=None, launcher='none', local_rank=0)
         args = argparse.Namespace(config=str(config), cfg_options=options, **arguments)
-        assert common.load_config(args).work_dir == f'work_dirs/{name}'
+        assert common.load_config(args).work_dir == folder
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ def parse_args() -> argparse.Namespace:
 def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> 'Runner':
     from mmengine.runner import Runner
 
+    from mmseg_ctt.engine.option_checks import check_evaluated
+
     cfg = read_config(config)
+    check_evaluated(cfg, eval_set)
     cfg.work_dir = str(work_dir)
     cfg.load_from = checkpoint
     cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')

@@ -83,8 +83,6 @@ def make_pool(args: argparse.Namespace) -> 'List[Resources]':
     from mmseg_ctt.engine.processes import Resources, cores
 
     gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
-    if not gpus:
-        raise ValueError(f'--jobs must be positive, got {args.jobs}')
     if '' in gpus:  # CUDA_VISIBLE_DEVICES='' would mean the CPU
         raise ValueError(f'--gpus {args.gpus}: an entry is empty; write 0,1 or so')
     threads = args.threads or max(1, cores() // len(gpus))
@@ -197,6 +195,10 @@ def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
 
 def main() -> None:
     args = parse_args()
+    for name in ('jobs', 'threads'):
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            raise ValueError(f'--{name} must be positive, got {number}')
     from mmengine.logging import MMLogger
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg

@@ -16,7 +16,7 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import answer_help, errors_in_one_line, run  # noqa: E402
+from _common import answer_help, errors_in_one_line, positive, run  # noqa: E402
 
 SETTINGS = dict(  # arguments that become settings of the data set, which has their defaults
     seed='not negative', train='training images', val='validation images', height=None, width=None
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     )
     for name, text in SETTINGS.items():
         parser.add_argument(f'--{name}', type=int, default=argparse.SUPPRESS, help=text)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
+    parser.add_argument('--workers', type=positive, default=2, help='processes')
     parser.add_argument('--force', action='store_true', help='replace the data set in OUT')
     return parser.parse_args()
 

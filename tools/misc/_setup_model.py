@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def settings(setup: Setup) -> str:
     from mmseg_ctt.engine.compile_regions import check_compile
     from mmseg_ctt.engine.config_checks import check_config
+    from mmseg_ctt.engine.option_checks import check_whole_stages
 
+    check_whole_stages(setup.cfg)
     setup.warnings += check_config(setup.cfg)
     check_compile(setup.cfg)
     for part in EVALUATED:

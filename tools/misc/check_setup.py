@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)
 import _setup_data as data  # noqa: E402
 import _setup_loader  # noqa: E402
 import _setup_model as model  # noqa: E402
-from _common import add_arguments, load_config, one_line, run  # noqa: E402
+from _common import add_arguments, load_config, one_line, positive, run  # noqa: E402
 from _setup import SAMPLED, Alert, Setup, Skip  # noqa: E402
 
 OK, PROBLEM, SKIPPED, WARNING = 'ok', 'PROBLEM', 'skipped', 'WARNING'
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
         type=float,
         help='seconds of a step on the GPU, time less data_time of a log: does the loader keep up?',
     )
-    parser.add_argument('--gpus', type=int, default=1, help='ranks of the job')
+    parser.add_argument('--gpus', type=positive, default=1, help='ranks of the job')
     add_arguments(parser)
     args = parser.parse_args()
     if args.step_seconds is not None and not args.step_seconds > 0:

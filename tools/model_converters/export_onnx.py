@@ -41,8 +41,12 @@ def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.deploy.api import load_model
-    from mmseg_ctt.deploy.export.onnx_check import export_checked
+    from mmseg_ctt.deploy.export.onnx_check import check_size, export_checked
+    from mmseg_ctt.engine.out_paths import check_out_file
 
+    check_out_file(args.out)
+    if args.shape:
+        check_size(args.shape)
     model = load_model(args.config, args.checkpoint, args.member)
     if model.test_cfg.get('mode') == 'slide':
         print('note: the graph takes the whole image, without sliding windows')

@@ -50,12 +50,19 @@ class Source(NamedTuple):
 
 
 def image_pipeline(cfg: Mapping) -> Optional[List[dict]]:
-    """Test pipeline of a config without the steps that load labels; None without a loader."""
+    """Test pipeline of a config without the steps that load labels; None if it has none.
+
+    It is that of the test or validation images; without such images, as new_run writes it for a
+    single mask, the variable ``test_pipeline`` of mmseg's configs.
+    """
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    if not loader:
+    if loader:
+        steps = [*leaf_configs(loader['dataset']).values()][0]['pipeline']
+    else:
+        steps = cfg.get('test_pipeline')
+    if not isinstance(steps, (list, tuple)):
         return None
-    first = [*leaf_configs(loader['dataset']).values()][0]
-    return [dict(step) for step in first['pipeline'] if step['type'] not in LABEL_TRANSFORMS]
+    return [dict(step) for step in steps if step['type'] not in LABEL_TRANSFORMS]
 
 
 def list_sources(inputs: Any, channel_order: str = 'rgb') -> Tuple[List[Source], bool]:

@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from ...datasets.image_loading import CheckedLoadImageFromFile
-from ...datasets.image_reading import read_image, swapped
+from ...datasets.image_reading import UnreadableImageError, read_image, swapped
 from ...engine.pipeline_steps import checked_steps
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
@@ -125,11 +125,19 @@ def batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[Li
         sources (list[Source]): In order.
         pipeline (tuple): From :func:`input_pipeline`.
         size (int): Largest number of images of a batch.
+
+    Raises:
+        UnreadableImageError: If an image is damaged, after the batch of those before it.
     """
     batch: List[Loaded] = []
     for source in sources:
         source = source._replace(value_range=pipeline[0].value_range)
-        data = _load(source, pipeline)
+        try:
+            data = _load(source, pipeline)
+        except UnreadableImageError:
+            if batch:  # the images before a damaged one are not lost
+                yield batch
+            raise
         other_size = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
         if other_size or len(batch) == size:
             yield batch

@@ -9,6 +9,7 @@ from mmseg.registry import DATASETS
 
 from ...datasets.wrappers import leaf_configs
 from ...engine.checkpoint import write_whole
+from ...engine.out_paths import check_out_folder
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
 from .adapters import plain_backbone
@@ -77,8 +78,10 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
         tuple[Path, Path]: Config and checkpoint.
 
     Raises:
-        ValueError: If a file of that name has another content; nothing is written.
+        ValueError: If ``out_dir`` is a file, or a file of that name has another content; nothing is
+            written.
     """
+    check_out_folder(out_dir)
     config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
     which = f'Member {export.member}' if export.member else 'Model'
     needs = f' with {PACKAGE}' if kept_types(export.config.model) else ''

@@ -3,14 +3,16 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
 from mmseg.models.segmentors import EncoderDecoder
 
 from ...engine.checkpoint import write_whole
+from ...engine.out_paths import check_out_file
 from ...methods.checks import input_channels
+from ...nn.settings import check_number
 from . import onnx_graph
 from .onnx_graph import Agreement
 
@@ -22,6 +24,22 @@ def image_size(model: EncoderDecoder) -> Tuple[int, int]:
     """Height and width that a model was trained on, by its data preprocessor, else 512x512."""
     height, width = model.data_preprocessor.size or DEFAULT_SIZE
     return height, width
+
+
+def check_size(size: Any) -> None:
+    """Check that a size of images is a height and a width.
+
+    Args:
+        size (tuple[int, int]): In pixels.
+
+    Raises:
+        TypeError: If it is no pair of integers.
+        ValueError: If one of them is not positive.
+    """
+    if not isinstance(size, (list, tuple)) or len(size) != 2:
+        raise TypeError(f'size (--shape) must be (height, width), got {size!r}')
+    for side in size:
+        check_number('size (--shape)', side, low=1, whole=True)
 
 
 def export_checked(
@@ -44,10 +62,14 @@ def export_checked(
     Raises:
         FileNotFoundError: If an image does not exist.
         ImportError: If a package of the extra ``onnx`` is missing.
-        ValueError: If the model is an ensemble, onnxruntime gives other labels, or ``path`` has
-            another content; nothing is written.
+        TypeError: If ``size`` is no pair of integers.
+        ValueError: If the model is an ensemble or takes no images of this size, onnxruntime gives
+            other labels, or ``path`` is a folder or has another content; nothing is written.
     """
     onnx_graph.check_packages()
+    check_out_file(path)
+    if size is not None:
+        check_size(size)
     if getattr(model, 'member_name', None) == 'ensemble':
         raise ValueError('the ensemble is several networks: choose one member')
     size = size or image_size(model)
@@ -55,6 +77,7 @@ def export_checked(
     batches = [pixels] if dynamic_batch else [pixels[i : i + 1] for i in range(len(pixels))]
     with TemporaryDirectory() as folder:
         graph = Path(folder, Path(path).name)
+        onnx_graph.check_pass(model, size)
         onnx_graph.export_onnx(model, graph, size, dynamic_batch)
         found = _agreement([onnx_graph.compare(model, graph, batch) for batch in batches])
         if found.differing > TOLERANCE * found.pixels:

@@ -91,6 +91,28 @@ def check_packages() -> None:
         )
 
 
+def check_pass(model: EncoderDecoder, size: Tuple[int, int]) -> None:
+    """Check that a network takes images of a size, in whose place the exporter fails at length.
+
+    Args:
+        model (EncoderDecoder): As of :func:`export_onnx`.
+        size (tuple[int, int]): Height and width in pixels.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    example = torch.zeros(1, input_channels(model) or 3, *size)
+    try:
+        with torch.inference_mode():
+            PixelLabels(model, size).eval()(example)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f'the network takes no images of {size[0]}x{size[1]} pixels ({reason}): give another '
+            'size (--shape, in Python size), such as that of the crops of its training'
+        ) from error
+
+
 def export_onnx(
     model: EncoderDecoder,
     path: Union[str, Path],

@@ -2,7 +2,7 @@
 """Complete config that stock mmseg runs without this package."""
 
 import copy
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Tuple
 
 from mmengine.config import Config
 
@@ -22,6 +22,7 @@ _COPIED = (
     'randomness',
     'tta_model',
 )
+SCOPE = '_scope_'
 _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
 
 
@@ -51,9 +52,12 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     stock['model'] = model
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
         stock.update(_evaluation(cfg, stage, loop, meta, notes))
-    if cfg.get('test_dataloader'):  # mmseg's `inference_model` reads this key
+    steps = cfg.get('test_pipeline')
+    if cfg.get('test_dataloader'):
         first = [*leaf_configs(cfg.test_dataloader.dataset).values()][0]
-        stock['test_pipeline'] = stock_pipeline(first.get('pipeline', []))
+        steps = first.get('pipeline', [])
+    if steps is not None:  # mmseg's `inference_model` reads this key
+        stock['test_pipeline'] = stock_pipeline(steps)
     if cfg.get('tta_pipeline'):
         stock['tta_pipeline'] = stock_pipeline(cfg.tta_pipeline)
     stock['default_hooks'] = {
@@ -64,7 +68,8 @@ def stock_config(cfg: Config, model: Mapping, meta: Mapping, notes: List[str]) -
     stock['custom_hooks'] = [hook for hook in cfg.get('custom_hooks') or [] if not is_own(hook)]
     refuse_own(stock)
     stock.update(_training(cfg, meta, notes))
-    return Config(_plain({**stock, 'load_from': None, 'resume': False}))
+    stock = {**stock, 'load_from': None, 'resume': False}
+    return Config(_plain(stock, (stock['default_scope'], PACKAGE)))
 
 
 def _imports(imports: Mapping, model: Mapping, notes: List[str]) -> dict:
@@ -138,10 +143,15 @@ def _training(cfg: Config, meta: Mapping, notes: List[str]) -> dict:
     return training
 
 
-def _plain(node: Any) -> Any:
-    """Config node with plain dicts and lists, which mmengine prints and copies."""
+def _plain(node: Any, known: Tuple[str, ...]) -> Any:
+    """Config node with plain dicts and lists, which mmengine prints and copies.
+
+    mmengine marks variables of an inherited ``package::config`` with ``_scope_``. Where there is no
+    type, the mark reaches a call as an argument; scopes of ``known`` are found without it.
+    """
     if isinstance(node, Mapping):
-        return {key: _plain(value) for key, value in node.items()}
+        marked = 'type' in node and node.get(SCOPE) not in known
+        return {key: _plain(value, known) for key, value in node.items() if key != SCOPE or marked}
     if isinstance(node, (list, tuple)):
-        return type(node)(_plain(item) for item in node)
+        return type(node)(_plain(item, known) for item in node)
     return node

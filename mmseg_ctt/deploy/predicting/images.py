@@ -1,15 +1,33 @@
 # Copyright (c) mmseg_ctt contributors.
 """Prediction of image files, each whole."""
 
+from contextlib import contextmanager
 from typing import Callable, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
+from ...datasets.image_reading import UnreadableImageError
 from ..api.inputs import Source
 from ..api.predict import batches, forward_batch, make_result
 from .items import Item
 from .network import Network
 from .outputs import Outputs, whole_file
+
+
+@contextmanager
+def damage_explained() -> Iterator[None]:
+    """Say what to do about an image of the ``with`` block that cannot be read.
+
+    Raises:
+        ValueError: In the place of its error.
+    """
+    try:
+        yield
+    except UnreadableImageError as error:
+        raise ValueError(
+            f'{error}: repair it, or take it out of the folder, and give the same command again, '
+            'which keeps what is predicted'
+        ) from error
 
 
 def predict_images(
@@ -46,6 +64,7 @@ def predict_images(
 
 
 def _predicted(network: Network, sources: List[Source], batch_size: int) -> Iterator[Tuple]:
-    for batch in batches(sources, (network.loader, network.steps), batch_size):
-        samples = forward_batch(network.model, [data for _, data in batch])
-        yield from ((source, sample) for (source, _), sample in zip(batch, samples))
+    with damage_explained():
+        for batch in batches(sources, (network.loader, network.steps), batch_size):
+            samples = forward_batch(network.model, [data for _, data in batch])
+            yield from ((source, sample) for (source, _), sample in zip(batch, samples))

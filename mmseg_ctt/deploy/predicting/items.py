@@ -45,6 +45,23 @@ class Item(NamedTuple):
         return LAST[self.kind][1]
 
 
+def check_beside(folder: Path, given: Path) -> None:
+    """Outputs of a file are not put into its folder, where they would be inputs of the next call.
+
+    Args:
+        folder (Path): Of outputs.
+        given (Path): File, or anything else.
+
+    Raises:
+        ValueError: If it is the folder of the file.
+    """
+    if given.is_file() and given.resolve().parent == folder.resolve():
+        raise ValueError(
+            f'the outputs would be in {folder}, the folder of the input {given}, where a '
+            'prediction of the whole folder would find them: give another folder'
+        )
+
+
 def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
     """Inputs of a file or of a folder with its sub-folders.
 

@@ -9,12 +9,13 @@ import torch
 from mmengine.config import Config
 
 from ...engine.fingerprint import config_hash
+from ...engine.out_paths import check_out_folder
 from ..api import load_model
 from ..api.inputs import image_pipeline
 from ..api.predict import forward_batch
 from ..checkpoint import read_checkpoint
 from ..volumes.run import checksum, chosen_members
-from .images import predict_images
+from .images import damage_explained, predict_images
 from .items import IMAGE, RASTER, VIDEO, Item
 from .network import Given, Network, resized_to
 from .outputs import Outputs
@@ -101,7 +102,13 @@ def predict_items(
             an output would replace another file.
     """
     options = options or Options()
+    check_out_folder(folder)
     tiles = tile_settings(cfg, options)
+    if options.overlap is not None and not options.tile and all(i.kind != RASTER for i in items):
+        raise ValueError(
+            f'overlap={options.overlap} (--overlap) is that of tiles, and none of the inputs is '
+            'read in tiles: give a tile (--tile) too, or leave it out'
+        )
     videos = [item for item in items if item.kind == VIDEO]
     if videos and options.probabilities:
         raise ValueError(
@@ -151,7 +158,8 @@ def _try(network: Network, item: Item, tiles: TileSettings) -> None:
         _, frame = next(frames_of(item.path))
         network.samples([Given(frame, item.path)])
     else:
-        forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
+        with damage_explained():
+            forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
 
 
 def _say_scale(cfg: Config, tiles: TileSettings, items: Sequence[Item], report: Report) -> None:

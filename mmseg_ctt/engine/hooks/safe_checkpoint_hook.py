@@ -70,6 +70,20 @@ class SafeCheckpointHook(CheckpointHook):
         self.history = history
         self.due = False
 
+    def _init_rule(self, rules: Any, key_indicators: Any) -> None:
+        """Whether a higher score is the better one; mmengine knows it by the name of the score."""
+        try:
+            super()._init_rule(rules, key_indicators)
+        except ValueError as error:
+            if 'Cannot infer' not in str(error):
+                raise
+            names = ', '.join(map(repr, key_indicators))
+            raise ValueError(
+                f'default_hooks.checkpoint.save_best={names}: it is not known of each whether more '
+                'is better; set the name of a score such as mIoU, or '
+                'default_hooks.checkpoint.rule="greater"'
+            ) from None
+
     def before_run(self, runner: Runner) -> None:
         """Find the checkpoint to resume from if none is named; check a named one."""
         if is_main_process():

@@ -11,6 +11,7 @@ from ...deploy.api import load_model
 from ...deploy.export import export_member, read_checkpoint, write_export
 from ...deploy.export.onnx_check import export_checked
 from ...deploy.export.onnx_graph import check_packages
+from ...engine.out_paths import check_out_folder
 from ...engine.process_state import process_state_kept
 from .evaluate import files_of
 from .run import TrainingRun
@@ -92,7 +93,7 @@ def export(
     config, weights = files_of(run, checkpoint)
     if out_dir is None and '://' in str(weights):
         raise ValueError('the checkpoint is no file beside which to write: give out_dir')
-    folder = Path(out_dir or Path(weights).resolve().parent / 'exported')
+    folder = check_out_folder(out_dir or Path(weights).resolve().parent / 'exported')
     with process_state_kept():
         cfg = run_config(config, {})
         made = export_member(cfg, read_checkpoint(weights), member)

@@ -16,6 +16,7 @@ from ...engine.config import prepare_config
 from ...engine.guards import check_hooks, check_stages
 from ...engine.hooks.preemption_hook import PreemptionHook
 from ...engine.method_preset import config_folder
+from ...engine.option_checks import as_options
 from ...engine.precision import set_amp
 from ...engine.presets import merge_options
 from ...engine.process_state import process_state_kept
@@ -64,7 +65,8 @@ def train(
             has; ``'mobilenetv2'`` for a new folder.
         iterations (int, optional): Length of the run. Defaults to None: as the config says.
         work_dir (str | Path, optional): Folder of checkpoints and logs. Defaults to None: that of
-            the config, else ``work_dirs/<config name>``, with the method and network given here.
+            the config, else ``work_dirs/<config name>``, each with the method and network that are
+            given here.
         resume (bool | str | Path): Go on from the newest checkpoint in ``work_dir``, if there is
             one; or from this checkpoint. Defaults to False.
         amp (bool | str): Automatic mixed precision: ``'bf16'`` on a CPU or a GPU, ``'fp16'`` (as
@@ -81,7 +83,7 @@ def train(
         ValueError: If a setting is wrong, or the data are.
     """
     options = given_options(method, model, iterations, cfg_options)
-    given = dict(method=method, model=model, work_dir=work_dir, resume=resume, amp=amp)
+    given = dict(work_dir=work_dir, resume=resume, amp=amp)
 
     def completed(config: AnyConfig) -> Config:
         return _start_config(config, options, **given)
@@ -95,17 +97,11 @@ def train(
 
 
 def _start_config(
-    config: AnyConfig,
-    options: Mapping[str, Any],
-    method: Any,
-    model: Any,
-    work_dir: Any,
-    resume: Any,
-    amp: Any,
+    config: AnyConfig, options: Mapping[str, Any], work_dir: Any, resume: Any, amp: Any
 ) -> Config:
     """Config of a start, by the arguments of :func:`train`."""
     cfg = run_config(config, options)
-    cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, method, model))
+    cfg.work_dir = os.path.abspath(work_dir or _work_dir(cfg, config, options))
     if amp:
         set_amp(cfg, amp)
     if resume:
@@ -126,12 +122,7 @@ def given_options(
         TypeError: If ``cfg_options`` is no dict.
         ValueError: If a setting is given in both ways.
     """
-    if cfg_options is not None and not isinstance(cfg_options, Mapping):
-        raise TypeError(
-            "cfg_options must be a dict by dotted keys, such as {'train_dataloader.batch_size': "
-            f'8}}, got {cfg_options!r}'
-        )
-    options = dict(cfg_options or {})
+    options = as_options(cfg_options)
     given = {'method': method, 'segmentor_from': model, 'sizes.max_iters': iterations}
     for key, value in given.items():
         if value is not None and key in options:
@@ -221,14 +212,15 @@ def network_file(name: str) -> str:
     return str(folder / f'{name}.py')
 
 
-def _work_dir(cfg: Config, config: AnyConfig, method: Any, model: Any) -> str:
-    if cfg.get('work_dir'):
-        return cfg.work_dir
+def _work_dir(cfg: Config, config: AnyConfig, options: Mapping[str, Any]) -> str:
     name = cfg.filename if isinstance(config, Config) else str(config)
-    if not name:
+    if not name and not cfg.get('work_dir'):
         raise ValueError('a Config that was read from no file needs a work_dir')
-    folder = default_work_dir(name, dict(method=method))
-    return f'{folder}_{model}' if model else folder
+    folder = default_work_dir(name or '', options, cfg.get('work_dir'))
+    network = Path(options.get('segmentor_from') or '').stem
+    if not network or 'work_dir' in options or folder.endswith(f'_{network}'):
+        return folder
+    return f'{folder}_{network}'
 
 
 def check_start(cfg: Config) -> None:

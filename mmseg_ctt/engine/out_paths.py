@@ -1,0 +1,39 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Checks of paths to write, before hours are spent on what goes there."""
+
+from pathlib import Path
+from typing import Union
+
+
+def check_out_folder(path: Union[str, Path]) -> Path:
+    """Check that a path can be a folder, which may be there.
+
+    Args:
+        path (str | Path): Of outputs.
+
+    Raises:
+        ValueError: If it, or a part of it, is a file.
+    """
+    path = Path(path)
+    existing = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not existing.is_dir():
+        raise ValueError(
+            f'{path} is to be a folder of outputs, and {existing} is a file: give another folder'
+        )
+    return path
+
+
+def check_out_file(path: Union[str, Path]) -> Path:
+    """Check that a path can be a file, which may be there.
+
+    Args:
+        path (str | Path): Of the output.
+
+    Raises:
+        ValueError: If it is a folder, or a part of it is a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder: give the name of a file to write, with its ending')
+    check_out_folder(path.parent)
+    return path
