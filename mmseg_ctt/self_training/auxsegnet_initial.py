@@ -43,7 +43,8 @@ def class_maps_of(
         report (Callable): Receives lines of progress; may raise to stop.
     """
     model = load_model(cfg, checkpoint, device=get_device())
-    job = ClassMapJob(images, out, settings, dict(checkpoint=str(checkpoint)))
+    # its name alone: the folder of the run may be moved
+    job = ClassMapJob(images, out, settings, dict(checkpoint=checkpoint.name))
     make_class_maps(model, job, report)
 
 

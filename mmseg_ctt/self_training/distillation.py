@@ -10,7 +10,7 @@
 Layout of the folder of a run::
 
     state.json                  settings, and the step to do next
-    predictions/*.npz           label and confidence of every unlabelled image
+    predictions/*.npz           label and confidence of every unlabelled image, with images.txt
     pseudo/manifest.json        pseudo-labels, with masks/
     distilled/config.py, *.pth  the small network; baseline/ on the labels alone
     results.json, results.md    scores, numbers of parameters, seconds an image
@@ -35,7 +35,7 @@ from ..volumes.address import real_address
 from .dataset import MANIFEST
 from .distillation_results import check_metric, compare, evaluated_images, table_of
 from .distillation_settings import DistillationSettings
-from .labelling import BINS, label_images, mask_names, read_label
+from .labelling import BINS, check_images, label_images, mask_names, read_label
 from .recipes import RECIPES
 from .round_checks import add_pseudo_labels, check_training, load_first, try_step
 from .round_settings import KEY
@@ -88,8 +88,9 @@ class Distillation(Rounds):
 
         Raises:
             FileNotFoundError: If config, checkpoint or a list is missing.
-            ValueError: If teacher and small network have other classes, or the small network would
-                learn from images that it is tested on.
+            ValueError: If teacher and small network have other classes, the small network would
+                learn from images that it is tested on, or the folder has predictions of other
+                images.
         """
         path = Path(self.settings.teacher_config)
         if not path.is_file():
@@ -106,6 +107,7 @@ class Distillation(Rounds):
                 f'{", ".join(self.classes)}: both must have the same in the same order'
             )
         self._check_apart()
+        check_images(self.folder / 'predictions', self.images)
 
     def _check_apart(self) -> None:
         """The lists of two configs may overlap: no test image is labelled by the teacher."""

@@ -99,6 +99,10 @@ def test_a_stopped_distillation_goes_on(teacher, tmp_path):
     assert list(json.loads((tmp_path / 'run/results.json').read_text())['networks']) == [
         'teacher', 'distilled'
     ]  # fmt: skip
+    (tmp_path / 'run/predictions/images.txt').write_text('another.jpg\n')
+    with pytest.raises(ValueError, match=r'images\.txt has other images than the data set now'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    (tmp_path / 'run/predictions/images.txt').unlink()  # as in a folder of an earlier version
     other = config(teacher, tmp_path, confidence_threshold=0.1)
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         Distillation(other, tmp_path / 'run', tmp_path, str).run(resources())
