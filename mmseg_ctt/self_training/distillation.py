@@ -18,6 +18,7 @@ Layout of the folder of a run::
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, List, Sequence
 
@@ -33,7 +34,14 @@ from ..engine.config import prepare_config
 from ..engine.files import write_whole
 from ..volumes.address import real_address
 from .dataset import MANIFEST
-from .distillation_results import check_metric, compare, evaluated_images, table_of
+from .distillation_results import (
+    Networks,
+    check_metric,
+    check_test_images,
+    compare,
+    evaluated_images,
+    table_of,
+)
 from .distillation_settings import DistillationSettings
 from .labelling import BINS, check_images, label_images, mask_names, read_label
 from .recipes import RECIPES
@@ -139,6 +147,9 @@ class Distillation(Rounds):
         # a labelled image first: LoadAnnotations keeps the label shift of its first mask
         load = lambda: load_first(self.config(DISTILLED), folder, (0, -1))  # noqa: E731
         try_step('after labelling', 'training on pseudo-labels', load)
+        for name, own in (('teacher', self.teacher), ('small network', self.cfg)):
+            test = partial(check_test_images, own, self.cfg)
+            try_step('at the end', f'scoring the {name}', test)
 
     def config(self, name: str) -> Config:
         """Config of a training.
@@ -209,7 +220,7 @@ class Distillation(Rounds):
     def _compare(self, job: Job) -> None:
         if not (self.folder / RESULTS).is_file():
             self.report('scores and times the networks')
-            networks = {'teacher': (self.teacher, Path(self.settings.teacher_checkpoint))}
+            networks: Networks = {'teacher': (self.teacher, self.settings.teacher_checkpoint)}
             for name in [BASELINE] * self.settings.baseline + [DISTILLED]:
                 checkpoint = self.checkpoint_in(self.folder / name)
                 networks[name] = (self.config(name), checkpoint)

@@ -40,7 +40,7 @@ Curves = Dict[str, Curve]
 def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
     """Curves of a run by key, over all its starts.
 
-    A resumed start replaces the values of earlier ones from its first iteration on. A start whose
+    A resumed start replaces all values of earlier ones from its first iteration on. A start whose
     first iteration is not later than that of the one before is a new run in the same folder; the
     older ones are dropped.
 
@@ -61,9 +61,10 @@ def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
         first = min(min(values) for values in points.values())
         if first <= begin:
             merged, begin = {}, first
-        for key, new in points.items():
-            kept = {step: value for step, value in merged.get(key, {}).items() if step < min(new)}
-            merged[key] = {**kept, **new}
+        for key in dict.fromkeys([*merged, *points]):  # scores that the new start has not come to are gone, too
+            kept = {step: value for step, value in merged.get(key, {}).items() if step < first}
+            merged[key] = {**kept, **points.get(key, {})}
+        merged = {key: values for key, values in merged.items() if values}
     return {
         key: Curve(sorted(values), [values[step] for step in sorted(values)])
         for key, values in merged.items()
