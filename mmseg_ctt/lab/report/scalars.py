@@ -61,7 +61,8 @@ def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
         first = min(min(values) for values in points.values())
         if first <= begin:
             merged, begin = {}, first
-        for key in dict.fromkeys([*merged, *points]):  # scores that the new start has not come to are gone, too
+        # of all keys: scores that the new start has not come to are gone, too
+        for key in dict.fromkeys([*merged, *points]):
             kept = {step: value for step, value in merged.get(key, {}).items() if step < first}
             merged[key] = {**kept, **points.get(key, {})}
         merged = {key: values for key, values in merged.items() if values}
