@@ -63,6 +63,15 @@ def test_scores_of_an_abandoned_branch(write):
     }
 
 
+def test_a_score_at_the_first_iteration_of_a_start(write):
+    """It is of the checkpoint that the start goes on from: the losses before it stay."""
+    first = write('a', dict(loss=1.0, step=10), dict(loss=2.0, step=20), dict(loss=3.0, step=30))
+    second = write('b', dict(mIoU=5.0, step=20), dict(loss=-3.0, step=30))
+    curves, _ = read_curves([first, second])
+    assert curves['loss'] == Curve([10, 20, 30], [1.0, 2.0, -3.0])
+    assert curves['mIoU'] == Curve([20], [5.0])
+
+
 def test_another_run_in_the_same_folder(write):
     old = write('a', dict(loss=9.0, step=10), dict(loss=8.0, step=20), dict(gone=1.0, step=20))
     new = write('b', dict(loss=5.0, step=10))

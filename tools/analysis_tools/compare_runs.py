@@ -41,9 +41,8 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path) ->
     cfg.load_from = checkpoint
     cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')
     cfg.test_evaluator = cfg.get(f'{eval_set}_evaluator')
-    cfg.test_cfg = cfg.get('test_cfg') or dict(
-        type='MemberTestLoop'
-    )  # of a run that only validates
+    # None of a run that only validates
+    cfg.test_cfg = cfg.get('test_cfg') or dict(type='MemberTestLoop')
     return Runner.from_cfg(cfg)
 
 
@@ -95,7 +94,7 @@ def evaluated(config: str, eval_set: str) -> Tuple[List[str], List[str]]:
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build(with_pipeline(loader.dataset, []))
     images = [real_address(info['img_path']) for info in distinct_infos(dataset)]
-    return images, list(dataset.metainfo['classes'])
+    return images, list(dataset.metainfo.get('classes') or ())
 
 
 def member_scores(metrics: dict) -> dict:
