@@ -41,8 +41,8 @@ def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
     """Curves of a run by key, over all its starts.
 
     A resumed start replaces the values of earlier ones at its first iteration, and all later
-    ones. A start whose first iteration is not later than that of the one before is a new run in the same folder; the
-    older ones are dropped.
+    ones. A start whose first iteration is not later than that of the one before is a new run in
+    the same folder; the older ones are dropped.
 
     Args:
         folders (Sequence[Path]): ``<timestamp>/vis_data`` of every start, the oldest first.
