@@ -375,12 +375,16 @@ def test_labels_of_two_settings_are_not_mixed(root, tmp_path, stubbed):
     assert all((pixels(tmp_path / 'run/round0/labels/masks', stem) == 1).all() for stem in STEMS)
 
 
-def test_a_run_that_was_moved_goes_on(root, tmp_path, stubbed, finished):
+@pytest.mark.parametrize('origin', ['iter_2.pth', '/before/classifier/iter_2.pth'])
+def test_a_run_that_was_moved_goes_on(root, tmp_path, stubbed, finished, origin):
     """Its class maps are half done, and say by which checkpoint they were made."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
         failing(patch, class_map_folder, 'write_class_maps', 4)
         run(root, tmp_path / 'run')
     (tmp_path / 'run').rename(tmp_path / 'moved')
+    settings = tmp_path / 'moved/classifier/class_maps/class_maps.json'
+    assert json.loads(settings.read_text())['checkpoint'] == 'iter_2.pth'
+    settings.write_text(json.dumps(dict(json.loads(settings.read_text()), checkpoint=origin)))
     run(root, tmp_path / 'moved')
     assert len(stubbed) == 3
     assert all_files(tmp_path / 'moved') == all_files(finished / 'run')
