@@ -32,7 +32,7 @@ USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folde
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config of the run that labels')
-    parser.add_argument('checkpoint', help='its checkpoint')
+    parser.add_argument('checkpoint', help='its checkpoint, a file or URL')
     small = parser.add_mutually_exclusive_group(required=True)
     small.add_argument('--student', help='config of the small network')
     small.add_argument('--model', help='segmentor of the small network, in the config of the run')
@@ -63,6 +63,9 @@ def main() -> None:
     from mmseg_ctt.engine.start_config import find_config
 
     teacher = str(Path(find_config(args.config)).resolve())
+    checkpoint = args.checkpoint
+    if '://' not in checkpoint:
+        checkpoint = str(Path(checkpoint).resolve())
     options: Dict[str, Any] = dict(args.cfg_options or {})
     if args.model:
         options = dict(method='supervised', segmentor_from=segmentor_of(args.model), **options)
@@ -70,7 +73,7 @@ def main() -> None:
     cfg.self_training = dict(
         type='Distillation',
         teacher_config=teacher,
-        teacher_checkpoint=str(Path(args.checkpoint).resolve()),
+        teacher_checkpoint=checkpoint,
         member=args.member,
         confidence_threshold=args.confidence_threshold,
         baseline=args.baseline,

@@ -13,9 +13,10 @@ from ..datasets.image_values import picture_of
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapJob, ClassMapSettings, TaggedImage, make_class_maps
 from ..weak_labels import fuse
-from ..weak_labels.class_map_files import read_class_maps
+from ..weak_labels.class_map_files import SETTINGS, read_class_maps
 from ..weak_labels.map_files import map_path, write_map
 from ..weak_labels.saliency import METHODS
+from ..weak_labels.settings_file import read_settings
 from .auxsegnet_labels import LabelFolder, read_ids, read_saliency
 from .auxsegnet_settings import AuxSegNetSettings
 from .round_settings import KEY
@@ -43,8 +44,18 @@ def class_maps_of(
         report (Callable): Receives lines of progress; may raise to stop.
     """
     model = load_model(cfg, checkpoint, device=get_device())
-    job = ClassMapJob(images, out, settings, dict(checkpoint=str(checkpoint)))
+    job = ClassMapJob(images, out, settings, dict(checkpoint=_origin(checkpoint, out)))
     make_class_maps(model, job, report)
+
+
+def _origin(checkpoint: Path, out: Path) -> str:
+    """Name of the checkpoint, without its folder, since that of the run may be moved.
+
+    Class maps that version 0.10.0 began say its path.
+    """
+    kept = read_settings(out / SETTINGS) if (out / SETTINGS).is_file() else {}
+    known = str(kept.get('checkpoint', ''))
+    return known if Path(known).name == checkpoint.name else checkpoint.name
 
 
 def saliency_folder(saliency: str, run: Path) -> Path:

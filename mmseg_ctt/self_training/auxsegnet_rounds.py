@@ -89,8 +89,12 @@ class AuxSegNetRounds(Rounds):
         return CLASSIFIER if self.settings.initial is None else 'round0'
 
     def steps(self) -> Sequence[Step]:
-        """Classifier, then of every round labels, training and scores, and the last labels."""
-        first = [self._step(0, 'classify')] if self.settings.initial is None else []
+        """Classifier, then of every round labels, training and scores, and the last labels.
+
+        Without a classifier the first step writes labels: a step before it binds the folder to its
+        settings.
+        """
+        first = [self._step(0, 'classify' if self.settings.initial is None else 'start')]
         rounds = [
             self._step(number, name)
             for number in range(self.settings.rounds)
@@ -170,6 +174,9 @@ class AuxSegNetRounds(Rounds):
         return self.cfg.model.segmentor.decode_head.num_classes
 
     # ---- steps
+
+    def _start(self, number: int, job: Job) -> None:
+        """Nothing is done."""
 
     def _classify(self, number: int, job: Job) -> None:
         self.train(self.classifier_config(), 'classifier', job)

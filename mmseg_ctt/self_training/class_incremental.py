@@ -24,15 +24,17 @@ import numpy as np
 from mmengine.config import Config
 
 from ..engine.files import write_whole
+from .image_lists import keep_list
 from .incremental_checks import check_config, check_steps, warnings_of
 from .incremental_configs import changed, set_classes, set_groups, use_masks, use_tags
-from .incremental_data import StepImages, read_images, table_of, write_list
+from .incremental_data import StepImages, read_images, table_of
 from .incremental_results import as_csv, as_text, read_rows, scores_of, write_scores
 from .incremental_settings import IncrementalSettings
 from .incremental_start import write_start
 from .recipes import RECIPES
 from .rounds import Job, Rounds, Step
 
+CHANGED = 'the tags have changed since the run began; choose another --work-dir'
 JOINT, LISTS, STARTS, RESULTS = 'joint', 'lists', 'starts', 'results.csv'
 
 
@@ -94,7 +96,7 @@ class ClassIncremental(Rounds):
         self.report(table_of(self.images, self.settings.steps))
         self.report('checks all steps with untrained networks')
         for number, name in enumerate(self.names):
-            write_list(folder / f'{name}.txt', self._stems(number))
+            keep_list(folder / f'{name}.txt', self._stems(number), CHANGED)
 
         def config(number: int, before: Any) -> Config:
             name = self.names[number]
@@ -186,7 +188,7 @@ class ClassIncremental(Rounds):
     def _train(self, number: int, job: Job) -> None:
         name, cfg = self.names[number], self.config(number)
         stems = self._stems(number)
-        write_list(self.folder / LISTS / f'{name}.txt', stems)
+        keep_list(self.folder / LISTS / f'{name}.txt', stems, CHANGED)
         start = self._start(number)
         if self._fine_tunes(number) and not start.is_file():
             write_start(cfg, self._checkpoint(number - 1), self._classes(number - 1), start)

@@ -10,7 +10,7 @@
 Layout of the folder of a run::
 
     state.json                  settings, and the step to do next
-    predictions/*.npz           label and confidence of every unlabelled image
+    predictions/*.npz           label and confidence of every unlabelled image, with images.txt
     pseudo/manifest.json        pseudo-labels, with masks/
     distilled/config.py, *.pth  the small network; baseline/ on the labels alone
     results.json, results.md    scores, numbers of parameters, seconds an image
@@ -18,6 +18,7 @@ Layout of the folder of a run::
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, List, Sequence
 
@@ -33,9 +34,16 @@ from ..engine.config import prepare_config
 from ..engine.files import write_whole
 from ..volumes.address import real_address
 from .dataset import MANIFEST
-from .distillation_results import check_metric, compare, evaluated_images, table_of
+from .distillation_results import (
+    Networks,
+    check_metric,
+    check_test_images,
+    compare,
+    evaluated_images,
+    table_of,
+)
 from .distillation_settings import DistillationSettings
-from .labelling import BINS, label_images, mask_names, read_label
+from .labelling import BINS, check_images, label_images, mask_names, read_label
 from .recipes import RECIPES
 from .round_checks import add_pseudo_labels, check_training, load_first, try_step
 from .round_settings import KEY
@@ -88,8 +96,9 @@ class Distillation(Rounds):
 
         Raises:
             FileNotFoundError: If config, checkpoint or a list is missing.
-            ValueError: If teacher and small network have other classes, or the small network would
-                learn from images that it is tested on.
+            ValueError: If teacher and small network have other classes, the small network would
+                learn from images that it is tested on, or the folder has predictions of other
+                images.
         """
         path = Path(self.settings.teacher_config)
         if not path.is_file():
@@ -106,6 +115,7 @@ class Distillation(Rounds):
                 f'{", ".join(self.classes)}: both must have the same in the same order'
             )
         self._check_apart()
+        check_images(self.folder / 'predictions', self.images)
 
     def _check_apart(self) -> None:
         """The lists of two configs may overlap: no test image is labelled by the teacher."""
@@ -137,6 +147,9 @@ class Distillation(Rounds):
         # a labelled image first: LoadAnnotations keeps the label shift of its first mask
         load = lambda: load_first(self.config(DISTILLED), folder, (0, -1))  # noqa: E731
         try_step('after labelling', 'training on pseudo-labels', load)
+        for name, own in (('teacher', self.teacher), ('small network', self.cfg)):
+            test = partial(check_test_images, own, self.cfg)
+            try_step('at the end', f'scoring the {name}', test)
 
     def config(self, name: str) -> Config:
         """Config of a training.
@@ -207,7 +220,7 @@ class Distillation(Rounds):
     def _compare(self, job: Job) -> None:
         if not (self.folder / RESULTS).is_file():
             self.report('scores and times the networks')
-            networks = {'teacher': (self.teacher, Path(self.settings.teacher_checkpoint))}
+            networks: Networks = {'teacher': (self.teacher, self.settings.teacher_checkpoint)}
             for name in [BASELINE] * self.settings.baseline + [DISTILLED]:
                 checkpoint = self.checkpoint_in(self.folder / name)
                 networks[name] = (self.config(name), checkpoint)

@@ -4,7 +4,7 @@
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -15,7 +15,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 
-from ..datasets.wrappers import distinct_infos, with_pipeline
+from ..datasets.checks import check_sample, pipeline_errors
+from ..datasets.wrappers import distinct_infos, leaf_configs, same_images, with_pipeline
 from ..deploy.api import load_model
 from ..engine.config import prepare_config
 from ..evaluation import recorded_classes
@@ -27,7 +28,7 @@ TITLES = {
     'baseline': 'small network, labels alone',
     'distilled': 'small network, distilled',
 }
-Networks = Mapping[str, Tuple[Config, Path]]
+Networks = Dict[str, Tuple[Config, Union[str, Path]]]  # config, and file or URL of the checkpoint
 
 
 def compare(
@@ -38,7 +39,7 @@ def compare(
     Every network prepares the images by its own test pipeline.
 
     Args:
-        networks (Mapping[str, tuple]): Config and checkpoint by name: ``teacher``, ``distilled``
+        networks (dict[str, tuple]): Config and checkpoint by name: ``teacher``, ``distilled``
             and ``baseline`` where there is one.
         cfg (Config): Of the small network; gives the test images and the metric.
         settings (DistillationSettings): Member of the teacher, number of timed images.
@@ -80,7 +81,7 @@ def score(model: Any, own: Config, cfg: Config, check_stop: Callable[[], None]) 
         check_stop (Callable): Called before every image.
     """
     prepared = prepare_config(Config(cfg.to_dict()))
-    settings = {**prepared.test_dataloader, 'dataset': _test_set(own, cfg), 'num_workers': 0}
+    settings = {**prepared.test_dataloader, 'dataset': compared_set(own, cfg), 'num_workers': 0}
     settings.update(batch_size=1, persistent_workers=False)
     settings.pop('prefetch_factor', None)
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -114,6 +115,21 @@ def check_metric(cfg: Config) -> None:
         )
 
 
+def check_test_images(own: Config, cfg: Config) -> None:
+    """Load a test image with its label as a network will be scored.
+
+    Args:
+        own (Config): Of the network; gives the test pipeline.
+        cfg (Config): Gives the test images.
+
+    Raises:
+        ValueError: If its test pipeline loads no label, or fails.
+    """
+    key = 'test_dataloader.dataset'
+    with DefaultScope.overwrite_default_scope('mmseg'), pipeline_errors(key):
+        check_sample(key, DATASETS.build(compared_set(own, cfg))[0], labels=True, same_size=False)
+
+
 def evaluated_images(cfg: Config, part: str) -> List[str]:
     """Files of the validation or test images of a config, none where it has no such part.
 
@@ -129,16 +145,24 @@ def evaluated_images(cfg: Config, part: str) -> List[str]:
     return [info['img_path'] for info in distinct_infos(dataset)]
 
 
-def _test_set(own: Config, cfg: Config) -> Dict[str, Any]:
-    """Test images of ``cfg`` under the test pipeline of ``own``."""
+def compared_set(own: Config, cfg: Config) -> Dict[str, Any]:
+    """Test images of ``cfg`` under the test pipeline of ``own``, that which it predicts with.
+
+    Of other images than its own it is the pipeline of its first leaf. A config without test images
+    prepares them as those of its validation.
+    """
     images = prepare_config(Config(cfg.to_dict())).test_dataloader.dataset
-    pipeline = prepare_config(Config(own.to_dict())).test_dataloader.dataset.get('pipeline')
-    return {**images, 'pipeline': pipeline} if pipeline and 'pipeline' in images else dict(images)
+    prepared = prepare_config(Config(own.to_dict()))
+    own_set = (prepared.get('test_dataloader') or prepared.val_dataloader).dataset
+    if same_images(own_set, images):
+        return dict(own_set)  # leaves may have pipelines of their own
+    (first, *_) = leaf_configs(own_set).values()
+    return with_pipeline(images, first['pipeline'])
 
 
 def _batches(own: Config, cfg: Config, number: int) -> List[dict]:
     with DefaultScope.overwrite_default_scope('mmseg'):
-        dataset = DATASETS.build(_test_set(own, cfg))
+        dataset = DATASETS.build(compared_set(own, cfg))
     return [pseudo_collate([dataset[i]]) for i in range(min(number, len(dataset)))]
 
 

@@ -5,7 +5,7 @@ Layout of the folder of a run::
 
     state.json                 settings, and the generation and step to do next
     gen0/config.py, *.pth      complete training of a generation
-    gen0/predictions/*.npz     label and confidence of every unlabelled image
+    gen0/predictions/*.npz     label and confidence of every unlabelled image, with images.txt
     gen0/pseudo/manifest.json  selection of them as labels of generation 1, with masks/
 """
 
@@ -21,7 +21,7 @@ from ..datasets.wrappers import distinct_infos
 from ..methods.crest.functional import generation_temperature
 from .checks import check_config, check_steps
 from .dataset import MANIFEST
-from .labelling import collect, label_images
+from .labelling import check_images, collect, label_images
 from .recipes import RECIPES
 from .round_checks import add_pseudo_labels
 from .rounds import Job, Rounds, Step
@@ -72,10 +72,16 @@ class SelfTraining(Rounds):
         return Step(dict(generation=generation, step=name), run)
 
     def read_data(self) -> None:
-        """List the unlabelled images, and count the classes in the labels."""
+        """List the unlabelled images, and count the classes in the labels.
+
+        Raises:
+            ValueError: If the folder has predictions of other images.
+        """
         unlabeled = source(self.cfg, 'unlabeled')
         self.images = [str(Path(info['img_path']).resolve()) for info in distinct_infos(unlabeled)]
         self.classes = list(unlabeled.metainfo['classes'])
+        for generation in range(self.settings.generations - 1):
+            check_images(self._predictions(generation), self.images)
         self.frequency = label_frequency(self.cfg, self.settings.min_area)
 
     def check(self, folder: Path) -> None:
@@ -89,6 +95,9 @@ class SelfTraining(Rounds):
     def generation_folder(self, generation: int) -> Path:
         """Folder of a generation."""
         return self.folder / f'gen{generation}'
+
+    def _predictions(self, generation: int) -> Path:
+        return self.generation_folder(generation) / 'predictions'
 
     def checkpoint(self, generation: int) -> Path:
         """Final checkpoint of a generation."""
@@ -104,7 +113,7 @@ class SelfTraining(Rounds):
             self.config(generation),
             self.checkpoint(generation),
             self.images,
-            self.generation_folder(generation) / 'predictions',
+            self._predictions(generation),
             self.settings.member,
             device,
             job.check_stop,
@@ -112,7 +121,7 @@ class SelfTraining(Rounds):
 
     def _select(self, generation: int, job: Job) -> None:
         folder = self.generation_folder(generation)
-        raw, pseudo = folder / 'predictions', folder / 'pseudo'
+        raw, pseudo = self._predictions(generation), folder / 'pseudo'
         statistics = collect(raw, len(self.images), len(self.classes))
         selection = select(statistics, getattr(self.frequency, self.settings.count), self.settings)
         shutil.rmtree(pseudo, ignore_errors=True)  # left by an interrupted selection

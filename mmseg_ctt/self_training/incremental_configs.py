@@ -44,7 +44,7 @@ def _with_classes(dataset: Dict[str, Any], classes: Sequence[str], **more: Any) 
 
 
 def set_groups(cfg: Config, groups: Mapping[str, Sequence[str]]) -> None:
-    """Let evaluation give the mean IoU of groups of classes.
+    """Let evaluation give the mean IoU of groups of classes, where there is an evaluation.
 
     Args:
         cfg (Config): Changed in place.
@@ -52,6 +52,8 @@ def set_groups(cfg: Config, groups: Mapping[str, Sequence[str]]) -> None:
     """
     for part in EVALUATED:
         key = f'{part}_evaluator'
+        if not cfg.get(f'{part}_dataloader'):
+            continue
         given = cfg.get(key)
         given = given if isinstance(given, (list, tuple)) else [given]
         others = [one for one in given if one and one['type'] not in (METRIC, 'IoUMetric')]

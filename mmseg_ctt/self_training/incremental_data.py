@@ -1,7 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Images of the steps of class-incremental learning."""
 
-from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from ..datasets.incremental import images_of_step
 from ..datasets.sources import TAGGED
 from ..datasets.tagged import tag_matrix
 from ..datasets.wrappers import distinct_infos
-from ..engine.files import write_whole
 from .incremental_settings import IncrementalSettings
 from .round_settings import KEY
 
@@ -104,22 +102,3 @@ def table_of(images: StepImages, steps: Sequence[Sequence[str]]) -> str:
             table.add_row([name, *cells])
     table.add_row(['all', *(len(chosen) for chosen in images.steps)])
     return f'{table.get_string()}\n* new in this step'
-
-
-def write_list(path: Path, stems: Sequence[str]) -> None:
-    """Write the list of the images of a training.
-
-    Args:
-        path (Path): Of the list.
-        stems (Sequence[str]): Names of the images.
-
-    Raises:
-        ValueError: If it exists and has other images: the data have changed in the run.
-    """
-    text = ''.join(f'{stem}\n' for stem in stems)
-    if path.is_file() and path.read_text(encoding='utf-8') != text:
-        raise ValueError(
-            f'{path} has other images than the data set now: the tags have changed since the run '
-            'began; choose another --work-dir'
-        )
-    write_whole(path, text)

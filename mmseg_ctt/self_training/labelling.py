@@ -13,8 +13,14 @@ from torch import Tensor
 
 from ..deploy.api import load_model, predict_iter
 from ..volumes.address import image_stem
+from .image_lists import below_common_folder, check_list, keep_list
 
 BINS = 2**16  # confidences are kept as 16 bit integers
+LIST = 'images.txt'  # which image each number is
+CHANGED = (
+    'the unlabelled images have changed since the run began, and its predictions are of the '
+    'earlier ones: restore their list, or choose another --work-dir'
+)
 
 
 class Statistics(NamedTuple):
@@ -46,15 +52,19 @@ def label_images(
         cfg (Config): Config of the run.
         checkpoint (str | Path): Final checkpoint of the run.
         images (Sequence[str]): Image files; image ``i`` becomes ``{i}.npz``.
-        folder (Path): Folder of the predictions.
+        folder (Path): Folder of the predictions; ``images.txt`` in it lists the images.
         member (str, optional): Member that predicts. Defaults to None: that of the config.
         device (str): Defaults to 'cpu'.
         before_each (Callable): Called before every image; may raise to stop.
 
     Returns:
         int: Number of images predicted by this call.
+
+    Raises:
+        ValueError: If the folder has predictions of other images.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    keep_list(folder / LIST, below_common_folder(images), CHANGED)
     missing = [i for i in range(len(images)) if not (folder / f'{i}.npz').is_file()]
     if not missing:
         return 0
@@ -67,6 +77,20 @@ def label_images(
         np.savez_compressed(partial, label=result.labels, level=level)
         os.replace(partial, folder / f'{i}.npz')  # atomic
     return len(missing)
+
+
+def check_images(folder: Path, images: Sequence[str]) -> None:
+    """The predictions in a folder, if there are any, are of these images.
+
+    Args:
+        folder (Path): Folder written by :func:`label_images`; one of an earlier version has no
+            list, and is not checked.
+        images (Sequence[str]): Image files.
+
+    Raises:
+        ValueError: If they are of others.
+    """
+    check_list(folder / LIST, below_common_folder(images), CHANGED)
 
 
 def read_label(folder: Path, i: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -113,7 +113,11 @@ class Rounds(ABC):
 
     @abstractmethod
     def steps(self) -> Sequence[Step]:
-        """All steps in order; the first is a training."""
+        """All steps in order.
+
+        The first is a training, or does nothing: as long as ``first_folder`` has no checkpoint, it
+        may be started again with other settings. What it wrote would be mixed with theirs.
+        """
 
     @abstractmethod
     def first_folder(self) -> str:

@@ -19,7 +19,8 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     Returns:
         np.ndarray: ``(H, W, 3)`` uint8.
     """
-    table = np.tile(np.array(IGNORED, np.uint8), (max(256, int(label.max()) + 1), 1))
+    rows = max(256, len(palette), int(label.max()) + 1)
+    table = np.tile(np.array(IGNORED, np.uint8), (rows, 1))
     table[: len(palette)] = palette
     return table[label]
 

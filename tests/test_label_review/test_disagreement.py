@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import math
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,13 +8,19 @@ import pytest
 import torch
 from PIL import Image
 from toy import toy_model, toy_segmentor
-from toy_data import UNLABELED, toy_config, without_data
+from toy_data import SPLIT, UNLABELED, toy_config, toy_set, without_data
 
 from mmseg_ctt.deploy.api.predict import input_pipeline
 from mmseg_ctt.deploy.checkpoint import build_network
 from mmseg_ctt.engine.config import prepare_config
 from mmseg_ctt.lab.label_review.disagreement import Scored, choose, compare, rule_of, score_images
-from mmseg_ctt.lab.label_review.images import ListedImage, load_image, split_lists, unlabeled_images
+from mmseg_ctt.lab.label_review.images import (
+    ListedImage,
+    MaskedSet,
+    load_image,
+    split_lists,
+    unlabeled_images,
+)
 from mmseg_ctt.lab.label_review.members import (
     MemberPass,
     all_members,
@@ -155,6 +162,36 @@ def test_images_of_configs(root, tmp_path):
     cfg.pop('train_dataloader')
     with pytest.raises(ValueError, match='no train_dataloader'):
         unlabeled_images(cfg)
+
+
+def test_an_image_of_two_data_sets_is_listed_once(root, tmp_path, model):
+    cfg = prepare_config(toy_config(root, tmp_path))
+    once = [image.path for image in unlabeled_images(cfg)]
+    with_masks = MaskedSet(cfg, input_pipeline(model))
+    for name in ('labeled', 'unlabeled'):
+        part = cfg.train_dataloader.dataset[name]
+        cfg.train_dataloader.dataset[name] = dict(type='ConcatDataset', datasets=[part, part])
+    assert [image.path for image in unlabeled_images(cfg)] == once
+    twice = MaskedSet(cfg, input_pipeline(model))
+    assert twice.images == with_masks.images and len(twice) == 3
+    assert (twice[2].mask == with_masks[2].mask).all()
+    other = toy_set(root, True, ann_file=f'{SPLIT}/labeled.txt')
+    other['data_prefix']['seg_map_path'] = 'other'
+    shutil.copytree(root / 'ann', root / 'other')
+    cfg.train_dataloader.dataset.labeled.datasets.append(other)
+    assert len(MaskedSet(cfg, input_pipeline(model))) == 6, 'other masks are other labels'
+
+
+def test_lists_of_images_of_two_folders(root, tmp_path):
+    """A name in labeled.txt must be an image of the labelled source."""
+    cfg = prepare_config(toy_config(root, tmp_path))
+    assert split_lists(cfg) is not None
+    with_tags = prepare_config(toy_config(root, tmp_path))
+    with_tags.train_dataloader.dataset.tagged = toy_set(root, False)
+    assert split_lists(with_tags) is None
+    shutil.copytree(root / 'img', root / 'more')
+    cfg.train_dataloader.dataset.unlabeled.data_prefix.img_path = 'more'
+    assert split_lists(cfg) is None
 
 
 def test_windows_give_one_embedding(model):

@@ -51,6 +51,27 @@ def test_resumed(write):
     assert curves['mIoU'] == Curve([20, 40], [1.0, 3.0])
 
 
+def test_scores_of_an_abandoned_branch(write):
+    """A start from an earlier checkpoint, which ends before the next validation."""
+    scores = [{'mIoU': 10.0, 'step': 20}, {'mIoU': 33.0, 'step': 40}, {'best': 1.0, 'step': 40}]
+    first = write('a', *(dict(loss=float(i), step=i) for i in (10, 20, 30, 40)), *scores)
+    second = write('b', dict(loss=-30.0, step=30), dict(loss=-35.0, step=35))
+    curves, _ = read_curves([first, second])
+    assert curves == {
+        'loss': Curve([10, 20, 30, 35], [10, 20, -30, -35]),
+        'mIoU': Curve([20], [10.0]),
+    }
+
+
+def test_a_score_at_the_first_iteration_of_a_start(write):
+    """It is of the checkpoint that the start goes on from: the losses before it stay."""
+    first = write('a', dict(loss=1.0, step=10), dict(loss=2.0, step=20), dict(loss=3.0, step=30))
+    second = write('b', dict(mIoU=5.0, step=20), dict(loss=-3.0, step=30))
+    curves, _ = read_curves([first, second])
+    assert curves['loss'] == Curve([10, 20, 30], [1.0, 2.0, -3.0])
+    assert curves['mIoU'] == Curve([20], [5.0])
+
+
 def test_another_run_in_the_same_folder(write):
     old = write('a', dict(loss=9.0, step=10), dict(loss=8.0, step=20), dict(gone=1.0, step=20))
     new = write('b', dict(loss=5.0, step=10))

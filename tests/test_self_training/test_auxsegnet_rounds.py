@@ -18,6 +18,7 @@ from toy_rounds import resources, trainings_by, trainings_here
 
 from mmseg_ctt.datasets import PseudoLabelDataset
 from mmseg_ctt.deploy.api import load_model
+from mmseg_ctt.deploy.class_maps import folder as class_map_folder
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.functional import normalized_class_maps, propagate
@@ -359,6 +360,34 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, stubbed, finished
     maps, results = all_files(tmp_path / 'run')
     expected, table = all_files(finished / 'run')
     assert maps == expected and results == table
+
+
+def test_labels_of_two_settings_are_not_mixed(root, tmp_path, stubbed):
+    """The first labels bind the folder, also where no training comes before them."""
+    first, second = (write_maps(tmp_path / name, value) for name, value in (('a', 1), ('b', 2)))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
+        failing(patch, LABELS, 'write', 4)  # the first is a check
+        run(root, tmp_path / 'run', initial=first)
+    assert len(list((tmp_path / 'run/round0/labels/masks').glob('*.png'))) == 2
+    with pytest.raises(ValueError, match='other self_training settings: choose another'):
+        run(root, tmp_path / 'run', initial=second)
+    run(root, tmp_path / 'run', initial=first)
+    assert all((pixels(tmp_path / 'run/round0/labels/masks', stem) == 1).all() for stem in STEMS)
+
+
+@pytest.mark.parametrize('origin', ['iter_2.pth', '/before/classifier/iter_2.pth'])
+def test_a_run_that_was_moved_goes_on(root, tmp_path, stubbed, finished, origin):
+    """Its class maps are half done, and say by which checkpoint they were made."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
+        failing(patch, class_map_folder, 'write_class_maps', 4)
+        run(root, tmp_path / 'run')
+    (tmp_path / 'run').rename(tmp_path / 'moved')
+    settings = tmp_path / 'moved/classifier/class_maps/class_maps.json'
+    assert json.loads(settings.read_text())['checkpoint'] == 'iter_2.pth'
+    settings.write_text(json.dumps(dict(json.loads(settings.read_text()), checkpoint=origin)))
+    run(root, tmp_path / 'moved')
+    assert len(stubbed) == 3
+    assert all_files(tmp_path / 'moved') == all_files(finished / 'run')
 
 
 def test_stopped_by_a_signal_between_images(root, tmp_path, stubbed):

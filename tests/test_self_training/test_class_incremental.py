@@ -205,6 +205,20 @@ def test_a_first_network_that_is_given(whole, tmp_path):
     assert rows_of(tmp_path / 'run') == rows_of(whole / 'run')
 
 
+def test_without_validation(root, tmp_path):
+    """An evaluator without images to score would stop the runner."""
+
+    def no_validation(cfg):
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+
+    with trainings_here():
+        made = rounds_of(root, tmp_path / 'run', change=no_validation, method='joint')
+        made.run(resources())
+    cfg = Config.fromfile(tmp_path / 'run/joint/config.py')
+    assert cfg.val_evaluator is None and cfg.test_evaluator.type == 'IncrementalIoUMetric'
+    assert rows_of(tmp_path / 'run')[0]['all']
+
+
 # ---- stops
 
 

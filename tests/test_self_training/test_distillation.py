@@ -16,10 +16,15 @@ from toy_rounds import resources, trainings_by, trainings_here
 from toy_run import make_run
 
 from mmseg_ctt.apis import load_model, predict
+from mmseg_ctt.datasets.wrappers import leaf_configs
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.lab.new_run.networks import NETWORKS
 from mmseg_ctt.self_training import Distillation, build_rounds, distillation
-from mmseg_ctt.self_training.distillation_results import times_in_turns
+from mmseg_ctt.self_training.distillation_results import (
+    check_test_images,
+    compared_set,
+    times_in_turns,
+)
 
 
 @pytest.fixture(scope='module')
@@ -99,6 +104,10 @@ def test_a_stopped_distillation_goes_on(teacher, tmp_path):
     assert list(json.loads((tmp_path / 'run/results.json').read_text())['networks']) == [
         'teacher', 'distilled'
     ]  # fmt: skip
+    (tmp_path / 'run/predictions/images.txt').write_text('another.jpg\n')
+    with pytest.raises(ValueError, match=r'images\.txt has other images than the data set now'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    (tmp_path / 'run/predictions/images.txt').unlink()  # as in a folder of an earlier version
     other = config(teacher, tmp_path, confidence_threshold=0.1)
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         Distillation(other, tmp_path / 'run', tmp_path, str).run(resources())
@@ -158,6 +167,60 @@ def test_another_metric(teacher, tmp_path):
         Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
 
 
+def sized(cfg, size, wrap, part='test'):
+    """Let the images of a loader be resized in the pipeline, the data set within a wrapper."""
+    dataset = cfg[f'{part}_dataloader'].dataset
+    dataset.pipeline.insert(1, dict(type='Resize', scale=size, keep_ratio=True))
+    inner = dict(times=1, dataset=dataset) if wrap == 'RepeatDataset' else dict(datasets=[dataset])
+    if wrap:
+        cfg[f'{part}_dataloader'].dataset = dict(type=wrap, **inner)
+    return cfg
+
+
+def scales(dataset):
+    return [
+        step['scale']
+        for leaf in leaf_configs(dataset).values()
+        for step in leaf['pipeline']
+        if step['type'] == 'Resize'
+    ]
+
+
+@pytest.mark.parametrize('of_small', [None, 'ConcatDataset', 'RepeatDataset'])
+@pytest.mark.parametrize('of_teacher', [None, 'ConcatDataset', 'RepeatDataset'])
+def test_each_network_has_its_own_test_pipeline(teacher, tmp_path, of_small, of_teacher):
+    small = sized(config(teacher, tmp_path), (24, 16), of_small)
+    large = sized(Config.fromfile(teacher.config), (96, 64), of_teacher)
+    for own, size in ((small, (24, 16)), (large, (96, 64))):
+        assert scales(compared_set(own, small)) == [size]
+        check_test_images(own, small)
+    large.test_dataloader = None
+    assert scales(compared_set(sized(large, (72, 48), of_teacher, 'val'), small)) == [(72, 48)]
+
+
+def test_leaves_with_pipelines_of_their_own(teacher, tmp_path):
+    cfg = config(teacher, tmp_path)
+    (one, other) = (sized(config(teacher, tmp_path), size, None) for size in ((24, 16), (48, 32)))
+    datasets = [made.test_dataloader.dataset for made in (one, other)]
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=datasets)
+    assert scales(compared_set(cfg, cfg)) == [(24, 16), (48, 32)]
+
+
+def test_a_teacher_without_labels_in_its_test_pipeline(teacher, tmp_path):
+    large = Config.fromfile(teacher.config)
+    large.test_dataloader.dataset.pipeline = [
+        step
+        for step in large.test_dataloader.dataset.pipeline
+        if step['type'] not in ('LoadAnnotations', 'CheckSegMap')
+    ]
+    path = tmp_path / 'teacher.py'
+    large.dump(path)
+    cfg = config(teacher, tmp_path, teacher_config=str(path))
+    with pytest.raises(ValueError, match='scoring the teacher would fail: .*packs no labels'):
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert not list((tmp_path / 'run').glob('[!.]*'))
+
+
 def test_nothing_confident(teacher, tmp_path, monkeypatch):
     nothing = (np.zeros((32, 48), np.int64), np.zeros((32, 48), np.uint16))
     monkeypatch.setattr(distillation, 'read_label', lambda *_: nothing)
@@ -189,6 +252,14 @@ def test_models_of_the_tool(load_tool):
     for name in NETWORKS:
         assert Path(Config._get_cfg_path(segmentor_of(name), '')[0]).is_file()
     assert segmentor_of('mmseg::a/b.py') == 'mmseg::a/b.py'
+
+
+def test_a_checkpoint_at_an_address(load_tool, teacher, monkeypatch):
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    address = 'https://example.com/a.pth'
+    tool.call(teacher.config, address, '--student', teacher.config)
+    assert got[0][0].self_training.teacher_checkpoint == address
 
 
 def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
-from toy_data import UNLABELED, toy_config, write_toy_data
+from toy_data import SPLIT, UNLABELED, toy_config, write_toy_data
 from toy_rounds import resources, trainings_here
 
 from mmseg_ctt.datasets.frequency import label_frequency
@@ -25,6 +25,7 @@ from mmseg_ctt.self_training import (
     labelling,
     rounds,
 )
+from mmseg_ctt.self_training.image_lists import below_common_folder, keep_list
 
 
 @pytest.fixture
@@ -143,30 +144,66 @@ def uninterrupted(tmp_path_factory):
     return torch.load(checkpoint)['state_dict']
 
 
+def stop_at(patch, when):
+    """Let the first generation fail: in its training, after one image, or in the selection."""
+    if when == 'train':
+        patch.setattr(rounds, 'run_logged', lambda *_, **__: fail())
+    elif when == 'label':  # the first call is the check before the first training
+        real, calls = labelling.predict_iter, []
+        patch.setattr(
+            labelling,
+            'predict_iter',
+            lambda *given: (calls.append(1), fail() if len(calls) == 3 else real(*given))[1],
+        )
+    else:
+        patch.setattr(generations, 'write_selection', lambda *_: fail())
+
+
 @pytest.mark.parametrize('when', ['train', 'label', 'select'])
 def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, trained, when):
     stopped = SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str)
     with pytest.MonkeyPatch.context() as patch:
-        if when == 'train':
-            patch.setattr(rounds, 'run_logged', lambda *_, **__: fail())
-        elif when == 'label':  # the first call is the check before the first training
-            real, calls = labelling.predict_iter, []
-            patch.setattr(
-                labelling,
-                'predict_iter',
-                lambda *given: (calls.append(1), fail() if len(calls) == 3 else real(*given))[1],
-            )
-        else:
-            patch.setattr(generations, 'write_selection', lambda *_: fail())
+        stop_at(patch, when)
         with pytest.raises(ChildFailed):
             stopped.run(resources())
     assert json.loads((tmp_path / 'run/state.json').read_text())['step'] == when
     if when == 'label':
-        assert [path.name for path in (tmp_path / 'run/gen0/predictions').iterdir()] == ['0.npz']
+        made = sorted(path.name for path in (tmp_path / 'run/gen0/predictions').iterdir())
+        assert made == ['0.npz', 'images.txt']
     made = torch.load(
         SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str).run(resources())
     )['state_dict']
     assert all(torch.equal(value, made[name]) for name, value in uninterrupted.items())
+
+
+@pytest.mark.parametrize('when', ['label', 'select'])
+def test_predictions_are_not_taken_for_those_of_other_images(root, tmp_path, trained, when):
+    """They are files by number: another list would give each image the labels of another."""
+    cfg = config(root, generations=2)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
+        stop_at(patch, when)
+        SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    kept = (tmp_path / 'run/gen0/predictions/images.txt').read_text()
+    assert kept == ''.join(f'{stem}.jpg\n' for stem in UNLABELED)
+    listed = root / SPLIT / 'unlabeled.txt'
+    before = listed.read_text()
+    for stems in (UNLABELED[1:], UNLABELED[::-1]):
+        listed.write_text(''.join(f'{stem}\n' for stem in stems))
+        with pytest.raises(ValueError, match=r'predictions/images\.txt has other images than'):
+            SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    listed.write_text(before)
+    assert SelfTraining(cfg, tmp_path / 'run', tmp_path, str).run(resources()).is_file()
+
+
+def test_a_list_of_images_is_that_of_moved_data(tmp_path):
+    names = below_common_folder(['/a/img/x.jpg', '/a/img/day/y.jpg'])
+    assert names == below_common_folder(['/b/c/x.jpg', '/b/c/day/y.jpg'])
+    assert names == ['x.jpg', 'day/y.jpg']
+    assert below_common_folder([]) == [] and below_common_folder(['/a/x.jpg']) == ['x.jpg']
+    keep_list(tmp_path / 'images.txt', names, 'why')
+    keep_list(tmp_path / 'images.txt', names, 'why')
+    with pytest.raises(ValueError, match=r'images\.txt has other images than .*: why'):
+        keep_list(tmp_path / 'images.txt', names[::-1], 'why')
 
 
 def shifted(root):
@@ -323,7 +360,7 @@ def test_labelling_ends_when_asked(root, tmp_path, trained):
     training._train, inner = lambda *given: (inner(*given), stopping.stop.set()), training._train
     with pytest.raises(Stopped):
         training.run(stopping)
-    assert not list((tmp_path / 'run/gen0/predictions').iterdir())
+    assert not list((tmp_path / 'run/gen0/predictions').glob('*.npz'))
 
 
 def test_one_process_at_a_time(root, tmp_path):

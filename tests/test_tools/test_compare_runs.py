@@ -9,6 +9,8 @@ from PIL import Image
 from toy import toy_segmentor
 from toy_data import LABELED, PALETTE, toy_config, write_toy_data
 
+from mmseg_ctt.lab.experiments.evaluate import evaluate
+
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
 
 
@@ -56,6 +58,41 @@ def test_tables_and_pictures(tmp_path, tool, capsys):
     assert {tuple(colour) for colour in PALETTE} <= colours
     printed = capsys.readouterr().out
     assert 'supervised' in printed and str(out) in printed.replace('\n', '')
+
+
+def test_a_run_that_only_validates(tmp_path, tool):
+    write_toy_data(tmp_path / 'data')
+    none = dict(test_dataloader=None, test_evaluator=None, test_cfg=None)
+    entry, scores = make_run(tmp_path, 'plain', model=toy_segmentor(), **none)
+    tool.call(f'plain={entry}', '--out', tmp_path / 'out', '--images', 0)
+    found = json.loads((tmp_path / 'out/comparison.json').read_text())
+    assert found['plain'] == pytest.approx({'model': scores['mIoU']}, abs=0.006)
+    metrics = evaluate(*entry.split(':'), 'val', tmp_path / 'logs/val')
+    assert metrics['model']['mIoU'] == pytest.approx(scores['mIoU'], abs=0.006)
+
+
+@pytest.mark.parametrize('of', ['images', 'order', 'classes', 'nothing'])
+def test_runs_that_cannot_be_compared(tmp_path, tool, monkeypatch, of):
+    root = write_toy_data(tmp_path / 'data')
+    (root / 'fewer.txt').write_text('l0\n')
+    (root / 'other.txt').write_text('l2\nl1\nl0\n')
+    changed = dict(images=dict(ann_file='fewer.txt'), order=dict(ann_file='other.txt')).get(of, {})
+    if of == 'classes':
+        changed = dict(metainfo=dict(classes=[f'other{k}' for k in range(4)], palette=PALETTE))
+    entries = []
+    for name, changes in (('one', {}), ('other', changed)):
+        cfg = toy_config(root, tmp_path / name, model=toy_segmentor())
+        cfg.val_dataloader.dataset.update(changes)
+        if of == 'nothing':
+            cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+        cfg.dump(tmp_path / f'{name}.py')
+        (tmp_path / f'{name}.pth').touch()
+        entries.append(f'{name}={tmp_path}/{name}.py:{tmp_path}/{name}.pth')
+    words = f'one and other have other {"images" if of == "order" else of} in their val sets'
+    words = 'one.py has no val_dataloader' if of == 'nothing' else words
+    with pytest.raises(ValueError, match=words):
+        tool.call(*entries, '--out', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_scores_of_members(tool):

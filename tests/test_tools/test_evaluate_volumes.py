@@ -111,6 +111,37 @@ def test_members_in_one_table(call, folders):
         call(out='members')
 
 
+@pytest.mark.parametrize('most', ['student0', 'teacher0'])
+def test_members_of_other_cases(call, folders, most):
+    """A prediction that was stopped: a column must not be the mean over fewer cases."""
+    record = dict(settings={}, classes=['background', 'box'], cases=dict(a='', b=''))
+    for member in ('student0', 'teacher0'):
+        folder = folders / 'members' / member
+        for name in 'ab' if member == most else 'a':
+            write_nifti(folder / f'{name}.nii.gz', predicted(1))
+        (folder / 'prediction.json').write_text(json.dumps(record))
+    words = rf'{most} \(2 cases\) and \w+ \(1\) have predicted other cases, \w+ lacks b: predict'
+    with pytest.raises(ValueError, match=words):
+        call('--json', folders / 's.json', out='members', classes=())
+    assert not (folders / 's.json').exists()
+    (folders / 'names.txt').write_text('a\n')
+    call('--list', folders / 'names.txt', '--json', folders / 's.json', out='members', classes=())
+    found = json.loads((folders / 's.json').read_text())['members']
+    assert {name: list(one['cases']) for name, one in found.items()} == dict(
+        student0=['a'], teacher0=['a']
+    )
+
+
+def test_members_of_other_classes(call, folders):
+    for member, name in (('student0', 'box'), ('teacher0', 'cube')):
+        write_nifti(folders / 'members' / member / 'a.nii.gz', predicted(1))
+        record = dict(settings={}, classes=['background', name], cases={})
+        (folders / 'members' / member / 'prediction.json').write_text(json.dumps(record))
+    with pytest.raises(ValueError, match='student0 has the classes background, box, teacher0 back'):
+        call(out='members', classes=())
+    call(out='members', classes=('--classes', 'background', 'box'))
+
+
 def test_files_without_spacing(call, folders):
     (folders / 'arrays').mkdir()
     np.save(folders / 'arrays/a.npy', predicted(1))

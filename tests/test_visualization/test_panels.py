@@ -29,6 +29,13 @@ def test_colours_of_8_bit_and_of_large_ids():
     assert colorize(np.array([[2, 70000]]), PALETTE)[0].tolist() == [PALETTE[2], list(IGNORED)]
 
 
+def test_colours_of_more_classes_than_8_bit_hold():
+    palette = [[k % 256, k // 256, 0] for k in range(300)]
+    for ids in ([7, 255], [7, 299], [7, 300]):
+        colours = [palette[k] if k < 300 else list(IGNORED) for k in ids]
+        assert colorize(np.array([ids]), palette)[0].tolist() == colours
+
+
 @pytest.mark.parametrize('rows, columns', [(1, 1), (3, 2)])
 def test_grid(tmp_path, rows, columns):
     def picture(i, j):

@@ -4,6 +4,8 @@
 python tools/analysis_tools/compare_runs.py supervised=CONFIG:CHECKPOINT ctt=CONFIG:CHECKPOINT \
     --out DIR [--eval-set val] [--images 5]
 
+All runs must have the same images and classes in that set.
+
 Writes comparison.md, comparison.json and pictures.png into DIR.
 """
 
@@ -42,6 +44,8 @@ def build_runner(config: str, checkpoint: str, eval_set: str, work_dir: Path) ->
     cfg.load_from = checkpoint
     cfg.test_dataloader = cfg.get(f'{eval_set}_dataloader')
     cfg.test_evaluator = cfg.get(f'{eval_set}_evaluator')
+    # None of a run that only validates
+    cfg.test_cfg = cfg.get('test_cfg') or dict(type='MemberTestLoop')
     return Runner.from_cfg(cfg)
 
 
@@ -60,6 +64,40 @@ def split_runs(entries: list) -> List[Tuple[str, str, str]]:
     if len(set(names)) < len(names):
         raise ValueError(f'a name is given twice: {names}')
     return runs
+
+
+def check_comparable(runs: List[Tuple[str, str, str]], eval_set: str) -> None:
+    """All runs have the same images and classes in the evaluation set, in the same order."""
+    found = [(name, *evaluated(config, eval_set)) for name, config, _ in runs]
+    (first, images, classes), *others = found
+    for name, other_images, other_classes in others:
+        if other_images != images:
+            what = 'images'
+        elif other_classes != classes:
+            what = 'classes'
+        else:
+            continue
+        raise ValueError(
+            f'{first} and {name} have other {what} in their {eval_set} sets: set the same '
+            f'{eval_set}_dataloader.dataset in both configs'
+        )
+
+
+def evaluated(config: str, eval_set: str) -> Tuple[List[str], List[str]]:
+    """Files and classes of the evaluation set of a config."""
+    from mmengine.registry import DefaultScope
+    from mmseg.registry import DATASETS
+
+    from mmseg_ctt.datasets.wrappers import distinct_infos, with_pipeline
+    from mmseg_ctt.volumes.address import real_address
+
+    loader = read_config(config).get(f'{eval_set}_dataloader')
+    if not loader:
+        raise ValueError(f'{config} has no {eval_set}_dataloader')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(with_pipeline(loader.dataset, []))
+    images = [real_address(info['img_path']) for info in distinct_infos(dataset)]
+    return images, list(dataset.metainfo.get('classes') or ())
 
 
 def member_scores(metrics: dict) -> dict:
@@ -130,9 +168,10 @@ def main() -> None:
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.visualization import colorize, save_grid
 
-    out = Path(args.out)
+    out, runs = Path(args.out), split_runs(args.runs)
+    check_comparable(runs, args.eval_set)
     scores, columns, indices = {}, {}, []
-    for name, config, checkpoint in split_runs(args.runs):
+    for name, config, checkpoint in runs:
         runner = build_runner(config, checkpoint, args.eval_set, out / 'logs' / name)
         scores[name] = member_scores(runner.test())
         dataset = runner.test_dataloader.dataset

@@ -9,7 +9,7 @@ FOLDER holds PNG masks of class ids (--suffix: other names), directly or in mask
 from a meta.json in FOLDER or next to it. Prints Markdown. Weights are for `class_weight` of
 PixelCrossEntropyLoss:
 
-- inverse: total / (classes * pixels of the class)
+- inverse: total / (classes that have pixels * pixels of the class)
 - enet: 1 / ln(1.02 + frequency of the class) (ENet, arXiv 1606.02147)
 - median: median frequency / frequency, counted in images that show the class (Eigen and Fergus,
   arXiv 1411.4734)

@@ -5,7 +5,7 @@ python tools/volumes/evaluate_volumes.py PRED_DIR LABEL_DIR --json scores.json
 
 Files of both folders belong together by their names without suffix. Class names are those that
 tools/volumes/predict_volume.py wrote to prediction.json, or --classes. If PRED_DIR has a folder for
-each of several members, one table has them all.
+each of several members, one table has them all; they must have the same cases.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def main() -> None:
     args = parse_args()
     check_outputs(args)
     import mmseg_ctt  # noqa: F401
-    from mmseg_ctt.evaluation.volumes import FolderScores, member_table
+    from mmseg_ctt.evaluation.volumes import FolderScores, check_comparable, member_table
 
     evaluations = {
         name: FolderScores(
@@ -144,6 +144,7 @@ def main() -> None:
         )
         for name, folder in member_folders(Path(args.predictions)).items()
     }
+    check_comparable(evaluations)
     tables = {name: evaluation.score() for name, evaluation in evaluations.items()}
     print(tables[''].as_text() if '' in tables else member_table(tables))
     absent = next(iter(evaluations.values())).not_predicted

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Scores of whole volumes, of every case and class: Dice, Jaccard, and HD95 and ASD in mm."""
 
-from .folders import FolderScores
+from .folders import FolderScores, check_comparable
 from .metric import VolumeMetric, member_tables
 from .scores import RATIOS, SCORES, Scores, class_scores, mask_scores, score_of
 from .surfaces import (
@@ -21,6 +21,7 @@ __all__ = [
     'Summary',
     'VolumeMetric',
     'average_surface_distance',
+    'check_comparable',
     'class_scores',
     'hausdorff_distance',
     'mask_scores',

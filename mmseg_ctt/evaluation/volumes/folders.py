@@ -2,7 +2,7 @@
 """Scores of a folder of predicted volumes against a folder of labels."""
 
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -113,6 +113,35 @@ class FolderScores:
         arrays = prediction.array, label.array
         scores = class_scores(*arrays, self.scored, pair.spacing, self.ignore_index, self.empty)
         return scores, one_empty(*arrays, self.scored, self.ignore_index)
+
+
+def check_comparable(members: Mapping[str, FolderScores]) -> None:
+    """All members have the same classes and cases, so that their means can be compared.
+
+    Args:
+        members (Mapping[str, FolderScores]): By name.
+
+    Raises:
+        ValueError: Names two members and a case that one lacks, or their classes.
+    """
+    cases = {name: [pair.name for pair in member.pairs] for name, member in members.items()}
+    most = max(cases, key=lambda name: len(cases[name]))
+    for name, member in members.items():
+        absent = sorted(set(cases[most]) - set(cases[name])) or sorted(
+            set(cases[name]) - set(cases[most])
+        )
+        if absent:
+            lacks = name if absent[0] in cases[most] else most
+            raise ValueError(
+                f'the members {most} ({len(cases[most])} cases) and {name} ({len(cases[name])}) '
+                f'have predicted other cases, {lacks} lacks {absent[0]}: predict the rest by the '
+                'same command of tools/volumes/predict_volume.py, or name cases of both by --list'
+            )
+        if member.classes != members[most].classes:
+            raise ValueError(
+                f'{most} has the classes {", ".join(members[most].classes)}, {name} '
+                f'{", ".join(member.classes)}: give both the same by --classes'
+            )
 
 
 def spacing_of(

@@ -162,7 +162,7 @@ def member_table(members: Mapping[str, ScoreTable]) -> str:
     """Means of several members: a row for each class and score, a column for each member.
 
     Args:
-        members (Mapping[str, ScoreTable]): By name, of equal classes.
+        members (Mapping[str, ScoreTable]): By name, of equal classes and cases.
     """
     table = PrettyTable(['volumes', 'class', *members], align='r')
     table.align['volumes'] = table.align['class'] = 'l'

@@ -39,6 +39,8 @@ def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Sco
     cfg.experiment_name = f'{work_dir.parent.name}-{eval_set}'  # mmengine keeps hubs by name
     cfg.load_from, cfg.resume, cfg.launcher = checkpoint, False, 'none'
     cfg.test_dataloader = cfg[f'{eval_set}_dataloader']
+    # None of a run that only validates
+    cfg.test_cfg = cfg.get('test_cfg') or dict(type='MemberTestLoop')
     metrics = cfg[f'{eval_set}_evaluator']
     metrics = metrics if isinstance(metrics, list) else [metrics]
     iou: dict = next((metric for metric in metrics if metric['type'] == 'IoUMetric'), {})

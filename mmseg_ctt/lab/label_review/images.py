@@ -22,7 +22,7 @@ from ...datasets.sources import (
 )
 from ...datasets.wrappers import AnySet, is_wrapper, leaves
 from ...deploy.api.predict import Pipeline
-from ...volumes.address import image_stem
+from ...volumes.address import image_stem, real_address
 
 
 class NoSuchImages(ValueError):
@@ -76,7 +76,7 @@ def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedIm
     names = [
         name for name in _names(dataset) if not needs_masks(name, source_config(dataset, name))
     ]
-    images = [image for name in names for image in _listed(_source(dataset, name))]
+    images = _each_once([image for name in names for image in _listed(_source(dataset, name))])
     if not images:
         raise NoSuchImages(
             f'train_dataloader.dataset has no images without masks: set its {UNLABELED}, or give '
@@ -86,14 +86,21 @@ def unlabeled_images(cfg: Config, folder: Optional[str] = None) -> List[ListedIm
 
 
 def split_lists(cfg: Config) -> Optional[Tuple[List[str], List[str]]]:
-    """Names of the labelled and the unlabelled images, where each is a single data set."""
+    """Names of the labelled and the unlabelled images, of which the lists of a training are made.
+
+    None where a name in the other list would be no image of the source: there are more sources,
+    one of them is of several data sets, or their images are in two folders.
+    """
     dataset = _training_set(cfg)
-    if not {LABELED, UNLABELED} <= set(_names(dataset)):
+    if set(_names(dataset)) != {LABELED, UNLABELED}:
         return None
     sources = [_source(dataset, name) for name in (LABELED, UNLABELED)]
-    if any(len(leaves(source)) > 1 for source in sources):
+    parts = [leaf for source in sources for leaf in leaves(source)]
+    if len(parts) > 2 or len({osp.realpath(_root(leaf)) for leaf in parts}) > 1:
         return None
-    labeled, unlabeled = ([image.name for image in _listed(source)] for source in sources)
+    labeled, unlabeled = (
+        [image.name for image in _each_once(_listed(source))] for source in sources
+    )
     return labeled, unlabeled
 
 
@@ -120,12 +127,17 @@ class MaskedSet:
                 self.source = build_source(LABELED, dataset)
         self.pipeline = pipeline
         set_num_classes(self.source)
-        self.entries = [
-            (leaf, image, i)
-            for leaf in leaves(self.source)
-            for i, image in enumerate(_listed(leaf))
-        ]
+        self.entries = list(self._distinct().values())
         check_files(LABELED, [leaf.get_data_info(i) for leaf, _, i in self.entries], masks=True)
+
+    def _distinct(self) -> Dict[Tuple[str, Any], Tuple[Any, ListedImage, int]]:
+        """Entries by image and mask: one that several data sets have counts once."""
+        found: Dict[Tuple[str, Any], Tuple[Any, ListedImage, int]] = {}
+        for leaf in leaves(self.source):
+            for i, image in enumerate(_listed(leaf)):
+                mask = leaf.get_data_info(i).get('seg_map_path')
+                found.setdefault((real_address(image.path), mask), (leaf, image, i))
+        return found
 
     @property
     def metainfo(self) -> Mapping[str, Any]:
@@ -194,7 +206,7 @@ def _source(dataset: Mapping[str, Any], name: str) -> AnySet:
 
 
 def _listed(source: AnySet) -> List[ListedImage]:
-    """Images of a data set, each once, with their names below its folder of images."""
+    """Images of all leaves of a data set, with their names below its folder of images."""
     return [
         ListedImage(info['img_path'], name)
         for leaf in leaves(source)
@@ -202,9 +214,22 @@ def _listed(source: AnySet) -> List[ListedImage]:
     ]
 
 
+def _each_once(images: Sequence[ListedImage]) -> List[ListedImage]:
+    """Images in order, without those that an earlier data set has."""
+    found: Dict[str, ListedImage] = {}
+    for image in images:
+        found.setdefault(real_address(image.path), image)
+    return list(found.values())
+
+
+def _root(leaf: Any) -> str:
+    """Folder of images of a data set; empty where it names none."""
+    return (getattr(leaf, 'data_prefix', None) or {}).get('img_path') or ''
+
+
 def _infos(leaf: Any) -> Tuple[List[dict], Sequence[str]]:
     infos = [leaf.get_data_info(i) for i in range(len(leaf))]
-    root = (getattr(leaf, 'data_prefix', None) or {}).get('img_path') or ''
+    root = _root(leaf)
     return infos, [info.get('stem') or _below(info['img_path'], root) for info in infos]
 
 

@@ -32,8 +32,9 @@ def write_suggestions(
     """Choose images to label next, and write a gallery and lists.
 
     ``label_next.txt`` names them, one a line, as lists of this package do; ``scores.csv`` has all
-    images. Where the training set has one folder with masks and one without, ``labeled.txt`` and
-    ``unlabeled.txt`` are the lists of the next training, once the masks are drawn.
+    images. Where ``labeled`` and ``unlabeled`` are the only sources, of one folder of images,
+    ``labeled.txt`` and ``unlabeled.txt`` are the lists of the next training, once the masks are
+    drawn.
 
     Args:
         cfg (Config): Of the run, prepared.

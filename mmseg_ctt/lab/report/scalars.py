@@ -40,9 +40,9 @@ Curves = Dict[str, Curve]
 def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
     """Curves of a run by key, over all its starts.
 
-    A resumed start replaces the values of earlier ones from its first iteration on. A start whose
-    first iteration is not later than that of the one before is a new run in the same folder; the
-    older ones are dropped.
+    A resumed start replaces the values of earlier ones at its first iteration, and all later
+    ones. A start whose first iteration is not later than that of the one before is a new run in
+    the same folder; the older ones are dropped.
 
     Args:
         folders (Sequence[Path]): ``<timestamp>/vis_data`` of every start, the oldest first.
@@ -61,9 +61,12 @@ def read_curves(folders: Sequence[Path]) -> Tuple[Curves, int]:
         first = min(min(values) for values in points.values())
         if first <= begin:
             merged, begin = {}, first
-        for key, new in points.items():
-            kept = {step: value for step, value in merged.get(key, {}).items() if step < min(new)}
-            merged[key] = {**kept, **new}
+        # of all keys: scores that the new start has not come to are gone, too; at its first
+        # iteration it may have one kind alone, such as a validation that was still to do
+        for key in dict.fromkeys([*merged, *points]):
+            kept = {step: value for step, value in merged.get(key, {}).items() if step <= first}
+            merged[key] = {**kept, **points.get(key, {})}
+        merged = {key: values for key, values in merged.items() if values}
     return {
         key: Curve(sorted(values), [values[step] for step in sorted(values)])
         for key, values in merged.items()
