@@ -57,10 +57,9 @@ def tiff_pixels(content: bytes, header: TiffHeader, name: str) -> Pixels:
     if raster is None or raster.missing is None:
         return Pixels(values, None)
     # samples are no bands here: what has no data is a pixel
-    whole = turned(np.all(raster.missing, axis=2, keepdims=True), header.orientation)
-    return Pixels(
-        np.where(whole.reshape(whole.shape[: values.ndim]), values.dtype.type(0), values), whole
-    )
+    whole = turned(np.all(raster.missing, axis=2), header.orientation)
+    missing = np.repeat(whole[..., None], np.atleast_3d(values).shape[2], axis=2)
+    return Pixels(np.where(missing.reshape(values.shape), values.dtype.type(0), values), missing)
 
 
 def _decode_tiff(content: bytes, header: TiffHeader, name: str) -> np.ndarray:

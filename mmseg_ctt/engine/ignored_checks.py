@@ -39,6 +39,7 @@ def check_ignored(
     for key, value in given.items():
         if value != ignored:
             raise ValueError(
-                f'{key}={value}, but ignore_index of the training data is {ignored}: pixels '
-                'without a label would count as a class; make them equal'
+                f'{key}={value}, but train_dataloader.dataset.ignore_index, or that of its '
+                f'sources, is {ignored}: pixels without a label would count as a class; make them '
+                'equal'
             )

@@ -235,6 +235,11 @@ def test_masks_that_are_rasters(tmp_path):
     assert (got[:5] == 255).all() and (got[5:] == ids[0, 5:]).all()
     results = dict(seg_map_path=str(path), reduce_zero_label=False, seg_fields=[])
     assert (CheckedLoadAnnotations(3).transform(results)['gt_seg_map'] == got).all()
+    for ignored in (254, -1, 300):
+        other = np.where(got == 255, ignored, got.astype(int))
+        assert (read_mask(path, ignored) == other).all()
+        step = CheckedLoadAnnotations(3, ignored)
+        assert (step.transform(dict(results, seg_fields=[]))['gt_seg_map'] == other).all()
     whole = write_raster(tmp_path / 'b.tif', ids.astype(np.float32), nodata=200)
     assert (read_mask(whole) == got).all() and read_mask(whole).dtype.kind == 'i'
     with pytest.raises(ValueError, match='holds float32, not integer ids'):

@@ -261,7 +261,7 @@ def _image(job: Job, content: bytes, options: Options) -> Tuple[bytes, str]:
 def _mask(job: Job, content: bytes, options: Options) -> Tuple[bytes, str]:
     name = f'the {job.kind} {job.path}'
     if job.kind == MASK:
-        ids = small_ids(job.step.decoded(content, name), name)
+        ids = small_ids(job.step.decoded(content, name, job.ignore_index), name)
     else:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if values is None or values.dtype != np.uint8 or values.ndim != 2:

@@ -10,7 +10,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from ...volumes.address import is_address
 from ...weak_labels.map_files import map_path
-from ..built import inner_steps
+from ..built import ignore_index, inner_steps
 from ..extra_maps import LoadMaps
 from ..image_files import MASK_SUFFIX, find_images, find_masks
 from ..image_loading import CheckedLoadImageFromFile
@@ -31,6 +31,7 @@ class Job(NamedTuple):
         kind (str): ``'image'``, ``'mask'``, ``'map'`` (of ids) or ``'smooth map'``.
         image (str): The image that it belongs to, whose size it must have.
         step (Any): Loading step of the pipeline.
+        ignore_index (int): Id of ignored pixels of a mask. Defaults to 255.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     kind: str
     image: str
     step: Any
+    ignore_index: int = 255
 
 
 class Plan(NamedTuple):
@@ -144,6 +146,7 @@ def _jobs(part: Any, root: str) -> Iterator[Job]:
         (step for step in label_steps if isinstance(step, CheckedLoadAnnotations)),
         CheckedLoadAnnotations(),
     )
+    ignored = ignore_index(part)
     for info in distinct_infos(part):
         if info.get('pseudo_labeled'):
             continue  # an unlabelled image, with a mask of a round of self-training
@@ -156,7 +159,7 @@ def _jobs(part: Any, root: str) -> Iterator[Job]:
         yield Job(key_of(image, root), '', image, IMAGE, image, image_step)
         if info.get('seg_map_path') and 'seg_map_paths' not in info:  # of several raters
             mask = info['seg_map_path']
-            yield Job(key_of(mask, root), '', mask, MASK, image, label_step)
+            yield Job(key_of(mask, root), '', mask, MASK, image, label_step, ignored)
         for path, kind in _maps(part, info, root):
             yield Job(key_of(path, root), '', path, kind, image, None)
 
