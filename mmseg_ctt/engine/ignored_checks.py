@@ -39,7 +39,6 @@ def check_ignored(
     for key, value in given.items():
         if value != ignored:
             raise ValueError(
-                f'{key}={value}, but train_dataloader.dataset.ignore_index, or that of its '
-                f'sources, is {ignored}: pixels without a label would count as a class; make them '
-                'equal'
+                f'{key}={value}, but train_dataloader.dataset.ignore_index is {ignored}: pixels '
+                'without a label would count as a class; make them equal'
             )

@@ -30,6 +30,7 @@ from mmseg_ctt.datasets.nodata import decode_with_nodata, window_pixels
 from mmseg_ctt.datasets.tiff_header import read_tiff_header
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 from mmseg_ctt.nn.images import Images
+from mmseg_ctt.rasters import opened
 
 TILED = dict(tiled=True, blockxsize=16, blockysize=16, compress='deflate')
 STRIPPED = dict(compress='lzw')
@@ -101,7 +102,7 @@ def plain_tiff(path, values, nodata=None, **profile):
     """A TIFF of rasterio without coordinates."""
     bands, height, width = values.shape
     settings = dict(count=bands, height=height, width=width, dtype=values.dtype, nodata=nodata)
-    with rasterio.open(path, 'w', driver='GTiff', **settings, **profile) as file:
+    with opened(path, 'w', driver='GTiff', **settings, **profile) as file:
         file.write(values)
     assert not read_tiff_header(path.read_bytes()).geo
     return path
@@ -119,7 +120,7 @@ def test_missing_pixels_of_a_tiff_without_coordinates(tmp_path):
     inside = np.full(values.shape[1:], 255, np.uint8)
     inside[:, :9] = 0
     path = plain_tiff(tmp_path / 'mask.tif', values_of(3))
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, 'r+') as file:
+    with opened(path, 'r+') as file:
         file.write_mask(inside)
     assert (load(path)['nodata'] == (inside == 0)).all()
 
@@ -128,7 +129,7 @@ def test_missing_pixels_of_a_palette(tmp_path):
     """A viewer shows colours; the value without data is one of the indices."""
     ids = values_of(1) % 4
     path = plain_tiff(tmp_path / 'a.tif', ids, nodata=3, photometric='PALETTE')
-    with rasterio.open(path, 'r+') as file:
+    with opened(path, 'r+') as file:
         file.write_colormap(1, {k: (60 * k, 50, 40, 255) for k in range(4)})
     results = load(path, color_type='color')
     assert (results['nodata'] == (ids[0] == 3)).all()
