@@ -104,6 +104,13 @@ def test_tags_and_maps_are_carried(root, tmp_path):
             a, b = (getattr(s['data_samples'], name).data for s in (one, other))
             assert a.shape == b.shape and np.abs(np.float32(a) - np.float32(b)).max() <= 0.003
     assert (before.tag_matrix() == after.tag_matrix()).all()
+    changed = next((root / 'maps' / method.reads_maps[0]).iterdir())
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    os.utime(changed, ns=(1, 1))
+    with pytest.raises(ValueError, match=f'{changed.name} has changed since'):
+        training_set(cfg, tmp_path / 'copy')
 
 
 # ---- what a copy that does not fit says

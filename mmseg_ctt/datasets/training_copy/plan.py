@@ -217,7 +217,7 @@ def _jobs(part: Any, root: str) -> Iterator[Job]:
         if info.get('seg_map_path') and 'seg_map_paths' not in info:  # of several raters
             mask = info['seg_map_path']
             yield Job(key_of(mask, root), '', mask, MASK, image, label_step, ignored)
-        for path, kind in _maps(part, info, root):
+        for path, kind in maps_of(part, info, root):
             yield Job(key_of(path, root), '', path, kind, image, None)
 
 
@@ -236,8 +236,17 @@ def _image_step(part: Any, owner: str) -> CheckedLoadImageFromFile:
     return steps[0]
 
 
-def _maps(part: Any, info: Mapping[str, Any], root: str) -> Iterator[tuple]:
-    """Maps of an image that lie below the root, and their kinds."""
+def maps_of(part: Any, info: Mapping[str, Any], root: str) -> Iterator[Tuple[str, str]]:
+    """Maps of an image that lie below the root, and their kinds.
+
+    Args:
+        part (BaseDataset): Data set of the image.
+        info (Mapping[str, Any]): Its entry.
+        root (str): Root of the data.
+
+    Yields:
+        tuple: Path, and ``'map'`` or ``'smooth map'``.
+    """
     stem = info.get('stem') or osp.splitext(osp.basename(info['img_path']))[0]
     for step in inner_steps(part, LoadMaps):
         for name, folder in step.maps.items():

@@ -11,7 +11,7 @@ from ..extra_maps import LoadMaps
 from ..image_loading import CheckedLoadImageFromFile
 from ..wrappers import distinct_infos, leaves
 from .manifest import TOOL, Entry, checksum, read_entries, read_options
-from .plan import UNCHANGED, inside, kept_bands, key_of, root_of
+from .plan import UNCHANGED, inside, kept_bands, key_of, maps_of, root_of
 from .sizes import Scale, needed_scale
 
 KEY = f'{DATASET}.training_copy'
@@ -46,6 +46,7 @@ class TrainingCopy:
             for leaf in leaves(source):
                 self._check_scale(name, needed_scale(leaf.pipeline.transforms))
                 self._check_loading(name, leaf)
+                self._check_maps(name, leaf, entries)
                 self._use_maps(name, leaf)
             self._check_files(name, distinct_infos(source), entries)
 
@@ -87,6 +88,15 @@ class TrainingCopy:
                 path = made.get(key)
                 if path and path != info[key]:
                     self._check_file(name, info[key], entries[key_of(info[key], self.root)])
+
+    def _check_maps(self, name: str, leaf: Any, entries: Mapping[str, Entry]) -> None:
+        if not inner_steps(leaf, LoadMaps):
+            return
+        for info in distinct_infos(leaf):
+            for path, _ in maps_of(leaf, info, self.root):
+                entry = entries.get(key_of(path, self.root))
+                if entry is not None and os.path.isfile(path):
+                    self._check_file(name, path, entry)
 
     def _check_file(self, name: str, original: str, entry: Entry) -> None:
         path = os.path.join(self.folder, entry.file)
