@@ -15,7 +15,7 @@ from .plan import UNCHANGED, inside, kept_bands, key_of, maps_of, root_of
 from .sizes import Scale, needed_scale
 
 KEY = f'{DATASET}.training_copy'
-AGAIN = f'run {TOOL} again, which adds what is missing'
+AGAIN = f'run {TOOL} again, which adds what is missing or has changed'
 
 
 class TrainingCopy:
