@@ -43,7 +43,7 @@ class FolderSegDataset(BaseSegDataset):
         known_classes (Sequence[str], optional): All classes of the masks in the order of their
             ids, instead of those of ``meta.json``. Defaults to None: ``meta.json``, if any.
         background (str, optional): Name of class 0, which gets the pixels of the known classes
-            that ``classes`` leaves out. Pixels of 255 stay ignored. Defaults to None: pixels of
+            that ``classes`` leaves out. Ignored pixels stay so. Defaults to None: pixels of
             classes that are left out are ignored.
         patient (str, optional): Regular expression that matches the whole
             stem of an image; its first group is the patient, such as
@@ -107,8 +107,8 @@ class FolderSegDataset(BaseSegDataset):
             new_classes (Sequence[str], optional): Classes of the data set, in order.
 
         Returns:
-            dict[int, int] | None: For a class that is left out 0 with ``background``, else 255;
-            None where ids stay.
+            dict[int, int] | None: For a class that is left out 0 with ``background``, else
+            ``ignore_index``; None where ids stay.
 
         Raises:
             ValueError: If the masks do not have one of the classes.
@@ -124,7 +124,7 @@ class FolderSegDataset(BaseSegDataset):
                 'have the ids of meta.json, use its names'
             )
         ids = {name: k for k, name in enumerate(chosen)}
-        left_out = 255 if self.background is None else 0
+        left_out = self.ignore_index if self.background is None else 0
         return {k: ids.get(name, left_out) for k, name in enumerate(of_file)}
 
     def _update_palette(self) -> List[Sequence[int]]:

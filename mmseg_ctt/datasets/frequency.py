@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from .sources import LABELED, build_source, source_config
+from .label_check import class_pixels
+from .sources import LABELED, build_source, ignored_id, source_config
 from .transforms import CheckedLoadAnnotations
 from .wrappers import AnySet, distinct_infos, with_pipeline
 
@@ -56,10 +57,10 @@ def label_frequency(cfg: Config, min_area: float = 0.0) -> Frequency:
     """
     dataset = source(cfg, LABELED)
     num_classes = len(dataset.metainfo['classes'])
-    ignored = cfg.train_dataloader.dataset.get('ignore_index')
+    ignored = ignored_id({LABELED: dataset})
     load = CheckedLoadAnnotations(num_classes, ignored)
     rows = [
-        np.append(np.bincount(mask.ravel(), minlength=256)[:num_classes], mask.size)
+        np.append(class_pixels(mask, num_classes, ignored)[:num_classes], mask.size)
         for mask in (load(info)['gt_seg_map'] for info in distinct_infos(dataset))
     ]
     counts = np.array(rows, np.int64).reshape(len(rows), num_classes + 1)

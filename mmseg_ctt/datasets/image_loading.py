@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Loading step for images of any depth, number of channels and orientation."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple, Union
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -45,9 +45,10 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         value_range (Sequence[float], optional): Values of images of other than 8 bit that become 0
             and 255, such as ``(0, 4095)`` for 12 bit; values beyond are clipped, and none is
             rounded. Images of 8 bit stay as they are. Defaults to None: such images are an error.
-        nodata (float, optional): Value of pixels without data, for files that say none themselves,
-            as GeoTIFFs do. Such a band is 0 in the image; a pixel without data in all bands is
-            ignored in training and scores. Defaults to None.
+        nodata (float | str, optional): Value of pixels without data, for files that say none
+            themselves, as GeoTIFFs do; ``'nan'``, ``'inf'`` or ``'-inf'`` where it is not finite.
+            Such a band is 0 in the image; a pixel without data in all bands is ignored in training
+            and scores. Defaults to None.
         **kwargs: As of ``mmcv.transforms.LoadImageFromFile``.
 
     Raises:
@@ -61,7 +62,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         self,
         *args: Any,
         value_range: Optional[ValueRange] = None,
-        nodata: Optional[float] = None,
+        nodata: Union[float, str, None] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +73,8 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
                 'remove it, images are decoded by what reads their format'
             )
         self.value_range = check_value_range(value_range)
-        self.nodata = check_nodata(nodata)
+        checked = check_nodata(nodata)
+        self.nodata = None if checked is None else float(checked)
 
     def transform(self, results: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         """Load ``results['img_path']``.

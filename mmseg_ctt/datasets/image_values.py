@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Values and channels of images: what networks take, and what pictures show."""
 
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from ..volumes.address import is_address
 from .image_reading import read_image, swapped
 
 COLOR_TYPES = ('color', 'grayscale', 'unchanged')
+NOT_FINITE = ('nan', 'inf', '-inf')
 KEY = 'image_loading'
 ValueRange = Tuple[float, float]
 
@@ -47,19 +48,24 @@ def check_value_range(value: Any) -> Optional[ValueRange]:
     return low, high
 
 
-def check_nodata(value: Any) -> Optional[float]:
+def check_nodata(value: Any) -> Union[float, str, None]:
     """A ``nodata`` as a number; None where it is None.
+
+    Returns:
+        float | str | None: ``'nan'``, ``'inf'`` and ``'-inf'`` stay texts, and floats of these
+        values become texts: a config that was written to a file could not be read with them.
 
     Raises:
         ValueError: If it is no number.
     """
-    if value is None:
-        return None
+    if value is None or value in NOT_FINITE:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(
-            f'{KEY}.nodata must be the value of pixels without data, a number, got {value!r}'
+            f'{KEY}.nodata must be the value of pixels without data, a number or one of '
+            f'{NOT_FINITE}, got {value!r}'
         )
-    return float(value)
+    return float(value) if np.isfinite(value) else str(float(value))
 
 
 def range_of(path: str, value_range: Optional[ValueRange]) -> Optional[ValueRange]:

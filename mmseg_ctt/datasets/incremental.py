@@ -82,6 +82,6 @@ class StepSegDataset(FolderSegDataset):
                 f'StepSegDataset.hidden={self.hidden} must be classes of metainfo.classes, which '
                 f'has {", ".join(chosen)}, without the background, which must be set'
             )
-        of_file = self.file_meta['classes']
+        of_file = self.file_meta.get('classes') or chosen
         label_map = dict(enumerate(range(len(of_file)))) if label_map is None else label_map
         return {**label_map, **{k: 0 for k, name in enumerate(of_file) if name in self.hidden}}

@@ -12,7 +12,7 @@ from ..volumes.address import is_address
 from ..volumes.slices import read_label_slice
 from .converted_masks import remedy
 from .image_reading import image_size, stored_size
-from .label_ids import check_ids, check_label_map, reduce_zero
+from .label_ids import check_ids, check_label_map, reduce_zero, whole_numbers
 from .nodata import label_raster
 
 PathLike = Union[str, Path]
@@ -80,12 +80,13 @@ def class_pixels(seg_map: np.ndarray, num_classes: int, ignore_index: int = 255)
     return np.bincount(kept, minlength=num_classes)
 
 
-def read_mask(path: PathLike) -> np.ndarray:
+def read_mask(path: PathLike, ignore_index: int = 255) -> np.ndarray:
     """Read a label file without changing its ids.
 
     Args:
         path (str | Path): Image file, or address of a slice; palette images give their indices,
-            and pixels of a GeoTIFF without data 255.
+            and those of 1 bit 0 and 1.
+        ignore_index (int): Id of pixels of a raster without data. Defaults to 255.
 
     Returns:
         np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a colour image.
@@ -100,12 +101,12 @@ def read_mask(path: PathLike) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'the mask {path} does not exist{remedy(path)}')
     if path.suffix.lower() in ('.tif', '.tiff'):
-        raster = label_raster(path.read_bytes(), f'the mask {path}')
+        raster = label_raster(path.read_bytes(), f'the mask {path}', ignore_index)
         if raster is not None:
             return raster
     try:
         with Image.open(path) as image:
-            return np.array(image)
+            return whole_numbers(np.array(image))
     except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
         raise ValueError(f'the mask {path} cannot be read: {error}') from None
 
@@ -136,7 +137,7 @@ def read_checked(
         FileNotFoundError: If a file is missing.
         ValueError: Naming the file and what is wrong with it.
     """
-    seg_map, name = read_mask(path), f'the mask {path}'
+    seg_map, name = read_mask(path, ignore_index), f'the mask {path}'
     if image_path is not None:
         check_size(seg_map, image_size(image_path), name, image_path)
     return check_label_map(seg_map, num_classes, ignore_index, reduce_zero_label, label_map, name)

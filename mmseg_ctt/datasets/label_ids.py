@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 IDS = 256  # that 8 bits hold, for which a table is faster than arithmetic
+LEFT_OUT = 255  # of mmseg's label maps, whatever is ignored
 CONVERTER = 'python tools/dataset_converters/colour_masks.py'
 
 
@@ -64,6 +65,11 @@ def _likely_reason(ids: np.ndarray, num_classes: int) -> str:
     return ''
 
 
+def whole_numbers(seg_map: np.ndarray) -> np.ndarray:
+    """A label map of 1 bit with the ids 0 and 1, by which numpy can index; others as they are."""
+    return seg_map.astype(np.uint8) if seg_map.dtype == bool else seg_map
+
+
 def reduce_zero(seg_map: np.ndarray, ignore_index: int = 255) -> np.ndarray:
     """Subtract one from every id and set 0 to ``ignore_index``, as mmseg does.
 
@@ -88,8 +94,8 @@ def map_ids(seg_map: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
     """Replace ids by others, as mmseg does where a config chooses or orders classes.
 
     Args:
-        seg_map (np.ndarray): Label map without negative ids; it is not changed.
-        label_map (Mapping[int, int]): New id by old id; other ids stay.
+        seg_map (np.ndarray): Label map; it is not changed.
+        label_map (Mapping[int, int]): New id by old id; other ids stay, negative ones too.
 
     Returns:
         np.ndarray: Label map of the same shape: uint8 for one of uint8 where all new ids fit, else
@@ -104,7 +110,9 @@ def map_ids(seg_map: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
     table = np.arange(max(int(seg_map.max(initial=0)), *label_map) + 1)
     for old, new in label_map.items():
         table[old] = new
-    return table[seg_map]
+    if seg_map.dtype.kind == 'u':
+        return table[seg_map]
+    return np.where(seg_map < 0, seg_map, table[np.maximum(seg_map, 0)])  # one may be ignored
 
 
 def _of_8_bit(seg_map: np.ndarray) -> bool:
@@ -128,7 +136,8 @@ def check_label_map(
         ignore_index (int): Id of ignored pixels. Defaults to 255.
         reduce_zero_label (bool): Whether 0 is no class. Defaults to False.
         label_map (Mapping[int, int], optional): New id by id of the file, which has as many
-            classes as the mapping has entries. Defaults to None.
+            classes as the mapping has entries; 255, mmseg's mark of a class that is left out,
+            stands for ``ignore_index``. Defaults to None.
         name (str): What the message calls the label map.
 
     Returns:
@@ -137,8 +146,13 @@ def check_label_map(
     Raises:
         ValueError: Naming what :func:`check_ids` finds.
     """
+    seg_map = whole_numbers(seg_map)
     if reduce_zero_label:
         _check_form(seg_map, name)
-        seg_map = reduce_zero(seg_map)
+        seg_map = reduce_zero(seg_map, ignore_index)
     check_ids(seg_map, len(label_map or ()) or num_classes, ignore_index, name)
-    return map_ids(seg_map, label_map) if label_map else seg_map
+    if not label_map:
+        return seg_map
+    if num_classes <= LEFT_OUT:  # else it is a class
+        label_map = {k: ignore_index if new == LEFT_OUT else new for k, new in label_map.items()}
+    return map_ids(seg_map, label_map)

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import logging
 import multiprocessing
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -31,10 +31,11 @@ from .sources import (
     UNLABELED,
     build_source,
     first_indices,
+    given_sources,
     has_tags,
+    ignored_id,
     locate,
     needs_masks,
-    ordered_names,
     source_config,
 )
 from .tag_checks import background_of, log_tags, tags_beside_masks
@@ -76,7 +77,8 @@ class LabeledUnlabeledDataset(Dataset):
             and count it, instead of stopping. Defaults to False.
         scan_masks (int): Masks of each source that are read and checked before training, spread
             evenly; all others are checked when loaded. Defaults to 256.
-        ignore_index (int): Mask id that is no class. Defaults to 255.
+        ignore_index (int, optional): Mask id that is no class. Defaults to None: that of the
+            sources, mostly 255.
         training_copy (str, optional): Folder that ``make_training_copy.py`` has written: images
             and masks are decoded from it, and everything else, such as lists, names and tags, is
             that of the originals. Defaults to None: the originals.
@@ -98,17 +100,19 @@ class LabeledUnlabeledDataset(Dataset):
         split: Optional[str] = None,
         skip_unreadable: bool = False,
         scan_masks: int = LIMIT,
-        ignore_index: int = 255,
+        ignore_index: Optional[int] = None,
         training_copy: Optional[str] = None,
         **sources: Optional[dict],
     ) -> None:
         self.skip_unreadable, self.scan_masks = skip_unreadable, scan_masks
-        self.ignore_index = ignore_index
         self.unreadable = multiprocessing.Value('q', 0)  # shared with the loader's workers
-        given = _checked({LABELED: labeled, UNLABELED: unlabeled, **sources})
-        configs = {name: source_config({**given, 'split': split}, name) for name in given}
+        given = given_sources({LABELED: labeled, UNLABELED: unlabeled, **sources})
+        settings = {**given, 'split': split, 'ignore_index': ignore_index}
+        configs = {name: source_config(settings, name) for name in given}
         self.sources = {name: build_source(name, cfg) for name, cfg in configs.items()}
         self.masked = tuple(name for name, cfg in configs.items() if needs_masks(name, cfg))
+        masked = {name: self.sources[name] for name in self.masked}
+        self.ignore_index = ignored_id(masked, ignore_index)
         self.with_tags = tuple(name for name, cfg in configs.items() if has_tags(cfg))
         self._check()
         self.copy = None if training_copy is None else TrainingCopy(training_copy, self.sources)
@@ -283,17 +287,3 @@ class LabeledUnlabeledDataset(Dataset):
                 count = self.unreadable.value
             print_log(f'skipped unreadable image {path} ({count} skips so far)', 'current')
         raise ValueError(f'none of the {len(source)} images can be decoded, {path} for one')
-
-
-def _checked(sources: Mapping[str, Any]) -> Dict[str, dict]:
-    """Configs of the sources that are given, in order."""
-    given = {name: cfg for name, cfg in sources.items() if cfg is not None}
-    for name, cfg in given.items():
-        if not isinstance(cfg, Mapping) or 'type' not in cfg:
-            raise TypeError(
-                f'{KEY}.{name}={cfg!r} is neither a setting of the data set nor a source: a source '
-                'is the config of a data set, a dict with a type'
-            )
-    if not given:
-        raise ValueError(f'{KEY} has no source of images: set {KEY}.{LABELED}')
-    return {name: given[name] for name in ordered_names(given)}

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from mmengine.structures import PixelData
 
-from ..rasters import decode_raster, read_ids, read_window
-from ..rasters.library import has_rasterio
+from ..rasters import filled, has_mask, read_ids, read_window
 from .image_reading import decode_image, swapped
-from .tiff_header import is_raster, is_tiff, read_tiff_header
+from .tiff_header import is_tiff, read_tiff_header
+from .tiff_pixels import tiff_pixels
 
 FIELD = 'nodata'  # map of a sample, as large as the image
 OF_FILE = 'nodata_of_file'  # the same at the size of the file, for the label map
@@ -32,21 +32,29 @@ def decode_with_nodata(
             Defaults to None: all pixels of such a file have data.
 
     Returns:
-        tuple: Pixels as of :func:`~mmseg_ctt.datasets.image_reading.decode_image`, and ``(H, W,
-        C)`` bool in the same order of bands, or None.
+        tuple: Pixels as of :func:`~mmseg_ctt.datasets.image_reading.decode_image`, 0 where they
+        have no data, and ``(H, W, C)`` bool in the same order of bands, or None.
     """
     header = read_tiff_header(content) if is_tiff(content) else None
-    missing = None
-    if header is not None and is_raster(header, has_rasterio()):
-        pixels, missing = decode_raster(content, name)
-        pixels = swapped(pixels)
-        missing = None if missing is None else swapped(missing)
-    else:
-        pixels = decode_image(content, name)
-    if nodata is not None and not (header is not None and header.nodata):
-        found = np.atleast_3d(pixels) == nodata
-        missing = found if missing is None else missing | found
-    return pixels, missing
+    if header is None:
+        return _with_value(decode_image(content, name), None, nodata)
+    pixels, missing = tiff_pixels(content, header, name)
+    return _with_value(pixels, missing, None if header.nodata else nodata)
+
+
+def _with_value(
+    pixels: np.ndarray, missing: Optional[np.ndarray], nodata: Optional[float]
+) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """Pixels, 0 where they have no data, if a value of pixels means that as well."""
+    if nodata is None:
+        return pixels, missing
+    values = np.atleast_3d(pixels)
+    if not np.isnan(nodata):
+        found = values == nodata
+    else:  # which is equal to nothing
+        found = np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
+    missing = found if missing is None else missing | found
+    return cleared(pixels, missing), missing
 
 
 def window_pixels(
@@ -60,9 +68,8 @@ def window_pixels(
         nodata (float, optional): As of :func:`decode_with_nodata`. Defaults to None.
     """
     pixels, missing = read_window(dataset, window)
-    if nodata is not None and dataset.nodata is None:
-        found = pixels == nodata
-        missing = found if missing is None else missing | found
+    said = dataset.nodata is not None or has_mask(dataset)
+    pixels, missing = _with_value(pixels, missing, None if said else nodata)
     return swapped(pixels), None if missing is None else swapped(missing)
 
 
@@ -106,7 +113,7 @@ def ignored(seg_map: np.ndarray, results: Mapping[str, Any], ignore_index: int) 
     where = results.get(OF_FILE)
     if where is None or where.shape != seg_map.shape:
         return seg_map
-    return np.where(where, seg_map.dtype.type(ignore_index), seg_map)
+    return filled(seg_map, where, ignore_index)
 
 
 def pack_nodata(packed: Dict[str, Any], results: Mapping[str, Any]) -> Dict[str, Any]:
@@ -123,12 +130,13 @@ def pack_nodata(packed: Dict[str, Any], results: Mapping[str, Any]) -> Dict[str,
     return packed
 
 
-def label_raster(content: bytes, name: str) -> Optional[np.ndarray]:
+def label_raster(content: bytes, name: str, ignore_index: int = 255) -> Optional[np.ndarray]:
     """Ids of a mask that is a raster with pixels without data, or of floating point.
 
     Args:
         content (bytes): The file.
         name (str): What messages call it.
+        ignore_index (int): Id of ignored pixels. Defaults to 255.
 
     Returns:
         np.ndarray | None: See :func:`mmseg_ctt.rasters.read_ids`; None for any other mask.
@@ -136,4 +144,4 @@ def label_raster(content: bytes, name: str) -> Optional[np.ndarray]:
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is None or not (header.nodata or (header.geo and header.kind.startswith('float'))):
         return None
-    return read_ids(content, name)
+    return read_ids(content, name, ignore_index)

@@ -10,7 +10,8 @@ from mmseg.registry import TRANSFORMS
 from ..label_fusion.energy import margin
 from ..label_fusion.staple import staple
 from ..label_fusion.votes import MISSING, TIES, majority_vote, soft_labels
-from .transforms import IGNORED, UNKNOWN, CheckedLoadAnnotations
+from ..rasters import filled
+from .transforms import IGNORED, UNKNOWN, CheckedLoadAnnotations, in_few_bits
 
 STRATEGIES = ('random', 'majority', 'staple', 'soft', 'consensus')
 MARGIN, PROBABILITY, MASKS = 'consensus_margin', 'class_probability', 'rater_masks'
@@ -146,7 +147,7 @@ class LoadMultiRaterAnnotations(CheckedLoadAnnotations):
             label = majority_vote(masks, classes, self.tie)
             probability = soft_labels(masks, classes)
         ignored = self._setting('ignore_index', results, IGNORED)
-        label = np.where(label == MISSING, ignored, label).astype(np.uint8)
+        label = in_few_bits(filled(label, label == MISSING, ignored))
         self._add(results, 'gt_seg_map', label)
         self._add(results, MARGIN, margin(1 - probability))
         if self.strategy == 'soft':

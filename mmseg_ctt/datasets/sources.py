@@ -3,12 +3,14 @@
 
 import copy
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS
 
+from .built import ignore_index
 from .checks import KEY, check_classes, check_list
+from .transforms import IGNORED
 from .wrappers import AnySet, build_lazily, leaf_configs, leaves, with_leaves
 
 LABELED, UNLABELED, TAGGED = 'labeled', 'unlabeled', 'tagged'
@@ -31,6 +33,28 @@ def ordered_names(names: Mapping[str, Any]) -> List[str]:
     """
     first = [name for name in (LABELED, UNLABELED) if name in names]
     return first + sorted(set(names) - set(first))
+
+
+def given_sources(sources: Mapping[str, Any]) -> Dict[str, dict]:
+    """Configs of the sources that are given, in order.
+
+    Args:
+        sources (Mapping[str, Any]): Configs of data sets by name; None for a source that is none.
+
+    Raises:
+        TypeError: If one is no config of a data set.
+        ValueError: If all are None.
+    """
+    given = {name: cfg for name, cfg in sources.items() if cfg is not None}
+    for name, cfg in given.items():
+        if not isinstance(cfg, Mapping) or 'type' not in cfg:
+            raise TypeError(
+                f'{KEY}.{name}={cfg!r} is neither a setting of the data set nor a source: a source '
+                'is the config of a data set, a dict with a type'
+            )
+    if not given:
+        raise ValueError(f'{KEY} has no source of images: set {KEY}.{LABELED}')
+    return {name: given[name] for name in ordered_names(given)}
 
 
 def first_indices(num_images: Mapping[str, int]) -> Dict[str, int]:
@@ -92,7 +116,8 @@ def source_config(dataset: Mapping[str, Any], name: str) -> Dict[str, Any]:
     Returns:
         dict: A copy. ``ann_file`` is ``{split}/{name}.txt`` where ``dataset`` has a ``split`` and
         the source, or a data set inside it, has no ``ann_file``; the empty string keeps all images
-        of the folder.
+        of the folder. ``ignore_index`` is that of ``dataset``, where it has one and the source
+        none.
 
     Raises:
         ValueError: If there is no such source, or the unlabelled pipeline loads labels.
@@ -110,7 +135,37 @@ def source_config(dataset: Mapping[str, Any], name: str) -> Dict[str, Any]:
         return {**leaf, 'ann_file': osp.join(split, f'{name}.txt')}
 
     cfg = with_leaves(copy.deepcopy(dataset[name]), listed)
+    ignored = dataset.get('ignore_index')
+    if ignored is not None:
+        cfg = with_leaves(cfg, lambda leaf: {'ignore_index': ignored, **leaf})
     return without_masks(cfg) if name == UNLABELED else cfg
+
+
+def ignored_id(sources: Mapping[str, AnySet], given: Optional[int] = None) -> int:
+    """Id of ignored pixels in the masks of some sources.
+
+    Args:
+        sources (Mapping[str, AnySet]): Data sets by name, with masks.
+        given (int, optional): ``ignore_index`` of the training set. Defaults to None: it names
+            none.
+
+    Returns:
+        int: 255 where nothing names one.
+
+    Raises:
+        ValueError: If two of them are different.
+    """
+    found = {} if given is None else {given: f'{KEY}.ignore_index'}
+    for name, source in sources.items():
+        for leaf in leaves(source):
+            found.setdefault(ignore_index(leaf), f'{KEY}.{name}.ignore_index')
+    if len(found) > 1:
+        (one, key), (other, other_key) = list(found.items())[:2]
+        raise ValueError(
+            f'{key} is {one}, but {other_key} is {other}: set {KEY}.ignore_index alone, which is '
+            'that of all sources'
+        )
+    return next(iter(found), IGNORED)
 
 
 def without_masks(cfg: Mapping[str, Any]) -> Dict[str, Any]:

@@ -18,9 +18,9 @@ Formats, by the repository that uses them:
 """
 
 import os.path as osp
-import re
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .cityscapes_names import cityscapes_stem
 from .lists import Entry, PathLike, check_unique, mask_endings, read_entries, without_suffix
 from .pickled_order import read_permutation
 
@@ -28,7 +28,6 @@ from .pickled_order import read_permutation
 FORMATS: Dict[str, Tuple[int, ...]] = dict(
     auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1,)
 )
-CITYSCAPES_ID = re.compile(r'^([a-z-]+)_\d{6}_\d{6}')
 
 
 class ImportedSplit(NamedTuple):
@@ -68,8 +67,7 @@ def common_folder(entries: Iterable[Entry]) -> str:
 def _image_path(entry: Entry) -> str:
     """Path of an image with a suffix; empty for an id, and for images of Cityscapes."""
     path = _path(entry.image)
-    is_id = without_suffix(path) == path or CITYSCAPES_ID.match(osp.basename(path))
-    return '' if is_id else path
+    return '' if without_suffix(path) == path or cityscapes_stem(path) else path
 
 
 def entry_to_stem(entry: str, folder: str = '') -> str:
@@ -86,9 +84,9 @@ def entry_to_stem(entry: str, folder: str = '') -> str:
         str: The stem below the image folder, without suffix.
     """
     path = _path(entry)
-    city = CITYSCAPES_ID.match(osp.basename(path))
-    if city:
-        return f'{city.group(1)}/{city.group(0)}'
+    of_city = cityscapes_stem(path)
+    if of_city:
+        return of_city
     stem = without_suffix(path)
     return stem if stem == path else osp.relpath(stem, folder or '.')
 
@@ -178,7 +176,7 @@ def mask_note(entries: Sequence[Entry], stems: Sequence[str]) -> str:
     Returns:
         str: One line; empty where nothing is to be done.
     """
-    plain = [pair for pair in zip(entries, stems) if not CITYSCAPES_ID.match(osp.basename(pair[1]))]
+    plain = [pair for pair in zip(entries, stems) if not cityscapes_stem(pair[1])]
     found = mask_endings([entry for entry, _ in plain], [stem for _, stem in plain])
     if None in found or len({str(end).lower() for end in found}) > 1:
         other = found.get(None) or list(found.values())[-1]

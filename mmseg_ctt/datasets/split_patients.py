@@ -58,8 +58,9 @@ def read_patients(
     if not found:
         raise FileNotFoundError(f'no volume and no image was found in {images}')
     endings = [label_suffix] if label_suffix else list(VOLUME_SUFFIXES if volumes else [])
-    if label_suffix and label_suffix not in (*VOLUME_SUFFIXES, MASK_SUFFIX):  # beside the images
-        found = {k: name for k, name in found.items() if not name.endswith(label_suffix)}
+    end = (label_suffix or '').lower()  # upper or lower case, as find_files takes it
+    if end and end not in (*VOLUME_SUFFIXES, MASK_SUFFIX):  # beside the images
+        found = {k: name for k, name in found.items() if not name.lower().endswith(end)}
     known = {} if labels is None else find_files(labels, endings or [MASK_SUFFIX])
     names: Dict[str, List[str]] = {}
     for name in found:
@@ -91,7 +92,7 @@ def presence_by_patient(
         for path in (folder.labels[name] for name in names if name in folder.labels):
             shown = found.setdefault(patient, np.zeros(num_classes, dtype=bool))
             volume = path.lower().endswith(VOLUME_SUFFIXES)
-            ids = np.unique(read_label(path).array if volume else read_mask(path))
+            ids = np.unique(read_label(path).array if volume else read_mask(path, ignore_index))
             ids = ids[ids != ignore_index]
             if ids.size and not (0 <= ids[0] and ids[-1] < num_classes):
                 wrong = ids[0] if ids[0] < 0 else ids[-1]

@@ -92,11 +92,11 @@ def is_raster(header: TiffHeader, installed: bool) -> bool:
     Args:
         header (TiffHeader): Of the file.
         installed (bool): Whether rasterio is. A GeoTIFF whose pixels all have data is read by the
-            other decoders without it.
+            other decoders without it. One whose pixels may have none is, with coordinates or not.
     """
     if header.photometric in (CMYK, PALETTE) or header.pages > 1:
         return False
-    return header.geo and (installed or header.nodata)
+    return header.nodata or (header.geo and installed)
 
 
 def without_orientation(content: bytes, header: TiffHeader) -> bytes:

@@ -12,7 +12,7 @@ from mmseg.registry import TRANSFORMS
 
 from ..volumes.address import is_address
 from .label_check import check_mask, check_size, read_mask
-from .label_ids import check_ids, check_label_map
+from .label_ids import LEFT_OUT, check_ids, check_label_map, whole_numbers
 from .nodata import ignored, label_raster
 from .plain_files import is_array, plain_png, read_array
 
@@ -75,9 +75,9 @@ class CheckedLoadAnnotations(LoadAnnotations):
             path (str): Label file.
         """
         name = f'the mask {path}'
-        seg_map = self._read(path, name)
-        _check_size(results, seg_map, name)
         ignore_index = self._setting('ignore_index', results, IGNORED)
+        seg_map = self._read(path, name, ignore_index)
+        _check_size(results, seg_map, name)
         seg_map = check_label_map(
             seg_map,
             self._setting('num_classes', results, UNKNOWN),
@@ -86,22 +86,22 @@ class CheckedLoadAnnotations(LoadAnnotations):
             results.get('label_map'),
             name,
         )
-        seg_map = ignored(seg_map, results, ignore_index)
-        fits = seg_map.min(initial=0) >= 0 and seg_map.max(initial=0) <= np.iinfo(np.uint8).max
-        return seg_map.astype(np.uint8 if fits else np.int16, copy=False)
+        return in_few_bits(ignored(seg_map, results, ignore_index))
 
-    def _read(self, path: str, name: str) -> np.ndarray:
+    def _read(self, path: str, name: str, ignore_index: int = IGNORED) -> np.ndarray:
         """Label map as the file holds it."""
         if is_address(path):
             return read_mask(path)
-        return self.decoded(fileio.get(path, backend_args=self.backend_args), name)
+        content = fileio.get(path, backend_args=self.backend_args)
+        return self.decoded(content, name, ignore_index)
 
-    def decoded(self, content: bytes, name: str) -> np.ndarray:
+    def decoded(self, content: bytes, name: str, ignore_index: int = IGNORED) -> np.ndarray:
         """Label map as a file holds it, before any mapping of ids.
 
         Args:
             content (bytes): The file.
             name (str): What messages call it.
+            ignore_index (int): Id of pixels of a raster without data. Defaults to 255.
 
         Returns:
             np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a colour image.
@@ -109,7 +109,7 @@ class CheckedLoadAnnotations(LoadAnnotations):
         Raises:
             ValueError: If it cannot be read.
         """
-        found = label_raster(content, name)
+        found = label_raster(content, name, ignore_index)
         if is_array(content):
             found = read_array(content)
         elif found is None and self.imdecode_backend == 'pillow':
@@ -122,6 +122,7 @@ class CheckedLoadAnnotations(LoadAnnotations):
             raise ValueError(f'{name} cannot be read: {error}') from None
         if seg_map is None:
             raise ValueError(f'{name} cannot be read')
+        seg_map = whole_numbers(seg_map)
         return seg_map[..., 0] if seg_map.ndim == 3 and seg_map.shape[2] == 1 else seg_map
 
     def _setting(self, key: str, results: Dict[str, Any], default: int) -> int:
@@ -201,13 +202,19 @@ class CheckSegMap(BaseTransform):
             raise ValueError(
                 'CheckSegMap does not know the number of classes: set num_classes in the config'
             )
-        return len(set(label_map.values()) - {self.ignore_index})
+        return len(set(label_map.values()) - {self.ignore_index, LEFT_OUT})
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(num_classes={self.num_classes}, '
             f'ignore_index={self.ignore_index})'
         )
+
+
+def in_few_bits(seg_map: np.ndarray) -> np.ndarray:
+    """A label map as uint8, or as int16 where it has other ids: types that steps can resize."""
+    fits = seg_map.min(initial=0) >= 0 and seg_map.max(initial=0) <= np.iinfo(np.uint8).max
+    return seg_map.astype(np.uint8 if fits else np.int16, copy=False)
 
 
 def _check_number(step: BaseTransform, num_classes: Optional[int]) -> None:

@@ -39,6 +39,6 @@ def check_ignored(
     for key, value in given.items():
         if value != ignored:
             raise ValueError(
-                f'{key}={value}, but ignore_index of the training data is {ignored}: pixels '
+                f'{key}={value}, but train_dataloader.dataset.ignore_index is {ignored}: pixels '
                 'without a label would count as a class; make them equal'
             )

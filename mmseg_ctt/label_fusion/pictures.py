@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from ..datasets.image_values import to_picture
+from ..datasets.image_values import picture_of
 from ..visualization.panels import colorize, save_grid
 from .cases import Case, load_case
 from .votes import differing
@@ -56,7 +56,7 @@ def _row(
         index = int(different.sum(axis=(0, 1)).argmax())
         image, labels = _as_8_bit(image[..., index]), labels[..., index]
         label, different = label[..., index], different[..., index]
-    picture = to_picture(image)
+    picture = picture_of(image, name=case.image)
     marked = np.where(different[..., None], DIFFERENT, picture * DARKENED).astype(np.uint8)
     return [picture, *(colorize(part, palette) for part in (*labels, label)), marked]
 

@@ -3,7 +3,7 @@
 
 from .bands import BandStatistics, band_statistics
 from .library import opened, rasterio_library
-from .reading import Pixels, decode_raster, read_ids, read_window
+from .reading import Pixels, decode_raster, filled, has_mask, read_ids, read_window
 from .writing import MapFile, finish_map
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     'Pixels',
     'band_statistics',
     'decode_raster',
+    'filled',
     'finish_map',
+    'has_mask',
     'opened',
     'rasterio_library',
     'read_ids',

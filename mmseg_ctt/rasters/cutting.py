@@ -2,6 +2,7 @@
 """Large rasters and their masks cut into images for training."""
 
 import os
+from glob import escape
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -9,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from .library import opened, rasterio_library
-from .reading import IGNORED, read_window
+from .reading import IGNORED, has_mask, read_window
+
+PLACE = '[0-9]' * 6  # row or column in the name of an image
 
 
 class Cut(NamedTuple):
@@ -31,9 +34,9 @@ def cut_raster(
 ) -> Cut:
     """Cut a raster into GeoTIFFs ``out/images/NAME_rROW_cCOLUMN.tif``, window by window.
 
-    A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it has no data. Images
-    at the right and the lower edge overlap their neighbours, so that all have one size. Files that
-    exist stay.
+    A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it or the image has no
+    data. Images at the right and the lower edge overlap their neighbours, so that all have one
+    size. Files that exist stay.
 
     Args:
         scene (Path): Raster.
@@ -48,15 +51,12 @@ def cut_raster(
         Cut: Numbers of images.
 
     Raises:
-        ValueError: If the raster is smaller than an image, the mask is on another grid, of several
-            bands or of numbers that are no ids.
+        ValueError: See :func:`check_cut`; if the mask has numbers that are no ids.
     """
+    check_cut(scene, mask, name, out, size)
     count = Cut()
     with opened(scene) as source:
-        if mask is not None:
-            with opened(mask) as labels:
-                _check_grid(source, labels, mask)
-        for row, column in _starts(source, size, scene):
+        for row, column in _starts(source, size):
             each()
             stem = f'{name}_r{row:06d}_c{column:06d}'
             image = out / 'images' / f'{stem}.tif'
@@ -70,17 +70,40 @@ def cut_raster(
                 count = count._replace(empty=count.empty + 1)
                 continue
             if label is not None and mask is not None:
-                _write_mask(mask, window, label)
+                _write_mask(mask, window, label, None if missing is None else np.all(missing, 2))
             _write_image(source, window, image)
             count = count._replace(written=count.written + 1)
     return count
 
 
-def _starts(source: Any, size: int, scene: Path) -> Iterator[Tuple[int, int]]:
-    if min(source.height, source.width) < size:
-        raise ValueError(
-            f'{scene} has {source.height}x{source.width} pixels, less than an image of {size}'
-        )
+def check_cut(scene: Path, mask: Optional[Path], name: str, out: Path, size: int) -> None:
+    """Check a raster, its mask, and the images of it that are there already; writes nothing.
+
+    Args: as :func:`cut_raster`.
+
+    Raises:
+        ValueError: If the raster is smaller than an image, the mask is on another grid or of
+            several bands, or images of another size are there.
+    """
+    with opened(scene) as source:
+        if min(source.height, source.width) < size:
+            raise ValueError(
+                f'{scene} has {source.height}x{source.width} pixels, less than an image of {size}'
+            )
+        if mask is not None:
+            with opened(mask) as labels:
+                _check_grid(source, labels, mask)
+    images = out / 'images' / name
+    for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
+        with opened(path) as made:
+            if made.shape != (size, size):
+                raise ValueError(
+                    f'{path} has {made.height}x{made.width} pixels, and --size is {size}: cut into '
+                    'another folder, or delete the images and masks that are there'
+                )
+
+
+def _starts(source: Any, size: int) -> Iterator[Tuple[int, int]]:
     for row in _positions(source.height, size):
         for column in _positions(source.width, size):
             yield row, column
@@ -118,6 +141,8 @@ def _write_image(source: Any, window: Any, path: Path) -> None:
     with opened(partial, 'w', **profile) as made:
         made.write(source.read(window=window))
         made.colorinterp = source.colorinterp
+        if has_mask(source):
+            made.write_mask(source.dataset_mask(window=window))
     os.replace(partial, path)
 
 
@@ -128,7 +153,8 @@ def _moved(point: Any, window: Any) -> Any:
     return rasterio_library().control.GroundControlPoint(**place, **position)
 
 
-def _write_mask(mask: Path, window: Any, path: Path) -> None:
+def _write_mask(mask: Path, window: Any, path: Path, empty: Optional[np.ndarray]) -> None:
+    """Ids of a window; those of pixels that have no data, or whose image has none, become 255."""
     with opened(mask) as labels:
         values, missing = read_window(labels, window)
     given = values[..., 0]
@@ -139,6 +165,8 @@ def _write_mask(mask: Path, window: Any, path: Path) -> None:
         ids[missing[..., 0]] = IGNORED
     if ids.min() < 0 or ids.max() > IGNORED:
         raise ValueError(f'{mask} holds ids from {ids.min()} to {ids.max()}: give 0 to 255')
+    if empty is not None:
+        ids[empty] = IGNORED
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}')
     Image.fromarray(ids.astype(np.uint8)).save(partial)

@@ -44,7 +44,8 @@ def opened(path: Union[str, Path], mode: str = 'r', **profile: Any) -> Iterator[
         ValueError: If rasterio is not installed, or the file is no raster.
     """
     rasterio = rasterio_library()
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE):
+    settings = dict(GDAL_CACHEMAX=CACHE, GDAL_TIFF_INTERNAL_MASK=True)  # no masks beside the files
+    with warnings.catch_warnings(), rasterio.Env(**settings):
         warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(path, mode, **profile)

@@ -8,7 +8,11 @@ import numpy as np
 
 from .library import rasterio_library
 
-IGNORED = 255  # id of pixels of a mask that have no data
+IGNORED = 255  # id of ignored pixels where nothing else is set
+
+
+class UnreadableRasterError(ValueError):
+    """A raster is damaged."""
 
 
 class Pixels(NamedTuple):
@@ -33,7 +37,8 @@ def decode_raster(content: bytes, name: str) -> Pixels:
         name (str): What messages call it.
 
     Raises:
-        ValueError: If rasterio is not installed, or the file is damaged.
+        UnreadableRasterError: If the file is damaged.
+        ValueError: If rasterio is not installed.
     """
     rasterio = rasterio_library()
     with warnings.catch_warnings():
@@ -42,7 +47,7 @@ def decode_raster(content: bytes, name: str) -> Pixels:
             with rasterio.MemoryFile(content) as file, file.open() as dataset:
                 return read_window(dataset)
         except rasterio.errors.RasterioError as error:
-            raise ValueError(f'cannot decode image {name}: {error}') from None
+            raise UnreadableRasterError(f'cannot decode image {name}: {error}') from None
 
 
 def read_window(dataset: Any, window: Any = None) -> Pixels:
@@ -63,14 +68,41 @@ def read_window(dataset: Any, window: Any = None) -> Pixels:
     return Pixels(np.ascontiguousarray(values.transpose(1, 2, 0)), missing.transpose(1, 2, 0))
 
 
-def read_ids(content: bytes, name: str) -> np.ndarray:
-    """Class ids of a mask that is a raster; pixels without data become 255.
+def has_mask(dataset: Any) -> bool:
+    """Whether an open raster has a mask of its own, neither an alpha band nor a value.
+
+    Args:
+        dataset (rasterio.DatasetReader): The raster.
+    """
+    flags = rasterio_library().enums.MaskFlags
+    return any(
+        flags.per_dataset in of_band and flags.alpha not in of_band
+        for of_band in dataset.mask_flag_enums
+    )
+
+
+def filled(ids: np.ndarray, where: np.ndarray, value: int) -> np.ndarray:
+    """Ids with one value in some places; int64 where their type does not have it.
+
+    Args:
+        ids (np.ndarray): Integers of any shape; not changed.
+        where (np.ndarray): Bool of the same shape.
+        value (int): The value.
+    """
+    known = np.iinfo(ids.dtype)
+    wide = ids if known.min <= value <= known.max else ids.astype(np.int64)
+    return np.where(where, wide.dtype.type(value), wide)
+
+
+def read_ids(content: bytes, name: str, ignore_index: int = IGNORED) -> np.ndarray:
+    """Class ids of a mask that is a raster; pixels without data are ignored.
 
     Whole numbers of a floating-point type, as drawing programs write them, are ids as well.
 
     Args:
         content (bytes): The file.
         name (str): What messages call it.
+        ignore_index (int): Id of ignored pixels. Defaults to 255.
 
     Returns:
         np.ndarray: ``(H, W)``, or ``(H, W, C)`` for a mask of several bands.
@@ -86,6 +118,4 @@ def read_ids(content: bytes, name: str) -> np.ndarray:
         ids = ids.astype(np.int64)
     if missing is None or ids.dtype.kind == 'f':
         return ids
-    if ids.dtype == np.int8:
-        ids = ids.astype(np.int16)
-    return np.where(missing[..., 0], ids.dtype.type(IGNORED), ids)
+    return filled(ids, missing[..., 0], ignore_index)

@@ -10,7 +10,7 @@ import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -101,17 +101,26 @@ def find_series(folder: Union[str, Path]) -> List[Series]:
 
 
 def output_names(series: Sequence[Series]) -> List[str]:
-    """A name for each series, without suffix; equal ones are numbered.
+    """A name for each series, without suffix; equal ones are numbered, and no two are equal then.
+
+    Names count as equal in upper and lower case, which some file systems do not tell apart.
 
     Args:
         series (Sequence[Series]): In the order of :func:`find_series`.
     """
-    taken: Dict[str, int] = {}
+    own = {one_series.name.lower() for one_series in series}
+    used: Set[str] = set()
     names = []
     for one_series in series:
         name = one_series.name
-        taken[name] = taken.get(name, 0) + 1
-        names.append(name if taken[name] == 1 else f'{name}_{taken[name]}')
+        number = 2
+        while name.lower() in used:
+            numbered = f'{one_series.name}_{number}'
+            if numbered.lower() not in own:  # else it is the name of another series
+                name = numbered
+            number += 1
+        used.add(name.lower())
+        names.append(name)
     return names
 
 

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from ..datasets.image_files import find_masks
-from ..datasets.image_reading import read_image
+from ..datasets.image_reading import image_size
+from ..datasets.label_check import check_size, read_mask
 
 IGNORED = 255
+OF_IDS = ('1', 'L', 'P')  # modes of Pillow: 1 bit, grey of 8 bit, palette
 
 
 class Truth(NamedTuple):
@@ -67,6 +70,28 @@ def open_truth(
     return Truth({stem: str(Path(folder, masks[stem])) for stem in known}, table)
 
 
+def check_truth(truth: Truth, images: Mapping[str, str]) -> None:
+    """Check by their headers that masks are of ids, and of the size of their images.
+
+    Args:
+        truth (Truth): From :func:`open_truth`.
+        images (Mapping[str, str]): Files of the images by stem.
+
+    Raises:
+        ValueError: For the first mask that is of another kind or size, or cannot be read.
+    """
+    for stem, path in truth.files.items():
+        try:
+            with Image.open(path) as opened:
+                mode, (width, height) = opened.mode, opened.size
+        except (UnidentifiedImageError, OSError):
+            raise ValueError(f'the mask {path} cannot be read: make it again') from None
+        if mode not in OF_IDS:
+            raise ValueError(f'the mask {path} is not one channel of 8 bit: save it as a grey PNG')
+        size = image_size(images[stem])
+        check_size(np.empty((height, width), np.uint8), size, f'the mask {path}', images[stem])
+
+
 def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> np.ndarray:
     """Pixels of an image by class of its mask and of the pseudo-label.
 
@@ -84,7 +109,7 @@ def confusion(truth: Truth, stem: str, label: np.ndarray, num_classes: int) -> n
     """
     if stem not in truth.files:
         return np.zeros((num_classes, num_classes + 1), np.int64)
-    mask = read_image(truth.files[stem])
+    mask = read_mask(truth.files[stem])
     if mask.ndim != 2 or mask.dtype != np.uint8 or mask.shape != label.shape:
         raise ValueError(
             f'the mask {truth.files[stem]} is of {mask.shape} and {mask.dtype}, its pseudo-label '

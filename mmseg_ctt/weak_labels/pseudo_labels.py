@@ -21,7 +21,7 @@ from .class_map_files import SETTINGS as MAP_SETTINGS
 from .class_map_files import ClassMapFolder, ClassMaps, read_class_maps
 from .crf import check_library, label_crf
 from .fusion import check_rule, confidence_of, fuse
-from .label_quality import Truth, confusion
+from .label_quality import Truth, check_truth, confusion
 from .map_files import check_maps, map_path, read_map, write_map
 from .parallel import check_jobs, each_file
 from .settings_file import claim_folder, read_settings
@@ -183,10 +183,13 @@ def make_pseudo_labels(
     Raises:
         FileExistsError: If the folder has other files, or masks of other settings.
         FileNotFoundError: See :func:`check_job`.
-        ValueError: See :func:`check_job` and :func:`prepare_image`.
+        ValueError: See :func:`check_job`, :func:`prepare_image` and
+            :func:`.label_quality.check_truth`.
     """
     check_jobs(jobs)
     settings = check_job(job)
+    if job.truth is not None:
+        check_truth(job.truth, job.images)
     kept = dict(rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path))
     claim_folder(out, SETTINGS, dict(kept, saliency=job.saliency, classes=job.maps.classes))
     (out / META).write_text(json.dumps(dict(classes=job.maps.classes)) + '\n', encoding='utf-8')
@@ -250,11 +253,13 @@ def sweep(
 
     Raises:
         FileNotFoundError: See :func:`check_job`.
-        ValueError: See :func:`check_job`.
+        ValueError: See :func:`check_job` and :func:`.label_quality.check_truth`.
     """
     check_jobs(jobs)
     for value in values:
         check_job(job._replace(settings={**job.settings, name: value}))
+    assert job.truth is not None
+    check_truth(job.truth, job.images)
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_try_one, job=job, name=name, values=values), items, jobs, report)
     return [sum(counts) for counts in zip(*found)]

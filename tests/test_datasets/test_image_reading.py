@@ -2,6 +2,7 @@
 """Files are read as viewers show them, whole, and alike as a path, an array and a Pillow image."""
 
 import io
+import struct
 import sys
 from types import SimpleNamespace
 
@@ -185,6 +186,24 @@ def test_more_bands_of_a_real_file(tmp_path, planar):
     stored = pixels if planar == 'contig' else pixels.transpose(2, 0, 1)
     tifffile.imwrite(path, stored, photometric='minisblack', planarconfig=planar)
     np.testing.assert_array_equal(read_image(path), pixels)
+
+
+@pytest.mark.parametrize('kind, bands', [(np.float16, 1), (np.float16, 3), (np.int8, 4)])
+def test_numbers_that_opencv_does_not_read(kind, bands):
+    pytest.importorskip('tifffile', reason='tifffile of requirements/tests.txt reads these numbers')
+    pixels = (colours(channels=bands) / 2 - 60).astype(kind)
+    got = decoded(tiff(pixels, rgb=bands > 1, extra=2))
+    np.testing.assert_array_equal(np.atleast_3d(got), swapped(pixels))
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16, np.uint32])
+def test_files_whose_0_is_white(kind):
+    """Viewers invert them, of every depth."""
+    pixels = colours(channels=1).astype(kind)
+    content = bytearray(tiff(pixels))
+    at = content.index(struct.pack('<HHIHH', 262, 3, 1, 1, 0)) + 8
+    content[at : at + 2] = struct.pack('<H', 0)
+    np.testing.assert_array_equal(decoded(bytes(content)), np.iinfo(kind).max - pixels[..., 0])
 
 
 def test_pages_are_not_left_out():

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn as nn
 from mmengine.dataset import pseudo_collate
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 from torch.utils.data import DataLoader
+from toy import whole_segmentor
 from toy_data import (
     LABELED,
     SPLIT,
@@ -23,6 +25,8 @@ from toy_data import (
 )
 
 from mmseg_ctt.datasets import DrawnImage, LabeledUnlabeledSampler
+from mmseg_ctt.datasets.built import ignore_index
+from mmseg_ctt.engine.ignored_checks import check_ignored
 
 
 def build(root, **changes):
@@ -68,6 +72,52 @@ def test_labeled_only(root):
     dataset = build(root, unlabeled=None)
     assert (len(dataset), dataset.num_unlabeled) == (3, 0)
     assert list(dataset.sources) == ['labeled'] and dataset.unlabeled is None
+
+
+def ignore_254(root):
+    """Masks whose ignored pixels are 254, of one leaf that leaves a class out."""
+    for stem in LABELED:
+        mask = np.array(Image.open(root / 'ann' / f'{stem}.png'))
+        Image.fromarray(np.where(mask == 255, 254, mask).astype(np.uint8)).save(
+            root / 'ann' / f'{stem}.png'
+        )
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    classes = ('class0', 'class1', 'class2', 'class3')
+    return toy_set(
+        root,
+        True,
+        pipeline=[*pipeline, dict(type='PackSegInputs')],
+        known_classes=classes,
+        metainfo=dict(classes=classes[:3]),
+    )
+
+
+@pytest.mark.parametrize('where', ['outside', 'inside', 'both'])
+def test_one_id_of_ignored_pixels(root, where):
+    """The data set gives it to its sources, or takes theirs; heads are compared with it."""
+    leaf = ignore_254(root)
+    if where != 'outside':
+        leaf['ignore_index'] = 254
+    changes = dict(ignore_index=254) if where != 'inside' else {}
+    dataset = build(root, labeled=leaf, unlabeled=None, **changes)
+    assert dataset.ignore_index == 254 == ignore_index(dataset.labeled)
+    found = torch.stack([dataset[i]['data_samples'].gt_sem_seg.data for i in range(3)])
+    assert set(found.unique().tolist()) == {0, 1, 2, 254}
+    model = nn.ModuleDict(dict(decode_head=MODELS.build(whole_segmentor()['decode_head'])))
+    with pytest.raises(ValueError, match=r'train_dataloader.dataset.ignore_index.* is 254'):
+        check_ignored(model, dataset)
+    model['decode_head'].ignore_index = 254
+    check_ignored(model, dataset)
+
+
+def test_two_ids_of_ignored_pixels(root):
+    leaf = {**ignore_254(root), 'ignore_index': 254}
+    words = r'dataset.ignore_index is 255, but .*labeled.ignore_index is 254: set .*alone'
+    with pytest.raises(ValueError, match=words):
+        build(root, labeled=leaf, ignore_index=255)
+    other = toy_set(root, True, ann_file='')
+    with pytest.raises(ValueError, match=r'labeled.ignore_index is 254, but .*more.ignore_index'):
+        build(root, labeled=leaf, unlabeled=None, more=other)
 
 
 def test_no_source(root):

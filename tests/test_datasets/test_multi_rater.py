@@ -126,6 +126,26 @@ def test_majority_staple_soft(raters):
         assert not found['consensus_margin'][:3, :3].any()
 
 
+@pytest.mark.parametrize('ignored', [254, -1])
+@pytest.mark.parametrize('strategy', ['majority', 'staple', 'soft'])
+def test_another_id_of_pixels_that_no_rater_annotated(raters, strategy, ignored):
+    """Masks of which no pixel says 255, in a type that has the id."""
+    stem, usual = LABELED[0], {}
+    for number in (255, ignored):
+        for name in RATERS:
+            path = raters / name / f'{stem}.png'
+            mask = mask_of(path).astype(np.int32)
+            mask[mask == 255] = number
+            mask[:5] = number
+            Image.fromarray(
+                mask.astype(np.int16 if number < 0 else np.uint8).astype(np.int32)
+            ).save(path, format='TIFF')
+        usual[number] = loaded(raters, stem, strategy, ignore_index=number)['gt_seg_map']
+    assert (usual[255][:5] == 255).all()
+    want = np.where(usual[255] == 255, ignored, usual[255].astype(int))
+    assert (usual[ignored] == want).all()
+
+
 def test_random_draws_each_rater_who_has_a_mask(raters):
     drawn = {stem: set() for stem in (LABELED[0], SKIPPED)}
     for stem, names in drawn.items():

@@ -1,12 +1,13 @@
 # Copyright (c) mmseg_ctt contributors.
 """GeoTIFFs in the loading steps: bands, depths, pixels without data."""
 
+import struct
 import sys
 
 import numpy as np
 import pytest
 import torch
-from image_makers import tiff
+from image_makers import colours, tiff
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
@@ -15,12 +16,21 @@ from PIL import Image
 from toy import losses_of, of_channels, toy_batch, toy_model, toy_segmentor
 from toy_rasters import GEOGRAPHIC, UTM, rasterio, values_of, write_raster
 
-from mmseg_ctt.datasets.image_loading import CheckedLoadImageFromFile
-from mmseg_ctt.datasets.image_reading import image_size, read_image
+from mmseg_ctt.datasets.image_loading import CheckedLoadImageFromFile, loads
+from mmseg_ctt.datasets.image_reading import (
+    UnreadableImageError,
+    damage_of,
+    image_size,
+    read_image,
+    turned,
+)
+from mmseg_ctt.datasets.image_values import check_nodata
 from mmseg_ctt.datasets.label_check import read_mask
+from mmseg_ctt.datasets.nodata import decode_with_nodata, window_pixels
 from mmseg_ctt.datasets.tiff_header import read_tiff_header
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 from mmseg_ctt.nn.images import Images
+from mmseg_ctt.rasters import opened
 
 TILED = dict(tiled=True, blockxsize=16, blockysize=16, compress='deflate')
 STRIPPED = dict(compress='lzw')
@@ -88,6 +98,91 @@ def test_kinds_of_missing_pixels(tmp_path):
             CheckedLoadImageFromFile(nodata=wrong)
 
 
+def plain_tiff(path, values, nodata=None, **profile):
+    """A TIFF of rasterio without coordinates."""
+    bands, height, width = values.shape
+    settings = dict(count=bands, height=height, width=width, dtype=values.dtype, nodata=nodata)
+    with opened(path, 'w', driver='GTiff', **settings, **profile) as file:
+        file.write(values)
+    assert not read_tiff_header(path.read_bytes()).geo
+    return path
+
+
+def test_missing_pixels_of_a_tiff_without_coordinates(tmp_path):
+    values = values_of(3, dtype='uint16')
+    values[:, :6] = 0
+    path = plain_tiff(tmp_path / 'value.tif', values, nodata=0)
+    for given in (None, 0):
+        results = load(path, value_range=(-100, 4000), nodata=given)
+        assert (results['nodata'][:6] == 1).all() and (results['nodata'][6:] == 0).all()
+        assert (results['img'][:6] == 0).all()
+    assert (read_image(path) == values.transpose(1, 2, 0)[..., ::-1]).all()
+    inside = np.full(values.shape[1:], 255, np.uint8)
+    inside[:, :9] = 0
+    path = plain_tiff(tmp_path / 'mask.tif', values_of(3))
+    with opened(path, 'r+') as file:
+        file.write_mask(inside)
+    assert (load(path)['nodata'] == (inside == 0)).all()
+
+
+def test_missing_pixels_of_a_palette(tmp_path):
+    """A viewer shows colours; the value without data is one of the indices."""
+    ids = values_of(1) % 4
+    path = plain_tiff(tmp_path / 'a.tif', ids, nodata=3, photometric='PALETTE')
+    with opened(path, 'r+') as file:
+        file.write_colormap(1, {k: (60 * k, 50, 40, 255) for k in range(4)})
+    results = load(path, color_type='color')
+    assert (results['nodata'] == (ids[0] == 3)).all()
+    assert (results['img'][ids[0] == 3] == 0).all()
+    assert (results['img'][ids[0] == 2] == (40, 50, 120)).all()
+
+
+def test_turned_tiffs_have_turned_missing_pixels(tmp_path):
+    values = values_of(3)
+    values[:, :4] = 0
+    content = bytearray(plain_tiff(tmp_path / 'a.tif', values, nodata=0).read_bytes())
+    shown = read_image(tmp_path / 'a.tif')
+    plain = tiff(values.transpose(1, 2, 0), rgb=True, orientation=6)
+    assert read_tiff_header(plain).orientation == 6
+    # GDAL writes no orientation: the tag of the planar configuration, which is 1, gives its place
+    at = content.index(struct.pack('<HHII', 284, 3, 1, 1))
+    content[at : at + 12] = struct.pack('<HHII', 274, 3, 1, 6)
+    (tmp_path / 'a.tif').write_bytes(content)
+    results = load(tmp_path / 'a.tif')
+    assert (results['img'] == turned(shown, 6)).all() and results['img'].shape[:2] == (48, 32)
+    assert results['nodata'][:, -4:].all() and not results['nodata'][:, :-4].any()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('text', [True, False])
+def test_missing_pixels_that_are_not_finite(tmp_path, value, text):
+    """Of files that are no rasters, and of whole bands of those that are."""
+    values = colours(20, 30).astype(np.float32)
+    values[:3], values[5, 5, 0] = value, value
+    path = tmp_path / 'a.tif'
+    path.write_bytes(tiff(values, rgb=True))
+    results = load(path, value_range=(0, 255), nodata=str(value) if text else value)
+    assert results['nodata'][:3].all() and not results['nodata'][3:].any()
+    assert (results['img'][:3] == 0).all() and results['img'][5, 5, 2] == 0
+    assert np.allclose(results['img'][6:], values[6:, :, ::-1], atol=1e-4)
+    assert check_nodata(value) == str(value)  # a config file cannot hold the number
+
+
+def test_a_mask_of_a_window_is_all_that_says_it(tmp_path):
+    """As of a whole file: a value of the config is for files that say nothing."""
+    path = write_raster(tmp_path / 'a.tif', values_of(3))
+    inside = np.full((32, 48), 255, np.uint8)
+    inside[:4] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, 'r+') as file:
+        file.write_mask(inside)
+    value = float(values_of(3)[0, 20, 20])
+    whole = decode_with_nodata(path.read_bytes(), 'a', value)
+    with rasterio.open(path) as file:
+        window = window_pixels(file, rasterio.windows.Window(0, 0, 48, 32), value)
+    for one, other in zip(whole, window):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize('labels', [True, False])
 def test_they_are_ignored_through_a_pipeline(tmp_path, labels):
     """Flipped, resized and cropped with the image; ignored labels, or a map of the sample."""
@@ -141,6 +236,11 @@ def test_masks_that_are_rasters(tmp_path):
     assert (got[:5] == 255).all() and (got[5:] == ids[0, 5:]).all()
     results = dict(seg_map_path=str(path), reduce_zero_label=False, seg_fields=[])
     assert (CheckedLoadAnnotations(3).transform(results)['gt_seg_map'] == got).all()
+    for ignored in (254, -1, 300):
+        other = np.where(got == 255, ignored, got.astype(int))
+        assert (read_mask(path, ignored) == other).all()
+        step = CheckedLoadAnnotations(3, ignored)
+        assert (step.transform(dict(results, seg_fields=[]))['gt_seg_map'] == other).all()
     whole = write_raster(tmp_path / 'b.tif', ids.astype(np.float32), nodata=200)
     assert (read_mask(whole) == got).all() and read_mask(whole).dtype.kind == 'i'
     with pytest.raises(ValueError, match='holds float32, not integer ids'):
@@ -148,13 +248,26 @@ def test_masks_that_are_rasters(tmp_path):
         CheckedLoadAnnotations(3).transform(dict(results, seg_map_path=str(broken)))
 
 
+@pytest.mark.parametrize('nodata', [None, 0])
+def test_damaged_files(tmp_path, nodata):
+    """They are damaged images, as others are: a training may skip them."""
+    path = write_raster(tmp_path / 'a.tif', values_of(3), nodata=nodata)
+    assert damage_of(str(path)) is None
+    content = path.read_bytes()
+    for size in (len(content) // 2, len(content) - 200):
+        path.write_bytes(content[:size])
+        assert 'cannot decode image' in (damage_of(str(path)) or '')
+        with pytest.raises(UnreadableImageError, match='a.tif'):
+            load(path, nodata=0)
+        assert not loads(None, str(path))
+
+
 def test_without_rasterio(tmp_path, monkeypatch):
     plain = write_raster(tmp_path / 'a.tif', values_of(3))
     holes = write_raster(tmp_path / 'b.tif', values_of(3), nodata=0)
     expected = read_image(plain)
     monkeypatch.setitem(sys.modules, 'rasterio', None)
-    monkeypatch.setattr('mmseg_ctt.datasets.image_reading.has_rasterio', lambda: False)
-    monkeypatch.setattr('mmseg_ctt.datasets.nodata.has_rasterio', lambda: False)
+    monkeypatch.setattr('mmseg_ctt.datasets.tiff_pixels.has_rasterio', lambda: False)
     assert (load(plain)['img'] == expected).all()  # nothing is missing in it
     with pytest.raises(ValueError, match=r"pip install 'mmseg_ctt\[geo\]'"):
         load(holes)

@@ -77,6 +77,13 @@ def test_ids_that_would_stay(root):
     assert [set(found[k]) for k in range(4)] == [{0}, {1}, {0}, {3}]
 
 
+def test_classes_of_the_config_alone(root):
+    """Without a meta.json, and without known classes, masks have its ids."""
+    classes = dict(classes=('background', 'cow', 'cat', 'dog'))
+    found = labels(root, known_classes=None, metainfo=classes, hidden=('cat',))
+    assert [set(found[k]) for k in range(4)] == [{0}, {1}, {0}, {3}]
+
+
 @pytest.mark.parametrize('changes', [dict(hidden=('dog',)), dict(hidden=('background',))])
 def test_wrong_hidden_classes(root, changes):
     with pytest.raises(ValueError, match=r'StepSegDataset.hidden=.* must be classes of'):

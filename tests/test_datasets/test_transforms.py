@@ -5,7 +5,8 @@ from mmcv.transforms import Compose
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-from mmseg_ctt.datasets.label_check import reduce_zero, scan_presence
+from mmseg_ctt.datasets.label_check import read_checked, read_mask, reduce_zero, scan_presence
+from mmseg_ctt.datasets.split_patients import PatientFolder, presence_by_patient
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations, CheckSegMap, check_mask
 
 
@@ -300,6 +301,32 @@ def test_ignored_ids(tmp_path):
     assert load(CheckedLoadAnnotations(2, -1), negative).tolist() == [[0, -1, 1]] * 2
     many = save(tmp_path / 'k.png', np.array([[0, 300, 1]] * 2, np.uint16))
     assert load(CheckedLoadAnnotations(400), many).tolist() == [[0, 300, 1]] * 2
+
+
+@pytest.mark.parametrize('ignored', [254, 9, -1, 300])
+def test_ignored_ids_with_a_mapping_and_without_zero(tmp_path, ignored):
+    """mmseg marks a class that is left out by 255, whatever is ignored."""
+    ids = np.array([[0, 1, 2, ignored]] * 2, np.int32)
+    path = save(tmp_path / 'm.tif', ids)
+    made = load(CheckedLoadAnnotations(2, ignored), path, label_map={0: 0, 1: 255, 2: 1})
+    assert made.tolist() == [[0, ignored, 1, ignored]] * 2
+    made = load(CheckedLoadAnnotations(2, ignored), path, reduce_zero_label=True)
+    assert made.tolist() == [[ignored, 0, 1, ignored]] * 2
+    where = np.array([[True, False, False, False]] * 2)
+    made = load(CheckedLoadAnnotations(3, ignored), path, nodata_of_file=where)
+    assert made.tolist() == [[ignored, 1, 2, ignored]] * 2
+
+
+def test_masks_of_1_bit(tmp_path):
+    path = save(tmp_path / 'm.png', np.array([[False, True], [True, True]]))
+    assert read_mask(path).dtype == np.uint8 and read_mask(path).tolist() == [[0, 1], [1, 1]]
+    step, swap = CheckedLoadAnnotations(2), {0: 1, 1: 0}
+    assert load(step, path, label_map=swap).tolist() == [[1, 0], [0, 0]]
+    assert read_checked(path, None, 2, label_map=swap).tolist() == [[1, 0], [0, 0]]
+    where = np.array([[True, False], [False, False]])
+    assert load(step, path, nodata_of_file=where).tolist() == [[255, 1], [1, 1]]
+    folder = PatientFolder({'p': ['m']}, {'m': str(path)})
+    assert presence_by_patient(folder, 3)['p'].tolist() == [True, True, False]
 
 
 def test_reduce_zero_label_of_step_and_data_set_must_agree(tmp_path):

@@ -109,6 +109,21 @@ def test_unlabelled_images_of_two_folders(root, other):
     assert 'gt_sem_seg' not in dataset[7]['data_samples']
 
 
+@pytest.mark.parametrize('outside', [True, False])
+def test_frequency_leaves_ignored_pixels_out(root, outside):
+    """Also where their id is less than the number of classes, whoever names it."""
+    named = dict(ignore_index=2)
+    data = toy_semi(root, **named) if outside else toy_semi(root)
+    data['labeled'].update({} if outside else named)
+    for stem in LABELED:  # a corner of 255, which is no class here
+        mask = np.array(Image.open(root / 'ann' / f'{stem}.png'))
+        Image.fromarray(np.where(mask == 255, 2, mask)).save(root / 'ann' / f'{stem}.png')
+    counted = label_frequency(Config(dict(train_dataloader=dict(dataset=data))))
+    ids = [np.array(Image.open(root / 'ann' / f'{stem}.png')) for stem in LABELED]
+    expected = [sum((mask == k).sum() for mask in ids) * (k != 2) for k in range(4)]
+    assert counted.pixel.tolist() == expected and counted.image[2] == 0
+
+
 def test_frequency_of_both(root, other):
     cfg = Config(
         dict(train_dataloader=dict(dataset={**toy_semi(root), 'labeled': both(root, other)}))

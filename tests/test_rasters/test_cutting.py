@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from toy_rasters import GEOGRAPHIC, rasterio, values_of, write_raster
 
+from mmseg_ctt.datasets.nodata import decode_with_nodata
 from mmseg_ctt.rasters import MapFile, finish_map
 
 
@@ -58,6 +59,41 @@ def test_mistakes(tmp_path, tool):
     with pytest.raises(ValueError, match='other.tif has no scene'):
         tool.call(*arguments)
     assert not list((tmp_path / 'out').rglob('*.*'))
+
+
+def test_a_mask_inside_the_scene_stays(tmp_path, tool):
+    """Orthophotos have one; where it is 0 the image has no data, and the label is ignored."""
+    inside = np.full((32, 48), 255, np.uint8)
+    inside[:, 40:] = 0
+    scene = write_raster(
+        tmp_path / 'scenes/a.tif', values_of(3), photometric='YCBCR', compress='jpeg'
+    )
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene, 'r+') as file:
+        file.write_mask(inside)
+    write_raster(tmp_path / 'labels/a.tif', values_of(1) % 3)
+    arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
+    tool.call(*arguments, '--size', 32)
+    image = tmp_path / 'out/images/a_r000000_c000016.tif'
+    pixels, missing = decode_with_nodata(image.read_bytes(), 'a')
+    expected = inside[:, 16:] == 0
+    assert (missing == expected[..., None]).all() and (pixels[expected] == 0).all()
+    label = np.array(Image.open(tmp_path / 'out/masks/a_r000000_c000016.png'))
+    assert ((label == 255) == expected).all()
+    whole = tmp_path / 'out/images/a_r000000_c000000.tif'
+    assert decode_with_nodata(whole.read_bytes(), 'a')[1] is None
+    assert sorted(path.suffix for path in image.parent.iterdir()) == ['.tif', '.tif']
+
+
+def test_images_of_two_sizes_are_not_mixed(tmp_path, tool):
+    """Another scene, which comes first and would be cut, is not begun."""
+    write_raster(tmp_path / 'scenes/a[1].tif', values_of(3))
+    tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    write_raster(tmp_path / 'scenes/0.tif', values_of(3))
+    with pytest.raises(ValueError, match=r'c000000.tif has 32x32 pixels, and --size is 16'):
+        tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 16)
+    assert len(list((tmp_path / 'out/images').iterdir())) == 2
+    tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    assert len(list((tmp_path / 'out/images').iterdir())) == 4
 
 
 def test_control_points_stay(tmp_path, tool):

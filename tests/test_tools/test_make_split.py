@@ -97,6 +97,45 @@ def test_make_from_images_alone(main, ann_dir, tmp_path):
     assert len(lines(tmp_path / 'out/1/seed0/labeled.txt')) == 1
 
 
+def test_arguments_that_would_be_unused(main, ann_dir, tmp_path, capsys):
+    out = ('--out', tmp_path / 'out')
+    for name in ('all', 'l', 'u'):
+        (tmp_path / f'{name}.txt').write_text('a\nb\n' if name == 'all' else f'{name}\n')
+    path = tmp_path / 'split_0.pkl'
+    path.write_bytes(pickle.dumps(np.array([1, 0])))
+    (tmp_path / 'meta.json').write_text(json.dumps(dict(classes=['x', 'y', 'z'])))
+    of_masks = (
+        ('--num-classes', 3),
+        ('--meta', tmp_path / 'meta.json'),
+        ('--ignore-index', 254),
+        ('--ignore-index', 0),
+        ('--reduce-zero-label',),
+    )
+    order = (
+        '--format',
+        'permutation',
+        '--labeled',
+        path,
+        '--all',
+        tmp_path / 'all.txt',
+        '--num',
+        1,
+    )
+    lists = ('--labeled', tmp_path / 'l.txt', '--unlabeled', tmp_path / 'u.txt')
+    for command, unused in (
+        *((('make', '--img-dir', ann_dir, '--num', 1), given) for given in of_masks),
+        *((('sequence', '--img-dir', ann_dir, '--labeled-prefix', 'a'), g) for g in of_masks),
+        (('import', *order), ('--img-dir', ann_dir)),
+        (('import', *order), ('--suffix', '.png')),
+        (('import', *lists), ('--suffix', '.png')),
+    ):
+        assert main(*command, *unused, *out) == 2, (command, unused)
+        assert f'{unused[0]} would be unused' in one_line_error(capsys)
+        assert not (tmp_path / 'out').exists()
+    for command in (('import', *order), ('import', *lists)):
+        assert main(*command, *out, '--overwrite') == 0
+
+
 def test_user_errors_are_one_line(main, ann_dir, tmp_path, capsys):
     out = ('--out', tmp_path / 'out')
     make = ('make', '--ann-dir', ann_dir, *out)

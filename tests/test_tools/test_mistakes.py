@@ -235,12 +235,15 @@ MISTAKES = {
     'labels of another ignored id': (
         both(setting(f'{SIZE}.seg_pad_val', 254), setting(f'{HEAD}.ignore_index', 254)),
         'model',
-        [f'{HEAD}.ignore_index=254', 'training data is 255'],
+        [f'{HEAD}.ignore_index=254', 'train_dataloader.dataset.ignore_index is 255'],
     ),
     'scores of another ignored id': (
         setting('val_evaluator.ignore_index', 254),
         'model',
-        ['val_evaluator (IoUMetric).ignore_index=254', 'training data is 255'],
+        [
+            'val_evaluator (IoUMetric).ignore_index=254',
+            'train_dataloader.dataset.ignore_index is 255',
+        ],
     ),
     'unknown setting of the checkpoint hook': (
         setting(CHECKPOINT, dict(type='SafeCheckpointHook', intervall=3)),

@@ -98,10 +98,13 @@ def test_labelled_patients_show_every_class(call, root):
         (['--patient', '(.+)_z[0-9]+'], "does not match the name 'p0_a'"),
         (['--patient', 'p'], 'has no group'),
         (['--num-classes', 1], 'holds 1, which is no class'),
+        (['--meta', 'three.json', '--num-classes', 2], '2, but three.json names 3 classes'),
         (['--images', 'absent'], 'absent does not exist'),
     ],
 )
-def test_wrong_arguments(call, root, more, message):
+def test_wrong_arguments(call, root, more, message, monkeypatch):
+    monkeypatch.chdir(root)
+    (root / 'three.json').write_text('{"classes": ["a", "b", "c"]}')
     code, error = call(*make(root, *more))
     assert code == 2 and message in error and not (root / 'out').exists()
 
@@ -126,6 +129,20 @@ def test_slices_as_images(call, tmp_path):
     found = lists(tmp_path / 'out')
     assert [len(found[part]) for part in ('labeled', 'unlabeled')] == [4, 12]
     assert not patients(found['labeled']) & patients(found['unlabeled'])
+
+
+def test_masks_beside_their_images(call, tmp_path):
+    """The end of their names, in upper or lower case, is that of no image."""
+    for name in NAMES[:6]:
+        (tmp_path / 'img').mkdir(exist_ok=True)
+        for end, value in (('', 100), ('_GT', 1)):
+            pixels = Image.fromarray(np.full((4, 4), value, np.uint8))
+            pixels.save(tmp_path / 'img' / f'{name}{end}.png')
+    folders = ('--images', tmp_path / 'img', '--labels', tmp_path / 'img')
+    rule = ('--label-suffix', '_gt.png', '--num-classes', 2, '--out', tmp_path / 'out')
+    assert call('make', *folders, *rule, '--num-labeled', 2)[0] == 0
+    found = lists(tmp_path / 'out')
+    assert sorted(found['labeled'] + found['unlabeled']) == NAMES[:6]
 
 
 # ---- import
@@ -183,5 +200,7 @@ def test_import_of_lists_with_a_folder_for_the_test(call, tmp_path):
     (tmp_path / 'test.txt').write_text('y1\n')
     code, error = call('import', *given, *folders, *rule)
     assert code == 2 and 'the patient y1 is both in training and in val or test' in error
+    code, error = call('import', *given[:4], *folders, *rule)
+    assert code == 2 and '--test-images would be unused' in error
     code, error = call('import', *folders, *rule)
     assert code == 2 and 'give either --meta, or --labeled' in error

@@ -7,7 +7,9 @@ import os
 import numpy as np
 import pytest
 from copied import SCALE, big_images, copy_of, plan_of, prepared
+from mmseg.registry import DATASETS
 from PIL import Image
+from toy_data import toy_set, write_image, write_mask
 
 from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
 from mmseg_ctt.datasets.training_copy.manifest import (
@@ -17,7 +19,7 @@ from mmseg_ctt.datasets.training_copy.manifest import (
     damaged_files,
     read_entries,
 )
-from mmseg_ctt.datasets.training_copy.plan import plan_of_folder
+from mmseg_ctt.datasets.training_copy.plan import plan_of_folder, plan_of_sources
 from mmseg_ctt.datasets.training_copy.sizes import Scale
 
 
@@ -33,7 +35,12 @@ def test_manifest(cfg, root, tmp_path):
     manifest, entries = json.loads((folder / MANIFEST).read_text()), read_entries(folder)
     assert manifest['root'] == str(root) and manifest['complete'] and manifest['files'] == 9
     assert manifest['options'] == dict(
-        format='jpeg', quality=95, scale=list(SCALE), keep_ratio=True, interpolation='bilinear'
+        format='jpeg',
+        quality=95,
+        scale=list(SCALE),
+        keep_ratio=True,
+        interpolation='bilinear',
+        color_type='color',
     )
     assert manifest['bytes'] == made.bytes == sum(entry.bytes for entry in entries.values())
     entry = entries['ann/l1.png']
@@ -104,6 +111,37 @@ def test_not_among_the_originals(cfg, root, where):
     with pytest.raises(ValueError, match='lies among the originals'):
         copy_of(cfg, root / where)
     assert not list(root.rglob(MANIFEST))
+
+
+@pytest.mark.parametrize('where', ['img/fast', 'ann/fast', 'img/a/b/fast'])
+def test_not_where_a_data_set_looks_for_files(tmp_path, where):
+    """All files are in folders below; the copies would be further images."""
+    for name in ('a/x', 'b/x'):
+        write_image(tmp_path / 'img' / f'{name}.jpg', 0)
+        write_mask(tmp_path / 'ann' / f'{name}.png', 0)
+    steps = [dict(type='CheckedLoadImageFromFile'), dict(type='CheckedLoadAnnotations')]
+    data = DATASETS.build(toy_set(tmp_path, True, pipeline=steps))
+    for plan in (plan_of_folder(str(tmp_path), 'img', 'ann'), plan_of_sources(dict(labeled=data))):
+        with pytest.raises(ValueError, match='lies among the originals'):
+            make_copy(plan, tmp_path / where, options_of('raw', 95, None), report=str)
+    assert not list(tmp_path.rglob(MANIFEST))
+    made = make_copy(plan, tmp_path / 'fast', options_of('raw', 95, None), report=str)
+    assert made.made == 4
+
+
+@pytest.mark.parametrize('recorded', [True, False])
+def test_a_copy_without_color_type_has_none_but_colours(cfg, tmp_path, recorded):
+    """Copies of earlier versions do not name it, and are gone on with."""
+    copy_of(cfg, tmp_path / 'copy')
+    path = tmp_path / 'copy' / MANIFEST
+    manifest = json.loads(path.read_text())
+    if not recorded:
+        del manifest['options']['color_type']
+        path.write_text(json.dumps(manifest))
+    assert copy_of(cfg, tmp_path / 'copy').made == 0
+    plan = plan_of(cfg)._replace(color_type='unchanged')
+    with pytest.raises(ValueError, match='made with color_type color, now it is unchanged'):
+        make_copy(plan, tmp_path / 'copy', options_of('raw', 95, Scale(*SCALE)))
 
 
 def test_not_into_a_folder_of_other_files(cfg, tmp_path):

@@ -1,15 +1,19 @@
 # Copyright (c) mmseg_ctt contributors.
 """A training that reads a copy gets the samples of the originals, in their order."""
 
+import os
+
 import numpy as np
 import pytest
 from copied import BIG, SCALE, big_images, copy_of, prepared, training_set
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS
 from PIL import Image
-from toy_data import LABELED, toy_config, toy_tagged
+from toy_data import LABELED, toy_config, toy_semi, toy_set, toy_tagged
 
+from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
 from mmseg_ctt.datasets.training_copy.manifest import FILES, MANIFEST
-from mmseg_ctt.datasets.training_copy.plan import other_files, plan_of_sources
+from mmseg_ctt.datasets.training_copy.plan import other_files, plan_of_folder, plan_of_sources
 from mmseg_ctt.methods import registered_methods
 
 
@@ -100,6 +104,13 @@ def test_tags_and_maps_are_carried(root, tmp_path):
             a, b = (getattr(s['data_samples'], name).data for s in (one, other))
             assert a.shape == b.shape and np.abs(np.float32(a) - np.float32(b)).max() <= 0.003
     assert (before.tag_matrix() == after.tag_matrix()).all()
+    changed = next((root / 'maps' / method.reads_maps[0]).iterdir())
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    os.utime(changed, ns=(1, 1))
+    with pytest.raises(ValueError, match=f'{changed.name} has changed since'):
+        training_set(cfg, tmp_path / 'copy')
 
 
 # ---- what a copy that does not fit says
@@ -138,6 +149,60 @@ def test_a_copy_that_does_not_fit(cfg, root, tmp_path, kind, error, words):
     spoiled(kind, tmp_path / 'copy', root)
     with pytest.raises(error, match=words):
         training_set(cfg, tmp_path / 'copy')
+
+
+def test_an_original_that_changed_at_the_same_size(cfg, root, tmp_path):
+    """Moved data has other times, and the same content."""
+    copy_of(cfg, tmp_path / 'copy')
+    path = root / 'ann' / 'l1.png'
+    os.utime(path, ns=(1, 1))
+    training_set(cfg, tmp_path / 'copy')
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='l1.png has changed since its training copy was made: '):
+        training_set(cfg, tmp_path / 'copy')
+
+
+def four_bands(root, **loading):
+    """A config of images of four bands."""
+    for stem in LABELED:
+        pixels = np.random.RandomState(0).randint(0, 255, (64, 96, 4)).astype(np.uint8)
+        (root / 'img' / f'{stem}.jpg').unlink()
+        Image.fromarray(pixels).save(root / 'img' / f'{stem}.png')
+    steps = [dict(type='CheckedLoadImageFromFile', **loading), dict(type='CheckedLoadAnnotations')]
+    leaf = toy_set(root, True, pipeline=[*steps, dict(type='PackSegInputs')])
+    return {**toy_semi(root), 'labeled': leaf, 'unlabeled': None}
+
+
+@pytest.mark.parametrize('kept', [True, False])
+def test_a_fourth_band(cfg, root, tmp_path, kept):
+    settings = four_bands(root, color_type='unchanged')
+    plan = plan_of_folder(str(root), 'img', 'ann', color_type='unchanged' if kept else 'color')
+    make_copy(plan, tmp_path / 'copy', options_of('jpeg', 95, None), report=str)
+    copied = dict(settings, training_copy=str(tmp_path / 'copy'))
+    if kept:
+        assert DATASETS.build(copied)[0]['inputs'].shape[0] == 4
+        assert plan_of_sources(DATASETS.build(settings).sources).color_type == 'unchanged'
+        return
+    with pytest.raises(ValueError, match="made with color_type='color', and .*'unchanged'"):
+        DATASETS.build(copied)
+
+
+def test_a_copy_of_a_folder_and_a_value_without_data(cfg, root, tmp_path):
+    settings = four_bands(root, nodata=7)
+    plan = plan_of_folder(str(root), 'img', 'ann')
+    make_copy(plan, tmp_path / 'copy', options_of('raw', 95, None), report=str)
+    with pytest.raises(ValueError, match='image_loading.nodata=7 marks pixels of .*labeled by'):
+        DATASETS.build(dict(settings, training_copy=str(tmp_path / 'copy')))
+
+
+def test_pipelines_of_two_kinds_of_bands(cfg, root):
+    sources = DATASETS.build(four_bands(root, color_type='unchanged')).sources
+    other = toy_set(root, False, pipeline=[dict(type='CheckedLoadImageFromFile')])
+    sources = dict(sources, more=DATASETS.build(other))
+    with pytest.raises(ValueError, match="of labeled loads images with color_type='unchanged'"):
+        plan_of_sources(sources)
 
 
 def test_a_copy_that_is_too_small(cfg, root, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from toy_volumes import toy_image
 
-from mmseg_ctt.volumes.dicom import find_series, kept_locale, sorted_files
+from mmseg_ctt.volumes.dicom import Series, find_series, kept_locale, output_names, sorted_files
 
 DIRECTION = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # coronal, turned
 SPACING, ORIGIN = np.array([0.6, 0.7, 1.5]), np.array([10.0, -20.0, 30.0])
@@ -61,6 +61,26 @@ def write_series(
 @pytest.fixture
 def tool(load_tool):
     return load_tool('dataset_converters/dicom')
+
+
+@pytest.mark.parametrize(
+    'patients, names',
+    [
+        (['P', 'P', 'P'], ['P', 'P_2', 'P_3']),
+        (['P_1', 'P_1', 'P_1_2'], ['P-1', 'P-1_2', 'P-1-2']),  # _ is of the names of files
+        (['P', 'p', 'P'], ['P', 'p_2', 'P_3']),
+    ],
+)
+def test_names_of_series(patients, names):
+    series = [Series('', '', (), ({'0010|0020': patient},)) for patient in patients]
+    assert output_names(series) == names
+
+
+def test_numbered_names_are_no_names_of_others():
+    parts = [({'0010|0020': 'P', '0020|0011': '1'},)] * 2
+    parts.append(({'0010|0020': 'P', '0020|0011': '1', '0008|103e': '2'},))
+    names = output_names([Series('', '', (), tags) for tags in (*parts, parts[0])])
+    assert names == ['P_1', 'P_1_3', 'P_1_2', 'P_1_4']
 
 
 def test_geometry_is_kept(tmp_path, tool, capsys):

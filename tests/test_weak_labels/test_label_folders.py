@@ -155,6 +155,38 @@ def test_classes_of_the_truth_are_matched_by_name(tmp_path):
         open_truth(tmp_path, ['a'], ('background', 'dog'), True, names)
 
 
+@pytest.mark.parametrize('mode', ['P', '1'])
+def test_truth_of_palettes_and_of_1_bit(tmp_path, mode):
+    ids = np.array([[0, 1, 1]], np.uint8)
+    image = Image.fromarray(ids == 1) if mode == '1' else Image.fromarray(ids)
+    if mode == 'P':
+        image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(tmp_path / 'a.png')
+    assert Image.open(tmp_path / 'a.png').mode == mode
+    truth = open_truth(tmp_path, ['a'], ('background', 'cat'), True)
+    assert confusion(truth, 'a', np.array([[0, 1, 0]], np.uint8), 2).tolist() == [
+        [1, 0, 0],
+        [1, 1, 0],
+    ]
+
+
+def test_truth_is_checked_before_the_first_file(job, tmp_path):
+    job = with_truth(job, tmp_path)
+    for pixels, words in (
+        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), 'c.png is not one channel of 8 bit'),
+        (np.zeros((HEIGHT, WIDTH + 1), np.uint8), 'c.png is 32 high and 49 wide'),
+    ):
+        Image.fromarray(pixels).save(tmp_path / 'ann/b/c.png')
+        with pytest.raises(ValueError, match=words):
+            make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+        with pytest.raises(ValueError, match=words):
+            sweep(job, 'background', [0.5], 1, silent)
+    (tmp_path / 'ann/b/c.png').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='c.png cannot be read'):
+        make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_truth_that_does_not_fit(tmp_path):
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / 'a.png')
     with pytest.raises(FileNotFoundError, match='none of the 1 images has a mask in .* such as b'):

@@ -4,9 +4,12 @@
 import argparse
 from fractions import Fraction
 from pathlib import Path
+from typing import Sequence
 
 from _common import answer_help
 
+# what the ids of masks mean
+LABEL_ARGUMENTS = ('num_classes', 'meta', 'ignore_index', 'reduce_zero_label')
 # keys of mmseg_ctt.datasets.split_import.FORMATS, which is not imported for --help
 FORMATS = ('auto', 'unimatch', 'u2pl', 'cps', 'pseudoseg')
 
@@ -115,7 +118,7 @@ def add_labels(parser: argparse.ArgumentParser, number: str) -> None:
     """
     parser.add_argument('--num-classes', type=int, help=number)
     parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
-    parser.add_argument('--ignore-index', type=int, default=255)
+    parser.add_argument('--ignore-index', type=int, help='default: 255')
     parser.add_argument('--reduce-zero-label', action='store_true')
 
 
@@ -147,6 +150,26 @@ def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace other lists in this folder'
     )
+
+
+def refuse_unused(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Raise for an argument that the command would not use.
+
+    Args:
+        args (argparse.Namespace): All arguments.
+        names (Sequence[str]): Of the arguments; None and False are not given.
+        reason (str): What the command does instead.
+    """
+    values = {name: getattr(args, name) for name in names}
+    given = [name for name, value in values.items() if value is not None and value is not False]
+    if given:
+        option = given[0].replace('_', '-')
+        raise ValueError(f'--{option} would be unused, as {args.command} {reason}: remove it')
+
+
+def ignored_id(args: argparse.Namespace) -> int:
+    """Id of ignored pixels."""
+    return 255 if args.ignore_index is None else args.ignore_index
 
 
 answer_help(parse_args)

@@ -5,7 +5,8 @@ python tools/dataset_converters/cut_rasters.py scenes/ data/mine --masks labels/
 
 Writes data/mine/images/SCENE_rROW_cCOLUMN.tif, with all bands and their coordinates, and PNG masks
 data/mine/masks. A scene without a mask of the same name gives unlabelled images. Images with less
-than --min-data of pixels with data are left out. Nothing is overwritten: started again, it goes on.
+than --min-data of pixels with data are left out. Nothing is overwritten: started again, it goes on,
+and refuses a folder with images of another --size.
 """
 
 import sys
@@ -29,7 +30,7 @@ def main() -> None:
     if args.size < 1 or not 0 <= args.min_data <= 1:
         raise ValueError('--size must be positive and --min-data a ratio in [0, 1]')
     from mmseg_ctt.datasets.image_files import find_files
-    from mmseg_ctt.rasters.cutting import cut_raster
+    from mmseg_ctt.rasters.cutting import check_cut, cut_raster
 
     scenes = find_files(args.scenes, SUFFIXES)
     masks = find_files(args.masks, SUFFIXES) if args.masks else {}
@@ -38,8 +39,11 @@ def main() -> None:
     unknown = sorted(set(masks) - set(scenes))
     if unknown:
         raise ValueError(f'the mask {masks[unknown[0]]} has no scene of this name in {args.scenes}')
+    of_scene = {stem: Path(args.masks, masks[stem]) for stem in scenes if stem in masks}
     for stem, name in scenes.items():
-        mask = Path(args.masks, masks[stem]) if stem in masks else None
+        check_cut(Path(args.scenes, name), of_scene.get(stem), stem, Path(args.out), args.size)
+    for stem, name in scenes.items():
+        mask = of_scene.get(stem)
         cut = cut_raster(
             Path(args.scenes, name), mask, stem, Path(args.out), args.size, args.min_data
         )

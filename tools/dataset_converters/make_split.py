@@ -40,7 +40,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import errors_in_one_line, run  # noqa: E402
-from _split_arguments import parse_args  # noqa: E402
+from _split_arguments import LABEL_ARGUMENTS, ignored_id, parse_args, refuse_unused  # noqa: E402
 from _split_report import report, report_validation  # noqa: E402
 
 with errors_in_one_line():
@@ -80,6 +80,8 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         tuple: N stems, bool presence ``(N, K)`` (K = 0 without masks), and the
         class names if known.
     """
+    if args.img_dir:
+        refuse_unused(args, LABEL_ARGUMENTS, 'reads no masks of --img-dir')
     folder = args.ann_dir or args.img_dir
     if args.suffix or args.ann_dir:
         files = find_masks(folder, args.suffix) if args.suffix else find_masks(folder)
@@ -98,7 +100,7 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         )
     refuse_colours(folder, [files[stem] for stem in stems])
     paths = [Path(folder, files[stem]) for stem in stems]
-    presence = scan_presence(paths, num_classes, args.ignore_index, args.reduce_zero_label)
+    presence = scan_presence(paths, num_classes, ignored_id(args), args.reduce_zero_label)
     return stems, presence, names
 
 
@@ -184,7 +186,7 @@ def read_presence(
         )
     if not names and args.num_classes:
         names = [f'class {k}' for k in range(args.num_classes)]
-    return presence_of(ann_dir, folder.masks, names, args.ignore_index, args.reduce_zero_label)
+    return presence_of(ann_dir, folder.masks, names, ignored_id(args), args.reduce_zero_label)
 
 
 def check_val_folder(args: argparse.Namespace, folder: MaskedFolder) -> None:
@@ -208,12 +210,15 @@ def import_command(args: argparse.Namespace) -> None:
     if args.format == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:
             raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
+        refuse_unused(args, ('img_dir', 'suffix'), 'takes the stems of a permutation from --all')
         split = import_permutation(args.labeled, args.all, args.num)
     elif args.num is not None:
         raise ValueError('--num is for --format permutation only')
     else:
         images = None
-        if args.img_dir:
+        if not args.img_dir:
+            refuse_unused(args, ('suffix',), 'searches no images without --img-dir')
+        else:
             images = (
                 find_files(args.img_dir, [args.suffix])
                 if args.suffix

@@ -52,6 +52,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', help='of a data set: folder of images below it; default: all')
     parser.add_argument('--masks', help='of a data set: folder of masks below it; default: none')
     parser.add_argument('--mask-suffix', help='end of the names of masks; default: .png')
+    parser.add_argument(
+        '--color-type', help='of a data set: unchanged keeps a fourth band; default: color'
+    )
     parser.add_argument('--workers', type=int, help='threads; default: all CPUs')
     parser.add_argument('--verify', action='store_true', help='check the files of OUT and end')
     add_cfg_options(parser)
@@ -61,7 +64,8 @@ def parse_args() -> argparse.Namespace:
 def check_args(args: argparse.Namespace) -> None:
     """Raise for arguments that would be unused."""
     is_config = not args.verify and Path(args.source or '').is_file()
-    of_folder = [name for name in ('images', 'masks', 'mask_suffix') if getattr(args, name)]
+    names = ('images', 'masks', 'mask_suffix', 'color_type')
+    of_folder = [name for name in names if getattr(args, name)]
     if args.verify:
         unused = [*of_folder, *(['source'] if args.source else [])]
         unused += ['workers'] * (args.workers is not None) + ['cfg_options'] * bool(
@@ -125,7 +129,8 @@ def plan_of_folder(args: argparse.Namespace) -> 'Plan':
 
     if args.size == AUTO:
         raise ValueError('without a config, name the size: --size 1024x512, or --size keep')
-    return plan_of_folder(args.source, args.images or '', args.masks, args.mask_suffix or '.png')
+    suffix, bands = args.mask_suffix or '.png', args.color_type or 'color'
+    return plan_of_folder(args.source, args.images or '', args.masks, suffix, bands)
 
 
 def scale_of(size: str, plan: 'Plan') -> 'Optional[Scale]':

@@ -87,7 +87,13 @@ def class_names(args: argparse.Namespace) -> List[str]:
         raise ValueError(
             f'{path} does not exist: write {{"classes": [...]}} to it, or give --num-classes'
         )
-    return list(read_meta(path)['classes'])
+    names = list(read_meta(path)['classes'])
+    if args.num_classes not in (None, len(names)):
+        raise ValueError(
+            f'--num-classes {args.num_classes}, but {path} names {len(names)} classes: give one of '
+            'the two'
+        )
+    return names
 
 
 def make_command(args: argparse.Namespace) -> None:
@@ -148,6 +154,10 @@ def import_command(args: argparse.Namespace) -> None:
     held: Dict[str, List[str]] = {}
     if args.test_images:
         held = {part: parts.pop(part) for part in ('val', 'test') if part in parts}
+        if not held:
+            raise ValueError(
+                '--test-images would be unused, as no list names val or test: remove it'
+            )
     names = names_of_parts(parts, folder, needed)
     if held:
         check_apart(parts, held)

@@ -84,7 +84,7 @@ def make_copy(
     Args:
         plan (Plan): Files.
         folder (Path): Of the copy; new, empty, or one that was begun with the same options.
-        options (Options): Of the copy.
+        options (Options): Of the copy; ``color_type`` is that of the plan.
         workers (int): Threads. Defaults to 1.
         report (Callable[[str], None]): Gets lines of progress. Defaults to ``print``.
 
@@ -95,6 +95,7 @@ def make_copy(
     if workers < 1:
         raise ValueError(f'--workers={workers} must be positive')
     folder = Path(os.path.abspath(folder))
+    options = options._replace(color_type=plan.color_type)
     entries = _begin(plan, folder, options)
     missing = [job for job in plan.jobs if not _is_present(job, folder, entries)]
     begin = time.monotonic()
@@ -136,6 +137,7 @@ def make_copy(
 def _begin(plan: Plan, folder: Path, options: Options) -> Dict[str, Entry]:
     """Check the folder; entries of the files that it has."""
     searched = {os.path.dirname(os.path.abspath(job.path)) for job in plan.jobs}
+    searched.update(plan.searched)
     if str(folder) == plan.root or any(inside(str(folder), path) for path in searched):
         raise ValueError(
             f'{folder} lies among the originals, where the copies would be found as further '
@@ -155,7 +157,7 @@ def _refuse_other(plan: Plan, folder: Path, options: Options) -> None:
     manifest = read_manifest(folder)
     for key, old, new in (
         ('root of the data', manifest['root'], plan.root),
-        *((key, manifest['options'].get(key), value) for key, value in options._asdict().items()),
+        *zip(Options._fields, Options(**manifest['options']), options),
     ):
         if old != new:
             raise ValueError(
@@ -261,7 +263,7 @@ def _image(job: Job, content: bytes, options: Options) -> Tuple[bytes, str]:
 def _mask(job: Job, content: bytes, options: Options) -> Tuple[bytes, str]:
     name = f'the {job.kind} {job.path}'
     if job.kind == MASK:
-        ids = small_ids(job.step.decoded(content, name), name)
+        ids = small_ids(job.step.decoded(content, name, job.ignore_index), name)
     else:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if values is None or values.dtype != np.uint8 or values.ndim != 2:

@@ -44,6 +44,8 @@ class Options(NamedTuple):
             are kept.
         keep_ratio (bool): Whether images keep their aspect ratio, and fit into ``scale``.
         interpolation (str): Of images; masks take the nearest pixel.
+        color_type (str): ``'unchanged'`` where images have all bands of the file, ``'color'`` where
+            alpha is left out, as in all copies that do not say it.
     """
 
     format: str
@@ -51,6 +53,7 @@ class Options(NamedTuple):
     scale: Optional[Tuple[int, int]]
     keep_ratio: bool
     interpolation: str
+    color_type: str = 'color'
 
     def to_json(self) -> Dict[str, Any]:
         """As a dict of JSON types."""

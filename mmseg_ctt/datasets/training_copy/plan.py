@@ -4,13 +4,24 @@
 import os.path as osp
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from mmseg.datasets.transforms import LoadAnnotations
 
 from ...volumes.address import is_address
 from ...weak_labels.map_files import map_path
-from ..built import inner_steps
+from ..built import ignore_index, inner_steps
 from ..extra_maps import LoadMaps
 from ..image_files import MASK_SUFFIX, find_images, find_masks
 from ..image_loading import CheckedLoadImageFromFile
@@ -19,6 +30,7 @@ from ..wrappers import distinct_infos, leaves
 from .sizes import Scale, largest, needed_scale
 
 IMAGE, MASK, MAP, SMOOTH_MAP = 'image', 'mask', 'map', 'smooth map'
+COLOR, UNCHANGED = 'color', 'unchanged'  # of image_loading.color_type; grey is made of colours
 
 
 class Job(NamedTuple):
@@ -31,6 +43,7 @@ class Job(NamedTuple):
         kind (str): ``'image'``, ``'mask'``, ``'map'`` (of ids) or ``'smooth map'``.
         image (str): The image that it belongs to, whose size it must have.
         step (Any): Loading step of the pipeline.
+        ignore_index (int): Id of ignored pixels of a mask. Defaults to 255.
     """
 
     source: str
@@ -39,14 +52,26 @@ class Job(NamedTuple):
     kind: str
     image: str
     step: Any
+    ignore_index: int = 255
 
 
 class Plan(NamedTuple):
-    """Files of a copy, the root that their paths start from, and the scale that is enough."""
+    """What a copy is to hold.
+
+    Attributes:
+        root (str): Folder that the paths of the files start from.
+        jobs (list[Job]): Files.
+        scale (Scale | None): Size that is enough; None: that of the files.
+        searched (tuple[str, ...]): Folders in which the data sets look for files.
+        color_type (str): ``'unchanged'`` where pipelines take all bands of a file, else
+            ``'color'``.
+    """
 
     root: str
     jobs: List[Job]
     scale: Optional[Scale]
+    searched: Tuple[str, ...] = ()
+    color_type: str = COLOR
 
 
 def root_of(parts: Iterable[Any]) -> str:
@@ -86,8 +111,8 @@ def plan_of_sources(sources: Mapping[str, Any]) -> Plan:
         sources (Mapping[str, AnySet]): Data sets by name, their files listed.
 
     Raises:
-        ValueError: If an image is a slice of a volume, or a pipeline does not load files in a way
-            that is known.
+        ValueError: If an image is a slice of a volume, a pipeline does not load files in a way
+            that is known, or one takes all bands of a file and another does not.
     """
     parts = [leaf for source in sources.values() for leaf in leaves(source)]
     root = root_of(parts)
@@ -96,11 +121,15 @@ def plan_of_sources(sources: Mapping[str, Any]) -> Plan:
         for job in _jobs(part, root):
             jobs.setdefault(job.source, job)
     scale = largest([needed_scale(part.pipeline.transforms) for part in parts])
-    return Plan(root, _named(jobs), scale)
+    return Plan(root, _named(jobs), scale, _searched(parts), _color_type(sources))
 
 
 def plan_of_folder(
-    root: str, images: str, masks: Optional[str], mask_suffix: str = MASK_SUFFIX
+    root: str,
+    images: str,
+    masks: Optional[str],
+    mask_suffix: str = MASK_SUFFIX,
+    color_type: str = COLOR,
 ) -> Plan:
     """All images below a folder, and their masks.
 
@@ -109,6 +138,8 @@ def plan_of_folder(
         images (str): Folder of the images, relative to ``root``.
         masks (str, optional): Folder of the masks, relative to ``root``; None: there are none.
         mask_suffix (str): End of the names of masks. Defaults to ``'.png'``.
+        color_type (str): That of the trainings: ``'unchanged'`` keeps alpha, and a fourth band.
+            Defaults to ``'color'``.
 
     Raises:
         FileNotFoundError: If a folder does not exist, or there is no image.
@@ -122,7 +153,8 @@ def plan_of_folder(
     without = sorted(set(labels) - set(found))
     if without:
         raise ValueError(f'the mask {Path(root, str(masks), labels[without[0]])} has no image')
-    load_image, load_mask = CheckedLoadImageFromFile(), CheckedLoadAnnotations()
+    load_image = CheckedLoadImageFromFile(color_type=color_type)
+    load_mask = CheckedLoadAnnotations()
     jobs: Dict[str, Job] = {}
     for stem, name in found.items():
         image = str(Path(root, images, name))
@@ -132,7 +164,34 @@ def plan_of_folder(
         for path, kind, step in files:
             key = key_of(path, root)
             jobs[key] = Job(key, '', path, kind, image, step)
-    return Plan(root, _named(jobs), None)
+    folders = [images] if masks is None else [images, masks]
+    searched = tuple(osp.abspath(osp.join(root, folder)) for folder in folders)
+    return Plan(root, _named(jobs), None, searched, kept_bands(load_image))
+
+
+def kept_bands(step: CheckedLoadImageFromFile) -> str:
+    """``color_type`` of the copy that a loading step needs."""
+    return UNCHANGED if step.color_type == UNCHANGED else COLOR
+
+
+def _searched(parts: Iterable[Any]) -> Tuple[str, ...]:
+    """Folders that data sets list with all below them."""
+    prefixes = [(getattr(part, 'data_prefix', None) or {}).values() for part in parts]
+    return tuple(osp.abspath(folder) for of_part in prefixes for folder in of_part if folder)
+
+
+def _color_type(sources: Mapping[str, Any]) -> str:
+    """``color_type`` of the copy that all pipelines can read."""
+    found: Dict[str, str] = {}
+    for name, source in sources.items():
+        for part in leaves(source):
+            found.setdefault(kept_bands(_image_step(part, type(part).__name__)), name)
+    if len(found) > 1:
+        raise ValueError(
+            f'the pipeline of {found[UNCHANGED]} loads images with color_type={UNCHANGED!r}, that '
+            f'of {found[COLOR]} without: a copy is of one kind, set image_loading.color_type'
+        )
+    return next(iter(found), COLOR)
 
 
 def _jobs(part: Any, root: str) -> Iterator[Job]:
@@ -144,6 +203,7 @@ def _jobs(part: Any, root: str) -> Iterator[Job]:
         (step for step in label_steps if isinstance(step, CheckedLoadAnnotations)),
         CheckedLoadAnnotations(),
     )
+    ignored = ignore_index(part)
     for info in distinct_infos(part):
         if info.get('pseudo_labeled'):
             continue  # an unlabelled image, with a mask of a round of self-training
@@ -156,8 +216,8 @@ def _jobs(part: Any, root: str) -> Iterator[Job]:
         yield Job(key_of(image, root), '', image, IMAGE, image, image_step)
         if info.get('seg_map_path') and 'seg_map_paths' not in info:  # of several raters
             mask = info['seg_map_path']
-            yield Job(key_of(mask, root), '', mask, MASK, image, label_step)
-        for path, kind in _maps(part, info, root):
+            yield Job(key_of(mask, root), '', mask, MASK, image, label_step, ignored)
+        for path, kind in maps_of(part, info, root):
             yield Job(key_of(path, root), '', path, kind, image, None)
 
 
@@ -176,8 +236,17 @@ def _image_step(part: Any, owner: str) -> CheckedLoadImageFromFile:
     return steps[0]
 
 
-def _maps(part: Any, info: Mapping[str, Any], root: str) -> Iterator[tuple]:
-    """Maps of an image that lie below the root, and their kinds."""
+def maps_of(part: Any, info: Mapping[str, Any], root: str) -> Iterator[Tuple[str, str]]:
+    """Maps of an image that lie below the root, and their kinds.
+
+    Args:
+        part (BaseDataset): Data set of the image.
+        info (Mapping[str, Any]): Its entry.
+        root (str): Root of the data.
+
+    Yields:
+        tuple: Path, and ``'map'`` or ``'smooth map'``.
+    """
     stem = info.get('stem') or osp.splitext(osp.basename(info['img_path']))[0]
     for step in inner_steps(part, LoadMaps):
         for name, folder in step.maps.items():

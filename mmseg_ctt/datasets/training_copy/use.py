@@ -8,13 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional
 from ..built import inner_steps
 from ..checks import KEY as DATASET
 from ..extra_maps import LoadMaps
+from ..image_loading import CheckedLoadImageFromFile
 from ..wrappers import distinct_infos, leaves
-from .manifest import TOOL, Entry, read_entries, read_options
-from .plan import inside, key_of, root_of
+from .manifest import TOOL, Entry, checksum, read_entries, read_options
+from .plan import UNCHANGED, inside, kept_bands, key_of, maps_of, root_of
 from .sizes import Scale, needed_scale
 
 KEY = f'{DATASET}.training_copy'
-AGAIN = f'run {TOOL} again, which adds what is missing'
+AGAIN = f'run {TOOL} again, which adds what is missing or has changed'
 
 
 class TrainingCopy:
@@ -32,7 +33,7 @@ class TrainingCopy:
     Raises:
         FileNotFoundError: If the folder is no training copy, or a file of it is missing.
         ValueError: If an image or mask is not in it or has changed since, or the pipelines need
-            larger images than it has, or of another aspect ratio.
+            larger images than it has, of another aspect ratio, or with bands that it has not.
     """
 
     def __init__(self, folder: str, sources: Mapping[str, Any]) -> None:
@@ -44,6 +45,8 @@ class TrainingCopy:
         for name, source in sources.items():
             for leaf in leaves(source):
                 self._check_scale(name, needed_scale(leaf.pipeline.transforms))
+                self._check_loading(name, leaf)
+                self._check_maps(name, leaf, entries)
                 self._use_maps(name, leaf)
             self._check_files(name, distinct_infos(source), entries)
 
@@ -86,13 +89,22 @@ class TrainingCopy:
                 if path and path != info[key]:
                     self._check_file(name, info[key], entries[key_of(info[key], self.root)])
 
+    def _check_maps(self, name: str, leaf: Any, entries: Mapping[str, Entry]) -> None:
+        if not inner_steps(leaf, LoadMaps):
+            return
+        for info in distinct_infos(leaf):
+            for path, _ in maps_of(leaf, info, self.root):
+                entry = entries.get(key_of(path, self.root))
+                if entry is not None and os.path.isfile(path):
+                    self._check_file(name, path, entry)
+
     def _check_file(self, name: str, original: str, entry: Entry) -> None:
         path = os.path.join(self.folder, entry.file)
         if not os.path.isfile(path) or os.path.getsize(path) != entry.bytes:
             raise FileNotFoundError(
                 f'{path} of the training copy of {DATASET}.{name} is missing or incomplete: {AGAIN}'
             )
-        if os.path.getsize(original) != entry.source_bytes:
+        if _changed(original, entry):
             raise ValueError(f'{original} has changed since its training copy was made: {AGAIN}')
 
     def _check_scale(self, name: str, needed: Optional[Scale]) -> None:
@@ -112,6 +124,21 @@ class TrainingCopy:
                 'make another copy'
             )
 
+    def _check_loading(self, name: str, leaf: Any) -> None:
+        for step in inner_steps(leaf, CheckedLoadImageFromFile):
+            if step.nodata is not None:
+                raise ValueError(
+                    f'image_loading.nodata={step.nodata:g} marks pixels of {DATASET}.{name} by '
+                    f'their value, which {KEY}={self.folder} has changed: train from the originals'
+                )
+            if kept_bands(step) == UNCHANGED != self.options.color_type:
+                raise ValueError(
+                    f'{KEY}={self.folder} was made with color_type={self.options.color_type!r}, '
+                    f'and the pipeline of {DATASET}.{name} loads images with '
+                    f'color_type={step.color_type!r}: a fourth band would be missing, make another '
+                    'copy'
+                )
+
     def _use_maps(self, name: str, leaf: Any) -> None:
         for step in inner_steps(leaf, LoadMaps):
             for key, folder in list(step.maps.items()):
@@ -127,3 +154,13 @@ class TrainingCopy:
                         f'LoadMaps of {DATASET}.{name} reads: {AGAIN}, or make a copy with --size '
                         'keep'
                     )
+
+
+def _changed(original: str, entry: Entry) -> bool:
+    """Whether a file has other content; one that was moved may have another time alone."""
+    found = os.stat(original)
+    if found.st_size != entry.source_bytes:
+        return True
+    if found.st_mtime_ns == entry.source_mtime_ns:
+        return False
+    return checksum(Path(original).read_bytes()) != entry.source_sha256
