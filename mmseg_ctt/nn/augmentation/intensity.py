@@ -94,8 +94,9 @@ class RandomGreyscale(PixelStep):
         if not is_rgb(image):
             return image
         plain = grey(denormalize(image, context.preprocessor))
+        made = normalize(plain, context.preprocessor)
         # mean and std of one number, or none, leave one channel
-        return normalize(plain, context.preprocessor).expand_as(image)
+        return made if made.shape == image.shape else made.expand_as(image)
 
 
 @AUGMENTATION_STEPS.register_module()
