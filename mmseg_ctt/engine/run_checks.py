@@ -84,8 +84,8 @@ def labels_of(trained: Dataset) -> Optional[Dataset]:
     Args:
         trained (Dataset): Of training.
     """
-    masked = getattr(trained, 'masked', (None,))
-    return getattr(trained, 'sources', {None: trained})[masked[0]] if masked else None
+    masked = tuple(getattr(trained, 'masked', (None,)))
+    return getattr(trained, 'sources', {}).get(masked[0], trained) if masked else None
 
 
 def first_batch(cfg: Mapping[str, Any], dataset: Any) -> List[dict]:

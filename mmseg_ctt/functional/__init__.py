@@ -115,6 +115,7 @@ METHODS = {
         'stable',
     ),
     'methods.ecocseg.functional': (
+        'bit_certainty',
         'code_distance',
         'code_loss',
         'distance_scores',
