@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Pixels without a label teach no method anything, whatever number says that they have none."""
 
+import copy
+
 import pytest
 import torch
 from family import EVERY_RECIPE_WITH_MASKS, ready, step, trained_weights
@@ -10,7 +12,7 @@ from toy import toy_batch, toy_settings, whole_segmentor
 def results(recipe, ignored):
     """Losses of two steps and gradients, with such pixels in every labelled image."""
     given = toy_settings(recipe.kind, **recipe.settings).get('segmentor')
-    segmentor = whole_segmentor(given)
+    segmentor = copy.deepcopy(whole_segmentor(given))  # that of a recipe is shared
     heads = segmentor.get('auxiliary_head') or []
     for head in (segmentor['decode_head'], *(heads if isinstance(heads, list) else [heads])):
         head['ignore_index'] = ignored
