@@ -19,7 +19,7 @@ from mmseg.evaluation.metrics import IoUMetric
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
-from ..nn.setting_texts import check_texts
+from ..nn.setting_texts import refuse_texts
 from ..nn.settings import as_dict, check_choice, check_keys, check_settings, inherited_settings
 from .score_checks import SCORES
 
@@ -74,7 +74,7 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     for section, registry in SECTIONS.items():
         for key, node, kind in built(section, cfg.get(section), registry):
             values = {name: value for name, value in node.items() if name not in MARKS}
-            check_texts(key, values, inherited_settings(kind, '__init__'))
+            refuse_texts(key, values, inherited_settings(kind, '__init__'))
             if registry is registries.METRICS and issubclass(kind, BaseMetric):
                 _check_metric(key, values, kind)
             elif registry is registries.HOOKS and 'runner_type' not in cfg:
@@ -133,7 +133,7 @@ def _check_loader(key: str, loader: Any) -> None:
     values, given = as_dict(key, loader), inherited_settings(DataLoader, '__init__')
     known = [*LOADER, *(parameter.name for parameter in given)]
     check_keys(key, [name for name in values if name != '_scope_'], known)
-    check_texts(key, values, given)
+    refuse_texts(key, values, given)
 
 
 def _check_metric(key: str, values: Mapping[str, Any], kind: type) -> None:

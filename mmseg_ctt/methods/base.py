@@ -13,7 +13,7 @@ from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
 from ..nn.member import build_students
 from ..nn.schedule import RampUp
-from ..nn.setting_texts import check_texts
+from ..nn.setting_texts import refuse_texts
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
 from .weighted_terms import Losses, WeightedTerms
@@ -176,7 +176,7 @@ class SemiSegmentor(WeightedTerms):
         settings.check_keys(
             key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}
         )
-        check_texts('model', given, taken)
+        refuse_texts('model', given, taken)
 
     def _build_members(
         self,

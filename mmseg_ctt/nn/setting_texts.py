@@ -12,7 +12,7 @@ LISTS = {'Tuple', 'tuple', 'Sequence', 'List', 'list'}
 MODULES = {'typing', 'torch', 'collections', 'abc'}
 
 
-def check_texts(
+def refuse_texts(
     key: str, given: Mapping[str, Any], parameters: Iterable[inspect.Parameter]
 ) -> None:
     """Refuse texts for parameters that take numbers alone.

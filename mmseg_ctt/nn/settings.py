@@ -8,7 +8,7 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Typ
 
 from mmseg.registry import MODELS
 
-from .setting_texts import check_texts
+from .setting_texts import refuse_texts
 
 Part = Union[type, str]
 
@@ -283,7 +283,7 @@ def check_settings(
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
     if isinstance(given, Mapping):
-        check_texts(key, given, parameters)
+        refuse_texts(key, given, parameters)
     needed = (value.name for value in parameters if value.default is value.empty)
     missing = [name for name in needed if name not in given]
     if missing:
