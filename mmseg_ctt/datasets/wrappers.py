@@ -141,7 +141,9 @@ def origin(dataset: Any, index: int) -> Tuple[Any, int]:
 
 
 def distinct_infos(dataset: Any) -> List[dict]:
-    """What mmseg knows of each image of a data set; a repeated one is listed once.
+    """What mmseg knows of each image of a data set, leaf by leaf.
+
+    An image that a wrapper repeats is listed once, one that two leaves list is listed twice.
 
     Args:
         dataset (AnySet): Data set whose files are listed.

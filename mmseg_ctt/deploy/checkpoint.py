@@ -5,6 +5,7 @@ Whatever a hook adds to a model in a run is in its checkpoint, and the model tak
 (:meth:`MemberNetworks._load_from_state_dict`); so every tool can load every checkpoint.
 """
 
+import hashlib
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 PathLike = Union[str, Path]
 Network = TypeVar('Network', bound=nn.Module)
+CHUNK = 2**20  # bytes
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:
@@ -51,6 +53,24 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
     if not isinstance(state, Mapping) or not state:
         raise ValueError(f'{path} has no "state_dict": give a checkpoint that mmengine wrote')
     return {**checkpoint, 'meta': dict(checkpoint.get('meta') or {})}
+
+
+def weights_checksum(path: PathLike) -> str:
+    """Checksum of the content of a checkpoint, of the address of a URL.
+
+    Args:
+        path (str | Path): File or URL.
+
+    Returns:
+        str: Hexadecimal sha256.
+    """
+    if '://' in str(path):
+        return hashlib.sha256(str(path).encode()).hexdigest()
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for chunk in iter(lambda: file.read(CHUNK), b''):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def build_network(model: Mapping[str, Any], data_preprocessor: Optional[Mapping] = None) -> Any:

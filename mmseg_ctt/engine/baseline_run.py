@@ -4,7 +4,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -54,7 +54,7 @@ class BaselineRun:
         Returns:
             Score: None before the first validation.
         """
-        return next(filter(None, (_last_score(start, metric) for start in self._starts())), None)
+        return next(reversed([None, *self.curve(metric)]))
 
     def score_at(self, metric: str, step: int) -> Optional[float]:
         """Score of the validation after an iteration, None where there was none.
@@ -63,24 +63,24 @@ class BaselineRun:
             metric (str): Such as ``'mIoU'``.
             step (int): Iterations done.
         """
-        for start in self._starts():
-            for score in _scores(start, metric):
-                if score.step == step:
-                    return score.value
-        return None
+        found = (score.value for score in self.curve(metric) if score.step == step)
+        return next(found, None)
 
     def curve(self, metric: str) -> List[Score]:
-        """Scores of all validations, by iteration; where a start resumed, up to it those before.
+        """Scores of all validations, by iteration.
+
+        Of a start that another resumed they are those before the first iteration that the other
+        has logged: what followed there was given up.
 
         Args:
             metric (str): Such as ``'mIoU'``.
         """
         found: List[Score] = []
+        begin = float('inf')
         for start in self._starts():
-            older = [
-                score for score in _scores(start, metric) if not found or score.step < found[0].step
-            ]
-            found = older + found
+            rows = list(_rows(start))
+            found = [score for score in _scores(rows, metric) if score.step < begin] + found
+            begin = min([begin, *(_step(row) for row in rows)])
         return found
 
     def score_at_progress(self, metric: str, progress: float) -> Optional[float]:
@@ -184,20 +184,25 @@ def _starts(folder: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def _last_score(start: Path, metric: str) -> Optional[Score]:
-    return next(reversed([None, *_scores(start, metric)]))
-
-
-def _scores(start: Path, metric: str) -> Iterator[Score]:
-    """Scores of the validations of a start, in their order."""
+def _rows(start: Path) -> Iterator[Dict[str, Any]]:
+    """What a start has logged, in its order."""
     for line in (start / 'scalars.json').read_text().splitlines():
         try:
-            row = json.loads(line)
+            yield json.loads(line)
         except ValueError:  # of a run that is writing it, or was killed
             continue
+
+
+def _step(row: Mapping[str, Any]) -> int:
+    return int(row.get('step', 0))
+
+
+def _scores(rows: Sequence[Mapping[str, Any]], metric: str) -> Iterator[Score]:
+    """Scores of the validations among the rows, in their order."""
+    for row in rows:
         value = row.get(metric, row.get(f'val/{metric}'))
         if isinstance(value, (int, float)):
-            yield Score(float(value), int(row.get('step', 0)))
+            yield Score(float(value), _step(row))
 
 
 def _differences(cfg: Config, other: Optional[Config]) -> List[str]:

@@ -69,7 +69,9 @@ def find_config(path: str) -> str:
 def default_work_dir(
     path: str, options: Optional[Mapping[str, Any]] = None, given: Optional[str] = None
 ) -> str:
-    """Work folder of a start that names none, with the method where the start changes it.
+    """Work folder of a start that names none, beside the config's own where it changes the run.
+
+    Its name ends in the method and in the network, ``segmentor_from``, where the start sets them.
 
     Args:
         path (str): Of the config.
@@ -77,12 +79,14 @@ def default_work_dir(
         given (str, optional): ``work_dir`` of the config. Defaults to None:
             ``work_dirs/<config name>``.
     """
-    options = options or {}
-    folder, method = given or os.path.join('work_dirs', Path(path).stem), options.get('method')
-    if not method or (given and 'work_dir' in options):
+    options, folder = options or {}, given or os.path.join('work_dirs', Path(path).stem)
+    if given and 'work_dir' in options:
         return folder
-    end = f'_{method}'  # beside the run of the config's own
-    return folder if folder.endswith(end) else folder.rstrip('/') + end
+    method, network = options.get('method'), options.get('segmentor_from')
+    for name in (method, Path(network).stem if isinstance(network, str) else None):
+        if name and not folder.endswith(f'_{name}'):
+            folder = f'{folder.rstrip("/")}_{name}'
+    return folder
 
 
 def set_resume(cfg: Config, resume: str) -> None:

@@ -92,7 +92,12 @@ class UniMatch(FixMatchSeg):
         """
         number = self.num_viewed(unlabeled)
         weak, *partners = unlabeled.image.split(number)
-        perturb = appended(self.feature_perturbation.of(unlabeled.draws[:number]))
+        valid = unlabeled.valid()
+        perturb = appended(
+            self.feature_perturbation.of(
+                unlabeled.draws[:number], None if valid is None else valid[:number]
+            )
+        )
         images = [labeled.image] if self.labeled_pass == 'weak' else []
         perturbs = [*(None for _ in images), perturb]
         *labels, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)

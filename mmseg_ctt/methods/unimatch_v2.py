@@ -80,7 +80,10 @@ class UniMatchV2(WeakToStrong):
     ) -> Tuple[PixelOutput, List[PixelOutput]]:
         """Outputs of the student for the labelled images and for each view."""
         images = torch.cat([view.image for view in views])
-        perturb = self.feature_perturbation.of(unlabeled.draws)
+        valid = unlabeled.valid()
+        if valid is not None:
+            valid = torch.cat([view.apply_mix(valid) for view in views])
+        perturb = self.feature_perturbation.of(unlabeled.draws, valid)
         on_labeled, output = self.forward_member(
             'student0', labeled.image, images, perturb=(None, perturb)
         )

@@ -2,9 +2,9 @@
 """UniMatch and UniMatch V2: which images share a pass, perturbations of their features."""
 
 import pytest
-from toy import losses_of, ready_model, toy_batch, toy_model
+from toy import SIDE, losses_of, ready_model, toy_batch, toy_model
 
-from mmseg_ctt.nn.perturbation import FEATURE_PERTURBATIONS
+from mmseg_ctt.nn.perturbation import FEATURE_PERTURBATIONS, FeatureDropout
 
 HALVES = dict(strong_augmentation=[dict(type='CutMixing', partner='second_half')])
 
@@ -43,6 +43,27 @@ def test_every_perturbation_on_two_views(kind, number):
     model = ready_model('UniMatchV2', feature_perturbation=[dict(type=kind)])
     losses = losses_of(model, toy_batch(2, number))
     assert losses['student0.loss_unsup'] != plain['student0.loss_unsup']
+
+
+@pytest.mark.parametrize('kind', ['UniMatch', 'CorrMatch', 'PrevMatch', 'UniMatchV2'])
+def test_perturbations_know_the_padding(kind, monkeypatch):
+    """The upper quarter of each image is no padding, whichever part another view shows."""
+    seen = []
+
+    def perturb(self, feature, draws, rng_stream, valid=None):
+        seen.append(valid)
+        return feature
+
+    monkeypatch.setattr(FeatureDropout, 'perturb', perturb)
+    model = ready_model(kind, feature_perturbation=[dict(type='FeatureDropout')])
+    data = model.data_preprocessor(toy_batch(2, 2), training=True)
+    model(**data, mode='loss')
+    assert seen and all(valid is None for valid in seen)
+    seen.clear()
+    for known in data['data_samples']['unlabeled']:
+        known.set_metainfo(dict(img_shape=(SIDE // 4, SIDE)))
+    model(**data, mode='loss')
+    assert seen and all(valid.float().mean() == 0.25 for valid in seen)
 
 
 @pytest.mark.parametrize('kind', ['UniMatch', 'CorrMatch', 'PrevMatch'])

@@ -37,6 +37,18 @@ def test_steps_of_one_view_and_of_two():
         torch.testing.assert_close(factor[:3] + factor[3:], torch.full_like(factor[:3], 2))
 
 
+def test_padding_is_not_the_most_active_position():
+    """An image with padding loses the positions that it loses without."""
+    image, step = maps()[:1], FeaturePerturbations([dict(type='FeatureDropout')])
+    padded = [torch.cat([image[0], torch.full((3, 8, 5, 6), 9.0)], 3)]
+    valid = (torch.arange(24) < 12).expand(3, 10, -1)  # pixels: twice the positions
+    (alone,), (beside,) = (
+        step(*args) for args in ((image, DRAWS, 'a'), (padded, DRAWS, 'a', valid))
+    )
+    assert torch.equal(beside[..., :6], alone) and not torch.equal(alone, image[0])
+    assert not beside[..., 6:].any()
+
+
 def test_a_step_of_two_views_where_there_is_one():
     with pytest.raises(
         ValueError, match='^model.feature_perturbation: ComplementaryChannelDropout changes 2 views'

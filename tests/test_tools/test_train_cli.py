@@ -285,7 +285,7 @@ def test_checkpoints_of_another_run_are_not_replaced(tmp_path, config, call):
     call('train', config, '--resume', '--cfg-options', 'train_cfg.max_iters=3')
 
 
-def test_another_method_has_a_folder_of_its_own(config, load_tool, monkeypatch):
+def test_another_method_or_network_has_a_folder_of_its_own(config, load_tool, monkeypatch):
     common = load_tool('_common').module
     cases = (
         ({}, None, 'work_dirs/toy'),
@@ -294,6 +294,8 @@ def test_another_method_has_a_folder_of_its_own(config, load_tool, monkeypatch):
         ({'method': 'cps'}, 'runs/a', 'runs/a_cps'),  # of a config of new_run
         ({'method': 'cps'}, 'runs/a_cps', 'runs/a_cps'),  # of a config that such a run recorded
         ({'method': 'cps', 'work_dir': 'runs/b'}, 'runs/b', 'runs/b'),
+        ({'segmentor_from': 'mmseg::a/b.py'}, None, 'work_dirs/toy_b'),
+        ({'method': 'cps', 'segmentor_from': 'a/b.py'}, 'runs/a/', 'runs/a_cps_b'),
     )
     for options, given, folder in cases:
         cfg = Config(dict(model=dict(), work_dir=given))

@@ -79,6 +79,7 @@ def main() -> None:
     from mmengine.device import get_device
 
     from mmseg_ctt.deploy.api import load_model
+    from mmseg_ctt.deploy.checkpoint import weights_checksum
     from mmseg_ctt.deploy.class_maps import (
         ClassMapJob,
         ClassMapSettings,
@@ -105,7 +106,12 @@ def main() -> None:
         model = load_group_model(cfg, args.checkpoint, device)
     else:
         model = load_model(cfg, args.checkpoint, args.member, device)
-    origin = dict(config=Path(args.config).name, checkpoint=args.checkpoint, member=args.member)
+    origin = dict(
+        config=Path(args.config).name,
+        checkpoint=Path(args.checkpoint).name,
+        weights=weights_checksum(args.checkpoint),
+        member=args.member,
+    )
     job = ClassMapJob(images, Path(args.out), settings, origin)
     written = make_class_maps(model, job, report=lambda line: print(line, flush=True))
     head = model.decode_head

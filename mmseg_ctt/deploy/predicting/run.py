@@ -13,8 +13,8 @@ from ...engine.out_paths import check_out_folder
 from ..api import load_model
 from ..api.inputs import image_pipeline
 from ..api.predict import forward_batch
-from ..checkpoint import read_checkpoint
-from ..volumes.run import checksum, chosen_members
+from ..checkpoint import read_checkpoint, weights_checksum
+from ..volumes.run import chosen_members
 from .images import damage_explained, predict_images
 from .items import IMAGE, RASTER, VIDEO, Item
 from .network import Given, Network, resized_to
@@ -140,7 +140,7 @@ def _settings(
     pipeline = image_pipeline(cfg)
     return dict(
         checkpoint=Path(checkpoint).name,
-        weights=checksum(checkpoint),
+        weights=weights_checksum(checkpoint),
         config=config_hash(dict(model=cfg['model'], test_dataloader=dict(pipeline=pipeline))),
         member=member,
         tile=tiles.size,

@@ -1,7 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 """Prediction of many volumes into a folder, one file a volume, resumable."""
 
-import hashlib
 import os.path as osp
 import time
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from ...engine.fingerprint import config_hash
 from ...volumes import num_slices, read_volume
 from ..api.inputs import image_pipeline
+from ..checkpoint import weights_checksum
 from ..export import choose_member, member_names
 from .cases import Case
 from .outputs import PredictionFolder
@@ -32,7 +32,6 @@ from .settings import SliceSettings
 from .windows import Size, checked_windows
 
 ALL = 'all'
-CHUNK = 2**20  # bytes
 
 
 class PredictionOptions(NamedTuple):
@@ -117,7 +116,7 @@ def prediction_settings(
     windows = checked_windows(options.crop_size, options.stride)
     return dict(
         checkpoint=osp.basename(checkpoint),
-        weights=checksum(checkpoint),
+        weights=weights_checksum(checkpoint),
         config=config_hash(
             dict(model=cfg['model'], test_dataloader=dict(pipeline=image_pipeline(cfg)))
         ),
@@ -127,21 +126,6 @@ def prediction_settings(
         largest_component=options.largest_component,
         probabilities=probabilities,
     )
-
-
-def checksum(path: str) -> str:
-    """Check sum of the content of a file; of the address of a URL.
-
-    Args:
-        path (str): File or URL.
-    """
-    if '://' in path:
-        return hashlib.sha256(path.encode()).hexdigest()
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for chunk in iter(lambda: file.read(CHUNK), b''):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def predict_cases(

@@ -26,7 +26,13 @@ class FeatureNoise(FeaturePerturbation):
         check_number(self.key('limit'), limit, 0)
         self.limit = limit
 
-    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
+    def perturb(
+        self,
+        feature: Tensor,
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor] = None,
+    ) -> Tensor:
         """See :class:`FeaturePerturbation`."""
         key = sample_noise(draws, 1, rng_stream, feature.device).flatten()
         channels, height, width = feature.shape[1:]
@@ -58,7 +64,7 @@ class FeatureDropout(FeaturePerturbation):
         rng_stream: str,
         valid: Optional[Tensor] = None,
     ) -> Tensor:
-        """See :class:`FeaturePerturbation`; ``valid`` as in :func:`feature_dropout`."""
+        """See :class:`FeaturePerturbation`."""
         low, high = self.factor
         noise = sample_noise(draws, 1, rng_stream, feature.device).flatten()
         return feature_dropout(feature, low + (high - low) * noise, valid)

@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
 
+from ...functional.pseudo_label import downsample_nearest
 from ..registered import build_steps
 from ..rng import Draw
 from .passes import Perturbation
@@ -49,13 +50,21 @@ class FeaturePerturbation(nn.Module, ABC):
         return f'{KEY}: {cls.__name__}.{setting}'
 
     @abstractmethod
-    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
+    def perturb(
+        self,
+        feature: Tensor,
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor] = None,
+    ) -> Tensor:
         """Change one map.
 
         Args:
             feature (Tensor): ``(num_views * B, C, h, w)``. Receives the gradient.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers.
+            valid (Tensor, optional): ``(num_views * B, h, w)`` bool, False in the padding.
+                Defaults to None: no padding.
         """
 
     def stream(self, rng_stream: str, level: int) -> str:
@@ -63,7 +72,11 @@ class FeaturePerturbation(nn.Module, ABC):
         return f'{rng_stream}/{level}'
 
     def forward(
-        self, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+        self,
+        features: List[Tensor],
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor] = None,
     ) -> List[Tensor]:
         """Change the maps of a batch.
 
@@ -71,6 +84,8 @@ class FeaturePerturbation(nn.Module, ABC):
             features (list[Tensor]): ``(num_views * B, C_l, h_l, w_l)`` of every level.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers; other names give independent ones.
+            valid (Tensor, optional): ``(num_views * B, H, W)`` bool, pixels of the images that are
+                not padding. Defaults to None: all.
 
         Returns:
             list[Tensor]: Of the same shapes.
@@ -80,8 +95,9 @@ class FeaturePerturbation(nn.Module, ABC):
         """
         changed = list(features)
         for level in self.chosen(len(features)):
-            stream = self.stream(rng_stream, level)
-            changed[level] = self.perturb(features[level], draws, stream)
+            stream, feature = self.stream(rng_stream, level), features[level]
+            cells = None if valid is None else downsample_nearest(valid, feature.shape[2:])
+            changed[level] = self.perturb(feature, draws, stream, cells)
         return changed
 
     def chosen(self, number: int) -> List[int]:
@@ -127,26 +143,48 @@ class FeaturePerturbations(nn.Module):
         self.steps, self.num_views = built, num_views
 
     def forward(
-        self, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+        self,
+        features: List[Tensor],
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor] = None,
     ) -> List[Tensor]:
         """See :class:`FeaturePerturbation`."""
         steps: List[Any] = list(self.steps)
         for i, step in enumerate(steps):
             stream = f'{rng_stream}/{i}/{type(step).__name__}'
             if step.num_views == self.num_views:
-                features = step(features, draws, stream)
+                features = step(features, draws, stream, valid)
             else:
-                features = self._each_view(step, features, draws, stream)
+                features = self._each_view(step, features, draws, stream, valid)
         return features
 
     def _each_view(
-        self, step: nn.Module, features: List[Tensor], draws: Sequence[Draw], rng_stream: str
+        self,
+        step: nn.Module,
+        features: List[Tensor],
+        draws: Sequence[Draw],
+        rng_stream: str,
+        valid: Optional[Tensor],
     ) -> List[Tensor]:
         """Change the views one by one."""
         views = zip(*(level.chunk(self.num_views) for level in features))
-        changed = [step(list(maps), draws, f'{rng_stream}/{v}') for v, maps in enumerate(views)]
+        masks = [None] * self.num_views if valid is None else valid.chunk(self.num_views)
+        changed = [
+            step(list(maps), draws, f'{rng_stream}/{v}', mask)
+            for v, (maps, mask) in enumerate(zip(views, masks))
+        ]
         return [torch.cat(maps) for maps in zip(*changed)]
 
-    def of(self, draws: Sequence[Draw], rng_stream: str = 'features') -> Perturbation:
-        """The perturbation of the features of given images."""
-        return lambda features: self(features, draws, rng_stream)
+    def of(
+        self, draws: Sequence[Draw], valid: Optional[Tensor] = None, rng_stream: str = 'features'
+    ) -> Perturbation:
+        """The perturbation of the features of given images.
+
+        Args:
+            draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            valid (Tensor, optional): See :meth:`FeaturePerturbation.forward`; of all views.
+                Defaults to None.
+            rng_stream (str): Name of the random numbers. Defaults to 'features'.
+        """
+        return lambda features: self(features, draws, rng_stream, valid)
