@@ -7,6 +7,7 @@ beside another. ``segmentor_from = 'mmseg::segformer/...'`` takes the network al
 
 import difflib
 import importlib
+import logging
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
@@ -152,9 +153,26 @@ def _crop_size(node: Any) -> Any:
     return next((size for size in found if size), None)
 
 
+def _warn_of_rate(own: Mapping, source: str, beside: Mapping) -> None:
+    """Warn of a learning rate that was chosen for another network, unless it is set beside."""
+    optimizer = own.get('optimizer') or {}
+    if 'lr' in (beside.get('optimizer') or {}):
+        return
+    print_log(
+        f'{KEY}={source}: that config has no optimiser, and {optimizer.get("type")} with '
+        f'lr={optimizer.get("lr")} stays, chosen for another network: set '
+        'optim_wrapper.optimizer.lr and optim_wrapper.paramwise_cfg beside it',
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
 def _take_optimiser(cfg: dict, donor: Config, source: str, layers: Layers) -> None:
     wrapper, own = donor.get('optim_wrapper'), cfg.get('optim_wrapper')
-    if not wrapper or not own:
+    if not own:
+        return
+    if not wrapper:
+        _warn_of_rate(own, source, layers.given.get('optim_wrapper') or {})
         return
     taken = {key: plain(wrapper[key]) for key in OPTIMISER if wrapper.get(key)}
     constructor = wrapper.get('constructor')

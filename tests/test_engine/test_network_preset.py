@@ -205,6 +205,21 @@ def test_the_optimiser_is_said(mine, monkeypatch):
     assert '16 labelled images' in line
 
 
+@pytest.mark.parametrize('rate', [None, 2e-4])
+def test_a_network_without_an_optimiser(mine, monkeypatch, rate):
+    """The rate of the config stays, which was chosen for another network."""
+    lines = []
+    monkeypatch.setattr(network_preset, 'print_log', lambda text, **_: lines.append(text))
+    source = str(CONFIGS / '_base_/models/deeplabv3plus_r101-d8.py')
+    beside = '' if rate is None else f'\noptim_wrapper = dict(optimizer=dict(lr={rate}))'
+    cfg = Config.fromfile(mine(f'segmentor_from = {source!r}{beside}'))
+    if rate is None:
+        (line,) = lines
+        assert 'has no optimiser' in line and f'lr={cfg.optim_wrapper.optimizer.lr} stays' in line
+    else:
+        assert cfg.optim_wrapper.optimizer.lr == rate and not lines
+
+
 MASK2FORMER = 'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'
 WRONG = {
     MASK2FORMER: (ValueError, 'Mask2FormerHead predicts masks'),
