@@ -6,9 +6,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from ..datasets.volume_files import find_volumes
+from ..datasets.volume_files import named_volumes
 from ..volumes import Volume, open_volume, read_label
-from ..volumes.address import without_volume_suffix
 from ..volumes.formats import unreadable
 from .planes import IGNORE
 
@@ -73,10 +72,7 @@ def volumes_in(folder: Path) -> Dict[str, str]:
     Raises:
         FileNotFoundError: If it does not exist, or holds no volume.
     """
-    paths = find_volumes(folder, 'label')
-    return {
-        Path(without_volume_suffix(path)).relative_to(folder).as_posix(): path for path in paths
-    }
+    return named_volumes(folder, 'label')
 
 
 def _probability_files(

@@ -227,6 +227,23 @@ def array_names(file: str) -> Tuple[str, ...]:
     return ()
 
 
+def array_path(path: str, usual: str, key: Optional[str] = None) -> str:
+    """Path of a volume, with the name of its array where its file may hold several.
+
+    Args:
+        path (str): File; one with ``:key`` stays as it is.
+        usual (str): Array that is taken from a file that has one of that name.
+        key (str, optional): Array that is taken in its place. Defaults to None.
+
+    Raises:
+        UnreadableVolumeError: If the file is damaged.
+    """
+    file, known = split_key(path)
+    names = () if known else array_names(file)
+    chosen = key or (usual if usual in names else None)
+    return f'{file}:{chosen}' if names and chosen else str(path)
+
+
 OPENERS: Dict[str, Callable[[str, Optional[str]], Stored]] = {
     '.nii.gz': _nifti,
     '.nii': _nifti,

@@ -143,6 +143,15 @@ def test_volumes(volumes, tmp_path, load_tool, method):
     assert (out / 'pictures/p.png').is_file()
 
 
+def test_files_of_image_and_label(tmp_path, load_tool):
+    for rater in ('images', 'a', 'b'):
+        (tmp_path / rater).mkdir()
+        np.savez(tmp_path / rater / 'p.npz', image=toy_image(), label=toy_label())
+    out = tmp_path / 'out'
+    load_tool(TOOL).call(*volume_arguments(tmp_path, out, '--method', 'majority'))
+    assert np.array_equal(nib.load(out / 'masks/p.nii.gz').get_fdata(), toy_label())
+
+
 # ---- bad input: one line, before anything is written
 
 

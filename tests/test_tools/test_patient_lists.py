@@ -145,6 +145,18 @@ def test_masks_beside_their_images(call, tmp_path):
     assert sorted(found['labeled'] + found['unlabeled']) == NAMES[:6]
 
 
+@pytest.mark.parametrize('key', ['label', 'mask'])
+def test_image_and_label_in_one_file(call, tmp_path, key):
+    for seed, name in enumerate(NAMES[:6]):
+        (tmp_path / 'npz').mkdir(exist_ok=True)
+        arrays = {'image': toy_image(seed), 'label': toy_image(seed), key: toy_label()}
+        np.savez(tmp_path / f'npz/{name}.npz', **arrays)
+    folders = ('--images', tmp_path / 'npz', '--labels', tmp_path / 'npz', '--num-classes', 2)
+    more = () if key == 'label' else ('--label-key', key)
+    code, out = call('make', *folders, *more, '--num-labeled', 2, '--out', tmp_path / 'out')
+    assert code == 0 and '2 labelled, 4 unlabelled' in out
+
+
 # ---- import
 
 

@@ -182,6 +182,34 @@ def test_equal_names_keep_their_folders(call, tmp_path):
     assert files_of(out) == ['p1/image.nii', 'p2/image.nii', 'p3.npy', 'prediction.json']
 
 
+def test_names_and_arrays_of_the_data_set(call, made, tmp_path):
+    """img_suffix, seg_map_suffix and image_key, as training takes them."""
+    folder = tmp_path / 'data'
+    for seed, name in enumerate('ab'):
+        write_nifti(folder / f'{name}_0000.nii.gz', toy_image(seed))
+        write_nifti(folder / f'{name}_gt.nii.gz', toy_image(7))
+    np.savez(tmp_path / 'e.npz', scan=toy_image(3), image=toy_image(4))
+    (tmp_path / 'names.txt').write_text('b\n')
+    ends = dict(img_suffix='_0000.nii.gz', seg_map_suffix='_gt.nii.gz', image_key='scan')
+    made.cfg.test_dataloader.dataset.update(ends)
+    made.cfg.dump(tmp_path / 'suffixes.py')
+    config = tmp_path / 'suffixes.py'
+    out = call(folder, config=config)
+    assert files_of(out) == ['a.nii.gz', 'b.nii.gz', 'prediction.json']
+    listed = call(folder, '--list', tmp_path / 'names.txt', config=config, out='listed')
+    assert files_of(listed) == ['b.nii.gz', 'prediction.json']
+    found = np.load(call(tmp_path / 'e.npz', config=config, out='array') / 'e.npy')
+    model = load_model(made.cfg, made.checkpoint)
+    expected = predict_volume(model, f'{tmp_path}/e.npz:scan').labels
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(predict_volume(model, tmp_path / 'e.npz').labels, expected)
+
+
+def test_an_array_that_a_file_with_label_has(call, tmp_path):
+    np.savez(tmp_path / 'e.npz', image=toy_image(), label=toy_image())
+    assert files_of(call(tmp_path / 'e.npz')) == ['e.npy', 'prediction.json']
+
+
 def test_two_inputs_of_one_case(call, images, tmp_path):
     write_nifti(tmp_path / 'c.nii', toy_image())
     np.save(tmp_path / 'c.npy', toy_image())
