@@ -154,6 +154,27 @@ def test_with_overwrite_all_are_predicted_anew_also_after_a_stop(call, images, m
     assert all((labels(out / f'{name}.nii.gz') != former[name]).any() for name in 'abcdef')
 
 
+def test_overwriting_some_cases_leaves_none_of_other_settings(call, images):
+    out = call(images / 'c.nii.gz', images / 'd.nii.gz')
+    before = {name: (out / name).read_bytes() for name in files_of(out)}
+    words = r'would not replace \(1 cases, such as d\): name all cases'
+    with pytest.raises(ValueError, match=words):
+        call(images / 'c.nii.gz', '--plane', 'x', '--overwrite')
+    assert before == {name: (out / name).read_bytes() for name in files_of(out)}
+    call(images / 'c.nii.gz', '--overwrite')  # the same settings
+    assert sorted(json.loads((out / 'prediction.json').read_text())['cases']) == ['c', 'd']
+    call(images, '--plane', 'x', '--overwrite')
+
+
+def test_probabilities_in_another_folder(call, images, tmp_path, capsys):
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'first')
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'second')
+    assert files_of(tmp_path / 'second') == ['c.npy']
+    capsys.readouterr()
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'second')
+    assert '1 of 1 cases are finished' in capsys.readouterr().out
+
+
 def test_files_that_it_has_not_written(call, images, tmp_path):
     write_nifti(tmp_path / 'out/c.nii.gz', toy_image())
     with pytest.raises(ValueError, match='c.nii.gz exists, and prediction.json does not say'):
