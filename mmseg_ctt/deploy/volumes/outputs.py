@@ -127,7 +127,7 @@ class PredictionFolder:
         return self.labels_of(case).exists() and (kept is None or kept.exists())
 
     def _check_others(self, known: Mapping[str, Any]) -> None:
-        """No outputs of other settings stay beside the new ones, where one score would have both."""
+        """No outputs of other settings stay, which one score would take with the new ones."""
         if not known or known['settings'] == self.settings:
             return
         rest = sorted(set(known['cases']) - {case.name for case in self.cases})
