@@ -114,9 +114,9 @@ def check_same_grid(files: PlaneFiles) -> Volume:
                 f'{first.path} has the shape {first.shape} and {other.path} {other.shape}: '
                 'they are no predictions of one volume'
             )
-        if first.affine is None or other.affine is None:
+        if first.affine_mm is None or other.affine_mm is None:
             continue
-        if not np.allclose(first.affine, other.affine, rtol=0, atol=ATOL):
+        if not np.allclose(first.affine_mm, other.affine_mm, rtol=0, atol=ATOL):
             raise ValueError(
                 f'{first.path} and {other.path} have different affines: they are no predictions '
                 'of one volume, or the header of one was changed'
