@@ -140,11 +140,17 @@ def draw_patients(
         dict[str, list[str]]: Patients by part, sorted; the rest is unlabelled.
 
     Raises:
-        ValueError: If there are too few patients with labels, or none is left to label.
+        ValueError: If a number is none, there are too few patients with labels, or none is left to
+            label.
     """
     patients = sorted(presence)
-    kept, wanted = num_val + num_test, max(num_labeled or 1, 1)
-    if min(num_val, num_test) < 0 or kept + wanted > len(patients):
+    kept, wanted = num_val + num_test, 1 if num_labeled is None else num_labeled
+    if wanted < 1 or min(num_val, num_test) < 0:
+        raise ValueError(
+            f'{wanted} labelled, {num_val} for validation and {num_test} for the test are no '
+            'numbers of patients: label one or more (--num-labeled), the others from 0 on'
+        )
+    if kept + wanted > len(patients):
         raise ValueError(
             f'{len(patients)} patients have labels, fewer than {wanted} labelled, {num_val} for '
             f'validation and {num_test} for the test'
@@ -152,7 +158,9 @@ def draw_patients(
     order = [patients[k] for k in random_ranking(len(patients), seed)]
     test, val, rest = order[:num_test], order[num_test:kept], sorted(order[kept:])
     shown = np.stack([presence[patient] for patient in rest])
-    chosen, others = make_split(shown, num_labeled or len(rest), seed, class_names)
+    chosen, others = make_split(
+        shown, len(rest) if num_labeled is None else num_labeled, seed, class_names
+    )
     labeled = [rest[k] for k in chosen]
     return dict(
         labeled=labeled,

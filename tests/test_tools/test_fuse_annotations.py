@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -281,6 +282,28 @@ def test_hidden_blocks(folder, tmp_path, load_tool, capsys):
         script.exit_code(*given, '--json', file) == 2
         and script.exit_code(*given, '--rater', 2) == 2
     )
+
+
+def test_hidden_blocks_without_the_class(folder, tmp_path, load_tool, capsys):
+    """No Dice is defined: neither table nor file has a number."""
+    for name in ('anna', 'ben'):
+        for path in (folder / name).iterdir():
+            spoil(path, lambda mask: (np.arange(mask.size).reshape(mask.shape) == 0) * np.uint8(1))
+    given = [folder / 'img', folder / 'anna', folder / 'ben', '--block', 4, '--limit', 1]
+    file = tmp_path / 'values.json'
+    load_tool('consensus/hidden_blocks').call(*given, '--json', file, '--part', 0.02)
+    assert '| rater 0 | - | 1.0000 |' in capsys.readouterr().out
+    (values,) = json.loads(file.read_text()).values()
+    assert values['rater 0'] == dict(hidden=None, whole=1)
+
+
+@pytest.mark.parametrize('number, expected', [(3, [0, 1, 3]), (5, [0, 1, 2, 3, 4]), (1, [0])])
+def test_images_are_spread_evenly(monkeypatch, load_tool, number, expected):
+    cases = SimpleNamespace(labels=np.ones((1, 20, 20), np.uint8))
+    monkeypatch.setattr('mmseg_ctt.label_fusion.cases.find_cases', lambda *folders: range(5))
+    monkeypatch.setattr('mmseg_ctt.label_fusion.cases.load_case', lambda case, classes: cases)
+    module = load_tool('consensus/simulated_raters').module
+    assert [case for case, _ in module.chosen('', '', number)] == expected
 
 
 def test_simulated_raters(folder, load_tool, capsys):

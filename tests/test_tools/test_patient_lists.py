@@ -95,6 +95,8 @@ def test_labelled_patients_show_every_class(call, root):
     [
         (['--num-labeled', 6, '--num-val', 1], '6 patients have labels, fewer than 6 labelled, 1'),
         (['--num-test', 6], 'fewer than 1 labelled'),
+        (['--num-labeled', 0], '0 labelled, 0 for validation and 0 for the test are no numbers'),
+        (['--num-val', -1], '-1 for validation'),
         (['--patient', '(.+)_z[0-9]+'], "does not match the name 'p0_a'"),
         (['--patient', 'p'], 'has no group'),
         (['--num-classes', 1], 'holds 1, which is no class'),
