@@ -8,6 +8,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from ..volumes.address import VOLUME_SUFFIXES
+from ..volumes.formats import array_path
 from ..volumes.reading import read_label
 from .image_files import MASK_SUFFIX, find_files, find_images
 from .label_check import read_mask
@@ -72,7 +73,10 @@ def read_patients(
 
 
 def presence_by_patient(
-    folder: PatientFolder, num_classes: int, ignore_index: int = 255
+    folder: PatientFolder,
+    num_classes: int,
+    ignore_index: int = 255,
+    label_key: Optional[str] = None,
 ) -> Dict[str, np.ndarray]:
     """Classes that the labels of each patient show.
 
@@ -80,6 +84,8 @@ def presence_by_patient(
         folder (PatientFolder): As found.
         num_classes (int): Number of classes, K.
         ignore_index (int): Id that is no class. Defaults to 255.
+        label_key (str, optional): Array of labels in ``.npz`` and ``.h5`` files. Defaults to None:
+            ``label``, else the only array of three axes.
 
     Returns:
         dict[str, np.ndarray]: bool ``(K,)`` by patient, of those with a label.
@@ -92,7 +98,10 @@ def presence_by_patient(
         for path in (folder.labels[name] for name in names if name in folder.labels):
             shown = found.setdefault(patient, np.zeros(num_classes, dtype=bool))
             volume = path.lower().endswith(VOLUME_SUFFIXES)
-            ids = np.unique(read_label(path).array if volume else read_mask(path, ignore_index))
+            if volume:
+                ids = np.unique(read_label(array_path(path, 'label', label_key)).array)
+            else:
+                ids = np.unique(read_mask(path, ignore_index))
             ids = ids[ids != ignore_index]
             if ids.size and not (0 <= ids[0] and ids[-1] < num_classes):
                 wrong = ids[0] if ids[0] < 0 else ids[-1]
@@ -131,11 +140,17 @@ def draw_patients(
         dict[str, list[str]]: Patients by part, sorted; the rest is unlabelled.
 
     Raises:
-        ValueError: If there are too few patients with labels, or none is left to label.
+        ValueError: If a number is none, there are too few patients with labels, or none is left to
+            label.
     """
     patients = sorted(presence)
-    kept, wanted = num_val + num_test, max(num_labeled or 1, 1)
-    if min(num_val, num_test) < 0 or kept + wanted > len(patients):
+    kept, wanted = num_val + num_test, 1 if num_labeled is None else num_labeled
+    if wanted < 1 or min(num_val, num_test) < 0:
+        raise ValueError(
+            f'{wanted} labelled, {num_val} for validation and {num_test} for the test are no '
+            'numbers of patients: label one or more (--num-labeled), the others from 0 on'
+        )
+    if kept + wanted > len(patients):
         raise ValueError(
             f'{len(patients)} patients have labels, fewer than {wanted} labelled, {num_val} for '
             f'validation and {num_test} for the test'
@@ -143,7 +158,9 @@ def draw_patients(
     order = [patients[k] for k in random_ranking(len(patients), seed)]
     test, val, rest = order[:num_test], order[num_test:kept], sorted(order[kept:])
     shown = np.stack([presence[patient] for patient in rest])
-    chosen, others = make_split(shown, num_labeled or len(rest), seed, class_names)
+    chosen, others = make_split(
+        shown, len(rest) if num_labeled is None else num_labeled, seed, class_names
+    )
     labeled = [rest[k] for k in chosen]
     return dict(
         labeled=labeled,

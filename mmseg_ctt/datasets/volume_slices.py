@@ -8,7 +8,7 @@ from mmseg.registry import DATASETS
 
 from ..volumes import Volume, check_geometry, num_slices, open_volume
 from ..volumes.address import VOLUME_SUFFIXES, SliceAddress
-from ..volumes.formats import array_names
+from ..volumes.formats import array_path
 from ..volumes.intensity import check_context, check_intensity
 from ..volumes.planes import axis_of
 from ..volumes.slices import foreground_slices
@@ -16,6 +16,7 @@ from .folder import FolderSegDataset
 from .image_files import find_files
 from .lists import read_stems
 from .patients import WHOLE_NAME
+from .volume_files import without_labels
 
 
 @DATASETS.register_module()
@@ -137,17 +138,11 @@ class VolumeSliceDataset(FolderSegDataset):
 
     def _find_volumes(self, folder: str) -> Dict[str, str]:
         """Volumes by stem, without those that end as labels do."""
-        volumes = find_files(folder, self.suffixes[0])
         (ending, *more) = self.suffixes[1]
-        if more or ending.lower() in VOLUME_SUFFIXES:
-            return volumes
-        return {k: name for k, name in volumes.items() if not name.lower().endswith(ending.lower())}
+        return without_labels(find_files(folder, self.suffixes[0]), None if more else ending)
 
     def _open(self, folder: str, name: str, key: Optional[str], usual: str) -> Volume:
-        path = str(Path(folder, name))
-        names = array_names(path)
-        chosen = key or (usual if usual in names else None)
-        return open_volume(f'{path}:{chosen}' if names and chosen else path)
+        return open_volume(array_path(str(Path(folder, name)), usual, key))
 
     def _open_label(self, folder: str, stem: str, found: Dict[str, str]) -> Volume:
         if stem not in found:

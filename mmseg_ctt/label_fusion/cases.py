@@ -12,6 +12,7 @@ from ..datasets.image_files import IMAGE_SUFFIXES, MASK_SUFFIX, find_files
 from ..datasets.image_reading import read_image
 from ..datasets.label_check import check_size, read_checked
 from ..volumes import VOLUME_SUFFIXES, check_pair, open_volume, read_label, read_volume
+from ..volumes.formats import array_path
 from ..volumes.writing import write_volume
 from .votes import MISSING
 
@@ -153,7 +154,7 @@ def load_case(case: Case, num_classes: int) -> Loaded:
             image, an id is no class, or no rater annotated any pixel.
     """
     if case.is_volume:
-        volume = read_volume(case.image)
+        volume = read_volume(array_path(case.image, 'image'))
         image, spacing = volume.array, volume.spacing
         masks = [_volume_mask(volume, path, num_classes) for path in case.masks]
     else:
@@ -172,7 +173,7 @@ def load_case(case: Case, num_classes: int) -> Loaded:
 def _volume_mask(volume: Any, path: Optional[str], num_classes: int) -> Optional[np.ndarray]:
     if path is None:
         return None
-    label = read_label(path)
+    label = read_label(array_path(path, 'label'))
     check_pair(volume, label, num_classes, MISSING)
     return label.array
 
@@ -199,7 +200,7 @@ def write_map(path: Path, values: np.ndarray, case: Case) -> None:
         case (Case): Whose map it is.
     """
     if case.is_volume:
-        write_volume(path, values, open_volume(case.image))
+        write_volume(path, values, open_volume(array_path(case.image, 'image')))
         return
     if values.dtype != np.uint8:
         values = np.rint(values * 255).astype(np.uint8)

@@ -25,10 +25,13 @@ from .alpha_expansion import alpha_expansion
 from .completion import LOCAL, complete_annotation, locally_consistent
 from .energy import margin, neighbour_edges, unary_cost
 from .features import image_features
-from .min_cut import SCALE, graph_cut
+from .grid import NEIGHBOURS, neighbour_pairs
+from .min_cut import SCALE, check_fits, graph_cut
 from .self_consistency import class_probability, self_consistency
 from .votes import MISSING, check_annotations, raters_with_labels
 from .weights import RULES, rater_weights
+
+CERTAIN = 0.999  # part of a cost of 1 that rounding leaves
 
 
 class ConsensusSettings(NamedTuple):
@@ -66,8 +69,16 @@ class ConsensusSettings(NamedTuple):
     scale: int = SCALE
     seed: int = 0
 
-    def check(self) -> None:
-        """Raise a ValueError that names a setting without a meaning."""
+    def check(self, ndim: Optional[int] = None) -> None:
+        """Raise a ValueError that names a setting without a meaning.
+
+        Args:
+            ndim (int, optional): 2 for images, 3 for volumes. Defaults to None: either.
+        """
+        known = [k for n, values in NEIGHBOURS.items() if ndim in (None, n) for k in values]
+        if self.neighbours is not None and self.neighbours not in known:
+            where = {2: ' in images', 3: ' in volumes'}.get(ndim or 0, '')
+            raise ValueError(f'neighbours={self.neighbours} must be one of {known}{where}')
         if self.rule not in RULES:
             raise ValueError(f'rule={self.rule!r} must be one of {RULES}')
         if self.local_consistency not in LOCAL:
@@ -186,6 +197,33 @@ def examine_raters(
         completed.append(full)
         consistency.append(own)
     return Examined(raters, np.stack(completed), np.stack(consistency))
+
+
+def check_cut(labels: np.ndarray, num_classes: int, settings: ConsensusSettings) -> None:
+    """Find a cut that cannot fit into 32 bit, before the forests are grown.
+
+    Where all raters agree, the costs are 0 and 1, whatever the weights; other pixels are left out,
+    so that a cut may turn out to be too large later.
+
+    Args:
+        labels (np.ndarray): ``(R, ...)`` class ids; 255: not annotated.
+        num_classes (int): Number of classes.
+        settings (ConsensusSettings): Those of the cut are used.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    present = labels[raters_with_labels(labels)]
+    pairs = neighbour_pairs(labels.shape[1:], settings.neighbours)
+    arcs = sum(present[0][first].size for first, _, _ in pairs)
+    agreed = present[0][(present == present[0]).all(axis=0)]
+    agreed = agreed[agreed != MISSING]
+    largest = int(settings.scale * CERTAIN) if agreed.size else 0
+    flow = 0
+    if num_classes == 2:
+        arcs *= 2
+        flow = largest * min(int((agreed == k).sum()) for k in (0, 1))
+    check_fits(present[0].size, arcs, largest, flow)
 
 
 def fuse_examined(

@@ -9,11 +9,12 @@ import json
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..version import __version__
 from .agreement import AgreementTable, all_pair_counts, fleiss_kappa, mean_of
 from .cases import Case, load_case, masks_by_rater, write_map
+from .consensus import check_cut
 from .fusion import FusionSettings, fuse
 from .votes import MISSING, differing
 
@@ -50,6 +51,9 @@ def check_job(job: FusionJob) -> None:
         ValueError: For a setting without a meaning.
     """
     job.settings.check()
+    for is_volume in {case.is_volume for case in job.cases}:
+        if job.settings.method == 'consensus':
+            job.settings.consensus.check(3 if is_volume else 2)
     if job.completed and job.settings.method != 'consensus':
         raise ValueError(
             f'method={job.settings.method!r} completes no annotations: leave --completed out'
@@ -79,7 +83,8 @@ def fuse_folders(job: FusionJob, jobs: int, report: Report) -> Dict[str, Any]:
     examined: Dict[str, Dict[str, Any]] = {}
     fused: Dict[str, Dict[str, Any]] = {}
     with ProcessPoolExecutor(min(jobs, len(job.cases))) as pool:
-        for case, found in _in_order(pool, partial(examine, num_classes=len(job.classes)), job):
+        task = partial(examine, num_classes=len(job.classes), settings=job.settings)
+        for case, found in _in_order(pool, task, job):
             examined[case.name] = found
         report(f'checked {len(job.cases)} images of {len(job.raters)} raters')
         for case, found in _as_they_come(pool, partial(fuse_case, job=_without_cases(job)), job):
@@ -116,12 +121,16 @@ def _as_they_come(
         raise
 
 
-def examine(case: Case, num_classes: int) -> Dict[str, Any]:
+def examine(
+    case: Case, num_classes: int, settings: Optional[FusionSettings] = None
+) -> Dict[str, Any]:
     """Check the files of a case; counts of agreement and of annotated pixels.
 
     Args:
         case (Case): From :func:`.cases.find_cases`.
         num_classes (int): Number of classes.
+        settings (FusionSettings, optional): Of the fusion, for which the case may be too large.
+            Defaults to None: this is not checked.
 
     Returns:
         dict: ``counts`` of :func:`.agreement.all_pair_counts`, ``annotated`` (part of the pixels,
@@ -129,9 +138,14 @@ def examine(case: Case, num_classes: int) -> Dict[str, Any]:
         ``fleiss_kappa``.
 
     Raises:
-        ValueError: See :func:`.cases.load_case`.
+        ValueError: See :func:`.cases.load_case` and :func:`.consensus.check_cut`.
     """
     labels = load_case(case, num_classes).labels
+    if settings is not None and settings.method == 'consensus':
+        try:
+            check_cut(labels, num_classes, settings.consensus)
+        except ValueError as error:
+            raise ValueError(f'{case.image}: {error}') from None
     known = labels != MISSING
     present = labels[known.reshape(len(labels), -1).any(axis=1)]
     return dict(

@@ -145,9 +145,23 @@ def _check_range(energy: BinaryEnergy, excess: np.ndarray) -> None:
         raise ValueError('a border has a negative cost: no cut is the minimum of such an energy')
     flow = min(int(excess[excess > 0].sum()), int(-excess[excess < 0].sum()))
     arc = max(int(np.abs(excess).max()), int(energy.capacity.max(initial=0)))
-    arcs = len(energy.capacity) + len(excess)
-    if max(flow, arc, 2 * arcs) > LARGEST:
+    check_fits(len(excess), len(energy.capacity), arc, flow)
+
+
+def check_fits(pixels: int, arcs: int, largest: int, flow: int) -> None:
+    """A cut fits into 32 bit integers.
+
+    Args:
+        pixels (int): Their number.
+        arcs (int): Number of arcs between them.
+        largest (int): Capacity of an arc.
+        flow (int): Sum of the capacities from source or to sink.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if max(flow, largest, 2 * (arcs + pixels)) > LARGEST:
         raise ValueError(
-            f'the costs of {len(excess)} pixels do not fit into the 32 bit integers of the cut '
-            f'(largest arc {arc}, flow up to {flow}): lower scale, or crop to the structure'
+            f'the costs of {pixels} pixels do not fit into the 32 bit integers of the cut '
+            f'(largest arc {largest}, flow up to {flow}): lower scale, or crop to the structure'
         )

@@ -6,9 +6,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from ..datasets.volume_files import find_volumes
+from ..datasets.volume_files import named_volumes
 from ..volumes import Volume, open_volume, read_label
-from ..volumes.address import without_volume_suffix
 from ..volumes.formats import unreadable
 from .planes import IGNORE
 
@@ -73,10 +72,7 @@ def volumes_in(folder: Path) -> Dict[str, str]:
     Raises:
         FileNotFoundError: If it does not exist, or holds no volume.
     """
-    paths = find_volumes(folder, 'label')
-    return {
-        Path(without_volume_suffix(path)).relative_to(folder).as_posix(): path for path in paths
-    }
+    return named_volumes(folder, 'label')
 
 
 def _probability_files(
@@ -118,9 +114,9 @@ def check_same_grid(files: PlaneFiles) -> Volume:
                 f'{first.path} has the shape {first.shape} and {other.path} {other.shape}: '
                 'they are no predictions of one volume'
             )
-        if first.affine is None or other.affine is None:
+        if first.affine_mm is None or other.affine_mm is None:
             continue
-        if not np.allclose(first.affine, other.affine, rtol=0, atol=ATOL):
+        if not np.allclose(first.affine_mm, other.affine_mm, rtol=0, atol=ATOL):
             raise ValueError(
                 f'{first.path} and {other.path} have different affines: they are no predictions '
                 'of one volume, or the header of one was changed'

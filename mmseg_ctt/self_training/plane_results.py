@@ -5,12 +5,14 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from prettytable import PrettyTable
 
 from ..engine.files import write_whole
 from ..evaluation.volumes import SCORES, ScoreTable
+from ..evaluation.volumes.scores import RATIOS
+from ..evaluation.volumes.table import LEGEND, MARK
 
 FILE = 'scores.json'
 
@@ -32,6 +34,9 @@ def write_results(folder: Path, tables: Mapping[str, Mapping[str, ScoreTable]]) 
 def read_results(rounds: Sequence[Path]) -> List[dict]:
     """Rows of the table of results: means over the cases by set, round and network.
 
+    ``penalties`` is the number of cases with a distance that is a penalty; empty where it is not
+    known, in rounds of earlier versions.
+
     Args:
         rounds (Sequence[Path]): Folders of the rounds; those without scores are left out.
     """
@@ -42,7 +47,10 @@ def read_results(rounds: Sequence[Path]) -> List[dict]:
         for name, networks in json.loads((folder / FILE).read_text()).items():
             for network, scores in networks.items():
                 mean: Dict[str, float] = scores['mean']['all classes']
-                rows.append(dict(set=name, round=number, network=network, **mean))
+                marked = scores.get('penalties')
+                penalties = '' if marked is None else len(marked)
+                row = dict(set=name, round=number, network=network, **mean, penalties=penalties)
+                rows.append(row)
     return rows
 
 
@@ -56,10 +64,16 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Table to print."""
-    table = PrettyTable(list(rows[0]))
+    """Table to print, with a mark at distances that hold penalties."""
+    names = [name for name in rows[0] if name != 'penalties']
+    table = PrettyTable(names)
     for row in rows:
-        scores: List[Any] = [row[score] for score in SCORES]
-        cells = ['' if score is None else f'{score:.4f}' for score in scores]
+        cells = [_printed(name, row[name], bool(row['penalties'])) for name in SCORES]
         table.add_row([row['set'], row['round'], row['network'], *cells])
-    return table.get_string()
+    legend = f'\n{LEGEND}' if any(row['penalties'] for row in rows) else ''
+    return f'{table.get_string()}{legend}'
+
+
+def _printed(name: str, score: Optional[float], penalties: bool) -> str:
+    mark = MARK if penalties and name not in RATIOS else ''
+    return '' if score is None else f'{score:.4f}{mark}'

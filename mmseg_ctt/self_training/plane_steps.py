@@ -18,6 +18,7 @@ from ..deploy.volumes import (
 )
 from ..evaluation.volumes import ScoreTable, VolumeMetric, class_scores
 from ..evaluation.volumes.folders import spacing_of
+from ..evaluation.volumes.scores import one_empty
 from ..label_fusion.plane_files import read_class_ids, volumes_in
 from ..volumes import open_volume, read_label
 
@@ -78,15 +79,10 @@ def score_predictions(
     """
     classes = metric.dataset_meta['classes']
     ids = [k for k in range(len(classes)) if k != metric.background]
-    found, scores = volumes_in(folder), {}
+    found, scores, penalties = volumes_in(folder), {}, {}
     for volume, case in names.items():
         spacing = spacing_of([open_volume(volume)], metric.spacing, 'spacing')
-        scores[case] = class_scores(
-            read_class_ids(found[case]),
-            read_label(labels[volume]).array,
-            ids,
-            spacing,
-            metric.ignore_index,
-            metric.empty,
-        )
-    return ScoreTable.of(scores, tuple(classes[k] for k in ids))
+        pair = read_class_ids(found[case]), read_label(labels[volume]).array
+        scores[case] = class_scores(*pair, ids, spacing, metric.ignore_index, metric.empty)
+        penalties[case] = one_empty(*pair, ids, metric.ignore_index)
+    return ScoreTable.of(scores, tuple(classes[k] for k in ids), penalties)

@@ -131,14 +131,17 @@ def volume_stem(path: str) -> str:
     return osp.basename(without_volume_suffix(path))
 
 
-def without_volume_suffix(path: str) -> str:
+def without_volume_suffix(path: str, suffix: Optional[str] = None) -> str:
     """Path of a volume without its suffix and array; others are kept.
 
     Args:
         path (str): Of a volume.
+        suffix (str, optional): End that is removed where the path has it, such as
+            ``'_0000.nii.gz'``. Defaults to None.
     """
     file, _ = split_key(path)
-    ending = next((end for end in VOLUME_SUFFIXES if file.lower().endswith(end)), '')
+    ends = (suffix.lower(), *VOLUME_SUFFIXES) if suffix else VOLUME_SUFFIXES
+    ending = next((end for end in ends if file.lower().endswith(end)), '')
     return file[: len(file) - len(ending)]
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from .address import VOLUME_SUFFIXES, split_key
 from .libraries import optional_library
 
+UNITS = {1: 1e3, 2: 1.0, 3: 1e-3}  # mm by the code of NIfTI: metre, mm, micron
+
 
 class UnreadableVolumeError(ValueError):
     """The file of a volume is damaged, or no volume."""
@@ -22,10 +24,11 @@ class Stored(NamedTuple):
     Attributes:
         shape (tuple[int, ...]): As stored.
         load (Callable): Reads the array; memory-mapped where the format permits it.
-        spacing (tuple[float, ...] | None): Size of a voxel along each axis.
-        affine (np.ndarray | None): float64 ``(4, 4)``.
+        spacing (tuple[float, ...] | None): Size of a voxel along each axis, in mm.
+        affine (np.ndarray | None): float64 ``(4, 4)``, in the unit of the file.
         header (Any): Header of nibabel, None for other formats.
         mapped (bool): Whether ``load`` gives a memory-mapped array.
+        unit (float): mm of a unit of length in the file.
     """
 
     shape: Tuple[int, ...]
@@ -34,6 +37,7 @@ class Stored(NamedTuple):
     affine: Optional[np.ndarray] = None
     header: Any = None
     mapped: bool = False
+    unit: float = 1.0
 
 
 def open_stored(path: str) -> Stored:
@@ -89,15 +93,21 @@ def _nifti(file: str, key: Optional[str]) -> Stored:
         image = nib.load(file)
     except ValueError as error:
         raise unreadable(file, error) from None
+    unit = UNITS.get(int(image.header['xyzt_units']) % 8, 1.0)
     return Stored(
         tuple(image.shape),
         partial(_nifti_array, image),
-        # 0.6, not the 0.6000000238 of float32
-        tuple(float(str(size)) for size in image.header.get_zooms()[:3]),
+        tuple(_length(size, unit) for size in image.header.get_zooms()[:3]),
         np.asarray(image.affine, np.float64),
         image.header,
         mapped=file.lower().endswith('.nii') and _is_plain(image.dataobj),
+        unit=unit,
     )
+
+
+def _length(size: np.floating, unit: float) -> float:
+    """Length in mm: 0.6, not the 0.6000000238 of float32."""
+    return float(f'{float(str(size)) * unit:.9g}')
 
 
 def _check_spacing(nib: Any, file: str) -> None:
@@ -110,7 +120,7 @@ def _check_spacing(nib: Any, file: str) -> None:
     if not (np.isfinite(sizes).all() and (sizes != 0).all()):
         raise ValueError(
             f'the volume {file} has no spacing: its header gives a voxel of '
-            f'{" x ".join(f"{size:g}" for size in sizes)}. Write its size in mm to pixdim'
+            f'{" x ".join(f"{size:g}" for size in sizes)}. Write its size to pixdim'
         )
 
 
@@ -225,6 +235,23 @@ def array_names(file: str) -> Tuple[str, ...]:
     except (OSError, zipfile.BadZipFile) as error:
         raise unreadable(file, error) from None
     return ()
+
+
+def array_path(path: str, usual: str, key: Optional[str] = None) -> str:
+    """Path of a volume, with the name of its array where its file may hold several.
+
+    Args:
+        path (str): File; one with ``:key`` stays as it is.
+        usual (str): Array that is taken from a file that has one of that name.
+        key (str, optional): Array that is taken in its place. Defaults to None.
+
+    Raises:
+        UnreadableVolumeError: If the file is damaged.
+    """
+    file, known = split_key(path)
+    names = () if known else array_names(file)
+    chosen = key or (usual if usual in names else None)
+    return f'{file}:{chosen}' if names and chosen else str(path)
 
 
 OPENERS: Dict[str, Callable[[str, Optional[str]], Stored]] = {

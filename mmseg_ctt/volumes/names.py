@@ -1,13 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Names of cases, by the files of their volumes."""
+"""Names of cases, by the files of their volumes, and which names mean one case."""
 
 import os.path as osp
-from typing import Dict, Iterable
+from posixpath import basename
+from typing import Collection, Dict, Iterable, List, Optional
 
 from .address import without_volume_suffix
 
 
-def case_names(paths: Iterable[str]) -> Dict[str, str]:
+def case_names(paths: Iterable[str], suffix: Optional[str] = None) -> Dict[str, str]:
     """A name for each volume: its file name without suffix.
 
     Where two volumes have one file name, as ``p1/image.nii.gz`` and ``p2/image.nii.gz``, all keep
@@ -15,6 +16,8 @@ def case_names(paths: Iterable[str]) -> Dict[str, str]:
 
     Args:
         paths (Iterable[str]): Volumes.
+        suffix (str, optional): End of their names, see
+            :func:`.address.without_volume_suffix`. Defaults to None.
 
     Returns:
         dict[str, str]: Names by path, with ``/`` between their parts.
@@ -23,7 +26,7 @@ def case_names(paths: Iterable[str]) -> Dict[str, str]:
         ValueError: If two volumes of one folder differ in their suffix alone.
     """
     paths = list(dict.fromkeys(str(path) for path in paths))
-    stems = {path: osp.abspath(without_volume_suffix(path)) for path in paths}
+    stems = {path: osp.abspath(without_volume_suffix(path, suffix)) for path in paths}
     names = {path: osp.basename(stem) for path, stem in stems.items()}
     if len(set(names.values())) < len(paths):
         folder = osp.commonpath([osp.dirname(stem) for stem in stems.values()])
@@ -38,3 +41,37 @@ def case_names(paths: Iterable[str]) -> Dict[str, str]:
             )
         known[name] = path
     return names
+
+
+def is_end_of(short: str, path: str) -> bool:
+    """Whether a path ends in the folders and the name of a shorter one.
+
+    Args:
+        short (str): Such as ``p1/image``, with ``/`` between its parts.
+        path (str): Such as ``data/p1/image``; an equal one counts too.
+    """
+    return f'/{path.lstrip("/")}'.endswith(f'/{short.lstrip("/")}')
+
+
+def pair_names(names: Collection[str], others: Collection[str]) -> Dict[str, List[str]]:
+    """For each name the others that may be the same case.
+
+    That is the equal one. Without it, those of which one path is the end of the other, as
+    ``image`` or ``p1/image`` and ``train/p1/image``, but ``p1/image`` and ``p2/image`` are not.
+
+    Args:
+        names (Collection[str]): Paths below a folder, without suffix.
+        others (Collection[str]): Paths below another folder.
+
+    Returns:
+        dict[str, list[str]]: By name; empty where there is none, several where it is not clear.
+    """
+    free: Dict[str, List[str]] = {}
+    for other in set(others) - set(names):
+        free.setdefault(basename(other), []).append(other)
+    found = {}
+    for name in names:
+        near = free.get(basename(name), [])
+        longer = sorted(k for k in near if is_end_of(name, k) or is_end_of(k, name))
+        found[name] = [name] if name in others else longer
+    return found

@@ -23,13 +23,14 @@ def check_geometry(image: Volume, label: Volume) -> None:
             f'the label {label.path} has the shape {label.shape}, its volume {image.path} '
             f'{image.shape}: resample the label to the volume'
         )
-    if image.affine is None or label.affine is None:
+    found, expected = label.affine_mm, image.affine_mm
+    if found is None or expected is None:
         return
-    if not np.allclose(image.affine, label.affine, rtol=0, atol=ATOL):
-        row, column = np.unravel_index(np.abs(image.affine - label.affine).argmax(), (4, 4))
+    if not np.allclose(expected, found, rtol=0, atol=ATOL):
+        row, column = np.unravel_index(np.abs(expected - found).argmax(), (4, 4))
         raise ValueError(
             f'the label {label.path} has another affine than its volume {image.path} (row {row}, '
-            f'column {column}: {label.affine[row, column]:g} and {image.affine[row, column]:g}): '
+            f'column {column}: {found[row, column]:g} and {expected[row, column]:g} mm): '
             'resample the label to the volume, or correct its header'
         )
 

@@ -27,10 +27,12 @@ class Volume:
     Attributes:
         path (str): File, with ``:key`` for an array of a file of several.
         shape (tuple[int, int, int]): ``(X, Y, Z)``, the axes as the file stores them.
-        spacing (tuple[float, float, float] | None): Size of a voxel along them, in mm as NIfTI
-            usually has it; None where the format does not say it.
-        affine (np.ndarray | None): float64 ``(4, 4)``, from indices to mm; None where the format
-            has none.
+        spacing (tuple[float, float, float] | None): Size of a voxel along them in mm, also where a
+            NIfTI file has metres or microns; one that does not say its unit has mm. None where the
+            format does not say the size.
+        affine (np.ndarray | None): float64 ``(4, 4)``, from indices to positions in the unit of
+            the file; None where the format has none.
+        affine_mm (np.ndarray | None): The same in mm.
         header (Any): Header of nibabel; None for other formats.
         mapped (bool): Whether the array is memory-mapped, not read.
     """
@@ -40,6 +42,9 @@ class Volume:
         self.shape: Tuple[int, int, int] = _three(path, stored.shape)
         self.spacing: Any = None if stored.spacing is None else tuple(stored.spacing[:3])
         self.affine: Optional[np.ndarray] = stored.affine
+        self.affine_mm: Optional[np.ndarray] = None
+        if stored.affine is not None:
+            self.affine_mm = np.diag([stored.unit] * 3 + [1]) @ stored.affine
         self.header: Any = stored.header
 
     @cached_property

@@ -11,7 +11,7 @@ from mmseg_ctt.label_fusion.completion import (
     locally_consistent,
     nearest_labels,
 )
-from mmseg_ctt.label_fusion.consensus import ConsensusSettings, consensus
+from mmseg_ctt.label_fusion.consensus import ConsensusSettings, check_cut, consensus
 from mmseg_ctt.label_fusion.features import image_features, oriented_entropy
 from mmseg_ctt.label_fusion.self_consistency import class_probability, self_consistency
 from mmseg_ctt.label_fusion.votes import MISSING, majority_vote
@@ -244,3 +244,30 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.ensemble', None)
     with pytest.raises(ValueError, match=r"pip install 'mmseg_ctt\[raters\]'"):
         class_probability(np.zeros((4, 1)), np.zeros(4, int), 2)
+
+
+# ---- what cannot be cut
+
+
+@pytest.mark.parametrize('classes', [2, 3])
+@pytest.mark.parametrize('scale', [1000, 2 * 10**5, 3 * 10**6, 10**9, 3 * 10**9])
+def test_a_cut_that_is_too_large_is_found_before_the_forests(classes, scale):
+    """What the check refuses the cut refuses too."""
+    image, truth = scene(classes=classes)
+    labels = np.stack([truth, noisy(truth, 0.1, 1)])
+    settings = FAST._replace(scale=scale)
+    message = '32 bit integers of the cut'
+    if scale > (1.5 * 10**6 if classes == 2 else 2**31):
+        with pytest.raises(ValueError, match=message):
+            check_cut(labels, classes, settings)
+        with pytest.raises(ValueError, match=message):
+            consensus(image, labels, classes, settings)
+    else:
+        check_cut(labels, classes, settings)
+
+
+@pytest.mark.parametrize('ndim, neighbours', [(2, 6), (3, 4), (3, 8), (None, 5)])
+def test_neighbours_of_images_and_volumes(ndim, neighbours):
+    with pytest.raises(ValueError, match=f'neighbours={neighbours} must be one of'):
+        ConsensusSettings(neighbours=neighbours).check(ndim)
+    ConsensusSettings(neighbours={2: 8, 3: 6}.get(ndim)).check(ndim)

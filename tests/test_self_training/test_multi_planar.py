@@ -18,8 +18,8 @@ from toy_volumes import AFFINE, SHAPE, toy_image, toy_label, write_nifti, write_
 
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
-from mmseg_ctt.evaluation.volumes import class_scores
-from mmseg_ctt.self_training import build_rounds, multi_planar, plane_steps
+from mmseg_ctt.evaluation.volumes import VolumeMetric, class_scores
+from mmseg_ctt.self_training import build_rounds, multi_planar, plane_results, plane_steps
 from mmseg_ctt.self_training.plane_data import set_plane, write_manifest
 from mmseg_ctt.self_training.rounds import Job
 from mmseg_ctt.volumes import read_label_slice
@@ -169,6 +169,26 @@ def test_results(finished):
         made = [float(row[name]) for name in ('Dice', 'Jaccard', 'HD95', 'ASD')]
         assert made == pytest.approx(np.mean(scores, axis=0).tolist())
     assert len({row['Dice'] for row in rows}) > 2
+
+
+@pytest.mark.parametrize('case, penalties', [('c', 1), ('', 0)])
+def test_penalties_are_marked(tmp_path, case, penalties):
+    """A prediction without the class has no measured distance."""
+    root = write_toy_volumes(tmp_path / 'data')
+    for name in 'cd':
+        predicted = toy_label() * (name != case)
+        write_nifti(tmp_path / f'out/{name}.nii.gz', predicted)
+    metric = VolumeMetric()
+    metric.dataset_meta = dict(classes=['background', 'box'])
+    names = {str(root / f'images/{name}.nii.gz'): name for name in 'cd'}
+    true = {volume: str(root / f'labels/{name}.nii.gz') for volume, name in names.items()}
+    table = plane_steps.score_predictions(tmp_path / 'out', names, true, metric)
+    plane_results.write_results(tmp_path / 'round0', dict(test=dict(x=table)))
+    rows = plane_results.read_results([tmp_path / 'round0'])
+    assert [row['penalties'] for row in rows] == [penalties]
+    assert plane_results.as_csv(rows).splitlines()[0].endswith('HD95,ASD,penalties')
+    printed = plane_results.as_text(rows)
+    assert printed.count('*') == 3 * penalties  # HD95, ASD and the legend
 
 
 def test_another_set_of_test_volumes(root, tmp_path, stubbed):

@@ -226,6 +226,77 @@ def test_files_are_not_replaced(call, folders):
     assert json.loads((folders / 's.json').read_text())['number_of_cases'] == 2
 
 
+def move(folders, names):
+    """Predictions and labels to other places below their folders; those without one are gone."""
+    for part, new in zip(('out', 'labels'), names):
+        for old in 'abc':
+            path = folders / part / f'{old}.nii.gz'
+            if path.exists():
+                target = folders / part / f'{new.get(old, "gone/x")}.nii.gz'
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target) if old in new else path.unlink()
+
+
+NESTED = dict(a='p1/v', b='p2/v', c='p3/v')
+
+
+@pytest.mark.parametrize(
+    'predictions, labels, names',
+    [
+        (dict(a='p1/v'), NESTED, ['p1/v']),
+        (dict(a='p1/v', b='p2/v'), dict(a='all/p1/v', b='all/p2/v'), ['p1/v', 'p2/v']),
+        (dict(a='x/a', b='x/b'), {}, ['x/a', 'x/b']),
+        (dict(a='v', b='w'), dict(a='p1/v', b='p2/w'), ['v', 'w']),
+    ],
+)
+def test_cases_in_folders(call, folders, predictions, labels, names):
+    move(folders, (predictions, labels or dict(zip('abc', 'abc'))))
+    call('--json', folders / 's.json')
+    assert list(json.loads((folders / 's.json').read_text())['cases']) == names
+
+
+@pytest.mark.parametrize(
+    'predictions, labels, words',
+    [
+        (dict(a='v'), NESTED, 'not clear which of the labels p1/v, p2/v, p3/v of .* put pred'),
+        (dict(a='p1/v', b='p2/v'), dict(a='v'), 'belongs to which of the predictions p1/v, p2/v'),
+        (dict(a='p1/v'), dict(a='p2/v'), '1 predictions in .* have no label in .* such as p1/v'),
+    ],
+)
+def test_cases_of_equal_names(call, folders, predictions, labels, words):
+    move(folders, (predictions, labels))
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        call('--json', folders / 's.json')
+
+
+def test_a_list_of_the_data_set(call, folders):
+    """Its lines are paths below the images; predictions of unique names have no folders."""
+    move(folders, (dict(a='v', b='w'), dict(a='p1/v', b='p2/w')))
+    (folders / 'names.txt').write_text('p2/w\n')
+    call('--list', folders / 'names.txt', '--json', folders / 's.json')
+    assert list(json.loads((folders / 's.json').read_text())['cases']) == ['w']
+    (folders / 'names.txt').write_text('p1/w\n')
+    with pytest.raises(FileNotFoundError, match='the volume p1/w of the list'):
+        call('--list', folders / 'names.txt')
+
+
+def test_labels_with_an_ending_and_arrays_of_their_own(call, folders):
+    """As seg_map_suffix and label_key of the data set name them."""
+    for name in 'abc':
+        path = folders / f'labels/{name}.nii.gz'
+        path.rename(path.with_name(f'{name}_gt.nii.gz'))
+        write_nifti(path, toy_label() * 3)  # beside the labels: the images
+    call('--label-suffix', '_gt.nii.gz', '--json', folders / 's.json')
+    first = json.loads((folders / 's.json').read_text())['cases']
+    assert sorted(first) == ['a', 'b']
+    for path in (folders / 'labels').iterdir():
+        path.unlink()
+    for name in 'ab':
+        np.savez(folders / f'labels/{name}.npz', label=toy_label() * 0, mask=toy_label())
+    call('--label-key', 'mask', '--json', folders / 't.json')
+    assert json.loads((folders / 't.json').read_text())['cases'] == first
+
+
 def test_classes_of_another_number_than_the_record(call, folders):
     record = dict(settings={}, classes=['background', 'box'], cases={})
     (folders / 'out/prediction.json').write_text(json.dumps(record))

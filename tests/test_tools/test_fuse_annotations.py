@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -143,6 +144,15 @@ def test_volumes(volumes, tmp_path, load_tool, method):
     assert (out / 'pictures/p.png').is_file()
 
 
+def test_files_of_image_and_label(tmp_path, load_tool):
+    for rater in ('images', 'a', 'b'):
+        (tmp_path / rater).mkdir()
+        np.savez(tmp_path / rater / 'p.npz', image=toy_image(), label=toy_label())
+    out = tmp_path / 'out'
+    load_tool(TOOL).call(*volume_arguments(tmp_path, out, '--method', 'majority'))
+    assert np.array_equal(nib.load(out / 'masks/p.nii.gz').get_fdata(), toy_label())
+
+
 # ---- bad input: one line, before anything is written
 
 
@@ -191,6 +201,9 @@ BAD = {
         ('--method', 'majority', '--trees', 5),
         '--method majority does not use --trees',
     ),
+    'neighbours': (None, ('--neighbours', 6), r'neighbours=6 must be one of \[4, 8\] in images'),
+    'any neighbours': (None, ('--neighbours', 5), r'neighbours=5 must be one of \[4, 8, 6\]'),
+    'scale': (None, ('--scale', 10**10), r'img/l0.jpg: the costs of .* 32 bit .* lower scale'),
     'window': (None, ('--window', 4), 'window=4 must be odd'),
     'completed': (None, ('--method', 'staple', '--completed'), 'completes no annotations'),
     'jobs': (None, ('--jobs', 0), 'jobs=0 must be positive'),
@@ -269,6 +282,28 @@ def test_hidden_blocks(folder, tmp_path, load_tool, capsys):
         script.exit_code(*given, '--json', file) == 2
         and script.exit_code(*given, '--rater', 2) == 2
     )
+
+
+def test_hidden_blocks_without_the_class(folder, tmp_path, load_tool, capsys):
+    """No Dice is defined: neither table nor file has a number."""
+    for name in ('anna', 'ben'):
+        for path in (folder / name).iterdir():
+            spoil(path, lambda mask: (np.arange(mask.size).reshape(mask.shape) == 0) * np.uint8(1))
+    given = [folder / 'img', folder / 'anna', folder / 'ben', '--block', 4, '--limit', 1]
+    file = tmp_path / 'values.json'
+    load_tool('consensus/hidden_blocks').call(*given, '--json', file, '--part', 0.02)
+    assert '| rater 0 | - | 1.0000 |' in capsys.readouterr().out
+    (values,) = json.loads(file.read_text()).values()
+    assert values['rater 0'] == dict(hidden=None, whole=1)
+
+
+@pytest.mark.parametrize('number, expected', [(3, [0, 1, 3]), (5, [0, 1, 2, 3, 4]), (1, [0])])
+def test_images_are_spread_evenly(monkeypatch, load_tool, number, expected):
+    cases = SimpleNamespace(labels=np.ones((1, 20, 20), np.uint8))
+    monkeypatch.setattr('mmseg_ctt.label_fusion.cases.find_cases', lambda *folders: range(5))
+    monkeypatch.setattr('mmseg_ctt.label_fusion.cases.load_case', lambda case, classes: cases)
+    module = load_tool('consensus/simulated_raters').module
+    assert [case for case, _ in module.chosen('', '', number)] == expected
 
 
 def test_simulated_raters(folder, load_tool, capsys):

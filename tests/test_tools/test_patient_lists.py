@@ -95,6 +95,8 @@ def test_labelled_patients_show_every_class(call, root):
     [
         (['--num-labeled', 6, '--num-val', 1], '6 patients have labels, fewer than 6 labelled, 1'),
         (['--num-test', 6], 'fewer than 1 labelled'),
+        (['--num-labeled', 0], '0 labelled, 0 for validation and 0 for the test are no numbers'),
+        (['--num-val', -1], '-1 for validation'),
         (['--patient', '(.+)_z[0-9]+'], "does not match the name 'p0_a'"),
         (['--patient', 'p'], 'has no group'),
         (['--num-classes', 1], 'holds 1, which is no class'),
@@ -143,6 +145,18 @@ def test_masks_beside_their_images(call, tmp_path):
     assert call('make', *folders, *rule, '--num-labeled', 2)[0] == 0
     found = lists(tmp_path / 'out')
     assert sorted(found['labeled'] + found['unlabeled']) == NAMES[:6]
+
+
+@pytest.mark.parametrize('key', ['label', 'mask'])
+def test_image_and_label_in_one_file(call, tmp_path, key):
+    for seed, name in enumerate(NAMES[:6]):
+        (tmp_path / 'npz').mkdir(exist_ok=True)
+        arrays = {'image': toy_image(seed), 'label': toy_image(seed), key: toy_label()}
+        np.savez(tmp_path / f'npz/{name}.npz', **arrays)
+    folders = ('--images', tmp_path / 'npz', '--labels', tmp_path / 'npz', '--num-classes', 2)
+    more = () if key == 'label' else ('--label-key', key)
+    code, out = call('make', *folders, *more, '--num-labeled', 2, '--out', tmp_path / 'out')
+    assert code == 0 and '2 labelled, 4 unlabelled' in out
 
 
 # ---- import

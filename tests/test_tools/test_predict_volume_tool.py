@@ -154,6 +154,27 @@ def test_with_overwrite_all_are_predicted_anew_also_after_a_stop(call, images, m
     assert all((labels(out / f'{name}.nii.gz') != former[name]).any() for name in 'abcdef')
 
 
+def test_overwriting_some_cases_leaves_none_of_other_settings(call, images):
+    out = call(images / 'c.nii.gz', images / 'd.nii.gz')
+    before = {name: (out / name).read_bytes() for name in files_of(out)}
+    words = r'would not replace \(1 cases, such as d\): name all cases'
+    with pytest.raises(ValueError, match=words):
+        call(images / 'c.nii.gz', '--plane', 'x', '--overwrite')
+    assert before == {name: (out / name).read_bytes() for name in files_of(out)}
+    call(images / 'c.nii.gz', '--overwrite')  # the same settings
+    assert sorted(json.loads((out / 'prediction.json').read_text())['cases']) == ['c', 'd']
+    call(images, '--plane', 'x', '--overwrite')
+
+
+def test_probabilities_in_another_folder(call, images, tmp_path, capsys):
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'first')
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'second')
+    assert files_of(tmp_path / 'second') == ['c.npy']
+    capsys.readouterr()
+    call(images / 'c.nii.gz', '--probabilities', tmp_path / 'second')
+    assert '1 of 1 cases are finished' in capsys.readouterr().out
+
+
 def test_files_that_it_has_not_written(call, images, tmp_path):
     write_nifti(tmp_path / 'out/c.nii.gz', toy_image())
     with pytest.raises(ValueError, match='c.nii.gz exists, and prediction.json does not say'):
@@ -180,6 +201,34 @@ def test_equal_names_keep_their_folders(call, tmp_path):
     np.savez(tmp_path / 'data/p3.npz', image=toy_image(), label=toy_image())
     out = call(tmp_path / 'data')
     assert files_of(out) == ['p1/image.nii', 'p2/image.nii', 'p3.npy', 'prediction.json']
+
+
+def test_names_and_arrays_of_the_data_set(call, made, tmp_path):
+    """img_suffix, seg_map_suffix and image_key, as training takes them."""
+    folder = tmp_path / 'data'
+    for seed, name in enumerate('ab'):
+        write_nifti(folder / f'{name}_0000.nii.gz', toy_image(seed))
+        write_nifti(folder / f'{name}_gt.nii.gz', toy_image(7))
+    np.savez(tmp_path / 'e.npz', scan=toy_image(3), image=toy_image(4))
+    (tmp_path / 'names.txt').write_text('b\n')
+    ends = dict(img_suffix='_0000.nii.gz', seg_map_suffix='_gt.nii.gz', image_key='scan')
+    made.cfg.test_dataloader.dataset.update(ends)
+    made.cfg.dump(tmp_path / 'suffixes.py')
+    config = tmp_path / 'suffixes.py'
+    out = call(folder, config=config)
+    assert files_of(out) == ['a.nii.gz', 'b.nii.gz', 'prediction.json']
+    listed = call(folder, '--list', tmp_path / 'names.txt', config=config, out='listed')
+    assert files_of(listed) == ['b.nii.gz', 'prediction.json']
+    found = np.load(call(tmp_path / 'e.npz', config=config, out='array') / 'e.npy')
+    model = load_model(made.cfg, made.checkpoint)
+    expected = predict_volume(model, f'{tmp_path}/e.npz:scan').labels
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(predict_volume(model, tmp_path / 'e.npz').labels, expected)
+
+
+def test_an_array_that_a_file_with_label_has(call, tmp_path):
+    np.savez(tmp_path / 'e.npz', image=toy_image(), label=toy_image())
+    assert files_of(call(tmp_path / 'e.npz')) == ['e.npy', 'prediction.json']
 
 
 def test_two_inputs_of_one_case(call, images, tmp_path):

@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 import locale
 import re
+import shutil
+import struct
 import sys
 
 import nibabel as nib
@@ -24,6 +26,7 @@ def write_series(
     keep=range(8),
     shift=None,
     pixel=None,
+    uid=None,
     **tags,
 ):
     """A series of 8 slices; ``shift`` moves the position of a slice by mm along the normal.
@@ -44,8 +47,8 @@ def write_series(
             '0008|103e': 'T1 / axial',
             '0010|0020': patient,
             '0020|000d': '1.2.3',
-            '0020|000e': f'1.2.3.{number}',
-            '0008|0018': f'1.2.3.{number}.{k + 1}',
+            '0020|000e': f'1.2.3.{uid or number}',
+            '0008|0018': f'1.2.3.{uid or number}.{k + 1}',
             '0020|0011': str(number),
             '0020|0013': str(100 - k),  # not the order of the positions
             '0020|0032': '\\'.join(map(str, position)),
@@ -100,7 +103,7 @@ def test_geometry_is_kept(tmp_path, tool, capsys):
 def test_every_series_has_a_name_of_its_own_and_nothing_is_replaced(tmp_path, tool, capsys):
     write_series(tmp_path / 'in', 1)
     write_series(tmp_path / 'in', 2)
-    write_series(tmp_path / 'in/other', 1)
+    write_series(tmp_path / 'in/other', 1, uid=7)
     assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out'), '--dry-run') == 0
     assert not (tmp_path / 'out').exists()
     assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 0
@@ -111,6 +114,83 @@ def test_every_series_has_a_name_of_its_own_and_nothing_is_replaced(tmp_path, to
     assert tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out')) == 2
     assert 'exists already and is kept' in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()} == before
+
+
+def parts_of(tmp_path, tool, *more):
+    """Call the tool; its exit code and the names of the volumes."""
+    code = tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out'), *more)
+    return code, sorted(path.name for path in (tmp_path / 'out').glob('*'))
+
+
+def test_a_series_in_several_folders_is_one_volume(tmp_path, tool, capsys):
+    write_series(tmp_path / 'in/a', keep=range(4))
+    write_series(tmp_path / 'in/b', keep=range(4, 8))
+    shutil.copytree(tmp_path / 'in/b', tmp_path / 'in/again')
+    assert parts_of(tmp_path, tool) == (0, ['P-1_1_T1-axial.nii.gz'])
+    out = capsys.readouterr().out
+    assert '12 x 10 x 8' in out and 'warning' not in out
+    image = nib.load(tmp_path / 'out/P-1_1_T1-axial.nii.gz')
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), toy_image(1))
+
+
+def test_one_identifier_of_two_patients(tmp_path, tool):
+    write_series(tmp_path / 'in/a')
+    write_series(tmp_path / 'in/b', patient='Q')
+    names = ['P-1_1_T1-axial.nii.gz', 'Q_1_T1-axial.nii.gz']
+    assert parts_of(tmp_path, tool) == (0, names)
+
+
+def test_damaged_files_are_counted(tmp_path, tool, capsys):
+    write_series(tmp_path / 'in')
+    path = tmp_path / 'in/1_7.dcm'  # the last slice: no gap tells of it
+    path.write_bytes(path.read_bytes()[:-100])
+    (tmp_path / 'in/DICOMDIR').write_bytes(path.read_bytes())
+    (tmp_path / 'in/notes.txt').write_text('no DICOM')
+    assert parts_of(tmp_path, tool)[0] == 0
+    out = capsys.readouterr().out
+    assert f'warning: 1 DICOM files are in no series and left out, such as {path}' in out
+    for file in (tmp_path / 'in').glob('*.dcm'):
+        file.write_bytes(path.read_bytes())
+    assert parts_of(tmp_path, tool)[0] == 2
+    assert 'was found in' in (error := capsys.readouterr().err) and '8 DICOM files' in error
+
+
+def test_names_stay_when_series_come_later(tmp_path, tool, capsys):
+    write_series(tmp_path / 'in/m', 1, uid=5)
+    assert parts_of(tmp_path, tool)[0] == 0
+    first = (tmp_path / 'out/P-1_1_T1-axial.nii.gz').read_bytes()
+    write_series(tmp_path / 'in/a', 1, uid=6)  # sorted before the other
+    write_series(tmp_path / 'in/z', 1, uid=7)
+    (tmp_path / 'out/foreign.nii.gz').write_text('no gzip')
+    code, names = parts_of(tmp_path, tool)
+    assert code == 2 and names[:3] == [f'P-1_1_T1-axial{end}.nii.gz' for end in ('', '_2', '_3')]
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'exists already' in line]
+    assert len(lines) == 1 and 'in/m: ' in lines[0]
+    assert (tmp_path / 'out/P-1_1_T1-axial.nii.gz').read_bytes() == first
+    shutil.rmtree(tmp_path / 'in/a')
+    assert parts_of(tmp_path, tool) == (2, names)
+
+
+@kept_locale()
+def write_frames(path, groups):
+    """A file of 8 frames; without groups nothing says where they lie."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(toy_image().transpose(2, 1, 0))
+    sitk.WriteImage(image, str(path))
+    if not groups:
+        content = path.read_bytes()
+        pointer = struct.pack('<HH', 0x5200, 0x9230)
+        path.write_bytes(content.replace(pointer, struct.pack('<HH', 0x18, 0x1063), 1))
+
+
+@pytest.mark.parametrize('groups', [True, False])
+def test_a_file_of_frames(tmp_path, tool, capsys, groups):
+    write_series(tmp_path / 'in')
+    write_frames(tmp_path / 'in/frames/f.dcm', groups)
+    code, names = parts_of(tmp_path, tool)
+    out = capsys.readouterr().out
+    assert code == 0 and len(names) == (2 if groups else 1)
+    assert groups or 'f.dcm has 8 frames without position and direction' in out
 
 
 BAD = {

@@ -46,6 +46,22 @@ def test_reads_every_format(tmp_path, image, suffix):
         assert volume.spacing is None and volume.affine is None
 
 
+@pytest.mark.parametrize(
+    'code, size', [(0, 1), (1, 1e-3), (2, 1), (3, 1e3), (5, 1)], ids=str
+)  # unknown, metre, mm, micron, none of NIfTI
+def test_lengths_are_mm_whatever_the_unit_of_the_file(tmp_path, image, code, size):
+    affine = np.diag([size, size, size, 1]) @ AFFINE
+    volume = read_volume(write_nifti(tmp_path / 'a.nii.gz', image, affine, xyzt_units=code))
+    assert volume.spacing == (0.6, 0.7, 1.2)
+    np.testing.assert_allclose(volume.affine_mm, AFFINE, rtol=1e-5)
+    check_geometry(volume, read_label(write_nifti(tmp_path / 'l.nii.gz', toy_label())))
+    write_volume(tmp_path / 'b.nii.gz', toy_label(), volume)
+    written = nib.load(tmp_path / 'b.nii.gz')
+    np.testing.assert_allclose(written.affine, affine, rtol=1e-5)
+    assert written.header['xyzt_units'] == code
+    assert open_volume(tmp_path / 'b.nii.gz').spacing == (0.6, 0.7, 1.2)
+
+
 @pytest.mark.parametrize('suffix', ['.nii', '.npy'])
 def test_maps_uncompressed_files(tmp_path, image, suffix):
     path = tmp_path / f'a{suffix}'

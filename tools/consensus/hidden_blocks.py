@@ -7,17 +7,18 @@
 Binary masks, complete ones of every rater. Blocks of rater --rater (from 0) are hidden, the others
 stay. Rows of the table: the masks of the other raters, the completed mask of the rater, and fused
 masks by majority, STAPLE and the consensus with several weights. Columns: mean Dice with the hidden
-mask, in the hidden blocks and in the whole image. Where one other rater is left in a block,
-majority and STAPLE are the mask of this rater there.
+mask, in the hidden blocks and in the whole image; - where no image has the class there. Where one
+other rater is left in a block, majority and STAPLE are the mask of this rater there.
 """
 
 import argparse
 import json
+import math
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -60,8 +61,17 @@ def table(values: List[Dict[str, Dict[str, float]]]) -> List[str]:
     lines = ['| mask | Dice in the hidden blocks | Dice in the image |', '| --- | --- | --- |']
     for name in values[0]:
         means = [mean_of(found[name][part] for found in values) for part in ('hidden', 'whole')]
-        lines.append(f'| {name} | {" | ".join(f"{mean:.4f}" for mean in means)} |')
+        shown = ('-' if mean is None else f'{mean:.4f}' for mean in means)
+        lines.append(f'| {name} | {" | ".join(shown)} |')
     return lines
+
+
+def plain(values: Dict[str, Dict[str, float]]) -> Dict[str, Dict[str, Optional[float]]]:
+    """Values for JSON, which has no NaN."""
+    return {
+        name: {part: None if math.isnan(dice) else dice for part, dice in found.items()}
+        for name, found in values.items()
+    }
 
 
 def main() -> None:
@@ -85,10 +95,10 @@ def main() -> None:
         for case, values in zip(cases, pool.map(task, enumerate(cases))):
             found.append(values)
             print(f'[{len(found)}/{len(cases)}] {case.name}', file=sys.stderr, flush=True)
-    print(*table(found), sep='\n')
     if args.json is not None:
-        named = {case.name: values for case, values in zip(cases, found)}
+        named = {case.name: plain(values) for case, values in zip(cases, found)}
         Path(args.json).write_text(json.dumps(named, indent=1) + '\n', encoding='utf-8')
+    print(*table(found), sep='\n')
 
 
 if __name__ == '__main__':

@@ -41,7 +41,7 @@ def chosen(images: str, masks: str, number: int) -> List[Any]:
     large = [(case, found) for case, found in loaded if (found.labels[0] == 1).sum() >= FEWEST]
     if len(large) < number:
         raise ValueError(f'{masks} has {len(large)} masks with an object, fewer than {number}')
-    return large[:: len(large) // number][:number]
+    return [large[k * len(large) // number] for k in range(number)]
 
 
 def values_of(image: Any, truth: Any, models: Any, seed: int) -> Dict[str, Any]:
@@ -93,9 +93,9 @@ def main() -> None:
                 found = values_of(loaded.image, loaded.labels[0], models, 1000 * seed + number)
                 values[panel].append(found)
         print(f'[{number + 1}/{len(cases)}] {case.name}', file=sys.stderr, flush=True)
-    print(*rows(values), sep='\n')
     if args.json is not None:
         Path(args.json).write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
+    print(*rows(values), sep='\n')
 
 
 if __name__ == '__main__':

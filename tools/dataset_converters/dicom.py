@@ -3,8 +3,10 @@
 
 python tools/dataset_converters/dicom.py DICOM_FOLDER data/mine/images
 
-A file is called after patient, number and description of its series. Existing files are kept. A
-series that is no volume is left out, and one that is damaged is an error; a line says why.
+A file is called after patient, number and description of its series; equal names are numbered, and
+a volume keeps its name when series come later. Existing files are kept. A series that is no volume
+is left out, and one that is damaged is an error; a line says why. A series may lie in several
+folders. Damaged files that are in no series are counted in a warning.
 """
 
 import argparse
@@ -33,11 +35,18 @@ def main() -> None:
         find_series,
         output_names,
         sorted_files,
+        unread_files,
     )
 
     found = find_series(args.folder)
+    unread = unread_files(args.folder, found)
+    if unread:
+        print(
+            f'warning: {len(unread)} DICOM files are in no series and left out, such as '
+            f'{unread[0]}: copy damaged ones again'
+        )
     written, wrong = 0, 0
-    for series, name in zip(found, output_names(found)):
+    for series, name in zip(found, output_names(found, args.out)):
         path = args.out / f'{name}.nii.gz'
         try:
             if args.dry_run:

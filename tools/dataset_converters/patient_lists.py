@@ -48,6 +48,7 @@ def parse_args() -> argparse.Namespace:
     make.add_argument(
         '--meta', help='JSON file with "classes"; default: meta.json beside the folder of labels'
     )
+    make.add_argument('--label-key', help='array of labels in .npz and .h5 files; default: label')
     make.add_argument('--ignore-index', type=int, default=255)
     take = commands.add_parser('import', help='take parts that files name')
     add_folders(take, labels_required=False)
@@ -107,7 +108,7 @@ def make_command(args: argparse.Namespace) -> None:
 
     names = class_names(args)
     folder = read(args, args.images, args.labels)
-    presence = presence_by_patient(folder, len(names), args.ignore_index)
+    presence = presence_by_patient(folder, len(names), args.ignore_index, args.label_key)
     if not presence:
         raise ValueError(f'no volume or image of {args.images} has a label in {args.labels}')
     parts = draw_patients(

@@ -3,7 +3,8 @@
 
 python tools/volumes/evaluate_volumes.py PRED_DIR LABEL_DIR --json scores.json
 
-Files of both folders belong together by their names without suffix. Class names are those that
+Files of both folders belong together by their paths below them without suffix; one of the two may
+lack folders in front, if it is clear which files belong together. Class names are those that
 tools/volumes/predict_volume.py wrote to prediction.json, or --classes. If PRED_DIR has a folder for
 each of several members, one table has them all; they must have the same cases.
 """
@@ -27,6 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted volumes')
     parser.add_argument('labels', metavar='LABEL_DIR', help='folder of labels')
     parser.add_argument('--list', help='list of the cases, one a line; all must be in both folders')
+    parser.add_argument('--label-suffix', help='end of the names of labels, such as _gt.nii.gz')
+    parser.add_argument('--label-key', help='array of labels in .npz and .h5 files; default: label')
     parser.add_argument('--classes', nargs='+', help='names of the classes 0, 1, ...')
     parser.add_argument(
         '--spacing',
@@ -141,6 +144,8 @@ def main() -> None:
             None if args.background == -1 else args.background,
             args.ignore_index,
             args.empty,
+            args.label_suffix,
+            args.label_key,
         )
         for name, folder in member_folders(Path(args.predictions)).items()
     }

@@ -4,7 +4,8 @@
 python tools/volumes/predict_volume.py CONFIG CHECKPOINT images/ --list test.txt --out predicted
 
 Inputs are .nii, .nii.gz, .npy, .npz and .h5 files, and folders of them. Values, plane and context
-of the slices are those of the config's test data set. All inputs are read and checked before the
+of the slices, the end of file names and the array of .npz and .h5 files are those of the config's
+test data set (img_suffix, image_key). All inputs are read and checked before the
 first output is written. Started again, finished cases are skipped; predictions of other settings
 are refused. Volumes without geometry (.npy, .npz, .h5) become .npy files.
 """
@@ -116,12 +117,13 @@ def main() -> None:
         check_cases,
         chosen_members,
         find_cases,
+        input_files,
         other_than_trained,
         predict_cases,
     )
 
     options = options_of(args, cfg)
-    cases = find_cases(args.inputs, args.list)
+    cases = find_cases(args.inputs, args.list, input_files(cfg))
     checkpoint = read_checkpoint(args.checkpoint)
     members = chosen_members(cfg, checkpoint['state_dict'], args.member)
     folders = folders_of(args, cfg, members, cases, options)

@@ -5,11 +5,12 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
-from ...datasets.volume_files import find_volumes, listed_volumes
+from ...datasets.volume_files import listed_names, named_volumes
 from ...volumes import num_slices, read_volume, value_limits
-from ...volumes.address import split_key
+from ...volumes.address import split_key, without_volume_suffix
+from ...volumes.formats import array_path
 from ...volumes.names import case_names
-from .settings import SliceSettings
+from .settings import IMAGE, InputFiles, SliceSettings
 
 
 class Case(NamedTuple):
@@ -31,35 +32,41 @@ class Case(NamedTuple):
 
 
 def find_cases(
-    inputs: Sequence[Union[str, Path]], listed: Union[str, Path, None] = None
+    inputs: Sequence[Union[str, Path]],
+    listed: Union[str, Path, None] = None,
+    files: Optional[InputFiles] = None,
 ) -> List[Case]:
     """Volumes of files and folders, by unique names.
 
     Args:
         inputs (Sequence[str | Path]): Volumes, and folders that are searched with their
-            sub-folders. Of ``.npz`` and ``.h5`` files with several arrays, ``image`` is taken, or
-            that of ``case.h5:key``.
-        listed (str | Path, optional): List of the names of some of them, one a line. Defaults to
-            None: all.
+            sub-folders.
+        listed (str | Path, optional): List of some of them, one a line, see
+            :func:`mmseg_ctt.datasets.volume_files.listed_names`. Defaults to None: all.
+        files (InputFiles, optional): Which files of folders are volumes, and which of their arrays
+            is taken. Defaults to None: all volumes.
 
     Raises:
         FileNotFoundError: If an input does not exist, a folder has no volume, or one that is
             listed is not among the inputs.
-        ValueError: If two of them would have one name.
+        ValueError: If two of them would have one name, or it is not clear which one a line means.
     """
+    files = files or InputFiles()
     paths: List[str] = []
     for given in map(str, inputs):
         if osp.isdir(given):
-            paths += find_volumes(given, 'image')
+            paths += named_volumes(given, IMAGE, *files).values()
         elif osp.isfile(split_key(given)[0]):
-            paths.append(given)
+            paths.append(array_path(given, IMAGE, files.key))
         else:
             raise FileNotFoundError(f'the volume {given} does not exist')
-    names = case_names(paths)
+    names = case_names(paths, files.suffix)
     found = {name: path for path, name in names.items()}
-    if listed is not None:
-        found = listed_volumes(listed, found, ', '.join(map(str, inputs)))
-    return [Case(name, path) for name, path in found.items()]
+    if listed is None:
+        return [Case(name, path) for name, path in found.items()]
+    stems = {name: [without_volume_suffix(path, files.suffix)] for name, path in found.items()}
+    chosen = listed_names(listed, stems, ', '.join(map(str, inputs)), files.suffix)
+    return [Case(name, found[name]) for name in chosen]
 
 
 def check_outside(folder: Path, inputs: Sequence[Union[str, Path]]) -> None:

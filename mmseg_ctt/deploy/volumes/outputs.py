@@ -33,7 +33,8 @@ class PredictionFolder:
     """Outputs of one member of a run; nothing is written before :meth:`start`.
 
     A file ``prediction.json`` in it says by which settings the cases were predicted. A case is
-    finished when its labels are in the folder, since they appear whole.
+    finished when its labels are in the folder, since they appear whole, and its probabilities in
+    theirs, where they are wanted.
 
     Args:
         folder (Path): Of the labels; may not exist.
@@ -75,16 +76,18 @@ class PredictionFolder:
             overwrite (bool): Predict all cases anew. Defaults to False.
 
         Raises:
-            ValueError: If an output would replace an input, or without ``overwrite`` the folder
-                holds outputs of other settings, of other inputs, or of something else.
+            ValueError: If an output would replace an input, the folder holds outputs of other
+                settings that would stay, or without ``overwrite`` outputs of other settings, of
+                other inputs, or of something else.
         """
         inputs = {osp.realpath(split_key(case.path)[0]) for case in self.cases}
         for path in self._files(self.cases):
             if osp.realpath(path) in inputs:
                 raise ValueError(f'{path} is an input and would be replaced: give another --out')
-        if overwrite:
-            return
         known = read_record(self.folder)
+        if overwrite:
+            self._check_others(known)
+            return
         if known:
             self._check_settings(known['settings'])
         inputs_known: Mapping[str, str] = known.get('cases', {})
@@ -93,8 +96,8 @@ class PredictionFolder:
                 self._check_input(case, inputs_known[case.name])
             else:
                 self._check_free(case)
-        self.finished = [case for case in self.cases if self.labels_of(case).exists()]
-        self.pending = [case for case in self.cases if not self.labels_of(case).exists()]
+        self.finished = [case for case in self.cases if self._is_finished(case)]
+        self.pending = [case for case in self.cases if not self._is_finished(case)]
 
     def start(self, classes: Sequence[str], overwrite: bool = False) -> None:
         """Write ``prediction.json``; with ``overwrite`` remove what it replaces.
@@ -118,6 +121,22 @@ class PredictionFolder:
     def _files(self, cases: Sequence[Case]) -> List[Path]:
         files = [file(case) for case in cases for file in (self.labels_of, self.probabilities_of)]
         return [path for path in files if path is not None]
+
+    def _is_finished(self, case: Case) -> bool:
+        kept = self.probabilities_of(case)
+        return self.labels_of(case).exists() and (kept is None or kept.exists())
+
+    def _check_others(self, known: Mapping[str, Any]) -> None:
+        """No outputs of other settings stay, which one score would take with the new ones."""
+        if not known or known['settings'] == self.settings:
+            return
+        rest = sorted(set(known['cases']) - {case.name for case in self.cases})
+        if rest:
+            raise ValueError(
+                f'{self.folder} holds predictions of other settings that this command would not '
+                f'replace ({len(rest)} cases, such as {rest[0]}): name all cases, or give another '
+                '--out'
+            )
 
     def _check_settings(self, known: Mapping[str, Any]) -> None:
         keys = [key for key in {**self.settings, **known} if self._differs(key, known)]

@@ -24,10 +24,11 @@ from ...volumes import (
     write_volume,
 )
 from ...volumes.components import clean_labels
+from ...volumes.formats import array_path
 from ...volumes.planes import axis_of
 from ..api.predict import Pipeline, forward_batch, input_pipeline
 from .picture import overlay_slice
-from .settings import SliceSettings, slice_settings
+from .settings import IMAGE, SliceSettings, input_files, slice_settings
 from .windows import Size, sliding_windows
 
 BATCH_SIZE = 8
@@ -93,7 +94,8 @@ def predict_volume(
 
     Args:
         model (BaseSegmentor): From :func:`load_model`.
-        volume (str | Path | Volume): File, see :func:`mmseg_ctt.volumes.read_volume`.
+        volume (str | Path | Volume): File, see :func:`mmseg_ctt.volumes.read_volume`. Of an
+            ``.npz`` or ``.h5`` file the array is taken that the config's test data set takes.
         batch_size (int): Slices in one forward pass. Defaults to 8.
         crop_size (Sequence[int], optional): Height and width of sliding windows inside slices, in
             pixels of the network's input. Defaults to None: as ``test_cfg`` of the network says.
@@ -115,8 +117,10 @@ def predict_volume(
     """
     if batch_size < 1:
         raise ValueError(f'batch_size must be positive, got {batch_size}')
-    settings = slice_settings(getattr(model, 'cfg', None) or {}, **slices)
-    volume = volume if isinstance(volume, Volume) else read_volume(volume)
+    cfg = getattr(model, 'cfg', None) or {}
+    settings = slice_settings(cfg, **slices)
+    if not isinstance(volume, Volume):
+        volume = read_volume(array_path(str(volume), IMAGE, input_files(cfg).key))
     classes = tuple(model.dataset_meta['classes'])
     labels = np.zeros(volume.shape, np.uint8 if len(classes) <= 256 else np.uint16)
     kept = _kept(probabilities, (len(classes), *volume.shape))

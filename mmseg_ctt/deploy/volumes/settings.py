@@ -7,6 +7,8 @@ from ...datasets.wrappers import leaf_configs
 from ...volumes.intensity import Pair, check_context, check_intensity
 from ...volumes.planes import axis_of
 
+IMAGE = 'image'  # usual array of .npz and .h5 files with several
+
 
 class SliceSettings(NamedTuple):
     """Settings of a :class:`VolumeSliceDataset` that a prediction needs too.
@@ -22,6 +24,32 @@ class SliceSettings(NamedTuple):
     context: int = 1
     window: Optional[Pair] = None
     percentiles: Optional[Pair] = None
+
+
+class InputFiles(NamedTuple):
+    """Which files of a folder are volumes to predict, see :class:`VolumeSliceDataset`.
+
+    Attributes:
+        suffix (str | None): End of their names, ``img_suffix``; None: any of volumes.
+        key (str | None): Array of ``.npz`` and ``.h5`` files, ``image_key``. None: ``image``, else
+            the only array of three axes.
+        label_suffix (str | None): End of the names of labels, ``seg_map_suffix``; files that end
+            so are no volumes.
+    """
+
+    suffix: Optional[str] = None
+    key: Optional[str] = None
+    label_suffix: Optional[str] = None
+
+
+def input_files(cfg: Mapping[str, Any]) -> InputFiles:
+    """Those of the test data set of a config.
+
+    Args:
+        cfg (Mapping): Of a run; without slices of volumes as test data all volumes are taken.
+    """
+    leaf = _test_slices(cfg)
+    return InputFiles(*(leaf.get(name) for name in ('img_suffix', 'image_key', 'seg_map_suffix')))
 
 
 def slice_settings(cfg: Mapping[str, Any], **changes: Any) -> SliceSettings:
@@ -60,11 +88,16 @@ def slice_settings(cfg: Mapping[str, Any], **changes: Any) -> SliceSettings:
 
 
 def _of_dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    leaf = _test_slices(cfg)
+    found = {name: leaf[name] for name in SliceSettings._fields if leaf.get(name) is not None}
+    return {'plane': 'z', **found} if leaf else {}
+
+
+def _test_slices(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Config of the test data set; empty where it holds no slices of volumes."""
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         return {}
     leaf = next(iter(leaf_configs(loader['dataset']).values()))
-    if str(getattr(leaf.get('type'), '__name__', leaf.get('type'))) != 'VolumeSliceDataset':
-        return {}
-    found = {name: leaf[name] for name in SliceSettings._fields if leaf.get(name) is not None}
-    return {'plane': 'z', **found}
+    kind = str(getattr(leaf.get('type'), '__name__', leaf.get('type')))
+    return leaf if kind == 'VolumeSliceDataset' else {}

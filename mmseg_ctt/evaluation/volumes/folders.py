@@ -6,9 +6,9 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, U
 
 import numpy as np
 
-from ...datasets.volume_files import find_volumes, listed_volumes
+from ...datasets.volume_files import listed_names, named_volumes
 from ...volumes import Volume, check_geometry, check_pair, open_volume, read_label
-from ...volumes.names import case_names
+from ...volumes.names import pair_names
 from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
 from .table import ScoreTable
 
@@ -38,7 +38,9 @@ class FolderScores:
 
     Args:
         predictions (str | Path): Folder of predicted volumes.
-        labels (str | Path): Folder of labels, files of the same names with any suffix.
+        labels (str | Path): Folder of labels. A label has the path below it that the prediction has
+            below its own folder; one of the two may have further folders in front, if it is clear
+            which files belong together.
         classes (Sequence[str]): Names of the classes 0, 1, ....
         listed (str | Path, optional): List of the cases to score, one a line. Defaults to None:
             all that are predicted.
@@ -47,6 +49,10 @@ class FolderScores:
         background (int, optional): Class that has no scores. Defaults to 0; None: all have.
         ignore_index (int): Label of voxels that count in no class. Defaults to 255.
         empty (str | float): See :func:`mask_scores`. Defaults to 'diagonal'.
+        label_suffix (str, optional): End of the names of labels, such as ``'_gt.nii.gz'``.
+            Defaults to None: any of volumes.
+        label_key (str, optional): Array of labels in ``.npz`` and ``.h5`` files. Defaults to None:
+            ``label``, else the only array of three axes.
 
     Attributes:
         pairs (list[Pair]): The cases, in order.
@@ -55,7 +61,8 @@ class FolderScores:
     Raises:
         FileNotFoundError: If a folder or list does not exist, a folder has no volume, or a case
             has no prediction or no label.
-        ValueError: If a setting is none, or a prediction and its label do not fit.
+        ValueError: If a setting is none, a prediction and its label do not fit, or it is not clear
+            which files belong together.
     """
 
     def __init__(
@@ -68,6 +75,8 @@ class FolderScores:
         background: Optional[int] = 0,
         ignore_index: int = 255,
         empty: Empty = 'diagonal',
+        label_suffix: Optional[str] = None,
+        label_key: Optional[str] = None,
     ) -> None:
         check_empty(empty)
         self.classes, self.ignore_index, self.empty = tuple(classes), ignore_index, empty
@@ -75,18 +84,22 @@ class FolderScores:
         if not self.scored:
             raise ValueError(f'no class has scores: classes are {", ".join(classes)}')
         given = None if spacing is None else checked_spacing(spacing, 3)
-        predicted, labelled = _named(predictions), _named(labels)
-        chosen = (
-            predicted if listed is None else listed_volumes(listed, predicted, str(predictions))
+        predicted = named_volumes(predictions, LABEL_ARRAY)
+        labelled = named_volumes(labels, LABEL_ARRAY, label_suffix, label_key)
+        own = pair_names(predicted, labelled)
+        chosen = list(predicted)
+        if listed is not None:
+            stems = {
+                name: [str(Path(predictions, name)), *(str(Path(labels, k)) for k in own[name])]
+                for name in predicted
+            }
+            chosen = listed_names(listed, stems, str(predictions))
+        _check_labelled(chosen, own, f'in {predictions}', str(labels))
+        known = {label for found in own.values() for label in found}
+        self.not_predicted = [name for name in labelled if name not in known]
+        self.pairs = _pairs(
+            {name: (predicted[name], labelled[own[name][0]]) for name in chosen}, given
         )
-        absent = [name for name in chosen if name not in labelled]
-        if absent:
-            raise FileNotFoundError(
-                f'{len(absent)} predictions in {predictions} have no label in {labels}, such as '
-                f'{absent[0]}'
-            )
-        self.not_predicted = [name for name in labelled if name not in predicted]
-        self.pairs = _pairs({name: (path, labelled[name]) for name, path in chosen.items()}, given)
 
     def score(self) -> ScoreTable:
         """Read all volumes, one case at a time, and score them.
@@ -173,9 +186,23 @@ def spacing_of(
     return checked_spacing(known.spacing, 3)
 
 
-def _named(folder: PathLike) -> Dict[str, str]:
-    names = case_names(find_volumes(folder, LABEL_ARRAY))
-    return {name: path for path, name in names.items()}
+def _check_labelled(
+    chosen: Sequence[str], own: Mapping[str, Sequence[str]], where: str, labels: str
+) -> None:
+    """Every prediction has one label, of which it is the only prediction."""
+    absent = [name for name in chosen if not own[name]]
+    if absent:
+        raise FileNotFoundError(
+            f'{len(absent)} predictions {where} have no label in {labels}, such as {absent[0]}'
+        )
+    for name in chosen:
+        rivals = [other for other in own if set(own[other]) & set(own[name])]
+        if len(own[name]) > 1 or len(rivals) > 1:
+            raise ValueError(
+                f'it is not clear which of the labels {", ".join(own[name])} of {labels} belongs '
+                f'to which of the predictions {", ".join(rivals)} {where}: put predictions and '
+                'labels into the same sub-folders'
+            )
 
 
 def _pairs(paths: Dict[str, Tuple[str, str]], spacing: Optional[Sequence[float]]) -> List[Pair]:
