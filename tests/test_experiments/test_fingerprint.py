@@ -63,14 +63,14 @@ def test_hash_follows_what_a_result_depends_on(tmp_path, change):
     [
         ('work_dirs/a/iter_1200.pth', 'work_dirs/b/iter_1200.pth', False),
         ('a/generations/gen3/epoch_2.pth', 'b/generations/gen3/epoch_2.pth', False),
-        ('/runs/plain/s/seed0-a/best_mIoU_iter_8.pth', '/runs/plain/s/seed0-b/best_mIoU_iter_8.pth', False),
+        ('/runs/plain/s/seed0-a/best_mIoU_8.pth', '/runs/plain/s/seed0-b/best_mIoU_8.pth', False),
         ('/here/runs/plain/s/seed0-a/iter_8.pth', '/there/moved/plain/s/seed0-a/iter_8.pth', True),
         ('/here/weights_iter_8.pth', 'data/weights_iter_8.pth', True),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(
-    'key', ['load_from', 'model.segmentor.backbone.init_cfg.checkpoint', 'default_hooks.guard.baseline']
-)  # fmt: skip
+    'key', ['load_from', 'model.segmentor.init_cfg.checkpoint', 'default_hooks.guard.baseline']
+)
 def test_checkpoints_of_runs_are_told_apart_by_their_folders(tmp_path, key, one, other, same):
     """Their names are equal in all runs; other files are known by their names."""
     if key.startswith('default_hooks'):  # any absolute path

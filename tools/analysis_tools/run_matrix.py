@@ -200,7 +200,8 @@ def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
         for waits in (False, True):  # those that are compared with a baseline are behind it
             part = [run for run in pending if (run.baseline is not None) == waits]
             run_parallel(part, pool, work)
-    for line in on_lists(rows_of(read_rows(runs[0].workspace.out), [run.cell for run in runs])):
+    cells = [run.cell for run in runs]
+    for line in on_lists(rows_of(read_rows(runs[0].workspace.out), cells)):
         report(line)
     if pool[0].stop.is_set():
         report('stopped; start again to go on')

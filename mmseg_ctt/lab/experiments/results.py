@@ -175,7 +175,7 @@ def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
 
 
 def rows_of(rows: Iterable[Row], cells: Iterable[Cell]) -> List[Row]:
-    """Rows of some runs alone; a file may have others, such as those of seeds that were taken out."""
+    """Rows of some runs alone; a file may have others, such as those of a former seed."""
     runs = {run_of(vars(cell)) for cell in cells}
     return [row for row in rows if run_of(row) in runs]
 
