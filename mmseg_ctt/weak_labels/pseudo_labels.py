@@ -191,7 +191,9 @@ def make_pseudo_labels(
     settings = check_job(job)
     if job.truth is not None:
         check_truth(job.truth, job.images)
-    kept = dict(rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path))
+    kept: Dict[str, Any] = dict(
+        rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path)
+    )
     kept.update(saliency=job.saliency, classes=job.maps.classes, made_of=_made_of(job))
     claim_folder(out, SETTINGS, kept)
     (out / META).write_text(json.dumps(dict(classes=job.maps.classes)) + '\n', encoding='utf-8')
