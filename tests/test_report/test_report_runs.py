@@ -187,6 +187,8 @@ def test_only_a_page_is_replaced(needs_extra, tmp_path):
     other.write_text('a = 1\n')
     with pytest.raises(ValueError, match=r'config\.py is there and is no page'):
         write_report([tmp_path / 'absent'], other)
+    with pytest.raises(ValueError, match=r'config\.py is a file: give another folder'):
+        write_report([tmp_path / 'absent'], other / 'report.html')
     with pytest.raises(ValueError, match='is a folder: give a file in it'):
         write_report([tmp_path / 'absent'], tmp_path)
     assert other.read_text() == 'a = 1\n'

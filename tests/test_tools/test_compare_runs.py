@@ -110,6 +110,12 @@ def test_runs_that_cannot_be_compared(tmp_path, tool, monkeypatch, of):
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_file_in_place_of_the_folder(tmp_path, tool):
+    (tmp_path / 'out').touch()
+    with pytest.raises(ValueError, match='to be a folder of outputs, and .*out is a file'):
+        tool.call('a=a.py:a.pth', '--out', tmp_path / 'out')
+
+
 def test_scores_of_members(tool):
     assert tool.module.member_scores({'mIoU': 1.0, 'aAcc': 2.0}) == {'model': 1.0}
     assert tool.module.member_scores(

@@ -174,9 +174,10 @@ def print_table(scores: dict, title: str) -> None:
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.engine.out_paths import check_out_folder
     from mmseg_ctt.visualization import colorize, save_grid
 
-    out, runs = Path(args.out), split_runs(args.runs)
+    out, runs = check_out_folder(args.out), split_runs(args.runs)
     check_comparable(runs, args.eval_set)
     scores, columns, indices = {}, {}, []
     for name, config, checkpoint in runs:
