@@ -27,8 +27,7 @@ def iou_settings(evaluator: Any) -> Dict[str, Any]:
             where that does not measure the mIoU; without one, the defaults of mmseg are.
     """
     for metric in metrics_of(evaluator):
-        kind = metric.pop('type')
-        kind = METRICS.get(kind) if isinstance(kind, str) else kind
+        kind = _class_of(metric.pop('type'))
         if kind in (IoUMetric, IncrementalIoUMetric):
             metric.pop('groups', None)
             given = {key: value for key, value in metric.items() if key not in OUTPUTS}
@@ -46,8 +45,7 @@ def lacks_miou(evaluator: Any) -> Optional[str]:
     """The metrics of an evaluator in words if none of them gives an mIoU; None if one may."""
     names = []
     for metric in metrics_of(evaluator):
-        kind = metric['type']
-        kind = METRICS.get(kind) if isinstance(kind, str) else kind
+        kind = _class_of(metric['type'])
         if kind is None:
             return None
         if issubclass(kind, IoUMetric):
@@ -57,3 +55,8 @@ def lacks_miou(evaluator: Any) -> Optional[str]:
             return None  # the user's
         names.append(kind.__name__)
     return ', '.join(names) or 'none'
+
+
+def _class_of(kind: Any) -> Any:
+    """The class that a config names; None if it is unknown."""
+    return METRICS.get(kind) if isinstance(kind, str) else kind
