@@ -4,9 +4,11 @@
 import hashlib
 import json
 import os.path as osp
+import re
+from pathlib import PurePath
 from typing import Any, Mapping
 
-from ..nn.weight_files import pretrained_path
+from ..nn.weight_files import PREFIX, pretrained_path
 
 # Keys of mmengine's runner that a result depends on. Logging, pictures and the intervals of
 # checkpoints are left out: a change of them does not make a run out of date.
@@ -47,10 +49,18 @@ WATCHING_HOOKS = (
     'SegVisualizationHook',
 )
 DIGITS = 12
+# Checkpoints of a run, whose names are those of any other run. So many folders above tell them
+# apart: that of the run in a matrix, and those of its generations.
+OF_A_RUN = re.compile(r'(iter_\d+|epoch_\d+|best.*|last|latest)\.pth')
+FOLDERS = 3
 
 
 def config_hash(cfg: Mapping[str, Any]) -> str:
     """Checksum of the settings that a result depends on, equal on all machines.
+
+    A file counts by its name, since folders differ between machines; a checkpoint of a run, such as
+    ``iter_1000.pth``, by its path from the third folder above it on. The content does not count:
+    the checkpoint of a baseline that is still to be trained has none.
 
     Args:
         cfg (Mapping): Complete config.
@@ -58,7 +68,7 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
     Returns:
         str: Twelve hexadecimal digits of a sha256.
     """
-    plain = {key: _portable(cfg[key]) for key in HASHED if cfg.get(key) is not None}
+    plain = {key: _portable(cfg[key], key) for key in HASHED if cfg.get(key) is not None}
     plain['default_hooks'] = {
         name: hook
         for name, hook in plain.get('default_hooks', {}).items()
@@ -79,11 +89,21 @@ def _portable(value: Any, key: str = '') -> Any:
     if isinstance(value, (list, tuple)):
         return [_portable(item, key) for item in value]
     if key == 'checkpoint' and isinstance(value, str):
+        by_name = value.startswith(PREFIX)
         value = pretrained_path(value)  # other weights are another config
+        if by_name and '://' not in value:
+            return osp.basename(value)
     if (
         isinstance(value, str)
         and '://' not in value
         and (key in ('checkpoint', 'load_from') or osp.isabs(value))
     ):
-        return osp.basename(value)
+        return _name_of_file(value)
     return value
+
+
+def _name_of_file(path: str) -> str:
+    name = osp.basename(path)
+    if OF_A_RUN.fullmatch(name):
+        return '/'.join(PurePath(path).parts[-1 - FOLDERS :])
+    return name

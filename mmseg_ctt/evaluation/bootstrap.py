@@ -7,6 +7,7 @@ pixel counts of the drawn images, as mIoU is, and not as a mean of scores of ima
 that of the choice of images; that of training (another seed gives other weights) is not in it.
 """
 
+from functools import partial
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -42,23 +43,26 @@ class Difference(NamedTuple):
     classes: Tuple[Interval, ...]
 
 
-def class_iou_of(areas: np.ndarray) -> np.ndarray:
+def class_iou_of(areas: np.ndarray, labelled_only: bool = False) -> np.ndarray:
     """IoU of every class.
 
     Args:
         areas (np.ndarray): ``(..., 3, K)`` pixels: hit, true, predicted.
+        labelled_only (bool): Whether a class without truth is NaN, also where it is predicted.
+            Defaults to False.
 
     Returns:
         np.ndarray: ``(..., K)`` float64, NaN for a class that neither truth nor prediction has.
     """
     hit, true, predicted = np.moveaxis(np.asarray(areas, np.float64), -2, 0)
     union = true + predicted - hit
-    return np.divide(hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
+    known = (true if labelled_only else union) > 0
+    return np.divide(hit, union, out=np.full(hit.shape, np.nan), where=known)
 
 
-def mean_iou_of(areas: np.ndarray) -> np.ndarray:
+def mean_iou_of(areas: np.ndarray, labelled_only: bool = False) -> np.ndarray:
     """Mean of :func:`class_iou_of` over the classes that have one; ``(...)`` float64."""
-    iou = class_iou_of(areas)
+    iou = class_iou_of(areas, labelled_only)
     known = ~np.isnan(iou)
     count = known.sum(axis=-1)
     total = np.where(known, iou, 0).sum(axis=-1)
@@ -66,7 +70,11 @@ def mean_iou_of(areas: np.ndarray) -> np.ndarray:
 
 
 def paired_bootstrap(
-    first: np.ndarray, second: np.ndarray, draws: int = DRAWS, seed: int = 0
+    first: np.ndarray,
+    second: np.ndarray,
+    draws: int = DRAWS,
+    seed: int = 0,
+    labelled_only: bool = False,
 ) -> Difference:
     """How much better the second model is, with 95 % intervals.
 
@@ -78,6 +86,7 @@ def paired_bootstrap(
         second (np.ndarray): The same of the other model, on the same images in the same order.
         draws (int): Number of draws of ``I`` images. Defaults to 2000.
         seed (int): Of the draws. Defaults to 0.
+        labelled_only (bool): As of :func:`class_iou_of`. Defaults to False.
 
     Raises:
         ValueError: If the two are not of one shape, or there is no image.
@@ -96,14 +105,14 @@ def paired_bootstrap(
         for areas in (first, second)
     ]
     whole = [areas.sum(axis=0) for areas in (first, second)]
-    classes = class_iou_of(whole[1]) - class_iou_of(whole[0])
-    drawn = class_iou_of(sums[1]) - class_iou_of(sums[0])
+    iou_of, miou_of = (partial(f, labelled_only=labelled_only) for f in (class_iou_of, mean_iou_of))
+    classes = iou_of(whole[1]) - iou_of(whole[0])
+    drawn = iou_of(sums[1]) - iou_of(sums[0])
     if number < LEAST:
         sums, drawn = [areas[:0] for areas in sums], drawn[:0]
     return Difference(
         _interval(
-            float(mean_iou_of(whole[1]) - mean_iou_of(whole[0])),
-            mean_iou_of(sums[1]) - mean_iou_of(sums[0]),
+            float(miou_of(whole[1]) - miou_of(whole[0])), miou_of(sums[1]) - miou_of(sums[0])
         ),
         tuple(_interval(float(value), drawn[:, k]) for k, value in enumerate(classes)),
     )

@@ -112,6 +112,11 @@ def read_scores(folder: PathLike, stem: str) -> np.ndarray:
     return _read(class_map_path(folder, stem), ('scores',))['scores']
 
 
+def read_classes(folder: PathLike, stem: str) -> np.ndarray:
+    """Ids of the classes of which an image has maps, without reading these."""
+    return _read(class_map_path(folder, stem), ('classes',))['classes']
+
+
 def _read(path: Path, names: Sequence[str]) -> Dict[str, Any]:
     try:
         with np.load(path) as stored:

@@ -24,6 +24,7 @@ from .fusion import check_rule, confidence_of, fuse
 from .label_quality import Truth, check_truth, confusion
 from .map_files import check_maps, map_path, read_map, write_map
 from .parallel import check_jobs, each_file
+from .saliency_folder import SETTINGS as SALIENCY_SETTINGS
 from .settings_file import claim_folder, read_settings
 
 SETTINGS, COUNTS, MANIFEST = 'pseudo_labels.json', 'counts.json', 'manifest.json'
@@ -190,14 +191,28 @@ def make_pseudo_labels(
     settings = check_job(job)
     if job.truth is not None:
         check_truth(job.truth, job.images)
-    kept = dict(rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path))
-    claim_folder(out, SETTINGS, dict(kept, saliency=job.saliency, classes=job.maps.classes))
+    kept: Dict[str, Any] = dict(
+        rule=job.rule, settings=settings, refine=job.refine, maps=str(job.maps.path)
+    )
+    kept.update(saliency=job.saliency, classes=job.maps.classes, made_of=_made_of(job))
+    claim_folder(out, SETTINGS, kept)
     (out / META).write_text(json.dumps(dict(classes=job.maps.classes)) + '\n', encoding='utf-8')
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_write_one, job=job, out=str(out)), items, jobs, report)
     _write_counts(job, out, np.stack([pixels for pixels, _ in found]))
     _write_manifest(job, out)
     return None if job.truth is None else sum(counts for _, counts in found)
+
+
+def _made_of(job: PseudoLabelJob) -> Dict[str, Any]:
+    """How class maps and saliency were made: a folder may have been removed and made again."""
+    files = [job.maps.path / MAP_SETTINGS]
+    if job.saliency is not None:
+        files.append(Path(job.saliency, SALIENCY_SETTINGS))  # of a stand-in
+    made = {path.name: read_settings(path) for path in files if path.is_file()}
+    for settings in made.values():
+        settings.pop('version', None)
+    return made
 
 
 def _write_one(

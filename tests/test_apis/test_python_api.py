@@ -109,6 +109,11 @@ def test_evaluation_gives_the_scores_of_the_validation_and_of_classes(run):
         scores.best('mDice')
 
 
+def test_evaluation_of_a_run_that_only_validates(run):
+    none = dict.fromkeys(('test_dataloader', 'test_evaluator', 'test_cfg'))
+    assert evaluate(run, cfg_options=none).members == evaluate(run).members
+
+
 def test_evaluation_names_no_folder_that_is_gone(run, capfd, tmp_path, monkeypatch):
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temporary'))
     (tmp_path / 'temporary').mkdir()

@@ -90,6 +90,8 @@ def test_a_folder_says_how_many_groups_its_maps_are_of(run, tmp_path):
         make_class_maps(
             model, job._replace(settings=ONCE._replace(groups=2)), report=lambda line: None
         )
+    with pytest.raises(FileExistsError, match='other settings .images:'):  # other partners
+        make_class_maps(model, job._replace(images=images[1:]), report=lambda line: None)
 
 
 def test_images_without_tags_cannot_be_grouped(run):

@@ -153,6 +153,15 @@ def test_a_folder_is_continued_and_never_changed(model, images, tmp_path):
         make_class_maps(model, other, silent)
 
 
+def test_maps_of_other_tags_are_not_kept(model, images, tmp_path):
+    job = ClassMapJob(images[:2], tmp_path / 'out', PLAIN, {})
+    make_class_maps(model, job, silent)
+    assert make_class_maps(model, job._replace(images=images[:3]), silent) == 1
+    last = images[1]._replace(tags=tuple({1, 2, 3} - set(images[1].tags)))
+    with pytest.raises(FileExistsError, match=rf'{last.stem}.npz has the maps of other tags \(cla'):
+        make_class_maps(model, job._replace(images=[images[0], last]), silent)
+
+
 def test_scores_of_the_tags(model, images, tmp_path):
     job = ClassMapJob(images, tmp_path / 'out', PLAIN, {})
     make_class_maps(model, job, silent)

@@ -280,6 +280,16 @@ def test_pages_with_some_scores(tool, copy):
     assert tool.exit_code('--check') == 1
 
 
+def test_seeds_that_the_league_does_not_have_do_not_count(tool, copy):
+    write_scores(copy)
+    path = copy / 'docs/results_league.csv'
+    text = path.read_text()
+    more = [line for line in text.splitlines() if line.startswith('ctt,streets,0,teacher0')]
+    path.write_text(text + more[0].replace(',0,', ',9,').replace('42', '99') + '\n')
+    assert tool.exit_code() == 0
+    assert '(../configs/ctt/README.md) | 42.00 (1) | 20 %' in (copy / 'docs/results.md').read_text()
+
+
 def test_a_picture_of_older_figures(tool, copy, capsys):
     picture, old = copy / 'docs/images/league.png', copy / 'old.png'
     write_scores(copy)

@@ -57,6 +57,21 @@ def test_class_that_is_nowhere():
     assert found.miou == (0, 0, 0) and not found.miou.excludes_zero
 
 
+def test_class_without_truth():
+    """Predicted by both models: it counts as 0, or not at all, also in every draw."""
+    counts = np.array([[2, 0], [4, 0], [2, 1]])
+    np.testing.assert_allclose(class_iou_of(counts, labelled_only=True), [0.5, np.nan])
+    assert (mean_iou_of(counts), mean_iou_of(counts, labelled_only=True)) == (0.25, 0.5)
+    first, second = (areas(np.arange(10, 70, 6) + more, classes=3) for more in (0, 20))
+    for made in (first, second):
+        made[:, :2, 2] = 0
+    alone = paired_bootstrap(first[..., :2], second[..., :2])
+    found = paired_bootstrap(first, second, labelled_only=True)
+    assert found.miou == alone.miou and found.classes[:2] == alone.classes
+    assert np.isnan(found.classes[2].value)
+    assert paired_bootstrap(first, second).miou.value == pytest.approx(alone.miou.value * 2 / 3)
+
+
 @pytest.mark.parametrize('number', [1, 2, 5])
 def test_no_interval_of_few_images(number):
     """Their draws all favour one model by chance too often, or are all the same."""

@@ -20,6 +20,22 @@ def test_iou_of_each_class_by_hand():
     assert found['mIoU'] == plain.compute_metrics(metric.results)['mIoU'] == 50
 
 
+def test_classes_without_labels_are_left_out():
+    """By hand: class c is predicted, and no label shows it."""
+    prediction, truth = torch.tensor([[0, 2, 1, 1]]), torch.tensor([[0, 1, 1, 255]])
+    found = {}
+    for only in (False, True):
+        metric = ClassIoUMetric(labelled_only=only)
+        metric.dataset_meta = dict(classes=('a', 'b', 'c'))
+        sample = dict(pred_sem_seg=dict(data=prediction), gt_sem_seg=dict(data=truth))
+        metric.process({}, [sample])
+        found[only] = metric.compute_metrics(metric.results)
+    assert (found[False]['mIoU'], found[False]['IoU/c']) == (50, 0)
+    assert found[True]['mIoU'] == 75 and np.isnan(found[True]['IoU/c'])
+    for values in found.values():
+        assert (values['IoU/a'], values['IoU/b']) == (100, 50)
+
+
 def test_metrics_by_member():
     plain = {'mIoU': 1.0, 'aAcc': 9.0, 'IoU/a': 2.0, 'IoU/b': 0.0}
     assert by_member(plain) == {'model': {'mIoU': 1.0, 'a': 2.0, 'b': 0.0}}

@@ -58,6 +58,37 @@ def test_hash_follows_what_a_result_depends_on(tmp_path, change):
     assert hash_with(tmp_path, tmp_path) != hash_with(tmp_path, tmp_path, **change)
 
 
+@pytest.mark.parametrize(
+    'one, other, same',
+    [
+        ('work_dirs/a/iter_1200.pth', 'work_dirs/b/iter_1200.pth', False),
+        ('a/generations/gen3/epoch_2.pth', 'b/generations/gen3/epoch_2.pth', False),
+        ('/runs/plain/s/seed0-a/best_mIoU_8.pth', '/runs/plain/s/seed0-b/best_mIoU_8.pth', False),
+        ('/here/runs/plain/s/seed0-a/iter_8.pth', '/there/moved/plain/s/seed0-a/iter_8.pth', True),
+        ('/here/weights_iter_8.pth', 'data/weights_iter_8.pth', True),
+    ],
+)
+@pytest.mark.parametrize(
+    'key', ['load_from', 'model.segmentor.init_cfg.checkpoint', 'default_hooks.guard.baseline']
+)
+def test_checkpoints_of_runs_are_told_apart_by_their_folders(tmp_path, key, one, other, same):
+    """Their names are equal in all runs; other files are known by their names."""
+    if key.startswith('default_hooks'):  # any absolute path
+        one, other = (f'/x/{path.lstrip("/")}' for path in (one, other))
+    hashes = [hash_with(tmp_path, tmp_path, **{key: path}) for path in (one, other)]
+    assert (hashes[0] == hashes[1]) is same
+
+
+def test_pretrained_weights_count_by_name_in_any_folder(tmp_path, monkeypatch):
+    key, found = 'model.segmentor.backbone.init_cfg.checkpoint', []
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'iter_8.pth').touch()
+        monkeypatch.setenv('PRETRAINED_ROOT', str(tmp_path / folder))
+        found.append(hash_with(tmp_path, tmp_path, **{key: 'pretrained:iter_8.pth|random'}))
+    assert found[0] == found[1]
+
+
 def test_resolved_config(tmp_path):
     path = tmp_path / 'toy.py'
     toy_config(tmp_path, tmp_path).dump(path)

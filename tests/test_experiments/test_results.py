@@ -11,10 +11,12 @@ from mmseg_ctt.lab.experiments.results import (
     make_rows,
     merge_rows,
     missing_sets,
+    mixed_lists,
     outdated,
     put_rows,
     read_rows,
 )
+from mmseg_ctt.lab.experiments.results import rows_of as rows_of_cells
 
 
 def rows_of(
@@ -127,6 +129,21 @@ def test_merged_rows_do_not_replace_those_of_the_config_of_today(tmp_path):
     }
     merge_rows(path, rows_of(digest='new', value=5), current)
     assert '5.00' in {row['miou'] for row in read_rows(path)}
+
+
+def test_rows_of_some_runs(tmp_path):
+    path = tmp_path / 'results.csv'
+    put_rows(path, [*rows_of(), *rows_of(seed=1), *rows_of('mt')])
+    (kept,) = rows_of_cells(read_rows(path)[1:], [Cell('ctt', 's', 0, 'c.py', {})])
+    assert (kept['method'], kept['seed'], kept['member']) == ('ctt', '0', 'teacher0')
+
+
+def test_splits_of_runs_on_different_lists():
+    rows = [
+        dict(split=split, split_checksum=checksum)
+        for split, checksum in (('s', 'a'), ('t', 'b'), ('s', 'c'), ('t', 'b'))
+    ]
+    assert mixed_lists(rows) == ['s'] and mixed_lists([]) == []
 
 
 def put_some(arguments):

@@ -23,6 +23,7 @@ from mmseg_ctt.lab.label_review.images import (
 )
 from mmseg_ctt.lab.label_review.members import (
     MemberPass,
+    Prediction,
     all_members,
     compared_members,
     mean_feature,
@@ -32,8 +33,11 @@ from mmseg_ctt.lab.label_review.scarce import scarce_classes
 
 def passes_of(*probabilities):
     """Members that give these probabilities ``(K, h, w)``."""
-    named = [(f'teacher{i}', torch.as_tensor(p)) for i, p in enumerate(probabilities)]
-    return SimpleNamespace(probabilities=lambda data: iter(named))
+    made = [
+        Prediction(f'teacher{i}', torch.as_tensor(p), torch.as_tensor(p).argmax(dim=0))
+        for i, p in enumerate(probabilities)
+    ]
+    return SimpleNamespace(predictions=lambda data: iter(made))
 
 
 def test_divergence():
@@ -203,7 +207,7 @@ def test_windows_give_one_embedding(model):
     images = unlabeled_images(model.cfg)
     pipeline = input_pipeline(model)
     data = pipeline[1](pipeline[0].transform(dict(img_path=images[0].path)))
-    ((_, probability),) = passes.probabilities(data)
+    ((_, probability, _),) = passes.predictions(data)
     assert probability.shape == (4, 32, 48) and passes.embedding.shape == (8,)
 
 

@@ -20,6 +20,7 @@ from mmseg_ctt.lab.label_review.label_errors import (
     precision_recall,
     unknown_classes,
 )
+from mmseg_ctt.lab.label_review.members import Prediction
 
 K, SIDE = 3, 40
 IMAGE = ListedImage('a.jpg', 'a')
@@ -28,13 +29,14 @@ IMAGE = ListedImage('a.jpg', 'a')
 def members(*labels, confidence=0.95):
     """Passes of members that predict label maps ``(h, w)`` with one probability."""
 
-    def probabilities(data):
+    def predictions(data):
         for i, label in enumerate(labels):
-            hot = torch.nn.functional.one_hot(torch.as_tensor(label).long(), K).permute(2, 0, 1)
+            label = torch.as_tensor(label).long()
+            hot = torch.nn.functional.one_hot(label, K).permute(2, 0, 1)
             rest = (1 - confidence) / (K - 1)
-            yield f'student{i}', hot * (confidence - rest) + rest
+            yield Prediction(f'student{i}', hot * (confidence - rest) + rest, label)
 
-    return SimpleNamespace(probabilities=probabilities)
+    return SimpleNamespace(predictions=predictions)
 
 
 def knowledge(iou=(1, 1, 1), thresholds=(0, 0, 0)):

@@ -16,6 +16,7 @@ from mmseg_ctt.lab.report.verdict import shipping, verdict
 pytest.importorskip('plotly', reason='plotly: pip install "mmseg_ctt[report]"')
 
 from mmseg_ctt.lab.report.answer import answer, baseline_command, choose_baseline  # noqa: E402
+from mmseg_ctt.lab.report.evaluation import Evaluation  # noqa: E402
 from mmseg_ctt.lab.report.networks import Evaluated  # noqa: E402
 
 CLASSES = ('road', 'car', 'tree')
@@ -38,9 +39,7 @@ def evaluated(seed=0, paths=None, classes=CLASSES, number=40, predicting=None, *
     # the single network of highest IoU predicts, so that what is shipped is known
     single = {name: part for name, part in hits.items() if name != 'ensemble'}
     predicting = predicting or max(single, key=lambda name: single[name])
-    result = SimpleNamespace(
-        areas=areas, paths=paths, images=number, of=number, predicting=predicting
-    )
+    result = Evaluation({}, [], number, number, predicting, areas, paths)
     dataset = SimpleNamespace(metainfo=dict(classes=classes))
     return Evaluated(None, dataset, result, Path('iter_1.pth'))
 
@@ -96,6 +95,24 @@ def test_harm_and_noise():
     assert '4 images are few: with less than 6 there is no interval' in notes(few)
     assert few.headline.endswith('How large the noise is was not measured.')
     assert rows_of(few, 'run')['mt', 'teacher0'][4] == '–'
+
+
+@pytest.mark.parametrize('rules', [(False, False), (True, True), (False, True)])
+def test_classes_that_no_label_shows(rules):
+    """In no mean of the runs, if the evaluator of one leaves them out."""
+    made = [evaluated(model=0.5), evaluated(student0=0.6, teacher0=0.8)]
+    for i, only in enumerate(rules):
+        for areas in made[i].result.areas.values():
+            areas[:, :2, 2] = 0
+        made[i] = made[i]._replace(result=made[i].result._replace(labelled_only=only))
+    part = answer(RUNS, made, 0)
+    rows, classes = rows_of(part, 'run'), rows_of(part, 'class')
+    shown = [float(row[2]) for row in classes.values() if row[2] != '–']
+    assert len(shown) == (2 if any(rules) else 3)
+    assert float(rows['mt', 'teacher0'][2]) == pytest.approx(np.mean(shown), abs=0.011)
+    difference = float(rows['mt', 'teacher0'][3])
+    low, high = map(float, rows['mt', 'teacher0'][4].split(' to '))
+    assert low < difference < high and (difference > 25) is any(rules)
 
 
 def test_baseline():

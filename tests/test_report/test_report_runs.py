@@ -3,11 +3,12 @@ import os
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ctt.lab.report import recorded
+from mmseg_ctt.lab.report import networks, recorded
 from mmseg_ctt.lab.report.colours import member_styles, style_of
 from mmseg_ctt.lab.report.networks import NetworkOptions, network_parts
 from mmseg_ctt.lab.report.runs import Run, read_runs
@@ -43,6 +44,33 @@ def test_predicting_member(toy_runs):
     (run,) = read_runs([toy_runs.ctt])
     run.config.model.test_cfg = dict(predict_on='student1')
     assert run.predicting == 'student1'
+
+
+@pytest.mark.parametrize('logged', [(), ('loss', 'student0.loss_sup', 'student1.loss_sup')])
+def test_predicting_member_before_the_first_validation(toy_runs, logged):
+    (run,) = read_runs([toy_runs.ctt])
+    run = replace(run, curves={key: run.curves['loss'] for key in logged})
+    assert run.predicting == 'teacher0'
+    run.config.model.test_cfg = dict(predict_on='ensemble')
+    assert run.predicting == 'ensemble'
+    (plain,) = read_runs([toy_runs.plain])
+    assert replace(plain, curves={}).predicting == 'model'
+
+
+def test_the_rule_of_the_evaluator(toy_runs, monkeypatch):
+    """Classes that no label shows are in no mean of the page, as in the run's own scores."""
+    pytest.importorskip('plotly', reason='plotly: pip install "mmseg_ctt[report]"')
+    (run,) = read_runs([toy_runs.plain])
+    monkeypatch.setattr(networks, 'config_of_checkpoint', lambda run: run.config)
+    options = NetworkOptions(tsne=False, suggested=0, suspicious=0)
+    before = networks._evaluate(run, options).result
+    assert not before.labelled_only
+    run.config.val_evaluator = dict(type='IncrementalIoUMetric', groups=dict(old=['class0']))
+    found = networks._evaluate(run, options)
+    assert found.result.labelled_only
+    result = found.result._replace(areas={'model': np.array([[[4, 2, 0], [4, 4, 0], [4, 2, 5]]])})
+    part = networks.iou_part(run.checkpoint, result, dict(classes='abc', palette=[[0, 0, 0]] * 3))
+    assert part.blocks[1].rows == [['a', '100.00'], ['b', '50.00'], ['c', '–'], ['mean', '75.00']]
 
 
 def test_short_names(toy_runs, tmp_path):
@@ -159,6 +187,8 @@ def test_only_a_page_is_replaced(needs_extra, tmp_path):
     other.write_text('a = 1\n')
     with pytest.raises(ValueError, match=r'config\.py is there and is no page'):
         write_report([tmp_path / 'absent'], other)
+    with pytest.raises(ValueError, match=r'config\.py is a file: give another folder'):
+        write_report([tmp_path / 'absent'], other / 'report.html')
     with pytest.raises(ValueError, match='is a folder: give a file in it'):
         write_report([tmp_path / 'absent'], tmp_path)
     assert other.read_text() == 'a = 1\n'

@@ -71,6 +71,21 @@ def test_a_run_that_only_validates(tmp_path, tool):
     assert metrics['model']['mIoU'] == pytest.approx(scores['mIoU'], abs=0.006)
 
 
+def test_an_evaluator_without_miou(tmp_path, tool):
+    """It is refused before a run is evaluated; a matrix measures the mIoU all the same."""
+    write_toy_data(tmp_path / 'data')
+    entry, scores = make_run(tmp_path, 'plain', model=toy_segmentor())
+    text = (tmp_path / 'plain.py').read_text()
+    assert text.count("'mIoU'") == 2
+    (tmp_path / 'plain.py').write_text(text.replace("'mIoU'", "'mDice'"))
+    words = r"plain.py: val_evaluator \(IoUMetric\) gives no mIoU, .* iou_metrics=\['mIoU'\]"
+    with pytest.raises(ValueError, match=words):
+        tool.call(f'plain={entry}', '--out', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    metrics = evaluate(*entry.split(':'), 'val', tmp_path / 'logs/val')
+    assert metrics['model']['mIoU'] == pytest.approx(scores['mIoU'], abs=0.006)
+
+
 @pytest.mark.parametrize('of', ['images', 'order', 'classes', 'nothing'])
 def test_runs_that_cannot_be_compared(tmp_path, tool, monkeypatch, of):
     root = write_toy_data(tmp_path / 'data')
@@ -93,6 +108,12 @@ def test_runs_that_cannot_be_compared(tmp_path, tool, monkeypatch, of):
     with pytest.raises(ValueError, match=words):
         tool.call(*entries, '--out', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_file_in_place_of_the_folder(tmp_path, tool):
+    (tmp_path / 'out').touch()
+    with pytest.raises(ValueError, match='to be a folder of outputs, and .*out is a file'):
+        tool.call('a=a.py:a.pth', '--out', tmp_path / 'out')
 
 
 def test_scores_of_members(tool):

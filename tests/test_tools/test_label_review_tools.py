@@ -15,6 +15,8 @@ from mmseg_ctt.deploy.checkpoint import build_network
 
 pytest.importorskip('jinja2', reason='jinja2: pip install "mmseg_ctt[report]"')
 
+from mmseg_ctt.lab.report import galleries  # noqa: E402
+
 
 @pytest.fixture
 def suggest(load_tool):
@@ -128,9 +130,24 @@ def test_label_errors(root, tmp_path, errors, capsys):
     errors.call(config, checkpoint, '--out', tmp_path / 'none', '--threshold', 1)
     assert read_list(tmp_path / 'none' / 'label_errors.txt') == []
     assert 'no mask is contradicted' in capsys.readouterr().out
-    manifest.write_text(json.dumps(dict(spoilt=[dict(name='u1')])))
-    assert errors.exit_code(config, checkpoint, '--out', tmp_path / 'x', '--spoilt', manifest) == 2
-    assert 'u1 of the manifest is no labelled image' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('tool, of', [('suggest', 'out'), ('errors', 'out'), ('errors', 'spoilt')])
+def test_mistakes_that_cost_no_pass_over_the_images(
+    root, tmp_path, monkeypatch, request, capsys, tool, of
+):
+    """They are found before the networks are read."""
+    config, checkpoint = write_run(root, tmp_path)
+    monkeypatch.setattr(galleries, 'load_network', None)
+    options, words = ['--out', tmp_path / 'file' / 'more'], 'file is a file: give another folder'
+    (tmp_path / 'file').touch()
+    if of == 'spoilt':
+        manifest = tmp_path / 'spoilt.json'
+        manifest.write_text(json.dumps(dict(spoilt=[dict(name='l1'), dict(name='u1')])))
+        options = ['--out', tmp_path / 'out', '--spoilt', manifest]
+        words = 'u1 of the manifest is no labelled image'
+    assert request.getfixturevalue(tool).exit_code(config, checkpoint, *options) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(

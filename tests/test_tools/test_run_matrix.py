@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from toy_data import CLASSES, CROP, toy_config, write_toy_data
 from mmseg_ctt.engine.files import locked
 from mmseg_ctt.engine.processes import ChildFailed
 from mmseg_ctt.lab.experiments import evaluate, runs
-from mmseg_ctt.lab.experiments.results import END, read_rows
+from mmseg_ctt.lab.experiments.results import BEGIN, END, put_rows, read_rows
 
 TESTS = Path(__file__).resolve().parents[1]
 MEMBERS = ['student0', 'student1', 'teacher0', 'teacher1', 'ensemble']
@@ -145,6 +146,65 @@ def test_matrix_of_two_cells(here, call, capsys):
     capsys.readouterr()
     assert call('--table') == (0, [])
     assert 'with a config that has changed since: ctt.' in capsys.readouterr().out
+
+
+def make_rows(*given):
+    """Rows of results by hand: method, seed, mIoU and checksum of the lists."""
+    rows = [
+        dict.fromkeys([*BEGIN, *END], 'x')
+        | dict(method=method, split='toy', seed=seed, member='model', eval_set='val', miou=miou)
+        | dict(split_checksum=lists)
+        for method, seed, miou, lists in given
+    ]
+    put_rows(Path('results.csv'), rows)
+
+
+@pytest.mark.parametrize(
+    'only, line',
+    [
+        ((), '| supervised | 40.00 ± 14.14 (2) |'),
+        (('--only', 'seed=0'), '| supervised | 30.00 (1) |'),
+        (('--only', 'method=ctt'), None),
+    ],
+)
+def test_tables_are_of_the_runs_of_the_matrix(here, call, capsys, only, line):
+    """Not of seeds that were taken out of it, or that --only leaves out."""
+    write_matrix(seeds=[0, 1])
+    make_rows(*(('supervised', *row, 'a') for row in ((0, 30), (1, 50), (2, 70), (3, 90))))
+    if line is None:
+        assert call('--table', *only) == (2, [])
+        assert 'results.csv has no rows yet of these runs' in capsys.readouterr().err
+    else:
+        assert call('--table', *only) == (0, [])
+        assert line in capsys.readouterr().out.splitlines()
+
+
+def test_runs_on_different_lists_are_named(here, call, capsys):
+    words = 'Runs of toy were trained on different lists of images'
+    for lists, named in (('a', False), ('b', True)):
+        make_rows(('supervised', 0, 30, 'a'), ('ctt', 0, 40, lists))
+        assert call('--table') == (0, [])
+        assert (words in capsys.readouterr().out) is named
+    Path('results.csv').unlink()  # its columns are others
+    assert call()[0] == 0
+    assert words not in capsys.readouterr().out
+    rows = [dict(row, split_checksum='b') for row in results() if row['method'] == 'ctt']
+    put_rows(Path('results.csv'), rows)
+    assert call() == (0, [])
+    assert words in capsys.readouterr().out
+    assert call('--only', 'method=ctt') == (0, [])
+    assert words not in capsys.readouterr().out  # of one run
+
+
+def test_rows_of_a_run_that_is_trained_again(here, call):
+    """Its folder is gone, and another set is asked for: no row is lost for good."""
+    only = ('--only', 'method=supervised')
+    assert call(*only)[0] == 0
+    put_rows(Path('results.csv'), [dict(row, seconds=99) for row in results()])
+    shutil.rmtree('runs')
+    steps = ['train supervised', 'evaluate supervised', 'evaluate supervised']
+    assert call(*only, '--eval-sets', 'val', 'test') == (0, steps)
+    assert sorted(row['eval_set'] for row in results()) == ['test', 'val']
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def test_from_tags_to_masks(run, tmp_path, load_tool, capsys):
     assert 'tags of these images: mAP' in out and '6 images, 6 of them now' in out
     load_tool(CAMS).call(*common, '--out', maps, '--refine', 'pamr')
     assert '6 images, 0 of them now' in capsys.readouterr().out
+    changed = ('--cfg-options', 'model.segmentor.data_preprocessor.mean=[0,0,0]')
+    line = error_of(load_tool(CAMS), capsys, *common, '--out', maps, '--refine', 'pamr', *changed)
+    assert 'results of other settings (config_hash' in line
     load_tool(SALIENCY).call(data / 'img', '--out', saliency)
     assert '6 maps written (a stand-in' in capsys.readouterr().out
     labels = tmp_path / 'labels'

@@ -104,6 +104,23 @@ def test_a_folder_is_continued_and_never_changed(job, tmp_path):
         make_pseudo_labels(job._replace(settings=dict(background=0.4)), out, 1, silent)
 
 
+@pytest.mark.parametrize('of', ['class maps', 'saliency'])
+def test_masks_of_other_maps_are_not_kept(with_saliency, tmp_path, of):
+    """The folder of the maps was made again, by another classifier or stand-in."""
+    job = with_saliency
+    made = dict(json.loads((job.maps.path / 'class_maps.json').read_text()), weights='a')
+    path = job.maps.path / 'class_maps.json'
+    if of == 'saliency':
+        made, path = dict(method='colour'), tmp_path / 'sal/saliency.json'
+    path.write_text(json.dumps(dict(made, version='1')))
+    make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+    path.write_text(json.dumps(dict(made, version='2')))
+    make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+    path.write_text(json.dumps(dict(made, weights='b')))
+    with pytest.raises(FileExistsError, match=r'other settings \(made_of: .*choose another folder'):
+        make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+
+
 def test_processes_write_the_same(job, tmp_path):
     job = with_truth(job, tmp_path)
     found = [make_pseudo_labels(job, tmp_path / f'out{n}', n, silent) for n in (1, 2)]

@@ -4,7 +4,7 @@
 python tools/analysis_tools/compare_runs.py supervised=CONFIG:CHECKPOINT ctt=CONFIG:CHECKPOINT \
     --out DIR [--eval-set val] [--images 5]
 
-All runs must have the same images and classes in that set.
+All runs must have the same images and classes in that set, and an evaluator that gives the mIoU.
 
 Writes comparison.md, comparison.json and pictures.png into DIR.
 """
@@ -84,16 +84,24 @@ def check_comparable(runs: List[Tuple[str, str, str]], eval_set: str) -> None:
 
 
 def evaluated(config: str, eval_set: str) -> Tuple[List[str], List[str]]:
-    """Files and classes of the evaluation set of a config."""
+    """Files and classes of the evaluation set of a config, whose evaluator gives the mIoU."""
     from mmengine.registry import DefaultScope
     from mmseg.registry import DATASETS
 
     from mmseg_ctt.datasets.wrappers import distinct_infos, with_pipeline
+    from mmseg_ctt.evaluation.evaluators import lacks_miou
     from mmseg_ctt.volumes.address import real_address
 
-    loader = read_config(config).get(f'{eval_set}_dataloader')
+    cfg = read_config(config)
+    loader = cfg.get(f'{eval_set}_dataloader')
     if not loader:
         raise ValueError(f'{config} has no {eval_set}_dataloader')
+    metrics = lacks_miou(cfg.get(f'{eval_set}_evaluator'))
+    if metrics:
+        raise ValueError(
+            f'{config}: {eval_set}_evaluator ({metrics}) gives no mIoU, by which runs are '
+            "compared: set it to dict(type='IoUMetric', iou_metrics=['mIoU'])"
+        )
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build(with_pipeline(loader.dataset, []))
     images = [real_address(info['img_path']) for info in distinct_infos(dataset)]
@@ -166,9 +174,10 @@ def print_table(scores: dict, title: str) -> None:
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.engine.out_paths import check_out_folder
     from mmseg_ctt.visualization import colorize, save_grid
 
-    out, runs = Path(args.out), split_runs(args.runs)
+    out, runs = check_out_folder(args.out), split_runs(args.runs)
     check_comparable(runs, args.eval_set)
     scores, columns, indices = {}, {}, []
     for name, config, checkpoint in runs:

@@ -18,7 +18,8 @@ one that another process runs is skipped. A failed run is reported and the other
   --eval-sets val test                 also on the test set; nothing is trained again for it
   --cfg-options KEY=VALUE              for this machine, such as train_dataloader.num_workers=0
   --merge OTHER.csv                    add rows measured elsewhere
-  --table [--member ensemble] [--classes SPLIT]   tables of the rows so far, in markdown
+  --table [--member ensemble] [--classes SPLIT]   tables of the rows so far, in markdown; rows of
+                                       runs that the matrix, or --only, does not name do not count
 
 Exit status: 0 all selected runs have their rows, 1 some do not, 2 wrong arguments or files.
 Paths of configs are relative to the root of the repository: start it there.
@@ -28,6 +29,7 @@ import argparse
 import shlex
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List
 
@@ -38,7 +40,7 @@ from _common import add_cfg_options, described, one_line, run  # noqa: E402
 if TYPE_CHECKING:
     from mmseg_ctt.engine.processes import Resources
     from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
-    from mmseg_ctt.lab.experiments.results import Run
+    from mmseg_ctt.lab.experiments.results import Row, Run
     from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,18 +133,16 @@ def hashes(matrix: 'Matrix', workspace: 'Workspace') -> 'Dict[Run, str]':
 
 
 def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -> str:
-    from dataclasses import replace
-
     from mmseg_ctt.lab.experiments.fingerprint import default_members
     from mmseg_ctt.lab.experiments.matrix import check_member
-    from mmseg_ctt.lab.experiments.results import outdated, read_rows
+    from mmseg_ctt.lab.experiments.results import outdated, read_rows, rows_of
     from mmseg_ctt.lab.experiments.table import Table
 
-    rows = read_rows(workspace.out)
+    rows = rows_of(read_rows(workspace.out), matrix.cells)
     if not rows:
         raise FileNotFoundError(
-            f'{workspace.out} has no rows yet: run the matrix first, or name another file with '
-            '--out'
+            f'{workspace.out} has no rows yet of these runs: run the matrix first, or name another '
+            'file with --out'
         )
     matrix = replace(matrix, members=default_members(matrix))
     table = Table(matrix, rows, args.member and check_member(args.member))
@@ -153,12 +153,24 @@ def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -
     old = outdated(rows, hashes(matrix, workspace))
     if old:
         parts.append(f'Measured with a config that has changed since: {", ".join(old)}.\n')
-    return '\n'.join(parts)
+    return '\n'.join([*parts, *(f'{line}\n' for line in on_lists(rows))])
+
+
+def on_lists(rows: 'List[Row]') -> List[str]:
+    """A line for each split whose runs are not comparable."""
+    from mmseg_ctt.lab.experiments.results import mixed_lists
+
+    return [
+        f'Runs of {split} were trained on different lists of images (split_checksum of the CSV '
+        'differs), and are no comparison: remove rows and folders of the old ones.'
+        for split in mixed_lists(rows)
+    ]
 
 
 def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
     """Run the cells without rows; True if all have rows at the end."""
     from mmseg_ctt.engine.processes import ChildFailed, Stopped, run_parallel, stopped_by_signals
+    from mmseg_ctt.lab.experiments.results import read_rows, rows_of
 
     pending = [run for run in runs if run.missing()]
     finished: 'List[CellRun]' = []
@@ -188,6 +200,9 @@ def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
         for waits in (False, True):  # those that are compared with a baseline are behind it
             part = [run for run in pending if (run.baseline is not None) == waits]
             run_parallel(part, pool, work)
+    cells = [run.cell for run in runs]
+    for line in on_lists(rows_of(read_rows(runs[0].workspace.out), cells)):
+        report(line)
     if pool[0].stop.is_set():
         report('stopped; start again to go on')
     return len(finished) == len(pending)
@@ -224,7 +239,7 @@ def main() -> None:
             raise FileNotFoundError(f'--merge: {path} does not exist')
         merge_rows(workspace.out, read_rows(Path(path)), hashes(matrix, workspace))
     if args.table or args.classes:
-        text = tables(args, matrix, workspace)
+        text = tables(args, replace(matrix, cells=cells), workspace)
         if args.table in (None, '-'):
             print(text)
         else:

@@ -26,12 +26,12 @@ def measured(root: Path) -> Dict[str, float]:
 
 
 def read_league(root: Path) -> 'League':
-    """The league, with the rows of its CSV; none if there is no such file."""
+    """The league, with the rows of its runs in its CSV; none if there is no such file."""
     matrix = matrix_with_members(root, LEAGUE)
     from mmseg_ctt.lab.experiments.league import League
-    from mmseg_ctt.lab.experiments.results import read_rows
+    from mmseg_ctt.lab.experiments.results import read_rows, rows_of
 
-    return League(matrix, read_rows(root / matrix.out))
+    return League(matrix, rows_of(read_rows(root / matrix.out), matrix.cells))
 
 
 def matrix_with_members(root: Path, path: str) -> 'Matrix':

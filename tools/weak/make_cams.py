@@ -79,6 +79,7 @@ def main() -> None:
     from mmengine.device import get_device
 
     from mmseg_ctt.deploy.api import load_model
+    from mmseg_ctt.deploy.api.inputs import image_pipeline
     from mmseg_ctt.deploy.checkpoint import weights_checksum
     from mmseg_ctt.deploy.class_maps import (
         ClassMapJob,
@@ -89,6 +90,7 @@ def main() -> None:
         make_class_maps,
     )
     from mmseg_ctt.deploy.class_maps.folder import score_tags
+    from mmseg_ctt.engine.fingerprint import config_hash
 
     settings = ClassMapSettings(
         tuple(args.scales), args.flip, args.refine, args.predict_tags, args.groups
@@ -106,8 +108,10 @@ def main() -> None:
         model = load_group_model(cfg, args.checkpoint, device)
     else:
         model = load_model(cfg, args.checkpoint, args.member, device)
+    read = dict(model=cfg.model, test_dataloader=dict(pipeline=image_pipeline(cfg)))
     origin = dict(
         config=Path(args.config).name,
+        config_hash=config_hash(read),
         checkpoint=Path(args.checkpoint).name,
         weights=weights_checksum(args.checkpoint),
         member=args.member,

@@ -1,13 +1,21 @@
 # Copyright (c) mmseg_ctt contributors.
 """Class maps of many images into a folder, which is continued where it was stopped."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from ...evaluation.tag_scores import TagScores, tag_scores
-from ...weak_labels.class_map_files import SETTINGS, class_map_path, read_scores, write_class_maps
+from ...weak_labels.class_map_files import (
+    SETTINGS,
+    class_map_path,
+    read_classes,
+    read_scores,
+    write_class_maps,
+)
 from ...weak_labels.settings_file import claim_folder
 from .groups import partners_of
 from .images import TaggedImage
@@ -24,7 +32,8 @@ class ClassMapJob(NamedTuple):
         images (Sequence[TaggedImage]): Images, with tags where they are known.
         out (Path): Folder; class maps of the same settings in it stay.
         settings (ClassMapSettings): How they are made.
-        origin (dict): What made the network, kept beside the maps: config, checkpoint.
+        origin (dict): What made the network, kept beside the maps: config, checkpoint, and what
+            tells them from others of these names.
     """
 
     images: Sequence[TaggedImage]
@@ -45,7 +54,7 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
         int: Number of images whose maps were written.
 
     Raises:
-        FileExistsError: If the folder has other files, or maps of other settings.
+        FileExistsError: If the folder has other files, or maps of other settings or tags.
         ValueError: If a setting has no meaning, the network gives no class maps, a tag is no class
             of it, or an image without tags has none to be predicted.
     """
@@ -55,10 +64,13 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     _check_tags(job, classes, background)
     partners = partners_of(model, job.images, settings.groups, len(classes))
     kept = dict(settings._asdict(), scales=list(settings.scales))
+    if settings.groups:  # maps depend on the other images
+        kept['images'] = _checksum(job.images)
     claim_folder(
         job.out, SETTINGS, dict(job.origin, **kept, classes=classes, background=background)
     )
     missing = [image for image in job.images if not class_map_path(job.out, image.stem).is_file()]
+    _check_written(job, classes)
     step = max(1, len(missing) // STEPS)
     for number, image in enumerate(missing, 1):
         found = predict_class_maps(model, image.path, image.tags, settings, partners(image))
@@ -88,6 +100,32 @@ def _check_tags(job: ClassMapJob, classes: Sequence[str], background: bool) -> N
                 f'{classes[int(background)]} ({int(background)}) to {classes[-1]} '
                 f'({len(classes) - 1}): data set and classifier must have the same classes'
             )
+
+
+def _check_written(job: ClassMapJob, classes: Sequence[str]) -> None:
+    """Maps that are there have the tags of their images."""
+    for image in job.images:
+        path = class_map_path(job.out, image.stem)
+        if image.tags is None or not path.is_file():
+            continue
+        try:
+            written = read_classes(job.out, image.stem).tolist()
+        except ValueError:  # damaged; who reads the maps says so
+            continue
+        if written != sorted(image.tags):
+            had, has = (
+                ', '.join(classes[tag] for tag in tags) or 'none' for tags in (written, image.tags)
+            )
+            raise FileExistsError(
+                f'{path} has the maps of other tags ({had}) than {image.path} has now ({has}): '
+                'remove the file to make it again, or choose another folder'
+            )
+
+
+def _checksum(images: Sequence[TaggedImage]) -> str:
+    """Sha256 of stems and tags, in their order, which groups follow from."""
+    text = json.dumps([(image.stem, image.tags) for image in images])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def score_tags(job: ClassMapJob, num_classes: int, background: bool) -> Optional[TagScores]:

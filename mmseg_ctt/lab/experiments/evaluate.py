@@ -12,6 +12,7 @@ from typing import Dict, Mapping
 import mmseg_ctt
 
 from ...engine.files import write_whole
+from ...evaluation.evaluators import iou_settings
 from .class_iou import CLASS_KEY
 
 PLAIN_MODEL = 'model'  # name of the only network of a plain segmentor
@@ -21,6 +22,8 @@ Scores = Dict[str, Dict[str, float]]
 
 def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Scores:
     """Scores of all members from one pass over the images.
+
+    The mIoU is that of the config's evaluator, and measured also where that measures another score.
 
     Args:
         config (str): Config file.
@@ -41,10 +44,7 @@ def evaluate(config: str, checkpoint: str, eval_set: str, work_dir: Path) -> Sco
     cfg.test_dataloader = cfg[f'{eval_set}_dataloader']
     # None of a run that only validates
     cfg.test_cfg = cfg.get('test_cfg') or dict(type='MemberTestLoop')
-    metrics = cfg[f'{eval_set}_evaluator']
-    metrics = metrics if isinstance(metrics, list) else [metrics]
-    iou: dict = next((metric for metric in metrics if metric['type'] == 'IoUMetric'), {})
-    cfg.test_evaluator = {**iou, 'type': 'ClassIoUMetric'}
+    cfg.test_evaluator = dict(iou_settings(cfg[f'{eval_set}_evaluator']), type='ClassIoUMetric')
     return by_member(Runner.from_cfg(cfg).test())
 
 

@@ -4,7 +4,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 
 from ...engine.files import locked, write_whole
 from .matrix import Cell
@@ -172,6 +172,20 @@ def outdated(rows: Iterable[Row], current: Mapping[Run, str]) -> List[str]:
             if row['config_hash'] != current.get(run_of(row), row['config_hash'])
         )
     )
+
+
+def rows_of(rows: Iterable[Row], cells: Iterable[Cell]) -> List[Row]:
+    """Rows of some runs alone; a file may have others, such as those of a former seed."""
+    runs = {run_of(vars(cell)) for cell in cells}
+    return [row for row in rows if run_of(row) in runs]
+
+
+def mixed_lists(rows: Iterable[Row]) -> List[str]:
+    """Splits whose runs were trained on different lists of images, by ``split_checksum``."""
+    checksums: Dict[str, Set[str]] = {}
+    for row in rows:
+        checksums.setdefault(row['split'], set()).add(row['split_checksum'])
+    return [split for split, found in checksums.items() if len(found) > 1]
 
 
 def run_of(row: Mapping[str, object]) -> Run:

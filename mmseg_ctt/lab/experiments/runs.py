@@ -72,7 +72,7 @@ class CellRun:
     def __init__(self, cell: Cell, workspace: Workspace) -> None:
         self.cell, self.workspace = cell, workspace
         self.baseline: Optional[CellRun] = None
-        if cell.baseline is not None:  # its hash is in the name of its folder, and so in this hash
+        if cell.baseline is not None:  # the name of its folder, with its hash, is in this hash
             self.baseline = CellRun(cell.baseline, workspace)
             cell = replace(cell, options=with_folder(cell.options, self.baseline.folder))
         self.cfg = resolve(cell, workspace.changes)
@@ -156,8 +156,9 @@ class CellRun:
         with locked(self.folder / '.lock', wait=False) as lock:
             if lock is None:
                 return 'running'
-            sets = self.missing()  # another process may have written rows before the lock
-            if sets:
+            # Another process may have written rows before the lock. Rows of a new training replace
+            # all others of the run, so that sets which were measured may be missing behind it.
+            while sets := self.missing():
                 if not self.read_record()['trained'] or self.checkpoint() is None:
                     self._train(resources, lock)
                 self._evaluate(resources, lock, sets)

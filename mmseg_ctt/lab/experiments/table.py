@@ -136,20 +136,21 @@ class Table:
 
     def miou(self, eval_set: str) -> str:
         """Table of methods x splits: mIoU, and the fraction of the gap that is closed."""
-        lines = []
+        lines, any_gap = [], False
         for method in self.methods:
             entry = [method]
             for split in self.splits:
                 closed = self.closed_gap(method, split, eval_set)
                 gap = '' if math.isnan(closed) else f', {closed:.0%}'
+                any_gap |= bool(gap)
                 entry.append(f'{self.summary(method, split, eval_set)}{gap}')
             lines.append(entry)
         text = (
             f'mIoU on the {eval_set} set, mean ± sample standard deviation (number of seeds); '
             f'{self._members()}.'
         )
-        full = dict.fromkeys(filter(None, map(self.matrix.full_of, self.splits)))
-        if self.matrix.baseline and full:
+        if any_gap:
+            full = dict.fromkeys(filter(None, map(self.matrix.full_of, self.splits)))
             text += (
                 f' Percentages: fraction that is closed of the gap between {self.matrix.baseline} '
                 f'on the split and on {" or ".join(full)}; the gain is that of the same seeds.'
@@ -184,6 +185,8 @@ class Table:
             return f'member: {self.member}'
         methods: Dict[str, List[str]] = {}
         for method, member in self.matrix.members.items():
+            if method not in self.methods:
+                continue
             methods.setdefault(member, []).append(method)
         named = [f'{member} for {", ".join(names)}' for member, names in methods.items()]
         unnamed = set(self.methods) - set(self.matrix.members)

@@ -71,8 +71,8 @@ def compare(passes: MemberPass, data: Dict[str, Any]) -> Compared:
     """
     labels: Dict[str, Tensor] = {}
     total = entropies = torch.zeros(())
-    for name, probability in passes.probabilities(data):
-        labels[name] = probability.max(dim=0).indices
+    for name, probability, label in passes.predictions(data):
+        labels[name] = label
         entropies = entropies + torch.special.entr(probability).sum(dim=0)
         total = total + probability
     number = len(labels)

@@ -45,13 +45,13 @@ def class_knowledge(model: BaseModel, images: MaskedSet, indices: Iterable[int])
     pixels: Any = 0
     for index in indices:
         masked = images[index]
-        for name, probability in passes.probabilities(masked.data):
+        for name, probability, label in passes.predictions(masked.data):
             mask = mask_at(masked, probability).to(probability.device)
             classes = torch.arange(len(probability), device=mask.device)[:, None, None]
             own = mask == classes  # (K, h, w)
             sums = (probability * own).sum(dim=(1, 2), dtype=torch.float64).cpu()
             totals[name] = totals.get(name, 0) + sums
-            predicted = (probability.argmax(dim=0) == classes) & own.any(dim=0)
+            predicted = (label == classes) & own.any(dim=0)
             counts = torch.stack([(own & predicted), (own | predicted)]).sum(dim=(2, 3)).cpu()
             areas[name] = areas.get(name, 0) + counts
         pixels = pixels + own.sum(dim=(1, 2)).cpu()

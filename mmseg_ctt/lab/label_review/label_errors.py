@@ -172,8 +172,8 @@ def examine(
     """
     labels: List[Tensor] = []
     confident = least = torch.ones(())
-    for name, probability in passes.probabilities(masked.data):
-        confidence, label = probability.max(dim=0)
+    for name, probability, label in passes.predictions(masked.data):
+        confidence = probability.gather(0, label[None])[0]
         labels.append(label)
         least = torch.minimum(least, confidence)
         limit = settings.limit(knowledge.thresholds[name]).to(label.device)

@@ -2,7 +2,7 @@
 """Class probabilities of the members of a run for one image, one member at a time."""
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ...methods.base import SemiSegmentor
+from ...nn.heads import main_head
 
 PLAIN_MODEL = 'model'  # name of the only network of a plain segmentor
 
@@ -31,6 +32,20 @@ def compared_members(model: BaseModel) -> List[str]:
     return list(averaged) if len(averaged) > 1 else all_members(model)
 
 
+class Prediction(NamedTuple):
+    """What a member predicts for an image, at the size of the network's input, without padding.
+
+    Attributes:
+        name (str): Name of the member.
+        probability (Tensor): ``(K, h, w)`` float32. A single (sigmoid) channel gives two classes.
+        label (Tensor): ``(h, w)`` int64 classes; of a single channel by the threshold of the head.
+    """
+
+    name: str
+    probability: Tensor
+    label: Tensor
+
+
 class MemberPass:
     """Passes of members over single images.
 
@@ -49,15 +64,14 @@ class MemberPass:
         self.embedding: Optional[Tensor] = None
 
     @torch.inference_mode()
-    def probabilities(self, data: Dict[str, Any]) -> Iterator[Tuple[str, Tensor]]:
-        """Probabilities of every member, one after the other.
+    def predictions(self, data: Dict[str, Any]) -> Iterator[Prediction]:
+        """Predictions of every member, one after the other.
 
         Args:
             data (dict): ``inputs`` and ``data_samples`` of one image.
 
         Yields:
-            tuple: Name of the member, and ``(K, h, w)`` float32 at the size of the network's
-            input, without padding. A single (sigmoid) channel gives two classes.
+            Prediction: Of a member.
         """
         batch = self.model.data_preprocessor(pseudo_collate([data]), False)
         meta = batch['data_samples'][0].metainfo
@@ -67,7 +81,7 @@ class MemberPass:
                 logits = network.inference(batch['inputs'], [meta])
             if pooled:
                 self.embedding = torch.cat(pooled).mean(dim=0).cpu()
-            yield name, _probability(_unpadded(logits, meta))
+            yield _prediction(name, network, _unpadded(logits, meta))
 
 
 @contextmanager
@@ -107,8 +121,11 @@ def _unpadded(logits: Tensor, meta: Dict[str, Any]) -> Tensor:
     return logits[0, :, top : height - bottom, left : width - right].float()
 
 
-def _probability(logits: Tensor) -> Tensor:
-    if logits.shape[0] == 1:
-        foreground = logits.sigmoid()
-        return torch.cat([1 - foreground, foreground])
-    return logits.softmax(dim=0)
+def _prediction(name: str, network: Any, logits: Tensor) -> Prediction:
+    if logits.shape[0] > 1:
+        probability = logits.softmax(dim=0)
+        return Prediction(name, probability, probability.argmax(dim=0))
+    foreground = logits.sigmoid()
+    threshold = getattr(main_head(network), 'threshold', None)  # mmseg's default is 0.3
+    label = (foreground[0] > (0.5 if threshold is None else threshold)).long()
+    return Prediction(name, torch.cat([1 - foreground, foreground]), label)

@@ -56,6 +56,8 @@ def evaluate(
                 raise ValueError(f'the config has no {data}_{part}')
             cfg[f'test_{part}'] = cfg[f'{data}_{part}']
         cfg.test_evaluator = _with_classes(cfg.test_evaluator)
+        # None of a run that only validates
+        cfg.test_cfg = cfg.get('test_cfg') or dict(type='MemberTestLoop')
         cfg.work_dir, cfg.load_from, cfg.resume = folder, str(weights), False
         cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[])
         runner = Runner.from_cfg(cfg)

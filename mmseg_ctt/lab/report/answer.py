@@ -6,18 +6,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from ...evaluation.bootstrap import (
-    DRAWS,
-    LEAST,
-    LEVEL,
-    Difference,
-    class_iou_of,
-    mean_iou_of,
-    paired_bootstrap,
-)
+from ...evaluation.bootstrap import DRAWS, LEAST, LEVEL, Difference, mean_iou_of, paired_bootstrap
 from . import figures
 from .evaluation import is_supervised, segments
-from .networks import Evaluated
+from .networks import Evaluated, by_one_rule
 from .parts import Block, Command, Figure, Notes, NothingToShow, Part, Table
 from .portable import relative_path
 from .recorded import NO_SCALARS, final_scores
@@ -98,6 +90,7 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
     if not all(segments(run.config) for run in runs):
         raise NothingToShow('the method learns features alone, and has no segmentation')
     complete = None not in evaluated
+    evaluated = by_one_rule(evaluated)
     scored = [_scored(run, made if complete else None) for run, made in zip(runs, evaluated)]
     if len(runs) == 1:
         return _alone(scored[0])
@@ -135,7 +128,7 @@ def _scored(run: Run, made: Optional[Evaluated]) -> Scored:
         scores = final_scores(run)
     else:
         scores = {
-            name: 100 * float(mean_iou_of(areas.sum(axis=0)))
+            name: 100 * float(mean_iou_of(areas.sum(axis=0), made.result.labelled_only))
             for name, areas in made.result.areas.items()
         }
     scores = {name: score for name, score in scores.items() if not np.isnan(score)}
@@ -169,7 +162,9 @@ def _difference(base: Scored, other: Scored, member: str) -> Optional[Difference
     if base.evaluated is None or other.evaluated is None:
         return None
     return paired_bootstrap(
-        base.evaluated.result.areas[base.shipped], other.evaluated.result.areas[member]
+        base.evaluated.result.areas[base.shipped],
+        other.evaluated.result.areas[member],
+        labelled_only=base.evaluated.result.labelled_only,
     )
 
 
@@ -267,7 +262,7 @@ def _classes(base: Scored, best: Scored, main: Difference) -> List[Block]:
     assert base.evaluated is not None and best.evaluated is not None
     names = best.evaluated.dataset.metainfo['classes']
     iou = [
-        100 * class_iou_of(other.evaluated.result.areas[other.shipped].sum(axis=0))
+        100 * other.evaluated.result.class_iou(other.shipped)
         for other in (base, best)
         if other.evaluated is not None
     ]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple, Union
 
+from ...engine.out_paths import check_out_folder
 from ...version import __version__
 from . import comparison, recorded
 from .answer import TITLE, answer, choose_baseline
@@ -85,6 +86,7 @@ def write_report(
 
 def _check_page(out: Path) -> None:
     """A former page is replaced, and no other file."""
+    check_out_folder(out.parent)
     if out.is_dir():
         raise ValueError(f'--out {out} is a folder: give a file in it, such as {out}/report.html')
     if out.exists():

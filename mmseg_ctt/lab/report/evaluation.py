@@ -48,6 +48,8 @@ class Evaluation(NamedTuple):
         areas (dict[str, np.ndarray]): ``(I, 3, K)`` int64 pixels of each image by member: hit,
             true, predicted.
         paths (list[str]): Files of the images, in order.
+        labelled_only (bool): Whether classes that no label shows are in no mean, as the evaluator
+            of the config says.
     """
 
     confusion: Dict[str, np.ndarray]
@@ -57,6 +59,11 @@ class Evaluation(NamedTuple):
     predicting: str
     areas: Dict[str, np.ndarray]
     paths: List[str]
+    labelled_only: bool = False
+
+    def class_iou(self, member: str) -> np.ndarray:
+        """``(K,)`` float64 in [0, 1], NaN for a class that does not count."""
+        return class_iou_of(self.areas[member].sum(axis=0), self.labelled_only)
 
 
 def validation_set(cfg: Config) -> BaseDataset:

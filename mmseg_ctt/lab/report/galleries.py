@@ -4,13 +4,16 @@
 import csv
 from datetime import datetime
 from pathlib import Path
-from typing import Optional, Sequence, Union
+from types import SimpleNamespace
+from typing import Any, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from ...deploy.api.load import dataset_meta_of
+from ...deploy.api.predict import input_pipeline
 from ...deploy.checkpoint import load_network, read_checkpoint
+from ...engine.out_paths import check_out_folder
 from ...version import __version__
 from ..label_review.disagreement import Scored
 from ..label_review.images import MaskedSet, split_lists, unlabeled_images
@@ -45,8 +48,8 @@ def write_suggestions(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If the model has no segmentation, there are no images, or the folder already
-            holds one of these files.
+        ValueError: If the model has no segmentation, there are no images, or the folder is a file
+            or already holds one of these files.
     """
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
@@ -90,16 +93,17 @@ def write_label_errors(
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a setting is out of range or not used, the model has no segmentation, there
-            are no masks, a name of ``spoilt`` is no labelled image, or the folder already holds
-            one of these files.
+            are no masks, a name of ``spoilt`` is no labelled image, or the folder is a file or
+            already holds one of these files.
     """
     settings.check()
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
     out = _new_folder(out, ERROR_LIST, PAGE)
+    before: Any = SimpleNamespace(cfg=cfg)  # the model is not built yet
+    _check_spoilt(MaskedSet(cfg, input_pipeline(before)), spoilt or ())
     model = _load(cfg, checkpoint)
     search = search_errors(model, count, settings, progress=True)
-    _check_spoilt(search.images, spoilt or ())
     _write_page(out, ERRORS, checkpoint, errors_part(model, search, spoilt))
     _write_list(out / ERROR_LIST, [entry.image.name for entry in search.found])
     return search
@@ -124,7 +128,7 @@ def _load(cfg: Config, checkpoint: PathLike) -> BaseModel:
 
 def _new_folder(out: PathLike, *names: str) -> Path:
     """The folder, which may be that of the lists of a run: none of the files is there."""
-    out = Path(out)
+    out = check_out_folder(out)
     for name in names:
         if (out / name).exists():
             raise ValueError(

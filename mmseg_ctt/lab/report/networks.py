@@ -4,18 +4,19 @@
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 
 from ...deploy.checkpoint import load_network
+from ...evaluation.evaluators import labelled_only
 from ..label_review.images import NoSuchImages
 from . import figures
 from .colours import member_styles
 from .embedding import collect_points, project
-from .evaluation import Evaluation, class_iou, evaluate, segments, validation_set
+from .evaluation import Evaluation, evaluate, segments, validation_set
 from .figures import COLUMN
 from .label_errors import ERRORS, errors_part, search_errors
 from .labelling import NEXT, suggest, suggestions_part
@@ -105,7 +106,17 @@ def _evaluate(run: Run, options: NetworkOptions) -> Evaluated:
     model = load_network(config, run.checkpoint)
     model.cfg, model.dataset_meta = config, dataset.metainfo
     result = evaluate(model, dataset, options.max_images, options.worst)
+    result = result._replace(labelled_only=labelled_only(config.get('val_evaluator')))
     return Evaluated(model, dataset, result, run.checkpoint)
+
+
+def by_one_rule(evaluated: Sequence[Optional[Evaluated]]) -> List[Optional[Evaluated]]:
+    """Classes that no label shows are in no mean of any run, if the evaluator of one says so."""
+    rule = any(made is not None and made.result.labelled_only for made in evaluated)
+    return [
+        made and made._replace(result=made.result._replace(labelled_only=rule))
+        for made in evaluated
+    ]
 
 
 def next_part(model: BaseModel, options: NetworkOptions, labels: bool) -> Part:
@@ -148,7 +159,7 @@ def _images(result: Evaluation) -> str:
 def iou_part(checkpoint: Path, result: Evaluation, meta: dict) -> Part:
     """IoU of every class and member, as dots and as a table."""
     members = member_styles(list(result.confusion))
-    iou = {name: 100 * class_iou(result.confusion[name]) for name in members}
+    iou = {name: 100 * result.class_iou(name) for name in members}
     rows = [
         [name, *(_number(values[k]) for values in iou.values())]
         for k, name in enumerate(meta['classes'])

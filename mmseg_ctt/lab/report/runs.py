@@ -55,13 +55,13 @@ class Run:
 
     @property
     def predicting(self) -> str:
-        """Member that predicts by default."""
+        """Member that predicts by default; known before the first validation, too."""
         model = (self.config or {}).get('model') or {}
         configured = (model.get('test_cfg') or {}).get('predict_on')
         kind = MODELS.get(model['type']) if 'type' in model else None  # without a config
         if configured is None and kind is not None and issubclass(kind, MemberNetworks):
             configured = kind.default_predict_on(model)
-        return configured if configured in self.members else self.members[0]
+        return configured or self.members[0]
 
 
 def read_runs(folders: Sequence[Path], checkpoint: str = 'last') -> List[Run]:
