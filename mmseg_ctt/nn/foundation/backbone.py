@@ -116,6 +116,11 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
         return tuple(embed.img_size) if embed is not None and embed.strict_img_size else None
 
     @property
+    def can_resize(self) -> bool:
+        """Whether the network has ``dynamic_img_size``, which resizes position embeddings."""
+        return hasattr(self.network, 'dynamic_img_size')
+
+    @property
     def _patch_embedding(self) -> Any:
         """Layer of timm that cuts images into patches, None where there is none."""
         from timm.layers import PatchEmbed
@@ -206,9 +211,11 @@ def check_size(
     """
     fixed = backbone.fixed_size
     if fixed is not None and tuple(size) != fixed:
+        resizing = f'{key}.dynamic_img_size=True, which resizes them for each image, or '
         raise ValueError(
             f'{what} do not fit {key}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
-            f'set {key}.dynamic_img_size=True, which resizes them'
+            f'set {resizing if backbone.can_resize else ""}{key}.img_size={tuple(size)}, the only '
+            'size that it then takes'
         )
     divisor = backbone.size_divisor
     if any(side % step for side, step in zip(size, divisor)):
