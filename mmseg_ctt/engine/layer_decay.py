@@ -61,6 +61,13 @@ class LayerDecay(NamedTuple):
         check_real(f'{KEY}.rate', values['rate'])
         if not 0 < values['rate'] <= 1:
             raise ValueError(f'{KEY} must be in (0, 1], got {values["rate"]}')
+        for name in ('first', 'last'):
+            names = values.get(name, ())
+            several = isinstance(names, (list, tuple))
+            if not several or not all(isinstance(n, str) and n for n in names):
+                raise TypeError(
+                    f"{KEY}.{name} must be a list of names such as ['stem'], got {names!r}"
+                )
         return cls(**values)
 
 

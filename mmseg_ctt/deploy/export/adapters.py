@@ -34,8 +34,8 @@ def tuning_notes(segmentor: Mapping) -> List[str]:
     backbone = segmentor.get('backbone') or {}
     return [
         f'the training part trains the whole backbone: stock mmseg has no {key}, and '
-        f'model.backbone.{key} of the run is {backbone[key]}; lower its rate by lr_mult of backbone '
-        'in optim_wrapper.paramwise_cfg.custom_keys (0 keeps it as it is)'
+        f'model.backbone.{key} of the run is {backbone[key]}; lower its rate by lr_mult of '
+        'backbone in optim_wrapper.paramwise_cfg.custom_keys (0 keeps it as it is)'
         for key in TUNING
         if backbone.get(key) not in (None, False)
     ]
