@@ -54,7 +54,7 @@ class LayerDecay(NamedTuple):
             TypeError: If a value is of a wrong type.
             ValueError: For an unknown setting, or a rate out of bounds.
         """
-        values = dict(given) if isinstance(given, Mapping) else dict(rate=given)
+        values: Dict[str, Any] = dict(given) if isinstance(given, Mapping) else dict(rate=given)
         check_keys(KEY, values, cls._fields)
         if 'rate' not in values:
             raise ValueError(f'{KEY} lacks the setting rate, such as 0.75')
