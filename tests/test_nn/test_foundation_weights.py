@@ -5,45 +5,14 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
+from foundation_files import built, loaded, written
 from mmseg.registry import MODELS
 from published_names import NAMINGS, TINY, dinov2_state, network
 from toy import toy_segmentor
 
 from mmseg_ctt.nn.pretrained import counted_starting_weights
 
-timm = pytest.importorskip('timm', reason='timm is not installed')
-
-
-def built(cfg):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(cfg).eval()
-
-
-def loaded(name, path, **changes):
-    """A backbone with the weights of a file, and the lines of its start."""
-    return started({**network(name), **changes}, path)
-
-
-def started(cfg, path):
-    """The same of any config."""
-    cfg = {**cfg, 'init_cfg': dict(type='Pretrained', checkpoint=str(path))}
-    warnings, complete = [], []
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        backbone = MODELS.build(cfg)
-        with counted_starting_weights(backbone, warnings.append, complete.append):
-            backbone.init_weights()
-    return backbone.eval(), warnings, complete
-
-
-def written(state, path):
-    if path.suffix == '.safetensors':
-        from safetensors.torch import save_file
-
-        save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
-    else:
-        torch.save(state, path)
-    return path
+pytest.importorskip('timm', reason='timm is not installed')
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
@@ -93,85 +62,6 @@ def test_position_embeddings_and_patches_are_resized(naming, tmp_path):
     )
     other, warnings, _ = loaded(name, path, patch_size=8, img_size=24)
     assert warnings == [] and other.network.patch_embed.proj.weight.std() > 0
-
-
-# networks of small width that name their stages, with what makes their files not fit by name alone
-STAGES = {
-    'efficientnet_b0': {},  # blocks.STAGE.BLOCK, as chunks of DINOv2
-    'mobilenetv3_small_050': {},
-    'ghostnet_050': {},
-    'twins_svt_small': dict(embed_dims=(8, 8, 8, 8), num_heads=(1, 1, 1, 1), depths=(2, 1, 2, 1)),
-    'swin_tiny_patch4_window7_224': dict(
-        embed_dim=8, depths=(1, 1, 2, 1), num_heads=(1, 1, 1, 1), img_size=64, window_size=2
-    ),
-    'beit_base_patch16_224': dict(embed_dim=24, depth=3, num_heads=2, img_size=48),
-    'tiny_vit_5m_224': dict(embed_dims=(8, 8, 8, 8), num_heads=(1, 1, 1, 1), depths=(1, 1, 2, 1)),
-    'mvitv2_tiny': {},
-    'maxvit_pico_rw_256': {},
-    'resnet10t': dict(channels=(8, 16, 32, 64)),
-    'resnet18': dict(channels=(8, 16, 32, 64)),  # three weights before the first stage
-}
-
-
-@pytest.mark.parametrize('last, prefix', [(0, ''), (1, 'net.'), (None, '')])
-@pytest.mark.parametrize('name', STAGES)
-def test_files_of_timm_for_networks_of_stages(name, last, prefix, tmp_path):
-    """A file of the whole network starts one that ends after any stage."""
-    whole = timm.create_model(name, num_classes=2, **STAGES[name])
-    state = {prefix + key: value for key, value in whole.state_dict().items()}
-    last = len(whole.feature_info) - 1 if last is None else last
-    cfg = dict(type='FoundationBackbone', model_name=name, out_indices=(last,), **STAGES[name])
-    path = written(state, tmp_path / 'net.pth')
-    backbone, warnings, complete = started(cfg, path)
-    assert warnings == [] and len(complete) == 1
-    for key, weight in backbone.network.named_parameters():
-        assert torch.equal(weight, state[prefix + key]), key
-
-
-def test_an_own_file_for_images_of_another_size(tmp_path):
-    """A backbone that this package wrote is brought to size as that of a publisher is."""
-    name = 'vit_tiny_patch16_224'
-    state = built(network(name)).state_dict()
-    state['timm_model.model.pos_embed'][:, 1:] = torch.arange(9.0).reshape(1, 9, 1)
-    path = written(state, tmp_path / 'net.pth')
-    backbone, warnings, _ = loaded(name, path, img_size=96, patch_size=8)
-    grid = backbone.network.pos_embed[0, 1:, 0].reshape(12, 12)
-    assert warnings == [] and (grid.diff(dim=0) >= 0).all() and grid[0, 0] < grid[-1, -1]
-    with pytest.raises(ValueError, match=r'would stay random \(timm_model.model.cls_token is \('):
-        loaded(name, path, embed_dim=48)
-
-
-@pytest.mark.parametrize(
-    'prefix, tuning',
-    [('', dict(frozen=True)), ('', dict(lora=dict(rank=2))), ('timm_model.model.', {})],
-)
-@pytest.mark.parametrize('channels', [1, 2, 4, 7])
-def test_patches_of_other_channels(channels, prefix, tuning, tmp_path):
-    """One channel sees the sum of the weights, others see them in turn, scaled, as in timm."""
-    name = 'vit_tiny_patch16_224'
-    reference = built(network(name))
-    state = {prefix + key: value for key, value in reference.network.state_dict().items()}
-    path = written(state, tmp_path / 'net.pth')
-    backbone, warnings, _ = loaded(name, path, in_channels=channels, **tuning)
-    weight, own = (
-        backbone.network.patch_embed.proj.weight,
-        reference.network.patch_embed.proj.weight,
-    )
-    assert warnings == [] and weight.shape[1] == channels
-    rows = own.sum(dim=1, keepdim=True) if channels == 1 else own.repeat(1, 3, 1, 1) * 3 / channels
-    torch.testing.assert_close(weight.data, rows[:, :channels].data)
-
-
-@pytest.mark.parametrize('tuning', [dict(frozen=True), dict(lora=dict(rank=2))])
-def test_weights_that_would_stay_random_for_ever(tuning, tmp_path):
-    """The others of a network learn, those that do not train must be in the file."""
-    name = 'vit_tiny_patch16_224'
-    state = dict(built(network(name)).network.state_dict())
-    state.pop('blocks.1.mlp.fc1.weight')
-    path = written(state, tmp_path / 'net.pth')
-    with pytest.raises(ValueError, match='do not train.*for ever.*blocks.1.mlp.fc1.weight is abs'):
-        loaded(name, path, **tuning)
-    assert len(loaded(name, path)[1]) == 1
 
 
 def test_a_file_of_another_architecture(tmp_path):
