@@ -54,13 +54,20 @@ class LayerDecay(NamedTuple):
             TypeError: If a value is of a wrong type.
             ValueError: For an unknown setting, or a rate out of bounds.
         """
-        values = dict(given) if isinstance(given, Mapping) else dict(rate=given)
+        values: Dict[str, Any] = dict(given) if isinstance(given, Mapping) else dict(rate=given)
         check_keys(KEY, values, cls._fields)
         if 'rate' not in values:
             raise ValueError(f'{KEY} lacks the setting rate, such as 0.75')
         check_real(f'{KEY}.rate', values['rate'])
         if not 0 < values['rate'] <= 1:
             raise ValueError(f'{KEY} must be in (0, 1], got {values["rate"]}')
+        for name in ('first', 'last'):
+            names = values.get(name, ())
+            several = isinstance(names, (list, tuple))
+            if not several or not all(isinstance(n, str) and n for n in names):
+                raise TypeError(
+                    f"{KEY}.{name} must be a list of names such as ['stem'], got {names!r}"
+                )
         return cls(**values)
 
 

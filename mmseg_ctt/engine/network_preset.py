@@ -224,4 +224,6 @@ def _take_imports(cfg: dict, donor: Config) -> None:
             ) from None
     if names:
         own = cfg.setdefault('custom_imports', ConfigDict(imports=[]))
-        own['imports'] = [*own['imports'], *(name for name in names if name not in own['imports'])]
+        present = own.get('imports') or []
+        present = [present] if isinstance(present, str) else list(present)
+        own['imports'] = [*present, *(name for name in names if name not in present)]

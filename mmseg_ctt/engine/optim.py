@@ -114,7 +114,7 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for name, group in by_name.items():
             if name in factors:
                 group['lr'] = group.get('lr', base_lr) * factors[name].factor
-            if self.base_wd is not None and not is_decayed(name, group['params'][0]):
+            if not is_decayed(name, group['params'][0]):  # an optimiser has a default decay too
                 if 'decay_mult' not in self._custom_settings(name):
                     group['weight_decay'] = 0.0
         layers = {n: factors[n].layer if n in factors else 'other parts' for n in by_name}

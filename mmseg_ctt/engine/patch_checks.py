@@ -8,7 +8,7 @@ import torch.nn as nn
 from ..nn.foundation.backbone import FoundationBackbone, check_size
 from ..nn.head_checks import config_key
 from .config_checks import preprocessor_of
-from .pipeline_checks import crop_sizes
+from .pipeline_checks import crop_sizes, last_sizes
 
 PREPROCESSOR = 'data_preprocessor'
 
@@ -33,6 +33,7 @@ def check_patches(cfg: Mapping[str, Any], model: nn.Module) -> None:
             check_size(backbone, size, f'{size[0]}x{size[1]} pixels, the {where},', remedy, key)
         if cfg.get('val_dataloader') or cfg.get('test_dataloader'):
             _check_padding(cfg, key, backbone)
+            _check_fixed(cfg, key, backbone)
 
 
 def _sizes(cfg: Mapping[str, Any]) -> Iterator[Tuple[str, Tuple[int, int], str]]:
@@ -43,10 +44,15 @@ def _sizes(cfg: Mapping[str, Any]) -> Iterator[Tuple[str, Tuple[int, int], str]]
     padded = preprocessor_of(cfg).get('size')
     if padded is not None:
         yield f'{PREPROCESSOR}.size', tuple(padded), remedy
-    segmentor = (cfg.get('model') or {}).get('segmentor', cfg.get('model')) or {}
-    window = (segmentor.get('test_cfg') or {}).get('crop_size')
+    window = _inference(cfg).get('crop_size')
     if window is not None:
         yield 'test_cfg.crop_size', tuple(window), 'set it to one of them'
+
+
+def _inference(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``test_cfg`` of the network."""
+    segmentor = (cfg.get('model') or {}).get('segmentor', cfg.get('model')) or {}
+    return segmentor.get('test_cfg') or {}
 
 
 def _check_padding(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbone) -> None:
@@ -58,3 +64,23 @@ def _check_padding(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbon
             f'of validation and test are padded to the patches of {key}, and the padding is cut '
             'off the prediction'
         )
+
+
+def _check_fixed(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbone) -> None:
+    """Check that images of validation and test have the only size that a network takes."""
+    fixed = backbone.fixed_size
+    padded = (preprocessor_of(cfg).get('test_cfg') or {}).get('size')
+    if fixed is None or _inference(cfg).get('mode', 'whole') != 'whole':
+        return  # windows are checked as crops are
+    if padded is not None and tuple(padded) == fixed:
+        return
+    for where, sizes in last_sizes(cfg, ('val', 'test')).items():
+        if fixed not in sizes:
+            resizing = f'{key}.dynamic_img_size=True, or ' if backbone.can_resize else ''
+            raise ValueError(
+                f'{key} takes images of {fixed[0]}x{fixed[1]} alone, and those of {where} may have '
+                f"any size: set {resizing}test_cfg=dict(mode='slide', crop_size={fixed}, "
+                f'stride={fixed}) of the network; or give the pipeline '
+                f"dict(type='Resize', scale={fixed[::-1]}); or, where no image is larger, set "
+                f'{PREPROCESSOR}.test_cfg=dict(size={fixed})'
+            )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .head_checks import config_key
 from .lora import is_adapter
+from .tuning import TunedBackbone
 from .weight_files import damage, may_be_random, pretrained_path, random_start, remedy, web_address
 
 ENOUGH = 0.1  # ratio of the weights that must fit; fewer fit by accident
@@ -95,8 +96,8 @@ def counted_starting_weights(
         dict[str, Fit]: Filled in the block, by config key of the module.
 
     Raises:
-        ValueError: If a file is damaged; in the block, where hardly any weight fits, or a file
-            cannot be downloaded.
+        ValueError: If a file is damaged; in the block, where hardly any weight fits, a weight that
+            never trains does not, or a file cannot be downloaded.
     """
     fits: Dict[str, Fit] = {}
     handles: List[Any] = []
@@ -179,6 +180,7 @@ def _counter(
         if not fit.example:
             inform(f'{key}: {file} has {fit}')
         else:
+            _refuse_untrained(f'{key}: {file}', module, state)
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')
 
     return count
@@ -188,6 +190,22 @@ def _is_frozen(module: nn.Module) -> bool:
     """Whether nothing but adapters trains."""
     weights = module.named_parameters()
     return not any(weight.requires_grad for name, weight in weights if not is_adapter(name))
+
+
+def _refuse_untrained(where: str, module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Check that no weight would stay random for ever, apart from members that follow others."""
+    tuned = isinstance(module, TunedBackbone) and (module.frozen or module.lora is not None)
+    if _is_frozen(module) and not tuned:
+        return
+    weights = module.named_parameters()
+    kept = {n: w for n, w in weights if not (w.requires_grad or is_adapter(n))}
+    fit = fit_of(kept, state)
+    if fit.example:
+        raise ValueError(
+            f'{where} has {fit} that do not train, and the others would stay random for ever '
+            f'({fit.example}): take a file that has them, or train them (without frozen, lora or '
+            'frozen_stages)'
+        )
 
 
 def _misfit(module: nn.Module, file: str, fit: Fit, prefix: Optional[str]) -> str:

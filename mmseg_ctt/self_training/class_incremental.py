@@ -187,8 +187,10 @@ class ClassIncremental(Rounds):
 
     def _train(self, number: int, job: Job) -> None:
         name, cfg = self.names[number], self.config(number)
-        stems = self._stems(number)
-        keep_list(self.folder / LISTS / f'{name}.txt', stems, CHANGED)
+        stems, images = self._stems(number), self.folder / LISTS / f'{name}.txt'
+        if number == 0 and not any((self.folder / name).glob('*.pth')):
+            images.unlink(missing_ok=True)  # of a start that failed
+        keep_list(images, stems, CHANGED)
         start = self._start(number)
         if self._fine_tunes(number) and not start.is_file():
             write_start(cfg, self._checkpoint(number - 1), self._classes(number - 1), start)

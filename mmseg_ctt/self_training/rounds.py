@@ -222,9 +222,10 @@ class Rounds(ABC):
         cfg = copy.deepcopy(self.cfg)
         cfg.pop(KEY, None)
         cfg.work_dir, cfg.resume, cfg.launcher = str(folder), False, 'none'
-        imports = list((cfg.get('custom_imports') or {}).get('imports', ['mmseg_ctt']))
+        names = (cfg.get('custom_imports') or {}).get('imports') or ['mmseg_ctt']
+        names = [names] if isinstance(names, str) else list(names)
         cfg.custom_imports = dict(
-            imports=list(dict.fromkeys([*imports, PACKAGE])), allow_failed_imports=False
+            imports=list(dict.fromkeys([*names, PACKAGE])), allow_failed_imports=False
         )
         return cfg
 

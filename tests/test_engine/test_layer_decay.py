@@ -110,6 +110,19 @@ def test_a_weight_decay_that_is_set_stays(with_blocks):
     assert rates['students.0.decode_head.conv_seg.bias'] == (1.0, 0.0)
 
 
+@pytest.mark.parametrize('kind, usual', [('AdamW', 0.01), ('SGD', 0)])
+def test_a_weight_decay_that_is_left_out(kind, usual, with_blocks):
+    """AdamW decays by default, and its norms and biases must not."""
+    cfg = dict(type='OptimWrapper', optimizer=dict(type=kind, lr=1.0))
+    wrapper = StudentOptimWrapperConstructor(cfg, dict(layer_decay=RATE))(with_blocks)
+    decays = {
+        weight.ndim > 1: group['weight_decay']
+        for group in wrapper.optimizer.param_groups
+        for weight in group['params']
+    }
+    assert decays == {True: usual, False: 0}
+
+
 def test_rate_of_one_changes_no_learning_rate(with_blocks):
     rates, _ = settings_of(with_blocks, dict(layer_decay=1.0))
     assert {lr for lr, _ in rates.values()} == {1.0}
@@ -139,6 +152,9 @@ def test_embeddings_and_tokens_are_not_decayed(name):
         (dict(layer_decay=1.5), ValueError, r'layer_decay must be in \(0, 1\]'),
         (dict(layer_decay='0.75'), TypeError, 'layer_decay.rate must be a number'),
         (dict(layer_decay=dict(first=['stem'])), ValueError, 'lacks the setting rate'),
+        (dict(layer_decay=dict(rate=0.7, first='stem')), TypeError, 'layer_decay.first must be a'),
+        (dict(layer_decay=dict(rate=0.7, last=[3])), TypeError, 'layer_decay.last must be a list'),
+        (dict(layer_decay=dict(rate=0.7, last=[''])), TypeError, 'layer_decay.last must be a list'),
         (dict(layer_decay=dict(rate=0.7, layers=3)), ValueError, "unknown settings .'layers'"),
         (dict(layer_decays=0.75), ValueError, "paramwise_cfg has unknown settings .'layer_decays'"),
         (dict(num_layers=12, decay_rate=0.9), ValueError, 'known are .*layer_decay'),

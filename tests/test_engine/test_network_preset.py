@@ -196,6 +196,16 @@ def test_a_config_of_ones_own(mine, tmp_path):
     assert cfg.optim_wrapper.optimizer.type == 'SGD'
 
 
+@pytest.mark.parametrize('own', ["'mmseg_ctt'", "['mmseg_ctt']"])
+@pytest.mark.parametrize('theirs', ["'json'", "['json', 'mmseg_ctt']"])
+def test_modules_of_both_configs_are_imported(own, theirs, mine):
+    """A single module may stand as a string, as mmengine takes it."""
+    change = 'custom_imports = dict(_delete_=True, imports={})'
+    other = mine(change.format(theirs), LEAVES['ctt/ctt_deeplabv3plus_voc_1-8.py'], 'other.py')
+    cfg = Config.fromfile(mine(f'{change.format(own)}\nsegmentor_from = {other.name!r}'))
+    assert cfg.custom_imports.imports == ['mmseg_ctt', 'json']
+
+
 def test_the_optimiser_is_said(mine, monkeypatch):
     lines = []
     monkeypatch.setattr(network_preset, 'print_log', lambda text, **_: lines.append(text))

@@ -69,3 +69,67 @@ def test_position_embeddings_of_one_size():
 
     with pytest.raises(ValueError, match='model.segmentor.backbone.dynamic_img_size=True'):
         checked(change)
+
+
+# ---- a network of one size
+
+FIXED = (32, 48)
+
+
+def of_one_size(cfg, **changes):
+    backbone = cfg.model.segmentor.backbone
+    cfg.sizes.update(crop_size=FIXED)
+    backbone.update(img_size=FIXED, dynamic_img_size=False, **changes)
+
+
+def pipelines(cfg):
+    return [cfg.val_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline]
+
+
+def pad(cfg):
+    cfg.model.segmentor.data_preprocessor.test_cfg = dict(size=FIXED)
+
+
+def slide(cfg):
+    cfg.model.segmentor.test_cfg = dict(mode='slide', crop_size=FIXED, stride=FIXED)
+
+
+def resize(cfg, **settings):
+    for steps in pipelines(cfg):
+        steps.insert(1, dict(type='Resize', scale=FIXED[::-1], **settings))
+
+
+def train_alone(cfg):
+    cfg.update(val_dataloader=None, test_dataloader=None)
+
+
+def whole(cfg):
+    cfg.model.segmentor.test_cfg = dict(mode='whole')
+    for steps in pipelines(cfg):
+        steps[:] = [step for step in steps if step['type'] != 'Resize']
+
+
+@pytest.mark.parametrize('change', [pad, slide, resize, train_alone])
+def test_images_of_validation_that_have_the_only_size(change):
+    checked(lambda cfg: (of_one_size(cfg), whole(cfg), change(cfg)))
+
+
+def test_images_of_validation_of_any_size():
+    """Each way that the message names is one that passes above."""
+    words = r'images of 32x48 alone, .*val_dataloader.* any size: set .*dynamic_img_size=True'
+    with pytest.raises(ValueError, match=words) as error:
+        checked(lambda cfg: (of_one_size(cfg), whole(cfg)))
+    for way in ("mode='slide', crop_size=(32, 48)", 'scale=(48, 32)', 'test_cfg=dict(size=(32, 48'):
+        assert way in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda cfg: resize(cfg, keep_ratio=True),
+        lambda cfg: (resize(cfg), pipelines(cfg)[1].append(dict(type='Pad', size=(64, 64)))),
+    ],
+)
+def test_steps_that_may_leave_another_size(change):
+    with pytest.raises(ValueError, match='images of 32x48 alone'):
+        checked(lambda cfg: (of_one_size(cfg), whole(cfg), change(cfg)))

@@ -48,6 +48,16 @@ def test_a_size_of_fixed_position_embeddings():
         backbone(torch.rand(1, 3, 40, 32))
 
 
+def test_a_network_that_never_resizes_is_built_for_the_size():
+    settings = dict(type='FoundationBackbone', model_name='beit_base_patch16_224')
+    settings.update(embed_dim=16, depth=1, num_heads=1, out_indices=(0,))
+    image = torch.rand(1, 3, 32, 48)
+    with pytest.raises(ValueError, match=r'img_size=\(32, 48\)') as error:
+        MODELS.build(settings)(image)
+    assert 'dynamic_img_size' not in str(error.value)
+    assert MODELS.build(dict(settings, img_size=(32, 48)))(image)[0].shape == (1, 16, 2, 3)
+
+
 def test_layers_are_normalised_as_dinov2_is_read():
     raw, normalised = vit(final_norm=False), vit(final_norm=True)
     assert set(raw.state_dict()) < set(normalised.state_dict()), 'weights that nothing reads'

@@ -5,40 +5,14 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
+from foundation_files import built, loaded, written
 from mmseg.registry import MODELS
 from published_names import NAMINGS, TINY, dinov2_state, network
 from toy import toy_segmentor
 
 from mmseg_ctt.nn.pretrained import counted_starting_weights
 
-timm = pytest.importorskip('timm', reason='timm is not installed')
-
-
-def built(cfg):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(cfg).eval()
-
-
-def loaded(name, path, **changes):
-    """A backbone with the weights of a file, and the lines of its start."""
-    cfg = {**network(name), **changes, 'init_cfg': dict(type='Pretrained', checkpoint=str(path))}
-    warnings, complete = [], []
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        backbone = MODELS.build(cfg)
-        with counted_starting_weights(backbone, warnings.append, complete.append):
-            backbone.init_weights()
-    return backbone.eval(), warnings, complete
-
-
-def written(state, path):
-    if path.suffix == '.safetensors':
-        from safetensors.torch import save_file
-
-        save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
-    else:
-        torch.save(state, path)
-    return path
+pytest.importorskip('timm', reason='timm is not installed')
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])

@@ -66,6 +66,23 @@ def test_a_part_fits(file):
     assert list(fits) == ['model.segmentor.backbone.init_cfg']
 
 
+def test_a_part_that_never_trains_must_fit(file):
+    """A network that does not train at all is a member that gets its weights elsewhere."""
+    torch.save(backbone_state(without=['stem.weight']), file)
+    for layers in ('stem', 'body', ''):
+        model, lines = MODELS.build(segmentor(file)), []
+        model.backbone.get_submodule(layers).requires_grad_(False)
+        with counted_starting_weights(model, lines.append):
+            if layers == 'stem':
+                with pytest.raises(
+                    ValueError, match='has 1 of 2 weights that do not train.*stem.w'
+                ):
+                    model.init_weights()
+            else:
+                model.init_weights()
+                assert 'stay random (stem.weight' in lines[0]
+
+
 @pytest.mark.parametrize('prefix', ['model.', 'backbone.', 'a.b.'])
 def test_names_under_a_prefix(file, prefix):
     torch.save(dict(state_dict=backbone_state(prefix)), file)

@@ -23,7 +23,7 @@ from toy_data import (
 from toy_rounds import resources, trainings_by, trainings_here
 
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
-from mmseg_ctt.self_training import build_rounds, class_incremental, rounds
+from mmseg_ctt.self_training import build_rounds, class_incremental
 
 BACKGROUND, *NAMES = CLASSES
 STEPS = [[NAMES[0]], [NAMES[1]], [NAMES[2]]]
@@ -263,15 +263,36 @@ def test_stopped_anywhere_it_comes_to_the_same(whole, tmp_path, step, task):
     assert rows_of(tmp_path / 'run') == rows_of(whole / 'run')
 
 
+def stop_in(folder, root, checkpoint, **settings):
+    """Start a run, and stop in its first training, before or after its first checkpoint."""
+
+    def train(cfg):
+        if checkpoint:
+            torch.save({}, f'{cfg.work_dir}/iter_1.pth')
+        raise Stopped
+
+    with trainings_by(train), pytest.raises(Stopped):
+        rounds_of(root, folder, **settings).run(resources())
+
+
 def test_tags_that_change_in_a_run(root, tmp_path):
-    with trainings_by(lambda cfg: pytest.fail('no')), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, 'run_logged', lambda *_, **__: (_ for _ in ()).throw(Stopped))
-        with pytest.raises(Stopped):
-            rounds_of(root, tmp_path / 'run').run(resources())
-        tags = {stem: [CLASSES[k] for k in (1, 2, 3)] for stem in TAGS}
-        (root / 'tags.json').write_text(json.dumps(tags))
+    stop_in(tmp_path / 'run', root, checkpoint=True)
+    tags = {stem: [CLASSES[k] for k in (1, 2, 3)] for stem in TAGS}
+    (root / 'tags.json').write_text(json.dumps(tags))
+    with trainings_by(lambda cfg: pytest.fail('no')):
         with pytest.raises(ValueError, match='the tags have changed since the run began'):
             rounds_of(root, tmp_path / 'run').run(resources())
+
+
+def test_a_start_that_failed_leaves_no_images_behind(root, tmp_path):
+    """The first training may begin again with other classes, which other images have."""
+    folder, other = tmp_path / 'run', [[NAMES[2]], NAMES[:2]]
+    stop_in(folder, root, checkpoint=False)
+    before = lists_of(folder)
+    stop_in(folder, root, checkpoint=True, steps=other)
+    assert lists_of(folder).keys() == before.keys() == {'step0'} and lists_of(folder) != before
+    with pytest.raises(ValueError, match='belongs to a run with another config'):
+        rounds_of(root, folder).run(resources())
 
 
 # ---- refused before anything is written

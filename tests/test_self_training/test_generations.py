@@ -63,6 +63,16 @@ def test_an_alignment_of_the_base_config_is_replaced(root, tmp_path):
     )
 
 
+@pytest.mark.parametrize('given', ['mmseg_ctt', ['mmseg_ctt', 'toy'], None])
+def test_modules_that_a_training_imports(given, root, tmp_path):
+    """A single module may stand as a string, as mmengine takes it."""
+    cfg = config(root)
+    cfg.custom_imports = given and dict(imports=given)
+    names = SelfTraining(cfg, tmp_path / 'run', tmp_path).config(0).custom_imports.imports
+    named = [given] if isinstance(given, str) else given or ['mmseg_ctt']
+    assert names == [*named, 'mmseg_ctt.self_training']
+
+
 def test_two_generations(root, tmp_path, trained):
     lines = []
     training = SelfTraining(

@@ -12,7 +12,7 @@ from ...engine.checkpoint import write_whole
 from ...engine.out_paths import check_out_folder
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
-from .adapters import plain_backbone
+from .adapters import plain_backbone, tuning_notes
 from .checkpoint import checkpoint_bytes, inference_part
 from .foundation import stock_backbone
 from .heads import stock_head
@@ -58,12 +58,12 @@ def export_member(
     source = checkpoint['state_dict']
     notes: List[str] = []
     member = choose_member(cfg.model, member_names(source), member)
-    model, state = stock_model(
-        segmentor_config(cfg.model, member, cfg.get('data_preprocessor')),
-        member_state(source, member),
-    )
+    segmentor = segmentor_config(cfg.model, member, cfg.get('data_preprocessor'))
+    model, state = stock_model(segmentor, member_state(source, member))
     meta = dict(checkpoint.get('meta') or {})
     config = stock_config(cfg, model, meta.get('dataset_meta') or {}, notes)
+    if config.get('train_dataloader'):
+        notes += tuning_notes(segmentor)
     load_weights(build_network(model), state, 'the checkpoint')  # raises if it does not fit
     meta.update(cfg=config.pretty_text, dataset_meta=_dataset_meta(meta, config))
     if member is not None:

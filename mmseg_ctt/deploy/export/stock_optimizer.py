@@ -22,6 +22,7 @@ def stock_optim_wrapper(wrapper: Mapping[str, Any], notes: List[str]) -> Dict[st
     if not is_own(dict(type=stock.get('constructor', ''))):
         return stock
     stock.pop('constructor')
+    stock.pop('part_optimizers', None)  # of parts that a plain model has not
     paramwise = dict(stock.get('paramwise_cfg') or {})
     if paramwise.pop('layer_decay', None) is not None:
         stock['paramwise_cfg'] = paramwise or None

@@ -11,6 +11,7 @@ from ..lora import is_adapter
 from ..tuning import KEY, TunedBackbone, check_flag
 from .naming import timm_names
 
+OWN = 'timm_model.model.'  # prefix of the weights of the network of timm
 INSTALL = "pip install 'mmseg_ctt[timm]'"
 
 
@@ -35,7 +36,8 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
         lora (dict, optional): Settings of adapters, which then are all that trains, such as
             ``dict(rank=8, alpha=16, targets=['qkv', 'proj'])``; see :class:`LoRA`. Defaults to
             None: none.
-        in_channels (int): Channels of the images. Defaults to 3.
+        in_channels (int): Channels of the images. Defaults to 3. The first convolution of starting
+            weights for 3 is summed for 1 channel, and repeated for others, as timm does.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` for starting
             weights (``.pth`` or ``.safetensors``). Defaults to None: random weights.
         **kwargs: Of the network in timm, such as ``dynamic_img_size=True`` (position embeddings
@@ -114,6 +116,11 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
         return tuple(embed.img_size) if embed is not None and embed.strict_img_size else None
 
     @property
+    def can_resize(self) -> bool:
+        """Whether the network has ``dynamic_img_size``, which resizes position embeddings."""
+        return hasattr(self.network, 'dynamic_img_size')
+
+    @property
     def _patch_embedding(self) -> Any:
         """Layer of timm that cuts images into patches, None where there is none."""
         from timm.layers import PatchEmbed
@@ -151,16 +158,27 @@ class FoundationBackbone(TunedBackbone, TIMMBackbone):
             ) from None
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load weights; those of a file of starting weights are renamed first, in place."""
-        own = 'timm_model.model.'
+        """Load weights; those of a file are renamed and brought to size first, in place."""
         adapted = not prefix and any(map(is_adapter, state_dict))
-        if not prefix and state_dict and not all(name.startswith(own) for name in state_dict):
-            weights = timm_names(self.network, state_dict)
+        if not prefix and state_dict and not self._has_names_and_sizes(state_dict):
+            inner = {_without(OWN, name): value for name, value in state_dict.items()}
+            weights = timm_names(self.network, inner)
             state_dict.clear()
-            state_dict.update({own + name: value for name, value in weights.items()})
+            state_dict.update({OWN + name: value for name, value in weights.items()})
         if adapted:
             _check_adapters(self.state_dict(), state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _has_names_and_sizes(self, state: dict) -> bool:
+        own = self.state_dict()
+        return all(
+            name.startswith(OWN) and own.get(name, value).shape == value.shape
+            for name, value in state.items()
+        )
+
+
+def _without(prefix: str, name: str) -> str:
+    return name[len(prefix) :] if name.startswith(prefix) else name
 
 
 def _check_adapters(own: dict, state: dict) -> None:
@@ -193,9 +211,11 @@ def check_size(
     """
     fixed = backbone.fixed_size
     if fixed is not None and tuple(size) != fixed:
+        resizing = f'{key}.dynamic_img_size=True, which resizes them for each image, or '
         raise ValueError(
             f'{what} do not fit {key}, whose position embeddings are for {fixed[0]}x{fixed[1]}: '
-            f'set {key}.dynamic_img_size=True, which resizes them'
+            f'set {resizing if backbone.can_resize else ""}{key}.img_size={tuple(size)}, the only '
+            'size that it then takes'
         )
     divisor = backbone.size_divisor
     if any(side % step for side, step in zip(size, divisor)):
