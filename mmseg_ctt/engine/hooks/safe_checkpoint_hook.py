@@ -11,6 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...nn.unwrap import segmentor_of
+from ..batch_statistics import mean_statistics
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
@@ -26,6 +27,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     - A file is written atomically, then ``last_checkpoint``; outdated checkpoints are removed
       last. mmengine removes them first and writes in place.
+    - On several ranks the running statistics of batch norm are the mean over the ranks from then
+      on, as after a validation.
     - With gradient accumulation a checkpoint is delayed to the next step of the optimiser, when
       no accumulated gradients are pending.
     - A checkpoint of another model or optimiser is refused. mmengine loads the entries that fit.
@@ -146,6 +149,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.due = not runner.optim_wrapper.should_update()
         if self.due:  # a new best score, between two steps of the optimiser
             return
+        mean_statistics(runner.model)
         hub, name = runner.message_hub, self.filename_tmpl.format(step)
         outdated = self._add_to_kept(hub, step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
