@@ -2,14 +2,15 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import Any, Deque, Iterable, List, Optional, Union
+from typing import Any, Deque, Iterable, List, Optional, Tuple, Union
 
-from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
+from ...nn.ranks import on_main_process
 from ...nn.unwrap import segmentor_of
 from ..batch_statistics import mean_statistics
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
@@ -89,14 +90,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_run(self, runner: Runner) -> None:
         """Find the checkpoint to resume from if none is named; check a named one."""
-        if is_main_process():
-            if runner._resume and runner._load_from is None:
-                runner._load_from = find_whole_checkpoint(runner.work_dir)
-            elif runner._load_from is not None:
-                refuse_broken(runner._load_from)
-        chosen = [runner._resume, runner._load_from]
-        broadcast_object_list(chosen)  # nodes may see a shared file system differently
-        runner._resume, runner._load_from = chosen
+        # nodes may see a shared file system differently
+        runner._resume, runner._load_from = on_main_process(lambda: _start_of(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model; list what its run had otherwise."""
@@ -218,6 +213,15 @@ class SafeCheckpointHook(CheckpointHook):
         for path in paths:
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+
+
+def _start_of(runner: Runner) -> Tuple[bool, Optional[str]]:
+    """Whether to resume, and the checkpoint to load, which is intact."""
+    if runner._resume and runner._load_from is None:
+        return True, find_whole_checkpoint(runner.work_dir)
+    if runner._load_from is not None:
+        refuse_broken(runner._load_from)
+    return runner._resume, runner._load_from
 
 
 def _of_weights(found: List[Change]) -> List[str]:
