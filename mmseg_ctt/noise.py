@@ -73,7 +73,7 @@ WARNINGS = (
     Noise(
         'torch.utils.checkpoint: the use_reentrant parameter should be passed',
         UserWarning,
-        'backbones of mmseg with with_cp=True call it without; what they call is the default',
+        'backbones of mmseg with with_cp=True call it without; in a plain segmentor they still do',
     ),
     Noise(
         r'`isinstance\(treespec, LeafSpec\)` is deprecated',

@@ -17,6 +17,7 @@ from ..evaluation import AreaCounter, class_tables, count_at_once, recorded_clas
 from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
 from ..nn.unwrap import unwrapped
+from .batch_statistics import mean_statistics
 from .score_checks import check_drawing, check_metrics
 
 
@@ -139,6 +140,7 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
         self._check_scores()
+        mean_statistics(self.runner.model)
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
 
@@ -152,5 +154,6 @@ class MemberTestLoop(MemberLoopMixin, TestLoop):
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
         self._check_scores()
+        mean_statistics(self.runner.model)
         model = unwrapped(self.runner.model)
         return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

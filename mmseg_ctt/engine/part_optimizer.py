@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 
 KEY = 'optim_wrapper.part_optimizers'
+SCALER = 'loss_scaler'  # entry of mmengine's AmpOptimWrapper
 MEMBERS = 'members'  # name of the optimiser of all that has no optimiser of its own
 
 
@@ -72,8 +73,10 @@ class PartOptimizer(Optimizer):
         """Load the state of each optimiser.
 
         Args:
-            state_dict (Mapping[str, Any]): Of :meth:`state_dict`, with the same parts.
+            state_dict (Mapping[str, Any]): Of :meth:`state_dict`, with the same parts. The scaler
+                of a run in half precision, which its wrapper adds, is left out.
         """
+        state_dict = {name: state for name, state in state_dict.items() if name != SCALER}
         if set(state_dict) != set(self.optimizers):
             plain = 'param_groups' in state_dict
             raise ValueError(

@@ -4,10 +4,13 @@
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch.nn as nn
+from mmengine.logging import MessageHub
 from torch import Tensor
 
 from ..nn.schedule import Shift
 from ..nn.tuning import stays_equal
+
+IN_SHIFTS = 'updates_in_shifts'  # key of the message hub: (number of the shift, updates) by member
 
 
 class Follower(NamedTuple):
@@ -43,15 +46,45 @@ class Schedule(NamedTuple):
     def updates(self, num_updates: int, accumulation: int = 1) -> Optional[int]:
         """Updates of a follower before the present one; None where it is not updated now.
 
+        With a shift the present one is counted, see :func:`count_in_shift`.
+
         Args:
             num_updates (int): Steps of the optimiser before this one.
             accumulation (int): Iterations of a step of the optimiser. Defaults to 1.
         """
         if self.shift is not None:
-            return self.shift.done() // accumulation if self.shift.active() else None
+            return count_in_shift(self.shift, accumulation) if self.shift.active() else None
         if num_updates % self.interval != self.offset % self.interval:
             return None
         return num_updates // self.interval
+
+
+def count_in_shift(shift: Shift, accumulation: int) -> int:
+    """Updates of the member at work before this one, which is counted.
+
+    An AMP scaler skips steps, so that iterations say only where a member could have been updated.
+    The counts are in the message hub, which is part of every checkpoint. Those of a checkpoint
+    without them follow from the iterations.
+
+    Args:
+        shift (Shift): Of the member; with ``restart`` updates of the present shift count alone.
+        accumulation (int): Iterations of a step of the optimiser.
+    """
+    hub, shifts = MessageHub.get_current_instance(), shift.shifts
+    turn, counts = shifts.turn(), hub.get_info(IN_SHIFTS)
+    if counts is None:
+        numbers = range(shifts.number)
+        counts = {number: (turn, shifts.done(number) // accumulation) for number in numbers}
+    last, updates = counts.get(shift.member, (turn, 0))
+    if shifts.restart and last != turn:
+        updates = 0
+    hub.update_info(IN_SHIFTS, {**counts, shift.member: (turn, updates + 1)})
+    return updates
+
+
+def begin_counting_in_shifts() -> None:
+    """A run begins whose members have never been updated."""
+    MessageHub.get_current_instance().update_info(IN_SHIFTS, {})
 
 
 def paired_tensors(

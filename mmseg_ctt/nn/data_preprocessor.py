@@ -1,11 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
+from mmengine.dist import get_world_size
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
 from torch import Tensor
+
+from .ranks import max_over_ranks
 
 KEY = 'model.data_preprocessor'
 
@@ -17,6 +21,9 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
     While training, the samples of :class:`LabeledUnlabeledDataset` are sorted by the ``source`` in
     their meta information, normalised and stacked in one pass, and returned as views of one
     tensor, one view a source. When testing this is mmseg's ``SegDataPreProcessor``.
+
+    On several ranks ``size_divisor`` pads the batches of all ranks to one size, for which they wait
+    for each other in every step; with a ``size`` they do not.
 
     Args:
         *args: As of ``mmseg.models.SegDataPreProcessor``.
@@ -30,6 +37,7 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
     """
 
     size: Optional[Sequence[int]]
+    size_divisor: Optional[int]
 
     def __init__(
         self, *args: Any, sources: Sequence[str] = ('labeled', 'unlabeled'), **kwargs: Any
@@ -69,7 +77,8 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         self._check_sources(names)
         order = sorted(range(len(names)), key=lambda i: self.sources.index(names[i]))
         data = {key: [data[key][i] for i in order] for key in ('inputs', 'data_samples')}
-        data = self._together(data) if self._fits(data['inputs']) else self._padded(data)
+        with self._size_of_all_ranks(data['inputs']):
+            data = self._together(data) if self._fits(data['inputs']) else self._padded(data)
         sizes = [names.count(source) for source in self.sources]
         samples = iter(data['data_samples'])
         return dict(
@@ -119,6 +128,25 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
                     'LabeledUnlabeledSampler), and a batch_size that is a multiple of the sum of '
                     'the ratio'
                 )
+
+    @contextmanager
+    def _size_of_all_ranks(self, images: List[Tensor]) -> Iterator[None]:
+        """In the block, with ``size_divisor`` and several ranks, ``size`` is that of all images.
+
+        Methods gather the pixels of all ranks, and count an equal number on each. The ranks wait
+        for each other in this one case; with a fixed ``size`` nothing is sent.
+        """
+        given = self.size, self.size_divisor
+        if self.size is None and self.size_divisor is not None and get_world_size() > 1:
+            largest = [max(image.shape[side] for image in images) for side in (-2, -1)]
+            largest = max_over_ranks(torch.tensor(largest)).tolist()
+            divisor = self.size_divisor
+            self.size = tuple(-(-side // divisor) * divisor for side in largest)
+            self.size_divisor = None
+        try:
+            yield
+        finally:
+            self.size, self.size_divisor = given
 
     def _fits(self, images: List[Tensor]) -> bool:
         """Whether there is nothing to pad, nor anything else that is done image by image."""

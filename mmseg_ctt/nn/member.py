@@ -27,6 +27,7 @@ from .heads import (
 )
 from .loss_maps import loss_maps
 from .perturbation import Perturbation
+from .recomputing import recompute_within_backward
 from .repeated_pass import kept_activations
 
 UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -106,6 +107,7 @@ def build_member(
     cfg.pop('data_preprocessor', None)  # the wrapper normalises once for all members
     check_head_types(cfg.get('decode_head'))
     member = _built(cfg)
+    recompute_within_backward(member)
     head = main_head(member)
     if embedding and not isinstance(getattr(head, 'conv_seg', None), nn.Module):
         raise ValueError(

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Schedules over the iterations of a run: they need neither state nor a second ``max_iters``."""
 
+import math
 from typing import Mapping, NamedTuple, Tuple, Union
 
 from mmengine.logging import MessageHub
@@ -147,9 +148,18 @@ class Shifts:
         total = iterations()[1]
         return max(round(self.given * total), 1) if isinstance(self.given, float) else self.given
 
+    def turn(self) -> int:
+        """Number of the present shift, of whichever member; 0 outside of a run."""
+        return iterations()[0] // self.period()
+
     def active(self) -> int:
         """Member at work in this iteration; the first one outside of a run."""
-        return iterations()[0] // self.period() % self.number
+        return self.turn() % self.number
+
+    def left_out(self, accumulation: int) -> bool:
+        """Whether a member is never at work in the last of every ``accumulation`` iterations."""
+        period = self.period()
+        return math.gcd(accumulation, self.number * period) > period
 
     def done(self, member: int) -> int:
         """Iterations of a member at work before this one; of its present shift with ``restart``."""

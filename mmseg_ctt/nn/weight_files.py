@@ -8,11 +8,10 @@ import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
 from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
     get_deprecated_model_names,
@@ -20,6 +19,8 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
+
+from .ranks import on_main_process
 
 PREFIX = 'pretrained:'
 ROOT = 'PRETRAINED_ROOT'  # environment variable
@@ -203,11 +204,20 @@ def random_start(checkpoint: str) -> str:
 def load_from_pretrained(filename: str, map_location: Any = None) -> dict:
     """Checkpoint of ``dict(type='Pretrained', checkpoint='pretrained:FILE|OTHER')``.
 
-    It is empty where weights stay random.
+    It is empty where weights stay random. The first process looks for the file and tries the
+    network, and all read what it has found: in mmengine they wait for each other's downloads.
+
+    Raises:
+        FileNotFoundError: If the first process has the file, and this one does not.
     """
-    path = pretrained_path(filename)
-    if may_be_random(filename) and not (path != RANDOM and _available(path)):
+    path = on_main_process(lambda: _found(filename))
+    if path == RANDOM:
         return dict(state_dict={})
+    if path != source_of(filename).other and not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{filename}: the first process reads {path}, which is missing on '
+            f'{socket.gethostname()}: put it there too, or set {ROOT} to a folder of all nodes'
+        )
     return CheckpointLoader.load_checkpoint(path, map_location)
 
 
@@ -228,19 +238,17 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict:
     return load_file(filename, device=str(map_location or 'cpu'))
 
 
-def _available(path: str) -> bool:
-    """Whether a file is local, or can be downloaded; rank 0 tries it, and all ranks agree."""
-    if not path.startswith('http'):
-        return True
-    found: List[bool] = [True]
-    if is_main_process():
-        try:
-            with _timeout():
-                torch.hub.load_state_dict_from_url(path, map_location='cpu', progress=False)
-        except OSError:  # of every kind of missing network
-            found = [False]
-    broadcast_object_list(found)
-    return found[0]
+def _found(checkpoint: str) -> str:
+    """Path or address of weights; ``random`` where they may be, and an address is out of reach."""
+    path = pretrained_path(checkpoint)
+    if not may_be_random(checkpoint) or not path.startswith('http'):
+        return path
+    try:
+        with _timeout():
+            torch.hub.load_state_dict_from_url(path, map_location='cpu', progress=False)
+    except OSError:  # of every kind of missing network
+        return RANDOM
+    return path
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from ranks import on_ranks, rank_runner
 from toy_data import toy_config
 from versions import GLOO_BOOL
 
+from mmseg_ctt.engine import SafeCheckpointHook
+
 pytestmark = GLOO_BOOL
 
 
@@ -117,3 +119,19 @@ def test_all_ranks_load_the_file_that_the_first_chooses(root, tmp_path):
         return sorted(recorded.samples)
 
     assert on_ranks(body) == [[4, 5], [4, 5]]
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_a_damaged_checkpoint_ends_all_ranks(root, tmp_path, named):
+    """The first rank reads it; another must not wait for what it sends after that."""
+    path = tmp_path / 'work' / 'iter_3.pth'
+    path.parent.mkdir()
+    path.write_bytes(b'PK is how a checkpoint begins')
+
+    def body(rank):
+        runner = rank_runner(root, path.parent, **settings(5))
+        runner._load_from = str(path) if named else None
+        with pytest.raises(ValueError, match='iter_3.pth'):
+            SafeCheckpointHook().before_run(runner)
+
+    on_ranks(body, seconds=60)

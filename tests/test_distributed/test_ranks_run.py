@@ -154,8 +154,17 @@ def test_ranks_with_unlike_images(root, tmp_path, case, monkeypatch):
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
-@pytest.mark.parametrize('signalled, name, code', [(0, 'SIGTERM', 75), (1, 'SIGINT', 130)])
-def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signalled, name, code):
+@pytest.mark.parametrize(
+    'signalled, name, code, interval, accumulation, end',
+    [
+        (0, 'SIGTERM', 75, 1, 1, 2),
+        (1, 'SIGINT', 130, 1, 1, 2),
+        (1, 'SIGTERM', 75, 3, 2, 4),  # agreed after 3 iterations, at a step of the optimiser
+    ],
+)
+def test_all_ranks_leave_with_the_one_that_got_the_signal(
+    root, tmp_path, signalled, name, code, interval, accumulation, end
+):
     class Sender(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.iter + 1 == 2 and runner.rank == signalled:
@@ -168,7 +177,13 @@ def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signal
             train_cfg=dict(type='ResumableTrainLoop', max_iters=50, val_interval=100),
             default_hooks=dict(
                 checkpoint=dict(type='SafeCheckpointHook', interval=100),
-                preemption=dict(type='PreemptionHook'),
+                preemption=dict(type='PreemptionHook', interval=interval),
+            ),
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                constructor='StudentOptimWrapperConstructor',
+                optimizer=dict(type='SGD', lr=0.05, momentum=0.9),
+                accumulative_counts=accumulation,
             ),
         )
         runner.register_hook(Sender())
@@ -177,10 +192,10 @@ def test_all_ranks_leave_with_the_one_that_got_the_signal(root, tmp_path, signal
         except SystemExit as left:
             return left.code, runner.iter + 1
 
-    assert on_ranks(body) == [(code, 2), (code, 2)]
-    assert (tmp_path / 'work' / 'last_checkpoint').read_text().endswith('iter_2.pth')
-    state = torch.load(tmp_path / 'work' / 'iter_2.pth')
-    assert state['message_hub']['runtime_info']['draws'] == 16
+    assert on_ranks(body) == [(code, end), (code, end)]
+    assert (tmp_path / 'work' / 'last_checkpoint').read_text().endswith(f'iter_{end}.pth')
+    state = torch.load(tmp_path / 'work' / f'iter_{end}.pth')
+    assert state['message_hub']['runtime_info']['draws'] == 8 * end
 
 
 def test_a_line_of_the_log_costs_one_collective(root, tmp_path):

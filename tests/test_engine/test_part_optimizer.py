@@ -159,10 +159,18 @@ def test_state_dict_goes_round():
         for each, optim in ((model, wrapper), (resumed, other)):
             optim.update_params(gradients(each, seed))
     assert_equal_state(model, resumed)
+    assert_scaler_is_left_out(other, saved[1])
     # still the same dicts: a schedule that changes one changes the step
     optimizer = other.optimizer
     assert optimizer.param_groups[1] is optimizer.optimizers['discriminator'].param_groups[0]
     assert optimizer.param_groups[1]['lr'] == 3e-3
+
+
+def assert_scaler_is_left_out(wrapper, state):
+    """A run in half precision goes on in another one."""
+    state = {**state, 'loss_scaler': dict(scale=65536.0)}
+    wrapper.load_state_dict(state)
+    assert 'loss_scaler' in state and 'loss_scaler' not in wrapper.state_dict()
 
 
 def test_checkpoints_with_optimisers_of_other_parts():

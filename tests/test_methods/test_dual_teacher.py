@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmseg.models.backbones import MixVisionTransformer, MobileNetV2, ResNet
 from test_family_settings import refused
@@ -11,6 +12,7 @@ from toy import at_iteration, losses_of, prepared, total_of, toy_batch, toy_mode
 from mmseg_ctt.engine import TeacherEMAHook
 from mmseg_ctt.functional import ema_decay
 from mmseg_ctt.methods.dual_teacher.depth_drop import DepthDrop, residual_branches
+from mmseg_ctt.methods.followers import IN_SHIFTS, begin_counting_in_shifts
 from mmseg_ctt.nn.images import Images
 
 ALPHA = 0.6
@@ -67,6 +69,48 @@ def test_a_copy_at_the_first_step_of_the_optimiser_with_accumulation():
     for number, teacher in ((1, 'teacher0'), (5, 'teacher1')):
         torch.testing.assert_close(states[number][teacher], states[number]['student0'])
         assert not torch.equal(states[number - 1][teacher], states[number][teacher])
+
+
+@pytest.mark.parametrize(
+    'period, accumulation, fits',
+    [(1, 2, False), (2, 4, False), (2, 8, False), (2, 2, True), (2, 6, True), (4, 2, True)],
+)
+def test_a_teacher_that_would_never_be_updated_is_refused(period, accumulation, fits):
+    """Every step of the optimiser falls into turns of the same teacher."""
+    model = model_of(period=period)
+    if not fits:
+        with pytest.raises(
+            ValueError, match=f'counts={accumulation}: .*model.period={accumulation}'
+        ):
+            train(model, 1, accumulation)
+        return
+    states = train(model, 12, accumulation)
+    for name in ('teacher0', 'teacher1'):
+        assert not torch.equal(states[0][name], states[-1][name])
+
+
+@pytest.mark.parametrize('restart', [False, True])
+@pytest.mark.parametrize('counted', [True, False])
+def test_steps_that_the_scaler_skips_are_no_updates(restart, counted):
+    """A checkpoint without the counts goes on by its iterations."""
+    model, decays = model_of(period=3, restart_teachers=restart), []
+    schedules = [follower.schedule for follower in model.followers()]
+    begin_counting_in_shifts()
+    skipped = (0, 1, 4)
+    for i in range(12):
+        at_iteration(i)
+        if i == 6 and not counted:
+            MessageHub.get_current_instance().update_info(IN_SHIFTS, None)
+        if i not in skipped:
+            decays.append([s.updates(0) for s in schedules])
+    first, second = zip(*decays)
+    rest = (None,) * 3
+    if restart:
+        assert first == (0, None, None, 0, 1, 2, *rest) and second == (None, 0, 1, *rest, 0, 1, 2)
+    elif counted:
+        assert first == (0, None, None, 1, 2, 3, *rest) and second == (None, 0, 1, *rest, 2, 3, 4)
+    else:
+        assert first == (0, None, None, 3, 4, 5, *rest) and second == (None, 0, 1, *rest, 3, 4, 5)
 
 
 def test_the_teacher_at_work_labels_alone():

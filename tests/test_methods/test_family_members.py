@@ -292,6 +292,12 @@ def test_class_thresholds_for_every_method_with_a_threshold(kind):
     assert (learned > 0.25).all()  # the mean confidence of four classes
     assert all(torch.isfinite(value) for value in losses.values())
     assert 'consistency.class_thresholds.confidence' in model.state_dict()
+    data, before = prepared(model, toy_batch(seed=1)), persistent(model)
+    model.inspect_pseudo_labels(
+        **{name: Images(data['inputs'][name], data['data_samples'][name]) for name in model.sources}
+    )
+    after = persistent(model)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 @WITH_RAMP_UP

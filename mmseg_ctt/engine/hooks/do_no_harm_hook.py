@@ -8,13 +8,13 @@ from mmseg.registry import HOOKS
 
 from ...methods.base import SemiSegmentor
 from ...nn import settings
+from ...nn.ranks import on_main_process
 from ...nn.unlabeled_weight import GuardState, UnlabeledWeight
 from ...nn.unwrap import segmentor_of
 from ..baseline_run import BaselineRun, find_baseline, named_baseline
 from ..checkpoint import POINTER
 from ..compared_score import compared_score
 from ..harm_rule import KEY, HarmRule, guarded_terms, last_start
-from ..main_process import on_main_process
 
 AUTO = 'auto'
 LOWEST = 0.1

@@ -66,6 +66,7 @@ class PreemptionHook(Hook):
         self.signals = [signal.Signals[name] for name in signals]
         self.exit_code, self.interval = exit_code, interval
         self.received: Optional[str] = None
+        self.agreed = 0  # exit code of all ranks, until the next step of the optimiser
         self.interrupted = 0.0  # time of the first Ctrl-C, 0 before it
         self.exits = True
         self.before: Dict[int, Any] = {}  # handlers of before the run
@@ -84,7 +85,7 @@ class PreemptionHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers; before training there is nothing to save."""
         found = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-        self.before = {}
+        self.before, self.agreed = {}, 0
         if not found:
             runner.logger.warning(
                 'default_hooks.checkpoint is switched off, so that the preemption hook has nothing '
@@ -109,10 +110,10 @@ class PreemptionHook(Hook):
         outputs: Optional[dict] = None,
     ) -> None:
         """End the run after this iteration if any rank received a signal."""
-        due = (runner.iter + 1) % self.interval == 0 or get_world_size() == 1
-        code = self._code_of_all() if due else 0
-        if code and runner.optim_wrapper.should_update():
-            self._end_run(runner, runner.iter + 1, code)
+        if (runner.iter + 1) % self.interval == 0 or get_world_size() == 1:
+            self.agreed = self._code_of_all()
+        if self.agreed and runner.optim_wrapper.should_update():
+            self._end_run(runner, runner.iter + 1, self.agreed)
 
     def after_val_iter(
         self,

@@ -2,15 +2,17 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import Any, Deque, Iterable, List, Optional, Union
+from typing import Any, Deque, Iterable, List, Optional, Tuple, Union
 
-from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
+from ...nn.ranks import on_main_process
 from ...nn.unwrap import segmentor_of
+from ..batch_statistics import mean_statistics
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
@@ -26,6 +28,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     - A file is written atomically, then ``last_checkpoint``; outdated checkpoints are removed
       last. mmengine removes them first and writes in place.
+    - On several ranks the running statistics of batch norm are the mean over the ranks from then
+      on, as after a validation.
     - With gradient accumulation a checkpoint is delayed to the next step of the optimiser, when
       no accumulated gradients are pending.
     - A checkpoint of another model or optimiser is refused. mmengine loads the entries that fit.
@@ -86,14 +90,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_run(self, runner: Runner) -> None:
         """Find the checkpoint to resume from if none is named; check a named one."""
-        if is_main_process():
-            if runner._resume and runner._load_from is None:
-                runner._load_from = find_whole_checkpoint(runner.work_dir)
-            elif runner._load_from is not None:
-                refuse_broken(runner._load_from)
-        chosen = [runner._resume, runner._load_from]
-        broadcast_object_list(chosen)  # nodes may see a shared file system differently
-        runner._resume, runner._load_from = chosen
+        # nodes may see a shared file system differently
+        runner._resume, runner._load_from = on_main_process(lambda: _start_of(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model; list what its run had otherwise."""
@@ -146,6 +144,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.due = not runner.optim_wrapper.should_update()
         if self.due:  # a new best score, between two steps of the optimiser
             return
+        mean_statistics(runner.model)
         hub, name = runner.message_hub, self.filename_tmpl.format(step)
         outdated = self._add_to_kept(hub, step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -214,6 +213,15 @@ class SafeCheckpointHook(CheckpointHook):
         for path in paths:
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+
+
+def _start_of(runner: Runner) -> Tuple[bool, Optional[str]]:
+    """Whether to resume, and the checkpoint to load, which is intact."""
+    if runner._resume and runner._load_from is None:
+        return True, find_whole_checkpoint(runner.work_dir)
+    if runner._load_from is not None:
+        refuse_broken(runner._load_from)
+    return runner._resume, runner._load_from
 
 
 def _of_weights(found: List[Change]) -> List[str]:

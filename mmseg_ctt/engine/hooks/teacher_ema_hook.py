@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...functional import copy_tensors_, ema_decay, ema_update_
 from ...methods.base import SemiSegmentor
-from ...methods.followers import Follower, Schedule, paired_tensors
+from ...methods.followers import Follower, Schedule, begin_counting_in_shifts, paired_tensors
 from ...nn.unwrap import unwrapped
 
 KEY = 'default_hooks.teacher_ema'
@@ -34,8 +34,8 @@ class TeacherEMAHook(Hook):
 
     Raises:
         ValueError: If ``alpha`` lies outside [0, 1], the model is not of this package, nothing
-            would update the batch statistics of teachers, or the optimiser holds teacher
-            parameters.
+            would update the batch statistics of teachers, the optimiser holds teacher parameters,
+            or makes no step in the turns of a teacher.
     """
 
     config_key = KEY
@@ -58,8 +58,11 @@ class TeacherEMAHook(Hook):
         if not self.followers:  # nothing is updated, so nothing is counted
             return
         self.num_updates = int(model.num_updates)
+        self.accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        self._check_shifts()
         if self.num_updates == 0:
             model.copy_to_followers()
+            begin_counting_in_shifts()
         self._track_statistics(not self.buffers)
         self.model = model
         # members that are updated at the same steps share a call
@@ -69,7 +72,6 @@ class TeacherEMAHook(Hook):
         self.groups = {
             schedule: paired_tensors(members, self.buffers) for schedule, members in groups.items()
         }
-        self.accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         self._update_after_steps(optimizer)
 
     def after_train(self, runner: Runner) -> None:
@@ -93,6 +95,17 @@ class TeacherEMAHook(Hook):
             return result
 
         optimizer.step = updating_step  # type: ignore[method-assign]
+
+    def _check_shifts(self) -> None:
+        """Each of several teachers that take turns has steps of the optimiser in its turns."""
+        found = [follower.shift.shifts for follower in self.followers if follower.shift]
+        if found and found[0].left_out(self.accumulation):
+            raise ValueError(
+                f'optim_wrapper.accumulative_counts={self.accumulation}: each step of the '
+                'optimiser would fall into a turn of the same teacher, since model.period is '
+                f'{found[0].period()} iterations, and the others would never be updated: set '
+                f'model.period={self.accumulation} or more'
+            )
 
     def _checked(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> SemiSegmentor:
         if not isinstance(model, SemiSegmentor):

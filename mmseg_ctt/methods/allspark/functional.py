@@ -107,7 +107,8 @@ def channel_classes(scores: Tensor, embedding: Tensor, valid: Optional[Tensor] =
     if valid is not None:
         maps = maps * downsample_nearest(valid, size).unsqueeze(1)
     unit = F.normalize(maps.flatten(2), dim=-1)
-    return (unit @ embedding.float().flatten(2).transpose(1, 2)).argmax(dim=1)
+    with torch.autocast(unit.device.type, enabled=False):
+        return (unit @ embedding.float().flatten(2).transpose(1, 2)).argmax(dim=1)
 
 
 @torch.no_grad()

@@ -60,7 +60,9 @@ class CodeConsistency(ConfidenceSelection):
         """Nothing: thresholds of classes learn from the certainty of bits, in :meth:`targets`."""
 
     @torch.no_grad()
-    def targets(self, bits: Tensor, scores: Tensor, code: Tensor, label: Tensor) -> Tensor:
+    def targets(
+        self, bits: Tensor, scores: Tensor, code: Tensor, label: Tensor, learn: bool = True
+    ) -> Tensor:
         """Targets of bits.
 
         Args:
@@ -68,11 +70,13 @@ class CodeConsistency(ConfidenceSelection):
             scores (Tensor): ``(B, K, H, W)`` class logits.
             code (Tensor): ``(K, M)`` int8.
             label (Tensor): ``(B, H, W)`` int64 best class, 255 in the padding.
+            learn (bool): Whether thresholds of classes learn from the bits. Defaults to True.
 
         Returns:
             Tensor: ``(B, M, H, W)`` int8, 1, -1 or 0 for none.
         """
-        super().update(label, bit_certainty(bits).mean(1))
+        if learn:
+            super().update(label, bit_certainty(bits).mean(1))
         threshold: Any = self.threshold_of(label)
         shared, number = reliable_bits(bits, scores, code, threshold, self.max_words)
         if self.other_bits == 'none':

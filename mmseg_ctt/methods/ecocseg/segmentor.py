@@ -73,20 +73,25 @@ class ECOCSeg(UniMatchV2):
         """Head of the student."""
         return main_head(self.students[0])
 
-    def _labels_of(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
+    def pseudo_labels(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
         """With targets of bits; see :meth:`ForwardPasses.pseudo_labels`."""
+        return self._labels_of(outputs, images, learn=True)
+
+    def _labels_of(
+        self, outputs: Outputs, images: Images, learn: bool = False
+    ) -> Dict[str, PseudoLabel]:
         return {
-            name: pseudo._replace(bits=self.bit_targets(outputs[name][0], pseudo))
+            name: pseudo._replace(bits=self.bit_targets(outputs[name][0], pseudo, learn))
             for name, pseudo in super()._labels_of(outputs, images).items()
         }
 
     @torch.no_grad()
-    def bit_targets(self, output: PixelOutput, pseudo: PseudoLabel) -> torch.Tensor:
+    def bit_targets(self, output: PixelOutput, pseudo: PseudoLabel, learn: bool) -> torch.Tensor:
         """``(B, M, H, W)`` int8 targets of bits, see :meth:`CodeConsistency.targets`."""
         assert output.embedding is not None
         size, head = pseudo.label.shape[1:], self.code_head
         bits, scores = (head.at_size(map_, size) for map_ in (output.embedding, output.logits))
-        targets = self.consistency.targets(bits, scores, head.code, pseudo.label)
+        targets = self.consistency.targets(bits, scores, head.code, pseudo.label, learn)
         return targets if pseudo.valid is None else targets * pseudo.valid.unsqueeze(1)
 
     def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:

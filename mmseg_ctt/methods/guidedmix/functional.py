@@ -24,7 +24,8 @@ def most_similar(query: Tensor, pool: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B,)`` int64.
     """
-    similarity = F.normalize(query.float(), dim=1) @ F.normalize(pool.float(), dim=1).t()
+    with torch.autocast(query.device.type, enabled=False):
+        similarity = F.normalize(query.float(), dim=1) @ F.normalize(pool.float(), dim=1).t()
     return similarity.argmax(dim=1)
 
 

@@ -4,11 +4,12 @@
 import logging
 import zipfile
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.dist import broadcast
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from ...nn import settings
 from ...nn.augmentation.view import denormalize
 from ...nn.foundation.naming import timm_names
+from ...nn.ranks import on_main_process
 from .texts import KEY, TOOL, class_texts, embeddings_of, local_file
 
 INSTALL = "pip install 'mmseg_ctt[timm]'"
@@ -27,7 +29,8 @@ class ImageTextGuidance(nn.Module):
 
     The last block passes each patch on by its value projection, without attention; the patch is
     projected to the space of texts. The logit of a class is the cosine to the nearest of its texts,
-    over a temperature. Nothing of it trains, and no checkpoint of a run holds it.
+    over a temperature. Nothing of it trains, and no checkpoint of a run holds it. With several
+    processes the first one reads the files, and all have what it has read.
 
     Args:
         num_classes (int): ``K``.
@@ -80,17 +83,14 @@ class ImageTextGuidance(nn.Module):
             torch.manual_seed(SEED)
             self.network = build_network(model_name, network, dim)
             text = F.normalize(torch.randn(num_classes, dim), dim=1)
-        self._load(local_file(f'{KEY}.checkpoint', checkpoint), model_name)
-        index, path = torch.arange(num_classes), local_file(f'{KEY}.text_file', text_file)
         given = None if texts is None else class_texts(texts, num_classes)
-        if path is None:
-            _warn('TEXT EMBEDDINGS', f'write a file with {TOOL} and set {KEY}.text_file')
-        elif given is None:
-            raise ValueError(f'{KEY}.texts is missing: which texts of {path} are the classes?')
-        else:
-            text, index = embeddings_of(path, given)
-        if text.shape[1] != dim:
-            raise ValueError(f'{KEY}.dim={dim}, but the texts of {path} have {text.shape[1]}')
+        # DDP sends no weights of what is in no state, and nodes may have other files
+        on_main_process(lambda: self._load(local_file(f'{KEY}.checkpoint', checkpoint), model_name))
+        for value in self.network.state_dict().values():
+            broadcast(value)
+        text, index = on_main_process(
+            lambda: text_embeddings(local_file(f'{KEY}.text_file', text_file), given, text)
+        )
         self.register_buffer('text', text)
         self.register_buffer('text_class', index)
         mean, std = (self.network.pretrained_cfg[name] for name in ('mean', 'std'))
@@ -171,6 +171,31 @@ class ImageTextGuidance(nn.Module):
                 f'{KEY}.checkpoint: {path} lacks {len(missing)} weights of {model_name}, such as '
                 f'{missing[0]}: give CLIP weights of this network with its projection'
             )
+
+
+def text_embeddings(
+    path: Optional[Path], texts: Optional[List[List[str]]], random: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """Embeddings of texts, and the class of each.
+
+    Args:
+        path (Path, optional): See :func:`embeddings_of`; None: random ones.
+        texts (list[list[str]], optional): Of each class.
+        random (Tensor): ``(K, D)``, a random one of each class.
+
+    Raises:
+        ValueError: If the texts are missing, or the file does not fit.
+    """
+    if path is None:
+        _warn('TEXT EMBEDDINGS', f'write a file with {TOOL} and set {KEY}.text_file')
+        return random, torch.arange(len(random))
+    if texts is None:
+        raise ValueError(f'{KEY}.texts is missing: which texts of {path} are the classes?')
+    found, index = embeddings_of(path, texts)
+    dim = random.shape[1]
+    if found.shape[1] != dim:
+        raise ValueError(f'{KEY}.dim={dim}, but the texts of {path} have {found.shape[1]}')
+    return found, index
 
 
 def build_network(model_name: str, given: Optional[Mapping], dim: int) -> Any:

@@ -179,7 +179,8 @@ class AnchorContrast(MemoryContrast):
         )
         score = confidence.flatten()
         if self.ranking == 'anchor':
-            cosine = F.normalize(feature, dim=1) @ self.anchors.t()
+            with torch.autocast(feature.device.type, enabled=False):
+                cosine = F.normalize(feature, dim=1) @ self.anchors.t()
             score = cosine.gather(1, truth.masked_fill(~valid, 0).unsqueeze(1)).squeeze(1)
         self.bank.update(feature, truth, score, valid, label.shape[0])
 
