@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmseg_ctt.datasets.map_steps import add_maps
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
+from mmseg_ctt.methods.followers import IN_SHIFTS
 
 NUM_CLASSES = 4
 # methods whose head learns by a loss of its own and refuses another `loss_decode`
@@ -134,6 +135,7 @@ def toy_model(
 ) -> nn.Module:
     """A semi-supervised model around the toy segmentor, initialised and in training mode."""
     torch.manual_seed(seed)
+    MessageHub.get_current_instance().update_info(IN_SHIFTS, None)  # of an earlier test
     if not settings.get('segmentor') or isinstance(settings['segmentor'], dict):
         settings['segmentor'] = whole_segmentor(settings.get('segmentor'), dropout)
     model = MODELS.build(dict(type=kind, **settings))

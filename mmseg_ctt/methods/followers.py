@@ -7,7 +7,7 @@ import torch.nn as nn
 from mmengine.logging import MessageHub
 from torch import Tensor
 
-from ..nn.schedule import Shift
+from ..nn.schedule import Shift, Shifts
 from ..nn.tuning import stays_equal
 
 IN_SHIFTS = 'updates_in_shifts'  # key of the message hub: (number of the shift, updates) by member
@@ -80,6 +80,19 @@ def count_in_shift(shift: Shift, accumulation: int) -> int:
         updates = 0
     hub.update_info(IN_SHIFTS, {**counts, shift.member: (turn, updates + 1)})
     return updates
+
+
+def has_been_updated(shifts: Shifts, member: int) -> bool:
+    """Whether a member at work in turns has been updated; without counts, by the iterations.
+
+    Args:
+        shifts (Shifts): Of all members.
+        member (int): Its position among them.
+    """
+    counts = MessageHub.get_current_instance().get_info(IN_SHIFTS)
+    if counts is None:
+        return shifts.done(member) > 0
+    return member in counts and counts[member][1] > 0
 
 
 def begin_counting_in_shifts() -> None:

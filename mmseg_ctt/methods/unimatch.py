@@ -95,7 +95,7 @@ class UniMatch(FixMatchSeg):
         valid = unlabeled.valid()
         perturb = appended(
             self.feature_perturbation.of(
-                unlabeled.draws[:number], None if valid is None else valid[:number]
+                unlabeled.draws[:number], valid=None if valid is None else valid[:number]
             )
         )
         images = [labeled.image] if self.labeled_pass == 'weak' else []

@@ -83,7 +83,7 @@ class UniMatchV2(WeakToStrong):
         valid = unlabeled.valid()
         if valid is not None:
             valid = torch.cat([view.apply_mix(valid) for view in views])
-        perturb = self.feature_perturbation.of(unlabeled.draws, valid)
+        perturb = self.feature_perturbation.of(unlabeled.draws, valid=valid)
         on_labeled, output = self.forward_member(
             'student0', labeled.image, images, perturb=(None, perturb)
         )

@@ -118,7 +118,7 @@ class StartPoint:
 class Shifts:
     """Periods of a run, in which members are at work one after the other.
 
-    It follows from the iteration alone, so that there is no state.
+    Who is at work follows from the iteration alone, so that there is no state here.
 
     Args:
         key (str): Place in the config, for errors.
@@ -183,7 +183,3 @@ class Shift(NamedTuple):
     def active(self) -> bool:
         """Whether it is at work in this iteration."""
         return self.shifts.active() == self.member
-
-    def done(self) -> int:
-        """See :meth:`Shifts.done`."""
-        return self.shifts.done(self.member)

@@ -20,6 +20,7 @@ from ..datasets.wrappers import distinct_infos, leaf_configs, same_images, with_
 from ..deploy.api import load_model
 from ..engine.config import prepare_config
 from ..evaluation import recorded_classes
+from ..evaluation.evaluators import lacks_miou
 from .distillation_settings import DistillationSettings
 
 TEACHER = 'teacher'
@@ -105,10 +106,7 @@ def check_metric(cfg: Config) -> None:
     Raises:
         ValueError: If it does not.
     """
-    given = prepare_config(Config(cfg.to_dict())).test_evaluator
-    metrics = given if isinstance(given, (list, tuple)) else [given]
-    found = [metric for metric in metrics if 'IoUMetric' in str(metric['type'])]
-    if not any('mIoU' in (metric.get('iou_metrics') or ['mIoU']) for metric in found):
+    if lacks_miou(prepare_config(Config(cfg.to_dict())).test_evaluator):
         raise ValueError(
             'test_evaluator gives no mIoU, by which the networks are compared: add '
             "dict(type='IoUMetric', iou_metrics=['mIoU'])"

@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from toy import at_iteration, losses_of, prepared, ready_model, toy_batch, toy_model
 
 from mmseg_ctt.functional import improbable_class_loss, pixel_consistency
+from mmseg_ctt.methods.followers import IN_SHIFTS
 from mmseg_ctt.nn.images import Images
 from mmseg_ctt.nn.member import decode
 
@@ -32,10 +34,18 @@ def test_members():
     assert model.graph == (TEACHERS,) and model.ensemble_members == list(TEACHERS)
 
 
-@pytest.mark.parametrize('iteration,both', [(0, False), (7, False), (8, True), (30, True)])
-def test_a_teacher_without_an_update_does_not_label(iteration, both):
+@pytest.mark.parametrize(
+    'iteration,updates,both',
+    [
+        *[(0, None, False), (7, None, False), (8, None, True), (30, None, True)],
+        *[(12, {}, False), (12, {0: (0, 7)}, False), (12, {0: (0, 7), 1: (1, 1)}, True)],
+    ],
+)
+def test_a_teacher_without_an_update_does_not_label(iteration, updates, both):
+    """By the counts of a run, in which steps of the optimiser may be rare or skipped."""
     model = toy_model(KIND, period=7)
     at_iteration(iteration)
+    MessageHub.get_current_instance().update_info(IN_SHIFTS, updates)
     first, second = torch.randn(2, 1, 4, 3, 3)
     want = (first + second) / 2 if both else first
     assert torch.equal(model.mean_logits([first, second]), want)

@@ -148,11 +148,11 @@ def test_matrix_of_two_cells(here, call, capsys):
     assert 'with a config that has changed since: ctt.' in capsys.readouterr().out
 
 
-def make_rows(*given):
+def make_rows(*given, split='toy'):
     """Rows of results by hand: method, seed, mIoU and checksum of the lists."""
     rows = [
         dict.fromkeys([*BEGIN, *END], 'x')
-        | dict(method=method, split='toy', seed=seed, member='model', eval_set='val', miou=miou)
+        | dict(method=method, split=split, seed=seed, member='model', eval_set='val', miou=miou)
         | dict(split_checksum=lists)
         for method, seed, miou, lists in given
     ]
@@ -177,6 +177,21 @@ def test_tables_are_of_the_runs_of_the_matrix(here, call, capsys, only, line):
     else:
         assert call('--table', *only) == (0, [])
         assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_part_of_a_table_keeps_its_shares_of_the_gap(here, call, capsys):
+    """The ends of the gap count, although --only does not show them."""
+    write_matrix(splits=dict(toy=None, full=dict(methods=['supervised'])), full_labels='full')
+    (here / 'plain_full.py').write_text((here / 'plain_toy.py').read_text())
+    make_rows(('supervised', 0, 30, 'a'), ('ctt', 0, 40, 'a'), split='toy')
+    make_rows(('supervised', 0, 50, 'a'), split='full')
+    lines = {}
+    for only in ((), ('--only', 'method=ctt')):
+        assert call('--table', *only) == (0, [])
+        found = capsys.readouterr().out.splitlines()
+        lines[only] = [line.split('|')[2].strip() for line in found if line.startswith('| ctt |')]
+    assert lines[()] == lines['--only', 'method=ctt'] and '50' in lines[()][0]
+    assert not any(line.startswith('| supervised') for line in found)
 
 
 def test_runs_on_different_lists_are_named(here, call, capsys):

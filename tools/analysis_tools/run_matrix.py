@@ -132,18 +132,23 @@ def hashes(matrix: 'Matrix', workspace: 'Workspace') -> 'Dict[Run, str]':
     return {run.key: run.hash for run in (CellRun(cell, workspace) for cell in matrix.cells)}
 
 
-def tables(args: argparse.Namespace, matrix: 'Matrix', workspace: 'Workspace') -> str:
+def tables(
+    args: argparse.Namespace, matrix: 'Matrix', cells: 'List[Cell]', workspace: 'Workspace'
+) -> str:
+    """Tables of some cells; baseline and full labels count for their shares of the gap, too."""
     from mmseg_ctt.lab.experiments.fingerprint import default_members
     from mmseg_ctt.lab.experiments.matrix import check_member
     from mmseg_ctt.lab.experiments.results import outdated, read_rows, rows_of
+    from mmseg_ctt.lab.experiments.selection import with_ends
     from mmseg_ctt.lab.experiments.table import Table
 
-    rows = rows_of(read_rows(workspace.out), matrix.cells)
-    if not rows:
+    rows = rows_of(read_rows(workspace.out), with_ends(matrix, cells))
+    if not rows_of(rows, cells):
         raise FileNotFoundError(
             f'{workspace.out} has no rows yet of these runs: run the matrix first, or name another '
             'file with --out'
         )
+    matrix = replace(matrix, cells=cells)
     matrix = replace(matrix, members=default_members(matrix))
     table = Table(matrix, rows, args.member and check_member(args.member))
     if args.classes:
@@ -239,7 +244,7 @@ def main() -> None:
             raise FileNotFoundError(f'--merge: {path} does not exist')
         merge_rows(workspace.out, read_rows(Path(path)), hashes(matrix, workspace))
     if args.table or args.classes:
-        text = tables(args, replace(matrix, cells=cells), workspace)
+        text = tables(args, matrix, cells, workspace)
         if args.table in (None, '-'):
             print(text)
         else:

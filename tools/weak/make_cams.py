@@ -80,7 +80,7 @@ def main() -> None:
 
     from mmseg_ctt.deploy.api import load_model
     from mmseg_ctt.deploy.api.inputs import image_pipeline
-    from mmseg_ctt.deploy.checkpoint import weights_checksum
+    from mmseg_ctt.deploy.checkpoint import weights_checksum, without_pretrained
     from mmseg_ctt.deploy.class_maps import (
         ClassMapJob,
         ClassMapSettings,
@@ -108,7 +108,9 @@ def main() -> None:
         model = load_group_model(cfg, args.checkpoint, device)
     else:
         model = load_model(cfg, args.checkpoint, args.member, device)
-    read = dict(model=cfg.model, test_dataloader=dict(pipeline=image_pipeline(cfg)))
+    read = dict(
+        model=without_pretrained(cfg.model), test_dataloader=dict(pipeline=image_pipeline(cfg))
+    )
     origin = dict(
         config=Path(args.config).name,
         config_hash=config_hash(read),

@@ -104,7 +104,19 @@ def input_pipeline(model: BaseSegmentor) -> Pipeline:
     Raises:
         ValueError: If its config has no test data, or their pipeline does not begin with loading.
     """
-    steps = image_pipeline(getattr(model, 'cfg', None) or {})
+    return config_pipeline(getattr(model, 'cfg', None) or {})
+
+
+def config_pipeline(cfg: Mapping[str, Any]) -> Pipeline:
+    """As :func:`input_pipeline`, of a config whose model is not built.
+
+    Args:
+        cfg (Mapping): Config of a run, or an exported one.
+
+    Raises:
+        ValueError: See :func:`input_pipeline`.
+    """
+    steps = image_pipeline(cfg)
     if steps is None:
         raise ValueError(
             'the config of the model has no test_dataloader whose pipeline says how '

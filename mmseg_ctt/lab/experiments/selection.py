@@ -3,7 +3,7 @@
 
 from typing import Dict, List, Sequence
 
-from .matrix import Cell
+from .matrix import Cell, Matrix
 from .matrix_file import known_name
 
 
@@ -32,6 +32,26 @@ def select(cells: Sequence[Cell], conditions: Sequence[str]) -> List[Cell]:
     if not selected:
         raise ValueError(f'--only {" ".join(conditions)}: the matrix has no such run')
     return selected
+
+
+def with_ends(matrix: Matrix, cells: Sequence[Cell]) -> List[Cell]:
+    """Selected cells, and those that their shares of the gap need: baseline and full labels.
+
+    Args:
+        matrix (Matrix): All cells.
+        cells (Sequence[Cell]): Selected ones; where they hold runs of an end, these alone count.
+    """
+    shown = {(cell.method, cell.split) for cell in cells}
+    splits = {cell.split for cell in cells}
+    splits |= {full for full in map(matrix.full_of, splits) if full is not None}
+    ends = [
+        cell
+        for cell in matrix.cells
+        if cell.method == matrix.baseline
+        and cell.split in splits
+        and (cell.method, cell.split) not in shown
+    ]
+    return [*cells, *ends]
 
 
 def _parse_condition(condition: str, cells: Sequence[Cell]) -> Dict[str, set]:

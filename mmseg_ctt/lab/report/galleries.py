@@ -4,14 +4,13 @@
 import csv
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from ...deploy.api.load import dataset_meta_of
-from ...deploy.api.predict import input_pipeline
+from ...deploy.api.predict import config_pipeline
 from ...deploy.checkpoint import load_network, read_checkpoint
 from ...engine.out_paths import check_out_folder
 from ...version import __version__
@@ -100,8 +99,8 @@ def write_label_errors(
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
     out = _new_folder(out, ERROR_LIST, PAGE)
-    before: Any = SimpleNamespace(cfg=cfg)  # the model is not built yet
-    _check_spoilt(MaskedSet(cfg, input_pipeline(before)), spoilt or ())
+    if spoilt:
+        _check_spoilt(MaskedSet(cfg, config_pipeline(cfg)), spoilt)
     model = _load(cfg, checkpoint)
     search = search_errors(model, count, settings, progress=True)
     _write_page(out, ERRORS, checkpoint, errors_part(model, search, spoilt))

@@ -143,10 +143,10 @@ class AuxiliaryDecoders(nn.Module):
         feature = given.feature
         if kind in self.random:
             step: Any = self.random[kind]
-            cells = None
-            if given.valid is not None:
+            if kind == 'feature_drop' and given.valid is not None:
                 cells = downsample_nearest(given.valid, feature.shape[2:])
-            return lambda decoder, stream: step.perturb(feature, given.draws, stream, cells)
+                return lambda decoder, stream: step.perturb(feature, given.draws, stream, cells)
+            return lambda decoder, stream: step.perturb(feature, given.draws, stream)
         if kind == 'vat':
             return lambda decoder, stream: self._adversarial(decoder, given, stream)
         if kind == 'cutout':

@@ -31,6 +31,7 @@ from ...nn.ranks import mean_over_ranks
 from ...nn.repeated_pass import RandomState, constant_statistics
 from ...nn.schedule import Shifts
 from ..base import Losses, SemiSegmentor
+from ..followers import has_been_updated
 from .functional import improbable_class_loss
 
 STUDENT, TEACHERS = 'student0', ('teacher0', 'teacher1')
@@ -44,8 +45,7 @@ class PSMT(SemiSegmentor):
     VOC; 3 on Cityscapes), the last two climb along half a cosine in 15 % of the run (12 of 80
     epochs in the released code). ``negative`` is 0 as long as ``negative_threshold`` is.
 
-    The second teacher does not label before its turn has begun, when it has not been updated yet;
-    with gradient accumulation its first update comes with the next step of the optimiser.
+    The second teacher does not label before it has been updated for the first time, in its turn.
 
     Args:
         period (int | float): A turn: iterations in which one teacher follows before the other does,
@@ -132,11 +132,11 @@ class PSMT(SemiSegmentor):
         }
 
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
-        """Mean of both teachers, of the first alone before the turn of the second has begun."""
+        """Mean of both teachers, the first alone until the second has been updated."""
         first, second = logits
         frozen = not self.followers()
         assert self.shifts is not None
-        return (first + second) / 2 if frozen or self.shifts.done(1) else first
+        return (first + second) / 2 if frozen or has_been_updated(self.shifts, 1) else first
 
     def adversarial(self, images: Images, valid: Optional[Tensor]) -> Optional[Perturbation]:
         """Change of the student's features of a batch (T-VAT); None where it is off.

@@ -26,13 +26,7 @@ class FeatureNoise(FeaturePerturbation):
         check_number(self.key('limit'), limit, 0)
         self.limit = limit
 
-    def perturb(
-        self,
-        feature: Tensor,
-        draws: Sequence[Draw],
-        rng_stream: str,
-        valid: Optional[Tensor] = None,
-    ) -> Tensor:
+    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """See :class:`FeaturePerturbation`."""
         key = sample_noise(draws, 1, rng_stream, feature.device).flatten()
         channels, height, width = feature.shape[1:]
@@ -50,6 +44,8 @@ class FeatureDropout(FeaturePerturbation):
         levels (Sequence[int], optional): See :class:`FeaturePerturbation`. Defaults to None: all.
     """
 
+    reads_valid = True
+
     def __init__(
         self, factor: Tuple[float, float] = (0.7, 0.9), levels: Optional[Sequence[int]] = None
     ) -> None:
@@ -64,7 +60,7 @@ class FeatureDropout(FeaturePerturbation):
         rng_stream: str,
         valid: Optional[Tensor] = None,
     ) -> Tensor:
-        """See :class:`FeaturePerturbation`."""
+        """See :class:`FeaturePerturbation`; ``valid`` as in :func:`feature_dropout`."""
         low, high = self.factor
         noise = sample_noise(draws, 1, rng_stream, feature.device).flatten()
         return feature_dropout(feature, low + (high - low) * noise, valid)

@@ -29,13 +29,7 @@ class ChannelDropout(FeaturePerturbation):
             raise ValueError(f'{self.key("prob")} must be below 1: all channels would be zero')
         self.prob = prob
 
-    def perturb(
-        self,
-        feature: Tensor,
-        draws: Sequence[Draw],
-        rng_stream: str,
-        valid: Optional[Tensor] = None,
-    ) -> Tensor:
+    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """See :class:`FeaturePerturbation`."""
         noise = host_noise(draws, feature.shape[1], rng_stream)
         factor = (noise >= self.prob) / np.float32(1 - self.prob)
@@ -61,13 +55,7 @@ class ComplementaryChannelDropout(FeaturePerturbation):
         """One name for all levels."""
         return rng_stream
 
-    def perturb(
-        self,
-        feature: Tensor,
-        draws: Sequence[Draw],
-        rng_stream: str,
-        valid: Optional[Tensor] = None,
-    ) -> Tensor:
+    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """See :class:`FeaturePerturbation`; ``feature`` is ``(2B, C, h, w)``."""
         noise = host_noise(draws, feature.shape[1] + 1, rng_stream)
         first = complementary_factors(noise[:, 1:], noise[:, 0]).astype(np.float32)

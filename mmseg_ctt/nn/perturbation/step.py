@@ -33,6 +33,7 @@ class FeaturePerturbation(nn.Module, ABC):
     """
 
     num_views = 1  # views of each image that the features hold, one after the other
+    reads_valid = False  # whether perturb takes ``valid`` too
 
     def __init__(self, levels: Optional[Sequence[int]] = None) -> None:
         super().__init__()
@@ -50,21 +51,16 @@ class FeaturePerturbation(nn.Module, ABC):
         return f'{KEY}: {cls.__name__}.{setting}'
 
     @abstractmethod
-    def perturb(
-        self,
-        feature: Tensor,
-        draws: Sequence[Draw],
-        rng_stream: str,
-        valid: Optional[Tensor] = None,
-    ) -> Tensor:
+    def perturb(self, feature: Tensor, draws: Sequence[Draw], rng_stream: str) -> Tensor:
         """Change one map.
+
+        A step with ``reads_valid`` also takes ``valid``, ``(num_views * B, h, w)`` bool, False in
+        the padding; by default nothing is padded.
 
         Args:
             feature (Tensor): ``(num_views * B, C, h, w)``. Receives the gradient.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers.
-            valid (Tensor, optional): ``(num_views * B, h, w)`` bool, False in the padding.
-                Defaults to None: no padding.
         """
 
     def stream(self, rng_stream: str, level: int) -> str:
@@ -96,8 +92,10 @@ class FeaturePerturbation(nn.Module, ABC):
         changed = list(features)
         for level in self.chosen(len(features)):
             stream, feature = self.stream(rng_stream, level), features[level]
-            cells = None if valid is None else downsample_nearest(valid, feature.shape[2:])
-            changed[level] = self.perturb(feature, draws, stream, cells)
+            more = {}
+            if self.reads_valid and valid is not None:
+                more = dict(valid=downsample_nearest(valid, feature.shape[2:]))
+            changed[level] = self.perturb(feature, draws, stream, **more)
         return changed
 
     def chosen(self, number: int) -> List[int]:
@@ -177,14 +175,14 @@ class FeaturePerturbations(nn.Module):
         return [torch.cat(maps) for maps in zip(*changed)]
 
     def of(
-        self, draws: Sequence[Draw], valid: Optional[Tensor] = None, rng_stream: str = 'features'
+        self, draws: Sequence[Draw], rng_stream: str = 'features', valid: Optional[Tensor] = None
     ) -> Perturbation:
         """The perturbation of the features of given images.
 
         Args:
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
+            rng_stream (str): Name of the random numbers. Defaults to 'features'.
             valid (Tensor, optional): See :meth:`FeaturePerturbation.forward`; of all views.
                 Defaults to None.
-            rng_stream (str): Name of the random numbers. Defaults to 'features'.
         """
         return lambda features: self(features, draws, rng_stream, valid)
