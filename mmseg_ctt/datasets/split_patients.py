@@ -140,8 +140,8 @@ def draw_patients(
         dict[str, list[str]]: Patients by part, sorted; the rest is unlabelled.
 
     Raises:
-        ValueError: If a number is none, there are too few patients with labels, or none is left to
-            label.
+        ValueError: If ``num_labeled`` is below 1 or another number below 0, there are too few
+            patients with labels, or none is left to label.
     """
     patients = sorted(presence)
     kept, wanted = num_val + num_test, 1 if num_labeled is None else num_labeled

@@ -97,7 +97,7 @@ class VolumeSliceDataset(FolderSegDataset):
             raise ValueError(f'{name}: stride must be a whole number from 1 on, got {stride!r}')
         self.stride, self.foreground_only = stride, foreground_only
         self.suffixes = _suffixes(img_suffix), _suffixes(seg_map_suffix)
-        self.keys = image_key, label_key
+        self.keys, self.volume_suffix = (image_key, label_key), img_suffix
         super().__init__(
             data_root=data_root,
             data_prefix=data_prefix,
@@ -111,7 +111,8 @@ class VolumeSliceDataset(FolderSegDataset):
         """List the slices and the addresses of their labels.
 
         Returns:
-            list[dict]: One entry a slice; ``seg_map_path`` only where the data set has labels.
+            list[dict]: One entry a slice; ``seg_map_path`` only where the data set has labels,
+                ``volume_suffix`` where ``img_suffix`` is set.
         """
         labels = self.data_prefix.get('seg_map_path')
         if self.foreground_only and labels is None:
@@ -179,6 +180,8 @@ class VolumeSliceDataset(FolderSegDataset):
             seg_fields=[],
             patient=self.patients.of(stem),
         )
+        if self.volume_suffix is not None:
+            sample['volume_suffix'] = self.volume_suffix
         if label is not None:
             sample['seg_map_path'] = str(SliceAddress(label.path, self.plane, k))
         return sample

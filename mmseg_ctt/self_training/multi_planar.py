@@ -28,7 +28,7 @@ from mmengine.config import Config
 from ..datasets.frequency import source
 from ..engine.files import write_whole
 from ..evaluation.volumes import VolumeMetric
-from ..label_fusion.plane_files import plane_cases
+from ..label_fusion.plane_files import plane_cases, volumes_in
 from ..label_fusion.plane_folders import fuse_folders, fused_path
 from ..volumes import open_volume
 from ..volumes.names import case_names
@@ -38,6 +38,7 @@ from .plane_data import (
     check_are_slices,
     evaluated_set,
     set_plane,
+    suffixes_of,
     volume_metric,
     volumes_of,
     write_manifest,
@@ -67,6 +68,7 @@ class MultiPlanarCoTraining(Rounds):
         self.classes: Sequence[str] = ()
         self.unlabeled: Dict[str, str] = {}  # names of the cases by volume
         self.evaluated: Dict[str, Dict[str, Any]] = {}  # labels by volume, by set
+        self.suffixes: Dict[str, Dict[str, str]] = {}  # ends of the names of volumes, by set
         self.metrics: Dict[str, VolumeMetric] = {}  # by set
 
     # ---- what the base needs
@@ -101,12 +103,13 @@ class MultiPlanarCoTraining(Rounds):
         check_are_slices(self.cfg)
         unlabeled = source(self.cfg, 'unlabeled')
         self.classes = unlabeled.metainfo['classes']
-        self.unlabeled = case_names(volumes_of(unlabeled))
+        self.unlabeled = case_names(volumes_of(unlabeled), suffixes_of(unlabeled))
         self.evaluated = {}
         for name in EVALUATED:
-            labels = volumes_of(evaluated_set(self.cfg, name) or ())
+            dataset = evaluated_set(self.cfg, name) or ()
+            labels = volumes_of(dataset)
             if labels and labels not in self.evaluated.values():
-                self.evaluated[name] = labels
+                self.evaluated[name], self.suffixes[name] = labels, suffixes_of(dataset)
                 if all(labels.values()):
                     self.metrics[name] = volume_metric(self.cfg, name, labels)
                     self.metrics[name].dataset_meta = dict(classes=self.classes)
@@ -200,6 +203,8 @@ class MultiPlanarCoTraining(Rounds):
     def _fuse(self, number: int, job: Job) -> None:
         folder = self.round_folder(number)
         out = folder / FUSED
+        if any(self._lacks_cases(folder / 'predictions' / plane) for plane in self.settings.planes):
+            self._label(number, job)  # refuses those of other names
         shutil.rmtree(out, ignore_errors=True)  # left by an interrupted fusion
         agreement = self._fuse_planes(folder / 'predictions', out, True, job)
         mean = sum(found['agreeing'] for found in agreement.values()) / len(agreement)
@@ -209,6 +214,11 @@ class MultiPlanarCoTraining(Rounds):
         for k, name in enumerate(self.classes):
             if not any(found['fused'].get(str(k)) for found in agreement.values()):
                 self.report(f'round {number}: no fused volume shows {name}')
+
+    def _lacks_cases(self, folder: Path) -> bool:
+        """Whether predictions of unlabelled volumes miss, or have other names than now."""
+        known = volumes_in(folder) if folder.is_dir() else ()
+        return not set(known).issuperset(self.unlabeled.values())
 
     def _write_manifest(self, plane: str, out: Path) -> None:
         cfg = self.config(0, plane)
@@ -222,8 +232,10 @@ class MultiPlanarCoTraining(Rounds):
         tables = {}
         for name, labels in self.evaluated.items():
             self.report(f'round {number}: predicts {len(labels)} volumes of {name}')
-            names, folder = case_names(labels), self.round_folder(number) / name
+            names = case_names(labels, self.suffixes[name])
+            folder = self.round_folder(number) / name
             self._predict(number, names, folder, job)
+            shutil.rmtree(folder / FUSED, ignore_errors=True)
             self._fuse_planes(folder, folder / FUSED, False, job)
             if name in self.metrics:
                 tables[name] = {

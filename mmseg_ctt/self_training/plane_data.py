@@ -92,6 +92,19 @@ def volumes_of(dataset: Any) -> Dict[str, Optional[str]]:
     return found
 
 
+def suffixes_of(dataset: Any) -> Dict[str, str]:
+    """Ends of the names of volumes, by volume, where ``img_suffix`` sets them.
+
+    Args:
+        dataset (AnySet): Data set whose files are listed.
+    """
+    return {
+        _address(info['img_path']).volume: info['volume_suffix']
+        for info in distinct_infos(dataset)
+        if info.get('volume_suffix')
+    }
+
+
 def evaluated_set(cfg: Config, name: str) -> Any:
     """Data set of validation or test without a pipeline; None where the config has none.
 

@@ -63,14 +63,12 @@ def _free_name(name: str, own: Set[str], used: Set[str]) -> str:
 def _kept_name(series: Series, known: Mapping[str, str]) -> Optional[str]:
     """Name of the volume that was made of a series; None where there is none."""
     stem = series.name.lower()
-    return next(
-        (
-            name
-            for name, mark in known.items()
-            if mark == series.mark and f'{name.lower()}_'.startswith(f'{stem}_')
-        ),
-        None,
-    )
+    found = [
+        name
+        for name, mark in known.items()
+        if series.is_of(mark) and f'{name.lower()}_'.startswith(f'{stem}_')
+    ]
+    return next((name for name in found if known[name] == series.mark), next(iter(found), None))
 
 
 def _marks(folder: Path) -> Dict[str, str]:

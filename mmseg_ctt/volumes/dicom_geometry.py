@@ -21,10 +21,13 @@ from .dicom_series import (
 
 MILLIMETRES, ANGLES = 0.01, 1e-3  # differences of positions and directions that do not count
 FRAME_GROUPS = '5200,9230'  # tags of each frame
-# Kinds of files whose frames have positions: enhanced CT, MR and PET, and those made of old files
-ENHANCED = tuple(
-    f'1.2.840.10008.5.1.4.1.1.{end}' for end in ('2.1', '2.2', '4.1', '4.4', '130', '128.1')
+# Kinds of files whose frames have positions: enhanced CT, MR (also in colour) and PET, those made
+# of old files, tomography by X-rays and of breast and eye, nuclear medicine, maps, segmentations
+FRAME_KINDS = (
+    *('2.1', '2.2', '4.1', '4.3', '4.4', '128.1', '130', '13.1.1', '13.1.2', '13.1.3', '77.1.5.4'),
+    *('20', '30', '66.4'),
 )
+ENHANCED = tuple(f'1.2.840.10008.5.1.4.1.1.{end}' for end in FRAME_KINDS)
 
 
 class NoVolumeError(ValueError):
@@ -100,7 +103,8 @@ def _check_steps(
         k = int(steps.argmin())
         raise ValueError(
             f'{series.label}: {_base(series, order[k])} and {_base(series, order[k + 1])} are at '
-            'one position: several time points or echoes, or copies: keep one of them alone'
+            'one position: several time points or echoes, or copies: sort them into folders of '
+            'their own, each of which becomes a volume, or remove all but one'
         )
     if (np.abs(moves - steps[:, None] * normal) > MILLIMETRES).any():
         raise ValueError(f'{series.label}: slices are shifted sideways (tilted gantry)')

@@ -174,6 +174,13 @@ def _npz_array(file: str, key: str) -> np.ndarray:
 
 
 def _hdf5(file: str, key: Optional[str]) -> Stored:
+    shapes = _hdf5_shapes(file)
+    chosen = _choose(file, key, shapes)
+    return Stored(shapes[chosen], partial(_hdf5_array, file, chosen))
+
+
+def _hdf5_shapes(file: str) -> Dict[str, Tuple[int, ...]]:
+    """Shapes of the arrays of an HDF5 file, also in its groups."""
     shapes: Dict[str, Tuple[int, ...]] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -182,8 +189,7 @@ def _hdf5(file: str, key: Optional[str]) -> Stored:
 
     with h5py().File(file, 'r') as opened:
         opened.visititems(visit)
-    chosen = _choose(file, key, shapes)
-    return Stored(shapes[chosen], partial(_hdf5_array, file, chosen))
+    return shapes
 
 
 def h5py() -> Any:
@@ -230,8 +236,7 @@ def array_names(file: str) -> Tuple[str, ...]:
             with zipfile.ZipFile(file) as archive:
                 return _members(archive)
         if file.lower().endswith(('.h5', '.hdf5')):
-            with h5py().File(file, 'r') as opened:
-                return tuple(opened)
+            return tuple(_hdf5_shapes(file))
     except (OSError, zipfile.BadZipFile) as error:
         raise unreadable(file, error) from None
     return ()

@@ -3,12 +3,14 @@
 
 import os.path as osp
 from posixpath import basename
-from typing import Collection, Dict, Iterable, List, Optional
+from typing import Collection, Dict, Iterable, List, Mapping, Union
 
 from .address import without_volume_suffix
 
 
-def case_names(paths: Iterable[str], suffix: Optional[str] = None) -> Dict[str, str]:
+def case_names(
+    paths: Iterable[str], suffix: Union[str, Mapping[str, str], None] = None
+) -> Dict[str, str]:
     """A name for each volume: its file name without suffix.
 
     Where two volumes have one file name, as ``p1/image.nii.gz`` and ``p2/image.nii.gz``, all keep
@@ -16,8 +18,8 @@ def case_names(paths: Iterable[str], suffix: Optional[str] = None) -> Dict[str, 
 
     Args:
         paths (Iterable[str]): Volumes.
-        suffix (str, optional): End of their names, see
-            :func:`.address.without_volume_suffix`. Defaults to None.
+        suffix (str | Mapping[str, str], optional): End of their names, or of those of some of
+            them by path, see :func:`.address.without_volume_suffix`. Defaults to None.
 
     Returns:
         dict[str, str]: Names by path, with ``/`` between their parts.
@@ -26,7 +28,8 @@ def case_names(paths: Iterable[str], suffix: Optional[str] = None) -> Dict[str, 
         ValueError: If two volumes of one folder differ in their suffix alone.
     """
     paths = list(dict.fromkeys(str(path) for path in paths))
-    stems = {path: osp.abspath(without_volume_suffix(path, suffix)) for path in paths}
+    ends = suffix if isinstance(suffix, Mapping) else dict.fromkeys(paths, suffix)
+    stems = {path: osp.abspath(without_volume_suffix(path, ends.get(path))) for path in paths}
     names = {path: osp.basename(stem) for path, stem in stems.items()}
     if len(set(names.values())) < len(paths):
         folder = osp.commonpath([osp.dirname(stem) for stem in stems.values()])

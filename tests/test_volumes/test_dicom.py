@@ -2,63 +2,15 @@
 import locale
 import re
 import shutil
-import struct
 import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+from toy_dicom import DIRECTION, ORIGIN, SPACING, parts_of, write_frames, write_series
 from toy_volumes import toy_image
 
-from mmseg_ctt.volumes.dicom import Series, find_series, kept_locale, output_names, sorted_files
-
-DIRECTION = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # coronal, turned
-SPACING, ORIGIN = np.array([0.6, 0.7, 1.5]), np.array([10.0, -20.0, 30.0])
-
-
-@kept_locale()
-def write_series(
-    folder,
-    number=1,
-    patient='P 1',
-    kind='ORIGINAL\\PRIMARY',
-    keep=range(8),
-    shift=None,
-    pixel=None,
-    uid=None,
-    **tags,
-):
-    """A series of 8 slices; ``shift`` moves the position of a slice by mm along the normal.
-
-    ``pixel`` and further tags are those of slice 3.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(toy_image(number).astype(np.int16).transpose(2, 1, 0))
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    for k in keep:
-        part = image[:, :, k]
-        part.SetSpacing(pixel if pixel and k == 3 else SPACING[:2].tolist())
-        position = ORIGIN + DIRECTION[:, 2] * (k * SPACING[2] + (shift or {}).get(k, 0))
-        values = {
-            '0008|0008': kind,
-            '0008|0060': 'MR',
-            '0008|103e': 'T1 / axial',
-            '0010|0020': patient,
-            '0020|000d': '1.2.3',
-            '0020|000e': f'1.2.3.{uid or number}',
-            '0008|0018': f'1.2.3.{uid or number}.{k + 1}',
-            '0020|0011': str(number),
-            '0020|0013': str(100 - k),  # not the order of the positions
-            '0020|0032': '\\'.join(map(str, position)),
-            '0020|0037': '\\'.join(map(str, DIRECTION[:, :2].T.ravel())),
-            **(tags if k == 3 else {}),
-        }
-        for tag, value in values.items():
-            part.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f'{number}_{k}.dcm'))
-        writer.Execute(part)
+from mmseg_ctt.volumes.dicom import Series, find_series, output_names, sorted_files
 
 
 @pytest.fixture
@@ -116,12 +68,6 @@ def test_every_series_has_a_name_of_its_own_and_nothing_is_replaced(tmp_path, to
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()} == before
 
 
-def parts_of(tmp_path, tool, *more):
-    """Call the tool; its exit code and the names of the volumes."""
-    code = tool.exit_code(str(tmp_path / 'in'), str(tmp_path / 'out'), *more)
-    return code, sorted(path.name for path in (tmp_path / 'out').glob('*'))
-
-
 def test_a_series_in_several_folders_is_one_volume(tmp_path, tool, capsys):
     write_series(tmp_path / 'in/a', keep=range(4))
     write_series(tmp_path / 'in/b', keep=range(4, 8))
@@ -169,18 +115,6 @@ def test_names_stay_when_series_come_later(tmp_path, tool, capsys):
     assert (tmp_path / 'out/P-1_1_T1-axial.nii.gz').read_bytes() == first
     shutil.rmtree(tmp_path / 'in/a')
     assert parts_of(tmp_path, tool) == (2, names)
-
-
-@kept_locale()
-def write_frames(path, groups):
-    """A file of 8 frames; without groups nothing says where they lie."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(toy_image().transpose(2, 1, 0))
-    sitk.WriteImage(image, str(path))
-    if not groups:
-        content = path.read_bytes()
-        pointer = struct.pack('<HH', 0x5200, 0x9230)
-        path.write_bytes(content.replace(pointer, struct.pack('<HH', 0x18, 0x1063), 1))
 
 
 @pytest.mark.parametrize('groups', [True, False])

@@ -6,7 +6,8 @@ python tools/dataset_converters/dicom.py DICOM_FOLDER data/mine/images
 A file is called after patient, number and description of its series; equal names are numbered, and
 a volume keeps its name when series come later. Existing files are kept. A series that is no volume
 is left out, and one that is damaged is an error; a line says why. A series may lie in several
-folders. Damaged files that are in no series are counted in a warning.
+folders; time points or echoes in folders of their own are a volume each. Damaged files that are
+in no series are counted in a warning.
 """
 
 import argparse

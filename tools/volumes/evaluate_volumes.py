@@ -28,6 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted volumes')
     parser.add_argument('labels', metavar='LABEL_DIR', help='folder of labels')
     parser.add_argument('--list', help='list of the cases, one a line; all must be in both folders')
+    parser.add_argument(
+        '--suffix', help='end of the names of volumes that the list names, such as _0000.nii.gz'
+    )
     parser.add_argument('--label-suffix', help='end of the names of labels, such as _gt.nii.gz')
     parser.add_argument('--label-key', help='array of labels in .npz and .h5 files; default: label')
     parser.add_argument('--classes', nargs='+', help='names of the classes 0, 1, ...')
@@ -146,6 +149,7 @@ def main() -> None:
             args.empty,
             args.label_suffix,
             args.label_key,
+            args.suffix,
         )
         for name, folder in member_folders(Path(args.predictions)).items()
     }

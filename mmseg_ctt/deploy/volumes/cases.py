@@ -8,9 +8,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 from ...datasets.volume_files import listed_names, named_volumes
 from ...volumes import num_slices, read_volume, value_limits
 from ...volumes.address import split_key, without_volume_suffix
-from ...volumes.formats import array_path
 from ...volumes.names import case_names
-from .settings import IMAGE, InputFiles, SliceSettings
+from .settings import IMAGE, InputFiles, SliceSettings, input_path
 
 
 class Case(NamedTuple):
@@ -55,9 +54,10 @@ def find_cases(
     paths: List[str] = []
     for given in map(str, inputs):
         if osp.isdir(given):
-            paths += named_volumes(given, IMAGE, *files).values()
+            found_in = named_volumes(given, IMAGE, files.suffix, label_suffix=files.label_suffix)
+            paths += [input_path(split_key(path)[0], files.key) for path in found_in.values()]
         elif osp.isfile(split_key(given)[0]):
-            paths.append(array_path(given, IMAGE, files.key))
+            paths.append(input_path(given, files.key))
         else:
             raise FileNotFoundError(f'the volume {given} does not exist')
     names = case_names(paths, files.suffix)

@@ -4,7 +4,7 @@
 import json
 import os.path as osp
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Set
 
 from ...engine.files import write_whole
 from ...volumes.address import split_key
@@ -78,13 +78,14 @@ class PredictionFolder:
         Raises:
             ValueError: If an output would replace an input, the folder holds outputs of other
                 settings that would stay, or without ``overwrite`` outputs of other settings, of
-                other inputs, or of something else.
+                other inputs, or of something else; or its inputs have other names in the record.
         """
         inputs = {osp.realpath(split_key(case.path)[0]) for case in self.cases}
         for path in self._files(self.cases):
             if osp.realpath(path) in inputs:
                 raise ValueError(f'{path} is an input and would be replaced: give another --out')
         known = read_record(self.folder)
+        self._check_names(known.get('cases', {}))
         if overwrite:
             self._check_others(known)
             return
@@ -125,6 +126,22 @@ class PredictionFolder:
     def _is_finished(self, case: Case) -> bool:
         kept = self.probabilities_of(case)
         return self.labels_of(case).exists() and (kept is None or kept.exists())
+
+    def _check_names(self, known: Mapping[str, str]) -> None:
+        """No input has another name in the folder, where it would be scored and fused twice."""
+        names = {stamp: name for name, stamp in known.items() if name not in self._names}
+        for case in self.cases if names else ():
+            name = names.get(stamp_of(case.path))
+            if name is not None and case.name not in known:
+                raise ValueError(
+                    f'{self.folder} has the prediction of {case.path} as the case {name}, which is '
+                    f'{case.name} now (img_suffix or other inputs): give another --out, or remove '
+                    f'{self.folder} to predict its cases anew'
+                )
+
+    @property
+    def _names(self) -> Set[str]:
+        return {case.name for case in self.cases}
 
     def _check_others(self, known: Mapping[str, Any]) -> None:
         """No outputs of other settings stay, which one score would take with the new ones."""

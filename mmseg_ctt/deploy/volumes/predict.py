@@ -24,11 +24,10 @@ from ...volumes import (
     write_volume,
 )
 from ...volumes.components import clean_labels
-from ...volumes.formats import array_path
 from ...volumes.planes import axis_of
 from ..api.predict import Pipeline, forward_batch, input_pipeline
 from .picture import overlay_slice
-from .settings import IMAGE, SliceSettings, input_files, slice_settings
+from .settings import SliceSettings, input_files, input_path, slice_settings
 from .windows import Size, sliding_windows
 
 BATCH_SIZE = 8
@@ -95,7 +94,8 @@ def predict_volume(
     Args:
         model (BaseSegmentor): From :func:`load_model`.
         volume (str | Path | Volume): File, see :func:`mmseg_ctt.volumes.read_volume`. Of an
-            ``.npz`` or ``.h5`` file the array is taken that the config's test data set takes.
+            ``.npz`` or ``.h5`` file the array is taken that the config's test data set names,
+            where it has one of that name, else ``image`` or the only array of three axes.
         batch_size (int): Slices in one forward pass. Defaults to 8.
         crop_size (Sequence[int], optional): Height and width of sliding windows inside slices, in
             pixels of the network's input. Defaults to None: as ``test_cfg`` of the network says.
@@ -120,7 +120,7 @@ def predict_volume(
     cfg = getattr(model, 'cfg', None) or {}
     settings = slice_settings(cfg, **slices)
     if not isinstance(volume, Volume):
-        volume = read_volume(array_path(str(volume), IMAGE, input_files(cfg).key))
+        volume = read_volume(input_path(str(volume), input_files(cfg).key))
     classes = tuple(model.dataset_meta['classes'])
     labels = np.zeros(volume.shape, np.uint8 if len(classes) <= 256 else np.uint16)
     kept = _kept(probabilities, (len(classes), *volume.shape))

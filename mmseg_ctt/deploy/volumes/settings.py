@@ -4,6 +4,8 @@
 from typing import Any, Mapping, NamedTuple, Optional
 
 from ...datasets.wrappers import leaf_configs
+from ...volumes.address import split_key
+from ...volumes.formats import array_names, array_path
 from ...volumes.intensity import Pair, check_context, check_intensity
 from ...volumes.planes import axis_of
 
@@ -31,8 +33,8 @@ class InputFiles(NamedTuple):
 
     Attributes:
         suffix (str | None): End of their names, ``img_suffix``; None: any of volumes.
-        key (str | None): Array of ``.npz`` and ``.h5`` files, ``image_key``. None: ``image``, else
-            the only array of three axes.
+        key (str | None): Array of ``.npz`` and ``.h5`` files that have it, ``image_key``. Of
+            others, and with None: ``image``, else the only array of three axes.
         label_suffix (str | None): End of the names of labels, ``seg_map_suffix``; files that end
             so are no volumes.
     """
@@ -50,6 +52,21 @@ def input_files(cfg: Mapping[str, Any]) -> InputFiles:
     """
     leaf = _test_slices(cfg)
     return InputFiles(*(leaf.get(name) for name in ('img_suffix', 'image_key', 'seg_map_suffix')))
+
+
+def input_path(path: str, key: Optional[str]) -> str:
+    """Path of a volume to predict, with the name of its array where its file may hold several.
+
+    Args:
+        path (str): File; one with ``:key`` stays as it is.
+        key (str, optional): See :class:`InputFiles`.
+
+    Raises:
+        UnreadableVolumeError: If the file is damaged.
+    """
+    file, known = split_key(path)
+    has_key = bool(key) and not known and key in array_names(file)
+    return array_path(path, IMAGE, key if has_key else None)
 
 
 def slice_settings(cfg: Mapping[str, Any], **changes: Any) -> SliceSettings:

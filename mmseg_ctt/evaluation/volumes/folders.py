@@ -53,6 +53,8 @@ class FolderScores:
             Defaults to None: any of volumes.
         label_key (str, optional): Array of labels in ``.npz`` and ``.h5`` files. Defaults to None:
             ``label``, else the only array of three axes.
+        img_suffix (str, optional): End of the names of the volumes that were predicted, such as
+            ``'_0000.nii.gz'``, which lines of the list may have. Defaults to None: any of volumes.
 
     Attributes:
         pairs (list[Pair]): The cases, in order.
@@ -77,6 +79,7 @@ class FolderScores:
         empty: Empty = 'diagonal',
         label_suffix: Optional[str] = None,
         label_key: Optional[str] = None,
+        img_suffix: Optional[str] = None,
     ) -> None:
         check_empty(empty)
         self.classes, self.ignore_index, self.empty = tuple(classes), ignore_index, empty
@@ -93,7 +96,7 @@ class FolderScores:
                 name: [str(Path(predictions, name)), *(str(Path(labels, k)) for k in own[name])]
                 for name in predicted
             }
-            chosen = listed_names(listed, stems, str(predictions))
+            chosen = listed_names(listed, stems, str(predictions), img_suffix)
         _check_labelled(chosen, own, f'in {predictions}', str(labels))
         known = {label for found in own.values() for label in found}
         self.not_predicted = [name for name in labelled if name not in known]

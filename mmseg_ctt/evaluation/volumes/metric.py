@@ -81,9 +81,12 @@ class VolumeMetric(BaseMetric):
         self.table: Optional[ScoreTable] = None  # of the last evaluation, on the main process
         self._parts = VolumeParts()
         self._geometry: Dict[str, Tuple[Sequence[int], Sequence[float]]] = {}
+        self._suffixes: Dict[str, str] = {}  # ends of the names of volumes, where they are set
 
     def check_dataset(self, dataset: Any) -> None:
         """Check that a data set has all slices of its volumes, before a loop over them.
+
+        Cases are called after their volumes without the ``img_suffix`` of the data set.
 
         Args:
             dataset (BaseDataset): Of the loop; one that does not list its samples passes.
@@ -93,7 +96,10 @@ class VolumeMetric(BaseMetric):
         """
         parts, nothing = VolumeParts(), Packed.of(np.zeros(0))
         for i in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
-            address = _address(dataset.get_data_info(i))
+            info = dataset.get_data_info(i)
+            address = _address(info)
+            if info.get('volume_suffix'):
+                self._suffixes[address.volume] = info['volume_suffix']
             parts.add(LabelSlice(address.volume, address.plane, address.index, nothing, nothing))
         self._check_complete(parts)
 
@@ -140,7 +146,7 @@ class VolumeMetric(BaseMetric):
         scored += [self._score(volume, parts) for volume in parts.volumes()]
         if not scored:
             raise ValueError('VolumeMetric has no volume to score: the data set is empty')
-        names = case_names(found.volume for found in scored)
+        names = case_names((found.volume for found in scored), self._suffixes)
         self.table = ScoreTable.of(
             {names[found.volume]: found.scores for found in scored},
             self._scored_classes,
