@@ -237,17 +237,19 @@ def load_config(args: argparse.Namespace) -> 'Config':
 
     Raises:
         FileNotFoundError: If the config does not exist.
-        ValueError: If it is no Python or has no model.
+        ValueError: If it is no Python or has no model, or the run to resume is in another folder.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if 'model' not in cfg:
         raise ValueError(f'the config {args.config} has no model')
-    from mmseg_ctt.engine.start_config import default_work_dir
+    from mmseg_ctt.engine.start_config import default_work_dir, refuse_former_folder
 
-    own = cfg.get('work_dir')
-    cfg.work_dir = args.work_dir or default_work_dir(args.config, args.cfg_options, own)
+    start = args.config, args.cfg_options, cfg.get('work_dir')
+    cfg.work_dir = args.work_dir or default_work_dir(*start)
+    if not args.work_dir and getattr(args, 'resume', None) == 'auto':
+        refuse_former_folder(cfg, *start)
     if args.launcher in ('pytorch', 'slurm'):
         _join_without_gpu(cfg)
     return cfg

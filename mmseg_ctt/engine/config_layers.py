@@ -8,6 +8,7 @@ such a variable belong to the former choice, and those beside it to the new one.
 
 import copy
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 from mmengine.config import Config
@@ -22,11 +23,14 @@ class Layers(NamedTuple):
         given (dict): Set in the file that sets the variable, and in files that inherit it.
         former (dict): What that file inherits.
         above (dict): Of ``given``, what stands in files that inherit that file.
+        later (dict): What is merged after the variable is applied: other settings of a command.
+            Defaults to none.
     """
 
     given: Dict[str, Any]
     former: Dict[str, Any]
     above: Dict[str, Any]
+    later: Mapping[str, Any] = MappingProxyType({})
 
 
 NO_LAYERS = Layers({}, {}, {})

@@ -6,7 +6,7 @@ import json
 import os.path as osp
 import re
 from pathlib import PurePath
-from typing import Any, Mapping
+from typing import Any, Callable, Dict, Mapping
 
 from ..nn.weight_files import PREFIX, pretrained_path
 
@@ -49,18 +49,19 @@ WATCHING_HOOKS = (
     'SegVisualizationHook',
 )
 DIGITS = 12
-# Checkpoints of a run, whose names are those of any other run. So many folders above tell them
-# apart: that of the run in a matrix, and those of its generations.
+# Checkpoints of a run, whose names are those of any other run: the folder of the run tells them
+# apart. Those of the trainings of a self-training (`mmseg_ctt.self_training`) are inside of it.
 OF_A_RUN = re.compile(r'(iter_\d+|epoch_\d+|best.*|last|latest)\.pth')
-FOLDERS = 3
+INSIDE = re.compile(r'generations|(gen|round|step)\d+|[xyz]|classifier|joint|distilled')
 
 
 def config_hash(cfg: Mapping[str, Any]) -> str:
     """Checksum of the settings that a result depends on, equal on all machines.
 
     A file counts by its name, since folders differ between machines; a checkpoint of a run, such as
-    ``iter_1000.pth``, by its path from the third folder above it on. The content does not count:
-    the checkpoint of a baseline that is still to be trained has none.
+    ``iter_1000.pth``, by its path from the folder of the run on, which is one name, or more in a
+    self-training: ``run/gen1/iter_1000.pth``. The content does not count: the checkpoint of a
+    baseline that is still to be trained has none.
 
     Args:
         cfg (Mapping): Complete config.
@@ -68,7 +69,22 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
     Returns:
         str: Twelve hexadecimal digits of a sha256.
     """
-    plain = {key: _portable(cfg[key], key) for key in HASHED if cfg.get(key) is not None}
+    return _hash({key: _portable(cfg[key], key) for key in HASHED if cfg.get(key) is not None})
+
+
+def former_hash(cfg: Mapping[str, Any]) -> str:
+    """:func:`config_hash` of versions up to 0.10, for runs that they began.
+
+    Checkpoints of runs counted by their names alone, and a relative ``load_from`` as written.
+
+    Args:
+        cfg (Mapping): Complete config.
+    """
+    name = osp.basename
+    return _hash({k: _portable(cfg[k], '', name) for k in HASHED if cfg.get(k) is not None})
+
+
+def _hash(plain: Dict[str, Any]) -> str:
     plain['default_hooks'] = {
         name: hook
         for name, hook in plain.get('default_hooks', {}).items()
@@ -81,13 +97,26 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def _portable(value: Any, key: str = '') -> Any:
+def _of_run(path: str) -> str:
+    """Name of a file, of a checkpoint of a run with the folder of the run; wherever it lies."""
+    parts = PurePath(osp.abspath(path)).parts
+    if not OF_A_RUN.fullmatch(parts[-1]):
+        return osp.basename(path)
+    first = len(parts) - 2
+    while first > 1 and INSIDE.fullmatch(parts[first]):
+        first -= 1
+    return '/'.join(parts[first:])
+
+
+def _portable(value: Any, key: str = '', name_of: Callable[[str], str] = _of_run) -> Any:
     if isinstance(value, Mapping):
         return {
-            str(name): _portable(item, name) for name, item in value.items() if name not in MACHINE
+            str(name): _portable(item, name, name_of)
+            for name, item in value.items()
+            if name not in MACHINE
         }
     if isinstance(value, (list, tuple)):
-        return [_portable(item, key) for item in value]
+        return [_portable(item, key, name_of) for item in value]
     if key == 'checkpoint' and isinstance(value, str):
         by_name = value.startswith(PREFIX)
         value = pretrained_path(value)  # other weights are another config
@@ -98,12 +127,5 @@ def _portable(value: Any, key: str = '') -> Any:
         and '://' not in value
         and (key in ('checkpoint', 'load_from') or osp.isabs(value))
     ):
-        return _name_of_file(value)
+        return name_of(value)
     return value
-
-
-def _name_of_file(path: str) -> str:
-    name = osp.basename(path)
-    if OF_A_RUN.fullmatch(name):
-        return '/'.join(PurePath(path).parts[-1 - FOLDERS :])
-    return name

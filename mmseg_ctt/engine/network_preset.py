@@ -153,11 +153,12 @@ def _crop_size(node: Any) -> Any:
     return next((size for size in found if size), None)
 
 
-def _warn_of_rate(own: Mapping, source: str, beside: Mapping) -> None:
+def _warn_of_rate(own: Mapping, source: str, layers: Layers) -> None:
     """Warn of a learning rate that was chosen for another network, unless it is set beside."""
     optimizer = own.get('optimizer') or {}
-    if 'lr' in (beside.get('optimizer') or {}):
-        return
+    for beside in (layers.given, layers.later):
+        if 'lr' in ((beside.get('optim_wrapper') or {}).get('optimizer') or {}):
+            return
     print_log(
         f'{KEY}={source}: that config has no optimiser, and {optimizer.get("type")} with '
         f'lr={optimizer.get("lr")} stays, chosen for another network: set '
@@ -172,7 +173,7 @@ def _take_optimiser(cfg: dict, donor: Config, source: str, layers: Layers) -> No
     if not own:
         return
     if not wrapper:
-        _warn_of_rate(own, source, layers.given.get('optim_wrapper') or {})
+        _warn_of_rate(own, source, layers)
         return
     taken = {key: plain(wrapper[key]) for key in OPTIMISER if wrapper.get(key)}
     constructor = wrapper.get('constructor')

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 import logging
 from contextlib import contextmanager
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
 
 import torch
@@ -111,10 +111,12 @@ class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         names = {id(weight): name for name, weight in model.named_parameters()}
         by_name = {names[id(group['params'][0])]: group for group in groups}
         factors, base_lr = layer_rates(by_name, decay), float(self.base_lr or 0)
+        # without a decay a group of its own would change the optimiser's state and nothing else
+        decays = self.base_wd is not None or _default_decay(self.optimizer_cfg) != 0
         for name, group in by_name.items():
             if name in factors:
                 group['lr'] = group.get('lr', base_lr) * factors[name].factor
-            if not is_decayed(name, group['params'][0]):  # an optimiser has a default decay too
+            if decays and not is_decayed(name, group['params'][0]):
                 if 'decay_mult' not in self._custom_settings(name):
                     group['weight_decay'] = 0.0
         layers = {n: factors[n].layer if n in factors else 'other parts' for n in by_name}
@@ -206,6 +208,18 @@ def _merged(groups: List[dict]) -> List[dict]:
 def _kind(cfg: Mapping[str, Any]) -> Union[str, type]:
     """The class that makes the steps, or its name."""
     return cfg[INNER] if is_sharded(cfg) else cfg['type']
+
+
+def _default_decay(cfg: Mapping[str, Any]) -> float:
+    """Weight decay of an optimiser whose config gives none: 0.01 of AdamW, 0 of SGD and Adam.
+
+    Args:
+        cfg (Mapping): Config of the optimiser.
+    """
+    kind = _kind(cfg)
+    kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    setting = signature(kind).parameters.get('weight_decay')
+    return 0.0 if setting is None or setting.default is Parameter.empty else setting.default
 
 
 def _fuses(kind: Union[str, type], device: torch.device) -> bool:

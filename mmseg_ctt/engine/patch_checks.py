@@ -8,7 +8,7 @@ import torch.nn as nn
 from ..nn.foundation.backbone import FoundationBackbone, check_size
 from ..nn.head_checks import config_key
 from .config_checks import preprocessor_of
-from .pipeline_checks import crop_sizes, last_sizes
+from .pipeline_checks import crop_sizes
 
 PREPROCESSOR = 'data_preprocessor'
 
@@ -23,17 +23,48 @@ def check_patches(cfg: Mapping[str, Any], model: nn.Module) -> None:
     Raises:
         ValueError: Names the key and the nearest sizes.
     """
-    backbones = {
-        config_key(model, path): module
-        for path, module in model.named_modules()
-        if isinstance(module, FoundationBackbone)
-    }
-    for key, backbone in backbones.items():
+    for key, backbone in _backbones(model):
         for where, size, remedy in _sizes(cfg):
             check_size(backbone, size, f'{size[0]}x{size[1]} pixels, the {where},', remedy, key)
         if cfg.get('val_dataloader') or cfg.get('test_dataloader'):
             _check_padding(cfg, key, backbone)
-            _check_fixed(cfg, key, backbone)
+
+
+def check_first_image(cfg: Mapping[str, Any], model: nn.Module, sample: Mapping[str, Any]) -> None:
+    """Check that the first image of validation has the only size that a network takes.
+
+    Args:
+        cfg (Mapping): Complete config of a training run.
+        model (nn.Module): Its model.
+        sample (Mapping): Of the first image, as the pipeline packs it.
+
+    Raises:
+        ValueError: Names the key and what to set.
+    """
+    if _inference(cfg).get('mode', 'whole') != 'whole':
+        return  # windows are checked as crops are
+    size = _padded(tuple(sample['inputs'].shape[-2:]), preprocessor_of(cfg).get('test_cfg') or {})
+    for key, backbone in _backbones(model):
+        fixed = backbone.fixed_size
+        if fixed is not None and fixed != size:
+            resizing = f'{key}.dynamic_img_size=True, or ' if backbone.can_resize else ''
+            raise ValueError(
+                f'{key} takes images of {fixed[0]}x{fixed[1]} alone, and the first one of '
+                f'val_dataloader.dataset has {size[0]}x{size[1]} pixels: set {resizing}'
+                f"test_cfg=dict(mode='slide', crop_size={fixed}, stride={fixed}) of the network; "
+                f"or give the pipeline dict(type='Resize', scale={fixed[::-1]}); or, where no "
+                f'image is larger, set {PREPROCESSOR}.test_cfg=dict(size={fixed})'
+            )
+
+
+def _backbones(model: nn.Module) -> Iterator[Tuple[str, FoundationBackbone]]:
+    """Backbones that cut images into patches, each config key once."""
+    found = {
+        config_key(model, path): module
+        for path, module in model.named_modules()
+        if isinstance(module, FoundationBackbone)
+    }
+    yield from found.items()
 
 
 def _sizes(cfg: Mapping[str, Any]) -> Iterator[Tuple[str, Tuple[int, int], str]]:
@@ -66,21 +97,9 @@ def _check_padding(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbon
         )
 
 
-def _check_fixed(cfg: Mapping[str, Any], key: str, backbone: FoundationBackbone) -> None:
-    """Check that images of validation and test have the only size that a network takes."""
-    fixed = backbone.fixed_size
-    padded = (preprocessor_of(cfg).get('test_cfg') or {}).get('size')
-    if fixed is None or _inference(cfg).get('mode', 'whole') != 'whole':
-        return  # windows are checked as crops are
-    if padded is not None and tuple(padded) == fixed:
-        return
-    for where, sizes in last_sizes(cfg, ('val', 'test')).items():
-        if fixed not in sizes:
-            resizing = f'{key}.dynamic_img_size=True, or ' if backbone.can_resize else ''
-            raise ValueError(
-                f'{key} takes images of {fixed[0]}x{fixed[1]} alone, and those of {where} may have '
-                f"any size: set {resizing}test_cfg=dict(mode='slide', crop_size={fixed}, "
-                f'stride={fixed}) of the network; or give the pipeline '
-                f"dict(type='Resize', scale={fixed[::-1]}); or, where no image is larger, set "
-                f'{PREPROCESSOR}.test_cfg=dict(size={fixed})'
-            )
+def _padded(size: Tuple[int, ...], test_cfg: Mapping[str, Any]) -> Tuple[int, ...]:
+    """Size of an image once the data preprocessor has padded it."""
+    if test_cfg.get('size'):
+        return tuple(map(max, size, test_cfg['size']))
+    divisor = test_cfg.get('size_divisor') or 1
+    return tuple(-(-side // divisor) * divisor for side in size)

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of pipelines: steps that make training and validation see different images."""
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from ..datasets.sources import source_names
 from ..datasets.wrappers import leaf_configs
@@ -14,7 +14,6 @@ LOADERS = (LOADER, CHECKED[LOADER])
 NESTING = ('Compose', 'TransformBroadcaster', 'KeyMapper', 'TestTimeAug', 'MultiBranch')
 # settings of the loading step, with their defaults
 COLOURS = dict(color_type='color', value_range=None)
-SIZES = ('scale', 'size', 'crop_size')  # settings of steps that set the size of images
 CHANNELS = dict(color=3, grayscale=1)  # of color_type; any number for others
 
 Step = Mapping[str, Any]
@@ -179,37 +178,6 @@ def crop_sizes(cfg: Mapping[str, Any]) -> Dict[str, Tuple[int, int]]:
                 )
             sizes[f'crop_size of RandomCrop in {key}'] = (pair[0], pair[1])
     return sizes
-
-
-def last_sizes(cfg: Mapping[str, Any], parts: Sequence[str]) -> Dict[str, List[Tuple[int, int]]]:
-    """Sizes ``(height, width)`` that pipelines may leave images in, by config key.
-
-    Args:
-        cfg (Mapping): Complete config.
-        parts (Sequence[str]): Loaders, such as ``val``.
-
-    Returns:
-        dict: Of the last step that sets one: a step of a class that is not known here may mean
-        its pair in either order. Empty where none does, or where it keeps the ratio of the sides.
-    """
-    found: Dict[str, List[Tuple[int, int]]] = {}
-    for key, steps in pipelines(cfg).items():
-        if key.partition('_')[0] not in parts:
-            continue
-        found[key] = []
-        for step in _flat(steps):
-            size = next((step[name] for name in SIZES if step.get(name)), None)
-            if size is not None:
-                found[key] = [] if step.get('keep_ratio') else _orders(step, size)
-    return found
-
-
-def _orders(step: Step, size: Any) -> List[Tuple[int, int]]:
-    pair = (size, size) if isinstance(size, int) else size
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-        return []
-    wide_first = (pair[1], pair[0])
-    return [wide_first] if _name(step) == 'Resize' else [tuple(pair), wide_first]
 
 
 def _positive(value: Any) -> bool:

@@ -80,7 +80,9 @@ def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
     if chosen:
         former = plain(cfg._cfg_dict)
         cfg.merge_from_dict(chosen)
-        _apply(cfg, {name: Layers({}, former, {}) for name in chosen})
+        later = Config()
+        later.merge_from_dict(options)
+        _apply(cfg, {name: Layers({}, former, {}, plain(later._cfg_dict)) for name in chosen})
         options = {_network_key(cfg._cfg_dict, key): value for key, value in options.items()}
     cfg.merge_from_dict(options)
 

@@ -203,6 +203,15 @@ def _newest_first(work_dir: str) -> Iterator[str]:
             yield osp.join(folder, numbers[number])
 
 
+def has_checkpoint(work_dir: str) -> bool:
+    """Whether a run has saved a checkpoint, whole or damaged.
+
+    Args:
+        work_dir (str): Its work dir.
+    """
+    return any(osp.isfile(path) for path in _newest_first(work_dir))
+
+
 def last_checkpoint(work_dir: str) -> Optional[str]:
     """The checkpoint that ``last_checkpoint`` names, which may not exist; None without that file.
 

@@ -251,7 +251,7 @@ def _check_groups(key: str, state: Mapping[str, Any], optimizer: Optimizer) -> N
         raise ValueError(
             f'{key}: the resumed run has groups of {sizes[0]} parameters and this config makes '
             f'{sizes[1]}: set optim_wrapper.paramwise_cfg and the frozen parts of the model as in '
-            f'that run, or {NEW_RUN}'
+            f'that run, or {_decay_everywhere(saved, own)}{NEW_RUN}'
         )
     missing = [name for name in ESSENTIAL if name in own[0] and name not in saved[0]]
     if missing:
@@ -259,3 +259,15 @@ def _check_groups(key: str, state: Mapping[str, Any], optimizer: Optimizer) -> N
             f'{key}.type="{type(optimizer).__name__}", but the resumed run has an optimiser '
             f'without {missing[0]}: set that of its config, or {NEW_RUN}'
         )
+
+
+def _decay_everywhere(saved: List[dict], own: List[dict]) -> str:
+    """What to set for a run of a version that gave norms and biases the default decay."""
+    before, now = ({group.get('weight_decay') for group in groups} for groups in (saved, own))
+    if len(before) != 1 or 0 in before or now != {0, *before}:
+        return ''
+    return (
+        f'for a run of an earlier version set optim_wrapper.optimizer.weight_decay={before.pop()} '
+        "and optim_wrapper.paramwise_cfg.custom_keys={'': dict(decay_mult=1)} (decay_mult=1 in its "
+        'other keys too), with which norms and biases decay as there, or '
+    )

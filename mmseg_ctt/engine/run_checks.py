@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence
 import torch.nn as nn
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import DATA_SAMPLERS, OPTIMIZERS
+from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset
 
 from ..datasets.checks import check_sample, pipeline_errors
@@ -20,16 +20,17 @@ from ..datasets.sampler import ratio_by_source
 from ..datasets.sources import source_names
 from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
-from ..nn.settings import check_keys, settings_of
 from ..nn.unwrap import unwrapped
 from .compile_regions import check_compile, compile_error
 from .config_checks import check_config
+from .custom_key_checks import check_custom_keys
 from .held_log import show
 from .hooks.distribution_alignment_hook import remove_unused_alignment
 from .ignored_checks import check_ignored
 from .member_loops import MemberLoopMixin
-from .patch_checks import check_patches
+from .patch_checks import check_first_image, check_patches
 from .precision import check_precision
+from .resume import has_checkpoint
 from .score_checks import (
     check_drawing,
     check_metrics,
@@ -45,7 +46,6 @@ CHANNELS = re.compile(
     r'weight of size \[(?P<shape>[\d, ]+)\], expected input.* to have (?P<expected>\d+) channels, '
     r'but got (?P<given>\d+) channels'
 )
-FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the optimiser
 
 
 # ---- data sets
@@ -53,7 +53,7 @@ FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the opti
 
 def check_evaluation(
     dataset: Dataset, trained: Dataset, part: str = 'val', masks: bool = True
-) -> None:
+) -> Mapping[str, Any]:
     """Check that images of validation can be scored: the first one, and what the data set says.
 
     Args:
@@ -62,12 +62,16 @@ def check_evaluation(
         part (str): ``'val'`` or ``'test'``. Defaults to 'val'.
         masks (bool): Whether the scores need masks. Defaults to True.
 
+    Returns:
+        Mapping: The sample of the first image.
+
     Raises:
         ValueError: Names the key.
     """
     key = f'{part}_dataloader.dataset'
     with pipeline_errors(key), isolated_randomness(0, 0):
-        check_sample(key, dataset[0], labels=masks, same_size=False)
+        sample = dataset[0]
+        check_sample(key, sample, labels=masks, same_size=False)
     source = labels_of(trained)
     for name in ('reduce_zero_label', 'ignore_index'):
         values = [getattr(data, name, None) for data in (source, dataset)]
@@ -76,6 +80,7 @@ def check_evaluation(
                 f'{key}.{name}={values[1]}, but the labelled training set has {values[0]}: labels '
                 'would mean other classes; make them equal'
             )
+    return sample
 
 
 def labels_of(trained: Dataset) -> Optional[Dataset]:
@@ -194,7 +199,8 @@ class _BuiltChecks(Hook):
             check_metrics(runner.model, metrics)
             check_drawing(runner.model, runner.hooks)
             masks = reads_masks(runner.cfg)
-            check_evaluation(runner.val_dataloader.dataset, trained, masks=masks)
+            first = check_evaluation(runner.val_dataloader.dataset, trained, masks=masks)
+            check_first_image(runner.cfg, unwrapped(runner.model), first)
             members = members_of(runner.model, isinstance(runner.val_loop, MemberLoopMixin))
             for hook in runner.hooks:
                 best = getattr(hook, 'save_best', None)
@@ -227,7 +233,7 @@ def checked_run(runner: Runner) -> Iterator[None]:
     hook = _BuiltChecks()
     runner.register_hook(hook, priority='HIGHEST')
     try:
-        with counted_starting_weights(model, runner.logger.warning, show):
+        with counted_starting_weights(model, runner.logger.warning, show, lambda: _goes_on(runner)):
             yield
     except (ValueError, RuntimeError, AssertionError) as error:
         line = explained(error, runner.cfg, model)
@@ -238,45 +244,10 @@ def checked_run(runner: Runner) -> Iterator[None]:
         runner._hooks.remove(hook)
 
 
-def check_custom_keys(cfg: Mapping[str, Any], model: nn.Module) -> List[str]:
-    """Check factors of the learning rate and the weight decay, whether they apply to some weights.
-
-    A learning rate that applies to none is an error. A weight decay is a warning: mmseg's configs
-    have such keys for weights that some networks lack, such as ``pos_block``.
-
-    Args:
-        cfg (Mapping): Complete config.
-        model (nn.Module): Its model.
-
-    Returns:
-        list[str]: Warnings, one line each.
-
-    Raises:
-        ValueError: For a learning rate of no weight, or a setting that the optimiser lacks.
-    """
-    wrapper = cfg.get('optim_wrapper') or {}
-    keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
-    names = [name for name, _ in model.named_parameters()]
-    optimizer = (wrapper.get('optimizer') or {}).get('type')
-    optimizer = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
-    if not keys or optimizer is None:  # which is refused by name where it is built
-        return []
-    known = [*FACTORS, *(setting.name for setting in settings_of(optimizer))]
-    warnings = []
-    for key, values in keys.items():
-        place = f'optim_wrapper.paramwise_cfg.custom_keys.{key}'
-        if isinstance(values, Mapping):
-            check_keys(place, values, known)
-        if any(key in name for name in names):
-            continue
-        line = (
-            f'{place} does nothing, since it is in no name of a weight, such as {names[0]}: '
-            'correct or remove it'
-        )
-        if isinstance(values, Mapping) and values.get('lr_mult', 1) != 1:
-            raise ValueError(line)
-        warnings.append(line)
-    return warnings
+def _goes_on(runner: Runner) -> bool:
+    """Whether a checkpoint will be resumed: with ``--resume`` there may be none yet."""
+    named = runner._load_from is not None
+    return runner._resume and (named or has_checkpoint(runner.work_dir))
 
 
 def check_all(cfg: Mapping[str, Any], model: nn.Module) -> Sequence[str]:

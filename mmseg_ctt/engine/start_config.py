@@ -4,16 +4,18 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from ..noise import LOG_LINES
 from .config import prepare_config
-from .method_preset import config_folder
+from .config_layers import plain
+from .method_preset import config_folder, inner_model
 from .presets import merge_options
-from .resume import find_whole_checkpoint
+from .recorded_config import read_recorded
+from .resume import find_whole_checkpoint, has_checkpoint
 
 
 def read_config(path: str, options: Optional[Mapping[str, Any]] = None) -> Config:
@@ -87,6 +89,49 @@ def default_work_dir(
         if name and not folder.endswith(f'_{name}'):
             folder = f'{folder.rstrip("/")}_{name}'
     return folder
+
+
+def refuse_former_folder(
+    cfg: Config, path: str, options: Optional[Mapping[str, Any]], given: Optional[str]
+) -> None:
+    """Check that a run to be resumed is not in the folder that earlier versions gave its start.
+
+    Their name of it did not end in the network.
+
+    Args:
+        cfg (Config): With its ``work_dir``, that of :func:`default_work_dir`.
+        path (str): Of the config.
+        options (Mapping[str, Any], optional): As for :func:`default_work_dir`.
+        given (str, optional): As for :func:`default_work_dir`.
+
+    Raises:
+        ValueError: If that folder has checkpoints, of a run of this network as far as its configs
+            tell, and the new one has none.
+    """
+    others = {key: value for key, value in (options or {}).items() if key != 'segmentor_from'}
+    former = default_work_dir(path, others, given)
+    if former == cfg.work_dir or has_checkpoint(cfg.work_dir) or not has_checkpoint(former):
+        return
+    recorded = [read_recorded(file) for file in sorted(Path(former).glob('*.py'))]
+    networks = [_network(config) for config in recorded if config is not None]
+    if networks and _network(cfg) not in networks:
+        return
+    raise ValueError(
+        f'{cfg.work_dir} has no checkpoint to resume, but {former} has, the folder of this start '
+        f'in earlier versions: add --work-dir {former} to go on with that run, or --work-dir '
+        f'{cfg.work_dir} to begin a new one'
+    )
+
+
+def _network(cfg: Any) -> Dict[str, Any]:
+    """Backbone and head of a config, without their starting weights."""
+    model = inner_model(cfg)
+    network = plain(model.get('segmentor', model))
+    parts = {name: network.get(name) for name in ('backbone', 'decode_head')}
+    for part in parts.values():
+        if isinstance(part, dict):
+            part.pop('init_cfg', None)
+    return parts
 
 
 def set_resume(cfg: Config, resume: str) -> None:

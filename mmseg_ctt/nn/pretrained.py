@@ -83,7 +83,10 @@ def prefix_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Option
 
 @contextmanager
 def counted_starting_weights(
-    model: nn.Module, warn: Callable[[str], None], inform: Optional[Callable[[str], None]] = None
+    model: nn.Module,
+    warn: Callable[[str], None],
+    inform: Optional[Callable[[str], None]] = None,
+    resumes: Callable[[], bool] = bool,
 ) -> Iterator[Dict[str, Fit]]:
     """Count what ``init_cfg=dict(type='Pretrained')`` loads in the ``with`` block.
 
@@ -91,13 +94,15 @@ def counted_starting_weights(
         model (nn.Module): Whose ``init_weights`` is called in the block.
         warn (Callable): Called with a line where some of the weights do not fit.
         inform (Callable, optional): Called with a line where all do. Defaults to None.
+        resumes (Callable): Whether a checkpoint will replace all weights, asked where some do not
+            fit. Defaults to ``bool``: no.
 
     Yields:
         dict[str, Fit]: Filled in the block, by config key of the module.
 
     Raises:
         ValueError: If a file is damaged; in the block, where hardly any weight fits, a weight that
-            never trains does not, or a file cannot be downloaded.
+            never trains does not at a new start, or a file cannot be downloaded.
     """
     fits: Dict[str, Fit] = {}
     handles: List[Any] = []
@@ -110,7 +115,7 @@ def counted_starting_weights(
             if file not in files:
                 files[file] = key
                 _refuse_damaged(key, file)
-            count = _counter(key, module, file, fits, warn, inform or _silent)
+            count = _counter(key, module, file, fits, warn, inform or _silent, resumes)
             handles.append(module._register_load_state_dict_pre_hook(count))
     try:
         yield fits
@@ -159,6 +164,7 @@ def _counter(
     fits: Dict[str, Fit],
     warn: Callable[[str], None],
     inform: Callable[[str], None],
+    resumes: Callable[[], bool],
 ) -> Callable:
     def count(state: Dict[str, Tensor], prefix: str, *_: Any) -> None:
         if prefix:  # a whole model is loaded
@@ -179,6 +185,8 @@ def _counter(
             return
         if not fit.example:
             inform(f'{key}: {file} has {fit}')
+        elif resumes():
+            warn(f'{key}: {file} has {fit} ({fit.example}), all come from the resumed checkpoint')
         else:
             _refuse_untrained(f'{key}: {file}', module, state)
             warn(f'{key}: {file} has {fit}, the others stay random ({fit.example})')

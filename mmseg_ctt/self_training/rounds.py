@@ -21,7 +21,7 @@ from typing import Any, Callable, ClassVar, Dict, List, NamedTuple, Sequence, Ty
 from mmengine.config import Config
 
 from ..engine.files import locked, write_whole
-from ..engine.fingerprint import config_hash
+from ..engine.fingerprint import config_hash, former_hash
 from ..engine.processes import Resources, Stopped, run_logged
 from ..engine.recorded_config import STAMP, record_config
 from ..engine.resume import find_whole_checkpoint
@@ -200,7 +200,8 @@ class Rounds(ABC):
         except (TypeError, ValueError):  # of another recipe
             return False
         # lists of a JSON file are tuples here
-        return json.dumps(dict(of, settings=settings)) == json.dumps(self._fingerprint())
+        same = json.dumps(settings) == json.dumps(asdict(self.settings))
+        return same and of['config'] in (config_hash(self.cfg), former_hash(self.cfg))
 
     def save(self, position: Dict[str, Any]) -> None:
         """Record the step that is done next.

@@ -11,6 +11,7 @@ from toy_run import small_segmentor
 from mmseg_ctt.engine import StudentOptimWrapperConstructor
 from mmseg_ctt.engine.guards.parts import other_constructor
 from mmseg_ctt.engine.layer_decay import LayerDecay, is_decayed, layer_rates
+from mmseg_ctt.engine.resumed_settings import _check_groups
 
 RATE = 0.5
 OPTIM = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.5))
@@ -110,17 +111,43 @@ def test_a_weight_decay_that_is_set_stays(with_blocks):
     assert rates['students.0.decode_head.conv_seg.bias'] == (1.0, 0.0)
 
 
-@pytest.mark.parametrize('kind, usual', [('AdamW', 0.01), ('SGD', 0)])
+@pytest.mark.parametrize('kind, usual', [('AdamW', 0.01), ('SGD', 0), ('Adam', 0)])
 def test_a_weight_decay_that_is_left_out(kind, usual, with_blocks):
-    """AdamW decays by default, and its norms and biases must not."""
+    """AdamW decays by default, and its norms and biases must not; others keep their groups."""
     cfg = dict(type='OptimWrapper', optimizer=dict(type=kind, lr=1.0))
     wrapper = StudentOptimWrapperConstructor(cfg, dict(layer_decay=RATE))(with_blocks)
+    groups = wrapper.optimizer.param_groups
     decays = {
-        weight.ndim > 1: group['weight_decay']
-        for group in wrapper.optimizer.param_groups
-        for weight in group['params']
+        weight.ndim > 1: group['weight_decay'] for group in groups for weight in group['params']
     }
     assert decays == {True: usual, False: 0}
+    rates = {group['lr'] for group in groups}
+    if usual:
+        assert len(groups) > len(rates)
+    else:  # an older run, whose groups are those of the rates, resumes
+        assert len(groups) == len(rates)
+
+
+def test_groups_of_a_run_whose_norms_decayed_by_default(with_blocks):
+    """The error of a resumed run says how to have the groups of an older version; that works."""
+
+    def optimizer(paramwise, **settings):
+        cfg = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, **settings))
+        return StudentOptimWrapperConstructor(cfg, paramwise)(with_blocks).optimizer
+
+    decayed = dict(layer_decay=RATE, custom_keys={'': dict(decay_mult=1)})
+    before = optimizer(decayed, weight_decay=0.01)
+    assert {group['weight_decay'] for group in before.param_groups} == {0.01}
+    assert len(before.param_groups) == len({group['lr'] for group in before.param_groups})
+    now, state = optimizer(dict(layer_decay=RATE)), before.state_dict()
+    with pytest.raises(ValueError, match='optimizer.weight_decay=0.01 and .*decay_mult=1') as error:
+        _check_groups('optim_wrapper.optimizer', state, now)
+    assert "{'': dict(decay_mult=1)}" in str(error.value)
+    _check_groups('optim_wrapper.optimizer', state, before)
+    other = optimizer(dict(), weight_decay=0.5)
+    with pytest.raises(ValueError, match='frozen parts') as error:
+        _check_groups('optim_wrapper.optimizer', other.state_dict(), now)
+    assert 'decay_mult' not in str(error.value)
 
 
 def test_rate_of_one_changes_no_learning_rate(with_blocks):

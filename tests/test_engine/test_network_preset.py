@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Networks of mmseg's configs take the place of the network of a config, in one line."""
 
+import copy
 import uuid
 from pathlib import Path
 from typing import Any, Dict
@@ -10,7 +11,7 @@ from leaves import CONFIGS, LEAVES, dicts, write_layout
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseg_ctt.engine import method_preset, network_preset, prepare_config
+from mmseg_ctt.engine import merge_options, method_preset, network_preset, prepare_config
 
 FOLDER = LEAVES['ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py']
 BASELINE = LEAVES['supervised/supervised_deeplabv3plus_mobilenetv2_folder.py']
@@ -228,6 +229,35 @@ def test_a_network_without_an_optimiser(mine, monkeypatch, rate):
         assert 'has no optimiser' in line and f'lr={cfg.optim_wrapper.optimizer.lr} stays' in line
     else:
         assert cfg.optim_wrapper.optimizer.lr == rate and not lines
+
+
+RATE = 2e-4
+
+
+@pytest.mark.parametrize(
+    'options, warns',
+    [
+        ({}, True),
+        ({'optim_wrapper.optimizer.weight_decay': 0.1}, True),
+        ({'optim_wrapper.optimizer.lr': RATE}, False),
+        ({'optim_wrapper.optimizer': dict(lr=RATE)}, False),
+        ({'optim_wrapper': dict(optimizer=dict(lr=RATE))}, False),
+    ],
+)
+def test_a_network_without_an_optimiser_on_the_command_line(mine, monkeypatch, options, warns):
+    """Its other settings are merged after it, and change the network as they do without it."""
+    lines = []
+    cfg = Config.fromfile(mine(''))
+    monkeypatch.setattr(network_preset, 'print_log', lambda text, **_: lines.append(text))
+    source = str(CONFIGS / '_base_/models/deeplabv3plus_r101-d8.py')
+    alone = copy.deepcopy(cfg)
+    merge_options(alone, dict(segmentor_from=source))
+    lines.clear()
+    merge_options(cfg, dict(options, segmentor_from=source))
+    assert [('has no optimiser' in line) for line in lines] == [True] * warns
+    assert cfg.optim_wrapper.optimizer.lr == (alone.optim_wrapper.optimizer.lr if warns else RATE)
+    alone.merge_from_dict(options)
+    assert cfg.to_dict() == alone.to_dict()
 
 
 MASK2FORMER = 'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'

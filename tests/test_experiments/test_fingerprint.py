@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 from toy_data import LABELED, UNLABELED, toy_config, write_lists, write_toy_data
 
-from mmseg_ctt.engine.fingerprint import config_hash
+from mmseg_ctt.engine.fingerprint import INSIDE, config_hash, former_hash
 from mmseg_ctt.lab.experiments.fingerprint import git_commit, resolve, split_checksum, versions
 from mmseg_ctt.lab.experiments.matrix import Cell
+from mmseg_ctt.self_training.auxsegnet_rounds import CLASSIFIER
+from mmseg_ctt.self_training.class_incremental import JOINT
+from mmseg_ctt.self_training.distillation import DISTILLED
+from mmseg_ctt.self_training.recipes import RECIPES
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BASELINE = CONFIGS / 'supervised' / 'supervised_deeplabv3plus_streets_1-8.py'
@@ -64,7 +68,11 @@ def test_hash_follows_what_a_result_depends_on(tmp_path, change):
         ('work_dirs/a/iter_1200.pth', 'work_dirs/b/iter_1200.pth', False),
         ('a/generations/gen3/epoch_2.pth', 'b/generations/gen3/epoch_2.pth', False),
         ('/runs/plain/s/seed0-a/best_mIoU_8.pth', '/runs/plain/s/seed0-b/best_mIoU_8.pth', False),
-        ('/here/runs/plain/s/seed0-a/iter_8.pth', '/there/moved/plain/s/seed0-a/iter_8.pth', True),
+        ('/here/runs/plain/s/seed0-a/iter_8.pth', '/there/moved/seed0-a/iter_8.pth', True),
+        ('/here/work_dirs/a/iter_8.pth', '/other_clone/work_dirs/a/iter_8.pth', True),
+        ('/here/a/iter_8.pth', '/here/a/iter_9.pth', False),
+        ('/here/a/generations/gen0/last.pth', '/here/a/generations/gen1/last.pth', False),
+        ('/here/a/gen0/last.pth', '/there/work_dirs/a/gen0/last.pth', True),
         ('/here/weights_iter_8.pth', 'data/weights_iter_8.pth', True),
     ],
 )
@@ -77,6 +85,55 @@ def test_checkpoints_of_runs_are_told_apart_by_their_folders(tmp_path, key, one,
         one, other = (f'/x/{path.lstrip("/")}' for path in (one, other))
     hashes = [hash_with(tmp_path, tmp_path, **{key: path}) for path in (one, other)]
     assert (hashes[0] == hashes[1]) is same
+
+
+@pytest.mark.parametrize('run', ['a', 'a/generations/gen1', 'a/round1/z', 'a/step2'])
+@pytest.mark.parametrize('key', ['load_from', 'model.segmentor.init_cfg.checkpoint'])
+def test_a_checkpoint_may_be_written_in_any_way(tmp_path, monkeypatch, key, run):
+    """Relative or absolute, from the root of the repository or the folder of the run."""
+    found = set()
+    for clone in ('mine', 'yours'):
+        work = tmp_path / clone / 'work_dirs' / run
+        work.mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / clone)
+        names = [f'work_dirs/{run}/iter_8.pth', f'./work_dirs/b/../{run}/iter_8.pth']
+        found |= {hash_with(tmp_path, tmp_path, **{key: name}) for name in names}
+        found.add(hash_with(tmp_path, tmp_path, **{key: str(work / 'iter_8.pth')}))
+        monkeypatch.chdir(work)
+        found.add(hash_with(tmp_path, tmp_path, **{key: 'iter_8.pth'}))
+    assert len(found) == 1
+
+
+def test_folders_inside_of_a_self_training():
+    """Those of all recipes are told apart by the folder of the run, too."""
+    assert len(RECIPES.module_dict) >= 5
+    folders = {'generations', 'round0/x', 'round1/z', 'gen0', 'step1', CLASSIFIER, JOINT, DISTILLED}
+    for recipe in RECIPES.module_dict.values():
+        try:
+            folders.add(recipe.final_folder(recipe.settings_class()))
+        except (TypeError, ValueError):  # has settings without a default
+            continue
+    assert len(folders) > 9
+    for name in (part for folder in folders for part in folder.split('/')):
+        assert INSIDE.fullmatch(name), name
+
+
+def test_hash_of_earlier_versions(tmp_path):
+    """Checkpoints of runs counted by name, and a relative ``load_from`` as written."""
+
+    def former(**options):
+        cfg = toy_config(tmp_path, tmp_path)
+        cfg.merge_from_dict(options)
+        return former_hash(cfg)
+
+    assert former() == hash_with(tmp_path, tmp_path)
+    key = 'model.segmentor.init_cfg.checkpoint'
+    name, weights = 'a/iter_8.pth', 'b/net.pth'
+    assert former(**{key: name}) == former(**{key: 'b/iter_8.pth'})
+    assert former(**{key: name}) != hash_with(tmp_path, tmp_path, **{key: name})
+    assert former(**{key: weights}) == hash_with(tmp_path, tmp_path, **{key: weights})
+    assert former(load_from=name) != former(load_from='b/iter_8.pth')
+    assert former(load_from=f'/{name}') == former(load_from='/b/iter_8.pth')
 
 
 def test_pretrained_weights_count_by_name_in_any_folder(tmp_path, monkeypatch):

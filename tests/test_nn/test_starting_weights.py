@@ -3,10 +3,13 @@
 
 import pytest
 import torch
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from torch import nn
 from toy import toy_model, toy_segmentor
+from toy_data import toy_config, write_toy_data
 
+from mmseg_ctt.engine import run_checks
 from mmseg_ctt.engine.resume import refuse_misfit
 from mmseg_ctt.nn.pretrained import counted_starting_weights, fit_of, prefix_of
 
@@ -81,6 +84,40 @@ def test_a_part_that_never_trains_must_fit(file):
             else:
                 model.init_weights()
                 assert 'stay random (stem.weight' in lines[0]
+
+
+def test_a_part_that_never_trains_of_a_run_that_resumes(file):
+    """Its checkpoint has all weights."""
+    torch.save(backbone_state(without=['stem.weight']), file)
+    model, lines = MODELS.build(segmentor(file)), []
+    model.backbone.stem.requires_grad_(False)
+    with counted_starting_weights(model, lines.append, resumes=lambda: True):
+        model.init_weights()
+    (line,) = lines
+    assert '5 of 6 weights (stem.weight is absent' in line and line.endswith('resumed checkpoint')
+
+
+@pytest.mark.parametrize('resume', [False, True])
+@pytest.mark.parametrize('named', [None, 'iter_1.pth'])
+@pytest.mark.parametrize('saved', [False, True])
+def test_a_run_that_resumes(tmp_path, monkeypatch, resume, named, saved):
+    """With ``--resume`` there may be no checkpoint yet, and ``load_from`` alone is a new start."""
+
+    class Asked(Exception):
+        pass
+
+    def count(model, warn, inform, resumes):
+        raise Asked(bool(resumes()))
+
+    monkeypatch.setattr(run_checks, 'counted_starting_weights', count)
+    work = tmp_path / 'work'
+    work.mkdir()
+    if saved:
+        (work / 'iter_1.pth').touch()
+    cfg = toy_config(write_toy_data(tmp_path / 'data'), work, resume=resume, load_from=named)
+    with pytest.raises(Asked) as error:
+        Runner.from_cfg(cfg).train()
+    assert error.value.args == (resume and (named is not None or saved),)
 
 
 @pytest.mark.parametrize('prefix', ['model.', 'backbone.', 'a.b.'])

@@ -15,7 +15,7 @@ from toy_rounds import resources, trainings_here
 
 from mmseg_ctt.datasets.frequency import label_frequency
 from mmseg_ctt.datasets.wrappers import origin
-from mmseg_ctt.engine.fingerprint import config_hash
+from mmseg_ctt.engine.fingerprint import config_hash, former_hash
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.self_training import (
     SelfTraining,
@@ -105,6 +105,21 @@ def test_two_generations(root, tmp_path, trained):
     assert len(trained) == before + 1  # the last training, which finds itself at its end
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         SelfTraining(config(root, generations=3), tmp_path / 'run', tmp_path).run(resources())
+
+
+def test_a_state_of_0_10_goes_on(root, tmp_path):
+    """There a checkpoint counted by its name, and not by the folder of its run."""
+    cfg = config(root, generations=2)
+    cfg.load_from = '/runs/a/iter_8.pth'
+    training = SelfTraining(cfg, tmp_path / 'run', tmp_path, str)
+    training.save(dict(generation=0, step='select'))
+    state = json.loads(training.file.read_text())
+    training.file.write_text(json.dumps(dict(state, config=former_hash(cfg))))
+    assert former_hash(cfg) != state['config']
+    assert training.steps()[training._next(training.steps())].position['step'] == 'select'
+    cfg.load_from = '/runs/a/iter_9.pth'
+    with pytest.raises(ValueError, match='another config'):
+        training._next(training.steps())
 
 
 def test_the_state_is_that_of_0_3(root, tmp_path):

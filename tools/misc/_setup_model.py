@@ -58,8 +58,8 @@ def model(setup: Setup) -> str:
     import torch
     from mmseg.registry import MODELS
 
+    from mmseg_ctt.engine.custom_key_checks import check_custom_keys
     from mmseg_ctt.engine.ignored_checks import check_ignored
-    from mmseg_ctt.engine.run_checks import check_custom_keys
     from mmseg_ctt.engine.score_checks import members_of
     from mmseg_ctt.engine.tag_checks import check_masks, check_tags
     from mmseg_ctt.nn.head_checks import check_heads, loss_warnings

@@ -216,11 +216,7 @@ def _work_dir(cfg: Config, config: AnyConfig, options: Mapping[str, Any]) -> str
     name = cfg.filename if isinstance(config, Config) else str(config)
     if not name and not cfg.get('work_dir'):
         raise ValueError('a Config that was read from no file needs a work_dir')
-    folder = default_work_dir(name or '', options, cfg.get('work_dir'))
-    network = Path(options.get('segmentor_from') or '').stem
-    if not network or 'work_dir' in options or folder.endswith(f'_{network}'):
-        return folder
-    return f'{folder}_{network}'
+    return default_work_dir(name or '', options, cfg.get('work_dir'))
 
 
 def check_start(cfg: Config) -> None:
