@@ -1,42 +1,90 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Running statistics of normalisation layers, which each rank takes from its own images."""
+"""Running statistics of normalisation layers, which each rank takes from its own images.
 
-from typing import List
+A model is validated and saved with their mean over the ranks. The training goes on with those of
+each rank: how often it is validated or saved changes nothing, and a checkpoint holds both, so that
+a resumed run on as many ranks goes on exactly.
+"""
+
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
 
 import torch
 import torch.nn as nn
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor
 from torch.nn.modules.batchnorm import SyncBatchNorm, _NormBase
 
 from ..nn.ranks import mean_over_ranks
 
+KEY = 'rank_statistics'  # of a checkpoint: (ranks, ...) of each statistic, by its name
 
-@torch.no_grad()
-def mean_statistics(model: nn.Module) -> None:
-    """Give every rank the mean of the running statistics of all ranks; one process does nothing.
 
-    A model is validated and saved as one network then, and a resumed run begins with what every
-    rank had. The mean is taken in double precision, so that equal values stay as they are, bit for
-    bit. Layers that are synchronised in the step (SyncBN) are left out.
+@contextmanager
+def mean_statistics(model: nn.Module) -> Iterator[None]:
+    """In the block every rank has the mean of the running statistics of all ranks.
+
+    The mean is taken in double precision, so that equal values stay as they are, bit for bit.
+    Layers that are synchronised in the step (SyncBN) are left out; one process does nothing.
 
     Args:
         model (nn.Module): With all its layers; of the same layers on all ranks.
     """
+    statistics = list(running_statistics(model).values())
+    if get_world_size() == 1 or not statistics:
+        yield
+        return
+    own = [value.clone() for value in statistics]
+    with torch.no_grad():
+        flat = mean_over_ranks(torch.cat([value.double().flatten() for value in statistics]))
+        means = flat.split([value.numel() for value in statistics])
+        _fill(statistics, [mean.view_as(value) for value, mean in zip(statistics, means)])
+        try:
+            yield
+        finally:
+            _fill(statistics, own)
+
+
+def statistics_of_ranks(model: nn.Module) -> Dict[str, Tensor]:
+    """Statistics of all ranks, ``(ranks, ...)`` on the host by name; of one process none.
+
+    Args:
+        model (nn.Module): See :func:`mean_statistics`; not within its block.
+    """
     statistics = running_statistics(model)
     if get_world_size() == 1 or not statistics:
-        return
-    flat = mean_over_ranks(torch.cat([value.double().flatten() for value in statistics]))
-    for value, mean in zip(statistics, flat.split([value.numel() for value in statistics])):
-        value.copy_(mean.view_as(value))
+        return {}
+    flat = torch.cat([value.detach().flatten() for value in statistics.values()])
+    rows = torch.stack(all_gather(flat)).cpu()
+    parts = rows.split([value.numel() for value in statistics.values()], 1)
+    return {
+        name: part.view(-1, *value.shape).clone()
+        for (name, value), part in zip(statistics.items(), parts)
+    }
 
 
-def running_statistics(model: nn.Module) -> List[Tensor]:
-    """Means and variances of all layers that take them from the images of one rank."""
-    return [
-        value
-        for layer in model.modules()
+def take_own_statistics(checkpoint: Dict[str, Any]) -> None:
+    """Put those of this rank into the state of a checkpoint; the mean stays on other ranks.
+
+    Args:
+        checkpoint (dict): Of a run that goes on; changed where it is of as many ranks.
+    """
+    for name, rows in checkpoint.get(KEY, {}).items():
+        if len(rows) == get_world_size() and name in checkpoint['state_dict']:
+            checkpoint['state_dict'][name] = rows[get_rank()]
+
+
+def running_statistics(model: nn.Module) -> Dict[str, Tensor]:
+    """Means and variances of all layers that take them from the images of one rank, by name."""
+    return {
+        f'{prefix}.{name}' if prefix else name: value
+        for prefix, layer in model.named_modules()
         if isinstance(layer, _NormBase) and not isinstance(layer, SyncBatchNorm)
-        for value in (layer.running_mean, layer.running_var)
-        if value is not None
-    ]
+        for name, value in layer.named_buffers(recurse=False)
+        if name in ('running_mean', 'running_var')
+    }
+
+
+def _fill(statistics: Any, values: Any) -> None:
+    for value, given in zip(statistics, values):
+        value.copy_(given)

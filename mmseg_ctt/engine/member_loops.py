@@ -140,9 +140,9 @@ class MemberValLoop(MemberLoopMixin, ValLoop):
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
         self._check_scores()
-        mean_statistics(self.runner.model)
         model = unwrapped(self.runner.model)
-        return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
+        with mean_statistics(model):
+            return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
 
 
 @LOOPS.register_module()
@@ -154,6 +154,6 @@ class MemberTestLoop(MemberLoopMixin, TestLoop):
     def run(self) -> dict:
         """Evaluate all members, or the plain model."""
         self._check_scores()
-        mean_statistics(self.runner.model)
         model = unwrapped(self.runner.model)
-        return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()
+        with mean_statistics(model):
+            return self.run_members(model) if isinstance(model, SemiSegmentor) else super().run()

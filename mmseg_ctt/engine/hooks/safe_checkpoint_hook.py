@@ -2,17 +2,19 @@
 import os.path as osp
 from collections import deque
 from pathlib import Path
-from typing import Any, Deque, Iterable, List, Optional, Tuple, Union
+from typing import Any, Deque, Dict, Iterable, List, Optional, Tuple, Union
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
+from torch import Tensor
 
 from ...nn.ranks import on_main_process
-from ...nn.unwrap import segmentor_of
-from ..batch_statistics import mean_statistics
+from ...nn.unwrap import segmentor_of, unwrapped
+from ..batch_statistics import KEY as STATISTICS
+from ..batch_statistics import mean_statistics, statistics_of_ranks, take_own_statistics
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
@@ -28,8 +30,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     - A file is written atomically, then ``last_checkpoint``; outdated checkpoints are removed
       last. mmengine removes them first and writes in place.
-    - On several ranks the running statistics of batch norm are the mean over the ranks from then
-      on, as after a validation.
+    - On several ranks it has the mean of their running statistics of batch norm, as a validation
+      has, and those of each rank, with which a run on as many ranks goes on.
     - With gradient accumulation a checkpoint is delayed to the next step of the optimiser, when
       no accumulated gradients are pending.
     - A checkpoint of another model or optimiser is refused. mmengine loads the entries that fit.
@@ -73,6 +75,7 @@ class SafeCheckpointHook(CheckpointHook):
             raise ValueError(f'SafeCheckpointHook.history must be positive, got {history}')
         self.history = history
         self.due = False
+        self.statistics: Dict[str, Tensor] = {}
 
     def _init_rule(self, rules: Any, key_indicators: Any) -> None:
         """Whether a higher score is the better one; mmengine knows it by the name of the score."""
@@ -104,6 +107,7 @@ class SafeCheckpointHook(CheckpointHook):
             refuse_other_scale(runner._load_from, checkpoint, runner.cfg.get('model'))
             return
         refuse_other_optimizer(runner, checkpoint, found)
+        take_own_statistics(checkpoint)
         report(runner, checkpoint, found)
         planned = checkpoint['message_hub']['runtime_info'].get('max_iters')
         if planned not in (None, runner.max_iters):
@@ -111,6 +115,11 @@ class SafeCheckpointHook(CheckpointHook):
                 f'this run has {runner.max_iters} iterations, and the one it resumes was planned '
                 f'with {planned}: the schedule of the learning rate is still that of {planned}'
             )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the running statistics of each rank."""
+        if self.statistics:
+            checkpoint[STATISTICS] = self.statistics
 
     def before_train(self, runner: Runner) -> None:
         """Set interval and folder, and remove partial files of a killed run."""
@@ -144,13 +153,15 @@ class SafeCheckpointHook(CheckpointHook):
         self.due = not runner.optim_wrapper.should_update()
         if self.due:  # a new best score, between two steps of the optimiser
             return
-        mean_statistics(runner.model)
         hub, name = runner.message_hub, self.filename_tmpl.format(step)
         outdated = self._add_to_kept(hub, step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         hub.update_info('last_ckpt', self.last_ckpt)
         bound_history(hub, self.history)
-        with gathered_state(runner.optim_wrapper if self.save_optimizer else None):
+        model = unwrapped(runner.model)
+        self.statistics = statistics_of_ranks(model)
+        optimizer = runner.optim_wrapper if self.save_optimizer else None
+        with gathered_state(optimizer), mean_statistics(model):
             runner.save_checkpoint(
                 self.out_dir,
                 name,
