@@ -140,24 +140,30 @@ def load_network(
 
 
 def without_pretrained(node: Any) -> Any:
-    """Copy of a model's config that loads no weights: the checkpoint has them all."""
+    """Copy of a model's config that loads no weights; other initialisations stay."""
     if isinstance(node, Mapping):
         kept = {
-            key: without_pretrained(value)
+            key: _without_weights(value) if key == 'init_cfg' else without_pretrained(value)
             for key, value in node.items()
-            if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
+            if key != 'pretrained'
         }
-        if isinstance(node.get('pretrained'), bool):  # mmseg's TIMMBackbone downloads by default
-            kept['pretrained'] = False
+        if isinstance(node.get('pretrained'), bool) or _kind(node) == 'TIMMBackbone':
+            kept['pretrained'] = False  # mmseg's TIMMBackbone downloads by default
         return kept
     if isinstance(node, (list, tuple)):
         return type(node)(without_pretrained(item) for item in node)
     return node
 
 
+def _without_weights(init_cfg: Any) -> Any:
+    """Initialisations, or one of them, without those that load a file."""
+    if isinstance(init_cfg, (list, tuple)):
+        return [cfg for cfg in init_cfg if not _loads_weights(cfg)]
+    return None if _loads_weights(init_cfg) else init_cfg
+
+
 def _loads_weights(init_cfg: Any) -> bool:
-    settings = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any('checkpoint' in (cfg or {}) or _kind(cfg) == 'Pretrained' for cfg in settings)
+    return 'checkpoint' in (init_cfg or {}) or _kind(init_cfg) == 'Pretrained'
 
 
 def _kind(cfg: Any) -> str:

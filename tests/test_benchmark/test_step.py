@@ -236,10 +236,12 @@ def test_pretrained_weights_are_not_fetched(tmp_path):
     cfg.model.segmentor.pretrained = 'absent://weights'
     cfg.model.segmentor.backbone.init_cfg = weights
     cfg.model.segmentor.decode_head.init_cfg = [dict(type='Normal', layer='Conv2d'), weights]
-    cfg.model.student_overrides = [dict(backbone=dict(init_cfg=weights)), None]
+    timm = dict(type='TIMMBackbone', model_name='resnet18')  # which downloads by default
+    cfg.model.student_overrides = [dict(backbone=dict(init_cfg=weights)), dict(backbone=timm)]
     prepared = preparation.prepare_config(cfg, str(tmp_path))
     assert 'absent' not in str(prepared.model)
     assert prepared.model.segmentor.decode_head.init_cfg == [dict(type='Normal', layer='Conv2d')]
+    assert prepared.model.student_overrides[1].backbone.pretrained is False
     assert cfg.model.segmentor.pretrained == 'absent://weights'
 
 

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
+from ...deploy.checkpoint import without_pretrained
 from ...engine.hooks.queue_warmup_hook import QueueWarmupHook
 from ...methods.prevmatch import PrevMatch
 from ...nn.memory_bank import ClassMemoryBank
@@ -35,22 +36,6 @@ def prepare_config(cfg: Config, work_dir: str) -> Config:
     cfg.resume, cfg.load_from, cfg.log_level = False, None, 'WARNING'
     cfg.model = without_pretrained(cfg.model)
     return cfg
-
-
-def without_pretrained(node: Any) -> Any:
-    """A config without its references to pretrained weights."""
-    if isinstance(node, dict):
-        return {
-            key: None if key == 'pretrained' or _is_pretrained(value) else without_pretrained(value)
-            for key, value in node.items()
-        }
-    if isinstance(node, (list, tuple)):
-        return type(node)(without_pretrained(value) for value in node if not _is_pretrained(value))
-    return node
-
-
-def _is_pretrained(node: Any) -> bool:
-    return isinstance(node, dict) and node.get('type') == 'Pretrained'
 
 
 def bare_model(runner: Runner) -> BaseModel:
