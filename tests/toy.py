@@ -6,17 +6,20 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmengine.structures import LabelData, PixelData
-from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.registry import HOOKS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_ctt.datasets.map_steps import add_maps
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.methods.followers import IN_SHIFTS
+from mmseg_ctt.nn.unwrap import unwrapped
 
 NUM_CLASSES = 4
 # methods whose head learns by a loss of its own and refuses another `loss_decode`
@@ -48,6 +51,16 @@ class ToyCompiledBackbone(ToyBackbone):
         from mmcv.ops import DeformConv2d
 
         self.deform = DeformConv2d(8, 8, 3)
+
+
+@HOOKS.register_module()
+class RandomIsMeant(Hook):
+    """A run whose frozen networks are random, as if a checkpoint had had their weights."""
+
+    def before_run(self, runner: Runner) -> None:
+        """Before they are checked."""
+        model = unwrapped(runner.model)
+        model.given = frozenset(model.members)
 
 
 def toy_segmentor(dropout: float = 0.0, num_classes: int = NUM_CLASSES, **changes) -> dict:

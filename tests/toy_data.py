@@ -275,6 +275,8 @@ def toy_config(
         randomness=dict(seed=3),
         launcher='none',
     )
+    if model.get('old_checkpoint') is False:
+        cfg['custom_hooks'] = [dict(type='RandomIsMeant')]  # there is no step before
     return Config({**cfg, **changes})
 
 

@@ -18,6 +18,7 @@ from ..datasets.checks import check_sample, pipeline_errors
 from ..datasets.isolation import isolated_randomness
 from ..datasets.sampler import ratio_by_source
 from ..datasets.sources import source_names
+from ..methods.given_weights import check_given
 from ..nn.head_checks import check_heads, config_key, loss_warnings
 from ..nn.pretrained import counted_starting_weights
 from ..nn.unwrap import unwrapped
@@ -211,6 +212,7 @@ class _BuiltChecks(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Without its hook an alignment would go on with the target of another run."""
+        check_given(unwrapped(runner.model))
         remove_unused_alignment(runner)
 
 

@@ -7,7 +7,7 @@ and :meth:`SemiSegmentor.step`. All else is here.
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
@@ -16,6 +16,7 @@ from ..nn.schedule import RampUp
 from ..nn.setting_texts import refuse_texts
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
+from .given_weights import frozen_without_weights
 from .weighted_terms import Losses, WeightedTerms
 
 TEACHER_MODES = ('eval', 'train')
@@ -41,8 +42,8 @@ class SemiSegmentor(WeightedTerms):
         teacher_mode (str): ``'train'``: teachers normalise by the statistics of their batch, with
             dropout (released code of CTT); ``'eval'``: by averages of the students' statistics,
             which say little in the first hundreds of iterations. Defaults to 'train'.
-        frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them; they are then
-            always in eval mode. Defaults to False.
+        frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them, which must have
+            all their weights; they are then always in eval mode. Defaults to False.
         joint_forward (bool | str): Which members take labelled and unlabelled images in one pass
             (joint batch statistics): True: all; False: none (released code of CTT and AEL);
             ``'students'``: teachers take them apart, so that those in training mode normalise
@@ -232,6 +233,11 @@ class SemiSegmentor(WeightedTerms):
                 self.default_consistency,
                 num_classes=self.num_classes,
             )
+
+    @property
+    def members_to_load(self) -> Dict[str, str]:
+        """Members whose weights only a checkpoint can give, and what to set where none does."""
+        return frozen_without_weights(self)
 
     def _usual_member(self) -> str:
         teaches = has_teachers(self.graph)

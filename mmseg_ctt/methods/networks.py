@@ -2,7 +2,7 @@
 """The members of a method: building, loading, initialising, and which follow which."""
 
 import copy
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -12,11 +12,12 @@ from torch import Tensor
 from ..nn.alignment import MemberAlignment
 from ..nn.heads import main_head
 from ..nn.member import Segmentor, build_member
-from ..nn.members import Member, Members, check_names, module_path, students_and_teachers
+from ..nn.members import Member, Members, check_names, dotted, module_path, students_and_teachers
 from ..nn.schedule import Shift, Shifts
 from ..nn.supervision import has_teachers, supervision_graph
 from ..nn.tuning import set_trained
 from .followers import Follower
+from .given_weights import members_in
 from .inference import PredictingMembers
 from .key_map import log_renamed, rename_keys
 
@@ -38,6 +39,7 @@ class MemberNetworks(PredictingMembers):
     teacher_mode: str
     alignment: Optional[MemberAlignment]  # built by DistributionAlignmentHook, or from a checkpoint
     num_updates: Tensor
+    given: FrozenSet[str] = frozenset()  # members of which a checkpoint had all weights
     shifts: Optional[Shifts] = None  # of members with a `shift`; the method builds it
 
     @staticmethod
@@ -215,7 +217,7 @@ class MemberNetworks(PredictingMembers):
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Load this model's state, that of version 0.1, or a plain segmentor's weights.
 
-        The last (``load_from``) become those of every member.
+        The last (``load_from``) become those of every member without an ``override``.
         """
         log_renamed(self.update_state(state_dict, prefix))
         layers = tuple(f'{prefix}{name}.' for name, _ in self.students[0].named_children())
@@ -226,6 +228,7 @@ class MemberNetworks(PredictingMembers):
             for name, member in self.members.items():
                 if member.override is None:
                     state_dict[f'{prefix}{dotted(name)}.{key[len(prefix) :]}'] = value
+        self.given |= members_in(self, state_dict, prefix)
         if self.alignment is None:
             alignment = MemberAlignment.of_state(state_dict, f'{prefix}alignment.')
             self.alignment = alignment and alignment.to(self.num_updates.device)
@@ -288,8 +291,3 @@ class MemberNetworks(PredictingMembers):
         """
         for follower in self.followers():
             follower.module.load_state_dict(follower.followed.state_dict())
-
-
-def dotted(name: str) -> str:
-    """Path of a member's module, such as ``students.0``."""
-    return '.'.join(str(part) for part in module_path(name) if part is not None)

@@ -74,6 +74,11 @@ def module_path(member: str) -> Tuple[str, Optional[int]]:
     return GROUPS.get(stem, stem), int(number) if number else None
 
 
+def dotted(name: str) -> str:
+    """Path of a member's module, such as ``students.0``."""
+    return '.'.join(str(part) for part in module_path(name) if part is not None)
+
+
 def check_names(members: Iterable[str]) -> None:
     """Refuse names whose numbers are not the positions of the members in their lists.
 

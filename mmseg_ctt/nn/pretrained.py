@@ -81,6 +81,18 @@ def prefix_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Option
     return None
 
 
+def pretrained_source(init_cfg: Any) -> Optional[Mapping[str, Any]]:
+    """The entry of an ``init_cfg`` that names a file of weights; None without one.
+
+    Args:
+        init_cfg (Mapping | Sequence[Mapping], optional): Of a module.
+    """
+    for node in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+        if isinstance(node, Mapping) and 'checkpoint' in node:
+            return node
+    return None
+
+
 @contextmanager
 def counted_starting_weights(
     model: nn.Module,
@@ -108,7 +120,7 @@ def counted_starting_weights(
     handles: List[Any] = []
     files: Dict[str, str] = {}  # first key of each
     for path, module in model.named_modules():
-        source = _pretrained(getattr(module, 'init_cfg', None))
+        source = pretrained_source(getattr(module, 'init_cfg', None))
         if source is not None:
             key = f'{config_key(model, path)}.init_cfg'
             file = str(source.get('checkpoint'))
@@ -148,13 +160,6 @@ def _refuse_damaged(key: str, file: str) -> None:
     wrong = damage(path)
     if wrong is not None:
         raise ValueError(f'{key}: {path} {wrong}: copy or download it again')
-
-
-def _pretrained(init_cfg: Any) -> Optional[Mapping[str, Any]]:
-    for node in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
-        if isinstance(node, Mapping) and 'checkpoint' in node:
-            return node
-    return None
 
 
 def _counter(

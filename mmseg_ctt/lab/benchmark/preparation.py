@@ -107,6 +107,8 @@ def run_in_train_loop(
 
     loop.run = run
     runner._train_loop = loop
+    model: Any = bare_model(runner)
+    model.given = frozenset(getattr(model, 'members', {}))  # random weights are meant here
     runner.train()
     return results[0]
 

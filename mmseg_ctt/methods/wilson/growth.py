@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 KEY = 'model.old_checkpoint'
 INITS = ('default', 'balanced')
+TO_LOAD = (
+    f'set {KEY}=FILE, the network of the step before; with {KEY}=False load_from must be of a run '
+    'of this method, whose checkpoints hold that network'
+)
 State = Dict[str, Tensor]
 OldClasses = Union[int, Sequence[str]]
 

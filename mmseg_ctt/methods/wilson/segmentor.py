@@ -35,7 +35,7 @@ from ...nn.schedule import StartPoint
 from ..base import Losses
 from ..tag_learning import TagLearning
 from . import functional, losses
-from .growth import INITS, OldClasses, checked_path, number_of_old, old_head, start_from
+from .growth import INITS, TO_LOAD, OldClasses, checked_path, number_of_old, old_head, start_from
 from .localizer import Localizer
 from .passes import Passes
 from .pseudo_labels import HardMap, Refinement, check_switches, check_terms
@@ -58,8 +58,9 @@ class WILSON(TagLearning):
         old_classes (int | Sequence[str]): Classes of the old network, with the background, or their
             number. Names are compared with those of the checkpoint.
         old_checkpoint (str | bool, optional): Checkpoint of the step before: a plain segmentor of
-            this architecture, or a run of this method. False: weights come with ``load_from``.
-            Defaults to None: a training without one is an error.
+            this architecture, or a run of this method. False: the old network comes with
+            ``load_from`` of a run of this method, whose checkpoints hold it. Defaults to None: a
+            training without one is an error.
         new_class_init (str): Classifier of new classes: ``'default'``, that of the head, or
             ``'balanced'``, from the background. Defaults to 'default' (released scripts).
         pseudo_start (int | float): Where SSS and SEG begin: an iteration, or as a float the ratio
@@ -183,6 +184,11 @@ class WILSON(TagLearning):
                 self.old_classes,
                 self.new_class_init,
             )
+
+    @property
+    def members_to_load(self) -> Dict[str, str]:
+        """The old network, unless ``old_checkpoint`` gave it."""
+        return {} if self.old_checkpoint else {OLD: TO_LOAD}
 
     def stage_starts(self, max_iters: int) -> Sequence[Tuple[str, int, str, str]]:
         """Where pseudo-labels begin, for :func:`mmseg_ctt.engine.guards.check_stages`."""
