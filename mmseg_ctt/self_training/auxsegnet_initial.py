@@ -13,7 +13,7 @@ from ..datasets.image_values import picture_of
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapJob, ClassMapSettings, TaggedImage, make_class_maps
 from ..weak_labels import fuse
-from ..weak_labels.class_map_files import SETTINGS, read_class_maps
+from ..weak_labels.class_map_files import SETTINGS, ClassMaps, class_map_path, read_class_maps
 from ..weak_labels.map_files import map_path, write_map
 from ..weak_labels.saliency import METHODS
 from ..weak_labels.settings_file import read_settings
@@ -56,6 +56,26 @@ def _origin(checkpoint: Path, out: Path) -> str:
     kept = read_settings(out / SETTINGS) if (out / SETTINGS).is_file() else {}
     known = str(kept.get('checkpoint', ''))
     return known if Path(known).name == checkpoint.name else checkpoint.name
+
+
+def maps_of_tags(folder: Path, image: TaggedImage) -> ClassMaps:
+    """Class maps of an image, which are those of its tags.
+
+    Args:
+        folder (Path): Of class maps.
+        image (TaggedImage): The image.
+
+    Raises:
+        ValueError: If they are of other classes, or the file is damaged.
+    """
+    found, tags = read_class_maps(folder, image.stem), sorted(image.tags or ())
+    if found.classes.tolist() != tags:
+        raise ValueError(
+            f'{class_map_path(folder, image.stem)} has the maps of the class ids '
+            f'{found.classes.tolist()}, and the tags of {image.path} are {tags}: the tags have '
+            'changed since; restore them, or choose another --work-dir'
+        )
+    return found
 
 
 def saliency_folder(saliency: str, run: Path) -> Path:
@@ -121,7 +141,7 @@ class FirstLabels:
             labels.write(image.stem, label, saliency)
 
     def _fused(self, image: TaggedImage, saliency: np.ndarray) -> np.ndarray:
-        found = read_class_maps(self.class_maps, image.stem)
+        found = maps_of_tags(self.class_maps, image)
         levels: Any = self.settings.levels(refined=False)
         return fuse(RULE, found.maps, list(found.classes), saliency, **levels)
 

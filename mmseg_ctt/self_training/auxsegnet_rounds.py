@@ -11,6 +11,7 @@
 Layout of the folder of a run::
 
     state.json                          settings, and the round and step to do next
+    tags.txt                            images and their tags, which a resumed run must have, too
     classifier/config.py, *.pth         training of the classifier
     classifier/class_maps/              its class maps
     saliency/*.png                      saliency of a stand-in
@@ -29,20 +30,27 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from ..datasets.frequency import source
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapSettings, TaggedImage
 from ..engine.files import write_whole
-from ..weak_labels.class_map_files import read_class_maps
 from ..weak_labels.saliency import METHODS
 from .auxsegnet_checks import check_files, check_steps
 from .auxsegnet_configs import (
+    TAGGED,
     check_model,
     set_map_folders,
     tagged_images,
     truth_set,
     use_classifier,
 )
-from .auxsegnet_initial import FirstLabels, class_maps_of, make_stand_in, saliency_folder
+from .auxsegnet_initial import (
+    FirstLabels,
+    class_maps_of,
+    make_stand_in,
+    maps_of_tags,
+    saliency_folder,
+)
 from .auxsegnet_labels import LabelFolder, read_saliency
 from .auxsegnet_refinement import Refiner
 from .auxsegnet_scores import (
@@ -55,11 +63,17 @@ from .auxsegnet_scores import (
     write_scores,
 )
 from .auxsegnet_settings import AuxSegNetSettings
+from .image_lists import keep_list
 from .recipes import RECIPES
 from .round_settings import KEY
 from .rounds import Job, Rounds, Step
 
 CLASSIFIER, FINAL, RESULTS = 'classifier', 'final_labels', 'results.csv'
+FIRST = 'classify', 'start'  # step that a folder begins with
+TAGS = 'tags.txt'
+CHANGED = (
+    'images or tags have changed since the run began: restore them, or choose another --work-dir'
+)
 
 
 @RECIPES.register_module('AuxSegNet')
@@ -94,7 +108,7 @@ class AuxSegNetRounds(Rounds):
         Without a classifier the first step writes labels: a step before it binds the folder to its
         settings.
         """
-        first = [self._step(0, 'classify' if self.settings.initial is None else 'start')]
+        first = [self._step(0, FIRST[self.settings.initial is not None])]
         rounds = [
             self._step(number, name)
             for number in range(self.settings.rounds)
@@ -104,9 +118,18 @@ class AuxSegNetRounds(Rounds):
 
     def _step(self, number: int, name: str) -> Step:
         def run(job: Job) -> None:
+            self._keep_tags(begins=name in FIRST)
             getattr(self, f'_{name}')(number, job)
 
         return Step(dict(round=number, step=name), run)
+
+    def _keep_tags(self, begins: bool) -> None:
+        """Write the tags beside the state, or check that they are those of a run that goes on."""
+        path = self.folder / TAGS
+        if begins and not any((self.folder / self.first_folder()).glob('*.pth')):
+            path.unlink(missing_ok=True)  # of a start that failed
+        lines = [f'{image.stem}: {sorted(image.tags or ())}' for image in self.images]
+        keep_list(path, lines, CHANGED)
 
     def read_data(self) -> None:
         """List the tagged images, and the masks that scores are computed with."""
@@ -197,6 +220,7 @@ class AuxSegNetRounds(Rounds):
             self._record(labels.folder, 'pseudo-labels', number, scores)
 
     def _first_labels(self, labels: LabelFolder, missing: List[TaggedImage], job: Job) -> None:
+        labels.write_classes(source(self.cfg, TAGGED).metainfo['classes'])
         if not missing:
             return
         if self.settings.saliency in METHODS:
@@ -234,7 +258,7 @@ class AuxSegNetRounds(Rounds):
         """Class maps of the classifier; None where those of the network are refined."""
         if self.settings.refines == 'network':
             return None
-        return read_class_maps(self.class_maps, image.stem).maps
+        return maps_of_tags(self.class_maps, image).maps
 
     def _evaluate(self, number: int, job: Job) -> None:
         if self.evaluated is None:

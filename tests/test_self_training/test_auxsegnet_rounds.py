@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from PIL import Image
 from toy import NUM_CLASSES
-from toy_data import LABELED, UNLABELED, toy_config, toy_method, write_mask, write_toy_data
+from toy_data import CLASSES, LABELED, UNLABELED, toy_config, toy_method, write_mask, write_toy_data
 from toy_rounds import resources, trainings_by, trainings_here
 
 from mmseg_ctt.datasets import PseudoLabelDataset
@@ -236,8 +236,9 @@ def test_other_ways_to_refine(root, tmp_path, stubbed):
     assert_refined(root, tmp_path / 'run', tmp_path / 'run/final_labels', 1, settings)
 
 
-def test_last_labels_are_a_data_set(finished):
-    labels = finished / 'run/final_labels'
+@pytest.mark.parametrize('name', ['round0/labels', 'round1/labels', 'final_labels'])
+def test_labels_are_a_data_set(finished, name):
+    labels = finished / 'run' / name
     classes = json.loads((labels / 'meta.json').read_text())['classes']
     assert len(classes) == NUM_CLASSES
     data = PseudoLabelDataset(
@@ -373,6 +374,46 @@ def test_labels_of_two_settings_are_not_mixed(root, tmp_path, stubbed):
         run(root, tmp_path / 'run', initial=second)
     run(root, tmp_path / 'run', initial=first)
     assert all((pixels(tmp_path / 'run/round0/labels/masks', stem) == 1).all() for stem in STEMS)
+
+
+def swap_tags(root):
+    """Other tags of an image, as many as before."""
+    tags = json.loads((root / 'tags.json').read_text())
+    stem = next(stem for stem, given in tags.items() if 0 < len(given) < NUM_CLASSES - 1)
+    others = [name for name in CLASSES[1:] if name not in tags[stem]]
+    (root / 'tags.json').write_text(json.dumps({**tags, stem: [*tags[stem][1:], others[0]]}))
+
+
+@pytest.mark.parametrize('refines', ['classifier', 'network'])
+def test_other_tags_end_a_run_that_goes_on(root, tmp_path, stubbed, refines):
+    """Class maps are kept by their number, and labels made before would be of other classes."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
+        failing(patch, LABELS, 'write', 10)
+        run(root, tmp_path / 'run', refines=refines)
+    before, given = all_files_in(tmp_path / 'run'), (root / 'tags.json').read_text()
+    swap_tags(root)
+    with pytest.raises(ValueError, match=r'tags\.txt has other .*tags have changed since the run'):
+        run(root, tmp_path / 'run', refines=refines)
+    assert all_files_in(tmp_path / 'run') == before
+    if refines == 'classifier':  # a folder made before the list was written
+        (tmp_path / 'run/tags.txt').unlink()
+        with pytest.raises(ValueError, match='has the maps of the class ids .* and the tags of'):
+            run(root, tmp_path / 'run', refines=refines)
+        (tmp_path / 'run/tags.txt').unlink()
+    (root / 'tags.json').write_text(given)
+    run(root, tmp_path / 'run', refines=refines)
+
+
+def all_files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def test_a_start_that_failed_binds_no_tags(root, tmp_path, stubbed):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
+        failing(patch, Rounds, 'train', 1)
+        run(root, tmp_path / 'run')
+    swap_tags(root)
+    run(root, tmp_path / 'run')
 
 
 @pytest.mark.parametrize('origin', ['iter_2.pth', '/before/classifier/iter_2.pth'])
