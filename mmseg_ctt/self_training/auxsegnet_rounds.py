@@ -72,7 +72,7 @@ CLASSIFIER, FINAL, RESULTS = 'classifier', 'final_labels', 'results.csv'
 FIRST = 'classify', 'start'  # step that a folder begins with
 TAGS = 'tags.txt'
 CHANGED = (
-    'images or tags have changed since the run began: restore them, or choose another --work-dir'
+    'its labels are of those that the run began with: restore them, or choose another --work-dir'
 )
 
 
@@ -129,7 +129,7 @@ class AuxSegNetRounds(Rounds):
         if begins and not any((self.folder / self.first_folder()).glob('*.pth')):
             path.unlink(missing_ok=True)  # of a start that failed
         lines = [f'{image.stem}: {sorted(image.tags or ())}' for image in self.images]
-        keep_list(path, lines, CHANGED)
+        keep_list(path, lines, CHANGED, 'other images or tags than the data set')
 
     def read_data(self) -> None:
         """List the tagged images, and the masks that scores are computed with."""

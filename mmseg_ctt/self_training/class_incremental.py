@@ -11,6 +11,7 @@ Layout of the folder of a run::
 
     state.json             settings of the run, and the step to do next
     lists/step0.txt        images of each step
+    first_checkpoint.txt   checksum of a network of step 0 that is given
     step0/config.py, *.pth training of a step
     starts/step1.pth       with fine-tuning: weights that a step starts from
     step0/scores.json      scores of its network on the test images
@@ -23,6 +24,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.config import Config
 
+from ..deploy.checkpoint import weights_checksum
 from ..engine.files import write_whole
 from .image_lists import keep_list
 from .incremental_checks import check_config, check_steps, warnings_of
@@ -32,9 +34,15 @@ from .incremental_results import as_csv, as_text, read_rows, scores_of, write_sc
 from .incremental_settings import IncrementalSettings
 from .incremental_start import write_start
 from .recipes import RECIPES
+from .round_settings import KEY
 from .rounds import Job, Rounds, Step
 
 CHANGED = 'the tags have changed since the run began; choose another --work-dir'
+OTHER_FIRST = (
+    'its weights have changed since the run began, whose later steps begin with the earlier ones: '
+    'restore the file, or choose another --work-dir'
+)
+GIVEN = 'first_checkpoint.txt'
 JOINT, LISTS, STARTS, RESULTS = 'joint', 'lists', 'starts', 'results.csv'
 
 
@@ -80,9 +88,20 @@ class ClassIncremental(Rounds):
 
     def _step(self, number: int, task: str) -> Step:
         def run(job: Job) -> None:
+            self._keep_first(begins=(number, task) == (0, 'evaluate'))
             getattr(self, f'_{task}')(number, job)
 
         return Step(dict(step=self.names[number], task=task), run)
+
+    def _keep_first(self, begins: bool) -> None:
+        """Write which network is given, or check that it is that of a run that goes on."""
+        given: Optional[str] = self.settings.first_checkpoint
+        if given is None or not Path(given).is_file():  # where one is needed, its reader says so
+            return
+        path = self.folder / GIVEN
+        if begins:
+            path.unlink(missing_ok=True)  # of a start that failed
+        keep_list(path, [weights_checksum(given)], OTHER_FIRST, f'another {KEY}.first_checkpoint')
 
     def read_data(self) -> None:
         """Read the tags, and choose the images of each step."""

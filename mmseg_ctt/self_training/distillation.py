@@ -11,6 +11,7 @@ Layout of the folder of a run::
 
     state.json                  settings, and the step to do next
     predictions/*.npz           label and confidence of every unlabelled image, with images.txt
+                                and teacher.txt: what they depend on
     pseudo/manifest.json        pseudo-labels, with masks/
     distilled/config.py, *.pth  the small network; baseline/ on the labels alone
     results.json, results.md    scores, numbers of parameters, seconds an image
@@ -43,7 +44,7 @@ from .distillation_results import (
     table_of,
 )
 from .distillation_settings import DistillationSettings
-from .labelling import BINS, check_images, label_images, mask_names, read_label
+from .labelling import BINS, check_images, check_teacher, label_images, mask_names, read_label
 from .recipes import RECIPES
 from .round_checks import add_pseudo_labels, check_training, load_first, try_step
 from .round_settings import KEY
@@ -98,7 +99,7 @@ class Distillation(Rounds):
             FileNotFoundError: If config, checkpoint or a list is missing.
             ValueError: If teacher and small network have other classes, the small network would
                 learn from images that it is tested on, or the folder has predictions of other
-                images.
+                images or another teacher.
         """
         path = Path(self.settings.teacher_config)
         if not path.is_file():
@@ -115,7 +116,9 @@ class Distillation(Rounds):
                 f'{", ".join(self.classes)}: both must have the same in the same order'
             )
         self._check_apart()
-        check_images(self.folder / 'predictions', self.images)
+        folder, settings = self.folder / 'predictions', self.settings
+        check_images(folder, self.images)
+        check_teacher(folder, self.teacher, settings.teacher_checkpoint, settings.member)
 
     def _check_apart(self) -> None:
         """The lists of two configs may overlap: no test image is labelled by the teacher."""

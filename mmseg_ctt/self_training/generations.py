@@ -6,6 +6,7 @@ Layout of the folder of a run::
     state.json                 settings, and the generation and step to do next
     gen0/config.py, *.pth      complete training of a generation
     gen0/predictions/*.npz     label and confidence of every unlabelled image, with images.txt
+                               and teacher.txt: what they depend on
     gen0/pseudo/manifest.json  selection of them as labels of generation 1, with masks/
 """
 

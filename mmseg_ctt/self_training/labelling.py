@@ -12,14 +12,21 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..deploy.api import load_model, predict_iter
+from ..deploy.api.inputs import image_pipeline
+from ..deploy.checkpoint import weights_checksum, without_pretrained
+from ..engine.fingerprint import config_hash
 from ..volumes.address import image_stem
 from .image_lists import below_common_folder, check_list, keep_list
 
 BINS = 2**16  # confidences are kept as 16 bit integers
-LIST = 'images.txt'  # which image each number is
+LIST, TEACHER = 'images.txt', 'teacher.txt'  # which image each number is; what predicts
 CHANGED = (
     'the unlabelled images have changed since the run began, and its predictions are of the '
     'earlier ones: restore their list, or choose another --work-dir'
+)
+OTHER_TEACHER = (
+    'weights, network, test pipeline or member of the teacher have changed since the run began, '
+    'and its predictions are of the earlier ones: restore them, or choose another --work-dir'
 )
 
 
@@ -52,7 +59,8 @@ def label_images(
         cfg (Config): Config of the run.
         checkpoint (str | Path): Final checkpoint of the run.
         images (Sequence[str]): Image files; image ``i`` becomes ``{i}.npz``.
-        folder (Path): Folder of the predictions; ``images.txt`` in it lists the images.
+        folder (Path): Folder of the predictions; ``images.txt`` in it lists the images,
+            ``teacher.txt`` says what predicts them.
         member (str, optional): Member that predicts. Defaults to None: that of the config.
         device (str): Defaults to 'cpu'.
         before_each (Callable): Called before every image; may raise to stop.
@@ -61,10 +69,11 @@ def label_images(
         int: Number of images predicted by this call.
 
     Raises:
-        ValueError: If the folder has predictions of other images.
+        ValueError: If the folder has predictions of other images, or of another teacher.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_list(folder / LIST, below_common_folder(images), CHANGED)
+    keep_list(folder / TEACHER, _teacher(cfg, checkpoint, member), OTHER_TEACHER, 'another teacher')
     missing = [i for i in range(len(images)) if not (folder / f'{i}.npz').is_file()]
     if not missing:
         return 0
@@ -91,6 +100,38 @@ def check_images(folder: Path, images: Sequence[str]) -> None:
         ValueError: If they are of others.
     """
     check_list(folder / LIST, below_common_folder(images), CHANGED)
+
+
+def check_teacher(
+    folder: Path, cfg: Config, checkpoint: Union[str, Path], member: Optional[str]
+) -> None:
+    """The predictions in a folder, if there are any, are of this teacher.
+
+    Args:
+        folder (Path): Folder written by :func:`label_images`; one of an earlier version does not
+            say of which teacher, and is not checked.
+        cfg (Config): Config of the teacher.
+        checkpoint (str | Path): Of the teacher.
+        member (str, optional): Member that predicts; None: that of the config.
+
+    Raises:
+        ValueError: If they are of another.
+    """
+    if (folder / TEACHER).is_file():
+        given = _teacher(cfg, checkpoint, member)
+        check_list(folder / TEACHER, given, OTHER_TEACHER, 'another teacher')
+
+
+def _teacher(cfg: Config, checkpoint: Union[str, Path], member: Optional[str]) -> List[str]:
+    """What predictions depend on, wherever the files lie."""
+    read = dict(
+        model=without_pretrained(cfg.model), test_dataloader=dict(pipeline=image_pipeline(cfg))
+    )
+    return [
+        f'weights: {weights_checksum(checkpoint)}',
+        f'config: {config_hash(read)}',
+        f'member: {member or "that of the config"}',
+    ]
 
 
 def read_label(folder: Path, i: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -203,6 +204,33 @@ def test_a_first_network_that_is_given(whole, tmp_path):
     state, expected = state_of(last), state_of(whole / 'run/step2/iter_3.pth')
     assert all(torch.equal(value, state[name]) for name, value in expected.items())
     assert rows_of(tmp_path / 'run') == rows_of(whole / 'run')
+
+
+def test_another_first_network_of_the_same_name(whole, tmp_path):
+    """Scores of step 0 would be of one, later steps of the other."""
+    first = tmp_path / 'first.pth'
+    shutil.copy(whole / 'run/step0/iter_3.pth', first)
+
+    def run():
+        given = dict(steps=STEPS, first_checkpoint=str(first))
+        return rounds_of(whole / 'data', tmp_path / 'run', **given).run(resources())
+
+    def fail(cfg):
+        raise ChildFailed('on purpose')
+
+    with trainings_by(fail), pytest.raises(ChildFailed):
+        run()
+    checkpoint = torch.load(first)
+    checkpoint['state_dict']['decode_head.conv_seg.bias'] += 1
+    torch.save(checkpoint, first)
+    kept = tmp_path / 'run/first_checkpoint.txt'
+    words = r'first_checkpoint\.txt has another self_training.first_checkpoint now: its weights'
+    with trainings_by(lambda cfg: pytest.fail('no')), pytest.raises(ValueError, match=words):
+        run()
+    kept.unlink()  # as in a folder of an earlier version
+    with trainings_here():
+        run()
+    assert kept.is_file()
 
 
 def test_without_validation(root, tmp_path):

@@ -2,6 +2,7 @@
 """Distillation of a run into a small network on the toy data, trainings in this process."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from mmseg_ctt.apis import load_model, predict
 from mmseg_ctt.datasets.wrappers import leaf_configs
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
 from mmseg_ctt.lab.new_run.networks import NETWORKS
-from mmseg_ctt.self_training import Distillation, build_rounds, distillation
+from mmseg_ctt.self_training import Distillation, build_rounds, distillation, labelling
 from mmseg_ctt.self_training.distillation_results import (
     check_test_images,
     compared_set,
@@ -111,6 +112,64 @@ def test_a_stopped_distillation_goes_on(teacher, tmp_path):
     other = config(teacher, tmp_path, confidence_threshold=0.1)
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
         Distillation(other, tmp_path / 'run', tmp_path, str).run(resources())
+
+
+def other_weights(teacher, folder):
+    """A teacher of the same paths, with other weights."""
+    checkpoint = torch.load(teacher.checkpoint)
+    for value in checkpoint['state_dict'].values():
+        if value.is_floating_point():
+            value += 0.01
+    torch.save(checkpoint, folder / 'teacher.pth')
+
+
+def other_pipeline(teacher, folder):
+    cfg = Config.fromfile(teacher.config)
+    cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale=(24, 16)))
+    cfg.dump(folder / 'teacher.py')
+
+
+@pytest.mark.parametrize('change', [other_weights, other_pipeline])
+@pytest.mark.parametrize('stop', ['label', 'distilled'])
+def test_another_teacher_of_the_same_name(teacher, tmp_path, monkeypatch, change, stop):
+    """Half of the pseudo-labels would be of one, half of the other."""
+    shutil.copy(teacher.checkpoint, tmp_path / 'teacher.pth')
+    shutil.copy(teacher.config, tmp_path / 'teacher.py')
+    given = dict(
+        teacher_checkpoint=str(tmp_path / 'teacher.pth'),
+        teacher_config=str(tmp_path / 'teacher.py'),
+    )
+    cfg = config(teacher, tmp_path, confidence_threshold=0.0, **given)
+    run = lambda: Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())  # noqa: E731
+
+    def fail(_):
+        raise ChildFailed('on purpose')
+
+    with trainings_by(fail), pytest.raises(ChildFailed), monkeypatch.context() as patch:
+        if stop == 'label':
+            fail_after(patch, 2)  # the first is a check
+        run()
+    before = {path: path.read_bytes() for path in tmp_path.glob('run/**/*.*')}
+    change(teacher, tmp_path)
+    with pytest.raises(ValueError, match=r'teacher\.txt has another teacher now: weights, net'):
+        run()
+    assert {path: path.read_bytes() for path in tmp_path.glob('run/**/*.*')} == before
+    (tmp_path / 'run/predictions/teacher.txt').unlink()  # as in a folder of an earlier version
+    with trainings_here():
+        run()
+
+
+def fail_after(patch, number):
+    """Let labelling fail after so many images."""
+    real, done = labelling.predict_iter, []
+
+    def predicts(model, images):
+        if len(done) == number:
+            raise ChildFailed('on purpose')
+        done.append(images)
+        return real(model, images)
+
+    patch.setattr(labelling, 'predict_iter', predicts)
 
 
 def test_labelling_ends_when_told(teacher, tmp_path):

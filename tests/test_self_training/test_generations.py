@@ -194,7 +194,7 @@ def test_stopped_anywhere_it_comes_to_the_same(root, tmp_path, uninterrupted, tr
     assert json.loads((tmp_path / 'run/state.json').read_text())['step'] == when
     if when == 'label':
         made = sorted(path.name for path in (tmp_path / 'run/gen0/predictions').iterdir())
-        assert made == ['0.npz', 'images.txt']
+        assert made == ['0.npz', 'images.txt', 'teacher.txt']
     made = torch.load(
         SelfTraining(config(root, generations=2), tmp_path / 'run', tmp_path, str).run(resources())
     )['state_dict']
