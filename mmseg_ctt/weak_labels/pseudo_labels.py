@@ -8,7 +8,7 @@ import json
 import os.path as osp
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -18,9 +18,16 @@ from ..datasets.image_values import picture_of
 from ..datasets.pseudo_labeled import MASKS, META
 from ..functional.pamr import pamr
 from .class_map_files import SETTINGS as MAP_SETTINGS
-from .class_map_files import ClassMapFolder, ClassMaps, read_class_maps
+from .class_map_files import (
+    ClassMapFolder,
+    ClassMaps,
+    class_map_path,
+    read_class_maps,
+    read_classes,
+)
 from .crf import check_library, label_crf
 from .fusion import check_rule, confidence_of, fuse
+from .input_files import keep_inputs
 from .label_quality import Truth, check_truth, confusion
 from .map_files import check_maps, map_path, read_map, write_map
 from .parallel import check_jobs, each_file
@@ -182,7 +189,8 @@ def make_pseudo_labels(
         np.ndarray | None: Summed :func:`.label_quality.confusion`; None without truth.
 
     Raises:
-        FileExistsError: If the folder has other files, or masks of other settings.
+        FileExistsError: If the folder has other files, or masks of other settings, images, class
+            maps or saliency maps.
         FileNotFoundError: See :func:`check_job`.
         ValueError: See :func:`check_job`, :func:`prepare_image` and
             :func:`.label_quality.check_truth`.
@@ -196,6 +204,7 @@ def make_pseudo_labels(
     )
     kept.update(saliency=job.saliency, classes=job.maps.classes, made_of=_made_of(job))
     claim_folder(out, SETTINGS, kept)
+    _check_kept(job, out, keep_inputs(out, _inputs(job), partial(map_path, out / MASKS)))
     (out / META).write_text(json.dumps(dict(classes=job.maps.classes)) + '\n', encoding='utf-8')
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_write_one, job=job, out=str(out)), items, jobs, report)
@@ -213,6 +222,31 @@ def _made_of(job: PseudoLabelJob) -> Dict[str, Any]:
     for settings in made.values():
         settings.pop('version', None)
     return made
+
+
+def _inputs(job: PseudoLabelJob) -> Dict[str, Dict[str, str]]:
+    """Files that the mask of each image is made of."""
+    found = {}
+    for stem in job.maps.stems:
+        files = {'image': job.images[stem], 'class map': str(class_map_path(job.maps.path, stem))}
+        if job.saliency is not None:
+            files[SALIENCY] = str(map_path(job.saliency, stem))
+        found[stem] = files
+    return found
+
+
+def _check_kept(job: PseudoLabelJob, out: Path, stems: Sequence[str]) -> None:
+    """Masks that no record says the inputs of are of the classes of their class maps."""
+    for stem in stems:
+        path = map_path(out / MASKS, stem)
+        known = {*read_classes(job.maps.path, stem).tolist(), IGNORED}
+        known |= {0} if job.maps.has_background else set()
+        others = sorted({*np.unique(read_image(str(path))).tolist()} - known)
+        if others:
+            raise FileExistsError(
+                f'{path} has the class id {others[0]}, of which its image has no class map now: '
+                'remove the mask to make it again, or choose another folder'
+            )
 
 
 def _write_one(
@@ -252,39 +286,3 @@ def _write_manifest(job: PseudoLabelJob, out: Path) -> None:
     ]
     content = dict(class_names=job.maps.classes, selected=selected)
     (out / MANIFEST).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
-def sweep(
-    job: PseudoLabelJob, name: str, values: List[float], jobs: int, report: Report
-) -> List[np.ndarray]:
-    """Summed confusion for several values of a setting of the rule; nothing is written.
-
-    Args:
-        job (PseudoLabelJob): With truth.
-        name (str): Setting of the rule.
-        values (list[float]): Its values.
-        jobs (int): Processes.
-        report (Callable[[str], None]): Gets lines on the progress.
-
-    Raises:
-        FileNotFoundError: See :func:`check_job`.
-        ValueError: See :func:`check_job` and :func:`.label_quality.check_truth`.
-    """
-    check_jobs(jobs)
-    for value in values:
-        check_job(job._replace(settings={**job.settings, name: value}))
-    assert job.truth is not None
-    check_truth(job.truth, job.images)
-    items = [(stem,) for stem in job.maps.stems]
-    found = each_file(partial(_try_one, job=job, name=name, values=values), items, jobs, report)
-    return [sum(counts) for counts in zip(*found)]
-
-
-def _try_one(
-    item: Tuple[str], job: PseudoLabelJob, name: str, values: List[float]
-) -> List[np.ndarray]:
-    assert job.truth is not None
-    (stem,), classes = item, len(job.maps.classes)
-    given = prepare_image(job, stem)
-    labels = [label_image(job, stem, given, **{name: value}) for value in values]
-    return [confusion(job.truth, stem, label, classes) for label in labels]

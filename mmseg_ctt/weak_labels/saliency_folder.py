@@ -11,6 +11,7 @@ from typing import Callable, Dict, Tuple
 from ..datasets.image_files import find_images
 from ..datasets.image_reading import image_size, read_image
 from ..datasets.image_values import picture_of
+from .input_files import keep_inputs
 from .map_files import map_path, write_map
 from .parallel import check_jobs, each_file
 from .saliency import METHODS
@@ -47,7 +48,7 @@ def make_saliency(images: Path, out: Path, method: str, jobs: int, report: Repor
         int: Number of maps that were written.
 
     Raises:
-        FileExistsError: If the folder has other files, or maps of another method.
+        FileExistsError: If the folder has other files, or maps of another method or other images.
         FileNotFoundError: If there is no image.
         ValueError: If the method is unknown, ``jobs`` not positive, or an image cannot be read.
     """
@@ -56,6 +57,8 @@ def make_saliency(images: Path, out: Path, method: str, jobs: int, report: Repor
     check_jobs(jobs)
     found, _ = find_sized_images(images)
     claim_folder(out, SETTINGS, dict(method=method, stand_in=True))
+    inputs = {stem: dict(image=path) for stem, path in found.items()}
+    keep_inputs(out, inputs, partial(map_path, out))
     missing = [(stem, path) for stem, path in found.items() if not map_path(out, stem).is_file()]
     task = partial(_make_one, out=str(out), method=method)
     salient = each_file(task, missing, jobs, report)

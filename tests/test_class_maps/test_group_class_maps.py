@@ -84,7 +84,7 @@ def test_a_folder_says_how_many_groups_its_maps_are_of(run, tmp_path):
     images = config_images(model.cfg)
     job = ClassMapJob(images, tmp_path / 'maps', ONCE, dict(config='toy'))
     assert make_class_maps(model, job, report=lambda line: None) == len(images)
-    (settings,) = (tmp_path / 'maps').glob('*.json')
+    settings = tmp_path / 'maps/class_maps.json'
     assert json.loads(settings.read_text())['groups'] == 1
     with pytest.raises(FileExistsError):
         make_class_maps(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from toy_data import CLASSES, HEIGHT, WIDTH, toy_ctt
+from toy_data import CLASSES, HEIGHT, WIDTH, toy_ctt, write_image
 from toy_run import make_run
 from toy_weak import STEMS, classifier_run
 
@@ -160,6 +160,20 @@ def test_maps_of_other_tags_are_not_kept(model, images, tmp_path):
     last = images[1]._replace(tags=tuple({1, 2, 3} - set(images[1].tags)))
     with pytest.raises(FileExistsError, match=rf'{last.stem}.npz has the maps of other tags \(cla'):
         make_class_maps(model, job._replace(images=[images[0], last]), silent)
+
+
+def test_maps_of_other_images_of_the_same_names_are_not_kept(model, images, tmp_path):
+    job = ClassMapJob(images[:2], tmp_path / 'out', PLAIN, {})
+    make_class_maps(model, job, silent)
+    path = tmp_path / 'other.jpg'
+    write_image(path, 40)
+    other = [images[0], images[1]._replace(path=str(path))]
+    with pytest.raises(FileExistsError, match=r'\.npz was made of another image than .*other\.jpg'):
+        make_class_maps(model, job._replace(images=other), silent)
+    (tmp_path / f'out/{images[1].stem}.npz').unlink()
+    assert make_class_maps(model, job._replace(images=other), silent) == 1
+    (tmp_path / 'out/inputs.json').unlink()  # as in a folder of an earlier version
+    assert make_class_maps(model, job, silent) == 0
 
 
 def test_scores_of_the_tags(model, images, tmp_path):

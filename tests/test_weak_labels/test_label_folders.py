@@ -2,6 +2,7 @@
 """Folders of class maps to folders of masks, and their quality."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from mmseg_ctt.weak_labels.class_map_files import (
     write_class_maps,
 )
 from mmseg_ctt.weak_labels.label_quality import confusion, label_quality, open_truth, quality_table
+from mmseg_ctt.weak_labels.label_sweep import sweep
 from mmseg_ctt.weak_labels.map_files import write_map
-from mmseg_ctt.weak_labels.pseudo_labels import PseudoLabelJob, make_pseudo_labels, sweep
+from mmseg_ctt.weak_labels.pseudo_labels import PseudoLabelJob, make_pseudo_labels
 
 STEMS = ('a', 'b/c')
 
@@ -119,6 +121,54 @@ def test_masks_of_other_maps_are_not_kept(with_saliency, tmp_path, of):
     path.write_text(json.dumps(dict(made, weights='b')))
     with pytest.raises(FileExistsError, match=r'other settings \(made_of: .*choose another folder'):
         make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+
+
+OTHERS = [  # what is made again under the same name, and what the error calls it
+    ('class map', lambda root: write_toy_map(root, 'a', (1, 2))),
+    ('image', lambda root: write_image(root / 'img/a.jpg', 8)),
+    ('saliency map', lambda root: write_map(root / 'sal', 'a', np.ones((HEIGHT, WIDTH)))),
+]
+
+
+def write_toy_map(root, stem, tags):
+    maps = np.random.default_rng(5).random((len(tags), HEIGHT, WIDTH)).astype(np.float16)
+    write_class_maps(root / 'maps', stem, ClassMaps(maps, np.array(tags), np.full(3, 0.5)))
+
+
+@pytest.mark.parametrize('what, change', OTHERS, ids=[what for what, _ in OTHERS])
+def test_a_mask_of_another_input_is_not_kept(with_saliency, tmp_path, what, change):
+    out = tmp_path / 'out'
+    make_pseudo_labels(with_saliency, out, 1, silent)
+    change(tmp_path)
+    (out / 'masks/b/c.png').unlink()
+    before = {path: path.read_bytes() for path in out.rglob('*.*')}
+    with pytest.raises(FileExistsError, match=rf'a\.png was made of another {what} than .*remove'):
+        make_pseudo_labels(with_saliency, out, 1, silent)
+    assert {path: path.read_bytes() for path in out.rglob('*.*')} == before
+    (out / 'masks/a.png').unlink()
+    make_pseudo_labels(with_saliency, out, 1, silent)
+    make_pseudo_labels(with_saliency, out, 1, silent)
+
+
+def test_masks_of_a_folder_without_a_record(job, tmp_path):
+    """An earlier version wrote none: masks of the classes of their maps are taken for theirs."""
+    out = tmp_path / 'out'
+    make_pseudo_labels(job, out, 1, silent)
+    (out / 'inputs.json').unlink()
+    make_pseudo_labels(job, out, 1, silent)
+    (out / 'inputs.json').unlink()
+    write_toy_map(tmp_path, 'a', (1, 2))
+    with pytest.raises(FileExistsError, match=r'a\.png has the class id 3, .* no class map now'):
+        make_pseudo_labels(job, out, 1, silent)
+
+
+def test_inputs_that_were_moved_are_the_same(job, tmp_path):
+    make_pseudo_labels(job, tmp_path / 'out', 1, silent)
+    shutil.copytree(tmp_path / 'img', tmp_path / 'moved')  # with times of now
+    for path in (tmp_path / 'moved').rglob('*.jpg'):
+        path.touch()
+    images = {stem: str(tmp_path / f'moved/{stem}.jpg') for stem in STEMS}
+    make_pseudo_labels(job._replace(images=images), tmp_path / 'out', 1, silent)
 
 
 def test_processes_write_the_same(job, tmp_path):

@@ -80,6 +80,20 @@ def test_a_folder_is_continued_and_never_changed(images, tmp_path):
     assert {path.suffix for path in out.rglob('*') if path.is_file()} == {'.png', '.json'}
 
 
+def test_maps_of_other_images_of_the_same_names_are_not_kept(images, tmp_path):
+    out = tmp_path / 'out'
+    make_saliency(images, out, 'grabcut', 1, str)
+    for seed, stem in enumerate(('a', 'b/c', 'd'), 20):
+        write_image(tmp_path / 'other' / f'{stem}.jpg', seed)
+    with pytest.raises(FileExistsError, match=r'a\.png was made of another image than .*other/a'):
+        make_saliency(tmp_path / 'other', out, 'grabcut', 1, str)
+    write_image(images / 'e.jpg', 30)
+    assert make_saliency(images, out, 'grabcut', 1, str) == 1  # more images go on
+    (out / 'inputs.json').unlink()  # as in a folder of an earlier version
+    assert make_saliency(images, out, 'grabcut', 1, str) == 0
+    assert (out / 'inputs.json').is_file()
+
+
 def test_processes_write_the_same_maps(images, tmp_path):
     for jobs in (1, 2):
         make_saliency(images, tmp_path / str(jobs), 'grabcut', jobs, lambda line: None)

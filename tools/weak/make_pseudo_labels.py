@@ -111,7 +111,8 @@ def open_job(args: argparse.Namespace) -> Any:
 def print_sweep(job: Any, thresholds: List[float], jobs: int) -> None:
     from mmseg_ctt.weak_labels import RULES
     from mmseg_ctt.weak_labels.label_quality import label_quality
-    from mmseg_ctt.weak_labels.pseudo_labels import check_job, sweep
+    from mmseg_ctt.weak_labels.label_sweep import sweep
+    from mmseg_ctt.weak_labels.pseudo_labels import check_job
 
     check_job(job)
     level = RULES[job.rule].level

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
@@ -16,6 +17,7 @@ from ...weak_labels.class_map_files import (
     read_scores,
     write_class_maps,
 )
+from ...weak_labels.input_files import keep_inputs
 from ...weak_labels.settings_file import claim_folder
 from .groups import partners_of
 from .images import TaggedImage
@@ -54,7 +56,7 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
         int: Number of images whose maps were written.
 
     Raises:
-        FileExistsError: If the folder has other files, or maps of other settings or tags.
+        FileExistsError: If the folder has other files, or maps of other settings, tags or images.
         ValueError: If a setting has no meaning, the network gives no class maps, a tag is no class
             of it, or an image without tags has none to be predicted.
     """
@@ -71,6 +73,8 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     )
     missing = [image for image in job.images if not class_map_path(job.out, image.stem).is_file()]
     _check_written(job, classes)
+    inputs = {image.stem: dict(image=image.path) for image in job.images}
+    keep_inputs(job.out, inputs, partial(class_map_path, job.out))
     step = max(1, len(missing) // STEPS)
     for number, image in enumerate(missing, 1):
         found = predict_class_maps(model, image.path, image.tags, settings, partners(image))

@@ -1,0 +1,71 @@
+# Copyright (c) mmseg_ctt contributors.
+"""The files that results are made of, recorded beside these, so that no result is kept for others.
+
+A folder of images may be replaced by one of the same names; contents are compared, since data may
+be moved.
+"""
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping
+
+from ..datasets.training_copy.manifest import checksum, write_whole
+from ..volumes.address import file_of
+from .settings_file import read_settings
+
+FILE = 'inputs.json'
+Inputs = Mapping[str, Mapping[str, str]]
+Facts = List  # size, time of change, checksum
+
+
+def keep_inputs(out: Path, inputs: Inputs, result: Callable[[str], Path]) -> List[str]:
+    """Record the inputs of results, or refuse results that were made of others.
+
+    Args:
+        out (Path): Folder of the results; exists.
+        inputs (Mapping[str, Mapping[str, str]]): By the stem of a result the paths of its inputs,
+            by what they are, such as ``{'a/b': {'image': 'img/a/b.jpg'}}``.
+        result (Callable): File of a result by its stem.
+
+    Returns:
+        list[str]: Stems whose result is there and whose inputs were not known, as in a folder that
+        an earlier version made.
+
+    Raises:
+        FileExistsError: If a result that is there was made of another input.
+    """
+    path, unknown = out / FILE, []
+    known = read_settings(path) if path.is_file() else {}
+    kept: Dict[str, Dict[str, Facts]] = dict(known)
+    facts = lru_cache(maxsize=1)(_facts)  # slices of a volume follow one another
+    for stem, files in inputs.items():
+        before = known.get(stem, {})
+        found = {what: facts(file_of(file), *before.get(what, ())) for what, file in files.items()}
+        if result(stem).is_file():
+            _check(result(stem), files, before, found)
+            unknown += [] if stem in known else [stem]
+        kept[stem] = found
+    if kept != known:
+        write_whole(path, (json.dumps(kept, sort_keys=True) + '\n').encode())
+    return unknown
+
+
+def _facts(path: str, size: int = -1, changed: int = 0, digest: str = '') -> Facts:
+    """Size, time of change and checksum; that of a file as it was known is not read again."""
+    state = os.stat(path)
+    if (state.st_size, state.st_mtime_ns) != (size, changed):
+        digest = checksum(Path(path).read_bytes())
+    return [state.st_size, state.st_mtime_ns, digest]
+
+
+def _check(
+    result: Path, files: Mapping[str, str], before: Mapping[str, Facts], found: Mapping[str, Facts]
+) -> None:
+    for what, path in files.items():
+        if what in before and before[what][2] != found[what][2]:
+            raise FileExistsError(
+                f'{result} was made of another {what} than {path} is now: remove it to make it '
+                'again, or choose another folder'
+            )
