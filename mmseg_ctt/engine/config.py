@@ -26,7 +26,7 @@ from .option_checks import check_evaluated, check_whole_stages
 from .pipeline_steps import use_checked_steps
 from .presets import apply_presets
 from .run_checks import checked_run
-from .run_length import check_length, log_once
+from .run_length import check_length, ends_with_run, log_once
 from .volume_settings import use_volume_slices
 
 # Hooks that mmengine itself adds, and whose entry None in default_hooks it understands.
@@ -159,9 +159,8 @@ def _set_max_iters(nodes: Nodes, number: int) -> bool:
     schedules = [node for path, node in nodes if path == ('param_scheduler',)]
     for loop in loops:
         for node in schedules:
-            past = (node.get('end') or 0) - loop['max_iters']  # a schedule may end one later
-            if past in (0, 1):
-                node['end'] = number + past
+            if ends_with_run(node, loop['max_iters']):
+                node['end'] += number - loop['max_iters']
     return _set(loops, max_iters=number)
 
 

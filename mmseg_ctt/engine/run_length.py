@@ -34,6 +34,40 @@ def check_length(cfg: Mapping[str, Any]) -> None:
         _check_schedules(cfg, loop['max_iters'])
 
 
+def ends_with_run(schedule: Mapping[str, Any], number: int) -> bool:
+    """Whether a schedule says an end that is that of the run.
+
+    Args:
+        schedule (Mapping): Of ``param_scheduler``.
+        number (int): Iterations of the run; a schedule may end one later.
+    """
+    return (schedule.get('end') or 0) - number in (0, 1)
+
+
+def check_other_length(cfg: Mapping[str, Any], changes: Mapping[str, Any], key: str) -> None:
+    """Check that changes of a config do not leave a schedule at the length of the run before.
+
+    Args:
+        cfg (Mapping): Complete config without the changes.
+        changes (Mapping): That will be merged into it.
+        key (str): Of the changes, for the message.
+
+    Raises:
+        ValueError: If they set ``train_cfg.max_iters`` alone, and a schedule ends with the run.
+    """
+    before = (cfg.get('train_cfg') or {}).get('max_iters')
+    after = (changes.get('train_cfg') or {}).get('max_iters')
+    if None in (before, after) or before == after or 'param_scheduler' in changes:
+        return
+    for i, node in _schedules(cfg):
+        if ends_with_run(node, before):
+            raise ValueError(
+                f'{key}.train_cfg.max_iters={after} leaves param_scheduler.{i}.end={node["end"]}, '
+                f'the end of a run of {before} iterations: set {key}.sizes.max_iters={after} in '
+                'its place, which moves both'
+            )
+
+
 def log_once(cfg: Mapping[str, Any]) -> None:
     """A run that is shorter than the interval of its log has one entry, at its end.
 

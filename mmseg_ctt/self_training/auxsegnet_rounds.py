@@ -34,6 +34,7 @@ from ..datasets.frequency import source
 from ..deploy.api import load_model
 from ..deploy.class_maps import ClassMapSettings, TaggedImage
 from ..engine.files import write_whole
+from ..engine.run_length import check_other_length
 from ..weak_labels.saliency import METHODS
 from .auxsegnet_checks import check_files, check_steps
 from .auxsegnet_configs import (
@@ -144,6 +145,7 @@ class AuxSegNetRounds(Rounds):
         """Check settings and steps of all rounds before the first training."""
         self.report('round 0: checks saliency, labelling and training with untrained networks')
         check_files(self.images, self.settings)
+        check_other_length(self.cfg, self.settings.classifier, f'{KEY}.classifier')
         classifier = self.classifier_config() if self.settings.initial is None else None
         check_steps(
             self.config(0), classifier, self.images[0], self.settings, self.num_classes, folder

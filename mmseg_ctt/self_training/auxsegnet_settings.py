@@ -21,7 +21,7 @@ class AuxSegNetSettings(RoundSettings):
         initial (str, optional): Folder with the pseudo-labels of round 0. None trains a classifier
             first and makes them of its class maps and the saliency.
         classifier (dict): Changes of the config of that classifier, such as
-            ``dict(train_cfg=dict(max_iters=500))``.
+            ``dict(sizes=dict(max_iters=500))``, which moves the end of its schedule, too.
         scales (tuple[float, ...]): Sizes at which its class maps are averaged.
         flip (bool): Whether these are averaged over flipped images too.
         object_level (float): Class map above which a pixel is of an object, in round 0.

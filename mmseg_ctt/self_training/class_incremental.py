@@ -26,6 +26,7 @@ from mmengine.config import Config
 
 from ..deploy.checkpoint import weights_checksum
 from ..engine.files import write_whole
+from ..engine.run_length import check_other_length
 from .image_lists import keep_list
 from .incremental_checks import check_config, check_steps, warnings_of
 from .incremental_configs import changed, set_classes, set_groups, use_masks, use_tags
@@ -110,6 +111,8 @@ class ClassIncremental(Rounds):
 
     def check(self, folder: Path) -> None:
         """Check config, data and networks of all steps before the first training."""
+        first: Optional[Dict[str, Any]] = self.settings.first_training
+        check_other_length(self.cfg, first or {}, f'{KEY}.first_training')
         for line in warnings_of(self.settings):
             self.report(line)
         self.report(table_of(self.images, self.settings.steps))

@@ -28,7 +28,7 @@ class IncrementalSettings(RoundSettings):
             trains it.
         first_training (dict, optional): Changes of the config for trainings that do not begin with
             the network of a step before, step 0 and joint training, such as
-            ``dict(train_cfg=dict(max_iters=4000))``.
+            ``dict(sizes=dict(max_iters=4000))``, which moves the end of the schedule, too.
 
     Raises:
         TypeError: If a setting is of another type.

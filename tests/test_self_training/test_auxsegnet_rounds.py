@@ -21,6 +21,7 @@ from mmseg_ctt.deploy.api import load_model
 from mmseg_ctt.deploy.class_maps import folder as class_map_folder
 from mmseg_ctt.engine import prepare_config
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
+from mmseg_ctt.engine.start_config import read_config
 from mmseg_ctt.functional import normalized_class_maps, propagate
 from mmseg_ctt.self_training import (
     AuxSegNetSettings,
@@ -159,6 +160,30 @@ def test_changes_of_the_classifier(root, tmp_path):
     assert [step.position['step'] for step in made.steps()] == [
         *('classify', 'label', 'train', 'evaluate', 'label', 'train', 'evaluate', 'label')
     ]
+
+
+def test_another_length_of_the_classifier_moves_its_schedule(tmp_path):
+    """As the page of the method says; the config of VOC names the end of its schedule."""
+    cfg = read_config(
+        'auxsegnet_r101-d8_voc.py', {'self_training.classifier.sizes.max_iters': 4000}
+    )
+    made = build_rounds(cfg, tmp_path / 'run', tmp_path)
+    shorter, whole = prepare_config(made.classifier_config()), made.config(0)
+    assert (whole.train_cfg.max_iters, whole.param_scheduler[0].end) == (39700, 39701)
+    assert (shorter.train_cfg.max_iters, shorter.param_scheduler[0].end) == (4000, 4001)
+
+
+def test_a_schedule_of_another_length_than_the_classifier(root, tmp_path, stubbed):
+    cfg = toy_rounds_config(root, classifier=dict(train_cfg=dict(max_iters=1)))
+    cfg.param_scheduler[0].end = 3
+    words = (
+        r'classifier.train_cfg.max_iters=1 leaves param_scheduler.0.end=3.*set self_training\.cl'
+    )
+    with pytest.raises(ValueError, match=words):
+        build_rounds(cfg, tmp_path / 'run', tmp_path, str).run(resources())
+    assert not stubbed
+    cfg.self_training.classifier.param_scheduler = [dict(type='PolyLR', end=2, by_epoch=False)]
+    build_rounds(cfg, tmp_path / 'run', tmp_path, str).run(resources())
 
 
 # ---- labels

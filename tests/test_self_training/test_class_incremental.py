@@ -183,7 +183,7 @@ def test_fine_tuning_reads_masks_of_the_new_classes(root, tmp_path):
 
 
 def test_joint_training(root, tmp_path):
-    changes = dict(train_cfg=dict(max_iters=2))
+    changes = dict(sizes=dict(max_iters=2))
     with trainings_here() as commands:
         made = rounds_of(root, tmp_path / 'run', method='joint', first_training=changes)
         assert made.run(resources()) == tmp_path / 'run/joint/iter_2.pth'
@@ -354,6 +354,10 @@ def late_start(cfg):
     cfg.model.pseudo_start = 3
 
 
+def ending_schedule(cfg):
+    cfg.param_scheduler[0].end = 4
+
+
 def many_heads(cfg):
     cfg.model.localizer = dict(width=3)
 
@@ -378,6 +382,11 @@ def many_heads(cfg):
         (other_masks, {}, 'training step 0 would fail: .*nowhere'),
         (other_data, {}, 'self_training.labeled.type=.CamVidDataset. must be FolderSegDataset'),
         (late_start, {}, 'training step 1 would fail: model.pseudo_start=3 is behind its last'),
+        (
+            ending_schedule,
+            dict(first_training=dict(train_cfg=dict(max_iters=2))),
+            'first_training.train_cfg.max_iters=2 leaves param_scheduler.0.end=4, .* run of 3',
+        ),
         (many_heads, {}, 'training step 1 would fail: model.localizer has unknown settings'),
     ],
 )
