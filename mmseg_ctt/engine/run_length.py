@@ -57,7 +57,7 @@ def check_other_length(cfg: Mapping[str, Any], changes: Mapping[str, Any], key: 
     """
     before = (cfg.get('train_cfg') or {}).get('max_iters')
     after = (changes.get('train_cfg') or {}).get('max_iters')
-    if None in (before, after) or before == after or 'param_scheduler' in changes:
+    if before is None or after in (None, before) or 'param_scheduler' in changes:
         return
     for i, node in _schedules(cfg):
         if ends_with_run(node, before):

@@ -2,11 +2,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from ..deploy.class_maps import ClassMapSettings
 from ..nn.settings import as_dict, check_choice, check_number
 from .round_settings import KEY, RoundSettings
 
 REFINEMENTS = ('pamr', 'crf', None)
 REFINES = ('network', 'classifier')
+SCALES = (0.5, 1.0, 1.5, 2.0)
 SMOOTH_LEVEL = 0.3  # of saliency that no CRF has pushed to 0 and 1
 
 
@@ -22,7 +24,7 @@ class AuxSegNetSettings(RoundSettings):
             first and makes them of its class maps and the saliency.
         classifier (dict): Changes of the config of that classifier, such as
             ``dict(sizes=dict(max_iters=500))``, which moves the end of its schedule, too.
-        scales (tuple[float, ...]): Sizes at which its class maps are averaged.
+        scales (tuple[float, ...]): Sizes at which its class maps are averaged; None: the default.
         flip (bool): Whether these are averaged over flipped images too.
         object_level (float): Class map above which a pixel is of an object, in round 0.
         salient_level (float): Saliency above which a pixel is of an object, in round 0.
@@ -42,14 +44,14 @@ class AuxSegNetSettings(RoundSettings):
 
     Raises:
         TypeError: If a setting is of another type.
-        ValueError: For an unknown or impossible value.
+        ValueError: For an unknown or impossible value, in a config for an unused one, too.
     """
 
     rounds: int = 2
     saliency: str = 'grabcut'
     initial: Optional[str] = None
     classifier: Mapping[str, Any] = field(default_factory=dict)
-    scales: Tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    scales: Tuple[float, ...] = SCALES
     flip: bool = True
     object_level: float = 0.2
     salient_level: float = 0.06
@@ -79,7 +81,8 @@ class AuxSegNetSettings(RoundSettings):
         for name in ('flip', 'normalize_refined'):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f'{KEY}.{name} must be True or False, got {getattr(self, name)!r}')
-        object.__setattr__(self, 'scales', _checked_scales(self.scales))
+        scales = SCALES if self.scales is None else self.scales
+        object.__setattr__(self, 'scales', _checked_scales(scales))
         object.__setattr__(
             self, 'classifier', _plain(as_dict(f'{KEY}.classifier', self.classifier))
         )
@@ -96,6 +99,20 @@ class AuxSegNetSettings(RoundSettings):
                 f'{KEY}.refines="classifier": {KEY}.initial gives the first pseudo-labels, so that '
                 'there is no classifier; set refines="network", or remove initial'
             )
+
+    def unused(self) -> Dict[str, str]:
+        """See :meth:`RoundSettings.unused`."""
+        if self.initial is None:
+            return {}
+        given = f'initial={self.initial!r}'
+        found = dict.fromkeys(('scales', 'flip'), given)
+        if self.refined_object_level is not None:
+            found['object_level'] = f'{given} and refined_object_level'
+        if self.refined_salient_level is not None:
+            found['salient_level'] = f'{given} and refined_salient_level'
+        elif self.saliency_refinement != 'crf':
+            found['salient_level'] = f'{given} and without a dense CRF'
+        return found
 
     def levels(self, refined: bool) -> Dict[str, float]:
         """Settings of the rule that makes pseudo-labels.
@@ -121,7 +138,12 @@ def _checked_scales(scales: Any) -> Tuple[float, ...]:
         raise TypeError(f'{KEY}.scales must be a list such as (0.5, 1.0), got {scales!r}')
     for scale in scales:
         check_number(f'{KEY}.scales', scale, 0.1, 10)
-    return tuple(float(scale) for scale in scales)
+    made = tuple(float(scale) for scale in scales)
+    try:
+        ClassMapSettings(made).check()
+    except ValueError as error:
+        raise ValueError(f'{KEY}.{error}') from None
+    return made
 
 
 def _plain(node: Any) -> Any:

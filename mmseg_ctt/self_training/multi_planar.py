@@ -140,7 +140,9 @@ class MultiPlanarCoTraining(Rounds):
     def _fusion_arguments(self) -> str:
         settings = self.settings
         parts = [*(f'{plane}=OUT/{plane}' for plane in settings.planes), '--out OUT/fused']
-        parts.append(f'--fusion {settings.fusion} --tie {settings.tie or settings.planes[-1]}')
+        parts.append(f'--fusion {settings.fusion}')
+        if settings.fusion != 'soft':
+            parts.append(f'--tie {settings.tie or settings.planes[-1]}')
         if settings.clean:
             parts.append(f'--clean {settings.clean}')
         if settings.fusion == 'soft':

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from ..label_fusion.components import CLEANINGS
 from ..label_fusion.plane_fusion import FUSIONS, PlaneFusion
@@ -22,8 +22,8 @@ class PlaneSettings(RoundSettings):
         fusion (str): How the predictions of the planes become pseudo-labels and results:
             ``'majority'``, ``'soft'``, ``'union'``, ``'at_least_two'`` or ``'intersection'``; see
             :class:`~mmseg_ctt.label_fusion.PlaneFusion`.
-        tie (str, optional): Plane whose label decides where the votes are equal. None is the last
-            of ``planes``: ``'z'``, the axial plane, by default.
+        tie (str, optional): Plane whose label decides where the votes are equal, which soft fusion
+            does not count. None is the last of ``planes``: ``'z'``, the axial plane, by default.
         clean (str, optional): Components of a class that stay: ``'seeded'``, ``'largest'``, or None
             for all.
         agreement_mask (bool): Pseudo-labels alone: voxels where the planes differ are ignored.
@@ -33,7 +33,7 @@ class PlaneSettings(RoundSettings):
 
     Raises:
         TypeError: If a number is none, or ``agreement_mask`` no bool.
-        ValueError: For an unknown value.
+        ValueError: For an unknown value, in a config for an unused one, too.
     """
 
     rounds: int = 2
@@ -58,6 +58,12 @@ class PlaneSettings(RoundSettings):
             )
         if not isinstance(self.member, (str, type(None))):
             raise TypeError(f'{KEY}.member must be a name or None, got {self.member!r}')
+
+    def unused(self) -> Dict[str, str]:
+        """See :meth:`RoundSettings.unused`."""
+        found = dict(tie="fusion='soft'") if self.fusion == 'soft' else {}
+        students = () if self.rounds else ('init', 'agreement_mask')
+        return {**found, **dict.fromkeys(students, 'rounds=0')}
 
     def plane_fusion(self, agreement_mask: bool) -> PlaneFusion:
         """Fusion by these settings.

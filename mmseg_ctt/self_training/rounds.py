@@ -196,7 +196,7 @@ class Rounds(ABC):
 
     def _is_of_this_run(self, of: dict) -> bool:
         try:
-            settings = asdict(self.settings_class.of(of['settings']))
+            settings = asdict(self.settings_class.recorded(of['settings']))
         except (TypeError, ValueError):  # of another recipe
             return False
         # lists of a JSON file are tuples here

@@ -7,6 +7,7 @@ from .round_settings import KEY, RoundSettings
 
 MODES = ('whole', 'restricted')
 COUNTS = ('image', 'pixel')
+SELECTING = ('alpha', 'mode', 'confidence_threshold', 'min_area', 'count', 'member')
 TYPES = (
     (('generations',), (int,), 'a whole number'),
     (('alpha', 'confidence_threshold', 'min_area', 'low_temperature'), (int, float), 'a number'),
@@ -25,18 +26,18 @@ class Settings(RoundSettings):
         mode (str): Pixels of a selected image that are used. ``'whole'``: those that reach the
             threshold of their class; ``'restricted'``: all of the classes it was selected for,
             of other classes those that reach ``confidence_threshold``.
-        confidence_threshold (float): See ``mode``; ``sure`` in 0.1.
+        confidence_threshold (float): See ``mode``, of ``'restricted'`` alone; ``sure`` in 0.1.
         min_area (float): Fraction of an image that a class must cover to count as shown.
         count (str): Unit of the class frequencies: ``'image'`` or ``'pixel'``.
         align (bool): CReST+: align the distribution of pseudo-labels while training.
         low_temperature (float): Temperature ``t_min`` of the target distribution in the last
-            generation.
+            generation, with ``align``.
         member (str, optional): Member that predicts the labels; None is the config's
             ``test_cfg.predict_on``.
 
     Raises:
         TypeError: If a number is none, or ``align`` no bool.
-        ValueError: For an unknown value.
+        ValueError: For an unknown value, in a config for an unused one, too.
     """
 
     renamed: ClassVar[Dict[str, str]] = {'sure': 'confidence_threshold'}  # key of 0.1
@@ -63,6 +64,15 @@ class Settings(RoundSettings):
                 f'{KEY}.generations must be positive and {KEY}.alpha not negative, '
                 f'got {self.generations} and {self.alpha}'
             )
+
+    def unused(self) -> Dict[str, str]:
+        """See :meth:`RoundSettings.unused`."""
+        found = {} if self.align else dict(low_temperature='align=False')
+        if self.mode == 'whole':
+            found['confidence_threshold'] = "mode='whole'"
+        if self.generations == 1:
+            found.update(dict.fromkeys(SELECTING, 'generations=1'))
+        return found
 
     def _check_types(self) -> None:
         for names, kinds, expected in TYPES:

@@ -35,6 +35,7 @@ from mmseg_ctt.weak_labels import fuse
 from mmseg_ctt.weak_labels.class_map_files import read_class_maps
 
 STEMS = (*LABELED, *UNLABELED)
+UNFLIPPED = dict(scales=None, flip=True)  # defaults: no class maps are made
 SIZE = (32, 48)
 
 
@@ -329,7 +330,7 @@ def test_given_pseudo_labels_and_saliency(root, tmp_path, stubbed):
     initial = write_maps(tmp_path / 'labels')
     saliency = write_maps(tmp_path / 'saliency', 200)
     lines = []
-    run(root, tmp_path / 'run', lines, initial=initial, saliency=saliency, rounds=1)
+    run(root, tmp_path / 'run', lines, initial=initial, saliency=saliency, rounds=1, **UNFLIPPED)
     assert len(stubbed) == 1 and not (tmp_path / 'run/classifier').exists()
     assert not (tmp_path / 'run/saliency').exists()
     for stem in STEMS:
@@ -393,11 +394,11 @@ def test_labels_of_two_settings_are_not_mixed(root, tmp_path, stubbed):
     first, second = (write_maps(tmp_path / name, value) for name, value in (('a', 1), ('b', 2)))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ChildFailed):
         failing(patch, LABELS, 'write', 4)  # the first is a check
-        run(root, tmp_path / 'run', initial=first)
+        run(root, tmp_path / 'run', initial=first, **UNFLIPPED)
     assert len(list((tmp_path / 'run/round0/labels/masks').glob('*.png'))) == 2
     with pytest.raises(ValueError, match='other self_training settings: choose another'):
-        run(root, tmp_path / 'run', initial=second)
-    run(root, tmp_path / 'run', initial=first)
+        run(root, tmp_path / 'run', initial=second, **UNFLIPPED)
+    run(root, tmp_path / 'run', initial=first, **UNFLIPPED)
     assert all((pixels(tmp_path / 'run/round0/labels/masks', stem) == 1).all() for stem in STEMS)
 
 
@@ -516,7 +517,11 @@ def pipeline_from_pixels(cfg):
         (packs_nothing, {}, 'training on pseudo-labels would fail: .* packed without pseudo_label'),
         (pipeline_from_pixels, {}, 'making its class maps would fail: test_dataloader.dataset'),
         (str, dict(saliency='nowhere'), 'saliency=.nowhere. is no folder and no stand-in .grabcut'),
-        (str, dict(initial='nowhere'), 'the folder nowhere of pseudo-labels does not exist'),
+        (
+            str,
+            dict(initial='nowhere', **UNFLIPPED),
+            'the folder nowhere of pseudo-labels does not exist',
+        ),
         (str, dict(truth='nowhere'), 'nowhere.* of self_training.truth does not exist'),
     ],
 )
@@ -540,10 +545,10 @@ def test_faults_end_before_the_first_training(root, tmp_path, stubbed, change, s
 def test_maps_that_do_not_fit(root, tmp_path, stubbed, name, value, size, words):
     folder = write_maps(tmp_path / 'maps', value, size)
     with pytest.raises(ValueError, match=words):
-        run(root, tmp_path / 'run', **{name: folder})
+        run(root, tmp_path / 'run', **{**UNFLIPPED, name: folder})
     (tmp_path / 'maps/u1.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'1 of 6 images have no .*u1\.png'):
-        run(root, tmp_path / 'run', **{name: folder})
+        run(root, tmp_path / 'run', **{**UNFLIPPED, name: folder})
     assert stubbed == []
 
 
@@ -556,6 +561,17 @@ def test_maps_that_do_not_fit(root, tmp_path, stubbed, name, value, size, words)
         (dict(saliency=None), 'saliency must be a folder'),
         (dict(flip=1), 'flip must be True or False'),
         (dict(scales=1.0), 'scales must be a list'),
+        (dict(scales=(1, 0.5, 1)), r'scales=\[1.0, 0.5, 1.0\] must be different'),
+        (dict(initial='x', scales=(1.0,)), r"scales=\(1.0,\) would be unused with .*initial='x'"),
+        (dict(initial='x', scales=None), "flip=False would be unused with .*initial='x'"),
+        (
+            dict(initial='x', **UNFLIPPED, object_level=0.3, refined_object_level=0.4),
+            'object_level=0.3 would be unused with .* and refined_object_level',
+        ),
+        (
+            dict(initial='x', **UNFLIPPED, salient_level=0.3),
+            'salient_level=0.3 would be unused with .* without a dense CRF',
+        ),
         (dict(initial='x', classifier=dict(resume=True)), 'classifier would be unused'),
         (dict(initial='x', refines='classifier'), 'refines="classifier": .*no classifier'),
         (dict(refines='both'), 'refines must be one of'),

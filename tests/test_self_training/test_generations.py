@@ -145,14 +145,29 @@ def test_the_state_is_that_of_0_3(root, tmp_path):
 
 
 def test_a_run_of_0_1_is_resumed(root, tmp_path, trained):
-    training = SelfTraining(config(root, generations=1), tmp_path / 'run', tmp_path, str)
+    cfg = config(root, generations=2, mode='restricted')
+    training = SelfTraining(cfg, tmp_path / 'run', tmp_path, str)
     training.save(dict(generation=0, step='train'))
     state = json.loads(training.file.read_text())
     state['settings']['sure'] = state['settings'].pop('confidence_threshold')
     training.file.write_text(json.dumps(state))
-    assert training.run(resources()) == tmp_path / 'run' / 'gen0' / 'iter_2.pth'
+    assert training.run(resources()) == tmp_path / 'run' / 'gen1' / 'iter_2.pth'
     state['settings']['sure'] = 0.5
     training.file.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match='other self_training settings'):
+        training.run(resources())
+
+
+def test_an_unused_setting_of_a_state_does_not_count(root, tmp_path, trained):
+    """An earlier version took it; it would end the run now, and must be removed to go on."""
+    training = SelfTraining(config(root, generations=1), tmp_path / 'run', tmp_path, str)
+    training.run(resources())
+    state = json.loads(training.file.read_text())
+    state['settings'].update(confidence_threshold=0.9, low_temperature=0.1)
+    training.file.write_text(json.dumps(state))
+    training.run(resources())
+    assert len(trained) == 2 and all(command[-1] == '--resume' for command in trained)
+    training.file.write_text(json.dumps(dict(state, settings=dict(state['settings'], alpha=-1))))
     with pytest.raises(ValueError, match='other self_training settings'):
         training.run(resources())
 

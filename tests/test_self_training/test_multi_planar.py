@@ -151,6 +151,10 @@ def test_soft_fusion(root, tmp_path, stubbed):
     assert all(part.dtype == np.float16 and part.shape == (2, *SHAPE) for part in kept)
     mean = np.mean([part.astype(np.float32) for part in kept], axis=0)
     assert (labels(tmp_path / 'run/round0/fused', 'e') == mean.argmax(axis=0)).all()
+    settings = dict(fusion='soft', clean=None, planes=['x', 'z'])
+    made = build_rounds(plane_config(root, rounds=1, **settings), tmp_path / 'run', tmp_path, str)
+    command = made.closing_lines()[-1]
+    assert '--fusion soft' in command and '--tie' not in command
 
 
 def test_results(finished):

@@ -130,6 +130,13 @@ def test_frequency_counts_the_labelled_masks(tmp_path):
         (dict(count='box'), 'self_training.count'),
         (dict(confidence_threshold=2), 'self_training.confidence_threshold'),
         (dict(generations=0), 'self_training.generations'),
+        (
+            dict(confidence_threshold=0.8),
+            "confidence_threshold=0.8 would be unused with self_training.mode='whole': remove it",
+        ),
+        (dict(low_temperature=0.6), 'low_temperature=0.6 would be unused with .*align=False'),
+        (dict(generations=1, alpha=0), 'alpha=0 would be unused with .*generations=1'),
+        (dict(generations=1, member='student0'), "member='student0' would be unused with"),
         (dict(alfa=1), r"self_training has unknown settings \['alfa'\]"),
     ],
 )
@@ -139,7 +146,8 @@ def test_bad_settings(given, word):
 
 
 def test_the_key_of_the_threshold_in_0_1():
-    assert Settings.of(dict(sure=0.5)) == Settings(confidence_threshold=0.5)
+    given = dict(sure=0.5, mode='restricted')
+    assert Settings.of(given) == Settings(mode='restricted', confidence_threshold=0.5)
 
 
 def test_defaults():

@@ -37,7 +37,9 @@ def parse_args() -> argparse.Namespace:
         help='majority (default), soft, union, at_least_two or intersection',
     )
     parser.add_argument(
-        '--tie', metavar='NAME', help='plane that decides where votes are equal; default: the last'
+        '--tie',
+        metavar='NAME',
+        help='plane that decides where votes are equal, not with --fusion soft; default: the last',
     )
     parser.add_argument(
         '--clean',
@@ -77,6 +79,8 @@ def main() -> None:
     names = list(folders)
     if args.tie is not None and args.tie not in names:
         raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
+    if args.tie is not None and args.fusion == 'soft':
+        raise ValueError(f'--tie {args.tie} would be unused with --fusion soft: leave it out')
     tie = -1 if args.tie is None else names.index(args.tie)
     fusion = PlaneFusion(args.fusion, tie, args.clean, args.agreement_mask)
     if fusion.needs_probabilities != bool(args.probabilities):
