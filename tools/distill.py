@@ -21,7 +21,7 @@ confidence_threshold, baseline, timed_images).
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from _common import add_cfg_options, check_file, described, positive, read_config, run
 from self_train import run_rounds
@@ -57,6 +57,21 @@ def segmentor_of(name: str) -> str:
     return f'mmseg_ctt::_base_/{USUAL_FILE if name == USUAL else f"networks/{name}"}.py'
 
 
+def check_options(options: Dict[str, Any], model: Optional[str]) -> None:
+    """Refuse changes of the config that the arguments replace."""
+    for key in options:
+        if model and key in ('method', 'segmentor_from'):
+            raise ValueError(
+                f'--cfg-options {key} and --model {model} both say what the small network is: '
+                f'leave {key} out, or name a config of it by --student'
+            )
+        if key.partition('.')[0] == 'self_training':
+            raise ValueError(
+                f'--cfg-options {key} would be unused: settings of the distillation are arguments '
+                'of this program, such as --member'
+            )
+
+
 def main() -> None:
     args = parse_args()
     check_file(args.checkpoint, 'checkpoint')
@@ -67,6 +82,7 @@ def main() -> None:
     if '://' not in checkpoint:
         checkpoint = str(Path(checkpoint).resolve())
     options: Dict[str, Any] = dict(args.cfg_options or {})
+    check_options(options, args.model)
     if args.model:
         options = dict(method='supervised', segmentor_from=segmentor_of(args.model), **options)
     cfg = read_config(args.student or teacher, options)

@@ -2,11 +2,15 @@
 """Self-training in rounds of training and labelling, by the recipe that a config names.
 
 python tools/self_train.py configs/crest/crest_deeplabv3plus_streets_1-8.py
-python tools/self_train.py CONFIG --cfg-options self_training.alpha=0    # plain self-training
-python tools/self_train.py CONFIG --cfg-options self_training.align=True # CReST+
+python tools/self_train.py CONFIG --work-dir work_dirs/plain --cfg-options self_training.alpha=0
+python tools/self_train.py CONFIG --work-dir work_dirs/plus --cfg-options self_training.align=True
 python tools/self_train.py configs/dmpct/dmpct_deeplabv3plus_mobilenetv2_la3d.py
 python tools/self_train.py configs/auxsegnet/auxsegnet_mobilenetv2_msrc21.py
 python tools/self_train.py configs/wilson/wilson_deeplabv3plus_mobilenetv2_msrc21.py
+
+alpha=0 is plain self-training, align=True CReST+. A folder belongs to one config and its settings;
+without --work-dir its name ends in method, segmentor_from and self_training.method
+where --cfg-options has them.
 
 CONFIG is any config of this package with both image lists, the supervised baseline too; AuxSegNet
 has its own, with tags. Its optional `self_training` dict holds the settings of the recipe, and its
@@ -55,7 +59,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     parser = described(__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='default: work_dirs/<config name>')
+    parser.add_argument('--work-dir', help='default: work_dirs/<config name>, see above')
     parser.add_argument('--threads', type=positive, help='default: all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the training')
     add_cfg_options(parser)
@@ -63,7 +67,25 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')
-    run_rounds(cfg, args.work_dir or Path('work_dirs', Path(args.config).stem), args)
+    run_rounds(cfg, args.work_dir or usual_folder(cfg, args), args)
+
+
+def usual_folder(cfg: 'Config', args: argparse.Namespace) -> Path:
+    """Work folder of a start that names none; that of earlier versions where it has this run."""
+    from mmseg_ctt.engine.start_config import default_work_dir
+    from mmseg_ctt.self_training import build_rounds
+
+    options = args.cfg_options or {}
+    folder = default_work_dir(args.config, options, cfg.get('work_dir'))
+    method = options.get('self_training.method')
+    if method and 'work_dir' not in options and not folder.endswith(f'_{method}'):
+        folder = f'{folder}_{method}'
+    former = Path('work_dirs', Path(args.config).stem)
+    if former != Path(folder) and not build_rounds(cfg, Path(folder), ROOT).holds_this_run():
+        if build_rounds(cfg, former, ROOT).holds_this_run():
+            print(f'goes on in {former}, where an earlier version began this run')
+            return former
+    return Path(folder)
 
 
 def run_rounds(cfg: 'Config', work_dir: Union[str, Path], args: argparse.Namespace) -> None:

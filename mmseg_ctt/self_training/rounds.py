@@ -194,6 +194,13 @@ class Rounds(ABC):
             )
         return positions.index(state)
 
+    def holds_this_run(self) -> bool:
+        """Whether a run of this config and these settings was begun in the folder."""
+        if not self.file.is_file():
+            return False
+        state = json.loads(self.file.read_text())
+        return self._is_of_this_run({name: state.get(name) for name in ('settings', 'config')})
+
     def _is_of_this_run(self, of: dict) -> bool:
         try:
             settings = asdict(self.settings_class.recorded(of['settings']))

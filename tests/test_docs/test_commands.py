@@ -9,13 +9,16 @@ import itertools
 import re
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Set
+from typing import Any, Iterator, List, Optional, Set
 
 import mmseg.registry
 import pytest
+from leaves import LEAVES
 from mmengine.config import Config
 from mmengine.registry import Registry
 from pages import PAGES, ROOT, commands
+
+from mmseg_ctt.engine.start_config import read_config
 
 sys.path.insert(0, str(ROOT / 'docs' / '_ext'))
 
@@ -78,6 +81,50 @@ def test_options(known_options):
         used = {word.partition('=')[0] for word in words if word.startswith('--')}
         unknown = used - known_options(name, part)
         assert not unknown, f'{page}: {name} has no {sorted(unknown)}'
+
+
+# ---- checkpoints
+
+
+NUMBER = re.compile(r'.*/iter_(\d+)\.pth')
+STEMS = {path.stem: path.relative_to(ROOT).as_posix() for path in LEAVES.values()}
+
+
+def named_checkpoints() -> Iterator[tuple]:
+    """Page, config and number of every checkpoint whose folder or command says its config."""
+    for page, _, words in CALLS:
+        given = [w for w in words if w.startswith('configs/') and (ROOT / w).is_file()][:1]
+        for word in words:
+            key, _, path = word.rpartition('=')
+            file = NUMBER.fullmatch(path)
+            runs = [STEMS[part] for part in Path(path).parts if part in STEMS]
+            known = runs or ([] if key else given)
+            if file and known:
+                yield page, known[0], int(file[1])
+
+
+def lengths(page: str, config: str) -> Set[int]:
+    """Iterations of the trainings of a config: its own, and those that the page sets."""
+    set_there = {
+        int(value)
+        for where, file, key, value in settings()
+        if (where, file) == (page, config) and key in ('sizes.max_iters', 'train_cfg.max_iters')
+    }
+    return {read_config(str(ROOT / config)).train_cfg.max_iters, *set_there}
+
+
+def test_checkpoints_are_those_that_the_runs_make():
+    found = list(named_checkpoints())
+    assert len(found) > 5
+    wrong = [
+        f'{page}: {config} makes no iter_{number}.pth, but iter_{sorted(lengths(page, config))}'
+        for page, config, number in found
+        if number not in lengths(page, config)
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+# ---- settings
 
 
 def settings() -> List[tuple]:

@@ -321,6 +321,22 @@ def test_a_checkpoint_at_an_address(load_tool, teacher, monkeypatch):
     assert got[0][0].self_training.teacher_checkpoint == address
 
 
+@pytest.mark.parametrize(
+    'option, words',
+    [
+        ('method=mean_teacher', '--cfg-options method and --model mobilenetv2 both say what'),
+        ('segmentor_from=mmseg::a.py', 'segmentor_from and .* or name a config of it by --student'),
+        ('self_training.member=ensemble', 'self_training.member would be unused: settings of'),
+    ],
+)
+def test_options_that_the_arguments_replace(load_tool, teacher, option, words):
+    with pytest.raises(ValueError, match=words):
+        load_tool('distill').call(
+            *(teacher.config, teacher.checkpoint, '--model', 'mobilenetv2'),
+            *('--cfg-options', option),
+        )
+
+
 def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):
     """With --model the small network has the data of the run, and its labels alone."""
     tool, got = load_tool('distill'), []

@@ -123,7 +123,7 @@ def test_soft(tool, folder):
 
 def test_soft_fusion_has_no_ties(tool, folder):
     probabilities(folder)
-    with pytest.raises(ValueError, match='--tie y would be unused with --fusion soft: leave it'):
+    with pytest.raises(ValueError, match='--fusion soft does not use --tie: leave it out'):
         tool.call(*soft(folder), '--tie', 'y')
     assert not (folder / 'fused').exists()
 

@@ -80,7 +80,7 @@ def main() -> None:
     if args.tie is not None and args.tie not in names:
         raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
     if args.tie is not None and args.fusion == 'soft':
-        raise ValueError(f'--tie {args.tie} would be unused with --fusion soft: leave it out')
+        raise ValueError('--fusion soft does not use --tie: leave it out')
     tie = -1 if args.tie is None else names.index(args.tie)
     fusion = PlaneFusion(args.fusion, tie, args.clean, args.agreement_mask)
     if fusion.needs_probabilities != bool(args.probabilities):
