@@ -78,6 +78,9 @@ def read_mask_tags(
 def read_folder_tags(folder: PathLike) -> Tags:
     """Names of the folders by class in which images lie; see :func:`tags_of_folders`.
 
+    Each file has an entry, since a file of tags needs one for every image of its folder; copies of
+    one image have the tags of all of them.
+
     Args:
         folder (str | Path): Holds a folder for each class; that of a background holds images
             without any.
@@ -92,7 +95,8 @@ def read_folder_tags(folder: PathLike) -> Tags:
     classes = sorted({file.partition('/')[0] for file in images.values() if '/' in file})
     background = next((name for name in classes if usual_background([name])), None)
     names = ClassNames(classes, background)
-    return tags_of_folders(images, list(images), folder, names)
+    found = tags_of_folders(images, list(images), folder, names, copies=True)
+    return dict(sorted(found.items()))
 
 
 def compare(tags: PathLike, masks: Tags, classes: Sequence[str]) -> Comparison:

@@ -12,7 +12,11 @@ from .tag_files import ClassNames, Tags
 
 
 def tags_of_folders(
-    images: Mapping[str, str], stems: Sequence[str], folder: PathLike, names: ClassNames
+    images: Mapping[str, str],
+    stems: Sequence[str],
+    folder: PathLike,
+    names: ClassNames,
+    copies: bool = False,
 ) -> Tags:
     """Tags of images that lie in a folder of their class.
 
@@ -25,9 +29,10 @@ def tags_of_folders(
         stems (Sequence[str]): The images that are used.
         folder (str | Path): Folder of the files.
         names (ClassNames): Names that folders may have.
+        copies (bool): Whether each copy has an entry, with the tags of all. Defaults to False.
 
     Returns:
-        dict: Tags by stem, without the stems of copies.
+        dict: Tags by stem, without the stems of copies unless they are wanted.
 
     Raises:
         ValueError: If a folder is no class, or an image is in none.
@@ -41,10 +46,11 @@ def tags_of_folders(
     for stem in stems:
         if stem not in known:
             others = same_name[PurePosixPath(images[stem]).name]
-            copies = [k for k in others if k == stem or _equal(folder, images[k], images[stem])]
-            known.update(copies)
-            found = dict.fromkeys(of_class[k] for k in copies)
-            tags[stem] = tuple(name for name in found if name != names.background)
+            same = [k for k in others if k == stem or _equal(folder, images[k], images[stem])]
+            known.update(same)
+            found = dict.fromkeys(of_class[k] for k in same)
+            joint = tuple(name for name in found if name != names.background)
+            tags.update(dict.fromkeys(same if copies else [stem], joint))
     return tags
 
 

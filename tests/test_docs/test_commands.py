@@ -124,6 +124,18 @@ def test_checkpoints_are_those_that_the_runs_make():
     assert not wrong, '\n'.join(wrong)
 
 
+def test_tags_are_compared_as_they_are_made():
+    """With another number of pixels of a tag, tags of masks would not agree with these."""
+    made: dict = {}
+    for page, name, words in CALLS:
+        if name == 'weak/make_tags' and words[0] in ('masks', 'compare'):
+            option = '--min-pixels'
+            pixels = words[words.index(option) + 1] if option in words else '1'
+            made.setdefault((page, words[1]), {})[words[0]] = pixels
+    assert any(len(of_both) == 2 for of_both in made.values())
+    assert all(len(set(of_both.values())) == 1 for of_both in made.values()), made
+
+
 # ---- settings
 
 
