@@ -7,8 +7,8 @@
 
 MASKS holds PNG masks of class ids, with their classes in a meta.json in it or next to it. IMAGES
 holds a folder for each class, IMAGES/cow/x.jpg; equal files of one name in several folders each get
-the tags of all. The file is read by TaggedImageDataset(tags='TAGS.json'); a file that exists is never
-changed. compare prints where tags and masks differ, and writes nothing.
+the tags of all. The file is read by TaggedImageDataset(tags='TAGS.json'); a file that exists is
+never changed. compare prints where tags and masks differ, and writes nothing.
 """
 
 import argparse
