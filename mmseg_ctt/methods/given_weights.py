@@ -38,8 +38,8 @@ def frozen_without_weights(model: Any) -> Dict[str, str]:
         model (SemiSegmentor): Whose teachers.
     """
     advice = (
-        'model.frozen_teachers: set load_from=FILE, a network with all weights of these classes, '
-        'or remove it'
+        'model.frozen_teachers: set load_from=FILE, a plain segmentor of these classes (as '
+        'export_segmentor.py writes it) or a run with teachers, or remove it'
     )
     return {
         name: advice
