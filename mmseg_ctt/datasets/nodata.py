@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from mmengine.structures import PixelData
 
-from ..rasters import filled, has_mask, read_ids, read_window
-from .image_reading import decode_image, swapped
+from ..rasters import filled, read_ids
+from .image_reading import decode_image
 from .tiff_header import is_tiff, read_tiff_header
 from .tiff_pixels import tiff_pixels
 
@@ -37,15 +37,21 @@ def decode_with_nodata(
     """
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is None:
-        return _with_value(decode_image(content, name), None, nodata)
+        return with_value(decode_image(content, name), None, nodata)
     pixels, missing = tiff_pixels(content, header, name)
-    return _with_value(pixels, missing, None if header.nodata else nodata)
+    return with_value(pixels, missing, None if header.nodata else nodata)
 
 
-def _with_value(
+def with_value(
     pixels: np.ndarray, missing: Optional[np.ndarray], nodata: Optional[float]
 ) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """Pixels, 0 where they have no data, if a value of pixels means that as well."""
+    """Pixels, 0 where they have no data, if a value of pixels means that as well.
+
+    Args:
+        pixels (np.ndarray): ``(H, W)`` or ``(H, W, C)``.
+        missing (np.ndarray, optional): ``(H, W, C)`` bool, where they have none otherwise.
+        nodata (float, optional): The value.
+    """
     if nodata is None:
         return pixels, missing
     values = np.atleast_3d(pixels)
@@ -55,22 +61,6 @@ def _with_value(
         found = np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
     missing = found if missing is None else missing | found
     return cleared(pixels, missing), missing
-
-
-def window_pixels(
-    dataset: Any, window: Any, nodata: Optional[float] = None
-) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """The same of a window of an open raster; pixels are ``(H, W, C)``.
-
-    Args:
-        dataset (rasterio.DatasetReader): The raster.
-        window (rasterio.windows.Window): The window.
-        nodata (float, optional): As of :func:`decode_with_nodata`. Defaults to None.
-    """
-    pixels, missing = read_window(dataset, window)
-    said = dataset.nodata is not None or has_mask(dataset)
-    pixels, missing = _with_value(pixels, missing, None if said else nodata)
-    return swapped(pixels), None if missing is None else swapped(missing)
 
 
 def cleared(image: np.ndarray, missing: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ there are. Tags are those of TIFF 6.0 and BigTIFF.
 """
 
 import struct
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
@@ -84,6 +85,18 @@ def read_tiff_header(content: Content) -> Optional[TiffHeader]:
         any(tag in first for tag in GEO),
         NODATA in first or any(_is_mask(page) for page in pages),
     )
+
+
+def file_header(path: Path) -> Optional[TiffHeader]:
+    """Header of a TIFF file, without reading its pixels; None for another file, or a broken one.
+
+    Args:
+        path (Path): Image file.
+    """
+    if not path.stat().st_size:
+        return None
+    with open(path, 'rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return read_tiff_header(content) if is_tiff(content) else None
 
 
 def is_raster(header: TiffHeader, installed: bool) -> bool:

@@ -316,7 +316,7 @@ def test_memory_does_not_grow_with_the_raster(tmp_path, monkeypatch):
         windows.append((window.height, window.width))
         return read(dataset, window)
 
-    monkeypatch.setattr('mmseg_ctt.datasets.nodata.read_window', noted)
+    monkeypatch.setattr('mmseg_ctt.datasets.windows.read_window', noted)
     peaks = []
     for side in (128, 128, 640):  # the first call imports
         path = write_raster(tmp_path / f'{side}.tif', values_of(3, (side, side)), tiled=True,

@@ -2,7 +2,6 @@
 """What is to be predicted: images, rasters and videos, found and named."""
 
 import logging
-import mmap
 import os
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Union
@@ -12,7 +11,7 @@ from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_files, other_files
 from ...datasets.image_reading import EXIF_ORIENTATION
-from ...datasets.tiff_header import TiffHeader, is_tiff, read_tiff_header
+from ...datasets.tiff_header import TiffHeader, file_header
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv')
 TIFF_SUFFIXES = ('.tif', '.tiff')
@@ -149,16 +148,12 @@ def is_geotiff(path: Path) -> bool:
 
 
 def tiff_header(path: Path) -> Optional[TiffHeader]:
-    """Header of a TIFF file, without reading its pixels; None for another file.
+    """Header of a TIFF file by its name, without reading its pixels; None for another file.
 
     Args:
         path (Path): Image file.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES or not path.stat().st_size:
-        return None
-    with open(path, 'rb') as file:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return read_tiff_header(content) if is_tiff(content) else None
+    return file_header(path) if path.suffix.lower() in TIFF_SUFFIXES else None
 
 
 def _warn_of_others(folder: Path) -> None:

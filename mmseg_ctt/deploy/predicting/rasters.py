@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from ...datasets.image_values import picture_of
-from ...datasets.nodata import window_pixels
+from ...datasets.windows import Windows
 from ...engine.files import write_whole
 from ...rasters import MapFile, finish_map, opened, rasterio_library
 from ...visualization import colorize
@@ -52,6 +52,7 @@ class RasterTiles:
     def __init__(self, network: Network, dataset: Any, settings: TileSettings, name: str) -> None:
         self.network, self.dataset, self.name = network, dataset, name
         self.window = rasterio_library().windows.Window
+        self.windows = Windows(dataset, network.loader.nodata)
         size = (dataset.height, dataset.width)
         tile = (min(settings.size[0], size[0]), min(settings.size[1], size[1]))
         self.padded = settings.size if settings.pads else tile
@@ -60,8 +61,7 @@ class RasterTiles:
 
     def read(self, row: int, column: int, size: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
         """Pixels of a window, and ``(h, w, C)`` bool where they have no data."""
-        window = self.window(column, row, size[1], size[0])
-        pixels, missing = window_pixels(self.dataset, window, self.network.loader.nodata)
+        pixels, missing = self.windows.read(self.window(column, row, size[1], size[0]))
         empty = np.zeros(pixels.shape, bool) if missing is None else missing
         return pixels, empty
 
