@@ -2,13 +2,13 @@
 """Windows of a file are parts of what training reads of it, whatever the kind of the file."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from image_makers import colours, tiff
 from PIL import Image
-from toy_rasters import UTM, rasterio, values_of
+from toy_rasters import rasterio, values_of
+from toy_tiffs import PLACES, TABLE, TIFFS, write_tiff
 
 from mmseg_ctt.datasets import windows
 from mmseg_ctt.datasets.image_reading import UnreadableImageError
@@ -16,30 +16,6 @@ from mmseg_ctt.datasets.nodata import decode_with_nodata
 from mmseg_ctt.datasets.windows import Windows
 from mmseg_ctt.rasters import opened
 
-PLACES = (dict(), dict(crs=UTM, transform=rasterio.Affine(10, 0, 15.0, 0, -10, 48.0)))
-TABLE = {k: (60 * k % 256, 250 - k, 40, 255) for k in range(256)}
-INSIDE = np.full((32, 48), 255, np.uint8)
-INSIDE[:5] = 0
-ALPHA = np.concatenate([values_of(3), INSIDE[None]])
-TIFFS = dict(
-    grey=dict(values=values_of(1)),
-    deep=dict(values=values_of(5, dtype='uint16')),
-    float=dict(values=values_of(2, dtype='float32')),
-    missing=dict(values=values_of(3), nodata=int(values_of(3)[0, 20, 20])),
-    mask=dict(values=values_of(3), inside=True),
-    alpha=dict(values=ALPHA, photometric='RGB', alpha='YES'),
-    table=dict(values=values_of(1), table=TABLE),
-    table_missing=dict(values=values_of(1) % 4, nodata=3, table=TABLE),
-    table_mask=dict(values=values_of(1), inside=True, table=TABLE),
-    small_table=dict(values=values_of(1) % 16, nbits=4, table={k: TABLE[k] for k in range(16)}),
-    one_bit=dict(values=values_of(1) % 2, nbits=1),
-    twelve_bits=dict(values=values_of(1, dtype='uint16'), nbits=12),
-    white=dict(values=values_of(1), photometric='MINISWHITE'),
-    deep_white=dict(values=values_of(1, dtype='uint16'), photometric='MINISWHITE'),
-    white_mask=dict(values=values_of(1), photometric='MINISWHITE', inside=True),
-    ink=dict(values=values_of(4), photometric='CMYK'),
-    lossy=dict(values=values_of(3), photometric='YCBCR', compress='jpeg'),
-)
 PALETTE = Image.fromarray(colours(channels=1)[..., 0] % 8, 'P')
 PALETTE.putpalette([number for k in range(8) for number in TABLE[k][:3]])
 GREY, RGB, RGBA = (Image.fromarray(np.squeeze(colours(channels=c))) for c in (1, 3, 4))
@@ -60,17 +36,6 @@ OTHERS = {
 }
 
 
-def write(path: Path, values: np.ndarray, inside=False, table=None, **profile: Any) -> None:
-    """A TIFF with a mask of its own, or a colour table."""
-    bands, height, width = values.shape
-    profile.update(count=bands, height=height, width=width, dtype=values.dtype)
-    profile.update(photometric='PALETTE') if table else None
-    with opened(path, 'w', driver='GTiff', **profile) as file:
-        file.write(values)
-        file.write_colormap(1, table) if table else None
-        file.write_mask(INSIDE) if inside else None
-
-
 def check(path: Path, nodata=None) -> None:
     pixels, missing = decode_with_nodata(path.read_bytes(), path.name, nodata)
     with opened(path) as file:
@@ -87,7 +52,7 @@ def test_tiffs(tmp_path, name):
     """With coordinates and without, which decides who reads them."""
     for k, place in enumerate(PLACES):
         path = tmp_path / f'{k}.tif'
-        write(path, **TIFFS[name], **place)
+        write_tiff(path, **TIFFS[name], **place)
         for nodata in (None, 1, int(values_of(3)[0, 20, 20])):
             check(path, nodata)
 
@@ -107,7 +72,7 @@ def test_pages_are_refused(tmp_path):
 
 
 def test_damage_is_that_of_an_image(tmp_path):
-    write(tmp_path / 'a.tif', values_of(3, (320, 480)), compress='deflate', **PLACES[1])
+    write_tiff(tmp_path / 'a.tif', values_of(3, (320, 480)), compress='deflate', **PLACES[1])
     content = (tmp_path / 'a.tif').read_bytes()
     (tmp_path / 'a.tif').write_bytes(content[:-100])
     with opened(tmp_path / 'a.tif') as file:
