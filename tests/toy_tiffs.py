@@ -37,6 +37,7 @@ TIFFS = dict(
 
 def write_tiff(path: Path, values: np.ndarray, inside=False, table=None, **profile: Any) -> None:
     """A TIFF with a mask of its own, or a colour table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     bands, height, width = values.shape
     profile.update(count=bands, height=height, width=width, dtype=values.dtype)
     profile.update(photometric='PALETTE') if table else None

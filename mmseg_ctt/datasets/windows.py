@@ -1,8 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """Windows of a file that is too large for one pass, with the pixels that training reads of it."""
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ LOSSY = ('JPEG', 'YCbCr JPEG')  # as GDAL calls them
 # decoders differ in the colours of neighbouring pixels of lossy files: small ones are read by that
 # of training, in memory
 WHOLE = 2**27  # pixels
+SIDE = 1024  # pixels a side that the values of a file are taken from
 Window = Tuple[np.ndarray, Optional[np.ndarray]]
 
 
@@ -58,12 +60,28 @@ class Windows:
             UnreadableImageError: If the file is damaged.
             ValueError: If some of its bands or pages would be lost.
         """
-        try:
+        with self._damage():
             return self._read(window)
+
+    def values(self) -> np.ndarray:
+        """Some values of the whole file that are data, evenly spread, of all bands in one row."""
+        with self._damage():
+            if self.stored:
+                rows, columns = self.dataset.shape
+                size = min(SIDE, rows), min(SIDE, columns)
+                pixels, missing = read_window(self.dataset, size=size)
+            else:
+                pixels, missing = self._decoded()
+        return pixels.ravel() if missing is None else pixels[~missing]
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """The error of a damaged image in the place of rasterio's."""
+        try:
+            yield
         except rasterio_library().errors.RasterioIOError as error:
-            raise UnreadableImageError(
-                f'cannot decode image {self.dataset.name}: {error}'
-            ) from None
+            name = self.dataset.name
+            raise UnreadableImageError(f'cannot decode image {name}: {error}') from None
 
     def _read(self, window: Any) -> Window:
         if self.raster:

@@ -70,7 +70,8 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             GeoTIFFs.
 
     Raises:
-        FileNotFoundError: If it does not exist, or a folder has nothing to predict.
+        FileNotFoundError: If it does not exist, or a folder has nothing to predict, or links to
+            files that do not exist.
         ValueError: If two files have one stem, a folder has that of a video, or the file is of none
             of these types.
     """
@@ -82,6 +83,11 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             raise FileNotFoundError(
                 f'no image or video was found in {path}; images end in '
                 f'{", ".join(IMAGE_SUFFIXES)}, videos in {", ".join(VIDEO_SUFFIXES)}'
+            )
+        lost = [name for name in found.values() if not (path / name).is_file()]
+        if lost:
+            raise FileNotFoundError(
+                f'{len(lost)} links in {path} lead to no file, such as {lost[0]}: remove them'
             )
         items = [_item(stem, path / name, tiled) for stem, name in found.items()]
         _check_frames(items)
@@ -153,7 +159,10 @@ def tiff_header(path: Path) -> Optional[TiffHeader]:
     Args:
         path (Path): Image file.
     """
-    return file_header(path) if path.suffix.lower() in TIFF_SUFFIXES else None
+    try:
+        return file_header(path) if path.suffix.lower() in TIFF_SUFFIXES else None
+    except OSError:  # said when it is its turn to be read
+        return None
 
 
 def _warn_of_others(folder: Path) -> None:
