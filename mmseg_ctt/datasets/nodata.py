@@ -10,14 +10,16 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import numpy as np
 import torch
 from mmengine.structures import PixelData
+from PIL import TiffImagePlugin
 
 from ..rasters import filled, read_ids
 from .image_reading import decode_image
-from .tiff_header import is_tiff, read_tiff_header
+from .tiff_header import TiffHeader, is_tiff, read_tiff_header
 from .tiff_pixels import tiff_pixels
 
 FIELD = 'nodata'  # map of a sample, as large as the image
 OF_FILE = 'nodata_of_file'  # the same at the size of the file, for the label map
+UNKNOWN = ('int64', 'uint64', 'float16', 'float64')  # to Pillow
 
 
 def decode_with_nodata(
@@ -120,8 +122,21 @@ def pack_nodata(packed: Dict[str, Any], results: Mapping[str, Any]) -> Dict[str,
     return packed
 
 
+def is_label_raster(header: TiffHeader) -> bool:
+    """Whether a mask is read by rasterio.
+
+    That is one with pixels without data, one of floating point with coordinates, and any that
+    Pillow does not read.
+
+    Args:
+        header (TiffHeader): Of the file.
+    """
+    unknown = header.kind in UNKNOWN or header.compression not in TiffImagePlugin.COMPRESSION_INFO
+    return header.nodata or unknown or (header.geo and header.kind.startswith('float'))
+
+
 def label_raster(content: bytes, name: str, ignore_index: int = 255) -> Optional[np.ndarray]:
-    """Ids of a mask that is a raster with pixels without data, or of floating point.
+    """Ids of a mask that rasterio reads.
 
     Args:
         content (bytes): The file.
@@ -132,6 +147,6 @@ def label_raster(content: bytes, name: str, ignore_index: int = 255) -> Optional
         np.ndarray | None: See :func:`mmseg_ctt.rasters.read_ids`; None for any other mask.
     """
     header = read_tiff_header(content) if is_tiff(content) else None
-    if header is None or not (header.nodata or (header.geo and header.kind.startswith('float'))):
+    if header is None or not is_label_raster(header):
         return None
     return read_ids(content, name, ignore_index)

@@ -107,7 +107,7 @@ def _is_colour(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return len(image.getbands()) > 1
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return False  # named by the reader of masks
 
 

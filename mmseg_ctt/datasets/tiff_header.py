@@ -10,7 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
-WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, FORMAT = 274, 277, 339
 SUBFILE, MASK = 254, 4  # kind of a page, and that of a mask of valid pixels
 GEO = (33550, 33922, 34264, 34735)  # GeoTIFF: pixel scale, tie points, transform, keys
@@ -40,6 +40,7 @@ class TiffHeader(NamedTuple):
         geo (bool): Whether it is a GeoTIFF.
         nodata (bool): Whether some pixels may have no data: it names a value for them, or has a
             mask.
+        compression (int): Tag 259.
     """
 
     size: Tuple[int, int]
@@ -52,6 +53,7 @@ class TiffHeader(NamedTuple):
     order: str
     geo: bool = False
     nodata: bool = False
+    compression: int = 1
 
 
 def is_tiff(content: Content) -> bool:
@@ -84,6 +86,7 @@ def read_tiff_header(content: Content) -> Optional[TiffHeader]:
         order,
         any(tag in first for tag in GEO),
         NODATA in first or any(_is_mask(page) for page in pages),
+        value.get(COMPRESSION, 1),
     )
 
 

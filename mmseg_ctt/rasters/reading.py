@@ -114,7 +114,7 @@ def read_ids(content: bytes, name: str, ignore_index: int = IGNORED) -> np.ndarr
     if values.shape[2] > 1:
         return values
     ids = values[..., 0]
-    if ids.dtype.kind == 'f' and (ids == np.rint(ids)).all():
+    if ids.dtype == np.uint64 or (ids.dtype.kind == 'f' and (ids == np.rint(ids)).all()):
         ids = ids.astype(np.int64)
     if missing is None or ids.dtype.kind == 'f':
         return ids

@@ -71,7 +71,8 @@ class Found:
         rows = [row for part in self.masks for row in self.presence(part)]
         pixels = [sum(column) for column in zip(*rows)]
         images = [sum(value > 0 for value in column) for column in zip(*rows)]
-        every = sum(sum(mask.colours.values()) for masks in self.masks.values() for mask in masks)
+        files = [mask for masks in self.masks.values() for mask in masks]
+        every = sum(sum(mask.colours.values()) + mask.empty for mask in files)
         lines = [f'classes: {len(self.labels.names)}']
         for k, name in list(enumerate(self.labels.names))[:MANY_CLASSES]:
             lines.append(f'  {k:3} {name:20} {pixels[k] / every:7.2%} in {images[k]} masks')
