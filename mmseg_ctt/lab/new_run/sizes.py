@@ -81,8 +81,8 @@ def choose_sizes(
     A crop has 0.8 of each side, rounded down to a multiple of 32 (14 for DINOv2); it is a square of
     the shorter side where some images lie and others stand. GeoTIFFs of one size of up to 1024
     pixels are not resized, so that a pixel has one size on the ground in training and in maps;
-    their crops alone are smaller. Of several sizes they become that in the middle. A run has 200 passes over the labelled images, 5,000 to 20,000 iterations, and
-    1,500 on a CPU.
+    their crops alone are smaller. Of several sizes they become that in the middle. A run has 200
+    passes over the labelled images, 5,000 to 20,000 iterations, and 1,500 on a CPU.
 
     Args:
         images (Images): What images are.
@@ -212,7 +212,7 @@ def _resampled(images: Images, scale: Tuple[int, int]) -> List[str]:
         return []
     if len(set(images.sizes)) > 1:
         return [
-            f'WARNING: GeoTIFFs of {len(set(images.sizes))} sizes all become {scale[0]}x{scale[1]}, '
+            f'WARNING: GeoTIFFs of {len(set(images.sizes))} sizes become {scale[0]}x{scale[1]}, '
             'so that a pixel has other sizes on the ground in training than in maps: cut them into '
             f'images of one size, of up to {GROUND} pixels, first '
             '(tools/dataset_converters/cut_rasters.py)'
