@@ -15,6 +15,7 @@ from PIL import Image
 from toy_data import CLASSES, PALETTE, write_image
 from toy_rasters import GEOGRAPHIC, UTM, rasterio, values_of, write_raster
 from toy_run import make_run, shake, small_segmentor
+from toy_tiffs import PLACES, TIFFS, write_tiff
 
 from mmseg_ctt.apis import load_model, predict
 from mmseg_ctt.deploy.checkpoint import build_network
@@ -233,6 +234,17 @@ def test_a_raster_of_a_tile_is_predicted_as_an_image(run, tmp_path):
     expected = predict(load_model(run.config, run.checkpoint), values.transpose(1, 2, 0)).labels
     with rasterio.open(tmp_path / 'out/labels/a.tif') as made:
         assert (made.read(1) == expected).all()
+
+
+@pytest.mark.parametrize('kind', ['table', 'white_mask'])
+def test_a_map_is_made_of_the_colours_of_a_viewer(run, tmp_path, kind):
+    """As the image is, which training reads: not of indices, which are nearly black."""
+    write_tiff(tmp_path / 'a.tif', **TIFFS[kind], **PLACES[1])
+    call(run, tmp_path / 'a.tif', tmp_path / 'out')
+    expected = predict(load_model(run.config, run.checkpoint), tmp_path / 'a.tif').labels
+    with rasterio.open(tmp_path / 'out/labels/a.tif') as made:
+        kept = made.read(1) != 255
+        assert (made.read(1) == expected)[kept].all() and kept.any()
 
 
 def test_other_images_by_tiles(run, tmp_path):
