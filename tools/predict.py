@@ -7,8 +7,8 @@ python tools/predict.py CONFIG CHECKPOINT scene.tif --out predicted   # GeoTIFF,
 
 Outputs are in folders of OUT, with the sub-folders of the input:
 
-labels         class ids, 255 where there is no data: a PNG of each image; a GeoTIFF of each GeoTIFF,
-               with its coordinates; of a video a folder with a PNG of each frame
+labels         class ids, 255 where there is no data: a PNG of each image; a GeoTIFF with its
+               coordinates of each GeoTIFF; of a video a folder with a PNG of each frame
 overlays       with --overlays the images in the colours of the classes; of a video always
 probabilities  with --probabilities class probabilities: float16 .npy (classes, height, width), of a
                GeoTIFF a float32 GeoTIFF

@@ -107,7 +107,8 @@ def input_pipeline(model: BaseSegmentor) -> Pipeline:
         ValueError: If its config has no test data, or their pipeline does not begin with loading.
     """
     loader, steps = config_pipeline(getattr(model, 'cfg', None) or {})
-    return loader, _CheckedSteps(steps.transforms, model.data_preprocessor)
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    return loader, _CheckedSteps(steps.transforms, preprocessor)
 
 
 def config_pipeline(cfg: Mapping[str, Any]) -> Pipeline:
