@@ -7,18 +7,19 @@ python tools/predict.py CONFIG CHECKPOINT scene.tif --out predicted   # GeoTIFF,
 
 Outputs are in folders of OUT, with the sub-folders of the input:
 
-labels         class ids: a PNG of each image; a GeoTIFF of each GeoTIFF, with its coordinates, 255
-               where it has no data; of a video a folder with a PNG of each frame
+labels         class ids, 255 where there is no data: a PNG of each image; a GeoTIFF with its
+               coordinates of each GeoTIFF; of a video a folder with a PNG of each frame
 overlays       with --overlays the images in the colours of the classes; of a video always
 probabilities  with --probabilities class probabilities: float16 .npy (classes, height, width), of a
                GeoTIFF a float32 GeoTIFF
 
 GeoTIFFs are read and written in tiles that overlap, whose logits are blended: a raster may be
-larger than the memory. --tile does the same with other images. Both need
-pip install 'mmseg_ctt[geo]'.
+larger than the memory. --tile does the same with other images, not with frames of videos. Both
+need pip install 'mmseg_ctt[geo]'.
 
 Nothing is overwritten. Started again, it goes on where it was stopped; predictions of other
-settings are refused.
+settings are refused. A file that cannot be read is named and left out; if there is any, they are
+listed at the end, and the exit code is 2.
 """
 
 import argparse

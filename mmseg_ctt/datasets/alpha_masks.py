@@ -8,8 +8,9 @@ from typing import List, Mapping
 import numpy as np
 from PIL import Image
 
-from .colour_masks import NUM_WORKERS, as_text, read_colours
+from .colour_masks import NUM_WORKERS, as_text
 from .lists import PathLike
+from .mask_colours import counted, read_colours
 
 WITH_ALPHA = ('LA', 'PA', 'RGBA')  # modes of Pillow
 SHOWN = 5  # colours in the line
@@ -29,7 +30,7 @@ def transparent_colours(path: PathLike) -> Counter:
         if image.mode not in WITH_ALPHA:
             return Counter()
         clear = np.asarray(image.getchannel('A')) < OPAQUE
-    return Counter(read_colours(path)[clear].tolist())
+    return Counter(counted(read_colours(path)[clear]))
 
 
 def alpha_lines(masks: Mapping[str, PathLike]) -> List[str]:

@@ -15,11 +15,11 @@ from PIL import Image
 
 from .image_files import find_files
 from .lists import PathLike
+from .mask_colours import counted, mask_mode, read_colours
 
 IGNORE = 255  # id of pixels without a class
 BLACK, WHITE = 0, 0xFFFFFF
 LOSSY = ('.jpg', '.jpeg')  # masks of changed colours
-EIGHT_BIT = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK')  # modes of Pillow
 NUM_WORKERS = 4
 
 
@@ -104,31 +104,6 @@ def check_palette(palette: Sequence[int], where: str) -> List[int]:
     return list(palette)
 
 
-def read_colours(path: PathLike) -> np.ndarray:
-    """Colours of a mask; an alpha channel is not read.
-
-    Args:
-        path (str | Path): Image of 8 bits a channel; palette images give their colours.
-
-    Returns:
-        np.ndarray: int32 ``(H, W)``.
-
-    Raises:
-        ValueError: If it cannot be read, or has more than 8 bits.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT:
-                raise ValueError(
-                    f'the mask {path} has the mode {image.mode} of Pillow: only masks of 8 bits a '
-                    'channel are converted'
-                )
-            rgb = np.asarray(image.convert('RGB')).astype(np.int32)
-    except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
-        raise ValueError(f'the mask {path} cannot be read: {error}') from None
-    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
-
-
 def to_ids(colours: np.ndarray, palette: Sequence[int]) -> np.ndarray:
     """Ids of colours.
 
@@ -161,9 +136,8 @@ def count_colours(folder: PathLike, suffixes: Sequence[str]) -> List[ColourMask]
         raise FileNotFoundError(f'no mask was found in {folder}: none ends in {suffixes[0]}')
 
     def count(name: str) -> ColourMask:
-        colours, pixels = np.unique(read_colours(Path(folder, name)), return_counts=True)
-        with Image.open(Path(folder, name)) as image:
-            return ColourMask(name, image.mode, dict(zip(colours.tolist(), pixels.tolist())))
+        path = Path(folder, name)
+        return ColourMask(name, mask_mode(path), counted(read_colours(path)))
 
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         return list(pool.map(count, names))

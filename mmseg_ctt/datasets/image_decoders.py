@@ -2,7 +2,8 @@
 """Decoders of image files, Pillow and OpenCV, and the order of channels and rows that they give."""
 
 import io
-from typing import Any, Optional
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional
 
 import cv2
 import numpy as np
@@ -15,6 +16,27 @@ COLOURS = {'1': 'L', 'PA': 'RGBA'}
 
 class UnreadableImageError(ValueError):
     """An image file is damaged, or no image."""
+
+
+@contextmanager
+def mask_errors(name: str) -> Iterator[None]:
+    """Say which mask the ``with`` block cannot read, and what to do about one that is too large.
+
+    Args:
+        name (str): What messages call it.
+
+    Raises:
+        ValueError: In the place of an error of Pillow.
+    """
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f'{name} has too many pixels ({error}): cut it, and its image, into images of one '
+            'size: python tools/dataset_converters/cut_rasters.py for .tif'
+        ) from None
+    except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
+        raise ValueError(f'{name} cannot be read: {error}') from None
 
 
 def opened_header(content: bytes) -> Optional[Image.Image]:

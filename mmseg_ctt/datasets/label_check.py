@@ -11,6 +11,7 @@ from PIL import Image
 from ..volumes.address import is_address
 from ..volumes.slices import read_label_slice
 from .converted_masks import remedy
+from .image_decoders import mask_errors
 from .image_reading import image_size, stored_size
 from .label_ids import check_ids, check_label_map, reduce_zero, whole_numbers
 from .nodata import label_raster
@@ -104,11 +105,8 @@ def read_mask(path: PathLike, ignore_index: int = 255) -> np.ndarray:
         raster = label_raster(path.read_bytes(), f'the mask {path}', ignore_index)
         if raster is not None:
             return raster
-    try:
-        with Image.open(path) as image:
-            return whole_numbers(np.array(image))
-    except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
-        raise ValueError(f'the mask {path} cannot be read: {error}') from None
+    with mask_errors(f'the mask {path}'), Image.open(path) as image:
+        return whole_numbers(np.array(image))
 
 
 def read_checked(

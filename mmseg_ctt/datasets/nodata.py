@@ -10,14 +10,16 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import numpy as np
 import torch
 from mmengine.structures import PixelData
+from PIL import TiffImagePlugin
 
-from ..rasters import filled, has_mask, read_ids, read_window
-from .image_reading import decode_image, swapped
-from .tiff_header import is_tiff, read_tiff_header
+from ..rasters import filled, read_ids
+from .image_reading import decode_image
+from .tiff_header import TiffHeader, is_tiff, read_tiff_header
 from .tiff_pixels import tiff_pixels
 
 FIELD = 'nodata'  # map of a sample, as large as the image
 OF_FILE = 'nodata_of_file'  # the same at the size of the file, for the label map
+UNKNOWN = ('int64', 'uint64', 'float16', 'float64')  # to Pillow
 
 
 def decode_with_nodata(
@@ -37,15 +39,21 @@ def decode_with_nodata(
     """
     header = read_tiff_header(content) if is_tiff(content) else None
     if header is None:
-        return _with_value(decode_image(content, name), None, nodata)
+        return with_value(decode_image(content, name), None, nodata)
     pixels, missing = tiff_pixels(content, header, name)
-    return _with_value(pixels, missing, None if header.nodata else nodata)
+    return with_value(pixels, missing, None if header.nodata else nodata)
 
 
-def _with_value(
+def with_value(
     pixels: np.ndarray, missing: Optional[np.ndarray], nodata: Optional[float]
 ) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """Pixels, 0 where they have no data, if a value of pixels means that as well."""
+    """Pixels, 0 where they have no data, if a value of pixels means that as well.
+
+    Args:
+        pixels (np.ndarray): ``(H, W)`` or ``(H, W, C)``.
+        missing (np.ndarray, optional): ``(H, W, C)`` bool, where they have none otherwise.
+        nodata (float, optional): The value.
+    """
     if nodata is None:
         return pixels, missing
     values = np.atleast_3d(pixels)
@@ -55,22 +63,6 @@ def _with_value(
         found = np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
     missing = found if missing is None else missing | found
     return cleared(pixels, missing), missing
-
-
-def window_pixels(
-    dataset: Any, window: Any, nodata: Optional[float] = None
-) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """The same of a window of an open raster; pixels are ``(H, W, C)``.
-
-    Args:
-        dataset (rasterio.DatasetReader): The raster.
-        window (rasterio.windows.Window): The window.
-        nodata (float, optional): As of :func:`decode_with_nodata`. Defaults to None.
-    """
-    pixels, missing = read_window(dataset, window)
-    said = dataset.nodata is not None or has_mask(dataset)
-    pixels, missing = _with_value(pixels, missing, None if said else nodata)
-    return swapped(pixels), None if missing is None else swapped(missing)
 
 
 def cleared(image: np.ndarray, missing: np.ndarray) -> np.ndarray:
@@ -130,8 +122,21 @@ def pack_nodata(packed: Dict[str, Any], results: Mapping[str, Any]) -> Dict[str,
     return packed
 
 
+def is_label_raster(header: TiffHeader) -> bool:
+    """Whether a mask is read by rasterio.
+
+    That is one with pixels without data, one of floating point with coordinates, and any that
+    Pillow does not read.
+
+    Args:
+        header (TiffHeader): Of the file.
+    """
+    unknown = header.kind in UNKNOWN or header.compression not in TiffImagePlugin.COMPRESSION_INFO
+    return header.nodata or unknown or (header.geo and header.kind.startswith('float'))
+
+
 def label_raster(content: bytes, name: str, ignore_index: int = 255) -> Optional[np.ndarray]:
-    """Ids of a mask that is a raster with pixels without data, or of floating point.
+    """Ids of a mask that rasterio reads.
 
     Args:
         content (bytes): The file.
@@ -142,6 +147,6 @@ def label_raster(content: bytes, name: str, ignore_index: int = 255) -> Optional
         np.ndarray | None: See :func:`mmseg_ctt.rasters.read_ids`; None for any other mask.
     """
     header = read_tiff_header(content) if is_tiff(content) else None
-    if header is None or not (header.nodata or (header.geo and header.kind.startswith('float'))):
+    if header is None or not is_label_raster(header):
         return None
     return read_ids(content, name, ignore_index)

@@ -13,6 +13,7 @@ from .folder import read_meta
 from .image_files import MASK_SUFFIX, find_images, find_masks, other_files
 from .label_check import read_mask, scan_presence
 from .lists import PathLike
+from .scenes import hold_out_scenes, scenes_of
 from .splits import random_ranking
 
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
@@ -107,7 +108,7 @@ def _is_colour(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return len(image.getbands()) > 1
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return False  # named by the reader of masks
 
 
@@ -184,15 +185,35 @@ def binary_note(
     )
 
 
+def empty_note(names: Sequence[str], presence: np.ndarray, folder: PathLike) -> str:
+    """What to do about masks without a labelled pixel; empty where all have one.
+
+    Args:
+        names (Sequence[str]): N masks.
+        presence (np.ndarray): ``(N, K)``, whether a mask shows a class, or pixels of it.
+        folder (str | Path): Of the masks.
+    """
+    empty = [name for name, row in zip(names, presence) if not np.any(row)]
+    if not empty:
+        return ''
+    return (
+        f'{len(empty)} masks in {folder or "the folder"} have no labelled pixel, such as '
+        f'{empty[0]}: nothing is learnt from them and no score counts them; without these masks '
+        'their images are unlabelled ones'
+    )
+
+
 def draw_validation(
     stems: Sequence[str], presence: np.ndarray, number: int, seed: int = 0
 ) -> Tuple[List[str], List[str]]:
     """Split masked images into training and validation, all classes in both where possible.
 
+    Tiles of a scene stay together where there are several scenes, see :mod:`.scenes`.
+
     Args:
         stems (Sequence[str]): N stems.
         presence (np.ndarray): bool ``(N, K)``.
-        number (int): Images for validation, 0 to N - 1.
+        number (int): Images for validation, 0 to N - 1; of tiles whole scenes of about as many.
         seed (int): Non-negative seed. Defaults to 0.
 
     Returns:
@@ -206,8 +227,14 @@ def draw_validation(
             f'cannot keep {number} of {len(stems)} images with a mask for validation: training '
             'needs some too'
         )
-    ranking = random_ranking(len(stems), seed)
-    val = {stems[i] for i in ranking[hold_out(presence[ranking], number)]}
+    scenes = list(scenes_of(stems).values())
+    if 1 < len(scenes) < len(stems):
+        order = random_ranking(len(scenes), seed)
+        rows = hold_out_scenes([scenes[k] for k in order], presence, number)
+    else:
+        ranking = random_ranking(len(stems), seed)
+        rows = ranking[hold_out(presence[ranking], number)].tolist()
+    val = {stems[i] for i in rows}
     return sorted(set(stems) - val), sorted(val)
 
 

@@ -6,10 +6,11 @@ there are. Tags are those of TIFF 6.0 and BigTIFF.
 """
 
 import struct
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
-WIDTH, HEIGHT, BITS, PHOTOMETRIC = 256, 257, 258, 262
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, FORMAT = 274, 277, 339
 SUBFILE, MASK = 254, 4  # kind of a page, and that of a mask of valid pixels
 GEO = (33550, 33922, 34264, 34735)  # GeoTIFF: pixel scale, tie points, transform, keys
@@ -39,6 +40,7 @@ class TiffHeader(NamedTuple):
         geo (bool): Whether it is a GeoTIFF.
         nodata (bool): Whether some pixels may have no data: it names a value for them, or has a
             mask.
+        compression (int): Tag 259.
     """
 
     size: Tuple[int, int]
@@ -51,6 +53,7 @@ class TiffHeader(NamedTuple):
     order: str
     geo: bool = False
     nodata: bool = False
+    compression: int = 1
 
 
 def is_tiff(content: Content) -> bool:
@@ -83,7 +86,20 @@ def read_tiff_header(content: Content) -> Optional[TiffHeader]:
         order,
         any(tag in first for tag in GEO),
         NODATA in first or any(_is_mask(page) for page in pages),
+        value.get(COMPRESSION, 1),
     )
+
+
+def file_header(path: Path) -> Optional[TiffHeader]:
+    """Header of a TIFF file, without reading its pixels; None for another file, or a broken one.
+
+    Args:
+        path (Path): Image file.
+    """
+    if not path.stat().st_size:
+        return None
+    with open(path, 'rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return read_tiff_header(content) if is_tiff(content) else None
 
 
 def is_raster(header: TiffHeader, installed: bool) -> bool:

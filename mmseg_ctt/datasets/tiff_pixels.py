@@ -6,8 +6,8 @@ import io
 import cv2
 import numpy as np
 
-from ..rasters.library import has_rasterio
-from ..rasters.reading import Pixels, UnreadableRasterError, decode_raster
+from ..rasters.library import UnreadableRasterError, has_rasterio
+from ..rasters.reading import Pixels, decode_raster
 from .image_decoders import (
     UnreadableImageError,
     by_opencv,

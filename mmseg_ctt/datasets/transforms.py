@@ -11,6 +11,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
 from ..volumes.address import is_address
+from .image_decoders import mask_errors
 from .label_check import check_mask, check_size, read_mask
 from .label_ids import LEFT_OUT, check_ids, check_label_map, whole_numbers
 from .nodata import ignored, label_raster
@@ -116,10 +117,8 @@ class CheckedLoadAnnotations(LoadAnnotations):
             found = plain_png(content)
         if found is not None:
             return found
-        try:
+        with mask_errors(name):
             seg_map = mmcv.imfrombytes(content, flag='unchanged', backend=self.imdecode_backend)
-        except (OSError, SyntaxError) as error:  # Pillow's errors for bad files
-            raise ValueError(f'{name} cannot be read: {error}') from None
         if seg_map is None:
             raise ValueError(f'{name} cannot be read')
         seg_map = whole_numbers(seg_map)

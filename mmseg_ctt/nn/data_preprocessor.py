@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -70,7 +70,7 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
                 ``size``, or images of unequal size meet and neither ``size`` nor ``size_divisor``
                 says how to pad them.
         """
-        self._check_channels(data)
+        check_channels(self, data['inputs'], data.get('data_samples'))
         if not training:
             return super().forward(data, training)
         names = [sample.metainfo.get('source') for sample in data['data_samples']]
@@ -87,22 +87,6 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
                 source: list(islice(samples, size)) for source, size in zip(self.sources, sizes)
             },
         )
-
-    def _check_channels(self, data: dict) -> None:
-        """All images have the channels that ``mean`` has, or all have the same."""
-        images = data['inputs']
-        if isinstance(images, Tensor):  # stacked by the loader
-            images = list(images)
-        expected = len(self.mean) if self._enable_normalize else 1
-        expected = images[0].shape[0] if expected == 1 else expected
-        for image, sample in zip(images, data.get('data_samples') or [None] * len(images)):
-            if image.shape[0] != expected:
-                name = getattr(sample, 'img_path', None) or 'of the batch'
-                raise ValueError(
-                    f'the image {name} has {image.shape[0]} channels where {expected} are '
-                    f'expected: mean and std of {KEY}, in_channels of model.segmentor.backbone '
-                    "and image_loading.color_type ('color', 'grayscale' or 'unchanged') must agree"
-                )
 
     def _check_sources(self, names: Sequence[Optional[str]]) -> None:
         """Every image has a source of the method, and every source of the method has an image."""
@@ -183,6 +167,34 @@ class SemiSegDataPreProcessor(SegDataPreProcessor):
         data = super().forward(data, training=True)
         self.size = size  # the next batch may have another
         return data
+
+
+def check_channels(
+    preprocessor: SegDataPreProcessor,
+    images: Union[Tensor, Sequence[Tensor]],
+    samples: Optional[Sequence[Any]] = None,
+) -> None:
+    """All images have the channels that ``mean`` has, or all have the same.
+
+    Args:
+        preprocessor (SegDataPreProcessor): Of the model.
+        images (Tensor | Sequence[Tensor]): ``(C, H, W)`` each.
+        samples (Sequence[SegDataSample], optional): Theirs, which name the files. Defaults to None.
+
+    Raises:
+        ValueError: Names the first that has not.
+    """
+    images = list(images)
+    expected = len(preprocessor.mean) if getattr(preprocessor, '_enable_normalize', False) else 1
+    expected = images[0].shape[0] if expected == 1 else expected
+    for image, sample in zip(images, samples or [None] * len(images)):
+        if image.shape[0] != expected:
+            name = getattr(sample, 'img_path', None) or 'of the batch'
+            raise ValueError(
+                f'the image {name} has {image.shape[0]} channels where {expected} are '
+                f'expected: mean and std of {KEY}, in_channels of model.segmentor.backbone '
+                "and image_loading.color_type ('color', 'grayscale' or 'unchanged') must agree"
+            )
 
 
 def _check_largest(inputs: List[Tensor], size: Sequence[int]) -> None:

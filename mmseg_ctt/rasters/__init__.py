@@ -2,7 +2,7 @@
 """Georeferenced rasters (GeoTIFF) through rasterio: reading, windows, statistics, writing."""
 
 from .bands import BandStatistics, band_statistics
-from .library import opened, rasterio_library
+from .library import UnreadableRasterError, opened, rasterio_library
 from .reading import Pixels, decode_raster, filled, has_mask, read_ids, read_window
 from .writing import MapFile, finish_map
 
@@ -10,6 +10,7 @@ __all__ = [
     'BandStatistics',
     'MapFile',
     'Pixels',
+    'UnreadableRasterError',
     'band_statistics',
     'decode_raster',
     'filled',

@@ -2,13 +2,16 @@
 """Large rasters and their masks cut into images for training."""
 
 import os
+from contextlib import ExitStack, contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
 
+from ..datasets.image_decoders import swapped
+from ..datasets.windows import Windows
 from .library import opened, rasterio_library
 from .reading import IGNORED, has_mask, read_window
 
@@ -16,11 +19,63 @@ PLACE = '[0-9]' * 6  # row or column in the name of an image
 
 
 class Cut(NamedTuple):
-    """Numbers of images that were written, left out for want of data, and there before."""
+    """Numbers of images: written with and without a mask, left out for want of data, present."""
 
-    written: int = 0
+    labeled: int = 0
+    unlabeled: int = 0
     empty: int = 0
     present: int = 0
+
+
+class Tile(NamedTuple):
+    """A window of a scene, and the files of its image and mask."""
+
+    window: Any
+    image: Path
+    label: Path
+
+
+class Scene:
+    """An open raster and its mask.
+
+    Args:
+        source (rasterio.DatasetReader): The raster.
+        labels (rasterio.DatasetReader, optional): The mask, on the same grid.
+    """
+
+    def __init__(self, source: Any, labels: Any) -> None:
+        self.source, self.labels = source, labels
+        self.windows = Windows(source)
+
+    def ids(self, window: Any, missing: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        """Ids of a window, 255 where they or the image have no data; None where none is another."""
+        if self.labels is None:
+            return None
+        values, unknown = read_window(self.labels, window)
+        given, name = values[..., 0], self.labels.name
+        ids = given.astype(np.int64)
+        if (ids != given).any():
+            raise ValueError(f'{name} holds numbers that are no class ids')
+        if unknown is not None:
+            ids[unknown[..., 0]] = IGNORED
+        if ids.min() < 0 or ids.max() > IGNORED:
+            raise ValueError(f'{name} holds ids from {ids.min()} to {ids.max()}: give 0 to 255')
+        if missing is not None:
+            ids[missing.all(2)] = IGNORED
+        return None if (ids == IGNORED).all() else ids.astype(np.uint8)
+
+    def samples(self, window: Any) -> np.ndarray:
+        """Bands ``(C, h, w)`` of an image, which training reads as it would read the scene."""
+        if self.windows.stored:
+            return self.source.read(window=window)
+        return swapped(self.windows.read(window)[0]).transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(scene: Path, mask: Optional[Path]) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(scene))
+        yield Scene(source, None if mask is None else stack.enter_context(opened(mask)))
 
 
 def cut_raster(
@@ -35,8 +90,9 @@ def cut_raster(
     """Cut a raster into GeoTIFFs ``out/images/NAME_rROW_cCOLUMN.tif``, window by window.
 
     A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it or the image has no
-    data. Images at the right and the lower edge overlap their neighbours, so that all have one
-    size. Files that exist stay.
+    data; none where that is everywhere. Images at the right and the lower edge overlap their
+    neighbours, so that all have one size. Colour tables become colours. Files that exist stay: call
+    :func:`check_cut` before.
 
     Args:
         scene (Path): Raster.
@@ -49,64 +105,104 @@ def cut_raster(
 
     Returns:
         Cut: Numbers of images.
-
-    Raises:
-        ValueError: See :func:`check_cut`; if the mask has numbers that are no ids.
     """
-    check_cut(scene, mask, name, out, size)
-    count = Cut()
-    with opened(scene) as source:
-        for row, column in _starts(source, size):
+    count = dict.fromkeys(Cut._fields, 0)
+    with _opened(scene, mask) as given:
+        for tile in _tiles(given.source, name, out, size):
             each()
-            stem = f'{name}_r{row:06d}_c{column:06d}'
-            image = out / 'images' / f'{stem}.tif'
-            label = None if mask is None else out / 'masks' / f'{stem}.png'
-            if image.exists() and (label is None or label.exists()):
-                count = count._replace(present=count.present + 1)
+            there = tile.image.exists()
+            if there and (mask is None or tile.label.exists()):
+                count['present'] += 1
                 continue
-            window = rasterio_library().windows.Window(column, row, size, size)
-            pixels, missing = read_window(source, window)
-            if missing is not None and (~missing.all(2)).mean() < min_data:
-                count = count._replace(empty=count.empty + 1)
+            missing = given.windows.read(tile.window)[1]
+            ids = given.ids(tile.window, missing)
+            if there and ids is None:
+                count['present'] += 1
                 continue
-            if label is not None and mask is not None:
-                _write_mask(mask, window, label, None if missing is None else np.all(missing, 2))
-            _write_image(source, window, image)
-            count = count._replace(written=count.written + 1)
-    return count
+            if not there and missing is not None and (~missing.all(2)).mean() < min_data:
+                count['empty'] += 1
+                continue
+            if ids is not None:
+                _write_label(ids, tile.label)
+            if not there:
+                _write_image(given, tile.window, missing, tile.image)
+            count['unlabeled' if ids is None else 'labeled'] += 1
+    return Cut(**count)
 
 
-def check_cut(scene: Path, mask: Optional[Path], name: str, out: Path, size: int) -> None:
-    """Check a raster, its mask, and the images of it that are there already; writes nothing.
+def check_cut(
+    scene: Path, mask: Optional[Path], name: str, out: Path, size: int, keep_masks: bool = False
+) -> None:
+    """Check a raster, its mask, and what is there of it already; writes nothing.
 
-    Args: as :func:`cut_raster`.
+    Args:
+        scene (Path): Raster.
+        mask (Path, optional): Raster of class ids on the same grid.
+        name (str): Of the images; may have folders.
+        out (Path): Folder of the data set.
+        size (int): Side of the images in pixels.
+        keep_masks (bool): Whether masks that are there may differ. Defaults to False.
 
     Raises:
-        ValueError: If the raster is smaller than an image, the mask is on another grid or of
-            several bands, or images of another size are there.
+        ValueError: If the raster is smaller than an image, the mask is on another grid, of several
+            bands or holds numbers that are no ids, images of another size are there, or images or
+            masks that are there differ from their scene.
     """
-    with opened(scene) as source:
+    with _opened(scene, mask) as given:
+        source = given.source
         if min(source.height, source.width) < size:
             raise ValueError(
                 f'{scene} has {source.height}x{source.width} pixels, less than an image of {size}'
             )
-        if mask is not None:
-            with opened(mask) as labels:
-                _check_grid(source, labels, mask)
-    images = out / 'images' / name
-    for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
-        with opened(path) as made:
-            if made.shape != (size, size):
-                raise ValueError(
-                    f'{path} has {made.height}x{made.width} pixels, and --size is {size}: cut into '
-                    'another folder, or delete the images and masks that are there'
-                )
+        if given.labels is not None and mask is not None:
+            _check_grid(source, given.labels, mask)
+        images = out / 'images' / name
+        for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
+            with opened(path) as made:
+                if made.shape != (size, size):
+                    raise ValueError(
+                        f'{path} has {made.height}x{made.width} pixels, and --size is {size}: cut '
+                        'into another folder, or delete the images and masks that are there'
+                    )
+        for tile in _tiles(source, name, out, size):
+            given.ids(tile.window, None)
+            _check_image(given, tile)
+            if not keep_masks:
+                _check_label(given, tile)
 
 
-def _starts(source: Any, size: int) -> Iterator[Tuple[int, int]]:
+def _check_image(scene: Scene, tile: Tile) -> None:
+    if not tile.image.exists():
+        return
+    expected = scene.samples(tile.window)
+    with opened(tile.image) as made:
+        found = made.read()
+    if not np.array_equal(found, expected, equal_nan=expected.dtype.kind == 'f'):
+        raise ValueError(
+            f'{tile.image} differs from {scene.source.name}, of which another version was cut: '
+            'delete the images of this scene that are there, or cut into another folder'
+        )
+
+
+def _check_label(scene: Scene, tile: Tile) -> None:
+    if scene.labels is None or not tile.label.exists():
+        return
+    ids = scene.ids(tile.window, scene.windows.read(tile.window)[1])
+    with Image.open(tile.label) as image:
+        found = np.array(image)
+    if not np.array_equal(found, np.full(found.shape, IGNORED) if ids is None else ids):
+        raise ValueError(
+            f'{tile.label} differs from {scene.labels.name}, and one of them was corrected: delete '
+            'the masks of this scene that are there, to cut them anew, or give --keep-masks'
+        )
+
+
+def _tiles(source: Any, name: str, out: Path, size: int) -> Iterator[Tile]:
     for row in _positions(source.height, size):
         for column in _positions(source.width, size):
-            yield row, column
+            stem = f'{name}_r{row:06d}_c{column:06d}'
+            window = rasterio_library().windows.Window(column, row, size, size)
+            yield Tile(window, out / 'images' / f'{stem}.tif', out / 'masks' / f'{stem}.png')
 
 
 def _positions(length: int, size: int) -> List[int]:
@@ -125,25 +221,37 @@ def _check_grid(source: Any, labels: Any, mask: Path) -> None:
         raise ValueError(f'{mask} has {labels.count} bands: a mask has one band of class ids')
 
 
-def _write_image(source: Any, window: Any, path: Path) -> None:
-    profile = {**source.profile, 'driver': 'GTiff', 'tiled': False, 'compress': 'deflate'}
-    for key in ('blockxsize', 'blockysize', 'photometric', 'interleave'):
-        profile.pop(key, None)
-    profile.update(
-        width=window.width, height=window.height, transform=source.window_transform(window)
-    )
-    points, system = source.gcps
-    if points:
-        del profile['transform']
-        profile.update(gcps=[_moved(point, window) for point in points], crs=system)
+def _write_image(scene: Scene, window: Any, missing: Optional[np.ndarray], path: Path) -> None:
+    source, samples = scene.source, scene.samples(window)
+    stored = scene.windows.stored
+    profile = _profile(source, window)
+    if not stored:  # pixels without data are said by a mask: their value was one of the table
+        profile.update(count=len(samples), dtype=samples.dtype.name, nodata=None)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}')
     with opened(partial, 'w', **profile) as made:
-        made.write(source.read(window=window))
-        made.colorinterp = source.colorinterp
-        if has_mask(source):
+        made.write(samples)
+        if stored:
+            made.colorinterp = source.colorinterp
+        if stored and has_mask(source):
             made.write_mask(source.dataset_mask(window=window))
+        elif not stored and missing is not None:
+            made.write_mask(np.where(missing.all(2), 0, 255).astype(np.uint8))
     os.replace(partial, path)
+
+
+def _profile(source: Any, window: Any) -> Dict[str, Any]:
+    """Settings of an image of a window, with its place on the ground where the scene has one."""
+    profile = {**source.profile, 'driver': 'GTiff', 'tiled': False, 'compress': 'deflate'}
+    for key in ('blockxsize', 'blockysize', 'photometric', 'interleave', 'transform'):
+        profile.pop(key, None)
+    profile.update(width=window.width, height=window.height)
+    points, system = source.gcps
+    if points:
+        profile.update(gcps=[_moved(point, window) for point in points], crs=system)
+    elif source.crs is not None or not source.transform.is_identity:
+        profile.update(transform=source.window_transform(window))
+    return profile
 
 
 def _moved(point: Any, window: Any) -> Any:
@@ -153,21 +261,8 @@ def _moved(point: Any, window: Any) -> Any:
     return rasterio_library().control.GroundControlPoint(**place, **position)
 
 
-def _write_mask(mask: Path, window: Any, path: Path, empty: Optional[np.ndarray]) -> None:
-    """Ids of a window; those of pixels that have no data, or whose image has none, become 255."""
-    with opened(mask) as labels:
-        values, missing = read_window(labels, window)
-    given = values[..., 0]
-    ids = given.astype(np.int64)
-    if (ids != given).any():
-        raise ValueError(f'{mask} holds numbers that are no class ids')
-    if missing is not None:
-        ids[missing[..., 0]] = IGNORED
-    if ids.min() < 0 or ids.max() > IGNORED:
-        raise ValueError(f'{mask} holds ids from {ids.min()} to {ids.max()}: give 0 to 255')
-    if empty is not None:
-        ids[empty] = IGNORED
+def _write_label(ids: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}')
-    Image.fromarray(ids.astype(np.uint8)).save(partial)
+    Image.fromarray(ids).save(partial)
     os.replace(partial, path)

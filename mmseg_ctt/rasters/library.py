@@ -12,6 +12,10 @@ from ..volumes.libraries import optional_library
 CACHE = 64 * 2**20  # bytes of blocks that GDAL keeps; its default is a part of the machine's memory
 
 
+class UnreadableRasterError(ValueError):
+    """A raster is damaged, or no raster."""
+
+
 def rasterio_library() -> Any:
     """The module ``rasterio``.
 
@@ -41,7 +45,9 @@ def opened(path: Union[str, Path], mode: str = 'r', **profile: Any) -> Iterator[
         rasterio.DatasetReader | rasterio.DatasetWriter: The open file.
 
     Raises:
-        ValueError: If rasterio is not installed, or the file is no raster.
+        UnreadableRasterError: If the file is no raster.
+        OSError: If it cannot be written.
+        ValueError: If rasterio is not installed.
     """
     rasterio = rasterio_library()
     settings = dict(GDAL_CACHEMAX=CACHE, GDAL_TIFF_INTERNAL_MASK=True)  # no masks beside the files
@@ -50,6 +56,8 @@ def opened(path: Union[str, Path], mode: str = 'r', **profile: Any) -> Iterator[
         try:
             dataset = rasterio.open(path, mode, **profile)
         except rasterio.errors.RasterioIOError as error:
-            raise ValueError(f'the raster {path} cannot be opened: {error}') from None
+            if mode != 'r':
+                raise OSError(f'the raster {path} cannot be written: {error}') from None
+            raise UnreadableRasterError(f'the raster {path} cannot be opened: {error}') from None
         with dataset:
             yield dataset

@@ -2,17 +2,13 @@
 """Pixels of rasters, and which of them have no data."""
 
 import warnings
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .library import rasterio_library
+from .library import UnreadableRasterError, rasterio_library
 
 IGNORED = 255  # id of ignored pixels where nothing else is set
-
-
-class UnreadableRasterError(ValueError):
-    """A raster is damaged."""
 
 
 class Pixels(NamedTuple):
@@ -50,16 +46,20 @@ def decode_raster(content: bytes, name: str) -> Pixels:
             raise UnreadableRasterError(f'cannot decode image {name}: {error}') from None
 
 
-def read_window(dataset: Any, window: Any = None) -> Pixels:
+def read_window(dataset: Any, window: Any = None, size: Optional[Tuple[int, int]] = None) -> Pixels:
     """Pixels of a window of an open raster.
 
     Args:
         dataset (rasterio.DatasetReader): See :func:`mmseg_ctt.rasters.opened`.
         window (rasterio.windows.Window, optional): Defaults to None: all of it.
+        size (tuple[int, int], optional): Height and width of the result, whose pixels are some of
+            the window. Defaults to None: all pixels.
     """
-    values = dataset.read(window=window)  # (C, H, W)
-    missing = dataset.read_masks(window=window) == 0
-    missing |= (dataset.dataset_mask(window=window) == 0)[None]
+    given: Dict[str, Any] = dict(window=window)
+    of_bands = dict(given, out_shape=(dataset.count, *size)) if size else given
+    values = dataset.read(**of_bands)  # (C, H, W)
+    missing = dataset.read_masks(**of_bands) == 0
+    missing |= (dataset.dataset_mask(**(dict(given, out_shape=size) if size else given)) == 0)[None]
     if values.dtype.kind == 'f':
         missing |= ~np.isfinite(values)
     if not missing.any():
@@ -114,7 +114,7 @@ def read_ids(content: bytes, name: str, ignore_index: int = IGNORED) -> np.ndarr
     if values.shape[2] > 1:
         return values
     ids = values[..., 0]
-    if ids.dtype.kind == 'f' and (ids == np.rint(ids)).all():
+    if ids.dtype == np.uint64 or (ids.dtype.kind == 'f' and (ids == np.rint(ids)).all()):
         ids = ids.astype(np.int64)
     if missing is None or ids.dtype.kind == 'f':
         return ids

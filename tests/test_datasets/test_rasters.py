@@ -26,7 +26,6 @@ from mmseg_ctt.datasets.image_reading import (
 )
 from mmseg_ctt.datasets.image_values import check_nodata
 from mmseg_ctt.datasets.label_check import read_mask
-from mmseg_ctt.datasets.nodata import decode_with_nodata, window_pixels
 from mmseg_ctt.datasets.tiff_header import read_tiff_header
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 from mmseg_ctt.nn.images import Images
@@ -166,21 +165,6 @@ def test_missing_pixels_that_are_not_finite(tmp_path, value, text):
     assert (results['img'][:3] == 0).all() and results['img'][5, 5, 2] == 0
     assert np.allclose(results['img'][6:], values[6:, :, ::-1], atol=1e-4)
     assert check_nodata(value) == str(value)  # a config file cannot hold the number
-
-
-def test_a_mask_of_a_window_is_all_that_says_it(tmp_path):
-    """As of a whole file: a value of the config is for files that say nothing."""
-    path = write_raster(tmp_path / 'a.tif', values_of(3))
-    inside = np.full((32, 48), 255, np.uint8)
-    inside[:4] = 0
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, 'r+') as file:
-        file.write_mask(inside)
-    value = float(values_of(3)[0, 20, 20])
-    whole = decode_with_nodata(path.read_bytes(), 'a', value)
-    with rasterio.open(path) as file:
-        window = window_pixels(file, rasterio.windows.Window(0, 0, 48, 32), value)
-    for one, other in zip(whole, window):
-        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize('labels', [True, False])

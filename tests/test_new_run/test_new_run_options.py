@@ -51,6 +51,21 @@ def test_folders_that_do_not_exist_or_lie_elsewhere(tmp_path: Path, option: str)
         new_run(root, **{option: str(tmp_path)})
 
 
+def test_links_to_folders_elsewhere(tmp_path: Path, monkeypatch):
+    """As the error about such a folder advises, in whatever way the link is named."""
+    root, other = tmp_path / 'data', tmp_path / 'other'
+    KINDS['no_meta'](other)
+    root.mkdir()
+    (tmp_path / 'called').symlink_to(root)
+    for name in ('images', 'masks'):
+        (root / f'my_{name}').symlink_to(other / name)
+    monkeypatch.chdir(tmp_path)
+    for start in ('', f'{root}/', 'data/', 'called/'):
+        options = dict(images=f'{start}my_images', masks=f'{start}my_masks')
+        run = new_run('called', dry_run=True, **options)
+        assert run.found.train.images_dir == 'my_images' and len(run.found.train.masks) == 6
+
+
 def test_a_value_to_ignore_that_no_mask_has(tmp_path: Path):
     KINDS['no_meta'](tmp_path)
     with pytest.raises(ValueError, match='--ignore 12: no mask has it; the masks hold .*leave it'):

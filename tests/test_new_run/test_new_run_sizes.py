@@ -103,6 +103,16 @@ def test_geotiffs_keep_the_size_that_they_have_in_maps():
         assert any('GeoTIFFs are resized' in line and '--tile' in line for line in resized.lines)
 
 
+def test_geotiffs_of_several_sizes_are_warned_of():
+    """The size in the middle alone says nothing of the others."""
+    mixed = images((512, 512), (512, 512), (512, 512), (300, 512))._replace(geo=True)
+    sizes = choose_sizes(mixed, network('mobilenetv2'), 50, Memory('cpu', 16 * GB))
+    (line,) = (line for line in sizes.lines if 'WARNING' in line)
+    assert 'GeoTIFFs of 2 sizes become 512x512' in line and 'cut_rasters.py' in line
+    photos = choose_sizes(mixed._replace(geo=False), network('mobilenetv2'), 50, Memory('cpu', GB))
+    assert not any('GeoTIFF' in line for line in photos.lines)
+
+
 @pytest.mark.parametrize('geo', [True, False])
 def test_geotiffs_are_known_from_other_tiffs(tmp_path: Path, geo: bool):
     pytest.importorskip('rasterio', reason='the extra geo is not installed')

@@ -15,6 +15,7 @@ from PIL import Image
 from toy_data import CLASSES, PALETTE, write_image
 from toy_rasters import GEOGRAPHIC, UTM, rasterio, values_of, write_raster
 from toy_run import make_run, shake, small_segmentor
+from toy_tiffs import PLACES, TIFFS, write_tiff
 
 from mmseg_ctt.apis import load_model, predict
 from mmseg_ctt.deploy.checkpoint import build_network
@@ -48,11 +49,13 @@ def of_bands(run, bands, **loading):
     return SimpleNamespace(cfg=cfg, checkpoint=path)
 
 
-def call(run, given, out, cfg=None, **options):
+def call(run, given, out, cfg=None, report=None, **options):
     lines = []
     items = find_items(given, tiled='tile' in options)
     cfg = cfg or prepare_config(Config(run.cfg.to_dict()))
-    predict_items(cfg, run.checkpoint, items, out, Options(**options), report=lines.append)
+    predict_items(
+        cfg, run.checkpoint, items, out, Options(**options), report=report or lines.append
+    )
     return lines
 
 
@@ -105,12 +108,13 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(run, tmp_path):
         ('empty', FileNotFoundError, 'no image or video was found'),
         ('case.nii', ValueError, 'volumes are for tools/volumes/predict_volume.py'),
         ('broken.mp4', ValueError, 'broken.mp4 cannot be read.*ffmpeg -i INPUT'),
-        ('broken.jpg', ValueError, 'cannot decode image.*: repair it, or take it out'),
+        ('broken.jpg', ValueError, '1 of 1 inputs .*cannot decode image.*: repair them, or take'),
+        ('broken.tif', ValueError, '1 of 1 inputs .*broken.tif.*: repair them, or take'),
     ],
 )
 def test_bad_inputs_write_nothing(run, tmp_path, name, error, words):
     (tmp_path / 'empty').mkdir()
-    for file in ('case.nii', 'broken.mp4', 'broken.jpg'):
+    for file in ('case.nii', 'broken.mp4', 'broken.jpg', 'broken.tif'):
         (tmp_path / file).write_bytes(b'nothing of this kind')
     with pytest.raises(error, match=words):
         call(run, tmp_path / name, tmp_path / 'out')
@@ -124,22 +128,11 @@ def test_bad_tiles(run, tmp_path):
             call(run, tmp_path / 'a.jpg', tmp_path / 'out', **settings)
     with pytest.raises(ValueError, match='batch_size must be positive'):
         call(run, tmp_path / 'a.jpg', tmp_path / 'out', batch_size=0)
-    with pytest.raises(ValueError, match=r'overlap=8 .*none of the inputs is read in tiles'):
+    with pytest.raises(ValueError, match=r'overlap=8 .*read in tiles, and none of the inputs'):
         call(run, tmp_path / 'a.jpg', tmp_path / 'out', overlap=8)
     with pytest.raises(ValueError, match=r'a.jpg is a file: give another folder'):
         call(run, tmp_path / 'a.jpg', tmp_path / 'a.jpg')
     assert names_in(tmp_path) == ['a.jpg']
-
-
-def test_the_good_images_before_a_broken_one_are_kept(run, tmp_path):
-    for name in 'ac':
-        write_image(tmp_path / 'in' / f'{name}.jpg', 0)
-    (tmp_path / 'in' / 'b.jpg').write_bytes(b'no image')
-    with pytest.raises(ValueError, match='b.jpg: repair it, or take it out of the folder'):
-        call(run, tmp_path / 'in', tmp_path / 'out')
-    (tmp_path / 'in' / 'b.jpg').unlink()
-    (first, *_) = call(run, tmp_path / 'in', tmp_path / 'out')
-    assert '1 of 2 inputs are finished' in first
 
 
 # ---- videos
@@ -147,7 +140,8 @@ def test_the_good_images_before_a_broken_one_are_kept(run, tmp_path):
 
 @pytest.fixture
 def film(tmp_path):
-    path = tmp_path / 'film.avi'
+    path = tmp_path / 'films' / 'film.avi'
+    path.parent.mkdir()
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12.5, (48, 32))
     for seed in range(5):
         blocks = np.random.RandomState(seed).randint(0, 256, (4, 6, 3)).astype(np.uint8)
@@ -171,6 +165,11 @@ def test_a_video(run, tmp_path, film):
     assert np.abs(shown - result.overlay()).mean() < 20  # after a lossy codec
     with pytest.raises(ValueError, match='probabilities are not written of videos'):
         call(run, film, tmp_path / 'other', probabilities=True)
+    with pytest.raises(ValueError, match=r'tile=\(16, 16\) .* not for videos. Leave it out'):
+        call(run, film, tmp_path / 'other', tile=(16, 16))
+    write_image(film.parent / 'a.png', 0)
+    (line, *_) = call(run, film.parent, tmp_path / 'other', tile=(16, 16))
+    assert line == 'frames of videos are predicted whole: --tile is for images'
 
 
 def test_a_stopped_video_goes_on(run, tmp_path, film, monkeypatch):
@@ -235,6 +234,17 @@ def test_a_raster_of_a_tile_is_predicted_as_an_image(run, tmp_path):
     expected = predict(load_model(run.config, run.checkpoint), values.transpose(1, 2, 0)).labels
     with rasterio.open(tmp_path / 'out/labels/a.tif') as made:
         assert (made.read(1) == expected).all()
+
+
+@pytest.mark.parametrize('kind', ['table', 'white_mask'])
+def test_a_map_is_made_of_the_colours_of_a_viewer(run, tmp_path, kind):
+    """As the image is, which training reads: not of indices, which are nearly black."""
+    write_tiff(tmp_path / 'a.tif', **TIFFS[kind], **PLACES[1])
+    call(run, tmp_path / 'a.tif', tmp_path / 'out')
+    expected = predict(load_model(run.config, run.checkpoint), tmp_path / 'a.tif').labels
+    with rasterio.open(tmp_path / 'out/labels/a.tif') as made:
+        kept = made.read(1) != 255
+        assert (made.read(1) == expected)[kept].all() and kept.any()
 
 
 def test_other_images_by_tiles(run, tmp_path):
@@ -303,7 +313,7 @@ def test_memory_does_not_grow_with_the_raster(tmp_path, monkeypatch):
     """Windows are those of a tile and a stripe, and the peak of numpy's memory is the same."""
 
     class Constant:
-        classes, palette, channels = CLASSES, PALETTE, 4
+        classes, palette, channels, dtype, no_data = CLASSES, PALETTE, 4, 'uint8', 255
         loader = SimpleNamespace(nodata=None, value_range=None)
         labels = staticmethod(lambda logits: logits.argmax(0))
 
@@ -312,11 +322,11 @@ def test_memory_does_not_grow_with_the_raster(tmp_path, monkeypatch):
 
     windows, read = [], reading.read_window
 
-    def noted(dataset, window=None):
+    def noted(dataset, window=None, size=None):
         windows.append((window.height, window.width))
         return read(dataset, window)
 
-    monkeypatch.setattr('mmseg_ctt.datasets.nodata.read_window', noted)
+    monkeypatch.setattr('mmseg_ctt.datasets.windows.read_window', noted)
     peaks = []
     for side in (128, 128, 640):  # the first call imports
         path = write_raster(tmp_path / f'{side}.tif', values_of(3, (side, side)), tiled=True,

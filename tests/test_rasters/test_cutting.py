@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from toy_rasters import GEOGRAPHIC, rasterio, values_of, write_raster
+from toy_tiffs import PLACES, TIFFS, write_tiff
 
 from mmseg_ctt.datasets.nodata import decode_with_nodata
 from mmseg_ctt.rasters import MapFile, finish_map
@@ -26,8 +27,8 @@ def test_scenes_and_masks(tmp_path, tool, capsys):
     arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
     tool.call(*arguments, '--size', 32)
     printed = capsys.readouterr().out
-    assert 'a.tif: 4 labelled images, 2 without enough data' in printed
-    assert 'b.tif: 1 unlabelled images' in printed
+    assert 'a.tif: 4 labelled and 0 unlabelled images, 2 without enough data' in printed
+    assert 'b.tif: 0 labelled and 1 unlabelled images' in printed
     images = sorted(path.name for path in (tmp_path / 'out/images').glob('*.tif'))
     assert images == [f'a_r{row:06d}_c{c:06d}.tif' for row in (0, 8) for c in (32, 38)]
     assert (tmp_path / 'out/images/below/b_r000000_c000000.tif').is_file()
@@ -38,7 +39,8 @@ def test_scenes_and_masks(tmp_path, tool, capsys):
     expected = np.where(ids[0] == -1, 255, ids[0])[8:, 38:]
     assert mask.dtype == np.uint8 and (mask == expected).all()
     tool.call(*arguments, '--size', 32)
-    assert 'a.tif: 0 labelled images, 2 without enough data, 4 there' in capsys.readouterr().out
+    again = 'a.tif: 0 labelled and 0 unlabelled images, 2 without enough data, 4 there'
+    assert again in capsys.readouterr().out
 
 
 def test_mistakes(tmp_path, tool):
@@ -58,7 +60,80 @@ def test_mistakes(tmp_path, tool):
     write_raster(tmp_path / 'labels/other.tif', values[:1])
     with pytest.raises(ValueError, match='other.tif has no scene'):
         tool.call(*arguments)
+    with pytest.raises(ValueError, match='--keep-masks is for masks that --masks names'):
+        tool.call(*arguments[:2], '--keep-masks')
+    (tmp_path / 'empty').mkdir()
+    Image.new('L', (48, 32)).save(tmp_path / 'empty/a.png')
+    with pytest.raises(FileNotFoundError, match='no .tif or .tiff was found in --masks .*empty'):
+        tool.call(*arguments[:3], tmp_path / 'empty')
     assert not list((tmp_path / 'out').rglob('*.*'))
+
+
+def test_folders_in_one_another(tmp_path, tool, capsys):
+    """No mask, and no image of a call before, is taken for a scene."""
+    scenes = tmp_path / 'scenes'
+    write_raster(scenes / 'a.tif', values_of(3))
+    write_raster(scenes / 'labels/a.tif', values_of(1) % 3)
+    for out in (scenes, scenes / 'out', scenes / 'labels/out'):
+        with pytest.raises(ValueError, match='would be inside the input folder'):
+            tool.call(scenes, out, '--size', 32)
+    with pytest.raises(ValueError, match='is the folder of the scenes'):
+        tool.call(scenes, tmp_path / 'out', '--masks', scenes)
+    tool.call(scenes, tmp_path / 'out', '--masks', scenes / 'labels', '--size', 32)
+    assert capsys.readouterr().out.splitlines()[1:] == []
+    assert len(list((tmp_path / 'out/images').rglob('*.tif'))) == 2
+
+
+def test_parts_of_a_mask_without_labels(tmp_path, tool, capsys):
+    """They are unlabelled images, not labelled ones that show nothing."""
+    write_raster(tmp_path / 'scenes/a.tif', values_of(3, (32, 64)))
+    ids = np.full((1, 32, 64), 255, np.uint8)
+    ids[:, :8, :8] = 1
+    write_raster(tmp_path / 'labels/a.tif', ids)
+    arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
+    for counts in ('1 labelled and 1 unlabelled', '0 labelled and 0 unlabelled'):
+        tool.call(*arguments, '--size', 32)
+        assert counts in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / 'out/masks').iterdir()] == ['a_r000000_c000000.png']
+    assert len(list((tmp_path / 'out/images').iterdir())) == 2
+
+
+@pytest.mark.parametrize('corrected', ['labels/a.tif', 'out/masks/a_r000000_c000016.png'])
+def test_corrected_masks_are_not_passed_over(tmp_path, tool, corrected):
+    write_raster(tmp_path / 'scenes/a.tif', values_of(3))
+    ids = values_of(1) % 3
+    write_raster(tmp_path / 'labels/a.tif', ids)
+    arguments = (tmp_path / 'scenes', tmp_path / 'out', '--masks', tmp_path / 'labels')
+    tool.call(*arguments, '--size', 32)
+    path = tmp_path / corrected
+    if path.suffix == '.tif':
+        write_raster(path, (ids + 1) % 3)
+    else:
+        Image.fromarray((ids[0, :, 16:] + 1) % 3).save(path)
+    with pytest.raises(ValueError, match=r'png differs from .*a.tif, .* or give --keep-masks'):
+        tool.call(*arguments, '--size', 32)
+    before = {path: path.read_bytes() for path in (tmp_path / 'out').rglob('*.*')}
+    tool.call(*arguments, '--size', 32, '--keep-masks')
+    assert before == {path: path.read_bytes() for path in before}
+    write_raster(tmp_path / 'scenes/a.tif', values_of(3, seed=1))
+    with pytest.raises(ValueError, match=r'tif differs from .*a.tif, of which another version was'):
+        tool.call(*arguments, '--size', 32, '--keep-masks')
+
+
+@pytest.mark.parametrize('name', TIFFS)
+def test_images_are_read_as_their_scene(tmp_path, tool, name):
+    for k, place in enumerate(PLACES):
+        scene, out = tmp_path / f'{k}/a.tif', tmp_path / f'out{k}'
+        scene.parent.mkdir()
+        write_tiff(scene, **TIFFS[name], **place)
+        for _ in range(2):
+            tool.call(scene.parent, out, '--size', 32, '--min-data', 0)
+        whole = decode_with_nodata(scene.read_bytes(), 'a')
+        for path, column in zip(sorted((out / 'images').iterdir()), (0, 16)):
+            for got, expected in zip(decode_with_nodata(path.read_bytes(), 'a'), whole):
+                rest = None if expected is None else expected[:, column : column + 32]
+                rest = None if rest is None or got is None and not rest.any() else rest
+                np.testing.assert_array_equal(got, rest)
 
 
 def test_a_mask_inside_the_scene_stays(tmp_path, tool):

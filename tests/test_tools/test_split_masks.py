@@ -264,3 +264,24 @@ def test_masks_of_other_classes(main, mine, tmp_path, capsys):
     (tmp_path / 'meta.json').unlink()
     assert main(*command, '--val', 2, '--out', tmp_path / 'mine') == 0
     assert 'class 3 (1 labelled)' in capsys.readouterr().out
+
+
+def test_tiles_of_a_scene_stay_together(main, tmp_path, capsys):
+    """Those of cut_rasters.py share pixels at the edges; and masks without a label are named."""
+    stems = [f'{scene}_r000000_c{32 * k:06d}' for scene in 'abc' for k in range(3)]
+    for number, stem in enumerate([*stems, *(f'{scene}_r000032_c000000' for scene in 'abc')]):
+        for folder in ('images', 'masks') if stem in stems else ('images',):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            value = 255 if folder == 'masks' and stem == stems[0] else number % 2
+            Image.new('L', (4, 4), value).save(tmp_path / folder / f'{stem}.png')
+    given = ['--img-dir', tmp_path / 'images', '--val', 3]
+    assert main('masks', *given, '--ann-dir', tmp_path / 'masks', '--out', tmp_path / 'a') == 0
+    printed = capsys.readouterr().out
+    assert '1 masks in' in printed and f'have no labelled pixel, such as {stems[0]}.png' in printed
+    val, bare = lines(tmp_path / 'a/val.txt'), lines(tmp_path / 'a/unlabeled.txt')
+    assert len(val) == 3 and len({stem[0] for stem in val}) == 1 and len(bare) == 2
+    assert f'share pixels: {val[0][0]}; 1 unlabelled tiles of them are on no list' in printed
+    assert not any(stem[0] == val[0][0] for stem in [*bare, *lines(tmp_path / 'a/labeled.txt')])
+    assert main('images', *given, '--out', tmp_path / 'b') == 0
+    assert 'whole scenes are kept' in capsys.readouterr().out
+    assert len({stem[0] for stem in lines(tmp_path / 'b/val.txt')}) == 1

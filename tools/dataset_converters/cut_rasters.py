@@ -4,13 +4,16 @@
 python tools/dataset_converters/cut_rasters.py scenes/ data/mine --masks labels/ --size 512
 
 Writes data/mine/images/SCENE_rROW_cCOLUMN.tif, with all bands and their coordinates, and PNG masks
-data/mine/masks. A scene without a mask of the same name gives unlabelled images. Images with less
-than --min-data of pixels with data are left out. Nothing is overwritten: started again, it goes on,
-and refuses a folder with images of another --size.
+data/mine/masks. A scene without a mask of the same name gives unlabelled images, and so do parts of
+a mask without any label. Images with less than --min-data of pixels with data are left out. Nothing
+is overwritten: started again, it goes on. It refuses a folder with images of another --size, and
+images and masks that differ from their scene, as after a correction of the scene's mask; with
+--keep-masks such masks stay, as after a correction of the PNG.
 """
 
 import sys
 from pathlib import Path
+from typing import Dict, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -19,38 +22,71 @@ from _common import described, run  # noqa: E402
 SUFFIXES = ('.tif', '.tiff')
 
 
+def find_masks(folder: Optional[str], scenes: Dict[str, str], root: str) -> Dict[str, Path]:
+    """Masks by the names of their scenes, every one of which is used."""
+    if folder is None:
+        return {}
+    from mmseg_ctt.datasets.image_files import find_files
+
+    masks = find_files(folder, SUFFIXES)
+    if not masks:
+        raise FileNotFoundError(f'no .tif or .tiff was found in --masks {folder}')
+    unknown = sorted(set(masks) - set(scenes))
+    if unknown:
+        raise ValueError(f'the mask {masks[unknown[0]]} has no scene of this name in {root}')
+    return {stem: Path(folder, name) for stem, name in masks.items()}
+
+
+def find_scenes(folder: str, masks: Optional[str]) -> Dict[str, str]:
+    """Scenes of a folder by name, without the masks in it."""
+    from mmseg_ctt.datasets.image_files import find_files
+
+    found = find_files(folder, SUFFIXES)
+    if masks is not None:
+        inside = Path(masks).resolve()
+        if inside == Path(folder).resolve():
+            raise ValueError(f'--masks {masks} is the folder of the scenes: give one of its own')
+        found = {
+            stem: name
+            for stem, name in found.items()
+            if inside not in Path(folder, name).resolve().parents
+        }
+    if not found:
+        raise FileNotFoundError(f'no .tif or .tiff was found in {folder}')
+    return found
+
+
 def main() -> None:
     parser = described(__doc__)
     parser.add_argument('scenes', help='folder of GeoTIFFs, searched with its sub-folders')
-    parser.add_argument('out', help='folder of the data set')
+    parser.add_argument('out', help='folder of the data set, not in that of the scenes')
     parser.add_argument('--masks', help='folder of GeoTIFFs of class ids with the same names')
     parser.add_argument('--size', type=int, default=512, help='pixels; default: 512')
     parser.add_argument('--min-data', type=float, default=0.5, help='ratio; default: 0.5')
+    parser.add_argument(
+        '--keep-masks', action='store_true', help='keep PNG masks that differ from those of scenes'
+    )
     args = parser.parse_args()
     if args.size < 1 or not 0 <= args.min_data <= 1:
         raise ValueError('--size must be positive and --min-data a ratio in [0, 1]')
-    from mmseg_ctt.datasets.image_files import find_files
+    if args.keep_masks and args.masks is None:
+        raise ValueError('--keep-masks is for masks that --masks names: leave it out')
+    from mmseg_ctt.deploy.volumes import check_outside
+    from mmseg_ctt.engine.out_paths import check_out_folder
     from mmseg_ctt.rasters.cutting import check_cut, cut_raster
 
-    scenes = find_files(args.scenes, SUFFIXES)
-    masks = find_files(args.masks, SUFFIXES) if args.masks else {}
-    if not scenes:
-        raise FileNotFoundError(f'no .tif or .tiff was found in {args.scenes}')
-    unknown = sorted(set(masks) - set(scenes))
-    if unknown:
-        raise ValueError(f'the mask {masks[unknown[0]]} has no scene of this name in {args.scenes}')
-    of_scene = {stem: Path(args.masks, masks[stem]) for stem in scenes if stem in masks}
-    for stem, name in scenes.items():
-        check_cut(Path(args.scenes, name), of_scene.get(stem), stem, Path(args.out), args.size)
-    for stem, name in scenes.items():
-        mask = of_scene.get(stem)
-        cut = cut_raster(
-            Path(args.scenes, name), mask, stem, Path(args.out), args.size, args.min_data
-        )
-        kind = 'labelled' if mask else 'unlabelled'
+    out = check_out_folder(args.out)
+    check_outside(out, [args.scenes, *filter(None, [args.masks])])
+    scenes = find_scenes(args.scenes, args.masks)
+    masks = find_masks(args.masks, scenes, args.scenes)
+    paths = {stem: Path(args.scenes, name) for stem, name in scenes.items()}
+    for stem, path in paths.items():
+        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
+    for stem, path in paths.items():
+        cut = cut_raster(path, masks.get(stem), stem, out, args.size, args.min_data)
         print(
-            f'{name}: {cut.written} {kind} images, {cut.empty} without enough data, '
-            f'{cut.present} there already',
+            f'{scenes[stem]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
+            f'{cut.empty} without enough data, {cut.present} there already',
             flush=True,
         )
 

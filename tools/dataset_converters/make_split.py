@@ -50,6 +50,7 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.image_files import find_files, find_images, find_masks
     from mmseg_ctt.datasets.label_check import scan_presence
     from mmseg_ctt.datasets.lists import read_stems
+    from mmseg_ctt.datasets.scenes import scene_notes, shared_scenes, without_scenes
     from mmseg_ctt.datasets.split_files import MANIFEST_NAME, file_sha256, verify_split, write_split
     from mmseg_ctt.datasets.split_import import import_lists, import_permutation
     from mmseg_ctt.datasets.split_masks import (
@@ -57,17 +58,13 @@ with errors_in_one_line():
         binary_note,
         count_images,
         draw_validation,
+        empty_note,
         known_classes,
         presence_of,
         read_folder,
         refuse_colours,
     )
-    from mmseg_ctt.datasets.splits import (
-        missing_classes,
-        random_ranking,
-        write_random_split,
-        write_sequence_split,
-    )
+    from mmseg_ctt.datasets.splits import missing_classes, write_random_split, write_sequence_split
 
 
 def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
@@ -128,11 +125,13 @@ def masks_command(args: argparse.Namespace) -> None:
     presence, names = read_presence(args, args.ann_dir, folder)
     stems = list(folder.masks)
     labeled, val = draw_validation(stems, presence, args.val, args.seed)
-    unlabeled = sorted(set(folder.images) - set(stems))
+    bare = sorted(set(folder.images) - set(stems))
+    unlabeled = bare if shared_scenes(labeled, val) else without_scenes(bare, val)
     counts = count_images(dict(labeled=labeled, val=val), stems, presence, names)
     never = [name for name, count in counts.items() if not count['all']]
     notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, args.suffix)]
     notes.append(f'no mask in {args.ann_dir} shows {", ".join(never)}' if never else '')
+    notes.append(empty_note([folder.masks[stem] for stem in stems], presence, args.ann_dir))
     facts = dict(kind='masks', val=args.val, seed=args.seed)
     if args.val_img_dir:
         other = read_folder(args.val_img_dir, args.val_ann_dir, args.suffix)
@@ -156,6 +155,8 @@ def masks_command(args: argparse.Namespace) -> None:
         )
     )
     report_validation(args, val, counts, missing.get('val', []))
+    for line in scene_notes([*labeled, *unlabeled], val, len(bare) - len(unlabeled)):
+        print(line)
     for note in filter(None, notes):
         print(f'warning: {note}')
 
@@ -168,11 +169,13 @@ def images_command(args: argparse.Namespace) -> None:
             f'--val {args.val} must be between 1 and {len(stems) - 1}: {args.img_dir} has '
             f'{len(stems)} images'
         )
-    order = [stems[i] for i in random_ranking(len(stems), args.seed)]
-    val, unlabeled = sorted(order[: args.val]), sorted(order[args.val :])
+    nothing = np.zeros((len(stems), 0), dtype=bool)
+    unlabeled, val = draw_validation(stems, nothing, args.val, args.seed)
     facts = dict(kind='images', val=args.val, seed=args.seed)
     write_split(args.out, [], unlabeled, facts, args.overwrite, val)
     print(f'{args.out}: {len(unlabeled)} images to learn from, {len(val)} for validation')
+    for line in scene_notes(unlabeled, val):
+        print(line)
 
 
 def read_presence(

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from mmseg.structures import SegDataSample
 
 from ...datasets.image_loading import CheckedLoadImageFromFile
 from ...datasets.image_reading import UnreadableImageError, read_image, swapped
+from ...datasets.nodata import OF_FILE
 from ...engine.pipeline_steps import checked_steps
+from ...nn.data_preprocessor import check_channels
 from .inputs import Source, image_pipeline, list_sources
 from .result import SegResult
 
@@ -104,7 +106,9 @@ def input_pipeline(model: BaseSegmentor) -> Pipeline:
     Raises:
         ValueError: If its config has no test data, or their pipeline does not begin with loading.
     """
-    return config_pipeline(getattr(model, 'cfg', None) or {})
+    loader, steps = config_pipeline(getattr(model, 'cfg', None) or {})
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    return loader, _CheckedSteps(steps.transforms, preprocessor)
 
 
 def config_pipeline(cfg: Mapping[str, Any]) -> Pipeline:
@@ -130,13 +134,38 @@ def config_pipeline(cfg: Mapping[str, Any]) -> Pipeline:
         return loader, Compose(steps[1:])
 
 
-def batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[List[Loaded]]:
+class _CheckedSteps(Compose):
+    """Steps whose image has as many channels as the network takes.
+
+    Args:
+        steps (Sequence[Callable]): The steps.
+        preprocessor (SegDataPreProcessor): Of the model.
+    """
+
+    def __init__(self, steps: Sequence[Any], preprocessor: Any) -> None:
+        super().__init__(steps)
+        self.preprocessor = preprocessor
+
+    def __call__(self, data: dict) -> Optional[dict]:
+        packed: Any = super().__call__(data)
+        check_channels(self.preprocessor, [packed['inputs']], [packed['data_samples']])
+        return packed
+
+
+def batches(
+    sources: List[Source],
+    pipeline: Pipeline,
+    size: int,
+    left_out: Optional[Callable[[Source, Exception], None]] = None,
+) -> Iterator[List[Loaded]]:
     """Images through a pipeline, in batches of one size.
 
     Args:
         sources (list[Source]): In order.
         pipeline (tuple): From :func:`input_pipeline`.
         size (int): Largest number of images of a batch.
+        left_out (Callable, optional): Called with an image that cannot be loaded, and its error;
+            the others go on. Defaults to None: it is an error.
 
     Raises:
         UnreadableImageError: If an image is damaged, after the batch of those before it.
@@ -146,8 +175,11 @@ def batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[Li
         source = source._replace(value_range=pipeline[0].value_range)
         try:
             data = _load(source, pipeline)
-        except UnreadableImageError:
-            if batch:  # the images before a damaged one are not lost
+        except (ValueError, OSError) as error:
+            if left_out is not None:
+                left_out(source, error)
+                continue
+            if batch and isinstance(error, UnreadableImageError):  # those before are not lost
                 yield batch
             raise
         other_size = batch and batch[0][1]['inputs'].shape != data['inputs'].shape
@@ -162,7 +194,12 @@ def batches(sources: List[Source], pipeline: Pipeline, size: int) -> Iterator[Li
 def _load(source: Source, pipeline: Pipeline) -> Dict[str, Any]:
     loader, rest = pipeline
     if source.path is not None:
-        return rest(loader.transform(dict(img_path=source.path)))
+        results: Any = loader.transform(dict(img_path=source.path))
+        missing = results.get(OF_FILE)
+        data = rest(results)
+        if missing is not None:
+            data['data_samples'].set_metainfo({OF_FILE: missing})
+        return data
     return rest(loader.with_pixels(dict(img_path=None), source.read(), source.name))
 
 

@@ -145,5 +145,8 @@ class SegResult:
         if self.labels.dtype != np.uint8:
             return Image.fromarray(self.labels.astype(np.uint16))
         picture = Image.fromarray(self.labels)
-        picture.putpalette(np.array(self.palette, dtype=np.uint8).tobytes())
+        colours = np.array(self.palette, dtype=np.uint8)
+        if self.labels.max(initial=0) >= len(colours):  # else Pillow writes fewer bits
+            colours = np.pad(colours, ((0, 256 - len(colours)), (0, 0)))
+        picture.putpalette(colours.tobytes())
         return picture

@@ -1,33 +1,20 @@
 # Copyright (c) mmseg_ctt contributors.
 """Prediction of image files, each whole."""
 
-from contextlib import contextmanager
-from typing import Callable, Iterator, List, Sequence, Tuple
+from dataclasses import replace
+from typing import Callable, List, Optional, Sequence
 
 import numpy as np
+from mmseg.structures import SegDataSample
+from PIL import Image
 
-from ...datasets.image_reading import UnreadableImageError
+from ...datasets.nodata import OF_FILE
 from ..api.inputs import Source
 from ..api.predict import batches, forward_batch, make_result
+from ..api.result import SegResult
 from .items import Item
 from .network import Network
 from .outputs import Outputs, whole_file
-
-
-@contextmanager
-def damage_explained() -> Iterator[None]:
-    """Say what to do about an image of the ``with`` block that cannot be read.
-
-    Raises:
-        ValueError: In the place of its error.
-    """
-    try:
-        yield
-    except UnreadableImageError as error:
-        raise ValueError(
-            f'{error}: repair it, or take it out of the folder, and give the same command again, '
-            'which keeps what is predicted'
-        ) from error
 
 
 def predict_images(
@@ -36,6 +23,7 @@ def predict_images(
     outputs: Outputs,
     batch_size: int,
     done: Callable[[Item], None],
+    left_out: Callable[[Item, Exception], None],
 ) -> None:
     """Predict images and write what is wanted of each, the labels last.
 
@@ -45,26 +33,47 @@ def predict_images(
         outputs (Outputs): Started.
         batch_size (int): Consecutive images of one size in one pass.
         done (Callable): Called after each image.
+        left_out (Callable): Called with an image that cannot be read, and its error.
     """
     by_path = {item.path: item for item in items}
-    sources = [Source(item.stem, item.path) for item in items]
-    for source, sample in _predicted(network, sources, batch_size):
-        item = by_path[str(source.path)]
-        result = make_result(source, sample, network.model.dataset_meta)
-        if outputs.probability_maps:
-            logits = sample.seg_logits.data.float().cpu().numpy()
-            with whole_file(outputs.probability_of(item)) as path:
-                np.save(path, network.probabilities(logits).astype(np.float16))
-        if outputs.overlays:
-            with whole_file(outputs.overlay_of(item)) as path:
-                result.save(path)
-        with whole_file(outputs.labels_of(item)) as path:
-            result.save(path, 'labels')
-        done(item)
+    sources: List[Source] = [Source(item.stem, item.path) for item in items]
+
+    def unread(source: Source, error: Exception) -> None:
+        left_out(by_path[str(source.path)], error)
+
+    pipeline = (network.loader, network.steps)
+    for batch in batches(sources, pipeline, batch_size, unread):
+        empty = [data['data_samples'].metainfo.get(OF_FILE) for _, data in batch]
+        samples = forward_batch(network.model, [data for _, data in batch])
+        for (source, _), sample, missing in zip(batch, samples, empty):
+            item = by_path[str(source.path)]
+            result = make_result(source, sample, network.model.dataset_meta)
+            _write(network, outputs, item, result, sample, missing)
+            done(item)
 
 
-def _predicted(network: Network, sources: List[Source], batch_size: int) -> Iterator[Tuple]:
-    with damage_explained():
-        for batch in batches(sources, (network.loader, network.steps), batch_size):
-            samples = forward_batch(network.model, [data for _, data in batch])
-            yield from ((source, sample) for (source, _), sample in zip(batch, samples))
+def _write(
+    network: Network,
+    outputs: Outputs,
+    item: Item,
+    result: SegResult,
+    sample: SegDataSample,
+    missing: Optional[np.ndarray],
+) -> None:
+    empty = np.zeros(result.labels.shape, bool) if missing is None else missing
+    if outputs.probability_maps:
+        logits = sample.seg_logits.data.float().cpu().numpy()
+        probability = network.probabilities(logits).astype(np.float16)
+        probability[:, empty] = np.nan
+        with whole_file(outputs.probability_of(item)) as path:
+            np.save(path, probability)
+    if outputs.overlays:
+        picture = result.overlay()
+        picture[empty] = 0
+        with whole_file(outputs.overlay_of(item)) as path:
+            Image.fromarray(picture).save(path)
+    labels = result.labels
+    if empty.any():  # as in the map of a raster
+        labels = np.where(empty, network.no_data, labels).astype(network.dtype)
+    with whole_file(outputs.labels_of(item)) as path:
+        replace(result, labels=labels).save(path, 'labels')

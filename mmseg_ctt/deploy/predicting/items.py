@@ -2,7 +2,6 @@
 """What is to be predicted: images, rasters and videos, found and named."""
 
 import logging
-import mmap
 import os
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Union
@@ -12,7 +11,7 @@ from PIL import Image
 
 from ...datasets.image_files import IMAGE_SUFFIXES, find_files, other_files
 from ...datasets.image_reading import EXIF_ORIENTATION
-from ...datasets.tiff_header import TiffHeader, is_tiff, read_tiff_header
+from ...datasets.tiff_header import TiffHeader, file_header
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv')
 TIFF_SUFFIXES = ('.tif', '.tiff')
@@ -71,7 +70,8 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             GeoTIFFs.
 
     Raises:
-        FileNotFoundError: If it does not exist, or a folder has nothing to predict.
+        FileNotFoundError: If it does not exist, or a folder has nothing to predict, or links to
+            files that do not exist.
         ValueError: If two files have one stem, a folder has that of a video, or the file is of none
             of these types.
     """
@@ -83,6 +83,11 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             raise FileNotFoundError(
                 f'no image or video was found in {path}; images end in '
                 f'{", ".join(IMAGE_SUFFIXES)}, videos in {", ".join(VIDEO_SUFFIXES)}'
+            )
+        lost = [name for name in found.values() if not (path / name).is_file()]
+        if lost:
+            raise FileNotFoundError(
+                f'{len(lost)} links in {path} lead to no file, such as {lost[0]}: remove them'
             )
         items = [_item(stem, path / name, tiled) for stem, name in found.items()]
         _check_frames(items)
@@ -149,16 +154,15 @@ def is_geotiff(path: Path) -> bool:
 
 
 def tiff_header(path: Path) -> Optional[TiffHeader]:
-    """Header of a TIFF file, without reading its pixels; None for another file.
+    """Header of a TIFF file by its name, without reading its pixels; None for another file.
 
     Args:
         path (Path): Image file.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES or not path.stat().st_size:
+    try:
+        return file_header(path) if path.suffix.lower() in TIFF_SUFFIXES else None
+    except OSError:  # said when it is its turn to be read
         return None
-    with open(path, 'rb') as file:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return read_tiff_header(content) if is_tiff(content) else None
 
 
 def _warn_of_others(folder: Path) -> None:

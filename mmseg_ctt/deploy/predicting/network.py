@@ -13,6 +13,7 @@ from ...nn.heads import main_head
 from ..api.inputs import image_pipeline
 from ..api.predict import forward_batch, input_pipeline
 
+IGNORED = 255  # id of pixels without data, where it is no class
 RESIZING = ('Resize', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
@@ -48,6 +49,16 @@ class Network:
         threshold = getattr(head, 'threshold', None)
         self.threshold: float = 0.5 if threshold is None else threshold
         self.channels: int = head.out_channels
+
+    @property
+    def dtype(self) -> str:
+        """Type of the ids in files: 8 bit where there is an id for pixels without data."""
+        return 'uint8' if len(self.classes) <= IGNORED else 'uint16'
+
+    @property
+    def no_data(self) -> int:
+        """Id of pixels without data."""
+        return int(np.iinfo(self.dtype).max)
 
     def samples(self, batch: Sequence[Given]) -> List[SegDataSample]:
         """Predictions of images of one size; the size of each is that of its pixels."""

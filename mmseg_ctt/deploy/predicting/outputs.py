@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Sequence
 
+from ...volumes.cache import stamp_of
 from ..volumes.outputs import PredictionFolder
 from .items import RASTER, VIDEO, Item
 
@@ -24,6 +25,7 @@ class Outputs(PredictionFolder):
         super().__init__(folder, settings, items)
         self.overlays = bool(settings['overlays'])
         self.probability_maps = bool(settings['probabilities'])
+        self.changed: List[Item] = []
 
     def overlay_of(self, item: Item) -> Path:
         """File of the overlay of an item."""
@@ -40,11 +42,9 @@ class Outputs(PredictionFolder):
         return self.folder / 'labels' / item.stem
 
     def start(self, classes: Sequence[str], overwrite: bool = False) -> None:
-        """See :class:`PredictionFolder`; with ``overwrite`` what is left of stopped runs goes."""
+        """See :class:`PredictionFolder`; what is left of stopped runs of other files goes."""
         super().start(classes, overwrite)
-        if not overwrite:
-            return
-        for item in self.cases:
+        for item in self.cases if overwrite else self.changed:
             if item.kind == VIDEO:
                 shutil.rmtree(self.frames_of(item), ignore_errors=True)
             for path in self._files([item]):
@@ -60,6 +60,13 @@ class Outputs(PredictionFolder):
             if self.probability_maps and item.kind != VIDEO:
                 found.append(self.probability_of(item))
         return found
+
+    def _check_input(self, case: Any, stamp: str) -> None:
+        """An input of which nothing is finished may have changed: a damaged one was repaired."""
+        if self._is_finished(case) or (case.kind == VIDEO and self.frames_of(case).exists()):
+            super()._check_input(case, stamp)
+        elif stamp != stamp_of(case.path):
+            self.changed.append(case)
 
     def _check_free(self, case: Any) -> None:
         super()._check_free(case)

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
-from ...datasets.image_values import picture_of
-from ...datasets.nodata import window_pixels
+from ...datasets.image_values import picture_of, scaled
+from ...datasets.windows import Windows
 from ...engine.files import write_whole
 from ...rasters import MapFile, finish_map, opened, rasterio_library
 from ...visualization import colorize
@@ -17,7 +17,6 @@ from .network import Given, Network
 from .outputs import Outputs, partial, progress_of
 from .tiles import MEMORY, Grid, Rows, Tile, blended_rows
 
-IGNORED = 255  # id of pixels without data
 LABELS, OVERLAY, PROBABILITIES = 'labels', 'overlay', 'probabilities'
 
 
@@ -52,16 +51,18 @@ class RasterTiles:
     def __init__(self, network: Network, dataset: Any, settings: TileSettings, name: str) -> None:
         self.network, self.dataset, self.name = network, dataset, name
         self.window = rasterio_library().windows.Window
+        self.windows = Windows(dataset, network.loader.nodata)
         size = (dataset.height, dataset.width)
         tile = (min(settings.size[0], size[0]), min(settings.size[1], size[1]))
         self.padded = settings.size if settings.pads else tile
         overlap = min(settings.overlap, tile[0] // 2, tile[1] // 2)
         self.grid = Grid(size, tile, overlap, network.channels)
+        if network.loader.value_range is None and dataset.dtypes[0] != 'uint8':
+            scaled(self.windows.values(), None, name)  # an error; it suggests a range for all tiles
 
     def read(self, row: int, column: int, size: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
         """Pixels of a window, and ``(h, w, C)`` bool where they have no data."""
-        window = self.window(column, row, size[1], size[0])
-        pixels, missing = window_pixels(self.dataset, window, self.network.loader.nodata)
+        pixels, missing = self.windows.read(self.window(column, row, size[1], size[0]))
         empty = np.zeros(pixels.shape, bool) if missing is None else missing
         return pixels, empty
 
@@ -79,6 +80,10 @@ class RasterTiles:
         return [
             (logits.get(i), np.asarray(missing.all(axis=2))) for i, (_, missing) in enumerate(found)
         ]
+
+    def try_first(self) -> None:
+        """Predict the first tile, even if it has no data."""
+        self.network.logits([self._given(*self.read(0, 0, self.grid.tile))])
 
     def _given(self, pixels: np.ndarray, missing: np.ndarray) -> Given:
         """Pixels of a tile for the network, padded where the raster is smaller than a tile."""
@@ -101,7 +106,7 @@ def try_raster(network: Network, item: Item, settings: TileSettings) -> None:
         ValueError: If it cannot be read, or has bands or values that the model does not take.
     """
     with opened(item.path) as dataset:
-        RasterTiles(network, dataset, settings, item.path).predict([Tile(0, 0)])
+        RasterTiles(network, dataset, settings, item.path).try_first()
 
 
 def predict_raster(
@@ -163,14 +168,13 @@ def _position(progress: Path, files: Dict[str, MapFile]) -> Tuple[int, int]:
 
 def _map_files(network: Network, item: Item, outputs: Outputs) -> Dict[str, MapFile]:
     """Unfinished files of a raster, by what they hold."""
-    small = len(network.classes) <= IGNORED
     files = {
         LABELS: MapFile(
             partial(outputs.labels_of(item)),
             item.path,
-            'uint8' if small else 'uint16',
-            nodata=IGNORED if small else np.iinfo(np.uint16).max,
-            palette=network.palette if small else None,
+            network.dtype,
+            nodata=network.no_data,
+            palette=network.palette if network.dtype == 'uint8' else None,
         )
     }
     if outputs.overlays:
@@ -201,6 +205,5 @@ def _write(network: Network, tiles: RasterTiles, rows: Rows, files: Dict[str, Ma
         probability = network.probabilities(rows.logits)
         probability[:, rows.empty] = np.nan
         files[PROBABILITIES].write(probability, *place)
-    made = files[LABELS]
-    ids = np.where(rows.empty, int(made.nodata or 0), labels).astype(made.dtype)
-    made.write(ids[None], *place)
+    ids = np.where(rows.empty, network.no_data, labels).astype(network.dtype)
+    files[LABELS].write(ids[None], *place)

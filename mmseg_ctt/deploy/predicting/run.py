@@ -10,16 +10,18 @@ from mmengine.config import Config
 
 from ...engine.fingerprint import config_hash
 from ...engine.out_paths import check_out_folder
+from ...rasters import rasterio_library
 from ..api import load_model
 from ..api.inputs import image_pipeline
 from ..api.predict import forward_batch
 from ..checkpoint import read_checkpoint, weights_checksum
 from ..volumes.run import chosen_members
-from .images import damage_explained, predict_images
+from .images import predict_images
 from .items import IMAGE, RASTER, VIDEO, Item
 from .network import Given, Network, resized_to
 from .outputs import Outputs
 from .rasters import TileSettings, predict_raster, try_raster
+from .unreadable import DAMAGE, Unreadable
 from .videos import check_video, frames_of, predict_video
 
 TILE = 512  # pixels
@@ -84,6 +86,8 @@ def predict_items(
 ) -> Outputs:
     """Predict inputs into a folder; what an earlier call has finished is left as it is.
 
+    An input that cannot be read ends nothing: the others are predicted, and then it is an error.
+
     Args:
         cfg (Config): Of the run.
         checkpoint (str | Path): File or URL.
@@ -98,25 +102,13 @@ def predict_items(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If an input cannot be read, the folder holds predictions of other settings, or
-            an output would replace another file.
+        ValueError: If the folder holds predictions of other settings, or an output would replace
+            another file; and at the end, if inputs could not be read, with their names.
     """
     options = options or Options()
     check_out_folder(folder)
     tiles = tile_settings(cfg, options)
-    if options.overlap is not None and not options.tile and all(i.kind != RASTER for i in items):
-        raise ValueError(
-            f'overlap={options.overlap} (--overlap) is that of tiles, and none of the inputs is '
-            'read in tiles: give a tile (--tile) too, or leave it out'
-        )
-    videos = [item for item in items if item.kind == VIDEO]
-    if videos and options.probabilities:
-        raise ValueError(
-            f'probabilities are not written of videos such as {videos[0].path}: predict without '
-            '--probabilities, or its frames as images'
-        )
-    for item in videos:
-        check_video(item.path)
+    _check_options(items, options)
     state = read_checkpoint(checkpoint)['state_dict']
     wanted = [] if options.member is None else [options.member]
     (member,) = chosen_members(cfg, state, wanted)
@@ -124,13 +116,62 @@ def predict_items(
     outputs.check(options.overwrite)
     if outputs.finished:
         report(f'{folder}: {len(outputs.finished)} of {len(items)} inputs are finished')
-    if outputs.pending:
+    unreadable = Unreadable(report)
+    pending = _with_frames(outputs.pending, unreadable)
+    if pending:
         network = Network(load_model(cfg, checkpoint, member, device))
-        _try(network, outputs.pending[0], tiles)
-        _say_scale(cfg, tiles, outputs.pending, report)
+        pending = _from_first(network, pending, tiles, unreadable)
+        _say_tiles(cfg, options, tiles, pending, report)
+    if pending:
         outputs.start(network.classes, options.overwrite)
-        _predict(network, outputs, tiles, report)
+        _predict(network, pending, outputs, tiles, report, unreadable)
+    unreadable.check(len(items))
     return outputs
+
+
+def _check_options(items: Sequence[Item], options: Options) -> None:
+    """Every option is used by some input, and inputs can be read at all."""
+    if any(item.kind == RASTER for item in items):
+        rasterio_library()
+    elif options.tile or options.overlap is not None:
+        name, value = ('tile', options.tile) if options.tile else ('overlap', options.overlap)
+        raise ValueError(
+            f'{name}={value} (--{name}) is for images that are read in tiles, and none of the '
+            'inputs is: tiles are for GeoTIFFs and, with --tile, for images, not for videos. Leave '
+            'it out'
+        )
+    videos = [item for item in items if item.kind == VIDEO]
+    if videos and options.probabilities:
+        raise ValueError(
+            f'probabilities are not written of videos such as {videos[0].path}: predict without '
+            '--probabilities, or its frames as images'
+        )
+
+
+def _with_frames(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
+    """Inputs without the videos of which no frame can be read."""
+    kept = []
+    for item in items:
+        try:
+            if item.kind == VIDEO:
+                check_video(item.path)
+            kept.append(item)
+        except DAMAGE as error:
+            unreadable.add(item, error)
+    return kept
+
+
+def _from_first(
+    network: Network, items: Sequence[Item], tiles: TileSettings, unreadable: Unreadable
+) -> List[Item]:
+    """Inputs from the first that can be read, a part of which is predicted: writes nothing."""
+    for number, item in enumerate(items):
+        try:
+            _try(network, item, tiles)
+            return list(items[number:])
+        except DAMAGE as error:
+            unreadable.add(item, error)
+    return []
 
 
 def _settings(
@@ -151,18 +192,21 @@ def _settings(
 
 
 def _try(network: Network, item: Item, tiles: TileSettings) -> None:
-    """Predict a part of the first input before anything is written."""
+    """Predict a part of an input."""
     if item.kind == RASTER:
         try_raster(network, item, tiles)
     elif item.kind == VIDEO:
         _, frame = next(frames_of(item.path))
         network.samples([Given(frame, item.path)])
     else:
-        with damage_explained():
-            forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
+        forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
 
 
-def _say_scale(cfg: Config, tiles: TileSettings, items: Sequence[Item], report: Report) -> None:
+def _say_tiles(
+    cfg: Config, options: Options, tiles: TileSettings, items: Sequence[Item], report: Report
+) -> None:
+    if options.tile and any(item.kind == VIDEO for item in items):
+        report('frames of videos are predicted whole: --tile is for images')
     resized = resized_to(cfg)
     if resized not in (None, tiles.size) and any(item.kind == RASTER for item in items):
         report(
@@ -172,8 +216,14 @@ def _say_scale(cfg: Config, tiles: TileSettings, items: Sequence[Item], report: 
         )
 
 
-def _predict(network: Network, outputs: Outputs, tiles: TileSettings, report: Report) -> None:
-    pending: List[Item] = outputs.pending
+def _predict(
+    network: Network,
+    pending: Sequence[Item],
+    outputs: Outputs,
+    tiles: TileSettings,
+    report: Report,
+    unreadable: Unreadable,
+) -> None:
     started, total = time.perf_counter(), len(pending)
     count = 0
 
@@ -183,12 +233,21 @@ def _predict(network: Network, outputs: Outputs, tiles: TileSettings, report: Re
         seconds = time.perf_counter() - started
         report(f'{count}/{total} {outputs.labels_of(item)}{more}; {seconds:.1f} s so far')
 
+    def left_out(item: Item, error: Exception) -> None:
+        nonlocal count
+        count += 1
+        unreadable.add(item, error)
+
     images = [item for item in pending if item.kind == IMAGE]
     if images:
-        predict_images(network, images, outputs, tiles.batch_size, done)
+        predict_images(network, images, outputs, tiles.batch_size, done, left_out)
     for item in pending:
         if item.kind == RASTER:
-            predict_raster(network, item, outputs, tiles)
+            try:
+                predict_raster(network, item, outputs, tiles)
+            except ValueError as error:  # of reading; one of writing is an OSError
+                left_out(item, error)
+                continue
             done(item)
         elif item.kind == VIDEO:
             frames = predict_video(network, item, outputs, tiles.batch_size)

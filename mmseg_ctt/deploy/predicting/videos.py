@@ -16,6 +16,7 @@ from ..api.predict import make_result
 from .items import Item
 from .network import Given, Network
 from .outputs import Outputs, whole_file
+from .unreadable import UnreadableVideoError
 
 CODEC = 'mp4v'
 USUAL_RATE = 25.0  # frames a second, where the file does not say it
@@ -35,12 +36,12 @@ def check_video(path: str) -> Video:
         path (str): Of the file.
 
     Raises:
-        ValueError: If it cannot be decoded here.
+        UnreadableVideoError: If it cannot be decoded here.
     """
     capture = cv2.VideoCapture(path)
     try:
         if not capture.isOpened() or not capture.read()[0]:
-            raise ValueError(
+            raise UnreadableVideoError(
                 f'the video {path} cannot be read: it is damaged, or OpenCV has no decoder for it. '
                 'Convert it: ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
             )

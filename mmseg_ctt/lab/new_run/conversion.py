@@ -9,9 +9,10 @@ from typing import Dict, NamedTuple, Optional
 import numpy as np
 from PIL import Image
 
-from ...datasets.colour_masks import read_colours, to_ids
+from ...datasets.colour_masks import to_ids
 from ...datasets.converted_masks import RECORD, is_current, read_record, stamp_of, stamps_of
 from ...datasets.label_check import read_mask
+from ...datasets.mask_colours import NO_DATA, read_colours
 from ...engine.files import write_whole
 from .labels import Labels
 from .matching import Matched
@@ -107,7 +108,10 @@ def write_masks(root: Path, conversion: Conversion) -> None:
     def write(target: str) -> None:
         source = root / conversion.missing[target]
         stamp = stamp_of(root, conversion.missing[target])  # before it is read: it may change
-        values = read_mask(source).astype(np.int64) if by_value else read_colours(source)
+        if by_value:
+            values = read_mask(source, NO_DATA).astype(np.int64)
+        else:
+            values = read_colours(source)
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(to_ids(values, conversion.record['classes'])).save(root / target)
         sources[_below(target, conversion.folder)] = list(stamp)

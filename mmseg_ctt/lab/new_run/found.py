@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+import numpy as np
+
 from ...datasets.alpha_masks import WITH_ALPHA, alpha_lines
 from ...datasets.image_files import other_files
+from ...datasets.split_masks import empty_note
 from ...volumes.address import VOLUME_SUFFIXES
 from .class_names import CVAT, known_classes, unread_names
 from .images import Images, inspect
@@ -71,7 +74,8 @@ class Found:
         rows = [row for part in self.masks for row in self.presence(part)]
         pixels = [sum(column) for column in zip(*rows)]
         images = [sum(value > 0 for value in column) for column in zip(*rows)]
-        every = sum(sum(mask.colours.values()) for masks in self.masks.values() for mask in masks)
+        files = [mask for masks in self.masks.values() for mask in masks]
+        every = sum(sum(mask.colours.values()) + mask.empty for mask in files)
         lines = [f'classes: {len(self.labels.names)}']
         for k, name in list(enumerate(self.labels.names))[:MANY_CLASSES]:
             lines.append(f'  {k:3} {name:20} {pixels[k] / every:7.2%} in {images[k]} masks')
@@ -90,6 +94,10 @@ class Found:
 
     def _notes(self) -> List[str]:
         notes = [note for matched in self.parts.values() for note in matched.notes]
+        for part, masks in self.masks.items():
+            names = [mask.name for mask in masks]
+            note = empty_note(names, np.array(self.presence(part)), self.parts[part].masks_dir)
+            notes += [f'WARNING: {note}'] if note else []
         return [*self.labels.notes, *notes, *self.notes]
 
 

@@ -19,10 +19,9 @@ from ...datasets.colour_masks import (
 )
 from .class_names import META, ClassNames
 from .main_colours import main_colours
-from .mask_files import GREY, MaskFile, summed
+from .mask_files import GREY, SINGLE, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
-SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
 @dataclass
@@ -76,6 +75,8 @@ def labels_of(
         ValueError: If it cannot be found out, naming the option that settles it.
     """
     left_out = {parse_colour(text) for text in ignore}
+    if not any(mask.colours or mask.values for mask in masks):
+        raise ValueError(f'no pixel of the masks has data{"; ".join(["", *_no_data(masks)])}')
     single = all(mask.mode in SINGLE for mask in masks)
     if palette or (known.palette and not single):
         labels = _by_palette(masks, known, palette)
@@ -92,6 +93,7 @@ def labels_of(
             f'({labels.kind}: {_values(labels)}): correct the names, or say with --ignore which '
             f'values are no label{_earlier(known, left_out)}'
         )
+    labels.notes += _no_data(masks)
     labels.names, labels.unnamed = list(known.names) or labels.names, not known.names
     if len(labels.names) < 2:
         raise ValueError(
@@ -100,6 +102,19 @@ def labels_of(
             '--palette'
         )
     return labels
+
+
+def _no_data(masks: Sequence[MaskFile]) -> List[str]:
+    """Lines about values of masks that are no label because the files say so."""
+    found: Dict[float, List[str]] = {}
+    for mask in masks:
+        if mask.no_data is not None and 0 <= mask.no_data < IGNORE:
+            found.setdefault(mask.no_data, []).append(mask.name)
+    return [
+        f'{value:g} is the nodata value of {len(names)} masks, such as {names[0]}, and no label '
+        f'there: where it is a class, take the value off (rio edit-info --unset-nodata {names[0]})'
+        for value, names in found.items()
+    ]
 
 
 def _earlier(known: ClassNames, left_out: set) -> str:
@@ -188,7 +203,7 @@ def _by_palette(
     if not set(source) & set(colours):
         raise ValueError(
             f'no pixel has a colour of {"--palette" if palette else known.origin}; the masks hold '
-            f'{" ".join(map(as_text, list(colours)[:20]))}'
+            + '; '.join([' '.join(map(as_text, list(colours)[:20])), *_no_data(masks)])
         )
     names = [f'colour {as_text(colour)}' for colour in source]
     return _coloured(source, names, colours)

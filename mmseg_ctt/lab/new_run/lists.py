@@ -11,6 +11,7 @@ import numpy as np
 
 from ...datasets.class_cover import missing_of
 from ...datasets.lists import read_list, read_stems, stem_in
+from ...datasets.scenes import scene_notes, shared_scenes, without_scenes
 from ...datasets.split_files import MANIFEST_NAME, TEST_NAME, write_split
 from ...datasets.split_masks import count_images, draw_validation
 from .layout import Files
@@ -157,6 +158,7 @@ def read_lists(
     new = set(masked) - {*labeled, *kept}
     rest = (set(images) if apart is None else set(apart)) - set(unlabeled)
     rest -= {*labeled, *kept, *new} if apart is None else set()
+    rest = set(without_scenes(sorted(rest), val))
     lists.notes.append(f'{folder or "."}: its lists are used')
     lists.notes += held_notes(test)
     if lists.present and (new or rest):
@@ -172,6 +174,12 @@ def seed_of(folder: Path) -> Optional[int]:
     """Seed that the validation images of lists were drawn with, by their manifest; None if none."""
     path = folder / MANIFEST_NAME
     return json.loads(path.read_text('utf-8')).get('seed') if path.is_file() else None
+
+
+def asked_of(folder: Path) -> Optional[int]:
+    """Images for validation that were asked for, where whole scenes gave another number."""
+    path = folder / MANIFEST_NAME
+    return json.loads(path.read_text('utf-8')).get('asked') if path.is_file() else None
 
 
 def held_out(folder: Path, images: Mapping[str, str]) -> List[str]:
@@ -234,13 +242,17 @@ def make_lists(
     kept = [stem for stem in kept if stem in set(stems)]
     if number is None and kept:
         chosen = sorted(kept)
-        labeled = sorted(set(stems) - set(chosen))
+        labeled, asked = sorted(set(stems) - set(chosen)), len(chosen)
     else:
         number = default_val(len(stems)) if number is None else number
         labeled, chosen = draw_validation(stems, presence, number, seed)
+        asked = number
     counts = count_images(dict(labeled=labeled, val=chosen), stems, presence, names)
-    facts = dict(kind='masks', val=len(chosen), seed=seed, class_images=counts)
-    lists = Lists(folder, labeled, sorted(unlabeled), chosen, facts=facts)
+    facts = dict(kind='masks', val=len(chosen), asked=asked, seed=seed, class_images=counts)
+    shared = shared_scenes(labeled, chosen)
+    bare = sorted(unlabeled) if shared else without_scenes(sorted(unlabeled), chosen)
+    lists = Lists(folder, labeled, bare, chosen, facts=facts)
+    lists.notes += scene_notes([*labeled, *bare], chosen, len(unlabeled) - len(bare))
     if kept and number is None:
         lists.notes.append('the images for validation are those of the lists that are there')
     rows = np.array([stem in set(chosen) for stem in stems])

@@ -4,16 +4,20 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
-from ...datasets.colour_masks import EIGHT_BIT, pack, read_colours
+from ...datasets.colour_masks import pack
 from ...datasets.label_check import check_size, image_size, read_mask
+from ...datasets.mask_colours import EIGHT_BIT, NO_DATA, counted, mask_mode, read_colours
+from ...rasters import opened
 
 GREY = 0x010101  # colour of the grey value 1
 NUM_WORKERS = 4
+# modes of Pillow that hold one number a pixel
+SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
 class MaskFile(NamedTuple):
@@ -25,6 +29,8 @@ class MaskFile(NamedTuple):
         values (dict[int, int]): Pixels by value, for masks of one channel; empty for others.
         colours (dict[int, int]): Pixels by colour; of palette images those of the palette.
         entries (dict[int, int]): Colour by value, of palette images.
+        empty (int): Pixels without data, which are of no value and colour.
+        no_data (float | None): Value that the file names for them.
     """
 
     name: str
@@ -32,6 +38,8 @@ class MaskFile(NamedTuple):
     values: Dict[int, int]
     colours: Dict[int, int]
     entries: Dict[int, int]
+    empty: int = 0
+    no_data: Optional[float] = None
 
 
 def read_masks(root: Path, pairs: Mapping[str, str]) -> List[MaskFile]:
@@ -47,50 +55,48 @@ def read_masks(root: Path, pairs: Mapping[str, str]) -> List[MaskFile]:
 
     def read(pair: Sequence[str]) -> MaskFile:
         image, mask = pair
-        found = _counted(root / mask)
-        with Image.open(root / mask) as opened:
-            size = np.broadcast_to(np.uint8(0), opened.size[::-1])
-        check_size(size, image_size(root / image), f'the mask {root / mask}', root / image)
+        found, size = _counted(root / mask)
+        shown = np.broadcast_to(np.uint8(0), size)
+        check_size(shown, image_size(root / image), f'the mask {root / mask}', root / image)
         return found._replace(name=mask)
 
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         return list(pool.map(read, pairs.items()))
 
 
-def _counted(path: Path) -> MaskFile:
-    try:
-        with Image.open(path) as image:
-            mode, palette = image.mode, image.getpalette() if image.mode == 'P' else None
-    except OSError as error:
-        raise ValueError(f'the mask {path} cannot be read: {error}') from None
-    values: Dict[int, int] = {}
-    if mode in ('L', 'P', '1', 'I', 'F') or mode.startswith('I;16'):
-        pixels = read_mask(path)
-        if mode == 'F' and not (pixels == pixels.round()).all():
+def _counted(path: Path) -> Tuple[MaskFile, Tuple[int, ...]]:
+    """A mask, and its height and width."""
+    mode = mask_mode(path)
+    if mode in SINGLE:
+        pixels = read_mask(path, NO_DATA)
+        if mode == 'F' and pixels.dtype.kind == 'f' and not (pixels == pixels.round()).all():
             raise ValueError(f'the mask {path} holds numbers with a point: ids are whole numbers')
-        values = _unique(pixels.astype(np.int64))
-    elif mode not in EIGHT_BIT:
-        raise ValueError(f'the mask {path} has the mode {mode} of Pillow: ids, colours are needed')
-    entries = _entries(palette or [], values)
-    if entries:
-        colours = dict(Counter({entries[v]: n for v, n in values.items()}))
-    elif values:
+        pixels = pixels.astype(np.int64)
+        values, entries = counted(pixels), _entries(path, mode, counted(pixels))
         scale = 255 if mode == '1' else 1
-        colours = {value * scale * GREY: n for value, n in values.items() if 0 <= value < 256}
+        grey = {value: value * scale * GREY for value in values if 0 <= value < 256}
+        colours: Counter = Counter()
+        for value, colour in (entries or grey).items():
+            colours[colour] += values[value]
+    elif mode in EIGHT_BIT:
+        pixels = read_colours(path)
+        values, entries, colours = {}, {}, Counter(counted(pixels))
     else:
-        colours = _unique(read_colours(path))
-    return MaskFile(str(path), mode, values, colours, entries)
+        raise ValueError(f'the mask {path} has the mode {mode} of Pillow: ids, colours are needed')
+    found = MaskFile(str(path), mode, values, dict(colours), entries)
+    empty = int((pixels == NO_DATA).sum())
+    if empty:
+        with opened(path) as raster:
+            found = found._replace(empty=empty, no_data=raster.nodata)
+    return found, pixels.shape[:2]
 
 
-def _unique(pixels: np.ndarray) -> Dict[int, int]:
-    values, counts = np.unique(pixels, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist()))
-
-
-def _entries(palette: Sequence[int], values: Mapping[int, int]) -> Dict[int, int]:
-    """Colours of the values that occur."""
-    if not palette:
+def _entries(path: Path, mode: str, values: Mapping[int, int]) -> Dict[int, int]:
+    """Colours of the values that occur, of palette images."""
+    if mode != 'P':
         return {}
+    with Image.open(path) as image:
+        palette = image.getpalette() or []
     return {value: pack((*palette, *[0] * 768)[3 * value : 3 * value + 3]) for value in values}
 
 

@@ -189,7 +189,7 @@ def looks_like(root: Path, names: Sequence[str], limit: int = 64) -> bool:
         try:
             with Image.open(root / name) as image:
                 colours = image.convert('RGB').getcolors(maxcolors=limit)
-        except OSError:
+        except (OSError, Image.DecompressionBombError):
             return False
         if colours is None:
             return False

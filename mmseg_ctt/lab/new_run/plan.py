@@ -2,37 +2,25 @@
 """All files of a run, checked, before the first is written."""
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-import numpy as np
-
-from ...datasets.lists import read_list
+from ...datasets.lists import read_stems
 from ...datasets.split_files import LIST_NAMES
 from .baseline import check_options, read_baseline
+from .choose_lists import Wanted, choose_lists
 from .class_names import META
 from .configs import SUPERVISED, check_texts, method_text, supervised_text
 from .conversion import Conversion, plan_conversion, write_masks
 from .found import Found
-from .lists import (
-    USUAL,
-    Lists,
-    few_notes,
-    find_lists,
-    held_notes,
-    held_out,
-    make_lists,
-    other_lists,
-    read_lists,
-    read_names,
-    seed_of,
-)
+from .lists import Lists, few_notes
 from .networks import USUAL as USUAL_NETWORK
 from .networks import network
 from .places import check_places
 from .sizes import choose_sizes, described, machine_memory
-from .words import TEST, TRAIN, UNLABELED, VAL
+from .words import TEST, TRAIN, VAL
 
 RUNS = 'runs'
 
@@ -149,7 +137,7 @@ def make_plan(
             replaced.
     """
     folder = found.root / RUNS / (name or '')
-    chosen = _lists(found, lists, val, name, seed)
+    chosen = choose_lists(found, Wanted(lists, val, name, seed))
     conversions, masks = _masks(found, name)
     baseline = read_baseline(folder)
     known = model or (baseline.model if baseline else None) or USUAL_NETWORK
@@ -168,104 +156,52 @@ def make_plan(
     check_texts(texts)
     check_places(found.root, folder, chosen, conversions)
     evaluated = {
-        f'{chosen.folder}/{part}_folder.txt': list(found.parts[part].masks)
+        part: _evaluated(found, f'{chosen.folder}/{part}_folder.txt', part)
         for part in (VAL, TEST)
         if part in masks
     }
-    lines = [*_list_lines(found, chosen, method), *sizes.lines]
+    notes = [note for listed in evaluated.values() for note in listed.notes]
+    notes += _without_unlabeled(found, chosen, method, masks[TRAIN], given)
+    lines = [*_list_lines(found, chosen, evaluated), *notes, *sizes.lines]
     title = net.title if baseline is None or baseline.model else 'as in the baseline'
     lines.append(f'network: {title} (--model), method: {method} (--method)')
-    return Plan(found, folder, chosen, evaluated, conversions, texts, lines)
+    stems = {listed.name: list(found.parts[part].masks) for part, listed in evaluated.items()}
+    return Plan(found, folder, chosen, stems, conversions, texts, lines)
 
 
-def _list_lines(found: Found, lists: Lists, method: str) -> List[str]:
-    kept = len(found.parts[VAL].masks) if VAL in found.masks else len(lists.val)
+class Evaluated(NamedTuple):
+    """List of a part that has a folder of its own: its name, images, and lines for the user."""
+
+    name: str
+    stems: List[str]
+    notes: List[str]
+
+
+def _evaluated(found: Found, name: str, part: str) -> Evaluated:
+    """Images of a part: those of the list that is there, which the user may have changed."""
+    path, matched = found.root / name, found.parts[part]
+    if not path.is_file():
+        return Evaluated(name, list(matched.masks), [])
+    stems = read_stems(path, matched.masks, found.root / matched.masks_dir)
+    new = sorted(set(matched.masks) - set(stems))
+    if not new:
+        return Evaluated(name, stems, [])
+    note = (
+        f'{len(new)} images of {part} are not in {name}, such as {new[0]}, and are not used: add '
+        'them to it, or remove the list to use all'
+    )
+    return Evaluated(name, stems, [note])
+
+
+def _list_lines(found: Found, lists: Lists, evaluated: Mapping[str, Evaluated]) -> List[str]:
+    kept = len(evaluated[VAL].stems) if VAL in evaluated else len(lists.val)
     tested = '' if TEST in found.masks or lists.test or not kept else ', which test.py scores too'
     return [
         f'lists: {len(lists.labeled)} labelled, {len(lists.unlabeled)} unlabelled, {kept} for '
         f'validation{tested}',
         *lists.notes,
         *few_notes(len(lists.labeled), kept),
-        *_without_unlabeled(lists, method),
     ]
-
-
-def _lists(
-    found: Found, given: Optional[str], val: Optional[int], name: Optional[str], seed: Optional[int]
-) -> Lists:
-    root, train, own = found.root, found.train, f'splits/{name or USUAL}'
-    unlabeled = found.parts.get(UNLABELED)
-    has_val = VAL in found.masks
-    for option, value in (('--val', val), ('--seed', seed)):
-        if has_val and value is not None:
-            raise ValueError(
-                f'{option} {value} is for training images kept for validation, but '
-                f'{found.parts[VAL].images_dir} has images for it: leave {option} out, or move them'
-            )
-    made = (root / own / LIST_NAMES[0]).is_file()
-    new = bool(name) and given is None and not made
-    present = None if new else find_lists(root, found.files, given, own)
-    if present is not None:
-        apart = unlabeled.images if unlabeled else None
-        lists = read_lists(root, present, own, train.images, list(train.masks), apart)
-        if val is not None and val != len(lists.val):
-            raise ValueError(
-                f'--val {val}, but the lists in {present} keep {len(lists.val)} images for '
-                'validation: --name NAME makes other lists'
-            )
-        if seed is not None and seed != seed_of(root / present):
-            raise ValueError(
-                f'--seed {seed} draws images for validation, and the lists in {present} are there, '
-                'drawn otherwise: --name NAME makes other lists'
-            )
-        if made and not lists.present and not _same_lists(root / own, lists):
-            raise ValueError(
-                f'{own} holds other lists than {present}, and configs that use them: --name NAME '
-                'makes another run'
-            )
-        return lists
-    test = held_out(root / 'splits' / USUAL, train.images) or held_out(root, train.images)
-    bare = set(unlabeled.images) if unlabeled else set(train.images) - {*train.masks, *test}
-    rows = [i for i, stem in enumerate(train.masks) if stem not in set(test)]
-    stems = list(train.masks)
-    presence = np.array(found.presence(TRAIN))[rows] > 0
-    kept = [] if val is not None or has_val else _kept(root, train.images)
-    if kept and seed is not None:
-        raise ValueError(
-            f'--seed {seed} draws images for validation, and those of splits/{USUAL} are used: '
-            f'--val {len(kept)} draws others'
-        )
-    lists = make_lists(
-        own,
-        [stems[i] for i in rows],
-        presence,
-        found.labels.names,
-        sorted(bare),
-        (0 if has_val else val, kept),
-        seed or 0,
-    )
-    lists.test = test
-    lists.notes += held_notes(test)
-    others = [] if name else other_lists(root, own)
-    if others:
-        lists.notes.append(f'lists are in {", ".join(others[:5])}, too: --lists uses one of them')
-    return lists
-
-
-def _same_lists(folder: Path, lists: Lists) -> bool:
-    """Whether lists are those of a folder."""
-    read = {kind: read_list(path) for kind, path in read_names(folder).items()}
-    return [read.get(kind, []) for kind in ('labeled', 'unlabeled', 'val')] == [
-        lists.labeled,
-        lists.unlabeled,
-        lists.val,
-    ]
-
-
-def _kept(root: Path, images: Dict[str, str]) -> List[str]:
-    """Images for validation of the usual run, for another run of the same folder."""
-    path = read_names(root / 'splits' / USUAL).get('val')
-    return [stem for stem in path.read_text('utf-8').splitlines() if stem in images] if path else []
 
 
 def _masks(
@@ -290,11 +226,20 @@ def _masks(
     return list(conversions.values()), masks
 
 
-def _without_unlabeled(lists: Lists, method: str) -> List[str]:
+def _without_unlabeled(
+    found: Found, lists: Lists, method: str, masks: Tuple[str, str], given: Sequence[str]
+) -> List[str]:
     if lists.unlabeled:
         return []
+    root, (folder, suffix) = found.root, masks
+    hide = ['make_split.py', 'make', '--fraction', '1/4', '--out', str(root / 'splits')]
+    hide += ['--list', str(root / lists.folder / LIST_NAMES[0]), '--ann-dir', str(root / folder)]
+    hide += ['--meta', str(root / META), *([] if suffix == '.png' else ['--suffix', suffix])]
+    use = ['new_run.py', str(root), '--lists', 'splits/1_4/seed0', '--name', 'quarter']
+    same = f' with {" ".join(given)} as before' if given else ''
     return [
         f'WARNING: every image has a mask, so that {method} has nothing to learn from beyond the '
         'masks, and the baseline alone is written. Add images without a mask, or hide some masks '
-        'to see what the method would give: make_split.py make --fraction 1/4, then --lists'
+        'to see what the method would give: python tools/dataset_converters/'
+        f'{shlex.join(hide)}, then python tools/misc/{shlex.join(use)}{same}'
     ]

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """From a folder to the configs of a run: what is found, what is chosen, what is written."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -119,10 +120,10 @@ def plan_run(
     sides, root = size_of(size), _root(folder, method, model, name)
     searched = dict(data, ignore=data.get('ignore') or ())
     for key in ('images', 'masks'):
-        searched[key] = _inside(root, key, data.get(key))
+        searched[key] = _inside(folder, root, key, data.get(key))
     found = look(root, **searched)
     given = [f'--{key}' for key in SEARCHED if searched.get(key) not in (None, (), [])]
-    list_dir = _inside(root, 'lists', lists)
+    list_dir = _inside(folder, root, 'lists', lists)
     return make_plan(found, method, model, sides, list_dir, val, name, seed, iterations, given)
 
 
@@ -149,8 +150,16 @@ def _root(folder: Union[str, Path], method: str, model: Optional[str], name: Opt
     return root
 
 
-def _inside(root: Path, option: str, path: Optional[str]) -> Optional[str]:
-    """A path below the root, as one without the root.
+def _inside(
+    folder: Union[str, Path], root: Path, option: str, path: Optional[str]
+) -> Optional[str]:
+    """A path below the root, as one without the root; a link in the root may lead elsewhere.
+
+    Args:
+        folder (str | Path): The root, as the user calls it.
+        root (Path): The same, absolute and without links.
+        option (str): Name of the option.
+        path (str, optional): Below the root, or as from where the user is.
 
     Raises:
         FileNotFoundError: If it does not exist.
@@ -158,18 +167,21 @@ def _inside(root: Path, option: str, path: Optional[str]) -> Optional[str]:
     """
     if path is None:
         return None
-    whole = (root / path).resolve() if (root / path).exists() else Path(path).resolve()
-    if not whole.exists():
+    given = root / path if (root / path).exists() else Path(path).expanduser()
+    if not given.exists():
         raise FileNotFoundError(
             f'--{option} {path}: there is no such folder, neither in {root} nor where you are'
         )
-    if whole == root:
-        return ''
-    if root not in whole.parents:
-        raise ValueError(
-            f'--{option} {path} is not in {root}: use a folder that holds both, or a link in it'
-        )
-    return whole.relative_to(root).as_posix()
+    whole = Path(os.path.abspath(given))
+    called = Path(os.path.abspath(Path(folder).expanduser()))
+    for above, below in ((root, whole), (called, whole), (root, whole.resolve())):
+        if above == below:
+            return ''
+        if above in below.parents:
+            return below.relative_to(above).as_posix()
+    raise ValueError(
+        f'--{option} {path} is not in {root}: use a folder that holds both, or a link in it'
+    )
 
 
 def _would(plan: Plan) -> List[str]:

@@ -79,10 +79,10 @@ def choose_sizes(
     The longer side of images becomes 1024 on a GPU and 320 on a CPU, or less until a batch of 4
     labelled and 4 unlabelled crops takes no more than 0.8 of the memory; images are never enlarged.
     A crop has 0.8 of each side, rounded down to a multiple of 32 (14 for DINOv2); it is a square of
-    the shorter side where some images lie and others stand. GeoTIFFs of up to 1024 pixels are not
-    resized, so that a pixel has one size on the ground in training and in maps; their crops alone
-    are smaller. A run has 200 passes over the labelled images, 5,000 to 20,000 iterations, and
-    1,500 on a CPU.
+    the shorter side where some images lie and others stand. GeoTIFFs of one size of up to 1024
+    pixels are not resized, so that a pixel has one size on the ground in training and in maps;
+    their crops alone are smaller. Of several sizes they become that in the middle. A run has 200
+    passes over the labelled images, 5,000 to 20,000 iterations, and 1,500 on a CPU.
 
     Args:
         images (Images): What images are.
@@ -208,8 +208,15 @@ def _shrunk(images: Images, scale: Tuple[int, int]) -> List[str]:
 def _resampled(images: Images, scale: Tuple[int, int]) -> List[str]:
     """Line about GeoTIFFs whose pixels have another size on the ground in training."""
     width, height = images.median_size
-    if not images.geo or scale == (width, height):
+    if not images.geo or all(size == scale for size in images.sizes):
         return []
+    if len(set(images.sizes)) > 1:
+        return [
+            f'WARNING: GeoTIFFs of {len(set(images.sizes))} sizes become {scale[0]}x{scale[1]}, '
+            'so that a pixel has other sizes on the ground in training than in maps: cut them into '
+            f'images of one size, of up to {GROUND} pixels, first '
+            '(tools/dataset_converters/cut_rasters.py)'
+        ]
     return [
         f'WARNING: GeoTIFFs are resized, so a map needs the size of the images as tiles: '
         f'tools/predict.py --tile {height} {width}; better cut them into images of up to '

@@ -1,0 +1,102 @@
+# Copyright (c) mmseg_ctt contributors.
+"""Inputs that cannot be read, pixels without data, and values that need a range."""
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from test_predict import call, names_in, of_bands, run  # noqa: F401, a fixture
+from toy_data import write_image
+from toy_rasters import values_of, write_raster
+from toy_tiffs import write_tiff
+
+from mmseg_ctt.deploy.predicting import find_items
+from mmseg_ctt.engine.config import prepare_config
+
+
+def spoil(path):
+    """A GeoTIFF whose last tiles are missing."""
+    write_raster(path, values_of(3, (64, 320)), compress='deflate', tiled=True, blockxsize=64,
+                 blockysize=64)  # fmt: skip
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_the_good_inputs_beside_broken_ones_are_predicted(run, tmp_path):  # noqa: F811
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    for name in 'ce':
+        write_image(folder / f'{name}.jpg', 0)
+    for name in ('a.jpg', 'b.jpg', 'd.jpg', 'g.mp4'):
+        (folder / name).write_bytes(b'nothing of this kind')
+    spoil(folder / 'h.tif')
+    write_raster(folder / 'i.tif', values_of(3))
+    lines, good = [], ['labels/c.png', 'labels/e.png', 'labels/i.tif', 'prediction.json']
+    words = r'5 of 8 inputs could not .*g.mp4.*a.jpg.*and 2 more, listed above: repair them, or'
+    for finished in (False, True):
+        with pytest.raises(ValueError, match=words):
+            call(run, folder, out, report=lines.append)
+        assert [name for name in names_in(out) if '/.' not in name] == good
+        assert finished == any('3 of 8 inputs are finished' in line for line in lines)
+    assert lines[-6] == '5 inputs are left out:' and 'h.tif' in lines[-1]
+    for name in ('a.jpg', 'b.jpg', 'd.jpg'):  # repaired, and no other file for that
+        write_image(folder / name, 1)
+    (folder / 'g.mp4').unlink()
+    write_raster(folder / 'h.tif', values_of(3))
+    assert '3 of 7 inputs are finished' in call(run, folder, out)[0]
+    assert len(names_in(out)) == 8
+
+
+def test_other_settings_of_the_first_input_end_it(run, tmp_path):  # noqa: F811
+    """They are those of the call; of a later input they are its own."""
+    write_image(tmp_path / 'in/b.png', 0)
+    deep = Image.fromarray(np.full((32, 48), 300, np.uint16))
+    deep.save(tmp_path / 'in/a.png')
+    with pytest.raises(ValueError, match='^the image .*a.png is not of 8 bit'):
+        call(run, tmp_path / 'in', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    (tmp_path / 'in/a.png').rename(tmp_path / 'in/c.png')
+    with pytest.raises(ValueError, match='1 of 2 inputs .*c.png is not of 8 bit'):
+        call(run, tmp_path / 'in', tmp_path / 'out')
+    assert (tmp_path / 'out/labels/b.png').is_file()
+
+
+def test_links_that_lead_nowhere(tmp_path):
+    (tmp_path / 'a.jpg').symlink_to(tmp_path / 'absent.jpg')
+    with pytest.raises(FileNotFoundError, match='1 links in .* such as a.jpg: remove them'):
+        find_items(tmp_path)
+
+
+def test_pixels_without_data_of_a_file_without_coordinates(run, tmp_path):  # noqa: F811
+    """Its map says 255 there, as that of a raster, and training ignores them."""
+    values = values_of(3)
+    values[:, :6] = 0
+    write_tiff(tmp_path / 'in/a.tif', values, nodata=0)
+    out = tmp_path / 'out'
+    call(run, tmp_path / 'in', out, overlays=True, probabilities=True)
+    labels = np.array(Image.open(out / 'labels/a.png'))
+    assert (labels[:6] == 255).all() and (labels[6:] < 4).all()
+    assert (np.array(Image.open(out / 'overlays/a.png'))[:6] == 0).all()
+    probability = np.load(out / 'probabilities/a.npy')
+    assert np.isnan(probability[:, :6]).all() and np.isfinite(probability[:, 6:]).all()
+    cfg = Config(run.cfg.to_dict())
+    cfg.image_loading = dict(nodata=0)
+    Image.fromarray(values.transpose(1, 2, 0)).save(tmp_path / 'a.png')
+    call(run, tmp_path / 'a.png', tmp_path / 'said', prepare_config(cfg))
+    assert (np.array(Image.open(tmp_path / 'said/labels/a.png')) == labels).all()
+
+
+def test_the_range_that_is_asked_for_is_of_the_whole_raster(run, tmp_path):  # noqa: F811
+    values = values_of(5, (64, 96), 'uint16')
+    values[:, :32, :32] = 0
+    values[0, 60, 90] = 3999
+    used = of_bands(run, 5)
+    for nodata in (None, 0):
+        path = write_raster(tmp_path / 'a.tif', values, nodata=nodata)
+        low = 0 if nodata is None else values[values > 0].min()
+        with pytest.raises(ValueError, match=rf'holds uint16 from {low} to 3999. .*\(0, 4095\)'):
+            call(used, path, tmp_path / 'out', used.cfg, tile=(32, 32))
+    assert not (tmp_path / 'out').exists()
+    four = write_raster(tmp_path / 'b.tif', values[:4, :32, :32], nodata=0)
+    used = of_bands(run, 5, value_range=(0, 4000))
+    with pytest.raises(ValueError, match='b.tif has 4 channels where 5 are expected'):
+        call(used, four, tmp_path / 'out', used.cfg, tile=(32, 32))
+    assert not (tmp_path / 'out').exists()
