@@ -37,6 +37,7 @@ class DistributionAlignment(nn.Module):
             (released code).
     """
 
+    joint_state = (('means', 'pointer'),)
     SETTINGS = ('target', 'uniform_start', 'only_raise')
     target: Tensor
     uniform_start: Tensor

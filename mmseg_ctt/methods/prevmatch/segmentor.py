@@ -68,6 +68,7 @@ class PrevMatch(UniMatch):
     default_loss_weights = dict(UniMatch.default_loss_weights, past_unsup=0.25, past_fp=0.25)
     ramped_terms = (*UniMatch.ramped_terms, *PAST_TERMS)
     sections = dict(UniMatch.sections, past_label='teachers')
+    joint_state = (('ring', 'past'),)
     toy_settings = dict(
         UniMatch.toy_settings, num_past=2, past_consistency=dict(confidence_threshold=0.26)
     )
