@@ -217,7 +217,7 @@ class ForwardPasses(MemberNetworks):
         """Those of several members in one call, which is fewer operations."""
         number, valid = len(logits), images.valid()
         together = logits[0] if number == 1 else torch.cat(list(logits))
-        soft = getattr(self.consistency, 'reads_logits', False)
+        soft = any(getattr(part, 'reads_logits', False) for part in self.children())
         if soft:
             together = self.upsampled(together, images.size)
         maps = (

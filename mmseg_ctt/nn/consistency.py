@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Losses that pull a network to the pseudo-labels of another."""
 
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -17,6 +17,7 @@ from .ranks import mean_over_ranks, sum_over_ranks
 
 TARGETS = ('hard', 'soft', 'kl', 'middle_kl', 'squared')
 SELECTIONS = ('pixel', 'ratio', 'image_ratio')
+OF_SQUARED = 'class_mean'  # setting of that target alone
 NORMALIZERS = ('valid', 'kept', 'all')
 
 
@@ -248,3 +249,14 @@ def _check_together(target: str, select: str, normalizer: str, class_mean: bool)
         raise ValueError(
             f"model.consistency.class_mean is of target='squared', not of {target!r}: remove it"
         )
+
+
+def usual_settings(defaults: Mapping[str, Any], given: Any) -> Dict[str, Any]:
+    """Defaults of a method, without that of a target which the config replaces.
+
+    Args:
+        defaults (Mapping): Of ``model.consistency``.
+        given (Mapping, optional): Settings of the config.
+    """
+    other = isinstance(given, Mapping) and given.get('target', 'squared') != 'squared'
+    return {key: value for key, value in defaults.items() if not (other and key == OF_SQUARED)}

@@ -6,11 +6,13 @@ import re
 from typing import get_type_hints
 
 import pytest
+import torch
 from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, aspp_segmentor
-from toy import toy_model, toy_segmentor, toy_settings
+from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
+from mmseg_ctt.nn.consistency import TARGETS, Consistency
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
 OPTIONS = dict(
@@ -66,6 +68,21 @@ def test_unknown_setting_of_a_part(kind, part):
 def test_settings_of_a_part_that_are_no_dict(kind, part, given):
     sentence = refused(kind, TypeError, **{part: given})
     assert sentence.startswith((f'model.{part} must be', f'model.{part}={given!r} of version'))
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('kind,part', [pair for pair in PARTS if 'consistency' in pair[1]])
+def test_every_target_of_a_consistency(kind, part, target):
+    """It needs no other setting; a consistency of another kind has no such setting."""
+    of_toy = toy_settings(kind).get(part, {})
+    try:
+        model = ready_model(kind, **{part: dict(of_toy, target=target)})
+    except ValueError as error:
+        assert "has unknown settings ['target']" in str(error)
+        assert type(getattr(ready_model(kind), part)) is not Consistency
+        return
+    losses = losses_of(model, toy_batch(4, 4))
+    assert all(torch.isfinite(value).all() for value in losses.values())
 
 
 @EVERY_METHOD

@@ -13,6 +13,7 @@ from mmseg_ctt.nn.consistency import (
     TARGETS,
     ConfidenceSelection,
     Consistency,
+    usual_settings,
 )
 from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
@@ -306,6 +307,13 @@ def test_no_host_synchronisation(target, normalizer):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.consistency{message}'):
         Consistency(K, **settings)
+
+
+def test_the_default_of_squares_goes_with_them():
+    defaults = dict(target='squared', class_mean=False, select='ratio')
+    for given in (None, {}, dict(select='pixel'), dict(target='squared')):
+        assert usual_settings(defaults, given) == defaults
+    assert usual_settings(defaults, dict(target='hard')) == dict(target='squared', select='ratio')
 
 
 @pytest.mark.parametrize('lead', [(), (2,)])
