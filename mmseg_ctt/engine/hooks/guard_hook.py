@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...nn import settings
+from ...nn.memory_bank import ClassMemoryBank
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
@@ -176,7 +177,9 @@ class GuardHook(Hook):
 
     def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)
-        if not isinstance(contrast, MemoryContrast):
+        if not isinstance(contrast, MemoryContrast) or not isinstance(
+            contrast.bank, ClassMemoryBank
+        ):  # of another bank a queue is that of no class
             return
         waits = contrast.waits and not contrast.active
         fill = contrast.fill_ratio().min(dim=0).values.tolist()
