@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..functional import pseudo_label
 from ..nn.augmentation import View
-from ..nn.heads import reads_features
+from ..nn.heads import joined_logits, reads_features
 from ..nn.images import Images
 from ..nn.member import PixelOutput, constant_weights, forward_member
 from ..nn.perturbation import Perturb, Perturbation, PerturbedPasses
@@ -216,7 +216,7 @@ class ForwardPasses(MemberNetworks):
     def _labels(self, logits: Sequence[Tensor], images: Images) -> List[PseudoLabel]:
         """Those of several members in one call, which is fewer operations."""
         number, valid = len(logits), images.valid()
-        together = logits[0] if number == 1 else torch.cat(list(logits))
+        together = joined_logits(logits)
         soft = any(getattr(part, 'reads_logits', False) for part in self.children())
         if soft:
             together = self.upsampled(together, images.size)

@@ -12,6 +12,7 @@ from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor, toy
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
+from mmseg_ctt.nn.alignment import MemberAlignment
 from mmseg_ctt.nn.consistency import TARGETS, Consistency
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
@@ -218,3 +219,24 @@ def test_a_subclass_adds_settings_of_its_own(kind):
         toy_model(Changed, **toy_settings(kind, mroe=1))
     model = toy_model(Changed, **toy_settings(kind, more=4))
     assert model.more == 4 and model.weights == toy_model(kind, **toy_settings(kind)).weights
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize('aligned', [False, True])
+def test_students_of_another_output_stride(kind, aligned):
+    """They are compared at the size of the images, or refused with the setting."""
+    number = len(ready_model(kind).students)
+    if number < 2:
+        return
+    overrides = [None] * (number - 1) + [dict(decode_head=dict(in_index=0))]
+    model = ready_model(kind, student_overrides=overrides)
+    if aligned:
+        target = torch.full((model.num_classes,), 1 / model.num_classes)
+        model.alignment = MemberAlignment(model.possible_teachers, target)
+    try:
+        losses = losses_of(model, toy_batch(4, 4))
+    except ValueError as error:
+        assert str(error).startswith('model.student_overrides: networks give maps of 8x8 and 16x16')
+        return
+    assert not aligned  # all members are aligned at once
+    assert all(torch.isfinite(value).all() for value in losses.values())
