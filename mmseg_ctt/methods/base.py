@@ -43,7 +43,8 @@ class SemiSegmentor(WeightedTerms):
             dropout (released code of CTT); ``'eval'``: by averages of the students' statistics,
             which say little in the first hundreds of iterations. Defaults to 'train'.
         frozen_teachers (bool): Whether teachers stay as ``load_from`` gave them; they are then
-            always in eval mode. Defaults to False.
+            always in eval mode. A run that loads no weights for them is refused. Defaults to
+            False.
         joint_forward (bool | str): Which members take labelled and unlabelled images in one pass
             (joint batch statistics): True: all; False: none (released code of CTT and AEL);
             ``'students'``: teachers take them apart, so that those in training mode normalise

@@ -9,8 +9,10 @@ from mmengine.runner import Runner
 from mmseg.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from ...methods.base import SemiSegmentor
+from ...nn.ranks import on_main_process
 from ...nn.unwrap import unwrapped
 from ..optim import StudentOptimWrapperConstructor
+from ..resume import has_checkpoint
 
 STOCK = 'DefaultOptimWrapperConstructor'
 OWN_LOOP = 'ResumableTrainLoop'
@@ -23,10 +25,13 @@ def check_parts(runner: Runner) -> None:
         runner (Runner): Of the run; a stock loop and random weights are warnings in its log.
 
     Raises:
-        ValueError: If the constructor of the optimiser does not know members that do not train.
+        ValueError: If the constructor of the optimiser does not know members that do not train, or
+            teachers would stay as random numbers.
     """
     cfg, model = runner.cfg, unwrapped(runner.model)
     line = other_constructor(model, cfg.get('optim_wrapper'))
+    if line is None and not cfg.get('load_from') and not _resumes(runner):
+        line = random_teachers(cfg.get('model'))
     if line is not None:
         raise ValueError(line)
     continued = cfg.get('load_from') or cfg.get('resume')
@@ -116,6 +121,37 @@ def random_backbone(model: Any) -> Optional[str]:
         'dict(type="Pretrained", checkpoint=...) for weights of ImageNet, or init_cfg=None if that '
         'is meant'
     )
+
+
+def random_teachers(model: Any) -> Optional[str]:
+    """Frozen teachers without starting weights, which would label for the whole run.
+
+    Weights of a backbone are not enough: labels are those of the head.
+
+    Args:
+        model (Mapping, optional): ``model`` of the config, whose run loads no checkpoint.
+
+    Returns:
+        str: What to set; None if there is nothing to say.
+    """
+    if not isinstance(model, Mapping) or not model.get('frozen_teachers'):
+        return None
+    overrides = model.get('student_overrides') or [None]
+    networks = [[model.get('segmentor') or {}, own or {}] for own in overrides]
+    parts = ('init_cfg', 'decode_head')
+    if all(any(_has_weights(cfg.get(p)) for cfg in both for p in parts) for both in networks):
+        return None
+    return (
+        'model.frozen_teachers=True keeps teachers as they are loaded, and nothing is loaded, so '
+        'that random networks would label the images: set load_from to the checkpoint of a '
+        'trained network'
+    )
+
+
+def _resumes(runner: Runner) -> bool:
+    """Whether the run goes on from a checkpoint; the first start of one may have none."""
+    work_dir = runner.work_dir
+    return bool(runner.cfg.get('resume')) and on_main_process(lambda: has_checkpoint(work_dir))
 
 
 def _has_weights(node: Any) -> bool:
