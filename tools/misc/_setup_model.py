@@ -114,7 +114,7 @@ def hooks(setup: Setup) -> str:
     from mmseg.registry import HOOKS
 
     from mmseg_ctt.engine import TeacherEMAHook
-    from mmseg_ctt.engine.guards import check_hooks, check_stages, other_constructor
+    from mmseg_ctt.engine.guards import check_hooks, check_stages, wrong_part
 
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
     listed = [
@@ -125,7 +125,8 @@ def hooks(setup: Setup) -> str:
     if setup.model is None:
         raise Skip('no model')
     check_hooks(setup.model, built)
-    line = other_constructor(setup.model, setup.cfg.optim_wrapper)
+    loads = setup.cfg.get('load_from') or setup.cfg.get('resume')
+    line = wrong_part(setup.model, setup.cfg, bool(loads))
     if line is not None:
         raise ValueError(line)
     check_stages(setup.model, built, setup.cfg.get('train_cfg') or {})

@@ -2,7 +2,7 @@
 from .duplicates import duplicate_images, same_content
 from .log_checks import confident_ratio, empty_queues, not_finite, teacher_below_student
 from .missing import check_hooks, hook_key, missing_hook, repeated_hook
-from .parts import check_parts, other_constructor
+from .parts import check_parts, wrong_part
 from .stages import check_stages, late_stage
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     'late_stage',
     'missing_hook',
     'not_finite',
-    'other_constructor',
     'repeated_hook',
     'same_content',
     'teacher_below_student',
+    'wrong_part',
 ]

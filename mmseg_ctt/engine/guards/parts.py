@@ -29,9 +29,7 @@ def check_parts(runner: Runner) -> None:
             teachers would stay as random numbers.
     """
     cfg, model = runner.cfg, unwrapped(runner.model)
-    line = other_constructor(model, cfg.get('optim_wrapper'))
-    if line is None and not cfg.get('load_from') and not _resumes(runner):
-        line = random_teachers(cfg.get('model'))
+    line = wrong_part(model, cfg, bool(cfg.get('load_from')) or _resumes(runner))
     if line is not None:
         raise ValueError(line)
     continued = cfg.get('load_from') or cfg.get('resume')
@@ -41,6 +39,21 @@ def check_parts(runner: Runner) -> None:
     ):
         if line is not None:
             runner.logger.warning(line)
+
+
+def wrong_part(model: nn.Module, cfg: Mapping[str, Any], loads: bool) -> Optional[str]:
+    """What of a config :func:`check_parts` refuses.
+
+    Args:
+        model (nn.Module): Of the run.
+        cfg (Mapping): Its config.
+        loads (bool): Whether it loads a checkpoint.
+
+    Returns:
+        str: What to set; None if there is nothing to say.
+    """
+    line = other_constructor(model, cfg.get('optim_wrapper'))
+    return line if line is not None or loads else random_teachers(cfg.get('model'))
 
 
 def other_constructor(model: nn.Module, cfg: Any) -> Optional[str]:

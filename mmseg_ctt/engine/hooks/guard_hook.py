@@ -177,9 +177,9 @@ class GuardHook(Hook):
 
     def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)
-        if not isinstance(contrast, MemoryContrast) or not isinstance(
-            contrast.bank, ClassMemoryBank
-        ):  # of another bank a queue is that of no class
+        if not isinstance(contrast, MemoryContrast):
+            return
+        if not isinstance(contrast.bank, ClassMemoryBank):  # a queue of another is of no class
             return
         waits = contrast.waits and not contrast.active
         fill = contrast.fill_ratio().min(dim=0).values.tolist()
