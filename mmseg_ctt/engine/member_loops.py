@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from ..evaluation import AreaCounter, class_tables, count_at_once, recorded_classes
 from ..evaluation.volumes import VolumeMetric, member_tables
 from ..methods.base import SemiSegmentor
+from ..nn.batch_statistics import mean_statistics
 from ..nn.unwrap import unwrapped
-from .batch_statistics import mean_statistics
 from .score_checks import check_drawing, check_metrics
 
 

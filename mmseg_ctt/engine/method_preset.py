@@ -7,7 +7,7 @@ schedule and sizes stay those of the config.
 """
 
 import functools
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
@@ -16,12 +16,10 @@ from ..compat import config_folder
 from ..datasets.sampler import ratio_by_source
 from ..datasets.sources import source_names
 from ..methods.registry import registered_methods
-from .config_layers import Layers, forget, over, plain
+from .config_layers import Layers, forget, over, plain, united
 
 read_file = Config.fromfile  # of mmengine, before `presets` extends it
 
-# hooks that a method needs; others, such as `pseudo_labels`, belong to the data
-METHOD_HOOKS = ('teacher_ema', 'queue_warmup', 'anchor_assignment', 'alignment')
 WATCH = 'PseudoLabelHook'  # a preset has settings for it, without a type: not every config has it
 # settings of a plain segmentor, for a model that is one
 SEGMENTOR_KEYS = (
@@ -71,6 +69,13 @@ def read_preset(name: str) -> Dict[str, Any]:
     return plain(_stored_preset(preset_name(name)))
 
 
+@functools.lru_cache(maxsize=None)
+def method_hooks() -> Tuple[str, ...]:
+    """Hooks that a preset brings; others, such as ``pseudo_labels``, belong to the data."""
+    hooks = [_stored_preset(name).get('default_hooks', {}) for name in preset_names()]
+    return tuple(sorted({key for found in hooks for key in found if 'type' in found[key]}))
+
+
 def preset_of(kind: str) -> str:
     """Name of the preset of a registered method; '' if there is none."""
     for name in preset_names():
@@ -96,7 +101,7 @@ def apply_method(cfg: dict, name: str, layers: Layers) -> None:
     gone = _set_model(cfg, name, preset, layers)
     gone += _set_hooks(cfg, preset, layers)
     gone += _first_names(forget(cfg, _own_parts(layers.former), layers.given))
-    _set_ratio(cfg, name, preset, layers.given)
+    gone += _set_ratio(cfg, name, preset, layers)
     for key in set(preset) - set(OWN_PARTS):
         cfg[key] = over(preset, {key: cfg[key]} if key in cfg else {})[key]
     if gone:
@@ -205,7 +210,7 @@ def _check_type(name: str, kind: str, given: str) -> None:
 def _set_hooks(cfg: dict, preset: dict, layers: Layers) -> List[str]:
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     former, given = (part.get('default_hooks') or {} for part in (layers.former, layers.given))
-    own = {key: former[key] for key in METHOD_HOOKS if key in former}
+    own = {key: former[key] for key in method_hooks() if key in former}
     gone = forget(hooks, own, given)
     watch = hooks.get('pseudo_labels')
     if 'model' not in preset:
@@ -227,30 +232,50 @@ def _set_hooks(cfg: dict, preset: dict, layers: Layers) -> List[str]:
 # ---- sampler
 
 
-def _set_ratio(cfg: dict, name: str, preset: dict, given: Mapping) -> None:
-    """Draw unlabelled images, or none; a batch keeps its number of labelled ones."""
+def _set_ratio(cfg: dict, name: str, preset: dict, layers: Layers) -> List[str]:
+    """Draw unlabelled images, or none; a batch keeps its number of labelled ones.
+
+    Where the former method pasted one half of the unlabelled images onto the other, and the new one
+    does not, one half is enough: as many are seen in a step.
+    """
     loader = cfg.get('train_dataloader') or {}
     sampler, dataset = loader.get('sampler') or {}, loader.get('dataset') or {}
     if sampler.get('type') != 'LabeledUnlabeledSampler' or 'ratio' not in sampler:
-        return
+        return []
     if 'model' in preset and 'unlabeled' in dataset and dataset['unlabeled'] is None:
         raise ValueError(
             f'method={name!r} needs images without labels, but '
             'train_dataloader.dataset.unlabeled=None'
         )
+    given = united(layers.given, layers.later)
     beside = given.get('train_dataloader') or {}
     if 'ratio' in (beside.get('sampler') or {}):
-        return
+        return []
     old = sampler['ratio']
     if not isinstance(old, Mapping):
         old = ratio_by_source(old, source_names(dataset))
     old = {source: count for source, count in old.items() if count is not None}
-    new = {**old, **((preset.get('train_dataloader') or {}).get('sampler') or {}).get('ratio', {})}
+    models = inner_model(cfg), given.get('model')
+    partners = _pastes_half(layers.former.get('model')) and not any(map(_pastes_half, models))
+    seen = {'unlabeled': old.get('unlabeled', 0) // 2} if partners else {}
+    new = {
+        **old,
+        **seen,
+        **((preset.get('train_dataloader') or {}).get('sampler') or {}).get('ratio', {}),
+    }
     if 'model' in preset and new.get('unlabeled') == 0:
         new['unlabeled'] = new['labeled']
     if new == old:
-        return
+        return []
     sampler['ratio'] = ConfigDict(new)
     batch, period = loader.get('batch_size'), sum(old.values())
     if isinstance(batch, int) and batch % period == 0 and 'batch_size' not in beside:
         loader['batch_size'] = batch // period * sum(new.values())
+    return ['train_dataloader.sampler.ratio'] if partners else []
+
+
+def _pastes_half(model: Optional[Mapping]) -> bool:
+    """Whether half of the unlabelled images are partners alone, which no student sees whole."""
+    steps = (model or {}).get('strong_augmentation')
+    steps = steps if isinstance(steps, (list, tuple)) else ()
+    return any(isinstance(s, Mapping) and s.get('partner') == 'second_half' for s in steps)

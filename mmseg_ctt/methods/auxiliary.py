@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ..nn.auxiliary_tasks import AuxiliaryTasks, add_terms
 from ..nn.images import Images
-from .forward import ForwardPasses
+from .views import StrongViews
 
 
-class StepWithTasks(ForwardPasses):
+class StepWithTasks(StrongViews):
     """A step, and auxiliary tasks of every student beside it."""
 
     default_auxiliary_tasks: ClassVar[Sequence[Mapping[str, Any]]] = ()

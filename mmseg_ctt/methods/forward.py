@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""What the step of a method is made of: passes of members, pseudo-labels, strong views."""
+"""What the step of a method is made of: passes of members, and pseudo-labels."""
 
 from contextlib import nullcontext
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..functional import pseudo_label
 from ..nn.augmentation import View
-from ..nn.heads import reads_features
+from ..nn.heads import joined_logits, reads_features
 from ..nn.images import Images
 from ..nn.member import PixelOutput, constant_weights, forward_member
 from ..nn.perturbation import Perturb, Perturbation, PerturbedPasses
@@ -29,12 +29,9 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
     reads_maps: ClassVar[Tuple[str, ...]] = ()
-    takes_halves: ClassVar[bool] = False  # whether views may have half of the images
-    takes_labeled: ClassVar[bool] = False  # whether views may have parts of labelled images
     use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
-    strong_augmentation: Any  # StrongAugmentation, or None
     consistency: Any  # ConfidenceSelection or a part derived from it, or None
 
     # ---- passes
@@ -219,8 +216,8 @@ class ForwardPasses(MemberNetworks):
     def _labels(self, logits: Sequence[Tensor], images: Images) -> List[PseudoLabel]:
         """Those of several members in one call, which is fewer operations."""
         number, valid = len(logits), images.valid()
-        together = logits[0] if number == 1 else torch.cat(list(logits))
-        soft = getattr(self.consistency, 'reads_logits', False)
+        together = joined_logits(logits)
+        soft = any(getattr(part, 'reads_logits', False) for part in self.children())
         if soft:
             together = self.upsampled(together, images.size)
         maps = (
@@ -233,58 +230,6 @@ class ForwardPasses(MemberNetworks):
     def consistency_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tuple[Tensor, Tensor]:
         """Loss of :attr:`consistency` and the ratio of confident pixels; see there."""
         return self.consistency(logits, pseudo, self.align_corners)
-
-    # ---- strong views
-
-    def strong_view(
-        self,
-        images: Images,
-        label: Optional[Tensor] = None,
-        index: int = 0,
-        strength: Optional[Tensor] = None,
-        augmentation: Any = None,
-    ) -> View:
-        """Strong view of the weakly augmented images.
-
-        Args:
-            images (Images): Weak view.
-            label (Tensor, optional): ``(B, H, W)`` int64 pseudo-labels that ClassMix cuts along.
-                Defaults to None: the method makes none (``uses_pseudo_labels``).
-            index (int): Number of the view; views of other numbers have other random numbers.
-            strength (Tensor, optional): ``(B,)`` in [0, 1], magnitude of each image's changes.
-            augmentation (StrongAugmentation, optional): Steps of the view. Defaults to None: those
-                of :attr:`strong_augmentation`.
-        """
-        return self.several_views(images, label, [index], strength, augmentation)[0]
-
-    def several_views(
-        self,
-        images: Images,
-        label: Optional[Tensor],
-        indices: Sequence[int],
-        strength: Optional[Tensor] = None,
-        augmentation: Any = None,
-    ) -> List[View]:
-        """Strong views of the same weak one; see :meth:`strong_view`.
-
-        Args:
-            images (Images): Weak view.
-            label (Tensor, optional): As there.
-            indices (Sequence[int]): Numbers of the views.
-            strength (Tensor, optional): As there.
-            augmentation (StrongAugmentation, optional): As there.
-        """
-        if label is None:  # steps take its shape
-            label = torch.zeros_like(images.image[:, 0], dtype=torch.long)
-        return (augmentation or self.strong_augmentation).several(
-            images.image,
-            label,
-            images.draws,
-            self.data_preprocessor,
-            self.num_classes,
-            [f'strong{index}' for index in indices],
-            strength,
-        )
 
 
 def _chunks(map_: Any, number: int) -> Sequence[Any]:

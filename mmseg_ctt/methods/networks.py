@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..nn.alignment import MemberAlignment
 from ..nn.heads import main_head
+from ..nn.joint_state import drop_misfits
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, dotted, module_path, students_and_teachers
 from ..nn.schedule import Shift, Shifts
@@ -232,6 +233,7 @@ class MemberNetworks(PredictingMembers):
         if self.alignment is None:
             alignment = MemberAlignment.of_state(state_dict, f'{prefix}alignment.')
             self.alignment = alignment and alignment.to(self.num_updates.device)
+        drop_misfits(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def update_state(self, state_dict: Dict[str, Tensor], prefix: str = '') -> List[str]:

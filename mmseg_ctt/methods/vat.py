@@ -28,7 +28,6 @@ from ..nn.adversarial import adversarial_change, check_lengths
 from ..nn.augmentation import View
 from ..nn.images import Images
 from ..nn.member import constant_weights, forward_member
-from ..nn.pseudo_label import PseudoLabel
 from ..nn.repeated_pass import RandomState, constant_statistics
 from .base import Losses, SemiSegmentor
 
@@ -91,11 +90,13 @@ class VirtualAdversarialTeacher(SemiSegmentor):
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         random = RandomState.of(unlabeled.image.device)
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
-        (target,) = self.pseudo_labels(outputs, unlabeled).values()
+        with torch.no_grad():
+            outputs = self.forward_teachers(dict(unlabeled=unlabeled, labeled=labeled))  # 1
+        (plain,) = (output[0].logits for output in outputs.values())
+        (target,) = self.pseudo_labels(self.aligned(outputs, unlabeled), unlabeled).values()
         view = self.strong_view(unlabeled, target.label)  # 2
         target = target.apply_mix(view)
-        change = self.change(unlabeled, view, target, random)  # 3
+        change = self.change(unlabeled, view, plain, target.valid, random)  # 3
         on_labeled, on_view = self.forward_member(  # 4
             'student0', labeled.image, view.image + change
         )
@@ -107,14 +108,21 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         }
 
     def change(
-        self, images: Images, view: View, target: PseudoLabel, random: RandomState
+        self,
+        images: Images,
+        view: View,
+        logits: Tensor,
+        valid: Optional[Tensor],
+        random: RandomState,
     ) -> Tensor:
         """Adversarial change ``(B, C, H, W)`` of a view, 0 in the padding.
 
         Args:
             images (Images): Weak view.
             view (View): View of the student.
-            target (PseudoLabel): Of the teacher for the view of the student, with logits.
+            logits (Tensor): ``(B, K, h, w)`` of the teacher for the weak view, before alignment
+                and tags: the direction is that in which the network's own prediction changes.
+            valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding of the view.
             random (RandomState): Of the dropout of the teacher's pass.
         """
         network = self.member(self.direction)
@@ -128,25 +136,24 @@ class VirtualAdversarialTeacher(SemiSegmentor):
             change = adversarial_change(
                 predict,
                 view.image,
-                self._probability(images, view, target, predict),
-                self._length(view.image, target.valid),
+                self._probability(images, view, logits, predict),
+                self._length(view.image, valid),
                 images.draws,
                 'vat/direction',
                 self.xi,
                 num_iterations=self.num_iterations,
-                weight=target.valid,
-                inside=None if target.valid is None else target.valid.unsqueeze(1),
+                weight=valid,
+                inside=None if valid is None else valid.unsqueeze(1),
             )
         torch.clear_autocast_cache()  # of weights without a gradient
         return change
 
-    def _probability(self, images: Images, view: View, target: PseudoLabel, predict: Any) -> Tensor:
+    @torch.no_grad()
+    def _probability(self, images: Images, view: View, logits: Tensor, predict: Any) -> Tensor:
         """``(B, K, H, W)`` what the network of the direction predicts for the unchanged view."""
-        if self.direction == 'teacher0':
-            assert target.logits is not None
-            return target.logits.softmax(1)
-        with torch.no_grad():
-            return view.apply_mix(predict(images.image)).softmax(1)
+        own = self.direction == 'teacher0'
+        logits = self.upsampled(logits, images.size) if own else predict(images.image)
+        return view.apply_mix(logits).softmax(1)
 
     def _length(self, image: Tensor, valid: Optional[Tensor]) -> Tensor:
         """``(B, 1, 1, 1)`` length of the change of each image."""

@@ -45,33 +45,13 @@ class WeakToStrong(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
-        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        pool, pseudo = self.mixing_pool(pseudo, unlabeled=unlabeled, labeled=labeled)
         views = self.strong_views(pool, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4
         losses = self.supervised_losses([outputs[0] for outputs in students], labeled)  # 5
         targets = self.mixed_targets(pseudo, views)
         losses.update(self.consistency_losses([outputs[1] for outputs in students], targets))
         return losses
-
-    def mixing_pool(
-        self, labeled: Images, unlabeled: Images, pseudo: Dict[str, PseudoLabel]
-    ) -> Tuple[Images, Dict[str, PseudoLabel]]:
-        """The images that strong views are made of, and their labels by teaching member.
-
-        These are the unlabelled ones; behind them as many labelled ones, with their true labels,
-        where a step of ``strong_augmentation`` pastes these.
-        """
-        if self.strong_augmentation is None or not self.strong_augmentation.takes_labeled:
-            return unlabeled, pseudo
-        number = len(unlabeled.samples)
-        turns = -(-number // len(labeled.samples))  # whole turns and slices: no index to be sent
-        image = torch.cat([unlabeled.image, *[labeled.image] * turns])[: 2 * number]
-        images = Images(image, [*unlabeled.samples, *(labeled.samples * turns)[:number]])
-        truth = torch.cat([labeled.labels] * turns)[:number]
-        return images, {
-            name: target.joined(PseudoLabel.of_truth(truth, self.num_classes, target.logits))
-            for name, target in pseudo.items()
-        }
 
     def strong_views(self, images: Images, pseudo: Dict[str, PseudoLabel]) -> List[View]:
         """Strong view of each student, cut along the labels of its first teaching member.

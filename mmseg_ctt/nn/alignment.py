@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..functional import alignment_bias
 from ..functional.ema import copy_tensors_
+from .heads import joined_logits
 from .member import PixelOutput
 from .ranks import sum_over_ranks
 
@@ -37,6 +38,7 @@ class DistributionAlignment(nn.Module):
             (released code).
     """
 
+    joint_state = (('means', 'pointer'),)
     SETTINGS = ('target', 'uniform_start', 'only_raise')
     target: Tensor
     uniform_start: Tensor
@@ -185,7 +187,7 @@ def _aligned(
     means = torch.stack([part.means for part in parts])  # (M, steps, K)
     pointer = torch.stack([part.pointer for part in parts]).unsqueeze(1)
     row = torch.arange(means.shape[1], device=means.device)
-    together = torch.cat(list(logits)).float()
+    together = joined_logits(logits).float()
     by_member = len(parts), *logits[0].shape
     bias = _bias(parts[0], means, row < pointer)
     if moves:

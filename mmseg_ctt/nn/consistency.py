@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Losses that pull a network to the pseudo-labels of another."""
 
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -13,10 +13,11 @@ from ..functional import consistency_sums
 from . import settings
 from .class_thresholds import ClassThresholds
 from .pseudo_label import IGNORE_INDEX, PseudoLabel
-from .ranks import mean_over_ranks
+from .ranks import mean_over_ranks, sum_over_ranks
 
 TARGETS = ('hard', 'soft', 'kl', 'middle_kl', 'squared')
 SELECTIONS = ('pixel', 'ratio', 'image_ratio')
+OF_SQUARED = 'class_mean'  # setting of that target alone
 NORMALIZERS = ('valid', 'kept', 'all')
 
 
@@ -99,7 +100,8 @@ class Consistency(ConfidenceSelection):
         select (str): ``'pixel'``: only confident pixels count; ``'ratio'``: all pixels count,
             times the ratio of confident ones (CTT Eq 5, ClassMix, CutMix-Seg; over all ranks);
             ``'image_ratio'``: times the ratio of confident ones of their image, padding left out
-            (ReCo). Defaults to 'pixel'.
+            (ReCo). Ratios are those of pseudo-labels: true labels that are mixed in are no part
+            of them, and count in full. Defaults to 'pixel'.
         normalizer (str): The loss is a sum over pixels, divided by the number of ``'valid'``
             pixels (not padding), of ``'kept'`` ones, or of ``'all'``. Defaults to 'valid'.
         class_mean (bool): Whether the squared difference is the mean over classes (mean teacher)
@@ -158,26 +160,38 @@ class Consistency(ConfidenceSelection):
                 is multiplied. Defaults to None: 1.
 
         Returns:
-            tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
-            ``(P,)``.
+            tuple[Tensor, Tensor]: Loss and ratio of confident pixels among those with a
+            pseudo-label, over all ranks; scalars, or ``(P,)``.
         """
         confident = self.confident(pseudo)
-        ratio = mean_over_ranks(confident.mean((-3, -2, -1), dtype=torch.float32))
         kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
-        loss = self._sums(logits, pseudo, kept, align_corners)
-        if self.select == 'image_ratio':
+        confident = pseudo.of_network(confident)
+        ratio, share, select = _ratio(pseudo, confident), None, self.select
+        if pseudo.true is not None and select != 'pixel':  # true labels count in full
+            of_pseudo = (
+                ratio.unsqueeze(-1) if select == 'ratio' else _image_ratio(pseudo, confident)
+            )
+            share = torch.where(pseudo.true, 1, of_pseudo[..., None, None])
+            select = 'pixel'
+        loss = self._sums(logits, pseudo, kept, align_corners, share)
+        if select == 'image_ratio':
             loss = loss * _image_ratio(pseudo, confident)
         if image_weight is not None:
             loss = loss * image_weight.detach()
         loss = loss.sum(-1)
-        if self.select == 'ratio':
+        if select == 'ratio':
             loss = ratio * loss
         return loss / self._count(pseudo, kept), ratio
 
     def _sums(
-        self, logits: Tensor, pseudo: PseudoLabel, kept: Optional[Tensor], align_corners: bool
+        self,
+        logits: Tensor,
+        pseudo: PseudoLabel,
+        kept: Optional[Tensor],
+        align_corners: bool,
+        share: Optional[Tensor],
     ) -> Tensor:
-        """Loss summed over the pixels of each image, ``([P,] B)``."""
+        """Loss summed over the pixels of each image, ``([P,] B)``, each times its share."""
         hard = self.target == 'hard'
         target = pseudo.label if hard else pseudo.logits
         assert target is not None
@@ -187,6 +201,8 @@ class Consistency(ConfidenceSelection):
         weight = kept
         if self.weighted:
             weight = pseudo.confidence if kept is None else pseudo.confidence * kept
+        if share is not None:
+            weight = share if weight is None else share * weight
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
         return consistency_sums(
             logits, target, self.target, weight, reduction, IGNORE_INDEX, align_corners
@@ -205,10 +221,20 @@ class Consistency(ConfidenceSelection):
         return mean_over_ranks(number).clamp(min=1)
 
 
+def _ratio(pseudo: PseudoLabel, confident: Tensor) -> Tensor:
+    """Ratio of confident pixels over all ranks ``([P,])``, float32, without ground truth."""
+    if pseudo.true is None:
+        return mean_over_ranks(confident.mean((-3, -2, -1), dtype=torch.float32))
+    counts = torch.stack([confident, ~pseudo.true]).float().sum((-3, -2, -1))
+    part, whole = sum_over_ranks(counts)
+    return part / whole.clamp(min=1)
+
+
 def _image_ratio(pseudo: PseudoLabel, confident: Tensor) -> Tensor:
-    """Ratio of confident pixels of each image ``([P,] B)``, float32, without its padding."""
+    """Ratio of confident pixels of each image ``([P,] B)``, without padding and ground truth."""
     confident = pseudo.mask_padding(confident)
     valid = torch.ones_like(confident) if pseudo.valid is None else pseudo.valid
+    valid = pseudo.of_network(valid)
     return confident.float().sum((-2, -1)) / valid.float().sum((-2, -1)).clamp(min=1)
 
 
@@ -223,3 +249,14 @@ def _check_together(target: str, select: str, normalizer: str, class_mean: bool)
         raise ValueError(
             f"model.consistency.class_mean is of target='squared', not of {target!r}: remove it"
         )
+
+
+def usual_settings(defaults: Mapping[str, Any], given: Any) -> Dict[str, Any]:
+    """Defaults of a method, without that of a target which the config replaces.
+
+    Args:
+        defaults (Mapping): Of ``model.consistency``.
+        given (Mapping, optional): Settings of the config.
+    """
+    other = isinstance(given, Mapping) and given.get('target', 'squared') != 'squared'
+    return {key: value for key, value in defaults.items() if not (other and key == OF_SQUARED)}

@@ -225,3 +225,20 @@ def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
     if isinstance(head.in_channels, (list, tuple)):
         return head.in_index[-1], head.in_channels[-1]
     return head.in_index, head.in_channels
+
+
+def joined_logits(maps: Sequence[Tensor]) -> Tensor:
+    """Logits ``(B, K, h, w)`` of several members for the same images, one after the other.
+
+    Raises:
+        ValueError: If they are of different sizes.
+    """
+    sizes = sorted({(map_.shape[2], map_.shape[3]) for map_ in maps})
+    if len(sizes) > 1:
+        words = ' and '.join(f'{height}x{width}' for height, width in sizes)
+        raise ValueError(
+            f'model.student_overrides: networks give maps of {words} for the same images, and the '
+            'method compares them pixel by pixel: give all students a network of the same output '
+            'stride (strides and dilations of the backbone, decode_head.in_index)'
+        )
+    return maps[0] if len(maps) == 1 else torch.cat(list(maps))

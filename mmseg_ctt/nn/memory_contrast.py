@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import torch
 import torch.nn as nn
@@ -25,6 +25,7 @@ class MemoryContrast(nn.Module):
     required_hooks: ClassVar[Dict[str, str]] = {'QueueWarmupHook': 'switches the contrast on'}
     sections = dict(forward='contrast', zero_loss='contrast', update='bank')  # for benchmarks
     bank_part: ClassVar[Union[type, str]] = 'ClassMemoryBank'  # what `model.bank` has settings of
+    joint_state: ClassVar[Tuple[Tuple[str, ...], ...]] = (('bank', 'on'),)
     bank: ClassMemoryBank
     on: Tensor
 

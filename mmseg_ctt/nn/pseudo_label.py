@@ -21,6 +21,8 @@ class PseudoLabel(NamedTuple):
         logits (Tensor, optional): ``(B, K, H, W)`` float32, where a soft target needs them.
         bits (Tensor, optional): ``(B, M, H, W)`` int8, where classes are words of ``M`` bits: 1,
             -1, or 0 for a bit without a target.
+        true (Tensor, optional): ``(B, H, W)`` bool, pixels of ground truth, which is no
+            pseudo-label; None where there are none.
     """
 
     label: Tensor
@@ -28,6 +30,7 @@ class PseudoLabel(NamedTuple):
     valid: Optional[Tensor] = None
     logits: Optional[Tensor] = None
     bits: Optional[Tensor] = None
+    true: Optional[Tensor] = None
 
     @classmethod
     def of(
@@ -60,7 +63,9 @@ class PseudoLabel(NamedTuple):
         if logits_like is not None:
             classes = torch.arange(logits_like.shape[1], device=label.device).view(-1, 1, 1)
             logits = TRUE_LOGIT * (label.unsqueeze(1) == classes).to(logits_like)
-        return cls.of(label, torch.ones_like(label, dtype=torch.float32), valid, logits)
+        confidence = torch.ones_like(label, dtype=torch.float32)
+        true = torch.ones_like(label, dtype=torch.bool)
+        return cls.of(label, confidence, valid, logits)._replace(true=true)
 
     @property
     def class_index(self) -> Tensor:
@@ -73,14 +78,16 @@ class PseudoLabel(NamedTuple):
 
     def joined(self, other: 'PseudoLabel') -> 'PseudoLabel':
         """The pseudo-labels of two batches of images of one size as those of one batch."""
-        valid = None
+        valid = true = logits = None
         if self.valid is not None or other.valid is not None:
             valid = torch.cat([_valid(self), _valid(other)])
-        logits = None
+        if self.true is not None or other.true is not None:
+            true = torch.cat([_true(self), _true(other)])
         if self.logits is not None and other.logits is not None:
             logits = torch.cat([self.logits, other.logits])
         label = torch.cat([self.label, other.label])
-        return PseudoLabel(label, torch.cat([self.confidence, other.confidence]), valid, logits)
+        confidence = torch.cat([self.confidence, other.confidence])
+        return PseudoLabel(label, confidence, valid, logits, true=true)
 
     @classmethod
     def stacked(cls, targets: Sequence['PseudoLabel']) -> 'PseudoLabel':
@@ -100,6 +107,10 @@ class PseudoLabel(NamedTuple):
             return self
         return PseudoLabel._make(None if map_ is None else map_[:number] for map_ in self)
 
+    def of_network(self, mask: Tensor) -> Tensor:
+        """``mask`` ``(B, H, W)`` bool, made False where the label is ground truth."""
+        return mask if self.true is None else mask & ~self.true
+
     def mask_padding(self, mask: Tensor) -> Tensor:
         """``mask`` ``(B, H, W)`` bool, made False in the padding."""
         return mask if self.valid is None else mask & self.valid
@@ -109,3 +120,9 @@ def _valid(pseudo: PseudoLabel) -> Tensor:
     if pseudo.valid is None:
         return torch.ones_like(pseudo.label, dtype=torch.bool)
     return pseudo.valid
+
+
+def _true(pseudo: PseudoLabel) -> Tensor:
+    if pseudo.true is None:
+        return torch.zeros_like(pseudo.label, dtype=torch.bool)
+    return pseudo.true

@@ -103,7 +103,16 @@ class StartPoint:
                 f'{key} must be an iteration, such as 500, or a ratio of the run in [0, 1), such '
                 f'as 0.3; got {given}'
             )
-        self.given = given
+        self.key, self.given = key, given
+
+    def stage(self, total: int, effect: str) -> Tuple[str, int, str, str]:
+        """For :func:`mmseg_ctt.engine.guards.check_stages`, in a run of ``total`` iterations.
+
+        Args:
+            total (int): Iterations of the run.
+            effect (str): What is missing if it never begins.
+        """
+        return f'{self.key}={self.given}', self.iteration(total), effect, 'lower it'
 
     def iteration(self, total: int) -> int:
         """Iterations before it, in a run of ``total``."""

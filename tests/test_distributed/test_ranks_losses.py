@@ -21,6 +21,7 @@ CASES = (
     'a rank where all is confident',
     'nothing on a rank',
     'padding on a rank',
+    'more truth on a rank',
 )
 
 
@@ -42,7 +43,12 @@ def everything(case):
     elif case == 'padding on a rank':
         valid = torch.ones(4, SIDE, SIDE, dtype=torch.bool)
         valid[:2, :, 3:] = False
-    return label, PseudoLabel.of(target, confidence, valid)
+    pseudo = PseudoLabel.of(target, confidence, valid)
+    if case == 'more truth on a rank':
+        true = torch.zeros(4, SIDE, SIDE, dtype=torch.bool)
+        true[:2, :, 1:], true[2:, :, :1] = True, True
+        pseudo = pseudo._replace(true=true, confidence=confidence.masked_fill(true, 1))
+    return label, pseudo
 
 
 def part_of(pseudo, rows):
@@ -50,7 +56,8 @@ def part_of(pseudo, rows):
     valid = None if pseudo.valid is None else pseudo.valid[rows]
     valid = None if valid is None or valid.all() else valid
     logits = None if pseudo.logits is None else pseudo.logits[rows]
-    return PseudoLabel(pseudo.label[rows], pseudo.confidence[rows], valid, logits)
+    true = None if pseudo.true is None else pseudo.true[rows]
+    return PseudoLabel(pseudo.label[rows], pseudo.confidence[rows], valid, logits, true=true)
 
 
 def outputs(rows, seed):

@@ -9,11 +9,7 @@ from torch import nn
 from toy_data import toy_method
 from versions import GLOO_BOOL
 
-from mmseg_ctt.engine.batch_statistics import (
-    mean_statistics,
-    running_statistics,
-    statistics_of_ranks,
-)
+from mmseg_ctt.nn.batch_statistics import mean_statistics, running_statistics, statistics_of_ranks
 
 pytestmark = GLOO_BOOL
 
@@ -41,7 +37,8 @@ def state_of(runner):
 
 def run(root, work, method, **changes):
     """Six iterations, validated after every second and saved after every third."""
-    interval = changes.pop('interval', 3)
+    checkpoint = {'type': 'SafeCheckpointHook', 'interval': 3, **changes.pop('checkpoint', {})}
+    hooks = dict(checkpoint=checkpoint, **changes.pop('hooks', {}))
 
     def body(rank):
         runner = rank_runner(
@@ -49,7 +46,7 @@ def run(root, work, method, **changes):
             work,
             model=toy_method(method),
             train_cfg=dict(type='ResumableTrainLoop', max_iters=6, val_interval=2),
-            default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', interval=interval)),
+            default_hooks=hooks,
             **changes,
         )
         states = States()
@@ -92,9 +89,48 @@ def test_validated_saved_and_resumed_as_one_network(root, tmp_path, method):
             assert_equal(one[1][number], other[1][number])
         assert_equal(one[2], other[2])
 
-    often = run(root, tmp_path / 'often', method, interval=1)  # as where it was preempted
+    # as where it was preempted
+    often = run(root, tmp_path / 'often', method, checkpoint=dict(interval=1))
     for one, other in zip(often, (first, second)):
         for number in other[1]:
+            assert_equal(one[1][number], other[1][number])
+
+
+def test_a_checkpoint_of_a_new_best_score_is_resumed_as_any(root, tmp_path):
+    """It is written in the validation, in which every rank has the mean."""
+    best = dict(checkpoint=dict(interval=2, save_best='mIoU'))
+    whole = run(root, tmp_path / 'whole', 'CrossTeacherTraining', **best)
+    (scored,) = (tmp_path / 'whole').glob('best_mIoU_iter_*.pth')
+    number = int(scored.stem.rpartition('_')[2])
+    saved = torch.load(tmp_path / 'whole' / f'iter_{number}.pth', weights_only=False)
+    assert saved['message_hub']['runtime_info']['best_ckpt'] == str(scored)  # of the validation
+    for name, rows in saved['rank_statistics'].items():
+        assert torch.equal(rows, torch.stack([states[1][number][name] for states in whole])), name
+    assert any(not torch.equal(*rows) for rows in saved['rank_statistics'].values())
+    assert 'rank_statistics' not in torch.load(scored, weights_only=False)
+
+    middle = dict(load_from=str(tmp_path / 'whole' / 'iter_2.pth'), resume=True)
+    resumed = run(root, tmp_path / 'resumed', 'CrossTeacherTraining', **best, **middle)
+    for one, other in zip(resumed, whole):
+        for number in (3, 4, 5, 6):
+            assert_equal(one[1][number], other[1][number])
+
+
+@pytest.mark.parametrize('store', [dict(store='best'), dict(interval=2)])
+def test_past_models_are_the_stored_student_on_every_rank(root, tmp_path, store):
+    hooks = dict(past_models=dict(type='PastModelsHook', **store))
+    whole = run(root, tmp_path / 'whole', 'PrevMatch', hooks=hooks)
+    validated = whole[0][0][2]
+    for _, trained, _ in whole:
+        for name, value in validated.items():
+            if name.startswith('students.0.'):
+                past = trained[3][name.replace('students.0.', 'past.0.')]
+                assert torch.equal(past, value), name
+
+    middle = dict(load_from=str(tmp_path / 'whole' / 'iter_3.pth'), resume=True)
+    resumed = run(root, tmp_path / 'resumed', 'PrevMatch', hooks=hooks, **middle)
+    for one, other in zip(resumed, whole):
+        for number in (4, 5, 6):
             assert_equal(one[1][number], other[1][number])
 
 

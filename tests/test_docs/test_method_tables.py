@@ -2,10 +2,14 @@
 """The tables of methods are those of the classes, the pages and the folders of configs."""
 
 import csv
+import re
 from statistics import fmean
 
 import pytest
 from pages import ROOT
+
+from mmseg_ctt.engine.method_preset import preset_of
+from mmseg_ctt.methods import registered_methods
 
 TOOL = 'misc/make_method_tables'
 PAGES = ('README.md', 'docs/methods/index.md')
@@ -124,3 +128,11 @@ def test_a_measured_method_is_its_predicting_member(tool):
         line for line in lines if line.startswith('dual_teacher,seq_0006R0,0,student0,test')
     ]
     assert f'{tool.module.measured(ROOT)["dual_teacher"]:.2f}' == student.split(',')[5]
+
+
+def test_methods_that_take_parts_of_labelled_images_are_named():
+    page = (ROOT / 'docs/methods/classmix.md').read_text()
+    section = page.partition('## Parts of labelled images')[2].partition('\n## ')[0]
+    named = {f'{name}.md' for name in re.findall(r'\]\((\w+)\.md\)', section)} | {'classmix.md'}
+    taking = [name for name, kind in registered_methods().items() if kind.takes_labeled]
+    assert named == {f'{preset_of(name)}.md' for name in taking}

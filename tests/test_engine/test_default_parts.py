@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from toy import toy_model, toy_segmentor
-from toy_data import toy_config, toy_method
+from toy_data import toy_config, toy_ctt, toy_method
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor
 from mmseg_ctt.engine.guards.parts import other_constructor, other_loop, random_backbone
@@ -112,3 +112,29 @@ def test_weights_of_another_run_are_starting_weights(root, tmp_path):
 def test_every_config_has_weights_or_says_that_it_has_none():
     for name in LEAVES:
         assert random_backbone(leaf(name).model) is None, name
+
+
+FROZEN = dict(num_pairs=1, supervision='self', frozen_teachers=True, loss_weights=dict(hc=0, lc=0))
+
+
+def test_frozen_teachers_of_random_numbers(root, tmp_path):
+    """Also where a run that is to be resumed has saved nothing yet."""
+    cfg = toy_config(root, tmp_path / 'work', model=toy_ctt(**FROZEN))
+    for resume in (False, True):
+        cfg.resume = resume
+        cfg.experiment_name = f'frozen {resume}'
+        with pytest.raises(ValueError, match='model.frozen_teachers: set load_from=FILE'):
+            Runner.from_cfg(copy.deepcopy(cfg)).train()
+
+
+def test_frozen_teachers_of_a_checkpoint_are_resumed(root, tmp_path):
+    cfg = toy_config(
+        root, tmp_path / 'first', model=toy_ctt(**{**FROZEN, 'frozen_teachers': False})
+    )
+    Runner.from_cfg(cfg).train()
+    cfg = toy_config(root, tmp_path / 'work', model=toy_ctt(**FROZEN))
+    cfg.load_from = str(tmp_path / 'first/iter_2.pth')
+    Runner.from_cfg(copy.deepcopy(cfg)).train()
+    cfg.update(load_from=None, resume=True, experiment_name='resumed')
+    cfg.train_cfg.max_iters = 3
+    trained(cfg)

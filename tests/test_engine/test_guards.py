@@ -401,6 +401,13 @@ def test_empty_queue_of_u2pl(root, tmp_path, warnings, monkeypatch):
     assert 'start_iter' not in lines[0]
 
 
+def test_a_bank_of_no_classes_has_no_empty_class(root, tmp_path, warnings):
+    """That of CAC is empty until the contrast starts."""
+    model = toy_method('ContextAwareConsistency', start=5)
+    build(root, tmp_path / 'work', model=model, queues=2).train()
+    assert not [line for line in warnings if 'memory bank' in line]
+
+
 @pytest.mark.parametrize('duplicates', [True, False])
 def test_same_content_in_both_lists(root, tmp_path, warnings, duplicates, monkeypatch):
     write_image(root / 'img' / 'copy.jpg', seed=1)  # that of l1

@@ -15,7 +15,7 @@ from toy_run import small_segmentor
 
 from mmseg_ctt.engine import merge_options, method_preset, prepare_config, presets
 from mmseg_ctt.engine.guards import missing_hook
-from mmseg_ctt.engine.method_preset import METHOD_HOOKS, preset_names, read_preset
+from mmseg_ctt.engine.method_preset import method_hooks, preset_names, read_preset
 from mmseg_ctt.engine.pipeline_steps import stock_steps
 from mmseg_ctt.methods import SemiSegmentor
 
@@ -49,7 +49,7 @@ def method_part(cfg: dict) -> dict:
     model = {key: value for key, value in cfg['model'].items() if key not in OF_NETWORK + OF_DATA}
     if 'segmentor' not in cfg['model']:
         model = dict(type=cfg['model']['type'])
-    hooks = {key: cfg['default_hooks'].get(key) for key in METHOD_HOOKS}
+    hooks = {key: hook for key, hook in cfg['default_hooks'].items() if key != 'pseudo_labels'}
     watch = cfg['default_hooks'].get('pseudo_labels', {}).get('confidence_threshold')
     loader = cfg['train_dataloader']
     return dict(
@@ -300,6 +300,39 @@ def test_a_batch_keeps_its_labelled_images(labels, batch):
     merge_options(cfg, dict(method='cps'))
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.train_dataloader.sampler.ratio == dict(labeled=1, unlabeled=1)
+
+
+UNIMATCH = 'unimatch/unimatch_deeplabv3plus_voc_1-8.py'
+
+
+def test_hooks_of_methods_are_those_of_the_presets():
+    known = ['alignment', 'anchor_assignment', 'past_models', 'queue_warmup', 'teacher_ema']
+    assert list(method_hooks()) == known
+
+
+@pytest.mark.parametrize('new', ['fixmatch', 'supervised', 'unimatch'])
+def test_partners_of_the_former_method_are_not_drawn(new, lines):
+    """8 labelled and 8 of 16 unlabelled images are seen; the other 8 are pasted onto these."""
+    cfg = copy.deepcopy(leaf(UNIMATCH))
+    merge_options(cfg, dict(method=new))
+    loader = prepare_config(cfg).train_dataloader
+    unlabeled = 0 if new == 'supervised' else 1
+    assert loader.sampler.ratio == dict(labeled=1, unlabeled=unlabeled)
+    assert loader.batch_size == 8 + 8 * unlabeled
+    assert 'train_dataloader.sampler.ratio' in lines[0]
+
+
+def test_partners_and_ratios_that_are_given_stay():
+    halves = [dict(type='CutMixing', partner='second_half')]
+    kept = dict(labeled=1, unlabeled=2)
+    for options in (
+        {'model.strong_augmentation': halves},
+        {'train_dataloader.sampler.ratio': kept},
+    ):
+        cfg = copy.deepcopy(leaf(UNIMATCH))
+        merge_options(cfg, dict(method='fixmatch', **options))
+        loader = prepare_config(cfg).train_dataloader
+        assert loader.sampler.ratio == kept and loader.batch_size == 24
 
 
 # ---- mistakes

@@ -103,7 +103,7 @@ def tensors(value, name=''):
 )
 def test_run_with_and_without_the_hook_are_equal(root, tmp_path, kind, settings):
     """Weights, statistics, banks and momenta bit by bit; dropout and batch norm are at work."""
-    own = settings.get('teacher_mode') != 'eval'
+    own = settings.get('teacher_mode') != 'eval' and not registered_methods()[kind].keeps_average
     hooks = dict(teacher_ema=dict(type='TeacherEMAHook', buffers=not own))
     states = []
     for name, hook in (('without', None), ('with', HOOK)):
@@ -152,6 +152,31 @@ def test_random_numbers_and_gradients_are_left_alone(root, tmp_path):
     assert torch.equal(torch.get_rng_state(), before[2])
     assert all(parameter.grad is None for parameter in runner.model.parameters())
     assert runner.model.training
+
+
+@pytest.mark.parametrize('kind', ['ClassMix', 'CrossTeacherTraining'])
+def test_pictures_show_parts_of_labelled_images(root, tmp_path, monkeypatch, kind):
+    """The strong view is pasted all over with the labelled images of the batch."""
+    steps = [dict(type='CutMixing', partner='labeled', area=(1, 1))]
+    drawn, draw = [], hook_file.save_grid
+    monkeypatch.setattr(
+        hook_file,
+        'save_grid',
+        lambda path, rows, *more: drawn.append(rows) or draw(path, rows, *more),
+    )
+    model = toy_method(kind, strong_augmentation=steps)
+    runner = trained(root, tmp_path / 'work', HOOK, iterations=2, model=model)
+    (rows,) = drawn
+    batch, _ = next(iter(hook_of(runner).images.batches(runner.train_dataloader)))
+    labeled = [
+        image.flip(0).permute(1, 2, 0).numpy()
+        for image, sample in zip(batch['inputs'], batch['data_samples'])
+        if sample.source == 'labeled'
+    ]
+    assert len(rows) == len(labeled) == HOOK['pictures']
+    for (weak, strong, *_), image in zip(rows, labeled):
+        np.testing.assert_allclose(strong.astype(int), image, atol=1)
+        assert (strong != weak).any()
 
 
 def restate(labels, confidences, truths, threshold):

@@ -6,10 +6,12 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
-from toy import losses_of, toy_batch, toy_model, toy_segmentor
+from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor
 from versions import SCALER
 
 from mmseg_ctt.engine import StudentOptimWrapperConstructor, TeacherEMAHook
+from mmseg_ctt.methods import registered_methods
+from mmseg_ctt.nn.unlabeled_weight import GuardState, UnlabeledWeight
 
 both_modes = pytest.mark.parametrize('mode', ['eval', 'train'])
 
@@ -249,6 +251,53 @@ def test_plain_model_is_refused():
 def test_statistics_that_nothing_would_update_are_refused():
     with pytest.raises(ValueError, match='buffers=False.*teacher_mode="train"'):
         TeacherEMAHook(buffers=False).before_train(runner_of(toy_model(teacher_mode='eval')))
+
+
+@pytest.mark.parametrize('kind', registered_methods())
+def test_own_statistics_are_refused_or_move(kind):
+    """Passes in training mode update every average that is accepted with statistics of its own."""
+    model = ready_model(kind)
+    try:
+        start(model, buffers=False)
+    except ValueError as error:
+        assert f'teacher0 of {kind} only predicts' in str(error)
+        assert model.keeps_average and 'teacher0' not in model.possible_teachers
+        return
+    assert not model.keeps_average
+    at_work = [part for part in model.followers() if part.shift is None or part.shift.active()]
+    before = copies(follower.module for follower in at_work)
+    losses_of(model, toy_batch(4, 4))
+    for old, follower in zip(before, at_work):
+        named = [name for name in old if name.endswith('num_batches_tracked')]
+        assert all(follower.module.state_dict()[name] > old[name] for name in named)
+
+
+def test_without_unlabelled_images_statistics_are_averages():
+    """DoNoHarmHook has switched the passes of the teachers off; they come back later."""
+    model = toy_model(teacher_mode='train')
+    model.unlabeled_weight = UnlabeledWeight()
+    runner, hook = start(model, alpha=0.6, buffers=False)
+    step(runner)
+    model.unlabeled_weight.set(GuardState(0.0))
+    for number in range(1, 4):
+        expected = [
+            reference(t, s, number, 0.6)
+            for t, s in zip(copies(model.teachers), stepped(model, runner, number))
+        ]
+        for teacher, averages in zip(copies(model.teachers), expected):
+            for name, value in averages.items():
+                assert torch.allclose(teacher[name].double(), value.double(), atol=1e-6), name
+    model.unlabeled_weight.set(GuardState(0.5))
+    norm = model.teachers[0].backbone.norm
+    before = int(norm.num_batches_tracked)
+    step(runner, seed=9)
+    assert norm.num_batches_tracked == before + 2  # its own passes again
+
+
+def stepped(model, runner, seed):
+    """Students after a step."""
+    step(runner, seed=seed)
+    return copies(model.students)
 
 
 def test_teachers_in_the_optimiser_are_refused():

@@ -11,6 +11,7 @@ from test_family_settings import refused
 from toy import losses_of, prepared, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.deploy.export import export_member
+from mmseg_ctt.engine.guards import late_stage
 from mmseg_ctt.methods.allspark import AllSparkNeck, functional
 from mmseg_ctt.methods.allspark.memory import ChannelMemory
 from mmseg_ctt.methods.allspark.neck import ChannelAttention
@@ -277,3 +278,10 @@ def test_an_exported_model_says_that_it_needs_the_package():
     assert made.config.custom_imports.imports == ['mmseg_ctt']
     assert any('AllSparkNeck' in note and 'installed' in note for note in made.notes)
     assert not any(key.startswith('memory') for key in made.checkpoint['state_dict'])
+
+
+def test_a_memory_that_is_never_read():
+    line = late_stage(model_of(memory_start=9), [], dict(max_iters=9))
+    assert line.startswith('model.memory_start=9, but the run has 9 iterations: labelled images n')
+    assert late_stage(model_of(memory_start=8), [], dict(max_iters=9)) is None
+    assert late_stage(model_of(), [], dict(max_iters=9)) is None

@@ -7,6 +7,7 @@ from mmengine.logging import MessageHub
 from reference import directional as reference
 from toy import losses_of, prepared, total_of, toy_batch, toy_model, toy_settings
 
+from mmseg_ctt.engine.guards import late_stage
 from mmseg_ctt.functional import pseudo_label
 from mmseg_ctt.functional.unit import unit
 from mmseg_ctt.methods.cac.bank import RecentPixelBank
@@ -177,3 +178,13 @@ def test_all_pixels_enter_where_they_fit():
     bank.update(torch.arange(6.0).view(2, 3, 1), torch.ones(2, 3).long(), torch.rand(2, 3))
     assert bank.features[:6, 0].tolist() == [0, 1, 2, 3, 4, 5] and bank.count == 6
     assert bank.labels.tolist() == [1] * 6 + [-1] * 2
+
+
+def test_a_contrast_that_never_starts():
+    late, in_time = (ready(start=start) for start in (9, 8))
+    line = late_stage(late, [], dict(max_iters=9))
+    assert line.startswith('model.start=9, but the run has 9 iterations: the student never sees')
+    assert late_stage(in_time, [], dict(max_iters=9)) is None
+    assert late_stage(ready(), [], dict(max_iters=9)) is None
+    without = ready(start=9, loss_weights=dict(contrast=0))
+    assert late_stage(without, [], dict(max_iters=9)) is None

@@ -6,11 +6,14 @@ import re
 from typing import get_type_hints
 
 import pytest
+import torch
 from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, aspp_segmentor
-from toy import toy_model, toy_segmentor, toy_settings
+from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor, toy_settings
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
+from mmseg_ctt.nn.alignment import MemberAlignment
+from mmseg_ctt.nn.consistency import TARGETS, Consistency
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
 OPTIONS = dict(
@@ -66,6 +69,21 @@ def test_unknown_setting_of_a_part(kind, part):
 def test_settings_of_a_part_that_are_no_dict(kind, part, given):
     sentence = refused(kind, TypeError, **{part: given})
     assert sentence.startswith((f'model.{part} must be', f'model.{part}={given!r} of version'))
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('kind,part', [pair for pair in PARTS if 'consistency' in pair[1]])
+def test_every_target_of_a_consistency(kind, part, target):
+    """It needs no other setting; a consistency of another kind has no such setting."""
+    of_toy = toy_settings(kind).get(part, {})
+    try:
+        model = ready_model(kind, **{part: dict(of_toy, target=target)})
+    except ValueError as error:
+        assert "has unknown settings ['target']" in str(error)
+        assert type(getattr(ready_model(kind), part)) is not Consistency
+        return
+    losses = losses_of(model, toy_batch(4, 4))
+    assert all(torch.isfinite(value).all() for value in losses.values())
 
 
 @EVERY_METHOD
@@ -201,3 +219,24 @@ def test_a_subclass_adds_settings_of_its_own(kind):
         toy_model(Changed, **toy_settings(kind, mroe=1))
     model = toy_model(Changed, **toy_settings(kind, more=4))
     assert model.more == 4 and model.weights == toy_model(kind, **toy_settings(kind)).weights
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize('aligned', [False, True])
+def test_students_of_another_output_stride(kind, aligned):
+    """They are compared at the size of the images, or refused with the setting."""
+    number = len(ready_model(kind).students)
+    if number < 2:
+        return
+    overrides = [None] * (number - 1) + [dict(decode_head=dict(in_index=0))]
+    model = ready_model(kind, student_overrides=overrides)
+    if aligned:
+        target = torch.full((model.num_classes,), 1 / model.num_classes)
+        model.alignment = MemberAlignment(model.possible_teachers, target)
+    try:
+        losses = losses_of(model, toy_batch(4, 4))
+    except ValueError as error:
+        assert str(error).startswith('model.student_overrides: networks give maps of 8x8 and 16x16')
+        return
+    assert not aligned  # all members are aligned at once
+    assert all(torch.isfinite(value).all() for value in losses.values())

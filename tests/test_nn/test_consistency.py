@@ -13,6 +13,7 @@ from mmseg_ctt.nn.consistency import (
     TARGETS,
     ConfidenceSelection,
     Consistency,
+    usual_settings,
 )
 from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
@@ -178,6 +179,62 @@ def test_only_targets_that_are_not_hard_read_logits():
     ]
 
 
+# ---- true labels that are mixed in
+
+
+def with_truth(pseudo):
+    """The left half of the pseudo-labels becomes ground truth, of which a row has no label."""
+    true = torch.zeros_like(pseudo.label, dtype=torch.bool)
+    true[..., : SIZE[1] // 2] = True
+    unknown = true.clone()
+    unknown[..., 1:, :] = False
+    valid = ~unknown if pseudo.valid is None else pseudo.valid & ~unknown
+    return pseudo._replace(
+        label=pseudo.label.masked_fill(~valid, 255),
+        confidence=pseudo.confidence.masked_fill(true, 1).masked_fill(~valid, 0),
+        valid=valid,
+        true=true,
+    )
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('select', SELECTIONS)
+@pytest.mark.parametrize('padded', [False, True])
+@pytest.mark.parametrize('lead', [(), (2,)])
+def test_true_labels_count_in_full_and_in_no_ratio(target, select, padded, lead):
+    part = Consistency(K, target, select, 'all', confidence_threshold=THRESHOLD)
+    logits, pseudo = student(lead=lead), with_truth(teacher(padded=padded, lead=lead))
+    loss, ratio = part(logits, pseudo)
+    confident = (pseudo.confidence >= THRESHOLD) & ~pseudo.true
+    want = confident.float().sum((-3, -2, -1)) / (~pseudo.true).float().sum((-3, -2, -1))
+    torch.testing.assert_close(ratio, want)
+    assert ((ratio > 0) & (ratio < 1)).all()
+    counted = confident.float()
+    if select == 'ratio':
+        counted = want[..., None, None, None].expand(pseudo.label.shape)
+    if select == 'image_ratio':
+        whole = (pseudo.valid & ~pseudo.true).float().sum((-2, -1), keepdim=True)
+        counted = (counted.sum((-2, -1), keepdim=True) / whole).expand(pseudo.label.shape)
+    counted = torch.where(pseudo.true, torch.ones(()), counted) * pseudo.valid
+    every = Consistency(K, target, 'ratio', 'all', confidence_threshold=0.0)
+    leaf = full(logits.flatten(0, -4)).view(*lead, IMAGES, K, *SIZE).requires_grad_()
+    every(leaf, pseudo._replace(true=None))[0].sum().backward()
+    plain = leaf.grad.clone()
+    leaf.grad = None
+    part(leaf, pseudo)[0].sum().backward()
+    torch.testing.assert_close(leaf.grad, plain * counted.unsqueeze(-3))
+
+
+def test_truth_alone_has_the_ratio_zero():
+    pseudo = teacher()
+    pseudo = pseudo._replace(true=torch.ones_like(pseudo.label, dtype=torch.bool))
+    for select in SELECTIONS:
+        part = Consistency(K, select=select, confidence_threshold=0.0)
+        loss, ratio = part(student(), pseudo)
+        assert ratio == 0
+        torch.testing.assert_close(loss, F.cross_entropy(full(student()), pseudo.label))
+
+
 # ---- class thresholds
 
 
@@ -250,6 +307,13 @@ def test_no_host_synchronisation(target, normalizer):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=f'^model.consistency{message}'):
         Consistency(K, **settings)
+
+
+def test_the_default_of_squares_goes_with_them():
+    defaults = dict(target='squared', class_mean=False, select='ratio')
+    for given in (None, {}, dict(select='pixel'), dict(target='squared')):
+        assert usual_settings(defaults, given) == defaults
+    assert usual_settings(defaults, dict(target='hard')) == dict(target='squared', select='ratio')
 
 
 @pytest.mark.parametrize('lead', [(), (2,)])

@@ -47,4 +47,5 @@ def test_pseudo_labels_and_ground_truth_are_mixed_with_the_images(ignored):
     assert (top[known] > 1 - 1e-6).all() and torch.allclose(top[~known], torch.tensor(0.25))
     own = both.apply_mix(PixelSource(torch.arange(2).view(-1, 1, 1).expand(2, *SIZE)))
     assert all(torch.equal(got, want) for got, want in zip(own[:2], given))
+    assert mixed.true.all() and not own.true.any()
     assert own.valid.all() and PseudoLabel.of_truth(truth, 4).logits is None

@@ -100,6 +100,42 @@ def test_with_a_checkpoint(tmp_path, columns_of, write_config, capsys):
     assert 'CutMix' not in capsys.readouterr().out
 
 
+def test_parts_of_labelled_images(tmp_path, columns_of, write_config, capsys):
+    """All of them here: the strong view is the labelled image, and its target the label."""
+    steps = [dict(type='CutMixing', partner='labeled', area=(1, 1))]
+    config, cfg = write_config(model=toy_ctt(strong_augmentation=steps))
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'a.pth')
+    for given in ((), ('--checkpoint', tmp_path / 'a.pth')):
+        columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, *given)
+        shown = columns['labelled image'].astype(int)
+        np.testing.assert_allclose(columns['strong view'].astype(int), shown, atol=1)
+        assert (columns['weak view'] != columns['strong view']).any()
+    np.testing.assert_array_equal(columns['its target'], columns['label'])
+    assert len(columns['pseudo-label of teacher1']) == 2
+
+
+def test_classes_of_labelled_images_are_known_without_a_checkpoint(
+    tmp_path, columns_of, write_config, capsys
+):
+    steps = [dict(type='ClassMixing', partner='labeled')]
+    config, _ = write_config(model=toy_ctt(strong_augmentation=steps))
+    columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2)
+    assert 'CutMix is drawn' not in capsys.readouterr().out
+    weak, strong = (columns[name].astype(int) for name in ('weak view', 'strong view'))
+    pasted = (np.abs(strong - weak) > 1).any(-1)
+    assert 0 < pasted.mean() < 1
+    np.testing.assert_allclose(strong[pasted], columns['labelled image'][pasted], atol=1)
+
+
+def test_boxes_have_the_partner_of_the_classes(tool, write_config):
+    steps = [dict(type='ClassMixing', partner='flipped', prob=0.5)]
+    _, cfg = write_config(model=toy_ctt(strong_augmentation=steps))
+    model = tool.module.build_model(cfg, None)
+    views = tool.module.Views(model, False, dict(palette=PALETTE, classes=()))
+    (step,) = views.augmentation.steps
+    assert (type(step).__name__, step.partner, step.prob) == ('CutMixing', 'flipped', 0.5)
+
+
 def test_plain_config(tmp_path, columns_of, write_config):
     config, _ = write_config(model=toy_segmentor())
     columns = columns_of(

@@ -251,6 +251,12 @@ PROBLEMS = {  # what is done, options, row, words
         'hooks',
         ['StudentOptimWrapperConstructor'],
     ),
+    'teachers of no checkpoint': (
+        nothing,
+        ['model.frozen_teachers=True', 'default_hooks.teacher_ema=None'],
+        'hooks',
+        ['model.frozen_teachers', 'set load_from=FILE'],
+    ),
     'no checkpoint': (
         nothing,
         ['load_from=absent.pth'],

@@ -115,6 +115,7 @@ def hooks(setup: Setup) -> str:
 
     from mmseg_ctt.engine import TeacherEMAHook
     from mmseg_ctt.engine.guards import check_hooks, check_stages, other_constructor
+    from mmseg_ctt.methods.given_weights import check_given
 
     Visualizer.get_instance('check_setup')  # hooks ask for the one of the run
     listed = [
@@ -128,6 +129,8 @@ def hooks(setup: Setup) -> str:
     line = other_constructor(setup.model, setup.cfg.optim_wrapper)
     if line is not None:
         raise ValueError(line)
+    if not (setup.cfg.get('load_from') or setup.cfg.get('resume')):
+        check_given(setup.model)
     check_stages(setup.model, built, setup.cfg.get('train_cfg') or {})
     if setup.cfg.optim_wrapper.type.startswith('Amp'):
         return f'{len(built)} hooks; the optimiser of AMP needs a GPU and is not built'

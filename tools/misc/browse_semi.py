@@ -65,10 +65,14 @@ class Views:
         self.augmentation = getattr(model, 'strong_augmentation', None)
         steps = [] if self.augmentation is None else self.augmentation.steps
         # without trained pseudo-labels there are no classes to cut along
-        self.boxes = not trained and any(isinstance(step, ClassMixing) for step in steps)
+        blind = [
+            not (trained or step.takes_labeled) and isinstance(step, ClassMixing) for step in steps
+        ]
+        self.boxes = any(blind)
         if self.boxes:
             self.augmentation.steps = torch.nn.ModuleList(
-                CutMixing() if isinstance(step, ClassMixing) else step for step in steps
+                CutMixing(prob=step.prob, partner=step.partner) if found else step
+                for step, found in zip(steps, blind)
             )
 
     def of(self, batch: dict) -> dict:
@@ -126,23 +130,25 @@ class Views:
         import torch
 
         from mmseg_ctt.nn.images import Images, pictures_of
+        from mmseg_ctt.nn.pseudo_label import PseudoLabel
 
         model, columns = self.model, {}
         data = model.data_preprocessor(batch, True)
         images = {
             name: Images(data['inputs'][name], data['data_samples'][name]) for name in model.sources
         }
-        unlabeled = images['unlabeled']
-        label = torch.zeros(len(unlabeled.image), *unlabeled.size, dtype=torch.long)
+        teacher = model.graph[0][0]
         with torch.no_grad():
             if self.trained:
-                teacher = model.graph[0][0]
-                label = model.inspect_pseudo_labels(**images)[teacher].label
-                columns[f'pseudo-label of {teacher}'] = self._colours(label)
-            view = model.strong_view(unlabeled, label)
+                pseudo = model.inspect_pseudo_labels(**images)
+                columns[f'pseudo-label of {teacher}'] = self._colours(pseudo[teacher].label)
+            else:
+                zeros = torch.zeros_like(images['unlabeled'].image[:, 0])
+                pseudo = {teacher: PseudoLabel(zeros.long(), zeros.float())}
+            view, target = model.first_view(pseudo, **images)
         columns['strong view'] = pictures_of(view.image, model.data_preprocessor)
         if self.trained:
-            columns['its target'] = self._colours(view.apply_mix(label))
+            columns['its target'] = self._colours(target.label)
         return columns
 
     def _colours(self, label) -> list:

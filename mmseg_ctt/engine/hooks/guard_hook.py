@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...nn import settings
+from ...nn.memory_bank import ClassMemoryBank
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
@@ -177,6 +178,8 @@ class GuardHook(Hook):
     def _check_queues(self, runner: Runner, done: int) -> None:
         contrast = getattr(self.model, 'contrast', None)
         if not isinstance(contrast, MemoryContrast):
+            return
+        if not isinstance(contrast.bank, ClassMemoryBank):  # a queue of another is of no class
             return
         waits = contrast.waits and not contrast.active
         fill = contrast.fill_ratio().min(dim=0).values.tolist()

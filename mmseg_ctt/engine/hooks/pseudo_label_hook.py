@@ -151,7 +151,7 @@ class PseudoLabelHook(Hook):
         for added in counts[1:]:
             total = total.plus(added)
         number = max(0, min(new, pictures))
-        return total, self._rows(unlabeled, targets, truth)[:number] if number else []
+        return total, self._rows(images, targets, truth)[:number] if number else []
 
     def _threshold_of(self, label: Tensor) -> Union[float, Tensor]:
         if self.confidence_threshold is not None:
@@ -188,13 +188,15 @@ class PseudoLabelHook(Hook):
 
     # ---- pictures
 
-    def _rows(self, images: Images, targets: Targets, truth: Optional[Tensor]) -> List[list]:
+    def _rows(
+        self, images: Dict[str, Images], targets: Targets, truth: Optional[Tensor]
+    ) -> List[list]:
         """Image, strong view, pseudo-label, confidence, truth, by the first student's teacher."""
         target = targets[self.model.graph[0][0]]
         palette, preprocessor = self.metainfo['palette'], self.model.data_preprocessor
-        columns = [pictures_of(images.image, preprocessor)]
+        columns = [pictures_of(images['unlabeled'].image, preprocessor)]
         if self.model.strong_augmentation is not None:
-            view = self.model.strong_view(images, target.label)
+            view, _ = self.model.first_view(targets, **images)
             columns.append(pictures_of(view.image, preprocessor))
         columns.append([colorize(label, palette) for label in target.label.cpu().numpy()])
         grey = (target.confidence * 255).byte().cpu().numpy()

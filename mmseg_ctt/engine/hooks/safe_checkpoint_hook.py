@@ -11,10 +11,10 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from ...nn.batch_statistics import KEY as STATISTICS
+from ...nn.batch_statistics import mean_statistics, statistics_of_ranks, take_own_statistics
 from ...nn.ranks import on_main_process
 from ...nn.unwrap import segmentor_of, unwrapped
-from ..batch_statistics import KEY as STATISTICS
-from ..batch_statistics import mean_statistics, statistics_of_ranks, take_own_statistics
 from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
@@ -173,6 +173,7 @@ class SafeCheckpointHook(CheckpointHook):
                 backend_args=self.backend_args,
                 **self.args,
             )
+        self.statistics = {}  # of this file; one of a best score alone is not resumed
         if is_main_process():
             write_whole(osp.join(runner.work_dir, POINTER), self.last_ckpt.encode())
         self._remove(

@@ -30,7 +30,8 @@ class TeacherEMAHook(Hook):
         buffers (bool): Whether batch-norm statistics are averages of the student's, too. False:
             the teacher's own passes in training mode update them (released code of CTT).
             Pseudo-labels of a teacher in training mode do not depend on it, its validation and
-            export do. Defaults to True.
+            export do. While :class:`DoNoHarmHook` has switched their passes off, the statistics
+            are averages in either case. Defaults to True.
 
     Raises:
         ValueError: If ``alpha`` lies outside [0, 1], the model is not of this package, nothing
@@ -70,7 +71,10 @@ class TeacherEMAHook(Hook):
         for follower in self.followers:
             groups.setdefault(follower.schedule, []).append(follower)
         self.groups = {
-            schedule: paired_tensors(members, self.buffers) for schedule, members in groups.items()
+            buffers: {
+                schedule: paired_tensors(members, buffers) for schedule, members in groups.items()
+            }
+            for buffers in {self.buffers, True}
         }
         self._update_after_steps(optimizer)
 
@@ -112,11 +116,8 @@ class TeacherEMAHook(Hook):
             raise ValueError(
                 f'{KEY} needs a model of this package, got {type(model).__name__}: set {KEY}=None'
             )
-        if not self.buffers and model.teacher_mode == 'eval':
-            raise ValueError(
-                f'{KEY}.buffers=False needs model.teacher_mode="train": '
-                "nothing would update the teachers' batch-norm statistics"
-            )
+        if not self.buffers:
+            self._check_passes(model)
         untrained = [model.get_submodule(name) for name in model.untrained_modules]
         frozen = {id(weight) for module in untrained for weight in module.parameters()}
         if any(id(p) in frozen for group in optimizer.param_groups for p in group['params']):
@@ -126,13 +127,29 @@ class TeacherEMAHook(Hook):
             )
         return model
 
+    def _check_passes(self, model: SemiSegmentor) -> None:
+        """Passes in training mode update the statistics of each member that follows another."""
+        if model.teacher_mode == 'eval':
+            raise ValueError(
+                f'{KEY}.buffers=False needs model.teacher_mode="train": '
+                "nothing would update the teachers' batch-norm statistics"
+            )
+        for name, member in model.members.items():
+            if member.follows is not None and name not in model.possible_teachers:
+                raise ValueError(
+                    f'{KEY}.buffers=False: {name} of {type(model).__name__} only predicts, so '
+                    'nothing would update its batch-norm statistics: remove it'
+                )
+
     @torch.no_grad()
     def _update(self, optimizer: torch.optim.Optimizer) -> None:
         # a scaler calls a fused optimiser for every step, which skips those with overflow itself
         overflow = getattr(optimizer, 'found_inf', None)
         if overflow is not None and overflow.item():
             return
-        for schedule, pairs in self.groups.items():
+        # without unlabelled images teachers make no passes, which would move their statistics
+        buffers = self.buffers or self.model.supervised_only
+        for schedule, pairs in self.groups[buffers].items():
             updates = schedule.updates(self.num_updates, self.accumulation)
             if updates is not None:
                 decay = ema_decay(updates, self.alpha)

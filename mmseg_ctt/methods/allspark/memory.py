@@ -39,6 +39,7 @@ class ChannelMemory(nn.Module):
         ValueError: If a number lies outside its bounds.
     """
 
+    joint_state = (('features', 'pointer', 'count'),)
     features: Tensor
     pointer: Tensor
     count: Tensor

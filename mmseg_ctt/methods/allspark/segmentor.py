@@ -16,7 +16,7 @@ One step, everything inside ``forward(mode='loss')``:
 The neck is a part of the network, and predictions go through it. The memory is not.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -122,6 +122,10 @@ class AllSpark(SemiSegmentor):
             num_classes=self.num_classes,
             channels=self.channel_neck.channels,
         )
+
+    def stage_starts(self, max_iters: int) -> Sequence[Tuple[str, int, str, str]]:
+        """Where the memory is read, for :func:`mmseg_ctt.engine.guards.check_stages`."""
+        return [self.memory_start.stage(max_iters, 'labelled images never read the memory')]
 
     @property
     def channel_neck(self) -> AllSparkNeck:

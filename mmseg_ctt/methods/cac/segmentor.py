@@ -15,7 +15,7 @@ One step, everything inside ``forward(mode='loss')``:
 There is no teacher.
 """
 
-from typing import Optional, Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -87,6 +87,12 @@ class ContextAwareConsistency(SemiSegmentor):
         self.start = StartPoint('model.start', start)
         self.crops = settings.build_part('crops', crops, OverlappingCrops)
         self.contrast = DirectionalContrast.of(self, ('contrast',), contrast, bank)
+
+    def stage_starts(self, max_iters: int) -> Sequence[Tuple[str, int, str, str]]:
+        """Where the contrast begins, for :func:`mmseg_ctt.engine.guards.check_stages`."""
+        if self.contrast is None:
+            return []
+        return [self.start.stage(max_iters, 'the student never sees unlabelled images')]
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""

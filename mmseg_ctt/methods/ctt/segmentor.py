@@ -110,7 +110,7 @@ class CrossTeacherTraining(WeakToStrong):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
-        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        pool, pseudo = self.mixing_pool(pseudo, unlabeled=unlabeled, labeled=labeled)
         views = self.strong_views(pool, pseudo)  # 3
         students = self.forward_students(labeled, views)  # 4
         on_labeled, on_strong = zip(*students)

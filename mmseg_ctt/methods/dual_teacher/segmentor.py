@@ -158,7 +158,7 @@ class DualTeacher(SemiSegmentor):
         strength: Optional[Tensor] = None,
         augmentation: Any = None,
     ) -> View:
-        """Strong view of the present turn; see :meth:`ForwardPasses.strong_view`."""
+        """Strong view of the present turn; see :meth:`StrongViews.strong_view`."""
         turn = self.shifts.active()  # type: ignore[union-attr]
         usual = (self.strong_augmentation, self.second_augmentation)[turn]
         index = turn if index is None else index

@@ -23,6 +23,7 @@ from mmseg.registry import MODELS
 
 from ...nn import settings
 from ...nn.augmentation import View
+from ...nn.batch_statistics import keep_statistics, mean_statistics
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.members import Member
@@ -67,6 +68,7 @@ class PrevMatch(UniMatch):
     default_loss_weights = dict(UniMatch.default_loss_weights, past_unsup=0.25, past_fp=0.25)
     ramped_terms = (*UniMatch.ramped_terms, *PAST_TERMS)
     sections = dict(UniMatch.sections, past_label='teachers')
+    joint_state = (('ring', 'past'),)
     toy_settings = dict(
         UniMatch.toy_settings, num_past=2, past_consistency=dict(confidence_threshold=0.26)
     )
@@ -109,9 +111,14 @@ class PrevMatch(UniMatch):
 
     @torch.no_grad()
     def store_past(self) -> None:
-        """Store the student as it is, in the place of the oldest past model."""
-        past = self.member(f'past{self.ring.next_position()}')
-        past.load_state_dict(self.member(STUDENT).state_dict())
+        """Store the student as it is validated, in the place of the oldest past model.
+
+        Its running statistics are the mean over the ranks, so that past models are equal on all.
+        """
+        student, past = self.member(STUDENT), self.member(f'past{self.ring.next_position()}')
+        with mean_statistics(student):
+            past.load_state_dict(student.state_dict())
+        keep_statistics(self, past)  # a validation gives all other members theirs back
         self.ring.advance()
 
     @torch.no_grad()

@@ -63,7 +63,7 @@ class ReCo(WeakToStrong):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 1
-        pool, pseudo = self.mixing_pool(labeled, unlabeled, pseudo)
+        pool, pseudo = self.mixing_pool(pseudo, unlabeled=unlabeled, labeled=labeled)
         views = self.strong_views(pool, pseudo)  # 2
         ((on_labeled, on_view),) = self.forward_students(labeled, views)  # 3
         targets = self.mixed_targets(pseudo, views)

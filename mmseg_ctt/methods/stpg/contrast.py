@@ -62,6 +62,7 @@ class AnchorContrast(MemoryContrast):
         **MemoryContrast.required_hooks,
         'AnchorAssignmentHook': 'matches anchors to classes',
     }
+    joint_state = (*MemoryContrast.joint_state, ('targets', 'assignment', 'centroids'))
     targets: Tensor
     assignment: Tensor
     centroids: Tensor

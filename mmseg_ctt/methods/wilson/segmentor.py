@@ -192,9 +192,7 @@ class WILSON(TagLearning):
 
     def stage_starts(self, max_iters: int) -> Sequence[Tuple[str, int, str, str]]:
         """Where pseudo-labels begin, for :func:`mmseg_ctt.engine.guards.check_stages`."""
-        key = f'model.pseudo_start={self.pseudo_start.given}'
-        start = self.pseudo_start.iteration(max_iters)
-        return [(key, start, 'the network never learns new classes', 'lower it')]
+        return [self.pseudo_start.stage(max_iters, 'the network never learns new classes')]
 
     # ---- the step
 

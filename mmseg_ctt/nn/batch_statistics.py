@@ -7,7 +7,8 @@ a resumed run on as many ranks goes on exactly.
 """
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, MutableMapping
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn as nn
@@ -15,9 +16,13 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor
 from torch.nn.modules.batchnorm import SyncBatchNorm, _NormBase
 
-from ..nn.ranks import mean_over_ranks
+from .ranks import mean_over_ranks
 
 KEY = 'rank_statistics'  # of a checkpoint: (ranks, ...) of each statistic, by its name
+
+
+# of models within the block of `mean_statistics`: what each rank goes on with after it, by name
+_own: MutableMapping[nn.Module, Dict[str, Tensor]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -25,33 +30,50 @@ def mean_statistics(model: nn.Module) -> Iterator[None]:
     """In the block every rank has the mean of the running statistics of all ranks.
 
     The mean is taken in double precision, so that equal values stay as they are, bit for bit.
-    Layers that are synchronised in the step (SyncBN) are left out; one process does nothing.
+    Layers that are synchronised in the step (SyncBN) are left out; one process does nothing, and
+    neither does a block within a block of the same model.
 
     Args:
         model (nn.Module): With all its layers; of the same layers on all ranks.
     """
-    statistics = list(running_statistics(model).values())
-    if get_world_size() == 1 or not statistics:
+    statistics = running_statistics(model)
+    if get_world_size() == 1 or not statistics or model in _own:
         yield
         return
-    own = [value.clone() for value in statistics]
+    _own[model] = {name: value.clone() for name, value in statistics.items()}
     with torch.no_grad():
-        flat = mean_over_ranks(torch.cat([value.double().flatten() for value in statistics]))
-        means = flat.split([value.numel() for value in statistics])
-        _fill(statistics, [mean.view_as(value) for value, mean in zip(statistics, means)])
+        flat = mean_over_ranks(torch.cat([v.double().flatten() for v in statistics.values()]))
+        means = flat.split([value.numel() for value in statistics.values()])
+        for value, mean in zip(statistics.values(), means):
+            value.copy_(mean.view_as(value))
         try:
             yield
         finally:
-            _fill(statistics, own)
+            for name, own in _own.pop(model).items():
+                statistics[name].copy_(own)
+
+
+def keep_statistics(model: nn.Module, part: nn.Module) -> None:
+    """Let a part, written in a block of :func:`mean_statistics`, stay as it is now after the block.
+
+    Args:
+        model (nn.Module): Of the block; without a block nothing is to be done.
+        part (nn.Module): A module of it.
+    """
+    own, written = _own.get(model, {}), {id(value) for value in part.buffers()}
+    for name, value in running_statistics(model).items() if own else ():
+        if id(value) in written:
+            own[name].copy_(value)
 
 
 def statistics_of_ranks(model: nn.Module) -> Dict[str, Tensor]:
     """Statistics of all ranks, ``(ranks, ...)`` on the host by name; of one process none.
 
     Args:
-        model (nn.Module): See :func:`mean_statistics`; not within its block.
+        model (nn.Module): See :func:`mean_statistics`; within its block they are those with which
+            the training goes on.
     """
-    statistics = running_statistics(model)
+    statistics = _own.get(model) or running_statistics(model)
     if get_world_size() == 1 or not statistics:
         return {}
     flat = torch.cat([value.detach().flatten() for value in statistics.values()])
@@ -83,8 +105,3 @@ def running_statistics(model: nn.Module) -> Dict[str, Tensor]:
         for name, value in layer.named_buffers(recurse=False)
         if name in ('running_mean', 'running_var')
     }
-
-
-def _fill(statistics: Any, values: Any) -> None:
-    for value, given in zip(statistics, values):
-        value.copy_(given)
