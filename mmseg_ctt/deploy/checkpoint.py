@@ -143,23 +143,18 @@ def without_pretrained(node: Any) -> Any:
     """Copy of a model's config that loads no weights; other initialisations stay."""
     if isinstance(node, Mapping):
         kept = {
-            key: _without_weights(value) if key == 'init_cfg' else without_pretrained(value)
+            key: without_pretrained(value)
             for key, value in node.items()
-            if key != 'pretrained'
+            if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
         }
+        if isinstance(kept.get('init_cfg'), (list, tuple)):
+            kept['init_cfg'] = [cfg for cfg in kept['init_cfg'] if not _loads_weights(cfg)]
         if isinstance(node.get('pretrained'), bool) or _kind(node) == 'TIMMBackbone':
             kept['pretrained'] = False  # mmseg's TIMMBackbone downloads by default
         return kept
     if isinstance(node, (list, tuple)):
         return type(node)(without_pretrained(item) for item in node)
     return node
-
-
-def _without_weights(init_cfg: Any) -> Any:
-    """Initialisations, or one of them, without those that load a file."""
-    if isinstance(init_cfg, (list, tuple)):
-        return [cfg for cfg in init_cfg if not _loads_weights(cfg)]
-    return None if _loads_weights(init_cfg) else init_cfg
 
 
 def _loads_weights(init_cfg: Any) -> bool:

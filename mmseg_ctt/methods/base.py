@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Unio
 
 from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
+from ..nn.consistency import usual_settings
 from ..nn.member import build_students
 from ..nn.schedule import RampUp
 from ..nn.setting_texts import refuse_texts
@@ -230,7 +231,7 @@ class SemiSegmentor(WeightedTerms):
                 'consistency',
                 consistency,
                 self.consistency_class,
-                self.default_consistency,
+                usual_settings(self.default_consistency, consistency),
                 num_classes=self.num_classes,
             )
 
