@@ -94,12 +94,14 @@ class PseudoLabel(NamedTuple):
         """Pseudo-labels of images of one size as ``(V, B, H, W)`` maps of ``V`` problems."""
         label = torch.stack([target.label for target in targets])
         confidence = torch.stack([target.confidence for target in targets])
-        valid = logits = None
+        valid = true = logits = None
         if any(target.valid is not None for target in targets):
             valid = torch.stack([_valid(target) for target in targets])
+        if any(target.true is not None for target in targets):
+            true = torch.stack([_true(target) for target in targets])
         if all(target.logits is not None for target in targets):
             logits = torch.stack([target.logits for target in targets])  # type: ignore[misc]
-        return cls(label, confidence, valid, logits)
+        return cls(label, confidence, valid, logits, true=true)
 
     def first(self, number: int) -> 'PseudoLabel':
         """Those of the first images of the batch."""

@@ -1,15 +1,15 @@
 # Copyright (c) mmseg_ctt contributors.
 """The files that results are made of, recorded beside these, so that no result is kept for others.
 
-A folder of images may be replaced by one of the same names; contents are compared, since data may
-be moved.
+A folder of images may be replaced by one of the same names. Contents are compared where size or
+time of change differ, since data may be moved; a file of the same size and time is the same.
 """
 
 import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping
 
 from ..datasets.training_copy.manifest import checksum, write_whole
 from ..volumes.address import file_of
@@ -20,7 +20,9 @@ Inputs = Mapping[str, Mapping[str, str]]
 Facts = List  # size, time of change, checksum
 
 
-def keep_inputs(out: Path, inputs: Inputs, result: Callable[[str], Path]) -> List[str]:
+def keep_inputs(
+    out: Path, inputs: Inputs, result: Callable[[str], Path], of_unknown: Callable[[List[str]], Any]
+) -> None:
     """Record the inputs of results, or refuse results that were made of others.
 
     Args:
@@ -28,10 +30,9 @@ def keep_inputs(out: Path, inputs: Inputs, result: Callable[[str], Path]) -> Lis
         inputs (Mapping[str, Mapping[str, str]]): By the stem of a result the paths of its inputs,
             by what they are, such as ``{'a/b': {'image': 'img/a/b.jpg'}}``.
         result (Callable): File of a result by its stem.
-
-    Returns:
-        list[str]: Stems whose result is there and whose inputs were not known, as in a folder that
-        an earlier version made.
+        of_unknown (Callable): Gets the stems, if there are any, whose result is there and whose
+            inputs are not known, as in a folder that an earlier version made. It may refuse them
+            by an error: nothing has been recorded then.
 
     Raises:
         FileExistsError: If a result that is there was made of another input.
@@ -47,9 +48,10 @@ def keep_inputs(out: Path, inputs: Inputs, result: Callable[[str], Path]) -> Lis
             _check(result(stem), files, before, found)
             unknown += [] if stem in known else [stem]
         kept[stem] = found
+    if unknown:
+        of_unknown(unknown)
     if kept != known:
         write_whole(path, (json.dumps(kept, sort_keys=True) + '\n').encode())
-    return unknown
 
 
 def _facts(path: str, size: int = -1, changed: int = 0, digest: str = '') -> Facts:
@@ -69,3 +71,11 @@ def _check(
                 f'{result} was made of another {what} than {path} is now: remove it to make it '
                 'again, or choose another folder'
             )
+
+
+def unknown_line(stems: List[str]) -> str:
+    """What is said of results whose inputs are not known, and which are kept."""
+    return (
+        f'{len(stems)} results, such as of {stems[0]}, are of an earlier version, which did not '
+        'record the images: they are kept as those of the images now'
+    )

@@ -204,7 +204,7 @@ def make_pseudo_labels(
     )
     kept.update(saliency=job.saliency, classes=job.maps.classes, made_of=_made_of(job))
     claim_folder(out, SETTINGS, kept)
-    _check_kept(job, out, keep_inputs(out, _inputs(job), partial(map_path, out / MASKS)))
+    keep_inputs(out, _inputs(job), partial(map_path, out / MASKS), partial(_check_kept, job, out))
     (out / META).write_text(json.dumps(dict(classes=job.maps.classes)) + '\n', encoding='utf-8')
     items = [(stem,) for stem in job.maps.stems]
     found = each_file(partial(_write_one, job=job, out=str(out)), items, jobs, report)

@@ -11,7 +11,7 @@ from typing import Callable, Dict, Tuple
 from ..datasets.image_files import find_images
 from ..datasets.image_reading import image_size, read_image
 from ..datasets.image_values import picture_of
-from .input_files import keep_inputs
+from .input_files import keep_inputs, unknown_line
 from .map_files import map_path, write_map
 from .parallel import check_jobs, each_file
 from .saliency import METHODS
@@ -58,7 +58,7 @@ def make_saliency(images: Path, out: Path, method: str, jobs: int, report: Repor
     found, _ = find_sized_images(images)
     claim_folder(out, SETTINGS, dict(method=method, stand_in=True))
     inputs = {stem: dict(image=path) for stem, path in found.items()}
-    keep_inputs(out, inputs, partial(map_path, out))
+    keep_inputs(out, inputs, partial(map_path, out), lambda stems: report(unknown_line(stems)))
     missing = [(stem, path) for stem, path in found.items() if not map_path(out, stem).is_file()]
     task = partial(_make_one, out=str(out), method=method)
     salient = each_file(task, missing, jobs, report)

@@ -67,3 +67,11 @@ def test_padding_of_one_of_two_batches():
 
 def test_logits_are_joined_where_both_have_them():
     assert pseudo(soft=True).joined(pseudo(1)).logits is None
+
+
+def test_true_labels_stay_true_in_a_stack():
+    """Of one that has none, no pixel is true."""
+    true = torch.rand(SHAPE) < 0.5
+    stack = PseudoLabel.stacked([pseudo()._replace(true=true), pseudo(1)])
+    assert torch.equal(stack.true, torch.stack([true, torch.zeros_like(true)]))
+    assert PseudoLabel.stacked([pseudo(), pseudo(1)]).true is None

@@ -17,7 +17,7 @@ from ...weak_labels.class_map_files import (
     read_scores,
     write_class_maps,
 )
-from ...weak_labels.input_files import keep_inputs
+from ...weak_labels.input_files import keep_inputs, unknown_line
 from ...weak_labels.settings_file import claim_folder
 from .groups import partners_of
 from .images import TaggedImage
@@ -74,7 +74,8 @@ def make_class_maps(model: Any, job: ClassMapJob, report: Report) -> int:
     missing = [image for image in job.images if not class_map_path(job.out, image.stem).is_file()]
     _check_written(job, classes)
     inputs = {image.stem: dict(image=image.path) for image in job.images}
-    keep_inputs(job.out, inputs, partial(class_map_path, job.out))
+    path = partial(class_map_path, job.out)
+    keep_inputs(job.out, inputs, path, lambda stems: report(unknown_line(stems)))
     step = max(1, len(missing) // STEPS)
     for number, image in enumerate(missing, 1):
         found = predict_class_maps(model, image.path, image.tags, settings, partners(image))
