@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Large rasters cut into images for training."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,14 +76,19 @@ def test_folders_in_one_another(tmp_path, tool, capsys):
     scenes = tmp_path / 'scenes'
     write_raster(scenes / 'a.tif', values_of(3))
     write_raster(scenes / 'labels/a.tif', values_of(1) % 3)
-    for out in (scenes, scenes / 'out', scenes / 'labels/out'):
-        with pytest.raises(ValueError, match='would be inside the input folder'):
-            tool.call(scenes, out, '--size', 32)
+    given = (scenes, '--masks', scenes / 'labels', '--size', 32)
+    for out in (scenes, scenes / 'labels'):
+        with pytest.raises(ValueError, match='is one of scenes or masks: give another'):
+            tool.call(given[0], out, *given[1:])
     with pytest.raises(ValueError, match='is the folder of the scenes'):
         tool.call(scenes, tmp_path / 'out', '--masks', scenes)
-    tool.call(scenes, tmp_path / 'out', '--masks', scenes / 'labels', '--size', 32)
-    assert capsys.readouterr().out.splitlines()[1:] == []
-    assert len(list((tmp_path / 'out/images').rglob('*.tif'))) == 2
+    for out in (tmp_path / 'out', scenes / 'out', scenes / 'labels/out', tmp_path):
+        for counts in ('2 labelled', '2 there already'):
+            tool.call(given[0], out, *given[1:])
+            (line,) = capsys.readouterr().out.splitlines()
+            assert counts in line
+        assert len(list((out / 'images').rglob('*.tif'))) == 2
+        shutil.rmtree(out / 'images')
 
 
 def test_parts_of_a_mask_without_labels(tmp_path, tool, capsys):
