@@ -177,11 +177,22 @@ def _check_image(scene: Scene, tile: Tile) -> None:
     expected = scene.samples(tile.window)
     with opened(tile.image) as made:
         found = made.read()
-    if not np.array_equal(found, expected, equal_nan=expected.dtype.kind == 'f'):
+    if _same(found, expected):
+        return
+    if _same(found, scene.source.read(window=tile.window)):
         raise ValueError(
-            f'{tile.image} differs from {scene.source.name}, of which another version was cut: '
-            'delete the images of this scene that are there, or cut into another folder'
+            f'{tile.image} was cut by an earlier version of this tool, with other colours than '
+            f'{scene.source.name} is read with: cut the images anew into a new folder; the masks '
+            'need not be'
         )
+    raise ValueError(
+        f'{tile.image} differs from {scene.source.name}, of which another version was cut: '
+        'delete the images of this scene that are there, or cut into another folder'
+    )
+
+
+def _same(found: np.ndarray, expected: np.ndarray) -> bool:
+    return np.array_equal(found, expected, equal_nan=expected.dtype.kind == 'f')
 
 
 def _check_label(scene: Scene, tile: Tile) -> None:

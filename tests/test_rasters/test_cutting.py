@@ -143,6 +143,21 @@ def test_images_are_read_as_their_scene(tmp_path, tool, name):
                 np.testing.assert_array_equal(got, rest)
 
 
+@pytest.mark.parametrize('name', ['table', 'one_bit', 'white'])
+def test_images_of_an_earlier_version(tmp_path, tool, name):
+    """They hold the samples as stored: the scene has not changed, and that is not said."""
+    scene, image = tmp_path / 'scenes/a.tif', tmp_path / 'out/images/a_r000000_c000000.tif'
+    write_tiff(scene, **TIFFS[name])
+    with rasterio.open(scene) as file:
+        stored = file.read()[:, :, :32]
+    write_raster(image, stored)
+    with pytest.raises(ValueError, match='by an earlier version of .* anew into a new folder'):
+        tool.call(scene.parent, tmp_path / 'out', '--size', 32)
+    write_raster(image, stored + 1)
+    with pytest.raises(ValueError, match='of which another version was cut'):
+        tool.call(scene.parent, tmp_path / 'out', '--size', 32)
+
+
 def test_a_mask_inside_the_scene_stays(tmp_path, tool):
     """Orthophotos have one; where it is 0 the image has no data, and the label is ignored."""
     inside = np.full((32, 48), 255, np.uint8)
