@@ -193,6 +193,22 @@ def test_images_of_two_sizes_are_not_mixed(tmp_path, tool):
     assert len(list((tmp_path / 'out/images').iterdir())) == 4
 
 
+def test_scenes_are_checked_one_by_one(tmp_path, tool, capsys):
+    """Their pixels are read, which takes long, with a line of each; sizes are checked before."""
+    for name in 'ab':
+        write_raster(tmp_path / f'scenes/{name}.tif', values_of(3))
+    tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    capsys.readouterr()
+    write_raster(tmp_path / 'scenes/b.tif', values_of(3, seed=1))
+    with pytest.raises(ValueError, match=r'b.tif, of which another version was cut'):
+        tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    assert capsys.readouterr().out.startswith('a.tif: 0 labelled')
+    write_raster(tmp_path / 'scenes/b.tif', values_of(3, (8, 8)))
+    with pytest.raises(ValueError, match='less than an image of 32'):
+        tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    assert capsys.readouterr().out == ''
+
+
 def test_control_points_stay(tmp_path, tool):
     """Images that are not warped to a grid have control points, and no transform."""
     points = [(0, 0, 10.0, 50.0), (0, 48, 11.0, 50.0), (32, 0, 10.0, 49.0)]

@@ -88,7 +88,7 @@ def main() -> None:
     if args.keep_masks and args.masks is None:
         raise ValueError('--keep-masks is for masks that --masks names: leave it out')
     from mmseg_ctt.engine.out_paths import check_out_folder
-    from mmseg_ctt.rasters.cutting import check_cut, cut_raster
+    from mmseg_ctt.rasters.cutting import check_cut, check_settings, cut_raster
 
     out = check_out_folder(args.out)
     check_own_folder(out, [args.scenes, *filter(None, [args.masks])])
@@ -96,8 +96,9 @@ def main() -> None:
     masks = find_masks(args.masks, scenes, args.scenes, out)
     paths = {stem: Path(args.scenes, name) for stem, name in scenes.items()}
     for stem, path in paths.items():
-        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
+        check_settings(path, masks.get(stem), stem, out, args.size)
     for stem, path in paths.items():
+        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
         cut = cut_raster(path, masks.get(stem), stem, out, args.size, args.min_data)
         print(
             f'{scenes[stem]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
