@@ -51,7 +51,8 @@ def hold_out_scenes(
         number (int): About how many images.
 
     Returns:
-        list[int]: Positions of the images.
+        list[int]: Positions of the images; none where whole scenes would leave fewer images to
+        learn from than for validation.
     """
     shown = np.array([presence[list(group)].any(0) for group in groups])
     sizes = [len(group) for group in groups]
@@ -63,8 +64,25 @@ def hold_out_scenes(
             chosen.append(k)
             total += sizes[k]
     if order and not chosen:
-        chosen = [min(order, key=lambda k: sizes[k])]
+        chosen = _closest(sizes, order, number)
+        if 2 * sum(sizes[k] for k in chosen) > sum(sizes):
+            return []
     return [i for k in chosen for i in groups[k]]
+
+
+def _closest(sizes: Sequence[int], first: Sequence[int], number: int) -> List[int]:
+    """Scenes, one and more, of about a number of images; of equal ones those that come first."""
+    left = [*first, *sorted(set(range(len(sizes))) - set(first))]
+    chosen: List[int] = []
+    wanted = number
+    while left:
+        best = min(left, key=lambda k: abs(wanted - sizes[k]))
+        if chosen and abs(wanted - sizes[best]) >= abs(wanted):
+            break
+        chosen.append(best)
+        left.remove(best)
+        wanted -= sizes[best]
+    return chosen
 
 
 def without_scenes(stems: Sequence[str], val: Sequence[str]) -> List[str]:

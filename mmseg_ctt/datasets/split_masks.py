@@ -208,7 +208,8 @@ def draw_validation(
 ) -> Tuple[List[str], List[str]]:
     """Split masked images into training and validation, all classes in both where possible.
 
-    Tiles of a scene stay together where there are several scenes, see :mod:`.scenes`.
+    Tiles of a scene stay together where there are several scenes, see :mod:`.scenes`, unless that
+    left fewer images to learn from than for validation.
 
     Args:
         stems (Sequence[str]): N stems.
@@ -228,10 +229,11 @@ def draw_validation(
             'needs some too'
         )
     scenes = list(scenes_of(stems).values())
+    rows: List[int] = []
     if 1 < len(scenes) < len(stems):
         order = random_ranking(len(scenes), seed)
         rows = hold_out_scenes([scenes[k] for k in order], presence, number)
-    else:
+    if not rows:
         ranking = random_ranking(len(stems), seed)
         rows = ranking[hold_out(presence[ranking], number)].tolist()
     val = {stems[i] for i in rows}

@@ -92,7 +92,7 @@ def cut_raster(
     A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it or the image has no
     data; none where that is everywhere. Images at the right and the lower edge overlap their
     neighbours, so that all have one size. Colour tables become colours. Files that exist stay: call
-    :func:`check_cut` before.
+    :func:`check_settings` and :func:`check_cut` before.
 
     Args:
         scene (Path): Raster.
@@ -130,10 +130,8 @@ def cut_raster(
     return Cut(**count)
 
 
-def check_cut(
-    scene: Path, mask: Optional[Path], name: str, out: Path, size: int, keep_masks: bool = False
-) -> None:
-    """Check a raster, its mask, and what is there of it already; writes nothing.
+def check_settings(scene: Path, mask: Optional[Path], name: str, out: Path, size: int) -> None:
+    """Check sizes and grids of a raster, its mask and its images, without reading any pixels.
 
     Args:
         scene (Path): Raster.
@@ -141,12 +139,10 @@ def check_cut(
         name (str): Of the images; may have folders.
         out (Path): Folder of the data set.
         size (int): Side of the images in pixels.
-        keep_masks (bool): Whether masks that are there may differ. Defaults to False.
 
     Raises:
-        ValueError: If the raster is smaller than an image, the mask is on another grid, of several
-            bands or holds numbers that are no ids, images of another size are there, or images or
-            masks that are there differ from their scene.
+        ValueError: If the raster is smaller than an image, the mask is on another grid or of
+            several bands, or images of another size are there.
     """
     with _opened(scene, mask) as given:
         source = given.source
@@ -156,15 +152,35 @@ def check_cut(
             )
         if given.labels is not None and mask is not None:
             _check_grid(source, given.labels, mask)
-        images = out / 'images' / name
-        for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
-            with opened(path) as made:
-                if made.shape != (size, size):
-                    raise ValueError(
-                        f'{path} has {made.height}x{made.width} pixels, and --size is {size}: cut '
-                        'into another folder, or delete the images and masks that are there'
-                    )
-        for tile in _tiles(source, name, out, size):
+    images = out / 'images' / name
+    for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
+        with opened(path) as made:
+            if made.shape != (size, size):
+                raise ValueError(
+                    f'{path} has {made.height}x{made.width} pixels, and --size is {size}: cut '
+                    'into another folder, or delete the images and masks that are there'
+                )
+
+
+def check_cut(
+    scene: Path, mask: Optional[Path], name: str, out: Path, size: int, keep_masks: bool = False
+) -> None:
+    """Check the ids of a mask, and what is there of a raster already; writes nothing.
+
+    Args:
+        scene (Path): Raster, that :func:`check_settings` takes.
+        mask (Path, optional): Raster of class ids on the same grid.
+        name (str): Of the images; may have folders.
+        out (Path): Folder of the data set.
+        size (int): Side of the images in pixels.
+        keep_masks (bool): Whether masks that are there may differ. Defaults to False.
+
+    Raises:
+        ValueError: If the mask holds numbers that are no ids, or images or masks that are there
+            differ from their scene.
+    """
+    with _opened(scene, mask) as given:
+        for tile in _tiles(given.source, name, out, size):
             given.ids(tile.window, None)
             _check_image(given, tile)
             if not keep_masks:
@@ -177,11 +193,22 @@ def _check_image(scene: Scene, tile: Tile) -> None:
     expected = scene.samples(tile.window)
     with opened(tile.image) as made:
         found = made.read()
-    if not np.array_equal(found, expected, equal_nan=expected.dtype.kind == 'f'):
+    if _same(found, expected):
+        return
+    if _same(found, scene.source.read(window=tile.window)):
         raise ValueError(
-            f'{tile.image} differs from {scene.source.name}, of which another version was cut: '
-            'delete the images of this scene that are there, or cut into another folder'
+            f'{tile.image} was cut by an earlier version of this tool, with other colours than '
+            f'{scene.source.name} is read with: cut the images anew into a new folder; the masks '
+            'need not be'
         )
+    raise ValueError(
+        f'{tile.image} differs from {scene.source.name}, of which another version was cut: '
+        'delete the images of this scene that are there, or cut into another folder'
+    )
+
+
+def _same(found: np.ndarray, expected: np.ndarray) -> bool:
+    return np.array_equal(found, expected, equal_nan=expected.dtype.kind == 'f')
 
 
 def _check_label(scene: Scene, tile: Tile) -> None:

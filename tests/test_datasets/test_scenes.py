@@ -46,3 +46,30 @@ def test_where_scenes_cannot_be_held_out():
     mixed = [*tiles('a', 8), *photos]
     trained, val = draw_validation(mixed, np.ones((16, 1), bool), 3)
     assert len(val) == 3 and not shared_scenes(trained, val)
+
+
+@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize(
+    'sizes, number, held',
+    [
+        (dict(a=95, b=5), 20, 5),
+        (dict(a=200, b=1), 20, 1),
+        (dict(a=90, b=90, c=90, d=90, e=2), 1, 2),
+        (dict(a=40, b=40, c=40, d=40, e=30), 15, 30),
+    ],
+)
+def test_unequal_scenes(sizes, number, held, seed):
+    """Whichever scenes are tried first, no large one is held out in the place of a small one."""
+    stems = [stem for scene, size in sizes.items() for stem in tiles(scene, size)]
+    trained, val = draw_validation(stems, np.ones((len(stems), 1), bool), number, seed)
+    assert len(val) == held and not shared_scenes(trained, val)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_most_images_are_not_held_out(seed):
+    """Where the scene that comes closest has most images, tiles are drawn, and that is said."""
+    stems = [*tiles('a', 60), *tiles('b', 4)]
+    presence = np.array([[True, scene_of(stem) == 'b'] for stem in stems])
+    trained, val = draw_validation(stems, presence, 36, seed)
+    assert len(val) == 36 and len(trained) == 28
+    assert scene_notes(trained, val)[0].startswith('WARNING')

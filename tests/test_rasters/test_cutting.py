@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Large rasters cut into images for training."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,14 +76,19 @@ def test_folders_in_one_another(tmp_path, tool, capsys):
     scenes = tmp_path / 'scenes'
     write_raster(scenes / 'a.tif', values_of(3))
     write_raster(scenes / 'labels/a.tif', values_of(1) % 3)
-    for out in (scenes, scenes / 'out', scenes / 'labels/out'):
-        with pytest.raises(ValueError, match='would be inside the input folder'):
-            tool.call(scenes, out, '--size', 32)
+    given = (scenes, '--masks', scenes / 'labels', '--size', 32)
+    for out in (scenes, scenes / 'labels'):
+        with pytest.raises(ValueError, match='is one of scenes or masks: give another'):
+            tool.call(given[0], out, *given[1:])
     with pytest.raises(ValueError, match='is the folder of the scenes'):
         tool.call(scenes, tmp_path / 'out', '--masks', scenes)
-    tool.call(scenes, tmp_path / 'out', '--masks', scenes / 'labels', '--size', 32)
-    assert capsys.readouterr().out.splitlines()[1:] == []
-    assert len(list((tmp_path / 'out/images').rglob('*.tif'))) == 2
+    for out in (tmp_path / 'out', scenes / 'out', scenes / 'labels/out', tmp_path):
+        for counts in ('2 labelled', '2 there already'):
+            tool.call(given[0], out, *given[1:])
+            (line,) = capsys.readouterr().out.splitlines()
+            assert counts in line
+        assert len(list((out / 'images').rglob('*.tif'))) == 2
+        shutil.rmtree(out / 'images')
 
 
 def test_parts_of_a_mask_without_labels(tmp_path, tool, capsys):
@@ -136,6 +143,21 @@ def test_images_are_read_as_their_scene(tmp_path, tool, name):
                 np.testing.assert_array_equal(got, rest)
 
 
+@pytest.mark.parametrize('name', ['table', 'one_bit', 'white'])
+def test_images_of_an_earlier_version(tmp_path, tool, name):
+    """They hold the samples as stored: the scene has not changed, and that is not said."""
+    scene, image = tmp_path / 'scenes/a.tif', tmp_path / 'out/images/a_r000000_c000000.tif'
+    write_tiff(scene, **TIFFS[name])
+    with rasterio.open(scene) as file:
+        stored = file.read()[:, :, :32]
+    write_raster(image, stored)
+    with pytest.raises(ValueError, match='by an earlier version of .* anew into a new folder'):
+        tool.call(scene.parent, tmp_path / 'out', '--size', 32)
+    write_raster(image, stored + 1)
+    with pytest.raises(ValueError, match='of which another version was cut'):
+        tool.call(scene.parent, tmp_path / 'out', '--size', 32)
+
+
 def test_a_mask_inside_the_scene_stays(tmp_path, tool):
     """Orthophotos have one; where it is 0 the image has no data, and the label is ignored."""
     inside = np.full((32, 48), 255, np.uint8)
@@ -169,6 +191,22 @@ def test_images_of_two_sizes_are_not_mixed(tmp_path, tool):
     assert len(list((tmp_path / 'out/images').iterdir())) == 2
     tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
     assert len(list((tmp_path / 'out/images').iterdir())) == 4
+
+
+def test_scenes_are_checked_one_by_one(tmp_path, tool, capsys):
+    """Their pixels are read, which takes long, with a line of each; sizes are checked before."""
+    for name in 'ab':
+        write_raster(tmp_path / f'scenes/{name}.tif', values_of(3))
+    tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    capsys.readouterr()
+    write_raster(tmp_path / 'scenes/b.tif', values_of(3, seed=1))
+    with pytest.raises(ValueError, match=r'b.tif, of which another version was cut'):
+        tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    assert capsys.readouterr().out.startswith('a.tif: 0 labelled')
+    write_raster(tmp_path / 'scenes/b.tif', values_of(3, (8, 8)))
+    with pytest.raises(ValueError, match='less than an image of 32'):
+        tool.call(tmp_path / 'scenes', tmp_path / 'out', '--size', 32)
+    assert capsys.readouterr().out == ''
 
 
 def test_control_points_stay(tmp_path, tool):

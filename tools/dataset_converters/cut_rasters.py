@@ -13,7 +13,7 @@ images and masks that differ from their scene, as after a correction of the scen
 
 import sys
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,13 +22,27 @@ from _common import described, run  # noqa: E402
 SUFFIXES = ('.tif', '.tiff')
 
 
-def find_masks(folder: Optional[str], scenes: Dict[str, str], root: str) -> Dict[str, Path]:
+def outside(found: Dict[str, str], root: str, folder: Path) -> Dict[str, str]:
+    """Files below a root that are not in another folder, unless that holds the root itself."""
+    inside, top = folder.resolve(), Path(root).resolve()
+    if inside in (top, *top.parents):
+        return found
+    return {
+        stem: name
+        for stem, name in found.items()
+        if inside not in Path(root, name).resolve().parents
+    }
+
+
+def find_masks(
+    folder: Optional[str], scenes: Dict[str, str], root: str, out: Path
+) -> Dict[str, Path]:
     """Masks by the names of their scenes, every one of which is used."""
     if folder is None:
         return {}
     from mmseg_ctt.datasets.image_files import find_files
 
-    masks = find_files(folder, SUFFIXES)
+    masks = outside(find_files(folder, SUFFIXES), folder, out)
     if not masks:
         raise FileNotFoundError(f'no .tif or .tiff was found in --masks {folder}')
     unknown = sorted(set(masks) - set(scenes))
@@ -37,29 +51,31 @@ def find_masks(folder: Optional[str], scenes: Dict[str, str], root: str) -> Dict
     return {stem: Path(folder, name) for stem, name in masks.items()}
 
 
-def find_scenes(folder: str, masks: Optional[str]) -> Dict[str, str]:
-    """Scenes of a folder by name, without the masks in it."""
+def find_scenes(folder: str, masks: Optional[str], out: Path) -> Dict[str, str]:
+    """Scenes of a folder by name, without the masks and the images that were cut in it."""
     from mmseg_ctt.datasets.image_files import find_files
 
-    found = find_files(folder, SUFFIXES)
+    found = outside(find_files(folder, SUFFIXES), folder, out)
     if masks is not None:
-        inside = Path(masks).resolve()
-        if inside == Path(folder).resolve():
+        if Path(masks).resolve() == Path(folder).resolve():
             raise ValueError(f'--masks {masks} is the folder of the scenes: give one of its own')
-        found = {
-            stem: name
-            for stem, name in found.items()
-            if inside not in Path(folder, name).resolve().parents
-        }
+        found = outside(found, folder, Path(masks))
     if not found:
         raise FileNotFoundError(f'no .tif or .tiff was found in {folder}')
     return found
 
 
+def check_own_folder(out: Path, given: Sequence[str]) -> None:
+    """Images are not written among the scenes or masks, where they would be taken for some."""
+    for folder in given:
+        if out.resolve() == Path(folder).resolve():
+            raise ValueError(f'the output folder {out} is one of scenes or masks: give another')
+
+
 def main() -> None:
     parser = described(__doc__)
     parser.add_argument('scenes', help='folder of GeoTIFFs, searched with its sub-folders')
-    parser.add_argument('out', help='folder of the data set, not in that of the scenes')
+    parser.add_argument('out', help='folder of the data set; may be in that of the scenes')
     parser.add_argument('--masks', help='folder of GeoTIFFs of class ids with the same names')
     parser.add_argument('--size', type=int, default=512, help='pixels; default: 512')
     parser.add_argument('--min-data', type=float, default=0.5, help='ratio; default: 0.5')
@@ -71,18 +87,18 @@ def main() -> None:
         raise ValueError('--size must be positive and --min-data a ratio in [0, 1]')
     if args.keep_masks and args.masks is None:
         raise ValueError('--keep-masks is for masks that --masks names: leave it out')
-    from mmseg_ctt.deploy.volumes import check_outside
     from mmseg_ctt.engine.out_paths import check_out_folder
-    from mmseg_ctt.rasters.cutting import check_cut, cut_raster
+    from mmseg_ctt.rasters.cutting import check_cut, check_settings, cut_raster
 
     out = check_out_folder(args.out)
-    check_outside(out, [args.scenes, *filter(None, [args.masks])])
-    scenes = find_scenes(args.scenes, args.masks)
-    masks = find_masks(args.masks, scenes, args.scenes)
+    check_own_folder(out, [args.scenes, *filter(None, [args.masks])])
+    scenes = find_scenes(args.scenes, args.masks, out)
+    masks = find_masks(args.masks, scenes, args.scenes, out)
     paths = {stem: Path(args.scenes, name) for stem, name in scenes.items()}
     for stem, path in paths.items():
-        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
+        check_settings(path, masks.get(stem), stem, out, args.size)
     for stem, path in paths.items():
+        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
         cut = cut_raster(path, masks.get(stem), stem, out, args.size, args.min_data)
         print(
             f'{scenes[stem]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
