@@ -21,6 +21,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 
+from ..nn.pretrained import pretrained_source
+
 PathLike = Union[str, Path]
 Network = TypeVar('Network', bound=nn.Module)
 CHUNK = 2**20  # bytes
@@ -145,10 +147,13 @@ def without_pretrained(node: Any) -> Any:
         kept = {
             key: without_pretrained(value)
             for key, value in node.items()
-            if key != 'pretrained' and not (key == 'init_cfg' and _loads_weights(value))
+            if key not in ('pretrained', 'init_cfg')
         }
-        if isinstance(kept.get('init_cfg'), (list, tuple)):
-            kept['init_cfg'] = [cfg for cfg in kept['init_cfg'] if not _loads_weights(cfg)]
+        steps = node.get('init_cfg')
+        if isinstance(steps, (list, tuple)):
+            kept['init_cfg'] = [step for step in steps if pretrained_source(step) is None]
+        elif 'init_cfg' in node and pretrained_source(steps) is None:
+            kept['init_cfg'] = steps
         if isinstance(node.get('pretrained'), bool) or _kind(node) == 'TIMMBackbone':
             kept['pretrained'] = False  # mmseg's TIMMBackbone downloads by default
         return kept
@@ -157,10 +162,6 @@ def without_pretrained(node: Any) -> Any:
     return node
 
 
-def _loads_weights(init_cfg: Any) -> bool:
-    return 'checkpoint' in (init_cfg or {}) or _kind(init_cfg) == 'Pretrained'
-
-
-def _kind(cfg: Any) -> str:
-    kind = cfg.get('type', '') if isinstance(cfg, Mapping) else ''
+def _kind(cfg: Mapping[str, Any]) -> str:
+    kind = cfg.get('type', '')
     return str(getattr(kind, '__name__', kind)).split('.')[-1]

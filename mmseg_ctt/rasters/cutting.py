@@ -5,7 +5,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
@@ -71,88 +71,42 @@ class Scene:
         return swapped(self.windows.read(window)[0]).transpose(2, 0, 1)
 
 
-@contextmanager
-def _opened(scene: Path, mask: Optional[Path]) -> Iterator[Scene]:
-    with ExitStack() as stack:
-        source = stack.enter_context(opened(scene))
-        yield Scene(source, None if mask is None else stack.enter_context(opened(mask)))
+class CuttingJob(NamedTuple):
+    """What is cut, and where to.
 
-
-def cut_raster(
-    scene: Path,
-    mask: Optional[Path],
-    name: str,
-    out: Path,
-    size: int,
-    min_data: float = 0.5,
-    each: Callable[[], None] = lambda: None,
-) -> Cut:
-    """Cut a raster into GeoTIFFs ``out/images/NAME_rROW_cCOLUMN.tif``, window by window.
-
-    A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it or the image has no
-    data; none where that is everywhere. Images at the right and the lower edge overlap their
-    neighbours, so that all have one size. Colour tables become colours. Files that exist stay: call
-    :func:`check_settings` and :func:`check_cut` before.
-
-    Args:
+    Attributes:
         scene (Path): Raster.
         mask (Path, optional): Raster of class ids on the same grid.
         name (str): Of the images; may have folders.
         out (Path): Folder of the data set.
         size (int): Side of the images in pixels.
-        min_data (float): Ratio of pixels with data that an image needs. Defaults to 0.5.
-        each (Callable): Called before each image; may raise to stop.
-
-    Returns:
-        Cut: Numbers of images.
     """
-    count = dict.fromkeys(Cut._fields, 0)
-    with _opened(scene, mask) as given:
-        for tile in _tiles(given.source, name, out, size):
-            each()
-            there = tile.image.exists()
-            if there and (mask is None or tile.label.exists()):
-                count['present'] += 1
-                continue
-            missing = given.windows.read(tile.window)[1]
-            ids = given.ids(tile.window, missing)
-            if there and ids is None:
-                count['present'] += 1
-                continue
-            if not there and missing is not None and (~missing.all(2)).mean() < min_data:
-                count['empty'] += 1
-                continue
-            if ids is not None:
-                _write_label(ids, tile.label)
-            if not there:
-                _write_image(given, tile.window, missing, tile.image)
-            count['unlabeled' if ids is None else 'labeled'] += 1
-    return Cut(**count)
+
+    scene: Path
+    mask: Optional[Path]
+    name: str
+    out: Path
+    size: int
 
 
-def check_settings(scene: Path, mask: Optional[Path], name: str, out: Path, size: int) -> None:
+def check_settings(job: CuttingJob) -> None:
     """Check sizes and grids of a raster, its mask and its images, without reading any pixels.
-
-    Args:
-        scene (Path): Raster.
-        mask (Path, optional): Raster of class ids on the same grid.
-        name (str): Of the images; may have folders.
-        out (Path): Folder of the data set.
-        size (int): Side of the images in pixels.
 
     Raises:
         ValueError: If the raster is smaller than an image, the mask is on another grid or of
             several bands, or images of another size are there.
     """
-    with _opened(scene, mask) as given:
+    size = job.size
+    with _opened(job) as given:
         source = given.source
         if min(source.height, source.width) < size:
             raise ValueError(
-                f'{scene} has {source.height}x{source.width} pixels, less than an image of {size}'
+                f'{job.scene} has {source.height}x{source.width} pixels, less than an image of '
+                f'{size}'
             )
-        if given.labels is not None and mask is not None:
-            _check_grid(source, given.labels, mask)
-    images = out / 'images' / name
+        if given.labels is not None:
+            _check_grid(source, given.labels)
+    images = job.out / 'images' / job.name
     for path in sorted(images.parent.glob(f'{escape(images.name)}_r{PLACE}_c{PLACE}.tif')):
         with opened(path) as made:
             if made.shape != (size, size):
@@ -162,29 +116,61 @@ def check_settings(scene: Path, mask: Optional[Path], name: str, out: Path, size
                 )
 
 
-def check_cut(
-    scene: Path, mask: Optional[Path], name: str, out: Path, size: int, keep_masks: bool = False
-) -> None:
-    """Check the ids of a mask, and what is there of a raster already; writes nothing.
+def cut_raster(job: CuttingJob, min_data: float = 0.5, keep_masks: bool = False) -> Cut:
+    """Cut a raster into GeoTIFFs ``out/images/NAME_rROW_cCOLUMN.tif``, window by window.
+
+    A mask becomes PNG masks ``out/masks`` of the same names, with 255 where it or the image has no
+    data; none where that is everywhere. Images at the right and the lower edge overlap their
+    neighbours, so that all have one size. Colour tables become colours. Files that exist stay.
 
     Args:
-        scene (Path): Raster, that :func:`check_settings` takes.
-        mask (Path, optional): Raster of class ids on the same grid.
-        name (str): Of the images; may have folders.
-        out (Path): Folder of the data set.
-        size (int): Side of the images in pixels.
+        job (CuttingJob): That :func:`check_settings` takes.
+        min_data (float): Ratio of pixels with data that an image needs. Defaults to 0.5.
         keep_masks (bool): Whether masks that are there may differ. Defaults to False.
+
+    Returns:
+        Cut: Numbers of images.
 
     Raises:
         ValueError: If the mask holds numbers that are no ids, or images or masks that are there
-            differ from their scene.
+            differ from their scene; nothing is written then.
     """
-    with _opened(scene, mask) as given:
-        for tile in _tiles(given.source, name, out, size):
+    count = dict.fromkeys(Cut._fields, 0)
+    with _opened(job) as given:
+        tiles = list(_tiles(given.source, job))
+        for tile in tiles:
             given.ids(tile.window, None)
             _check_image(given, tile)
             if not keep_masks:
                 _check_label(given, tile)
+        for tile in tiles:
+            count[_cut_tile(given, tile, min_data)] += 1
+    return Cut(**count)
+
+
+def _cut_tile(scene: Scene, tile: Tile, min_data: float) -> str:
+    """Write what is missing of a tile; the field of :class:`Cut` that counts it."""
+    there = tile.image.exists()
+    if there and (scene.labels is None or tile.label.exists()):
+        return 'present'
+    missing = scene.windows.read(tile.window)[1]
+    ids = scene.ids(tile.window, missing)
+    if there and ids is None:
+        return 'present'
+    if not there and missing is not None and (~missing.all(2)).mean() < min_data:
+        return 'empty'
+    if ids is not None:
+        _write_label(ids, tile.label)
+    if not there:
+        _write_image(scene, tile.window, missing, tile.image)
+    return 'unlabeled' if ids is None else 'labeled'
+
+
+@contextmanager
+def _opened(job: CuttingJob) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(job.scene))
+        yield Scene(source, None if job.mask is None else stack.enter_context(opened(job.mask)))
 
 
 def _check_image(scene: Scene, tile: Tile) -> None:
@@ -224,10 +210,11 @@ def _check_label(scene: Scene, tile: Tile) -> None:
         )
 
 
-def _tiles(source: Any, name: str, out: Path, size: int) -> Iterator[Tile]:
+def _tiles(source: Any, job: CuttingJob) -> Iterator[Tile]:
+    size, out = job.size, job.out
     for row in _positions(source.height, size):
         for column in _positions(source.width, size):
-            stem = f'{name}_r{row:06d}_c{column:06d}'
+            stem = f'{job.name}_r{row:06d}_c{column:06d}'
             window = rasterio_library().windows.Window(column, row, size, size)
             yield Tile(window, out / 'images' / f'{stem}.tif', out / 'masks' / f'{stem}.png')
 
@@ -237,15 +224,18 @@ def _positions(length: int, size: int) -> List[int]:
     return starts if starts[-1] == length - size else [*starts, length - size]
 
 
-def _check_grid(source: Any, labels: Any, mask: Path) -> None:
+def _check_grid(source: Any, labels: Any) -> None:
     same = source.shape == labels.shape and source.crs == labels.crs
     if not same or not source.transform.almost_equals(labels.transform, 1e-6):
         raise ValueError(
-            f'{mask} is on another grid than its image ({labels.shape} and {source.shape} pixels, '
-            f'{labels.crs} and {source.crs}): warp it, nearest neighbour, to the grid of the image'
+            f'{labels.name} is on another grid than its image ({labels.shape} and {source.shape} '
+            f'pixels, {labels.crs} and {source.crs}): warp it, nearest neighbour, to the grid of '
+            'the image'
         )
     if labels.count != 1:
-        raise ValueError(f'{mask} has {labels.count} bands: a mask has one band of class ids')
+        raise ValueError(
+            f'{labels.name} has {labels.count} bands: a mask has one band of class ids'
+        )
 
 
 def _write_image(scene: Scene, window: Any, missing: Optional[np.ndarray], path: Path) -> None:

@@ -88,20 +88,22 @@ def main() -> None:
     if args.keep_masks and args.masks is None:
         raise ValueError('--keep-masks is for masks that --masks names: leave it out')
     from mmseg_ctt.engine.out_paths import check_out_folder
-    from mmseg_ctt.rasters.cutting import check_cut, check_settings, cut_raster
+    from mmseg_ctt.rasters.cutting import CuttingJob, check_settings, cut_raster
 
     out = check_out_folder(args.out)
     check_own_folder(out, [args.scenes, *filter(None, [args.masks])])
     scenes = find_scenes(args.scenes, args.masks, out)
     masks = find_masks(args.masks, scenes, args.scenes, out)
-    paths = {stem: Path(args.scenes, name) for stem, name in scenes.items()}
-    for stem, path in paths.items():
-        check_settings(path, masks.get(stem), stem, out, args.size)
-    for stem, path in paths.items():
-        check_cut(path, masks.get(stem), stem, out, args.size, args.keep_masks)
-        cut = cut_raster(path, masks.get(stem), stem, out, args.size, args.min_data)
+    jobs = [
+        CuttingJob(Path(args.scenes, name), masks.get(stem), stem, out, args.size)
+        for stem, name in scenes.items()
+    ]
+    for job in jobs:
+        check_settings(job)
+    for job in jobs:
+        cut = cut_raster(job, args.min_data, args.keep_masks)
         print(
-            f'{scenes[stem]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
+            f'{scenes[job.name]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
             f'{cut.empty} without enough data, {cut.present} there already',
             flush=True,
         )
