@@ -63,7 +63,7 @@ def hold_out_scenes(
         if total < number and total + sizes[k] <= MOST * number:
             chosen.append(k)
             total += sizes[k]
-    if order and not chosen:
+    if order and (not chosen or 2 * total > sum(sizes)):
         chosen = _closest(sizes, order, number)
         if 2 * sum(sizes[k] for k in chosen) > sum(sizes):
             return []

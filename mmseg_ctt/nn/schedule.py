@@ -150,11 +150,25 @@ class Shifts:
                 f'{key} must be a number of iterations, such as 100, or a ratio of the run in '
                 f'(0, 1), such as 0.05; got {period}'
             )
-        self.given, self.number, self.restart = period, number, restart
+        self.key, self.given, self.number, self.restart = key, period, number, restart
 
-    def period(self) -> int:
-        """Iterations of a shift in this run."""
-        total = iterations()[1]
+    def stage(self, total: int) -> Tuple[str, int, str, str]:
+        """The first shift of the last member: see :meth:`StartPoint.stage`.
+
+        Args:
+            total (int): Iterations of the run.
+        """
+        start = (self.number - 1) * self.period(total)
+        effect = f'the last of its {self.number} members is never at work'
+        return f'{self.key}={self.given}', start, effect, 'lower it'
+
+    def period(self, total: int = 0) -> int:
+        """Iterations of a shift.
+
+        Args:
+            total (int): Iterations of the run. Defaults to 0: of this one.
+        """
+        total = total or iterations()[1]
         return max(round(self.given * total), 1) if isinstance(self.given, float) else self.given
 
     def turn(self) -> int:

@@ -7,9 +7,11 @@ time of change differ, since data may be moved; a file of the same size and time
 
 import json
 import os
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
+from mmengine.logging import print_log
 
 from ..datasets.training_copy.manifest import checksum, write_whole
 from ..volumes.address import file_of
@@ -18,6 +20,7 @@ from .settings_file import read_settings
 FILE = 'inputs.json'
 Inputs = Mapping[str, Mapping[str, str]]
 Facts = List  # size, time of change, checksum
+READERS = 8  # files read at a time: on a network drive most of the time is waiting
 
 
 def keep_inputs(
@@ -40,10 +43,10 @@ def keep_inputs(
     path, unknown = out / FILE, []
     known = read_settings(path) if path.is_file() else {}
     kept: Dict[str, Dict[str, Facts]] = dict(known)
-    facts = lru_cache(maxsize=1)(_facts)  # slices of a volume follow one another
+    facts = _all_facts(inputs, known)
     for stem, files in inputs.items():
         before = known.get(stem, {})
-        found = {what: facts(file_of(file), *before.get(what, ())) for what, file in files.items()}
+        found = {what: facts[_key(file, before.get(what, ()))] for what, file in files.items()}
         if result(stem).is_file():
             _check(result(stem), files, before, found)
             unknown += [] if stem in known else [stem]
@@ -52,6 +55,25 @@ def keep_inputs(
         of_unknown(unknown)
     if kept != known:
         write_whole(path, (json.dumps(kept, sort_keys=True) + '\n').encode())
+
+
+def _key(path: str, before: Sequence) -> Tuple:
+    """File of an input, which slices of a volume share, and what was known of it."""
+    return (file_of(path), *before)
+
+
+def _all_facts(inputs: Inputs, known: Mapping[str, Mapping[str, Facts]]) -> Dict[Tuple, Facts]:
+    """Facts of each file, which is read once."""
+    keys = {
+        _key(path, known.get(stem, {}).get(what, ())): None
+        for stem, files in inputs.items()
+        for what, path in files.items()
+    }
+    new = sum(len(key) == 1 for key in keys)
+    if new:
+        print_log(f'{new} files are read for their checksums, once', 'current')
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip(keys, pool.map(lambda key: _facts(*key), keys)))
 
 
 def _facts(path: str, size: int = -1, changed: int = 0, digest: str = '') -> Facts:

@@ -53,6 +53,7 @@ def test_where_scenes_cannot_be_held_out():
     'sizes, number, held',
     [
         (dict(a=95, b=5), 20, 5),
+        (dict(a=60, b=40), 40, 40),
         (dict(a=200, b=1), 20, 1),
         (dict(a=90, b=90, c=90, d=90, e=2), 1, 2),
         (dict(a=40, b=40, c=40, d=40, e=30), 15, 30),

@@ -10,6 +10,7 @@ from test_family_settings import refused
 from toy import at_iteration, losses_of, prepared, total_of, toy_batch, toy_model, toy_settings
 
 from mmseg_ctt.engine import TeacherEMAHook
+from mmseg_ctt.engine.guards import late_stage
 from mmseg_ctt.functional import ema_decay
 from mmseg_ctt.methods.dual_teacher.depth_drop import DepthDrop, residual_branches
 from mmseg_ctt.methods.followers import IN_SHIFTS, begin_counting_in_shifts
@@ -87,6 +88,15 @@ def test_a_teacher_that_would_never_be_updated_is_refused(period, accumulation, 
     states = train(model, 12, accumulation)
     for name in ('teacher0', 'teacher1'):
         assert not torch.equal(states[0][name], states[-1][name])
+
+
+@pytest.mark.parametrize('period', [9, 0.95])
+def test_a_turn_that_never_comes_is_refused(period):
+    model, hooks = model_of(period=period), [TeacherEMAHook()]
+    line = late_stage(model, hooks, dict(max_iters=9))
+    words = f'model.period={period}, but the run has 9 iterations: the last of its 2 members'
+    assert line.startswith(words)
+    assert late_stage(model, hooks, dict(max_iters=20)) is None
 
 
 @pytest.mark.parametrize('restart', [False, True])

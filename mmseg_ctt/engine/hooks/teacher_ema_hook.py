@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from functools import wraps
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
@@ -77,6 +77,15 @@ class TeacherEMAHook(Hook):
             for buffers in {self.buffers, True}
         }
         self._update_after_steps(optimizer)
+
+    def stage_starts(
+        self, model: torch.nn.Module, max_iters: int
+    ) -> List[Tuple[str, int, str, str]]:
+        """The first turn of the last of several teachers, for :func:`check_stages`."""
+        inner = unwrapped(model)
+        followers = inner.followers() if isinstance(inner, SemiSegmentor) else []
+        shifts = {follower.shift.shifts for follower in followers if follower.shift}
+        return [found.stage(max_iters) for found in shifts]
 
     def after_train(self, runner: Runner) -> None:
         """Leave optimiser and batch norm as they were."""
