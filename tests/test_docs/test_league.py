@@ -162,6 +162,16 @@ def test_the_recipe_has_a_row_for_each_question(tool, monkeypatch):
     ]
 
 
+def test_gains_are_of_the_first_seed_alone(tool):
+    lines = tool.module.gains_table(league(), dict(good=2.04)).splitlines()[2:]
+    assert [line.split('configs/')[1] for line in lines] == [
+        'good/README.md) | 10.0 | 1.0 | 5.5 | 2.0 |',
+        'harm/README.md) | -8.0 | 5.0 | -1.5 | not measured |',
+        'part/README.md) | 21.0 | not measured | not measured | not measured |',
+    ]
+    assert all(line.startswith('| [') and '](../../configs/' in line for line in lines)
+
+
 def test_miou_tables(tool):
     table = tool.module.miou_tables(league([*ROWS, row('good', 'photos', 55, eval_set='test')]))
     test, val = table.split('Validation images:')

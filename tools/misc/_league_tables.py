@@ -2,7 +2,8 @@
 """Tables of the league and of the results, in Markdown."""
 
 import math
-from typing import TYPE_CHECKING, Callable, List, Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Callable, List, Mapping, Tuple
 
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League, Standing
@@ -35,6 +36,26 @@ def shares_table(league: 'League', costs: Mapping[str, float], memory: Mapping[s
     if images == 'val':
         text += f' {_capital(SETS["test"])}: not yet.'
     return f'{text}\n\n{_table(head, lines)}{_unmeasured(league, images)}'
+
+
+def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
+    """Points over the baseline of the first seed, which every method has, and cost of a step.
+
+    The highest mean comes first; methods with missing questions stand behind.
+    """
+    images = main_set(league)
+    one = league.of_seed(min(cell.seed for cell in league.matrix.cells))
+    gains = {
+        row.method: [one.gain(row.method, question, images) for question in league.questions]
+        for row in one.standings(images)
+        if row.method != league.baseline
+    }
+    lines = []
+    for method in sorted(gains, key=lambda method: _place(gains[method])):
+        mean = fmean(gains[method])
+        cells = [MISSING if math.isnan(gain) else f'{gain:.1f}' for gain in (*gains[method], mean)]
+        lines.append([_link(method, '../..'), *cells, _factor(costs.get(method))])
+    return _table(['method', *league.questions, 'mean', 'cost of a step'], lines)
 
 
 def miou_tables(league: 'League') -> str:
@@ -86,6 +107,11 @@ def recipe_table(league: 'League', titles: Mapping[str, str]) -> str:
         lines.append([f'{name} share of the gap', '0 %', *cells, '100 %'])
     head = ['question', 'labels alone', RECIPE.replace('_', '-'), 'both teachers', 'all labels']
     return f'mIoU of the **{SETS[images]}** (number of seeds):\n\n{_table(head, lines)}'
+
+
+def _place(gains: List[float]) -> Tuple[int, float]:
+    known = [gain for gain in gains if not math.isnan(gain)]
+    return len(gains) - len(known), -fmean(known) if known else 0.0
 
 
 def _rounded(score: 'Summary') -> str:
@@ -150,8 +176,8 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _link(method: str) -> str:
-    return f'[{method}](../configs/{method}/README.md)'
+def _link(method: str, root: str = '..') -> str:
+    return f'[{method}]({root}/configs/{method}/README.md)'
 
 
 def _ensemble(method: str) -> str:

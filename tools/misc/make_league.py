@@ -17,7 +17,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
 from _figures import LEAGUE, read_league, step_costs  # noqa: E402
-from _league_tables import SETS, main_set, miou_tables, question_table, recipe_table, shares_table  # noqa: E402
+from _league_tables import (  # noqa: E402
+    SETS,
+    gains_table,
+    main_set,
+    miou_tables,
+    question_table,
+    recipe_table,
+    shares_table,
+)
 from _made_tables import marks, parse_args, update  # noqa: E402
 
 if TYPE_CHECKING:
@@ -35,7 +43,8 @@ MEASURE = f'python tools/analysis_tools/run_matrix.py {LEAGUE} --jobs 2 --thread
 
 def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     """Tables by page and name; without any figure they say so."""
-    names = {(README, 'results'), (PAGE, 'shares'), (PAGE, 'mIoU'), (GUIDE, 'league')}
+    names = {(README, 'results'), (PAGE, 'shares'), (PAGE, 'mIoU')}
+    names |= {(GUIDE, 'league'), (GUIDE, 'gains')}
     names |= {(RESULTS, question) for question in league.questions}
     if not has_figures(league):
         return dict.fromkeys(sorted(names), NONE)
@@ -45,6 +54,7 @@ def tables(league: 'League') -> Dict[Tuple[str, str], str]:
         (PAGE, 'mIoU'): miou_tables(league),
         (README, 'results'): recipe_table(league, titles(league)),
         (GUIDE, 'league'): f'![{ALT}](../images/league.png)',
+        (GUIDE, 'gains'): gains_table(league, costs),
     }
     made.update({(RESULTS, name): question_table(league, name) for name in league.questions})
     return made

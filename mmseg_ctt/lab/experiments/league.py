@@ -84,6 +84,15 @@ class League:
         members = {**self.matrix.members, **dict.fromkeys(self.with_ensemble, ENSEMBLE)}
         return League(replace(self.matrix, members=members), self.rows)
 
+    def of_seed(self, seed: int) -> 'League':
+        """The same league with the rows of one seed alone, in which all methods are alike."""
+        return League(self.matrix, [row for row in self.rows if int(row['seed']) == seed])
+
+    def gain(self, method: str, question: str, eval_set: str) -> float:
+        """Points over the baseline, each the mean over its seeds; NaN where one is missing."""
+        few = self.score(self.baseline, question, eval_set).mean
+        return self.score(method, question, eval_set).mean - few
+
     def score(self, method: str, question: str, eval_set: str) -> Summary:
         """Score of a method on a question, mIoU in per cent."""
         return self.table.summary(method, question, eval_set)
