@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
     parser.add_argument('--timed-images', type=int, default=20, help='default: 20')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
-    parser.add_argument('--threads', type=positive, help='default: all cores')
+    parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')
     add_cfg_options(parser)
     return parser.parse_args()

@@ -60,7 +60,7 @@ def main() -> None:
     parser = described(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='default: work_dirs/<config name>, see above')
-    parser.add_argument('--threads', type=positive, help='default: all cores')
+    parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the training')
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -94,13 +94,13 @@ def run_rounds(cfg: 'Config', work_dir: Union[str, Path], args: argparse.Namespa
         ChildFailed,
         Resources,
         Stopped,
-        cores,
+        default_threads,
         stopped_by_signals,
     )
     from mmseg_ctt.self_training import build_rounds
 
     folder = Path(work_dir)
-    resources = Resources(args.threads or cores(), args.gpu, threading.Event())
+    resources = Resources(args.threads or default_threads(), args.gpu, threading.Event())
     training = build_rounds(cfg, folder, ROOT, lambda line: print(line, flush=True))
     try:
         with stopped_by_signals(resources.stop):

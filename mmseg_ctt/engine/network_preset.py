@@ -22,6 +22,7 @@ from .method_preset import inner_model, is_plain, read_file
 KEY = 'segmentor_from'
 HEADS = ('decode_head', 'auxiliary_head')
 OPTIMISER = ('optimizer', 'paramwise_cfg', 'clip_grad')
+STARTS = ('init_cfg', 'pretrained')  # of a backbone: where its weights come from
 
 
 def apply_network(cfg: dict, source: str, layers: Layers, filename: str = '') -> None:
@@ -48,6 +49,7 @@ def apply_network(cfg: dict, source: str, layers: Layers, filename: str = '') ->
     nested = bool(model) and not is_plain(model)
     present = model['segmentor'] if nested else model
     former, given = (_network_in(part.get('model') or {}) for part in (layers.former, layers.given))
+    replaced = plain(present.get('backbone') or {})
     _keep_sizes(network, present, cfg)
     forget(present, {key: value for key, value in former.items()}, given)
     new = over(network, present)
@@ -57,7 +59,8 @@ def apply_network(cfg: dict, source: str, layers: Layers, filename: str = '') ->
         old = layers.former.get('model') or {}
         others = {key: old[key] for key in ('channels_last', 'student_overrides') if key in old}
         forget(model, others, layers.given.get('model') or {})
-    _take_optimiser(cfg, donor, source, layers)
+    other = _kind(replaced) != _kind(present['backbone'])
+    _take_optimiser(cfg, donor, source, layers, other)
     _take_imports(cfg, donor)
 
 
@@ -153,6 +156,11 @@ def _crop_size(node: Any) -> Any:
     return next((size for size in found if size), None)
 
 
+def _kind(backbone: Mapping) -> Dict[str, Any]:
+    """What a backbone is, without its starting weights."""
+    return {key: plain(value) for key, value in backbone.items() if key not in STARTS}
+
+
 def _warn_of_rate(own: Mapping, source: str, layers: Layers) -> None:
     """Warn of a learning rate that was chosen for another network, unless it is set beside."""
     optimizer = own.get('optimizer') or {}
@@ -168,12 +176,16 @@ def _warn_of_rate(own: Mapping, source: str, layers: Layers) -> None:
     )
 
 
-def _take_optimiser(cfg: dict, donor: Config, source: str, layers: Layers) -> None:
+def _take_optimiser(
+    cfg: dict, donor: Config, source: str, layers: Layers, other: bool = True
+) -> None:
+    """Take over an optimiser; without one warn if the network is another than before."""
     wrapper, own = donor.get('optim_wrapper'), cfg.get('optim_wrapper')
     if not own:
         return
     if not wrapper:
-        _warn_of_rate(own, source, layers)
+        if other:
+            _warn_of_rate(own, source, layers)
         return
     taken = {key: plain(wrapper[key]) for key in OPTIMISER if wrapper.get(key)}
     constructor = wrapper.get('constructor')

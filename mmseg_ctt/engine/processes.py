@@ -23,6 +23,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_threads(jobs: int = 1) -> int:
+    """Threads of each of some processes: ``OMP_NUM_THREADS`` if it is set, else all cores together.
+
+    Args:
+        jobs (int): Processes at a time. Defaults to 1.
+    """
+    given = os.environ.get('OMP_NUM_THREADS', '')
+    return int(given) if given.isdecimal() and int(given) else max(1, cores() // jobs)
+
+
 class Stopped(Exception):
     """The program was told to stop."""
 

@@ -61,7 +61,8 @@ def check_work_dir(cfg: Config) -> None:
         raise ValueError(
             f'{folder} holds checkpoints of another run, such as {checkpoints[-1].name}, which '
             'this one would replace: give it a folder of its own (--work-dir, in Python work_dir), '
-            'go on with the run there (--resume, resume=True), or remove the folder'
+            'go on with the run there (--resume, resume=True), or remove the folder. In Python, '
+            f'TrainingRun({str(folder)!r}) opens the run that is there'
         )
 
 

@@ -15,6 +15,7 @@ from mmseg_ctt.engine import merge_options, method_preset, network_preset, prepa
 
 FOLDER = LEAVES['ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py']
 BASELINE = LEAVES['supervised/supervised_deeplabv3plus_mobilenetv2_folder.py']
+MOBILENET = CONFIGS / '_base_/models/deeplabv3plus_mobilenetv2.py'  # that of both
 SEGFORMER = 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
 
 
@@ -229,6 +230,13 @@ def test_a_network_without_an_optimiser(mine, monkeypatch, rate):
         assert 'has no optimiser' in line and f'lr={cfg.optim_wrapper.optimizer.lr} stays' in line
     else:
         assert cfg.optim_wrapper.optimizer.lr == rate and not lines
+
+
+def test_the_rate_of_the_same_network(mine, monkeypatch):
+    lines = []
+    monkeypatch.setattr(network_preset, 'print_log', lambda text, **_: lines.append(text))
+    Config.fromfile(mine(f'segmentor_from = {str(MOBILENET)!r}'))
+    assert not lines
 
 
 RATE = 2e-4

@@ -13,6 +13,7 @@ from mmseg_ctt.engine.processes import (
     Resources,
     Stopped,
     cores,
+    default_threads,
     run_logged,
     run_parallel,
     stopped_by_signals,
@@ -75,6 +76,18 @@ def test_an_error_beside_the_child_ends_it(tmp_path):
 
 def test_cores():
     assert 1 <= cores() <= os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    'given, threads', [('1', 1), ('7', 7), (None, 6), ('', 6), ('0', 6), ('4,3', 6)]
+)
+def test_threads_are_those_of_the_user(given, threads, monkeypatch):
+    monkeypatch.setattr('mmseg_ctt.engine.processes.cores', lambda: 6)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if given is not None:
+        monkeypatch.setenv('OMP_NUM_THREADS', given)
+    assert default_threads() == threads
+    assert default_threads(4) == (threads if given in ('1', '7') else 1)
 
 
 def test_lock_outlives_the_parent_with_its_child(tmp_path):

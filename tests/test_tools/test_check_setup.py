@@ -164,7 +164,7 @@ def test_epochs_are_one_line(config, tool, capsys):
 
 def test_no_step_with_other_classes(call):
     code, rows, text = call('--step', '--cfg-options', 'model.segmentor.decode_head.num_classes=3')
-    assert code == 1 and '\n1 problems\n- model: decode_head.num_classes=3' in text
+    assert code == 1 and '\n1 problem\n- model: decode_head.num_classes=3' in text
     assert rows['step'] == ['skipped', rows['step'][1]] and 'classes' in rows['step'][1]
 
 
@@ -408,12 +408,12 @@ def test_weights_from_the_internet(call, tmp_path, monkeypatch):
     code, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
     assert 'cannot fetch https://example.org/a.pth' in rows['checkpoints'][1]
     assert code == 0 and rows['checkpoints'][0] == 'WARNING'
-    assert '\n1 warnings\n- load_from: https://example.org/a.pth is not on this machine' in text
+    assert '\n1 warning\n- load_from: https://example.org/a.pth is not on this machine' in text
     assert f'copy https://example.org/a.pth to {kept}' in text and 'init_cfg' not in text
     kept.parent.mkdir(parents=True)
     kept.touch()
     _, rows, text = call('--cfg-options', 'load_from=https://example.org/a.pth')
-    assert rows['checkpoints'][0] == 'ok' and 'warnings' not in text
+    assert rows['checkpoints'][0] == 'ok' and 'warning' not in text
 
 
 @pytest.mark.parametrize(

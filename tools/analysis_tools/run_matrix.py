@@ -58,7 +58,9 @@ def parse_args() -> argparse.Namespace:
         '--gpus',
         help='comma separated; one run at a time on each entry, so 0,0,1 runs two on GPU 0',
     )
-    parser.add_argument('--threads', type=int, help='of one run; default: cores / jobs')
+    parser.add_argument(
+        '--threads', type=int, help='of one run; default: OMP_NUM_THREADS, else cores / jobs'
+    )
     parser.add_argument('--only', nargs='+', action='extend', default=[], metavar='KEY=VALUE,...')
     parser.add_argument('--eval-sets', nargs='+', help='default: those of the matrix')
     add_cfg_options(parser)
@@ -82,12 +84,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_pool(args: argparse.Namespace) -> 'List[Resources]':
-    from mmseg_ctt.engine.processes import Resources, cores
+    from mmseg_ctt.engine.processes import Resources, default_threads
 
     gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
     if '' in gpus:  # CUDA_VISIBLE_DEVICES='' would mean the CPU
         raise ValueError(f'--gpus {args.gpus}: an entry is empty; write 0,1 or so')
-    threads = args.threads or max(1, cores() // len(gpus))
+    threads = args.threads or default_threads(len(gpus))
     stop = threading.Event()
     return [Resources(threads, gpu, stop) for gpu in gpus]
 

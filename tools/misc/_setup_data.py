@@ -142,8 +142,8 @@ def masks(setup: Setup) -> str:
                 line
             )  # nothing to learn, or to choose by; labels of a test may be kept
         notes += [f'WARNING: {line}'] if line else []
-    read = sum(len(scan.pixels) for scan in scans.values())
-    return '; '.join([f'{read} read', *(notes or ['every class in each set'])])
+    read = ', '.join(f'{name} {len(scan.pixels)}' for name, scan in scans.items())
+    return '; '.join([f'read: {read}', *(notes or ['every class in each set'])])
 
 
 def tags(setup: Setup) -> str:

@@ -21,6 +21,7 @@ import _setup_loader  # noqa: E402
 import _setup_model as model  # noqa: E402
 from _common import add_arguments, load_config, one_line, positive, run  # noqa: E402
 from _setup import SAMPLED, Alert, Setup, Skip  # noqa: E402
+from _words import counted  # noqa: E402
 
 OK, PROBLEM, SKIPPED, WARNING = 'ok', 'PROBLEM', 'skipped', 'WARNING'
 
@@ -111,12 +112,13 @@ def main() -> None:
         rows.append(made)
     problems = [made for made in rows if made.state == PROBLEM]
     print(
-        f'\n{len(problems)} problems',
+        f'\n{counted(len(problems), "problem")}',
         *(f'- {made.name}: {made.note}' for made in problems),
         sep='\n',
     )
     if setup.warnings:
-        print(f'\n{len(setup.warnings)} warnings', *map('- {}'.format, setup.warnings), sep='\n')
+        number = counted(len(setup.warnings), 'warning')
+        print(f'\n{number}', *map('- {}'.format, setup.warnings), sep='\n')
     sys.exit(1 if problems else 0)
 
 

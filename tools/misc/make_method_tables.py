@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import run  # noqa: E402
 from _figures import Published, measured, metadata, published  # noqa: E402
 from _made_tables import parse_args, update  # noqa: E402
+from _words import counted  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = 'tools/misc/make_method_tables.py'
@@ -150,11 +151,6 @@ def networks(cls: type) -> str:
     elif cls.keeps_average:
         text += ', its EMA predicts only'
     return text if cls.fixed_graph else f'{text} (default)'
-
-
-def counted(number: int, noun: str) -> str:
-    """Number and noun: 1 student, 2 students."""
-    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
 
 
 def steps(cls: type) -> str:

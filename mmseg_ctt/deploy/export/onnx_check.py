@@ -114,7 +114,7 @@ def check_images(
     if paths:
         for path in paths:
             if not Path(path).is_file():
-                raise FileNotFoundError(f'the image {path} does not exist')
+                raise FileNotFoundError(f'the image {path} does not exist, or is no file')
         images = [mmcv.imresize(read_input(model, str(path)), size[::-1]) for path in paths]
         return np.stack([image.reshape(*size, channels) for image in images])
     random = np.random.RandomState(0)

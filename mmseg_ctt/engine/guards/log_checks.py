@@ -95,7 +95,8 @@ def empty_queues(
         return None
     line = (
         f'after {iteration} iterations the memory bank of the contrast has no feature of '
-        f'{", ".join(empty)}: check that labelled images show it'
+        f'{", ".join(empty)}: labelled images do not show it, or no pixel of it is predicted '
+        'right yet'
     )
     if waits:
         line += ', and set default_hooks.queue_warmup.start_iter, so that the contrast starts'

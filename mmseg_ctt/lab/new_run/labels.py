@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from ...datasets.colour_conversion import classes_of
 from ...datasets.colour_masks import (
@@ -22,6 +22,7 @@ from .main_colours import main_colours
 from .mask_files import GREY, SINGLE, MaskFile, summed
 
 BACKGROUND = 0.25  # ratio of black pixels from which black is a class
+SHOWN = 20  # values in a line
 
 
 @dataclass
@@ -128,9 +129,13 @@ def _earlier(known: ClassNames, left_out: set) -> str:
 
 
 def _values(labels: Labels) -> str:
-    shown = labels.source[:20]
-    text = ' '.join(map(str, shown) if labels.by == 'value' else map(as_text, shown))
-    return text + (' ...' if len(labels.source) > len(shown) else '')
+    return _listed(labels.source, str if labels.by == 'value' else as_text)
+
+
+def _listed(values: Iterable[int], text_of: Callable[[int], str] = as_text) -> str:
+    """The first values, and dots where there are more."""
+    texts = list(map(text_of, values))
+    return ' '.join([*texts[:SHOWN], *(['...'] if len(texts) > SHOWN else [])])
 
 
 def _consistent(masks: Sequence[MaskFile]) -> bool:
@@ -203,7 +208,7 @@ def _by_palette(
     if not set(source) & set(colours):
         raise ValueError(
             f'no pixel has a colour of {"--palette" if palette else known.origin}; the masks hold '
-            + '; '.join([' '.join(map(as_text, list(colours)[:20])), *_no_data(masks)])
+            + '; '.join([_listed(colours), *_no_data(masks)])
         )
     names = [f'colour {as_text(colour)}' for colour in source]
     return _coloured(source, names, colours)
@@ -217,17 +222,17 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
     guesses: List[str] = []
     main, smooth = main_colours(colours, _lossy(masks))
     if known.names and len(main if smooth else colours) > 2 and not known.palette:
-        shown = ' '.join(map(as_text, list(colours)[:20]))
         raise ValueError(
-            f'{known.origin} names classes and no colours, and the masks hold the colours {shown}: '
-            'give the colour of each class with --palette, in the order of the names'
+            f'{known.origin} names classes and no colours, and the masks hold the colours '
+            f'{_listed(colours)}: give the colour of each class with --palette, in the order of '
+            'the names'
         )
     source = main if smooth else classes_of(_colour_masks(masks), None, None).palette
     if smooth:
         rest = 1 - sum(colours[c] for c in main) / pixels
         notes.append(
             f'masks hold {len(colours)} colours, of smooth edges or JPEG: '
-            f'{" ".join(map(as_text, main[:20]))} are classes, {rest:.1%} of the pixels are '
+            f'{_listed(main)} are classes, {rest:.1%} of the pixels are '
             'ignored (--palette names the classes)'
         )
         source = [c for c in main if c != BLACK]
@@ -274,7 +279,7 @@ def _check_left_out(masks: Sequence[MaskFile], labels: Labels, left_out: set) ->
     known = {value * scale for value in (*pixels, *labels.source)}
     unknown = sorted(left_out - known - ({IGNORE * GREY} if by_value else set()))
     if unknown:
-        shown = ' '.join(as_text(value * scale) for value in list(pixels)[:20])
+        shown = _listed(value * scale for value in pixels)
         raise ValueError(
             f'--ignore {" ".join(map(as_text, unknown))}: no mask has it; the masks hold {shown} '
             f'({labels.kind}): correct it, or leave it out'
