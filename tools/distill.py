@@ -6,9 +6,9 @@ python tools/distill.py CONFIG CHECKPOINT --member ensemble --student other_conf
 
 The member of CONFIG and CHECKPOINT that predicts, or --member, labels all unlabelled images of
 CONFIG. Pixels below --confidence-threshold are ignored. The small network is trained on the labels
-and these pseudo-labels. At the end a table compares mIoU on the test images, numbers of parameters
-and seconds an image of teacher and small network; with --baseline the small network is also trained
-on the labels alone.
+and these pseudo-labels, for as long as CONFIG says: --cfg-options sizes.max_iters=N. At the end a
+table compares mIoU on the test images, numbers of parameters and seconds an image of teacher and
+small network; with --baseline the small network is also trained on the labels alone.
 
 The small network is that of --student, a config with the same classes, or --model: CONFIG with
 method 'supervised' and another segmentor, by its name in new_run.py (mobilenetv2, segformer-b0), as
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     small.add_argument('--student', help='config of the small network')
     small.add_argument('--model', help='segmentor of the small network, in the config of the run')
     parser.add_argument('--member', help='student0, teacher0, ..., or ensemble; default: as tested')
-    parser.add_argument('--confidence-threshold', type=float, default=0.8, help='default: 0.8')
+    parser.add_argument('--confidence-threshold', type=float, default=0.0, help='default: 0, all')
     parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
     parser.add_argument('--timed-images', type=int, default=20, help='default: 20')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')

@@ -2,7 +2,7 @@
 """Distillation: a trained run labels all unlabelled images, and a small network learns from them.
 
 1. The teacher, a member or the ensemble of a run, predicts every unlabelled image.
-2. Confident pixels become pseudo-labels; the others are ignored.
+2. Its labels are the pseudo-labels; pixels below ``confidence_threshold`` are ignored.
 3. The small network is trained on the labels and the pseudo-labels, and for comparison on the
    labels alone (``baseline``).
 4. All are scored on the test images; teacher and small network are timed in turns.
@@ -29,6 +29,8 @@ from mmengine.device import get_device
 from PIL import Image
 
 from ..datasets.frequency import source
+from ..datasets.sampler import ratio_by_source
+from ..datasets.sources import source_names
 from ..datasets.wrappers import distinct_infos
 from ..deploy.checkpoint import read_checkpoint
 from ..engine.config import prepare_config
@@ -212,7 +214,21 @@ class Distillation(Rounds):
         )
         absent = [name for k, name in enumerate(self.classes) if not pixels[k]]
         if absent:
-            self.report(f'no confident pixel shows {", ".join(absent)}')
+            self.report(f'no pseudo-label shows {", ".join(absent)}')
+        self._say_length(len(selected))
+
+    def _say_length(self, number: int) -> None:
+        """Passes of the training over its images, which are more than those of the labels alone."""
+        length, loader = self.cfg.train_cfg.get('max_iters'), self.cfg.train_dataloader
+        ratio = ratio_by_source(loader.sampler.get('ratio'), source_names(loader.dataset))
+        if length:
+            images = number + len(source(self.cfg, 'labeled'))
+            seen = length * loader.batch_size * ratio['labeled'] / sum(ratio.values())
+            self.report(
+                f'the small network trains for {length} iterations, {seen / images:.1f} passes '
+                f'over {images} images with labels or pseudo-labels; sizes.max_iters sets another '
+                'length'
+            )
 
     def _training(self, name: str) -> Step:
         return Step(

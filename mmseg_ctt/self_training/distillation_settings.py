@@ -15,8 +15,8 @@ class DistillationSettings(RoundSettings):
         teacher_checkpoint (str): Its checkpoint.
         member (str, optional): Member that predicts the labels, such as ``'ensemble'``. None is
             the teacher's ``test_cfg.predict_on``.
-        confidence_threshold (float): Pixels of a lower confidence are ignored. Defaults to 0.8
-            (ours); 0 keeps all.
+        confidence_threshold (float): Pixels of a lower confidence are ignored. Defaults to 0: the
+            labels of all pixels, since those of rare classes are seldom confident.
         baseline (bool): Whether the small network is trained on the labels alone as well, for
             comparison. Defaults to False.
         timed_images (int): Images that both networks predict in turns to be timed. Defaults to 20.
@@ -29,7 +29,7 @@ class DistillationSettings(RoundSettings):
     teacher_config: str = ''
     teacher_checkpoint: str = ''
     member: Optional[str] = None
-    confidence_threshold: float = 0.8
+    confidence_threshold: float = 0.0
     baseline: bool = False
     timed_images: int = 20
 

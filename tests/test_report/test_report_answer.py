@@ -81,6 +81,18 @@ def test_unlabelled_images_helped():
     assert mean == pytest.approx(float(rows['mt', 'teacher0'][3]), abs=0.02), 'of the same member'
 
 
+@pytest.mark.parametrize(
+    'scores, rises',
+    [([20, 24, 29.5], True), ([20, 24, 24.9], False), ([24, 20], False), ([24], False)],
+)
+def test_a_baseline_that_still_rises(scores, rises):
+    steps = [100 * (i + 1) for i in range(len(scores))]
+    run = replace(RUNS[0], curves=dict(mIoU=Curve(steps, scores)))
+    headline = answer([run, RUNS[1]], [evaluated(model=0.7), evaluated(student0=0.8)], 0).headline
+    line = 'sup still rose by 5.5 points from iteration 200 to 300: labels alone may win as much'
+    assert (line in headline) == rises and ('still rose' in headline) == rises
+
+
 def test_harm_and_noise():
     base = evaluated(model=0.7)
     worse = answer(RUNS, [base, evaluated(student0=0.6, teacher0=0.55)], 0)

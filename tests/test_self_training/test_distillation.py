@@ -85,6 +85,14 @@ def test_a_distillation(teacher, tmp_path):
     table = training.closing_lines()
     assert any('small network, distilled' in line for line in table)
     assert '| teacher |' in (folder / 'results.md').read_text()
+    (told,) = [line for line in lines if 'passes over' in line]
+    batch, images = cfg.train_dataloader.batch_size, 3 + len(manifest['selected'])
+    assert f'2 iterations, {2 * batch / images:.1f} passes over {images} images' in told
+
+
+def test_all_pixels_are_labelled_unless_a_threshold_is_set(teacher, tmp_path):
+    training = build_rounds(config(teacher, tmp_path), tmp_path / 'run', tmp_path, print)
+    assert training.settings.confidence_threshold == 0
 
 
 def test_a_stopped_distillation_goes_on(teacher, tmp_path):
@@ -283,8 +291,9 @@ def test_a_teacher_without_labels_in_its_test_pipeline(teacher, tmp_path):
 def test_nothing_confident(teacher, tmp_path, monkeypatch):
     nothing = (np.zeros((32, 48), np.int64), np.zeros((32, 48), np.uint16))
     monkeypatch.setattr(distillation, 'read_label', lambda *_: nothing)
+    cfg = config(teacher, tmp_path, confidence_threshold=0.5)
     with pytest.raises(ValueError, match='no pixel of 3 images reaches'):
-        Distillation(config(teacher, tmp_path), tmp_path / 'run', tmp_path, str).run(resources())
+        Distillation(cfg, tmp_path / 'run', tmp_path, str).run(resources())
 
 
 def test_networks_take_turns():

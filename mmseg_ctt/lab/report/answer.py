@@ -14,7 +14,7 @@ from .parts import Block, Command, Figure, Notes, NothingToShow, Part, Table
 from .portable import relative_path
 from .recorded import NO_SCALARS, final_scores
 from .runs import Run
-from .verdict import ENSEMBLE, NO_BASELINE, network_name, shipping, verdict
+from .verdict import ENSEMBLE, NO_BASELINE, network_name, shipping, still_rising, verdict
 
 TITLE = 'Answer'  # of the chapter
 HELPED, BETTER = 'Did the unlabelled images help?', 'Which run is better?'
@@ -119,7 +119,8 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
             main.miou if main else None,
             gain,
             unlabeled=unlabeled,
-        ),
+        )
+        + still_rising(base.run.name, base.run.score(base.shipped)),
     )
 
 

@@ -6,12 +6,14 @@ from typing import Mapping, Optional, Tuple
 
 from ...evaluation.bootstrap import LEVEL, Interval
 from .colours import PLAIN_MODEL
+from .scalars import Curve
 
 ENSEMBLE = 'ensemble'
 NO_BASELINE = (
     'A supervised baseline on the same lists, sizes and iterations says what the unlabelled images '
     'have added. Train it and compare:'
 )
+RISING = 1.0  # points between the last two validations from which a run is too short
 Named = Tuple[str, str, float]  # run, member, mIoU in per cent
 
 
@@ -45,6 +47,22 @@ def verdict(
     word = f'Yes, {what}' if gain > 0 else f'No, {harm}'
     return (
         f'{word}: {figures}, and the difference is larger than the noise of these images ({ends}).'
+    )
+
+
+def still_rising(run: str, curve: Optional[Curve]) -> str:
+    """What to do where labels alone still learnt when their run ended; empty where they did not.
+
+    Args:
+        run (str): Name of the baseline.
+        curve (Curve, optional): Its validations, per cent; None: unknown.
+    """
+    if curve is None or len(curve.values) < 2 or not curve.values[-1] - curve.values[-2] >= RISING:
+        return ''
+    gain = curve.values[-1] - curve.values[-2]
+    return (
+        f' But {run} still rose by {gain:.1f} points from iteration {curve.steps[-2]} to '
+        f'{curve.steps[-1]}: labels alone may win as much in a longer run. Train both longer.'
     )
 
 
