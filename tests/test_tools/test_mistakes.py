@@ -585,7 +585,7 @@ def test_starting_weights_are_counted(write, check, tmp_path):
         write(setting('model.segmentor.backbone.init_cfg', init)), 'checkpoints'
     )
     assert code == 0 and 'backbone.init_cfg: 2 of 6 weights' in line
-    assert '\n1 warnings\n- model.segmentor.backbone.init_cfg: ' in text
+    assert '\n1 warning\n- model.segmentor.backbone.init_cfg: ' in text
 
 
 def test_warnings_in_the_log_and_in_check_setup(write, load_tool, check, tmp_path):
