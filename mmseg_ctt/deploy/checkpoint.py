@@ -21,11 +21,11 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 
+from ..datasets.training_copy.manifest import file_checksum
 from ..nn.pretrained import pretrained_source
 
 PathLike = Union[str, Path]
 Network = TypeVar('Network', bound=nn.Module)
-CHUNK = 2**20  # bytes
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:
@@ -68,11 +68,7 @@ def weights_checksum(path: PathLike) -> str:
     """
     if '://' in str(path):
         return hashlib.sha256(str(path).encode()).hexdigest()
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for chunk in iter(lambda: file.read(CHUNK), b''):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_checksum(path)
 
 
 def build_network(model: Mapping[str, Any], data_preprocessor: Optional[Mapping] = None) -> Any:

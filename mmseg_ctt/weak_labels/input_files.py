@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from mmengine.logging import print_log
 
-from ..datasets.training_copy.manifest import checksum, write_whole
+from ..datasets.training_copy.manifest import file_checksum, write_whole
 from ..volumes.address import file_of
 from .settings_file import read_settings
 
@@ -80,7 +80,7 @@ def _facts(path: str, size: int = -1, changed: int = 0, digest: str = '') -> Fac
     """Size, time of change and checksum; that of a file as it was known is not read again."""
     state = os.stat(path)
     if (state.st_size, state.st_mtime_ns) != (size, changed):
-        digest = checksum(Path(path).read_bytes())
+        digest = file_checksum(path)
     return [state.st_size, state.st_mtime_ns, digest]
 
 

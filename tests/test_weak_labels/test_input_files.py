@@ -1,6 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """The record of the files that results are made of."""
 
+from pathlib import Path
+
 import pytest
 
 from mmseg_ctt.weak_labels import input_files
@@ -12,13 +14,13 @@ FILES = {'a': 'scan.nii#z=3', 'b': 'scan.nii#z=4', 'c': 'c.png'}
 @pytest.fixture
 def read(monkeypatch):
     """Contents that were read, in any order."""
-    contents, original = [], input_files.checksum
+    contents, original = [], input_files.file_checksum
 
-    def noted(content):
-        contents.append(content)
-        return original(content)
+    def noted(path):
+        contents.append(Path(path).read_bytes())
+        return original(path)
 
-    monkeypatch.setattr(input_files, 'checksum', noted)
+    monkeypatch.setattr(input_files, 'file_checksum', noted)
     return contents
 
 

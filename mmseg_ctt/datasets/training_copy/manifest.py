@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 MANIFEST, FILES = 'manifest.json', 'files.jsonl'
 VERSION = 1
+CHUNK = 2**20  # bytes
 TOOL = 'tools/dataset_converters/make_training_copy.py'
 
 
@@ -63,6 +64,15 @@ class Options(NamedTuple):
 def checksum(content: bytes) -> str:
     """sha256 of a file's content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def file_checksum(path: Union[str, Path]) -> str:
+    """The same of a file, which may be larger than the memory."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for chunk in iter(lambda: file.read(CHUNK), b''):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_manifest(folder: Path) -> Dict[str, Any]:
