@@ -91,6 +91,9 @@ def test_a_baseline_that_still_rises(scores, rises):
     headline = answer([run, RUNS[1]], [evaluated(model=0.7), evaluated(student0=0.8)], 0).headline
     line = 'sup still rose by 5.5 points from iteration 200 to 300: labels alone may win as much'
     assert (line in headline) == rises and ('still rose' in headline) == rises
+    worse = answer([run, RUNS[1]], [evaluated(model=0.7), evaluated(student0=0.6)], 0)
+    other = answer([replace(run, config=SEMI), RUNS[1]], [evaluated(model=0.7)] * 2, 0)
+    assert 'still rose' not in worse.headline + other.headline
 
 
 def test_harm_and_noise():

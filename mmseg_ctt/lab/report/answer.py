@@ -109,6 +109,7 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
         blocks += _classes(base, best, main)
     unlabeled = is_supervised(base.run.config) and not is_supervised(best.run.config)
     gain = best.scores[best.shipped] - base.scores[base.shipped]
+    rising = still_rising(base.run.name, base.run.score(base.shipped))
     return Part(
         HELPED if unlabeled else BETTER,
         _how(base, best, main),
@@ -120,7 +121,7 @@ def answer(runs: Sequence[Run], evaluated: Sequence[Optional[Evaluated]], baseli
             gain,
             unlabeled=unlabeled,
         )
-        + still_rising(base.run.name, base.run.score(base.shipped)),
+        + (rising if unlabeled and gain > 0 else ''),
     )
 
 
