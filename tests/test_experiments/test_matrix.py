@@ -165,11 +165,14 @@ def test_matrices_of_the_repository(path, repo_root):
         rows = {'supervised', 'no_contrast', 'both_teachers'}
     elif path.stem == 'guard':
         rows = {'supervised', 'ctt_plus_guarded'}
+    elif path.stem == 'equal_time':
+        rows = {'supervised', 'classmix'}
     elif not path.stem.endswith('small'):
         rows |= {'ensemble', 'ct_hc', 'ct_lc'}
     assert rows <= {cell.method for cell in matrix.cells}
     full = {split: matrix.full_of(split) for split in dict.fromkeys(c.split for c in matrix.cells)}
-    assert {cell.split for cell in matrix.cells if cell.method == 'supervised'} == set(full)
+    if path.stem != 'equal_time':  # its methods have different lengths
+        assert {cell.split for cell in matrix.cells if cell.method == 'supervised'} == set(full)
     assert set(filter(None, full.values())) <= set(full)
     assert all((repo_root / cell.config).is_file() for cell in matrix.cells)
     assert len({str(cell) for cell in matrix.cells}) == len(matrix.cells)
