@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, List, Mapping, Tuple
 
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League, Standing
-    from mmseg_ctt.lab.experiments.table import Summary
+    from mmseg_ctt.lab.experiments.table import Summary, Table
 
 SETS = {'test': 'test images', 'val': 'validation images'}
 RECIPE = 'ctt_plus'
@@ -44,7 +44,7 @@ def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
     The highest mean comes first; methods with missing questions stand behind.
     """
     images = main_set(league)
-    one = league.of_seed(min(cell.seed for cell in league.matrix.cells))
+    one = league.of_first_seed()
     gains = {
         row.method: [one.gain(row.method, question, images) for question in league.questions]
         for row in one.standings(images)
@@ -53,9 +53,41 @@ def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
     lines = []
     for method in sorted(gains, key=lambda method: _place(gains[method])):
         mean = fmean(gains[method])
-        cells = [MISSING if math.isnan(gain) else f'{gain:.1f}' for gain in (*gains[method], mean)]
+        cells = [_points(gain, 1) for gain in (*gains[method], mean)]
         lines.append([_link(method, '../..'), *cells, _factor(costs.get(method))])
     return _table(['method', *league.questions, 'mean', 'cost of a step'], lines)
+
+
+def equal_time_table(league: 'League', longer: 'Table') -> str:
+    """mIoU of longer runs beside the league's, of the first seed, and points won over the baseline.
+
+    Args:
+        league (League): With a row of the recipe.
+        longer (Table): Its splits are ``<question>_x<factor>``, the factor that of the length.
+    """
+    images, one = main_set(league), league.of_first_seed()
+    base = fmean(one.score(one.baseline, name, images).mean for name in one.questions)
+    lines = []
+
+    def add(name: str, length: str, scores: 'List[Summary]') -> None:
+        means = [score.mean for score in scores]
+        lines.append([name, length, *map(_points, means), _points(fmean(means) - base, 1)])
+
+    def add_of_league(name: str, league: 'League', method: str) -> None:
+        add(name, '1', [league.score(method, question, images) for question in league.questions])
+
+    for method in longer.methods:
+        add_of_league(_link(method), one, method)
+        for factor in dict.fromkeys(split.rpartition('_x')[2] for split in longer.splits):
+            splits = [f'{question}_x{factor}' for question in one.questions]
+            scores = [longer.summary(method, split, images) for split in splits]
+            if any(score.number for score in scores):
+                add(_link(method), factor, scores)
+    add_of_league(_link(RECIPE), one, RECIPE)
+    if RECIPE in one.with_ensemble:
+        add_of_league(_ensemble(RECIPE), one.of_ensembles(), RECIPE)
+    head = ['method', 'length', *one.questions, 'mean gain']
+    return f'mIoU of the **{SETS[images]}**, seed {league.first_seed}:\n\n{_table(head, lines)}'
 
 
 def miou_tables(league: 'League') -> str:
@@ -155,6 +187,10 @@ def _with_share(score: 'Summary', share: float, gap: bool) -> List[str]:
 
 def _percent(share: float, unit: str = '') -> str:
     return MISSING if math.isnan(share) else f'{round(100 * share)}{unit}'
+
+
+def _points(value: float, digits: int = 2) -> str:
+    return MISSING if math.isnan(value) else f'{value:.{digits}f}'
 
 
 def _factor(value: 'float | None') -> str:

@@ -84,9 +84,15 @@ class League:
         members = {**self.matrix.members, **dict.fromkeys(self.with_ensemble, ENSEMBLE)}
         return League(replace(self.matrix, members=members), self.rows)
 
-    def of_seed(self, seed: int) -> 'League':
+    @property
+    def first_seed(self) -> int:
+        """The lowest seed, which every method has."""
+        return min(cell.seed for cell in self.matrix.cells)
+
+    def of_first_seed(self) -> 'League':
         """The same league with the rows of one seed alone, in which all methods are alike."""
-        return League(self.matrix, [row for row in self.rows if int(row['seed']) == seed])
+        rows = [row for row in self.rows if int(row['seed']) == self.first_seed]
+        return League(self.matrix, rows)
 
     def gain(self, method: str, question: str, eval_set: str) -> float:
         """Points over the baseline, each the mean over its seeds; NaN where one is missing."""
