@@ -4,7 +4,6 @@
 import csv
 import math
 import shutil
-from dataclasses import replace
 
 import pytest
 from matplotlib.axes import Axes
@@ -15,7 +14,6 @@ from mmseg_ctt.lab.experiments import league_chart
 from mmseg_ctt.lab.experiments.league import League, Standing
 from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
 from mmseg_ctt.lab.experiments.results import BEGIN, END
-from mmseg_ctt.lab.experiments.table import Table
 
 QUESTIONS = {'photos': 'photos_all', 'slices': 'slices_all'}
 METHODS = ('plain', 'good', 'part', 'harm', 'never')
@@ -174,19 +172,27 @@ def test_gains_are_of_the_first_seed_alone(tool):
     assert all(line.startswith('| [') and '](../../configs/' in line for line in lines)
 
 
-def test_longer_runs_stand_beside_those_of_the_league(tool, monkeypatch):
-    monkeypatch.setitem(tool.module.equal_time_table.__globals__, 'RECIPE', 'good')
-    names = ('photos_x3.8', 'slices_x3.8', 'photos_x2')
-    rows = [row('plain', name, miou, 0, 'model') for name, miou in zip(names, (46, 82, 99))]
-    cells = [Cell('plain', name, 0, 'c.py', {}) for name in names]
-    longer = Table(replace(league().matrix, cells=cells), rows)
-    table = tool.module.equal_time_table(league(), longer)
+def test_runs_with_more_steps_stand_beside_those_of_the_league(tool):
+    split = 'photos_x3.8 slices_x3.8 photos_all_x3.8 photos_x2'.split()
+    cells = [Cell('plain', name, 0, 'c.py', {}) for name in split]
+    cells += [Cell('good', name, 0, 'c.py', {}) for name in split[:2]]
+    full = {'photos_x3.8': 'photos_all_x3.8', 'slices_x3.8': 'slices_all_x3.8'}
+    rows = [row('plain', name, miou, 0, 'model') for name, miou in zip(split, (46, 82, 70, 99))]
+    pair = dict(teacher1=51, ensemble=54)
+    more = [row('good', 'photos', miou, 0, name) for name, miou in pair.items()]
+    rows += [row('good', 'photos_x3.8', miou + 2, 0, name) for name, miou in pair.items()]
+    longer = league(rows, cells=cells, full_by_split=full)
+    table = tool.module.longer_table(league([*ROWS, *more]), longer)
     assert table.startswith('mIoU of the **validation images**, seed 0:')
     assert [line.split('configs/')[-1] for line in table.splitlines()[4:]] == [
         'plain/README.md) | 1 | 38.00 | 80.00 | 0.0 |',
         'plain/README.md) | 3.8 | 46.00 | 82.00 | 5.0 |',
         'plain/README.md) | 2 | 99.00 | not measured | not measured |',
+        '| all labels | 1 | 60.00 | 90.00 | 16.0 |',
+        '| all labels | 3.8 | 70.00 | not measured | not measured |',
         'good/README.md) | 1 | 48.00 | 81.00 | 5.5 |',
+        '| good, ensemble | 1 | 54.00 | not measured | not measured |',
+        '| good, ensemble | 3.8 | 56.00 | not measured | not measured |',
     ]
 
 

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League
     from mmseg_ctt.lab.experiments.matrix import Matrix
-    from mmseg_ctt.lab.experiments.results import Row
-    from mmseg_ctt.lab.experiments.table import Table
 
 LEAGUE = 'configs/matrices/league.yaml'
-EQUAL_TIME = 'configs/matrices/equal_time.yaml'
+LONGER = 'configs/matrices/league_longer.yaml'
 COSTS = 'docs/step_costs.json'
 QUESTION = 'camvid_0006R0'  # of the league; in the table of README.md
 ENTRY = re.compile(r'(?P<data>.+?) (?P<part>\d+|1/\d+), (?P<network>[^:]+): (?P<value>[\d.]+)')
@@ -28,26 +26,13 @@ def measured(root: Path) -> Dict[str, float]:
     return {method: score for method, score in scores.items() if not math.isnan(score)}
 
 
-def read_league(root: Path) -> 'League':
-    """The league, with the rows of its runs in its CSV; none if there is no such file."""
-    matrix = matrix_with_members(root, LEAGUE)
+def read_league(root: Path, path: str = LEAGUE) -> 'League':
+    """The league, or longer runs of it, with the rows of its CSV; none if there is no such file."""
+    matrix = matrix_with_members(root, path)
     from mmseg_ctt.lab.experiments.league import League
-
-    return League(matrix, _rows(root, matrix))
-
-
-def read_longer_runs(root: Path) -> 'Table':
-    """The runs of the league's methods at equal time, with their rows."""
-    matrix = matrix_with_members(root, EQUAL_TIME)
-    from mmseg_ctt.lab.experiments.table import Table
-
-    return Table(matrix, _rows(root, matrix))
-
-
-def _rows(root: Path, matrix: 'Matrix') -> 'List[Row]':
     from mmseg_ctt.lab.experiments.results import read_rows, rows_of
 
-    return rows_of(read_rows(root / matrix.out), matrix.cells)
+    return League(matrix, rows_of(read_rows(root / matrix.out), matrix.cells))
 
 
 def matrix_with_members(root: Path, path: str) -> 'Matrix':

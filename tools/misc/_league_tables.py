@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, List, Mapping, Tuple
 
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League, Standing
-    from mmseg_ctt.lab.experiments.table import Summary, Table
+    from mmseg_ctt.lab.experiments.table import Summary
 
 SETS = {'test': 'test images', 'val': 'validation images'}
 RECIPE = 'ctt_plus'
@@ -58,35 +58,39 @@ def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
     return _table(['method', *league.questions, 'mean', 'cost of a step'], lines)
 
 
-def equal_time_table(league: 'League', longer: 'Table') -> str:
-    """mIoU of longer runs beside the league's, of the first seed, and points won over the baseline.
+def longer_table(league: 'League', longer: 'League') -> str:
+    """mIoU with more steps beside that of the league, of its first seed, by method and length.
 
     Args:
         league (League): With a row of the recipe.
-        longer (Table): Its splits are ``<question>_x<factor>``, the factor that of the length.
+        longer (League): Its splits are ``<question>_x<factor>``, the factor that of the length.
     """
     images, one = main_set(league), league.of_first_seed()
-    base = fmean(one.score(one.baseline, name, images).mean for name in one.questions)
+    names = [(question, f'{question}_x') for question in league.questions]
+    factors = dict.fromkeys(split.rpartition('_x')[2] for split in longer.table.splits)
+    base = fmean(one.score(one.baseline, question, images).mean for question in one.questions)
     lines = []
 
-    def add(name: str, length: str, scores: 'List[Summary]') -> None:
-        means = [score.mean for score in scores]
-        lines.append([name, length, *map(_points, means), _points(fmean(means) - base, 1)])
-
-    def add_of_league(name: str, league: 'League', method: str) -> None:
-        add(name, '1', [league.score(method, question, images) for question in league.questions])
+    def add(name: str, score: 'Callable[[League, str], Summary]') -> None:
+        for factor in ('', *factors):
+            source = longer if factor else one
+            means = [
+                score(source, long + factor if factor else short).mean for short, long in names
+            ]
+            if not all(map(math.isnan, means)):
+                cells = [*map(_points, means), _points(fmean(means) - base, 1)]
+                lines.append([name, factor or '1', *cells])
 
     for method in longer.methods:
-        add_of_league(_link(method), one, method)
-        for factor in dict.fromkeys(split.rpartition('_x')[2] for split in longer.splits):
-            splits = [f'{question}_x{factor}' for question in one.questions]
-            scores = [longer.summary(method, split, images) for split in splits]
-            if any(score.number for score in scores):
-                add(_link(method), factor, scores)
-    add_of_league(_link(RECIPE), one, RECIPE)
-    if RECIPE in one.with_ensemble:
-        add_of_league(_ensemble(RECIPE), one.of_ensembles(), RECIPE)
-    head = ['method', 'length', *one.questions, 'mean gain']
+        add(_link(method), lambda source, split, m=method: source.score(m, split, images))
+        if method == longer.baseline:
+            add('all labels', lambda source, split: source.all_labels(split, images))
+        if method in one.with_ensemble:
+            add(
+                _ensemble(method),
+                lambda source, split, m=method: source.of_ensembles().score(m, split, images),
+            )
+    head = ['method', 'length', *league.questions, 'mean gain']
     return f'mIoU of the **{SETS[images]}**, seed {league.first_seed}:\n\n{_table(head, lines)}'
 
 

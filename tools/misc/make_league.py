@@ -4,9 +4,9 @@
 python tools/misc/make_league.py            write tables and picture
 python tools/misc/make_league.py --check    say whether pages and picture are up to date
 
-Scores are those of the CSVs that configs/matrices/league.yaml and equal_time.yaml name, which may
-be filled in part; costs are those of docs/step_costs.json. A method is represented by the member
-that its config predicts with. Exit status: 0 done or up to date, 1 not up to date.
+Scores are those of the CSVs that configs/matrices/league.yaml and league_longer.yaml name, which
+may be filled in part; costs are those of docs/step_costs.json. A method is represented by the
+member that its config predicts with. Exit status: 0 done or up to date, 1 not up to date.
 """
 
 import sys
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Dict, List, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
-from _figures import LEAGUE, read_league, read_longer_runs, step_costs  # noqa: E402
+from _figures import LEAGUE, LONGER, read_league, step_costs  # noqa: E402
 from _league_tables import (  # noqa: E402
     SETS,
-    equal_time_table,
     gains_table,
+    longer_table,
     main_set,
     miou_tables,
     question_table,
@@ -44,7 +44,7 @@ MEASURE = f'python tools/analysis_tools/run_matrix.py {LEAGUE} --jobs 2 --thread
 
 def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     """Tables by page and name; without any figure they say so."""
-    names = {(README, 'results'), *((PAGE, name) for name in ('shares', 'equal time', 'mIoU'))}
+    names = {(README, 'results'), *((PAGE, name) for name in ('shares', 'more steps', 'mIoU'))}
     names |= {(GUIDE, 'league'), (GUIDE, 'gains')}
     names |= {(RESULTS, question) for question in league.questions}
     if not has_figures(league):
@@ -52,7 +52,7 @@ def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     costs, memory = step_costs(ROOT), step_costs(ROOT, 'memory')
     made = {
         (PAGE, 'shares'): f'![{ALT}](images/league.png)\n\n{shares_table(league, costs, memory)}',
-        (PAGE, 'equal time'): equal_time_table(league, read_longer_runs(ROOT)),
+        (PAGE, 'more steps'): longer_table(league, read_league(ROOT, LONGER)),
         (PAGE, 'mIoU'): miou_tables(league),
         (README, 'results'): recipe_table(league, titles(league)),
         (GUIDE, 'league'): f'![{ALT}](../images/league.png)',

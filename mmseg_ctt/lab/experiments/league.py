@@ -104,8 +104,8 @@ class League:
         return self.table.summary(method, question, eval_set)
 
     def all_labels(self, question: str, eval_set: str) -> Summary:
-        """Score of the baseline with all labels, mIoU in per cent."""
-        return self.table.summary(self.baseline, str(self.full[question]), eval_set)
+        """Score of the baseline with all labels, mIoU in per cent; no score for another split."""
+        return self.table.summary(self.baseline, str(self.full.get(question)), eval_set)
 
     def share(self, method: str, question: str, eval_set: str) -> float:
         """Share of the gap, 0 for the baseline; NaN without rows or gap."""
