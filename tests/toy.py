@@ -253,6 +253,13 @@ def losses_of(model: nn.Module, batch: dict) -> dict:
     return model(**prepared(model, batch), mode='loss')
 
 
+def upsamplings(model: nn.Module) -> list:
+    """Sizes that a model upsamples logits to from now on, one for each time."""
+    made, upsampled = [], model.upsampled
+    model.upsampled = lambda logits, size: made.append(size) or upsampled(logits, size)
+    return made
+
+
 def fill_banks(model: nn.Module, seed: int = 5) -> nn.Module:
     """Random full banks, contrast on; a model without a contrast stays as it is."""
     contrast = getattr(model, 'contrast', None)

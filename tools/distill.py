@@ -8,7 +8,8 @@ The member of CONFIG and CHECKPOINT that predicts, or --member, labels all unlab
 CONFIG. Pixels below --confidence-threshold are ignored. The small network is trained on the labels
 and these pseudo-labels, for as long as CONFIG says: --cfg-options sizes.max_iters=N. At the end a
 table compares mIoU on the test images, numbers of parameters and seconds an image of teacher and
-small network; with --baseline the small network is also trained on the labels alone.
+small network; with --baseline the small network is also trained on the labels alone. The same
+command with --baseline adds that to a distillation without it.
 
 The small network is that of --student, a config with the same classes, or --model: CONFIG with
 method 'supervised' and another segmentor, by its name in new_run.py (mobilenetv2, segformer-b0), as
@@ -37,9 +38,10 @@ def parse_args() -> argparse.Namespace:
     small.add_argument('--student', help='config of the small network')
     small.add_argument('--model', help='segmentor of the small network, in the config of the run')
     parser.add_argument('--member', help='student0, teacher0, ..., or ensemble; default: as tested')
-    parser.add_argument('--confidence-threshold', type=float, default=0.0, help='default: 0, all')
+    # these two have the defaults of DistillationSettings, which a test compares with the help
+    parser.add_argument('--confidence-threshold', type=float, help='default: 0, all pixels count')
     parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
-    parser.add_argument('--timed-images', type=int, default=20, help='default: 20')
+    parser.add_argument('--timed-images', type=int, help='images of the times; default: 20')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
     parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')
@@ -86,8 +88,7 @@ def main() -> None:
     if args.model:
         options = dict(method='supervised', segmentor_from=segmentor_of(args.model), **options)
     cfg = read_config(args.student or teacher, options)
-    cfg.self_training = dict(
-        type='Distillation',
+    given = dict(
         teacher_config=teacher,
         teacher_checkpoint=checkpoint,
         member=args.member,
@@ -95,6 +96,8 @@ def main() -> None:
         baseline=args.baseline,
         timed_images=args.timed_images,
     )
+    settings = {name: value for name, value in given.items() if value is not None}
+    cfg.self_training = dict(type='Distillation', **settings)
     name = Path(args.student or args.config).stem
     run_rounds(cfg, args.work_dir or Path('work_dirs', f'{name}_distilled'), args)
 

@@ -18,8 +18,9 @@ larger than the memory. --tile does the same with other images, not with frames 
 need pip install 'mmseg_ctt[geo]'.
 
 Nothing is overwritten. Started again, it goes on where it was stopped; predictions of other
-settings are refused. A file that cannot be read is named and left out; if there is any, they are
-listed at the end, and the exit code is 2.
+settings are refused. A file that cannot be predicted is named and left out, such as a damaged one,
+a link to no file, or one with other bands than the network takes; if there is any, they are listed
+at the end, and the exit code is 2.
 """
 
 import argparse

@@ -15,6 +15,7 @@ from .colour_masks import (
     check_palette,
     count_colours,
     found_palette,
+    made_up_names,
     palette_of,
     parse_colour,
     total,
@@ -143,7 +144,7 @@ def classes_of(
             )
     if names and len(names) != len(palette):
         raise ValueError(f'{meta_file} names {len(names)} classes, the {origin} has {len(palette)}')
-    return Classes(palette, names or [f'colour {as_text(colour)}' for colour in palette], origin)
+    return Classes(palette, names or made_up_names(palette, (m.mode for m in masks)), origin)
 
 
 def report(masks: Sequence[ColourMask], classes: Classes) -> List[str]:

@@ -8,7 +8,7 @@ A colour is an integer, ``65536 * red + 256 * green + blue``; a grey value v is 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,8 @@ from .mask_colours import counted, mask_mode, read_colours
 IGNORE = 255  # id of pixels without a class
 BLACK, WHITE = 0, 0xFFFFFF
 LOSSY = ('.jpg', '.jpeg')  # masks of changed colours
+# modes of Pillow that hold one grey value a pixel
+GREY_MODES = ('L', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 NUM_WORKERS = 4
 
 
@@ -51,6 +53,20 @@ def as_text(colour: int) -> str:
     """A colour as a user writes it: ``128,64,128``, or ``128`` for a grey value."""
     rgb = unpack(colour)
     return str(rgb[0]) if len(set(rgb)) == 1 else ','.join(map(str, rgb))
+
+
+def made_up_names(palette: Sequence[int], modes: Iterable[str]) -> List[str]:
+    """Names of classes that have none, such as ``value 128`` and ``colour 128,64,128``.
+
+    Args:
+        palette (Sequence[int]): Colour of each class.
+        modes (Iterable[str]): Modes of the masks; classes of grey masks have values.
+    """
+    grey = set(modes) <= {*GREY_MODES, 'LA'}
+    return [
+        f'value {rgb[0]}' if grey and len(set(rgb)) == 1 else f'colour {",".join(map(str, rgb))}'
+        for rgb in map(unpack, palette)
+    ]
 
 
 def parse_colour(text: str) -> int:

@@ -21,7 +21,7 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -85,12 +85,11 @@ class Distillation(Rounds):
 
     def steps(self) -> Sequence[Step]:
         """Labelling, trainings, comparison; the first step binds the folder to its settings."""
-        trainings = [BASELINE] * self.settings.baseline + [DISTILLED]
         return [
             Step(dict(step='start'), lambda _: None),
             Step(dict(step='label'), self._label),
             Step(dict(step='select'), self._select),
-            *(self._training(name) for name in trainings),
+            *(self._training(name) for name in self._trainings()),
             Step(dict(step='compare'), self._compare),
         ]
 
@@ -208,9 +207,11 @@ class Distillation(Rounds):
         manifest = dict(selected=selected, class_names=self.classes)
         write_whole(pseudo / MANIFEST, json.dumps(manifest, indent=1) + '\n')
         ratio = 1 - pixels[IGNORE] / pixels.sum()
+        threshold = self.settings.confidence_threshold
+        which = f'{ratio:.1%} of the pixels reach {KEY}.confidence_threshold={threshold}'
         self.report(
-            f'{len(selected)} of {len(self.images)} images have pseudo-labels, {ratio:.1%} of '
-            f'the pixels are confident'
+            f'{len(selected)} of {len(self.images)} images have pseudo-labels, '
+            + (which if threshold else 'of all pixels')
         )
         absent = [name for k, name in enumerate(self.classes) if not pixels[k]]
         if absent:
@@ -230,17 +231,26 @@ class Distillation(Rounds):
                 'length'
             )
 
+    def _trainings(self) -> List[str]:
+        return [BASELINE] * self.settings.baseline + [DISTILLED]
+
     def _training(self, name: str) -> Step:
-        return Step(
-            dict(step=name),
-            lambda job: self.train(self.config(name), f'small network, {name}', job),
-        )
+        def train(job: Job) -> None:
+            if name not in self._compared():  # it is finished where a baseline is added later
+                self.train(self.config(name), f'small network, {name}', job)
+
+        return Step(dict(step=name), train)
+
+    def _compared(self) -> Dict[str, Any]:
+        """Results by network, empty before the first comparison."""
+        path = self.folder / RESULTS
+        return json.loads(path.read_text())['networks'] if path.is_file() else {}
 
     def _compare(self, job: Job) -> None:
-        if not (self.folder / RESULTS).is_file():
+        if not set(self._trainings()) <= set(self._compared()):
             self.report('scores and times the networks')
             networks: Networks = {'teacher': (self.teacher, self.settings.teacher_checkpoint)}
-            for name in [BASELINE] * self.settings.baseline + [DISTILLED]:
+            for name in self._trainings():
                 checkpoint = self.checkpoint_in(self.folder / name)
                 networks[name] = (self.config(name), checkpoint)
             results = compare(networks, self.cfg, self.settings, job.check_stop)

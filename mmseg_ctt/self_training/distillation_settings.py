@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from dataclasses import dataclass
-from typing import Optional
+from typing import ClassVar, Optional, Tuple
 
 from ..nn.settings import check_number
 from .round_settings import KEY, RoundSettings
@@ -18,13 +18,15 @@ class DistillationSettings(RoundSettings):
         confidence_threshold (float): Pixels of a lower confidence are ignored. Defaults to 0: the
             labels of all pixels, since those of rare classes are seldom confident.
         baseline (bool): Whether the small network is trained on the labels alone as well, for
-            comparison. Defaults to False.
+            comparison; may be set to True later. Defaults to False.
         timed_images (int): Images that both networks predict in turns to be timed. Defaults to 20.
 
     Raises:
         TypeError: If a setting is of another type.
         ValueError: If the teacher is not named, or a number lies outside its bounds.
     """
+
+    addable: ClassVar[Tuple[str, ...]] = ('baseline',)
 
     teacher_config: str = ''
     teacher_checkpoint: str = ''

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 from ..nn.settings import as_dict, check_keys
 
@@ -15,9 +15,12 @@ class RoundSettings:
 
     Attributes:
         renamed (dict[str, str]): Former keys that are still accepted, and the present ones.
+        addable (tuple[str]): Switches that may be turned on in the folder of a run without them:
+            the step ``dict(step=name)`` and those after it do what is missing.
     """
 
     renamed: ClassVar[Dict[str, str]] = {}
+    addable: ClassVar[Tuple[str, ...]] = ()
 
     def unused(self) -> Dict[str, str]:
         """Settings without effect, and beside which others, such as ``'align=False'``."""

@@ -14,18 +14,17 @@ import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Dict, List, NamedTuple, Sequence, Type
 
 from mmengine.config import Config
 
 from ..engine.files import locked, write_whole
-from ..engine.fingerprint import config_hash, former_hash
 from ..engine.processes import Resources, Stopped, run_logged
 from ..engine.recorded_config import STAMP, record_config
 from ..engine.resume import find_whole_checkpoint
 from .round_settings import KEY, RoundSettings
+from .round_state import added_switches, fingerprint
 
 PACKAGE = 'mmseg_ctt.self_training'
 
@@ -175,40 +174,29 @@ class Rounds(ABC):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _fingerprint(self) -> dict:
-        return dict(settings=asdict(self.settings), config=config_hash(self.cfg))
-
     def _next(self, steps: Sequence[Step]) -> int:
         """Index of the step to do next."""
         if not self.file.is_file():
             return 0
         state = json.loads(self.file.read_text())
-        of = dict(settings=state.pop('settings', None), config=state.pop('config', None))
+        of = {name: state.pop(name, None) for name in ('settings', 'config')}
         positions = [step.position for step in steps]
         if state == positions[0] and not any((self.folder / self.first_folder()).glob('*.pth')):
             return 0  # a start that failed, with any settings
-        if not self._is_of_this_run(of) or state not in positions:
+        added = added_switches(self.cfg, self.settings, of)
+        if added is None or state not in positions:
             raise ValueError(
                 f'{self.folder} belongs to a run with another config or other '
                 f'{KEY} settings: choose another --work-dir, or remove it'
             )
-        return positions.index(state)
+        return min(positions.index(found) for found in (state, *(dict(step=n) for n in added)))
 
     def holds_this_run(self) -> bool:
         """Whether a run of this config and these settings was begun in the folder."""
         if not self.file.is_file():
             return False
         state = json.loads(self.file.read_text())
-        return self._is_of_this_run({name: state.get(name) for name in ('settings', 'config')})
-
-    def _is_of_this_run(self, of: dict) -> bool:
-        try:
-            settings = asdict(self.settings_class.recorded(of['settings']))
-        except (TypeError, ValueError):  # of another recipe
-            return False
-        # lists of a JSON file are tuples here
-        same = json.dumps(settings) == json.dumps(asdict(self.settings))
-        return same and of['config'] in (config_hash(self.cfg), former_hash(self.cfg))
+        return added_switches(self.cfg, self.settings, state) is not None
 
     def save(self, position: Dict[str, Any]) -> None:
         """Record the step that is done next.
@@ -216,7 +204,7 @@ class Rounds(ABC):
         Args:
             position (dict): Of the step.
         """
-        state = dict(self._fingerprint(), **position)
+        state = dict(fingerprint(self.cfg, self.settings), **position)
         write_whole(self.file, json.dumps(state, indent=1) + '\n')
 
     # ---- what recipes use

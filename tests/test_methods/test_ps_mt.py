@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from mmengine.logging import MessageHub
-from toy import at_iteration, losses_of, prepared, ready_model, toy_batch, toy_model
+from toy import at_iteration, losses_of, prepared, ready_model, toy_batch, toy_model, upsamplings
 
 from mmseg_ctt.functional import improbable_class_loss, pixel_consistency
 from mmseg_ctt.methods.followers import IN_SHIFTS
@@ -113,6 +113,21 @@ def test_features_stay_without_it():
 def test_without_a_threshold_there_is_no_negative_learning():
     losses = losses_of(ready_model(KIND, negative_threshold=0.0), toy_batch())
     assert losses['student0.loss_negative'] == 0 and losses['student0.loss_unsup'] > 0
+
+
+@pytest.mark.parametrize(
+    'settings, number',
+    [
+        (dict(negative_threshold=0.0), 0),
+        (dict(), 2),  # of the student and of the teachers
+        (dict(consistency=dict(target='soft', confidence_threshold=0.27)), 2),
+    ],
+)
+def test_logits_are_upsampled_where_they_are_read(settings, number):
+    model = ready_model(KIND, adversarial=False, **settings)
+    made = upsamplings(model)
+    losses_of(model, toy_batch())
+    assert len(made) == number
 
 
 @pytest.mark.parametrize('temperature', [1.0, 0.5])

@@ -162,10 +162,24 @@ def test_jpeg_masks_have_few_colours(tmp_path: Path, quality: int):
         mask = Image.fromarray(drawn.astype(np.uint8))
         mask.save(tmp_path / 'masks' / f'{stem}.jpg', quality=quality)
     run = new_run(tmp_path)
-    names = ['background', 'colour 100', 'colour 200']
+    names = ['background', 'value 100', 'value 200']
     assert run.found.labels.names == names
     assert ids_of(tmp_path / 'masks_ids/00.png') == {0, 1, 2, 255}
     assert found(tmp_path).labels.source == run.found.labels.source
+
+
+@pytest.mark.parametrize('palette', [None, ['0', '90', '128']])
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'P', 'mixed'])
+def test_classes_without_names(tmp_path: Path, mode: str, palette):
+    """A grey mask has values, any other colours, also where a colour is grey."""
+    photos(tmp_path, MASKED)
+    masks(tmp_path, MASKED, values=(0, 90, 128))
+    for path in sorted(tmp_path.glob('masks/*.png'))[: 1 if mode == 'mixed' else None]:
+        Image.open(path).convert('RGB' if mode == 'mixed' else mode).save(path)
+    labels = found(tmp_path, palette=palette).labels
+    grey = mode in ('L', 'LA')
+    names = ['value 128', 'value 90'] if grey else ['colour 128,128,128', 'colour 90,90,90']
+    assert {*names} < {*labels.names} and labels.unnamed
 
 
 @pytest.mark.parametrize(

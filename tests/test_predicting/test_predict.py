@@ -108,8 +108,8 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(run, tmp_path):
         ('empty', FileNotFoundError, 'no image or video was found'),
         ('case.nii', ValueError, 'volumes are for tools/volumes/predict_volume.py'),
         ('broken.mp4', ValueError, 'broken.mp4 cannot be read.*ffmpeg -i INPUT'),
-        ('broken.jpg', ValueError, '1 of 1 inputs .*cannot decode image.*: repair them, or take'),
-        ('broken.tif', ValueError, '1 of 1 inputs .*broken.tif.*: repair them, or take'),
+        ('broken.jpg', ValueError, '^cannot decode image .*broken.jpg'),
+        ('broken.tif', ValueError, '^cannot decode image .*broken.tif'),
     ],
 )
 def test_bad_inputs_write_nothing(run, tmp_path, name, error, words):
@@ -138,16 +138,19 @@ def test_bad_tiles(run, tmp_path):
 # ---- videos
 
 
-@pytest.fixture
-def film(tmp_path):
-    path = tmp_path / 'films' / 'film.avi'
-    path.parent.mkdir()
+def write_film(path):
+    path.parent.mkdir(exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12.5, (48, 32))
     for seed in range(5):
         blocks = np.random.RandomState(seed).randint(0, 256, (4, 6, 3)).astype(np.uint8)
         writer.write(blocks.repeat(8, 0).repeat(8, 1))
     writer.release()
     return path
+
+
+@pytest.fixture
+def film(tmp_path):
+    return write_film(tmp_path / 'films' / 'film.avi')
 
 
 def test_a_video(run, tmp_path, film):

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
-from test_predict import call, names_in, of_bands, run  # noqa: F401, a fixture
+from test_predict import call, names_in, of_bands, run, write_film  # noqa: F401, a fixture
 from toy_data import write_image
 from toy_rasters import values_of, write_raster
 from toy_tiffs import write_tiff
 
-from mmseg_ctt.deploy.predicting import find_items
 from mmseg_ctt.engine.config import prepare_config
 
 
@@ -45,24 +44,78 @@ def test_the_good_inputs_beside_broken_ones_are_predicted(run, tmp_path):  # noq
     assert len(names_in(out)) == 8
 
 
-def test_other_settings_of_the_first_input_end_it(run, tmp_path):  # noqa: F811
-    """They are those of the call; of a later input they are its own."""
+def deep(path):
+    """An image of 16 bit."""
+    Image.fromarray(np.full((32, 48), 300, np.uint16)).save(path)
+
+
+def dangling(path):
+    path.symlink_to(path.with_name('absent'))
+
+
+BAD = [
+    ('png', deep, 'is not of 8 bit'),
+    ('jpg', dangling, 'is a link that leads to no file'),
+    ('tif', dangling, 'is a link that leads to no file'),
+    ('mp4', dangling, 'is a link that leads to no file'),
+]
+
+
+@pytest.mark.parametrize('end, spoilt, words', BAD)
+@pytest.mark.parametrize('name', ['a', 'c'])
+def test_the_first_input_is_treated_as_any_other(
+    run,  # noqa: F811
+    tmp_path,
+    name,
+    end,
+    spoilt,
+    words,
+):
+    """It is named and left out, the others are predicted, and the call fails."""
     write_image(tmp_path / 'in/b.png', 0)
-    deep = Image.fromarray(np.full((32, 48), 300, np.uint16))
-    deep.save(tmp_path / 'in/a.png')
-    with pytest.raises(ValueError, match='^the image .*a.png is not of 8 bit'):
+    spoilt(tmp_path / 'in' / f'{name}.{end}')
+    lines = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f'1 of 2 inputs .*{name}.{end} {words}'):
+            call(run, tmp_path / 'in', tmp_path / 'out', report=lines.append)
+    assert sum('LEFT OUT' in line for line in lines) == 2
+    assert names_in(tmp_path / 'out') == ['labels/b.png', 'prediction.json']
+
+
+@pytest.mark.parametrize('end, spoilt, words', BAD)
+def test_nothing_is_written_if_no_input_can_be_predicted(
+    run,  # noqa: F811
+    tmp_path,
+    end,
+    spoilt,
+    words,
+):
+    (tmp_path / 'in').mkdir()
+    for name in 'ab':
+        spoilt(tmp_path / 'in' / f'{name}.{end}')
+    with pytest.raises(ValueError, match=f'2 of 2 inputs .*{words}.*{words}.*: repair them'):
         call(run, tmp_path / 'in', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
-    (tmp_path / 'in/a.png').rename(tmp_path / 'in/c.png')
-    with pytest.raises(ValueError, match='1 of 2 inputs .*c.png is not of 8 bit'):
-        call(run, tmp_path / 'in', tmp_path / 'out')
-    assert (tmp_path / 'out/labels/b.png').is_file()
 
 
-def test_links_that_lead_nowhere(tmp_path):
-    (tmp_path / 'a.jpg').symlink_to(tmp_path / 'absent.jpg')
-    with pytest.raises(FileNotFoundError, match='1 links in .* such as a.jpg: remove them'):
-        find_items(tmp_path)
+OF_THREE_BANDS = dict(
+    jpg=lambda path: write_image(path, 0),
+    tif=lambda path: write_raster(path, values_of(3)),
+    avi=write_film,
+)
+
+
+@pytest.mark.parametrize('name', ['a', 'c'])
+@pytest.mark.parametrize('end', OF_THREE_BANDS)
+def test_other_bands_than_the_network_takes(run, tmp_path, end, name):  # noqa: F811
+    used, folder = of_bands(run, 4), tmp_path / 'in'
+    write_image(folder / 'x.jpg', 0)
+    write_raster(folder / 'b.tif', values_of(4))
+    OF_THREE_BANDS[end](folder / f'{name}.{end}')
+    words = rf'2 of 3 inputs .*{name}\.{end} has 3 channels where 4 are expected'
+    with pytest.raises(ValueError, match=words):
+        call(used, folder, tmp_path / 'out', used.cfg)
+    assert (tmp_path / 'out/labels/b.tif').is_file()
 
 
 def test_pixels_without_data_of_a_file_without_coordinates(run, tmp_path):  # noqa: F811

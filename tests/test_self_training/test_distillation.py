@@ -2,6 +2,7 @@
 """Distillation of a run into a small network on the toy data, trainings in this process."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from toy_run import make_run
 
 from mmseg_ctt.apis import load_model, predict
 from mmseg_ctt.datasets.wrappers import leaf_configs
+from mmseg_ctt.engine.fingerprint import config_hash, former_hash
 from mmseg_ctt.engine.processes import ChildFailed, Stopped
-from mmseg_ctt.lab.new_run.networks import NETWORKS
 from mmseg_ctt.self_training import Distillation, build_rounds, distillation, labelling
 from mmseg_ctt.self_training.distillation_results import (
     check_test_images,
@@ -90,9 +91,92 @@ def test_a_distillation(teacher, tmp_path):
     assert f'2 iterations, {2 * batch / images:.1f} passes over {images} images' in told
 
 
-def test_all_pixels_are_labelled_unless_a_threshold_is_set(teacher, tmp_path):
-    training = build_rounds(config(teacher, tmp_path), tmp_path / 'run', tmp_path, print)
-    assert training.settings.confidence_threshold == 0
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        ({}, '3 of 3 images have pseudo-labels, of all pixels'),
+        (
+            dict(confidence_threshold=0.3),
+            r'images have .*% of the pixels reach self_training\.confidence_threshold=0\.3$',
+        ),
+    ],
+)
+def test_what_is_said_of_the_pixels(teacher, tmp_path, settings, words):
+    """All are labelled unless a threshold is set, and then none is called confident."""
+    lines = []
+    run(config(teacher, tmp_path, **settings), tmp_path, lines.append)
+    assert any(re.search(words, line) for line in lines)
+    assert not any('confident' in line for line in lines)
+
+
+def run(cfg, tmp_path, report=str):
+    """Folders of the trainings that were done."""
+    with trainings_here() as commands:
+        Distillation(cfg, tmp_path / 'run', tmp_path, report).run(resources())
+    return [Path(command[4]).name for command in commands]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize('stopped', [False, True])
+def test_a_baseline_is_added_later(teacher, tmp_path, stopped):
+    """What is there is kept: the labels, the small network, and the folder."""
+    plain, more = (config(teacher, tmp_path, baseline=baseline) for baseline in (False, True))
+    folder = tmp_path / 'run'
+
+    def fail(_):
+        raise ChildFailed('on purpose')
+
+    if stopped:
+        with trainings_by(fail), pytest.raises(ChildFailed):
+            Distillation(plain, folder, tmp_path, str).run(resources())
+    else:
+        assert run(plain, tmp_path) == ['distilled']
+    kept = [folder / name for name in ('predictions', 'pseudo', *['distilled'][stopped:])]
+    before = [contents(path) for path in kept]
+    assert run(more, tmp_path) == ['baseline', 'distilled'][: 1 + stopped]
+    assert [contents(path) for path in kept] == before
+    results = json.loads((folder / 'results.json').read_text())['networks']
+    assert list(results) == ['teacher', 'baseline', 'distilled']
+    assert 'labels alone' in (folder / 'results.md').read_text()
+    assert run(more, tmp_path) == []
+    with pytest.raises(ValueError, match='other self_training settings'):
+        run(plain, tmp_path)
+
+
+def test_a_stopped_baseline_that_was_added_goes_on(teacher, tmp_path):
+    plain, more = (config(teacher, tmp_path, baseline=baseline) for baseline in (False, True))
+    run(plain, tmp_path)
+
+    def fail(_):
+        raise ChildFailed('on purpose')
+
+    with trainings_by(fail), pytest.raises(ChildFailed):
+        Distillation(more, tmp_path / 'run', tmp_path, str).run(resources())
+    assert run(more, tmp_path) == ['baseline']
+    other = config(teacher, tmp_path, confidence_threshold=0.1, baseline=True)
+    with pytest.raises(ValueError, match='other self_training settings'):
+        run(other, tmp_path)
+
+
+@pytest.mark.parametrize('baseline', [False, True])
+@pytest.mark.parametrize('hash_of', [config_hash, former_hash])
+def test_a_folder_of_0_10_goes_on(teacher, tmp_path, hash_of, baseline):
+    """There the checksum was of the settings, too, all of which distill.py wrote out."""
+    cfg = config(teacher, tmp_path)
+    training = Distillation(cfg, tmp_path / 'run', tmp_path, str)
+    training.save(dict(step='distilled'))
+    state = json.loads(training.file.read_text())
+    full = dict(type='Distillation', **state['settings'])
+    former = hash_of({**cfg, 'self_training': full})
+    training.file.write_text(json.dumps(dict(state, config=former)))
+    more = config(teacher, tmp_path, baseline=baseline)
+    later = Distillation(more, tmp_path / 'run', tmp_path, str)
+    assert former != state['config'] and later.holds_this_run()
+    step = later.steps()[later._next(later.steps())].position['step']
+    assert step == ('baseline' if baseline else 'distilled')
 
 
 def test_a_stopped_distillation_goes_on(teacher, tmp_path):
@@ -311,55 +395,3 @@ def test_networks_take_turns():
     seconds = times_in_turns(models, dict(a=[1, 2], b=[3, 4]), lambda: None)
     assert order == [('a', 1), ('b', 3), ('a', 1), ('b', 3), ('a', 2), ('b', 4)]
     assert set(seconds) == {'a', 'b'}
-
-
-def test_models_of_the_tool(load_tool):
-    segmentor_of = load_tool('distill').module.segmentor_of
-    with pytest.raises(ValueError, match='--model absent is not known; known are mobilenetv2'):
-        segmentor_of('absent')
-    for name in NETWORKS:
-        assert Path(Config._get_cfg_path(segmentor_of(name), '')[0]).is_file()
-    assert segmentor_of('mmseg::a/b.py') == 'mmseg::a/b.py'
-
-
-def test_a_checkpoint_at_an_address(load_tool, teacher, monkeypatch):
-    tool, got = load_tool('distill'), []
-    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
-    address = 'https://example.com/a.pth'
-    tool.call(teacher.config, address, '--student', teacher.config)
-    assert got[0][0].self_training.teacher_checkpoint == address
-
-
-@pytest.mark.parametrize(
-    'option, words',
-    [
-        ('method=mean_teacher', '--cfg-options method and --model mobilenetv2 both say what'),
-        ('segmentor_from=mmseg::a.py', 'segmentor_from and .* or name a config of it by --student'),
-        ('self_training.member=ensemble', 'self_training.member would be unused: settings of'),
-    ],
-)
-def test_options_that_the_arguments_replace(load_tool, teacher, option, words):
-    with pytest.raises(ValueError, match=words):
-        load_tool('distill').call(
-            *(teacher.config, teacher.checkpoint, '--model', 'mobilenetv2'),
-            *('--cfg-options', option),
-        )
-
-
-def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):
-    """With --model the small network has the data of the run, and its labels alone."""
-    tool, got = load_tool('distill'), []
-    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
-    (tmp_path / 'small.py').write_text(f'model = {toy_segmentor()!r}\n')
-    tool.call(teacher.config, teacher.checkpoint, '--model', tmp_path / 'small.py', '--baseline')
-    cfg, work_dir, _ = got[0]
-    assert work_dir.as_posix() == 'work_dirs/toy_distilled'
-    network = cfg.model.get('segmentor', cfg.model)
-    assert network.type == 'EncoderDecoder' and network.backbone.type == 'ToyBackbone'
-    assert cfg.train_dataloader.sampler.ratio.unlabeled == 0
-    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
-    training.read_data()
-    assert type(training) is Distillation and training.settings.baseline
-    assert len(training.images) == len(UNLABELED)
-    with pytest.raises(SystemExit):
-        tool.call(teacher.config, teacher.checkpoint)

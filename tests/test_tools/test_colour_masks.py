@@ -107,7 +107,7 @@ def test_grey_values_by_palette(main, masks, tmp_path, capsys):
     folders = masks((200, 200, 200), (0, 0, 0), (100, 100, 100), (7, 7, 7), mode='L')
     assert main(*folders, '--palette', 0, 100, 200) == 0
     assert rows(tmp_path / 'ids/a.png') == [2, 0, 1, 255]
-    assert '2 colour 200 25.0%' in capsys.readouterr().out
+    assert '2 value 200 25.0%' in capsys.readouterr().out
 
 
 def test_names_of_masks(main, masks, tmp_path):

@@ -46,7 +46,10 @@ def test_lists_and_page(root, tmp_path, suggest, capsys):
     suggest.call(config, checkpoint, '--count', 2, '--out', out)
     chosen = read_list(out / 'label_next.txt')
     assert len(chosen) == 2 and set(chosen) < set(UNLABELED)
-    assert capsys.readouterr().out.splitlines()[0].startswith(f'{chosen[0]}  0.')
+    order = 'in the order of the choice, not of the scores'
+    head, *printed = capsys.readouterr().out.splitlines()
+    assert head == f'images and their scores, {order}:'
+    assert [line.partition('  0.')[0] for line in printed[:2]] == chosen
     rows = list(csv.DictReader((out / 'scores.csv').open()))
     assert {row['image'] for row in rows if row['chosen'] == '1'} == set(chosen)
     assert len(rows) == 3
@@ -61,7 +64,10 @@ def test_lists_and_page(root, tmp_path, suggest, capsys):
     assert 'plotly' not in page, 'a page without figures'
     assert suggest.exit_code(config, checkpoint, '--out', out) == 2
     assert 'already holds label_next.txt' in capsys.readouterr().err
-    assert 'Of all 3 images without masks' in page and 'preview' not in page
+    assert 'Of all 3 images without masks' in page and 'preview' not in page and order in page
+    with pytest.raises(SystemExit):
+        suggest.call('--help')
+    assert 'not by the score: the first has the highest' in capsys.readouterr().out
 
 
 def test_classes_that_lack_masks_are_named(root, tmp_path, suggest, capsys):

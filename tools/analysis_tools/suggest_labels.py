@@ -5,9 +5,10 @@ python tools/analysis_tools/suggest_labels.py CONFIG CHECKPOINT --count 20 --out
 
 Every image without a mask is scored once by the mean Jensen-Shannon divergence of the teachers
 (student and teacher of a single pair; the entropy of a single network), in [0, 1]; of the 5 N
-highest, N are chosen that are unlike one another. Writes DIR/index.html (pictures), label_next.txt
-(names), scores.csv (all images), and the lists of the next training, labeled.txt and unlabeled.txt.
-See docs/guide/label_next.md.
+highest, N are chosen that are unlike one another. They are listed in the order in which they were
+chosen, not by the score: the first has the highest, each further one is unlike those before it.
+Writes DIR/index.html (pictures), label_next.txt (names), scores.csv (all images, by the score), and
+the lists of the next training, labeled.txt and unlabeled.txt. See docs/guide/label_next.md.
 """
 
 import argparse
@@ -36,7 +37,9 @@ def main() -> None:
     check_file(args.checkpoint, 'checkpoint')
     with report_extra():
         from mmseg_ctt.lab.report.galleries import LIST, PAGE, write_suggestions
+        from mmseg_ctt.lab.report.labelling import ORDER
     found = write_suggestions(cfg, args.checkpoint, args.out, args.count, args.images)
+    print(f'images and their scores, {ORDER}:')
     for scored in found.chosen:
         print(f'{scored.image.name}  {scored.score:.4f}')
     if found.scarce:

@@ -62,7 +62,7 @@ def check_beside(folder: Path, given: Path) -> None:
 
 
 def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
-    """Inputs of a file or of a folder with its sub-folders.
+    """Inputs of a file or of a folder with its sub-folders; links may lead to no file.
 
     Args:
         given (str | Path): Image, GeoTIFF, video, or folder of such.
@@ -70,8 +70,7 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             GeoTIFFs.
 
     Raises:
-        FileNotFoundError: If it does not exist, or a folder has nothing to predict, or links to
-            files that do not exist.
+        FileNotFoundError: If it does not exist, or a folder has nothing to predict.
         ValueError: If two files have one stem, a folder has that of a video, or the file is of none
             of these types.
     """
@@ -83,11 +82,6 @@ def find_items(given: Union[str, Path], tiled: bool = False) -> List[Item]:
             raise FileNotFoundError(
                 f'no image or video was found in {path}; images end in '
                 f'{", ".join(IMAGE_SUFFIXES)}, videos in {", ".join(VIDEO_SUFFIXES)}'
-            )
-        lost = [name for name in found.values() if not (path / name).is_file()]
-        if lost:
-            raise FileNotFoundError(
-                f'{len(lost)} links in {path} lead to no file, such as {lost[0]}: remove them'
             )
         items = [_item(stem, path / name, tiled) for stem, name in found.items()]
         _check_frames(items)

@@ -21,7 +21,7 @@ from .items import IMAGE, RASTER, VIDEO, Item
 from .network import Given, Network, resized_to
 from .outputs import Outputs
 from .rasters import TileSettings, predict_raster, try_raster
-from .unreadable import DAMAGE, Unreadable
+from .unreadable import REFUSED, Unreadable
 from .videos import check_video, frames_of, predict_video
 
 TILE = 512  # pixels
@@ -86,7 +86,8 @@ def predict_items(
 ) -> Outputs:
     """Predict inputs into a folder; what an earlier call has finished is left as it is.
 
-    An input that cannot be read ends nothing: the others are predicted, and then it is an error.
+    An input that cannot be predicted ends nothing, be it the first or another: the others are
+    predicted, and then it is an error.
 
     Args:
         cfg (Config): Of the run.
@@ -103,7 +104,8 @@ def predict_items(
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If the folder holds predictions of other settings, or an output would replace
-            another file; and at the end, if inputs could not be read, with their names.
+            another file; and at the end, if inputs could not be predicted, with their names. If
+            none can be, nothing is written.
     """
     options = options or Options()
     check_out_folder(folder)
@@ -112,11 +114,13 @@ def predict_items(
     state = read_checkpoint(checkpoint)['state_dict']
     wanted = [] if options.member is None else [options.member]
     (member,) = chosen_members(cfg, state, wanted)
-    outputs = Outputs(Path(folder), _settings(cfg, str(checkpoint), member, tiles, options), items)
+    unreadable = Unreadable(report)
+    present = _present(items, unreadable)
+    settings = _settings(cfg, str(checkpoint), member, tiles, options)
+    outputs = Outputs(Path(folder), settings, present)
     outputs.check(options.overwrite)
     if outputs.finished:
         report(f'{folder}: {len(outputs.finished)} of {len(items)} inputs are finished')
-    unreadable = Unreadable(report)
     pending = _with_frames(outputs.pending, unreadable)
     if pending:
         network = Network(load_model(cfg, checkpoint, member, device))
@@ -148,6 +152,17 @@ def _check_options(items: Sequence[Item], options: Options) -> None:
         )
 
 
+def _present(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
+    """Inputs without links to files that do not exist."""
+    kept = []
+    for item in items:
+        if Path(item.path).is_file():
+            kept.append(item)
+        else:
+            unreadable.add(item, FileNotFoundError(f'{item.path} is a link that leads to no file'))
+    return kept
+
+
 def _with_frames(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
     """Inputs without the videos of which no frame can be read."""
     kept = []
@@ -156,7 +171,7 @@ def _with_frames(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
             if item.kind == VIDEO:
                 check_video(item.path)
             kept.append(item)
-        except DAMAGE as error:
+        except REFUSED as error:
             unreadable.add(item, error)
     return kept
 
@@ -164,12 +179,12 @@ def _with_frames(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
 def _from_first(
     network: Network, items: Sequence[Item], tiles: TileSettings, unreadable: Unreadable
 ) -> List[Item]:
-    """Inputs from the first that can be read, a part of which is predicted: writes nothing."""
+    """Inputs from the first that can be predicted, of which a part is: writes nothing."""
     for number, item in enumerate(items):
         try:
             _try(network, item, tiles)
             return list(items[number:])
-        except DAMAGE as error:
+        except REFUSED as error:
             unreadable.add(item, error)
     return []
 
@@ -242,13 +257,12 @@ def _predict(
     if images:
         predict_images(network, images, outputs, tiles.batch_size, done, left_out)
     for item in pending:
-        if item.kind == RASTER:
-            try:
+        try:
+            if item.kind == RASTER:
                 predict_raster(network, item, outputs, tiles)
-            except ValueError as error:  # of reading; one of writing is an OSError
-                left_out(item, error)
-                continue
-            done(item)
-        elif item.kind == VIDEO:
-            frames = predict_video(network, item, outputs, tiles.batch_size)
-            done(item, f', {frames} frames, masks in {outputs.frames_of(item)}')
+                done(item)
+            elif item.kind == VIDEO:
+                frames = predict_video(network, item, outputs, tiles.batch_size)
+                done(item, f', {frames} frames, masks in {outputs.frames_of(item)}')
+        except ValueError as error:  # of reading; one of writing is an OSError
+            left_out(item, error)

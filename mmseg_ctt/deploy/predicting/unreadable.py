@@ -1,10 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Inputs that cannot be read: they are noted, the others are predicted, and the call fails."""
+"""Inputs that cannot be predicted: they are noted, the others are predicted; the call fails."""
 
 from typing import Callable, Dict
 
-from ...datasets.image_reading import UnreadableImageError
-from ...rasters import UnreadableRasterError
 from .items import Item
 
 SHOWN = 3  # in the error; all are in the lines before it
@@ -14,8 +12,8 @@ class UnreadableVideoError(ValueError):
     """A video is damaged, or there is no decoder for it."""
 
 
-# a file is damaged, or cannot be opened; other errors of a first file are those of settings
-DAMAGE = (UnreadableImageError, UnreadableRasterError, UnreadableVideoError, OSError)
+# a file is damaged, cannot be opened, or has bands or values that the model does not take
+REFUSED = (ValueError, OSError)
 
 
 class Unreadable:
@@ -55,6 +53,8 @@ class Unreadable:
         reasons = list(self.found.values())
         if not reasons:
             return
+        if total == 1:
+            raise ValueError(reasons[0])
         if len(reasons) > SHOWN:
             self.report(f'{len(reasons)} inputs are left out:')
             for reason in reasons:

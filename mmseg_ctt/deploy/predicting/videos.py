@@ -140,7 +140,7 @@ def _write_overlay(network: Network, item: Item, folder: Path, rate: float, path
                 codec = cv2.VideoWriter.fourcc(*CODEC)
                 writer = cv2.VideoWriter(str(path), codec, rate, size)
                 if not writer.isOpened():
-                    raise ValueError(f'OpenCV cannot write {path}: it has no encoder {CODEC}')
+                    raise OSError(f'OpenCV cannot write {path}: it has no encoder {CODEC}')
             writer.write(swapped(picture.round().astype(np.uint8)))
             count += 1
     finally:

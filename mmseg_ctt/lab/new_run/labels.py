@@ -14,6 +14,7 @@ from ...datasets.colour_masks import (
     ColourMask,
     as_text,
     check_palette,
+    made_up_names,
     parse_colour,
     unpack,
 )
@@ -154,7 +155,6 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
     ids = sorted(set(values) - {IGNORE})
     entries = {v: colour for mask in masks for v, colour in mask.entries.items()}
     count = len(known.names)
-    lossy = _lossy(masks)
     if max(values) > IGNORE or min(values) < 0:
         raise ValueError(
             f'masks hold values such as {max(values)}: ids are 0 to 254, and 255 is no label; '
@@ -167,7 +167,7 @@ def _by_value(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> La
         labels = Labels('values 0 and 255', 'value', [0, IGNORE], names, black_white, True)
         labels.notes, labels.guesses = [note], [note]
         return labels
-    if lossy or not _like_ids(ids, count):
+    if _lossy(masks) or not _like_ids(ids, count):
         colours = _by_palette(masks, known, None) if known.palette else None
         return colours or _by_colour(masks, known, left_out)
     number = max(count, max(ids) + 1)
@@ -210,8 +210,7 @@ def _by_palette(
             f'no pixel has a colour of {"--palette" if palette else known.origin}; the masks hold '
             + '; '.join([_listed(colours), *_no_data(masks)])
         )
-    names = [f'colour {as_text(colour)}' for colour in source]
-    return _coloured(source, names, colours)
+    return _coloured(source, made_up_names(source, (mask.mode for mask in masks)), colours)
 
 
 def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> Labels:
@@ -250,7 +249,8 @@ def _by_colour(masks: Sequence[MaskFile], known: ClassNames, left_out: set) -> L
         )
     if black:
         source = sorted(source, key=lambda c: c != BLACK)
-    names = ['background' if c == BLACK else f'colour {as_text(c)}' for c in source]
+    names = made_up_names(source, (mask.mode for mask in masks))
+    names = ['background' if c == BLACK else name for c, name in zip(source, names)]
     if len(source) == 2 and source[0] == BLACK:
         names = ['background', 'object']
     labels = _coloured(source, names, colours)

@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from ...datasets.colour_masks import pack
+from ...datasets.colour_masks import GREY_MODES, pack
 from ...datasets.label_check import check_size, image_size, read_mask
 from ...datasets.mask_colours import EIGHT_BIT, NO_DATA, counted, mask_mode, read_colours
 from ...rasters import opened
@@ -17,7 +17,7 @@ from ...rasters import opened
 GREY = 0x010101  # colour of the grey value 1
 NUM_WORKERS = 4
 # modes of Pillow that hold one number a pixel
-SINGLE = ('L', 'P', '1', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+SINGLE = (*GREY_MODES, 'P')
 
 
 class MaskFile(NamedTuple):

@@ -24,6 +24,7 @@ from .parts import Block, Notes, Part, Pictures
 from .pictures import Picture, picture
 
 NEXT = 'Label these next'
+ORDER = 'in the order of the choice, not of the scores'
 
 
 class Suggestions(NamedTuple):
@@ -94,8 +95,9 @@ def suggestions_part(model: BaseModel, found: Suggestions, meta: dict) -> Part:
         NEXT,
         f'{which}, those with the highest scores that are unlike one another. Score: '
         f'{rule_of(model)} over the pixels, from 0 to 1. Of the {POOL * len(found.chosen)} '
-        'highest, each picture is the one whose features differ most from those before it. The '
-        'choice among all images, with lists: tools/analysis_tools/suggest_labels.py.',
+        'highest, each picture is the one whose features differ most from those before it: they '
+        f'are {ORDER}. The choice among all images, with lists: '
+        'tools/analysis_tools/suggest_labels.py.',
         [*blocks, Pictures(rows, legend(meta))],
     )
 

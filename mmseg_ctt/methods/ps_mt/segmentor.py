@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...nn import settings
 from ...nn.adversarial import AdversarialFeatures
+from ...nn.augmentation import View
 from ...nn.auxiliary_tasks.student_pass import deepest_index
 from ...nn.images import Images
 from ...nn.member import decode
@@ -123,11 +124,10 @@ class PSMT(SemiSegmentor):
             STUDENT, labeled.image, view.image, perturb=changes
         )
         loss, ratio = self.consistency_loss(on_view.logits, target)  # 4
-        mixed = view.apply_mix(self.upsampled(mean.logits, unlabeled.size))
         return {
             **self.supervised_loss(0, on_labeled, labeled),
             'student0.unsup': loss,
-            'student0.negative': self.negative(on_view.logits, mixed, target),
+            'student0.negative': self.negative(on_view.logits, mean.logits, view, target),
             'student0.confident_ratio': ratio,
         }
 
@@ -169,13 +169,23 @@ class PSMT(SemiSegmentor):
 
         return perturb
 
-    def negative(self, logits: Tensor, mean: Tensor, target: PseudoLabel) -> Tensor:
-        """Loss of improbable classes, 0 where it is off."""
+    def negative(self, logits: Tensor, mean: Tensor, view: View, target: PseudoLabel) -> Tensor:
+        """Loss of improbable classes, 0 where it is off.
+
+        Args:
+            logits (Tensor): ``(B, K, h, w)`` of the student for the view.
+            mean (Tensor): ``(B, K, h, w)`` of the teachers for the weak view.
+            view (View): The view.
+            target (PseudoLabel): Of ``mean``, mixed as the view is.
+        """
         if not self.negative_threshold:
             return logits[:0].float().sum()
+        size, mixed = (target.label.shape[1], target.label.shape[2]), target.logits
+        if mixed is None:  # a soft target has them
+            mixed = view.apply_mix(self.upsampled(mean, size))
         return improbable_class_loss(
-            self.upsampled(logits, (mean.shape[2], mean.shape[3])),
-            mean,
+            self.upsampled(logits, size),
+            mixed,
             self.negative_threshold,
             valid=target.valid,
             mean_count=mean_over_ranks,

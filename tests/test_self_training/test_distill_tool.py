@@ -1,0 +1,91 @@
+# Copyright (c) mmseg_ctt contributors.
+"""What ``distill.py`` makes of its arguments; the trainings are not done."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from toy import toy_segmentor
+from toy_data import UNLABELED
+from toy_run import make_run
+
+from mmseg_ctt.lab.new_run.networks import NETWORKS
+from mmseg_ctt.self_training import Distillation, build_rounds
+from mmseg_ctt.self_training.distillation_settings import DistillationSettings
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return make_run(tmp_path_factory.mktemp('teacher'))
+
+
+def test_models_of_the_tool(load_tool):
+    segmentor_of = load_tool('distill').module.segmentor_of
+    with pytest.raises(ValueError, match='--model absent is not known; known are mobilenetv2'):
+        segmentor_of('absent')
+    for name in NETWORKS:
+        assert Path(Config._get_cfg_path(segmentor_of(name), '')[0]).is_file()
+    assert segmentor_of('mmseg::a/b.py') == 'mmseg::a/b.py'
+
+
+def test_a_checkpoint_at_an_address(load_tool, teacher, monkeypatch):
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    address = 'https://example.com/a.pth'
+    tool.call(teacher.config, address, '--student', teacher.config)
+    assert got[0][0].self_training.teacher_checkpoint == address
+
+
+@pytest.mark.parametrize(
+    'option, words',
+    [
+        ('method=mean_teacher', '--cfg-options method and --model mobilenetv2 both say what'),
+        ('segmentor_from=mmseg::a.py', 'segmentor_from and .* or name a config of it by --student'),
+        ('self_training.member=ensemble', 'self_training.member would be unused: settings of'),
+    ],
+)
+def test_options_that_the_arguments_replace(load_tool, teacher, option, words):
+    with pytest.raises(ValueError, match=words):
+        load_tool('distill').call(
+            *(teacher.config, teacher.checkpoint, '--model', 'mobilenetv2'),
+            *('--cfg-options', option),
+        )
+
+
+def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monkeypatch):
+    """With --model the small network has the data of the run, and its labels alone."""
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    (tmp_path / 'small.py').write_text(f'model = {toy_segmentor()!r}\n')
+    tool.call(teacher.config, teacher.checkpoint, '--model', tmp_path / 'small.py', '--baseline')
+    cfg, work_dir, _ = got[0]
+    assert work_dir.as_posix() == 'work_dirs/toy_distilled'
+    network = cfg.model.get('segmentor', cfg.model)
+    assert network.type == 'EncoderDecoder' and network.backbone.type == 'ToyBackbone'
+    assert cfg.train_dataloader.sampler.ratio.unlabeled == 0
+    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
+    training.read_data()
+    assert type(training) is Distillation and training.settings.baseline
+    assert len(training.images) == len(UNLABELED)
+    with pytest.raises(SystemExit):
+        tool.call(teacher.config, teacher.checkpoint)
+
+
+def test_defaults_are_those_of_the_settings(load_tool, teacher, tmp_path, monkeypatch, capsys):
+    """They stand there alone, and the help says them."""
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
+    tool.call(teacher.config, teacher.checkpoint, '--student', teacher.config)
+    (cfg, *_) = got[0]
+    of_tool = {'type', 'teacher_config', 'teacher_checkpoint', 'baseline'}
+    assert set(cfg.self_training) == of_tool
+    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
+    made = training.settings
+    assert made == DistillationSettings(made.teacher_config, made.teacher_checkpoint)
+    with pytest.raises(SystemExit):
+        tool.call('--help')
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert f'default: {made.confidence_threshold:g}, all' in shown
+    assert f'default: {made.timed_images}' in shown
