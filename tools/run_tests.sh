@@ -12,6 +12,18 @@ install_chromium() {
     export DEBIAN_FRONTEND=noninteractive
     timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends chromium
 }
+status=0 checks=''
+if [ -z "${TORCH:-}" ]; then  # lint and types do not depend on the set
+    check() {
+        local failed=0
+        ruff check . || failed=1
+        ruff format --check --quiet . || { echo '[tests] not formatted: ruff format .' >&2; failed=1; }
+        mypy || failed=1
+        return "$failed"
+    }
+    check &  # beside the next download
+    checks=$!
+fi
 if ! command -v chromium chromium-browser google-chrome > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     echo '[tests] installing chromium' >&2
     install_chromium > /dev/null 2>&1 ||
@@ -19,11 +31,8 @@ if ! command -v chromium chromium-browser google-chrome > /dev/null && [ "$(id -
 fi
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # toy tensors: threads would wait for one another
-status=0
-if [ -z "${TORCH:-}" ]; then  # lint and types do not depend on the set
-    ruff check . || status=$?
-    ruff format --check --quiet . || { echo '[tests] not formatted: ruff format .' >&2; status=1; }
-    mypy || status=$?
-fi
+# hundreds of processes import the package: each would compile it again
+unset PYTHONDONTWRITEBYTECODE
+[ -z "$checks" ] || wait "$checks" || status=$?
 python -m pytest -n 2 --dist worksteal "$@" || status=$?
 exit "$status"

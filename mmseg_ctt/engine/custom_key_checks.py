@@ -6,7 +6,8 @@ from typing import Any, List, Mapping
 import torch.nn as nn
 from mmseg.registry import OPTIMIZERS
 
-from ..nn.settings import check_keys, settings_of
+from ..nn.settings import check_keys
+from ..nn.signatures import settings_of
 
 FACTORS = ('lr_mult', 'decay_mult')  # of mmengine, besides settings of the optimiser
 

@@ -20,7 +20,8 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..nn.setting_texts import refuse_texts
-from ..nn.settings import as_dict, check_choice, check_keys, check_settings, inherited_settings
+from ..nn.settings import as_dict, check_choice, check_keys, check_settings
+from ..nn.signatures import inherited_settings, takes_any
 from .score_checks import SCORES
 
 PACKAGES = ('mmengine', 'mmseg', 'mmseg_ctt')
@@ -155,18 +156,15 @@ def _check_hook(key: str, values: Mapping[str, Any], kind: type) -> None:
     if issubclass(kind, EMAHook):
         average = registries.MODELS.get(values.get('ema_type', 'ExponentialMovingAverage'))
         known += _names(average) if inspect.isclass(average) else values
-    elif _takes_any(kind) and not issubclass(kind, CheckpointHook):
+    elif _takes_all(kind) and not issubclass(kind, CheckpointHook):
         return
     check_keys(key, values, known)
 
 
-def _takes_any(kind: type) -> bool:
+def _takes_all(kind: type) -> bool:
     """Whether names that a class lacks reach no class that would refuse them."""
     calls = (vars(base)['__init__'] for base in kind.__mro__[:-1] if '__init__' in vars(base))
-    return all(
-        any(p.kind is p.VAR_KEYWORD for p in inspect.signature(call).parameters.values())
-        for call in calls
-    )
+    return all(map(takes_any, calls))
 
 
 def _check_clipping(key: str, values: Mapping[str, Any], kind: type) -> None:

@@ -15,6 +15,7 @@ from ..nn.consistency import usual_settings
 from ..nn.member import build_students
 from ..nn.schedule import RampUp
 from ..nn.setting_texts import refuse_texts
+from ..nn.signatures import inherited_settings, settings_of
 from ..nn.supervision import has_teachers, supervision_graph
 from . import checks
 from .given_weights import frozen_without_weights
@@ -171,9 +172,9 @@ class SemiSegmentor(WeightedTerms):
         return self.modes.get(self.mode, {}) if self.mode else {}
 
     def _check_settings(self, given: Mapping[str, Any]) -> None:
-        taken = settings.inherited_settings(type(self), 'build')
+        taken = inherited_settings(type(self), 'build')
         own = [parameter.name for parameter in taken]
-        shared = [parameter.name for parameter in settings.settings_of(SemiSegmentor)]
+        shared = [parameter.name for parameter in settings_of(SemiSegmentor)]
         key = f'model (type={type(self).__name__})'
         settings.check_keys(
             key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}

@@ -1,14 +1,14 @@
 # Copyright (c) mmseg_ctt contributors.
 """Settings of methods: checks that several have, and the parts that are built from them."""
 
-import inspect
 import math
 from numbers import Integral, Real
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Type, Union
+from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Type, Union
 
 from mmseg.registry import MODELS
 
 from .setting_texts import refuse_texts
+from .signatures import settings_of, takes_any
 
 Part = Union[type, str]
 
@@ -236,26 +236,6 @@ def check_part(key: str, given: Optional[Mapping[str, Any]], part: Part) -> None
     check_keys(f'model.{key}', values, [parameter.name for parameter in settings_of(part)])
 
 
-def settings_of(function: Any, without: Collection[str] = ()) -> List[inspect.Parameter]:
-    """Named parameters of a class or a function, apart from some."""
-    given = inspect.signature(function).parameters.values()
-    named = (
-        value for value in given if value.kind not in (value.VAR_POSITIONAL, value.VAR_KEYWORD)
-    )
-    return [value for value in named if value.name not in (*without, 'self')]
-
-
-def inherited_settings(owner: type, name: str) -> List[inspect.Parameter]:
-    """Named parameters of a method of a class, and of its parents' where it takes ``**kwargs``."""
-    found: List[inspect.Parameter] = []
-    for method in (vars(kind)[name] for kind in owner.__mro__ if name in vars(kind)):
-        found += settings_of(method)
-        kinds = {parameter.kind for parameter in inspect.signature(method).parameters.values()}
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
-            break
-    return found
-
-
 def check_settings(
     key: str,
     given: Collection[str],
@@ -279,8 +259,7 @@ def check_settings(
     """
     renamed = {**(renamed or {}), **getattr(part, 'renamed', {})}
     parameters = settings_of(part, own)
-    kinds = {parameter.kind for parameter in inspect.signature(part).parameters.values()}
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
+    if not takes_any(part):
         check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
     if isinstance(given, Mapping):
         refuse_texts(key, given, parameters)

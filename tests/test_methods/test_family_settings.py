@@ -14,6 +14,7 @@ from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
 from mmseg_ctt.nn.alignment import MemberAlignment
 from mmseg_ctt.nn.consistency import TARGETS, Consistency
+from mmseg_ctt.nn.signatures import settings_of
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
 OPTIONS = dict(
@@ -38,7 +39,7 @@ def parts_of(kind):
     hints = get_type_hints(method.build)
     own = [
         parameter.name
-        for parameter in settings.settings_of(method.build)
+        for parameter in settings_of(method.build)
         if re.search(r'(?<!Sequence\[)\bdict\b', str(hints.get(parameter.name, '')))
     ]
     return own + (['consistency'] if method.default_consistency is not None else [])
@@ -89,7 +90,7 @@ def test_every_target_of_a_consistency(kind, part, target):
 @EVERY_METHOD
 def test_former_settings_name_the_new_ones(kind):
     method = registered_methods()[kind]
-    own = [parameter.name for parameter in settings.settings_of(method.build)]
+    own = [parameter.name for parameter in settings_of(method.build)]
     for old, new in {**settings.RENAMED, **method.renamed}.items():
         if old not in own:  # AEL's `bank` is another method's setting
             assert refused(kind, **{old: 1}) == (

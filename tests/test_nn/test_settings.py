@@ -5,6 +5,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_ctt.nn import settings
+from mmseg_ctt.nn.signatures import settings_of
 
 RENAMED = dict(old='model.new')
 
@@ -168,5 +169,5 @@ def test_settings_of_a_function():
     def function(self, first, second=2, *rest, third, **more):
         """Has all kinds of parameters."""
 
-    names = [parameter.name for parameter in settings.settings_of(function, without=['third'])]
+    names = [parameter.name for parameter in settings_of(function, without=['third'])]
     assert names == ['first', 'second']

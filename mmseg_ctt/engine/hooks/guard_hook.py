@@ -12,6 +12,7 @@ from mmseg.registry import HOOKS
 from ...nn import settings
 from ...nn.memory_bank import ClassMemoryBank
 from ...nn.memory_contrast import MemoryContrast
+from ...nn.signatures import settings_of
 from ...nn.unwrap import unwrapped
 from ..checkpoint import POINTER
 from ..compared_score import is_share
@@ -74,7 +75,7 @@ class GuardHook(Hook):
         duplicates: bool = True,
         **former: Any,
     ) -> None:
-        known = [parameter.name for parameter in settings.settings_of(GuardHook)]
+        known = [parameter.name for parameter in settings_of(GuardHook)]
         settings.check_keys(KEY, former, known, renamed=RENAMED)
         for name, value in dict(
             validations=validations, margin=margin, confident_iters=confident_iters, queues=queues

@@ -22,6 +22,7 @@ from ...methods.base import SemiSegmentor
 from ...nn import settings
 from ...nn.images import Images, pictures_of
 from ...nn.pseudo_label import PseudoLabel
+from ...nn.signatures import settings_of
 from ...nn.unwrap import unwrapped
 from ...visualization import colorize, save_grid
 from .fixed_batches import KEY, FixedBatches, undisturbed
@@ -73,7 +74,7 @@ class PseudoLabelHook(Hook):
         seed: int = 0,
         **former: Any,
     ) -> None:
-        known = [parameter.name for parameter in settings.settings_of(PseudoLabelHook)]
+        known = [parameter.name for parameter in settings_of(PseudoLabelHook)]
         settings.check_keys(KEY, former, known, renamed=RENAMED)
         for name, value in (('interval', interval), ('num_images', num_images)):
             if value < 1:

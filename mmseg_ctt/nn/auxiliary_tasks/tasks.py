@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import settings
 from ..images import Images
 from ..repeated_pass import constant_statistics
+from ..signatures import inherited_settings
 from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
 from .task import ALONE, BESIDE, KEY, AuxiliaryTask, TaskResult, Terms, ViewTask
 
@@ -235,7 +236,7 @@ def build_task(number: int, cfg: Any) -> AuxiliaryTask:
             f'{", ".join(sorted(registered_tasks()))}'
         )
     given = {key: value for key, value in cfg.items() if key != 'type'}
-    known = [parameter.name for parameter in settings.inherited_settings(kind, '__init__')]
+    known = [parameter.name for parameter in inherited_settings(kind, '__init__')]
     settings.check_keys(f'{KEY}[{number}] ({kind.__name__})', given, known)
     return kind(**given)
 
