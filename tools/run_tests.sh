@@ -23,6 +23,7 @@ if [ -z "${TORCH:-}" ]; then  # lint and types do not depend on the set
     }
     check &  # beside the next download
     checks=$!
+    trap 'kill "$checks" 2> /dev/null || :' EXIT  # Ctrl-C does not reach it
 fi
 if ! command -v chromium chromium-browser google-chrome > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     echo '[tests] installing chromium' >&2

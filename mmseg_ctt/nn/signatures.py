@@ -31,6 +31,14 @@ def takes_any(function: Any) -> bool:
     return any(parameter.kind == parameter.VAR_KEYWORD for parameter in _parameters(function))
 
 
-@lru_cache(maxsize=None)  # a config of 100 parts asks for thousands, and again at each build
 def _parameters(function: Any) -> Tuple[inspect.Parameter, ...]:
+    # what a class says can change with its `__init__`; other callables need not be hashable
+    return (_of_function if inspect.isfunction(function) else _read)(function)
+
+
+def _read(function: Any) -> Tuple[inspect.Parameter, ...]:
     return tuple(inspect.signature(function).parameters.values())
+
+
+# a config of 100 parts asks for thousands, and again at each build
+_of_function = lru_cache(maxsize=None)(_read)

@@ -211,7 +211,7 @@ class Distillation(Rounds):
         which = f'{ratio:.1%} of the pixels reach {KEY}.confidence_threshold={threshold}'
         self.report(
             f'{len(selected)} of {len(self.images)} images have pseudo-labels, '
-            + (which if threshold else 'of all pixels')
+            + (which if threshold else 'for every pixel')
         )
         absent = [name for k, name in enumerate(self.classes) if not pixels[k]]
         if absent:

@@ -43,8 +43,7 @@ def added_switches(
     on = [name for name in settings.addable if getattr(settings, name)]
     added = [name for name in on if not getattr(former, name)]
     without = replace(settings, **{name: False for name in added})
-    # lists of a JSON file are tuples here
-    same = json.dumps(asdict(former)) == json.dumps(asdict(without))
+    same = _as_read(asdict(former)) == _as_read(asdict(without))
     return added if same and state.get('config') in _checksums(cfg, without, added) else None
 
 
@@ -55,6 +54,11 @@ def _checksums(cfg: Mapping[str, Any], settings: RoundSettings, added: List[str]
     whole = [{**rest, KEY: one} for one in written] if cfg.get(KEY) is not None else [rest]
     found = {hash_of(one) for one in whole for hash_of in (config_hash, former_hash)}
     return {config_hash(rest), *found}
+
+
+def _as_read(values: Mapping[str, Any]) -> Any:
+    """Values as a JSON file gives them: lists for tuples; 0 and 0.0 are equal."""
+    return json.loads(json.dumps(values))
 
 
 def _without(given: Mapping[str, Any], *names: str) -> Dict[str, Any]:

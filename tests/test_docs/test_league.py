@@ -181,6 +181,7 @@ def test_runs_with_more_steps_stand_beside_those_of_the_league(tool):
     pair = dict(teacher1=51, ensemble=54)
     more = [row('good', 'photos', miou, 0, name) for name, miou in pair.items()]
     rows += [row('good', 'photos_x3.8', miou + 2, 0, name) for name, miou in pair.items()]
+    rows.append(row('plain', 'photos_x3.8', 90, 1, 'model'))  # of another seed
     longer = league(rows, cells=cells, full_by_split=full)
     table = tool.module.longer_table(league([*ROWS, *more]), longer)
     assert table.startswith('mIoU of the **validation images**, seed 0:')

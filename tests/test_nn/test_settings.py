@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_ctt.nn import settings
-from mmseg_ctt.nn.signatures import settings_of
+from mmseg_ctt.nn.signatures import inherited_settings, settings_of
 
 RENAMED = dict(old='model.new')
 
@@ -171,3 +171,23 @@ def test_settings_of_a_function():
 
     names = [parameter.name for parameter in settings_of(function, without=['third'])]
     assert names == ['first', 'second']
+
+
+def test_signatures_are_those_of_today(monkeypatch):
+    """They are kept for functions alone, which do not change."""
+
+    class Part:
+        def __init__(self, first):
+            pass
+
+        def __call__(self, third):
+            pass
+
+        __hash__ = None
+
+    assert [parameter.name for parameter in settings_of(Part)] == ['first']
+    assert [parameter.name for parameter in settings_of(Part(0))] == ['third']
+    monkeypatch.setattr(Part, '__init__', lambda self, second: None)
+    assert [parameter.name for parameter in settings_of(Part)] == ['second']
+    names = [parameter.name for parameter in inherited_settings(Part, '__init__')]
+    assert names == ['second']

@@ -94,7 +94,7 @@ def test_a_distillation(teacher, tmp_path):
 @pytest.mark.parametrize(
     'settings, words',
     [
-        ({}, '3 of 3 images have pseudo-labels, of all pixels'),
+        ({}, '3 of 3 images have pseudo-labels, for every pixel'),
         (
             dict(confidence_threshold=0.3),
             r'images have .*% of the pixels reach self_training\.confidence_threshold=0\.3$',
@@ -155,7 +155,9 @@ def test_a_stopped_baseline_that_was_added_goes_on(teacher, tmp_path):
 
     with trainings_by(fail), pytest.raises(ChildFailed):
         Distillation(more, tmp_path / 'run', tmp_path, str).run(resources())
-    assert run(more, tmp_path) == ['baseline']
+    whole = config(teacher, tmp_path, confidence_threshold=0, baseline=True)  # the default is 0.0
+    assert run(whole, tmp_path) == ['baseline']
+    assert run(more, tmp_path) == []
     other = config(teacher, tmp_path, confidence_threshold=0.1, baseline=True)
     with pytest.raises(ValueError, match='other self_training settings'):
         run(other, tmp_path)

@@ -43,7 +43,7 @@ def matrix_with_members(root: Path, path: str) -> 'Matrix':
 
     matrix = read_matrix(root / path)
     first = {cell.method: cell for cell in reversed(matrix.cells)}
-    cells = [replace(cell, config=str(root / cell.config)) for cell in first.values()]
+    cells = [replace(cell, config=str((root / cell.config).resolve())) for cell in first.values()]
     return replace(matrix, members=default_members(replace(matrix, cells=cells)))
 
 

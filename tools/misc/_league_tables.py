@@ -65,7 +65,7 @@ def longer_table(league: 'League', longer: 'League') -> str:
         league (League): With a row of the recipe.
         longer (League): Its splits are ``<question>_x<factor>``, the factor that of the length.
     """
-    images, one = main_set(league), league.of_first_seed()
+    images, one, longer = main_set(league), league.of_first_seed(), longer.of_first_seed()
     names = [(question, f'{question}_x') for question in league.questions]
     factors = dict.fromkeys(split.rpartition('_x')[2] for split in longer.table.splits)
     base = fmean(one.score(one.baseline, question, images).mean for question in one.questions)

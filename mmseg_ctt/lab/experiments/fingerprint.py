@@ -40,7 +40,7 @@ def resolve(cell: Cell, changes: Optional[Dict[str, Any]] = None) -> 'Config':
         raise FileNotFoundError(
             f'{cell}: the config {cell.config} does not exist; run from the root of the repository'
         )
-    cfg = copy.deepcopy(_read(osp.realpath(cell.config)))
+    cfg = copy.deepcopy(_read(osp.abspath(cell.config)))
     merge_options(cfg, {**cell.options, **(changes or {})})  # the method first
     return prepare_config(cfg)
 
