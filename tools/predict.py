@@ -20,7 +20,8 @@ need pip install 'mmseg_ctt[geo]'.
 Nothing is overwritten. Started again, it goes on where it was stopped; predictions of other
 settings are refused. A file that cannot be predicted is named and left out, such as a damaged one,
 a link to no file, or one with other bands than the network takes; if there is any, they are listed
-at the end, and the exit code is 2.
+at the end, and the exit code is 2. If the first 10 intact files are all refused, the settings of
+the config are wrong, and the call ends.
 """
 
 import argparse

@@ -1,6 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
 """Inputs that cannot be read, pixels without data, and values that need a range."""
 
+import os
+import struct
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -35,7 +38,7 @@ def test_the_good_inputs_beside_broken_ones_are_predicted(run, tmp_path):  # noq
             call(run, folder, out, report=lines.append)
         assert [name for name in names_in(out) if '/.' not in name] == good
         assert finished == any('3 of 8 inputs are finished' in line for line in lines)
-    assert lines[-6] == '5 inputs are left out:' and 'h.tif' in lines[-1]
+    assert lines[-3] == '5 inputs are left out, among them:' and 'h.tif' in lines[-1]
     for name in ('a.jpg', 'b.jpg', 'd.jpg'):  # repaired, and no other file for that
         write_image(folder / name, 1)
     (folder / 'g.mp4').unlink()
@@ -53,8 +56,25 @@ def dangling(path):
     path.symlink_to(path.with_name('absent'))
 
 
+def too_long(path):
+    """A link to a name that no file can have: for this ``Path.is_file`` raises an error."""
+    path.symlink_to('a' * 300)
+
+
+def turned(path):
+    """A GeoTIFF with an orientation tag, in the place of its number of bands, which is 1."""
+    write_raster(path, values_of(1))
+    entry, tag = (struct.pack('<HHIH', *numbers) for numbers in ((277, 3, 1, 1), (274, 3, 1, 6)))
+    content = path.read_bytes()
+    assert content.count(entry) == 1
+    path.write_bytes(content.replace(entry, tag))
+
+
 BAD = [
     ('png', deep, 'is not of 8 bit'),
+    ('png', too_long, 'is a link that leads to no file'),
+    ('jpg', os.mkfifo, 'is a pipe or a device, not a file'),
+    ('tif', turned, 'has the orientation tag 6, .*: remove the tag'),
     ('jpg', dangling, 'is a link that leads to no file'),
     ('tif', dangling, 'is a link that leads to no file'),
     ('mp4', dangling, 'is a link that leads to no file'),
@@ -78,7 +98,7 @@ def test_the_first_input_is_treated_as_any_other(
     for _ in range(2):
         with pytest.raises(ValueError, match=f'1 of 2 inputs .*{name}.{end} {words}'):
             call(run, tmp_path / 'in', tmp_path / 'out', report=lines.append)
-    assert sum('LEFT OUT' in line for line in lines) == 2
+    assert sum('LEFT OUT' in line for line in lines) == 1  # the second predicts nothing
     assert names_in(tmp_path / 'out') == ['labels/b.png', 'prediction.json']
 
 
@@ -93,9 +113,11 @@ def test_nothing_is_written_if_no_input_can_be_predicted(
     (tmp_path / 'in').mkdir()
     for name in 'ab':
         spoilt(tmp_path / 'in' / f'{name}.{end}')
-    with pytest.raises(ValueError, match=f'2 of 2 inputs .*{words}.*{words}.*: repair them'):
-        call(run, tmp_path / 'in', tmp_path / 'out')
-    assert not (tmp_path / 'out').exists()
+    advice = 'or look at the settings' if spoilt in (deep, turned) else 'or give other inputs'
+    lines, match = [], f'2 of 2 inputs .*{words}.*{words}.*: nothing was written. Repair .*{advice}'
+    with pytest.raises(ValueError, match=match):
+        call(run, tmp_path / 'in', tmp_path / 'out', report=lines.append)
+    assert not (tmp_path / 'out').exists() and not lines  # no reason is printed twice
 
 
 OF_THREE_BANDS = dict(
@@ -115,7 +137,46 @@ def test_other_bands_than_the_network_takes(run, tmp_path, end, name):  # noqa: 
     words = rf'2 of 3 inputs .*{name}\.{end} has 3 channels where 4 are expected'
     with pytest.raises(ValueError, match=words):
         call(used, folder, tmp_path / 'out', used.cfg)
-    assert (tmp_path / 'out/labels/b.tif').is_file()
+    assert names_in(tmp_path / 'out') == ['labels/b.tif', 'prediction.json']  # and no rest
+
+
+def test_damage_behind_the_first_tile_of_the_only_inputs(run, tmp_path):  # noqa: F811
+    """The settings fit, and files of a stopped raster are there: the error says neither."""
+    for name in 'ab':
+        spoil(tmp_path / f'in/{name}.tif')
+    with pytest.raises(ValueError, match='2 of 2 inputs .*: repair them, or take them out'):
+        call(run, tmp_path / 'in', tmp_path / 'out', tile=(32, 32))
+
+
+@pytest.mark.parametrize('name', ['a', 'c'])
+def test_a_turned_photo_among_tiles(run, tmp_path, name):  # noqa: F811
+    write_image(tmp_path / 'in/b.png', 0, (64, 64))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (64, 64)).save(tmp_path / f'in/{name}.jpg', exif=exif)
+    words = f'1 of 2 inputs .*{name}.jpg has the orientation tag 6, .*or predict it without --tile'
+    with pytest.raises(ValueError, match=words):
+        call(run, tmp_path / 'in', tmp_path / 'out', tile=(32, 32))
+    assert names_in(tmp_path / 'out') == ['labels/b.tif', 'prediction.json']
+
+
+@pytest.mark.parametrize('end', OF_THREE_BANDS)
+def test_a_finished_input_whose_link_leads_nowhere_later(run, tmp_path, end):  # noqa: F811
+    """It stays finished; only to predict it anew is an error."""
+    folder, out, stored = tmp_path / 'in', tmp_path / 'out', tmp_path / f'stored.{end}'
+    write_image(folder / 'b.jpg', 0)
+    OF_THREE_BANDS[end](stored)
+    (folder / f'a.{end}').symlink_to(stored)
+    call(run, folder, out)
+    names = names_in(out)
+    stored.unlink()
+    assert call(run, folder, out) == [f'{out}: 2 of 2 inputs are finished']
+    write_image(folder / 'c.jpg', 1)
+    assert f'{out}: 2 of 3 inputs are finished' in call(run, folder, out)
+    assert call(run, folder, out) == [f'{out}: 3 of 3 inputs are finished']
+    with pytest.raises(ValueError, match=rf'1 of 3 inputs .*a\.{end} is a link that leads to no'):
+        call(run, folder, out, overwrite=True)
+    assert set(names) < set(names_in(out))
 
 
 def test_pixels_without_data_of_a_file_without_coordinates(run, tmp_path):  # noqa: F811

@@ -115,13 +115,19 @@ def _item(stem: str, path: Path, tiled: bool) -> Item:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return Item(stem, str(path), VIDEO)
     if tiled or is_geotiff(path):
-        _check_upright(path)
         return Item(stem, str(path), RASTER)
     return Item(stem, str(path), IMAGE)
 
 
-def _check_upright(path: Path) -> None:
-    """Windows of a file are as stored."""
+def check_upright(path: Path) -> None:
+    """Windows of a file are as stored.
+
+    Args:
+        path (Path): Image file that is read in tiles.
+
+    Raises:
+        ValueError: If it has an orientation tag.
+    """
     header = tiff_header(path)
     orientation = 1 if header is None else header.orientation
     if path.suffix.lower() not in TIFF_SUFFIXES:
@@ -132,8 +138,8 @@ def _check_upright(path: Path) -> None:
             orientation = 1
     if orientation != 1:
         raise ValueError(
-            f'{path} has the orientation tag {orientation}, which tiles do not know: remove the '
-            'tag, or predict it without --tile'
+            f'{path} has the orientation tag {orientation}, which tiles do not know: remove the tag'
+            f'{"" if header is not None and header.geo else ", or predict it without --tile"}'
         )
 
 

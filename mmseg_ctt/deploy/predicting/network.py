@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """A model that predicts pixels of any origin through its own test pipeline."""
 
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -62,15 +62,16 @@ class Network:
 
     def samples(self, batch: Sequence[Given]) -> List[SegDataSample]:
         """Predictions of images of one size; the size of each is that of its pixels."""
-        data = [
-            self.steps(
-                self.loader.with_pixels(
-                    dict(img_path=given.name), given.pixels, given.name, given.missing
-                )
-            )
-            for given in batch
-        ]
-        return forward_batch(self.model, data)
+        return forward_batch(self.model, [self.prepared(given) for given in batch])
+
+    def prepared(self, given: Given) -> Dict[str, Any]:
+        """Pixels as the model takes them.
+
+        Raises:
+            ValueError: If they have bands or values that it does not take.
+        """
+        loaded = dict(img_path=given.name)
+        return self.steps(self.loader.with_pixels(loaded, given.pixels, given.name, given.missing))
 
     def logits(self, batch: Sequence[Given]) -> List[np.ndarray]:
         """``(K, H, W)`` float32 logits; of one channel the probability, as in mmseg."""

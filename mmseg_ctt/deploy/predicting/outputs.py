@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Sequence
 
 from ...volumes.cache import stamp_of
-from ..volumes.outputs import PredictionFolder
-from .items import RASTER, VIDEO, Item
+from ..volumes.outputs import PredictionFolder, read_record
+from .items import IMAGE, RASTER, VIDEO, Item
 
 
 class Outputs(PredictionFolder):
@@ -50,6 +50,18 @@ class Outputs(PredictionFolder):
             for path in self._files([item]):
                 for rest in (partial(path), progress_of(path)):
                     rest.unlink(missing_ok=True)
+
+    def kept(self, items: Sequence[Item]) -> List[Item]:
+        """Those that an earlier call has finished; their files may be gone since."""
+        known = read_record(self.folder).get('cases', {})
+
+        def finished(item: Item) -> bool:
+            # a GeoTIFF that is gone is taken for an image, by its name
+            kinds = (IMAGE, RASTER) if item.kind == IMAGE else (item.kind,)
+            alike = [item._replace(kind=kind) for kind in kinds]
+            return any(i.name in known and self._is_finished(i) for i in alike)
+
+        return [item for item in items if finished(item)]
 
     def _files(self, cases: Sequence[Any]) -> List[Path]:
         found: List[Path] = []

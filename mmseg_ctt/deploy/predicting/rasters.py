@@ -12,7 +12,7 @@ from ...datasets.windows import Windows
 from ...engine.files import write_whole
 from ...rasters import MapFile, finish_map, opened, rasterio_library
 from ...visualization import colorize
-from .items import Item
+from .items import Item, check_upright
 from .network import Given, Network
 from .outputs import Outputs, partial, progress_of
 from .tiles import MEMORY, Grid, Rows, Tile, blended_rows
@@ -46,10 +46,14 @@ class RasterTiles:
         dataset (rasterio.DatasetReader): The raster.
         settings (TileSettings): Of the tiles.
         name (str): What messages call the raster.
+
+    Raises:
+        ValueError: If it has an orientation tag, or is not of 8 bit and the config has no range.
     """
 
     def __init__(self, network: Network, dataset: Any, settings: TileSettings, name: str) -> None:
         self.network, self.dataset, self.name = network, dataset, name
+        check_upright(Path(dataset.name))
         self.window = rasterio_library().windows.Window
         self.windows = Windows(dataset, network.loader.nodata)
         size = (dataset.height, dataset.width)
@@ -81,9 +85,9 @@ class RasterTiles:
             (logits.get(i), np.asarray(missing.all(axis=2))) for i, (_, missing) in enumerate(found)
         ]
 
-    def try_first(self) -> None:
-        """Predict the first tile, even if it has no data."""
-        self.network.logits([self._given(*self.read(0, 0, self.grid.tile))])
+    def first(self) -> Given:
+        """Pixels of the first tile, even if it has no data."""
+        return self._given(*self.read(0, 0, self.grid.tile))
 
     def _given(self, pixels: np.ndarray, missing: np.ndarray) -> Given:
         """Pixels of a tile for the network, padded where the raster is smaller than a tile."""
@@ -106,7 +110,7 @@ def try_raster(network: Network, item: Item, settings: TileSettings) -> None:
         ValueError: If it cannot be read, or has bands or values that the model does not take.
     """
     with opened(item.path) as dataset:
-        RasterTiles(network, dataset, settings, item.path).try_first()
+        network.logits([RasterTiles(network, dataset, settings, item.path).first()])
 
 
 def predict_raster(
@@ -128,9 +132,11 @@ def predict_raster(
     final = outputs.labels_of(item)
     files = _map_files(network, item, outputs)
     progress = progress_of(final)
-    stripe, row = _position(progress, files)
     with opened(item.path) as dataset:
         tiles = RasterTiles(network, dataset, settings, item.path)
+        if not progress.is_file():
+            network.prepared(tiles.first())  # a raster that is refused leaves no files
+        stripe, row = _position(progress, files)
         stripes = tiles.grid.stripes(settings.memory)
         for number in range(stripe, len(stripes)):
             first = row if number == stripe else 0

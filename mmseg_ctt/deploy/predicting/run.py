@@ -1,9 +1,10 @@
 # Copyright (c) mmseg_ctt contributors.
 """From a config, a checkpoint and an input to a folder of predictions."""
 
+import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -13,16 +14,16 @@ from ...engine.out_paths import check_out_folder
 from ...rasters import rasterio_library
 from ..api import load_model
 from ..api.inputs import image_pipeline
-from ..api.predict import forward_batch
 from ..checkpoint import read_checkpoint, weights_checksum
 from ..volumes.run import chosen_members
 from .images import predict_images
 from .items import IMAGE, RASTER, VIDEO, Item
-from .network import Given, Network, resized_to
+from .network import Network, resized_to
 from .outputs import Outputs
-from .rasters import TileSettings, predict_raster, try_raster
-from .unreadable import REFUSED, Unreadable
-from .videos import check_video, frames_of, predict_video
+from .rasters import TileSettings, predict_raster
+from .trial import from_first, note_absent, with_frames
+from .unreadable import Unreadable
+from .videos import predict_video
 
 TILE = 512  # pixels
 OVERLAP = 0.25  # of a tile
@@ -87,7 +88,8 @@ def predict_items(
     """Predict inputs into a folder; what an earlier call has finished is left as it is.
 
     An input that cannot be predicted ends nothing, be it the first or another: the others are
-    predicted, and then it is an error.
+    predicted, and then it is an error. If the first ones are intact and all refused, the settings
+    are wrong, and the call ends.
 
     Args:
         cfg (Config): Of the run.
@@ -115,16 +117,16 @@ def predict_items(
     wanted = [] if options.member is None else [options.member]
     (member,) = chosen_members(cfg, state, wanted)
     unreadable = Unreadable(report)
-    present = _present(items, unreadable)
     settings = _settings(cfg, str(checkpoint), member, tiles, options)
-    outputs = Outputs(Path(folder), settings, present)
+    outputs = Outputs(Path(folder), settings, [i for i in items if os.path.isfile(i.path)])
     outputs.check(options.overwrite)
-    if outputs.finished:
-        report(f'{folder}: {len(outputs.finished)} of {len(items)} inputs are finished')
-    pending = _with_frames(outputs.pending, unreadable)
+    finished = len(outputs.finished) + note_absent(items, outputs, options.overwrite, unreadable)
+    if finished:
+        report(f'{folder}: {finished} of {len(items)} inputs are finished')
+    pending = with_frames(outputs.pending, unreadable)
     if pending:
         network = Network(load_model(cfg, checkpoint, member, device))
-        pending = _from_first(network, pending, tiles, unreadable)
+        pending = from_first(network, pending, tiles, unreadable, settings_fit=finished > 0)
         _say_tiles(cfg, options, tiles, pending, report)
     if pending:
         outputs.start(network.classes, options.overwrite)
@@ -152,43 +154,6 @@ def _check_options(items: Sequence[Item], options: Options) -> None:
         )
 
 
-def _present(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
-    """Inputs without links to files that do not exist."""
-    kept = []
-    for item in items:
-        if Path(item.path).is_file():
-            kept.append(item)
-        else:
-            unreadable.add(item, FileNotFoundError(f'{item.path} is a link that leads to no file'))
-    return kept
-
-
-def _with_frames(items: Sequence[Item], unreadable: Unreadable) -> List[Item]:
-    """Inputs without the videos of which no frame can be read."""
-    kept = []
-    for item in items:
-        try:
-            if item.kind == VIDEO:
-                check_video(item.path)
-            kept.append(item)
-        except REFUSED as error:
-            unreadable.add(item, error)
-    return kept
-
-
-def _from_first(
-    network: Network, items: Sequence[Item], tiles: TileSettings, unreadable: Unreadable
-) -> List[Item]:
-    """Inputs from the first that can be predicted, of which a part is: writes nothing."""
-    for number, item in enumerate(items):
-        try:
-            _try(network, item, tiles)
-            return list(items[number:])
-        except REFUSED as error:
-            unreadable.add(item, error)
-    return []
-
-
 def _settings(
     cfg: Config, checkpoint: str, member: Optional[str], tiles: TileSettings, options: Options
 ) -> Dict[str, Any]:
@@ -204,17 +169,6 @@ def _settings(
         overlays=options.overlays,
         probabilities=options.probabilities,
     )
-
-
-def _try(network: Network, item: Item, tiles: TileSettings) -> None:
-    """Predict a part of an input."""
-    if item.kind == RASTER:
-        try_raster(network, item, tiles)
-    elif item.kind == VIDEO:
-        _, frame = next(frames_of(item.path))
-        network.samples([Given(frame, item.path)])
-    else:
-        forward_batch(network.model, [network.steps(network.loader(dict(img_path=item.path)))])
 
 
 def _say_tiles(
