@@ -25,6 +25,8 @@ collect_ignore = [
 ]
 matplotlib.use('Agg')
 torch.set_num_threads(1)  # toy tensors: threads would only wait for one another
+# how long PyTorch waits for a worker that a failed loader leaves behind; it has 5 seconds
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 
 
 def pytest_configure(config: pytest.Config) -> None:
