@@ -9,7 +9,7 @@
 # teachers, which are evaluated with averages of the students' statistics. What else we found to help
 # on CamVid is in ../ctt_plus.
 #
-# mIoU, time and memory: not measured; 500 iterations of an earlier state: README.md of this folder.
+# mIoU, time and memory: not measured.
 # python tools/train.py configs/ctt/ctt_deeplabv3plus_mobilenetv2_camvid_1-8.py
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenetv2.py',

@@ -4,7 +4,7 @@
 # FOLDER_ROOT=data/mine python tools/train.py \
 #     configs/ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py --cfg-options sizes.num_classes=5
 #
-# A config of your own, data/mine/ctt_mine.py, with other sizes and another length:
+# A config of your own, data/mine/ctt-plus_mine.py, with other sizes and another length:
 # _base_ = ['mmseg_ctt::ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py']
 # sizes = dict(scale=(640, 480), crop_size=(384, 512), num_classes=5, max_iters=4000)
 _base_ = [
