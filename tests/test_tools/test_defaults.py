@@ -199,6 +199,8 @@ def text_of(value: Any) -> str:
 
 def says(text: str, value: Any) -> bool:
     """Whether a help text says a default: ``default: 8``, or ``8 (default)``."""
+    if isinstance(value, (tuple, list)):  # a part of it is another default
+        return bool(re.search(rf'default: {re.escape(text_of(value))}($|[,;)])', text))
     word = rf'(?<![\w.]){re.escape(text_of(value))}(?!\w|\.\w)'
     return bool(re.search(rf'default\b[^;]*{word}|{word} \(default\)', text))
 
@@ -236,6 +238,7 @@ def test_defaults_of_the_package_stand_there_alone(parser_of, tool, owner, optio
         (dict(type=float, help='default: 0.5'), 0.0, 'does not say the default 0'),
         (dict(type=int, help='8 of them; default: 9'), 8, 'does not say the default 8'),
         (dict(type=int), 8, 'does not say the default 8'),
+        (dict(help='default: 0.5 1 2'), (0.5, 1.0), 'does not say the default 0.5 1: '),
         (dict(action='store_true'), False, 'has a default of its own, False'),
         (dict(action='store_true', default=None), True, '--size changes nothing'),
         (dict(action=argparse.BooleanOptionalAction, help='default: yes'), False, 'not say'),

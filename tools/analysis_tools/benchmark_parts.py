@@ -34,9 +34,6 @@ def check(args: argparse.Namespace) -> None:
     unknown = sorted(set(args.parts) - set(PARTS))
     if unknown:
         raise ValueError(f'unknown part {unknown[0]}: choose from {", ".join(PARTS)}')
-    from mmseg_ctt.lab.benchmark.repeats import check_repeats
-
-    check_repeats(args.repeats)
 
 
 def main() -> None:
@@ -48,9 +45,10 @@ def main() -> None:
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.lab.benchmark import parts
     from mmseg_ctt.lab.benchmark.machine import describe_machine
-    from mmseg_ctt.lab.benchmark.repeats import REPEATS
+    from mmseg_ctt.lab.benchmark.repeats import REPEATS, check_repeats
     from mmseg_ctt.lab.benchmark.report import print_parts
 
+    check_repeats(args.repeats)
     device = torch.device(get_device())
     repeats = REPEATS if args.repeats is None else args.repeats
     result = dict(
