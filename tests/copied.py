@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from toy_data import CROP, LABELED, UNLABELED, toy_config, write_image, write_mask
 
-from mmseg_ctt.datasets.training_copy.make import Summary, make_copy, options_of
+from mmseg_ctt.datasets.training_copy.make import Summary, make_copy
+from mmseg_ctt.datasets.training_copy.options import options_of
 from mmseg_ctt.datasets.training_copy.plan import Plan, plan_of_sources
 from mmseg_ctt.engine.config import prepare_config
 

@@ -8,14 +8,13 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import traceback
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional
 from urllib.error import URLError
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
+FLAG: Dict[str, Any] = dict(action='store_true', default=None)  # its default is the library's
 GIVEN = '_given'  # options that a command line has had so far
 GPU_FILES = ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg')  # drivers of Nvidia, AMD, of both in WSL
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
@@ -135,10 +135,10 @@ class Once(argparse.Action):
         values: Any,
         option_string: Optional[str] = None,
     ) -> None:
-        given = vars(namespace).setdefault(GIVEN, set())
-        if option_string and self.dest in given:
+        earlier = vars(namespace).setdefault(GIVEN, set())
+        if option_string and self.dest in earlier:
             parser.error(f'{option_string} is given twice: leave one')
-        given.add(self.dest)
+        earlier.add(self.dest)
         setattr(namespace, self.dest, values)
 
 
@@ -155,6 +155,16 @@ def described(header: str) -> argparse.ArgumentParser:
     for name in (None, 'store'):
         parser.register('action', name, Once)
     return parser
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> Dict[str, Any]:
+    """Those of some arguments that were given, for the class or function that has their defaults.
+
+    These stand there alone: an argument that was not given is None, and the help says what counts
+    then, which tests/test_tools/test_defaults.py compares. No name is lost: one that is no
+    argument is an AttributeError here, and one that the library does not take a TypeError there.
+    """
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 class CfgOptions(argparse.Action):
@@ -251,7 +261,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
     if not args.work_dir and getattr(args, 'resume', None) == 'auto':
         refuse_former_folder(cfg, *start)
     if args.launcher in ('pytorch', 'slurm'):
-        _join_without_gpu(cfg)
+        from _ranks import join_without_gpu
+
+        join_without_gpu(cfg)
     return cfg
 
 
@@ -259,41 +271,3 @@ def check_file(path: str, role: str) -> None:
     """Raise if a local file is missing, before data sets and models are built."""
     if '://' not in path and not os.path.isfile(path):
         raise FileNotFoundError(f'the {role} {path} does not exist')
-
-
-def _join_without_gpu(cfg: 'Config') -> None:
-    """Join the processes on machines without a GPU, for which mmengine would need one."""
-    from mmengine.device import get_device
-
-    if get_device() != 'cpu':
-        return
-    import torch
-
-    if cfg.launcher == 'slurm':
-        _slurm_rank()
-    torch.distributed.init_process_group('gloo')
-    cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel'))
-    cfg.model_wrapper_cfg.device_ids = None
-
-
-def _slurm_rank() -> None:
-    """Set the variables of torchrun from those of srun.
-
-    Raises:
-        ValueError: Outside a Slurm step.
-    """
-    if 'SLURM_PROCID' not in os.environ:
-        raise ValueError('--launcher slurm needs srun: use tools/slurm_train.sh or slurm_test.sh')
-    nodes = subprocess.run(
-        ['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    for name, value in dict(MASTER_ADDR=nodes[0], MASTER_PORT='29500').items():
-        os.environ.setdefault(name, value)
-    os.environ.update(
-        RANK=os.environ['SLURM_PROCID'],
-        WORLD_SIZE=os.environ['SLURM_NTASKS'],
-        LOCAL_RANK=os.environ['SLURM_LOCALID'],
-    )

@@ -24,9 +24,10 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from _common import add_cfg_options, check_file, described, positive, read_config, run
+from _common import FLAG, add_cfg_options, check_file, described, given, positive, read_config, run
 from self_train import run_rounds
 
+SETTINGS = ('member', 'confidence_threshold', 'baseline', 'timed_images')
 USUAL_FILE = 'models/deeplabv3plus_mobilenetv2'  # of the network that the folder base has
 
 
@@ -38,9 +39,8 @@ def parse_args() -> argparse.Namespace:
     small.add_argument('--student', help='config of the small network')
     small.add_argument('--model', help='segmentor of the small network, in the config of the run')
     parser.add_argument('--member', help='student0, teacher0, ..., or ensemble; default: as tested')
-    # these two have the defaults of DistillationSettings, which a test compares with the help
     parser.add_argument('--confidence-threshold', type=float, help='default: 0, all pixels count')
-    parser.add_argument('--baseline', action='store_true', help='train on the labels alone as well')
+    parser.add_argument('--baseline', **FLAG, help='train on the labels alone as well')
     parser.add_argument('--timed-images', type=int, help='images of the times; default: 20')
     parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
     parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
@@ -88,16 +88,12 @@ def main() -> None:
     if args.model:
         options = dict(method='supervised', segmentor_from=segmentor_of(args.model), **options)
     cfg = read_config(args.student or teacher, options)
-    given = dict(
+    cfg.self_training = dict(
+        type='Distillation',
         teacher_config=teacher,
         teacher_checkpoint=checkpoint,
-        member=args.member,
-        confidence_threshold=args.confidence_threshold,
-        baseline=args.baseline,
-        timed_images=args.timed_images,
+        **given(args, SETTINGS),
     )
-    settings = {name: value for name, value in given.items() if value is not None}
-    cfg.self_training = dict(type='Distillation', **settings)
     name = Path(args.student or args.config).stem
     run_rounds(cfg, args.work_dir or Path('work_dirs', f'{name}_distilled'), args)
 

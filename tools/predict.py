@@ -27,7 +27,7 @@ the config are wrong, and the call ends.
 import argparse
 from pathlib import Path
 
-from _common import add_cfg_options, check_file, described, read_config, run
+from _common import FLAG, add_cfg_options, check_file, described, given, read_config, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,9 +41,9 @@ def parse_args() -> argparse.Namespace:
         help='student0, teacher0, ..., ensemble, mean-student or mean-teacher; default: the '
         "config's model.test_cfg.predict_on",
     )
-    parser.add_argument('--overlays', action='store_true', help='pictures in colour as well')
-    parser.add_argument('--probabilities', action='store_true', help='class probabilities as well')
-    parser.add_argument('--batch-size', type=int, default=1, help='images in one pass; default 1')
+    parser.add_argument('--overlays', **FLAG, help='pictures in colour as well')
+    parser.add_argument('--probabilities', **FLAG, help='class probabilities as well')
+    parser.add_argument('--batch-size', type=int, help='images in one pass; default: 1')
     parser.add_argument(
         '--tile',
         nargs=2,
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--overlap', type=int, help='pixels; default: a quarter of a tile')
     parser.add_argument('--device', help='such as cpu or cuda:0; default: a GPU where there is one')
-    parser.add_argument('--overwrite', action='store_true', help='replace existing outputs')
+    parser.add_argument('--overwrite', **FLAG, help='replace existing outputs')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -71,15 +71,10 @@ def main() -> None:
     check_outside(Path(args.out), [args.input])
     check_beside(Path(args.out), Path(args.input))
     items = find_items(args.input, tiled=args.tile is not None)
-    options = Options(
-        args.member,
-        args.batch_size,
-        None if args.tile is None else tuple(args.tile),
-        args.overlap,
-        args.overlays,
-        args.probabilities,
-        args.overwrite,
-    )
+    settings = given(args, Options._fields)
+    if 'tile' in settings:
+        settings['tile'] = tuple(settings['tile'])
+    options = Options(**settings)
     predict_items(
         cfg,
         args.checkpoint,

@@ -24,6 +24,7 @@ from .cityscapes_names import cityscapes_stem
 from .lists import Entry, PathLike, check_unique, mask_endings, read_entries, without_suffix
 from .pickled_order import read_permutation
 
+AUTO = 'auto'
 # Numbers of entries that a line may have; the image comes before the mask.
 FORMATS: Dict[str, Tuple[int, ...]] = dict(
     auto=(1, 2), unimatch=(1, 2), u2pl=(1, 2), cps=(1, 2), pseudoseg=(1,)
@@ -95,7 +96,7 @@ def _path(entry: str) -> str:
     return osp.normpath(entry.replace('\\', '/').strip('/'))
 
 
-def read_published(path: PathLike, fmt: str = 'auto') -> List[Entry]:
+def read_published(path: PathLike, fmt: str = AUTO) -> List[Entry]:
     """Read a published text list.
 
     Args:
@@ -122,7 +123,7 @@ def read_published(path: PathLike, fmt: str = 'auto') -> List[Entry]:
     return entries
 
 
-def read_text_list(path: PathLike, fmt: str = 'auto') -> List[str]:
+def read_text_list(path: PathLike, fmt: str = AUTO) -> List[str]:
     """Read a published text list as stems.
 
     Args:
@@ -220,7 +221,7 @@ def import_lists(
     labeled: PathLike,
     unlabeled: Optional[PathLike] = None,
     full_list: Optional[PathLike] = None,
-    fmt: str = 'auto',
+    fmt: str = AUTO,
     images: Optional[Mapping[str, str]] = None,
 ) -> ImportedSplit:
     """Labelled and unlabelled stems of published text lists.
@@ -248,7 +249,7 @@ def import_lists(
     second = full_list if unlabeled is None else unlabeled
     if second is None:
         raise ValueError('give the unlabelled list, or the full list whose rest is unlabelled')
-    formats = {labeled: fmt, unlabeled: fmt, full_list: 'auto'}
+    formats = {labeled: fmt, unlabeled: fmt, full_list: AUTO}
     entries = {path: read_published(path, formats[path]) for path in formats if path is not None}
     _check_masks(entries[labeled])
     every = [entry for listed in entries.values() for entry in listed]

@@ -14,7 +14,7 @@ from .image_files import MASK_SUFFIX, find_images, find_masks, other_files
 from .label_check import read_mask, scan_presence
 from .lists import PathLike
 from .scenes import hold_out_scenes, scenes_of
-from .splits import random_ranking
+from .splits import SEED, random_ranking
 
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 BINARY_READ = 20  # masks in which 255 is searched
@@ -204,7 +204,7 @@ def empty_note(names: Sequence[str], presence: np.ndarray, folder: PathLike) -> 
 
 
 def draw_validation(
-    stems: Sequence[str], presence: np.ndarray, number: int, seed: int = 0
+    stems: Sequence[str], presence: np.ndarray, number: int, seed: int = SEED
 ) -> Tuple[List[str], List[str]]:
     """Split masked images into training and validation, all classes in both where possible.
 

@@ -15,7 +15,7 @@ from .label_check import read_mask
 from .lists import PathLike, read_list
 from .patients import PatientRule
 from .split_files import LIST_NAMES, TEST_NAME, VAL_NAME
-from .splits import make_split, random_ranking
+from .splits import SEED, make_split, random_ranking
 
 PARTS = tuple(name[: -len('.txt')] for name in (*LIST_NAMES, VAL_NAME, TEST_NAME))
 Parts = Dict[str, List[str]]  # names by part
@@ -119,7 +119,7 @@ def draw_patients(
     num_labeled: Optional[int],
     num_val: int = 0,
     num_test: int = 0,
-    seed: int = 0,
+    seed: int = SEED,
     class_names: Optional[Sequence[str]] = None,
 ) -> Parts:
     """Draw patients of each part: test first, then validation, then the labelled ones.

@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+SEED = 0  # where none is given
+
+
 def random_ranking(num_images: int, seed: int) -> np.ndarray:
     """Random order of ``num_images`` indices, the same on every machine.
 

@@ -93,10 +93,12 @@ def check_settings(job: CuttingJob) -> None:
     """Check sizes and grids of a raster, its mask and its images, without reading any pixels.
 
     Raises:
-        ValueError: If the raster is smaller than an image, the mask is on another grid or of
-            several bands, or images of another size are there.
+        ValueError: If the size is not positive, the raster is smaller than an image, the mask is on
+            another grid or of several bands, or images of another size are there.
     """
     size = job.size
+    if size < 1:
+        raise ValueError(f'size (--size) must be positive, got {size}')
     with _opened(job) as given:
         source = given.source
         if min(source.height, source.width) < size:
@@ -132,9 +134,11 @@ def cut_raster(job: CuttingJob, min_data: float = 0.5, keep_masks: bool = False)
         Cut: Numbers of images.
 
     Raises:
-        ValueError: If the mask holds numbers that are no ids, or images or masks that are there
-            differ from their scene; nothing is written then.
+        ValueError: If ``min_data`` is no ratio, the mask holds numbers that are no ids, or images
+            or masks that are there differ from their scene; nothing is written then.
     """
+    if not 0 <= min_data <= 1:
+        raise ValueError(f'min_data (--min-data) must be a ratio in [0, 1], got {min_data}')
     count = dict.fromkeys(Cut._fields, 0)
     with _opened(job) as given:
         tiles = list(_tiles(given.source, job))

@@ -278,8 +278,8 @@ def test_several_runs(both_page):
     [
         (['absent'], 'the work folder absent does not exist'),
         (['CTT', 'CTT'], 'is given twice'),
-        (['CTT', '--max-images', '0'], '--max-images must be positive, got 0'),
-        (['CTT', '--suggest', '-1'], '--suggest must be 0 or more'),
+        (['CTT', '--max-images', '0'], 'max_images (--max-images) must be at least 1, got 0'),
+        (['CTT', '--suggest', '-1'], 'suggested (--suggest) must be at least 0, got -1'),
         (['CTT', '--baseline', 'other'], '--baseline other is none of the work folders'),
     ],
 )

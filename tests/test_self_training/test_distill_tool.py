@@ -73,19 +73,11 @@ def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monk
         tool.call(teacher.config, teacher.checkpoint)
 
 
-def test_defaults_are_those_of_the_settings(load_tool, teacher, tmp_path, monkeypatch, capsys):
-    """They stand there alone, and the help says them."""
+def test_only_given_settings_are_passed_on(load_tool, teacher, tmp_path, monkeypatch):
     tool, got = load_tool('distill'), []
     monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))
     tool.call(teacher.config, teacher.checkpoint, '--student', teacher.config)
     (cfg, *_) = got[0]
-    of_tool = {'type', 'teacher_config', 'teacher_checkpoint', 'baseline'}
-    assert set(cfg.self_training) == of_tool
-    training = build_rounds(cfg, tmp_path / 'run', tmp_path, str)
-    made = training.settings
+    assert set(cfg.self_training) == {'type', 'teacher_config', 'teacher_checkpoint'}
+    made = build_rounds(cfg, tmp_path / 'run', tmp_path, str).settings
     assert made == DistillationSettings(made.teacher_config, made.teacher_checkpoint)
-    with pytest.raises(SystemExit):
-        tool.call('--help')
-    shown = ' '.join(capsys.readouterr().out.split())
-    assert f'default: {made.confidence_threshold:g}, all' in shown
-    assert f'default: {made.timed_images}' in shown

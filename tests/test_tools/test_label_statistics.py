@@ -96,16 +96,15 @@ def test_sets_of_a_config(tmp_path, tool, which):
 
 
 @pytest.mark.parametrize(
-    'mask, expected', [(tuple, [1, 2, 1]), ('map', [2, 1, 0]), ('zero', [2, 1, 0])]
+    'mask, expected', [('plain', [1, 2, 1]), ('map', [2, 1, 0]), ('zero', [2, 1, 0])]
 )
 def test_how_ids_are_read(tmp_path, tool, mask, expected):
     write(tmp_path / 'a.png', [[0, 1], [1, 2]])
     path = str(tmp_path / 'a.png')
     Mask = tool.module.Mask
-    read = {'map': Mask(path, {0: 1, 1: 0, 2: 255}), 'zero': Mask(path, None, True)}.get(
-        mask, Mask(path)
-    )
-    assert tool.module.count([read], 3, 255).pixels.tolist() == [expected]
+    ids = dict(map=dict(label_map={0: 1, 1: 0, 2: 255}), zero=dict(reduce_zero_label=True))
+    read = Mask(path, ids.get(mask, {}))
+    assert tool.module.count([read], 3, ignore_index=255).pixels.tolist() == [expected]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from toy_data import toy_set
 from mmseg_ctt.datasets.image_loading import CheckedLoadImageFromFile
 from mmseg_ctt.datasets.label_ids import map_ids, reduce_zero
 from mmseg_ctt.datasets.plain_files import plain_png
-from mmseg_ctt.datasets.training_copy.make import copy_file, options_of
+from mmseg_ctt.datasets.training_copy.make import copy_file
+from mmseg_ctt.datasets.training_copy.options import options_of
 from mmseg_ctt.datasets.training_copy.plan import IMAGE, MASK, Job, plan_of_sources
 from mmseg_ctt.datasets.transforms import CheckedLoadAnnotations
 

@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from toy_data import toy_set, write_image, write_mask
 
-from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
+from mmseg_ctt.datasets.training_copy.make import make_copy
 from mmseg_ctt.datasets.training_copy.manifest import (
     FILES,
     MANIFEST,
@@ -19,6 +19,7 @@ from mmseg_ctt.datasets.training_copy.manifest import (
     damaged_files,
     read_entries,
 )
+from mmseg_ctt.datasets.training_copy.options import options_of
 from mmseg_ctt.datasets.training_copy.plan import plan_of_folder, plan_of_sources
 from mmseg_ctt.datasets.training_copy.sizes import Scale
 

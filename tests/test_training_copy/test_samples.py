@@ -11,8 +11,9 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from toy_data import LABELED, toy_config, toy_semi, toy_set, toy_tagged
 
-from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
+from mmseg_ctt.datasets.training_copy.make import make_copy
 from mmseg_ctt.datasets.training_copy.manifest import FILES, MANIFEST
+from mmseg_ctt.datasets.training_copy.options import options_of
 from mmseg_ctt.datasets.training_copy.plan import other_files, plan_of_folder, plan_of_sources
 from mmseg_ctt.methods import registered_methods
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, given, run  # noqa: E402
 
 SHELL = 'tools/analysis_tools/benchmark_all.sh'
 
@@ -28,11 +28,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--methods',
         nargs='+',
-        default=[],
         metavar='NAME',
         help='folders of configs, or all; default: all on a GPU, a few on a CPU',
     )
-    parser.add_argument('--tables', nargs='+', default=[], metavar='NAME', help='only these tables')
+    parser.add_argument('--tables', nargs='+', metavar='NAME', help='only these tables')
     parser.add_argument(
         '--unimatch-v2',
         metavar='FOLDER',
@@ -42,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace, tables: list) -> None:
-    unknown = sorted(set(args.tables) - set(tables))
+    unknown = sorted(set(args.tables or ()) - set(tables))
     if unknown:
         raise ValueError(f'--tables {unknown[0]}: choose from {", ".join(tables)}')
     if args.minutes is not None and args.minutes <= 0:
@@ -66,7 +65,8 @@ def main() -> None:
     device = torch.device(get_device())
     gpu = device.type == 'cuda'
     authors = str(Path(args.unimatch_v2).resolve()) if args.unimatch_v2 else ''
-    parts = plan(Options(gpu, tuple(args.methods), tuple(args.tables), bool(authors)))
+    chosen = {name: tuple(words) for name, words in given(args, ('methods', 'tables')).items()}
+    parts = plan(Options(gpu, unimatch_v2=bool(authors), **chosen))
     out = new_folder(Path(args.out), datetime.now())
     print(f'{"GPU" if gpu else "no GPU found: a small case on the CPU"}; results: {out}')
     minutes = args.minutes or (10 if gpu else 60)

@@ -15,9 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run, write_result  # noqa: E402
-
-MIN_REPEATS = 10  # for a median
+from _common import add_cfg_options, check_file, described, given, read_config, run, write_result  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file of a training of UniMatch V2')
     parser.add_argument('folder', help='folder of the code of the authors')
     parser.add_argument('--synthetic', action='store_true', help='random images and labels')
-    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
+    parser.add_argument('--repeats', type=int, help='default: 10, the fewest')
     parser.add_argument('--out', help='folder for authors.json')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -33,8 +31,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.repeats < MIN_REPEATS:
-        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
+    from mmseg_ctt.lab.benchmark.repeats import check_repeats
+
+    check_repeats(args.repeats)
     check_file(f'{args.folder}/unimatch_v2.py', 'training script of the authors')
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.authors import benchmark_authors
@@ -45,7 +44,7 @@ def main() -> None:
         use_synthetic_data(cfg)
     if cfg.model.type != 'UniMatchV2':
         raise ValueError(f'{args.config}: model.type is {cfg.model.type}, and not UniMatchV2')
-    result = benchmark_authors(cfg, Path(args.folder), args.repeats)
+    result = benchmark_authors(cfg, Path(args.folder), **given(args, ('repeats',)))
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]))
     for name in ('ours', 'authors'):
         found = result[name]

@@ -16,19 +16,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
-
-MIN_REPEATS = 10  # for a median
+from _common import FLAG, add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
-    parser.add_argument('--images', type=int, default=16, help='first images that are read')
-    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
+    parser.add_argument('--images', type=int, help='first images that are read; default: 16')
+    parser.add_argument('--repeats', type=int, help='default: 10, the fewest')
     parser.add_argument(
         '--stock',
-        action='store_true',
+        **FLAG,
         help='measure one evaluation of each member and the ensemble by mmseg alone, too',
     )
     parser.add_argument('--out', help='folder for evaluation.json')
@@ -72,12 +70,13 @@ def print_stock(result: dict) -> None:
 
 def main() -> None:
     args = parse_args()
-    if args.repeats < MIN_REPEATS:
-        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
+    from mmseg_ctt.lab.benchmark.repeats import check_repeats
+
+    check_repeats(args.repeats)
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.evaluation import benchmark_evaluation
 
-    result = benchmark_evaluation(cfg, args.images, args.repeats, args.stock)
+    result = benchmark_evaluation(cfg, **given(args, ('images', 'repeats', 'stock')))
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]), weights='random')
     print_result(result)
     print_stock(result)

@@ -17,15 +17,17 @@ from typing import Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
+from _common import add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
-    parser.add_argument('--training-copy', help='folder of make_training_copy.py')
-    parser.add_argument('--images', type=int, default=16, help='images loaded each time')
-    parser.add_argument('--repeats', type=int, default=5, help='times; the median counts')
+    parser.add_argument(
+        '--training-copy', dest='copy', metavar='DIR', help='folder of make_training_copy.py'
+    )
+    parser.add_argument('--images', type=int, help='images loaded each time; default: 16')
+    parser.add_argument('--repeats', type=int, help='times; the median counts; default: 5')
     parser.add_argument(
         '--workers',
         type=int,
@@ -67,7 +69,8 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.loader import benchmark_loader
 
-    result = benchmark_loader(cfg, args.images, args.repeats, args.workers, args.training_copy)
+    settings = given(args, ('images', 'repeats', 'workers', 'copy'))
+    result = benchmark_loader(cfg, **settings)
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]))
     print_result(result)
     if args.out:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, given, run  # noqa: E402
 
 MORE = '--cfg-options'
 STEP = Path(__file__).with_name('benchmark_step.py')
@@ -29,16 +29,20 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('configs', nargs='+', help='config files of trainings')
     parser.add_argument('--out', required=True, help='folder of the results')
-    parser.add_argument('--repeats', default='10', help='timed steps of each, at least 10')
+    parser.add_argument('--repeats', help='timed steps of each; default: 10, the fewest')
     parser.add_argument('--synthetic', action='store_true', help='random images and labels')
     parser.add_argument('--amp', choices=('bf16', 'fp16'), help='mixed precision')
-    parser.add_argument('--limit', type=float, default=600, help='seconds for each config')
-    parser.add_argument('--total', type=float, default=7200, help='seconds for all configs')
+    parser.add_argument(
+        '--limit', type=float, default=600, help='seconds for each config; default: 600'
+    )
+    parser.add_argument(
+        '--total', type=float, default=7200, help='seconds for all configs; default: 7200'
+    )
     parser.add_argument(
         '--per-process',
         type=int,
-        default=1,
-        help='configs that share a process: a quicker start, but on a CPU not the memory of each',
+        help='configs that share a process: a quicker start, but on a CPU not the memory of each; '
+        'default: 1',
     )
     parser.add_argument(MORE, nargs='+', default=[], metavar='KEY=VALUE', help='for all configs')
     return parser.parse_args()
@@ -52,8 +56,6 @@ def check(args: argparse.Namespace) -> None:
     missing = next((config for config in args.configs if not Path(config).is_file()), None)
     if missing is not None:
         raise FileNotFoundError(f'there is no config {missing}')
-    if min(args.limit, args.total, args.per_process) <= 0:
-        raise ValueError('--limit, --total and --per-process must be positive')
     check_earlier(args)
 
 
@@ -79,7 +81,8 @@ def options_of(command: str) -> list:
 
 def command_of(args: argparse.Namespace) -> list:
     """Command that measures configs, without the configs."""
-    command = [sys.executable, str(STEP), '--out', str(args.out), '--repeats', args.repeats]
+    command = [sys.executable, str(STEP), '--out', str(args.out)]
+    command += ['--repeats', args.repeats] if args.repeats is not None else []
     command += ['--synthetic'] if args.synthetic else []
     command += ['--amp', args.amp] if args.amp else []
     if args.cfg_options:
@@ -96,7 +99,8 @@ def main() -> None:
     from mmseg_ctt.lab.benchmark.several import Limits, measure_each
 
     out = Path(args.out)
-    limits = Limits(args.limit, args.total, args.per_process)
+    limits = Limits(args.limit, args.total, **given(args, ('per_process',)))
+    limits.check()
     results, reasons = measure_each(
         args.configs, out, command_of(args), limits, torch.get_num_threads()
     )

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run, write_result  # noqa: E402
+from _common import FLAG, add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-MIN_REPEATS = 10  # for a median
 PRECISIONS = ('bf16', 'fp16')
 
 
@@ -32,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', nargs='?', help='config file of a training')
     parser.add_argument('--each', nargs='+', default=[], metavar='CONFIG', help='several configs')
     parser.add_argument('--out', help='folder for benchmark.json and benchmark.png')
-    parser.add_argument('--repeats', type=int, default=MIN_REPEATS, help=f'at least {MIN_REPEATS}')
-    parser.add_argument('--warmup', type=int, default=3, help='untimed steps before')
+    parser.add_argument('--repeats', type=int, help='default: 10, the fewest')
+    parser.add_argument('--warmup', type=int, help='untimed steps before; default: 3')
     parser.add_argument(
         '--synthetic',
         action='store_true',
@@ -41,10 +40,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', choices=PRECISIONS, help='mixed precision, fp16 on a GPU')
     parser.add_argument(
-        '--compile',
-        action='store_true',
-        dest='compiled',
-        help='torch.compile every backbone, in step and floor',
+        '--compile', dest='compiled', **FLAG, help='torch.compile every backbone, in step and floor'
     )
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -73,13 +69,12 @@ def measure(config: str, out: Optional[Path], args: argparse.Namespace) -> None:
     from mmseg_ctt.lab.benchmark.report import print_step
     from mmseg_ctt.lab.benchmark.step import benchmark_step
 
-    result = benchmark_step(cfg, args.repeats, args.warmup, args.compiled)
+    result = benchmark_step(cfg, **given(args, ('repeats', 'warmup', 'compiled')))
     result.update(
         config=config,
         command=shlex.join(['python', *sys.argv]),
         amp=args.amp,
         synthetic=args.synthetic,
-        compiled=args.compiled,
         weights='random',
     )
     print_step(result)
@@ -101,8 +96,9 @@ def free_memory() -> None:
 
 def main() -> None:
     args = parse_args()
-    if args.repeats < MIN_REPEATS:
-        raise ValueError(f'--repeats={args.repeats}: a median needs at least {MIN_REPEATS}')
+    from mmseg_ctt.lab.benchmark.repeats import check_repeats
+
+    check_repeats(args.repeats)
     out = Path(args.out) if args.out else None
     if args.config:
         measure(args.config, out, args)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, report_extra, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, given, read_config, report_extra, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of a run')
     parser.add_argument('checkpoint', help='checkpoint of the run')
     parser.add_argument('--out', required=True, help='folder for the results')
-    parser.add_argument('--count', type=int, default=20, help='number of images, at most')
+    parser.add_argument(
+        '--count', type=int, default=20, help='number of images, at most; default: 20'
+    )
     parser.add_argument(
         '--threshold',
         type=float,
@@ -37,15 +39,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--min-iou',
         type=float,
-        default=0.5,
         help='IoU on the labelled images from which a class is known; images of others come last; '
-        '0: all are known',
+        '0: all are known; default: 0.5',
     )
     parser.add_argument(
-        '--border', type=float, default=0.01, help='strip along borders, part of the longer side'
+        '--border', type=float, help='strip along borders, part of the longer side; default: 0.01'
     )
     parser.add_argument(
-        '--min-area', type=float, default=0.001, help='smallest region, part of the image'
+        '--min-area', type=float, help='smallest region, part of the image; default: 0.001'
     )
     parser.add_argument('--spoilt', help='spoilt.json of spoil_masks.py')
     add_cfg_options(parser)
@@ -63,7 +64,7 @@ def main() -> None:
         from mmseg_ctt.lab.report.galleries import PAGE, write_label_errors
         from mmseg_ctt.lab.report.label_errors import BEHIND, recall_table
     spoilt = read_manifest(Path(args.spoilt)) if args.spoilt else None
-    settings = Contradiction(args.threshold, args.border, args.min_area, args.min_iou, args.floor)
+    settings = Contradiction(**given(args, Contradiction._fields))
     search = write_label_errors(cfg, args.checkpoint, args.out, args.count, settings, spoilt)
     for known in (True, False):
         entries = [entry for entry in search.found if entry.known is known]

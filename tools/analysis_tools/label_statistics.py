@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, errors_in_one_line, read_config, run  # noqa: E402
+from _common import FLAG, described, errors_in_one_line, given, read_config, run  # noqa: E402
 from _label_tables import markdown, tag_markdown, tag_statistics  # noqa: E402
 
 with errors_in_one_line():
@@ -45,11 +45,10 @@ MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
 
 class Mask(NamedTuple):
-    """Label file and the mapping of its ids."""
+    """Label file, and what :func:`read_checked` is told of its ids."""
 
     path: str
-    label_map: Optional[Dict[int, int]] = None
-    reduce_zero_label: bool = False
+    ids: Dict[str, Any]
 
 
 class Counts(NamedTuple):
@@ -73,14 +72,12 @@ def parse_args() -> argparse.Namespace:
         help='classes of a folder; default: those of meta.json, else up to the largest id',
     )
     parser.add_argument(
-        '--suffix',
-        default='.png',
-        help='end of the names of the masks of a folder, such as _GT.png; default: .png',
+        '--suffix', help='end of the names of the masks of a folder, such as _GT.png; default: .png'
     )
-    parser.add_argument('--ignore-index', type=int, default=255)
+    parser.add_argument('--ignore-index', type=int, help='default: 255')
     parser.add_argument(
         '--reduce-zero-label',
-        action='store_true',
+        **FLAG,
         help='masks of a folder count from 1, and 0 is no class; a config says it itself',
     )
     parser.add_argument('--images', action='store_true', help='mean and std of bands of the images')
@@ -119,14 +116,20 @@ def masks_of(dataset: 'AnySet', where: str) -> Tuple[List[Mask], List[str]]:
     if any('seg_map_path' not in info for info in infos):
         raise ValueError(f'{where} names no seg_map_path in its data_prefix')
     masks = [
-        Mask(info['seg_map_path'], info.get('label_map'), bool(info.get('reduce_zero_label')))
+        Mask(
+            info['seg_map_path'],
+            dict(
+                label_map=info.get('label_map'),
+                reduce_zero_label=bool(info.get('reduce_zero_label')),
+            ),
+        )
         for info in infos
     ]
     return masks, list(dataset.metainfo['classes'])
 
 
 def masks_of_folder(
-    folder: Path, suffix: str, reduce_zero_label: bool
+    folder: Path, args: argparse.Namespace
 ) -> Tuple[List[Mask], Optional[List[str]]]:
     """Label files of a folder, and class names if a ``meta.json`` has them."""
     from mmseg_ctt.datasets.folder import read_meta
@@ -138,21 +141,19 @@ def masks_of_folder(
     )
     folder = folder / 'masks' if (folder / 'masks').is_dir() else folder
     masks = [
-        Mask(str(folder / name), None, reduce_zero_label)
-        for name in find_masks(folder, suffix).values()
+        Mask(str(folder / name), given(args, ('reduce_zero_label',)))
+        for name in find_masks(folder, **given(args, ('suffix',))).values()
     ]
     return masks, None if meta is None else list(read_meta(meta)['classes'])
 
 
-def count(masks: List[Mask], num_classes: int, ignore_index: int) -> Counts:
-    """Count the pixels of every mask, each read once."""
+def count(masks: List[Mask], num_classes: int, **ids: int) -> Counts:
+    """Count the pixels of every mask, each read once; ``ids`` may name the ignored one."""
     from mmseg_ctt.datasets.label_check import class_pixels, read_checked
 
     def count_mask(mask: Mask) -> Tuple[np.ndarray, int]:
-        ids = read_checked(
-            mask.path, None, num_classes, ignore_index, mask.reduce_zero_label, mask.label_map
-        )
-        return class_pixels(ids, num_classes, ignore_index)[:num_classes], ids.size
+        label = read_checked(mask.path, None, num_classes, **mask.ids, **ids)
+        return class_pixels(label, num_classes, **ids)[:num_classes], label.size
 
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(count_mask, masks))
@@ -208,7 +209,7 @@ def statistics_of_masks(args: argparse.Namespace, masks: List[Mask], classes: An
             f'--num-classes {args.num_classes}, but {args.source} names {len(classes)} classes'
         )
     known = len(classes) if classes is not None else args.num_classes
-    counts = count(masks, known or MAX_CLASSES, args.ignore_index)
+    counts = count(masks, known or MAX_CLASSES, **given(args, ('ignore_index',)))
     if known is None:
         known = int(np.flatnonzero(counts.pixels.sum(axis=0)).max(initial=0)) + 1
         counts = counts._replace(pixels=counts.pixels[:, :known])
@@ -237,9 +238,7 @@ def main() -> None:
     elif args.nodata is not None:
         raise ValueError('--nodata is for --images')
     elif source.is_dir():
-        result = statistics_of_masks(
-            args, *masks_of_folder(source, args.suffix, args.reduce_zero_label)
-        )
+        result = statistics_of_masks(args, *masks_of_folder(source, args))
     elif source.is_file():
         if args.reduce_zero_label:
             raise ValueError(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, report_extra, run  # noqa: E402
+from _common import described, given, report_extra, run  # noqa: E402
 
 LEFT_OUT = 1  # exit status of a report without some of its parts
 
@@ -27,58 +27,55 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR')
     parser.add_argument('--out', help='default: report.html in the (first) WORK_DIR')
     parser.add_argument(
-        '--checkpoint', choices=('last', 'best'), default='last', help='checkpoint of the networks'
+        '--checkpoint', choices=('last', 'best'), help='checkpoint of the networks; default: last'
     )
     parser.add_argument(
         '--no-model',
-        action='store_true',
+        dest='model',
+        action='store_false',
+        default=None,
         help='only the records of the run: seconds, no data needed',
     )
     parser.add_argument(
         '--baseline', help='WORK_DIR that others are compared with; default: a supervised run'
     )
-    parser.add_argument('--no-tsne', action='store_true', help='no feature embedding')
+    parser.add_argument(
+        '--no-tsne', dest='tsne', action='store_false', default=None, help='no feature embedding'
+    )
     parser.add_argument(
         '--max-images',
         type=int,
-        default=100,
-        help='number of validation, unlabelled and labelled images, evenly spread',
+        help='number of validation, unlabelled and labelled images, evenly spread; default: 100',
     )
-    parser.add_argument('--worst', type=int, default=6, help='images shown as the worst')
+    parser.add_argument('--worst', type=int, help='images shown as the worst; default: 6')
     parser.add_argument(
-        '--suggest', type=int, default=6, help='images shown as those to label next; 0: none'
+        '--suggest',
+        dest='suggested',
+        metavar='SUGGEST',
+        type=int,
+        help='images shown as those to label next; 0: none; default: 6',
     )
     parser.add_argument(
-        '--label-errors', type=int, default=6, help='masks shown as those to check; 0: none'
+        '--label-errors',
+        dest='suspicious',
+        metavar='LABEL_ERRORS',
+        type=int,
+        help='masks shown as those to check; 0: none; default: 6',
     )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    for name in ('max_images', 'worst'):
-        if getattr(args, name) < 1:
-            raise ValueError(
-                f'--{name.replace("_", "-")} must be positive, got {getattr(args, name)}'
-            )
-    for name in ('suggest', 'label_errors'):
-        if getattr(args, name) < 0:
-            raise ValueError(f'--{name.replace("_", "-")} must be 0 or more')
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
 
     with report_extra():
         from mmseg_ctt.lab.report.build import write_report
         from mmseg_ctt.lab.report.networks import NetworkOptions
     out = Path(args.out or Path(args.work_dirs[0], 'report.html'))
-    options = NetworkOptions(
-        not args.no_model,
-        args.max_images,
-        args.worst,
-        not args.no_tsne,
-        args.suggest,
-        args.label_errors,
-    )
-    chapters = write_report(args.work_dirs, out, args.checkpoint, options, args.baseline)
+    options = NetworkOptions(**given(args, NetworkOptions._fields))
+    how = given(args, ('checkpoint', 'baseline'))
+    chapters = write_report(args.work_dirs, out, options=options, **how)
     for chapter in chapters:
         for part in chapter.left_out:
             print(f'{chapter.title}: LEFT OUT: {part.title.lower()}: {part.missing}')

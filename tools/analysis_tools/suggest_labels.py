@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config of a run')
     parser.add_argument('checkpoint', help='checkpoint of the run')
-    parser.add_argument('--count', type=int, default=20, help='number of images')
+    parser.add_argument('--count', type=int, default=20, help='number of images; default: 20')
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument('--images', help='folder; default: training images without masks')
     add_cfg_options(parser)

@@ -28,7 +28,7 @@ from typing import Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 COLOURS = ((0, 0, 0), (6, 230, 230), (230, 150, 6), (230, 6, 120), (120, 230, 6), (60, 60, 230))
 
@@ -38,18 +38,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('images', metavar='IMAGES', help='folder of images or volumes')
     parser.add_argument('raters', metavar='RATER_DIR', nargs='+', help='folder of masks of a rater')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the results')
-    parser.add_argument(
-        '--method',
-        default='consensus',
-        choices=('consensus', 'majority', 'staple', 'soft'),
-        help='default: consensus',
-    )
+    parser.add_argument('--method', help='consensus, majority, staple or soft; default: consensus')
     classes = parser.add_mutually_exclusive_group()
     classes.add_argument('--num-classes', type=int, default=2, help='default: 2')
     classes.add_argument('--meta', help='meta.json with names and colours of the classes')
     parser.add_argument('--names', nargs='+', help='names of the raters; default: of their folders')
     parser.add_argument('--suffix', help='end of the names of masks, such as _GT.png')
-    parser.add_argument('--completed', action='store_true', help='write completed masks of raters')
+    parser.add_argument('--completed', **FLAG, help='write completed masks of raters')
     parser.add_argument(
         '--pictures', type=int, default=8, help='pictures, where raters differ most; default: 8'
     )
@@ -62,11 +57,11 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the settings of the methods."""
     parser.add_argument(
         '--tie',
-        choices=('lowest', 'first', 'ignore'),
-        help='majority, soft: class of a tie: lowest id (default), of the first rater, or 255',
+        help='majority, soft: class of a tie: lowest (default) id, that of the first rater, or '
+        'ignore: 255',
     )
     group = parser.add_argument_group('consensus')
-    group.add_argument('--rule', choices=('pixel', 'rater'), help='weights; default: pixel')
+    group.add_argument('--rule', help='weights by pixel or rater; default: pixel')
     group.add_argument('--power', type=float, help='exponent of self-consistency; default: 2')
     group.add_argument('--smoothness', type=float, help='cost of borders; default: 0.3')
     group.add_argument('--neighbours', type=int, help='4 or 8 in images (default 4), 6 in volumes')
@@ -81,12 +76,8 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--window', type=int, help='side of the mean of self-consistency; default: 7'
     )
-    group.add_argument(
-        '--local-consistency', choices=('mean', 'neighbors', 'none'), help='default: mean'
-    )
-    group.add_argument(
-        '--gabor-entropy', action='store_true', default=None, help='entropy of oriented filters'
-    )
+    group.add_argument('--local-consistency', help='mean, neighbors or none; default: mean')
+    group.add_argument('--gabor-entropy', **FLAG, help='entropy of oriented filters')
     group.add_argument('--scale', type=int, help='steps of a cost of 1 in the cut; default: 1000')
     group.add_argument('--seed', type=int, help='of the forests; default: 0')
 
@@ -96,19 +87,13 @@ def fusion_settings(args: argparse.Namespace) -> Any:
     from mmseg_ctt.label_fusion.consensus import ConsensusSettings
     from mmseg_ctt.label_fusion.fusion import FusionSettings
 
-    given = {
-        name: getattr(args, name)
-        for name in ConsensusSettings._fields
-        if getattr(args, name) is not None
-    }
-    unused = [] if args.method == 'consensus' else sorted(given)
-    if args.tie is not None and args.method not in ('majority', 'soft'):
-        unused.append('tie')
+    consensus, others = given(args, ConsensusSettings._fields), given(args, ('method', 'tie'))
+    settings = FusionSettings(consensus=ConsensusSettings(**consensus), **others)
+    settings.check()
+    unused = sorted({*consensus, *others} - set(settings.used))
     if unused:
         name = unused[0].replace('_', '-')
-        raise ValueError(f'--method {args.method} does not use --{name}: leave it out')
-    settings = FusionSettings(args.method, args.tie or 'lowest', ConsensusSettings(**given))
-    settings.check()
+        raise ValueError(f'--method {settings.method} does not use --{name}: leave it out')
     return settings
 
 
@@ -137,7 +122,7 @@ def main() -> None:
     settings, (classes, palette) = fusion_settings(args), classes_of(args)
     raters = rater_names(args.raters, args.names)
     cases = find_cases(args.images, args.raters, args.suffix)
-    job = FusionJob(cases, raters, classes, settings, Path(args.out), args.completed)
+    job = FusionJob(cases, raters, classes, settings, Path(args.out), **given(args, ('completed',)))
     scores = fuse_folders(job, args.jobs, report=lambda line: print(line, flush=True))
     draw_differences(cases, scores, job.out, palette, args.pictures)
     print(*table(scores), f'written: {job.out}', sep='\n')

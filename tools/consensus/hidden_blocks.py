@@ -22,7 +22,7 @@ from typing import Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,11 +32,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rater', type=int, default=1, help='whose blocks are hidden; default: 1')
     parser.add_argument('--part', type=float, default=0.3, help='of the blocks; default: 0.3')
     parser.add_argument('--block', type=int, default=16, help='side in pixels; default: 16')
-    parser.add_argument('--seed', type=int, default=0, help='of blocks and forests; default: 0')
-    parser.add_argument(
-        '--local-consistency', default='mean', choices=('mean', 'neighbors', 'none')
-    )
-    parser.add_argument('--gabor-entropy', action='store_true', help='further feature')
+    parser.add_argument('--seed', type=int, help='of blocks and forests; default: 0')
+    parser.add_argument('--local-consistency', help='mean, neighbors or none; default: mean')
+    parser.add_argument('--gabor-entropy', **FLAG, help='further feature')
     parser.add_argument('--limit', type=int, help='number of images; default: all')
     parser.add_argument('--jobs', type=int, default=1, help='processes; default: 1')
     parser.add_argument('--json', help='file for the values of each image')
@@ -81,10 +79,9 @@ def main() -> None:
     from mmseg_ctt.label_fusion.cases import find_cases
     from mmseg_ctt.label_fusion.consensus import ConsensusSettings
 
-    settings = ConsensusSettings(
-        seed=args.seed, local_consistency=args.local_consistency, gabor_entropy=args.gabor_entropy
-    )
-    hide = dict(rater=args.rater, part=args.part, block=args.block, seed=args.seed)
+    settings = ConsensusSettings(**given(args, ('seed', 'local_consistency', 'gabor_entropy')))
+    settings.check()
+    hide = dict(rater=args.rater, part=args.part, block=args.block, seed=settings.seed)
     task = partial(hide_in_case, settings=settings, **hide)
     cases = find_cases(args.images, args.raters)[: args.limit]
     for case in cases:

@@ -4,9 +4,9 @@
 import argparse
 from fractions import Fraction
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Dict, Sequence
 
-from _common import answer_help
+from _common import FLAG, answer_help, given
 
 # what the ids of masks mean
 LABEL_ARGUMENTS = ('num_classes', 'meta', 'ignore_index', 'reduce_zero_label')
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         '--fraction', nargs='+', type=proper_fraction, help='labelled part, such as 1/8'
     )
     size.add_argument('--num', nargs='+', type=int, help='labelled images')
-    make.add_argument('--seed', nargs='+', type=int, default=[0])
+    make.add_argument('--seed', nargs='+', type=int, help='one or several; default: 0')
     make.set_defaults(command='make')
     sequence = commands.add_parser('sequence', help='label whole sequences')
     add_source(sequence)
@@ -70,10 +70,8 @@ def parse_args() -> argparse.Namespace:
         '--val-img-dir', help='images for validation that are in a folder of their own'
     )
     masks.add_argument('--val-ann-dir', help='their masks')
-    masks.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
-    masks.add_argument(
-        '--suffix', default='.png', help='end of the names of masks, such as _GT.png; default: .png'
-    )
+    masks.add_argument('--seed', type=int, help='of --val; default: 0')
+    masks.add_argument('--suffix', help='end of the names of masks, such as _GT.png; default: .png')
     add_labels(masks, 'default: a meta.json beside the masks, else the ids that occur')
     add_out(masks, 'folder of this one split')
     masks.set_defaults(command='masks')
@@ -82,7 +80,7 @@ def parse_args() -> argparse.Namespace:
     images.add_argument(
         '--val', type=int, required=True, help='images that are kept for validation: val.txt'
     )
-    images.add_argument('--seed', type=int, default=0, help='of --val; default: 0')
+    images.add_argument('--seed', type=int, help='of --val; default: 0')
     add_out(images, 'folder of these lists, such as DATA_ROOT/splits/images')
     images.set_defaults(command='images')
     add_import(commands.add_parser('import', help='read published lists'))
@@ -119,12 +117,14 @@ def add_labels(parser: argparse.ArgumentParser, number: str) -> None:
     parser.add_argument('--num-classes', type=int, help=number)
     parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
     parser.add_argument('--ignore-index', type=int, help='default: 255')
-    parser.add_argument('--reduce-zero-label', action='store_true')
+    parser.add_argument('--reduce-zero-label', **FLAG, help='id 0 is no class')
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``import``."""
-    parser.add_argument('--format', default='auto', choices=[*FORMATS, 'permutation'])
+    parser.add_argument(
+        '--format', dest='fmt', choices=[*FORMATS, 'permutation'], help='default: auto'
+    )
     parser.add_argument('--labeled', required=True, help='labelled list, or pickled permutation')
     parser.add_argument('--unlabeled', help='unlabelled list')
     parser.add_argument('--all', help='full list: images not in the labelled list are unlabelled')
@@ -147,9 +147,7 @@ def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
         meaning (str): Help of ``--out``.
     """
     parser.add_argument('--out', required=True, help=meaning)
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace other lists in this folder'
-    )
+    parser.add_argument('--overwrite', **FLAG, help='replace other lists in this folder')
 
 
 def refuse_unused(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
@@ -167,9 +165,9 @@ def refuse_unused(args: argparse.Namespace, names: Sequence[str], reason: str) -
         raise ValueError(f'--{option} would be unused, as {args.command} {reason}: remove it')
 
 
-def ignored_id(args: argparse.Namespace) -> int:
-    """Id of ignored pixels."""
-    return 255 if args.ignore_index is None else args.ignore_index
+def id_settings(args: argparse.Namespace) -> Dict[str, Any]:
+    """Given settings of the ids of masks."""
+    return given(args, ('ignore_index', 'reduce_zero_label'))
 
 
 answer_help(parse_args)

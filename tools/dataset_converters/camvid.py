@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import answer_help, errors_in_one_line, run  # noqa: E402
+from _common import FLAG, answer_help, errors_in_one_line, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,9 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--scale', type=int, nargs=2, metavar=('H', 'W'), help='resize to this height and width'
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace other lists in OUT/splits'
-    )
+    parser.add_argument('--overwrite', **FLAG, help='replace other lists in OUT/splits')
     return parser.parse_args()
 
 
@@ -135,20 +133,20 @@ def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.nda
     return list(pairs), presence
 
 
-def write_splits(out: Path, stems: List[str], presence: np.ndarray, overwrite: bool) -> None:
+def write_splits(out: Path, stems: List[str], presence: np.ndarray, **overwrite: bool) -> None:
     """Write the random and the sequence splits of the training part.
 
     Args:
         out (Path): Folder of the splits.
         stems (list[str]): N stems.
         presence (np.ndarray): bool ``(N, K)``.
-        overwrite (bool): Replace other lists.
+        **overwrite (bool): Replace other lists, see :func:`write_random_split`.
     """
     for fraction in FRACTIONS:
         for seed in SEEDS:
-            write_random_split(str(out), stems, presence, fraction, seed, CLASSES, overwrite)
+            write_random_split(str(out), stems, presence, fraction, seed, CLASSES, **overwrite)
     for prefix in SEQUENCES:
-        write_sequence_split(str(out), stems, presence, [prefix], CLASSES, overwrite)
+        write_sequence_split(str(out), stems, presence, [prefix], CLASSES, **overwrite)
 
 
 def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
@@ -188,7 +186,7 @@ def convert(args: argparse.Namespace) -> None:
         counts[part] = len(stems)
         print(f'{part}: {len(stems)} images')
         if part == 'train':
-            write_splits(args.out / 'splits', stems, presence, args.overwrite)
+            write_splits(args.out / 'splits', stems, presence, **given(args, ('overwrite',)))
     text = json.dumps(meta_of(args, counts), indent=1) + '\n'
     (args.out / 'meta.json').write_text(text, encoding='utf-8')
 

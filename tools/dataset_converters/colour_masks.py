@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         help='end of the names of masks, such as _GT.png, which is left out in OUT; default: any '
         'image',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace masks in OUT')
+    parser.add_argument('--overwrite', **FLAG, help='replace masks in OUT')
     return parser.parse_args()
 
 
@@ -48,7 +48,8 @@ def main() -> None:
     args = parse_args()
     from mmseg_ctt.datasets.colour_conversion import convert
 
-    lines = convert(args.masks, args.out, args.palette, args.meta, args.suffix, args.overwrite)
+    settings = given(args, ('palette', 'meta', 'suffix', 'overwrite'))
+    lines = convert(args.masks, args.out, **settings)
     print(*lines, sep='\n')
 
 

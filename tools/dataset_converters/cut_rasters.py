@@ -11,13 +11,14 @@ images and masks that differ from their scene, as after a correction of the scen
 --keep-masks such masks stay, as after a correction of the PNG.
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 SUFFIXES = ('.tif', '.tiff')
 
@@ -72,19 +73,21 @@ def check_own_folder(out: Path, given: Sequence[str]) -> None:
             raise ValueError(f'the output folder {out} is one of scenes or masks: give another')
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('scenes', help='folder of GeoTIFFs, searched with its sub-folders')
     parser.add_argument('out', help='folder of the data set; may be in that of the scenes')
     parser.add_argument('--masks', help='folder of GeoTIFFs of class ids with the same names')
     parser.add_argument('--size', type=int, default=512, help='pixels; default: 512')
-    parser.add_argument('--min-data', type=float, default=0.5, help='ratio; default: 0.5')
+    parser.add_argument('--min-data', type=float, help='ratio; default: 0.5')
     parser.add_argument(
-        '--keep-masks', action='store_true', help='keep PNG masks that differ from those of scenes'
+        '--keep-masks', **FLAG, help='keep PNG masks that differ from those of scenes'
     )
-    args = parser.parse_args()
-    if args.size < 1 or not 0 <= args.min_data <= 1:
-        raise ValueError('--size must be positive and --min-data a ratio in [0, 1]')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     if args.keep_masks and args.masks is None:
         raise ValueError('--keep-masks is for masks that --masks names: leave it out')
     from mmseg_ctt.engine.out_paths import check_out_folder
@@ -101,7 +104,7 @@ def main() -> None:
     for job in jobs:
         check_settings(job)
     for job in jobs:
-        cut = cut_raster(job, args.min_data, args.keep_masks)
+        cut = cut_raster(job, **given(args, ('min_data', 'keep_masks')))
         print(
             f'{scenes[job.name]}: {cut.labeled} labelled and {cut.unlabeled} unlabelled images, '
             f'{cut.empty} without enough data, {cut.present} there already',

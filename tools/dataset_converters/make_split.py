@@ -39,8 +39,8 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import errors_in_one_line, run  # noqa: E402
-from _split_arguments import LABEL_ARGUMENTS, ignored_id, parse_args, refuse_unused  # noqa: E402
+from _common import errors_in_one_line, given, run  # noqa: E402
+from _split_arguments import LABEL_ARGUMENTS, id_settings, parse_args, refuse_unused  # noqa: E402
 from _split_report import report, report_validation  # noqa: E402
 
 with errors_in_one_line():
@@ -52,7 +52,7 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.lists import read_stems
     from mmseg_ctt.datasets.scenes import scene_notes, shared_scenes, without_scenes
     from mmseg_ctt.datasets.split_files import MANIFEST_NAME, file_sha256, verify_split, write_split
-    from mmseg_ctt.datasets.split_import import import_lists, import_permutation
+    from mmseg_ctt.datasets.split_import import AUTO, import_lists, import_permutation
     from mmseg_ctt.datasets.split_masks import (
         MaskedFolder,
         binary_note,
@@ -64,7 +64,12 @@ with errors_in_one_line():
         read_folder,
         refuse_colours,
     )
-    from mmseg_ctt.datasets.splits import missing_classes, write_random_split, write_sequence_split
+    from mmseg_ctt.datasets.splits import (
+        SEED,
+        missing_classes,
+        write_random_split,
+        write_sequence_split,
+    )
 
 
 def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
@@ -81,7 +86,7 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         refuse_unused(args, LABEL_ARGUMENTS, 'reads no masks of --img-dir')
     folder = args.ann_dir or args.img_dir
     if args.suffix or args.ann_dir:
-        files = find_masks(folder, args.suffix) if args.suffix else find_masks(folder)
+        files = find_masks(folder, **given(args, ('suffix',)))
     else:
         files = find_images(folder)
     stems = read_stems(args.list, files, folder) if args.list else list(files)
@@ -97,55 +102,57 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         )
     refuse_colours(folder, [files[stem] for stem in stems])
     paths = [Path(folder, files[stem]) for stem in stems]
-    presence = scan_presence(paths, num_classes, ignored_id(args), args.reduce_zero_label)
+    presence = scan_presence(paths, num_classes, **id_settings(args))
     return stems, presence, names
 
 
 def make_command(args: argparse.Namespace) -> None:
     """Draw a split for every size and seed."""
     stems, presence, names = read_source(args)
+    overwrite = given(args, ('overwrite',))
     for size in args.fraction or map(str, args.num):
-        for seed in args.seed:
-            report(write_random_split(args.out, stems, presence, size, seed, names, args.overwrite))
+        for seed in args.seed or [SEED]:
+            report(write_random_split(args.out, stems, presence, size, seed, names, **overwrite))
 
 
 def sequence_command(args: argparse.Namespace) -> None:
     """Label the stems with the given prefixes."""
     stems, presence, names = read_source(args)
-    report(
-        write_sequence_split(args.out, stems, presence, args.labeled_prefix, names, args.overwrite)
-    )
+    overwrite, prefixes = given(args, ('overwrite',)), args.labeled_prefix
+    report(write_sequence_split(args.out, stems, presence, prefixes, names, **overwrite))
 
 
 def masks_command(args: argparse.Namespace) -> None:
     """Split into images with a mask, labelled, and without."""
     if bool(args.val_img_dir) != bool(args.val_ann_dir) or (args.val_img_dir and args.val):
         raise ValueError('give --val, or both --val-img-dir and --val-ann-dir')
-    folder = read_folder(args.img_dir, args.ann_dir, args.suffix)
+    suffix, seed = given(args, ('suffix',)), SEED if args.seed is None else args.seed
+    folder = read_folder(args.img_dir, args.ann_dir, **suffix)
     presence, names = read_presence(args, args.ann_dir, folder)
     stems = list(folder.masks)
-    labeled, val = draw_validation(stems, presence, args.val, args.seed)
+    labeled, val = draw_validation(stems, presence, args.val, seed)
     bare = sorted(set(folder.images) - set(stems))
     unlabeled = bare if shared_scenes(labeled, val) else without_scenes(bare, val)
     counts = count_images(dict(labeled=labeled, val=val), stems, presence, names)
     never = [name for name, count in counts.items() if not count['all']]
-    notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, args.suffix)]
+    notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, **suffix)]
     notes.append(f'no mask in {args.ann_dir} shows {", ".join(never)}' if never else '')
     notes.append(empty_note([folder.masks[stem] for stem in stems], presence, args.ann_dir))
-    facts = dict(kind='masks', val=args.val, seed=args.seed)
+    facts = dict(kind='masks', val=args.val, seed=seed)
     if args.val_img_dir:
-        other = read_folder(args.val_img_dir, args.val_ann_dir, args.suffix)
+        other = read_folder(args.val_img_dir, args.val_ann_dir, **suffix)
         check_val_folder(args, other)
         val_presence, _ = read_presence(args, args.val_ann_dir, other, names)
         for k, name in enumerate(names):
             counts[name]['val'] = int(val_presence[:, k].sum())
-        notes += [other.note, binary_note(args.val_ann_dir, other.masks, val_presence, args.suffix)]
+        notes += [other.note, binary_note(args.val_ann_dir, other.masks, val_presence, **suffix)]
         facts['val_folders'] = [args.val_img_dir, args.val_ann_dir]
     missing = {'labeled': missing_classes(counts)}
     if args.val or args.val_img_dir:
         missing['val'] = [n for n, k in counts.items() if max(k.values()) and not k['val']]
     facts.update(class_images=counts, missing_classes=missing)
-    write_split(args.out, labeled, unlabeled, facts, args.overwrite, val if args.val else None)
+    kept = val if args.val else None
+    write_split(args.out, labeled, unlabeled, facts, val=kept, **given(args, ('overwrite',)))
     report(
         dict(
             folder=args.out,
@@ -170,9 +177,10 @@ def images_command(args: argparse.Namespace) -> None:
             f'{len(stems)} images'
         )
     nothing = np.zeros((len(stems), 0), dtype=bool)
-    unlabeled, val = draw_validation(stems, nothing, args.val, args.seed)
-    facts = dict(kind='images', val=args.val, seed=args.seed)
-    write_split(args.out, [], unlabeled, facts, args.overwrite, val)
+    seed = SEED if args.seed is None else args.seed
+    unlabeled, val = draw_validation(stems, nothing, args.val, seed)
+    facts = dict(kind='images', val=args.val, seed=seed)
+    write_split(args.out, [], unlabeled, facts, val=val, **given(args, ('overwrite',)))
     print(f'{args.out}: {len(unlabeled)} images to learn from, {len(val)} for validation')
     for line in scene_notes(unlabeled, val):
         print(line)
@@ -189,7 +197,7 @@ def read_presence(
         )
     if not names and args.num_classes:
         names = [f'class {k}' for k in range(args.num_classes)]
-    return presence_of(ann_dir, folder.masks, names, ignored_id(args), args.reduce_zero_label)
+    return presence_of(ann_dir, folder.masks, names, **id_settings(args))
 
 
 def check_val_folder(args: argparse.Namespace, folder: MaskedFolder) -> None:
@@ -210,7 +218,8 @@ def check_val_folder(args: argparse.Namespace, folder: MaskedFolder) -> None:
 
 def import_command(args: argparse.Namespace) -> None:
     """Convert published lists to stems."""
-    if args.format == 'permutation':
+    fmt = AUTO if args.fmt is None else args.fmt
+    if fmt == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:
             raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
         refuse_unused(args, ('img_dir', 'suffix'), 'takes the stems of a permutation from --all')
@@ -227,11 +236,11 @@ def import_command(args: argparse.Namespace) -> None:
                 if args.suffix
                 else find_images(args.img_dir)
             )
-        split = import_lists(args.labeled, args.unlabeled, args.all, args.format, images)
+        split = import_lists(args.labeled, args.unlabeled, args.all, fmt, images)
     sources = dict(labeled=args.labeled, unlabeled=args.unlabeled, all=args.all)
     facts = dict(
         kind='import',
-        format=args.format,
+        format=fmt,
         num_dropped=split.num_dropped,
         sources={
             key: dict(name=Path(path).name, sha256=file_sha256(path))
@@ -239,7 +248,7 @@ def import_command(args: argparse.Namespace) -> None:
             if path
         },
     )
-    write_split(args.out, split.labeled, split.unlabeled, facts, args.overwrite)
+    write_split(args.out, split.labeled, split.unlabeled, facts, **given(args, ('overwrite',)))
     report(
         dict(
             folder=args.out,

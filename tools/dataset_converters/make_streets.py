@@ -16,10 +16,14 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import answer_help, errors_in_one_line, positive, run  # noqa: E402
+from _common import FLAG, answer_help, errors_in_one_line, given, positive, run  # noqa: E402
 
-SETTINGS = dict(  # arguments that become settings of the data set, which has their defaults
-    seed='not negative', train='training images', val='validation images', height=None, width=None
+SETTINGS = dict(  # of the data set, and their help
+    seed='not negative; default: 0',
+    train='training images; default: 400',
+    val='validation images; default: 100',
+    height='default: 128',
+    width='default: 192',
 )
 
 
@@ -35,9 +39,9 @@ def parse_args() -> argparse.Namespace:
         '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'
     )
     for name, text in SETTINGS.items():
-        parser.add_argument(f'--{name}', type=int, default=argparse.SUPPRESS, help=text)
-    parser.add_argument('--workers', type=positive, default=2, help='processes')
-    parser.add_argument('--force', action='store_true', help='replace the data set in OUT')
+        parser.add_argument(f'--{name}', type=int, help=text)
+    parser.add_argument('--workers', type=positive, help='processes; default: 2')
+    parser.add_argument('--force', **FLAG, help='replace the data set in OUT')
     return parser.parse_args()
 
 
@@ -94,12 +98,12 @@ def make(args: argparse.Namespace) -> None:
     Args:
         args (argparse.Namespace): Arguments of the tool.
     """
-    settings = Settings(**{name: value for name, value in vars(args).items() if name in SETTINGS})
+    settings = Settings(**given(args, SETTINGS))
     if not args.force and is_complete(args.out, settings):
         print(f'{args.out}: complete already')
         return
-    prepare(args.out, settings, args.force)
-    meta, stems, presence = generate(args.out, settings, args.workers)
+    prepare(args.out, settings, **given(args, ('force',)))
+    meta, stems, presence = generate(args.out, settings, **given(args, ('workers',)))
     write_splits(args.out / 'splits', stems, presence)
     # Last, so that an interrupted run counts as incomplete.
     write_meta(args.out, meta)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, described, given, read_config, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.datasets.training_copy.plan import Plan
@@ -38,10 +38,8 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('source', nargs='?', help='config of a training, or root of a data set')
     parser.add_argument('out', metavar='OUT', help='folder of the copy')
-    parser.add_argument(
-        '--format', default='jpeg', help='jpeg (default) or raw: no loss, more disk'
-    )
-    parser.add_argument('--quality', type=int, default=95, help='of jpeg; default: 95')
+    parser.add_argument('--format', help='jpeg (default) or raw: no loss, more disk')
+    parser.add_argument('--quality', type=int, help='of jpeg; default: 95')
     parser.add_argument(
         '--size',
         default=AUTO,
@@ -76,7 +74,7 @@ def check_args(args: argparse.Namespace) -> None:
         if args.source is None:
             raise ValueError('name a config or the root of a data set, and the folder of the copy')
         unused = of_folder if is_config else ['cfg_options'] * bool(args.cfg_options)
-    if args.format == 'raw' and args.quality != 95:
+    if args.format == 'raw' and args.quality is not None:
         unused.append('quality')
     if unused:
         raise ValueError(f'--{unused[0].replace("_", "-")} would be unused here: remove it')
@@ -129,8 +127,8 @@ def plan_of_folder(args: argparse.Namespace) -> 'Plan':
 
     if args.size == AUTO:
         raise ValueError('without a config, name the size: --size 1024x512, or --size keep')
-    suffix, bands = args.mask_suffix or '.png', args.color_type or 'color'
-    return plan_of_folder(args.source, args.images or '', args.masks, suffix, bands)
+    settings = given(args, ('mask_suffix', 'color_type'))
+    return plan_of_folder(args.source, args.images or '', args.masks, **settings)
 
 
 def scale_of(size: str, plan: 'Plan') -> 'Optional[Scale]':
@@ -158,16 +156,19 @@ def main() -> None:
         verify(Path(args.out))
         return
     plan = (plan_of_config if Path(args.source).is_file() else plan_of_folder)(args)
-    from mmseg_ctt.datasets.training_copy.make import make_copy, options_of
+    from mmseg_ctt.datasets.training_copy.make import make_copy
+    from mmseg_ctt.datasets.training_copy.options import options_of
     from mmseg_ctt.engine.processes import cores
 
     scale = scale_of(args.size, plan)
     workers = cores() if args.workers is None else args.workers
-    options = options_of(args.format, args.quality, scale)
+    options = options_of(scale=scale, **given(args, ('format', 'quality')))
     size = (
         'the sizes of the originals' if scale is None else f'at most {scale.width}x{scale.height}'
     )
-    print(f'{len(plan.jobs)} files below {plan.root}, images as {args.format}, {size}', flush=True)
+    print(
+        f'{len(plan.jobs)} files below {plan.root}, images as {options.format}, {size}', flush=True
+    )
     if args.size not in (KEEP, AUTO) and plan.scale is None:
         print('no pipeline resizes to a fixed size: crops of the copy show more of an image')
     made = make_copy(plan, Path(args.out), options, workers)

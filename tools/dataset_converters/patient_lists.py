@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import FLAG, given, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.datasets.split_patients import PatientFolder
@@ -41,15 +41,15 @@ def parse_args() -> argparse.Namespace:
     make = commands.add_parser('make', help='draw patients at random')
     add_folders(make, labels_required=True)
     make.add_argument('--num-labeled', type=int, help='labelled patients; default: all that remain')
-    make.add_argument('--num-val', type=int, default=0, help='patients for validation; default: 0')
-    make.add_argument('--num-test', type=int, default=0, help='patients for the test; default: 0')
-    make.add_argument('--seed', type=int, default=0)
+    make.add_argument('--num-val', type=int, help='patients for validation; default: 0')
+    make.add_argument('--num-test', type=int, help='patients for the test; default: 0')
+    make.add_argument('--seed', type=int, help='default: 0')
     make.add_argument('--num-classes', type=int, help='default: of meta.json')
     make.add_argument(
         '--meta', help='JSON file with "classes"; default: meta.json beside the folder of labels'
     )
     make.add_argument('--label-key', help='array of labels in .npz and .h5 files; default: label')
-    make.add_argument('--ignore-index', type=int, default=255)
+    make.add_argument('--ignore-index', type=int, help='default: 255')
     take = commands.add_parser('import', help='take parts that files name')
     add_folders(take, labels_required=False)
     take.add_argument('--meta', help='JSON file with lists of patients by part')
@@ -72,9 +72,7 @@ def add_folders(parser: argparse.ArgumentParser, labels_required: bool) -> None:
     parser.add_argument('--suffix', help='end of the names of volumes, such as _0000.nii.gz')
     parser.add_argument('--label-suffix', help='end of the names of labels, such as _gt.nii.gz')
     parser.add_argument('--out', required=True, help='folder of the lists')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace other lists in this folder'
-    )
+    parser.add_argument('--overwrite', **FLAG, help='replace other lists in this folder')
 
 
 def class_names(args: argparse.Namespace) -> List[str]:
@@ -105,23 +103,25 @@ def make_command(args: argparse.Namespace) -> None:
         names_of_parts,
         presence_by_patient,
     )
+    from mmseg_ctt.datasets.splits import SEED
 
     names = class_names(args)
     folder = read(args, args.images, args.labels)
-    presence = presence_by_patient(folder, len(names), args.ignore_index, args.label_key)
+    ids = given(args, ('ignore_index', 'label_key'))
+    presence = presence_by_patient(folder, len(names), **ids)
     if not presence:
         raise ValueError(f'no volume or image of {args.images} has a label in {args.labels}')
+    seed = SEED if args.seed is None else args.seed
     parts = draw_patients(
         presence,
         [patient for patient in folder.names if patient not in presence],
         args.num_labeled,
-        args.num_val,
-        args.num_test,
-        args.seed,
-        names,
+        seed=seed,
+        class_names=names,
+        **given(args, ('num_val', 'num_test')),
     )
     kept = {part: parts[part] for part in PARTS if parts[part] or part in ('labeled', 'unlabeled')}
-    write(args, kept, names_of_parts(kept, folder, True), dict(kind='patients', seed=args.seed))
+    write(args, kept, names_of_parts(kept, folder, True), dict(kind='patients', seed=seed))
     bare = sum(
         name not in folder.labels
         for part in kept
@@ -182,7 +182,7 @@ def read(args: argparse.Namespace, images: str, labels: Optional[str]) -> 'Patie
     from mmseg_ctt.datasets.split_patients import read_patients
 
     rule = PatientRule(args.patient, '--patient')
-    return read_patients(images, labels, rule, args.suffix, args.label_suffix)
+    return read_patients(images, labels, rule, **given(args, ('suffix', 'label_suffix')))
 
 
 def write(args: argparse.Namespace, parts: dict, names: dict, facts: dict) -> None:
@@ -196,9 +196,9 @@ def write(args: argparse.Namespace, parts: dict, names: dict, facts: dict) -> No
         names['labeled'],
         names.get('unlabeled', []),
         facts,
-        args.overwrite,
-        names.get('val'),
-        names.get('test'),
+        val=names.get('val'),
+        test=names.get('test'),
+        **given(args, ('overwrite',)),
     )
     words = dict(labeled='labelled', unlabeled='unlabelled', val='for validation', test='for test')
     counts = [

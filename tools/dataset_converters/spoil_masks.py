@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,10 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('masks', help='folder of masks')
     parser.add_argument('out', help='empty folder for the copy')
     parser.add_argument('--list', help='list of images whose masks may be spoilt; default: all')
-    parser.add_argument('--fraction', type=float, default=0.05, help='fraction of these masks')
-    parser.add_argument('--kinds', nargs='+', default=['class', 'shift'], help='class, shift')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--suffix', default='.png', help='end of the names of masks')
+    parser.add_argument('--fraction', type=float, help='fraction of these masks; default: 0.05')
+    parser.add_argument('--kinds', nargs='+', help='class, shift; default: class shift')
+    parser.add_argument('--seed', type=int, help='default: 0')
+    parser.add_argument('--suffix', help='end of the names of masks; default: .png')
     return parser.parse_args()
 
 
@@ -36,13 +36,14 @@ def main() -> None:
     from mmseg_ctt.datasets.lists import read_stems
     from mmseg_ctt.lab.label_review.spoil import MANIFEST, spoil_masks
 
-    found = find_masks(args.masks, args.suffix)
+    found = find_masks(args.masks, **given(args, ('suffix',)))
     if not found:
         raise FileNotFoundError(f'no mask was found in {args.masks}')
     listed = read_stems(args.list, found, args.masks) if args.list else list(found)
     out = Path(args.out)
     folder = Path(args.masks)
-    entries = spoil_masks(folder, found, out, listed, args.fraction, args.kinds, args.seed)
+    settings = given(args, ('fraction', 'kinds', 'seed'))
+    entries = spoil_masks(folder, found, out, listed, **settings)
     for entry in entries:
         print(', '.join(f'{key}: {value}' for key, value in entry.items()))
     print(f'{len(entries)} of {len(listed)} masks are spoilt: {out / MANIFEST}')

@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('folder', metavar='FOLDER', help='folder of the data')
-    parser.add_argument('--method', default='ctt-plus', help='a name of configs/_base_/methods')
+    parser.add_argument('--method', help='a name of configs/_base_/methods; default: ctt-plus')
     parser.add_argument(
         '--model',
         help='mobilenetv2 (default), resnet50, resnet101, segformer-b0 to segformer-b5, dinov2-s, '
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         help='length of the run; default: 200 passes over the labelled images, at least 5000, at '
         'most 20000; 1500 on a CPU',
     )
-    parser.add_argument('--dry-run', action='store_true', help='show all and write nothing')
+    parser.add_argument('--dry-run', **FLAG, help='show all and write nothing')
     add_data_options(parser)
     return parser.parse_args()
 
@@ -62,11 +62,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         '--palette', nargs='+', metavar='COLOUR', help='of each class: red,green,blue or grey'
     )
     parser.add_argument(
-        '--ignore',
-        nargs='+',
-        default=(),
-        metavar='COLOUR',
-        help='of pixels without a label; 0: black',
+        '--ignore', nargs='+', metavar='COLOUR', help='of pixels without a label; 0: black'
     )
     parser.add_argument('--lists', help='folder with labeled.txt or train.txt, and val.txt')
     parser.add_argument(
@@ -90,7 +86,7 @@ def main() -> None:
     args = parse_args()
     from mmseg_ctt.lab.new_run import new_run
 
-    print(new_run(**vars(args)))
+    print(new_run(**given(args, vars(args))))
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import FLAG, add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--template', default='a photo of a {}', help='sentence around a text; default: %(default)s'
     )
-    parser.add_argument('--force', action='store_true', help='replace OUT.npz if it exists')
+    parser.add_argument('--force', **FLAG, help='replace OUT.npz if it exists')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -54,7 +54,7 @@ def main() -> None:
         Path(args.out),
         texts,
         lambda: embed_texts(Path(args.checkpoint), texts, args.template),
-        args.force,
+        **given(args, ('force',)),
     )
     print(f'embeddings of {len(texts)} texts: {path}')
 

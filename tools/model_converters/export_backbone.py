@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import FLAG, add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         help='student0, teacher0, ..., mean-student, mean-teacher; '
         "default: the config's model.test_cfg.predict_on",
     )
-    parser.add_argument('--force', action='store_true', help='replace OUT.pth if it exists')
+    parser.add_argument('--force', **FLAG, help='replace OUT.pth if it exists')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -37,9 +37,10 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.deploy.export import check_out, export_backbone, read_checkpoint, write_backbone
 
-    check_out(args.out, args.force)
+    force = given(args, ('force',))
+    check_out(args.out, **force)
     backbone = export_backbone(cfg, read_checkpoint(args.checkpoint), args.member)
-    path = write_backbone(backbone, args.out, args.force)
+    path = write_backbone(backbone, args.out, **force)
     for note in backbone.notes:
         print(f'note: {note}')
     number = len(backbone.checkpoint['state_dict'])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,15 +25,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--member', help='of a run: student0, teacher0, ..., mean-teacher')
     parser.add_argument(
         '--shape',
+        dest='size',
         type=int,
         nargs=2,
         metavar=('H', 'W'),
         help='size of the images; default: data_preprocessor.size of the config, else 512 512',
     )
-    parser.add_argument('--dynamic-batch', action='store_true', help='free batch size; default: 1')
-    parser.add_argument(
-        '--images', nargs='*', default=[], help='images of the check; default: two random ones'
-    )
+    parser.add_argument('--dynamic-batch', **FLAG, help='free batch size; default: 1')
+    parser.add_argument('--images', nargs='*', help='images of the check; default: two random ones')
     return parser.parse_args()
 
 
@@ -45,13 +44,13 @@ def main() -> None:
     from mmseg_ctt.engine.out_paths import check_out_file
 
     check_out_file(args.out)
-    if args.shape:
-        check_size(args.shape)
+    settings = given(args, ('size', 'dynamic_batch', 'images'))
+    if args.size is not None:
+        check_size(args.size)
     model = load_model(args.config, args.checkpoint, args.member)
     if model.test_cfg.get('mode') == 'slide':
         print('note: the graph takes the whole image, without sliding windows')
-    size = tuple(args.shape) if args.shape else None
-    found = export_checked(model, args.out, size, args.dynamic_batch, args.images)
+    found = export_checked(model, args.out, **settings)
     print(
         f'{args.out}: {found.differing} of {found.pixels} labels differ from PyTorch, '
         f'confidence by at most {found.confidence:.1e}'

@@ -13,23 +13,34 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, given, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.evaluation.volumes import ScoreTable
+
+RECORDED = ('empty', 'ignore_index', 'background')
+SETTINGS = (*RECORDED, 'listed', 'img_suffix', 'label_suffix', 'label_key', 'spacing')
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('predictions', metavar='PRED_DIR', help='folder of predicted volumes')
     parser.add_argument('labels', metavar='LABEL_DIR', help='folder of labels')
-    parser.add_argument('--list', help='list of the cases, one a line; all must be in both folders')
     parser.add_argument(
-        '--suffix', help='end of the names of volumes that the list names, such as _0000.nii.gz'
+        '--list',
+        dest='listed',
+        metavar='LIST',
+        help='list of the cases, one a line; all must be in both folders',
+    )
+    parser.add_argument(
+        '--suffix',
+        dest='img_suffix',
+        metavar='SUFFIX',
+        help='end of the names of volumes that the list names, such as _0000.nii.gz',
     )
     parser.add_argument('--label-suffix', help='end of the names of labels, such as _gt.nii.gz')
     parser.add_argument('--label-key', help='array of labels in .npz and .h5 files; default: label')
@@ -41,16 +52,13 @@ def parse_args() -> argparse.Namespace:
         metavar=('X', 'Y', 'Z'),
         help='mm of a voxel, for files that do not say it (.npy, .npz, .h5)',
     )
-    parser.add_argument(
-        '--background', type=int, default=0, help='class without scores; -1: none; default 0'
-    )
-    parser.add_argument('--ignore-index', type=int, default=255, help='default 255')
+    parser.add_argument('--background', type=int, help='class without scores; -1: none; default: 0')
+    parser.add_argument('--ignore-index', type=int, help='default: 255')
     parser.add_argument(
         '--empty',
-        default='diagonal',
         type=number_or_name,
         help='distance where prediction or label lack a class that the other has: diagonal (of the '
-        'volume), nan (left out of means) or a number of mm; default diagonal',
+        'volume), nan (left out of means) or a number of mm; default: diagonal',
     )
     parser.add_argument('--json', help='file for scores, means and standard deviations')
     parser.add_argument('--csv', help='file for the scores, a line for each case and class')
@@ -98,13 +106,12 @@ def classes_of(folder: Path, given: Sequence[str]) -> Sequence[str]:
     return given or known
 
 
-def write(args: argparse.Namespace, tables: Dict[str, 'ScoreTable']) -> None:
+def write(
+    args: argparse.Namespace, tables: Dict[str, 'ScoreTable'], settings: Dict[str, Any]
+) -> None:
     from mmseg_ctt.engine.files import write_whole
 
     if args.json:
-        settings = dict(
-            empty=args.empty, ignore_index=args.ignore_index, background=args.background
-        )
         members = {name: table.as_dict() for name, table in tables.items()}
         content = members[''] if '' in members else dict(members=members)
         write_whole(
@@ -139,29 +146,20 @@ def main() -> None:
 
     evaluations = {
         name: FolderScores(
-            folder,
-            args.labels,
-            classes_of(folder, args.classes),
-            args.list,
-            args.spacing,
-            None if args.background == -1 else args.background,
-            args.ignore_index,
-            args.empty,
-            args.label_suffix,
-            args.label_key,
-            args.suffix,
+            folder, args.labels, classes_of(folder, args.classes), **given(args, SETTINGS)
         )
         for name, folder in member_folders(Path(args.predictions)).items()
     }
     check_comparable(evaluations)
     tables = {name: evaluation.score() for name, evaluation in evaluations.items()}
     print(tables[''].as_text() if '' in tables else member_table(tables))
-    absent = next(iter(evaluations.values())).not_predicted
-    if absent and not args.list:
+    first = next(iter(evaluations.values()))
+    absent = first.not_predicted
+    if absent and not args.listed:
         print(
             f'labels without prediction: {len(absent)}, such as {absent[0]}; --list names the cases'
         )
-    write(args, tables)
+    write(args, tables, {name: getattr(first, name) for name in RECORDED})
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from typing import Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,9 +32,7 @@ def parse_args() -> argparse.Namespace:
         '--probabilities', nargs='+', metavar='NAME=FOLDER', help='of every plane, for soft fusion'
     )
     parser.add_argument(
-        '--fusion',
-        default='majority',
-        help='majority (default), soft, union, at_least_two or intersection',
+        '--fusion', help='majority (default), soft, union, at_least_two or intersection'
     )
     parser.add_argument(
         '--tie',
@@ -46,9 +44,7 @@ def parse_args() -> argparse.Namespace:
         help='components that stay: seeded (with a voxel that all planes give the class, from half '
         'the size of the largest) or largest; default: all',
     )
-    parser.add_argument(
-        '--agreement-mask', action='store_true', help='set voxels where planes differ to 255'
-    )
+    parser.add_argument('--agreement-mask', **FLAG, help='set voxels where planes differ to 255')
     return parser.parse_args()
 
 
@@ -81,8 +77,10 @@ def main() -> None:
         raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
     if args.tie is not None and args.fusion == 'soft':
         raise ValueError('--fusion soft does not use --tie: leave it out')
-    tie = -1 if args.tie is None else names.index(args.tie)
-    fusion = PlaneFusion(args.fusion, tie, args.clean, args.agreement_mask)
+    settings = given(args, ('fusion', 'clean', 'agreement_mask'))
+    if args.tie is not None:
+        settings['tie'] = names.index(args.tie)
+    fusion = PlaneFusion(**settings)
     if fusion.needs_probabilities != bool(args.probabilities):
         raise ValueError('--fusion soft and --probabilities need one another')
     cases = plane_cases(folders, named_folders(args.probabilities) if args.probabilities else None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import FLAG, add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -47,15 +47,15 @@ def parse_args() -> argparse.Namespace:
     size = dict(nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'))
     parser.add_argument('--crop-size', **size, help='predict by sliding windows of this size')
     parser.add_argument('--stride', **size, help='steps of the windows; default: half a window')
-    parser.add_argument('--batch-size', type=int, default=8, help='slices in one pass; default 8')
+    parser.add_argument('--batch-size', type=int, help='slices in one pass; default: 8')
     parser.add_argument(
         '--largest-component',
-        action='store_true',
+        **FLAG,
         help='keep the largest connected component of each class; the rest becomes class 0',
     )
     parser.add_argument('--probabilities', help='folder for float16 arrays (classes, x, y, z)')
     parser.add_argument('--device', help='such as cpu or cuda:0; default: a GPU where there is one')
-    parser.add_argument('--overwrite', action='store_true', help='replace existing outputs')
+    parser.add_argument('--overwrite', **FLAG, help='replace existing outputs')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -63,15 +63,9 @@ def parse_args() -> argparse.Namespace:
 def options_of(args: argparse.Namespace, cfg: 'Config') -> 'PredictionOptions':
     from mmseg_ctt.deploy.volumes import PredictionOptions, slice_settings
 
-    slices = slice_settings(
-        cfg,
-        plane=args.plane,
-        context=args.context,
-        window=args.window,
-        percentiles=args.percentiles,
-    )
+    slices = slice_settings(cfg, **given(args, ('plane', 'context', 'window', 'percentiles')))
     options = PredictionOptions(
-        slices, args.batch_size, args.crop_size, args.stride, args.largest_component
+        slices, **given(args, ('batch_size', 'crop_size', 'stride', 'largest_component'))
     )
     options.check()
     return options
@@ -100,7 +94,7 @@ def folders_of(
         made = PredictionFolder(
             out / below, settings, cases, None if kept is None else kept / below
         )
-        made.check(args.overwrite)
+        made.check(**given(args, ('overwrite',)))
         folders.append(made)
     return folders
 
@@ -138,7 +132,7 @@ def main() -> None:
         if not folder.pending:
             continue
         model = load_model(cfg, args.checkpoint, member, args.device or get_device())
-        folder.start(model.dataset_meta['classes'], args.overwrite)
+        folder.start(model.dataset_meta['classes'], **given(args, ('overwrite',)))
         predict_cases(model, folder, options, lambda line: print(line, flush=True))
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,28 +34,26 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the maps')
     parser.add_argument(
         '--source',
-        default='tagged',
         help='source of train_dataloader.dataset, or a folder of images; default: tagged',
     )
     parser.add_argument(
         '--scales',
         nargs='+',
         type=float,
-        default=[0.5, 1.0, 1.5, 2.0],
         help='factors of the size of the image; default: 0.5 1 1.5 2',
     )
     parser.add_argument(
         '--flip',
         action=argparse.BooleanOptionalAction,
-        default=True,
         help='average flipped images in; default: yes',
     )
     parser.add_argument(
-        '--refine', choices=('none', 'pamr'), default='none', help='by colours; default: none'
+        '--refine', help='none, or pamr: by the colours of the image; default: none'
     )
     parser.add_argument('--member', help="default: the config's model.test_cfg.predict_on")
     parser.add_argument(
         '--predict-tags',
+        dest='tag_threshold',
         type=float,
         metavar='P',
         help='images without tags get those of a probability above P; default: they are an error',
@@ -63,7 +61,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--groups',
         type=int,
-        default=0,
         metavar='N',
         help='groups an image, for models of configs/group_wsss; default: 0, the image alone',
     )
@@ -78,6 +75,7 @@ def main() -> None:
     check_file(args.checkpoint, 'checkpoint')
     from mmengine.device import get_device
 
+    from mmseg_ctt.datasets.sources import TAGGED
     from mmseg_ctt.deploy.api import load_model
     from mmseg_ctt.deploy.api.inputs import image_pipeline
     from mmseg_ctt.deploy.checkpoint import weights_checksum, without_pretrained
@@ -92,19 +90,17 @@ def main() -> None:
     from mmseg_ctt.deploy.class_maps.folder import score_tags
     from mmseg_ctt.engine.fingerprint import config_hash
 
-    settings = ClassMapSettings(
-        tuple(args.scales), args.flip, args.refine, args.predict_tags, args.groups
-    )
+    settings = ClassMapSettings(**given(args, ClassMapSettings._fields))
     settings.check()
-    if Path(args.source).is_dir():
-        known = config_images(cfg) if 'tagged' in cfg.train_dataloader.dataset else []
+    if args.source is not None and Path(args.source).is_dir():
+        known = config_images(cfg) if TAGGED in cfg.train_dataloader.dataset else []
         images = folder_images(args.source, known)
     else:
-        images = config_images(cfg, args.source)
+        images = config_images(cfg, **given(args, ('source',)))
     device = args.device or get_device()
-    if args.groups and args.member:
+    if settings.groups and args.member:
         raise ValueError('--member and --groups: groups need the whole model, leave --member out')
-    if args.groups:
+    if settings.groups:
         model = load_group_model(cfg, args.checkpoint, device)
     else:
         model = load_model(cfg, args.checkpoint, args.member, device)

@@ -28,16 +28,16 @@ The dense CRF needs pip install 'mmseg_ctt[crf]'; pamr needs nothing.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import described, given, run  # noqa: E402
 
 LEVELS = dict(
     background='threshold: level of the background; default: 0.3',
     object_level='auxsegnet: of the class maps; default: 0.2',
-    salient_level='auxsegnet, group_wsss: of the saliency; default: 0.06, 32/255',
+    salient_level='auxsegnet, group_wsss: of the saliency; default: 0.06 and 0.12549 (32/255)',
     conflict_level='group_wsss: two classes above it are a conflict; default: 0.9',
     certain_level='group_wsss: such a map is no background; default: 0.8',
     min_foreground='group_wsss: part of an image that must be labelled; default: 0.01',
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='folder of the masks')
     parser.add_argument('--rule', default='threshold', help='default: threshold')
     parser.add_argument('--saliency', metavar='DIR', help='folder of saliency maps, PNG of 8 bit')
-    parser.add_argument('--refine', default='none', help='pamr, crf or none; default: none')
+    parser.add_argument('--refine', help='pamr, crf or none; default: none')
     parser.add_argument('--truth', metavar='DIR', help='folder of masks, for scores alone')
     parser.add_argument(
         '--truth-meta', metavar='FILE', help='meta.json of their classes; default: the same ids'
@@ -64,7 +64,11 @@ def parse_args() -> argparse.Namespace:
     for name, text in LEVELS.items():
         group.add_argument(f'--{name.replace("_", "-")}', type=float, help=text)
     group.add_argument(
-        '--no-min-max', action='store_true', help='group_wsss: take the maps as they are'
+        '--no-min-max',
+        dest='min_max',
+        action='store_false',
+        default=None,
+        help='group_wsss: take the maps as they are',
     )
     return parser.parse_args()
 
@@ -100,12 +104,9 @@ def open_job(args: argparse.Namespace) -> Any:
         truth = open_truth(Path(args.truth), maps.stems, maps.classes, maps.has_background, names)
         scored = f'{len(truth.files)} of {len(maps.stems)} images'
         print(f'scores are of the {scored} that have a mask in {args.truth}')
-    settings: Dict[str, Any] = {
-        name: getattr(args, name) for name in LEVELS if getattr(args, name) is not None
-    }
-    if args.no_min_max:
-        settings['min_max'] = False
-    return PseudoLabelJob(maps, images, args.rule, settings, args.saliency, args.refine, truth)
+    settings = given(args, (*LEVELS, 'min_max'))
+    more = given(args, ('saliency', 'refine'))
+    return PseudoLabelJob(maps, images, args.rule, settings, truth=truth, **more)
 
 
 def print_sweep(job: Any, thresholds: List[float], jobs: int) -> None:

@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('images', metavar='IMAGES', help='folder of images')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the maps')
     parser.add_argument(
-        '--method', choices=('grabcut',), default='grabcut', help='default: grabcut'
+        '--method', default='grabcut', help='grabcut, the only one so far; default: grabcut'
     )
     parser.add_argument('--jobs', type=int, default=1, help='processes; default: 1')
     return parser.parse_args()

@@ -17,7 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
+
+SETTINGS = ('meta', 'suffix', 'min_pixels', 'ignore_index', 'reduce_zero_label')  # of masks
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,10 +36,10 @@ def parse_args() -> argparse.Namespace:
         part.add_argument(
             '--meta', help='JSON file with the classes; default: meta.json, see above'
         )
-        part.add_argument('--min-pixels', type=int, default=1, help='of a tag; default: 1')
-        part.add_argument('--suffix', default='.png', help='end of the names of masks')
-        part.add_argument('--ignore-index', type=int, default=255, help='default: 255')
-        part.add_argument('--reduce-zero-label', action='store_true', help='id 0 is no class')
+        part.add_argument('--min-pixels', type=int, help='of a tag; default: 1')
+        part.add_argument('--suffix', help='end of the names of masks; default: .png')
+        part.add_argument('--ignore-index', type=int, help='default: 255')
+        part.add_argument('--reduce-zero-label', **FLAG, help='id 0 is no class')
     for part in (masks, folders):
         part.add_argument('--out', required=True, metavar='JSON', help='file to write')
     return parser.parse_args()
@@ -47,14 +49,7 @@ def mask_tags(args: argparse.Namespace) -> dict:
     """Tags by stem, from masks."""
     from mmseg_ctt.datasets.tag_export import read_mask_tags
 
-    return read_mask_tags(
-        args.folder,
-        args.meta,
-        args.suffix,
-        args.min_pixels,
-        args.ignore_index,
-        args.reduce_zero_label,
-    )
+    return read_mask_tags(args.folder, **given(args, SETTINGS))
 
 
 def write(args: argparse.Namespace) -> str:

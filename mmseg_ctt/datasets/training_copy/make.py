@@ -14,7 +14,7 @@ import numpy as np
 from ..image_reading import image_size, stored_size
 from ..label_check import check_size
 from ..nodata import decode_with_nodata
-from .encode import FORMATS, JPEG, encode_image, encode_mask, small_ids
+from .encode import JPEG, encode_image, encode_mask, small_ids
 from .manifest import (
     FILES,
     MANIFEST,
@@ -54,26 +54,6 @@ class Summary(NamedTuple):
     source_bytes: int
     seconds: float
     suffixes: Dict[str, int]
-
-
-def options_of(format: str, quality: int, scale: Optional[Scale]) -> Options:
-    """Options of a copy.
-
-    Raises:
-        ValueError: For an unknown format, or a quality outside 1 to 100.
-    """
-    if format not in FORMATS:
-        raise ValueError(f'--format must be one of {FORMATS}, got {format!r}')
-    if not 1 <= quality <= 100:
-        raise ValueError(f'--quality must be in 1 to 100, got {quality}')
-    chosen = scale or Scale(1, 1)
-    return Options(
-        format,
-        quality if format == JPEG else None,
-        None if scale is None else scale.size,
-        chosen.keep_ratio,
-        chosen.interpolation,
-    )
 
 
 def make_copy(

@@ -7,10 +7,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from ...datasets.image_files import find_images
 from ...datasets.output_names import OutputNames
-from ...datasets.sources import KEY, build_source, source_config, source_names
+from ...datasets.sources import KEY, TAGGED, build_source, source_config, source_names
 from ...datasets.wrappers import distinct_infos, with_pipeline
-
-TAGGED = 'tagged'
 
 
 class TaggedImage(NamedTuple):

@@ -24,7 +24,7 @@ class ClassMapSettings(NamedTuple):
     """How class maps are made.
 
     Attributes:
-        scales (tuple[float, ...]): Factors of the size of the image; the maps are averaged.
+        scales (Sequence[float]): Factors of the size of the image; the maps are averaged.
         flip (bool): Whether flipped images are averaged in, too.
         refine (str): One of :data:`REFINEMENTS`.
         tag_threshold (float | None): Tags of an image that has none are the classes of a higher
@@ -33,7 +33,7 @@ class ClassMapSettings(NamedTuple):
             :mod:`.groups`; 0: the image alone.
     """
 
-    scales: Tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    scales: Sequence[float] = (0.5, 1.0, 1.5, 2.0)
     flip: bool = True
     refine: str = 'none'
     tag_threshold: Optional[float] = None

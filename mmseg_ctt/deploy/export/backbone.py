@@ -94,7 +94,7 @@ def write_backbone(backbone: Backbone, path: Union[str, Path], force: bool = Fal
     return path
 
 
-def check_out(path: Union[str, Path], force: bool) -> Path:
+def check_out(path: Union[str, Path], force: bool = False) -> Path:
     """Check where a file is to be written; see :func:`write_backbone`."""
     path = Path(path)
     if path.suffix != '.pth':

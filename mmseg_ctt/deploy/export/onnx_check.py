@@ -72,7 +72,7 @@ def export_checked(
         check_size(size)
     if getattr(model, 'member_name', None) == 'ensemble':
         raise ValueError('the ensemble is several networks: choose one member')
-    size = size or image_size(model)
+    size = image_size(model) if size is None else (size[0], size[1])
     pixels = check_images(model, images, size)
     batches = [pixels] if dynamic_batch else [pixels[i : i + 1] for i in range(len(pixels))]
     with TemporaryDirectory() as folder:

@@ -46,7 +46,7 @@ class FolderScores:
             all that are predicted.
         spacing (Sequence[float], optional): mm of a voxel along x, y and z, where neither file
             says it. Defaults to None: such a case is an error.
-        background (int, optional): Class that has no scores. Defaults to 0; None: all have.
+        background (int, optional): Class that has no scores. Defaults to 0; None or -1: all have.
         ignore_index (int): Label of voxels that count in no class. Defaults to 255.
         empty (str | float): See :func:`mask_scores`. Defaults to 'diagonal'.
         label_suffix (str, optional): End of the names of labels, such as ``'_gt.nii.gz'``.
@@ -83,6 +83,7 @@ class FolderScores:
     ) -> None:
         check_empty(empty)
         self.classes, self.ignore_index, self.empty = tuple(classes), ignore_index, empty
+        self.background = background
         self.scored = [k for k in range(len(classes)) if k != background]
         if not self.scored:
             raise ValueError(f'no class has scores: classes are {", ".join(classes)}')

@@ -29,6 +29,7 @@ from .counters import OperationCounter
 from .machine import describe_machine
 from .networks import network_calls, networks_of
 from .preparation import optimiser_counters, prepare_config, run_in_train_loop
+from .repeats import REPEATS
 from .sections import BACKWARD, SectionStack
 from .step import StepBenchmark
 
@@ -165,7 +166,7 @@ def _for_their_loop(device: torch.device, stack: SectionStack) -> Iterator[None]
         yield
 
 
-def benchmark_authors(cfg: Config, folder: Path, repeats: int = 10) -> Dict[str, Any]:
+def benchmark_authors(cfg: Config, folder: Path, repeats: int = REPEATS) -> Dict[str, Any]:
     """Measure our step and the authors', in turns, in float32.
 
     Args:

@@ -21,6 +21,7 @@ from .machine import describe_machine
 from .meters import TimeMeter
 from .networks import networks_of
 from .preparation import bare_model, prepare_config
+from .repeats import REPEATS
 from .sections import OTHER, SectionStack, _entering, _wrap
 
 DATA = 'data'
@@ -40,7 +41,7 @@ Seconds = Dict[str, float]
 
 
 def benchmark_evaluation(
-    cfg: Config, images: int = 16, repeats: int = 10, stock: bool = False
+    cfg: Config, images: int = 16, repeats: int = REPEATS, stock: bool = False
 ) -> Dict[str, Any]:
     """Measure the validation loop of a config and its floor, in turns, with random weights.
 

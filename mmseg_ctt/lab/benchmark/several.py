@@ -30,6 +30,11 @@ class Limits(NamedTuple):
     total: float
     per_process: int = 1
 
+    def check(self) -> None:
+        """Raise a ValueError if nothing could be measured."""
+        if min(self) <= 0:
+            raise ValueError('--limit, --total and --per-process must be positive')
+
 
 def result_file(folder: Path, config: str) -> Path:
     """File of the result of a config in the folder of all results."""

@@ -21,11 +21,12 @@ from .preparation import (
     prepare_config,
     run_in_train_loop,
 )
+from .repeats import REPEATS
 from .sections import BACKWARD, SECTIONS, SectionStack
 
 
 def benchmark_step(
-    cfg: Config, repeats: int = 10, warmup: int = 3, compiled: bool = False
+    cfg: Config, repeats: int = REPEATS, warmup: int = 3, compiled: bool = False
 ) -> Dict[str, Any]:
     """Measure a training step of a config and its floor, alternately.
 
@@ -41,7 +42,8 @@ def benchmark_step(
 
     Returns:
         dict: ``floor_ratio``, ``seconds``, ``cpu_seconds``, ``sections``, ``operations``,
-        ``synchronisations``, ``memory``, ``machine`` and ``iterations``, ready for JSON.
+        ``synchronisations``, ``memory``, ``machine``, ``iterations`` and ``compiled``, ready for
+        JSON.
 
     Raises:
         ValueError: If a count is not positive, or the training loop does not count iterations.
@@ -53,9 +55,10 @@ def benchmark_step(
         runner = Runner.from_cfg(prepare_config(cfg, folder))
         if compiled:
             compile_networks(bare_model(runner))
-        return run_in_train_loop(
+        result = run_in_train_loop(
             runner, stack, lambda loop: _measure(StepBenchmark(loop, stack), repeats, warmup)
         )
+    return dict(result, compiled=compiled)
 
 
 class Times(NamedTuple):

@@ -52,7 +52,8 @@ class Contradiction(NamedTuple):
             longer side.
         min_area (float): Smallest region, as a part of the image.
         min_iou (float): IoU on the labelled images from which a class is known, see the module.
-        floor (float, optional): Smallest probability beside the class thresholds. None: 0.3.
+        floor (float, optional): Smallest probability beside the class thresholds. None:
+            :data:`FLOOR`.
     """
 
     threshold: Optional[float] = None

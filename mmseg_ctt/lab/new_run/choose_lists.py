@@ -10,6 +10,7 @@ from ...datasets.lists import read_list, read_stems
 from ...datasets.scenes import scene_notes
 from ...datasets.split_files import LIST_NAMES
 from ...datasets.split_masks import draw_validation
+from ...datasets.splits import SEED
 from .found import Found
 from .lists import (
     USUAL,
@@ -41,6 +42,11 @@ class Wanted(NamedTuple):
     val: Optional[int] = None
     name: Optional[str] = None
     seed: Optional[int] = None
+
+    @property
+    def drawn(self) -> int:
+        """Seed that draws."""
+        return SEED if self.seed is None else self.seed
 
     @property
     def own(self) -> str:
@@ -97,7 +103,7 @@ def _present_lists(found: Found, present: str, wanted: Wanted) -> Lists:
     lists = read_lists(root, present, wanted.own, train.images, list(train.masks), apart)
     bare = not lists.present and VAL not in found.masks and 'val' not in read_names(root / present)
     if bare and wanted.val is not None:
-        _draw(found, lists, wanted.val, wanted.seed or 0)
+        _draw(found, lists, wanted.val, wanted.drawn)
         return lists
     if bare:
         _take_over(found, lists)
@@ -168,7 +174,7 @@ def _new_lists(found: Found, wanted: Wanted) -> Lists:
         found.labels.names,
         sorted(bare),
         (0 if has_val else wanted.val, kept),
-        wanted.seed or 0,
+        wanted.drawn,
     )
     lists.test = test
     lists.notes += held_notes(test)

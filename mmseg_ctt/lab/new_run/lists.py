@@ -14,6 +14,7 @@ from ...datasets.lists import read_list, read_stems, stem_in
 from ...datasets.scenes import scene_notes, shared_scenes, without_scenes
 from ...datasets.split_files import MANIFEST_NAME, TEST_NAME, write_split
 from ...datasets.split_masks import count_images, draw_validation
+from ...datasets.splits import SEED
 from .layout import Files
 
 USUAL = 'mine'  # name of the lists of a run without a name
@@ -214,7 +215,7 @@ def make_lists(
     names: Sequence[str],
     unlabeled: Sequence[str],
     val: Tuple[Optional[int], Sequence[str]] = (None, ()),
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Lists:
     """New lists.
 

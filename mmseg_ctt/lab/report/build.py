@@ -57,17 +57,18 @@ def write_report(
 
     Raises:
         FileNotFoundError: If a folder does not exist or is not of a run.
-        ValueError: If a folder is given twice, the baseline is none of them, or ``out`` is a folder
-            or a file that is no page.
+        ValueError: If an option has no meaning, a folder is given twice, the baseline is none of
+            them, or ``out`` is a folder or a file that is no page.
     """
-    out = Path(out)
+    out, options = Path(out), options or NetworkOptions()
+    options.check()
     _check_page(out)
     runs = read_runs([Path(folder) for folder in folders], checkpoint)
     base = choose_baseline(runs, baseline)
     chapters, evaluated = [], []
     for i, run in enumerate(runs):
         labels = len(runs) == 1 or i != base
-        chapter, made = _chapter(run, options or NetworkOptions(), labels)
+        chapter, made = _chapter(run, options, labels)
         chapters.append(chapter)
         evaluated.append(made)
     chapters = [*chapters[:base], *chapters[base + 1 :], chapters[base]]

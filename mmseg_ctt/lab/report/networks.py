@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 
 from ...deploy.checkpoint import load_network
 from ...evaluation.evaluators import labelled_only
+from ...nn.settings import check_number
 from ..label_review.images import NoSuchImages
 from . import figures
 from .colours import member_styles
@@ -47,6 +48,13 @@ class NetworkOptions(NamedTuple):
     tsne: bool = True
     suggested: int = 6
     suspicious: int = 6
+
+    def check(self) -> None:
+        """Raise a ValueError that names a number without a meaning."""
+        check_number('max_images (--max-images)', self.max_images, 1, whole=True)
+        check_number('worst (--worst)', self.worst, 1, whole=True)
+        check_number('suggested (--suggest)', self.suggested, 0, whole=True)
+        check_number('suspicious (--label-errors)', self.suspicious, 0, whole=True)
 
 
 class Evaluated(NamedTuple):
