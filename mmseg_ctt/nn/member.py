@@ -43,7 +43,8 @@ class PixelOutput(NamedTuple):
             included); None where the method does not read it.
         features (list[Tensor]): Outputs of backbone and neck; empty where neither a loss nor the
             method reads them.
-        heads (list, optional): Outputs of all decode heads, where they are more than ``logits``.
+        heads (list, optional): Outputs of all decode heads as their losses read them, where that
+            is more or other than ``logits``.
     """
 
     logits: Tensor
@@ -213,7 +214,8 @@ def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) ->
     head = main_head(member)
     if projects(member):
         logits, projected = head.forward_with_embedding(features)
-        return PixelOutput(logits, projected, features)
+        read = [projected] if getattr(head, 'loss_reads_embedding', False) else None
+        return PixelOutput(logits, projected, features, read)
     noted: ContextManager = classifier_inputs(head) if embedding else nullcontext([])
     with noted as inputs:
         outputs = head_outputs(member, features)
