@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
+from networks import NETWORKS
 from toy import NUM_CLASSES, losses_of, toy_batch, toy_model
 
 from mmseg_ctt.datasets.nodata import FIELD as NODATA
@@ -145,6 +146,26 @@ def test_pixels_without_data_are_pasted_along():
     valid = pasted.valid()
     assert torch.equal(valid, label != 255) and not valid[0, :8].all() and valid[1:, 8:].all()
     assert valid[0, :8].any(), 'pixels of another image'
+
+
+def test_edges_are_pasted_along():
+    """And any other map of the samples, which a loss may read."""
+    model = ready(copy_paste=dict(prob=1.0), segmentor=NETWORKS['PIDHead'])
+    batch = toy_batch(3, 3)
+    for i, sample in enumerate(batch['data_samples'][:3]):
+        sample.gt_edge_map = PixelData(data=torch.full((1, 32, 32), i))
+        sample.margin = PixelData(data=torch.full((2, 32, 32), i / 8))
+    data = model.data_preprocessor(batch, True)
+    labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
+    pasted, label, _ = model._paste(labeled)
+    from_neighbour = label != labeled.labels
+    edges, margin = pasted.maps('gt_edge_map'), pasted.maps('margin')
+    assert from_neighbour.any() and edges.dtype == torch.int64
+    for i in range(3):
+        assert (edges[i, 0][from_neighbour[i]] == (i + 1) % 3).all()
+        assert set(edges[i].unique().tolist()) == {i, (i + 1) % 3}
+        assert torch.equal(margin[i], (edges[i] / 8).expand(2, -1, -1))
+    assert model(**data, mode='loss')['student0.decode.loss_bd'] > 0
 
 
 def test_tail_classes_come_from_the_labels_so_far():
