@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...functional.rotation import quarter_turns, square_crops
 from .. import settings
+from ..feature_maps import on_tensors
 from ..images import Images
 from ..member import decode, supervised_losses
 from ..ranks import mean_over_ranks
@@ -133,7 +134,7 @@ class RotationTask(ViewTask):
         views = [view for view, _ in parts]
         return Views(torch.cat(views), tuple(len(view) for view in views), target)
 
-    def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
+    def view_terms(self, features: Sequence[Any], views: Views, student: StudentPass) -> Terms:
         """Cross-entropy, accuracy, and with ``supervise`` the loss on turned labelled crops."""
         scores = self._scores(features, student)
         target: Turned = views.target
@@ -166,7 +167,7 @@ class RotationTask(ViewTask):
         views = quarter_turns(square.expand(TURNS, -1, -1, -1), turns)
         return self._scores(student.features(views), student).argmax(1) == turns
 
-    def _scores(self, features: Sequence[Tensor], student: StudentPass) -> Tensor:
+    def _scores(self, features: Sequence[Any], student: StudentPass) -> Tensor:
         return self.classifier(student.deepest(features).mean((2, 3)).float())
 
     def _turned(self, source: str, images: Images) -> 'tuple[Tensor, Turned]':
@@ -225,13 +226,14 @@ def _crop_range(images: Images, side: int) -> _CropRange:
 
 
 def _turned_loss(
-    student: StudentPass, features: Sequence[Tensor], views: Views, sources: Sequence[str]
+    student: StudentPass, features: Sequence[Any], views: Views, sources: Sequence[str]
 ) -> Tensor:
     """The student's own losses on the turned labelled crops."""
     start = sum(views.sizes[: sources.index(LABELED)])
-    stop = start + views.sizes[sources.index(LABELED)]
-    output = decode(student.member, [level[start:stop] for level in features], embedding=False)
+    own = slice(start, start + views.sizes[sources.index(LABELED)])
+    labeled = [on_tensors(lambda tensor: tensor[own], level) for level in features]
+    output = decode(student.member, labeled, embedding=False)
     shape = dict(img_shape=tuple(views.image.shape[2:]))
-    samples = samples_of(views.target.maps, [shape] * (stop - start))
+    samples = samples_of(views.target.maps, [shape] * len(output.logits))
     losses = supervised_losses(student.member, output, samples)
     return torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()
