@@ -5,7 +5,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
-from networks import NETWORKS
 from toy import NUM_CLASSES, losses_of, toy_batch, toy_model
 
 from mmseg_ctt.datasets.nodata import FIELD as NODATA
@@ -150,8 +149,7 @@ def test_pixels_without_data_are_pasted_along():
 
 def test_edges_are_pasted_along():
     """And any other map of the samples, which a loss may read."""
-    model = ready(copy_paste=dict(prob=1.0), segmentor=NETWORKS['PIDHead'])
-    batch = toy_batch(3, 3)
+    model, batch = ready(copy_paste=dict(prob=1.0)), toy_batch(3, 3)
     for i, sample in enumerate(batch['data_samples'][:3]):
         sample.gt_edge_map = PixelData(data=torch.full((1, 32, 32), i))
         sample.margin = PixelData(data=torch.full((2, 32, 32), i / 8))
@@ -165,7 +163,6 @@ def test_edges_are_pasted_along():
         assert (edges[i, 0][from_neighbour[i]] == (i + 1) % 3).all()
         assert set(edges[i].unique().tolist()) == {i, (i + 1) % 3}
         assert torch.equal(margin[i], (edges[i] / 8).expand(2, -1, -1))
-    assert model(**data, mode='loss')['student0.decode.loss_bd'] > 0
 
 
 def test_tail_classes_come_from_the_labels_so_far():

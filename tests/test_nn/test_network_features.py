@@ -99,6 +99,10 @@ def test_passes_in_eval_mode(name):
     assert sample.pred_sem_seg.shape == (32, 32)
 
 
+def test_a_method_that_moves_labels_takes_edges_along():
+    assert steps('AEL', 'PIDHead') is not None
+
+
 def test_views_join_the_pass_of_a_network_with_class_tokens():
     steps('S4L', 'DPTHead', auxiliary_tasks=[dict(type='RotationTask', joint_forward=True)])
 
