@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Registered parts that two methods or more use, and what a step is written with."""
 
+from . import dm_head  # noqa: F401, extends the head of mmseg
 from .augmentation import StrongAugmentation
 from .band_mobilenet import BandMobileNetV2
 from .class_maps import ClassMapHead

@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Checks of the heads and losses of a network, whose mistakes mmseg does not report by name."""
 
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch.nn as nn
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -9,6 +9,15 @@ from mmseg.models.losses import CrossEntropyLoss
 from torch import Tensor
 
 MEMBER_GROUPS = 1  # a member is `students.0`, or `old` where it is the only one of its kind
+
+
+def inner_head(head: Any) -> Any:
+    """The head of K-Net that makes its first kernels, which reads maps and has the loss.
+
+    Args:
+        head (BaseDecodeHead): Any; another one is returned as it is.
+    """
+    return getattr(head, 'kernel_generate_head', head)
 
 
 def config_key(model: nn.Module, path: str) -> str:
@@ -39,7 +48,7 @@ def check_heads(model: nn.Module) -> None:
     """
     for path, module in model.named_modules():
         key = config_key(model, path)
-        if isinstance(module, BaseDecodeHead):
+        if isinstance(module, BaseDecodeHead) and inner_head(module) is module:
             _check_losses(key, module)
             _check_padding(key, module, getattr(model, 'data_preprocessor', None))
         elif not hasattr(module, 'students') and hasattr(module, 'num_classes'):
@@ -75,6 +84,7 @@ def _check_segmentor(key: str, segmentor: nn.Module) -> None:
 
 def _check_levels(key: str, head: Optional[nn.Module], segmentor: nn.Module) -> None:
     """Check that the backbone gives the feature maps that a head reads."""
+    head = inner_head(head)
     levels = getattr(getattr(segmentor, 'backbone', None), 'out_indices', None)
     if not isinstance(head, BaseDecodeHead) or not isinstance(levels, (list, tuple)):
         return
@@ -100,7 +110,7 @@ def loss_warnings(model: nn.Module) -> List[str]:
     """
     lines: Dict[str, None] = {}
     for path, head in model.named_modules():
-        if isinstance(head, BaseDecodeHead):
+        if isinstance(head, BaseDecodeHead) and inner_head(head) is head:
             for key, term in _terms(config_key(model, path), head):
                 lines.update(dict.fromkeys(_cross_entropy_warnings(key, term)))
     return list(lines)

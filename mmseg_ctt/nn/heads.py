@@ -4,7 +4,7 @@
 A cascade (``CascadeEncoderDecoder``) has several. Some heads give more than one map in training.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -21,8 +21,8 @@ from .sigmoid_loss import PixelSigmoidLoss
 
 # which of several maps is the one that predicts, by class of the head or one that it derives from
 PREDICTING_MAP = dict(EncHead=0, DAHead=0, DDRHead=0, PIDHead=1, IterativeDecodeHead=-1)
-# heads that read the map of a backbone, instead of a list of maps, when they do not train
-SINGLE_MAP_IN_EVAL = ('DDRHead', 'PIDHead')
+# heads that read a single map when they do not train, and which of the maps of training it is
+MAP_OF_EVAL = dict(DDRHead=1, PIDHead=1)
 # losses that up-sample on their own
 UPSAMPLING = (PixelCrossEntropyLoss, SoftCrossEntropyLoss, PixelSigmoidLoss)
 # heads whose outputs are no map of logits of the classes
@@ -44,13 +44,22 @@ def check_head_types(decode_head: Any) -> None:
         ValueError: If one predicts something else.
     """
     for cfg in decode_head if isinstance(decode_head, (list, tuple)) else [decode_head]:
-        kind = cfg.get('type') if isinstance(cfg, Mapping) else None
-        name = kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+        name = head_name(cfg)
         if name in UNFIT:
             raise ValueError(
                 f'model.segmentor.decode_head: {name} {UNFIT[name]}, and pseudo-labels need one '
                 'map of logits; docs/reference/networks.md has the heads that work'
             )
+
+
+def head_name(cfg: Any) -> str:
+    """Name of the class of a head, without its scope; '' where a config says none.
+
+    Args:
+        cfg (dict): Config of one head.
+    """
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
 
 
 def heads_of(member: Any) -> List[BaseDecodeHead]:
@@ -85,8 +94,9 @@ def head_outputs(member: Any, features: List[Tensor]) -> List[Any]:
         if isinstance(head, PointHead):
             break
         inputs: Any = features
-        if not head.training and _is(head, SINGLE_MAP_IN_EVAL):
-            (inputs,) = features
+        alone = None if head.training else map_of_eval(head)
+        if alone is not None:  # a backbone that trains gives several
+            inputs = features[min(alone, len(features) - 1)]
         outputs.append(head(inputs, *previous))
         previous = [predicting_map(head, outputs[-1])]
     return outputs
@@ -109,23 +119,13 @@ def predicting_map(head: nn.Module, output: Any) -> Tensor:
     )
 
 
+def map_of_eval(head: nn.Module) -> Optional[int]:
+    """Which of the maps of training a head reads alone when it does not train; None: all."""
+    return next((index for name, index in MAP_OF_EVAL.items() if _is(head, (name,))), None)
+
+
 def _is(head: nn.Module, names: Sequence[str]) -> bool:
     return any(kind.__name__ in names for kind in type(head).__mro__)
-
-
-def split_output(output: Any, sizes: Sequence[int]) -> List[Any]:
-    """Output of a head for the consecutive parts of a batch: its tensors are split.
-
-    Args:
-        output (Tensor | tuple | list): Nested in any way; None for every part if None.
-        sizes (Sequence[int]): Images of each part.
-    """
-    if output is None:
-        return [None] * len(sizes)
-    if isinstance(output, Tensor):
-        return list(output.split(list(sizes)))
-    parts = zip(*(split_output(entry, sizes) for entry in output))
-    return [type(output)(part) for part in parts]
 
 
 # ---- losses
@@ -218,13 +218,6 @@ def _stock_losses(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Dict[s
         name = term.loss_name
         losses[name] = losses[name] + value if name in losses else value
     return losses
-
-
-def last_level(head: BaseDecodeHead) -> Tuple[int, int]:
-    """Index of the deepest feature map that a head reads, and its channels."""
-    if isinstance(head.in_channels, (list, tuple)):
-        return head.in_index[-1], head.in_channels[-1]
-    return head.in_index, head.in_channels
 
 
 def joined_logits(maps: Sequence[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from .head_checks import inner_head
 from .padding import stacked_maps
 
 
@@ -89,7 +90,7 @@ def _terms(segmentor: Any) -> Iterator[nn.Module]:
     for name in ('decode_head', 'auxiliary_head'):
         heads = getattr(segmentor, name, None)
         for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
-            terms = getattr(head, 'loss_decode', None)
+            terms = getattr(inner_head(head), 'loss_decode', None)
             yield from terms if isinstance(terms, nn.ModuleList) else [terms] if terms else []
 
 

@@ -15,6 +15,7 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from .compiled import classifier_inputs
+from .feature_maps import as_list, split_output
 from .head_checks import summed_terms
 from .heads import (
     check_head_types,
@@ -23,7 +24,6 @@ from .heads import (
     head_outputs,
     main_head,
     predicting_map,
-    split_output,
 )
 from .loss_maps import loss_maps
 from .perturbation import Perturbation
@@ -41,14 +41,15 @@ class PixelOutput(NamedTuple):
         logits (Tensor): ``(B, K, h, w)`` at the stride of the head.
         embedding (Tensor, optional): ``(B, D, h, w)``, input of the classifier (dropout
             included); None where the method does not read it.
-        features (list[Tensor]): Outputs of backbone and neck; empty where neither a loss nor the
-            method reads them.
-        heads (list, optional): Outputs of all decode heads, where they are more than ``logits``.
+        features (list): Levels of backbone and neck, see :mod:`.feature_maps`; empty where neither
+            a loss nor the method reads them.
+        heads (list, optional): Outputs of all decode heads as their losses read them, where that
+            is more or other than ``logits``.
     """
 
     logits: Tensor
     embedding: Optional[Tensor]
-    features: List[Tensor]
+    features: List[Any]
     heads: Optional[List[Any]] = None
 
     def split(self, sizes: Sequence[int]) -> List['PixelOutput']:
@@ -203,17 +204,17 @@ def forward_member(
         ValueError: If an embedding is needed and the head does not call its classifier once, or
             the head gives more than one map of logits.
     """
-    found = member.extract_feat(image)
-    features = [found] if isinstance(found, Tensor) else list(found)
+    features = as_list(member.extract_feat(image))
     return decode(member, features if perturb is None else perturb(features), embedding)
 
 
-def decode(member: Segmentor, features: List[Tensor], embedding: bool = True) -> PixelOutput:
+def decode(member: Segmentor, features: List[Any], embedding: bool = True) -> PixelOutput:
     """The same from feature maps; see :func:`forward_member`."""
     head = main_head(member)
     if projects(member):
         logits, projected = head.forward_with_embedding(features)
-        return PixelOutput(logits, projected, features)
+        read = [projected] if getattr(head, 'loss_reads_embedding', False) else None
+        return PixelOutput(logits, projected, features, read)
     noted: ContextManager = classifier_inputs(head) if embedding else nullcontext([])
     with noted as inputs:
         outputs = head_outputs(member, features)

@@ -147,6 +147,24 @@ def test_pixels_without_data_are_pasted_along():
     assert valid[0, :8].any(), 'pixels of another image'
 
 
+def test_edges_are_pasted_along():
+    """And any other map of the samples, which a loss may read."""
+    model, batch = ready(copy_paste=dict(prob=1.0)), toy_batch(3, 3)
+    for i, sample in enumerate(batch['data_samples'][:3]):
+        sample.gt_edge_map = PixelData(data=torch.full((1, 32, 32), i))
+        sample.margin = PixelData(data=torch.full((2, 32, 32), i / 8))
+    data = model.data_preprocessor(batch, True)
+    labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
+    pasted, label, _ = model._paste(labeled)
+    from_neighbour = label != labeled.labels
+    edges, margin = pasted.maps('gt_edge_map'), pasted.maps('margin')
+    assert from_neighbour.any() and edges.dtype == torch.int64
+    for i in range(3):
+        assert (edges[i, 0][from_neighbour[i]] == (i + 1) % 3).all()
+        assert set(edges[i].unique().tolist()) == {i, (i + 1) % 3}
+        assert torch.equal(margin[i], (edges[i] / 8).expand(2, -1, -1))
+
+
 def test_tail_classes_come_from_the_labels_so_far():
     model = ready(copy_paste=dict(prob=1.0))
     pixels = torch.tensor([1000, 10, 1000, 1000])

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmseg.models.backbones import MixVisionTransformer, MobileNetV2, ResNet
 from test_family_settings import refused
@@ -194,7 +195,7 @@ def test_branches_are_dropped_by_image_and_scaled():
     backbone = mobile()
     drop = DepthDrop(backbone, 0.5)
     assert drop.rates[0] == pytest.approx(0.5 / 11) and drop.rates[-1] == 0.5
-    block = [m for m in backbone.modules() if getattr(m, 'conv', None) is drop.branches[-1]][0]
+    block = drop.branches[-1].block
     given = torch.randn(64, block.conv[0].in_channels, 2, 2)
     whole = block(given) - given
     with drop.dropped(DRAWS, given), torch.no_grad():
@@ -206,6 +207,25 @@ def test_branches_are_dropped_by_image_and_scaled():
     with drop.dropped(DRAWS[:3], given[:3]):
         again = block(given[:3]) - given[:3]
     torch.testing.assert_close(again, found[:3])  # numbers belong to the samples
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+@pytest.mark.parametrize(
+    'norm, converted', [('SyncBN', revert_sync_batchnorm), ('BN', convert_sync_batchnorm)]
+)
+def test_branches_whose_batch_norm_the_runner_replaces(depth, norm, converted):
+    """Without a launcher the runner makes BN of SyncBN, with ``sync_bn`` the other way round."""
+    model = torch.nn.Module()
+    model.backbone = ResNet(
+        depth, base_channels=8, stem_channels=8, norm_cfg=dict(type=norm), norm_eval=False
+    )
+    drop = DepthDrop(model.backbone, 0.9)
+    backbone, image = converted(model).eval().backbone, torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        whole = backbone(image)[-1]
+        with drop.dropped(DRAWS[:2], image):
+            assert not torch.equal(backbone(image)[-1], whole)
+        assert torch.equal(backbone(image)[-1], whole)
 
 
 def test_passes_keep_their_activations_in_the_block():

@@ -5,10 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from no_sync import record
 from reference import class_codes as reference
 from toy import (
+    NUM_CLASSES,
     losses_of,
     prepared,
     ready_model,
@@ -33,6 +35,7 @@ from mmseg_ctt.methods.ecocseg.functional import (
     reliable_bits,
     words_of,
 )
+from mmseg_ctt.methods.ecocseg.head import with_code
 
 KIND, K, M = 'ECOCSeg', 4, 7
 
@@ -246,6 +249,36 @@ def test_step_by_hand():
     sup = code_loss(up(on_labeled.embedding), words_of(truth, code), code, truth).mean()
     torch.testing.assert_close(losses['student0.decode.loss_code'], 0.5 * sup)
     assert losses['student0.confident_ratio'] == (number > 0).float().mean()
+
+
+@pytest.mark.parametrize('num_bits', [4, 8])
+def test_a_task_on_masks_learns_bits(num_bits):
+    """Also with as many bits as classes, where class logits have the shape of bits."""
+    task = dict(type='RotationTask', rotations='all', supervise=0.5)
+    segmentor = dict(decode_head=dict(code=dict(num_bits=num_bits)))
+    model = toy_model(KIND, segmentor=segmentor, auxiliary_tasks=[task]).eval()
+    losses, data = losses_of(model, toy_batch()), prepared(model)
+    values = []
+    for turns in range(4):
+        samples = [sample.new() for sample in data['data_samples']['labeled']]
+        for sample in samples:
+            label = torch.rot90(sample.gt_sem_seg.data, turns, (1, 2))
+            sample.gt_sem_seg = PixelData(data=label)
+        image = torch.rot90(data['inputs']['labeled'], turns, (2, 3))
+        features = model.students[0].extract_feat(image)
+        values.append(model.code_head.loss(features, samples, None)['loss_code'])
+    want = 0.5 * torch.stack(values).mean()
+    torch.testing.assert_close(losses['student0.loss_rotation_supervised'], want)
+
+
+def test_the_head_learns_bits_in_any_method():
+    head = with_code(toy_segmentor())['decode_head']
+    head.update(num_bits=NUM_CLASSES)
+    model = ready_model('MeanTeacher', segmentor=toy_segmentor(decode_head=head)).eval()
+    data = prepared(model)
+    found = losses_of(model, toy_batch())['student0.decode.loss_code']
+    inputs = data['inputs']['labeled'], data['data_samples']['labeled']
+    torch.testing.assert_close(found, model.students[0].loss(*inputs)['decode.loss_code'])
 
 
 def test_class_thresholds_follow_the_best_word():

@@ -4,6 +4,8 @@
 from typing import Dict
 
 from architectures import BN, PYRAMID, TRANSFORMER
+from mmengine.structures import PixelData
+from toy import toy_batch
 
 CROSS_ENTROPY = dict(type='CrossEntropyLoss', avg_non_ignore=True)
 COMMON = dict(num_classes=4, align_corners=False, loss_decode=CROSS_ENTROPY, norm_cfg=BN)
@@ -45,6 +47,15 @@ def segmentor(decode_head, backbone=PYRAMID, auxiliary_head=None, **changes) -> 
         test_cfg=dict(mode='whole', subdivision_steps=1, subdivision_num_points=16, scale_factor=2),
         **changes,
     )
+
+
+def batch_with_edges() -> dict:
+    """A toy batch with the edge maps that PIDNet learns."""
+    batch = toy_batch()
+    for sample in batch['data_samples']:
+        if 'gt_sem_seg' in sample:
+            sample.gt_edge_map = PixelData(data=(sample.gt_sem_seg.data == 1).long())
+    return batch
 
 
 def head(kind: str, base: dict = DEEPEST, **settings) -> dict:

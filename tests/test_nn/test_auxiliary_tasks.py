@@ -329,7 +329,7 @@ def test_views_are_the_images_turned_as_the_target_says():
         assert torch.equal(views.image[i], want)
         if i < 8:
             label = torch.rot90(source.labels[i % 2], turns, (0, 1))
-            assert torch.equal(views.target.label[i], label)
+            assert torch.equal(views.target.maps['gt_sem_seg'][i, 0], label)
     for image in range(2):  # every image in all turns
         assert sorted(views.target.turns[:8][image::2].tolist()) == [0, 1, 2, 3]
 
@@ -381,6 +381,37 @@ def test_masks_are_turned_along():
         values.append(torch.nn.functional.cross_entropy(logits, label))
     want = 0.5 * torch.stack(values).mean()
     torch.testing.assert_close(losses['student0.loss_rotation_supervised'], want)
+
+
+def test_weights_of_pixels_are_turned_along():
+    """Where they are 0, the crop of that part learns nothing, whichever way up it is."""
+    decode_head = dict(
+        toy_segmentor()['decode_head'],
+        loss_decode=dict(type='PixelCrossEntropyLoss', weight_map='weight'),
+    )
+    task, outputs = dict(ROTATION, rotations='all', supervise=0.5), []
+    model, batch = model_of(task, segmentor=toy_segmentor(decode_head=decode_head)), toy_batch()
+    for sample in batch['data_samples']:
+        weight = torch.ones(1, 32, 32)
+        weight[:, :16] = 0
+        sample.set_data(dict(weight=PixelData(data=weight)))
+    head = model.students[0].decode_head
+    head.register_forward_hook(lambda head, args, output: outputs.append(output))
+    loss = losses_of(model, batch)['student0.loss_rotation_supervised']
+    (gradient,) = torch.autograd.grad(loss, outputs[-1])
+    for turns, part in enumerate(gradient.split(2)):
+        upright = torch.rot90(part, -turns, (2, 3))
+        assert not upright[:, :, :3].any() and upright[:, :, 5:].abs().amax(1).min() > 0
+
+
+def test_class_probabilities_beside_a_task_on_masks():
+    soft = dict(type='SoftCrossEntropyLoss')
+    decode_head = dict(toy_segmentor()['decode_head'], loss_decode=soft)
+    segmentor = toy_segmentor(decode_head=decode_head)
+    model, batch = model_of(dict(ROTATION, supervise=0.5), segmentor=segmentor), toy_batch()
+    for sample in batch['data_samples']:
+        sample.class_probability = PixelData(data=torch.ones(4, 32, 32) / 4)
+    assert losses_of(model, batch)['student0.loss_rotation_supervised'] > 0
 
 
 def test_a_step_does_not_wait_for_the_device():

@@ -4,7 +4,12 @@
 import pytest
 import torch
 
-from mmseg_ctt.nn.perturbation import FEATURE_PERTURBATIONS, FeaturePerturbations
+from mmseg_ctt.nn.perturbation import (
+    FEATURE_PERTURBATIONS,
+    FeaturePerturbations,
+    PerturbedPasses,
+    appended,
+)
 
 DRAWS = [(3, 0), (3, 1), (3, 2)]
 OF_ONE_VIEW = [
@@ -35,6 +40,17 @@ def test_steps_of_one_view_and_of_two():
     for dropped, noisy in zip(both, alone):
         factor = dropped / noisy
         torch.testing.assert_close(factor[:3] + factor[3:], torch.full_like(factor[:3], 2))
+
+
+def test_class_tokens_beside_the_maps_stay():
+    """The maps change as they do alone, in one pass and with the clean ones."""
+    steps = [dict(type='FeatureNoise'), dict(type='ComplementaryChannelDropout')]
+    step = FeaturePerturbations(steps, num_views=2)
+    levels = [[map_, torch.rand(6, map_.shape[1])] for map_ in maps(2)]
+    for change in (step.of(DRAWS), PerturbedPasses([6], [appended(step.of(DRAWS))]).joint):
+        for alone, (map_, token), (_, given) in zip(change(maps(2)), change(levels), levels):
+            assert torch.equal(map_, alone)
+            assert torch.equal(token, torch.cat([given] * (len(map_) // 6)))
 
 
 def test_padding_is_not_the_most_active_position():

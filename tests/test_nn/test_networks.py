@@ -12,8 +12,7 @@ from pathlib import Path
 import mmseg.models.decode_heads
 import pytest
 import torch
-from mmengine.structures import PixelData
-from networks import NETWORKS
+from networks import NETWORKS, batch_with_edges
 from torch import nn
 from toy import losses_of, total_of, toy_batch, toy_model
 from versions import TORCH
@@ -39,15 +38,6 @@ def table() -> dict:
     """Cells of the page's table: methods with contrast, other methods."""
     rows = re.findall(r'^\| `(.+?)` \| (.+?) \| (.+?) \|', PAGE.read_text(), re.MULTILINE)
     return {name.replace('`', ''): {CONTRAST: first, PLAIN: other} for name, first, other in rows}
-
-
-def batch_with_edges() -> dict:
-    """A toy batch with the edge maps that PIDNet learns."""
-    batch = toy_batch()
-    for sample in batch['data_samples']:
-        if 'gt_sem_seg' in sample:
-            sample.gt_edge_map = PixelData(data=(sample.gt_sem_seg.data == 1).long())
-    return batch
 
 
 def test_the_table_has_every_head_of_mmseg():

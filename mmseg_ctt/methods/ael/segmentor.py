@@ -20,21 +20,16 @@ The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
-from mmseg.utils import SampleList
 from torch import Tensor
 
-from ...datasets.nodata import FIELD as NODATA
 from ...nn import settings
 from ...nn.augmentation import View
 from ...nn.images import Images
-from ...nn.loss_maps import map_names
 from ...nn.member import PixelOutput
-from ...nn.padding import without_data
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.rng import sample_noise
+from ...nn.sample_maps import pixel_maps, samples_of
 from ..base import Losses, SemiSegmentor
 from ..checks import check_not_mixing, check_pair
 from .class_confidence import ClassConfidence
@@ -125,20 +120,15 @@ class AEL(SemiSegmentor):
             return labeled, label, noise[:, 0]
         check_pair(image, 'copy_paste', 'labelled')
         confidence = self.class_confidence
-        maps = {name: labeled.maps(name).float() for name in map_names(self.students[0])}
-        missing = without_data(labeled.samples, image)
-        if missing is not None:
-            maps[NODATA] = missing.unsqueeze(1).float()
-        together = torch.cat([image, *maps.values()], dim=1)  # what the losses read moves along
+        maps = pixel_maps(labeled)
+        together = torch.cat([image, *(map_.float() for map_ in maps.values())], dim=1)
         together, label = part(
             together, label, noise[:, 1:], confidence.confidence, confidence.pixels
         )
         channels = [image.shape[1], *(map_.shape[1] for map_ in maps.values())]
         image, *pasted = together.split(channels, dim=1)
-        moved = dict(zip(maps, pasted))
-        if missing is not None:
-            moved[NODATA] = moved[NODATA] > 0
-        samples = _with_label(labeled.samples, label, moved)
+        moved = {name: map_.to(maps[name].dtype) for name, map_ in zip(maps, pasted)}
+        samples = samples_of(moved, [sample.metainfo for sample in labeled.samples])
         return Images(image, samples), label, noise[:, 0]
 
     def _cut(
@@ -164,15 +154,3 @@ class AEL(SemiSegmentor):
         if name == 'unlabeled':  # watched by GuardHook; all labelled pixels may be confident
             losses['student0.confident_ratio'] = confident
         return losses
-
-
-def _with_label(samples: SampleList, label: Tensor, maps: Mapping[str, Tensor]) -> SampleList:
-    """New samples with other labels and maps; those of the batch stay as they are."""
-    fields = dict(gt_sem_seg=label.unsqueeze(1), **maps)
-    return [
-        SegDataSample(
-            metainfo=sample.metainfo,
-            **{name: PixelData(data=values[i]) for name, values in fields.items()},
-        )
-        for i, sample in enumerate(samples)
-    ]

@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...nn import settings
+from ...nn.feature_maps import map_of, with_map
 from .functional import channel_attention
 
 KEY = 'model.segmentor.neck'
@@ -103,7 +104,7 @@ class AllSparkNeck(BaseModule):
 
     Args:
         in_channels (int): Of the map that is rebuilt; it keeps them.
-        index (int): Of the map among those of the backbone. Defaults to -1.
+        index (int): Of the map among those of the backbone, where it gives several. Defaults to -1.
         num_heads (int): See :class:`ChannelAttention`. Defaults to 2.
         dropout (float): See there. Defaults to 0.1.
         split_heads (bool): See there. Defaults to True.
@@ -145,17 +146,26 @@ class AllSparkNeck(BaseModule):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
 
-    def forward(self, features: Sequence[Tensor]) -> List[Tensor]:
-        """The maps of the backbone, that of ``index`` rebuilt."""
-        maps: List[Any] = list(features)
-        inner = self.map_in(maps[self.index])
+    def forward(self, features: Any) -> Any:
+        """The levels of the backbone, the map of ``index`` rebuilt; a single map alone."""
+        if isinstance(features, Tensor):  # of DDRNet and PIDNet in eval mode
+            return self._rebuilt(features)
+        levels = list(features)
+        levels[self.index] = with_map(levels[self.index], self._rebuilt(self.read_map(features)))
+        return levels
+
+    def read_map(self, features: Any) -> Tensor:
+        """The map ``(B, C, h, w)`` that is rebuilt, of what the backbone gives."""
+        return features if isinstance(features, Tensor) else map_of(features[self.index])
+
+    def _rebuilt(self, feature: Tensor) -> Tensor:
+        inner = self.map_in(feature)
         size = (inner.shape[2], inner.shape[3])
         rows = inner.flatten(2)
         embedding = _normalized(self.attn_norm, rows)
         rows = rows + self._rule(self.attn, embedding, size)
         rebuilt = _normalized(self.encoder_norm, rows).unflatten(2, size)
-        maps[self.index] = self.map_out(rebuilt)
-        return maps
+        return self.map_out(rebuilt)
 
     @contextmanager
     def routed(self, rule: Rule) -> Iterator[None]:

@@ -4,6 +4,7 @@ from typing import Any, Mapping, Optional, Tuple
 import torch
 from torch import Tensor
 
+from ...nn.heads import MAP_OF_EVAL, head_name
 from .functional import channel_classes
 from .memory import ChannelMemory
 from .neck import KEY, ChannelAttention
@@ -93,8 +94,13 @@ def with_neck(segmentor: Any, split_heads: bool) -> dict:
 
 
 def _deepest(head: Mapping) -> dict:
-    """Index and channels of the deepest map that a head reads, as far as its config says them."""
-    index, channels = head.get('in_index', -1), head.get('in_channels')
+    """Index and channels of the deepest map that a head reads, as far as its config says them.
+
+    As :func:`~mmseg_ctt.nn.deepest_map.deepest_index` of a head that is built.
+    """
+    head = head.get('kernel_generate_head', head)
+    index = MAP_OF_EVAL.get(head_name(head), head.get('in_index', -1))
+    channels = head.get('in_channels')
     several = isinstance(index, (list, tuple))
     known: dict = dict(index=index[-1] if several else index)
     if isinstance(channels, (list, tuple)):

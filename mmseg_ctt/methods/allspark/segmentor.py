@@ -186,5 +186,4 @@ class AllSpark(SemiSegmentor):
         student, first = self.students[0], next(self.students[0].backbone.parameters())
         with eval_mode(student):
             maps = student.backbone(first.new_zeros(1, input_channels(student), *size))
-        maps = maps if isinstance(maps, (list, tuple)) else [maps]
-        return tuple(maps[self.channel_neck.index].shape[2:])
+        return tuple(self.channel_neck.read_map(maps).shape[2:])

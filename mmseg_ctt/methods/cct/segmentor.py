@@ -23,7 +23,7 @@ from torch import Tensor
 from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.adversarial import AdversarialFeatures
-from ...nn.auxiliary_tasks.student_pass import deepest_index, feature_width
+from ...nn.deepest_map import deepest_map, deepest_width
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
@@ -99,7 +99,7 @@ class CrossConsistency(SemiSegmentor):
         for name, ratio in dict(erase=erase, smallest_object=smallest_object).items():
             settings.check_number(f'model.{name}', ratio, 0, 1)
         self.auxiliary = AuxiliaryDecoders(
-            feature_width(self.students[0]),
+            deepest_width(self.students[0]),
             self.num_classes,
             _numbers(decoders),
             upscale,
@@ -140,7 +140,7 @@ class CrossConsistency(SemiSegmentor):
         foreground = self.is_object[main.argmax(1)]
         if valid is not None:
             foreground = foreground & downsample_nearest(valid, foreground.shape[1:])
-        feature = output.features[deepest_index(self.students[0])]
+        feature = deepest_map(self.students[0], output.features)
         return self.auxiliary(DecoderInput(feature, foreground, unlabeled.draws, valid))
 
     @torch.no_grad()

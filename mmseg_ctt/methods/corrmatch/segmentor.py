@@ -27,7 +27,8 @@ from torch import Tensor
 
 from ...nn import settings
 from ...nn.augmentation import View
-from ...nn.heads import last_level, main_head, map_loss
+from ...nn.deepest_map import deepest_map, deepest_width, reading_head
+from ...nn.heads import main_head, map_loss
 from ...nn.images import Images
 from ...nn.loss_maps import loss_maps
 from ...nn.member import PixelOutput
@@ -133,15 +134,14 @@ class CorrMatch(UniMatch):
         settings.check_choice('model.kl_target', kl_target, KL_TARGETS)
         self.transposed = propagation == 'transposed'
         self.sequential, self.kl_target = region_rule == 'sequential', kl_target
-        head = main_head(self.students[0])
-        self.level, channels = last_level(head)
+        student = self.students[0]
         self.correlation = settings.build_part(
             'correlation',
             correlation,
             Correlation,
-            in_channels=channels,
+            in_channels=deepest_width(student),
             num_classes=self.num_classes,
-            norm_cfg=head.norm_cfg,
+            norm_cfg=reading_head(student).norm_cfg,
             align_corners=self.align_corners,
         )
 
@@ -188,7 +188,7 @@ class CorrMatch(UniMatch):
             unlabeled (Images): Those of the weak view, and partners of CutMix.
         """
         batches = [
-            (output.features[self.level], output.logits, mask)
+            (deepest_map(self.students[0], output.features), output.logits, mask)
             for output, mask in zip(outputs, valid)
         ]
         batches = [

@@ -3,7 +3,7 @@
 
 import logging
 from contextlib import contextmanager, nullcontext
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -19,6 +19,26 @@ from ...nn.rng import Draw, sample_noise
 KEY = 'model.depth_drop'
 STREAM = 'dual_teacher/depth'
 USUAL = 0.1  # of SegFormer, whose drop path the released code has
+
+
+class Branch(NamedTuple):
+    """A residual branch.
+
+    The runner replaces layers of batch normalisation after the model is built (a run without a
+    launcher, ``sync_bn``), so that its last module is looked up in each step.
+
+    Attributes:
+        block (nn.Module): Block that the branch belongs to.
+        name (str): Attribute of the block: the last module of the branch.
+    """
+
+    block: nn.Module
+    name: str
+
+    @property
+    def module(self) -> nn.Module:
+        """The last module of the branch."""
+        return getattr(self.block, self.name)
 
 
 class DepthDrop:
@@ -96,7 +116,9 @@ class DepthDrop:
         def hook(i: int) -> Any:
             return lambda module, args, output: output * scale[:, i].view(-1, 1, 1, 1).to(output)
 
-        return [branch.register_forward_hook(hook(i)) for i, branch in enumerate(self.branches)]
+        return [
+            branch.module.register_forward_hook(hook(i)) for i, branch in enumerate(self.branches)
+        ]
 
     def _nothing_to_drop(self, rate: Optional[float]) -> None:
         cause = (
@@ -112,14 +134,14 @@ class DepthDrop:
         )
 
 
-def residual_branches(backbone: nn.Module) -> List[nn.Module]:
-    """The last module of every residual branch, in the order of the network."""
-    found: List[nn.Module] = []
+def residual_branches(backbone: nn.Module) -> List[Branch]:
+    """Every residual branch, in the order of the network."""
+    found: List[Branch] = []
     for module in backbone.modules():
         if isinstance(module, InvertedResidual) and module.use_res_connect:
-            found.append(module.conv)
+            found.append(Branch(module, 'conv'))
         elif isinstance(module, BasicBlock):
-            found.append(module.norm2)
+            found.append(Branch(module, 'norm2'))
         elif isinstance(module, Bottleneck):
-            found.append(module.norm3)
+            found.append(Branch(module, 'norm3'))
     return found

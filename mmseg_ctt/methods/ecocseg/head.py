@@ -53,6 +53,7 @@ class CodeHead(BaseDecodeHead):
             losses of its own.
     """
 
+    loss_reads_embedding = True  # instead of the class logits
     export_keeps = True  # an exported model needs this package, unless scores are linear
     code: Tensor
 

@@ -94,10 +94,6 @@ class ECOCSeg(UniMatchV2):
         targets = self.consistency.targets(bits, scores, head.code, pseudo.label, learn)
         return targets if pseudo.valid is None else targets * pseudo.valid.unsqueeze(1)
 
-    def supervised_loss(self, i: int, output: PixelOutput, labeled: Images) -> Losses:
-        """See :meth:`SemiSegmentor.supervised_loss`; the head reads bits."""
-        return super().supervised_loss(i, output._replace(heads=[output.embedding]), labeled)
-
     def view_terms(
         self, outputs: Sequence[PixelOutput], pseudo: PseudoLabel, views: Sequence[View]
     ) -> Losses:

@@ -28,7 +28,8 @@ from torch import Tensor
 
 from ...functional import class_scores, downsample_nearest
 from ...nn import settings
-from ...nn.heads import last_level, main_head
+from ...nn.deepest_map import deepest_map, deepest_width, reading_head, with_deepest_map
+from ...nn.heads import main_head
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.rng import sample_noise
@@ -106,12 +107,12 @@ class GuidedMixNet(SemiSegmentor):
             )
         self.ratio_limit, self.ratio_alpha = ratio_limit, ratio_alpha
         self.detach_labeled = detach_labeled
-        head = main_head(self.students[0])
-        self.in_index, channels = last_level(head)
-        self.align: Any = nn.Linear(channels, head.num_classes) if self.weights['align'] else None
-        self.mix_head: Any = SecondHead(head) if self.mode == 'released' else None
+        student = self.students[0]
+        channels, align = deepest_width(student), self.weights['align']
+        self.align: Any = nn.Linear(channels, self.num_classes) if align else None
+        self.mix_head: Any = SecondHead(main_head(student)) if self.mode == 'released' else None
         width = self.mix_head.in_channels if self.mix_head else channels
-        defaults = dict(norm_cfg=head.norm_cfg)
+        defaults = dict(norm_cfg=reading_head(student).norm_cfg)
         part = settings.build_optional('mitrans', mitrans, MITrans, defaults, channels=width)
         self.mitrans = part or nn.Identity()
 
@@ -170,14 +171,12 @@ class GuidedMixNet(SemiSegmentor):
         (mixed,) = self.forward_member('student0', image, perturb=self._through_mitrans)
         return mixed.logits
 
-    def _through_mitrans(self, features: List[Tensor]) -> List[Tensor]:
-        features = list(features)
-        features[self.in_index] = self.mitrans(features[self.in_index])
-        return features
+    def _through_mitrans(self, features: List[Any]) -> List[Any]:
+        return with_deepest_map(self.students[0], features, self.mitrans)
 
     def _embedding(self, output: PixelOutput, images: Images) -> Tensor:
         """``(B, C)``, mean of the encoder's last feature map, without the padding."""
-        return class_scores(output.features[self.in_index], images.valid())
+        return class_scores(deepest_map(self.students[0], output.features), images.valid())
 
     def _resized(self, logits: Tensor, like: Tensor) -> Tensor:
         if logits.shape[2:] == like.shape[2:]:

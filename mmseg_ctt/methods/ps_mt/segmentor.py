@@ -22,7 +22,8 @@ from torch import Tensor
 from ...nn import settings
 from ...nn.adversarial import AdversarialFeatures
 from ...nn.augmentation import View
-from ...nn.auxiliary_tasks.student_pass import deepest_index
+from ...nn.deepest_map import reading_head, with_deepest_map
+from ...nn.feature_maps import map_of, on_tensors
 from ...nn.images import Images
 from ...nn.member import decode
 from ...nn.members import Member, Members
@@ -107,6 +108,8 @@ class PSMT(SemiSegmentor):
         self.adversary: Optional[AdversarialFeatures] = settings.build_optional(
             'adversarial', adversarial, AdversarialFeatures
         )
+        if self.adversary is not None:
+            reading_head(self.students[0])  # refuses a head whose maps are not known
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
@@ -148,24 +151,24 @@ class PSMT(SemiSegmentor):
         adversary = self.adversary
         if adversary is None:
             return None
-        level = deepest_index(self.member(STUDENT))
+        student, teachers = self.member(STUDENT), [self.member(name) for name in TEACHERS]
 
-        def perturb(features: List[Tensor]) -> List[Tensor]:
-            changed = list(features)
-            constant = [feature.detach().float() for feature in features]
-            random = RandomState.of(features[0].device)
+        def perturb(features: List[Any]) -> List[Any]:
+            constant = [on_tensors(lambda t: t.detach().float(), level) for level in features]
+            random = RandomState.of(map_of(features[0]).device)
 
             def predict(feature: Tensor) -> Tensor:
-                constant[level] = feature
+                read = with_deepest_map(student, constant, lambda _: feature)
                 with random.restored():
                     return self.mean_logits(
-                        [decode(self.member(name), constant, False).logits for name in TEACHERS]
+                        [decode(teacher, read, False).logits for teacher in teachers]
                     )
 
-            teachers = [self.member(name) for name in TEACHERS]
+            def change(feature: Tensor) -> Tensor:
+                return adversary(predict, feature, images.draws, valid)
+
             with constant_statistics(teachers[0]), constant_statistics(teachers[1]):
-                changed[level] = adversary(predict, features[level], images.draws, valid)
-            return changed
+                return with_deepest_map(student, features, change)
 
         return perturb
 

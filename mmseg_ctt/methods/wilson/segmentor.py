@@ -27,7 +27,7 @@ from torch import Tensor
 from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.augmentation.view import denormalize
-from ...nn.heads import last_level, main_head
+from ...nn.deepest_map import deepest_map, deepest_width, reading_head
 from ...nn.images import Images
 from ...nn.members import Member
 from ...nn.ranks import mean_over_ranks
@@ -146,14 +146,12 @@ class WILSON(TagLearning):
         self.refine = settings.build_optional('refinement', refinement, Refinement)
         self.hard_map = settings.build_part('hard_map', hard_map, HardMap)
         self._add_old_network()
-        head = main_head(self.students[0])
-        self.in_index, channels = last_level(head)
         self.localizer = settings.build_part(
             'localizer',
             localizer,
             Localizer,
-            dict(norm_cfg=head.norm_cfg),
-            in_channels=channels,
+            dict(norm_cfg=reading_head(self.students[0]).norm_cfg),
+            in_channels=deepest_width(self.students[0]),
             num_classes=self.num_classes,
         )
 
@@ -200,7 +198,7 @@ class WILSON(TagLearning):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         (student,) = self.forward_member('student0', tagged.image)  # 1
         (old,) = self.forward_member(OLD, tagged.image)
-        features = student.features[self.in_index]
+        features = deepest_map(self.students[0], student.features)
         tags = self._tags(tagged)
         maps = self._maps(features, tagged, tags) if self.pseudo_start() else None
         passes = Passes(student, old, self.localizer(features), tagged, tags)  # 2
@@ -255,7 +253,10 @@ class WILSON(TagLearning):
             target = self._resized(passes.old.logits.float().sigmoid(), logits)
             terms['loc'] = losses.localisation_loss(logits, target, valid)
         if self.weights['enc']:
-            features, old = (out.features[self.in_index] for out in (passes.student, passes.old))
+            features, old = (
+                deepest_map(self.students[0], output.features)
+                for output in (passes.student, passes.old)
+            )
             terms['enc'] = losses.feature_loss(features, old, valid)
         return terms
 

@@ -90,7 +90,7 @@ class ExemplarTask(ViewTask):
         crops = [self._crops(found, side, preprocessor) for found in images.values()]
         return Views(torch.cat(crops), tuple(len(crop) for crop in crops))
 
-    def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
+    def view_terms(self, features: Sequence[Any], views: Views, student: StudentPass) -> Terms:
         """Triplet loss, accuracy and number of triplets."""
         parts = self.embed(student.deepest(features)).split(views.sizes)
         found = [batch_hard_triplet(part, self.ids(len(part), part.device)) for part in parts]

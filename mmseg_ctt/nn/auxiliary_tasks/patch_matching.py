@@ -191,7 +191,7 @@ class PatchMatchingTask(ViewTask):
             maps = F.adaptive_avg_pool2d(maps, self.pool)
         return F.normalize(maps.flatten(1), dim=1)
 
-    def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
+    def view_terms(self, features: Sequence[Any], views: Views, student: StudentPass) -> Terms:
         """Triplet loss; accuracy of retrieval, mean distances, and patches without partners."""
         target: PatchTarget = views.target
         embedding = self.embed(student.deepest(features))

@@ -5,8 +5,8 @@
 2. The crop is turned by 0, 90, 180 or 270 degrees: one of them at random, or all four.
 3. A linear classifier on the mean of the deepest feature map says which.
 4. Loss: cross-entropy, mean over the images of a source, then over the sources.
-5. With ``supervise``, the labelled crops and their masks are turned alike, and the student's own
-   losses are taken on them.
+5. With ``supervise``, the labelled crops, their masks and all maps that losses read are turned
+   alike, and the student's own losses are taken on them.
 """
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -15,17 +15,18 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ...functional.rotation import quarter_turns, square_crops
 from .. import settings
+from ..feature_maps import on_tensors
 from ..images import Images
 from ..member import decode, supervised_losses
 from ..ranks import mean_over_ranks
 from ..rng import sample_noise
+from ..sample_maps import pixel_maps, samples_of
 from .student_pass import StudentPass
 from .task import TaskResult, Terms, Views, ViewTask
 
@@ -39,12 +40,13 @@ class Turned(NamedTuple):
     Attributes:
         turns (Tensor): ``(T,)`` int64, quarter turns.
         weight (Tensor): ``(T,)`` float32, 0 where a crop has padding, which would give it away.
-        label (Tensor, optional): ``(T_labeled, s, s)`` int64 masks of the labelled crops.
+        maps (dict[str, Tensor], optional): ``(T_labeled, C, s, s)`` masks of the labelled crops and
+            all other maps that their losses may read, by name.
     """
 
     turns: Tensor
     weight: Tensor
-    label: Optional[Tensor] = None
+    maps: Optional[Dict[str, Tensor]] = None
 
 
 @MODELS.register_module()
@@ -123,16 +125,16 @@ class RotationTask(ViewTask):
         """Turned square crops."""
         parts = [self._turned(source, found) for source, found in images.items()]
         targets = [target for _, target in parts]
-        labels = [target.label for target in targets if target.label is not None]
+        maps = [target.maps for target in targets if target.maps is not None]
         target = Turned(
             torch.cat([target.turns for target in targets]),
             torch.cat([target.weight for target in targets]),
-            labels[0] if labels else None,
+            maps[0] if maps else None,
         )
         views = [view for view, _ in parts]
         return Views(torch.cat(views), tuple(len(view) for view in views), target)
 
-    def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
+    def view_terms(self, features: Sequence[Any], views: Views, student: StudentPass) -> Terms:
         """Cross-entropy, accuracy, and with ``supervise`` the loss on turned labelled crops."""
         scores = self._scores(features, student)
         target: Turned = views.target
@@ -165,7 +167,7 @@ class RotationTask(ViewTask):
         views = quarter_turns(square.expand(TURNS, -1, -1, -1), turns)
         return self._scores(student.features(views), student).argmax(1) == turns
 
-    def _scores(self, features: Sequence[Tensor], student: StudentPass) -> Tensor:
+    def _scores(self, features: Sequence[Any], student: StudentPass) -> Tensor:
         return self.classifier(student.deepest(features).mean((2, 3)).float())
 
     def _turned(self, source: str, images: Images) -> 'tuple[Tensor, Turned]':
@@ -177,13 +179,15 @@ class RotationTask(ViewTask):
         turns = (noise[:, 2] * TURNS).long()
         if self.copies > 1:
             turns = torch.arange(TURNS, device=noise.device).repeat_interleave(len(noise))
-        crop = square_crops(images.image, side, offset[:, 0], offset[:, 1])
-        label = None
+
+        def turned(maps: Tensor) -> Tensor:
+            crop = square_crops(maps, side, offset[:, 0], offset[:, 1])
+            return quarter_turns(crop.repeat(self.copies, 1, 1, 1), turns)
+
+        along = None
         if self.supervise and source == LABELED:
-            label = square_crops(images.labels.unsqueeze(1), side, offset[:, 0], offset[:, 1])
-            label = quarter_turns(label.repeat(self.copies, 1, 1, 1), turns)[:, 0]
-        view = quarter_turns(crop.repeat(self.copies, 1, 1, 1), turns)
-        return view, Turned(turns, allowed.weight.repeat(self.copies), label)
+            along = {name: turned(map_) for name, map_ in pixel_maps(images).items()}
+        return turned(images.image), Turned(turns, allowed.weight.repeat(self.copies), along)
 
     def _side(self, images: Images) -> int:
         side = self.crop_size or min(images.size)
@@ -222,16 +226,14 @@ def _crop_range(images: Images, side: int) -> _CropRange:
 
 
 def _turned_loss(
-    student: StudentPass, features: Sequence[Tensor], views: Views, sources: Sequence[str]
+    student: StudentPass, features: Sequence[Any], views: Views, sources: Sequence[str]
 ) -> Tensor:
     """The student's own losses on the turned labelled crops."""
     start = sum(views.sizes[: sources.index(LABELED)])
-    stop = start + views.sizes[sources.index(LABELED)]
-    output = decode(student.member, [level[start:stop] for level in features], embedding=False)
-    samples: List[SegDataSample] = []
-    for label in views.target.label:
-        sample = SegDataSample(metainfo=dict(img_shape=tuple(label.shape)))
-        sample.gt_sem_seg = PixelData(data=label.unsqueeze(0))
-        samples.append(sample)
+    own = slice(start, start + views.sizes[sources.index(LABELED)])
+    labeled = [on_tensors(lambda tensor: tensor[own], level) for level in features]
+    output = decode(student.member, labeled, embedding=False)
+    shape = dict(img_shape=tuple(views.image.shape[2:]))
+    samples = samples_of(views.target.maps, [shape] * len(output.logits))
     losses = supervised_losses(student.member, output, samples)
     return torch.stack([value for key, value in losses.items() if 'loss' in key]).sum()

@@ -8,12 +8,11 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..heads import last_level, main_head, split_output
+from ..deepest_map import deepest_map
+from ..feature_maps import as_list, map_of, split_output
 from ..images import Images
 from ..member import PixelOutput, Segmentor, forward_member
 from ..repeated_pass import RandomState, constant_statistics
-
-PROBE = 64  # side of the image by which channels are found out
 
 
 class StudentPass:
@@ -32,13 +31,13 @@ class StudentPass:
         self._outputs: Dict[str, PixelOutput] = {}
         self._random: Dict[str, RandomState] = {}
 
-    def features(self, image: Tensor) -> List[Tensor]:
-        """Maps of backbone and neck of images ``(B, C, H, W)``."""
+    def features(self, image: Tensor) -> List[Any]:
+        """Levels of backbone and neck of images ``(B, C, H, W)``."""
         return as_list(self.member.extract_feat(image))
 
-    def deepest(self, features: Sequence[Tensor]) -> Tensor:
+    def deepest(self, features: Sequence[Any]) -> Tensor:
         """The deepest map that the decode head reads."""
-        return features[deepest_index(self.member)]
+        return deepest_map(self.member, features)
 
     def output(self, source: str) -> PixelOutput:
         """Output for the unchanged images of a source; all tasks of a step have one pass."""
@@ -63,46 +62,18 @@ class StudentPass:
             return forward_member(self.member, image, embedding=False)
 
 
-def deepest_index(member: Segmentor) -> int:
-    """Index of the deepest feature map that the decode head reads."""
-    index = main_head(member).in_index
-    return index[-1] if isinstance(index, (list, tuple)) else index
-
-
-def feature_width(member: Segmentor) -> int:
-    """Channels of that map.
-
-    A head that concatenates several maps knows their sum alone; a small image tells then.
-    """
-    head = main_head(member)
-    if not isinstance(head.in_index, (list, tuple)) or isinstance(head.in_channels, (list, tuple)):
-        return last_level(head)[1]
-    first = next(module for module in member.modules() if isinstance(module, nn.Conv2d))
-    training = member.training
-    with torch.no_grad():
-        image = first.weight.new_zeros(1, first.in_channels, PROBE, PROBE)
-        maps = as_list(member.eval().extract_feat(image))
-    member.train(training)
-    return maps[deepest_index(member)].shape[1]
-
-
-def as_list(maps: Any) -> List[Tensor]:
-    """Maps of a backbone or neck, which may be a single one."""
-    return [maps] if isinstance(maps, Tensor) else list(maps)
-
-
 class SharedPass:
     """Features of images that went through the backbone together with the student's own.
 
     Attributes:
-        maps (list[Tensor], optional): Maps of the backbone; None before such a pass.
+        maps (list, optional): Levels of the backbone; None before such a pass.
     """
 
     def __init__(self) -> None:
-        self.maps: Optional[List[Tensor]] = None
+        self.maps: Optional[List[Any]] = None
 
-    def features(self, member: Segmentor) -> Optional[List[Tensor]]:
-        """Maps of backbone and neck; None where the student has made no pass."""
+    def features(self, member: Segmentor) -> Optional[List[Any]]:
+        """Levels of backbone and neck; None where the student has made no pass."""
         if self.maps is None:
             return None
         return as_list(member.neck(tuple(self.maps))) if member.with_neck else self.maps
@@ -140,7 +111,7 @@ def shared_pass(member: Segmentor, image: Tensor, key: str) -> Iterator[SharedPa
         if shared.maps is not None or not _learns(backbone):
             return None
         count = len(image)
-        parts = split_output(maps, [len(as_list(maps)[0]) - count, count])
+        parts = split_output(maps, [len(map_of(as_list(maps)[0])) - count, count])
         shared.maps = as_list(parts[1])
         return parts[0]
 

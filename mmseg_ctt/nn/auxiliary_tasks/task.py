@@ -211,12 +211,12 @@ class ViewTask(AuxiliaryTask):
         """
 
     @abstractmethod
-    def view_terms(self, features: Sequence[Tensor], views: Views, student: StudentPass) -> Terms:
+    def view_terms(self, features: Sequence[Any], views: Views, student: StudentPass) -> Terms:
         """Terms of the step; see :meth:`AuxiliaryTask.forward`.
 
         Args:
-            features (Sequence[Tensor]): Maps of backbone and neck of the views, ``(T, D, h, w)``;
-                ``student.deepest(features)`` is the one to read.
+            features (Sequence): Levels of backbone and neck of the views, see
+                :mod:`..feature_maps`; ``student.deepest(features)`` is the map to read.
             views (Views): The views.
             student (StudentPass): Further passes.
         """

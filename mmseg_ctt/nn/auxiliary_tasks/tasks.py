@@ -10,10 +10,12 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .. import settings
+from ..deepest_map import deepest_width
+from ..feature_maps import map_of, split_output
 from ..images import Images
 from ..repeated_pass import constant_statistics
 from ..signatures import inherited_settings
-from .student_pass import SharedPass, StudentPass, feature_width, shared_pass
+from .student_pass import SharedPass, StudentPass, shared_pass
 from .task import ALONE, BESIDE, KEY, AuxiliaryTask, TaskResult, Terms, ViewTask
 
 
@@ -47,7 +49,7 @@ class AuxiliaryTasks(nn.Module):
             for task in tasks:
                 task.use_sources(sources)
                 task.usual_weight = ALONE if alone else BESIDE
-                task.build(feature_width(student))
+                task.build(deepest_width(student))
         names = [name for task in built[0] for name in task.weights]
         for name in names:
             if names.count(name) > 1:
@@ -91,7 +93,7 @@ class AuxiliaryTasks(nn.Module):
             made.enter(stack)
             yield made
 
-    def view_features(self, student: StudentPass, image: Tensor) -> List[Tensor]:
+    def view_features(self, student: StudentPass, image: Tensor) -> List[Any]:
         """A pass of views ``(T, C, h, w)`` of their own."""
         return student.features(image)
 
@@ -179,17 +181,17 @@ class TaskStep:
                 features = self.tasks.view_features(student, views.image)
             terms = task.view_terms(features, views, student)
         if self.tasks.alone:  # DDP wants a gradient of layers whose maps no task reads
-            zero = torch.stack([level[:0].float().sum() for level in features]).sum()
+            zero = torch.stack([map_of(level)[:0].float().sum() for level in features]).sum()
             terms = {**terms, task.name: terms[task.name] + zero}
         return terms
 
-    def _joint_features(self, i: int) -> Dict[int, List[Tensor]]:
+    def _joint_features(self, i: int) -> Dict[int, List[Any]]:
         """Features of the joint views of student ``i``, by number of the task."""
         features = self.shared[i].features(self.passes[i].member) if self.joint else None
         if features is None:  # without joint views, or without a pass of the student's own
             return {}
         sizes = [len(self.views[j].image) for j in self.joint]
-        parts = [level.split(sizes) for level in features]
+        parts = [split_output(level, sizes) for level in features]
         return {j: [level[k] for level in parts] for k, j in enumerate(self.joint)}
 
 

@@ -1,12 +1,11 @@
 # Copyright (c) mmseg_ctt contributors.
 """Which perturbation belongs to which batch of a pass."""
 
-from typing import Callable, List, Optional, Sequence, Union
+from typing import Any, Callable, List, Optional, Sequence, Union
 
-import torch
-from torch import Tensor
+from ..feature_maps import joined, map_of, split_output
 
-Perturbation = Callable[[List[Tensor]], List[Tensor]]
+Perturbation = Callable[[List[Any]], List[Any]]  # of all levels
 # one for all batches of a pass, or one for each
 Perturb = Union[None, Perturbation, Sequence[Optional[Perturbation]]]
 
@@ -14,9 +13,9 @@ Perturb = Union[None, Perturbation, Sequence[Optional[Perturbation]]]
 def appended(perturbation: Perturbation) -> Perturbation:
     """A perturbation that keeps the features and appends the perturbed ones as further images."""
 
-    def keep_and_append(features: List[Tensor]) -> List[Tensor]:
+    def keep_and_append(features: List[Any]) -> List[Any]:
         changed = perturbation(features)
-        return [torch.cat(pair) for pair in zip(features, changed)]
+        return [joined(pair) for pair in zip(features, changed)]
 
     return keep_and_append
 
@@ -49,12 +48,12 @@ class PerturbedPasses:
         """Perturbation of the pass of all batches together."""
         return self.of(0) if self.each is None else self._perturb_each
 
-    def _perturb_each(self, features: List[Tensor]) -> List[Tensor]:
+    def _perturb_each(self, features: List[Any]) -> List[Any]:
         assert self.each is not None
-        levels = [level.split(self.given) for level in features]
+        levels = [split_output(level, self.given) for level in features]
         batches = [list(maps) for maps in zip(*levels)]
         batches = [
             maps if change is None else change(maps) for maps, change in zip(batches, self.each)
         ]
-        self.sizes = [len(maps[0]) for maps in batches]
-        return [torch.cat(maps) for maps in zip(*batches)]
+        self.sizes = [len(map_of(maps[0])) for maps in batches]
+        return [joined(maps) for maps in zip(*batches)]

@@ -4,12 +4,12 @@
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Optional, Sequence
 
-import torch
 import torch.nn as nn
 from mmengine.registry import Registry
 from torch import Tensor
 
 from ...functional.pseudo_label import downsample_nearest
+from ..feature_maps import joined, map_of, split_output, with_map
 from ..registered import build_steps
 from ..rng import Draw
 from .passes import Perturbation
@@ -22,7 +22,7 @@ FEATURE_PERTURBATIONS = Registry(
 
 
 class FeaturePerturbation(nn.Module, ABC):
-    """A random change of feature maps.
+    """A random change of feature maps; a class token beside a map stays as it is.
 
     Args:
         levels (Sequence[int], optional): Positions of the changed maps in the output of the
@@ -69,33 +69,35 @@ class FeaturePerturbation(nn.Module, ABC):
 
     def forward(
         self,
-        features: List[Tensor],
+        features: List[Any],
         draws: Sequence[Draw],
         rng_stream: str,
         valid: Optional[Tensor] = None,
-    ) -> List[Tensor]:
+    ) -> List[Any]:
         """Change the maps of a batch.
 
         Args:
-            features (list[Tensor]): ``(num_views * B, C_l, h_l, w_l)`` of every level.
+            features (list): ``(num_views * B, C_l, h_l, w_l)`` of every level, see
+                :mod:`..feature_maps`.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
             rng_stream (str): Name of the random numbers; other names give independent ones.
             valid (Tensor, optional): ``(num_views * B, H, W)`` bool, pixels of the images that are
                 not padding. Defaults to None: all.
 
         Returns:
-            list[Tensor]: Of the same shapes.
+            list: Of the same shapes.
 
         Raises:
             ValueError: If a level does not exist.
         """
         changed = list(features)
         for level in self.chosen(len(features)):
-            stream, feature = self.stream(rng_stream, level), features[level]
+            stream, feature = self.stream(rng_stream, level), map_of(features[level])
             more = {}
             if self.reads_valid and valid is not None:
                 more = dict(valid=downsample_nearest(valid, feature.shape[2:]))
-            changed[level] = self.perturb(feature, draws, stream, **more)
+            made = self.perturb(feature, draws, stream, **more)
+            changed[level] = with_map(features[level], made)
         return changed
 
     def chosen(self, number: int) -> List[int]:
@@ -142,11 +144,11 @@ class FeaturePerturbations(nn.Module):
 
     def forward(
         self,
-        features: List[Tensor],
+        features: List[Any],
         draws: Sequence[Draw],
         rng_stream: str,
         valid: Optional[Tensor] = None,
-    ) -> List[Tensor]:
+    ) -> List[Any]:
         """See :class:`FeaturePerturbation`."""
         steps: List[Any] = list(self.steps)
         for i, step in enumerate(steps):
@@ -160,19 +162,20 @@ class FeaturePerturbations(nn.Module):
     def _each_view(
         self,
         step: nn.Module,
-        features: List[Tensor],
+        features: List[Any],
         draws: Sequence[Draw],
         rng_stream: str,
         valid: Optional[Tensor],
-    ) -> List[Tensor]:
+    ) -> List[Any]:
         """Change the views one by one."""
-        views = zip(*(level.chunk(self.num_views) for level in features))
+        sizes = [len(map_of(features[0])) // self.num_views] * self.num_views
+        views = zip(*(split_output(level, sizes) for level in features))
         masks = [None] * self.num_views if valid is None else valid.chunk(self.num_views)
         changed = [
             step(list(maps), draws, f'{rng_stream}/{v}', mask)
             for v, (maps, mask) in enumerate(zip(views, masks))
         ]
-        return [torch.cat(maps) for maps in zip(*changed)]
+        return [joined(maps) for maps in zip(*changed)]
 
     def of(
         self, draws: Sequence[Draw], rng_stream: str = 'features', valid: Optional[Tensor] = None
