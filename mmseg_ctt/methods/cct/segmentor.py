@@ -28,6 +28,7 @@ from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
 from ..base import Losses, SemiSegmentor
+from ..forward import Outputs
 from .decoders import KINDS, SETS, AuxiliaryDecoders, DecoderInput
 
 STUDENT = 'student0'
@@ -127,6 +128,11 @@ class CrossConsistency(SemiSegmentor):
             'student0.consistency': loss.mean(),
             'student0.confident_ratio': ratio[0],
         }
+
+    def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
+        """Outputs of the student, from the pass with the labelled images that a step makes."""
+        outputs = self.forward_member(STUDENT, images['labeled'].image, images['unlabeled'].image)
+        return {STUDENT: outputs[::-1]}
 
     @torch.no_grad()
     def main_logits(self, output: PixelOutput, unlabeled: Images) -> Tensor:
