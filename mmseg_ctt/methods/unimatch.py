@@ -91,6 +91,7 @@ class UniMatch(FixMatchSeg):
         weak view holds the partners of CutMix too, where they are the second half of the batch;
         perturbed features do not.
         """
+        self.strong_augmentation.check_number(len(unlabeled.image))  # before they are halved
         number = self.num_viewed(unlabeled)
         weak, *partners = unlabeled.image.split(number)
         valid = unlabeled.valid()
