@@ -22,7 +22,6 @@ from .given_weights import frozen_without_weights
 from .weighted_terms import Losses, WeightedTerms
 
 TEACHER_MODES = ('eval', 'train')
-JOINT = (True, False, 'students')
 
 
 class SemiSegmentor(WeightedTerms):
@@ -50,7 +49,7 @@ class SemiSegmentor(WeightedTerms):
             (joint batch statistics): True: all; False: none (released code of CTT and AEL);
             ``'students'``: teachers take them apart, so that those in training mode normalise
             unlabelled images by their own statistics, which matters where these are of another
-            place or time. Defaults to 'students'.
+            place or time. Defaults to 'students'. Methods with one batch in a step refuse others.
         channels_last (bool): Keep weights and activations in that memory format, which is faster
             on recent CPUs, and on GPUs with AMP. Defaults to False.
         loss_weights (dict, optional): Weights of the terms; see the method. Defaults to None.
@@ -88,6 +87,7 @@ class SemiSegmentor(WeightedTerms):
     fixed_graph: ClassVar[bool] = False  # no other number of pairs, no other graph
     keeps_average: ClassVar[bool] = False  # EMA teachers that only predict
     default_member: ClassVar[Optional[str]] = None  # None: teacher0, student0 without teachers
+    joins_batches: ClassVar[bool] = True  # whether a member takes several batches in a step
     uses_pseudo_labels: ClassVar[bool] = True  # False: alignment and ClassMix are errors
     default_loss_weights: ClassVar[Mapping[str, float]] = {}  # of the terms besides `sup`
     ramped_terms: ClassVar[Tuple[str, ...]] = ()  # terms that `ramp_up` applies to
@@ -145,7 +145,7 @@ class SemiSegmentor(WeightedTerms):
         method_settings = {**usual.get('build', {}), **method_settings}
         self._check_settings(method_settings)
         settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
-        settings.check_choice('model.joint_forward', joint_forward, JOINT)
+        checks.check_joint_forward(type(self), joint_forward)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
         self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
         checks.check_teachers(type(self), has_teachers(self.graph), teacher_mode, frozen_teachers)

@@ -7,8 +7,16 @@ from typing import get_type_hints
 
 import pytest
 import torch
-from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, aspp_segmentor
-from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor, toy_settings
+from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, RECIPES, aspp_segmentor, ready
+from toy import (
+    at_iteration,
+    losses_of,
+    ready_model,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+)
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
@@ -119,6 +127,31 @@ def test_some_methods_lack_an_option_and_others_have_it():
     """The test above has tried both."""
     found = [[has(kind, key) for key in OPTIONS] for kind in METHODS]
     assert all(map(any, zip(*found))) and not all(map(all, found))
+
+
+SHARED = dict(
+    joint_forward=False,
+    teacher_mode='eval',
+    frozen_teachers=True,
+    ramp_up=0.9,
+    strong_augmentation=[dict(type='ColorJitter', brightness=0.9, prob=1.0)],
+    consistency=dict(confidence_threshold=0.31),
+)
+
+
+@EVERY_METHOD
+def test_a_shared_setting_changes_a_loss_or_is_refused(kind):
+    at_iteration(20)
+    plain, own = losses_of(ready(RECIPES[kind]), toy_batch()), toy_settings(kind)
+    for key, given in SHARED.items():
+        given = {**own.get(key, {}), **given} if isinstance(given, dict) else given
+        try:
+            model = ready(RECIPES[kind], **{key: given})
+        except ValueError as error:
+            assert re.match(rf'model\.{key}: .*(unused|has none)', str(error)), key
+            continue
+        losses = losses_of(model, toy_batch())
+        assert any(not torch.equal(losses[name], plain[name]) for name in plain), key
 
 
 @EVERY_METHOD
