@@ -43,10 +43,7 @@ class EqualizedConsistency(ConfidenceSelection):
         class_thresholds: Optional[dict] = None,
     ) -> None:
         super().__init__(num_classes, confidence_threshold, class_thresholds)
-        if min(gamma, beta) < 0:
-            raise ValueError(
-                f'model.consistency: gamma and beta must not be negative, got {gamma} and {beta}'
-            )
+        settings.check_numbers('model.consistency', dict(gamma=gamma, beta=beta), 0)
         settings.check_choice('model.consistency.sample_by', sample_by, SAMPLES)
         self.gamma, self.beta, self.sample_by = gamma, beta, sample_by
 

@@ -112,8 +112,9 @@ class DualNegativeLabel(SemiSegmentor):
     ) -> None:
         """See the class."""
         settings.check_choice('model.schedule', schedule, SCHEDULES)
-        if not 0 <= negative_ramp <= 1:
-            raise ValueError(f'model.negative_ramp must be in [0, 1], got {negative_ramp}')
+        settings.check_number('model.negative_ramp', negative_ramp, 0, 1)
+        numbers = dict(num_negatives=num_negatives, exclude=exclude)
+        settings.check_numbers('model', numbers, 1, whole=True)
         if two_views and self.consistency.class_thresholds is not None:
             raise ValueError(
                 'model.two_views=True has one threshold for all classes: remove '
