@@ -143,7 +143,8 @@ class SemiSegmentor(WeightedTerms):
         self.use_tags = checks.tags_used(type(self), use_tags)
         usual = self._mode_defaults(mode)
         method_settings = {**usual.get('build', {}), **method_settings}
-        self._check_settings(method_settings)
+        flags = dict(frozen_teachers=frozen_teachers, channels_last=channels_last)
+        self._check_settings(method_settings, flags)
         settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
         checks.check_joint_forward(type(self), joint_forward)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
@@ -171,15 +172,13 @@ class SemiSegmentor(WeightedTerms):
         settings.check_choice('model.mode', self.mode, (*self.modes, None))
         return self.modes.get(self.mode, {}) if self.mode else {}
 
-    def _check_settings(self, given: Mapping[str, Any]) -> None:
-        taken = inherited_settings(type(self), 'build')
-        own = [parameter.name for parameter in taken]
-        shared = [parameter.name for parameter in settings_of(SemiSegmentor)]
+    def _check_settings(self, given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+        taken, shared = inherited_settings(type(self), 'build'), settings_of(SemiSegmentor)
+        known = [parameter.name for parameter in (*taken, *shared)]
         key = f'model (type={type(self).__name__})'
-        settings.check_keys(
-            key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}
-        )
+        settings.check_keys(key, given, known, renamed={**settings.RENAMED, **self.renamed})
         refuse_texts('model', given, taken)
+        refuse_texts('model', flags, shared)
 
     def _build_members(
         self,

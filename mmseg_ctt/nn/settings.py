@@ -8,7 +8,7 @@ from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Type, Uni
 from mmseg.registry import MODELS
 
 from .setting_texts import refuse_texts
-from .signatures import settings_of, takes_any
+from .signatures import all_settings, settings_of, takes_any
 
 Part = Union[type, str]
 
@@ -275,7 +275,7 @@ def check_settings(
             of this name.
 
     Raises:
-        TypeError: For a text in the place of a number.
+        TypeError: For a text in the place of a number, or of True and False.
         ValueError: For a setting that is unknown, or one that is missing.
     """
     renamed = {**(renamed or {}), **getattr(part, 'renamed', {})}
@@ -283,7 +283,7 @@ def check_settings(
     if not takes_any(part):
         check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
     if isinstance(given, Mapping):
-        refuse_texts(key, given, parameters)
+        refuse_texts(key, given, all_settings(part))
     needed = (value.name for value in parameters if value.default is value.empty)
     missing = [name for name in needed if name not in given]
     if missing:

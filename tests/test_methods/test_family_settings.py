@@ -8,6 +8,7 @@ from typing import get_type_hints
 import pytest
 import torch
 from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, RECIPES, aspp_segmentor, ready
+from torch import nn
 from toy import (
     at_iteration,
     losses_of,
@@ -22,7 +23,7 @@ from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
 from mmseg_ctt.nn.alignment import MemberAlignment
 from mmseg_ctt.nn.consistency import TARGETS, Consistency
-from mmseg_ctt.nn.signatures import settings_of
+from mmseg_ctt.nn.signatures import inherited_settings, settings_of
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
 OPTIONS = dict(
@@ -78,6 +79,26 @@ def test_unknown_setting_of_a_part(kind, part):
 def test_settings_of_a_part_that_are_no_dict(kind, part, given):
     sentence = refused(kind, TypeError, **{part: given})
     assert sentence.startswith((f'model.{part} must be', f'model.{part}={given!r} of version'))
+
+
+def flags_of(parameters):
+    return [value.name for value in parameters if value.annotation in (bool, 'bool')]
+
+
+@EVERY_METHOD
+def test_a_text_is_neither_true_nor_false(kind):
+    """'no' would count as True."""
+    own, model = toy_settings(kind), ready_model(kind)
+    for name in flags_of([*inherited_settings(type(model), 'build'), *settings_of(SemiSegmentor)]):
+        sentence = refused(kind, (TypeError, ValueError), **{name: 'no'})
+        assert sentence.startswith(f'model.{name} must be')
+    for part in parts_of(kind):
+        built = getattr(model, part, None)
+        for name in flags_of(settings_of(type(built))) if isinstance(built, nn.Module) else ():
+            changed = {**own.get(part, {}), name: 'no'}
+            sentence = refused(kind, (TypeError, ValueError), **{part: changed})
+            wrong = f"model.{part}.{name} must be True or False, got 'no'"
+            assert sentence == wrong or f"unknown settings ['{name}']" in sentence
 
 
 @pytest.mark.parametrize('target', TARGETS)
