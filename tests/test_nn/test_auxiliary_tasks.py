@@ -124,7 +124,7 @@ def test_two_tasks_of_a_type_need_two_names():
         ),
         (dict(ROTATION, rotations=4), ValueError, 'RotationTask.rotations must be one of'),
         (dict(ROTATION, crop_size=0), ValueError, 'RotationTask.crop_size must be at least 1'),
-        (dict(ROTATION, joint_forward='all'), TypeError, 'RotationTask.joint_forward must be'),
+        (dict(ROTATION, joint_forward='all'), ValueError, 'RotationTask.joint_forward must be'),
         (
             dict(ROTATION, supervise=1, sources=['unlabeled']),
             ValueError,

@@ -229,7 +229,7 @@ def test_a_joint_pass_needs_views_of_the_size_of_the_images():
         (dict(margin='x'), TypeError, 'margin must be a number'),
         (dict(background=255), ValueError, 'background=255 is the label of pixels without a class'),
         (dict(background=-1), ValueError, 'background must be at least 0'),
-        (dict(by_overlap='yes'), TypeError, 'by_overlap must be True or False'),
+        (dict(by_overlap='yes'), ValueError, 'by_overlap must be one of'),
         (dict(released_classes=True, background=None), ValueError, 'released_classes is of'),
         (dict(sources=['unlabeled']), ValueError, 'sources: the task reads masks'),
         (dict(side=3), ValueError, 'unknown settings'),
