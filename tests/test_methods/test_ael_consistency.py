@@ -181,6 +181,7 @@ def test_default_threshold_is_that_of_the_released_code_on_voc():
     [
         (dict(gamma=-1), 'model.consistency.gamma must be at least 0'),
         (dict(beta=-1), 'model.consistency.beta must be at least 0'),
+        (dict(sample_by=None, beta=7.0), 'model.consistency.beta: sample_by=None .*unused'),
         (dict(sample_by='teacher'), "model.consistency.sample_by must be one of .* got 'teacher'"),
     ],
 )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...functional import cut_mix_mask, downsample_nearest
 from ...nn import settings
+from ...nn.unused_settings import refuse_unused
 from .functional import (
     choose_partner,
     class_draw_probability,
@@ -37,7 +38,8 @@ class AdaptiveCopyPaste(nn.Module):
             pixels of a class. Defaults to 1.
 
     Raises:
-        ValueError: If a setting lies outside its range.
+        TypeError: If a number is of another type.
+        ValueError: If a setting lies outside its range, or has no effect.
         FileNotFoundError: If ``tail`` is a file that does not exist.
     """
 
@@ -57,6 +59,9 @@ class AdaptiveCopyPaste(nn.Module):
         settings.check_number('model.copy_paste.number', number, 1, whole=True)
         settings.check_number('model.copy_paste.prob', prob, 0, 1)
         settings.check_number('model.copy_paste.tail_ratio', tail_ratio, 0, ends='(]')
+        if isinstance(tail, (list, tuple)):
+            cause = 'model.copy_paste.tail names the classes'
+            refuse_unused('model.copy_paste', dict(tail_ratio=tail_ratio), AdaptiveCopyPaste, cause)
         self.number, self.prob, self.tail_ratio = number, prob, tail_ratio
         self.noise_width = number + 1  # random numbers per image
         self.register_buffer('tail', fixed_tail(tail, num_classes, tail_ratio), persistent=False)
@@ -124,7 +129,8 @@ class AdaptiveCutMix(nn.Module):
             (released code; 0.03 on VOC).
 
     Raises:
-        ValueError: If an area lies outside [0, 1).
+        TypeError: If an area is no number.
+        ValueError: If an area lies outside [0, 1), or has no effect.
     """
 
     noise_width = 7  # random numbers per image
@@ -135,6 +141,9 @@ class AdaptiveCutMix(nn.Module):
         super().__init__()
         areas = dict(object_area=object_area, class_area=class_area)
         settings.check_numbers('model.cut_mix', areas, 0, 1, ends='[)')
+        if not adaptive:
+            cause = 'adaptive=False cuts boxes at random'
+            refuse_unused('model.cut_mix', areas, AdaptiveCutMix, cause)
         self.adaptive, self.object_area, self.class_area = adaptive, object_area, class_area
 
     def forward(
