@@ -113,7 +113,7 @@ def check_number(
         raise ValueError(f'{key} must be {bounds}, got {value!r}')
 
 
-def check_numbers(key: str, values: Mapping[str, Any], *bounds: float, **kind: Any) -> None:
+def check_numbers(key: str, values: Mapping[str, Any], *bounds: Any, **kind: Any) -> None:
     """:func:`check_number` of several settings at one place.
 
     Args:
