@@ -1,7 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Quality of pseudo-labels: pixel counts of each class, and ratios of them."""
 
-from typing import Dict, NamedTuple, Optional, Union
+from typing import Dict, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ class PixelCounts(NamedTuple):
 
     Attributes:
         labeled (Tensor): Pseudo-labelled as the class.
-        confident (Tensor): Of these, those at or above the threshold.
+        confident (Tensor): Of these, confident ones.
         known (Tensor): Pseudo-labelled as the class where the truth is known.
-        known_confident (Tensor): Of these, those at or above the threshold.
+        known_confident (Tensor): Of these, confident ones.
         true (Tensor): Of the class by the truth.
         correct (Tensor): Of the class by both.
-        correct_confident (Tensor): Of these, those at or above the threshold.
+        correct_confident (Tensor): Of these, confident ones.
     """
 
     labeled: Tensor
@@ -36,21 +36,18 @@ class PixelCounts(NamedTuple):
 @torch.no_grad()
 def pixel_counts(
     label: Tensor,
-    confidence: Tensor,
+    confident: Tensor,
     truth: Optional[Tensor],
     num_classes: int,
-    threshold: Union[float, Tensor],
     ignore_index: int = 255,
 ) -> PixelCounts:
     """Pixel counts of each class.
 
     Args:
         label (Tensor): ``(B, H, W)`` int64 pseudo-labels; those outside ``[0, K)`` count nowhere.
-        confidence (Tensor): ``(B, H, W)``.
+        confident (Tensor): ``(B, H, W)`` bool.
         truth (Tensor, optional): ``(B, H, W)`` int64; None: unknown everywhere.
         num_classes (int): ``K``.
-        threshold (float | Tensor): Confidence from which a pixel counts as confident; a number,
-            or ``(B, H, W)``.
         ignore_index (int): True label that is unknown. Defaults to 255.
 
     Returns:
@@ -58,7 +55,7 @@ def pixel_counts(
     """
     if truth is None:
         truth = torch.full_like(label, ignore_index)
-    confident, known, correct = confidence >= threshold, truth != ignore_index, label == truth
+    known, correct = truth != ignore_index, label == truth
 
     def count(ids: Tensor, *masks: Tensor) -> Tensor:
         for mask in masks:

@@ -22,7 +22,6 @@ from .given_weights import frozen_without_weights
 from .weighted_terms import Losses, WeightedTerms
 
 TEACHER_MODES = ('eval', 'train')
-JOINT = (True, False, 'students')
 
 
 class SemiSegmentor(WeightedTerms):
@@ -50,7 +49,7 @@ class SemiSegmentor(WeightedTerms):
             (joint batch statistics): True: all; False: none (released code of CTT and AEL);
             ``'students'``: teachers take them apart, so that those in training mode normalise
             unlabelled images by their own statistics, which matters where these are of another
-            place or time. Defaults to 'students'.
+            place or time. Defaults to 'students'. Methods with one batch in a step refuse others.
         channels_last (bool): Keep weights and activations in that memory format, which is faster
             on recent CPUs, and on GPUs with AMP. Defaults to False.
         loss_weights (dict, optional): Weights of the terms; see the method. Defaults to None.
@@ -88,6 +87,7 @@ class SemiSegmentor(WeightedTerms):
     fixed_graph: ClassVar[bool] = False  # no other number of pairs, no other graph
     keeps_average: ClassVar[bool] = False  # EMA teachers that only predict
     default_member: ClassVar[Optional[str]] = None  # None: teacher0, student0 without teachers
+    joins_batches: ClassVar[bool] = True  # whether a member takes several batches in a step
     uses_pseudo_labels: ClassVar[bool] = True  # False: alignment and ClassMix are errors
     default_loss_weights: ClassVar[Mapping[str, float]] = {}  # of the terms besides `sup`
     ramped_terms: ClassVar[Tuple[str, ...]] = ()  # terms that `ramp_up` applies to
@@ -143,9 +143,10 @@ class SemiSegmentor(WeightedTerms):
         self.use_tags = checks.tags_used(type(self), use_tags)
         usual = self._mode_defaults(mode)
         method_settings = {**usual.get('build', {}), **method_settings}
-        self._check_settings(method_settings)
+        flags = dict(frozen_teachers=frozen_teachers, channels_last=channels_last)
+        self._check_settings(method_settings, flags)
         settings.check_choice('model.teacher_mode', teacher_mode, TEACHER_MODES)
-        settings.check_choice('model.joint_forward', joint_forward, JOINT)
+        checks.check_joint_forward(type(self), joint_forward)
         self.teacher_mode, self.joint_forward = teacher_mode, joint_forward
         self._build_members(segmentor, num_pairs, supervision, student_overrides, frozen_teachers)
         checks.check_teachers(type(self), has_teachers(self.graph), teacher_mode, frozen_teachers)
@@ -171,15 +172,13 @@ class SemiSegmentor(WeightedTerms):
         settings.check_choice('model.mode', self.mode, (*self.modes, None))
         return self.modes.get(self.mode, {}) if self.mode else {}
 
-    def _check_settings(self, given: Mapping[str, Any]) -> None:
-        taken = inherited_settings(type(self), 'build')
-        own = [parameter.name for parameter in taken]
-        shared = [parameter.name for parameter in settings_of(SemiSegmentor)]
+    def _check_settings(self, given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+        taken, shared = inherited_settings(type(self), 'build'), settings_of(SemiSegmentor)
+        known = [parameter.name for parameter in (*taken, *shared)]
         key = f'model (type={type(self).__name__})'
-        settings.check_keys(
-            key, given, [*own, *shared], renamed={**settings.RENAMED, **self.renamed}
-        )
+        settings.check_keys(key, given, known, renamed={**settings.RENAMED, **self.renamed})
         refuse_texts('model', given, taken)
+        refuse_texts('model', flags, shared)
 
     def _build_members(
         self,

@@ -12,6 +12,7 @@ from ..nn import settings
 from ..nn.augmentation import StrongAugmentation
 from ..nn.heads import main_head
 
+JOINT = (True, False, 'students')  # the last is the default
 PREPROCESSORS = ('SegDataPreProcessor', 'SemiSegDataPreProcessor', None)
 
 
@@ -81,6 +82,20 @@ def check_teachers(method: type, teaches: bool, teacher_mode: str, frozen: bool)
                 f'model.{key}: no EMA teacher teaches in {method.__name__} with this '
                 'model.supervision, so it would be unused; remove it'
             )
+
+
+def check_joint_forward(method: type, given: Any) -> None:
+    """The setting ``joint_forward``, which a method with one batch in a step leaves unused.
+
+    Raises:
+        ValueError: If it is unknown, or set for such a method.
+    """
+    settings.check_choice('model.joint_forward', given, JOINT)
+    if given != JOINT[-1] and not method.joins_batches:  # type: ignore[attr-defined]
+        raise ValueError(
+            f'model.joint_forward: {method.__name__} has no two batches that could share a pass, '
+            'so it would be unused; remove it'
+        )
 
 
 def check_labels_read(method: type, augmentation: StrongAugmentation) -> None:

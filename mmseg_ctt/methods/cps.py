@@ -12,12 +12,15 @@ Without CutMix (``strong_augmentation=[]``) the students see the labelled and th
 once, and each learns the other's labels of both.
 """
 
+from typing import Mapping
+
 import torch
 from mmseg.registry import MODELS
 
 from ..nn.augmentation import View
 from ..nn.images import Images
 from .base import Losses
+from .forward import Outputs
 from .weak_to_strong import WeakToStrong
 
 
@@ -59,3 +62,11 @@ class CrossPseudoSupervision(WeakToStrong):
             losses[f'student{i}.cps'] = loss
             losses[f'student{i}.confident_ratio'] = ratio
         return losses
+
+    def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
+        """Outputs of the students, which without another view have one pass for all images."""
+        if self.strong_augmentation.active:
+            return super().forward_teachers(images)
+        batches = images['labeled'].image, images['unlabeled'].image
+        outputs = self.forward_members(self.teaching_members, *batches)
+        return {name: output[::-1] for name, output in outputs.items()}

@@ -43,18 +43,7 @@ class FeatureLearning(SemiSegmentor):
     fixed_graph = True
     default_member = 'student0'
     uses_pseudo_labels = False
-
-    def build(self) -> None:
-        """Check the settings.
-
-        Raises:
-            ValueError: If one would be unused.
-        """
-        if self.joint_forward != 'students':
-            raise ValueError(
-                f'model.joint_forward: {type(self).__name__} sees views of the auxiliary tasks '
-                'alone, so it would be unused; remove it'
-            )
+    joins_batches = False
 
     def add_tasks(self, given: Optional[Sequence[dict]]) -> None:
         """Build the tasks; see :meth:`StepWithTasks.add_tasks`."""

@@ -29,6 +29,8 @@ class ForwardPasses(MemberNetworks):
     reads_features: ClassVar[bool]
     # maps of the samples which the step reads, besides those of `pipeline_steps`, such as saliency
     reads_maps: ClassVar[Tuple[str, ...]] = ()
+    # several members that teach a student make one pseudo-label together
+    teaches_by_mean: ClassVar[bool] = False
     use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
     graph: SupervisionGraph
     joint_forward: Union[bool, str]
@@ -145,6 +147,19 @@ class ForwardPasses(MemberNetworks):
         """Every member that teaches a student, once."""
         return sorted({name for members in self.graph for name in members})
 
+    def labelling_outputs(self, outputs: Outputs) -> Outputs:
+        """Outputs that become pseudo-labels: those of :meth:`teacher_outputs`, or their mean."""
+        return outputs
+
+    @property
+    def first_target(self) -> str:
+        """Name of the first student's first pseudo-label."""
+        return self.target_names(self.graph[0])[0]
+
+    def target_names(self, members: Sequence[str]) -> List[str]:
+        """Names of the pseudo-labels of members that teach a student: theirs, or one for all."""
+        return ['+'.join(members)] if self.teaches_by_mean else list(members)
+
     @property
     def possible_teachers(self) -> List[str]:
         """Every member that teaches at some time of a run."""
@@ -178,7 +193,7 @@ class ForwardPasses(MemberNetworks):
             images (Images): The images of their first entries.
 
         Returns:
-            dict[str, PseudoLabel]: By member.
+            dict[str, PseudoLabel]: By member; see :meth:`target_names`.
         """
         pseudo = self._labels_of(outputs, images)
         if self.consistency is not None and self.consistency.class_thresholds is not None:
@@ -195,14 +210,15 @@ class ForwardPasses(MemberNetworks):
             images (Images): One batch of each of ``sources``, named by it.
 
         Returns:
-            dict[str, PseudoLabel]: Of the source ``unlabeled``, by teaching member.
+            dict[str, PseudoLabel]: Of the source ``unlabeled``, by teaching member; see
+            :meth:`target_names`.
         """
         outputs = self.forward_teachers(images)
         if self.alignment is not None:
             outputs = self.alignment.align(outputs)
         if self.use_tags:
             outputs = limited_outputs(outputs, images['unlabeled'])
-        return self._labels_of(outputs, images['unlabeled'])
+        return self._labels_of(self.labelling_outputs(outputs), images['unlabeled'])
 
     def pseudo_label(self, logits: Tensor, images: Images) -> PseudoLabel:
         """Pseudo-label from logits ``(B, K, h, w)`` of ``images``; 255 and 0 in the padding."""

@@ -36,6 +36,7 @@ class S4L(SemiSegmentor):
     keeps_average = True
     default_member = 'student0'
     uses_pseudo_labels = False
+    joins_batches = False
     default_auxiliary_tasks = (dict(type='RotationTask'),)
     toy_settings = dict(auxiliary_tasks=[dict(type='RotationTask', crop_size=16)])
 

@@ -24,6 +24,7 @@ class TagLearning(SemiSegmentor):
     default_supervision = 'own'
     fixed_graph = True
     uses_pseudo_labels = False
+    joins_batches = False
 
 
 class TagClassifier(TagLearning):

@@ -13,7 +13,7 @@ One step, everything inside ``forward(mode='loss')``:
    not padding.
 """
 
-from typing import ClassVar, List, Optional, Sequence, Tuple
+from typing import ClassVar, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmseg.registry import MODELS
@@ -28,6 +28,7 @@ from ..nn.perturbation import FeaturePerturbations, appended
 from ..nn.pseudo_label import PseudoLabel
 from .base import Losses
 from .fixmatch import FixMatchSeg
+from .forward import Outputs
 
 STUDENT = 'student0'
 LABELED_PASSES = ('strong', 'weak')
@@ -90,6 +91,7 @@ class UniMatch(FixMatchSeg):
         weak view holds the partners of CutMix too, where they are the second half of the batch;
         perturbed features do not.
         """
+        self.strong_augmentation.check_number(len(unlabeled.image))  # before they are halved
         number = self.num_viewed(unlabeled)
         weak, *partners = unlabeled.image.split(number)
         valid = unlabeled.valid()
@@ -108,6 +110,11 @@ class UniMatch(FixMatchSeg):
             logits = torch.cat([clean.logits, on_partners.logits])
             clean = clean._replace(logits=logits)
         return labels[0] if labels else None, clean, perturbed
+
+    def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
+        """Outputs of the student for the weak view, from the passes that a step makes."""
+        _, weak, _ = self.forward_weak(images['labeled'], images['unlabeled'])
+        return {STUDENT: [weak]}
 
     def num_viewed(self, unlabeled: Images) -> int:
         """Images of the batch that have strong views."""

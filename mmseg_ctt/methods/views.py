@@ -54,7 +54,7 @@ class StrongViews(ForwardPasses):
             images (Images): See there.
         """
         pool, pseudo = self.mixing_pool(pseudo, **images)
-        target = pseudo[self.graph[0][0]]
+        target = pseudo[self.first_target]
         view = self.strong_view(pool, target.label)
         return view, target.apply_mix(view)
 

@@ -87,11 +87,8 @@ def check_lengths(key: str, **lengths: Optional[float]) -> None:
         ValueError: If one is not above 0.
     """
     for name, value in lengths.items():
-        if value is None:
-            continue
-        check_number(key.format(name), value, low=0)
-        if not value:
-            raise ValueError(f'{key.format(name)} must be above 0, got {value}')
+        if value is not None:
+            check_number(key.format(name), value, 0, ends='(]')
 
 
 class AdversarialFeatures(nn.Module):

@@ -45,11 +45,8 @@ class ConfidenceSelection(nn.Module):
         class_thresholds: Optional[dict] = None,
     ) -> None:
         super().__init__()
-        if not 0 <= confidence_threshold <= 1:
-            raise ValueError(
-                'model.consistency.confidence_threshold must be in [0, 1], got '
-                f'{confidence_threshold}'
-            )
+        key = 'model.consistency.confidence_threshold'
+        settings.check_number(key, confidence_threshold, 0, 1)
         self.num_classes, self.confidence_threshold = num_classes, confidence_threshold
         self.class_thresholds: Optional[ClassThresholds] = None
         if class_thresholds is not None:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..functional import select_per_class
+from . import settings
 from .ranks import sum_over_ranks
 
 RANKINGS = ('confidence', 'random')
@@ -40,6 +41,7 @@ class ClassMemoryBank(nn.Module):
             Defaults to None: one, without a leading dimension.
 
     Raises:
+        TypeError: If a number is no integer.
         ValueError: If a size is not positive, the budget exceeds ``size`` or the ranking is
             unknown.
     """
@@ -58,15 +60,11 @@ class ClassMemoryBank(nn.Module):
         num_banks: Optional[int] = None,
     ) -> None:
         super().__init__()
-        if min(num_classes, size, dim) < 1:
-            raise ValueError(
-                f'model.bank: num_classes={num_classes}, size={size} and dim={dim} '
-                'must be positive; contrast is switched off by its weights, not here'
-            )
-        if budget is not None and not 1 <= budget <= size:
-            raise ValueError(f'model.bank.budget must lie in [1, size={size}], got {budget}')
-        if ranking not in RANKINGS:
-            raise ValueError(f'model.bank.ranking must be one of {RANKINGS}, got {ranking!r}')
+        numbers = dict(num_classes=num_classes, size=size, dim=dim)
+        settings.check_numbers('model.bank', numbers, 1, whole=True)
+        if budget is not None:  # of the size at most
+            settings.check_number('model.bank.budget', budget, 1, size, whole=True)
+        settings.check_choice('model.bank.ranking', ranking, RANKINGS)
         self.num_classes, self.size, self.dim = num_classes, size, dim
         self.budget, self.ranking = budget, ranking
         self.full = False  # known to be, on the host; a queue that is full stays full
@@ -173,3 +171,23 @@ def _rows_of(feature: Tensor, index: Tensor) -> Tensor:
     """Rows of ``([P,] N, D)`` at ``([P,] K, n)``: ``([P,] K, n, D)``."""
     flat = index.flatten(-2).unsqueeze(-1).expand(*index.shape[:-2], -1, feature.shape[-1])
     return feature.gather(-2, flat).unflatten(-2, index.shape[-2:])
+
+
+def bank_settings(
+    given: Optional[Mapping[str, Any]], defaults: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """``model.bank`` over the defaults of a contrast, whose ``budget`` is at most the size.
+
+    Args:
+        given (Mapping, optional): Settings in the config.
+        defaults (Mapping): Of the contrast.
+
+    Raises:
+        TypeError: If the settings are no dict, or the size is no integer.
+        ValueError: If the size is not positive.
+    """
+    bank = settings.merged('model.bank', defaults, given)
+    settings.check_number('model.bank.size', bank['size'], 1, whole=True)
+    if 'budget' not in settings.as_dict('model.bank', given):
+        bank['budget'] = min(bank['budget'], bank['size'])
+    return bank

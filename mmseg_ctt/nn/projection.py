@@ -7,6 +7,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor
 
 from .member import PixelOutput
+from .settings import check_number
 
 
 class PixelProjection(nn.Module):
@@ -23,6 +24,10 @@ class PixelProjection(nn.Module):
             over all ranks (``SyncBN``), this one is too. Defaults to None: of each rank.
         kernel_size (int): Of the first convolution, odd. Defaults to 3 (U2PL, STPG, ReCo; PixCon:
             1).
+
+    Raises:
+        TypeError: If ``dropout`` is no number.
+        ValueError: If it lies outside [0, 1).
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class PixelProjection(nn.Module):
         kernel_size: int = 3,
     ) -> None:
         super().__init__()
+        check_number('model.contrast.dropout', dropout, 0, 1, ends='[)')
         self.inner = nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2)
         kind = 'SyncBN' if (norm_cfg or {}).get('type') == 'SyncBN' else 'BN'
         self.norm = build_norm_layer(dict(type=kind, track_running_stats=False), width)[1]

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Texts where a class or a function takes numbers, found by its signature."""
+"""Texts where a class or a function takes numbers, or True and False, found by its signature."""
 
 import inspect
 import re
@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional
 
 NUMBERS = {'int', 'float'}
 BESIDE = {'None', 'NoneType', 'Optional', 'Union', 'bool', 'Tensor'}
+FLAGS = {'bool', 'None', 'NoneType', 'Optional', 'Union'}
 LISTS = {'Tuple', 'tuple', 'Sequence', 'List', 'list'}
 MODULES = {'typing', 'torch', 'collections', 'abc'}
 
@@ -15,7 +16,7 @@ MODULES = {'typing', 'torch', 'collections', 'abc'}
 def refuse_texts(
     key: str, given: Mapping[str, Any], parameters: Iterable[inspect.Parameter]
 ) -> None:
-    """Refuse texts for parameters that take numbers alone.
+    """Refuse texts for parameters that take numbers alone, or True and False alone.
 
     Args:
         key (str): Place in the config.
@@ -31,12 +32,12 @@ def refuse_texts(
         first.setdefault(parameter.name, parameter)
     for parameter in first.values():
         value = given.get(parameter.name)
-        taken = numbers_taken(parameter) if isinstance(value, str) else None
+        taken = taken_for_text(parameter) if isinstance(value, str) else None
         if taken is not None:
             raise TypeError(f'{key}.{parameter.name} must be {taken}, got {value!r}')
 
 
-def numbers_taken(parameter: inspect.Parameter) -> Optional[str]:
+def taken_for_text(parameter: inspect.Parameter) -> Optional[str]:
     """What a parameter takes, in words; None where that may be a text.
 
     Args:
@@ -48,6 +49,8 @@ def numbers_taken(parameter: inspect.Parameter) -> Optional[str]:
         return 'a number' if number else None
     text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
     words = set(re.findall(r'[^\W\d]\w*', text))
+    if 'bool' in words and words <= FLAGS | MODULES:  # a text such as 'no' would count as True
+        return 'True or False'
     if not words & NUMBERS or not words <= NUMBERS | BESIDE | LISTS | MODULES:
         return None
     if words & LISTS:

@@ -8,7 +8,7 @@ from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Type, Uni
 from mmseg.registry import MODELS
 
 from .setting_texts import refuse_texts
-from .signatures import settings_of, takes_any
+from .signatures import all_settings, settings_of, takes_any
 
 Part = Union[type, str]
 
@@ -83,7 +83,12 @@ def check_choice(key: str, value: Any, known: Sequence[Any]) -> None:
 
 
 def check_number(
-    key: str, value: Any, low: float = -math.inf, high: float = math.inf, whole: bool = False
+    key: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    whole: bool = False,
+    ends: str = '[]',
 ) -> None:
     """Refuse a value that is no finite number between two bounds.
 
@@ -93,16 +98,32 @@ def check_number(
         low (float): Smallest number that is allowed. Defaults to -inf.
         high (float): Largest number that is allowed. Defaults to inf.
         whole (bool): Whether it must be an integer. Defaults to False.
+        ends (str): ``'('`` refuses ``low`` itself, ``')'`` refuses ``high``. Defaults to '[]'.
 
     Raises:
         TypeError: If it is no number, or no integer; True and False are none.
         ValueError: If it is not finite or lies outside the bounds.
     """
     check_real(key, value, whole)
-    if not (low <= value <= high and math.isfinite(value)):
-        bounds = 'finite' if low == -math.inf else f'at least {low}'
-        bounds = bounds if high == math.inf else f'in [{low}, {high}]'
+    at_end = (ends[0] == '(' and value == low) or (ends[1] == ')' and value == high)
+    if at_end or not (low <= value <= high and math.isfinite(value)):
+        bounds = f'{"above" if ends[0] == "(" else "at least"} {low}'
+        bounds = 'finite' if low == -math.inf else bounds
+        bounds = bounds if high == math.inf else f'in {ends[0]}{low}, {high}{ends[1]}'
         raise ValueError(f'{key} must be {bounds}, got {value!r}')
+
+
+def check_numbers(key: str, values: Mapping[str, Any], *bounds: Any, **kind: Any) -> None:
+    """:func:`check_number` of several settings at one place.
+
+    Args:
+        key (str): Place in the config.
+        values (Mapping[str, Any]): By name.
+        bounds (float): As there.
+        kind: As there.
+    """
+    for name, value in values.items():
+        check_number(f'{key}.{name}', value, *bounds, **kind)
 
 
 def check_real(key: str, value: Any, whole: bool = False) -> None:
@@ -254,7 +275,7 @@ def check_settings(
             of this name.
 
     Raises:
-        TypeError: For a text in the place of a number.
+        TypeError: For a text in the place of a number, or of True and False.
         ValueError: For a setting that is unknown, or one that is missing.
     """
     renamed = {**(renamed or {}), **getattr(part, 'renamed', {})}
@@ -262,7 +283,7 @@ def check_settings(
     if not takes_any(part):
         check_keys(key, given, [parameter.name for parameter in parameters], renamed=renamed)
     if isinstance(given, Mapping):
-        refuse_texts(key, given, parameters)
+        refuse_texts(key, given, all_settings(part))
     needed = (value.name for value in parameters if value.default is value.empty)
     missing = [name for name in needed if name not in given]
     if missing:

@@ -26,6 +26,11 @@ def inherited_settings(owner: type, name: str) -> List[inspect.Parameter]:
     return found
 
 
+def all_settings(part: Any) -> List[inspect.Parameter]:
+    """Named parameters of a function, or of a class and those that it hands to its parents."""
+    return inherited_settings(part, '__init__') if inspect.isclass(part) else settings_of(part)
+
+
 def takes_any(function: Any) -> bool:
     """Whether a class or a function has ``**kwargs``."""
     return any(parameter.kind == parameter.VAR_KEYWORD for parameter in _parameters(function))

@@ -117,7 +117,7 @@ def test_preemption_compares_one_number_more(root, tmp_path):
 def test_ranks_with_unlike_images(root, tmp_path, case, monkeypatch):
     model = toy_ctt()
     if case == 'no pixel is confident':
-        model.update(consistency=dict(confidence_threshold=1.0), contrast=dict(threshold=1.1))
+        model.update(consistency=dict(confidence_threshold=1.0), contrast=dict(threshold=1.0))
     elif case == 'every pixel is confident':
         model.update(consistency=dict(confidence_threshold=0.0), contrast=dict(threshold=0.0))
 

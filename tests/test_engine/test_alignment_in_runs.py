@@ -45,7 +45,7 @@ def test_every_method_aligns_or_refuses(root, tmp_path, kind):
     The supervised ones do not differ in that step.
     """
     align = dict(ALIGN, uniform_start=True)
-    joint = dict(joint_forward=False) if registered_methods()[kind].trains_heads else {}
+    joint = dict(joint_forward=False) if registered_methods()[kind].joins_batches else {}
     settings = dict(model=toy_method(kind, **joint), iterations=3)
     _, plain = run(root, tmp_path / 'plain', align=None, **settings)
     try:

@@ -276,9 +276,9 @@ def test_labels_are_those_of_a_step(root, tmp_path, monkeypatch):
         hooks=dict(alignment=dict(type='DistributionAlignmentHook', temperature=0.5, steps=2)),
         model=toy_ctt(consistency=dict(confidence_threshold=0.2, class_thresholds=dict())),
     )
-    model, thresholds, of = runner.model, [], hook_file.pixel_counts
+    model, confident, of = runner.model, [], hook_file.pixel_counts
     monkeypatch.setattr(
-        hook_file, 'pixel_counts', lambda *args: thresholds.append(args[-1]) or of(*args)
+        hook_file, 'pixel_counts', lambda *args: confident.append(args[1]) or of(*args)
     )
     before = {
         name: value.clone()
@@ -290,8 +290,9 @@ def test_labels_are_those_of_a_step(root, tmp_path, monkeypatch):
     assert len(before) == 12 and all(
         torch.equal(value, model.state_dict()[name]) for name, value in before.items()
     )
-    label = batches[0]['teacher0'].label
-    assert torch.equal(thresholds[0], model.consistency.class_thresholds.of(label))
+    first = batches[0]['teacher0']
+    threshold = model.consistency.class_thresholds.of(first.label)
+    assert torch.equal(confident[0], first.confidence >= threshold)
     monkeypatch.setattr(type(model.alignment), 'align', lambda self, outputs: outputs)
     measure(runner)
     aligned, plain = (batches[i]['teacher0'].confidence for i in (0, len(batches) // 2))

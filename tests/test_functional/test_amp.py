@@ -215,7 +215,7 @@ def test_step_with_huge_logits(precision):
 
 
 def test_step_with_every_label_ignored(precision):
-    model = confident_model(1.0, contrast=dict(threshold=1.1))
+    model = confident_model(1.0, contrast=dict(threshold=1.0))
     before = model.contrast.bank.features.clone()
     batch = toy_batch()
     for sample in batch['data_samples'][:2]:

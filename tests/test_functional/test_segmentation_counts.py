@@ -48,17 +48,17 @@ def figures(counts):
 @pytest.mark.parametrize('seed', range(3))
 def test_figures(seed):
     label, confidence, truth = make(seed)
-    found = figures(pixel_counts(label, confidence, truth, K, THRESHOLD))
+    found = figures(pixel_counts(label, confidence >= THRESHOLD, truth, K))
     assert found == pytest.approx(restated(label, confidence, truth))
     assert found['IoU_c3'] == 0 and 'used_c3' not in found
 
 
 def test_batches_add_up():
     label, confidence, truth = make()
-    whole = pixel_counts(label, confidence, truth, K, THRESHOLD)
+    confident = confidence >= THRESHOLD
+    whole = pixel_counts(label, confident, truth, K)
     parts = [
-        pixel_counts(label[i : i + 1], confidence[i : i + 1], truth[i : i + 1], K, THRESHOLD)
-        for i in range(2)
+        pixel_counts(label[i : i + 1], confident[i : i + 1], truth[i : i + 1], K) for i in range(2)
     ]
     for one, two in zip(whole, parts[0].plus(parts[1])):
         assert torch.equal(one, two)
@@ -66,14 +66,15 @@ def test_batches_add_up():
 
 def test_without_truth():
     label, confidence, _ = make()
-    found = figures(pixel_counts(label, confidence, None, K, THRESHOLD))
+    found = figures(pixel_counts(label, confidence >= THRESHOLD, None, K))
     assert set(found) == {'used', 'used_c0', 'used_c1', 'used_c2'}
 
 
 def test_class_that_neither_has_is_left_out_of_the_mean():
     label = torch.tensor([[[0, 0, 1, 1]]])
     truth = torch.tensor([[[0, 1, 1, 255]]])
-    scores = pseudo_label_scores(pixel_counts(label, torch.ones(1, 1, 4), truth, K, THRESHOLD))
+    every = torch.ones(1, 1, 4, dtype=torch.bool)
+    scores = pseudo_label_scores(pixel_counts(label, every, truth, K))
     assert scores.class_iou[:2].tolist() == [0.5, 0.5] and scores.miou == 0.5
     assert all(math.isnan(value) for value in scores.class_iou[2:])
     assert scores.class_acc[:2].tolist() == [1.0, 0.5] and scores.acc == pytest.approx(2 / 3)

@@ -269,7 +269,9 @@ def test_the_teacher_of_the_pseudo_label_hook_takes_both_batches():
         name: Images(data['inputs'][name], data['data_samples'][name]) for name in data['inputs']
     }
     (target,) = model.inspect_pseudo_labels(**images).values()
-    weak, _ = twin.forward_member('teacher0', images['unlabeled'].image, images['labeled'].image)
+    pasted, _, _ = twin._paste(images['labeled'])
+    assert not torch.equal(pasted.image, images['labeled'].image)
+    weak, _ = twin.forward_member('teacher0', images['unlabeled'].image, pasted.image)
     label, confidence = pseudo_label(weak.logits, (32, 32))
     assert torch.equal(target.label, label) and torch.equal(target.confidence, confidence)
 

@@ -179,8 +179,9 @@ def test_default_threshold_is_that_of_the_released_code_on_voc():
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(gamma=-1), 'model.consistency: gamma and beta'),
-        (dict(beta=-1), 'model.consistency: gamma and beta'),
+        (dict(gamma=-1), 'model.consistency.gamma must be at least 0'),
+        (dict(beta=-1), 'model.consistency.beta must be at least 0'),
+        (dict(sample_by=None, beta=7.0), 'model.consistency.beta: sample_by=None .*unused'),
         (dict(sample_by='teacher'), "model.consistency.sample_by must be one of .* got 'teacher'"),
     ],
 )

@@ -217,11 +217,14 @@ def test_the_padding_shows_no_class():
 @pytest.mark.parametrize(
     'part,settings,message',
     [
-        (AdaptiveCopyPaste, dict(number=0), 'model.copy_paste: number'),
-        (AdaptiveCopyPaste, dict(prob=1.5), 'model.copy_paste: number'),
-        (AdaptiveCopyPaste, dict(tail_ratio=0), 'model.copy_paste: number'),
+        (AdaptiveCopyPaste, dict(number=0), 'model.copy_paste.number'),
+        (AdaptiveCopyPaste, dict(prob=1.5), 'model.copy_paste.prob'),
+        (AdaptiveCopyPaste, dict(tail_ratio=0), 'model.copy_paste.tail_ratio'),
         (AdaptiveCutMix, dict(object_area=-0.1), 'model.cut_mix.object_area'),
         (AdaptiveCutMix, dict(class_area=1.0), 'model.cut_mix.class_area'),
+        (AdaptiveCutMix, dict(adaptive=False, object_area=0.5), 'cut_mix.object_area: .*unused'),
+        (AdaptiveCutMix, dict(adaptive=False, class_area=0.5), 'cut_mix.class_area: .*unused'),
+        (AdaptiveCopyPaste, dict(tail=[1], tail_ratio=9), 'copy_paste.tail_ratio: .*unused'),
     ],
 )
 def test_bad_settings(part, settings, message):

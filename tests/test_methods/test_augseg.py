@@ -149,10 +149,10 @@ def test_one_unlabelled_image_cannot_be_mixed():
 @pytest.mark.parametrize(
     'given,error,message',
     [
-        (dict(cut_mix=dict(visible='yes')), ValueError, 'model.cut_mix.visible'),
+        (dict(cut_mix=dict(visible='yes')), TypeError, 'model.cut_mix.visible'),
         (dict(cut_mix=dict(lowest_centre=2)), ValueError, 'model.cut_mix.lowest_centre must be'),
         (dict(cut_mix=dict(labeled_beta=3)), TypeError, 'labeled_beta must be two numbers'),
-        (dict(cut_mix=dict(unlabeled_beta=(0, 1))), ValueError, 'must be positive, got'),
+        (dict(cut_mix=dict(unlabeled_beta=(0, 1))), ValueError, 'unlabeled_beta must be above 0'),
         (
             dict(strong_augmentation=[dict(type='CutMixing')]),
             ValueError,

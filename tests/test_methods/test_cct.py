@@ -12,6 +12,7 @@ from mmseg_ctt.methods.cct.decoders import KINDS, SETS, DecoderInput, ShuffleDec
 from mmseg_ctt.nn.perturbation import FeatureDropout, FeatureNoise
 
 KIND = 'CrossConsistency'
+DROPOUT = dict(dropout=1)
 DRAWS = [(7, 3), (7, 4)]
 
 
@@ -227,8 +228,24 @@ def test_a_step_by_hand():
         (dict(background=[9]), r'model.background\[0\] must be in \[0, 3\]'),
         (dict(erase=2), r'model.erase must be in \[0, 1\]'),
         (dict(adversarial=dict(xi=0)), r'model.adversarial.xi must be above 0'),
+        (dict(drop_rate=1.5), r'^model.drop_rate must be in \[0, 1\)'),
+        (dict(drop_rate=1), r'^model.drop_rate must be in \[0, 1\)'),
+        (dict(drop_range=(0.9, 0.7)), r'^model.drop_range=\(0.9, 0.7\) is no range in \[0, 1\]'),
+        (dict(noise_limit=-1), r'^model.noise_limit must be at least 0'),
+        (dict(decoders=DROPOUT, adversarial=dict(eps=9.0)), '^model.adversarial: .*no vat, so it'),
+        (dict(decoders=DROPOUT, erase=0.9), '^model.erase: .*no cutout, so it would be unused'),
+        (dict(decoders=DROPOUT, smallest_object=0.9), '^model.smallest_object: .*no cutout'),
+        (dict(decoders=DROPOUT, drop_range=(0, 1)), '^model.drop_range: .*no feature_drop'),
+        (dict(decoders=DROPOUT, noise_limit=0.9), '^model.noise_limit: .*no feature_noise'),
+        (dict(decoders=DROPOUT, background=(1,)), '^model.background: .* cutout or context or obj'),
+        (dict(decoders=dict(vat=1), drop_rate=0.9), '^model.drop_rate: .*no dropout'),
     ],
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         toy_model(KIND, **settings)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_defaults_of_other_kinds_are_no_error(kind):
+    toy_model(KIND, decoders={kind: 1}, drop_range=[0.7, 0.9], background=[0], erase=0.4)

@@ -257,9 +257,9 @@ def test_no_host_synchronisation(confidence):
     [
         (dict(confidence='both'), "contrast.confidence must be one of .*'both'"),
         (dict(bank_score='rank'), "contrast.bank_score must be one of .*'rank'"),
-        (dict(temperature_high=0), 'temperatures must be positive'),
-        (dict(temperature_low=-1), 'temperatures must be positive'),
-        (dict(pool=0), 'pool at least 1'),
+        (dict(temperature_high=0), 'model.contrast.temperature_high must be above 0'),
+        (dict(temperature_low=-1), 'model.contrast.temperature_low must be above 0'),
+        (dict(pool=0), 'model.contrast.pool must be at least 1'),
         (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the embedding.*6 wide'),
     ],
 )

@@ -7,14 +7,23 @@ from typing import get_type_hints
 
 import pytest
 import torch
-from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, aspp_segmentor
-from toy import losses_of, ready_model, toy_batch, toy_model, toy_segmentor, toy_settings
+from family import EVERY_METHOD, METHODS, METHODS_WITH_MASKS, RECIPES, aspp_segmentor, ready
+from torch import nn
+from toy import (
+    at_iteration,
+    losses_of,
+    ready_model,
+    toy_batch,
+    toy_model,
+    toy_segmentor,
+    toy_settings,
+)
 
 from mmseg_ctt.methods import SemiSegmentor, registered_methods
 from mmseg_ctt.nn import settings
 from mmseg_ctt.nn.alignment import MemberAlignment
 from mmseg_ctt.nn.consistency import TARGETS, Consistency
-from mmseg_ctt.nn.signatures import settings_of
+from mmseg_ctt.nn.signatures import inherited_settings, settings_of
 from mmseg_ctt.nn.supervision import GRAPHS, supervision_graph
 
 OPTIONS = dict(
@@ -72,6 +81,26 @@ def test_settings_of_a_part_that_are_no_dict(kind, part, given):
     assert sentence.startswith((f'model.{part} must be', f'model.{part}={given!r} of version'))
 
 
+def flags_of(parameters):
+    return [value.name for value in parameters if value.annotation in (bool, 'bool')]
+
+
+@EVERY_METHOD
+def test_a_text_is_neither_true_nor_false(kind):
+    """'no' would count as True."""
+    own, model = toy_settings(kind), ready_model(kind)
+    for name in flags_of([*inherited_settings(type(model), 'build'), *settings_of(SemiSegmentor)]):
+        sentence = refused(kind, (TypeError, ValueError), **{name: 'no'})
+        assert sentence.startswith(f'model.{name} must be')
+    for part in parts_of(kind):
+        built = getattr(model, part, None)
+        for name in flags_of(settings_of(type(built))) if isinstance(built, nn.Module) else ():
+            changed = {**own.get(part, {}), name: 'no'}
+            sentence = refused(kind, (TypeError, ValueError), **{part: changed})
+            wrong = f"model.{part}.{name} must be True or False, got 'no'"
+            assert sentence == wrong or f"unknown settings ['{name}']" in sentence
+
+
 @pytest.mark.parametrize('target', TARGETS)
 @pytest.mark.parametrize('kind,part', [pair for pair in PARTS if 'consistency' in pair[1]])
 def test_every_target_of_a_consistency(kind, part, target):
@@ -119,6 +148,31 @@ def test_some_methods_lack_an_option_and_others_have_it():
     """The test above has tried both."""
     found = [[has(kind, key) for key in OPTIONS] for kind in METHODS]
     assert all(map(any, zip(*found))) and not all(map(all, found))
+
+
+SHARED = dict(
+    joint_forward=False,
+    teacher_mode='eval',
+    frozen_teachers=True,
+    ramp_up=0.9,
+    strong_augmentation=[dict(type='ColorJitter', brightness=0.9, prob=1.0)],
+    consistency=dict(confidence_threshold=0.31),
+)
+
+
+@EVERY_METHOD
+def test_a_shared_setting_changes_a_loss_or_is_refused(kind):
+    at_iteration(20)
+    plain, own = losses_of(ready(RECIPES[kind]), toy_batch()), toy_settings(kind)
+    for key, given in SHARED.items():
+        given = {**own.get(key, {}), **given} if isinstance(given, dict) else given
+        try:
+            model = ready(RECIPES[kind], **{key: given})
+        except ValueError as error:
+            assert re.match(rf'model\.{key}: .*(unused|has none)', str(error)), key
+            continue
+        losses = losses_of(model, toy_batch())
+        assert any(not torch.equal(losses[name], plain[name]) for name in plain), key
 
 
 @EVERY_METHOD

@@ -212,8 +212,8 @@ def test_mitrans_keeps_the_shape_and_reaches_far():
         (dict(consistency=dict(loss='kl')), "model.consistency.loss must be one of .* got 'kl'"),
         (dict(ratio_limit=0.6), r'model.ratio_limit must be in \(0, 0.5\]'),
         (dict(ratio_limit=0.0), r'model.ratio_limit must be in \(0, 0.5\]'),
-        (dict(ratio_alpha=0), 'model.ratio_alpha positive'),
-        (dict(mitrans=dict(width=0)), 'model.mitrans: width=0'),
+        (dict(ratio_alpha=0), 'model.ratio_alpha must be above 0'),
+        (dict(mitrans=dict(width=0)), 'model.mitrans.width must be at least 1'),
         (dict(mode='released', segmentor=toy_segmentor()), "^model.mode='released', .*FCNHead"),
     ],
 )

@@ -222,12 +222,12 @@ def test_nothing_is_read_back():
         (dict(memory='both'), 'model.contrast.memory must be one of'),
         (dict(ranking='random'), 'model.contrast.ranking must be one of'),
         (dict(average='some'), 'model.contrast.average must be one of'),
-        (dict(temperature=0), 'model.contrast: temperature must be positive'),
-        (dict(pool=0), 'pool at least 1'),
-        (dict(momentum=1.5), r'momentum in \[0, 1\]'),
+        (dict(temperature=0), 'model.contrast.temperature must be above 0'),
+        (dict(pool=0), 'model.contrast.pool must be at least 1'),
+        (dict(momentum=1.5), r'model.contrast.momentum must be in \[0, 1\]'),
         (dict(dim=2), 'raise model.contrast.dim'),
         (dict(bank=dict(dim=9)), 'model.bank.dim=9 does not match'),
-        (dict(bank=dict(size=0)), 'must be positive'),
+        (dict(bank=dict(size=0)), 'model.bank.size must be at least 1'),
     ],
 )
 def test_bad_settings(settings, message):

@@ -196,17 +196,17 @@ def test_without_contrast_there_are_no_queues():
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(drop_percent=60), r'drop_percent must lie in \[0, 50\].*60'),
-        (dict(warmup=1.0), r'warmup in \[0, 1\)'),
+        (dict(drop_percent=60), r'drop_percent must be in \[0, 50\].*60'),
+        (dict(warmup=1.0), r'warmup must be in \[0, 1\)'),
         (dict(label_mode='off'), "label_mode must be one of .*'off'"),
         (dict(contrast=dict(num_classes=3)), r"model.contrast .*\['num_classes'\]"),
         (dict(contrast=dict(ranks=(4, 20))), r'contrast.ranks=\(4, 20\) leaves no class of 4'),
         (dict(contrast=dict(ranks=(3, 3))), r'contrast.ranks=\(3, 3\)'),
         (dict(contrast=dict(negatives='all')), "contrast.negatives must be one of .*'all'"),
-        (dict(contrast=dict(temperature=0)), 'temperature must be positive'),
-        (dict(contrast=dict(num_anchors=0)), 'num_anchors, num_negatives and temperature must be'),
+        (dict(contrast=dict(temperature=0)), 'contrast.temperature must be above 0'),
+        (dict(contrast=dict(num_anchors=0)), 'contrast.num_anchors must be at least 1'),
         (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the representation, which is 256 wide'),
-        (dict(bank=dict(size=5, budget=6)), r'bank.budget must lie in \[1, size=5\]'),
+        (dict(bank=dict(size=5, budget=6)), r'bank.budget must be in \[1, 5\]'),
     ],
 )
 def test_bad_settings(settings, message):

@@ -2,8 +2,10 @@
 """UniMatch and UniMatch V2: which images share a pass, perturbations of their features."""
 
 import pytest
+from family import METHODS
 from toy import SIDE, losses_of, ready_model, toy_batch, toy_model
 
+from mmseg_ctt.methods import registered_methods
 from mmseg_ctt.nn.perturbation import FEATURE_PERTURBATIONS, FeatureDropout
 
 HALVES = dict(strong_augmentation=[dict(type='CutMixing', partner='second_half')])
@@ -34,6 +36,15 @@ def test_images_that_share_a_pass(settings, expected):
 
 def test_partners_are_labelled_in_eval_mode():
     assert passes(**HALVES) == [(2, True), (2, False), (2 + 4, True)]
+
+
+@pytest.mark.parametrize('number', [1, 3, 5])
+@pytest.mark.parametrize('kind', [k for k in METHODS if registered_methods()[k].takes_halves])
+def test_a_batch_that_has_no_halves(kind, number):
+    model = ready_model(kind, **HALVES)
+    message = 'second_half.* needs an even number .*train_dataloader.sampler.ratio'
+    with pytest.raises(ValueError, match=f'^model.strong_augmentation: .*{message}'):
+        losses_of(model, toy_batch(2, number))
 
 
 @pytest.mark.parametrize('number', [2, 3])

@@ -155,9 +155,9 @@ def test_padding_is_not_changed():
     [
         (dict(direction='old'), r"model.direction must be one of .*'teacher'"),
         (dict(radius=0), r'model.radius must be above 0'),
-        (dict(xi=-1.0), r'model.xi must be at least 0'),
+        (dict(xi=-1.0), r'model.xi must be above 0'),
         (dict(num_iterations=0), r'model.num_iterations must be at least 1'),
-        (dict(adaptive='yes'), r'model.adaptive must be one of'),
+        (dict(adaptive=2), r'model.adaptive must be one of'),
     ],
 )
 def test_bad_settings(settings, message):

@@ -137,7 +137,7 @@ class Views:
         images = {
             name: Images(data['inputs'][name], data['data_samples'][name]) for name in model.sources
         }
-        teacher = model.graph[0][0]
+        teacher = model.first_target
         with torch.no_grad():
             if self.trained:
                 pseudo = model.inspect_pseudo_labels(**images)

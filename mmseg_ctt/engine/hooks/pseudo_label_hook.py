@@ -1,6 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mmcv
 import torch
@@ -52,7 +52,8 @@ class PseudoLabelHook(Hook):
         num_images (int): Images of a measurement. Defaults to 16.
         pictures (int): Of these, images in the picture grid. Defaults to 4.
         confidence_threshold (float, optional): Confidence from which a pixel counts as used.
-            Defaults to None: that of ``model.consistency``, or 0 where the method has none.
+            Defaults to None: those count that ``model.consistency`` takes for confident, or all
+            where the method has none.
         seed (int): Chooses the images and their augmentation. Defaults to 0.
         former: Settings of version 0.1, for the error that names the new ones.
 
@@ -138,27 +139,28 @@ class PseudoLabelHook(Hook):
         unlabeled = images['unlabeled']
         targets = self.model.inspect_pseudo_labels(**images)
         truth = None if self.images.truth is None else unlabeled.labels.long()
-        counts = [
-            pixel_counts(
-                target.label[:new],
-                target.confidence[:new],
-                None if truth is None else truth[:new],
-                self.model.num_classes,
-                self._threshold_of(target.label[:new]),
-            )
-            for target in targets.values()
-        ]
-        total = counts[0]
-        for added in counts[1:]:
-            total = total.plus(added)
+        first = [target.first(new) for target in targets.values()]
+        counts = self._counts(first, None if truth is None else truth[:new])
         number = max(0, min(new, pictures))
-        return total, self._rows(images, targets, truth)[:number] if number else []
+        return counts, self._rows(images, targets, truth)[:number] if number else []
 
-    def _threshold_of(self, label: Tensor) -> Union[float, Tensor]:
+    def _counts(self, targets: Sequence[PseudoLabel], truth: Optional[Tensor]) -> PixelCounts:
+        total: Optional[PixelCounts] = None
+        for target in targets:
+            confident = self._confident(target)
+            added = pixel_counts(target.label, confident, truth, self.model.num_classes)
+            total = added if total is None else total.plus(added)
+        assert total is not None
+        return total
+
+    def _confident(self, target: PseudoLabel) -> Tensor:
+        """``(B, H, W)`` bool, the pixels that count as used."""
         if self.confidence_threshold is not None:
-            return self.confidence_threshold
+            return target.confidence >= self.confidence_threshold
         consistency = self.model.consistency
-        return 0.0 if consistency is None else consistency.threshold_of(label)
+        if consistency is None:
+            return torch.ones_like(target.label, dtype=torch.bool)
+        return consistency.confident(target)
 
     # ---- report
 
@@ -193,7 +195,7 @@ class PseudoLabelHook(Hook):
         self, images: Dict[str, Images], targets: Targets, truth: Optional[Tensor]
     ) -> List[list]:
         """Image, strong view, pseudo-label, confidence, truth, by the first student's teacher."""
-        target = targets[self.model.graph[0][0]]
+        target = targets[self.model.first_target]
         palette, preprocessor = self.metainfo['palette'], self.model.data_preprocessor
         columns = [pictures_of(images['unlabeled'].image, preprocessor)]
         if self.model.strong_augmentation is not None:

@@ -9,6 +9,7 @@ from ...nn import settings
 from ...nn.consistency import ConfidenceSelection
 from ...nn.pseudo_label import IGNORE_INDEX, PseudoLabel
 from ...nn.ranks import mean_over_ranks
+from ...nn.unused_settings import refuse_unused
 from .functional import equalized_consistency, equalized_sample
 
 SAMPLES = ('label', 'student', None)
@@ -30,7 +31,7 @@ class EqualizedConsistency(ConfidenceSelection):
         class_thresholds (dict, optional): See :class:`ConfidenceSelection`. Defaults to None.
 
     Raises:
-        ValueError: If a power is negative or ``sample_by`` unknown.
+        ValueError: If a power is negative, ``sample_by`` unknown, or ``beta`` without effect.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class EqualizedConsistency(ConfidenceSelection):
         class_thresholds: Optional[dict] = None,
     ) -> None:
         super().__init__(num_classes, confidence_threshold, class_thresholds)
-        if min(gamma, beta) < 0:
-            raise ValueError(
-                f'model.consistency: gamma and beta must not be negative, got {gamma} and {beta}'
-            )
+        settings.check_numbers('model.consistency', dict(gamma=gamma, beta=beta), 0)
         settings.check_choice('model.consistency.sample_by', sample_by, SAMPLES)
+        if sample_by is None:
+            cause = 'sample_by=None keeps every pixel'
+            refuse_unused('model.consistency', dict(beta=beta), EqualizedConsistency, cause)
         self.gamma, self.beta, self.sample_by = gamma, beta, sample_by
 
     def forward(

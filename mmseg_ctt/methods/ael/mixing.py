@@ -8,6 +8,8 @@ import torch.nn as nn
 from torch import Tensor
 
 from ...functional import cut_mix_mask, downsample_nearest
+from ...nn import settings
+from ...nn.unused_settings import refuse_unused
 from .functional import (
     choose_partner,
     class_draw_probability,
@@ -36,7 +38,8 @@ class AdaptiveCopyPaste(nn.Module):
             pixels of a class. Defaults to 1.
 
     Raises:
-        ValueError: If a setting lies outside its range.
+        TypeError: If a number is of another type.
+        ValueError: If a setting lies outside its range, or has no effect.
         FileNotFoundError: If ``tail`` is a file that does not exist.
     """
 
@@ -53,11 +56,12 @@ class AdaptiveCopyPaste(nn.Module):
         tail_ratio: float = 1.0,
     ) -> None:
         super().__init__()
-        if number < 1 or not 0 <= prob <= 1 or tail_ratio <= 0:
-            raise ValueError(
-                'model.copy_paste: number and tail_ratio must be positive and prob '
-                f'in [0, 1], got {number}, {tail_ratio} and {prob}'
-            )
+        settings.check_number('model.copy_paste.number', number, 1, whole=True)
+        settings.check_number('model.copy_paste.prob', prob, 0, 1)
+        settings.check_number('model.copy_paste.tail_ratio', tail_ratio, 0, ends='(]')
+        if isinstance(tail, (list, tuple)):
+            cause = 'model.copy_paste.tail names the classes'
+            refuse_unused('model.copy_paste', dict(tail_ratio=tail_ratio), AdaptiveCopyPaste, cause)
         self.number, self.prob, self.tail_ratio = number, prob, tail_ratio
         self.noise_width = number + 1  # random numbers per image
         self.register_buffer('tail', fixed_tail(tail, num_classes, tail_ratio), persistent=False)
@@ -125,7 +129,8 @@ class AdaptiveCutMix(nn.Module):
             (released code; 0.03 on VOC).
 
     Raises:
-        ValueError: If an area lies outside [0, 1).
+        TypeError: If an area is no number.
+        ValueError: If an area lies outside [0, 1), or has no effect.
     """
 
     noise_width = 7  # random numbers per image
@@ -134,9 +139,11 @@ class AdaptiveCutMix(nn.Module):
         self, adaptive: bool = True, object_area: float = 0.005, class_area: float = 0.01
     ) -> None:
         super().__init__()
-        for name, value in (('object_area', object_area), ('class_area', class_area)):
-            if not 0 <= value < 1:
-                raise ValueError(f'model.cut_mix.{name} must be in [0, 1), got {value}')
+        areas = dict(object_area=object_area, class_area=class_area)
+        settings.check_numbers('model.cut_mix', areas, 0, 1, ends='[)')
+        if not adaptive:
+            cause = 'adaptive=False cuts boxes at random'
+            refuse_unused('model.cut_mix', areas, AdaptiveCutMix, cause)
         self.adaptive, self.object_area, self.class_area = adaptive, object_area, class_area
 
     def forward(

@@ -111,6 +111,12 @@ class AEL(SemiSegmentor):
         batches = (images[name].image for name in ('unlabeled', 'labeled'))
         return self.forward_members(self.teaching_members, *batches)
 
+    @torch.no_grad()
+    def inspect_pseudo_labels(self, **images: Images) -> Dict[str, PseudoLabel]:
+        """With pasted labelled images beside the weak view, as in a step; see the base."""
+        pasted, _, _ = self._paste(images['labeled'])
+        return super().inspect_pseudo_labels(**{**images, 'labeled': pasted})
+
     def _paste(self, labeled: Images) -> Tuple[Images, Tensor, Tensor]:
         """Pasted images, their labels, and a random number of each image for the sampling."""
         image, label, part = labeled.image, labeled.labels, self.copy_paste

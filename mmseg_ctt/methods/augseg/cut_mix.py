@@ -103,6 +103,4 @@ def _check_beta(key: str, beta: Beta) -> None:
     if not isinstance(beta, (tuple, list)) or len(beta) != 2:
         raise TypeError(f'{key} must be two numbers, such as (4, 4), got {beta!r}')
     for value in beta:
-        check_number(key, value)
-        if value <= 0:
-            raise ValueError(f'{key} must be positive, got {beta}')
+        check_number(key, value, 0, ends='(]')

@@ -79,12 +79,11 @@ class DirectionalContrast(MemoryContrast):
         chunk_elements: Optional[int] = None,
     ) -> None:
         super().__init__()
-        settings.check_number('model.contrast.dim', dim, 1, whole=True)
-        settings.check_number('model.contrast.pool', pool, 1, whole=True)
+        settings.check_numbers('model.contrast', dict(dim=dim, pool=pool), 1, whole=True)
         settings.check_number('model.contrast.epsilon', epsilon, 0, 1)
         if chunk_elements is not None:
             settings.check_number('model.contrast.chunk_elements', chunk_elements, 1, whole=True)
-        settings.check_range('model.contrast.temperature', (temperature, temperature))
+        settings.check_number('model.contrast.temperature', temperature, 0, ends='(]')
         settings.check_number('model.contrast.positive_threshold', positive_threshold, 0, 1)
         self.bank = settings.build_part('bank', bank, RecentPixelBank, dim=dim)
         self.projection = nn.Sequential(

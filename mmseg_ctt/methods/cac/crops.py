@@ -72,8 +72,7 @@ class OverlappingCrops(nn.Module):
         flip: float = 0.5,
     ) -> None:
         super().__init__()
-        settings.check_number('model.crops.size', size, 0, 1)
-        settings.check_range('model.crops.size', (size, size))
+        settings.check_number('model.crops.size', size, 0, 1, ends='(]')
         settings.check_number('model.crops.stride', stride, 1, whole=True)
         settings.check_range('model.crops.iou', iou, 0, 1)
         settings.check_number('model.crops.flip', flip, 0, 1)

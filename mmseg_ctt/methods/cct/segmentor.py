@@ -27,10 +27,21 @@ from ...nn.deepest_map import deepest_map, deepest_width
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 from ...nn.pseudo_label import PseudoLabel
+from ...nn.unused_settings import refuse_unused
 from ..base import Losses, SemiSegmentor
+from ..forward import Outputs
 from .decoders import KINDS, SETS, AuxiliaryDecoders, DecoderInput
 
 STUDENT = 'student0'
+READ_BY = dict(  # kinds of decoders that read a setting
+    adversarial=('vat',),
+    drop_rate=('dropout',),
+    erase=('cutout',),
+    smallest_object=('cutout',),
+    drop_range=('feature_drop',),
+    noise_limit=('feature_noise',),
+    background=('cutout', 'context', 'object'),
+)
 
 
 @MODELS.register_module()
@@ -67,7 +78,8 @@ class CrossConsistency(SemiSegmentor):
 
     Raises:
         TypeError: If a setting is of a wrong type.
-        ValueError: If a setting is unknown or out of range, or there is no decoder.
+        ValueError: If a setting is unknown, out of range or of a kind that ``decoders`` leaves
+            out, or there is no decoder.
     """
 
     default_num_pairs = 1
@@ -96,12 +108,25 @@ class CrossConsistency(SemiSegmentor):
     ) -> None:
         """See the class."""
         settings.check_choice('model.upscale', upscale, (1, 2, 4, 8, 16, 32))
-        for name, ratio in dict(erase=erase, smallest_object=smallest_object).items():
-            settings.check_number(f'model.{name}', ratio, 0, 1)
+        settings.check_numbers('model', dict(erase=erase, smallest_object=smallest_object), 0, 1)
+        settings.check_number('model.drop_rate', drop_rate, 0, 1, ends='[)')
+        settings.check_range('model.drop_range', drop_range, 0, 1)
+        settings.check_number('model.noise_limit', noise_limit, 0)
+        numbers = _numbers(decoders)
+        _check_read(
+            numbers,
+            adversarial=adversarial or None,
+            drop_rate=drop_rate,
+            erase=erase,
+            smallest_object=smallest_object,
+            drop_range=drop_range,
+            noise_limit=noise_limit,
+            background=background,
+        )
         self.auxiliary = AuxiliaryDecoders(
             deepest_width(self.students[0]),
             self.num_classes,
-            _numbers(decoders),
+            numbers,
             upscale,
             settings.build_part('adversarial', adversarial, AdversarialFeatures),
             drop_rate,
@@ -127,6 +152,11 @@ class CrossConsistency(SemiSegmentor):
             'student0.consistency': loss.mean(),
             'student0.confident_ratio': ratio[0],
         }
+
+    def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
+        """Outputs of the student, from the pass with the labelled images that a step makes."""
+        outputs = self.forward_member(STUDENT, images['labeled'].image, images['unlabeled'].image)
+        return {STUDENT: outputs[::-1]}
 
     @torch.no_grad()
     def main_logits(self, output: PixelOutput, unlabeled: Images) -> Tensor:
@@ -179,6 +209,14 @@ def _numbers(decoders: Any) -> Dict[str, int]:
             "'one_each', or method=supervised"
         )
     return numbers
+
+
+def _check_read(numbers: Mapping[str, int], **given: Any) -> None:
+    """Refuse settings of kinds of which there is no decoder."""
+    for name, kinds in READ_BY.items():
+        if not any(numbers.get(kind) for kind in kinds):
+            cause = f'model.decoders has no {" or ".join(kinds)}'
+            refuse_unused('model', {name: given[name]}, CrossConsistency.build, cause)
 
 
 def _objects(background: Any, num_classes: int) -> Tensor:

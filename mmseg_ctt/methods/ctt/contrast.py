@@ -15,6 +15,7 @@ from ...nn.ranks import mean_over_ranks
 from .bank_contrast import CHUNK_ELEMENTS
 from .joint import Pixels, cross_contrast, next_pair
 
+KEY = 'model.contrast'
 CONFIDENCES = ('teacher', 'student')
 BANK_SCORES = ('probability', 'logit')
 
@@ -50,7 +51,9 @@ class CrossContrast(MemoryContrast):
             up to 2 ** 28 that takes a sixteenth of the memory that is free at the first contrast.
 
     Raises:
-        ValueError: If a setting is unknown or ``bank.dim`` is not the embedding's width.
+        TypeError: If a number is of another type.
+        ValueError: If a setting is unknown or out of range, or ``bank.dim`` is not the
+            embedding's width.
     """
 
     def __init__(
@@ -71,12 +74,18 @@ class CrossContrast(MemoryContrast):
         chunk_elements: Optional[int] = None,
     ) -> None:
         super().__init__()
-        settings.check_choice('model.contrast.confidence', confidence, CONFIDENCES)
-        settings.check_choice('model.contrast.bank_score', bank_score, BANK_SCORES)
-        if min(temperature_high, temperature_low) <= 0 or pool < 1:
-            raise ValueError('model.contrast: temperatures must be positive and pool at least 1')
+        settings.check_choice(f'{KEY}.confidence', confidence, CONFIDENCES)
+        settings.check_choice(f'{KEY}.bank_score', bank_score, BANK_SCORES)
+        temperatures = dict(temperature_high=temperature_high, temperature_low=temperature_low)
+        settings.check_numbers(KEY, temperatures, 0, ends='(]')
+        settings.check_number(f'{KEY}.pool', pool, 1, whole=True)
+        settings.check_number(f'{KEY}.threshold', threshold, 0, 1)
+        if peer_threshold is not None:
+            settings.check_number(f'{KEY}.peer_threshold', peer_threshold, 0, 1)
+        of_score = (0, 1) if bank_score == 'probability' else ()
+        settings.check_number(f'{KEY}.bank_threshold', bank_threshold, *of_score)
         if chunk_elements is not None:
-            settings.check_number('model.contrast.chunk_elements', chunk_elements, 1, whole=True)
+            settings.check_number(f'{KEY}.chunk_elements', chunk_elements, 1, whole=True)
         self.bank = settings.build_part(
             'bank',
             bank,

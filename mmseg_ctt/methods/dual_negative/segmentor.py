@@ -33,6 +33,7 @@ from ...nn.ranks import mean_over_ranks
 from ...nn.rng import sample_noise
 from ...nn.schedule import iterations, training_progress
 from ..base import Losses, SemiSegmentor
+from ..forward import Outputs
 from .functional import (
     check_negatives,
     negative_classes,
@@ -98,6 +99,7 @@ class DualNegativeLabel(SemiSegmentor):
     sections = dict(SemiSegmentor.sections, _target='pseudo-labels', _pseudo_label_losses='losses')
     toy_settings = dict(consistency=dict(confidence_threshold=0.27))
     renamed = dict(ramp='model.negative_ramp')
+    teaches_by_mean = True
 
     def build(
         self,
@@ -110,8 +112,9 @@ class DualNegativeLabel(SemiSegmentor):
     ) -> None:
         """See the class."""
         settings.check_choice('model.schedule', schedule, SCHEDULES)
-        if not 0 <= negative_ramp <= 1:
-            raise ValueError(f'model.negative_ramp must be in [0, 1], got {negative_ramp}')
+        settings.check_number('model.negative_ramp', negative_ramp, 0, 1)
+        numbers = dict(num_negatives=num_negatives, exclude=exclude)
+        settings.check_numbers('model', numbers, 1, whole=True)
         if two_views and self.consistency.class_thresholds is not None:
             raise ValueError(
                 'model.two_views=True has one threshold for all classes: remove '
@@ -141,9 +144,7 @@ class DualNegativeLabel(SemiSegmentor):
             losses.update(self._pseudo_label_losses(i, on_strong, targets[i], positive[i]))
         return losses
 
-    def _peer_probabilities(
-        self, outputs: Dict[str, List[PixelOutput]], size: Tuple[int, int]
-    ) -> List[Tensor]:
+    def _peer_probabilities(self, outputs: Outputs, size: Tuple[int, int]) -> List[Tensor]:
         """Mean probability ``(B, K, H, W)`` of the peers of each student."""
         probability = {
             name: self.upsampled(output.logits, size).softmax(dim=1)
@@ -154,10 +155,15 @@ class DualNegativeLabel(SemiSegmentor):
             for members in self.graph
         ]
 
+    def _labels_of(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
+        """Positive labels of the peers of each student, by their names."""
+        names = (name for members in self.graph for name in self.target_names(members))
+        probabilities = self._peer_probabilities(outputs, images.size)
+        return {name: _most_probable(p, images) for name, p in zip(names, probabilities)}
+
     @torch.no_grad()
     def _target(self, i: int, probability: Tensor, images: Images) -> Target:
         """Positive and negative pseudo-labels of student ``i``."""
-        confidence, label = probability.max(dim=1)
         noise = None
         if self.selection != 'rank':
             stream, size = f'negatives/{i}', probability.shape[2:]
@@ -166,7 +172,7 @@ class DualNegativeLabel(SemiSegmentor):
         negative = negative_classes(
             probability, self.num_negatives, self.selection, self.exclude, noise
         )
-        return Target(PseudoLabel.of(label, confidence, images.valid()), negative)
+        return Target(_most_probable(probability, images), negative)
 
     def _positive_pixels(self, targets: Sequence[Target], view: View) -> List[Tensor]:
         """Pixels ``(B, H, W)`` whose positive label each student takes."""
@@ -208,3 +214,9 @@ class DualNegativeLabel(SemiSegmentor):
         if self.schedule == 'turns' and f'student{done % len(self.students)}' != member:
             return 0.0
         return weight * negative_ramp(training_progress(), self.negative_ramp)
+
+
+def _most_probable(probability: Tensor, images: Images) -> PseudoLabel:
+    """Positive labels from probabilities ``(B, K, H, W)``."""
+    confidence, label = probability.max(dim=1)
+    return PseudoLabel.of(label, confidence, images.valid())

@@ -6,6 +6,8 @@ import torch.nn as nn
 from mmcv.cnn import ConvModule, NonLocal2d
 from torch import Tensor
 
+from ...nn import settings
+
 
 class MITrans(nn.Module):
     """Mutual information transformer of GuidedMix-Net, as the released code writes it.
@@ -20,18 +22,16 @@ class MITrans(nn.Module):
         norm_cfg (dict, optional): Normalisation. Defaults to None: batch norm.
 
     Raises:
-        ValueError: If a size is not positive.
+        TypeError: If a size is no integer.
+        ValueError: If one is not positive, or ``reduction`` exceeds ``width``.
     """
 
     def __init__(
         self, channels: int, width: int = 128, reduction: int = 2, norm_cfg: Optional[dict] = None
     ) -> None:
         super().__init__()
-        if min(width, reduction) < 1 or width < reduction:
-            raise ValueError(
-                f'model.mitrans: width={width} and reduction={reduction} must be '
-                'positive, and reduction at most width'
-            )
+        settings.check_number('model.mitrans.width', width, 1, whole=True)
+        settings.check_number('model.mitrans.reduction', reduction, 1, width, whole=True)
         norm_cfg = norm_cfg or dict(type='BN')
         self.before = ConvModule(channels, width, 3, padding=1, norm_cfg=norm_cfg)
         self.attention = NonLocal2d(width, reduction=reduction, norm_cfg=norm_cfg)

@@ -100,11 +100,8 @@ class GuidedMixNet(SemiSegmentor):
         detach_labeled: bool = False,
     ) -> None:
         """See the class."""
-        if not 0 < ratio_limit <= 0.5 or ratio_alpha <= 0:
-            raise ValueError(
-                'model.ratio_limit must be in (0, 0.5] and model.ratio_alpha '
-                f'positive, got {ratio_limit} and {ratio_alpha}'
-            )
+        settings.check_number('model.ratio_limit', ratio_limit, 0, 0.5, ends='(]')
+        settings.check_number('model.ratio_alpha', ratio_alpha, 0, ends='(]')
         self.ratio_limit, self.ratio_alpha = ratio_limit, ratio_alpha
         self.detach_labeled = detach_labeled
         student = self.students[0]

@@ -8,6 +8,7 @@ from ...functional import downsample_nearest, pseudo_label, select_per_class
 from ...functional.unit import unit
 from ...nn import settings
 from ...nn.member import PixelOutput
+from ...nn.memory_bank import bank_settings
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.projection import PixelProjection, projected_zero_loss, rows
 from ...nn.ranks import mean_over_ranks
@@ -105,13 +106,12 @@ class CleanContrast(MemoryContrast):
         norm_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__()
-        for name, number in dict(dim=dim, max_anchors=max_anchors, pool=pool).items():
-            settings.check_number(f'model.contrast.{name}', number, 1, whole=True)
-        settings.check_range('model.contrast.temperature', (temperature, temperature))
+        numbers = dict(dim=dim, max_anchors=max_anchors, pool=pool)
+        settings.check_numbers('model.contrast', numbers, 1, whole=True)
+        settings.check_number('model.contrast.temperature', temperature, 0, ends='(]')
         settings.check_choice('model.contrast.admitted', admitted, ADMITTED)
         self.threshold = _threshold(admitted, confidence_threshold)
-        bank = {'size': 256, 'dim': dim, **settings.as_dict('model.bank', bank)}
-        bank.setdefault('budget', min(64, bank['size']))
+        bank = bank_settings(bank, dict(size=256, dim=dim, budget=64))
         self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
         if self.bank.dim != dim:
             raise ValueError(

@@ -34,6 +34,7 @@ from ...nn.repeated_pass import RandomState, constant_statistics
 from ...nn.schedule import Shifts
 from ..base import Losses, SemiSegmentor
 from ..followers import has_been_updated
+from ..forward import Outputs
 from .functional import improbable_class_loss
 
 STUDENT, TEACHERS = 'student0', ('teacher0', 'teacher1')
@@ -81,6 +82,7 @@ class PSMT(SemiSegmentor):
         period=1, negative_threshold=0.25, consistency=dict(confidence_threshold=0.27)
     )
     sections = dict(SemiSegmentor.sections, adversarial='perturbation')
+    teaches_by_mean = True
 
     @staticmethod
     def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
@@ -113,10 +115,10 @@ class PSMT(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
-        first, second = (outputs[name][0] for name in TEACHERS)
-        mean = first._replace(logits=self.mean_logits([first.logits, second.logits]))
-        (weak,) = self.pseudo_labels({'teachers': [mean]}, unlabeled).values()
+        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        outputs = self.labelling_outputs(teachers)
+        ((mean,),) = outputs.values()
+        (weak,) = self.pseudo_labels(outputs, unlabeled).values()
         view = self.strong_view(unlabeled, weak.label)  # 2
         target = weak.apply_mix(view)
         changes = (  # 3
@@ -133,6 +135,12 @@ class PSMT(SemiSegmentor):
             'student0.negative': self.negative(on_view.logits, mean.logits, view, target),
             'student0.confident_ratio': ratio,
         }
+
+    def labelling_outputs(self, outputs: Outputs) -> Outputs:
+        """The mean of both teachers; see :meth:`mean_logits`."""
+        first, second = (outputs[name][0] for name in TEACHERS)
+        mean = first._replace(logits=self.mean_logits([first.logits, second.logits]))
+        return {self.first_target: [mean]}
 
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
         """Mean of both teachers, the first alone until the second has been updated."""

@@ -74,14 +74,10 @@ class RegionalContrast(nn.Module):
     ) -> None:
         super().__init__()
         numbers = dict(dim=dim, num_queries=num_queries, num_negatives=num_negatives, pool=pool)
-        for name, number in numbers.items():
-            settings.check_number(f'model.contrast.{name}', number, 1, whole=True)
-        ratios = dict(
-            weak_threshold=weak_threshold, strong_threshold=strong_threshold, dropout=dropout
-        )
-        for name, ratio in ratios.items():
-            settings.check_number(f'model.contrast.{name}', ratio, 0, 1)
-        settings.check_range('model.contrast.temperature', (temperature, temperature))
+        settings.check_numbers('model.contrast', numbers, 1, whole=True)
+        ratios = dict(weak_threshold=weak_threshold, strong_threshold=strong_threshold)
+        settings.check_numbers('model.contrast', ratios, 0, 1)
+        settings.check_number('model.contrast.temperature', temperature, 0, ends='(]')
         self.num_classes, self.num_queries, self.num_negatives = (
             num_classes,
             num_queries,

@@ -55,7 +55,9 @@ class AnchorContrast(MemoryContrast):
             Defaults to None.
 
     Raises:
-        ValueError: If a setting is unknown, or so many anchors do not fit into ``dim``.
+        TypeError: If a number is of another type.
+        ValueError: If a setting is unknown or out of range, or so many anchors do not fit into
+            ``dim``.
     """
 
     required_hooks = {
@@ -86,15 +88,15 @@ class AnchorContrast(MemoryContrast):
         norm_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__()
-        dim = dim or width
+        dim = width if dim is None else dim
+        settings.check_numbers('model.contrast', dict(dim=dim, pool=pool), 1, whole=True)
+        settings.check_number('model.contrast.seed', seed, whole=True)
+        ratios = dict(threshold=threshold, momentum=momentum)
+        settings.check_numbers('model.contrast', ratios, 0, 1)
+        settings.check_number('model.contrast.temperature', temperature, 0, ends='(]')
         settings.check_choice('model.contrast.memory', memory, MEMORIES)
         settings.check_choice('model.contrast.ranking', ranking, RANKINGS)
         settings.check_choice('model.contrast.average', average, AVERAGES)
-        if temperature <= 0 or pool < 1 or not 0 <= momentum <= 1:
-            raise ValueError(
-                'model.contrast: temperature must be positive, pool at least 1 and '
-                f'momentum in [0, 1], got {temperature}, {pool} and {momentum}'
-            )
         self.bank = settings.build_part(
             'bank', bank, 'ClassMemoryBank', dict(size=256, dim=dim), num_classes=num_classes
         )

@@ -10,6 +10,7 @@ from ...functional import downsample_nearest, draw_index, draw_per_class
 from ...nn import settings
 from ...nn.class_means import class_means
 from ...nn.member import PixelOutput
+from ...nn.memory_bank import bank_settings
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.projection import PixelProjection, projected_zero_loss, rows
 from ...nn.rng import Draw, noise_maps
@@ -71,6 +72,7 @@ class UnreliableContrast(MemoryContrast):
             Defaults to None.
 
     Raises:
+        TypeError: If a number is of another type.
         ValueError: If a setting is out of range or unknown.
     """
 
@@ -96,14 +98,14 @@ class UnreliableContrast(MemoryContrast):
         norm_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__()
-        if min(dim, pool, num_anchors, num_negatives) < 1 or temperature <= 0:
-            raise ValueError(
-                'model.contrast: dim, pool, num_anchors, num_negatives and temperature'
-                f' must be positive, got {dim}, {pool}, {num_anchors}, '
-                f'{num_negatives} and {temperature}'
-            )
+        numbers = dict(dim=dim, pool=pool, num_anchors=num_anchors, num_negatives=num_negatives)
+        settings.check_numbers('model.contrast', numbers, 1, whole=True)
+        settings.check_number('model.contrast.temperature', temperature, 0, ends='(]')
+        ratios = dict(anchor_threshold=anchor_threshold, negative_threshold=negative_threshold)
+        settings.check_numbers('model.contrast', ratios, 0, 1)
         if ranks is None:
             ranks = (min(FIRST_RANK, num_classes - 1), LAST_RANK)
+        settings.check_range('model.contrast.ranks', ranks)
         if not 0 < ranks[0] < min(ranks[1], num_classes):
             raise ValueError(
                 f'model.contrast.ranks={tuple(ranks)} leaves no class of '
@@ -111,8 +113,7 @@ class UnreliableContrast(MemoryContrast):
                 'the second and the number of classes'
             )
         settings.check_choice('model.contrast.negatives', negatives, NEGATIVES)
-        bank = {'size': SIZE, 'dim': dim, **settings.as_dict('model.bank', bank)}
-        bank.setdefault('budget', min(BUDGET, bank['size']))
+        bank = bank_settings(bank, dict(size=SIZE, dim=dim, budget=BUDGET))
         self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
         if self.bank.dim != dim:
             raise ValueError(

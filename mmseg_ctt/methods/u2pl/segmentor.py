@@ -92,11 +92,8 @@ class U2PL(SemiSegmentor):
         contrast: Optional[dict] = None,
     ) -> None:
         """See the class."""
-        if not 0 <= drop_percent <= 50 or not 0 <= warmup < 1:
-            raise ValueError(
-                'model.drop_percent must lie in [0, 50] and model.warmup in [0, 1), '
-                f'got {drop_percent} and {warmup}'
-            )
+        settings.check_number('model.drop_percent', drop_percent, 0, 50)
+        settings.check_number('model.warmup', warmup, 0, 1, ends='[)')
         settings.check_choice('model.label_mode', label_mode, TEACHER_MODES)
         self.drop_percent, self.warmup, self.label_mode = drop_percent, warmup, label_mode
         norm_cfg = main_head(self.students[0]).norm_cfg

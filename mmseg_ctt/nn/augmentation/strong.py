@@ -131,7 +131,7 @@ class StrongAugmentation(nn.Module):
             ValueError: If there is one image, and mixing is all that is to be done, or the number
                 is odd and has no halves.
         """
-        self._check_number(len(image))
+        self.check_number(len(image))
         steps: List[Any] = list(self.steps)
         noises = [self._noise(draws, name, num_classes, image.device) for name in rng_streams]
         context = Context(label, num_classes, preprocessor, strength)
@@ -152,8 +152,15 @@ class StrongAugmentation(nn.Module):
             for view, noise in zip(views, noises)
         ]
 
-    def _check_number(self, number: int) -> None:
-        """Whether that many images can be mixed."""
+    def check_number(self, number: int) -> None:
+        """Refuse a number of unlabelled images that cannot be mixed.
+
+        Args:
+            number (int): Images of the batch.
+
+        Raises:
+            ValueError: As in :meth:`several`.
+        """
         if self.halves and number % 2:
             raise ValueError(
                 'model.strong_augmentation: partner="second_half" needs an even number of '
