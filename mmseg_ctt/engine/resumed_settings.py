@@ -146,13 +146,11 @@ def _forget_best(runner: Runner, info: Dict[str, Any], taken: List[Change]) -> N
         if change.key.endswith(('.save_best', '.rule'))
         or any(_overlap(change.path, key) for key in OF_THE_SCORE)
     ]
-    best = [name for name in info if others and name.startswith('best_')]
-    if not best:
-        return
-    for name in best:
+    for name in (best := [name for name in info if others and name.startswith('best_')]):
         info.pop(name)
     line = f'the best score so far is forgotten: it was measured with another {", ".join(others)}'
-    runner.logger.info(line, extra={SHOWN: True})
+    if best:
+        runner.logger.info(line, extra={SHOWN: True})
 
 
 def _overlap(path: Sequence, key: Sequence) -> bool:
