@@ -31,12 +31,7 @@ OF_THE_STATE = (
     ('train_dataloader', 'sampler', 'seed'),
 )
 # Settings that a score of the validation depends on; the best one of others is not comparable.
-OF_THE_SCORE = (
-    ('val_dataloader', 'dataset'),
-    ('val_evaluator',),
-    ('val_cfg',),
-    ('model', 'test_cfg'),
-)
+OF_THE_SCORE = (('val_dataloader', 'dataset'), ('val_evaluator',), ('val_cfg',))
 OF_THE_CONTRAST = ('start_iter', 'when_full')  # of the hook, over once the contrast is on
 NEW_RUN = 'begin a new run from its weights, --cfg-options load_from=CHECKPOINT without --resume'
 
@@ -145,6 +140,8 @@ def _forget_best(runner: Runner, info: Dict[str, Any], taken: List[Change]) -> N
         for change in taken
         if change.key.endswith(('.save_best', '.rule'))
         or any(_overlap(change.path, key) for key in OF_THE_SCORE)
+        or change.path[0] == 'model'
+        and 'test_cfg' in change.path
     ]
     for name in (best := [name for name in info if others and name.startswith('best_')]):
         info.pop(name)

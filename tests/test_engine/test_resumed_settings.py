@@ -282,6 +282,7 @@ def test_best_score_of_another_metric_is_forgotten(root_of_adamw, tmp_path):
         ({'val_dataloader.dataset.pipeline': [dict(type='LoadImageFromFile')]}, True),
         ({'val_evaluator.ignore_index': 7}, True),
         ({'model.test_cfg.predict_on': 'ensemble'}, True),
+        ({'model.segmentor.test_cfg.mode': 'slide'}, True),
         ({'val_dataloader.num_workers': 4, 'val_dataloader.persistent_workers': True}, False),
         ({'val_dataloader.batch_size': 2, 'val_dataloader.dataset.data_root': '/moved'}, False),
         ({'test_dataloader.dataset.ann_file': 'hard.txt', 'model.loss_weights': {}}, False),
