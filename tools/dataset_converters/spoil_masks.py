@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fraction', type=float, default=0.05, help='fraction of these masks')
     parser.add_argument('--kinds', nargs='+', default=['class', 'shift'], help='class, shift')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--ignore-index', type=int, default=255, help='id of ignored pixels')
     parser.add_argument('--suffix', default='.png', help='end of the names of masks')
     return parser.parse_args()
 
@@ -41,8 +42,8 @@ def main() -> None:
         raise FileNotFoundError(f'no mask was found in {args.masks}')
     listed = read_stems(args.list, found, args.masks) if args.list else list(found)
     out = Path(args.out)
-    folder = Path(args.masks)
-    entries = spoil_masks(folder, found, out, listed, args.fraction, args.kinds, args.seed)
+    folder, ignored = Path(args.masks), args.ignore_index
+    entries = spoil_masks(folder, found, out, listed, args.fraction, args.kinds, args.seed, ignored)
     for entry in entries:
         print(', '.join(f'{key}: {value}' for key, value in entry.items()))
     print(f'{len(entries)} of {len(listed)} masks are spoilt: {out / MANIFEST}')
