@@ -27,8 +27,7 @@ def changed(before: Mapping, after: Mapping, path: Path = ()) -> Iterator[Tuple[
             yield (*path, key), ABSENT
     for key, value in after.items():
         old = before.get(key)
-        nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        if nested and not _replaces(old, value):
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _replaces(old, value):
             yield from changed(old, value, (*path, key))
         elif key not in before or old != value:
             yield (*path, key), copy.deepcopy(value)
