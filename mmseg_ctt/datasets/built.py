@@ -29,6 +29,20 @@ def set_num_classes(dataset: Any) -> None:
                 step.of_dataset = dict(num_classes=number, ignore_index=ignore_index(part))
 
 
+def infos_of(dataset: Any) -> List[dict]:
+    """Entries of a data set of any class, and of those inside it; empty for sets without entries.
+
+    Args:
+        dataset (Dataset): Of any class.
+    """
+    return [
+        part.get_data_info(i)
+        for part in inner_sets(dataset)
+        if hasattr(part, 'get_data_info')
+        for i in range(len(part))
+    ]
+
+
 def masked_infos(dataset: Any) -> List[dict]:
     """Entries of a data set, and of those inside it, whose masks are loaded from local files.
 

@@ -251,6 +251,8 @@ def read_meta(path: Path) -> Dict[str, Any]:
     palette = meta.get('palette')
     if palette is None:
         return dict(classes=classes)
+    if not isinstance(palette, list):
+        raise ValueError(f'{path}: "palette" must be a list of colours [red, green, blue]')
     if len(palette) != len(classes):
         raise ValueError(f'{path}: "palette" has {len(palette)} colours for {len(classes)} classes')
     return dict(classes=classes, palette=palette)

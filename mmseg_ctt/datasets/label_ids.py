@@ -65,6 +65,15 @@ def _likely_reason(ids: np.ndarray, num_classes: int) -> str:
     return ''
 
 
+def id_type(number: int) -> str:
+    """Type of the ids in files, of 8 bits where 255 is left for pixels without a class.
+
+    Args:
+        number (int): Ids 0 to ``number - 1``.
+    """
+    return 'uint8' if number <= LEFT_OUT else 'uint16'
+
+
 def whole_numbers(seg_map: np.ndarray) -> np.ndarray:
     """A label map of 1 bit with the ids 0 and 1, by which numpy can index; others as they are."""
     return seg_map.astype(np.uint8) if seg_map.dtype == bool else seg_map

@@ -67,7 +67,8 @@ def read_lines(path: PathLike) -> List[str]:
     if not path.is_file():
         raise FileNotFoundError(f'the list {path} does not exist')
     try:
-        return path.read_text(encoding='utf-8-sig').splitlines()
+        lines = path.read_text(encoding='utf-8-sig').split('\n')  # names may hold other line ends
+        return lines if lines[-1] else lines[:-1]
     except UnicodeDecodeError:
         raise ValueError(f'{path} is not a text file') from None
 
@@ -150,6 +151,25 @@ def without_suffix(name: str) -> str:
     """Name of a file without its suffix; a name without one of :data:`ENTRY_SUFFIXES` is kept."""
     ending = next((end for end in ENTRY_SUFFIXES if name.lower().endswith(end)), '')
     return name[: len(name) - len(ending)]
+
+
+def check_names(names: Sequence[str], where: PathLike) -> None:
+    """Check that :func:`read_list` gives the names of a list back.
+
+    Args:
+        names (Sequence[str]): To be written, one a line.
+        where (str | Path): List or folder of lists, for the message.
+
+    Raises:
+        ValueError: Naming one that it does not give back.
+    """
+    for name in names:
+        kept = name.encode('utf-8', 'ignore').decode('utf-8-sig').strip()
+        if kept != name or not name or '\n' in name or '\r' in name:
+            raise ValueError(
+                f'{where} cannot list the image {name!r}: the name is empty, begins or ends with '
+                'white space, or has a line break or a sign that is not in UTF-8; rename it'
+            )
 
 
 def check_unique(stems: Sequence[str], where: PathLike) -> None:

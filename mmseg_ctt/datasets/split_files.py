@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-from .lists import PathLike, check_unique, read_list
+from .lists import PathLike, check_names, check_unique, read_list
+from .whole_files import write_together
 
 # Version of the rule by which lists are drawn; raise it when a seed gives other lists.
 RULE_VERSION = '1.1'
@@ -60,7 +61,7 @@ def write_split(
     val: Optional[Sequence[str]] = None,
     test: Optional[Sequence[str]] = None,
 ) -> Path:
-    """Write the lists and their manifest.
+    """Write the lists and their manifest; a kill in between leaves no manifest.
 
     Args:
         folder (str | Path): Made where it does not exist.
@@ -78,11 +79,14 @@ def write_split(
         Path: The folder.
 
     Raises:
-        ValueError: If a stem occurs twice, or the folder has other lists; if it has a list of
-            validation or test images, no other is given, and images on it are in this split.
+        ValueError: If a stem occurs twice or cannot stand in a list, or the folder has other lists;
+            if it has a list of validation or test images, no other is given, and images on it are
+            in this split.
     """
     folder = Path(folder)
-    check_unique([*labeled, *unlabeled, *(val or ()), *(test or ())], f'the split for {folder}')
+    stems = [*labeled, *unlabeled, *(val or ()), *(test or ())]
+    check_unique(stems, f'the split for {folder}')
+    check_names(stems, folder)
     lists = {
         name: _list_bytes(stems)
         for name, stems in zip(ALL_NAMES, (labeled, unlabeled, val, test))
@@ -93,19 +97,17 @@ def write_split(
     for name in ALL_NAMES[2:]:
         if name not in lists:
             _check_old_list(folder / name, [*labeled, *unlabeled])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in lists.items():
-        (folder / name).write_bytes(content)
     manifest = dict(
         facts or {},
         rule_version=RULE_VERSION,
         num_labeled=len(labeled),
         num_unlabeled=len(unlabeled),
         stems_sha256=stems_sha256([*labeled, *unlabeled]),
-        files={name: file_sha256(folder / name) for name in lists},
+        files={name: hashlib.sha256(content).hexdigest() for name, content in lists.items()},
     )
     text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
-    (folder / MANIFEST_NAME).write_bytes(text.encode('utf-8'))
+    contents = {folder / name: content for name, content in lists.items()}
+    write_together(contents, folder / MANIFEST_NAME, text.encode('utf-8'))
     return folder
 
 

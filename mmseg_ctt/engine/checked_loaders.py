@@ -3,8 +3,8 @@
 
 Importing this module extends ``mmengine.runner.Runner``: the steps that check masks learn the
 classes of their data set, masks of every set are read before the first iteration, training,
-validation and test must agree in their classes, and no patient of validation or test is trained on.
-Every rank does the same, with files that it only reads.
+validation and test must agree in their classes, no patient of validation or test is trained on, and
+a warning names images that are. Every rank does the same, with files that it only reads.
 """
 
 from functools import wraps
@@ -18,7 +18,7 @@ from ..datasets.built import classes_of, ignore_index, inner_sets, masked_infos,
 from ..datasets.checks import KEY, check_same_classes
 from ..datasets.labeled_unlabeled import LabeledUnlabeledDataset
 from ..datasets.mask_scan import LIMIT, log_masks, scan_masks
-from .patient_checks import check_trained_patients
+from .leak_checks import check_leaks
 
 
 def check_loader(dataset: Any, key: str, limit: int = LIMIT) -> None:
@@ -79,7 +79,7 @@ def _checked(build: Callable, stage: str) -> Callable:
         if classes is not None:
             key = _key(stage)
             check_same_classes(classes, key, _classes(self._train_loop), KEY)
-            check_trained_patients(self, made.dataloader.dataset, stage)
+            check_leaks(self, made.dataloader.dataset, stage)
             check_loader(made.dataloader.dataset, key)
         return made
 

@@ -13,7 +13,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Sequence
 
-import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
@@ -21,6 +20,7 @@ from mmseg.engine import SegVisualizationHook
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 
+from ..datasets.label_ids import id_type
 from ..datasets.output_names import OutputNames, names_of_dataset
 
 _process, _after_iter = IoUMetric.process, SegVisualizationHook._after_iter
@@ -65,12 +65,14 @@ def _process_in_folders(self: IoUMetric, data_batch: dict, data_samples: Sequenc
         _process(self, data_batch, data_samples)
     finally:
         self.output_dir = folder
+    classes = (getattr(self, 'dataset_meta', None) or {}).get('classes') or ()
     for sample in data_samples if folder is not None else ():
-        label = sample['pred_sem_seg']['data'].squeeze().cpu().numpy()
+        data = sample['pred_sem_seg']['data']
+        label = data.reshape(data.shape[-2:]).cpu().numpy()
         shift = 1 if sample.get('reduce_zero_label', False) else 0  # ids of the files
         path = Path(folder, f'{_names(self).of(sample["img_path"])}.png')
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((label + shift).astype(np.uint8)).save(path)
+        Image.fromarray((label + shift).astype(id_type(len(classes) + shift))).save(path)
 
 
 class _Renamed:

@@ -7,10 +7,9 @@ inherits. A config that was read before (by mmseg's own tools, which import the 
 config) is read again when a runner is built. Variables that are applied become None.
 """
 
-import copy
-from typing import Any, Dict, Mapping, TypeVar
+from typing import Any, Mapping, Optional, TypeVar
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from ..methods.registry import registered_methods
 from .config_layers import DELETE, NO_LAYERS, Layers, Merges, plain, recorded_merges
@@ -18,11 +17,11 @@ from .map_steps import drop_map_steps
 from .method_preset import apply_method, inner_model, is_plain, preset_of, read_file, read_preset
 from .network_preset import apply_network
 from .option_checks import check_names
+from .program_changes import NETWORK_PARTS, changed, of_network, put, split
 from .size_checks import check_files, check_options
 
 PACKAGE = 'mmseg_ctt'
 VARIABLES = ('method', 'segmentor_from')
-NETWORK_PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')  # of no method
 READ = '_presets_applied'  # attribute of a Config that was read with this module
 AnyConfig = TypeVar('AnyConfig', bound=Any)  # mmengine.Config or a dict
 
@@ -120,25 +119,36 @@ def apply_presets(cfg: AnyConfig) -> AnyConfig:
         return cfg
     with recorded_merges() as merges:
         fresh = read_file(filename)
-    changes = changed(plain(fresh._cfg_dict), plain(cfg._cfg_dict))
+    before, after = plain(fresh._cfg_dict), plain(cfg._cfg_dict)
+    wrapper = _unwrap(before, after)
     _finished(fresh, merges)
-    _merge(fresh, changes)
+    _merge_changes(fresh, before, after)
+    if wrapper is not None:
+        fresh.model = dict(wrapper, module=fresh.model)
     cfg._cfg_dict.clear()
     cfg._cfg_dict.update(fresh._cfg_dict)
     object.__setattr__(cfg, READ, True)
     return cfg
 
 
-def changed(before: Mapping, after: Mapping, path: str = '') -> Dict[str, Any]:
-    """Values of ``after`` that ``before`` does not have, by dotted keys."""
-    found: Dict[str, Any] = {}
-    for key, value in after.items():
-        old = before.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            found.update(changed(old, value, f'{path}{key}.'))
-        elif key not in before or old != value:
-            found[f'{path}{key}'] = copy.deepcopy(value)
-    return found
+def _unwrap(before: dict, after: dict) -> Optional[dict]:
+    """Take a model out of the wrapper that a program has put around it, for augmented tests."""
+    former, model = (config.get('model') or {} for config in (before, after))
+    if 'module' in former or not isinstance(model.get('module'), dict):
+        return None
+    after['model'] = model['module']
+    return {key: value for key, value in model.items() if key != 'module'}
+
+
+def _merge_changes(fresh: Config, before: dict, after: dict) -> None:
+    """Change in a config what a program changed in it before ``method`` was applied."""
+    model = fresh._cfg_dict.get('model') or {}
+    wrapped = is_plain(before.get('model') or {}) and not is_plain(model)
+    found = {of_network(path, wrapped): value for path, value in changed(before, after)}
+    options, others = split(found)
+    _merge(fresh, options)
+    for path, value in others.items():
+        put(fresh._cfg_dict, path, ConfigDict(value) if isinstance(value, dict) else value)
 
 
 def _apply(cfg: AnyConfig, layers: Mapping[str, Layers]) -> None:

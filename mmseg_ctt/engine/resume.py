@@ -215,12 +215,15 @@ def has_checkpoint(work_dir: str) -> bool:
 def last_checkpoint(work_dir: str) -> Optional[str]:
     """The checkpoint that ``last_checkpoint`` names, which may not exist; None without that file.
 
+    The file of that name in the work dir, where there is one: the recorded path is that of the
+    folder that was moved or copied. Checkpoints may also be in a folder of their own.
+
     Args:
-        work_dir (str): Of a run; it may have been moved.
+        work_dir (str): Of a run; it may have been moved, or be a copy.
     """
     pointer = Path(work_dir, POINTER)
     path = pointer.read_text().strip() if pointer.is_file() else ''
+    if not path:
+        return None
     beside = osp.join(work_dir, osp.basename(path))
-    if path and not osp.isfile(path) and osp.isfile(beside):
-        return beside  # the work dir was moved, or the run started in another directory
-    return path or None
+    return beside if osp.isfile(beside) or not osp.isdir(osp.dirname(path)) else path

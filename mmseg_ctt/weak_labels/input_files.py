@@ -13,7 +13,8 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from mmengine.logging import print_log
 
-from ..datasets.training_copy.manifest import file_checksum, write_whole
+from ..datasets.training_copy.manifest import file_checksum
+from ..datasets.whole_files import write_whole
 from ..volumes.address import file_of
 from .settings_file import read_settings
 

@@ -1,6 +1,9 @@
 # Copyright (c) mmseg_ctt contributors.
+import contextlib
 import itertools
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +164,69 @@ def test_other_lists_are_not_overwritten_unasked(tmp_path):
     assert read_list(tmp_path / 'labeled.txt') == ['a']
     write_split(tmp_path, ['b'], ['a'], overwrite=True)
     assert read_list(tmp_path / 'labeled.txt') == ['b']
+
+
+@pytest.mark.parametrize('fatal', [OSError, KeyboardInterrupt])
+def test_a_split_that_is_not_written_whole_does_not_pass_for_one(tmp_path, monkeypatch, fatal):
+    """Whichever write, removal or rename is the last."""
+    old, new = (['a', 'b'], ['c', 'd'], ['e', 'f']), (['e', 'a'], ['c', 'b'], ['d', 'f'])
+    parts, number = ('labeled', 'unlabeled', 'val'), itertools.count()
+
+    def failing(call):
+        def changed(*given, **more):
+            if next(calls) == last:
+                raise fatal
+            return call(*given, **more)
+
+        return changed
+
+    for last in number:
+        folder = tmp_path / str(last)
+        write_split(folder, *old[:2], val=old[2])
+        calls, done = itertools.count(), False
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, 'write_bytes', failing(Path.write_bytes))
+            patch.setattr(os, 'replace', failing(os.replace))
+            with contextlib.suppress(fatal):
+                write_split(folder, *new[:2], val=new[2], overwrite=True)
+                done = True
+        found = tuple(read_list(folder / f'{part}.txt') for part in parts)
+        if (folder / 'manifest.json').is_file():
+            verify_split(folder)
+            assert found == (new if done else old)
+            assert not list(folder.glob('*.part'))
+        else:
+            assert not done
+        if done:
+            break
+    assert last == 8  # of three lists and a manifest each is written and renamed
+
+
+AWKWARD = [
+    'a ',
+    ' a',
+    'a\u2028b',
+    'a\u2028',
+    'a\x0cb',
+    'a\x85b',
+    'a\nb',
+    'a\rb',
+    '\ufeffa',
+    '\udce4',
+    '',
+]
+
+
+@pytest.mark.parametrize('stem', AWKWARD)
+def test_a_name_is_read_back_or_refused(tmp_path, stem):
+    try:
+        write_split(tmp_path, ['l', stem], ['u'])
+    except ValueError as error:
+        assert repr(stem) in str(error) and 'rename it' in str(error)
+        assert not list(tmp_path.iterdir())
+    else:
+        assert read_list(tmp_path / 'labeled.txt') == ['l', stem]
+        verify_split(tmp_path)
 
 
 def test_stem_in_both_lists_is_refused(tmp_path):

@@ -64,14 +64,15 @@ def test_rule_with_patience(backoff):
 
 def test_a_run_below_its_baseline_ends_as_it_trains(config, baseline):
     folder = baseline({1: STRONG, 3: STRONG})
-    (folder / 'last_checkpoint').write_text('supervised/iter_4.pth')
+    (folder / 'iter_4.pth').touch()
+    (folder / 'last_checkpoint').write_text('gone/iter_4.pth')  # the folder was moved
     factors, notes = Factors(), Notes()
     runner, log = train(config(hook={}), factors, notes)
     assert factors.found == factors.logged == [1.0, 0.0, 0.0, 0.0]
     assert runner.model.unlabeled_weight.state.tolist() == [0, 0, 0]
     assert f'default_hooks.do_no_harm: baseline {folder}' in log
     assert 'baseline 99.00: weight of the unlabelled images 1 -> 0' in log
-    assert 'below its supervised baseline' in log and 'use supervised/iter_4.pth' in log
+    assert 'below its supervised baseline' in log and f'use {folder / "iter_4.pth"}' in log
     of_others = [name for name in runner.message_hub.log_scalars if '.loss_unsup' in name]
     assert 'student0.loss_unsup' in notes.losses[1] and not of_others
     assert not [name for name in notes.losses[3] if '.loss_unsup' in name]

@@ -3,6 +3,8 @@
 
 import copy
 import functools
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -22,6 +24,7 @@ from mmseg_ctt.methods import SemiSegmentor
 NAMES = preset_names()
 METHODS = [name for name in NAMES if name != 'supervised']
 FOLDER = 'ctt_plus/ctt-plus_deeplabv3plus_mobilenetv2_folder.py'
+SUPERVISED = 'supervised/supervised_deeplabv3plus_mobilenetv2_folder.py'
 CAMVID = '{0}/{1}_deeplabv3plus_mobilenetv2_camvid_1-8.py'
 OF_NETWORK = ('channels_last', 'segmentor')
 OF_DATA = ('background', 'guidance')  # they name classes of the data set
@@ -246,6 +249,63 @@ def test_as_the_tools_of_mmseg_read_it(written, tmp_path, monkeypatch):
     cfg.merge_from_dict({'method': 'supervised'})
     assert prepare_config(cfg).model.type == 'EncoderDecoder'
     assert cfg.train_dataloader.sampler.ratio.unlabeled == 0
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A plain segmentor with a method, as mmengine alone reads the config."""
+    text = 'model = dict(_delete_=True, **_base_.model.segmentor)\nmethod = "ctt-plus"'
+    cfg = method_preset.read_file(config(tmp_path, LEAVES[SUPERVISED], text))
+    assert cfg.method == 'ctt-plus' and cfg.model.type == 'EncoderDecoder'
+    return cfg
+
+
+def test_what_a_program_replaces_or_removes_stays_so(read):
+    for name in ('runtime_info', 'guards', 'live'):
+        read.default_hooks.pop(name)
+    hook = read.default_hooks.visualization = dict(type='EmptyCacheHook', after_iter=True)
+    read.train_dataloader.pop('num_workers')
+    read.optim_wrapper.optimizer = dict(type='LBFGS')
+    read.optim_wrapper.paramwise_cfg = dict(custom_keys={'a.b': dict(lr_mult=2)})
+    model = read.model = dict(type='FCN', module=None, head=dict(k=1))
+    prepare_config(read)
+    hooks = read.default_hooks
+    assert not {'runtime_info', 'guards', 'live'} & set(hooks) and 'teacher_ema' in hooks
+    assert hooks.visualization == hook and 'num_workers' not in read.train_dataloader
+    assert read.optim_wrapper.optimizer == dict(type='LBFGS')
+    assert read.optim_wrapper.paramwise_cfg.custom_keys['a.b'] == dict(lr_mult=2)
+    assert read.model == model
+
+
+def test_a_program_wraps_and_changes_the_network(read):
+    """As tools/test.py of mmseg with --tta; the method goes around the network inside."""
+    read.model.backbone.frozen_stages = 1
+    read.model.data_preprocessor.pad_val = 7
+    read.model.decode_head.pop('norm_cfg')
+    read.tta_model.module = read.model
+    read.model = read.tta_model
+    prepare_config(read)
+    assert read.model.type == 'SegTTAModel' and set(read.model) == {'type', 'module'}
+    inner = read.model.module
+    assert inner.type == 'CrossTeacherTraining' and 'backbone' not in inner
+    assert inner.segmentor.data_preprocessor.pad_val == 7
+    assert inner.segmentor.backbone.frozen_stages == 1
+    assert 'norm_cfg' not in inner.segmentor.decode_head
+
+
+def test_a_program_that_reads_the_config_before_the_package(tmp_path):
+    path = config(tmp_path, LEAVES[SUPERVISED], 'method = "ctt-plus"')
+    code = (
+        'from mmengine.config import Config\n'
+        f'cfg = Config.fromfile({str(path)!r})\n'
+        'cfg.default_hooks.pop("guards")\n'
+        'cfg.model = dict(type="FCN", head=dict(k=1))\n'
+        'from mmseg_ctt.engine import prepare_config\n'
+        'prepare_config(cfg)\n'
+        'assert "guards" not in cfg.default_hooks and "teacher_ema" in cfg.default_hooks\n'
+        'assert cfg.model == dict(type="FCN", head=dict(k=1)), cfg.model\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_in_memory():

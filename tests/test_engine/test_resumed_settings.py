@@ -2,6 +2,8 @@
 """Settings that have changed since the run that is resumed."""
 
 import copy
+import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from toy_data import LABELED, SPLIT, UNLABELED, toy_config, write_lists, write_t
 from versions import FUSED
 
 from mmseg_ctt.engine.config_changes import ABSENT, changes, parse_config, shown
+from mmseg_ctt.engine.resumed_settings import compare, report
 
 
 @pytest.fixture(scope='module')
@@ -270,6 +273,34 @@ def test_best_score_of_another_metric_is_forgotten(root_of_adamw, tmp_path):
         train(runner)
         score = runner.message_hub.get_info('best_score')
         assert score == known if known else 0 < score <= 100
+
+
+@pytest.mark.parametrize(
+    'options, forgotten',
+    [
+        ({'val_dataloader.dataset.ann_file': 'hard.txt'}, True),
+        ({'val_dataloader.dataset.pipeline': [dict(type='LoadImageFromFile')]}, True),
+        ({'val_evaluator.ignore_index': 7}, True),
+        ({'model.test_cfg.predict_on': 'ensemble'}, True),
+        ({'model.segmentor.test_cfg.mode': 'slide'}, True),
+        ({'val_dataloader.num_workers': 4, 'val_dataloader.persistent_workers': True}, False),
+        ({'val_dataloader.batch_size': 2, 'val_dataloader.dataset.data_root': '/moved'}, False),
+        ({'test_dataloader.dataset.ann_file': 'hard.txt', 'model.loss_weights': {}}, False),
+    ],
+)
+def test_best_score_of_another_validation_is_forgotten(tmp_path, caplog, options, forgotten):
+    cfg = toy_config(tmp_path, tmp_path)
+    hub = dict(runtime_info=dict(best_score=90.0, best_ckpt='best_mIoU_iter_2.pth', iter=2))
+    checkpoint = dict(state_dict={}, message_hub=hub, meta=dict(cfg=cfg.pretty_text))
+    cfg.merge_from_dict(options)
+    runner = SimpleNamespace(cfg=cfg, logger=logging.getLogger('best'))
+    with caplog.at_level(logging.INFO, 'best'):
+        report(runner, checkpoint, compare(runner, checkpoint))
+    assert set(hub['runtime_info']) == (
+        {'iter'} if forgotten else {'best_score', 'best_ckpt', 'iter'}
+    )
+    assert ('best score so far is forgotten' in caplog.text) == forgotten
+    assert not forgotten or f'measured with another {next(iter(options))[:14]}' in caplog.text
 
 
 # ---- texts of configs

@@ -18,7 +18,7 @@ from toy_data import toy_config, toy_ctt
 from mmseg_ctt.engine import checkpoint, resume
 from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER, WholeFileBackend, write_whole
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
-from mmseg_ctt.engine.resume import defect, find_whole_checkpoint
+from mmseg_ctt.engine.resume import defect, find_whole_checkpoint, last_checkpoint
 
 OLD, NEW = b'old' * 1000, b'new' * 100_000
 
@@ -291,6 +291,28 @@ def test_a_work_dir_that_was_moved(work, tmp_path):
     assert find_whole_checkpoint(str(work)) == str(work / 'iter_6.pth')
 
 
+def test_a_work_dir_that_was_moved_without_its_newest(work, logged):
+    (work / POINTER).write_text('work_dirs/gone/iter_6.pth')
+    (work / 'iter_6.pth').unlink()
+    assert find_whole_checkpoint(str(work)) == str(work / 'iter_4.pth')
+    assert str(work / 'iter_6.pth') + ' is missing' in logged[0]
+
+
+def test_a_copied_work_dir_goes_on_from_its_own_files(work, tmp_path, logged):
+    copied = Path(shutil.copytree(work, tmp_path / 'copy'))
+    assert last_checkpoint(str(copied)) == str(copied / 'iter_6.pth')
+    truncate(copied / 'iter_6.pth', 10)
+    assert find_whole_checkpoint(str(copied)) == str(copied / 'iter_4.pth')
+
+
+def test_checkpoints_in_a_folder_of_their_own(work, tmp_path):
+    """``CheckpointHook.out_dir``: the work dir has the pointer alone."""
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    shutil.copy(work / POINTER, folder)
+    assert find_whole_checkpoint(str(folder)) == str(work / 'iter_6.pth')
+
+
 def test_nothing_saved_yet(tmp_path):
     assert find_whole_checkpoint(str(tmp_path)) is None
     assert find_whole_checkpoint(str(tmp_path / 'absent')) is None
@@ -505,3 +527,42 @@ def test_as_often_as_validation(root, tmp_path):
     ]
     with pytest.raises(ValueError, match='interval must be a number or'):
         SafeCheckpointHook(interval='often')
+
+
+@pytest.fixture
+def scored(root, tmp_path) -> Path:
+    """Work dir of a run with a best checkpoint whose score any other one is above."""
+    work = tmp_path / 'a'
+    train(build(root, work, iterations=2, val_interval=2, save_best=['mIoU', 'aAcc']))
+    state = torch.load(work / 'iter_2.pth', weights_only=False)
+    state['message_hub']['runtime_info'].update(best_score_mIoU=-1.0, best_score_aAcc=1000.0)
+    torch.save(state, work / 'iter_2.pth')
+    return work
+
+
+def go_on(root, checkpoint: Path, work: Path) -> dict:
+    """Resume a checkpoint in a work dir, and give the paths of the best ones that it notes."""
+    runner = build(root, work, iterations=4, val_interval=2, save_best=['mIoU', 'aAcc'])
+    runner._resume, runner._load_from = True, str(checkpoint)
+    runner.train()
+    info = torch.load(work / 'iter_4.pth', weights_only=False)['message_hub']['runtime_info']
+    return {key: info[f'best_ckpt_{key}'] for key in ('mIoU', 'aAcc')}
+
+
+def best_of(work: Path) -> set:
+    return {path.name for path in work.glob('best_*.pth')}
+
+
+def test_the_best_of_another_work_dir_is_left_alone(root, scored, tmp_path):
+    before, work = names(scored), tmp_path / 'b'
+    best = go_on(root, scored / 'iter_2.pth', work)
+    assert names(scored) == before and len(best_of(scored)) == 2
+    assert best_of(work) == {'best_mIoU_iter_4.pth'}
+    assert best == dict(mIoU=str(work / 'best_mIoU_iter_4.pth'), aAcc=None)
+
+
+def test_a_moved_run_replaces_its_best(root, scored, tmp_path):
+    work = scored.rename(tmp_path / 'moved')
+    best = go_on(root, work / 'iter_2.pth', work)
+    assert best_of(work) == {'best_mIoU_iter_4.pth', 'best_aAcc_iter_2.pth'}
+    assert best == {key: str(next(work.glob(f'best_{key}_*'))) for key in best}

@@ -220,6 +220,11 @@ def test_classes_that_few_masks_show(model, root):
         Image.fromarray(mask).save(root / 'ann' / f'{name}.png')
     words = scarce_classes(model.cfg, pipeline)
     assert words.startswith('Of all 3 masks, few show class2 (0), class1 (1). ')
+    mask[:4] = 200
+    Image.fromarray(mask).save(root / 'ann' / 'l2.png')
+    assert 'are not named: ' in scarce_classes(model.cfg, pipeline)
+    model.cfg.train_dataloader.dataset.ignore_index = 200
+    assert scarce_classes(model.cfg, pipeline) == words
     (root / 'ann' / 'l1.png').unlink()
     assert 'are not named: ' in scarce_classes(model.cfg, pipeline)
     model.cfg.train_dataloader.dataset.pop('labeled')

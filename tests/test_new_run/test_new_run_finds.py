@@ -80,6 +80,37 @@ def test_names_by_labelmap(tmp_path: Path):
     assert 'labelmap.txt is not read: meta.json names the classes' in str(new_run(tmp_path))
 
 
+@pytest.mark.parametrize(
+    'name, text, words',
+    [
+        ('_classes.csv', 'Pixel Value, Class\nbg, x\n1, y\n', ", line 2: 'bg' is no id"),
+        ('_classes.csv', 'Pixel Value, Class\n0, x\n0, y\n', ", line 3: '0' is no id, or one that"),
+        ('_classes.csv', 'Pixel Value, Class\n0, x\n2, y\n', ': ids must be 0, 1, 2'),
+        ('labelmap.txt', '# a\nbg:0,0,0::\ncar:0,0,300::\n', ", line 3: 'car:0,0,300::' is not"),
+        ('labelmap.txt', 'bg:0,0,-1::\n', ', line 1: '),
+        ('labelmap.txt', 'bg:0,0,0::\ncar:0,30::\n', ', line 2: '),
+        ('labelmap.txt', 'bg:0,0,0,9::\n', ', line 1: '),
+        ('labelmap.txt', 'bg\n', ', line 1: '),
+        ('labelmap.txt', 'bg:1,2,3::\ncar:1,2,3::\n', ''),
+    ],
+)
+def test_a_malformed_file_of_names(tmp_path: Path, name: str, text: str, words: str):
+    KINDS['colour_masks'](tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError) as error:
+        new_run(tmp_path)
+    assert str(error.value).startswith(f'{tmp_path / name}{words}')
+    assert not words.startswith((', line', ': ids')) or '--classes' in str(error.value)
+
+
+def test_names_by_a_csv(tmp_path: Path):
+    KINDS['no_meta'](tmp_path)
+    (tmp_path / '_classes.csv').write_text('Pixel Value, Class\n1, road\n0, sky\n\n2, "car, old"\n')
+    new_run(tmp_path)
+    meta = json.loads((tmp_path / 'meta.json').read_text())
+    assert meta['classes'] == ['sky', 'road', 'car, old']
+
+
 def test_names_are_asked_for_where_none_are_known(tmp_path: Path):
     KINDS['no_meta'](tmp_path)
     asked = 'meta.json: written; give the classes their names there'

@@ -34,6 +34,16 @@ def test_a_name_keeps_the_images_for_validation(tmp_path: Path):
     assert not (tmp_path / 'splits/c').exists()
 
 
+@pytest.mark.parametrize('stem', ['07 ', ' 07'])
+def test_a_name_that_a_list_cannot_hold_is_refused_before_anything_is_written(tmp_path, stem):
+    KINDS['colour_masks'](tmp_path)  # they would be converted
+    photos(tmp_path, [stem])
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(ValueError, match=f"splits/mine cannot list the image '{stem}'.*rename it"):
+        new_run(tmp_path)
+    assert sorted(tmp_path.rglob('*')) == before
+
+
 @pytest.mark.parametrize('name', ['train.txt', 'labeled.txt'])
 def test_lists_that_leave_nothing_to_learn_from(tmp_path: Path, name: str):
     KINDS['plain_ids'](tmp_path)

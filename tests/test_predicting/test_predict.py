@@ -22,6 +22,8 @@ from mmseg_ctt.deploy.checkpoint import build_network
 from mmseg_ctt.deploy.predicting import Options, find_items, predict_items, rasters
 from mmseg_ctt.deploy.predicting import run as prediction_run
 from mmseg_ctt.deploy.predicting.outputs import Outputs
+from mmseg_ctt.deploy.predicting.unreadable import UnreadableVideoError
+from mmseg_ctt.deploy.predicting.videos import frames_of
 from mmseg_ctt.engine.config import prepare_config
 from mmseg_ctt.rasters import reading
 
@@ -138,10 +140,10 @@ def test_bad_tiles(run, tmp_path):
 # ---- videos
 
 
-def write_film(path):
+def write_film(path, frames=5):
     path.parent.mkdir(exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12.5, (48, 32))
-    for seed in range(5):
+    for seed in range(frames):
         blocks = np.random.RandomState(seed).randint(0, 256, (4, 6, 3)).astype(np.uint8)
         writer.write(blocks.repeat(8, 0).repeat(8, 1))
     writer.release()
@@ -195,6 +197,62 @@ def test_a_stopped_video_goes_on(run, tmp_path, film, monkeypatch):
     call(run, film, out)
     assert len(names_in(out / 'labels')) == 5 and (out / 'overlays/film.mp4').is_file()
     assert (out / 'labels/film/000001.png').stat().st_mtime_ns == before
+
+
+def test_a_video_that_is_cut_off(run, tmp_path):
+    """It is no success, and the same command takes the repaired file."""
+    film, out = write_film(tmp_path / 'films' / 'film.avi', 40), tmp_path / 'out'
+    whole = film.read_bytes()
+    film.write_bytes(whole[: len(whole) // 2])
+    write_image(film.parent / 'a.png', 0)
+    with pytest.raises(ValueError, match=r'film.avi ends after 1[0-9] of the 40 frames .*ffmpeg'):
+        call(run, film.parent, out)
+    assert names_in(out) == ['labels/a.png', 'prediction.json']
+    film.write_bytes(whole)
+    lines = call(run, film.parent, out)
+    assert lines[0].endswith('1 of 2 inputs are finished') and '40 frames' in lines[1]
+    assert call(run, film.parent, out) == [f'{out}: 2 of 2 inputs are finished']
+
+
+class Capture:
+    """In the place of OpenCV's: 10 frames by the header, of which the first are there."""
+
+    present, broken, rate = 10, None, 25.0
+
+    def __init__(self, path):
+        self.number = -1
+
+    def grab(self):
+        self.number += 1
+        return self.number < self.present
+
+    def retrieve(self):
+        return self.number != self.broken, np.zeros((2, 2, 3), np.uint8)
+
+    def get(self, name):
+        return {cv2.CAP_PROP_FPS: self.rate, cv2.CAP_PROP_FRAME_COUNT: 10}[name]
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    'facts, words',
+    [
+        (dict(), None),
+        (dict(broken=4), 'frame 4 of the video x.mp4 cannot be decoded'),
+        (dict(present=8), None),
+        (dict(present=7), 'x.mp4 ends after 7 of the 10 frames'),
+        (dict(present=7, rate=1e6), None),  # the number of frames is made of the rate
+    ],
+)
+def test_frames_that_are_not_there(monkeypatch, facts, words):
+    monkeypatch.setattr(cv2, 'VideoCapture', type('Made', (Capture,), facts))
+    if words is None:
+        assert len(list(frames_of('x.mp4'))) == facts.get('present', 10)
+    else:
+        with pytest.raises(UnreadableVideoError, match=words):
+            list(frames_of('x.mp4'))
 
 
 # ---- rasters

@@ -177,6 +177,11 @@ def leak(root):
     shutil.copy(root / 'img' / 'u1.jpg', root / 'val' / 'v20.jpg')
 
 
+def trained_on(root):
+    (root / 'val' / 'v20.jpg').unlink()
+    (root / 'val' / 'v20.jpg').symlink_to(root / 'img' / 'u1.jpg')
+
+
 def wrong_id_in_val(root):
     Image.fromarray(np.full((32, 48), 9, np.uint8)).save(root / 'ann' / 'v21.png')
 
@@ -210,6 +215,12 @@ PROBLEMS = {  # what is done, options, row, words
     ),
     'same content': (same_content, [], 'overlap', ['1 unlabeled', 'img/copy.jpg', 'img/l1.jpg']),
     'leak': (leak, [], 'leaks', ['1 val images', 'val/v20.jpg', 'img/u1.jpg']),
+    'trained on': (
+        trained_on,
+        [],
+        'leaks',
+        ['1 images of val_dataloader.dataset', f'({DATASET}.unlabeled)', 'val/v20.jpg'],
+    ),
     'wrong id': (wrong_id, [], 'masks', ['ann/l2.png', '9 (1536 pixels)']),
     'wrong id in val': (wrong_id_in_val, [], 'masks', ['ann/v21.png', '9 (1536 pixels)']),
     'damaged image': (damaged('u2'), [], 'images', ['1 images cannot be decoded', 'img/u2.jpg']),

@@ -125,7 +125,7 @@ OPTIONS: List[Any] = [
     *options(PATIENTS, presence_by_patient, 'ignore_index label_key'),
     *options(PATIENTS, read_patients, 'suffix label_suffix'),
     *options(PATIENTS, write_split, 'overwrite'),
-    *options('dataset_converters/spoil_masks', spoil_masks, 'fraction kinds seed'),
+    *options('dataset_converters/spoil_masks', spoil_masks, 'fraction kinds seed ignore_index'),
     *options('dataset_converters/spoil_masks', image_files.find_masks, 'suffix'),
     # misc
     *options('misc/new_run', new_run, 'method size dry_run images masks suffix classes palette'),

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -66,6 +67,48 @@ def test_wrong_class():
         wrong_class(np.full((4, 4), 255, np.uint8), [0, 1], np.random.RandomState(0))
     with pytest.raises(ValueError, match='a single class'):
         wrong_class(np.zeros((4, 4), np.uint8), [0], np.random.RandomState(0))
+
+
+def random_mask():
+    mask = np.random.RandomState(3).randint(0, 3, (6, 8)).astype(np.uint8)
+    mask[0, :3] = 255
+    return mask
+
+
+@pytest.mark.parametrize(
+    'seed, was, new, pixels',  # of version 0.10
+    [(0, 1, 2, [12]), (1, 0, 1, [30]), (2, 0, 2, [39, 46, 47]), (3, 1, 0, [6, 7])],
+)
+def test_a_seed_draws_the_same_region_in_every_version(seed, was, new, pixels):
+    mask = random_mask()
+    made, facts = wrong_class(mask, [0, 1, 2, 3], np.random.RandomState(seed))
+    assert facts == {'was': was, 'is': new, 'pixels': len(pixels)}
+    assert np.flatnonzero(made != mask).tolist() == pixels
+
+
+def test_memory_of_many_regions():
+    mask = np.random.RandomState(0).randint(0, 3, (512, 512)).astype(np.uint8)
+    tracemalloc.start()
+    wrong_class(mask, [0, 1, 2], np.random.RandomState(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+@pytest.mark.parametrize('kind', ['class', 'shift'])
+def test_another_ignored_id(masks, tmp_path, tool, kind):
+    for stem in STEMS:
+        with Image.open(masks / f'{stem}.png') as image:
+            ids = np.array(image)
+        Image.fromarray(np.where(ids == 255, 200, ids).astype(np.uint8)).save(masks / f'{stem}.png')
+    options = ('--fraction', 1, '--kinds', kind, '--ignore-index', 200)
+    tool.call(masks, tmp_path / 'out', *options)
+    for entry in json.loads((tmp_path / 'out' / 'spoilt.json').read_text())['spoilt']:
+        before, made = (pixels(folder, entry['name']) for folder in (masks, tmp_path / 'out'))
+        assert set(np.unique(made)) <= {*range(4), 200}
+        if kind == 'class':
+            assert 200 not in (entry['was'], entry['is'])
+            assert ((made == 200) == (before == 200)).all()
 
 
 def test_shifted():

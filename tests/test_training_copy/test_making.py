@@ -15,8 +15,10 @@ from mmseg_ctt.datasets.training_copy.make import make_copy
 from mmseg_ctt.datasets.training_copy.manifest import (
     FILES,
     MANIFEST,
+    Entry,
     checksum,
     damaged_files,
+    entry_line,
     read_entries,
 )
 from mmseg_ctt.datasets.training_copy.options import options_of
@@ -50,6 +52,13 @@ def test_manifest(cfg, root, tmp_path):
     assert entry.source_sha256 == checksum((root / 'ann' / 'l1.png').read_bytes())
     assert not damaged_files(folder, entries.values())
     assert not list(folder.rglob('*.part'))
+
+
+def test_names_with_other_line_ends(tmp_path):
+    names = ['a\u2028b.jpg', 'a\x85b.jpg', 'a\x0cb.jpg']
+    entries = [Entry(name, name, 1, 'c', 1, 1, 's') for name in names]
+    (tmp_path / FILES).write_text(''.join(map(entry_line, entries)), encoding='utf-8')
+    assert list(read_entries(tmp_path).values()) == entries
 
 
 def test_goes_on(cfg, root, tmp_path):

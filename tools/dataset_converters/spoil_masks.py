@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fraction', type=float, help='fraction of these masks; default: 0.05')
     parser.add_argument('--kinds', nargs='+', help='class, shift; default: class shift')
     parser.add_argument('--seed', type=int, help='default: 0')
+    parser.add_argument('--ignore-index', type=int, help='id of ignored pixels; default: 255')
     parser.add_argument('--suffix', help='end of the names of masks; default: .png')
     return parser.parse_args()
 
@@ -42,7 +43,7 @@ def main() -> None:
     listed = read_stems(args.list, found, args.masks) if args.list else list(found)
     out = Path(args.out)
     folder = Path(args.masks)
-    settings = given(args, ('fraction', 'kinds', 'seed'))
+    settings = given(args, ('fraction', 'kinds', 'seed', 'ignore_index'))
     entries = spoil_masks(folder, found, out, listed, **settings)
     for entry in entries:
         print(', '.join(f'{key}: {value}' for key, value in entry.items()))

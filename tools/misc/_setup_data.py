@@ -196,15 +196,20 @@ def overlap(setup: Setup) -> str:
 
 
 def leaks(setup: Setup) -> str:
+    from mmseg_ctt.datasets.leaks import trained_images
     from mmseg_ctt.datasets.patients import check_patients
     from mmseg_ctt.engine.guards import same_content
 
     if not setup.trained:
         raise Skip('no training set')
+    sources = {f'train_dataloader.dataset.{name}': setup.sets[name] for name in setup.trained}
     infos = [info for name in setup.trained for info in setup.infos(name)]
     trained, known = [info['img_path'] for info in infos], False
     for name in EVALUATED:
         if name in setup.sets:
+            line = trained_images(sources, setup.sets[name], f'{name}_dataloader.dataset')
+            if line is not None:
+                raise ValueError(line)
             known |= len(check_patients({'training': infos, name: setup.infos(name)})) > 1
             _refuse(
                 same_content(trained, [info['img_path'] for info in setup.infos(name)]),

@@ -14,6 +14,7 @@ import numpy as np
 from ..image_reading import image_size, stored_size
 from ..label_check import check_size
 from ..nodata import decode_with_nodata
+from ..whole_files import write_whole
 from .encode import JPEG, encode_image, encode_mask, small_ids
 from .manifest import (
     FILES,
@@ -26,7 +27,6 @@ from .manifest import (
     entry_line,
     read_entries,
     read_manifest,
-    write_whole,
 )
 from .plan import IMAGE, MASK, SMOOTH_MAP, Job, Plan, inside
 from .sizes import Scale, reduced_size, resized

@@ -3,7 +3,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
@@ -108,7 +107,7 @@ def read_entries(folder: Path) -> Dict[str, Entry]:
     path, entries = folder / FILES, {}
     if not path.is_file():
         return {}
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in path.read_text(encoding='utf-8').split('\n'):  # a name may hold other line ends
         try:
             entry = Entry(**json.loads(line))
         except (ValueError, TypeError):
@@ -128,14 +127,6 @@ def end_last_line(folder: Path) -> None:
 def entry_line(entry: Entry) -> str:
     """Line of ``files.jsonl``."""
     return json.dumps(entry._asdict(), ensure_ascii=False) + '\n'
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is complete as soon as it has its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def damaged_files(folder: Path, entries: Iterable[Entry]) -> List[str]:

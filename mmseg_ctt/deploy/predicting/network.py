@@ -9,11 +9,11 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...datasets.label_ids import id_type
 from ...nn.heads import main_head
 from ..api.inputs import image_pipeline
 from ..api.predict import forward_batch, input_pipeline
 
-IGNORED = 255  # id of pixels without data, where it is no class
 RESIZING = ('Resize', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
@@ -53,7 +53,7 @@ class Network:
     @property
     def dtype(self) -> str:
         """Type of the ids in files: 8 bit where there is an id for pixels without data."""
-        return 'uint8' if len(self.classes) <= IGNORED else 'uint16'
+        return id_type(len(self.classes))
 
     @property
     def no_data(self) -> int:

@@ -1,6 +1,7 @@
 # Copyright (c) mmseg_ctt contributors.
 """Prediction of videos, frame by frame."""
 
+import shutil
 from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Tuple
 
@@ -20,10 +21,13 @@ from .unreadable import UnreadableVideoError
 
 CODEC = 'mp4v'
 USUAL_RATE = 25.0  # frames a second, where the file does not say it
+# Headers of intact videos may be off by so many frames, or by that ratio of them.
+OFF, OFF_RATIO = 2, 0.02
+CONVERT = 'ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
 
 
 class Video(NamedTuple):
-    """Facts of a video: frames a second, and the number of frames that its header names."""
+    """Facts of a video: frames a second, and the number of frames by its header; 0: not known."""
 
     rate: float
     frames: int
@@ -43,14 +47,18 @@ def check_video(path: str) -> Video:
         if not capture.isOpened() or not capture.read()[0]:
             raise UnreadableVideoError(
                 f'the video {path} cannot be read: it is damaged, or OpenCV has no decoder for it. '
-                'Convert it: ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
+                f'Convert it: {CONVERT}'
             )
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        known = np.isfinite(rate) and 0 < rate < 1000
-        frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        return Video(float(rate) if known else USUAL_RATE, frames)
+        return _facts(capture)
     finally:
         capture.release()
+
+
+def _facts(capture: cv2.VideoCapture) -> Video:
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    if not np.isfinite(rate) or not 0 < rate < 1000:
+        return Video(USUAL_RATE, 0)  # the number may be made of the rate and the duration
+    return Video(float(rate), max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0))
 
 
 def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Iterator[Tuple]:
@@ -59,6 +67,9 @@ def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Itera
     Args:
         path (str): Of the file.
         skip (Callable): Whether a frame, by its number, is left out.
+
+    Raises:
+        UnreadableVideoError: If a frame cannot be decoded, or frames of the header are not there.
     """
     capture = cv2.VideoCapture(path)
     try:
@@ -67,9 +78,18 @@ def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Itera
             if not skip(number):
                 read, frame = capture.retrieve()
                 if not read:
-                    return
+                    raise UnreadableVideoError(
+                        f'frame {number} of the video {path} cannot be decoded: it is damaged. '
+                        f'Copy it again, or keep what can be read: {CONVERT}'
+                    )
                 yield number, frame
             number += 1
+        expected = _facts(capture).frames
+        if expected - number > max(OFF, OFF_RATIO * expected):
+            raise UnreadableVideoError(
+                f'the video {path} ends after {number} of the {expected} frames of its header: it '
+                f'is cut off or damaged. Copy it again, or keep what can be read: {CONVERT}'
+            )
     finally:
         capture.release()
 
@@ -94,7 +114,21 @@ def predict_video(
 
     Returns:
         int: Number of frames.
+
+    Raises:
+        UnreadableVideoError: If not all frames can be decoded; no masks are left, since those of
+            the repaired file would be others.
     """
+    try:
+        return _predict_video(network, item, outputs, batch_size, tick)
+    except UnreadableVideoError:
+        shutil.rmtree(outputs.frames_of(item), ignore_errors=True)
+        raise
+
+
+def _predict_video(
+    network: Network, item: Item, outputs: Outputs, batch_size: int, tick: Callable[[], None]
+) -> int:
     folder, video = outputs.frames_of(item), check_video(item.path)
     batch: List[Tuple[int, np.ndarray]] = []
     for numbered in frames_of(item.path, lambda number: _mask(folder, number).exists()):

@@ -12,9 +12,9 @@ from ...nn.ranks import on_main_process
 from ...nn.unlabeled_weight import GuardState, UnlabeledWeight
 from ...nn.unwrap import segmentor_of
 from ..baseline_run import BaselineRun, find_baseline, named_baseline
-from ..checkpoint import POINTER
 from ..compared_score import compared_score
 from ..harm_rule import KEY, HarmRule, guarded_terms, last_start
+from ..resume import last_checkpoint
 
 AUTO = 'auto'
 LOWEST = 0.1
@@ -225,5 +225,5 @@ class DoNoHarmHook(Hook):
 
 
 def _checkpoint(folder: Path) -> str:
-    pointer = folder / POINTER
-    return pointer.read_text().strip() if pointer.is_file() else f'a checkpoint in {folder}'
+    last = last_checkpoint(str(folder))
+    return last if last and Path(last).is_file() else f'a checkpoint in {folder}'

@@ -1,6 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
 import logging
-from pathlib import Path
 from typing import Any, Optional, Set
 
 import torch
@@ -14,7 +13,6 @@ from ...nn.memory_bank import ClassMemoryBank
 from ...nn.memory_contrast import MemoryContrast
 from ...nn.signatures import settings_of
 from ...nn.unwrap import unwrapped
-from ..checkpoint import POINTER
 from ..compared_score import is_share
 from ..guards import (
     confident_ratio,
@@ -23,6 +21,7 @@ from ..guards import (
     not_finite,
     teacher_below_student,
 )
+from ..resume import last_checkpoint
 from ..score_checks import check_score, main_metric, scores_of
 
 KEY = 'default_hooks.guards'
@@ -199,7 +198,5 @@ class GuardHook(Hook):
 
 def _last_good(runner: Runner) -> str:
     """The checkpoint to resume from, in words."""
-    pointer = Path(runner.work_dir, POINTER)
-    if not pointer.is_file():
-        return 'nothing was saved before'
-    return f'the last good checkpoint is {pointer.read_text()}'
+    last = last_checkpoint(runner.work_dir)
+    return 'nothing was saved before' if last is None else f'the last good checkpoint is {last}'

@@ -129,6 +129,7 @@ class SafeCheckpointHook(CheckpointHook):
         if '://' not in str(folder) and not (self.backend_args or self.file_client_args):
             self.backend_args: Optional[dict] = dict(backend=BACKEND)
         super().before_train(runner)
+        self._take_own_best(runner)
         if is_main_process() and osp.isdir(self.out_dir):
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL}'):
                 partial.unlink()
@@ -209,6 +210,32 @@ class SafeCheckpointHook(CheckpointHook):
         )
         self._set_best({key: path or before.get(key) for key, path in after.items()})
 
+    def _take_own_best(self, runner: Runner) -> None:
+        """Leave the best checkpoint of a resumed run in another folder alone.
+
+        Its file in this folder takes its place, if there is one: the folder was moved or copied.
+        """
+        if not self.save_best:
+            return
+        recorded = self._best()
+        best = {key: path and self._own_file(path) for key, path in recorded.items()}
+        self._set_best(best)
+        for key in (key for key, path in recorded.items() if path != best[key]):
+            name = 'best_ckpt' if key == 'only' else f'best_ckpt_{key}'
+            runner.message_hub.update_info(name, best[key])
+            if best[key] is None:
+                runner.logger.info(
+                    f'the best checkpoint so far, {recorded[key]}, is of another work dir and is '
+                    f'not touched: a better one will be in {self.out_dir}'
+                )
+
+    def _own_file(self, path: str) -> Optional[str]:
+        """A file of ``out_dir``, or that of its name there; None without one."""
+        if _real(osp.dirname(path)) == _real(self.out_dir):
+            return path
+        own = self.file_backend.join_path(self.out_dir, osp.basename(path))
+        return own if self.file_backend.isfile(own) else None
+
     def _best(self) -> dict:
         if len(self.key_indicators) == 1:
             return {'only': self.best_ckpt_path}
@@ -220,11 +247,19 @@ class SafeCheckpointHook(CheckpointHook):
         else:
             self.best_ckpt_path_dict = paths
 
+    def _publish_model(self, runner: Runner, ckpt_path: Optional[str]) -> None:
+        if ckpt_path is not None:  # no best one is in this folder
+            super()._publish_model(runner, ckpt_path)
+
     @master_only
     def _remove(self, paths: Iterable[str]) -> None:
         for path in paths:
-            if self.file_backend.isfile(path):
+            if self._own_file(path) == path and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
+
+
+def _real(folder: str) -> str:
+    return folder.rstrip('/') if '://' in folder else osp.realpath(folder)
 
 
 def _start_of(runner: Runner) -> Tuple[bool, Optional[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ...datasets.built import label_loaders, mask_entries, set_num_classes
+from ...datasets.built import ignore_index, inner_sets, label_loaders, mask_entries, set_num_classes
 from ...datasets.checks import check_files
 from ...datasets.image_files import find_images
 from ...datasets.mask_scan import MaskScan, scan_masks
@@ -47,7 +47,8 @@ class MaskedImage(NamedTuple):
     Attributes:
         image (ListedImage): The image.
         data (dict): ``inputs`` and ``data_samples``, from the test pipeline.
-        mask (np.ndarray): ``(H, W)`` integer ids at the size of the file; 255 is ignored.
+        mask (np.ndarray): ``(H, W)`` integer ids at the size of the file; others than those
+            of the classes are ignored.
     """
 
     image: ListedImage
@@ -161,7 +162,9 @@ class MaskedSet:
             for leaf in leaves(self.source)
             for entry in mask_entries(leaf, [leaf.get_data_info(i) for i in range(len(leaf))])
         ]
-        return scan_masks(entries, len(self.metainfo['classes']), skip_unreadable=True)
+        ignored = ignore_index(next(inner_sets(self.source)))
+        number = len(self.metainfo['classes'])
+        return scan_masks(entries, number, ignore_index=ignored, skip_unreadable=True)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-IGNORED = 255
+IGNORED = 255  # id of ignored pixels where nothing else is set
 KINDS = ('class', 'shift')
 MIN_REGION = 0.01  # of the image: smaller regions do not get another class
 SHIFT = 0.1  # of each side
@@ -18,16 +18,17 @@ MANIFEST = 'spoilt.json'
 
 
 def wrong_class(
-    mask: np.ndarray, ids: Sequence[int], random: np.random.RandomState
+    mask: np.ndarray, ids: Sequence[int], random: np.random.RandomState, ignore_index: int = IGNORED
 ) -> Tuple[np.ndarray, Dict[str, Any]]:
     """Mask in which one connected region has the id of another class.
 
     The region is drawn among those of at least 1 % of the image; without any it is the largest.
 
     Args:
-        mask (np.ndarray): ``(H, W)`` integer ids; 255 is no class.
+        mask (np.ndarray): ``(H, W)`` integer ids.
         ids (Sequence[int]): Ids that may be drawn.
         random (np.random.RandomState): Source of random numbers.
+        ignore_index (int): Id that is no class. Defaults to 255.
 
     Returns:
         tuple[np.ndarray, dict]: The new mask; ``was``, ``is`` and number of ``pixels``.
@@ -35,30 +36,36 @@ def wrong_class(
     Raises:
         ValueError: If the mask has no class, or there is no other class.
     """
-    regions: List[np.ndarray] = []
-    for k in np.setdiff1d(np.unique(mask), [IGNORED]):
-        label, number = ndimage.label(mask == k)
-        regions += [label == i for i in range(1, number + 1)]
-    if not regions:
+    found = np.setdiff1d(np.unique(mask), [ignore_index])
+    if not len(found):
         raise ValueError('a mask without any class cannot be spoilt')
-    areas = [int(region.sum()) for region in regions]
-    large = [i for i, area in enumerate(areas) if area >= MIN_REGION * mask.size]
-    chosen = large[random.randint(len(large))] if large else int(np.argmax(areas))
-    old = int(mask[regions[chosen]][0])
+    # areas only: a map of each region would take as much memory as regions times pixels
+    areas_of = [np.bincount(ndimage.label(mask == k)[0].ravel())[1:] for k in found]
+    areas = np.concatenate(areas_of)
+    large = np.flatnonzero(areas >= MIN_REGION * mask.size)
+    chosen = int(large[random.randint(len(large))] if len(large) else np.argmax(areas))
+    ends = np.cumsum([len(own) for own in areas_of])
+    of_class = int(np.searchsorted(ends, chosen, side='right'))
+    old = int(found[of_class])
+    number = chosen - (ends[of_class - 1] if of_class else 0) + 1
+    region = ndimage.label(mask == old)[0] == number
     others = [k for k in ids if k != old]
     if not others:
         raise ValueError('masks of a single class cannot get another class')
     new = int(others[random.randint(len(others))])
-    made = np.where(regions[chosen], mask.dtype.type(new), mask)
-    return made, {'was': old, 'is': new, 'pixels': areas[chosen]}
+    made = np.where(region, mask.dtype.type(new), mask)
+    return made, {'was': old, 'is': new, 'pixels': int(areas[chosen])}
 
 
-def shifted(mask: np.ndarray, random: np.random.RandomState) -> Tuple[np.ndarray, Dict[str, Any]]:
-    """Mask that lies beside its image: moved by a tenth of each side; 255 where nothing is known.
+def shifted(
+    mask: np.ndarray, random: np.random.RandomState, ignore_index: int = IGNORED
+) -> Tuple[np.ndarray, Dict[str, Any]]:
+    """Mask that lies beside its image, moved by a tenth of each side.
 
     Args:
         mask (np.ndarray): ``(H, W)`` integer ids.
         random (np.random.RandomState): Draws the directions.
+        ignore_index (int): Id of pixels where nothing is known. Defaults to 255.
 
     Returns:
         tuple[np.ndarray, dict]: The new mask; ``down_right`` in pixels, and number of ``pixels``
@@ -66,8 +73,8 @@ def shifted(mask: np.ndarray, random: np.random.RandomState) -> Tuple[np.ndarray
     """
     signs = random.randint(0, 2, 2) * 2 - 1
     offset = [int(sign * max(1, round(SHIFT * side))) for sign, side in zip(signs, mask.shape)]
-    made = ndimage.shift(mask, offset, order=0, mode='constant', cval=IGNORED)
-    changed = (made != mask) & (made != IGNORED) & (mask != IGNORED)
+    made = ndimage.shift(mask, offset, order=0, mode='constant', cval=ignore_index)
+    changed = (made != mask) & (made != ignore_index) & (mask != ignore_index)
     return made, {'down_right': offset, 'pixels': int(changed.sum())}
 
 
@@ -79,6 +86,7 @@ def spoil_masks(
     fraction: float = 0.05,
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
+    ignore_index: int = IGNORED,
 ) -> List[Dict[str, Any]]:
     """Copy masks to a folder, some of them with an error.
 
@@ -92,6 +100,7 @@ def spoil_masks(
         fraction (float): Fraction of them that is, at least one. Defaults to 0.05.
         kinds (Sequence[str]): Of the errors. Defaults to both.
         seed (int): Defaults to 0.
+        ignore_index (int): Id of ignored pixels in the files. Defaults to 255.
 
     Returns:
         list[dict]: ``name``, ``kind`` and what was changed, of every spoilt mask.
@@ -109,12 +118,15 @@ def spoil_masks(
     number = max(1, round(fraction * len(listed)))
     chosen = [sorted(listed)[i] for i in random.permutation(len(listed))[:number]]
     ids = sorted({int(k) for name in masks.values() for k in np.unique(_read(folder / name))})
-    ids = [k for k in ids if k != IGNORED]
+    ids = [k for k in ids if k != ignore_index]
     made = []
     for i, stem in enumerate(chosen):
         kind = kinds[i % len(kinds)]
         mask = _read(folder / masks[stem])
-        new, facts = wrong_class(mask, ids, random) if kind == 'class' else shifted(mask, random)
+        if kind == 'class':
+            new, facts = wrong_class(mask, ids, random, ignore_index)
+        else:
+            new, facts = shifted(mask, random, ignore_index)
         made.append((stem, new, {'name': stem, 'kind': kind, **facts}))
     _write(folder, masks, out, {stem: new for stem, new, _ in made})
     entries = sorted((entry for _, _, entry in made), key=lambda entry: entry['name'])

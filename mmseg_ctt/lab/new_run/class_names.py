@@ -3,9 +3,9 @@
 
 import csv
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ...datasets.colour_masks import pack, palette_of
+from ...datasets.colour_masks import check_palette, pack, palette_of
 from ...datasets.folder import read_meta
 from ...datasets.lists import read_lines
 
@@ -13,6 +13,7 @@ META = 'meta.json'
 LISTS = ('classes.txt', 'class_names.txt', 'codes.txt', 'labels.txt')  # a name a line
 CVAT = 'labelmap.txt'  # label:color_rgb:parts:actions
 ROBOFLOW = '_classes.csv'  # Pixel Value, Class
+GIVEN = '--classes'
 
 
 class ClassNames(NamedTuple):
@@ -51,7 +52,7 @@ def known_classes(root: Path, given: Optional[Sequence[str]] = None) -> ClassNam
             )
         return _checked(names, palette_of(content, str(meta)), str(meta))
     if given:
-        return _checked(list(given), [], '--classes')
+        return _checked(list(given), [], GIVEN)
     return next(map(_read, _files(root)), ClassNames([], [], ''))
 
 
@@ -79,24 +80,45 @@ def _files(root: Path) -> List[Path]:
 
 
 def _read(path: Path) -> ClassNames:
-    lines = [line.strip() for line in read_lines(path)]
-    lines = [line for line in lines if line and not line.startswith('#')]
+    lines = {number: line.strip() for number, line in enumerate(read_lines(path), 1)}
+    lines = {number: line for number, line in lines.items() if line and not line.startswith('#')}
     if path.name == CVAT:
-        parts = [line.split(':') for line in lines]
-        try:
-            colours = [pack([int(v) for v in part[1].split(',')]) for part in parts]
-        except (ValueError, IndexError):
-            raise ValueError(f'{path}: lines must be name:red,green,blue::') from None
-        return _checked([part[0] for part in parts], colours, str(path))
-    if path.name == ROBOFLOW:
-        cells = [row for row in csv.reader(lines[1:]) if len(row) > 1]
-        rows = sorted((int(row[0]), row[1].strip()) for row in cells)
-        if [number for number, _ in rows] != list(range(len(rows))):
+        return _of_cvat(path, lines)
+    names = _of_roboflow(path, lines) if path.name == ROBOFLOW else list(lines.values())
+    return _checked(names, [], str(path))
+
+
+def _of_cvat(path: Path, lines: Mapping[int, str]) -> ClassNames:
+    names: List[str] = []
+    colours: List[int] = []
+    for number, line in lines.items():
+        name, *rest = line.split(':')
+        rgb = [value.strip() for value in rest[0].split(',')] if rest else []
+        if len(rgb) != 3 or not all(v.isdecimal() and int(v) < 256 for v in rgb):
             raise ValueError(
-                f'{path}: ids must be 0, 1, 2 and so on; name the classes by --classes'
+                f'{path}, line {number}: {line!r} is not name:red,green,blue:: with values from 0 '
+                f'to 255: correct it, or remove the file and name the classes by {GIVEN}'
             )
-        lines = [name for _, name in rows]
-    return _checked(lines, [], str(path))
+        names.append(name)
+        colours.append(pack([int(value) for value in rgb]))
+    return _checked(names, check_palette(colours, str(path)), str(path))
+
+
+def _of_roboflow(path: Path, lines: Mapping[int, str]) -> List[str]:
+    found: Dict[int, str] = {}
+    for number, line in list(lines.items())[1:]:
+        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+        if len(cells) < 2:
+            continue
+        if not cells[0].isdecimal() or int(cells[0]) in found:
+            raise ValueError(
+                f'{path}, line {number}: {cells[0]!r} is no id, or one that stands twice: correct '
+                f'it, or name the classes by {GIVEN}'
+            )
+        found[int(cells[0])] = cells[1]
+    if sorted(found) != list(range(len(found))):
+        raise ValueError(f'{path}: ids must be 0, 1, 2 and so on; name the classes by {GIVEN}')
+    return [found[k] for k in sorted(found)]
 
 
 def _checked(names: List[str], palette: List[int], origin: str) -> ClassNames:

@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from ...datasets.class_cover import missing_of
-from ...datasets.lists import read_list, read_stems, stem_in
+from ...datasets.lists import check_names, read_list, read_stems, stem_in
 from ...datasets.scenes import scene_notes, shared_scenes, without_scenes
 from ...datasets.split_files import MANIFEST_NAME, TEST_NAME, write_split
 from ...datasets.split_masks import count_images, draw_validation
@@ -51,6 +51,9 @@ class Lists:
     facts: dict = field(default_factory=dict)
     present: bool = False
     notes: List[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_names([*self.labeled, *self.unlabeled, *self.val, *self.test], self.folder)
 
     def write(self, root: Path) -> None:
         """Write the lists and their manifest."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ...datasets.lists import read_stems
+from ...datasets.lists import check_names, read_stems
 from ...datasets.split_files import LIST_NAMES
+from ...engine.files import write_whole
 from .baseline import check_options, read_baseline
 from .choose_lists import Wanted, choose_lists
 from .class_names import META
@@ -81,7 +82,7 @@ class Plan:
             content: dict = dict(classes=self.found.labels.names)
             if self.found.labels.palette:
                 content['palette'] = self.found.labels.palette
-            meta.write_text(json.dumps(content) + '\n', encoding='utf-8')
+            write_whole(meta, json.dumps(content) + '\n')
             names = '; give the classes their names there' if self.found.labels.unnamed else ''
             lines.append(f'{META}: written{names}')
         self.lists.write(root)
@@ -93,7 +94,7 @@ class Plan:
             path = self.folder / f'{method}.py'
             present = path.is_file()
             if not present:
-                path.write_text(text, encoding='utf-8')
+                write_whole(path, text)
             same = present and path.read_text(encoding='utf-8') == text
             state = 'is there already' if same else 'is there and is kept as it is'
             short = path.relative_to(root)
@@ -105,7 +106,7 @@ def _write_list(root: Path, name: str, stems: Sequence[str]) -> str:
     """Write a list unless it is there, which the user may have changed."""
     path, text = root / name, ''.join(f'{stem}\n' for stem in stems)
     if not path.is_file():
-        path.write_text(text, encoding='utf-8')
+        write_whole(path, text)
         return f'{name}: written'
     same = path.read_text(encoding='utf-8') == text
     return f'{name}: {"is there already" if same else "is there and is kept as it is"}'
@@ -181,6 +182,7 @@ def _evaluated(found: Found, name: str, part: str) -> Evaluated:
     """Images of a part: those of the list that is there, which the user may have changed."""
     path, matched = found.root / name, found.parts[part]
     if not path.is_file():
+        check_names(list(matched.masks), name)
         return Evaluated(name, list(matched.masks), [])
     stems = read_stems(path, matched.masks, found.root / matched.masks_dir)
     new = sorted(set(matched.masks) - set(stems))

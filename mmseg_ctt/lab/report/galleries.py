@@ -9,6 +9,7 @@ from typing import Optional, Sequence, Union
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
+from ...datasets.lists import check_names
 from ...deploy.api.load import dataset_meta_of
 from ...deploy.api.predict import config_pipeline
 from ...deploy.checkpoint import load_network, read_checkpoint
@@ -53,7 +54,8 @@ def write_suggestions(
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
     out = _new_folder(out, LIST, PAGE, SCORES, *NEXT_LISTS)
-    unlabeled_images(cfg, folder)  # before the model is built
+    images = unlabeled_images(cfg, folder)  # before the model is built
+    check_names([image.name for image in images], out / LIST)
     model = _load(cfg, checkpoint)
     found = suggest(model, count, folder, progress=True)
     part = suggestions_part(model, found, model.dataset_meta)
@@ -103,8 +105,10 @@ def write_label_errors(
         _check_spoilt(MaskedSet(cfg, config_pipeline(cfg)), spoilt)
     model = _load(cfg, checkpoint)
     search = search_errors(model, count, settings, progress=True)
+    names = [entry.image.name for entry in search.found]
+    check_names(names, out / ERROR_LIST)
     _write_page(out, ERRORS, checkpoint, errors_part(model, search, spoilt))
-    _write_list(out / ERROR_LIST, [entry.image.name for entry in search.found])
+    _write_list(out / ERROR_LIST, names)
     return search
 
 

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from ...deploy.checkpoint import read_checkpoint
+from ...engine.resume import last_checkpoint
 from ...methods.networks import MemberNetworks
 from .colours import MEMBER, PLAIN_MODEL, member_styles
 from .scalars import FILE, Curve, read_curves
@@ -181,12 +182,9 @@ def _read_environment(folder: Path) -> Dict[str, str]:
 
 def _last(folder: Path) -> Optional[Path]:
     """Checkpoint that ``last_checkpoint`` names, also in a moved folder; else the newest one."""
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file():
-        named = Path(pointer.read_text().strip())
-        for path in (folder / named.name, named):
-            if path.is_file():
-                return path
+    named = last_checkpoint(str(folder))
+    if named is not None and Path(named).is_file():
+        return Path(named)
     numbered = {
         int(match[1]): path
         for path in folder.glob('*.pth')
