@@ -1,55 +1,19 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Atomic files: written under another name, flushed to the disk, renamed."""
+"""Checkpoints as whole files, and the names that a run gives to what is beside them."""
 
-import os
 import os.path as osp
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.utils import mkdir_or_exist
+
+from ..datasets.whole_files import write_whole
 
 BACKEND = 'mmseg_ctt.whole'  # in mmengine's `backend_args`
-PARTIAL = '.part'  # suffix of a file while it is written
 POINTER = 'last_checkpoint'
 VALIDATED = 'last_validation'  # iteration of the last validation, key of the message hub
 MB = 1 << 20
-
-
-def write_whole(path: Union[str, Path], data: bytes) -> None:
-    """Write a file atomically, safe against a crash of the machine.
-
-    Args:
-        path (str | Path): An older file of this name stays until the new one is on the disk.
-        data (bytes): Its content.
-
-    Raises:
-        OSError: If it cannot be written, for example on a full disk; no partial file is left.
-    """
-    path = osp.abspath(path)
-    mkdir_or_exist(osp.dirname(path))
-    partial = path + PARTIAL
-    try:
-        with open(partial, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _flush_folder(osp.dirname(path))
-    except OSError:
-        with suppress(OSError):
-            os.remove(partial)
-        raise
-
-
-def _flush_folder(folder: str) -> None:
-    """Flush a rename to the disk; file systems that cannot do so do not need it."""
-    handle = os.open(folder, os.O_RDONLY)
-    with suppress(OSError):
-        os.fsync(handle)
-    os.close(handle)
 
 
 @register_backend(BACKEND, force=True)

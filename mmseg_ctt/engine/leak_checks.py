@@ -4,6 +4,7 @@
 import logging
 from typing import Any, Dict, List, Mapping
 
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
@@ -26,7 +27,7 @@ def check_leaks(runner: Runner, dataset: Any, stage: str) -> None:
     training, those of the training set before a test of images of known patients. A set whose
     files are not on this machine is left out, which a line says of patients.
 
-    Images that are trained on are a warning.
+    Images that are trained on are a warning, which the first process finds out alone.
 
     Args:
         runner (Runner): Of mmengine.
@@ -43,7 +44,7 @@ def check_leaks(runner: Runner, dataset: Any, stage: str) -> None:
         if patients:
             check_patients({KEY: infos_of(training), key: infos})
         _warn(training, dataset, key)
-    elif stage in OTHER and (patients or stage == 'train' and not _tested_as_validated(runner)):
+    elif stage in OTHER and (patients or stage == 'train' and _tests_others(runner)):
         other = f'{OTHER[stage]}_dataloader'
         sets = _listed(_dataset(runner, OTHER[stage]), f'{other}.dataset', patients)
         listed = [info for part in sets for info in infos_of(part)]
@@ -54,6 +55,8 @@ def check_leaks(runner: Runner, dataset: Any, stage: str) -> None:
 
 
 def _warn(training: Any, evaluated: Any, key: str) -> None:
+    if not is_main_process():
+        return
     sources = getattr(training, 'sources', None)
     trained: Dict[str, Any] = {KEY: training}
     if isinstance(sources, Mapping):
@@ -70,10 +73,12 @@ def _dataset(runner: Runner, stage: str) -> Any:
     return cfg if isinstance(cfg, Mapping) else None
 
 
-def _tested_as_validated(runner: Runner) -> bool:
-    """Whether the test images are those of validation, which are compared when they are built."""
+def _tests_others(runner: Runner) -> bool:
+    """Whether this process warns, and test images are none that validation compares."""
     val, test = (_dataset(runner, stage) for stage in ('val', 'test'))
-    return val is not None and test is not None and same_images(val, test)
+    return is_main_process() and not (
+        val is not None and test is not None and same_images(val, test)
+    )
 
 
 def _listed(cfg: Any, key: str, patients: bool) -> List[Any]:

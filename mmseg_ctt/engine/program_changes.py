@@ -59,7 +59,7 @@ def split(found: Dict[Path, Any]) -> Tuple[Dict[str, Any], Dict[Path, Any]]:
     options: Dict[str, Any] = {}
     others: Dict[Path, Any] = {}
     for path, value in found.items():
-        whole = isinstance(value, Mapping) and 'type' in value
+        whole = isinstance(value, Mapping)  # another part, or one that was not there
         if value is ABSENT or whole or any('.' in str(key) for key in path):
             others[path] = value
         else:

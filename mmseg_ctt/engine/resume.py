@@ -223,7 +223,7 @@ def last_checkpoint(work_dir: str) -> Optional[str]:
     """
     pointer = Path(work_dir, POINTER)
     path = pointer.read_text().strip() if pointer.is_file() else ''
-    if not path:
-        return None
+    if not path or '://' in path:
+        return path or None
     beside = osp.join(work_dir, osp.basename(path))
     return beside if osp.isfile(beside) or not osp.isdir(osp.dirname(path)) else path

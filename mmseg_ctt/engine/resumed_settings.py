@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from ..methods.registry import registered_methods
 from ..nn.lora import LoRA
+from .best_score import forget_best
 from .config_changes import ABSENT, Change, changes, parse_config, shown
 from .fingerprint import HASHED, MACHINE, WATCHING_HOOKS
 from .held_log import SHOWN
@@ -30,8 +31,6 @@ OF_THE_STATE = (
     ('randomness', 'seed'),
     ('train_dataloader', 'sampler', 'seed'),
 )
-# Settings that a score of the validation depends on; the best one of others is not comparable.
-OF_THE_SCORE = (('val_dataloader', 'dataset'), ('val_evaluator',), ('val_cfg',))
 OF_THE_CONTRAST = ('start_iter', 'when_full')  # of the hook, over once the contrast is on
 NEW_RUN = 'begin a new run from its weights, --cfg-options load_from=CHECKPOINT without --resume'
 
@@ -119,7 +118,7 @@ def report(runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]) -
     taken = [change for change in found if change not in kept]
     for change in kept:
         _restore(runner.cfg, change)
-    _forget_best(runner, checkpoint['message_hub']['runtime_info'], taken)
+    forget_best(runner, checkpoint['message_hub']['runtime_info'], taken)
     if kept:
         lines = (f'{c.key}={shown(c.new)} ({shown(c.old)} goes on)' for c in kept)
         runner.logger.warning(
@@ -131,29 +130,6 @@ def report(runner: Runner, checkpoint: Mapping[str, Any], found: List[Change]) -
         lines = (f'{c.key}={shown(c.new)} (was {shown(c.old)})' for c in taken)
         line = f'the resumed run goes on with other settings: {", ".join(lines)}'
         runner.logger.info(line, extra={SHOWN: True})
-
-
-def _forget_best(runner: Runner, info: Dict[str, Any], taken: List[Change]) -> None:
-    """Remove a best score with which those of this run cannot be compared; its file stays."""
-    others = [
-        change.key
-        for change in taken
-        if change.key.endswith(('.save_best', '.rule'))
-        or any(_overlap(change.path, key) for key in OF_THE_SCORE)
-        or change.path[0] == 'model'
-        and 'test_cfg' in change.path
-    ]
-    for name in (best := [name for name in info if others and name.startswith('best_')]):
-        info.pop(name)
-    line = f'the best score so far is forgotten: it was measured with another {", ".join(others)}'
-    if best:
-        runner.logger.info(line, extra={SHOWN: True})
-
-
-def _overlap(path: Sequence, key: Sequence) -> bool:
-    """Whether a setting is inside another one, or has it inside."""
-    shorter = min(len(path), len(key))
-    return tuple(path[:shorter]) == tuple(key[:shorter])
 
 
 def _of_the_state(change: Change, started: bool) -> bool:

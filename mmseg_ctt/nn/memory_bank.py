@@ -62,8 +62,12 @@ class ClassMemoryBank(nn.Module):
         super().__init__()
         numbers = dict(num_classes=num_classes, size=size, dim=dim)
         settings.check_numbers('model.bank', numbers, 1, whole=True)
-        if budget is not None:  # of the size at most
-            settings.check_number('model.bank.budget', budget, 1, size, whole=True)
+        if budget is not None:
+            settings.check_number('model.bank.budget', budget, 1, whole=True)
+            if budget > size:
+                raise ValueError(
+                    f'model.bank.budget must be at most model.bank.size={size}, got {budget}'
+                )
         settings.check_choice('model.bank.ranking', ranking, RANKINGS)
         self.num_classes, self.size, self.dim = num_classes, size, dim
         self.budget, self.ranking = budget, ranking

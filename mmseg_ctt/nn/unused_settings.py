@@ -23,4 +23,7 @@ def refuse_unused(key: str, given: Mapping[str, Any], part: Any, cause: str) -> 
     for name, value in given.items():
         value = tuple(value) if isinstance(value, list) else value
         if value != usual[name]:
-            raise ValueError(f'{key}.{name}: {cause}, so it would be unused; remove it')
+            raise ValueError(
+                f'{key}.{name}: {cause}, so it would be unused: remove it, or set its default '
+                f'{usual[name]!r}'
+            )

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from ..engine.checkpoint import write_whole
+from ..datasets.whole_files import write_whole
 from ..methods.wilson.growth import check_old, grown_state, read_old
 
 

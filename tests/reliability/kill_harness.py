@@ -32,7 +32,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toy_data import freeze_imports, toy_config, write_toy_data
 
-from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER
+from mmseg_ctt.datasets.whole_files import PARTIAL
+from mmseg_ctt.engine.checkpoint import POINTER
 from mmseg_ctt.engine.resume import defect
 
 INTERVAL, ITERATIONS, VALIDATION = 2, 20, 5

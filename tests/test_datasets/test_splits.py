@@ -185,8 +185,9 @@ def test_a_split_that_is_not_written_whole_does_not_pass_for_one(tmp_path, monke
         write_split(folder, *old[:2], val=old[2])
         calls, done = itertools.count(), False
         with monkeypatch.context() as patch:
-            patch.setattr(Path, 'write_bytes', failing(Path.write_bytes))
+            patch.setattr(os, 'fsync', failing(os.fsync))  # of each file, and of the folder
             patch.setattr(os, 'replace', failing(os.replace))
+            patch.setattr(Path, 'unlink', failing(Path.unlink))
             with contextlib.suppress(fatal):
                 write_split(folder, *new[:2], val=new[2], overwrite=True)
                 done = True

@@ -256,7 +256,10 @@ def test_weights_that_are_not_finite_are_not_saved(root, tmp_path):
 def test_the_last_good_checkpoint_of_a_moved_run(tmp_path):
     (tmp_path / 'iter_2.pth').touch()
     (tmp_path / 'last_checkpoint').write_text('/gone/work/iter_2.pth\n')
-    assert _last_good(SimpleNamespace(work_dir=str(tmp_path))).endswith(f' {tmp_path}/iter_2.pth')
+    runner = SimpleNamespace(work_dir=str(tmp_path))
+    assert _last_good(runner).endswith(f' {tmp_path}/iter_2.pth')
+    (tmp_path / 'iter_2.pth').unlink()
+    assert _last_good(runner) == 'no checkpoint is left'
 
 
 def test_switched_off(root, tmp_path):

@@ -19,6 +19,7 @@ from mmseg_ctt.engine import merge_options, method_preset, prepare_config, prese
 from mmseg_ctt.engine.guards import missing_hook
 from mmseg_ctt.engine.method_preset import method_hooks, preset_names, read_preset
 from mmseg_ctt.engine.pipeline_steps import stock_steps
+from mmseg_ctt.engine.program_changes import changed, split
 from mmseg_ctt.methods import SemiSegmentor
 
 NAMES = preset_names()
@@ -275,6 +276,19 @@ def test_what_a_program_replaces_or_removes_stays_so(read):
     assert read.optim_wrapper.optimizer == dict(type='LBFGS')
     assert read.optim_wrapper.paramwise_cfg.custom_keys['a.b'] == dict(lr_mult=2)
     assert read.model == model
+
+
+def test_a_part_that_a_program_replaces_by_one_without_type_is_whole(read):
+    read.optim_wrapper.type, given = 'AmpOptimWrapper', dict(optimizer=dict(type='SGD', lr=0.1))
+    before = dict(read.to_dict())
+    read.optim_wrapper = given
+    found = dict(changed(before, read.to_dict()))
+    assert split(found)[1] == {('optim_wrapper',): given}
+    prepare_config(read)
+    assert set(read.optim_wrapper) == {'optimizer'} and set(read.optim_wrapper.optimizer) == {
+        'type',
+        'lr',
+    }
 
 
 def test_a_program_wraps_and_changes_the_network(read):

@@ -286,10 +286,14 @@ def test_best_score_of_another_metric_is_forgotten(root_of_adamw, tmp_path):
         ({'val_dataloader.num_workers': 4, 'val_dataloader.persistent_workers': True}, False),
         ({'val_dataloader.batch_size': 2, 'val_dataloader.dataset.data_root': '/moved'}, False),
         ({'test_dataloader.dataset.ann_file': 'hard.txt', 'model.loss_weights': {}}, False),
+        ({'val_dataloader.dataset.ann_file': '/moved/easy.txt'}, False),
+        ({'val_dataloader.dataset.ann_file': '/moved/hard.txt'}, True),
+        ({'val_dataloader.dataset.pipeline.0.backend_args': dict(backend='local')}, False),
     ],
 )
 def test_best_score_of_another_validation_is_forgotten(tmp_path, caplog, options, forgotten):
     cfg = toy_config(tmp_path, tmp_path)
+    cfg.val_dataloader.dataset.ann_file = '/data/easy.txt'
     hub = dict(runtime_info=dict(best_score=90.0, best_ckpt='best_mIoU_iter_2.pth', iter=2))
     checkpoint = dict(state_dict={}, message_hub=hub, meta=dict(cfg=cfg.pretty_text))
     cfg.merge_from_dict(options)

@@ -15,8 +15,9 @@ from mmengine.runner import Runner
 from toy import toy_model
 from toy_data import toy_config, toy_ctt
 
+from mmseg_ctt.datasets.whole_files import PARTIAL, write_whole
 from mmseg_ctt.engine import checkpoint, resume
-from mmseg_ctt.engine.checkpoint import PARTIAL, POINTER, WholeFileBackend, write_whole
+from mmseg_ctt.engine.checkpoint import POINTER, WholeFileBackend
 from mmseg_ctt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mmseg_ctt.engine.resume import defect, find_whole_checkpoint, last_checkpoint
 
@@ -311,6 +312,11 @@ def test_checkpoints_in_a_folder_of_their_own(work, tmp_path):
     folder.mkdir()
     shutil.copy(work / POINTER, folder)
     assert find_whole_checkpoint(str(folder)) == str(work / 'iter_6.pth')
+
+
+def test_a_checkpoint_at_an_address(work):
+    (work / POINTER).write_text('s3://bucket/run/iter_6.pth')
+    assert last_checkpoint(str(work)) == 's3://bucket/run/iter_6.pth'
 
 
 def test_nothing_saved_yet(tmp_path):

@@ -84,15 +84,13 @@ def test_every_network(name):
     model = steps('UniMatch', name, channels_last=True)
     check_heads(model)
     assert loss_warnings(model) == []
-    steps('AllSpark', name)
-    steps('S4L', name, auxiliary_tasks=TASKS)
+    assert steps('AllSpark', name) and steps('S4L', name, auxiliary_tasks=TASKS)
 
 
 @pytest.mark.parametrize('name', ['DPTHead', 'PIDHead', 'DDRHead'])
 def test_passes_in_eval_mode(name):
     """Teachers that do not train read features of a student that does; labels in eval mode."""
-    steps('PSMT', name, teacher_mode='eval')
-    steps('AllSpark', name, mode='released')
+    assert steps('PSMT', name, teacher_mode='eval') and steps('AllSpark', name, mode='released')
     model = toy_model('AllSpark', **settings_of('AllSpark', NETWORKS[name])).eval()
     with torch.no_grad():
         (sample, _) = model.predict(torch.randn(2, 3, 32, 32))

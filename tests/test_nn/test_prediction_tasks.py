@@ -267,7 +267,7 @@ def test_nothing_waits_for_the_device():
 @pytest.mark.parametrize(
     'setting,error,words',
     [
-        (dict(radius=-0.1), ValueError, 'AdversarialTask.radius must be at least 0'),
+        (dict(radius=-0.1), ValueError, 'AdversarialTask.radius must be above 0'),
         (dict(radius=0), ValueError, 'AdversarialTask.radius must be above 0'),
         (dict(eps='1'), TypeError, 'AdversarialTask.eps must be a number'),
         (dict(xi=0.0), ValueError, 'AdversarialTask.xi must be above 0'),

@@ -207,10 +207,10 @@ def leaks(setup: Setup) -> str:
     trained, known = [info['img_path'] for info in infos], False
     for name in EVALUATED:
         if name in setup.sets:
+            known |= len(check_patients({'training': infos, name: setup.infos(name)})) > 1
             line = trained_images(sources, setup.sets[name], f'{name}_dataloader.dataset')
             if line is not None:
                 raise ValueError(line)
-            known |= len(check_patients({'training': infos, name: setup.infos(name)})) > 1
             _refuse(
                 same_content(trained, [info['img_path'] for info in setup.infos(name)]),
                 name,

@@ -249,7 +249,7 @@ def _checkpoints(value, key: str = '') -> Iterator[tuple]:
 
 
 def work_dir(setup: Setup) -> str:
-    from mmseg_ctt.engine.checkpoint import write_whole
+    from mmseg_ctt.datasets.whole_files import write_whole
     from mmseg_ctt.engine.resume import find_whole_checkpoint
 
     folder = Path(setup.cfg.work_dir)

@@ -58,8 +58,8 @@ def date_of(path: Path, meta: dict) -> str:
 
 def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
     """Write the published file and return it."""
+    from mmseg_ctt.datasets.whole_files import write_whole
     from mmseg_ctt.deploy.export import checkpoint_bytes, inference_part, read_checkpoint
-    from mmseg_ctt.engine.checkpoint import write_whole
 
     checkpoint = inference_part(read_checkpoint(path))
     if isinstance(checkpoint['meta'].get('cfg'), str):

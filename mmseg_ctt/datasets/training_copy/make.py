@@ -210,7 +210,7 @@ def copy_file(job: Job, folder: Path, options: Options) -> Entry:
     content = Path(job.path).read_bytes()
     made, suffix = (_image if job.kind == IMAGE else _mask)(job, content, options)
     file = job.target + suffix
-    write_whole(folder / file, made)
+    write_whole(folder / file, made, flush=False)
     return Entry(
         job.source,
         file,

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from mmengine.config import Config
 
-from ...engine.checkpoint import write_whole
+from ...datasets.whole_files import write_whole
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
 from .adapters import PREFIX, plain_backbone

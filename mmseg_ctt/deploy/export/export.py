@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from ...datasets.whole_files import write_whole
 from ...datasets.wrappers import leaf_configs
-from ...engine.checkpoint import write_whole
 from ...engine.out_paths import check_out_folder
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained

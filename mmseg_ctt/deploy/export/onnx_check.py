@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 from mmseg.models.segmentors import EncoderDecoder
 
-from ...engine.checkpoint import write_whole
+from ...datasets.whole_files import write_whole
 from ...engine.out_paths import check_out_file
 from ...methods.checks import input_channels
 from ...nn.settings import check_number

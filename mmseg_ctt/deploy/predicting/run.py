@@ -23,7 +23,7 @@ from .outputs import Outputs
 from .rasters import TileSettings, predict_raster
 from .trial import from_first, note_absent, with_frames
 from .unreadable import Unreadable
-from .videos import predict_video
+from .videos import missing_frames, predict_video
 
 TILE = 512  # pixels
 OVERLAP = 0.25  # of a tile
@@ -218,5 +218,8 @@ def _predict(
             elif item.kind == VIDEO:
                 frames = predict_video(network, item, outputs, tiles.batch_size)
                 done(item, f', {frames} frames, masks in {outputs.frames_of(item)}')
+                missing = missing_frames(item.path, frames)
+                if missing is not None:
+                    report(missing)
         except ValueError as error:  # of reading; one of writing is an OSError
             left_out(item, error)

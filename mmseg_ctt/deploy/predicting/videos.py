@@ -1,9 +1,8 @@
 # Copyright (c) mmseg_ctt contributors.
 """Prediction of videos, frame by frame."""
 
-import shutil
 from pathlib import Path
-from typing import Callable, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -69,7 +68,7 @@ def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Itera
         skip (Callable): Whether a frame, by its number, is left out.
 
     Raises:
-        UnreadableVideoError: If a frame cannot be decoded, or frames of the header are not there.
+        UnreadableVideoError: If a frame cannot be decoded.
     """
     capture = cv2.VideoCapture(path)
     try:
@@ -84,14 +83,27 @@ def frames_of(path: str, skip: Callable[[int], bool] = lambda _: False) -> Itera
                     )
                 yield number, frame
             number += 1
-        expected = _facts(capture).frames
-        if expected - number > max(OFF, OFF_RATIO * expected):
-            raise UnreadableVideoError(
-                f'the video {path} ends after {number} of the {expected} frames of its header: it '
-                f'is cut off or damaged. Copy it again, or keep what can be read: {CONVERT}'
-            )
     finally:
         capture.release()
+
+
+def missing_frames(path: str, number: int) -> Optional[str]:
+    """Line about a video that has fewer frames than its header says; None where it has not.
+
+    It may be cut off. But headers of intact videos count otherwise, too: frames that a cut without
+    encoding hides, or the length of the sound.
+
+    Args:
+        path (str): Of the file.
+        number (int): Frames that were decoded.
+    """
+    expected = check_video(path).frames
+    if expected - number <= max(OFF, OFF_RATIO * expected):
+        return None
+    return (
+        f'WARNING: {path} ends after {number} of the {expected} frames of its header. If it is '
+        'longer, it is cut off or damaged: copy it again, and predict it into another folder'
+    )
 
 
 def predict_video(
@@ -116,19 +128,8 @@ def predict_video(
         int: Number of frames.
 
     Raises:
-        UnreadableVideoError: If not all frames can be decoded; no masks are left, since those of
-            the repaired file would be others.
+        UnreadableVideoError: If a frame cannot be decoded; masks of those before it stay.
     """
-    try:
-        return _predict_video(network, item, outputs, batch_size, tick)
-    except UnreadableVideoError:
-        shutil.rmtree(outputs.frames_of(item), ignore_errors=True)
-        raise
-
-
-def _predict_video(
-    network: Network, item: Item, outputs: Outputs, batch_size: int, tick: Callable[[], None]
-) -> int:
     folder, video = outputs.frames_of(item), check_video(item.path)
     batch: List[Tuple[int, np.ndarray]] = []
     for numbered in frames_of(item.path, lambda number: _mask(folder, number).exists()):

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import logging
+import os.path as osp
 from typing import Any, Optional, Set
 
 import torch
@@ -199,4 +200,7 @@ class GuardHook(Hook):
 def _last_good(runner: Runner) -> str:
     """The checkpoint to resume from, in words."""
     last = last_checkpoint(runner.work_dir)
-    return 'nothing was saved before' if last is None else f'the last good checkpoint is {last}'
+    if last is None:
+        return 'nothing was saved before'
+    there = '://' in last or osp.isfile(last)
+    return f'the last good checkpoint is {last}' if there else 'no checkpoint is left'

@@ -11,11 +11,12 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from ...datasets.whole_files import PARTIAL, write_whole
 from ...nn.batch_statistics import KEY as STATISTICS
 from ...nn.batch_statistics import mean_statistics, statistics_of_ranks, take_own_statistics
 from ...nn.ranks import on_main_process
 from ...nn.unwrap import segmentor_of, unwrapped
-from ..checkpoint import BACKEND, PARTIAL, POINTER, write_whole
+from ..checkpoint import BACKEND, POINTER
 from ..config_changes import Change, shown
 from ..resume import find_whole_checkpoint, refuse_broken, refuse_misfit
 from ..resumed_settings import compare, refuse_other_optimizer, refuse_other_scale, report

@@ -101,14 +101,13 @@ def write_label_errors(
     if count < 1:
         raise ValueError(f'the number of images must be positive, got {count}')
     out = _new_folder(out, ERROR_LIST, PAGE)
-    if spoilt:
-        _check_spoilt(MaskedSet(cfg, config_pipeline(cfg)), spoilt)
+    images = MaskedSet(cfg, config_pipeline(cfg))  # before the model is built
+    check_names([image.name for image in images.images], out / ERROR_LIST)
+    _check_spoilt(images, spoilt or ())
     model = _load(cfg, checkpoint)
     search = search_errors(model, count, settings, progress=True)
-    names = [entry.image.name for entry in search.found]
-    check_names(names, out / ERROR_LIST)
     _write_page(out, ERRORS, checkpoint, errors_part(model, search, spoilt))
-    _write_list(out / ERROR_LIST, names)
+    _write_list(out / ERROR_LIST, [entry.image.name for entry in search.found])
     return search
 
 

@@ -122,7 +122,8 @@ class AdaptiveCutMix(nn.Module):
     large enough, a random one of half the area.
 
     Args:
-        adaptive (bool): False cuts a random box from a random partner. Defaults to True.
+        adaptive (bool): False cuts a random box from a random partner; the areas belong to the
+            images, and may stay. Defaults to True.
         object_area (float): Ratio of the image that a component must exceed. Defaults to 0.005
             (released code; 0.03 on VOC).
         class_area (float): Ratio of the image from which it shows a class. Defaults to 0.01
@@ -130,7 +131,7 @@ class AdaptiveCutMix(nn.Module):
 
     Raises:
         TypeError: If an area is no number.
-        ValueError: If an area lies outside [0, 1), or has no effect.
+        ValueError: If an area lies outside [0, 1).
     """
 
     noise_width = 7  # random numbers per image
@@ -141,9 +142,6 @@ class AdaptiveCutMix(nn.Module):
         super().__init__()
         areas = dict(object_area=object_area, class_area=class_area)
         settings.check_numbers('model.cut_mix', areas, 0, 1, ends='[)')
-        if not adaptive:
-            cause = 'adaptive=False cuts boxes at random'
-            refuse_unused('model.cut_mix', areas, AdaptiveCutMix, cause)
         self.adaptive, self.object_area, self.class_area = adaptive, object_area, class_area
 
     def forward(

@@ -40,7 +40,6 @@ READ_BY = dict(  # kinds of decoders that read a setting
     smallest_object=('cutout',),
     drop_range=('feature_drop',),
     noise_limit=('feature_noise',),
-    background=('cutout', 'context', 'object'),
 )
 
 
@@ -121,7 +120,6 @@ class CrossConsistency(SemiSegmentor):
             smallest_object=smallest_object,
             drop_range=drop_range,
             noise_limit=noise_limit,
-            background=background,
         )
         self.auxiliary = AuxiliaryDecoders(
             deepest_width(self.students[0]),

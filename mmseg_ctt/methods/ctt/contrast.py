@@ -28,7 +28,8 @@ class CrossContrast(MemoryContrast):
         num_classes (int): ``K``.
         width (int): Channels of the embedding.
         bank (dict, optional): Settings of :class:`ClassMemoryBank`; ``dim`` may be left out.
-        threshold (float): ``phi`` of Eq 7. Defaults to 0.75.
+        threshold (float): ``phi`` of Eq 7, from 0 to 1; ``loss_weights`` switches the contrast off.
+            Defaults to 0.75.
         temperature_high (float): Defaults to 0.1 (released code).
         temperature_low (float): Defaults to 0.5 (released code).
         confidence (str): Confidence that Eq 7 compares with ``threshold``: of the ``'teacher'``,
