@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from toy import toy_model
 from toy_data import toy_config, toy_ctt
 
+from mmseg_ctt.datasets import whole_files
 from mmseg_ctt.datasets.whole_files import PARTIAL, write_whole
 from mmseg_ctt.engine import checkpoint, resume
 from mmseg_ctt.engine.checkpoint import POINTER, WholeFileBackend
@@ -82,13 +83,15 @@ def killed_while(path: Path, stage: str) -> None:
         def die(*_, **__):
             os.kill(os.getpid(), signal.SIGKILL)
 
-        if stage == 'writing':  # the file is there, a part of the bytes is in it
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        else:
-            setattr(checkpoint.os, dict(flushing='fsync', renaming='replace').get(stage), die)
-        write_whole(path, NEW)
-        os._exit(0)
+        try:
+            if stage == 'writing':  # the file is there, a part of the bytes is in it
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            else:
+                setattr(os, dict(flushing='fsync', renaming='replace').get(stage), die)
+            write_whole(path, NEW)
+        finally:  # a child that lives on would go on with the tests
+            os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
 
@@ -109,9 +112,7 @@ def test_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     for name in ('fsync', 'replace'):
         real = getattr(os, name)
         monkeypatch.setattr(
-            checkpoint.os,
-            name,
-            lambda *given, name=name, real=real: (calls.append(name), real(*given)),
+            os, name, lambda *given, name=name, real=real: (calls.append(name), real(*given))
         )
     write_whole(tmp_path / 'a.pth', NEW)
     assert calls == ['fsync', 'replace', 'fsync']  # the file, its name, the folder
@@ -178,7 +179,7 @@ def test_full_disk_where_none_can_be_mounted(tmp_path, root, monkeypatch):
     work = tmp_path / 'work'
     train(build(root, work, max_keep_ckpts=1), last=2)
     before = (work / 'iter_2.pth').read_bytes()
-    monkeypatch.setattr(checkpoint, 'open', FullDisk, raising=False)
+    monkeypatch.setattr(whole_files, 'open', FullDisk, raising=False)
     with pytest.raises(OSError, match='cannot write the checkpoint .*iter_4.pth: No space left'):
         build(root, work, max_keep_ckpts=1, resume=True).train()
     assert (work / 'iter_2.pth').read_bytes() == before
