@@ -48,11 +48,11 @@ def write_together(contents: Mapping[Path, bytes], manifest: Path, facts: bytes)
     try:
         for path, content in contents.items():
             written[path] = _written(path, content)
+        manifest.unlink(missing_ok=True)
     except BaseException:
         for path in contents:
             _remove(f'{path}{PARTIAL}')
         raise
-    manifest.unlink(missing_ok=True)
     for path, part in written.items():
         os.replace(part, path)
     write_whole(manifest, facts)  # its flush of the folder is that of the other names, too

@@ -194,13 +194,15 @@ def test_a_split_that_is_not_written_whole_does_not_pass_for_one(tmp_path, monke
         found = tuple(read_list(folder / f'{part}.txt') for part in parts)
         if (folder / 'manifest.json').is_file():
             verify_split(folder)
-            assert found == (new if done else old)
+            assert found in (old, new) and (found == new or not done)
             assert not list(folder.glob('*.part'))
         else:
             assert not done
         if done:
             break
-    assert last == 8  # of three lists and a manifest each is written and renamed
+    # three lists and a manifest are written and renamed, the old manifest is removed; the flush of
+    # the folder may fail
+    assert last == (9 if fatal is OSError else 10)
 
 
 AWKWARD = [

@@ -93,7 +93,7 @@ def test_width_of_the_banks_is_that_of_the_embedding():
         (dict(bank=dict(num_banks=3)), r"^model.bank has unknown settings \['num_banks'\]"),
         (dict(contrast=dict(bank={})), r"^model.contrast has unknown settings \['bank'\]"),
         (dict(bank=dict(dim=16)), 'bank.dim=16 does not match the embedding.*8 wide'),
-        (dict(bank=dict(budget=1000)), 'bank.budget must be in'),
+        (dict(bank=dict(budget=1000)), 'bank.budget must be at most model.bank.size='),
         (dict(contrast=dict(pool=0)), 'model.contrast.pool must be at least 1'),
     ],
 )

@@ -206,7 +206,7 @@ def test_without_contrast_there_are_no_queues():
         (dict(contrast=dict(temperature=0)), 'contrast.temperature must be above 0'),
         (dict(contrast=dict(num_anchors=0)), 'contrast.num_anchors must be at least 1'),
         (dict(bank=dict(dim=7)), 'bank.dim=7 does not match the representation, which is 256 wide'),
-        (dict(bank=dict(size=5, budget=6)), r'bank.budget must be in \[1, 5\]'),
+        (dict(bank=dict(size=5, budget=6)), 'bank.budget must be at most model.bank.size=5'),
     ],
 )
 def test_bad_settings(settings, message):

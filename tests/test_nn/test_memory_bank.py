@@ -153,8 +153,8 @@ def test_wrong_width_is_an_error():
         (dict(size=0), '.size must be at least 1, got 0'),
         (dict(dim=0), '.dim must be at least 1, got 0'),
         (dict(num_classes=0), '.num_classes must be at least 1'),
-        (dict(budget=0), r'.budget must be in \[1, 8\], got 0'),
-        (dict(budget=9), r'.budget must be in \[1, 8\], got 9'),
+        (dict(budget=0), '.budget must be at least 1, got 0'),
+        (dict(budget=9), '.budget must be at most model.bank.size=8, got 9'),
         (dict(ranking='best'), ".ranking must be one of .*'best'"),
     ],
 )
