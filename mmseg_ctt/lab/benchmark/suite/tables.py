@@ -201,8 +201,8 @@ KINDS: Dict[str, Kind] = dict(
     chunks=Kind(
         'Chunks of the contrast',
         'Both contrasts of CTT, forward and backward, 21 classes with 256 entries of width 256, by '
-        'the number of similarities that are held at a time; the time is beside that of 2^22. 2^22 is '
-        'beside itself, which shows the noise; rows of equal operations are one computation.',
+        'the number of similarities that are held at a time; the time is beside that of 2^22. 2^22 '
+        'is beside itself, which shows the noise; rows of equal operations are one computation.',
         ('similarities', 'operations', 'time', 'extra MiB'),
         chunk_rows,
     ),
