@@ -9,6 +9,7 @@ from family import (
     EVERY_METHOD_WITH_MASKS,
     EVERY_RECIPE,
     METHODS,
+    METHODS_WITH_MASKS,
     RECIPES,
     assert_finite,
     contrast_off,
@@ -152,14 +153,26 @@ def test_auxiliary_heads_learn_from_labelled_images(kind):
     assert_finite(model, losses)
 
 
-@EVERY_METHOD_WITH_MASKS
-@pytest.mark.parametrize('joint', [True, False])
+WAYS = {
+    True: (True, False),
+    False: (None,),
+}  # by whether a step joins batches
+
+
+@pytest.mark.parametrize(
+    'kind, joint',
+    [
+        (kind, joint)
+        for kind in METHODS_WITH_MASKS
+        for joint in WAYS[registered_methods()[kind].joins_batches]
+    ],
+)
 def test_a_head_with_a_projection_of_its_own(kind, joint):
     """DDP stops at the second step where a layer gets no gradient."""
-    settings = dict(segmentor=toy_segmentor(decode_head=PROJECTING))
-    if registered_methods()[kind].joins_batches:
-        settings['joint_forward'] = joint
-    model = toy_model(kind, **toy_settings(kind, **settings))
+    settings = {} if joint is None else dict(joint_forward=joint)
+    model = toy_model(
+        kind, **toy_settings(kind, segmentor=toy_segmentor(decode_head=PROJECTING), **settings)
+    )
     assert_finite(model, step(model))
 
 
