@@ -153,10 +153,7 @@ def test_auxiliary_heads_learn_from_labelled_images(kind):
     assert_finite(model, losses)
 
 
-WAYS = {
-    True: (True, False),
-    False: (None,),
-}  # by whether a step joins batches
+WAYS = {True: (True, False), False: (None,)}  # by whether a step joins batches
 
 
 @pytest.mark.parametrize(
