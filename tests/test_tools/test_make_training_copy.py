@@ -100,7 +100,9 @@ def test_of_a_folder(root, tmp_path, call):
         (('OUT',), 'name a config or the root of a data set'),
         (('--verify', 'OUT'), 'is no training copy'),
         (('--verify', 'OUT', '--workers', '2'), '--workers would be unused'),
-        (('--verify', 'OUT', '--size', 'keep'), '--size would be unused'),
+        (('--verify', 'OUT', '--size', 'auto'), '--size would be unused'),
+        (('--verify', 'OUT', '--format', 'raw'), '--format would be unused'),
+        (('--verify', 'OUT', '--quality', '90'), '--quality would be unused'),
     ],
 )
 def test_wrong_arguments(config, root, tmp_path, call, arguments, words):

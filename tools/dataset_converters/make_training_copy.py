@@ -20,7 +20,7 @@ OUT/files.jsonl the size and sha256 of every file and its original.
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mmseg_ctt.datasets.training_copy.sizes import Scale
 
 KEEP, AUTO = 'keep', 'auto'
+OF_CONFIG = ('cfg_options',)
+OF_FOLDER = ('images', 'masks', 'mask_suffix', 'color_type')
+OF_COPY = ('size', 'format', 'quality', 'workers')
 GB = 1e9
 
 
@@ -42,7 +45,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--quality', type=int, help='of jpeg; default: 95')
     parser.add_argument(
         '--size',
-        default=AUTO,
         metavar='WxH',
         help='auto (default): what the pipelines of CONFIG need; keep; or width and height that '
         'images are scaled down to fit into, such as 1024x512',
@@ -61,25 +63,22 @@ def parse_args() -> argparse.Namespace:
 
 def check_args(args: argparse.Namespace) -> None:
     """Raise for arguments that would be unused."""
-    is_config = not args.verify and Path(args.source or '').is_file()
-    names = ('images', 'masks', 'mask_suffix', 'color_type')
-    of_folder = [name for name in names if getattr(args, name)]
-    if args.verify:
-        unused = [*of_folder, *(['source'] if args.source else [])]
-        unused += ['workers'] * (args.workers is not None) + ['cfg_options'] * bool(
-            args.cfg_options
-        )
-        unused += ['size'] * (args.size != AUTO)
-    else:
-        if args.source is None:
-            raise ValueError('name a config or the root of a data set, and the folder of the copy')
-        unused = of_folder if is_config else ['cfg_options'] * bool(args.cfg_options)
-    if args.format == 'raw' and args.quality is not None:
-        unused.append('quality')
+    if not args.verify and args.source is None:
+        raise ValueError('name a config or the root of a data set, and the folder of the copy')
+    unused = given(args, unused_names(args))
     if unused:
-        raise ValueError(f'--{unused[0].replace("_", "-")} would be unused here: remove it')
+        name = next(iter(unused)).replace('_', '-')
+        raise ValueError(f'--{name} would be unused here: remove it')
     if not args.verify and not Path(args.source).exists():
         raise FileNotFoundError(f'{args.source} does not exist: name a config or a folder')
+
+
+def unused_names(args: argparse.Namespace) -> Tuple[str, ...]:
+    """Arguments that what is asked for does not read."""
+    if args.verify:
+        return ('source', *OF_CONFIG, *OF_FOLDER, *OF_COPY)
+    lossless = ('quality',) if args.format == 'raw' else ()
+    return (*(OF_FOLDER if Path(args.source).is_file() else OF_CONFIG), *lossless)
 
 
 def verify(folder: Path) -> None:
@@ -125,10 +124,14 @@ def plan_of_config(args: argparse.Namespace) -> 'Plan':
 def plan_of_folder(args: argparse.Namespace) -> 'Plan':
     from mmseg_ctt.datasets.training_copy.plan import plan_of_folder
 
-    if args.size == AUTO:
+    if size_of(args) == AUTO:
         raise ValueError('without a config, name the size: --size 1024x512, or --size keep')
     settings = given(args, ('mask_suffix', 'color_type'))
     return plan_of_folder(args.source, args.images or '', args.masks, **settings)
+
+
+def size_of(args: argparse.Namespace) -> str:
+    return args.size or AUTO
 
 
 def scale_of(size: str, plan: 'Plan') -> 'Optional[Scale]':
@@ -160,7 +163,7 @@ def main() -> None:
     from mmseg_ctt.datasets.training_copy.options import options_of
     from mmseg_ctt.engine.processes import cores
 
-    scale = scale_of(args.size, plan)
+    scale = scale_of(size_of(args), plan)
     workers = cores() if args.workers is None else args.workers
     options = options_of(scale=scale, **given(args, ('format', 'quality')))
     size = (
@@ -169,7 +172,7 @@ def main() -> None:
     print(
         f'{len(plan.jobs)} files below {plan.root}, images as {options.format}, {size}', flush=True
     )
-    if args.size not in (KEEP, AUTO) and plan.scale is None:
+    if size_of(args) not in (KEEP, AUTO) and plan.scale is None:
         print('no pipeline resizes to a fixed size: crops of the copy show more of an image')
     made = make_copy(plan, Path(args.out), options, workers)
     kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(made.suffixes.items()))
