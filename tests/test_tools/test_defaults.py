@@ -8,7 +8,8 @@
 import argparse
 import inspect
 import re
-from typing import Any, Dict, Iterator, List, Optional
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -48,6 +49,7 @@ from mmseg_ctt.weak_labels.pseudo_labels import PseudoLabelJob
 
 REPORT, BENCHMARK = 'analysis_tools/report', 'analysis_tools/benchmark'
 SPLIT, PATIENTS = 'dataset_converters/make_split', 'dataset_converters/patient_lists make'
+DOCS = Path(__file__).parents[2] / 'docs'
 IDS = 'ignore_index reduce_zero_label'
 
 
@@ -163,6 +165,11 @@ OPTIONS: List[Any] = [
 ]
 
 
+def default_of(owner: Any, field: str, meant: Any) -> Any:
+    """Default of the package: of the class or function, or what its None means."""
+    return inspect.signature(owner).parameters[field].default if meant is None else meant
+
+
 @pytest.fixture
 def parser_of(load_tool, monkeypatch):
     """Parser of a tool, or of its sub-command."""
@@ -224,9 +231,8 @@ def wrong(parser: argparse.ArgumentParser, option: str, field: str, default: Any
 
 @pytest.mark.parametrize('tool, owner, option, field, meant', OPTIONS)
 def test_defaults_of_the_package_stand_there_alone(parser_of, tool, owner, option, field, meant):
-    parameter = inspect.signature(owner).parameters[field]
-    assert parameter.default is not parameter.empty
-    default = parameter.default if meant is None else meant
+    default = default_of(owner, field, meant)
+    assert default is not inspect.Parameter.empty
     assert not wrong(parser_of(tool), option, field, default)
 
 
@@ -272,3 +278,20 @@ def test_given_arguments_alone_are_passed_on(load_tool):
     assert given(args, ('size', 'flag', 'name')) == dict(size=0, flag=False)
     with pytest.raises(AttributeError, match='absent'):
         given(args, ('absent',))
+
+
+def words_on_defaults() -> Iterator[Tuple[str, Any]]:
+    """What pages that name a tool say about defaults of its options: rows of tables, brackets."""
+    for page in sorted(DOCS.rglob('*.md')):
+        text = page.read_text().replace('`', '')
+        for tool, owner, option, field, meant in (case.values for case in OPTIONS):
+            default = default_of(owner, field, meant)
+            if default is None or '_build' in page.parts or f'{tool.split()[0]}.py' not in text:
+                continue
+            words = rf'^\| {option}\b.*default.*|{option}\b[^-\n]*?\(default[^)]*\)'
+            yield from ((found, default) for found in re.findall(words, text, re.MULTILINE))
+
+
+@pytest.mark.parametrize('words, default', list(words_on_defaults()))
+def test_pages_say_the_same_defaults(words, default):
+    assert says(words, default)
