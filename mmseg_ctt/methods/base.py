@@ -3,7 +3,15 @@
 
 A method says what is its own: class attributes (number of pairs, supervision graph, loss weights,
 default augmentation and consistency), :meth:`SemiSegmentor.build` for its own settings and parts,
-and :meth:`SemiSegmentor.step`. All else is here.
+and :meth:`SemiSegmentor.step`. This file has the settings of all methods. All else is in its
+parents, from the bottom:
+
+- ``inference.py``: what mmseg's tools call.
+- ``networks.py``: members, which are built, loaded, averaged.
+- ``forward.py``: their passes, and pseudo-labels.
+- ``views.py``: strong views.
+- ``auxiliary.py``: auxiliary tasks.
+- ``weighted_terms.py``: ``loss``, which weighs the terms of a step.
 """
 
 from abc import abstractmethod
@@ -152,7 +160,7 @@ class SemiSegmentor(WeightedTerms):
         checks.check_teachers(type(self), has_teachers(self.graph), teacher_mode, frozen_teachers)
         checks.check_wrapper(test_cfg or {}, train_cfg, pretrained, init_cfg)
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
-        self.predict_on = self.test_cfg.get('predict_on') or self._usual_member()
+        self.predict_on = self.test_cfg.get('predict_on') or self.usual_member(self.graph)
         self._build_losses(
             settings.merged('model.loss_weights', usual.get('loss_weights'), loss_weights),
             ramp_up,
@@ -196,9 +204,10 @@ class SemiSegmentor(WeightedTerms):
                 f'model.type={type(self).__name__} has num_pairs={usual[0]} and '
                 f'supervision={usual[1]!r}, got {num_pairs} and {supervision!r}: remove them'
             )
-        self.graph = supervision_graph(supervision, num_pairs)
-        with_teachers = has_teachers(self.graph) or self.keeps_average
+        self._graph = supervision_graph(supervision, num_pairs)
+        with_teachers = has_teachers(self._graph) or self.keeps_average
         self.members = self.member_table(num_pairs, with_teachers, frozen_teachers)
+        segmentor = dict(self.segmentor_of(dict(segmentor=segmentor, mode=self.mode)))
         students = build_students(
             segmentor, num_pairs, overrides, self.reads_embedding, self.one_channel
         )
@@ -240,10 +249,6 @@ class SemiSegmentor(WeightedTerms):
         """Members whose weights only a checkpoint can give, and what to set where none does."""
         return frozen_without_weights(self)
 
-    def _usual_member(self) -> str:
-        teaches = has_teachers(self.graph)
-        return self.default_member or ('teacher0' if teaches else 'student0')
-
     def build(self) -> None:
         """Parts and settings of the method; the arguments are settings of the config."""
 
@@ -256,7 +261,8 @@ class SemiSegmentor(WeightedTerms):
             **kwargs (Images): A method names them, ``step(self, labeled, unlabeled)``.
 
         Returns:
-            dict[str, Tensor]: Scalars by ``{member}.{term}``. Terms of the loss weights are
-            weighted losses; others are logged, and those with ``loss`` in their key count as losses
-            with weight 1.
+            dict[str, Tensor]: Scalars by ``{member}.{term}``. Terms of the loss weights come
+            without their weight, which :meth:`loss` multiplies them by. Keys that have ``loss`` in
+            them, such as those of :meth:`supervised_loss`, whose weight is applied, are summed as
+            they are. All others are logged.
         """

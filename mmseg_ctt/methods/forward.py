@@ -32,8 +32,8 @@ class ForwardPasses(MemberNetworks):
     # several members that teach a student make one pseudo-label together
     teaches_by_mean: ClassVar[bool] = False
     use_tags: bool  # pseudo-labels are limited to the tags of the unlabelled images
-    graph: SupervisionGraph
     joint_forward: Union[bool, str]
+    _graph: SupervisionGraph  # of ``num_pairs`` and ``supervision``
     consistency: Any  # ConfidenceSelection or a part derived from it, or None
 
     # ---- passes
@@ -109,17 +109,24 @@ class ForwardPasses(MemberNetworks):
         ]
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
-        """Outputs of the teaching members in the passes that the method makes, by name.
+        """Outputs of the teaching members for their images, by name.
 
-        Methods whose teachers take other images than the weak view override it.
+        Methods whose teachers see them in other passes override it.
 
         Args:
-            images (Mapping[str, Images]): By source; ``unlabeled`` is the weak view.
+            images (Mapping[str, Images]): By source, those of :attr:`teacher_sources` among them;
+                ``unlabeled`` is the weak view.
 
         Returns:
             dict[str, list[PixelOutput]]: For the weak view first.
         """
-        return self.forward_members(self.teaching_members, images['unlabeled'].image)
+        batches = (images[name].image for name in self.teacher_sources)
+        return self.forward_members(self.teaching_members, *batches)
+
+    @property
+    def teacher_sources(self) -> Tuple[str, ...]:
+        """Images that the teaching members see in a step, the weak view first."""
+        return ('unlabeled',)
 
     @torch.no_grad()
     def teacher_outputs(self, **images: Images) -> Outputs:
@@ -129,7 +136,7 @@ class ForwardPasses(MemberNetworks):
         and limited to the tags with ``use_tags``.
 
         Args:
-            images (Images): Named by their sources, of which ``unlabeled`` is one.
+            images (Images): Those of :attr:`teacher_sources`, named by their sources.
         """
         return self.aligned(self.forward_teachers(images), images['unlabeled'])
 
@@ -141,6 +148,11 @@ class ForwardPasses(MemberNetworks):
         if self.alignment is not None:
             outputs = self.alignment(outputs, unlabeled.valid())
         return limited_outputs(outputs, unlabeled) if self.use_tags else outputs
+
+    @property
+    def graph(self) -> SupervisionGraph:
+        """Members that teach each student."""
+        return self._graph
 
     @property
     def teaching_members(self) -> List[str]:

@@ -13,13 +13,12 @@ One step, everything inside ``forward(mode='loss')``:
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
-from typing import Dict, List, Mapping
+from typing import Tuple
 
 import torch
 from mmseg.registry import MODELS
 
 from ..nn.images import Images
-from ..nn.member import PixelOutput
 from .base import Losses, SemiSegmentor
 
 
@@ -72,9 +71,7 @@ class MeanTeacher(SemiSegmentor):
             'student0.confident_ratio': ratio,
         }
 
-    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
-        """Outputs of the teacher, for the labelled images too where they are a target."""
-        sources = ('unlabeled', 'labeled') if self.on_labeled else ('unlabeled',)
-        return self.forward_members(
-            self.teaching_members, *(images[name].image for name in sources)
-        )
+    @property
+    def teacher_sources(self) -> Tuple[str, ...]:
+        """The labelled images too where they are a target."""
+        return ('unlabeled', 'labeled') if self.on_labeled else ('unlabeled',)

@@ -15,7 +15,7 @@ from ..nn.joint_state import drop_misfits
 from ..nn.member import Segmentor, build_member
 from ..nn.members import Member, Members, check_names, dotted, module_path, students_and_teachers
 from ..nn.schedule import Shift, Shifts
-from ..nn.supervision import has_teachers, supervision_graph
+from ..nn.supervision import SupervisionGraph, has_teachers, supervision_graph
 from ..nn.tuning import set_trained
 from .followers import Follower
 from .given_weights import members_in
@@ -128,14 +128,15 @@ class MemberNetworks(PredictingMembers):
             str: ``test_cfg.predict_on``, else the method's default: ``teacher0``, or ``student0``
             where no teacher teaches.
         """
-        given = (model_cfg.get('test_cfg') or {}).get('predict_on') or cls.default_member
-        if given:
-            return given
+        given = (model_cfg.get('test_cfg') or {}).get('predict_on')
         num_pairs = model_cfg.get('num_pairs') or cls.default_num_pairs
-        graph = supervision_graph(
-            model_cfg.get('supervision') or cls.default_supervision, num_pairs
-        )
-        return 'teacher0' if has_teachers(graph) else 'student0'
+        supervision = model_cfg.get('supervision') or cls.default_supervision
+        return given or cls.usual_member(supervision_graph(supervision, num_pairs))
+
+    @classmethod
+    def usual_member(cls, graph: SupervisionGraph) -> str:
+        """Member that predicts where ``test_cfg.predict_on`` names none."""
+        return cls.default_member or ('teacher0' if has_teachers(graph) else 'student0')
 
     @classmethod
     def segmentor_of(cls, model_cfg: Mapping[str, Any]) -> Mapping[str, Any]:

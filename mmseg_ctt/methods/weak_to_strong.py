@@ -43,7 +43,7 @@ class WeakToStrong(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
         pool, pseudo = self.mixing_pool(pseudo, unlabeled=unlabeled, labeled=labeled)
         views = self.strong_views(pool, pseudo)  # 3

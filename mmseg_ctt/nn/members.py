@@ -51,6 +51,21 @@ def students_and_teachers(num_pairs: int, with_teachers: bool, frozen: bool = Fa
     return table
 
 
+def teachers_in_turns(number: int, frozen: bool = False) -> Members:
+    """Table of one student and several EMA teachers that are updated for a period each.
+
+    Args:
+        number (int): Number of teachers.
+        frozen (bool): Whether they stay as they were loaded.
+    """
+    student = 'student0'
+    table = {student: Member(trains=True)}
+    for i in range(number):
+        follows = None if frozen else student
+        table[f'teacher{i}'] = Member(follows, shift=i, copy_of=student)
+    return table
+
+
 def module_path(member: str) -> Tuple[str, Optional[int]]:
     """Attribute of the model that holds a member, and its index there.
 

@@ -66,6 +66,25 @@ class MemoryContrast(nn.Module):
         sizes = dict(num_classes=model.num_classes, width=model.embedding_width)
         return settings.build_part('contrast', given, cls, defaults, bank=bank, **sizes, **own)
 
+    def check_bank_dim(
+        self, dim: int, features: str, remedy: str = 'set model.contrast.dim instead'
+    ) -> None:
+        """Refuse a bank of another width than its features.
+
+        Args:
+            dim (int): Channels of the features.
+            features (str): What they are.
+            remedy (str): What to set.
+
+        Raises:
+            ValueError: If ``model.bank.dim`` is another number.
+        """
+        if self.bank.dim != dim:
+            raise ValueError(
+                f'model.bank.dim={self.bank.dim} does not match the {features}, which is {dim} '
+                f'wide: {remedy}'
+            )
+
     def switch(self, active: bool) -> None:
         """Switch every term on or off."""
         self.active = active

@@ -17,7 +17,7 @@ images. One step, everything inside ``forward(mode='loss')``:
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
 
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -106,10 +106,10 @@ class AEL(SemiSegmentor):
         self.class_confidence.update(on_labeled, *truth, self.align_corners)  # 6
         return losses
 
-    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
-        """Outputs of the teacher, for the weak view and the labelled images."""
-        batches = (images[name].image for name in ('unlabeled', 'labeled'))
-        return self.forward_members(self.teaching_members, *batches)
+    @property
+    def teacher_sources(self) -> Tuple[str, ...]:
+        """The weak view, and the labelled images with what was pasted."""
+        return ('unlabeled', 'labeled')
 
     @torch.no_grad()
     def inspect_pseudo_labels(self, **images: Images) -> Dict[str, PseudoLabel]:

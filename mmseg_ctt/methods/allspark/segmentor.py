@@ -173,10 +173,6 @@ class AllSpark(SemiSegmentor):
             (on_labeled,) = self.forward_member(STUDENT, labeled.image)
         return [on_labeled, on_unlabeled]
 
-    def _build_members(self, segmentor: dict, *args: Any) -> None:
-        config = self.segmentor_of(dict(segmentor=segmentor, mode=self.mode))
-        super()._build_members(dict(config), *args)
-
     @torch.no_grad()
     def _grid(self) -> tuple:
         """Height and width of the rebuilt map for training images."""

@@ -76,7 +76,7 @@ class AugSeg(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]
         logits = outputs[TEACHER][0].logits
         confidence = image_confidence(logits, _valid(pseudo, logits))  # 2

@@ -95,12 +95,8 @@ class CrossContrast(MemoryContrast):
             num_classes=num_classes,
             num_banks=num_pairs,
         )
-        if self.bank.dim != width:
-            raise ValueError(
-                f'model.bank.dim={self.bank.dim} does not match the embedding, which '
-                f'is {width} wide (decode_head.channels): set it to {width}, or leave '
-                'it out'
-            )
+        remedy = 'set it to this number (decode_head.channels), or leave it out'
+        self.check_bank_dim(width, 'embedding', remedy)
         self.threshold = threshold
         self.temperature_high, self.temperature_low = temperature_high, temperature_low
         self.confidence, self.directional = confidence, directional

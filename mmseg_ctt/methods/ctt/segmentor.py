@@ -17,7 +17,7 @@ The teachers follow the students in :class:`TeacherEMAHook`, after each optimise
 :class:`QueueWarmupHook` switches the contrast on once the banks are full.
 """
 
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -121,13 +121,11 @@ class CrossTeacherTraining(WeakToStrong):
         self._update_bank(teachers, on_labeled, label)  # 6
         return losses
 
-    def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
-        """Outputs of the teaching members, for labelled images too where banks read them."""
+    @property
+    def teacher_sources(self) -> Tuple[str, ...]:
+        """The labelled images too where banks take them."""
         fills_bank = self._updates_bank() and len(self.teachers) > 0
-        sources = ('unlabeled', 'labeled') if fills_bank else ('unlabeled',)
-        return self.forward_members(
-            self.teaching_members, *(images[name].image for name in sources)
-        )
+        return ('unlabeled', 'labeled') if fills_bank else ('unlabeled',)
 
     def _contrast_losses(
         self,

@@ -126,7 +126,7 @@ class DualNegativeLabel(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         probabilities = self._peer_probabilities(outputs, unlabeled.size)
         targets = [self._target(i, p, unlabeled) for i, p in enumerate(probabilities)]  # 2
         positives = [target.positive for target in targets]

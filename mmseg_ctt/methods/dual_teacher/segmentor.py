@@ -26,7 +26,7 @@ from ...nn.augmentation import StrongAugmentation, View
 from ...nn.consistency import Consistency
 from ...nn.images import Images
 from ...nn.member import PixelOutput
-from ...nn.members import Member, Members
+from ...nn.members import Members, teachers_in_turns
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.schedule import Shifts
 from ...nn.supervision import SupervisionGraph
@@ -89,10 +89,7 @@ class DualTeacher(SemiSegmentor):
     @staticmethod
     def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """The student, and both teachers with their turns."""
-        table = {STUDENT: Member(trains=True)}
-        for i, name in enumerate(TEACHERS):
-            table[name] = Member(None if frozen else STUDENT, shift=i, copy_of=STUDENT)
-        return table
+        return teachers_in_turns(len(TEACHERS), frozen)
 
     def build(
         self,
@@ -141,10 +138,6 @@ class DualTeacher(SemiSegmentor):
         """The student learns from the teacher whose turn it is."""
         return ((TEACHERS[0 if self.shifts is None else self.shifts.active()],),)
 
-    @graph.setter
-    def graph(self, graph: SupervisionGraph) -> None:
-        """The base sets the graph of one teacher, which says less."""
-
     @property
     def possible_teachers(self) -> List[str]:
         """Both teachers."""
@@ -168,7 +161,7 @@ class DualTeacher(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         (pseudo,) = self.pseudo_labels(outputs, unlabeled).values()  # 2
         view = self.strong_view(unlabeled, pseudo.label)  # 3
         on_labeled, on_view = self.forward_member(STUDENT, labeled.image, view.image)  # 4

@@ -65,9 +65,6 @@ class ECOCSeg(UniMatchV2):
         """Config of the segmentor with its bits; see :meth:`MemberNetworks.segmentor_of`."""
         return with_code(model_cfg['segmentor'])
 
-    def _build_members(self, segmentor: dict, *args: Any) -> None:
-        super()._build_members(with_code(segmentor), *args)
-
     @property
     def code_head(self) -> CodeHead:
         """Head of the student."""

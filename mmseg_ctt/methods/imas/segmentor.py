@@ -91,7 +91,7 @@ class IMAS(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]
         easiness = self._easiness(unlabeled, pseudo)  # 2
         images, targets = [self._intensity_view(unlabeled, pseudo, easiness)], [pseudo]  # 3

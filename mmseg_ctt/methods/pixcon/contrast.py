@@ -113,11 +113,7 @@ class CleanContrast(MemoryContrast):
         self.threshold = _threshold(admitted, confidence_threshold)
         bank = bank_settings(bank, dict(size=256, dim=dim, budget=64))
         self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
-        if self.bank.dim != dim:
-            raise ValueError(
-                f'model.bank.dim={self.bank.dim} does not match the projection, which '
-                f'is {dim} wide: set model.contrast.dim instead'
-            )
+        self.check_bank_dim(dim, 'projection')
         self.projection = PixelProjection(width, dim, 0.0, norm_cfg, kernel_size=1)
         self.max_anchors, self.temperature = max_anchors, temperature
         self.admitted, self.pool = admitted, pool

@@ -66,7 +66,7 @@ class PixCon(UniMatchV2):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled)  # 1
         (pseudo,) = self.pseudo_labels(teachers, unlabeled).values()
         views = self.several_views(unlabeled, pseudo.label, range(2))
         on_labeled, on_views = self.forward_views(labeled, unlabeled, views)

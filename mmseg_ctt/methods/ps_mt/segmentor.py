@@ -26,12 +26,13 @@ from ...nn.deepest_map import reading_head, with_deepest_map
 from ...nn.feature_maps import map_of, on_tensors
 from ...nn.images import Images
 from ...nn.member import decode
-from ...nn.members import Member, Members
+from ...nn.members import Members, teachers_in_turns
 from ...nn.perturbation import Perturbation
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ...nn.repeated_pass import RandomState, constant_statistics
 from ...nn.schedule import Shifts
+from ...nn.supervision import SupervisionGraph
 from ..base import Losses, SemiSegmentor
 from ..followers import has_been_updated
 from ..forward import Outputs
@@ -87,15 +88,12 @@ class PSMT(SemiSegmentor):
     @staticmethod
     def member_table(num_pairs: int, with_teachers: bool, frozen: bool) -> Members:
         """A student and two teachers in turns; see :meth:`MemberNetworks.member_table`."""
-        table = {STUDENT: Member(trains=True)}
-        for i, name in enumerate(TEACHERS):
-            follows = None if frozen else STUDENT
-            table[name] = Member(follows, shift=i, copy_of=STUDENT)
-        return table
+        return teachers_in_turns(len(TEACHERS), frozen)
 
-    def _build_members(self, *args: Any) -> None:
-        super()._build_members(*args)
-        self.graph = (TEACHERS,)
+    @property
+    def graph(self) -> SupervisionGraph:
+        """The student learns from both teachers."""
+        return (TEACHERS,)
 
     def build(
         self,
@@ -115,7 +113,7 @@ class PSMT(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
+        teachers = self.teacher_outputs(unlabeled=unlabeled)  # 1
         outputs = self.labelling_outputs(teachers)
         ((mean,),) = outputs.values()
         (weak,) = self.pseudo_labels(outputs, unlabeled).values()

@@ -61,7 +61,7 @@ class ReCo(WeakToStrong):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)
+        teachers = self.teacher_outputs(unlabeled=unlabeled)
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 1
         pool, pseudo = self.mixing_pool(pseudo, unlabeled=unlabeled, labeled=labeled)
         views = self.strong_views(pool, pseudo)  # 2

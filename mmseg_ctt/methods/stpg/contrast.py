@@ -100,11 +100,7 @@ class AnchorContrast(MemoryContrast):
         self.bank = settings.build_part(
             'bank', bank, 'ClassMemoryBank', dict(size=256, dim=dim), num_classes=num_classes
         )
-        if self.bank.dim != dim:
-            raise ValueError(
-                f'model.bank.dim={self.bank.dim} does not match the projection, which '
-                f'is {dim} wide: set model.contrast.dim instead'
-            )
+        self.check_bank_dim(dim, 'projection')
         self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.projection.requires_grad_(train_projection)
         # gets no gradient: no feature that it projects is ever a query

@@ -115,11 +115,7 @@ class UnreliableContrast(MemoryContrast):
         settings.check_choice('model.contrast.negatives', negatives, NEGATIVES)
         bank = bank_settings(bank, dict(size=SIZE, dim=dim, budget=BUDGET))
         self.bank = settings.build_part('bank', bank, 'ClassMemoryBank', num_classes=num_classes)
-        if self.bank.dim != dim:
-            raise ValueError(
-                f'model.bank.dim={self.bank.dim} does not match the representation, '
-                f'which is {dim} wide: set model.contrast.dim instead'
-            )
+        self.check_bank_dim(dim, 'representation')
         self.projection = PixelProjection(width, dim, dropout, norm_cfg)
         self.teacher_projection = copy.deepcopy(self.projection).requires_grad_(False)
         self.pool, self.num_anchors, self.num_negatives = pool, num_anchors, num_negatives

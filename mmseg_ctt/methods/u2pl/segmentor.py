@@ -112,7 +112,7 @@ class U2PL(SemiSegmentor):
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         progress = training_progress()
-        outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)
+        outputs = self.teacher_outputs(unlabeled=unlabeled)
         pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]  # 1
         view = self.strong_view(unlabeled, pseudo.label)  # 2
         target = pseudo.apply_mix(view)
