@@ -10,8 +10,9 @@ One step, everything inside ``forward(mode='loss')``:
    their logits with random weights gives a second set of pseudo-labels.
 4. Two strong views are the weak one after colours, blur and CutMix.
 5. The student takes the labelled images and both strong views in one pass.
-6. Losses: those of UniMatch, and the same with the second set of pseudo-labels, times a weight that
-   climbs to 1 in the first half of the run and falls to 0 in the second.
+6. Losses: those of UniMatch, and the same with the second set of pseudo-labels, times a weight
+   ``w`` that climbs to 1 in the first half of the run and falls to 0 in the second. All terms, the
+   supervised one too, are multiplied by ``2 / (2 + w)``.
 
 :class:`PastModelsHook` stores the student; until it has, the step is that of UniMatch.
 """
