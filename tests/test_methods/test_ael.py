@@ -143,7 +143,8 @@ def test_pixels_without_data_are_pasted_along():
     labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
     pasted, _ = model._paste(labeled)
     valid = pasted.valid()
-    assert torch.equal(valid, pasted.labels != 255) and not valid[0, :8].all() and valid[1:, 8:].all()
+    assert torch.equal(valid, pasted.labels != 255)
+    assert not valid[0, :8].all() and valid[1:, 8:].all()
     assert valid[0, :8].any(), 'pixels of another image'
 
 
