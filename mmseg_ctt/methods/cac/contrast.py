@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...functional import pseudo_label
 from ...functional.device_memory import elements_at_a_time
+from ...functional.precision import full_precision
 from ...functional.unit import unit
 from ...nn import settings
 from ...nn.member import PixelOutput
@@ -148,7 +149,7 @@ class DirectionalContrast(MemoryContrast):
         if valid is not None:
             confidence = confidence * valid.flatten(1)
         feature = feature.flatten(2).transpose(1, 2)
-        feature = feature if feature.dtype == torch.float64 else feature.float()
+        feature = full_precision(feature)
         return CropPixels(unit(feature), label, confidence)
 
     def directions(

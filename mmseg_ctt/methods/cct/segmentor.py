@@ -174,10 +174,9 @@ class CrossConsistency(SemiSegmentor):
     @torch.no_grad()
     def target(self, main: Tensor, unlabeled: Images, size: Tuple[int, int]) -> PseudoLabel:
         """The main prediction at the size of the auxiliary logits."""
-        logits, valid = self.upsampled(main, size), unlabeled.valid()
+        logits = self.upsampled(main, size)
         confidence, label = logits.softmax(1).max(1)
-        valid = None if valid is None else downsample_nearest(valid, size)
-        return PseudoLabel.of(label, confidence, valid, logits)
+        return PseudoLabel.of(label, confidence, unlabeled.valid(size), logits)
 
 
 def repeated(target: PseudoLabel, number: int) -> PseudoLabel:

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import class_scores, downsample_nearest
+from ...functional import class_scores
 from ...nn import settings
 from ...nn.deepest_map import deepest_map, deepest_width, reading_head, with_deepest_map
 from ...nn.heads import main_head
@@ -183,11 +183,8 @@ class GuidedMixNet(SemiSegmentor):
         )
 
     def _agreement(self, decoupled: Tensor, target: PixelOutput, images: Images) -> Losses:
-        valid = images.valid()
-        if valid is not None:
-            valid = downsample_nearest(valid, (decoupled.shape[2], decoupled.shape[3]))
         logits = self._resized(target.logits, decoupled)
-        loss, used = self.consistency(decoupled, logits, valid)
+        loss, used = self.consistency(decoupled, logits, images.valid(decoupled.shape[2:]))
         return {'student0.mix': loss, 'student0.confident_ratio': used}
 
     def _alignment(self, output: PixelOutput, labeled: Images) -> Tensor:
