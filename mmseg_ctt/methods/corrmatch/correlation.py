@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -15,6 +15,20 @@ from ...nn.rng import Draw, sample_noise
 from .functional import pixel_correlation, region_masks, spread_logits
 
 KEY = 'model.correlation'
+
+
+class CorrelationInput(NamedTuple):
+    """What :class:`Correlation` reads of the images of a batch.
+
+    Attributes:
+        feature (Tensor): ``(B, C, h, w)``, the deepest map.
+        logits (Tensor): ``(B, K, h', w')``.
+        valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding; None without padding.
+    """
+
+    feature: Tensor
+    logits: Tensor
+    valid: Optional[Tensor]
 
 
 class Correlation(nn.Module):
