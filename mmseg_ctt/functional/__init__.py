@@ -70,7 +70,7 @@ METHODS = {
     'methods.allspark.functional': (
         'channel_attention',
         'channel_classes',
-        'ring_sources',
+        'queue_sources',
         'score_variance',
     ),
     'methods.augseg.functional': ('image_confidence', 'injected_source'),

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
+
 MIN_DISTANCE = 1e-6  # root of 1e-12, below which a distance has no gradient (released code of S4L)
 
 
@@ -42,7 +44,7 @@ def batch_hard_triplet(
         BatchHardTriplet: The loss is 0 with a graph where no anchor has a positive and a negative.
         float32 (float64 for double input).
     """
-    embedding = embedding if embedding.dtype == torch.float64 else embedding.float()
+    embedding = full_precision(embedding)
     if not len(embedding):
         zero = embedding.sum()
         return BatchHardTriplet(zero, zero.detach(), zero.detach())

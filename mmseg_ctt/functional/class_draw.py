@@ -6,6 +6,8 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from .precision import full_precision
+
 
 @torch.no_grad()
 def class_sums(
@@ -23,7 +25,7 @@ def class_sums(
         tuple[Tensor, Tensor]: ``(K, D)`` and ``(K,)``, float32 (float64 for double input).
     """
     feature = feature.detach()
-    feature = feature if feature.dtype == torch.float64 else feature.float()
+    feature = full_precision(feature)
     number = torch.arange(num_classes, device=label.device).unsqueeze(1)
     member = ((label == number) & valid).to(feature.dtype)
     with torch.autocast(feature.device.type, enabled=False):

@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
+from .precision import full_precision
 from .random_index import random_index
 
 
@@ -120,10 +121,7 @@ def triplet_loss(
         [0.25, 2.0, 2.0]
     """
     with torch.autocast(anchor.device.type, enabled=False):
-        anchor, positive, negative = (
-            row if row.dtype == torch.float64 else row.float()
-            for row in (anchor, positive, negative)
-        )
+        anchor, positive, negative = (full_precision(row) for row in (anchor, positive, negative))
         to_positive = (anchor - positive).square().sum(1)
         to_negative = (anchor - negative).square().sum(1)
         terms = torch.stack([(margin + to_positive - to_negative).relu(), to_positive, to_negative])

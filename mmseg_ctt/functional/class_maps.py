@@ -38,6 +38,20 @@ def class_scores(maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
     Returns:
         Tensor: ``(B, F)`` float32, positive where a class is in the image.
     """
+    return masked_mean(maps, valid)
+
+
+def masked_mean(maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    """Means of maps over the pixels that are no padding.
+
+    Args:
+        maps (Tensor): ``(B, C, h, w)``.
+        valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding. Defaults to None: all
+            pixels count.
+
+    Returns:
+        Tensor: ``(B, C)`` float32; 0 for an image of padding alone.
+    """
     if valid is None:
         return maps.float().mean(dim=(2, 3))
     cells = downsample_nearest(valid.float(), maps.shape[2:]).unsqueeze(1)

@@ -6,6 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from .precision import full_precision
+
 WEIGHTINGS = ('threshold', 'image_ratio', 'batch_ratio', 'mean_confidence')
 
 
@@ -39,7 +41,7 @@ def confidence_weight(
     """
     if weighting not in WEIGHTINGS:
         raise ValueError(f'weighting must be one of {WEIGHTINGS}, got {weighting!r}')
-    confidence = confidence if confidence.dtype == torch.float64 else confidence.float()
+    confidence = full_precision(confidence)
     valid = torch.ones_like(confidence, dtype=torch.bool) if valid is None else valid
     confident = (confidence >= threshold) & valid
     if weighting == 'threshold':

@@ -6,6 +6,8 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 
+from .precision import full_precision
+
 
 def squared_dice_loss(
     probability: Tensor,
@@ -38,7 +40,7 @@ def squared_dice_loss(
         0.3333
     """
     with torch.autocast(probability.device.type, enabled=False):
-        probability = probability if probability.dtype == torch.float64 else probability.float()
+        probability = full_precision(probability)
         target = target.detach().to(probability.dtype)
         terms = torch.stack([probability * target, probability.square(), target.square()])
         if weight is not None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
 from .probability import complement
 
 TINY = 1e-37  # smallest probability whose logarithm is taken, about the smallest normal float32
@@ -109,7 +110,7 @@ def pixel_consistency(
         ValueError: If the kind or the reduction is unknown.
     """
     check_distance(kind, class_reduction)
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     size = target.shape[-2:]
     if logits.shape[-2:] != size:
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .distances import pixel_consistency
+from .precision import full_precision
 
 
 def channel_dropout(
@@ -218,7 +219,7 @@ def adaptive_radius(image: Tensor, scale: float = 1.0, valid: Optional[Tensor] =
     Returns:
         Tensor: ``(B, 1, 1, 1)``, float32 (float64 for double input).
     """
-    image = image if image.dtype == torch.float64 else image.float()
+    image = full_precision(image)
     vertical = image[:, :, 2:] - image[:, :, :-2]
     horizontal = image[..., 2:] - image[..., :-2]
     if valid is not None:
@@ -230,7 +231,7 @@ def adaptive_radius(image: Tensor, scale: float = 1.0, valid: Optional[Tensor] =
 
 def _normalized(value: Tensor, guard: float) -> Tensor:
     """Each sample over its length."""
-    value = value if value.dtype == torch.float64 else value.float()
+    value = full_precision(value)
     length = torch.linalg.vector_norm(value.flatten(1), dim=1) + guard
     return value / length.view(-1, *[1] * (value.dim() - 1))
 

@@ -3,9 +3,10 @@
 
 from typing import Optional, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .precision import full_precision
 
 
 def prediction_entropy(
@@ -25,7 +26,7 @@ def prediction_entropy(
     Returns:
         Tensor: ``(B, H, W)`` in [0, log K], float32 (float64 for double input).
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     if size is not None and tuple(size) != tuple(logits.shape[2:]):
         logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)
     logits = logits - logits.detach().amax(dim=1, keepdim=True)

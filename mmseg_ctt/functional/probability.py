@@ -4,6 +4,8 @@
 import torch
 from torch import Tensor
 
+from .precision import full_precision
+
 
 def complement(probability: Tensor) -> Tensor:
     """Complement ``1 - p`` of every class, to full precision.
@@ -16,7 +18,7 @@ def complement(probability: Tensor) -> Tensor:
     Returns:
         Tensor: Same shape, float32 (float64 for double input).
     """
-    probability = probability if probability.dtype == torch.float64 else probability.float()
+    probability = full_precision(probability)
     large = probability > 0.5  # one class at most
     others = probability.masked_fill(large, 0).sum(dim=1, keepdim=True)
     return torch.where(large, others, 1 - probability)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
 from .probability import two_class_logits
 
 
@@ -31,7 +32,7 @@ def pseudo_label(
         (float64 for double input).
     """
     logits = two_class_logits(logits)
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     if size is not None and tuple(size) != tuple(logits.shape[2:]):
         logits = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=align_corners)
     top, label = logits.max(dim=1, keepdim=True)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
+
 
 def random_crop_boxes(
     noise: Tensor,
@@ -77,7 +79,7 @@ def resized_crops(
     Returns:
         Tensor: ``(B, V, C, h, w)`` float32 (float64 for double input).
     """
-    image = image if image.dtype == torch.float64 else image.float()
+    image = full_precision(image)
     batch, views = boxes.shape[:2]
     channels, height, width = image.shape[1:]
     boxes = boxes.to(image.dtype)

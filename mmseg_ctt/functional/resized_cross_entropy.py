@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .precision import full_precision
+
 # up-sampled logits held at a time, 128 MiB in float32
 CHUNK_ELEMENTS = 1 << 25
 
@@ -38,7 +40,7 @@ def resized_cross_entropy(
     Returns:
         Tensor: ``(B,)``, float32 (float64 for double input).
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     weight = None if weight is None else weight.detach().to(logits.dtype)
     return _ResizedCrossEntropy.apply(logits, label, weight, ignore_index, align_corners)
 

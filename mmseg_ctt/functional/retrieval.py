@@ -6,6 +6,8 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
+from .precision import full_precision
+
 CHUNK = 1024  # queries at a time: a validation set has ten thousand patches
 
 
@@ -36,7 +38,7 @@ def retrieval_accuracy(
         >>> accuracy.item(), count.item()
         (0.5, 4)
     """
-    feature = feature if feature.dtype == torch.float64 else feature.float()
+    feature = full_precision(feature)
     group = torch.arange(len(label), device=label.device) if group is None else group
     length = feature.square().sum(1)
     hits, count = label.new_zeros(()), label.new_zeros(())

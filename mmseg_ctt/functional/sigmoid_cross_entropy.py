@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
+
 
 def sigmoid_cross_entropy(
     logits: Tensor,
@@ -36,7 +38,7 @@ def sigmoid_cross_entropy(
         >>> round(sigmoid_cross_entropy(logits, label).item(), 4)  # 3 log 2
         2.0794
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     if logits.shape[2:] != label.shape[1:]:
         size = label.shape[1:]
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)

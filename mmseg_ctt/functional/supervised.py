@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import full_precision
 from .probability import two_class_logits
 from .resized_cross_entropy import resized_cross_entropy
 
@@ -93,7 +94,7 @@ def soft_cross_entropy(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if all is ignored.
     """
-    logits = two_class_logits(logits if logits.dtype == torch.float64 else logits.float())
+    logits = two_class_logits(full_precision(logits))
     if logits.shape[2:] != label.shape[1:]:
         size = label.shape[1:]
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
@@ -155,7 +156,7 @@ def _labeled(label: Tensor, ignore_index: int) -> Tensor:
 def _label_probability(logits: Tensor, label: Tensor, align_corners: bool) -> Tensor:
     """``(B, H, W)`` probability of every pixel's label."""
     logits = logits.detach()
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     if logits.shape[2:] != label.shape[1:]:
         size = label.shape[1:]
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)

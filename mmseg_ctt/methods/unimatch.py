@@ -102,14 +102,18 @@ class UniMatch(FixMatchSeg):
         )
         images = [labeled.image] if self.labeled_pass == 'weak' else []
         perturbs = [*(None for _ in images), perturb]
-        *labels, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)
+        *on_labeled, on_weak = self.forward_member(STUDENT, *images, weak, perturb=perturbs)
         clean, perturbed = on_weak.split([number, number])
-        if partners:
-            with eval_mode(self.member(STUDENT)):
-                (on_partners,) = self.forward_member(STUDENT, *partners, gradient=None)
-            logits = torch.cat([clean.logits, on_partners.logits])
-            clean = clean._replace(logits=logits)
-        return labels[0] if labels else None, clean, perturbed
+        clean = self._with_partners(clean, partners)
+        return on_labeled[0] if on_labeled else None, clean, perturbed
+
+    def _with_partners(self, weak: PixelOutput, partners: Sequence[Tensor]) -> PixelOutput:
+        """Output for the weak view, behind it the logits for the partners of CutMix, if any."""
+        if not partners:
+            return weak
+        with eval_mode(self.member(STUDENT)):
+            (on_partners,) = self.forward_member(STUDENT, *partners, gradient=None)
+        return weak._replace(logits=torch.cat([weak.logits, on_partners.logits]))
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Outputs:
         """Outputs of the student for the weak view, from the passes that a step makes."""
@@ -137,10 +141,11 @@ class UniMatch(FixMatchSeg):
             on_labeled (PixelOutput, optional): Of :meth:`forward_weak`.
         """
         images = torch.cat([view.image for view in views])
-        batches = [labeled.image, images] if on_labeled is None else [images]
-        *labels, output = self.forward_member(STUDENT, *batches)
-        strong = output.split([len(view.image) for view in views])
-        return (labels[0] if on_labeled is None else on_labeled), strong
+        if on_labeled is None:
+            on_labeled, output = self.forward_member(STUDENT, labeled.image, images)
+        else:
+            (output,) = self.forward_member(STUDENT, images)
+        return on_labeled, output.split([len(view.image) for view in views])
 
     def unlabeled_terms(
         self,

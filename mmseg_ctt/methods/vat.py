@@ -92,13 +92,12 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         random = RandomState.of(unlabeled.image.device)
         with torch.no_grad():
             outputs = self.forward_teachers(dict(unlabeled=unlabeled, labeled=labeled))  # 1
-            taught = self.aligned(outputs, unlabeled)
-        (plain,) = (output[0].logits for output in outputs.values())
-        (target,) = self.pseudo_labels(taught, unlabeled).values()
+            ((teacher,),) = outputs.values()
+            outputs = self.aligned(outputs, unlabeled)
+        (target,) = self.pseudo_labels(outputs, unlabeled).values()
         view = self.strong_view(unlabeled, target.label)  # 2
         target = target.apply_mix(view)
-        whole = target.logits if taught is outputs else None
-        change = self.change(unlabeled, view, plain, target.valid, random, whole)  # 3
+        change = self.change(unlabeled, view, teacher.logits, target.valid, random)  # 3
         on_labeled, on_view = self.forward_member(  # 4
             'student0', labeled.image, view.image + change
         )
@@ -116,7 +115,6 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         logits: Tensor,
         valid: Optional[Tensor],
         random: RandomState,
-        whole: Optional[Tensor] = None,
     ) -> Tensor:
         """Adversarial change ``(B, C, H, W)`` of a view, 0 in the padding.
 
@@ -127,8 +125,6 @@ class VirtualAdversarialTeacher(SemiSegmentor):
                 and tags: the direction is that in which the network's own prediction changes.
             valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding of the view.
             random (RandomState): Of the dropout of the teacher's pass.
-            whole (Tensor, optional): ``(B, K, H, W)``, ``logits`` upsampled and mixed, where the
-                target of the loss has them. Defaults to None: made if they are needed.
         """
         network = self.member(self.direction)
 
@@ -141,7 +137,7 @@ class VirtualAdversarialTeacher(SemiSegmentor):
             change = adversarial_change(
                 predict,
                 view.image,
-                self._probability(images, view, logits, whole, predict),
+                self._probability(images, view, logits, predict),
                 self._length(view.image, valid),
                 images.draws,
                 'vat/direction',
@@ -154,15 +150,13 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         return change
 
     @torch.no_grad()
-    def _probability(
-        self, images: Images, view: View, logits: Tensor, whole: Optional[Tensor], predict: Any
-    ) -> Tensor:
+    def _probability(self, images: Images, view: View, logits: Tensor, predict: Any) -> Tensor:
         """``(B, K, H, W)`` what the network of the direction predicts for the unchanged view."""
-        if self.direction != NETWORKS['teacher']:
-            whole = view.apply_mix(predict(images.image))
-        elif whole is None:
-            whole = view.apply_mix(self.upsampled(logits, images.size))
-        return whole.softmax(1)
+        if self.direction == NETWORKS['student']:
+            logits = predict(images.image)
+        else:
+            logits = self.upsampled(logits, images.size)
+        return view.apply_mix(logits).softmax(1)
 
     def _length(self, image: Tensor, valid: Optional[Tensor]) -> Tensor:
         """``(B, 1, 1, 1)`` length of the change of each image."""

@@ -6,7 +6,8 @@ from typing import Callable, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from ..functional import adversarial_direction, downsample_nearest, pixel_noise, two_class_logits
+from ..functional import adversarial_direction, pixel_noise, two_class_logits
+from .padding import valid_at
 from .rng import Draw, sample_noise
 from .settings import check_number
 
@@ -140,7 +141,6 @@ class AdversarialFeatures(nn.Module):
             clean = feature.detach().float()
             with torch.no_grad():
                 target = two_class_logits(predict(clean)).softmax(1)
-            weight = None if valid is None else downsample_nearest(valid, target.shape[2:])
             change = adversarial_change(
                 lambda changed: two_class_logits(predict(changed)),
                 clean,
@@ -150,6 +150,6 @@ class AdversarialFeatures(nn.Module):
                 rng_stream,
                 self.xi,
                 num_iterations=self.num_iterations,
-                weight=weight,
+                weight=valid_at(valid, target.shape[2:]),
             )
         return feature + change.to(feature.dtype)

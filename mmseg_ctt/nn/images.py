@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..datasets.image_values import to_picture
 from .augmentation.view import denormalize
-from .padding import stacked_maps, unpadded_shapes, valid_mask
+from .padding import stacked_maps, unpadded_shapes, valid_at, valid_mask
 from .rng import Draw, draws_of
 
 
@@ -56,9 +56,15 @@ class Images(NamedTuple):
         """``(seed, draw number)`` of each image, from which its random numbers follow."""
         return draws_of(self.samples)
 
-    def valid(self) -> Optional[Tensor]:
-        """``(B, H, W)`` bool, False in the padding and without data; None where all are True."""
-        return valid_mask(self.samples, self.image)
+    def valid(self, size: Optional[Sequence[int]] = None) -> Optional[Tensor]:
+        """``(B, H, W)`` bool, False in the padding and without data; None where all are True.
+
+        Args:
+            size (Sequence[int], optional): ``(h, w)`` of the mask. Defaults to None: that of the
+                images.
+        """
+        valid = valid_mask(self.samples, self.image)
+        return valid if size is None else valid_at(valid, size)
 
     def shapes(self) -> np.ndarray:
         """``(B, 2)`` int height and width of each image without its padding."""

@@ -8,6 +8,7 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..datasets.nodata import FIELD as NODATA
+from ..functional import downsample_nearest
 
 
 def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
@@ -24,6 +25,11 @@ def valid_mask(samples: SampleList, image: Tensor) -> Optional[Tensor]:
     if missing is None:
         return inside
     return ~missing if inside is None else inside & ~missing
+
+
+def valid_at(valid: Optional[Tensor], size: Sequence[int]) -> Optional[Tensor]:
+    """A mask ``(B, H, W)`` of :func:`valid_mask` at the size ``(h, w)`` of a map."""
+    return None if valid is None else downsample_nearest(valid, size)
 
 
 def without_data(samples: SampleList, image: Tensor) -> Optional[Tensor]:

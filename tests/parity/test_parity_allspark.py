@@ -6,9 +6,9 @@ import math
 import torch
 from released_code import close, every_case
 
+from mmseg_ctt.methods.allspark.channel_sources import ChannelSources
 from mmseg_ctt.methods.allspark.memory import ChannelMemory
 from mmseg_ctt.methods.allspark.neck import ChannelAttention
-from mmseg_ctt.methods.allspark.rebuilding import Rebuilding
 
 LAYERS = ('q_u', 'k_u', 'v_u', 'q_l2u', 'k_l2u', 'v_l2u', 'out_u', 'out_l2u')
 
@@ -25,9 +25,9 @@ def test_attention_and_memory(case, record_property):
     memory.features.copy_(data.queue)
     memory.pointer.copy_(data.queue_ptr)
     assert data.training
-    rules = Rebuilding(memory, data.pseudo_prob_map, None, data.using_SMem)
+    sources = ChannelSources(memory, data.pseudo_prob_map, None, data.using_SMem)
     embedding = data.emb.clone().requires_grad_()
-    out = rules.joint(attention, embedding.transpose(1, 2), (side, side)).transpose(1, 2)
+    out = sources.of_joint_pass(attention, embedding.transpose(1, 2), (side, side)).transpose(1, 2)
     (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
     record_property('out', close(out, data.out, data.tolerance(1e-4)))
     record_property('gradient', close(embedding.grad, data.grad_emb, data.tolerance(1e-4)))

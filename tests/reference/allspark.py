@@ -28,10 +28,10 @@ def class_of(channel: Tensor, scores: Tensor) -> int:
     return similar.index(max(similar))
 
 
-def write(rings: Tensor, pointer: List[int], rows: Tensor, label: List[int]) -> Tuple:
-    """Rings ``(K, V, n)`` and pointers after rows ``(N, n)`` were written one after the other."""
-    rings, pointer = rings.clone(), list(pointer)
+def write(queues: Tensor, pointer: List[int], rows: Tensor, label: List[int]) -> Tuple:
+    """Queues ``(K, V, n)`` and pointers after rows ``(N, n)`` were written one after the other."""
+    queues, pointer = queues.clone(), list(pointer)
     for row, k in zip(rows, label):
-        rings[k, pointer[k]] = row
-        pointer[k] = (pointer[k] + 1) % rings.shape[1]
-    return rings, pointer
+        queues[k, pointer[k]] = row
+        pointer[k] = (pointer[k] + 1) % queues.shape[1]
+    return queues, pointer

@@ -141,9 +141,10 @@ def test_pixels_without_data_are_pasted_along():
     first.set_data({NODATA: PixelData(data=missing)})
     first.gt_sem_seg.data[missing] = 255
     labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
-    pasted, label, _ = model._paste(labeled)
+    pasted, _ = model._paste(labeled)
     valid = pasted.valid()
-    assert torch.equal(valid, label != 255) and not valid[0, :8].all() and valid[1:, 8:].all()
+    assert torch.equal(valid, pasted.labels != 255)
+    assert not valid[0, :8].all() and valid[1:, 8:].all()
     assert valid[0, :8].any(), 'pixels of another image'
 
 
@@ -155,8 +156,8 @@ def test_edges_are_pasted_along():
         sample.margin = PixelData(data=torch.full((2, 32, 32), i / 8))
     data = model.data_preprocessor(batch, True)
     labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
-    pasted, label, _ = model._paste(labeled)
-    from_neighbour = label != labeled.labels
+    pasted, _ = model._paste(labeled)
+    from_neighbour = pasted.labels != labeled.labels
     edges, margin = pasted.maps('gt_edge_map'), pasted.maps('margin')
     assert from_neighbour.any() and edges.dtype == torch.int64
     for i in range(3):
@@ -269,7 +270,7 @@ def test_the_teacher_of_the_pseudo_label_hook_takes_both_batches():
         name: Images(data['inputs'][name], data['data_samples'][name]) for name in data['inputs']
     }
     (target,) = model.inspect_pseudo_labels(**images).values()
-    pasted, _, _ = twin._paste(images['labeled'])
+    pasted, _ = twin._paste(images['labeled'])
     assert not torch.equal(pasted.image, images['labeled'].image)
     weak, _ = twin.forward_member('teacher0', images['unlabeled'].image, pasted.image)
     label, confidence = pseudo_label(weak.logits, (32, 32))

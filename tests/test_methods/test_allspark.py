@@ -103,17 +103,17 @@ def test_padding_has_no_part_in_the_classes_of_channels():
 
 
 @pytest.mark.parametrize('images', [1, 2, 5])
-def test_memory_is_a_ring_of_each_class(images):
-    """Also where a batch has more channels of a class than the ring has entries."""
+def test_memory_is_a_queue_of_each_class(images):
+    """Also where a batch has more channels of a class than the queue has entries."""
     memory = ChannelMemory(3, 4, (2, 3))
-    rings, pointer = memory.features.clone(), [0, 0, 0]
+    queues, pointer = memory.features.clone(), [0, 0, 0]
     for step in range(3):
         maps = random(images, 4, 2, 3, seed=step)
         label = torch.randint(0, 2, (images, 4), generator=torch.Generator().manual_seed(step))
         memory.update(maps, label)
         rows = maps.flatten(2).flatten(0, 1)
-        rings, pointer = reference.write(rings, pointer, rows, label.flatten().tolist())
-        assert torch.equal(memory.features, rings) and memory.pointer.tolist() == pointer
+        queues, pointer = reference.write(queues, pointer, rows, label.flatten().tolist())
+        assert torch.equal(memory.features, queues) and memory.pointer.tolist() == pointer
     assert memory.filled.tolist() == [True, True, False]
     assert memory.fill_ratio()[2] == 0 and (memory.fill_ratio() <= 1).all()
 

@@ -222,11 +222,11 @@ def test_terms_by_hand():
     model, twin = (ready_model('CorrMatch', **settings) for _ in range(2))
     losses = losses_of(model, toy_batch())
     seen = {}
-    for name in ('forward_weak', 'forward_strong', 'weak_label', 'several_views', 'spread'):
+    for name in ('forward_weak', 'forward_strong', 'weak_label', 'several_views', 'correlate'):
         setattr(twin, name, kept_result(getattr(twin, name), seen, name))
     twin.grown_label = kept_result(twin.grown_label, seen, 'grown_label')
     losses_of(twin, toy_batch())
-    (view,), pseudo, spread = seen['several_views'], seen['weak_label'], seen['spread']
+    (view,), pseudo, spread = seen['several_views'], seen['weak_label'], seen['correlate']
     grown, (_, (strong,)) = seen['grown_label'].label, seen['forward_strong']
     assert not torch.equal(view.apply_mix(pseudo.label), pseudo.label)
 

@@ -4,7 +4,7 @@
 import pytest
 import torch
 from mmengine.structures import LabelData
-from toy import losses_of, prepared, ready_model, toy_batch, toy_model, toy_settings, upsamplings
+from toy import losses_of, prepared, ready_model, toy_batch, toy_model, toy_settings
 
 from mmseg_ctt.functional import adaptive_radius, pixel_consistency
 from mmseg_ctt.methods import vat as module
@@ -124,20 +124,6 @@ def test_the_direction_is_that_of_the_own_prediction(direction, limit, monkeypat
         losses.append(losses_of(model, batch)['student0.loss_unsup'])
     assert torch.equal(*found) and found[0].any()
     assert losses[0] != losses[1]  # the target of the loss is another
-
-
-@pytest.mark.parametrize('mixed', [False, True])
-def test_the_logits_of_the_teacher_are_upsampled_once(mixed, monkeypatch):
-    """The target of the loss has them; a step without it makes them anew, bit by bit the same."""
-    changes = dict(strong_augmentation=[dict(type='CutMixing')]) if mixed else {}
-    spared, again = (ready_model(KIND, **changes) for _ in range(2))
-    change = again.change
-    monkeypatch.setattr(again, 'change', lambda *given: change(*given[:5]))
-    calls = [upsamplings(model) for model in (spared, again)]
-    losses = [losses_of(model, toy_batch()) for model in (spared, again)]
-    # one of them is of the prediction of the changed view
-    assert [len(made) for made in calls] == [2, 3]
-    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
 def test_padding_is_not_changed():

@@ -222,9 +222,9 @@ def test_pasted_pixels_of_ael_bring_their_weights():
     data = model.data_preprocessor(batch, True)
     labeled = Images(data['inputs']['labeled'], data['data_samples']['labeled'])
     before = labeled.labels.clone()
-    pasted, label, _ = model._paste(labeled)
-    assert not torch.equal(label, before), 'something was pasted'
-    assert torch.allclose(pasted.maps('consensus_margin')[:, 0], label / 10)
+    pasted, _ = model._paste(labeled)
+    assert not torch.equal(pasted.labels, before), 'something was pasted'
+    assert torch.allclose(pasted.maps('consensus_margin')[:, 0], pasted.labels / 10)
     assert torch.equal(labeled.labels, before)
 
 

@@ -134,8 +134,7 @@ def queue_fill(run: Run) -> Part:
         raise NothingToShow('the run has no class memory bank')
     return Part(
         'Class memory banks',
-        'How full the queues of class features are; the contrast with a class '
-        'starts only when its queue has entries.',
+        'How full the queues of the classes are; a queue is read only once it has entries.',
         blocks,
     )
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.connected_components import connected_components
+from ...functional.precision import full_precision
 from ...functional.resized_cross_entropy import resized_cross_entropy
 from ...functional.selection import sums_by_class
 
@@ -115,7 +116,7 @@ def equalized_consistency(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no weight is left.
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     weight = confidence.detach().to(logits.dtype) ** gamma
     if keep is not None:
         weight = weight * keep

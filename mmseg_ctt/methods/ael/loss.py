@@ -65,7 +65,7 @@ class EqualizedConsistency(ConfidenceSelection):
             logits (Tensor): ``(B, K, h, w)`` of the student; up-sampled to the pseudo-label.
             pseudo (PseudoLabel): Of the teacher; pixels of confidence 0 are left out, of the sum
                 of the weights too.
-            key (Tensor): ``(B,)`` uniform in [0, 1), a number of each image.
+            key (Tensor): ``(B,)`` uniform in [0, 1), seed of the sampling noise of each image.
             class_confidence (Tensor): ``(K,)``.
             align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
 

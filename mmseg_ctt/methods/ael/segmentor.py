@@ -4,8 +4,8 @@
 The class confidence is a running mean of the student's probability of the true class on labelled
 images. One step, everything inside ``forward(mode='loss')``:
 
-1. Adaptive Copy-Paste: pixels of tail classes, rather those of little confidence, come from one
-   labelled image onto another, with their labels.
+1. Adaptive Copy-Paste: classes are drawn among the tail classes, more often those of low
+   confidence. All their pixels in one labelled image are pasted onto another, with their labels.
 2. The teacher sees the weak view of the unlabelled images, and the pasted labelled ones.
 3. Adaptive CutMix: an object of a class of little confidence, as the teacher predicts it, is cut
    into each unlabelled image, pseudo-labels along; then colours and blur.
@@ -91,19 +91,20 @@ class AEL(SemiSegmentor):
 
     def step(self, labeled: Images, unlabeled: Images) -> Losses:
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
-        pasted, label, pasted_key = self._paste(labeled)  # 1
+        pasted, labeled_key = self._paste(labeled)  # 1
         outputs = self.teacher_outputs(unlabeled=unlabeled, labeled=pasted)  # 2
         ((on_weak, on_pasted),) = outputs.values()
         (weak_target,) = self.pseudo_labels(outputs, unlabeled).values()
         pasted_target = self.pseudo_label(on_pasted.logits, pasted)
-        view, target, key = self._cut(unlabeled, on_weak, weak_target)  # 3
+        view, target, unlabeled_key = self._cut(unlabeled, on_weak, weak_target)  # 3
         students = self.forward_member('student0', pasted.image, view.image)  # 4
         losses = self.supervised_loss(0, students[0], pasted)  # 5
         on_labeled, on_strong = (output.logits for output in students)
-        losses.update(self._consistency('labeled', on_labeled, pasted_target, pasted_key))
-        losses.update(self._consistency('unlabeled', on_strong, target, key))
-        truth = label, labeled.labels
-        self.class_confidence.update(on_labeled, *truth, self.align_corners)  # 6
+        losses.update(self._consistency('labeled', on_labeled, pasted_target, labeled_key))
+        losses.update(self._consistency('unlabeled', on_strong, target, unlabeled_key))
+        self.class_confidence.update(  # 6
+            on_labeled, pasted.labels, labeled.labels, self.align_corners
+        )
         return losses
 
     @property
@@ -114,33 +115,36 @@ class AEL(SemiSegmentor):
     @torch.no_grad()
     def inspect_pseudo_labels(self, **images: Images) -> Dict[str, PseudoLabel]:
         """With pasted labelled images beside the weak view, as in a step; see the base."""
-        pasted, _, _ = self._paste(images['labeled'])
+        pasted, _ = self._paste(images['labeled'])
         return super().inspect_pseudo_labels(**{**images, 'labeled': pasted})
 
-    def _paste(self, labeled: Images) -> Tuple[Images, Tensor, Tensor]:
-        """Pasted images, their labels, and a random number of each image for the sampling."""
-        image, label, part = labeled.image, labeled.labels, self.copy_paste
+    def _paste(self, labeled: Images) -> Tuple[Images, Tensor]:
+        """Pasted images with their labels, and ``(B,)`` seed of the sampling noise, in [0, 1)."""
+        image, part = labeled.image, self.copy_paste
         width = 1 + (part.noise_width if part else 0)
         noise = sample_noise(labeled.draws, width, 'ael/labeled', image.device)
         if part is None:
-            return labeled, label, noise[:, 0]
+            return labeled, noise[:, 0]
         check_pair(image, 'copy_paste', 'labelled')
-        confidence = self.class_confidence
         maps = pixel_maps(labeled)
         together = torch.cat([image, *(map_.float() for map_ in maps.values())], dim=1)
-        together, label = part(
-            together, label, noise[:, 1:], confidence.confidence, confidence.pixels
+        together, _ = part(
+            together,
+            labeled.labels,
+            noise[:, 1:],
+            self.class_confidence.confidence,
+            self.class_confidence.pixels,
         )
         channels = [image.shape[1], *(map_.shape[1] for map_ in maps.values())]
         image, *pasted = together.split(channels, dim=1)
         moved = {name: map_.to(maps[name].dtype) for name, map_ in zip(maps, pasted)}
         samples = samples_of(moved, [sample.metainfo for sample in labeled.samples])
-        return Images(image, samples), label, noise[:, 0]
+        return Images(image, samples), noise[:, 0]
 
     def _cut(
         self, weak: Images, output: PixelOutput, target: PseudoLabel
     ) -> Tuple[View, PseudoLabel, Tensor]:
-        """Strong view, its pseudo-label, and a random number of each image."""
+        """Strong view, its pseudo-label, and ``(B,)`` seed of the sampling noise, in [0, 1)."""
         width = 1 + AdaptiveCutMix.noise_width
         noise = sample_noise(weak.draws, width, 'ael/unlabeled', weak.image.device)
         if self.cut_mix is not None:

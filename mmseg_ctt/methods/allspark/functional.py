@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-"""Attention between channels, classes of channels, and positions in rings."""
+"""Attention between channels, classes of channels, and positions in queues."""
 
 from typing import Callable, Optional, Tuple, Union
 
@@ -112,13 +112,13 @@ def channel_classes(scores: Tensor, embedding: Tensor, valid: Optional[Tensor] =
 
 
 @torch.no_grad()
-def ring_sources(label: Tensor, pointer: Tensor, size: int) -> Tuple[Tensor, Tensor]:
-    """Rows that are written to the rings of their classes, one after the other.
+def queue_sources(label: Tensor, pointer: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+    """Rows that are written to the queues of their classes, one after the other.
 
     Args:
         label (Tensor): ``(N,)`` int64 class of each row, in ``[0, K)``.
-        pointer (Tensor): ``(K,)`` int64, entry of each ring that is written next.
-        size (int): Entries of a ring; of more rows the last ones stay.
+        pointer (Tensor): ``(K,)`` int64, entry of each queue that is written next.
+        size (int): Entries of a queue; of more rows the last ones stay.
 
     Returns:
         tuple[Tensor, Tensor]: ``(K, size)`` int64 row that an entry takes, -1 where it stays, and

@@ -8,7 +8,7 @@ from mmengine.dist import all_gather, get_world_size
 from torch import Tensor
 
 from ...nn import settings
-from .functional import ring_sources
+from .functional import queue_sources
 
 KEY = 'model.memory'
 
@@ -16,8 +16,8 @@ KEY = 'model.memory'
 class ChannelMemory(nn.Module):
     """First-in-first-out queue of ``C`` channels per class (AllSpark, semantic memory).
 
-    A ring, written by all ranks alike with the channels of the unlabelled images of all. It has as
-    many entries as an image has channels, since the layers of the attention mix them. A channel is
+    All ranks write it alike, with the channels of the unlabelled images of all. A queue has as many
+    entries as an image has channels, since the layers of the attention mix them. A channel is
     stored on a grid of fixed size; maps of another size are resized to it and back.
 
     Buffers:
@@ -79,7 +79,7 @@ class ChannelMemory(nn.Module):
         if get_world_size() > 1:
             rows, label = (torch.cat(all_gather(part)) for part in (rows, label))
         rows = rows.flatten(0, 1)
-        source, number = ring_sources(label.flatten(), self.pointer, self.size)
+        source, number = queue_sources(label.flatten(), self.pointer, self.size)
         taken = rows[source.clamp(min=0)]
         self.features.copy_(torch.where((source >= 0).unsqueeze(2), taken, self.features))
         self.pointer.add_(number).remainder_(self.size)

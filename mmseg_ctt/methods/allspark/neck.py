@@ -13,7 +13,7 @@ from ...nn.feature_maps import map_of, with_map
 from .functional import channel_attention
 
 KEY = 'model.segmentor.neck'
-# of the attention, the embedding (B, C, n) and its height and width, to the rebuilt one
+# from the attention, the embedding (B, C, n) and its height and width to the rebuilt one
 Rule = Callable[['ChannelAttention', Tensor, Tuple[int, int]], Tensor]
 
 
@@ -60,9 +60,9 @@ class ChannelAttention(nn.Module):
 
         Args:
             embedding (Tensor): ``(B, C, n)``.
-            source (Tensor): ``(G, S, C, n)``, ``S`` images, or rings of the memory, that all images
-                (``G`` is 1) or each (``G`` is ``B``) read.
-            filled (Tensor, optional): ``(S,)`` bool, images or rings that may be read; there must
+            source (Tensor): ``(G, S, C, n)``, ``S`` images, or queues of the memory, that all
+                images (``G`` is 1) or each (``G`` is ``B``) read.
+            filled (Tensor, optional): ``(S,)`` bool, images or queues that may be read; there must
                 be one. Defaults to None: all.
         """
         query = self._heads(self.q_l2u, embedding)
@@ -168,12 +168,12 @@ class AllSparkNeck(BaseModule):
         return self.map_out(rebuilt)
 
     @contextmanager
-    def routed(self, rule: Rule) -> Iterator[None]:
-        """Passes in the ``with`` block read the channels that a rule gives them.
+    def reading(self, rule: Rule) -> Iterator[None]:
+        """Passes in the ``with`` block read channels by a rule, instead of the images' own.
 
         Args:
-            rule (Callable): Of the attention, the embedding ``(B, C, n)`` and its height and width,
-                to the output of the attention ``(B, C, n)``.
+            rule (Callable): From the attention, the embedding ``(B, C, n)`` and its height and
+                width to the output of the attention ``(B, C, n)``.
         """
         self._rule = rule
         try:

@@ -8,7 +8,7 @@ One step, everything inside ``forward(mode='loss')``:
 2. Its classes are the pseudo-labels.
 3. The student takes the labelled and the unlabelled images in one pass. Between backbone and head
    a neck rebuilds the deepest map: unlabelled images read their own channels. Each of these has a
-   class, in whose memory it is written.
+   class, to whose queue in the memory it is written.
 4. Labelled images read the channels of the memory; before its start those of the unlabelled images
    of the batch.
 5. Losses: supervised, and cross-entropy to the pseudo-labels of all pixels.
@@ -27,9 +27,10 @@ from ...nn.member import PixelOutput, eval_mode
 from ...nn.schedule import StartPoint
 from ..base import Losses, SemiSegmentor
 from ..checks import input_channels
+from .channel_sources import ChannelSources
 from .memory import ChannelMemory
 from .neck import AllSparkNeck, channels_of_batch, own_channels
-from .rebuilding import Rebuilding, with_neck
+from .neck_config import with_neck
 
 STUDENT = 'student0'
 GROUPINGS = ('probabilities', 'logits')
@@ -91,7 +92,6 @@ class AllSpark(SemiSegmentor):
         ),
     )
     toy_settings = dict(memory=dict(grid=(8, 8)))
-    sections = dict(SemiSegmentor.sections, _rebuilt_outputs='students forward')
 
     @classmethod
     def segmentor_of(cls, model_cfg: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -137,41 +137,48 @@ class AllSpark(SemiSegmentor):
         with torch.no_grad():  # 1, alignment changes labels alone, not the classes of channels
             predicted = self.forward_teachers(dict(unlabeled=unlabeled))
         pseudo = self.pseudo_labels(self.aligned(predicted, unlabeled), unlabeled)[STUDENT]  # 2
-        on_labeled, on_unlabeled = self._rebuilt_outputs(
-            labeled, unlabeled, predicted[STUDENT][0]
-        )  # 3, 4
+        sources = self._channel_sources(predicted[STUDENT][0], unlabeled)
+        if self.joint_forward:
+            # 3, 4: the neck writes the unlabelled channels to the memory, then labelled images
+            # read it
+            with self.channel_neck.reading(sources.of_joint_pass):
+                on_labeled, on_unlabeled = self.forward_member(
+                    STUDENT, labeled.image, unlabeled.image
+                )
+        else:
+            on_labeled, on_unlabeled = self._separate_passes(labeled, unlabeled, sources)
         loss, ratio = self.consistency_loss(on_unlabeled.logits, pseudo)  # 5
         return {
             **self.supervised_loss(0, on_labeled, labeled),
             f'{STUDENT}.unsup': loss,
             f'{STUDENT}.confident_ratio': ratio,
-            'memory_fill': self.memory.fill_ratio().mean(),
+            'queue_fill': self.memory.fill_ratio().mean(),
         }
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Outputs of the student for the unlabelled images, in ``label_mode``."""
         student = self.students[0]
-        with self.channel_neck.routed(self.label_channels):
+        with self.channel_neck.reading(self.label_channels):
             if self.label_mode == 'train':
                 return super().forward_teachers(images)
             with eval_mode(student):
                 return super().forward_teachers(images)
 
-    def _rebuilt_outputs(
-        self, labeled: Images, unlabeled: Images, predicted: PixelOutput
-    ) -> List[PixelOutput]:
-        """Outputs for the labelled and the unlabelled images; see the file's header."""
+    def _channel_sources(self, predicted: PixelOutput, unlabeled: Images) -> ChannelSources:
+        """Channels that the images of this step read."""
         scores = predicted.logits.float()
         scores = scores.softmax(dim=1) if self.grouping == 'probabilities' else scores
-        rules = Rebuilding(self.memory, scores, unlabeled.valid(), self.memory_start())
-        if self.joint_forward:
-            with self.channel_neck.routed(rules.joint):
-                return self.forward_member(STUDENT, labeled.image, unlabeled.image)
-        with self.channel_neck.routed(rules.unlabeled):
+        return ChannelSources(self.memory, scores, unlabeled.valid(), self.memory_start())
+
+    def _separate_passes(
+        self, labeled: Images, unlabeled: Images, sources: ChannelSources
+    ) -> Tuple[PixelOutput, PixelOutput]:
+        """Outputs for the labelled and the unlabelled images, without ``joint_forward``."""
+        with self.channel_neck.reading(sources.of_unlabeled):  # 3
             (on_unlabeled,) = self.forward_member(STUDENT, unlabeled.image)
-        with self.channel_neck.routed(rules.labeled):
+        with self.channel_neck.reading(sources.of_labeled):  # 4
             (on_labeled,) = self.forward_member(STUDENT, labeled.image)
-        return [on_labeled, on_unlabeled]
+        return on_labeled, on_unlabeled
 
     @torch.no_grad()
     def _grid(self) -> tuple:

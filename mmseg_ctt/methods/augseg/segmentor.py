@@ -23,9 +23,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.images import Images
+from ...nn.padding import valid_at
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses, SemiSegmentor
@@ -79,7 +79,7 @@ class AugSeg(SemiSegmentor):
         outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         pseudo = self.pseudo_labels(outputs, unlabeled)[TEACHER]
         logits = outputs[TEACHER][0].logits
-        confidence = image_confidence(logits, _valid(pseudo, logits))  # 2
+        confidence = image_confidence(logits, valid_at(pseudo.valid, logits.shape[2:]))  # 2
         strong = self.strong_view(unlabeled, pseudo.label).image  # 3
         image, target, injected = self._mixed(labeled, unlabeled, strong, pseudo, confidence)  # 4
         on_labeled, on_view = self.forward_member('student0', labeled.image, image)  # 5
@@ -111,10 +111,3 @@ class AugSeg(SemiSegmentor):
         truth = PseudoLabel.of_truth(labeled.labels, self.num_classes, pseudo.logits)
         image = source.apply_mix(torch.cat([strong, labeled.image]))
         return image, pseudo.joined(truth).apply_mix(source), injected
-
-
-def _valid(pseudo: PseudoLabel, logits: Tensor) -> Union[None, Tensor]:
-    """The pixels of content at the stride of the head."""
-    if pseudo.valid is None:
-        return None
-    return downsample_nearest(pseudo.valid, (logits.shape[2], logits.shape[3]))

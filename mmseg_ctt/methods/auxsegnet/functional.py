@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional import resized_cross_entropy
+from ...functional.precision import full_precision
 
 Count = Callable[[Tensor], Tensor]
 
@@ -58,7 +59,7 @@ def pixel_affinity(query: Tensor, key: Tensor, valid: Optional[Tensor] = None) -
         those of the padding to 0.
     """
     with torch.autocast(query.device.type, enabled=False):
-        scores = _exact(query).flatten(2).transpose(1, 2) @ _exact(key).flatten(2)
+        scores = full_precision(query).flatten(2).transpose(1, 2) @ full_precision(key).flatten(2)
         if valid is None:
             return scores.softmax(dim=2)
         known = valid.flatten(1)
@@ -80,7 +81,7 @@ def gated_affinity(segmentation: Tensor, saliency: Tensor, scores: Tensor) -> Te
     Returns:
         Tensor: ``(B, n, n)``, float32 (float64 for double input).
     """
-    gates = _exact(scores).softmax(dim=1)
+    gates = full_precision(scores).softmax(dim=1)
     return gates[:, 0] * segmentation + gates[:, 1] * saliency
 
 
@@ -102,8 +103,8 @@ def propagate(affinity: Tensor, maps: Tensor, stride: int = 1) -> Tensor:
         [[[[5.0, 5.0]]]]
     """
     with torch.autocast(maps.device.type, enabled=False):
-        small = pooled(_exact(maps), stride)
-        walked = (small.flatten(2) @ _exact(affinity).transpose(1, 2)).view(small.shape)
+        small = pooled(full_precision(maps), stride)
+        walked = (small.flatten(2) @ full_precision(affinity).transpose(1, 2)).view(small.shape)
     if stride == 1:
         return walked
     return F.interpolate(walked, maps.shape[2:], mode='bilinear', align_corners=False)
@@ -132,7 +133,7 @@ def saliency_loss(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no pixel counts.
     """
-    logits = _exact(logits)
+    logits = full_precision(logits)
     target = (saliency > threshold).to(logits.dtype)
     logits = F.interpolate(logits, target.shape[2:], mode='bilinear', align_corners=align_corners)
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
@@ -167,7 +168,3 @@ def pseudo_label_loss(
     if mean_count is not None:
         count = mean_count(count)
     return total / count.clamp(min=1)
-
-
-def _exact(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

@@ -10,8 +10,9 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...functional import downsample_nearest, normalized_class_maps
+from ...functional import normalized_class_maps
 from ...nn import settings
+from ...nn.padding import valid_at
 from .functional import gated_affinity, pixel_affinity, pooled, pooling_stride, propagate
 
 TASKS = 2
@@ -190,8 +191,7 @@ class AuxSegHead(BaseDecodeHead):
                 in the affinities. Defaults to None: all pixels do.
         """
         x = self._transform_inputs(inputs)
-        valid = None if valid is None else downsample_nearest(valid, x.shape[2:])
-        stride, features, affinities = self._affinities(x, valid)
+        stride, features, affinities = self._affinities(x, valid_at(valid, x.shape[2:]))
         cross = self.cross_task(*affinities)
         seg = self._segmentation_logits(features[0], affinities[0], stride)
         sal = self._saliency_logits(features[1], affinities[1], stride)

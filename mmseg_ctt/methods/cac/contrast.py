@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...functional import pseudo_label
 from ...functional.device_memory import elements_at_a_time
+from ...functional.precision import full_precision
 from ...functional.unit import unit
 from ...nn import settings
 from ...nn.member import PixelOutput
@@ -111,7 +112,7 @@ class DirectionalContrast(MemoryContrast):
         outputs = [output.pooled(self.pool) for output in outputs]
         size = (outputs[0].logits.shape[2], outputs[0].logits.shape[3])
         first, second = (self._pixels(*pair) for pair in zip(outputs, crops))
-        self.update(torch.stack([first.feature, second.feature], 1), first, second, draws)
+        self.update([first, second], draws)
         index, inside = matching_pixels(_shift(crops, size), size)
         directions, ratio = self.directions(first, second.at(index), inside)
         return directions.sum(), ratio
@@ -121,20 +122,15 @@ class DirectionalContrast(MemoryContrast):
         return projected_zero_loss(self.projection, outputs)
 
     @torch.no_grad()
-    def update(
-        self, feature: Tensor, first: CropPixels, second: CropPixels, draws: Sequence[Draw]
-    ) -> None:
+    def update(self, crops: Sequence[CropPixels], draws: Sequence[Draw]) -> None:
         """Enter pixels of both crops into the memory, a random choice where they are too many.
 
         Args:
-            feature (Tensor): ``(B, 2, n, D)`` of both crops.
-            first (CropPixels): Of the first crop.
-            second (CropPixels): Of the second crop.
+            crops (Sequence[CropPixels]): ``(B, n)`` pixels of either crop.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each image.
         """
-        label = torch.stack([first.label, second.label], dim=1)
-        padding = torch.stack([first.confidence, second.confidence], dim=1) == 0
-        label = label.masked_fill(padding, NONE)
+        feature, label, confidence = (torch.stack(maps, dim=1) for maps in zip(*crops))
+        label = label.masked_fill(confidence == 0, NONE)  # the padding
         score = noise_maps(draws, 2, label.shape[2], 'cac/bank', label.device)
         self.bank.update(*(map_.flatten(0, 1) for map_ in (feature, label, score)))
 
@@ -148,7 +144,7 @@ class DirectionalContrast(MemoryContrast):
         if valid is not None:
             confidence = confidence * valid.flatten(1)
         feature = feature.flatten(2).transpose(1, 2)
-        feature = feature if feature.dtype == torch.float64 else feature.float()
+        feature = full_precision(feature)
         return CropPixels(unit(feature), label, confidence)
 
     def directions(
@@ -168,20 +164,20 @@ class DirectionalContrast(MemoryContrast):
         shared = inside & (first.confidence > 0) & (second.confidence > 0)
         higher = torch.maximum(first.confidence, second.confidence)
         pulled = shared & (higher > self.positive_threshold)
-        pulls_first = first.confidence < second.confidence
-        pulls_second = second.confidence < first.confidence
-        chosen = pulls_first.unsqueeze(2)
+        first_is_query = first.confidence < second.confidence
+        second_is_query = second.confidence < first.confidence
+        chosen = first_is_query.unsqueeze(2)
         loss = pixel_contrast(
             torch.where(chosen, first.feature, second.feature).flatten(0, 1),
             torch.where(chosen, second.feature, first.feature).detach().flatten(0, 1),
-            torch.where(pulls_first, first.label, second.label).flatten(),
+            torch.where(first_is_query, first.label, second.label).flatten(),
             self.bank.features,
             self.bank.labels,
             self.temperature,
             self.epsilon,
             self.chunk_elements or elements_at_a_time(first.feature.device, CHUNK_ELEMENTS),
         )
-        masks = torch.stack([pulled & pulls_first, pulled & pulls_second]).flatten(1).float()
+        masks = torch.stack([pulled & first_is_query, pulled & second_is_query]).flatten(1).float()
         counts = mean_over_ranks(torch.cat([masks.sum(1), shared.float().sum().view(1)]))
         ratio = counts[:2].sum() / counts[2].clamp(min=1e-12)
         return (masks * loss).sum(1) / counts[:2].clamp(min=1e-12), ratio

@@ -105,7 +105,7 @@ class ContextAwareConsistency(SemiSegmentor):
         crops = self.crops(unlabeled)  # 2
         views = [self.strong_view(crop.images, index=i).image for i, crop in enumerate(crops)]
         outputs = self.forward_member('student0', *views)  # 3
-        loss, ratio = self.contrast(outputs, crops, unlabeled.draws)  # 4, 5
+        loss, ratio = self.contrast(outputs, crops, unlabeled.draws)  # 4 (memory), 5
         losses['student0.contrast'], losses['student0.pulled_ratio'] = loss, ratio
         losses['queue_fill'] = self.contrast.fill_ratio().mean()
         return losses

@@ -8,8 +8,9 @@ One step, everything inside ``forward(mode='loss')``:
 3. Auxiliary decoders read the deepest features of the unlabelled images, each after a perturbation:
    dropout of channels, noise, dropout of the most active positions, an adversarial change,
    objects or their surroundings masked, windows of objects cut out.
-4. Losses: supervised, and the squared difference of the auxiliary probabilities from the target,
-   mean over classes, pixels and decoders. It trains the encoder and the auxiliary decoders.
+4. The target is resized to the auxiliary logits. Losses: supervised, and the squared difference
+   of the auxiliary probabilities from the target, mean over classes, pixels and decoders. It trains
+   the encoder and the auxiliary decoders.
 
 There is no teacher. The auxiliary decoders are in no member, so an exported model has none.
 """
@@ -142,9 +143,9 @@ class CrossConsistency(SemiSegmentor):
         )
         main = self.main_logits(on_unlabeled, unlabeled)  # 2
         logits = self.auxiliary_logits(on_unlabeled, main, unlabeled)  # 3
-        target = self.target(main, unlabeled, (logits.shape[3], logits.shape[4]))
+        target = self.target(main, unlabeled, (logits.shape[3], logits.shape[4]))  # 4
         self.consistency.update(target.label, target.confidence)
-        loss, ratio = self.consistency_loss(logits, repeated(target, len(logits)))  # 4
+        loss, ratio = self.consistency_loss(logits, repeated(target, len(logits)))
         return {
             **self.supervised_loss(0, on_labeled, labeled),
             'student0.consistency': loss.mean(),
@@ -174,10 +175,9 @@ class CrossConsistency(SemiSegmentor):
     @torch.no_grad()
     def target(self, main: Tensor, unlabeled: Images, size: Tuple[int, int]) -> PseudoLabel:
         """The main prediction at the size of the auxiliary logits."""
-        logits, valid = self.upsampled(main, size), unlabeled.valid()
+        logits = self.upsampled(main, size)
         confidence, label = logits.softmax(1).max(1)
-        valid = None if valid is None else downsample_nearest(valid, size)
-        return PseudoLabel.of(label, confidence, valid, logits)
+        return PseudoLabel.of(label, confidence, unlabeled.valid(size), logits)
 
 
 def repeated(target: PseudoLabel, number: int) -> PseudoLabel:

@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -7,12 +7,28 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor
 
+from ...functional import downsample_nearest
 from ...functional.random_index import random_index
 from ...nn import settings
+from ...nn.padding import valid_at
 from ...nn.rng import Draw, sample_noise
 from .functional import pixel_correlation, region_masks, spread_logits
 
 KEY = 'model.correlation'
+
+
+class CorrelationInput(NamedTuple):
+    """What :class:`Correlation` reads of the images of a batch.
+
+    Attributes:
+        feature (Tensor): ``(B, C, h, w)``, the deepest map.
+        logits (Tensor): ``(B, K, h', w')``.
+        valid (Tensor, optional): ``(B, H, W)`` bool, False in the padding; None without padding.
+    """
+
+    feature: Tensor
+    logits: Tensor
+    valid: Optional[Tensor]
 
 
 class Correlation(nn.Module):
@@ -81,7 +97,7 @@ class Correlation(nn.Module):
             tuple[Tensor, Tensor]: ``(B, K, h, w)`` logits and the ``(B, h*w, h, w)`` correlation.
         """
         size = (feature.shape[2], feature.shape[3])
-        cells = None if valid is None else valid_cells(valid, size)
+        cells = valid_at(valid, size)
         hidden = self.dropout(self.norm(self.inner(feature)).relu())
         correlation = pixel_correlation(self.query(hidden), self.key(hidden), cells)
         logits = F.interpolate(
@@ -112,11 +128,6 @@ class Correlation(nn.Module):
         if valid is None:
             known = torch.ones_like(correlation[:, :, 0, 0], dtype=torch.bool)
         else:
-            known = valid_cells(valid, correlation.shape[2:]).flatten(1)
+            known = downsample_nearest(valid, correlation.shape[2:]).flatten(1)
         index = random_index(known, noise)
         return region_masks(correlation, index, size, self.align_corners, valid)
-
-
-def valid_cells(valid: Tensor, size: Sequence[int]) -> Tensor:
-    """``(B, H, W)`` bool at the size ``(h, w)`` of a feature map."""
-    return F.interpolate(valid[:, None].float(), tuple(size), mode='nearest')[:, 0] > 0

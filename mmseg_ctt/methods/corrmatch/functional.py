@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.precision import full_precision
+
 
 def pixel_correlation(query: Tensor, key: Tensor, valid: Optional[Tensor] = None) -> Tensor:
     """Correlation map ``A_ij = softmax_j(query_i . key_j / sqrt(D))`` of the pixels of an image.
@@ -21,7 +23,7 @@ def pixel_correlation(query: Tensor, key: Tensor, valid: Optional[Tensor] = None
         Tensor: ``(B, h*w, h, w)`` float32 (float64 for double input); row ``i`` sums to 1.
     """
     size, scale = key.shape[-2:], query.shape[1] ** -0.5
-    query, key = (_full(map_).flatten(2) for map_ in (query, key))
+    query, key = (full_precision(map_).flatten(2) for map_ in (query, key))
     with torch.autocast(query.device.type, enabled=False):
         scores = torch.bmm(query.transpose(1, 2), key) * scale
         if valid is not None:
@@ -205,7 +207,3 @@ def threshold_update(threshold: Tensor, maxima: Tensor, momentum: float) -> Tens
     number = (maxima > 0).sum()
     value = maxima.sum() / number.clamp(min=1)
     return torch.where(number > 0, momentum * threshold + (1 - momentum) * value, threshold)
-
-
-def _full(value: Tensor) -> Tensor:
-    return value if value.dtype == torch.float64 else value.float()

@@ -37,18 +37,17 @@ from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from ..base import Losses
 from ..unimatch import STUDENT, UniMatch
-from .correlation import Correlation
+from .correlation import Correlation, CorrelationInput
 from .functional import propagate_regions
 from .threshold import DynamicThreshold
 
 PROPAGATIONS = ('attention', 'transposed')
 REGION_RULES = ('vote', 'sequential')
 KL_TARGETS = ('mixed', 'unmixed')
-Batch = Tuple[Tensor, Tensor, Optional[Tensor]]  # features, logits, and what is no padding
 
 
-class Spread(NamedTuple):
-    """Spread logits of a step.
+class SpreadLogits(NamedTuple):
+    """Spread logits of a step, and the regions that come with them.
 
     Attributes:
         labeled (Tensor): ``(B, K, h, w)`` for the labelled images.
@@ -149,26 +148,28 @@ class CorrMatch(UniMatch):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         on_labeled, weak, perturbed = self.forward_weak(labeled, unlabeled)  # 1
         pseudo = self.weak_label(weak, unlabeled)  # 2
-        (view,) = views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 3
+        views = self.several_views(unlabeled, pseudo.label, range(self.num_views))  # 3
+        (view,) = views
         on_labeled, (strong,) = self.forward_strong(labeled, views, on_labeled)  # 4
         mixed = pseudo.apply_mix(view)
-        outputs = on_labeled, weak, strong
-        spread = self.spread(outputs, (labeled.valid(), pseudo.valid, mixed.valid), unlabeled)  # 5
+        spread = self.correlate(  # 5
+            (on_labeled, weak, strong), (labeled.valid(), pseudo.valid, mixed.valid), unlabeled
+        )
         grown = self.grown_label(mixed, spread.regions, view)  # 6
         return {  # 7
             **self.supervised_loss(0, on_labeled, labeled),
-            f'{STUDENT}.corr_sup': self.label_loss(spread.labeled, labeled),
+            f'{STUDENT}.corr_sup': self.spread_supervised_loss(spread.labeled, labeled),
             f'{STUDENT}.kl': self.divergence(strong, mixed, pseudo),
-            **self.label_terms(strong, perturbed, spread, grown, pseudo),
+            **self.pseudo_label_terms(strong, perturbed, spread, grown, pseudo),
             f'{STUDENT}.grown_ratio': self.grown_ratio(mixed, grown),
             f'{STUDENT}.confidence_threshold': self.consistency.threshold.clone(),
         }
 
-    def label_loss(self, spread: Tensor, labeled: Images) -> Tensor:
+    def spread_supervised_loss(self, logits: Tensor, labeled: Images) -> Tensor:
         """Term ``corr_sup``: the loss of the head, on spread logits."""
         student = self.students[0]
         with loss_maps(student, labeled.samples):
-            return map_loss(main_head(student), spread, labeled.samples)
+            return map_loss(main_head(student), logits, labeled.samples)
 
     def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
         """Pseudo-label of the weak view, which moves the threshold."""
@@ -177,9 +178,9 @@ class CorrMatch(UniMatch):
         self.consistency.update(of_views.label, of_views.confidence)
         return pseudo
 
-    def spread(
+    def correlate(
         self, outputs: Sequence[PixelOutput], valid: Sequence[Optional[Tensor]], unlabeled: Images
-    ) -> Spread:
+    ) -> SpreadLogits:
         """Spread logits, in the passes in which the student took the images, and regions.
 
         Args:
@@ -187,28 +188,28 @@ class CorrMatch(UniMatch):
             valid (Sequence[Tensor]): ``(B, H, W)`` bool for each, False in the padding, or None.
             unlabeled (Images): Those of the weak view, and partners of CutMix.
         """
-        batches = [
-            (deepest_map(self.students[0], output.features), output.logits, mask)
-            for output, mask in zip(outputs, valid)
-        ]
-        batches = [
-            (feature, logits[: len(feature)], None if mask is None else mask[: len(feature)])
-            for feature, logits, mask in batches  # without the partners of CutMix
-        ]
-        first, weak, strong = batches
+        labeled, weak, strong = map(self._without_partners, outputs, valid)
         if self.labeled_pass == 'weak':
-            on_labels, (on_weak, correlation) = self._one_pass(first, weak)
+            on_labeled, (on_weak, correlation) = self._one_pass(labeled, weak)
             on_strong, _ = self.correlation(*strong, self.transposed)
         else:
-            on_labels, (on_strong, _) = self._one_pass(first, strong)
+            on_labeled, (on_strong, _) = self._one_pass(labeled, strong)
             on_weak, correlation = self.correlation(*weak, self.transposed)
-        draws = unlabeled.draws[: len(on_weak)]
         regions = self.correlation.regions(
-            correlation.detach(), draws, unlabeled.size, batches[1][2]
+            correlation.detach(), unlabeled.draws[: len(on_weak)], unlabeled.size, weak.valid
         )
-        return Spread(on_labels, on_weak, on_strong, regions)
+        return SpreadLogits(on_labeled, on_weak, on_strong, regions)
 
-    def _one_pass(self, labeled: Batch, other: Batch) -> Tuple[Tensor, Tuple[Tensor, Tensor]]:
+    def _without_partners(self, output: PixelOutput, valid: Optional[Tensor]) -> CorrelationInput:
+        """What the correlation reads; partners of CutMix, which have no features, are left out."""
+        feature = deepest_map(self.students[0], output.features)
+        number = len(feature)
+        valid = None if valid is None else valid[:number]
+        return CorrelationInput(feature, output.logits[:number], valid)
+
+    def _one_pass(
+        self, labeled: CorrelationInput, other: CorrelationInput
+    ) -> Tuple[Tensor, Tuple[Tensor, Tensor]]:
         """Spread logits for the labelled images; those for a view, and its correlation.
 
         Batch statistics are those of both together where the student took them in one pass.
@@ -216,12 +217,12 @@ class CorrMatch(UniMatch):
         if not self._is_joint(STUDENT):
             spread, _ = self.correlation(*labeled, self.transposed)
             return spread, self.correlation(*other, self.transposed)
-        features, logits = (labeled[0], other[0]), (labeled[1], other[1])
-        valid = joined_valid((labeled[2], other[2]), features)
+        features, logits = (labeled.feature, other.feature), (labeled.logits, other.logits)
+        valid = joined_valid((labeled.valid, other.valid), features)
         joint = self.correlation(torch.cat(features), torch.cat(logits), valid, self.transposed)
         sizes = [len(feature) for feature in features]
-        (on_labels, on_other), (_, correlation) = (found.split(sizes) for found in joint)
-        return on_labels, (on_other, correlation)
+        (on_labeled, on_other), (_, correlation) = (found.split(sizes) for found in joint)
+        return on_labeled, (on_other, correlation)
 
     @torch.no_grad()
     def grown_label(self, mixed: PseudoLabel, regions: Tensor, view: View) -> PseudoLabel:
@@ -256,11 +257,11 @@ class CorrMatch(UniMatch):
             mixed = mixed._replace(logits=pseudo.first(len(strong.logits)).logits)
         return self.consistency.divergence(strong.logits, mixed, self.align_corners)
 
-    def label_terms(
+    def pseudo_label_terms(
         self,
         strong: PixelOutput,
         perturbed: PixelOutput,
-        spread: Spread,
+        spread: SpreadLogits,
         grown: PseudoLabel,
         pseudo: PseudoLabel,
     ) -> Losses:

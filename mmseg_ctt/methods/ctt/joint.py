@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.precision import full_precision
 from .bank_contrast import UnitRows, bank_contrast
 
 
@@ -64,7 +65,7 @@ def cross_contrast(
         rows.split(numbers, 1) for rows in class_and_weight(pixels, bank, bank_valid, mean_count)
     )
     high, low = temperatures
-    query = query if query.dtype == torch.float64 else query.float()
+    query = full_precision(query)
     with torch.autocast(query.device.type, enabled=False):
         rows, keys = UnitRows.of(query), F.normalize(bank, dim=3)
         first = bank_contrast(

@@ -6,6 +6,8 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
+
 Count = Callable[[Tensor], Tensor]
 
 
@@ -20,7 +22,7 @@ def smooth_heaviside(level_set: Tensor, steepness: float = 1500.0) -> Tensor:
     Returns:
         Tensor: Same shape, float32 (float64 for double input).
     """
-    return torch.sigmoid(-steepness * _exact(level_set))
+    return torch.sigmoid(-steepness * full_precision(level_set))
 
 
 def dual_task_consistency(
@@ -52,7 +54,7 @@ def dual_task_consistency(
         0.0833
     """
     inside = smooth_heaviside(level_set, steepness)
-    return _mean((inside - _exact(probability)).square(), valid, mean_count)
+    return _mean((inside - full_precision(probability)).square(), valid, mean_count)
 
 
 def distance_loss(
@@ -72,7 +74,7 @@ def distance_loss(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no pixel counts.
     """
-    error = _exact(level_set) - _exact(distance.detach())
+    error = full_precision(level_set) - full_precision(distance.detach())
     return _mean(error.square(), valid, mean_count)
 
 
@@ -85,7 +87,3 @@ def _mean(values: Tensor, valid: Optional[Tensor], mean_count: Optional[Count]) 
         count = mean_count(count)
     total = values.masked_fill(~valid.unsqueeze(1), 0).sum()
     return total / (count.clamp(min=1) * values.shape[1])
-
-
-def _exact(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

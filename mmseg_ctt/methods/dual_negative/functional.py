@@ -11,6 +11,7 @@ from typing import List, Optional
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
 from ...functional.probability import complement
 
 SELECTIONS = ('distinct', 'replacement', 'rank')
@@ -48,7 +49,7 @@ def negative_label_loss(
     if valid is None:
         valid = torch.ones_like(negative[:, 0])
     with torch.autocast(logits.device.type, enabled=False):
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = full_precision(logits)
         number = negative.sum(dim=1, dtype=logits.dtype).clamp(min=1)
         weight = negative * (valid / number).unsqueeze(1)
         count = valid.sum() if count is None else count

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...functional.precision import full_precision
+
 CHUNK = 1 << 22  # bits of the codes that are compared at once
 
 
@@ -90,7 +92,7 @@ def distance_scores(bits: Tensor, code: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B, K, h, w)`` float32 (float64 for double input), in ``[-M, 0]``.
     """
-    bits = _full(bits)
+    bits = full_precision(bits)
     with torch.autocast(bits.device.type, enabled=False):
         return F.conv2d((bits / 2).tanh(), _kernel(code, bits)) / 2 - code.shape[1] / 2
 
@@ -108,7 +110,7 @@ def likelihood_scores(bits: Tensor, code: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B, K, h, w)`` float32 (float64 for double input).
     """
-    bits = _full(bits)
+    bits = full_precision(bits)
     with torch.autocast(bits.device.type, enabled=False):
         return F.conv2d(bits, _kernel(code, bits)) / 2
 
@@ -116,7 +118,7 @@ def likelihood_scores(bits: Tensor, code: Tensor) -> Tensor:
 @torch.no_grad()
 def bit_certainty(bits: Tensor) -> Tensor:
     """``max(p, 1 - p)`` of logits of bits of any shape, float32 (float64 for double input)."""
-    return _full(bits).abs().sigmoid()
+    return full_precision(bits).abs().sigmoid()
 
 
 def reliable_bits(
@@ -184,7 +186,7 @@ def code_loss(
     Returns:
         Tensor: ``(B, H, W)`` float32 (float64 for double input); 0 for pixels without a target.
     """
-    bits = _full(bits)
+    bits = full_precision(bits)
     with torch.autocast(bits.device.type, enabled=False):
         known = (target != 0).to(bits.dtype)
         count = known.sum(1).clamp(min=1)
@@ -209,10 +211,6 @@ def words_of(label: Tensor, code: Tensor, ignore_index: int = 255) -> Tensor:
     known = label != ignore_index
     words = F.embedding(label.masked_fill(~known, 0), code).movedim(-1, 1)
     return words * known.unsqueeze(1)
-
-
-def _full(map_: Tensor) -> Tensor:
-    return map_ if map_.dtype == torch.float64 else map_.float()
 
 
 def _kernel(code: Tensor, like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from ...functional.precision import full_precision
 from ...nn import settings
 from ...nn.heads import labels_of
 from .functional import code_distance, code_loss, distance_scores, likelihood_scores, max_min_code
@@ -160,7 +161,7 @@ class CodeHead(BaseDecodeHead):
 
     def at_size(self, map_: Tensor, size: Sequence[int]) -> Tensor:
         """A map ``(B, C, h, w)`` up-sampled to ``(H, W)``, float32."""
-        map_ = map_ if map_.dtype == torch.float64 else map_.float()
+        map_ = full_precision(map_)
         return resize(map_, tuple(size), mode='bilinear', align_corners=self.align_corners)
 
 

@@ -6,6 +6,7 @@ from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from ...functional import downsample_nearest
+from ...functional.precision import full_precision
 from ...nn.settings import check_number
 from .functional import co_attention, graph_dropout, joined_messages
 
@@ -113,7 +114,7 @@ class GroupGraph(nn.Module):
             cells = downsample_nearest(valid, (maps.shape[3], maps.shape[4]))
             valid = cells.unflatten(0, list(maps.shape[:2]))
         with torch.autocast(maps.device.type, enabled=False):
-            maps = maps if maps.dtype == torch.float64 else maps.float()
+            maps = full_precision(maps)
             maps = _without(maps / self.map_scale, valid)
             for number in range(self.rounds):
                 maps = self._round(maps, None if draws is None else draws[:, number], valid)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.distances import pixel_consistency
+from ...functional.precision import full_precision
 from ...functional.pseudo_label import pseudo_label
 
 AGREEMENTS = ('ce', 'mse', 'focal')
@@ -93,7 +94,7 @@ def sigmoid_focal(logits: Tensor, label: Tensor, gamma: float = 0.5, alpha: floa
     Returns:
         Tensor: ``(B, h, w)`` float32 (float64 for double input).
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     hit = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, label.unsqueeze(1), True)
     right = torch.where(hit, logits, -logits)  # logit of the right answer
     # logarithms throughout: a power below 1 has no slope at 0

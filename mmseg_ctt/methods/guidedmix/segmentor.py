@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import class_scores, downsample_nearest
+from ...functional.class_maps import masked_mean
 from ...nn import settings
 from ...nn.deepest_map import deepest_map, deepest_width, reading_head, with_deepest_map
 from ...nn.heads import main_head
@@ -119,12 +119,12 @@ class GuidedMixNet(SemiSegmentor):
             student = self.forward_member('student0', labeled.image, unlabeled.image)  # 1
         partner, ratio = self._partners(student, labeled, unlabeled)  # 2
         mixed = self._mixed_logits(labeled, unlabeled, partner, ratio, aspp)  # 3
-        (target,) = self.aligned({'student0': student[1:]}, unlabeled)['student0']
         partner_logits = self._resized(student[0].logits, mixed)
         if self.detach_labeled:
             partner_logits = partner_logits.detach()
         decoupled = decouple(mixed, partner_logits[partner], ratio)  # 4
-        losses = self.supervised_loss(0, student[0], labeled)  # 5
+        (target,) = self.aligned({'student0': student[1:]}, unlabeled)['student0']  # 5
+        losses = self.supervised_loss(0, student[0], labeled)
         losses.update(self._agreement(decoupled, target, unlabeled))
         if self.align is not None:
             losses['student0.align'] = self._alignment(student[0], labeled)
@@ -161,9 +161,11 @@ class GuidedMixNet(SemiSegmentor):
     ) -> Tensor:
         """Logits of the mixed images or features."""
         if self.mode == 'released':
-            own, other = torch.cat(aspp).split([len(labeled.image), len(unlabeled.image)])
-            feature = interpolate_pair(own[partner], other, ratio)
-            return self.mix_head(self.mitrans(feature))
+            labeled_features, unlabeled_features = torch.cat(aspp).split(
+                [len(labeled.image), len(unlabeled.image)]
+            )
+            mixed_features = interpolate_pair(labeled_features[partner], unlabeled_features, ratio)
+            return self.mix_head(self.mitrans(mixed_features))
         image = interpolate_pair(labeled.image[partner], unlabeled.image, ratio)
         (mixed,) = self.forward_member('student0', image, perturb=self._through_mitrans)
         return mixed.logits
@@ -173,7 +175,7 @@ class GuidedMixNet(SemiSegmentor):
 
     def _embedding(self, output: PixelOutput, images: Images) -> Tensor:
         """``(B, C)``, mean of the encoder's last feature map, without the padding."""
-        return class_scores(deepest_map(self.students[0], output.features), images.valid())
+        return masked_mean(deepest_map(self.students[0], output.features), images.valid())
 
     def _resized(self, logits: Tensor, like: Tensor) -> Tensor:
         if logits.shape[2:] == like.shape[2:]:
@@ -183,11 +185,8 @@ class GuidedMixNet(SemiSegmentor):
         )
 
     def _agreement(self, decoupled: Tensor, target: PixelOutput, images: Images) -> Losses:
-        valid = images.valid()
-        if valid is not None:
-            valid = downsample_nearest(valid, (decoupled.shape[2], decoupled.shape[3]))
         logits = self._resized(target.logits, decoupled)
-        loss, used = self.consistency(decoupled, logits, valid)
+        loss, used = self.consistency(decoupled, logits, images.valid(decoupled.shape[2:]))
         return {'student0.mix': loss, 'student0.confident_ratio': used}
 
     def _alignment(self, output: PixelOutput, labeled: Images) -> Tensor:

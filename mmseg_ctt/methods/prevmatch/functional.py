@@ -6,6 +6,8 @@ from typing import List, Sequence
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
+
 
 def ensemble_logits(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Weighted sum of the logits of several models (not of their probabilities).
@@ -17,7 +19,7 @@ def ensemble_logits(logits: Sequence[Tensor], weights: Sequence[float]) -> Tenso
     Returns:
         Tensor: ``(B, K, h, w)`` float32 (float64 for double input).
     """
-    full = [value if value.dtype == torch.float64 else value.float() for value in logits]
+    full = [full_precision(value) for value in logits]
     return torch.stack([weight * value for weight, value in zip(weights, full)]).sum(0)
 
 

@@ -6,6 +6,7 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
 from ...functional.probability import complement
 
 SMALLEST = 1e-7  # of the probabilities whose logarithm is taken (released code)
@@ -42,7 +43,7 @@ def improbable_class_loss(
         >>> round(improbable_class_loss(logits, target, 0.1).item(), 4)
         0.6931
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     target = target.detach().to(logits.dtype)
     with torch.autocast(logits.device.type, enabled=False):
         improbable = (target / temperature).softmax(1) < threshold

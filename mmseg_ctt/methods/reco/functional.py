@@ -7,6 +7,7 @@
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
 from ...functional.unit import unit
 
 
@@ -81,7 +82,7 @@ def regional_contrast(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if no class takes part.
     """
-    feature = feature if feature.dtype == torch.float64 else feature.float()
+    feature = full_precision(feature)
     with torch.autocast(feature.device.type, enabled=False):
         queries = unit(feature[query])  # (K, Q, D)
         positive = (queries * unit(prototype.detach().to(feature)).unsqueeze(1)).sum(2)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.consistency import weighted_cross_entropy as weighted_cross_entropy
+from ...functional.unit import unit
 
 AVERAGES = ('all', 'present')
 
@@ -78,11 +79,11 @@ def moving_centroids(
     with torch.autocast(feature.device.type, enabled=False):
         # a product, not an indexed addition: the order of the sum is fixed on GPUs too
         total = torch.cat(
-            [member @ _unit(feature.to(centroids.dtype)), member.sum(dim=1, keepdim=True)], dim=1
+            [member @ unit(feature.to(centroids.dtype)), member.sum(dim=1, keepdim=True)], dim=1
         )
         total = total if sum_counts is None else sum_counts(total)
-        moved = momentum * centroids + (1 - momentum) * _unit(total[:, :-1])
-        return torch.where(total[:, -1:] > 0, _unit(moved), centroids)
+        moved = momentum * centroids + (1 - momentum) * unit(total[:, :-1])
+        return torch.where(total[:, -1:] > 0, unit(moved), centroids)
 
 
 def anchor_contrast(
@@ -133,12 +134,12 @@ def anchor_contrast(
     label = label.masked_fill(~valid, 0)
     weight = _class_weight(label, valid, anchors.shape[0], minimum, average, sum_counts)
     with torch.autocast(feature.device.type, enabled=False):
-        unit = _unit(feature.to(dtype))
-        logits = unit @ anchors.detach().to(dtype).t() / temperature
+        directions = unit(feature.to(dtype))
+        logits = directions @ anchors.detach().to(dtype).t() / temperature
         term = F.cross_entropy(logits, label, reduction='none')
         if bank is not None:
             mean, known = _bank_mean(bank.detach().to(dtype), bank_valid, minimum)
-            cosine = (unit @ mean.t()).gather(1, label.unsqueeze(1)).squeeze(1)
+            cosine = (directions @ mean.t()).gather(1, label.unsqueeze(1)).squeeze(1)
             term = term + (1 - cosine) * known[label]
         return (weight.to(dtype) * term).sum()
 
@@ -184,15 +185,8 @@ def _bank_mean(bank: Tensor, bank_valid: Optional[Tensor], minimum: int) -> Tupl
     """
     filled = bank.new_ones(bank.shape[:2]) if bank_valid is None else bank_valid.to(bank.dtype)
     count = filled.sum(dim=1)
-    mean = (_unit(bank) * filled.unsqueeze(2)).sum(dim=1) / count.clamp(min=1).unsqueeze(1)
+    mean = (unit(bank) * filled.unsqueeze(2)).sum(dim=1) / count.clamp(min=1).unsqueeze(1)
     return mean, (count >= minimum).to(bank.dtype)
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Directions ``(..., D)``; a zero vector has none, stays zero and gets no gradient."""
-    norm = vectors.norm(dim=-1, keepdim=True)
-    directed = norm > 1e-12
-    return vectors * directed / torch.where(directed, norm, 1)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...functional.class_draw import draw_index
+from ...functional.precision import full_precision
 from ...functional.unit import length, unit
 
 NEGATIVES = ('paper', 'released')
@@ -41,7 +42,7 @@ def reliable_cross_entropy(
     Returns:
         Tensor: Scalar, float32 (float64 for double input); 0 with a graph if nothing is kept.
     """
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = full_precision(logits)
     label = pseudo_label.masked_fill(~reliable, ignore_index)
     kept = (label != ignore_index).sum().to(logits.dtype)
     if mean_count is not None:

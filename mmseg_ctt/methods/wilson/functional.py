@@ -10,6 +10,8 @@ from typing import Optional, Union
 import torch
 from torch import Tensor
 
+from ...functional.precision import full_precision
+
 
 def pooled_scores(
     logits: Tensor,
@@ -40,7 +42,7 @@ def pooled_scores(
         >>> [round(score, 3) for score in pooled_scores(logits, focal=False)[0].tolist()]
         [1.877, -0.431]
     """
-    logits = _exact(logits).flatten(2)
+    logits = full_precision(logits).flatten(2)
     mask = logits.softmax(dim=1)
     count: Union[int, Tensor] = logits.shape[2]
     if valid is not None:
@@ -142,7 +144,3 @@ def segmentation_target(
     else:
         background = (1 - background_blend) * old[:, :1] + background_blend * soft[:, :1]
     return torch.cat([background, old[:, 1:], soft[:, old.shape[1] :]], dim=1)
-
-
-def _exact(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

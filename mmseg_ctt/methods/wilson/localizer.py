@@ -1,11 +1,12 @@
 # Copyright (c) mmseg_ctt contributors.
-from contextlib import contextmanager
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Mapping, Optional
 
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import kaiming_init, normal_init
 from torch import Tensor, nn
+
+from ...nn.member import eval_mode
 
 
 class Localizer(nn.Module):
@@ -53,15 +54,5 @@ class Localizer(nn.Module):
     @torch.no_grad()
     def predict(self, features: Tensor) -> Tensor:
         """The same in eval mode (running statistics), without gradient or any change of state."""
-        with _eval_mode(self):
+        with eval_mode(self):
             return self(features.detach())
-
-
-@contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
-    was = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .functional import _exact
+from ...functional.precision import full_precision
 
 
 def classification_loss(scores: Tensor, tags: Tensor, reduction: str = 'mean') -> Tensor:
@@ -43,7 +43,7 @@ def localisation_loss(logits: Tensor, old: Tensor, valid: Optional[Tensor] = Non
     Returns:
         Tensor: Scalar, mean over pixels and old classes.
     """
-    known = _exact(logits[:, : old.shape[1]])
+    known = full_precision(logits[:, : old.shape[1]])
     target = old.detach().to(known.dtype)
     loss = F.binary_cross_entropy_with_logits(known, target, reduction='none')
     return image_means(loss.mean(dim=1), valid).mean()
@@ -60,7 +60,7 @@ def feature_loss(features: Tensor, old: Tensor, valid: Optional[Tensor] = None) 
     Returns:
         Tensor: Scalar, mean over pixels and channels.
     """
-    features = _exact(features)
+    features = full_precision(features)
     error = (features - old.detach().to(features.dtype)).square()
     return image_means(error.mean(dim=1), valid).mean()
 
@@ -102,7 +102,7 @@ def balanced_cross_entropy(
     Returns:
         BalancedLoss: The loss is a mean over all pixels, claimed or not, then over all images.
     """
-    logits = _exact(logits)
+    logits = full_precision(logits)
     if logits.shape[2:] != claimed.shape[2:]:
         size = claimed.shape[2:]
         logits = F.interpolate(logits, size, mode='bilinear', align_corners=True)
@@ -133,7 +133,7 @@ def soft_segmentation_loss(
     Returns:
         Tensor: ``(B,)``.
     """
-    logits = _exact(logits)
+    logits = full_precision(logits)
     target = target.detach().to(logits.dtype)
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
     return image_means(loss.sum(dim=1), valid)

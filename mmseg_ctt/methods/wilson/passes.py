@@ -3,7 +3,6 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
-from ...functional import downsample_nearest
 from ...nn.images import Images
 from ...nn.member import PixelOutput
 
@@ -27,5 +26,4 @@ class Passes(NamedTuple):
 
     def valid(self, like: Tensor) -> Optional[Tensor]:
         """``(B, h, w)`` bool at the size of a map, False in the padding; None without padding."""
-        valid = self.images.valid()
-        return None if valid is None else downsample_nearest(valid, like.shape[2:])
+        return self.images.valid(like.shape[2:])

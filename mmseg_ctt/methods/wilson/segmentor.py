@@ -24,7 +24,6 @@ from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...functional import downsample_nearest
 from ...nn import settings
 from ...nn.augmentation.view import denormalize
 from ...nn.deepest_map import deepest_map, deepest_width, reading_head
@@ -236,9 +235,7 @@ class WILSON(TagLearning):
                 image = denormalize(tagged.image, self.data_preprocessor)
                 size = mask.shape[2:]
                 image = F.interpolate(image, size, mode='bilinear', align_corners=True)
-                valid = tagged.valid()
-                valid = None if valid is None else downsample_nearest(valid, size)
-                refined = self.refine(image, mask, valid)
+                refined = self.refine(image, mask, tagged.valid(size))
             refined = functional.tagged_only(refined, tags)
         return functional.tagged_only(mask, tags), refined
 

@@ -22,7 +22,7 @@ from .. import settings
 from ..adversarial import adversarial_change, check_lengths
 from ..images import Images
 from ..member import constant_weights
-from .predictions import PredictionTask, class_logits, mean_over_pixels, valid_pixels
+from .predictions import PredictionTask, class_logits, mean_over_pixels
 from .student_pass import StudentPass
 from .task import Terms
 
@@ -85,7 +85,7 @@ class AdversarialTask(PredictionTask):
         terms: Dict[str, Tuple[Tensor, Optional[Tensor]]] = {}
         for source, found in images.items():
             target = class_logits(student.output(source)).detach().softmax(1)  # 1
-            valid = valid_pixels(found, target)
+            valid = found.valid(target.shape[2:])
             change = self.change(student, source, found, target, valid)  # 2
             changed = class_logits(student.repeat(source, found.image + change))  # 3
             terms[source] = pixel_consistency(changed, target, self.kind), valid  # 4

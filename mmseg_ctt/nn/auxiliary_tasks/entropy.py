@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 
 from ...functional import prediction_entropy
 from ..images import Images
-from .predictions import PredictionTask, class_logits, mean_over_pixels, valid_pixels
+from .predictions import PredictionTask, class_logits, mean_over_pixels
 from .student_pass import StudentPass
 from .task import Terms
 
@@ -31,5 +31,5 @@ class EntropyTask(PredictionTask):
         for source, found in images.items():
             logits = class_logits(student.output(source))
             values.append(prediction_entropy(logits))
-            valid.append(valid_pixels(found, logits))
+            valid.append(found.valid(logits.shape[2:]))
         return {self.name: mean_over_pixels(values, valid)}

@@ -6,8 +6,7 @@ from typing import List, Optional, Sequence
 import torch
 from torch import Tensor
 
-from ...functional import downsample_nearest, two_class_logits
-from ..images import Images
+from ...functional import two_class_logits
 from ..member import PixelOutput
 from ..ranks import mean_over_ranks
 from .task import KEY, AuxiliaryTask
@@ -41,12 +40,6 @@ class PredictionTask(AuxiliaryTask):
 def class_logits(output: PixelOutput) -> Tensor:
     """``(B, K, h, w)`` float32 logits, two classes where the head has a single channel."""
     return two_class_logits(output.logits.float())
-
-
-def valid_pixels(images: Images, like: Tensor) -> Optional[Tensor]:
-    """``(B, h, w)`` bool, pixels of logits ``(B, K, h, w)`` that are no padding; None: all."""
-    valid = images.valid()
-    return None if valid is None else downsample_nearest(valid, like.shape[2:])
 
 
 def mean_over_pixels(values: Sequence[Tensor], valid: Sequence[Optional[Tensor]]) -> Tensor:
