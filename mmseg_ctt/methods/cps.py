@@ -53,7 +53,7 @@ class CrossPseudoSupervision(WeakToStrong):
         students = self.forward_students(labeled, [View(unlabeled.image)])
         losses = self.supervised_losses([outputs[0] for outputs in students], labeled)
         outputs = {f'student{i}': student[::-1] for i, student in enumerate(students)}
-        outputs = self.aligned(outputs, unlabeled)
+        outputs = self.align_and_limit(outputs, unlabeled)
         pseudo = self.pseudo_labels(outputs, unlabeled)
         for i, (peer,) in enumerate(self.graph):
             target = pseudo[peer].joined(self.pseudo_label(outputs[peer][1].logits, labeled))

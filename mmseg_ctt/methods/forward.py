@@ -138,10 +138,10 @@ class ForwardPasses(MemberNetworks):
         Args:
             images (Images): Those of :attr:`teacher_sources`, named by their sources.
         """
-        return self.aligned(self.forward_teachers(images), images['unlabeled'])
+        return self.align_and_limit(self.forward_teachers(images), images['unlabeled'])
 
-    def aligned(self, outputs: Outputs, unlabeled: Images) -> Outputs:
-        """Outputs with their first entries aligned, where alignment is on; its means move on.
+    def align_and_limit(self, outputs: Outputs, unlabeled: Images) -> Outputs:
+        """Outputs whose first entries are aligned, where alignment is on; its means move on.
 
         With ``use_tags`` the first entries are limited to the tags of the images.
         """

@@ -127,7 +127,7 @@ class UniMatch(FixMatchSeg):
     @torch.no_grad()
     def weak_label(self, weak: PixelOutput, unlabeled: Images) -> PseudoLabel:
         """Pseudo-label of the weak view."""
-        outputs = self.aligned({STUDENT: [weak]}, unlabeled)
+        outputs = self.align_and_limit({STUDENT: [weak]}, unlabeled)
         return self.pseudo_labels(outputs, unlabeled)[STUDENT]
 
     def forward_strong(

@@ -91,9 +91,9 @@ class VirtualAdversarialTeacher(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         random = RandomState.of(unlabeled.image.device)
         with torch.no_grad():
-            outputs = self.forward_teachers(dict(unlabeled=unlabeled, labeled=labeled))  # 1
+            outputs = self.forward_teachers(dict(unlabeled=unlabeled))  # 1
             ((teacher,),) = outputs.values()
-            outputs = self.aligned(outputs, unlabeled)
+            outputs = self.align_and_limit(outputs, unlabeled)
         (target,) = self.pseudo_labels(outputs, unlabeled).values()
         view = self.strong_view(unlabeled, target.label)  # 2
         target = target.apply_mix(view)

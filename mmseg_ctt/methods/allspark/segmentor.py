@@ -136,7 +136,8 @@ class AllSpark(SemiSegmentor):
         """One step, in the order of the file's header; see :meth:`SemiSegmentor.step`."""
         with torch.no_grad():  # 1, alignment changes labels alone, not the classes of channels
             predicted = self.forward_teachers(dict(unlabeled=unlabeled))
-        pseudo = self.pseudo_labels(self.aligned(predicted, unlabeled), unlabeled)[STUDENT]  # 2
+        limited = self.align_and_limit(predicted, unlabeled)
+        pseudo = self.pseudo_labels(limited, unlabeled)[STUDENT]  # 2
         sources = self._channel_sources(predicted[STUDENT][0], unlabeled)
         if self.joint_forward:
             # 3, 4: the neck writes the unlabelled channels to the memory, then labelled images

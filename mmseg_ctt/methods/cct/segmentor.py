@@ -161,7 +161,7 @@ class CrossConsistency(SemiSegmentor):
     def main_logits(self, output: PixelOutput, unlabeled: Images) -> Tensor:
         """``(B, K, h, w)`` prediction of the main decoder, aligned where alignment is on."""
         output = output._replace(logits=output.logits.detach())
-        return self.aligned({STUDENT: [output]}, unlabeled)[STUDENT][0].logits
+        return self.align_and_limit({STUDENT: [output]}, unlabeled)[STUDENT][0].logits
 
     def auxiliary_logits(self, output: PixelOutput, main: Tensor, unlabeled: Images) -> Tensor:
         """``(P, B, K, h', w')`` of the auxiliary decoders."""

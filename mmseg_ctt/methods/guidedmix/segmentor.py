@@ -123,7 +123,7 @@ class GuidedMixNet(SemiSegmentor):
         if self.detach_labeled:
             partner_logits = partner_logits.detach()
         decoupled = decouple(mixed, partner_logits[partner], ratio)  # 4
-        (target,) = self.aligned({'student0': student[1:]}, unlabeled)['student0']  # 5
+        (target,) = self.align_and_limit({'student0': student[1:]}, unlabeled)['student0']  # 5
         losses = self.supervised_loss(0, student[0], labeled)
         losses.update(self._agreement(decoupled, target, unlabeled))
         if self.align is not None:
