@@ -171,7 +171,7 @@ class DualNegativeLabel(SemiSegmentor):
         return Target(_most_probable(probability, images), negatives)
 
     def _update_thresholds(self, pseudo: Sequence[PseudoLabel]) -> None:
-        """Let class thresholds learn from the pseudo-labels of all students, where there are any."""
+        """Let class thresholds, if any, learn from the pseudo-labels of all students."""
         if self.consistency.class_thresholds is not None:
             labels = torch.stack([target.label for target in pseudo])
             confidences = torch.stack([target.confidence for target in pseudo])
